@@ -1,0 +1,35 @@
+"""What a plan found: typed, with its evidence."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Severity(StrEnum):
+    """How much a finding matters: an error stops the change before anything was touched."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact that a plan's checks brought out.
+
+    `code` is stable (MISSING_LIBRARY, MERGE_CONFLICT ...), `subject` the file, symbol or field it is about,
+    `evidence` the lines that prove it, `remedy` what to do.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    subject: str = ""
+    remedy: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+def errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return the findings that stop a change."""
+    return tuple(f for f in findings if f.severity is Severity.ERROR)

@@ -1,0 +1,118 @@
+"""A jail's specification, as product teams write it in YAML: what it should be, never the steps.
+
+The types here are the schema: `jaild.domain.specfile` reads YAML into them and names the path and line of a mistake,
+`jaild.domain.speccheck` holds the rules that types cannot say.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Unknown keys are mistakes, and defaults are not written."""
+
+
+class Network(_Strict):
+    """How the jail is reached.
+
+    `own`: addresses of its own on a bridge (FreeBSD: vnet; Linux: a network namespace and a veth pair).
+    `shared`: addresses put on one of the host's interfaces. `host`: the host's own network, no isolation.
+    """
+
+    mode: Literal["own", "shared", "host"] = "host"
+    addresses: tuple[str, ...] = ()  # with prefix length: 10.0.0.5/24, 2001:db8::5/64
+    gateway: str | None = None
+    bridge: str | None = None  # mode own; the host's configured bridge if not said
+    interface: str | None = None  # mode shared; the host's configured interface if not said
+
+
+class Volume(_Strict):
+    """Writable space of its own, besides the jail's data."""
+
+    path: str  # absolute, inside the jail
+    quota: str | None = None  # bytes, or 10M, 2G, 1T
+    recordsize: str | None = None  # as ZFS takes it: 16K
+
+
+class Limits(_Strict):
+    """What the jail may use at most. Absent means no limit."""
+
+    memory: str | None = None  # bytes, or 512M, 2G
+    cpus: Annotated[float, msgspec.Meta(gt=0, le=4096)] | None = None  # cores, fractions allowed
+    processes: Positive | None = None
+    open_files: Positive | None = None
+
+
+class HttpCheck(_Strict, tag="http", tag_field="kind"):
+    """GET `path` on the jail's first address (or `address`) must answer with a status in 200..399."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    path: str = "/"
+    address: str | None = None
+    timeout: Seconds = 2.0
+
+
+class TcpCheck(_Strict, tag="tcp", tag_field="kind"):
+    """A TCP connection to `port` must be accepted."""
+
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    address: str | None = None
+    timeout: Seconds = 2.0
+
+
+class ExecCheck(_Strict, tag="exec", tag_field="kind"):
+    """A command run in the jail must end with status 0."""
+
+    command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    timeout: Seconds = 5.0
+
+
+HealthCheck = HttpCheck | TcpCheck | ExecCheck
+
+
+class Gate(_Strict):
+    """When a new generation counts as healthy: every check passes `successes` times in a row within `deadline` seconds."""
+
+    successes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    interval: Seconds = 0.2
+    deadline: Seconds = 30.0
+
+
+class Boot(_Strict):
+    """What happens when the host starts: lower `order` first, jails of one order side by side."""
+
+    autostart: bool = True
+    order: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
+
+
+class Stop(_Strict):
+    """How the jail ends: `signal` (or FreeBSD's rc.shutdown), then SIGKILL after `timeout` seconds."""
+
+    signal: str = "TERM"
+    timeout: Seconds = 10.0
+
+
+class JailSpec(_Strict):
+    """All that one says about a jail. `base` and `app` name what it runs, the rest how."""
+
+    base: str
+    app: str | None = None  # app/version
+    command: tuple[str, ...] = ()  # the release's own start command if empty
+    environment: dict[str, str] = {}
+    hostname: str | None = None  # the jail's name if not said
+    user: str | None = None  # who runs the command; the release's manifest or root if not said
+    network: Network = Network()
+    quota: str | None = None  # of the jail's data
+    volumes: dict[str, Volume] = {}
+    limits: Limits = Limits()
+    health: tuple[HealthCheck, ...] = ()
+    gate: Gate = Gate()
+    boot: Boot = Boot()
+    stop: Stop = Stop()
+    labels: dict[str, str] = {}

@@ -1,0 +1,143 @@
+"""Port: the container runtime. Mounts a generation's tree, runs a jail in it, finds again what is running.
+
+A *run* is one generation of one jail as a running thing, named `<jail>.<generation>`. Two runs of a jail may exist at
+once (the next is built while the old one serves), but only one may be started.
+Errors: `NotFoundError` (RUN_NOT_FOUND), `AlreadyExistsError` (RUN_EXISTS), `FailedPreconditionError` (RUN_NOT_RUNNING,
+TREE_BUSY), `ResourceExhaustedError` (LIMIT_UNSUPPORTED where a limit cannot be kept), `InternalError` (COMMAND_FAILED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from jaild.domain.records import Family
+from jaild.domain.spec import Limits, Network
+from jaild.domain.tree import Mount
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFacts:
+    """What the host offers."""
+
+    runtime: str  # runc 1.1.5, jail(8) ...
+    family: Family
+    kernel: str  # uname -r
+    osreldate: int  # FreeBSD's kern.osreldate; 0 on Linux
+    machine: str  # amd64, arm64
+    memory: int  # bytes
+    cpus: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """All that a run needs; nothing is looked up elsewhere."""
+
+    jail: str
+    generation: int
+    uid: str  # of the jail: interface names and MAC addresses derive from it, so they move with the jail
+    mounts: tuple[Mount, ...]  # parents first; the first is the root
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    user: str  # name or uid[:gid], resolved in the tree's own /etc/passwd
+    hostname: str
+    network: Network
+    limits: Limits
+    osrelease: str  # FreeBSD: the base's version; '' on Linux
+    osreldate: int
+    log: Path  # stdout and stderr are appended here
+    stop_signal: str
+    stop_timeout: float  # seconds
+
+    @property
+    def name(self) -> str:
+        """`<jail>.<generation>`."""
+        return f"{self.jail}.{self.generation}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that the runtime knows."""
+
+    jail: str
+    generation: int
+    uid: str
+    running: bool  # False: created and not started, or ended
+    pid: int  # of its first process (FreeBSD: the jid); 0 when not running
+    started: float  # seconds since the epoch; 0.0 when not started
+    exit_status: int | None = None  # known once it ended; -N for signal N
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What a run uses now."""
+
+    memory: int  # bytes
+    cpu_seconds: float
+    processes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """A piece of an exec's output, or its end."""
+
+    stdout: bytes = b""
+    stderr: bytes = b""
+    exit_status: int | None = None  # in the last one only
+
+
+class Runtime(Protocol):
+    """A host's container runtime."""
+
+    async def facts(self) -> HostFacts:
+        """Return what the host offers."""
+
+    async def prepare_host(self) -> None:
+        """Make what all jails share (bridge, cgroup parent), idempotently. Called once when the daemon starts."""
+
+    async def create(self, run: RunSpec) -> None:
+        """Mount the tree and make the run ready, while another generation of the jail may be serving: nothing visible to clients.
+
+        On failure everything it made is taken away again.
+        """
+
+    async def start(self, jail: str, generation: int) -> None:
+        """Start a created run. Raises if its first process did not come up."""
+
+    async def stop(self, jail: str, generation: int) -> float:
+        """Stop a run: its signal, after its timeout SIGKILL; return the seconds it took. No error if it has ended.
+
+        Always ends. The tree and the run's record stay, so that it can be started again (`start`) or removed.
+        """
+
+    async def remove(self, jail: str, generation: int) -> None:
+        """Take away a run that is not running: its record, network and mounts, children first. Never deletes through a mount.
+
+        No error if nothing is left. RUN_RUNNING if it is running.
+        """
+
+    async def runs(self) -> list[Run]:
+        """Return every run there is, found from the system itself and not from memory."""
+
+    async def wait(self, jail: str, generation: int) -> Run:
+        """Wait until a started run has ended and return it. Event-driven; cancel to stop waiting."""
+
+    def exec(
+        self,
+        jail: str,
+        generation: int,
+        command: tuple[str, ...],
+        *,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        stdin: AsyncIterator[bytes] | None = None,
+    ) -> AsyncIterator[Output]:
+        """Run a command in a running run; its last item has the exit status. Closing the iterator kills the command."""
+
+    async def usage(self, jail: str, generation: int) -> Usage:
+        """Return what a running run uses."""
+
+    async def announce(self, jail: str, generation: int) -> None:
+        """Tell the neighbours where the jail's addresses are now (gratuitous ARP, unsolicited NA)."""

@@ -1,0 +1,166 @@
+"""Port: ZFS. What every ZFS can do, with what differs told by `Capabilities` instead of guessed.
+
+All names are full: `pool/jaild/bases/debian-12`, snapshots `dataset@name`. Every method raises, besides what it names:
+`NotFoundError` (DATASET_NOT_FOUND), `AlreadyExistsError` (DATASET_EXISTS), `FailedPreconditionError` (DATASET_BUSY,
+DATASET_HAS_CLONES, DATASET_HAS_CHILDREN, SNAPSHOT_HELD, POOL_READONLY), `ResourceExhaustedError` (NO_SPACE),
+`InvalidArgumentError` (INVALID_DATASET_NAME, INVALID_PROPERTY), `PermissionDeniedError` (ZFS_PERMISSION),
+`InternalError` (COMMAND_FAILED) for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What this ZFS can do: asked of the tool once, kept in one place."""
+
+    implementation: str  # openzfs, zfs-fuse, fake
+    version: str
+    resumable_receive: bool
+    bookmarks: bool
+    written: bool  # the written@snap property
+    set_many: bool  # several properties in one `zfs set`
+    receive_properties: bool  # receive -o
+    rich_send: bool  # send -L -e -c
+    estimates: bool  # send -n
+    lists_holds: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A filesystem. Sizes in bytes."""
+
+    name: str
+    guid: int
+    mountpoint: Path | None  # where it is or would be mounted; None for none and legacy
+    mounted: bool
+    readonly: bool
+    origin: str  # the snapshot it is a clone of, or ''
+    used: int
+    referenced: int
+    available: int
+    quota: int  # 0: none
+    created: int  # seconds since the epoch
+    properties: Mapping[str, str] = field(default_factory=dict)  # user properties set on itself (local or received)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A snapshot. `written` is what it holds alone."""
+
+    name: str  # dataset@snapshot
+    guid: int
+    created: int
+    used: int
+    referenced: int
+
+    @property
+    def dataset(self) -> str:
+        """The part before @."""
+        return self.name.partition("@")[0]
+
+    @property
+    def tag(self) -> str:
+        """The part after @."""
+        return self.name.partition("@")[2]
+
+
+class Zfs(Protocol):
+    """A host's ZFS."""
+
+    async def capabilities(self) -> Capabilities:
+        """Return what this ZFS can do; detected at the first call."""
+
+    async def pool_features(self, pool: str) -> frozenset[str]:
+        """Return the names of the pool's enabled features (`version:23` where the pool has a version instead)."""
+
+    async def datasets(self, root: str) -> list[Dataset]:
+        """Return `root` and every filesystem below it, by name, from one process."""
+
+    async def dataset(self, name: str) -> Dataset:
+        """Return one filesystem."""
+
+    async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
+        """Return the snapshots of `dataset` (with `recursive` of all below too), oldest first within each dataset."""
+
+    async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
+        """Create a filesystem whose parent exists; it is mounted unless canmount says otherwise."""
+
+    async def clone(self, snapshot: str, name: str, properties: Mapping[str, str] | None = None) -> None:
+        """Create `name` as a clone of `snapshot`."""
+
+    async def set(self, name: str, properties: Mapping[str, str]) -> None:
+        """Set properties: one by one, in order, where this ZFS cannot set many. Each single one is atomic."""
+
+    async def inherit(self, name: str, prop: str) -> None:
+        """Remove a local property."""
+
+    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False) -> None:
+        """Make `dataset@tag`, with `recursive` on every child too, all in one transaction."""
+
+    async def destroy(self, name: str, *, recursive: bool = False) -> None:
+        """Destroy a dataset or snapshot (`recursive`: what is below, and its snapshots, too). Unmounts it first; never forced."""
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Rename a dataset within its pool."""
+
+    async def rollback(self, snapshot: str) -> None:
+        """Return a dataset to its newest snapshot. Refuses (DATASET_BUSY) if there are newer ones."""
+
+    async def hold(self, tag: str, *snapshots: str) -> None:
+        """Keep snapshots from being destroyed. Holding twice with one tag is no error."""
+
+    async def release(self, tag: str, *snapshots: str) -> None:
+        """Drop holds. Releasing what is not held, or is gone, is no error."""
+
+    async def holds(self, snapshot: str) -> frozenset[str]:
+        """Return the tags that hold a snapshot."""
+
+    async def mount(self, name: str) -> None:
+        """Mount where its mountpoint property says. No error if it is mounted."""
+
+    async def unmount(self, name: str) -> None:
+        """Unmount. No error if it is not mounted; DATASET_BUSY if something uses it."""
+
+    def send(
+        self, snapshot: str, *, base: str | None = None, token: str | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a stream of `snapshot`: full, from `base` (an earlier snapshot, or a clone's origin), or resumed by `token`.
+
+        Iterate to the end and leave the context normally to have the exit status checked. Leaving early kills the sender.
+        """
+
+    async def receive(
+        self,
+        name: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        origin: str | None = None,
+        resumable: bool = False,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Receive a stream into `name`, unmounted, never forced (an increment over local changes is refused: DATASET_MODIFIED).
+
+        `origin` is the snapshot to clone from, given explicitly. `properties` are set while receiving where that can be
+        done, else right after. A truncated or damaged stream: `DataLossError` (STREAM_INVALID). An increment whose base is not
+        here: `FailedPreconditionError` (STREAM_BASE_MISSING). If the sender's iterator raises, the receiver is ended, nothing
+        half-received is kept unless `resumable`, and the sender's error propagates.
+        """
+
+    async def resume_token(self, name: str) -> str | None:
+        """Return the token of an interrupted resumable receive into `name`, if there is one."""
+
+    async def abort_receive(self, name: str) -> None:
+        """Throw away what an interrupted resumable receive left."""
+
+    async def estimate(self, snapshot: str, base: str | None = None) -> int:
+        """Return about how many bytes a send would have; an upper guess where this ZFS cannot tell."""
+
+    async def bookmark(self, snapshot: str, tag: str) -> None:
+        """Make `dataset#tag` of a snapshot; no error if it is there with the same guid. Needs `Capabilities.bookmarks`."""
