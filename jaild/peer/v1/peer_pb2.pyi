@@ -1,0 +1,269 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class HelloRequest(_message.Message):
+    __slots__ = ("host_id", "host_name", "protocol")
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    HOST_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    host_name: str
+    protocol: int
+    def __init__(self, host_id: _Optional[str] = ..., host_name: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
+
+class HelloResponse(_message.Message):
+    __slots__ = ("host_id", "host_name", "protocol", "zfs_implementation", "resumable_receive", "pool_features", "family", "machine", "osreldate", "available_bytes")
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    HOST_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ZFS_IMPLEMENTATION_FIELD_NUMBER: _ClassVar[int]
+    RESUMABLE_RECEIVE_FIELD_NUMBER: _ClassVar[int]
+    POOL_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    MACHINE_FIELD_NUMBER: _ClassVar[int]
+    OSRELDATE_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    host_id: str
+    host_name: str
+    protocol: int
+    zfs_implementation: str
+    resumable_receive: bool
+    pool_features: _containers.RepeatedScalarFieldContainer[str]
+    family: str
+    machine: str
+    osreldate: int
+    available_bytes: int
+    def __init__(self, host_id: _Optional[str] = ..., host_name: _Optional[str] = ..., protocol: _Optional[int] = ..., zfs_implementation: _Optional[str] = ..., resumable_receive: bool = ..., pool_features: _Optional[_Iterable[str]] = ..., family: _Optional[str] = ..., machine: _Optional[str] = ..., osreldate: _Optional[int] = ..., available_bytes: _Optional[int] = ...) -> None: ...
+
+class DatasetOffer(_message.Message):
+    __slots__ = ("path", "properties", "size_bytes")
+    class PropertiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    PROPERTIES_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    properties: _containers.ScalarMap[str, str]
+    size_bytes: int
+    def __init__(self, path: _Optional[str] = ..., properties: _Optional[_Mapping[str, str]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class LayerOffer(_message.Message):
+    __slots__ = ("path", "guid", "origin_guid", "origin_path", "size_bytes", "record")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    GUID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_GUID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_PATH_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    guid: int
+    origin_guid: int
+    origin_path: str
+    size_bytes: int
+    record: str
+    def __init__(self, path: _Optional[str] = ..., guid: _Optional[int] = ..., origin_guid: _Optional[int] = ..., origin_path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., record: _Optional[str] = ...) -> None: ...
+
+class JailOffer(_message.Message):
+    __slots__ = ("name", "uid", "epoch", "generation", "generation_json", "datasets", "layers", "desired")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_JSON_FIELD_NUMBER: _ClassVar[int]
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    DESIRED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    uid: str
+    epoch: int
+    generation: int
+    generation_json: str
+    datasets: _containers.RepeatedCompositeFieldContainer[DatasetOffer]
+    layers: _containers.RepeatedCompositeFieldContainer[LayerOffer]
+    desired: str
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ...) -> None: ...
+
+class PreflightRequest(_message.Message):
+    __slots__ = ("migration", "source_id", "source_name", "jail")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_NAME_FIELD_NUMBER: _ClassVar[int]
+    JAIL_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    source_id: str
+    source_name: str
+    jail: JailOffer
+    def __init__(self, migration: _Optional[str] = ..., source_id: _Optional[str] = ..., source_name: _Optional[str] = ..., jail: _Optional[_Union[JailOffer, _Mapping]] = ...) -> None: ...
+
+class PeerFinding(_message.Message):
+    __slots__ = ("severity", "code", "message", "subject", "remedy")
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    severity: str
+    code: str
+    message: str
+    subject: str
+    remedy: str
+    def __init__(self, severity: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., subject: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
+
+class PreflightResponse(_message.Message):
+    __slots__ = ("findings", "missing_layers", "datasets")
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_LAYERS_FIELD_NUMBER: _ClassVar[int]
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
+    findings: _containers.RepeatedCompositeFieldContainer[PeerFinding]
+    missing_layers: _containers.RepeatedScalarFieldContainer[str]
+    datasets: _containers.RepeatedCompositeFieldContainer[DatasetState]
+    def __init__(self, findings: _Optional[_Iterable[_Union[PeerFinding, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ...) -> None: ...
+
+class DatasetState(_message.Message):
+    __slots__ = ("path", "snapshot_guids", "resume_token")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_GUIDS_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    snapshot_guids: _containers.RepeatedScalarFieldContainer[int]
+    resume_token: str
+    def __init__(self, path: _Optional[str] = ..., snapshot_guids: _Optional[_Iterable[int]] = ..., resume_token: _Optional[str] = ...) -> None: ...
+
+class BeginRequest(_message.Message):
+    __slots__ = ("offer",)
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    offer: PreflightRequest
+    def __init__(self, offer: _Optional[_Union[PreflightRequest, _Mapping]] = ...) -> None: ...
+
+class BeginResponse(_message.Message):
+    __slots__ = ("preflight",)
+    PREFLIGHT_FIELD_NUMBER: _ClassVar[int]
+    preflight: PreflightResponse
+    def __init__(self, preflight: _Optional[_Union[PreflightResponse, _Mapping]] = ...) -> None: ...
+
+class ReceiveRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: ReceiveHeader
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[ReceiveHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class ReceiveHeader(_message.Message):
+    __slots__ = ("migration", "layer", "dataset", "tag", "guid", "base_guid", "origin_path")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    GUID_FIELD_NUMBER: _ClassVar[int]
+    BASE_GUID_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_PATH_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    layer: str
+    dataset: str
+    tag: str
+    guid: int
+    base_guid: int
+    origin_path: str
+    def __init__(self, migration: _Optional[str] = ..., layer: _Optional[str] = ..., dataset: _Optional[str] = ..., tag: _Optional[str] = ..., guid: _Optional[int] = ..., base_guid: _Optional[int] = ..., origin_path: _Optional[str] = ...) -> None: ...
+
+class ReceiveResponse(_message.Message):
+    __slots__ = ("guid", "bytes")
+    GUID_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    guid: int
+    bytes: int
+    def __init__(self, guid: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class GetStateRequest(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    def __init__(self, migration: _Optional[str] = ...) -> None: ...
+
+class GetStateResponse(_message.Message):
+    __slots__ = ("phase", "datasets")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    DATASETS_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    datasets: _containers.RepeatedCompositeFieldContainer[DatasetState]
+    def __init__(self, phase: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ...) -> None: ...
+
+class PrepareRequest(_message.Message):
+    __slots__ = ("migration", "epoch", "guids")
+    class GuidsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    GUIDS_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    epoch: int
+    guids: _containers.ScalarMap[str, int]
+    def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ..., guids: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class PrepareResponse(_message.Message):
+    __slots__ = ("phase",)
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    def __init__(self, phase: _Optional[str] = ...) -> None: ...
+
+class ActivateRequest(_message.Message):
+    __slots__ = ("migration", "epoch")
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    epoch: int
+    def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class ActivateResponse(_message.Message):
+    __slots__ = ("phase", "healthy", "seconds", "message")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    healthy: bool
+    seconds: float
+    message: str
+    def __init__(self, phase: _Optional[str] = ..., healthy: bool = ..., seconds: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+
+class AbortRequest(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    def __init__(self, migration: _Optional[str] = ...) -> None: ...
+
+class AbortResponse(_message.Message):
+    __slots__ = ("phase",)
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    def __init__(self, phase: _Optional[str] = ...) -> None: ...
+
+class ResolveRequest(_message.Message):
+    __slots__ = ("migration",)
+    MIGRATION_FIELD_NUMBER: _ClassVar[int]
+    migration: str
+    def __init__(self, migration: _Optional[str] = ...) -> None: ...
+
+class ResolveResponse(_message.Message):
+    __slots__ = ("outcome", "epoch")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    epoch: int
+    def __init__(self, outcome: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
