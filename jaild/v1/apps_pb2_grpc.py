@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from google.longrunning import operations_proto_pb2 as google_dot_longrunning_dot_operations__proto__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from jaild.v1 import apps_pb2 as jaild_dot_v1_dot_apps__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
@@ -39,7 +39,7 @@ class AppsStub(object):
         self.PushRelease = channel.stream_unary(
                 '/jaild.v1.Apps/PushRelease',
                 request_serializer=jaild_dot_v1_dot_apps__pb2.PushReleaseRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.GetRelease = channel.unary_unary(
                 '/jaild.v1.Apps/GetRelease',
@@ -59,7 +59,7 @@ class AppsStub(object):
         self.DeleteRelease = channel.unary_unary(
                 '/jaild.v1.Apps/DeleteRelease',
                 request_serializer=jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
 
@@ -112,7 +112,7 @@ def add_AppsServicer_to_server(servicer, server):
             'PushRelease': grpc.stream_unary_rpc_method_handler(
                     servicer.PushRelease,
                     request_deserializer=jaild_dot_v1_dot_apps__pb2.PushReleaseRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'GetRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRelease,
@@ -132,7 +132,7 @@ def add_AppsServicer_to_server(servicer, server):
             'DeleteRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRelease,
                     request_deserializer=jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -162,7 +162,7 @@ class Apps(object):
             target,
             '/jaild.v1.Apps/PushRelease',
             jaild_dot_v1_dot_apps__pb2.PushReleaseRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -270,7 +270,7 @@ class Apps(object):
             target,
             '/jaild.v1.Apps/DeleteRelease',
             jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from google.longrunning import operations_proto_pb2 as google_dot_longrunning_dot_operations__proto__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from jaild.v1 import bases_pb2 as jaild_dot_v1_dot_bases__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
@@ -39,7 +39,7 @@ class BasesStub(object):
         self.ImportBase = channel.stream_unary(
                 '/jaild.v1.Bases/ImportBase',
                 request_serializer=jaild_dot_v1_dot_bases__pb2.ImportBaseRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.GetBase = channel.unary_unary(
                 '/jaild.v1.Bases/GetBase',
@@ -54,7 +54,7 @@ class BasesStub(object):
         self.DeleteBase = channel.unary_unary(
                 '/jaild.v1.Bases/DeleteBase',
                 request_serializer=jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
 
@@ -98,7 +98,7 @@ def add_BasesServicer_to_server(servicer, server):
             'ImportBase': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportBase,
                     request_deserializer=jaild_dot_v1_dot_bases__pb2.ImportBaseRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'GetBase': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBase,
@@ -113,7 +113,7 @@ def add_BasesServicer_to_server(servicer, server):
             'DeleteBase': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteBase,
                     request_deserializer=jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -143,7 +143,7 @@ class Bases(object):
             target,
             '/jaild.v1.Bases/ImportBase',
             jaild_dot_v1_dot_bases__pb2.ImportBaseRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -224,7 +224,7 @@ class Bases(object):
             target,
             '/jaild.v1.Bases/DeleteBase',
             jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

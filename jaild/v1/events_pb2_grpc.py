@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from google.longrunning import operations_proto_pb2 as google_dot_longrunning_dot_operations__proto__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from jaild.v1 import events_pb2 as jaild_dot_v1_dot_events__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
@@ -44,7 +44,7 @@ class EventsStub(object):
         self.WatchOperation = channel.unary_stream(
                 '/jaild.v1.Events/WatchOperation',
                 request_serializer=jaild_dot_v1_dot_events__pb2.WatchOperationRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
 
@@ -78,7 +78,7 @@ def add_EventsServicer_to_server(servicer, server):
             'WatchOperation': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchOperation,
                     request_deserializer=jaild_dot_v1_dot_events__pb2.WatchOperationRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,7 +135,7 @@ class Events(object):
             target,
             '/jaild.v1.Events/WatchOperation',
             jaild_dot_v1_dot_events__pb2.WatchOperationRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

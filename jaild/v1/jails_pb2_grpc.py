@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from google.longrunning import operations_proto_pb2 as google_dot_longrunning_dot_operations__proto__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from jaild.v1 import jails_pb2 as jaild_dot_v1_dot_jails__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
@@ -40,7 +40,7 @@ class JailsStub(object):
         self.CreateJail = channel.unary_unary(
                 '/jaild.v1.Jails/CreateJail',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.CreateJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.GetJail = channel.unary_unary(
                 '/jaild.v1.Jails/GetJail',
@@ -55,42 +55,42 @@ class JailsStub(object):
         self.DeleteJail = channel.unary_unary(
                 '/jaild.v1.Jails/DeleteJail',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.DeleteJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.StartJail = channel.unary_unary(
                 '/jaild.v1.Jails/StartJail',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.StartJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.StopJail = channel.unary_unary(
                 '/jaild.v1.Jails/StopJail',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.StopJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.RestartJail = channel.unary_unary(
                 '/jaild.v1.Jails/RestartJail',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.RestartJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.DeployRelease = channel.unary_unary(
                 '/jaild.v1.Jails/DeployRelease',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.DeployReleaseRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.UpgradeBase = channel.unary_unary(
                 '/jaild.v1.Jails/UpgradeBase',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.UpgradeBaseRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.ConfigureJail = channel.unary_unary(
                 '/jaild.v1.Jails/ConfigureJail',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.ConfigureJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.RollbackJail = channel.unary_unary(
                 '/jaild.v1.Jails/RollbackJail',
                 request_serializer=jaild_dot_v1_dot_jails__pb2.RollbackJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.GetGeneration = channel.unary_unary(
                 '/jaild.v1.Jails/GetGeneration',
@@ -230,7 +230,7 @@ def add_JailsServicer_to_server(servicer, server):
             'CreateJail': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJail,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.CreateJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'GetJail': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJail,
@@ -245,42 +245,42 @@ def add_JailsServicer_to_server(servicer, server):
             'DeleteJail': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteJail,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.DeleteJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'StartJail': grpc.unary_unary_rpc_method_handler(
                     servicer.StartJail,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.StartJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'StopJail': grpc.unary_unary_rpc_method_handler(
                     servicer.StopJail,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.StopJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'RestartJail': grpc.unary_unary_rpc_method_handler(
                     servicer.RestartJail,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.RestartJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'DeployRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.DeployRelease,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.DeployReleaseRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'UpgradeBase': grpc.unary_unary_rpc_method_handler(
                     servicer.UpgradeBase,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.UpgradeBaseRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'ConfigureJail': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfigureJail,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.ConfigureJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'RollbackJail': grpc.unary_unary_rpc_method_handler(
                     servicer.RollbackJail,
                     request_deserializer=jaild_dot_v1_dot_jails__pb2.RollbackJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'GetGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.GetGeneration,
@@ -331,7 +331,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/CreateJail',
             jaild_dot_v1_dot_jails__pb2.CreateJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -412,7 +412,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/DeleteJail',
             jaild_dot_v1_dot_jails__pb2.DeleteJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -439,7 +439,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/StartJail',
             jaild_dot_v1_dot_jails__pb2.StartJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -466,7 +466,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/StopJail',
             jaild_dot_v1_dot_jails__pb2.StopJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -493,7 +493,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/RestartJail',
             jaild_dot_v1_dot_jails__pb2.RestartJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -520,7 +520,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/DeployRelease',
             jaild_dot_v1_dot_jails__pb2.DeployReleaseRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -547,7 +547,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/UpgradeBase',
             jaild_dot_v1_dot_jails__pb2.UpgradeBaseRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -574,7 +574,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/ConfigureJail',
             jaild_dot_v1_dot_jails__pb2.ConfigureJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -601,7 +601,7 @@ class Jails(object):
             target,
             '/jaild.v1.Jails/RollbackJail',
             jaild_dot_v1_dot_jails__pb2.RollbackJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from google.longrunning import operations_proto_pb2 as google_dot_longrunning_dot_operations__proto__pb2
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from jaild.v1 import migrations_pb2 as jaild_dot_v1_dot_migrations__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
@@ -39,7 +39,7 @@ class MigrationsStub(object):
         self.MigrateJail = channel.unary_unary(
                 '/jaild.v1.Migrations/MigrateJail',
                 request_serializer=jaild_dot_v1_dot_migrations__pb2.MigrateJailRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.GetMigration = channel.unary_unary(
                 '/jaild.v1.Migrations/GetMigration',
@@ -54,7 +54,7 @@ class MigrationsStub(object):
         self.FinalizeMigration = channel.unary_unary(
                 '/jaild.v1.Migrations/FinalizeMigration',
                 request_serializer=jaild_dot_v1_dot_migrations__pb2.FinalizeMigrationRequest.SerializeToString,
-                response_deserializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
 
@@ -97,7 +97,7 @@ def add_MigrationsServicer_to_server(servicer, server):
             'MigrateJail': grpc.unary_unary_rpc_method_handler(
                     servicer.MigrateJail,
                     request_deserializer=jaild_dot_v1_dot_migrations__pb2.MigrateJailRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'GetMigration': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMigration,
@@ -112,7 +112,7 @@ def add_MigrationsServicer_to_server(servicer, server):
             'FinalizeMigration': grpc.unary_unary_rpc_method_handler(
                     servicer.FinalizeMigration,
                     request_deserializer=jaild_dot_v1_dot_migrations__pb2.FinalizeMigrationRequest.FromString,
-                    response_serializer=google_dot_longrunning_dot_operations__proto__pb2.Operation.SerializeToString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -142,7 +142,7 @@ class Migrations(object):
             target,
             '/jaild.v1.Migrations/MigrateJail',
             jaild_dot_v1_dot_migrations__pb2.MigrateJailRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
@@ -223,7 +223,7 @@ class Migrations(object):
             target,
             '/jaild.v1.Migrations/FinalizeMigration',
             jaild_dot_v1_dot_migrations__pb2.FinalizeMigrationRequest.SerializeToString,
-            google_dot_longrunning_dot_operations__proto__pb2.Operation.FromString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,
