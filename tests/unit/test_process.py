@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.process import ProcessRunner
+from jaild.domain.errors import DeadlineExceededError, InternalError, UnavailableError
+
+
+@pytest.fixture
+def processes() -> ProcessRunner:
+    return ProcessRunner()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def _gone(pid: int) -> None:
+    async with asyncio.timeout(5):
+        while _alive(pid):  # noqa: ASYNC110 -- a grandchild's end is not told to us
+            await asyncio.sleep(0.005)
+
+
+async def _content(file: Path) -> str:
+    async with asyncio.timeout(5):
+        while not (file.exists() and file.read_text().endswith("\n")):  # noqa: ASYNC110 -- written by another program
+            await asyncio.sleep(0.005)
+    return file.read_text()
+
+
+async def test_output_and_status_are_returned_as_the_program_left_them(processes: ProcessRunner) -> None:
+    done = await processes.run(["sh", "-c", "cat; echo bad >&2; exit 3"], stdin=b"x\xff\n", check=False)
+    assert (done.status, done.stdout, done.stderr) == (3, b"x\xff\n", b"bad\n")
+    assert done.text == "x\udcff\n"
+
+
+async def test_a_bad_status_raises_with_the_command_the_status_and_what_it_said(processes: ProcessRunner) -> None:
+    with pytest.raises(InternalError) as caught:
+        await processes.run(["sh", "-c", "echo no luck >&2; exit 7"])
+    assert caught.value.reason == "COMMAND_FAILED"
+    assert caught.value.detail["status"] == "7"
+    assert "no luck" in caught.value.message
+
+
+async def test_a_missing_program_is_named(processes: ProcessRunner) -> None:
+    with pytest.raises(UnavailableError, match="jaild-no-such-program") as caught:
+        await processes.run(["jaild-no-such-program"])
+    assert caught.value.reason == "PROGRAM_MISSING"
+
+
+async def test_a_missing_working_directory_is_not_blamed_on_the_program(
+    processes: ProcessRunner, tmp_path: Path
+) -> None:
+    with pytest.raises(InternalError, match="cannot start in"):
+        await processes.run(["true"], cwd=tmp_path / "none")
+
+
+async def test_a_program_gets_a_minimal_environment_and_not_the_daemons(
+    processes: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAILD_SECRET", "1")
+    text = (await processes.run(["env"], env={"MORE": "2"})).text
+    assert "JAILD_SECRET" not in text
+    assert {"LC_ALL=C", "MORE=2"} <= set(text.splitlines())
+
+
+async def test_after_the_timeout_the_program_and_its_children_are_dead(
+    processes: ProcessRunner, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    with pytest.raises(DeadlineExceededError) as caught:
+        await processes.run(["sh", "-c", f"sleep 60 & echo $$ $! > {pids}; wait"], timeout=0.3)
+    assert caught.value.reason == "COMMAND_TIMEOUT"
+    for pid in pids.read_text().split():
+        await _gone(int(pid))
+
+
+async def test_cancelling_kills_the_program_and_its_children(processes: ProcessRunner, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    task = asyncio.create_task(processes.run(["sh", "-c", f"sleep 60 & echo $$ $! > {pids}; wait"]))
+    text = await _content(pids)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for pid in text.split():
+        await _gone(int(pid))
+
+
+async def test_a_daemon_that_keeps_the_pipes_open_ends_in_a_timeout_and_not_in_a_hang(
+    processes: ProcessRunner, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(DeadlineExceededError):
+        await processes.run(["sh", "-c", f"setsid sleep 60 & echo $! > {pid}"], timeout=0.3)
+    os.kill(int(pid.read_text()), 9)
+
+
+async def test_output_to_a_file_does_not_wait_for_children_that_keep_it_open(
+    processes: ProcessRunner, tmp_path: Path
+) -> None:
+    pid, log = tmp_path / "pid", tmp_path / "log"
+    log.write_text("before\n")
+    done = await processes.run(["sh", "-c", f"sleep 60 & echo $! > {pid}; echo out; echo err >&2"], output=log)
+    os.kill(int(pid.read_text()), 9)
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert log.read_text() == "before\nout\nerr\n"
+
+
+async def test_a_bad_status_with_output_to_a_file_quotes_only_what_was_added(
+    processes: ProcessRunner, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    with pytest.raises(InternalError) as caught:
+        await processes.run(["sh", "-c", "echo now; exit 1"], output=log)
+    assert caught.value.detail["stderr"] == "now"
+
+
+async def test_of_a_flood_on_stderr_only_the_end_is_kept(processes: ProcessRunner) -> None:
+    script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done >&2"
+    done = await processes.run(["sh", "-c", script])
+    assert len(done.stderr) == 64 << 10
+    assert done.stderr.endswith(b"line 19999\n")
+
+
+async def test_input_that_nobody_reads_is_no_error_when_the_program_succeeds(processes: ProcessRunner) -> None:
+    assert (await processes.run(["true"], stdin=b"x" * (4 << 20))).status == 0
+
+
+async def test_a_started_child_streams_both_ways(processes: ProcessRunner) -> None:
+    async with processes.start(["cat"]) as child:
+        await child.write(b"a" * 100_000)
+        await child.close_stdin()
+        await child.close_stdin()
+        data = b"".join([piece async for piece in child.read(4096)])
+        done = await child.wait()
+    assert (data, done.status, done.stdout) == (b"a" * 100_000, 0, b"")
+
+
+async def test_writing_to_a_child_that_is_gone_raises_broken_pipe(processes: ProcessRunner) -> None:
+    async with processes.start(["sh", "-c", "exec <&-; echo gone >&2; exit 4"]) as child:
+        with pytest.raises(BrokenPipeError):
+            await child.write(b"x" * (8 << 20))
+        done = await child.wait()
+    assert (done.status, done.stderr) == (4, b"gone\n")
+
+
+async def test_leaving_the_context_kills_the_child_even_with_unread_output_and_unwritten_input(
+    processes: ProcessRunner,
+) -> None:
+    async with processes.start(["sh", "-c", "yes & exec sleep 60"]) as child:
+        writing = asyncio.create_task(child.write(b"x" * (8 << 20)))
+        async for _ in child.read():
+            break
+        pid = child.pid
+    await asyncio.wait({writing})
+    assert isinstance(writing.exception(), BrokenPipeError)
+    await _gone(pid)
+
+
+async def test_waiting_does_not_need_the_output_to_be_read(processes: ProcessRunner) -> None:
+    async with processes.start(["sh", "-c", "head -c 3000 /dev/zero; exit 5"]) as child:
+        assert (await child.wait()).status == 5
+        child.kill()
