@@ -1,0 +1,225 @@
+"""A container runtime in memory. The object is the host: a second daemon given it finds the same runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.domain.records import Family
+from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Runtime, Usage
+
+FACTS = HostFacts(
+    runtime="fake 1",
+    family=Family.LINUX,
+    kernel="6.1.0",
+    osreldate=0,
+    machine="amd64",
+    memory=8 << 30,
+    cpus=4,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an exec in a run says."""
+
+    status: int = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+@dataclass(kw_only=True)
+class FakeRun:
+    """A run as the fake holds it."""
+
+    spec: RunSpec
+    pid: int = 0
+    started: float = 0.0
+    exit_status: int | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def run(self) -> Run:
+        """What the port tells of it."""
+        return Run(
+            jail=self.spec.jail,
+            generation=self.spec.generation,
+            uid=self.spec.uid,
+            running=self.pid != 0,
+            pid=self.pid,
+            started=self.started,
+            exit_status=self.exit_status,
+        )
+
+
+class FakeRuntime:
+    """Implements `jaild.ports.runtime.Runtime`.
+
+    `refuse` maps an operation (`start`), or an operation on one run (`start:web.2`), to the error it raises until the
+    entry is taken out; nothing is changed then. `calls` lists `(operation, "web.2")` in order, refused ones too.
+    `answers` maps a run (`web.2`), or a run and a command (`("web.2", ("check", "-q"))`), to what exec says there.
+    """
+
+    def __init__(self, *, facts: HostFacts = FACTS, now: Callable[[], float] = time.time) -> None:
+        self.refuse: dict[str, Exception] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.answers: dict[str | tuple[str, tuple[str, ...]], Answer] = {}
+        self.stop_seconds = 0.0
+        self.usages: dict[str, Usage] = {}
+        self.by_name: dict[str, FakeRun] = {}
+        self._facts = facts
+        self._now = now
+        self._next_pid = 100
+
+    def say(
+        self,
+        jail: str,
+        generation: int,
+        *,
+        status: int = 0,
+        stdout: bytes = b"",
+        stderr: bytes = b"",
+        command: tuple[str, ...] | None = None,
+    ) -> None:
+        """Set what every exec in that run answers from now on, or only `command`. Without it: status 0, no output."""
+        name = f"{jail}.{generation}"
+        self.answers[name if command is None else (name, command)] = Answer(status=status, stdout=stdout, stderr=stderr)
+
+    def end(self, jail: str, generation: int, status: int = 0) -> None:
+        """Let a running run's first process end by itself, as a crash does."""
+        self._end(self._running(f"{jail}.{generation}"), status)
+
+    async def facts(self) -> HostFacts:
+        """Return what it was made with."""
+        self._call("facts", "")
+        return self._facts
+
+    async def prepare_host(self) -> None:
+        """Do nothing."""
+        self._call("prepare_host", "")
+
+    async def create(self, run: RunSpec) -> None:
+        """Keep the run."""
+        self._call("create", run.name)
+        if run.name in self.by_name:
+            raise AlreadyExistsError("RUN_EXISTS", f"the run {run.name} exists", resource=run.name)
+        self.by_name[run.name] = FakeRun(spec=run)
+
+    async def start(self, jail: str, generation: int) -> None:
+        """Count it as running."""
+        name = f"{jail}.{generation}"
+        self._call("start", name)
+        run = self._known(name)
+        for other in self.by_name.values():
+            if other.spec.jail == jail and other.pid:
+                raise FailedPreconditionError(
+                    "RUN_RUNNING", f"{other.spec.name} is running", remedy="stop it first", resource=other.spec.name
+                )
+        self._next_pid += 1
+        run.pid, run.started, run.exit_status = self._next_pid, self._now(), None
+        run.ended = asyncio.Event()
+
+    async def stop(self, jail: str, generation: int) -> float:
+        """End it by its stop signal."""
+        name = f"{jail}.{generation}"
+        self._call("stop", name)
+        run = self._known(name)
+        if not run.pid:
+            return 0.0
+        self._end(run, -15)
+        return self.stop_seconds
+
+    async def remove(self, jail: str, generation: int) -> None:
+        """Forget it."""
+        name = f"{jail}.{generation}"
+        self._call("remove", name)
+        run = self.by_name.get(name)
+        if run is not None and run.pid:
+            raise FailedPreconditionError("RUN_RUNNING", f"{name} is running", remedy="stop it first", resource=name)
+        self.by_name.pop(name, None)
+
+    async def runs(self) -> list[Run]:
+        """Return all of them."""
+        self._call("runs", "")
+        return [run.run for run in self.by_name.values()]
+
+    async def wait(self, jail: str, generation: int) -> Run:
+        """Wait for `end` or `stop`."""
+        name = f"{jail}.{generation}"
+        self._call("wait", name)
+        run = self._known(name)
+        if run.started:
+            await run.ended.wait()
+            return run.run
+        raise FailedPreconditionError("RUN_NOT_RUNNING", f"{name} was not started", resource=name)
+
+    async def exec(
+        self,
+        jail: str,
+        generation: int,
+        command: tuple[str, ...],
+        *,
+        environment: Mapping[str, str] | None = None,  # noqa: ARG002 - the port's
+        user: str | None = None,  # noqa: ARG002 - the port's
+        stdin: AsyncIterator[bytes] | None = None,
+    ) -> AsyncIterator[Output]:
+        """Answer as `say` told; `cat` without an answer of its own gives back its stdin."""
+        name = f"{jail}.{generation}"
+        self._call("exec", name)
+        self._running(name)
+        answer = self.answers.get((name, command)) or self.answers.get(name) or Answer()
+        if stdin is not None:
+            async for piece in stdin:
+                if command == ("cat",):
+                    yield Output(stdout=piece)
+        if answer.stdout:
+            yield Output(stdout=answer.stdout)
+        if answer.stderr:
+            yield Output(stderr=answer.stderr)
+        yield Output(exit_status=answer.status)
+
+    async def usage(self, jail: str, generation: int) -> Usage:
+        """Return what `usages` has for the run, or one small process."""
+        name = f"{jail}.{generation}"
+        self._call("usage", name)
+        self._running(name)
+        return self.usages.get(name, Usage(memory=1 << 20, cpu_seconds=0.01, processes=1))
+
+    async def announce(self, jail: str, generation: int) -> None:
+        """Do nothing; the call is recorded."""
+        name = f"{jail}.{generation}"
+        self._call("announce", name)
+        self._running(name)
+
+    def _call(self, operation: str, name: str) -> None:
+        self.calls.append((operation, name))
+        error = self.refuse.get(f"{operation}:{name}") or self.refuse.get(operation)
+        if error is not None:
+            raise error
+
+    def _known(self, name: str) -> FakeRun:
+        run = self.by_name.get(name)
+        if run is None:
+            raise NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", remedy="create it first", resource=name)
+        return run
+
+    def _running(self, name: str) -> FakeRun:
+        run = self._known(name)
+        if not run.pid:
+            raise FailedPreconditionError(
+                "RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name
+            )
+        return run
+
+    @staticmethod
+    def _end(run: FakeRun, status: int) -> None:
+        run.pid, run.exit_status = 0, status
+        run.ended.set()
+
+
+def as_runtime(fake: FakeRuntime) -> Runtime:
+    """Return it as the port: where mypy proves that the fake implements it."""
+    return fake
