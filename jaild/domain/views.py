@@ -1,0 +1,135 @@
+"""What readers see: records joined with what is known of the running things. Built in memory, without I/O."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from jaild.domain.records import BaseRecord, Generation, JailRecord, ReleaseRecord
+
+
+class JailState(StrEnum):
+    """What a jail is doing, as one word."""
+
+    STOPPED = "stopped"
+    RUNNING = "running"
+    FAILED = "failed"
+    FROZEN = "frozen"
+    INCOMING = "incoming"
+    PREPARED = "prepared"
+    MOVED = "moved"
+    DELETING = "deleting"
+    DAMAGED = "damaged"
+
+
+class JailView(msgspec.Struct, frozen=True, kw_only=True):
+    """A jail. `record` and `generation` are None for a damaged one, `generation` while the first is being made."""
+
+    name: str
+    state: JailState
+    record: JailRecord | None = None
+    generation: Generation | None = None
+    owner_name: str = ""
+    etag: str = ""
+    started: float = 0.0
+    exit_status: int | None = None
+    used: int = 0
+    operation: str = ""  # operations/<id>
+    message: str = ""
+    peer_name: str = ""
+
+
+class BaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A base and who refers to it (jails/<jail>/generations/<n>)."""
+
+    record: BaseRecord
+    guid: int
+    used: int
+    used_by: tuple[str, ...] = ()
+
+
+class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """A release and who refers to it."""
+
+    record: ReleaseRecord
+    guid: int
+    used: int
+    used_by: tuple[str, ...] = ()
+
+
+class MigrationView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One move of one jail, as this host saw it. Also what is journaled of it."""
+
+    id: str
+    jail: str
+    outgoing: bool
+    source: str  # host names
+    target: str
+    phase: str
+    created: float = 0.0
+    updated: float = 0.0
+    epoch: int = 0
+    bytes: int = 0
+    rounds: int = 0
+    blackout: float | None = None
+    message: str = ""
+    finalized: bool = False
+
+
+class HostView(msgspec.Struct, frozen=True, kw_only=True):
+    """The host itself."""
+
+    id: str
+    name: str
+    version: str
+    peer_protocol: int
+    zfs: str
+    zfs_capabilities: dict[str, bool]
+    runtime: str
+    kernel: str
+    osreldate: int
+    machine: str
+    dataset: str
+    used: int
+    available: int
+    jails: int
+    running: int
+    peers: tuple[str, ...]
+    started: float
+    ready_seconds: float
+    repairs: tuple[str, ...]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened."""
+
+    sequence: int
+    time: float
+    kind: str
+    target: str
+    message: str = ""
+    detail: dict[str, str] = {}
+    gap: bool = False
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request that asked for a change."""
+
+    sequence: int
+    time: float
+    actor: str
+    method: str
+    target: str
+    request_id: str = ""
+    outcome: str = ""
+    operation: str = ""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: a certificate's name (or `local`), its roles, and for products the apps it may touch."""
+
+    actor: str
+    roles: frozenset[str] = frozenset()
+    apps: frozenset[str] = frozenset()
+    request_id: str = ""
