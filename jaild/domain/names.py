@@ -1,4 +1,4 @@
-"""Names of things: what is allowed, and why. Checked at the edge and again wherever a path or dataset is made of one."""
+"""Names of things: what is allowed, and why. Checked at the edge, and again where a path or dataset is made of one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def volume(name: str) -> str:
     """Return `name` if a volume may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
     _check("volume", name, _VOLUME, "1 to 32 of a-z, 0-9, - and _, starting with a letter")
     if name in _RESERVED_VOLUMES:
-        raise InvalidArgumentError("INVALID_NAME", f"{name!r} is kept for jaild", remedy="call the volume something else")
+        raise InvalidArgumentError("INVALID_NAME", f"{name!r} is kept for jaild", remedy="choose another name")
     return name
 
 

@@ -18,7 +18,7 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Unknown keys are mistakes, and defaults are not written."""
 
 
-class Network(_Strict):
+class Network(_Strict, frozen=True):
     """How the jail is reached.
 
     `own`: addresses of its own on a bridge (FreeBSD: vnet; Linux: a network namespace and a veth pair).
@@ -32,7 +32,7 @@ class Network(_Strict):
     interface: str | None = None  # mode shared; the host's configured interface if not said
 
 
-class Volume(_Strict):
+class Volume(_Strict, frozen=True):
     """Writable space of its own, besides the jail's data."""
 
     path: str  # absolute, inside the jail
@@ -40,7 +40,7 @@ class Volume(_Strict):
     recordsize: str | None = None  # as ZFS takes it: 16K
 
 
-class Limits(_Strict):
+class Limits(_Strict, frozen=True):
     """What the jail may use at most. Absent means no limit."""
 
     memory: str | None = None  # bytes, or 512M, 2G
@@ -49,7 +49,7 @@ class Limits(_Strict):
     open_files: Positive | None = None
 
 
-class HttpCheck(_Strict, tag="http", tag_field="kind"):
+class HttpCheck(_Strict, frozen=True, tag="http", tag_field="kind"):
     """GET `path` on the jail's first address (or `address`) must answer with a status in 200..399."""
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -58,7 +58,7 @@ class HttpCheck(_Strict, tag="http", tag_field="kind"):
     timeout: Seconds = 2.0
 
 
-class TcpCheck(_Strict, tag="tcp", tag_field="kind"):
+class TcpCheck(_Strict, frozen=True, tag="tcp", tag_field="kind"):
     """A TCP connection to `port` must be accepted."""
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -66,7 +66,7 @@ class TcpCheck(_Strict, tag="tcp", tag_field="kind"):
     timeout: Seconds = 2.0
 
 
-class ExecCheck(_Strict, tag="exec", tag_field="kind"):
+class ExecCheck(_Strict, frozen=True, tag="exec", tag_field="kind"):
     """A command run in the jail must end with status 0."""
 
     command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -76,29 +76,29 @@ class ExecCheck(_Strict, tag="exec", tag_field="kind"):
 HealthCheck = HttpCheck | TcpCheck | ExecCheck
 
 
-class Gate(_Strict):
-    """When a new generation counts as healthy: every check passes `successes` times in a row within `deadline` seconds."""
+class Gate(_Strict, frozen=True):
+    """When a generation counts as healthy: every check passes `successes` times in a row within `deadline` seconds."""
 
     successes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
     interval: Seconds = 0.2
     deadline: Seconds = 30.0
 
 
-class Boot(_Strict):
+class Boot(_Strict, frozen=True):
     """What happens when the host starts: lower `order` first, jails of one order side by side."""
 
     autostart: bool = True
     order: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
 
 
-class Stop(_Strict):
+class Stop(_Strict, frozen=True):
     """How the jail ends: `signal` (or FreeBSD's rc.shutdown), then SIGKILL after `timeout` seconds."""
 
     signal: str = "TERM"
     timeout: Seconds = 10.0
 
 
-class JailSpec(_Strict):
+class JailSpec(_Strict, frozen=True):
     """All that one says about a jail. `base` and `app` name what it runs, the rest how."""
 
     base: str

@@ -47,7 +47,7 @@ class Child(Protocol):
         """Iterate over its stdout in pieces of at most `size` bytes until end of file."""
 
     async def wait(self) -> Completed:
-        """Wait for its end. `stdout` is empty (it was streamed), `stderr` its last 64 KiB. Raises nothing for a status."""
+        """Wait for its end. `stdout` is empty (it was streamed), `stderr` its last 64 KiB. No status raises."""
 
     def kill(self) -> None:
         """Send SIGKILL. Harmless when it is gone."""

@@ -98,9 +98,9 @@ class Runtime(Protocol):
         """Make what all jails share (bridge, cgroup parent), idempotently. Called once when the daemon starts."""
 
     async def create(self, run: RunSpec) -> None:
-        """Mount the tree and make the run ready, while another generation of the jail may be serving: nothing visible to clients.
+        """Mount the tree and make the run ready while another generation of the jail may be serving.
 
-        On failure everything it made is taken away again.
+        Clients see nothing of it.         On failure everything it made is taken away again.
         """
 
     async def start(self, jail: str, generation: int) -> None:
@@ -113,9 +113,9 @@ class Runtime(Protocol):
         """
 
     async def remove(self, jail: str, generation: int) -> None:
-        """Take away a run that is not running: its record, network and mounts, children first. Never deletes through a mount.
+        """Take away a run that is not running: its record, network and mounts, children first.
 
-        No error if nothing is left. RUN_RUNNING if it is running.
+        Never deletes through a mount. No error if nothing is left. RUN_RUNNING if it is running.
         """
 
     async def runs(self) -> list[Run]:

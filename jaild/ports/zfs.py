@@ -78,7 +78,7 @@ class Zfs(Protocol):
         """Return what this ZFS can do; detected at the first call."""
 
     async def pool_features(self, pool: str) -> frozenset[str]:
-        """Return the names of the pool's enabled features (`version:23` where the pool has a version instead)."""
+        """Return the names of the pool's enabled features (`version:23` where it has a version instead)."""
 
     async def datasets(self, root: str) -> list[Dataset]:
         """Return `root` and every filesystem below it, by name, from one process."""
@@ -87,7 +87,7 @@ class Zfs(Protocol):
         """Return one filesystem."""
 
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
-        """Return the snapshots of `dataset` (with `recursive` of all below too), oldest first within each dataset."""
+        """Return the snapshots of `dataset` (`recursive`: of all below too), oldest first within each dataset."""
 
     async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
         """Create a filesystem whose parent exists; it is mounted unless canmount says otherwise."""
@@ -105,7 +105,7 @@ class Zfs(Protocol):
         """Make `dataset@tag`, with `recursive` on every child too, all in one transaction."""
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
-        """Destroy a dataset or snapshot (`recursive`: what is below, and its snapshots, too). Unmounts it first; never forced."""
+        """Destroy a dataset or snapshot (`recursive`: what is below it too). Unmounts it first; never forced."""
 
     async def rename(self, name: str, new_name: str) -> None:
         """Rename a dataset within its pool."""
@@ -131,9 +131,9 @@ class Zfs(Protocol):
     def send(
         self, snapshot: str, *, base: str | None = None, token: str | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a stream of `snapshot`: full, from `base` (an earlier snapshot, or a clone's origin), or resumed by `token`.
+        """Open a stream of `snapshot`: full, from `base` (an earlier snapshot, a clone's origin), or resumed by `token`.
 
-        Iterate to the end and leave the context normally to have the exit status checked. Leaving early kills the sender.
+        Iterate to the end and leave the context normally to have the exit status checked. Leaving early kills it.
         """
 
     async def receive(
@@ -145,12 +145,13 @@ class Zfs(Protocol):
         resumable: bool = False,
         properties: Mapping[str, str] | None = None,
     ) -> None:
-        """Receive a stream into `name`, unmounted, never forced (an increment over local changes is refused: DATASET_MODIFIED).
+        """Receive a stream into `name`, unmounted, never forced.
 
-        `origin` is the snapshot to clone from, given explicitly. `properties` are set while receiving where that can be
-        done, else right after. A truncated or damaged stream: `DataLossError` (STREAM_INVALID). An increment whose base is not
-        here: `FailedPreconditionError` (STREAM_BASE_MISSING). If the sender's iterator raises, the receiver is ended, nothing
-        half-received is kept unless `resumable`, and the sender's error propagates.
+        An increment over local changes is refused: DATASET_MODIFIED. `origin` is the snapshot to clone from, given
+        explicitly. `properties` are set while receiving where that can be done, else right after. A truncated or damaged
+        stream: `DataLossError` (STREAM_INVALID). An increment whose base is not here: `FailedPreconditionError`
+        (STREAM_BASE_MISSING). If the sender's iterator raises, the receiver is ended, nothing half-received is kept
+        unless `resumable`, and the sender's error propagates.
         """
 
     async def resume_token(self, name: str) -> str | None:
