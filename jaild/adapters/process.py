@@ -60,6 +60,8 @@ class _RunningChild:
             await writer.drain()
         except ConnectionResetError as error:  # what asyncio makes of EPIPE at times
             raise BrokenPipeError(f"{self._argv[0]} takes no more input") from error
+        if writer.is_closing():  # asyncio drops the data silently when it learns of EPIPE between two turns of its loop
+            raise BrokenPipeError(f"{self._argv[0]} takes no more input")
 
     async def close_stdin(self) -> None:
         writer = self._protocol.stdin
