@@ -1,0 +1,67 @@
+"""Port: another host's daemon. `jaild.adapters.peer` speaks to it by gRPC; each call is idempotent per migration."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from jaild.domain.peering import (
+    Acceptance,
+    Activation,
+    HostHello,
+    Offer,
+    PeerState,
+    Received,
+    ReceiveHeader,
+    Resolution,
+)
+
+
+class Peer(Protocol):
+    """One other host.
+
+    Its refusals are raised as the `JaildError` that it raised, with the same reason. When it cannot be reached:
+    `UnavailableError` (PEER_UNREACHABLE); when it does not answer in time: `DeadlineExceededError` (PEER_TIMEOUT). In
+    both cases the call may have been carried out: ask again, or ask `state`.
+    """
+
+    async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
+        """Introduce ourselves with the highest protocol that we speak; return who answers and what it can do."""
+
+    async def preflight(self, offer: Offer) -> Acceptance:
+        """Ask whether it takes the jail. Changes nothing there."""
+
+    async def begin(self, offer: Offer) -> Acceptance:
+        """Make it journal the migration and reserve name and addresses."""
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Send one ZFS stream; return when it was received and verified by guid.
+
+        If it has that snapshot already it takes no chunks. If it gives up half-way its own error is raised and `chunks`
+        is closed. What `chunks` itself raises is raised here, and the peer is told that the stream is not whole.
+        """
+
+    async def state(self, migration: str) -> PeerState:
+        """Ask what it has of a migration; phase `unknown` if nothing."""
+
+    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
+        """First half of the hand-over: it verifies every guid and persists PREPARED. Returns its phase."""
+
+    async def activate(self, migration: str, epoch: int) -> Activation:
+        """Second half, only after the commit point: it owns the jail and starts it."""
+
+    async def abort(self, migration: str) -> str:
+        """Make it throw away what it received. Returns its phase; refused (MIGRATION_ACTIVATED) after `activate`."""
+
+    async def resolve(self, migration: str) -> Resolution:
+        """Asked by a target in PREPARED of the source: how did the hand-over end."""
+
+
+class Peers(Protocol):
+    """The configured peers."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return their names, sorted."""
+
+    def get(self, name: str) -> Peer:
+        """Return one. Raises `NotFoundError` (PEER_UNKNOWN) that lists the configured ones."""
