@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jaild.domain import manifestcheck, speccheck
+from jaild.domain.errors import InvalidArgumentError
+from jaild.domain.records import Group, Manifest, User
+from jaild.domain.spec import ExecCheck, Gate, HttpCheck, JailSpec, Limits, Network, Stop, TcpCheck, Volume
+
+
+def own(*addresses: str, **more: Any) -> Network:
+    return Network(mode="own", addresses=addresses, **more)
+
+
+def subjects(**fields: Any) -> list[str]:
+    return [finding.subject for finding in speccheck.check(JailSpec(**({"base": "b"} | fields)))]
+
+
+def test_a_sound_specification_has_no_findings() -> None:
+    spec = JailSpec(
+        base="14.3-RELEASE-p2",
+        app="edge-cache/4.2.1",
+        hostname="edge-01.example.net",
+        user="www",
+        environment={"PATH": "/bin", "EMPTY": ""},
+        network=own("10.0.0.5/24", "2001:db8::5/64", gateway="10.0.0.1", bridge="bridge0"),
+        quota="10G",
+        volumes={
+            "cache": Volume(path="/var/cache", quota="1T", recordsize="1M"),
+            "hot": Volume(path="/var/cache/hot", recordsize="16K"),
+            "www": Volume(path="/usr/local/www"),
+        },
+        health=(HttpCheck(port=80, address="10.0.0.5"), TcpCheck(port=1), ExecCheck(command=("true",))),
+        labels={"team": "edge", "jaild.io/role": ""},
+    )
+    assert speccheck.check(spec) == ()
+    speccheck.require(spec)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/etc", "/etc/rc.d", "/usr", "/usr/local", "/usr/local/etc", "/var", "/home", "/dev/x", "/proc", "/tmp",
+        "var/x", "", "/var/../etc", "/var/./x", "/var//x", "/var/x/", "/a b", "/a\tb", "/a#b", "/a\\b", "/é",
+        "/" + "x" * 256,
+    ],
+)  # fmt: skip
+def test_a_volume_may_not_hide_the_system_or_have_a_path_that_mount_tables_cannot_show(path: str) -> None:
+    assert subjects(volumes={"v": Volume(path=path)}) == ["$.volumes.v.path"]
+
+
+def test_two_volumes_may_not_have_one_path() -> None:
+    assert subjects(volumes={"a": Volume(path="/srv/x"), "b": Volume(path="/srv/x")}) == ["$.volumes.b.path"]
+
+
+@pytest.mark.parametrize(
+    ("network", "path"),
+    [
+        (Network(mode="own"), "$.network.addresses"),
+        (Network(mode="shared"), "$.network.addresses"),
+        (Network(mode="host", addresses=("10.0.0.5/24",)), "$.network.addresses"),
+        (own("10.0.0.5"), "$.network.addresses[0]"),
+        (own("10.0.0.5/24", "10.0.0.500/24"), "$.network.addresses[1]"),
+        (own("10.0.0.5/33"), "$.network.addresses[0]"),
+        (own("10.0.0.5/255.255.255.0"), "$.network.addresses[0]"),
+        (own("10.0.0.0/24"), "$.network.addresses[0]"),
+        (own("10.0.0.255/24"), "$.network.addresses[0]"),
+        (own("224.0.0.1/24"), "$.network.addresses[0]"),
+        (own("127.0.0.1/8"), "$.network.addresses[0]"),
+        (own("fe80::1%eth0/64"), "$.network.addresses[0]"),
+        (own("10.0.0.5/24", "10.0.0.5/16"), "$.network.addresses[1]"),
+        (own("10.0.0.5/24", gateway="10.0.1.1"), "$.network.gateway"),
+        (own("10.0.0.5/24", gateway="10.0.0.5"), "$.network.gateway"),
+        (own("10.0.0.5/24", gateway="10.0.0.1/24"), "$.network.gateway"),
+        (own("10.0.0.5/24", gateway="fe80:::1"), "$.network.gateway"),
+        (own("10.0.0.5/24", interface="em0"), "$.network.interface"),
+        (own("10.0.0.5/24", bridge="a-name-of-more-than-15"), "$.network.bridge"),
+        (Network(mode="shared", addresses=("10.0.0.5/24",), bridge="br0"), "$.network.bridge"),
+        (Network(mode="host", gateway="10.0.0.1"), "$.network.gateway"),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_of_the_network_is_told_by_its_path(network: Network, path: str) -> None:
+    assert path in subjects(network=network)
+
+
+def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
+    assert subjects(network=own("2001:db8::5/64", gateway="fe80::1")) == []
+    assert subjects(network=own("10.0.0.0/31", "10.0.1.5/32")) == []
+    assert subjects(network=Network(mode="shared", addresses=("127.0.1.1/8",), interface="lo1")) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"base": "-x"}, "$.base"),
+        ({"app": "redis"}, "$.app"),
+        ({"app": "redis/"}, "$.app"),
+        ({"command": ("",)}, "$.command[0]"),
+        ({"command": ("a", "b\0")}, "$.command[1]"),
+        ({"user": "root:wheel"}, "$.user"),
+        ({"hostname": "-a"}, "$.hostname"),
+        ({"hostname": "a" * 65}, "$.hostname"),
+        ({"hostname": "a\n"}, "$.hostname"),
+        ({"environment": {"1A": "x"}}, "$.environment.1A"),
+        ({"environment": {"A=B": "x"}}, '$.environment["A=B"]'),
+        ({"environment": {"A": "x\ny"}}, "$.environment.A"),
+        ({"labels": {"UPPER": "x"}}, "$.labels.UPPER"),
+        ({"labels": {"a": "x\n"}}, "$.labels.a"),
+        ({"labels": {f"k{n}": "" for n in range(65)}}, "$.labels"),
+        ({"quota": "10 GB"}, "$.quota"),
+        ({"limits": Limits(memory="0")}, "$.limits.memory"),
+        ({"limits": Limits(cpus=float("inf"))}, "$.limits.cpus"),
+        ({"volumes": {"data": Volume(path="/srv/x")}}, "$.volumes.data"),
+        ({"volumes": {"v": Volume(path="/srv/x", quota="x")}}, "$.volumes.v.quota"),
+        ({"volumes": {"v": Volume(path="/srv/x", recordsize="3K")}}, "$.volumes.v.recordsize"),
+        ({"volumes": {"v": Volume(path="/srv/x", recordsize="2M")}}, "$.volumes.v.recordsize"),
+        ({"health": (HttpCheck(port=1, path="x"),)}, "$.health[0].path"),
+        ({"health": (HttpCheck(port=1, path="/ HTTP/1.1\r\nX: y"),)}, "$.health[0].path"),
+        ({"health": (TcpCheck(port=1, address="10.0.0.6"),), "network": own("10.0.0.5/24")}, "$.health[0].address"),
+        ({"health": (TcpCheck(port=1, address="localhost"),)}, "$.health[0].address"),
+        ({"health": (TcpCheck(port=1),), "network": Network(mode="own")}, "$.health"),
+        ({"gate": Gate(successes=100, interval=1.0, deadline=30.0)}, "$.gate.deadline"),
+        ({"stop": Stop(signal="SIGTERM")}, "$.stop.signal"),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_is_told_by_the_path_of_its_field(fields: dict[str, Any], path: str) -> None:
+    assert path in subjects(**fields)
+
+
+def test_a_signal_almost_right_is_told_with_the_one_that_was_meant() -> None:
+    (finding,) = speccheck.check(JailSpec(base="b", stop=Stop(signal="SIGQUITT")))
+    assert "did you mean QUIT?" in finding.message
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        speccheck.require(JailSpec(base="-x", app="y"))
+    assert [finding.subject for finding in caught.value.findings] == ["$.base", "$.app"]
+    assert caught.value.detail["path"] == "$.base"
+
+
+def test_one_address_in_two_jails_is_an_error_that_names_the_other() -> None:
+    mine = JailSpec(base="b", network=own("10.0.0.9/24", "2001:db8:0::5/64"))
+    others = {
+        "free": JailSpec(base="b", network=own("10.0.0.8/24")),
+        "taken": JailSpec(base="b", network=own("2001:db8::0005/48")),
+        "me": mine,
+    }
+    (finding,) = speccheck.conflicts("me", mine, others)
+    assert (finding.code, finding.subject) == ("ADDRESS_IN_USE", "$.network.addresses[1]")
+    assert finding.evidence == ("jails/taken",)
+
+
+def test_a_sound_manifest_has_no_findings() -> None:
+    manifest = Manifest(
+        command=("/usr/local/bin/redis",),
+        user="redis",
+        users=(User(name="redis", uid=800, gid=800, comment="Redis, the server"),),
+        groups=(Group(name="redis", gid=800, members=("redis",)),),
+        directories=("/var/lib/redis",),
+    )
+    manifestcheck.require(manifest)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "path"),
+    [
+        (Manifest(mount_point="/"), "$.mount_point"),
+        (Manifest(mount_point="/etc/x"), "$.mount_point"),
+        (Manifest(mount_point="opt"), "$.mount_point"),
+        (Manifest(directories=("/srv/x",)), "$.directories[0]"),
+        (Manifest(directories=("/var/../etc",)), "$.directories[0]"),
+        (Manifest(directories=("/variable",)), "$.directories[0]"),
+        (Manifest(users=(User(name="a:b", uid=1, gid=1),)), "$.users[0].name"),
+        (Manifest(users=(User(name="a", uid=0, gid=1),)), "$.users[0].uid"),
+        (Manifest(users=(User(name="a", uid=1, gid=-1),)), "$.users[0].gid"),
+        (Manifest(users=(User(name="a", uid=1, gid=1, comment="x\nroot::0:0::/:"),)), "$.users[0].comment"),
+        (Manifest(users=(User(name="a", uid=1, gid=1), User(name="a", uid=2, gid=1))), "$.users[1].name"),
+        (Manifest(groups=(Group(name="a", gid=1 << 32),)), "$.groups[0].gid"),
+        (Manifest(groups=(Group(name="a", gid=1, members=("b,c",)),)), "$.groups[0].members[0]"),
+        (Manifest(environment={"-": ""}), "$.environment.-"),
+        (Manifest(command=("",)), "$.command[0]"),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_of_a_manifest_is_told_by_its_path(manifest: Manifest, path: str) -> None:
+    assert [finding.subject for finding in manifestcheck.check(manifest)] == [path]
+    with pytest.raises(InvalidArgumentError):
+        manifestcheck.require(manifest)
