@@ -1,0 +1,81 @@
+"""jailctl's root: names its nouns without importing them, so that `--help` and completion are quick."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import cast
+
+import click
+from click.shell_completion import CompletionItem
+
+from jaild.cli.settings import options
+
+NOUNS = {
+    "base": "Import, list and remove bases: versions of an OS userland.",
+    "app": "Push, list and remove releases of applications.",
+    "jail": "Create, run, change, migrate and look into jails.",
+    "migration": "Look at moves between hosts; free what they left.",
+    "operation": "List, watch and cancel long-running changes.",
+    "host": "What the host is and can do, and who did what on it.",
+    "events": "Print what happens on the host.",
+    "context": "Keep the daemons to talk to, by name.",
+    "completion": "Print the completion script of a shell.",
+    "help": "Explain a command, or `exit-codes`.",
+}
+
+EPILOG = """\b
+Examples:
+  jailctl base import debian-12 base.tar.zst
+  jailctl app push redis/7.0 redis.tar.zst --manifest redis.yaml
+  jailctl jail create cache -f cache.yaml
+  jailctl jail deploy cache redis/7.2 --plan
+  jailctl jail migrate cache beta --max-downtime 2s
+
+Exit statuses: `jailctl help exit-codes`. Every command prints -o json and -o yaml, too.
+"""
+
+
+class Root(click.Group):
+    """Finds each noun in the module of its name."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the nouns in the order of a jail's life."""
+        return list(NOUNS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the noun's module and return its command."""
+        if cmd_name not in NOUNS:
+            return None
+        module = importlib.import_module(f"jaild.cli.{cmd_name}")
+        return cast("click.Command", module.command)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the nouns from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(NOUNS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete nouns from the table."""
+        nouns = [CompletionItem(noun, help=text) for noun, text in NOUNS.items() if noun.startswith(incomplete)]
+        return nouns + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.command(
+    cls=Root,
+    params=[*options()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+@click.version_option(package_name="jaild", prog_name="jailctl")
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Rule jails made of versioned ZFS datasets: base, application and data apart."""
+    if os.environ.get("NO_COLOR"):  # https://no-color.org; rich knows it, click does not
+        ctx.color = False
+
+
+def main() -> None:
+    """Run jailctl and exit."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's own notes are not for people at a terminal
+    command(prog_name="jailctl")

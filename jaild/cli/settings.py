@@ -1,0 +1,64 @@
+"""What one run of jailctl was told about connection and output; options that every command takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import click
+
+
+class Form(StrEnum):
+    """How results are printed on stdout."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass
+class Settings:
+    """One run's settings: `context` and `address` as given by options, `endpoint` once a connection was chosen."""
+
+    form: Form = Form.TABLE
+    context: str = ""
+    address: str = ""
+    endpoint: str = ""
+
+
+def _store(field: str, convert: Callable[[str], Any] = str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+        settings = ctx.ensure_object(Settings)  # the root's, if it is there already
+        if value is not None:
+            setattr(settings, field, convert(value))
+
+    return callback
+
+
+def options() -> list[click.Option]:
+    """Return the options that stand before or after the verb: `-o`, `--context`, `--address`."""
+    return [
+        click.Option(
+            ["-o", "--output"],
+            type=click.Choice([form.value for form in Form]),
+            expose_value=False,
+            callback=_store("form", Form),
+            help="How to print the result (default: table).",
+        ),
+        click.Option(
+            ["--context"],
+            metavar="NAME",
+            expose_value=False,
+            callback=_store("context"),
+            help="Named daemon to talk to; also JAILCTL_CONTEXT.",
+        ),
+        click.Option(
+            ["--address"],
+            metavar="ADDRESS",
+            expose_value=False,
+            callback=_store("address"),
+            help="unix:///path or host:port; also JAILCTL_ADDRESS.",
+        ),
+    ]
