@@ -1,0 +1,141 @@
+"""What a ZFS says on stderr, as typed errors. Texts recorded from OpenZFS 2.1 (FreeBSD) and zfs-fuse 0.7 (Debian)."""
+
+from __future__ import annotations
+
+import re
+
+from jaild.domain.errors import (
+    AlreadyExistsError,
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    JaildError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    UnavailableError,
+    command_failed,
+)
+from jaild.ports.process import Completed
+
+_KINDS: dict[str, tuple[type[JaildError], str]] = {
+    "DATASET_NOT_FOUND": (NotFoundError, "check the name with `zfs list`"),
+    "DATASET_EXISTS": (AlreadyExistsError, "take another name, or destroy what is there"),
+    "DATASET_BUSY": (FailedPreconditionError, "find what uses it (fuser, fstat), stop that, then try again"),
+    "DATASET_HAS_CLONES": (FailedPreconditionError, "destroy its clones first, or keep it"),
+    "DATASET_HAS_CHILDREN": (FailedPreconditionError, "destroy what is below it first, or ask for all of it to go"),
+    "DATASET_MODIFIED": (
+        FailedPreconditionError,
+        "somebody wrote to the target: keep what they wrote elsewhere, roll the target back, then send again",
+    ),
+    "SNAPSHOT_HELD": (FailedPreconditionError, "see who holds it with `zfs holds`; an operation may still need it"),
+    "POOL_READONLY": (FailedPreconditionError, "import the pool for writing"),
+    "NO_SPACE": (ResourceExhaustedError, "free space in the pool, or raise the quota"),
+    "INVALID_DATASET_NAME": (InvalidArgumentError, "use letters, digits, - _ . : and / between components"),
+    "INVALID_PROPERTY": (InvalidArgumentError, "see zfsprops(7) for what the property takes"),
+    "ZFS_PERMISSION": (PermissionDeniedError, "run jaild as root, or delegate with `zfs allow`"),
+    "ZFS_UNAVAILABLE": (UnavailableError, "load the zfs module, or start zfs-fuse"),
+    "STREAM_INVALID": (DataLossError, "send again; what had arrived of it is not used"),
+    "STREAM_BASE_MISSING": (
+        FailedPreconditionError,
+        "send from a snapshot that both sides have (by guid), or a full stream",
+    ),
+    "STREAM_UNSUPPORTED": (FailedPreconditionError, "upgrade the receiving pool or system"),
+    "RECEIVE_INTERRUPTED": (FailedPreconditionError, "resume with its token, or abort it, then send again"),
+    "TOKEN_STALE": (FailedPreconditionError, "abort the interrupted receive, then send again"),
+    "ORIGIN_AMBIGUOUS": (FailedPreconditionError, "destroy the twin of the origin, or send a full stream"),
+}
+
+# In order: the first that fits is it. What is more special stands first.
+_SAYINGS: dict[str, tuple[str, ...]] = {
+    "ZFS_UNAVAILABLE": (
+        "zfs-fuse daemon is running",
+        "unable to open /dev/zfs: no such",
+        "modules (are|is) not loaded",
+    ),
+    "ZFS_PERMISSION": ("permission denied", "operation not permitted", "must be superuser"),
+    "RECEIVE_INTERRUPTED": ("partially-complete state",),
+    "TOKEN_STALE": ("cannot resume send", "resume token is corrupt", "no longer the same snapshot"),
+    "DATASET_MODIFIED": (r"has been modified\s+since most recent snapshot",),
+    "STREAM_BASE_MISSING": (
+        r"does not\s+match incremental source",
+        r"incremental source \(.*\) does not exist",
+        r"incremental source .* is not earlier",
+        r"incremental stream: destination '.*' does not exist",
+        r"origin for clone .* not exist",
+        r"not an earlier snapshot",
+        r"must be in same filesystem",
+    ),
+    "STREAM_UNSUPPORTED": ("must be upgraded to receive", "feature .*not supported", "stream has unsupported"),
+    "NO_SPACE": ("out of space", "no space left", "quota exceeded"),
+    "STREAM_INVALID": (
+        "invalid backup stream",
+        "invalid stream",
+        "failed to read from stream",
+        "checksum mismatch",
+        "incomplete stream",
+    ),
+    "POOL_READONLY": ("pool is read-only", "read-only file ?system"),
+    "DATASET_HAS_CLONES": ("has dependent clones",),
+    "DATASET_HAS_CHILDREN": ("filesystem has children",),
+    "DATASET_EXISTS": ("already exists", "destination '.*' exists"),
+    "SNAPSHOT_HELD": (r"@\S*: dataset is busy",),
+    "DATASET_BUSY": (
+        "is busy",
+        "device busy",
+        "resource busy",
+        "umount failed",
+        "more recent snapshots",
+        "currently in use",
+        "directory is not empty",
+    ),
+    "INVALID_PROPERTY": (
+        "invalid property",
+        "must be one of",
+        "bad property",
+        "size is less than current",
+        "bad numeric value",
+        "is readonly",
+        "property value",
+        "cannot set property",
+        "no mountpoint set",
+        "legacy mountpoint",
+    ),
+    "INVALID_DATASET_NAME": (
+        "invalid character",
+        "too long",
+        "empty component",
+        "invalid (dataset )?name",
+        "delimiter '[@#]'",
+        "cannot be a descendant",
+        "must begin with a letter",
+        "missing '@'",
+        "is reserved",
+    ),
+    "DATASET_NOT_FOUND": ("does not exist", "no such pool", "could not find any snapshots"),
+}
+_PATTERNS = {reason: re.compile("|".join(sayings), re.IGNORECASE) for reason, sayings in _SAYINGS.items()}
+
+
+def refusal(reason: str, subject: str, text: str) -> JaildError:
+    """Return the error of one of the reasons above about `subject`, with what ZFS (or we) had to say."""
+    kind, remedy = _KINDS[reason]
+    return kind(reason, text, remedy=remedy, resource=subject)
+
+
+def reason_of(stderr: str) -> str | None:
+    """Return the reason that a text on stderr stands for; None for one that is not known."""
+    return next((reason for reason, pattern in _PATTERNS.items() if pattern.search(stderr)), None)
+
+
+def failure(completed: Completed, subject: str) -> JaildError:
+    """Return the typed error of a `zfs` or `zpool` that ended badly while it worked on `subject`."""
+    text = completed.error_text.strip()
+    reason = reason_of(text)
+    if reason is None:
+        return command_failed(completed.argv, completed.status, text)
+    return refusal(reason, subject, _without_usage(text))
+
+
+def _without_usage(text: str) -> str:
+    return text.partition("\nusage:")[0].strip()

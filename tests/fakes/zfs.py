@@ -1,0 +1,270 @@
+"""A ZFS on plain directories: the port's semantics (guids, holds, origins, increments, refusals) without a pool."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from pathlib import Path
+
+from jaild.adapters.zfs._errors import refusal
+from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
+from jaild.ports.zfs import Capabilities, Dataset, Snapshot
+from tests.fakes import zfs_stream as streams
+from tests.fakes import zfs_trees as trees
+from tests.fakes.zfs_pool import Pool, gone, new_guid
+
+
+class FakeZfs:
+    """Implements `jaild.ports.zfs.Zfs` below `root`, with one pool mounted at `root/POOL`.
+
+    `refuse` maps an operation ("snapshot") or one of a thing ("snapshot tank/a@b") to what it raises.
+    `space` is how many bytes may still be received (None: no limit). `calls` is what was asked, in order.
+    `can` is what `capabilities` returns. A "mounted" dataset's contents are moved to its mount point.
+    """
+
+    def __init__(self, root: Path, pool: str = "tank") -> None:
+        self.refuse: dict[str, Exception] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.can = Capabilities(
+            implementation="fake",
+            version="1",
+            resumable_receive=True,
+            bookmarks=True,
+            written=True,
+            set_many=True,
+            receive_properties=True,
+            rich_send=True,
+            estimates=True,
+            lists_holds=True,
+        )
+        self._pool = Pool(root / ".fake-zfs", pool, root / pool)
+
+    @property
+    def space(self) -> int | None:
+        return self._pool.space
+
+    @space.setter
+    def space(self, free: int | None) -> None:
+        self._pool.space = free
+
+    # -- reading
+
+    async def capabilities(self) -> Capabilities:
+        return self.can
+
+    async def pool_features(self, pool: str) -> frozenset[str]:
+        await self._begin("pool_features", pool)
+        self._pool.fs(pool)
+        return frozenset({"fake"})
+
+    async def datasets(self, root: str) -> list[Dataset]:
+        await self._begin("datasets", root)
+        self._pool.fs(root)
+        return [self._pool.describe(filesystem) for filesystem in self._pool.tree(root)]
+
+    async def dataset(self, name: str) -> Dataset:
+        await self._begin("dataset", checked_dataset(name))
+        return self._pool.describe(self._pool.fs(name))
+
+    async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
+        await self._begin("snapshots", checked_dataset(dataset))
+        found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
+        self._pool.fs(dataset)
+        return [
+            Snapshot(name=f"{fs.name}@{s.tag}", guid=s.guid, created=s.created, used=0, referenced=s.size)
+            for fs in found
+            for s in fs.snapshots
+        ]
+
+    async def holds(self, snapshot: str) -> frozenset[str]:
+        await self._begin("holds", checked_snapshot(snapshot))
+        return frozenset(self._pool.snap(snapshot)[1].holds)
+
+    async def resume_token(self, name: str) -> str | None:
+        await self._begin("resume_token", checked_dataset(name))
+        partial = self._pool.filesystems[name].partial if name in self._pool.filesystems else b""
+        return streams.token_of(partial)
+
+    async def estimate(self, snapshot: str, base: str | None = None) -> int:
+        await self._begin("estimate", snapshot)
+        return len(self._pool.stream(snapshot, base))
+
+    # -- changing
+
+    async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
+        await self._begin("create", checked_dataset(name))
+        self._pool.add(name, checked_properties(name, properties))
+        self._pool.mount_if_wanted(name)
+
+    async def clone(self, snapshot: str, name: str, properties: Mapping[str, str] | None = None) -> None:
+        await self._begin("clone", checked_dataset(name))
+        _, snap = self._pool.snap(checked_snapshot(snapshot))
+        new = self._pool.add(name, checked_properties(name, properties))
+        new.origin = snapshot
+        trees.copy(snap.tree, new.home)
+        self._pool.mount_if_wanted(name)
+
+    async def set(self, name: str, properties: Mapping[str, str]) -> None:
+        await self._begin("set", checked_dataset(name))
+        new = self._pool.native(name, checked_properties(name, properties))
+        filesystem = self._pool.fs(name)
+        if "mountpoint" not in new:
+            filesystem.properties.update(new)
+            return
+        moved = [fs.name for fs in self._pool.tree(name) if fs.mounted]
+        had_none = self._pool.mountpoint(filesystem) is None
+        self._pool.leave(name)
+        filesystem.properties.update(new)
+        for each in moved:
+            self._pool.mount(each)
+        if had_none:
+            self._pool.mount_if_wanted(name)
+
+    async def inherit(self, name: str, prop: str) -> None:
+        await self._begin("inherit", checked_dataset(name))
+        self._pool.native(name, {prop: ""})
+        self._pool.fs(name).properties.pop(prop, None)
+
+    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False) -> None:
+        await self._begin("snapshot", checked_snapshot(f"{dataset}@{tag}"))
+        self._pool.fs(dataset)
+        found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
+        for fs in found:
+            if any(snap.tag == tag for snap in fs.snapshots):
+                raise refusal(
+                    "DATASET_EXISTS", f"{fs.name}@{tag}", f"cannot create '{fs.name}@{tag}': it already exists"
+                )
+        for fs in found:
+            self._pool.freeze(fs, tag, new_guid(), int(time.time()))
+
+    async def destroy(self, name: str, *, recursive: bool = False) -> None:
+        await self._begin("destroy", checked_either(name))
+        dataset, at, tag = name.partition("@")
+        if at:
+            self._pool.snap(name)
+            found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
+            self._pool.drop_snapshots([(fs, snap) for fs in found for snap in fs.snapshots if snap.tag == tag])
+            return
+        top, below = self._pool.fs(name), self._pool.tree(name)
+        if not recursive and (len(below) > 1 or top.snapshots):
+            raise refusal("DATASET_HAS_CHILDREN", name, f"cannot destroy '{name}': filesystem has children")
+        self._pool.drop_snapshots([(fs, snap) for fs in below for snap in fs.snapshots], inside=name)
+        self._pool.leave(name)
+        for fs in below:
+            shutil.rmtree(fs.home, ignore_errors=True)  # absent while it never was mounted
+            del self._pool.filesystems[fs.name]
+
+    async def rename(self, name: str, new_name: str) -> None:
+        await self._begin("rename", checked_dataset(name))
+        self._pool.fs(name)
+        self._pool.vacant(checked_dataset(new_name))
+        if new_name.startswith(name + "/"):
+            raise refusal("INVALID_DATASET_NAME", new_name, f"{new_name} would be below itself")
+        mounted = [fs for fs in self._pool.tree(name) if fs.mounted]
+        self._pool.leave(name)
+        for fs in self._pool.tree(name):
+            del self._pool.filesystems[fs.name]
+            old, fs.name = fs.name, new_name + fs.name.removeprefix(name)
+            self._pool.filesystems[fs.name] = fs
+            for other in self._pool.filesystems.values():
+                if other.origin.startswith(old + "@"):
+                    other.origin = fs.name + other.origin.removeprefix(old)
+        for fs in mounted:
+            self._pool.mount(fs.name)
+
+    async def rollback(self, snapshot: str) -> None:
+        await self._begin("rollback", checked_snapshot(snapshot))
+        fs, snap = self._pool.snap(snapshot)
+        if snap is not fs.snapshots[-1]:
+            raise refusal("DATASET_BUSY", snapshot, f"cannot rollback to '{snapshot}': more recent snapshots exist")
+        self._pool.become(fs, snap.tree)
+
+    async def hold(self, tag: str, *snapshots: str) -> None:
+        await self._begin("hold", " ".join(snapshots))
+        for snap in [self._pool.snap(checked_snapshot(name))[1] for name in snapshots]:
+            snap.holds.add(tag)
+
+    async def release(self, tag: str, *snapshots: str) -> None:
+        await self._begin("release", " ".join(snapshots))
+        for name in snapshots:
+            with contextlib.suppress(type(gone(name))):
+                self._pool.snap(checked_snapshot(name))[1].holds.discard(tag)
+
+    async def mount(self, name: str) -> None:
+        await self._begin("mount", checked_dataset(name))
+        if self._pool.mountpoint(self._pool.fs(name)) is None:
+            raise refusal("INVALID_PROPERTY", name, f"cannot mount '{name}': no mountpoint set")
+        self._pool.mount(name)
+
+    async def unmount(self, name: str) -> None:
+        await self._begin("unmount", checked_dataset(name))
+        self._pool.fs(name)
+        self._pool.unmount(name)
+
+    async def bookmark(self, snapshot: str, tag: str) -> None:
+        await self._begin("bookmark", checked_snapshot(snapshot))
+        fs, snap = self._pool.snap(snapshot)
+        if fs.bookmarks.setdefault(tag, snap).guid != snap.guid:
+            raise refusal("DATASET_EXISTS", f"{fs.name}#{tag}", f"cannot create '{fs.name}#{tag}': it already exists")
+
+    # -- streams
+
+    @contextlib.asynccontextmanager
+    async def send(
+        self, snapshot: str, *, base: str | None = None, token: str | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        await self._begin("send", checked_snapshot(snapshot))
+        if token is None:
+            yield streams.pieces(self._pool.stream(snapshot, base))
+            return
+        yield streams.pieces(streams.resumed(self._pool.stream, self._pool.by_guid(snapshot), snapshot, token))
+
+    async def receive(
+        self,
+        name: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        origin: str | None = None,
+        resumable: bool = False,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        await self._begin("receive", checked_dataset(name))
+        new = self._pool.native(name, checked_properties(name, properties))
+        fs = self._pool.filesystems.get(name)
+        before = fs.partial if fs else b""
+        got = bytearray()
+        try:
+            async for chunk in chunks:
+                got += chunk
+                if self.space is not None and len(got) > self.space:
+                    raise refusal("NO_SPACE", name, f"cannot receive into '{name}': out of space")  # noqa: TRY301
+            whole = streams.continued(name, before, bytes(got))
+            header, body = streams.unpack(whole, name)
+        except BaseException:
+            if resumable and (kept := streams.kept(before, bytes(got))):
+                (fs or self._pool.add(name, new)).partial = kept
+            raise
+        self._pool.receive(name, header, body, origin, new)
+        if self.space is not None:
+            self.space -= len(got)
+
+    async def abort_receive(self, name: str) -> None:
+        await self._begin("abort_receive", checked_dataset(name))
+        fs = self._pool.filesystems.get(name)
+        if fs is None or not fs.partial:
+            return
+        fs.partial = b""
+        if not fs.snapshots:
+            del self._pool.filesystems[name]
+
+    # -- how
+
+    async def _begin(self, operation: str, name: str) -> None:
+        self.calls.append((operation, name))
+        await asyncio.sleep(0)  # a real ZFS lets other tasks run here
+        error = self.refuse.get(f"{operation} {name}") or self.refuse.get(operation)
+        if error is not None:
+            raise error
