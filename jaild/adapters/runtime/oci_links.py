@@ -1,0 +1,111 @@
+"""Carries out `oci_network`'s commands, knowing what is there already."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jaild.adapters.runtime import announce, oci_network
+from jaild.adapters.runtime.oci_network import NAMESPACES, Command, HostNetwork
+from jaild.domain.errors import FailedPreconditionError
+from jaild.ports.process import Processes
+from jaild.ports.runtime import RunSpec
+
+_INTERFACES = Path("/sys/class/net")
+
+
+class Links:
+    """The networks of one daemon's runs."""
+
+    def __init__(self, processes: Processes, run_folder: Path, host: HostNetwork) -> None:
+        self._processes = processes
+        self._run_folder = run_folder
+        self._host = host
+
+    async def prepare(self) -> None:
+        """Make the bridge, or bring it to what is wanted."""
+        mac = oci_network.mac(os.urandom(16).hex())
+        exists = (_INTERFACES / self._host.bridge).exists()
+        await self._run(oci_network.prepare(self._host, bridge_exists=exists, bridge_mac=mac))
+
+    def check(self, run: RunSpec) -> None:
+        """Raise `FailedPreconditionError` (NETWORK_MISSING) if the host lacks what the run's network needs."""
+        if run.network.mode == "host":
+            return
+        choose = oci_network.bridge if run.network.mode == "own" else oci_network.interface
+        needed = choose(run, self._host)
+        if not (_INTERFACES / needed).exists():
+            raise FailedPreconditionError(
+                "NETWORK_MISSING",
+                f"{run.name} needs the interface {needed}, and this host has none of that name",
+                remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
+                resource=run.name,
+            )
+
+    def namespace(self, run: RunSpec) -> Path | None:
+        """Return the run's network namespace; None if it uses the host's."""
+        if run.network.mode != "own":
+            return None
+        return NAMESPACES / oci_network.namespace(self._run_folder, run.jail, run.generation)
+
+    async def create(self, run: RunSpec) -> None:
+        """Make the run's own network, attached to nothing."""
+        if run.network.mode == "own":
+            await self._run(oci_network.create(run, self._run_folder))
+
+    async def attach(self, run: RunSpec) -> None:
+        """Make the run reachable."""
+        await self._run(oci_network.attach(run, self._host, self._run_folder))
+
+    async def detach(self, run: RunSpec) -> None:
+        """Make the run unreachable. No error if it is so."""
+        present = frozenset(os.listdir(_INTERFACES))  # noqa: PTH208 - names are what is asked for
+        if run.network.mode == "shared":
+            present = await self._addresses(oci_network.interface(run, self._host))
+        await self._run(oci_network.detach(run, self._host, self._run_folder, present=present))
+
+    async def delete(self, jail: str, generation: int, uid: str) -> None:
+        """Take a run's own network away, whatever is left of it. An empty `uid`: not known any more."""
+        outer = oci_network.outer(self._run_folder, uid, generation)
+        if (_INTERFACES / outer).exists():
+            await self._processes.run(("ip", "link", "del", "dev", outer))
+        inside = oci_network.namespace(self._run_folder, jail, generation)
+        if (NAMESPACES / inside).exists():
+            await self._processes.run(("ip", "netns", "del", inside))
+
+    def names(self) -> list[str]:
+        """Return the names of the runs that have a namespace."""
+        prefix = oci_network.prefix(self._run_folder)
+        found = NAMESPACES.iterdir() if NAMESPACES.is_dir() else ()
+        return [p.name.removeprefix(prefix) for p in found if p.name.startswith(prefix)]
+
+    async def announce(self, run: RunSpec) -> None:
+        """Tell the neighbours where the run's addresses are."""
+        # -I and -S: nothing of the daemon's environment or site-packages is needed, and starting takes half as long.
+        program = (sys.executable, "-I", "-S", announce.__file__)
+        if run.network.mode == "host" or not run.network.addresses:
+            return
+        if run.network.mode == "shared":
+            interface = oci_network.interface(run, self._host)
+            await self._processes.run((*program, interface, *run.network.addresses))
+            return
+        # nsenter and not `ip netns exec`: the latter remounts /sys in a mount namespace of its own, for nothing.
+        enter = ("nsenter", f"--net={self.namespace(run)}", "--")
+        await self._processes.run((*enter, *program, oci_network.INNER, *run.network.addresses))
+
+    async def _addresses(self, interface: str) -> frozenset[str]:
+        if not (_INTERFACES / interface).exists():
+            return frozenset()
+        shown = await self._processes.run(("ip", "-json", "addr", "show", "dev", interface))
+        rows: list[dict[str, Any]] = msgspec.json.decode(shown.stdout)
+        return frozenset(f"{a['local']}/{a['prefixlen']}" for row in rows for a in row.get("addr_info", ()))
+
+    async def _run(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            stdin = None if command.script is None else command.script.encode()
+            await self._processes.run(command.argv, stdin=stdin)

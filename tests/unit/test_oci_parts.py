@@ -1,0 +1,180 @@
+"""The small parts of the OCI runtime: mount tables, accounts, announcements, records, cgroups."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.runtime import accounts, announce, first_process, mounts, oci_cgroup, treepaths
+from jaild.adapters.runtime.first_process import FirstProcess
+from jaild.adapters.runtime.oci_records import Record, Records, split
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
+from jaild.domain.spec import Limits, Network
+from jaild.domain.tree import Mount, MountKind
+from jaild.ports.runtime import Usage
+from tests.contract.runtime_contract import run_spec
+
+MOUNTINFO = r"""27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
+60 27 254:0 /base /run/trees/web/1 ro,nodev - ext4 /dev/vda rw
+61 60 254:0 /data /run/trees/web/1/var\040x rw,nodev - ext4 /dev/vda rw
+62 60 254:0 /etc /run/trees/web/1/etc rw - ext4 /dev/vda rw
+63 60 0:44 / /run/trees/web/1/etc rw - tmpfs tmpfs rw,size=1024k
+64 27 254:0 /base /run/trees/web/10 ro - ext4 /dev/vda rw
+70 27 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct
+"""
+PASSWD = "root:x:0:0::/root:/bin/sh\nwww:x:80:81::/srv:/bin/sh\n"
+GROUP = "root:x:0:\nwww:x:81:www\nlogs:x:82:root,www\n"
+
+
+def test_a_tree_is_unmounted_children_first_and_its_neighbours_stay() -> None:
+    root = Path("/run/trees/web/1")
+    assert mounts.below(root, mounts.parse(MOUNTINFO)) == [root / "etc", root / "etc", root / "var x", root]
+
+
+def test_layers_are_bound_privately_and_read_only_ones_stay_so() -> None:
+    base = Mount(kind=MountKind.LAYER, source="/pool/base", target="/", readonly=True)
+    assert " ".join(mounts.argv(base, Path("/t"))) == "mount -n -o bind,private,nodev,ro -- /pool/base /t"
+    data = Mount(kind=MountKind.LAYER, source="/pool/data", target="/var")
+    assert " ".join(mounts.argv(data, Path("/t/var"))) == "mount -n -o bind,private,nodev -- /pool/data /t/var"
+    tmp = Mount(kind=MountKind.TMPFS, target="/tmp", size=1024)
+    assert " ".join(mounts.argv(tmp, Path("/t/tmp"))) == (
+        "mount -n -t tmpfs -o nodev,nosuid,private,mode=1777,size=1024 tmpfs /t/tmp"
+    )
+
+
+def test_users_are_resolved_in_the_jails_own_files() -> None:
+    assert accounts.resolve("www", PASSWD, GROUP) == accounts.Account(uid=80, gid=81, groups=(82,), home="/srv")
+    assert accounts.resolve("80", PASSWD, GROUP).gid == 81
+    assert accounts.resolve("", PASSWD, GROUP).uid == 0
+    assert accounts.resolve("", "", "") == accounts.Account(uid=0, gid=0)
+    assert accounts.resolve("1000", PASSWD, GROUP) == accounts.Account(uid=1000, gid=0)
+    assert accounts.resolve("www:logs", PASSWD, GROUP) == accounts.Account(uid=80, gid=82, home="/srv")
+    assert accounts.resolve("5:6", "", "") == accounts.Account(uid=5, gid=6)
+
+
+@pytest.mark.parametrize("user", ["nobody", "www:nogroup"])
+def test_an_unknown_account_is_named(user: str) -> None:
+    with pytest.raises(FailedPreconditionError) as refused:
+        accounts.resolve(user, PASSWD, GROUP)
+    assert refused.value.reason == "USER_MISSING"
+
+
+def test_a_file_of_the_tree_is_never_read_through_a_symlink(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").symlink_to("/etc/passwd")
+    (tmp_path / "etc/group").write_text("x")
+    assert treepaths.text(tmp_path, "/etc/group") == "x"
+    assert treepaths.text(tmp_path, "/etc/none") == ""
+    with pytest.raises(FailedPreconditionError) as refused:
+        treepaths.text(tmp_path, "/etc/passwd")
+    assert refused.value.reason == "MOUNT_TARGET_SYMLINK"
+
+
+@pytest.mark.parametrize("inside", ["/../etc", "/etc/../../x", "etc"])
+def test_a_target_stays_inside_the_tree(tmp_path: Path, inside: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        treepaths.target(tmp_path, inside)
+
+
+def test_an_arp_announcement_is_a_request_for_ones_own_address() -> None:
+    frame = announce.gratuitous_arp(bytes.fromhex("020000000001"), ipaddress.IPv4Address("10.0.0.5"))
+    assert frame.hex(" ") == (
+        "ff ff ff ff ff ff 02 00 00 00 00 01 08 06 00 01 08 00 06 04 00 01"
+        " 02 00 00 00 00 01 0a 00 00 05 00 00 00 00 00 00 0a 00 00 05"
+    )
+
+
+def test_a_neighbour_advertisement_has_a_right_checksum_and_hop_limit() -> None:
+    address = ipaddress.IPv6Address("2001:db8::5")
+    frame = announce.unsolicited_advertisement(bytes.fromhex("020000000001"), address)
+    header, message = frame[14:54], frame[54:]
+    assert header[7] == 255
+    assert header[4:6] == len(message).to_bytes(2, "big") == b"\x00\x20"
+    pseudo = header[8:40] + len(message).to_bytes(4, "big") + b"\x00\x00\x00\x3a"
+    assert announce.checksum(pseudo + message) == 0
+    assert message[8:24] == address.packed
+    assert message[24:] == bytes.fromhex("0201020000000001")
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    records = Records(tmp_path / "runs")
+    network = Network(mode="own", addresses=("10.0.0.5/24",))
+    spec = run_spec(mounts=(Mount(kind=MountKind.TMPFS, target="/tmp"),), network=network)
+    record = Record(spec=spec, process=FirstProcess(pid=7, ticks=8, boot="b"), started=1.5, attached=True)
+    assert records.write(record) == record
+    assert Records(tmp_path / "runs").read("web.1") == record
+    assert records.names() == ["web.1"]
+    assert records.read("web.2") is None
+
+
+def test_forgetting_a_run_deletes_nothing_but_its_own_plain_files(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    records.write(Record(spec=run_spec()))
+    keep = tmp_path / "web.1/folder"
+    keep.mkdir()
+    (keep / "file").write_text("x")
+    with pytest.raises(OSError, match="not empty"):
+        records.forget("web.1")
+    assert (keep / "file").exists()
+
+
+def test_names_of_runs_are_told_from_others() -> None:
+    assert split("web.12") == ("web", 12)
+    assert split("web") is None
+    assert split("web.x") is None
+
+
+def test_controllers_are_found_where_they_are_mounted() -> None:
+    cpu = Path("/sys/fs/cgroup/cpu")
+    assert oci_cgroup.controllers(mounts.parse(MOUNTINFO)) == {"cpu": cpu, "cpuacct": cpu}
+
+
+def test_a_limit_without_its_controller_is_refused_by_name() -> None:
+    known = {"cpu": Path("/sys/fs/cgroup/cpu")}
+    oci_cgroup.check(Limits(cpus=2.0, open_files=9), known, "web.1")
+    with pytest.raises(ResourceExhaustedError) as refused:
+        oci_cgroup.check(Limits(cpus=2.0, processes=5), known, "web.1")
+    assert refused.value.reason == "LIMIT_UNSUPPORTED"
+    assert refused.value.detail == {"limit": "processes", "controller": "pids"}
+
+
+def test_usage_is_read_from_a_unified_hierarchy(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").write_text("cpu memory pids\n")
+    group = tmp_path / "jaild/web.1"
+    group.mkdir(parents=True)
+    (group / "memory.current").write_text("5000\n")
+    (group / "memory.stat").write_text("anon 4000\ninactive_file 1000\n")
+    (group / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 1\n")
+    (group / "pids.current").write_text("3\n")
+    known = dict.fromkeys(("cpu", "memory", "pids"), tmp_path)
+    assert oci_cgroup.usage(known, "/jaild/web.1") == Usage(memory=4000, cpu_seconds=2.5, processes=3)
+
+
+def test_what_no_controller_counts_is_zero() -> None:
+    assert oci_cgroup.usage({}, "/jaild/web.1") == Usage(memory=0, cpu_seconds=0.0, processes=0)
+
+
+def test_another_process_with_the_same_pid_is_not_taken_for_it() -> None:
+    me = first_process.identify(os.getpid())
+    assert me is not None
+    assert first_process.alive(me)
+    assert not first_process.alive(FirstProcess(pid=me.pid, ticks=me.ticks + 1, boot=me.boot))
+    assert not first_process.alive(FirstProcess(pid=me.pid, ticks=me.ticks, boot="an earlier boot"))
+
+
+def test_a_signal_that_nobody_handles_is_not_heeded() -> None:
+    me = first_process.identify(os.getpid())
+    assert me is not None
+    assert first_process.heeds(me, signal.SIGINT)  # Python's own handler
+    assert not first_process.heeds(me, signal.SIGUSR2)
+
+
+def test_signals_are_named_as_kill_does() -> None:
+    assert first_process.stop_signal("TERM") is first_process.stop_signal("sigterm") is signal.SIGTERM
+    with pytest.raises(InvalidArgumentError) as refused:
+        first_process.stop_signal("KNOCK")
+    assert refused.value.reason == "INVALID_SIGNAL"
