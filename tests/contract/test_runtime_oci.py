@@ -3,142 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
-import secrets
 import shutil
 import signal
-import socket
-import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jaild.adapters.process import ProcessRunner
-from jaild.adapters.runtime import mounts, oci_cgroup, oci_network
-from jaild.adapters.runtime.oci import OciRuntime
-from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.adapters.runtime import mounts, oci_cgroup
 from jaild.domain.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
 from jaild.domain.spec import Limits, Network
 from jaild.domain.tree import Mount, MountKind
-from jaild.ports.runtime import Run, RunSpec, Runtime
-from tests.contract.runtime_contract import SERVE, Rig, RuntimeContract, only, output_of, run_spec
+from tests.contract.oci_rig import FOLDERS, PROCESSES, OciRig, hosted, hosts_of, leftovers, log_has, started
+from tests.contract.runtime_contract import RuntimeContract, only, output_of
 
 pytestmark = pytest.mark.real
-
-PROCESSES = ProcessRunner()
-_FOLDERS = ("bin", "dev", "etc", "proc", "sys", "tmp", "usr/local", "var", "srv")
-
-
-class OciRig(Rig):
-    def __init__(self, folder: Path) -> None:
-        self.token = secrets.token_hex(3)
-        self.folder = folder
-        self.run_folder = folder / "run"
-        self.base = folder / "base"
-        self.release = folder / "release"
-        self.data = folder / "data"
-        self.log = folder / "console.log"
-        # A /28 of its own in 198.18.0.0/15 (RFC 2544), so that tests side by side do not meet.
-        network = ipaddress.ip_network((int(ipaddress.ip_address("198.18.0.0")) + secrets.randbelow(8192) * 16, 28))
-        self.host, self.inside, self.other, *_ = (f"{address}/28" for address in network.hosts())
-        self.network = HostNetwork(bridge=f"jlt{self.token}", address=self.host)
-        self._runtime = self.restarted()
-
-    @property
-    def runtime(self) -> OciRuntime:
-        return self._runtime
-
-    def restarted(self) -> OciRuntime:
-        return OciRuntime(PROCESSES, self.run_folder, network=self.network, cgroup_parent=f"jaild-test-{self.token}")
-
-    def layers(self) -> tuple[Mount, ...]:
-        layer = MountKind.LAYER
-        return (
-            Mount(kind=layer, source=str(self.base), target="/", readonly=True),
-            Mount(kind=layer, source=str(self.data), target="/var"),
-            Mount(kind=MountKind.TMPFS, target="/tmp", size=1 << 20),
-            Mount(kind=layer, source=str(self.release), target="/usr/local", readonly=True),
-        )
-
-    def spec(self, generation: int = 1) -> RunSpec:
-        return run_spec(generation, mounts=self.layers(), log=self.log)
-
-    def expect(self, run: RunSpec, command: tuple[str, ...], output: tuple[int, bytes, bytes]) -> None:
-        """Nothing to say: it runs the command."""
-
-    async def crash(self, run: Run) -> None:
-        os.kill(run.pid, signal.SIGKILL)
-
-    def build(self) -> None:
-        for name in _FOLDERS:
-            (self.base / name).mkdir(parents=True)
-        shutil.copy2("/bin/busybox", self.base / "bin")
-        for applet in ("sh", "cat", "sleep", "id", "env", "touch", "httpd", "ip", "mount", "rm", "pidof"):
-            (self.base / "bin" / applet).symlink_to("busybox")
-        (self.base / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nwww:x:80:81::/srv:/bin/sh\n")
-        (self.base / "etc/group").write_text("root:x:0:\nwww:x:81:\nlogs:x:82:www\n")
-        self.release.mkdir()
-        (self.release / "version").write_text("1.0\n")
-        self.data.mkdir()
-        (self.data / "precious").write_text("do not lose\n")
-
-    async def clear(self) -> None:
-        for run in await self.runtime.runs():
-            await self.runtime.stop(run.jail, run.generation)
-            await self.runtime.remove(run.jail, run.generation)
-
-    def clear_host(self) -> None:
-        """Take away what is left even if the runtime could not, then check that nothing is."""
-        containers = self.run_folder / "containers"
-        for name in hosts_of(containers):
-            subprocess.run(["runc", "--root", containers, "delete", "--force", name], check=False)
-        for target in mounts.below(self.run_folder.resolve(), mounts.mounted()):
-            subprocess.run(["umount", "-l", target], check=False)
-        subprocess.run(["ip", "link", "del", self.network.bridge], check=False, capture_output=True)
-        for where in set(oci_cgroup.controllers(mounts.mounted()).values()) | set(Path("/sys/fs/cgroup").iterdir()):
-            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                (where / f"jaild-test-{self.token}").rmdir()
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[OciRig]:
-    rig = OciRig(tmp_path)
-    rig.build()
-    try:
-        await rig.runtime.prepare_host()
+    async with hosted(tmp_path) as rig:
         yield rig
-        await rig.clear()
-        assert mounts.below(rig.run_folder.resolve(), mounts.mounted()) == []
-    finally:
-        rig.clear_host()
-
-
-def hosts_of(path: Path) -> list[str]:
-    return sorted(p.name for p in path.iterdir()) if path.is_dir() else []
-
-
-def leftovers(rig: OciRig) -> dict[str, list[str]]:
-    run = rig.run_folder
-    found = {name: hosts_of(run / name) for name in ("trees", "runs", "containers")}
-    found["netns"] = [n for n in hosts_of(oci_network.NAMESPACES) if n.startswith(oci_network.prefix(run.resolve()))]
-    found["mounts"] = [str(p) for p in mounts.below(run.resolve(), mounts.mounted())]
-    return {name: rest for name, rest in found.items() if rest}
-
-
-async def started(rig: OciRig, spec: RunSpec) -> Runtime:
-    await rig.runtime.create(spec)
-    await rig.runtime.start(spec.jail, spec.generation)
-    return rig.runtime
-
-
-async def log_has(log: Path, text: str) -> None:
-    async with asyncio.timeout(10):
-        while not log.exists() or text not in log.read_text():  # noqa: ASYNC110 - a file that somebody else writes
-            await asyncio.sleep(0.01)
 
 
 class TestOciRuntime(RuntimeContract):
@@ -161,7 +49,7 @@ async def test_the_root_and_the_release_are_read_only_and_the_data_is_not(rig: O
         assert b"Read-only file system" in stderr, sealed
     assert (await output_of(runtime, rig.spec(), "sh", "-c", "echo 1 > /var/new && echo 1 > /tmp/new"))[0] == 0
     assert (rig.data / "new").read_text() == "1\n"
-    assert hosts_of(rig.base) == sorted({name.split("/")[0] for name in _FOLDERS})
+    assert hosts_of(rig.base) == sorted({name.split("/")[0] for name in FOLDERS})
 
 
 async def test_a_jail_cannot_remount_its_root_writable(rig: OciRig) -> None:
@@ -335,137 +223,6 @@ async def test_a_limit_that_cannot_be_kept_is_refused_before_anything_is_made(
     assert leftovers(rig) == {}
 
 
-def own(rig: OciRig, generation: int = 1) -> RunSpec:
-    httpd = ("httpd", "-f", "-p", "80", "-h", "/usr/local")
-    network = Network(mode="own", addresses=(rig.inside,), gateway=rig.host.partition("/")[0])
-    return replace(rig.spec(generation), command=httpd, network=network)
-
-
-async def fetch(rig: OciRig, path: str) -> bytes:
-    """GET it once the server listens: refused connections are tried again."""
-    address = rig.inside.partition("/")[0]
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection(address, 80)
-            except OSError:
-                await asyncio.sleep(0.01)
-                continue
-            writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-            answer = await reader.read()
-            writer.close()
-            return answer
-
-
-def neighbour(rig: OciRig) -> str:
-    shown = subprocess.run(
-        ["ip", "neigh", "show", "dev", rig.network.bridge, rig.inside.partition("/")[0]],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return shown.stdout
-
-
-async def test_a_network_of_its_own_is_reached_over_the_bridge_by_one_mac_address_in_every_generation(
-    rig: OciRig,
-) -> None:
-    runtime = await started(rig, own(rig, 1))
-    await runtime.create(own(rig, 2))
-    assert b"1.0" in await fetch(rig, "/version")
-    mac = oci_network.mac(rig.spec().uid)
-    assert mac in neighbour(rig)
-    await runtime.stop("web", 1)
-    await runtime.start("web", 2)
-    assert b"1.0" in await fetch(rig, "/version")
-    assert mac in neighbour(rig)
-    await runtime.remove("web", 1)
-    assert b"1.0" in await fetch(rig, "/version")
-
-
-async def test_a_run_that_is_not_started_is_not_reached(rig: OciRig) -> None:
-    await rig.runtime.create(own(rig))
-    slaves = hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif"))
-    assert slaves == []
-    await rig.runtime.start("web", 1)
-    assert len(hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif"))) == 1
-    await rig.runtime.stop("web", 1)
-    assert hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif")) == []
-
-
-async def test_a_crashed_generation_loses_the_network_to_the_next(rig: OciRig) -> None:
-    runtime = await started(rig, own(rig, 1))
-    await rig.runtime.create(own(rig, 2))
-    (running,) = [run for run in await runtime.runs() if run.running]
-    await rig.crash(running)
-    await runtime.wait("web", 1)
-    await runtime.start("web", 2)
-    assert len(hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif"))) == 1
-    await runtime.remove("web", 1)
-    assert b"1.0" in await fetch(rig, "/version")
-
-
-async def test_announcing_tells_the_neighbours_by_gratuitous_arp(rig: OciRig) -> None:
-    runtime = await started(rig, own(rig))
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as listener:
-        listener.bind((rig.network.bridge, 0x0806))
-        listener.setblocking(False)
-        await runtime.announce("web", 1)
-        address = ipaddress.ip_interface(rig.inside).ip.packed
-        mac = bytes.fromhex(oci_network.mac(rig.spec().uid).replace(":", ""))
-        async with asyncio.timeout(5):
-            while True:
-                frame = await asyncio.get_running_loop().sock_recv(listener, 2048)
-                if frame[6:12] == mac and frame[28:32] == address and frame[38:42] == address:
-                    break
-
-
-async def test_shared_addresses_are_on_the_hosts_interface_while_it_runs(rig: OciRig) -> None:
-    network = Network(mode="shared", addresses=(rig.other,), interface=rig.network.bridge)
-
-    def addresses() -> str:
-        shown = subprocess.run(
-            ["ip", "-o", "addr", "show", "dev", rig.network.bridge], check=True, capture_output=True, text=True
-        )
-        return shown.stdout
-
-    await rig.runtime.create(replace(rig.spec(1), network=network))
-    await rig.runtime.create(replace(rig.spec(2), network=network))
-    assert rig.other not in addresses()
-    await rig.runtime.start("web", 1)
-    assert rig.other in addresses()
-    await rig.runtime.stop("web", 1)
-    assert rig.other not in addresses()
-    await rig.runtime.start("web", 2)
-    await rig.runtime.remove("web", 1)
-    assert rig.other in addresses()
-
-
-async def test_a_bridge_that_is_not_there_is_told_before_anything_is_made(rig: OciRig) -> None:
-    network = Network(mode="own", addresses=(rig.inside,), bridge="jl-none")
-    with pytest.raises(FailedPreconditionError) as refused:
-        await rig.runtime.create(replace(rig.spec(), network=network))
-    assert refused.value.reason == "NETWORK_MISSING"
-    assert leftovers(rig) == {}
-
-
-async def test_preparing_the_host_twice_changes_nothing(rig: OciRig) -> None:
-    address = Path(f"/sys/class/net/{rig.network.bridge}/address")
-    before = address.read_text()
-    await rig.runtime.prepare_host()
-    assert address.read_text() == before
-
-
-async def test_a_cut_over_is_quick(rig: OciRig) -> None:
-    runtime = await started(rig, replace(own(rig, 1), command=SERVE))
-    await runtime.create(own(rig, 2))
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
-    await runtime.stop("web", 1)
-    await runtime.start("web", 2)
-    assert loop.time() - begun < 2
-
-
 async def test_a_run_ends_even_if_the_tool_of_an_exec_was_killed(rig: OciRig) -> None:
     runtime = await started(rig, rig.spec())
     stream = aiter(runtime.exec("web", 1, ("sh", "-c", "echo $$; exec sleep 4711")))
@@ -475,3 +232,31 @@ async def test_a_run_ends_even_if_the_tool_of_an_exec_was_killed(rig: OciRig) ->
     os.kill(int(tool.name), signal.SIGKILL)
     assert [piece.exit_status async for piece in stream][-1] == -9
     assert await runtime.stop("web", 1) < 10
+
+
+DAEMON = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from tests.contract import oci_rig as t
+
+async def main():
+    rig = t.OciRig(Path(sys.argv[1]))
+    rig.token, rig.network = sys.argv[2], t.HostNetwork(bridge=sys.argv[3])
+    await t.started_by(rig.restarted(), rig.spec())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_run_survives_the_death_of_its_daemon_and_its_end_is_still_noticed(rig: OciRig) -> None:
+    arguments = (sys.executable, "-c", DAEMON, str(rig.folder), rig.token, rig.network.bridge)
+    died = await PROCESSES.run(arguments, cwd=Path(__file__).parents[2], check=False)
+    assert died.status == -9, died.error_text
+    run = await only(rig.runtime)
+    assert run.running
+    waiting = asyncio.create_task(rig.runtime.wait("web", 1))
+    assert await rig.runtime.stop("web", 1) < 5
+    assert not (await waiting).running
+    await rig.runtime.start("web", 1)
+    assert (await only(rig.runtime)).running

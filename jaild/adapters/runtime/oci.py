@@ -284,7 +284,9 @@ class OciRuntime:
         deadline = time.monotonic() + _SETUP_PATIENCE
         # That a program was executed is told by no event, that it failed is.
         while process is not None and first_process.is_setup(process):
-            if await _ended_within(process, 0.005) or time.monotonic() > deadline:
+            ended = await _ended_within(process, 0.005)
+            # Asked again: it may have begun and ended in between. An ended one keeps its name until it is reaped.
+            if (ended and first_process.is_setup(process)) or time.monotonic() > deadline:
                 raise InternalError(
                     "COMMAND_FAILED",
                     f"the command of {run.name} could not be executed: {' '.join(run.command)}",

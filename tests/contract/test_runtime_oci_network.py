@@ -1,0 +1,159 @@
+"""Networks of jails on a real host, seen from that host."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.runtime import oci_network
+from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.spec import Network
+from jaild.ports.runtime import RunSpec
+from tests.contract.oci_rig import OciRig, hosted, hosts_of, leftovers, started
+from tests.contract.runtime_contract import SERVE
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[OciRig]:
+    async with hosted(tmp_path) as rig:
+        yield rig
+
+
+def own(rig: OciRig, generation: int = 1) -> RunSpec:
+    httpd = ("httpd", "-f", "-p", "80", "-h", "/usr/local")
+    network = Network(mode="own", addresses=(rig.inside,), gateway=rig.host.partition("/")[0])
+    return replace(rig.spec(generation), command=httpd, network=network)
+
+
+async def fetch(rig: OciRig, path: str) -> bytes:
+    """GET it once the server listens: refused connections are tried again."""
+    address = rig.inside.partition("/")[0]
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection(address, 80)
+            except OSError:
+                await asyncio.sleep(0.01)
+                continue
+            writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+
+def neighbour(rig: OciRig) -> str:
+    shown = subprocess.run(
+        ["ip", "neigh", "show", "dev", rig.network.bridge, rig.inside.partition("/")[0]],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return shown.stdout
+
+
+async def test_a_network_of_its_own_is_reached_over_the_bridge_by_one_mac_address_in_every_generation(
+    rig: OciRig,
+) -> None:
+    runtime = await started(rig, own(rig, 1))
+    await runtime.create(own(rig, 2))
+    assert b"1.0" in await fetch(rig, "/version")
+    mac = oci_network.mac(rig.spec().uid)
+    assert mac in neighbour(rig)
+    await runtime.stop("web", 1)
+    await runtime.start("web", 2)
+    assert b"1.0" in await fetch(rig, "/version")
+    assert mac in neighbour(rig)
+    await runtime.remove("web", 1)
+    assert b"1.0" in await fetch(rig, "/version")
+
+
+async def test_a_run_that_is_not_started_is_not_reached(rig: OciRig) -> None:
+    await rig.runtime.create(own(rig))
+    slaves = hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif"))
+    assert slaves == []
+    await rig.runtime.start("web", 1)
+    assert len(hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif"))) == 1
+    await rig.runtime.stop("web", 1)
+    assert hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif")) == []
+
+
+async def test_a_crashed_generation_loses_the_network_to_the_next(rig: OciRig) -> None:
+    runtime = await started(rig, own(rig, 1))
+    await rig.runtime.create(own(rig, 2))
+    (running,) = [run for run in await runtime.runs() if run.running]
+    await rig.crash(running)
+    await runtime.wait("web", 1)
+    await runtime.start("web", 2)
+    assert len(hosts_of(Path(f"/sys/class/net/{rig.network.bridge}/brif"))) == 1
+    await runtime.remove("web", 1)
+    assert b"1.0" in await fetch(rig, "/version")
+
+
+async def test_announcing_tells_the_neighbours_by_gratuitous_arp(rig: OciRig) -> None:
+    runtime = await started(rig, own(rig))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as listener:
+        listener.bind((rig.network.bridge, 0x0806))
+        listener.setblocking(False)
+        await runtime.announce("web", 1)
+        address = ipaddress.ip_interface(rig.inside).ip.packed
+        mac = bytes.fromhex(oci_network.mac(rig.spec().uid).replace(":", ""))
+        async with asyncio.timeout(5):
+            while True:
+                frame = await asyncio.get_running_loop().sock_recv(listener, 2048)
+                if frame[6:12] == mac and frame[28:32] == address and frame[38:42] == address:
+                    break
+
+
+async def test_shared_addresses_are_on_the_hosts_interface_while_it_runs(rig: OciRig) -> None:
+    network = Network(mode="shared", addresses=(rig.other,), interface=rig.network.bridge)
+
+    def addresses() -> str:
+        shown = subprocess.run(
+            ["ip", "-o", "addr", "show", "dev", rig.network.bridge], check=True, capture_output=True, text=True
+        )
+        return shown.stdout
+
+    await rig.runtime.create(replace(rig.spec(1), network=network))
+    await rig.runtime.create(replace(rig.spec(2), network=network))
+    assert rig.other not in addresses()
+    await rig.runtime.start("web", 1)
+    assert rig.other in addresses()
+    await rig.runtime.stop("web", 1)
+    assert rig.other not in addresses()
+    await rig.runtime.start("web", 2)
+    await rig.runtime.remove("web", 1)
+    assert rig.other in addresses()
+
+
+async def test_a_bridge_that_is_not_there_is_told_before_anything_is_made(rig: OciRig) -> None:
+    network = Network(mode="own", addresses=(rig.inside,), bridge="jl-none")
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.create(replace(rig.spec(), network=network))
+    assert refused.value.reason == "NETWORK_MISSING"
+    assert leftovers(rig) == {}
+
+
+async def test_preparing_the_host_twice_changes_nothing(rig: OciRig) -> None:
+    address = Path(f"/sys/class/net/{rig.network.bridge}/address")
+    before = address.read_text()
+    await rig.runtime.prepare_host()
+    assert address.read_text() == before
+
+
+async def test_a_cut_over_is_quick(rig: OciRig) -> None:
+    runtime = await started(rig, replace(own(rig, 1), command=SERVE))
+    await runtime.create(own(rig, 2))
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await runtime.stop("web", 1)
+    await runtime.start("web", 2)
+    assert loop.time() - begun < 2
