@@ -8,7 +8,7 @@ TREE_BUSY), `ResourceExhaustedError` (LIMIT_UNSUPPORTED where a limit cannot be 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -133,8 +133,8 @@ class Runtime(Protocol):
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
         stdin: AsyncIterator[bytes] | None = None,
-    ) -> AsyncIterator[Output]:
-        """Run a command in a running run; its last item has the exit status. Closing the iterator kills the command."""
+    ) -> AsyncGenerator[Output, None]:
+        """Run a command in a running run; its last item has the exit status. Closing it (`contextlib.aclosing`) kills the command."""
 
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what a running run uses."""

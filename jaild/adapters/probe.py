@@ -1,0 +1,44 @@
+"""Health checks over the network, by plain sockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+_STATUS_LINE_PARTS = 2
+_GOOD = range(200, 400)
+
+
+class SocketProbe:
+    """`jaild.ports.probe.Probe` on asyncio's streams."""
+
+    async def tcp(self, address: str, port: int, timeout: float) -> str:
+        """Open a connection and close it again."""
+        try:
+            async with asyncio.timeout(timeout):
+                _, writer = await asyncio.open_connection(address, port)
+        except (OSError, TimeoutError) as error:
+            return f"tcp {address}:{port}: {_text(error, timeout)}"
+        writer.close()
+        return ""
+
+    async def http(self, address: str, port: int, path: str, timeout: float) -> str:
+        """GET `path` by HTTP/1.0; only the status line is read."""
+        what = f"http://{address}:{port}{path}"
+        try:
+            async with asyncio.timeout(timeout):
+                reader, writer = await asyncio.open_connection(address, port)
+                try:
+                    writer.write(f"GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: jaild\r\n\r\n".encode())
+                    line = (await reader.readline()).decode("latin-1").strip()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError) as error:
+            return f"{what}: {_text(error, timeout)}"
+        parts = line.split(maxsplit=2)
+        if len(parts) < _STATUS_LINE_PARTS or not parts[0].startswith("HTTP/") or not parts[1].isdigit():
+            return f"{what}: answered {line[:80]!r}, which is not HTTP"
+        return "" if int(parts[1]) in _GOOD else f"{what}: answered {line[:80]!r}"
+
+
+def _text(error: Exception, timeout: float) -> str:
+    return f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else str(error)

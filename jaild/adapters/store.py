@@ -1,0 +1,174 @@
+"""The host's own memory in SQLite: WAL, synchronous=FULL, one thread that owns the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.journal import Journal
+from jaild.domain.operation import Operation
+from jaild.domain.views import AuditEntry, Event
+
+SCHEMA = 1
+KEPT_EVENTS = 100_000  # older ones are dropped; watchers that ask for them are told of the gap
+
+_TABLES = """
+create table if not exists operations (id text primary key, created real not null, record blob not null);
+create table if not exists events (sequence integer primary key autoincrement, target text not null,
+    record blob not null);
+create table if not exists audit (sequence integer primary key autoincrement, record blob not null);
+create table if not exists journals (id text not null, outgoing integer not null, created real not null,
+    record blob not null, primary key (id, outgoing));
+"""
+_T = TypeVar("_T")
+
+
+class SqliteStore:
+    """`jaild.ports.store.Store` in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Open or make the file. `FailedPreconditionError` (STORE_TOO_NEW) if a later jaild wrote it."""
+        await self._call(self._open)
+
+    async def close(self) -> None:
+        """Close it."""
+        if self._connection is not None:
+            await self._call(self._connection.close)
+        self._thread.shutdown()
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, isolation_level=None)
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=full")
+        (version,) = connection.execute("pragma user_version").fetchone()
+        if version > SCHEMA:
+            connection.close()
+            raise FailedPreconditionError(
+                "STORE_TOO_NEW",
+                f"{self._path} has schema {version}, this jaild knows {SCHEMA}",
+                remedy="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
+            )
+        connection.executescript(_TABLES)
+        connection.execute(f"pragma user_version={SCHEMA}")
+        self._connection = connection
+
+    async def _call(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise FailedPreconditionError("STORE_CLOSED", "the store is not open", remedy="call open() first")
+        return self._connection
+
+    async def _execute(self, statement: str, *values: object) -> int:
+        def work() -> int:
+            return self._db.execute(statement, values).lastrowid or 0
+
+        return await self._call(work)
+
+    async def _select(self, statement: str, *values: object) -> list[tuple[int, bytes]]:
+        def work() -> list[tuple[int, bytes]]:
+            return self._db.execute(statement, values).fetchall()
+
+        return await self._call(work)
+
+    async def put_operation(self, operation: Operation) -> None:
+        """Insert or replace."""
+        await self._execute(
+            "insert or replace into operations (id, created, record) values (?, ?, ?)",
+            operation.id,
+            operation.created,
+            msgspec.json.encode(operation),
+        )
+
+    async def operations(self) -> list[Operation]:
+        """Return all, oldest first."""
+        rows = await self._select("select 0, record from operations order by created, id")
+        return [msgspec.json.decode(record, type=Operation) for _, record in rows]
+
+    async def delete_operation(self, operation_id: str) -> None:
+        """Forget one."""
+        await self._execute("delete from operations where id = ?", operation_id)
+
+    async def append_event(self, time: float, kind: str, target: str, message: str, detail: Mapping[str, str]) -> Event:
+        """Append, and return it with its sequence number."""
+        event = Event(sequence=0, time=time, kind=kind, target=target, message=message, detail=dict(detail))
+        sequence = await self._execute(
+            "insert into events (target, record) values (?, ?)", target, msgspec.json.encode(event)
+        )
+        if sequence % 1000 == 0:
+            await self._execute("delete from events where sequence <= ?", sequence - KEPT_EVENTS)
+        return msgspec.structs.replace(event, sequence=sequence)
+
+    async def events(self, after: int, target: str, limit: int) -> list[Event]:
+        """Return events after a sequence number, in order."""
+        below = target.replace("%", r"\%").replace("_", r"\_") + "/%"
+        rows = await self._select(
+            "select sequence, record from events where sequence > ? and (? = '' or target = ? or target like ? escape '\\')"
+            " order by sequence limit ?",
+            after,
+            target,
+            target,
+            below,
+            limit,
+        )
+        first = await self._select("select coalesce(min(sequence), 1), x'' from events")
+        gap = after >= 0 and first[0][0] > after + 1
+        return [
+            msgspec.structs.replace(
+                msgspec.json.decode(record, type=Event), sequence=sequence, gap=gap and position == 0
+            )
+            for position, (sequence, record) in enumerate(rows)
+        ]
+
+    async def last_event(self) -> int:
+        """Return the highest sequence number given out."""
+        rows = await self._select("select coalesce(max(seq), 0), x'' from sqlite_sequence where name = 'events'")
+        return rows[0][0]
+
+    async def append_audit(self, time: float, entry: AuditEntry) -> None:
+        """Append."""
+        record = msgspec.json.encode(msgspec.structs.replace(entry, time=time))
+        await self._execute("insert into audit (record) values (?)", record)
+
+    async def audit(self, limit: int, before: int) -> list[AuditEntry]:
+        """Return entries, newest first."""
+        rows = await self._select(
+            "select sequence, record from audit where ? = 0 or sequence < ? order by sequence desc limit ?",
+            before,
+            before,
+            limit,
+        )
+        return [
+            msgspec.structs.replace(msgspec.json.decode(record, type=AuditEntry), sequence=sequence)
+            for sequence, record in rows
+        ]
+
+    async def put_journal(self, journal: Journal) -> None:
+        """Insert or replace."""
+        await self._execute(
+            "insert or replace into journals (id, outgoing, created, record) values (?, ?, ?, ?)",
+            journal.id,
+            int(journal.outgoing),
+            journal.created,
+            msgspec.json.encode(journal),
+        )
+
+    async def journals(self) -> list[Journal]:
+        """Return all, oldest first."""
+        rows = await self._select("select 0, record from journals order by created, id")
+        return [msgspec.json.decode(record, type=Journal) for _, record in rows]

@@ -1,0 +1,87 @@
+"""Where things are: names of datasets below the root dataset, and of files in them.
+
+    POOL/jaild                       jaild:host  id of the host, schema
+    POOL/jaild/bases/<base>          jaild:base  base.json libraries.json root/      @sealed
+    POOL/jaild/apps/<app>/<release>  jaild:release  release.json libraries.json root/  @sealed
+    POOL/jaild/jails/<jail>          jaild:jail  generations/<n>/{generation.json, etc/, usr-local-etc/}
+    POOL/jaild/jails/<jail>/data     var/ root/ home/
+    POOL/jaild/jails/<jail>/<volume>
+
+A layer's tree is the folder `root/` in its dataset, so that what jaild knows of it travels beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+HOST_PROPERTY = "jaild:host"
+BASE_PROPERTY = "jaild:base"
+RELEASE_PROPERTY = "jaild:release"
+JAIL_PROPERTY = "jaild:jail"
+
+SEALED = "sealed"  # the snapshot that makes a layer a layer; without it, it is what a crash left of an import
+TREE = "root"
+LIBRARIES = "libraries.json"
+GENERATION = "generation.json"
+ETC = "etc"
+LOCAL_ETC = "usr-local-etc"
+STAGED = "staged"  # a file in a generation's folder until it has been committed for the first time
+DATA = "data"
+DATA_FOLDERS = ("var", "root", "home")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of datasets below `root` (POOL/jaild)."""
+
+    root: str
+
+    @property
+    def pool(self) -> str:
+        """Name of the pool."""
+        return self.root.partition("/")[0]
+
+    @property
+    def bases(self) -> str:
+        """Parent of all bases."""
+        return f"{self.root}/bases"
+
+    @property
+    def apps(self) -> str:
+        """Parent of all apps."""
+        return f"{self.root}/apps"
+
+    @property
+    def jails(self) -> str:
+        """Parent of all jails."""
+        return f"{self.root}/jails"
+
+    def base(self, name: str) -> str:
+        """Return a base's dataset."""
+        return f"{self.bases}/{name}"
+
+    def app(self, app: str) -> str:
+        """Return an app's dataset."""
+        return f"{self.apps}/{app}"
+
+    def release(self, app: str, version: str) -> str:
+        """Return a release's dataset."""
+        return f"{self.apps}/{app}/{version}"
+
+    def jail(self, name: str) -> str:
+        """Return a jail's own dataset."""
+        return f"{self.jails}/{name}"
+
+    def part(self, jail: str, path: str) -> str:
+        """Return one of a jail's datasets: '' for its own, `data`, or a volume's name."""
+        return f"{self.jails}/{jail}/{path}" if path else self.jail(jail)
+
+    def layer(self, path: str) -> str:
+        """Return the dataset of a layer's path as peers name it: `bases/debian-12`, `apps/redis/7.0`."""
+        return f"{self.root}/{path}"
+
+
+def generation_folder(jail_folder: Path, number: int) -> Path:
+    """Return the folder of a generation."""
+    return jail_folder / "generations" / str(number)

@@ -1,0 +1,59 @@
+"""Who may run a jail, and when.
+
+    (created)            freeze                 commit
+        │      ┌─────────────────────► FROZEN ─────────► MOVED ──── finalize ──► (gone)
+        ▼      │ ◄──────── abort ────────┘                 │
+     ACTIVE ───┤                                           │ begin (the jail comes back)
+        ▲      └── delete ──► DELETING ──► (gone)          ▼
+        │              activate             prepare    INCOMING ◄── begin ── (not here)
+        └──────────────────────── PREPARED ◄─────────────┘ │
+                                      └──── abort ─────────┴──► MOVED, or (gone)
+
+One `zfs set` moves a jail from one state to another. The boot rule is `may_start`; there is no other way to start one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.records import JailRecord, Ownership
+
+_NEXT: dict[Ownership, frozenset[Ownership]] = {
+    Ownership.ACTIVE: frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.DELETING}),
+    Ownership.FROZEN: frozenset({Ownership.ACTIVE, Ownership.MOVED}),
+    Ownership.MOVED: frozenset({Ownership.INCOMING, Ownership.DELETING}),
+    Ownership.INCOMING: frozenset({Ownership.INCOMING, Ownership.PREPARED, Ownership.MOVED, Ownership.DELETING}),
+    Ownership.PREPARED: frozenset({Ownership.ACTIVE, Ownership.MOVED, Ownership.DELETING}),
+    Ownership.DELETING: frozenset(),
+}
+
+
+def advance(record: JailRecord, state: Ownership, **changes: object) -> JailRecord:
+    """Return the record in its next state; `FailedPreconditionError` (ILLEGAL_TRANSITION) if the diagram has no such arrow."""
+    if state not in _NEXT[record.state]:
+        raise FailedPreconditionError(
+            "ILLEGAL_TRANSITION",
+            f"a jail that is {record.state} cannot become {state}",
+            remedy="look at the jail again; something else changed it meanwhile",
+        )
+    return msgspec.structs.replace(record, state=state, **changes)
+
+
+def may_start(record: JailRecord, host_id: str, known_epoch: int = 0) -> bool:
+    """Return whether this host may run the jail: it owns it, the jail is active, and no higher epoch was seen."""
+    return record.state is Ownership.ACTIVE and record.owner == host_id and record.epoch >= known_epoch
+
+
+def require_changeable(record: JailRecord, host_id: str, name: str) -> None:
+    """Raise `FailedPreconditionError` unless the jail is this host's to change, saying where it is instead."""
+    if may_start(record, host_id):
+        return
+    reason, message, remedy = {
+        Ownership.FROZEN: ("JAIL_MIGRATING", "is being migrated", "wait for the migration, or cancel its operation"),
+        Ownership.INCOMING: ("JAIL_INCOMING", "is being received from another host", "ask the host that owns it"),
+        Ownership.PREPARED: ("JAIL_INCOMING", "waits for the hand-over from another host", "ask the host that owns it"),
+        Ownership.MOVED: ("JAIL_MOVED", "moved to another host", "ask the host that owns it now"),
+        Ownership.DELETING: ("JAIL_DELETING", "is being deleted", "wait until it is gone"),
+    }.get(record.state, ("JAIL_NOT_OWNED", "belongs to another host", "ask the host that owns it"))
+    raise FailedPreconditionError(reason, f"jail {name} {message}", remedy=remedy, resource=f"jails/{name}")

@@ -1,0 +1,103 @@
+"""Port: files and folders of the host. Nothing here follows a symlink out of its folder, or crosses a mount."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from jaild.domain.etctree import Tree
+from jaild.domain.libraries import Libraries
+from jaild.domain.osversion import OsVersion
+from jaild.domain.records import Family
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewFolder:
+    """A folder to make below another one, where it is missing."""
+
+    path: str  # relative
+    uid: int
+    gid: int
+    mode: int = 0o755
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spooled:
+    """A stream that arrived whole."""
+
+    path: Path
+    sha256: str
+    size: int  # bytes
+
+
+class Files(Protocol):
+    """The host's files. Blocking work runs in threads of the adapter's own."""
+
+    async def read(self, path: Path) -> bytes:
+        """Return a file's content. `NotFoundError` (FILE_NOT_FOUND) if there is none."""
+
+    async def tail(self, path: Path, size: int) -> bytes:
+        """Return the last `size` bytes of a file; b'' if there is none."""
+
+    async def read_at(self, path: Path, position: int, size: int) -> bytes:
+        """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
+
+    async def line_start(self, path: Path, lines: int) -> int:
+        """Return the position at which the last `lines` lines begin; 0 if there are fewer."""
+
+    async def size(self, path: Path) -> int:
+        """Return a file's size in bytes; 0 if there is none."""
+
+    async def write(self, path: Path, content: bytes) -> None:
+        """Replace a file atomically and durably: a crash leaves the old content or the new."""
+
+    async def remove(self, path: Path) -> None:
+        """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""
+
+    async def make_folder(self, path: Path) -> None:
+        """Make a folder (0755) and what is missing above it."""
+
+    async def make_folders(self, root: Path, folders: Sequence[NewFolder]) -> None:
+        """Make what is missing below `root`. `FailedPreconditionError` (NOT_A_FOLDER) if another thing is there."""
+
+    async def names(self, folder: Path) -> list[str]:
+        """Return the names in a folder, sorted; none if it does not exist."""
+
+    async def read_tree(self, folder: Path) -> Tree:
+        """Read a configuration tree; an empty one if the folder does not exist."""
+
+    async def write_tree(self, folder: Path, tree: Tree) -> None:
+        """Make the folder's content equal to the tree, durably; the folder itself stays the same one."""
+
+    async def state_of(self, folder: Path) -> str:
+        """Return a word that changes with anything below: names, owners, modes, sizes, change times (not contents)."""
+
+    async def copy(self, source: Path, destination: Path) -> None:
+        """Copy a whole tree with owners, modes, links and times into a folder that does not exist or is empty."""
+
+    async def libraries(self, root: Path, prefix: str) -> Libraries:
+        """Index the ELF files below `root`, which the jail sees at `prefix`."""
+
+    async def system(self, root: Path) -> OsVersion:
+        """Tell which operating system an unpacked tree is. `InvalidArgumentError` (NOT_A_BASE) if none."""
+
+    async def make_mount_points(self, root: Path, family: Family) -> tuple[str, ...]:
+        """Make all mount points of jails; return those made. `InvalidArgumentError` (BASE_LAYOUT) if one cannot be."""
+
+    async def spool(self, chunks: AsyncIterator[bytes], *, sha256: str, size: int) -> Spooled:
+        """Take a stream into a file of the daemon's own; `remove` it when done. A failure leaves nothing.
+
+        `DataLossError` (DIGEST_MISMATCH if `sha256` is given and differs, STREAM_TRUNCATED if `size` is and differs),
+        `ResourceExhaustedError` (NO_SPACE).
+        """
+
+    async def digest(self, path: Path) -> str:
+        """Return a file's sha256 in hex."""
+
+    async def obstacles(self, roots: Sequence[tuple[str, Path]], targets: Sequence[str]) -> dict[str, str]:
+        """Return which mount points are not folders in the layers that would hold them, and what they are instead.
+
+        `roots` are (mount point, folder) of the read-only layers, parents first. A symlink on the way counts as one.
+        """

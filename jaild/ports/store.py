@@ -1,0 +1,47 @@
+"""Port: what the host itself remembers, beside the datasets: operations, events, audit, migration journal.
+
+Every method returns when the change is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from jaild.domain.journal import Journal
+from jaild.domain.operation import Operation
+from jaild.domain.views import AuditEntry, Event
+
+
+class Store(Protocol):
+    """The host's own memory."""
+
+    async def put_operation(self, operation: Operation) -> None:
+        """Insert or replace."""
+
+    async def operations(self) -> list[Operation]:
+        """Return all, oldest first."""
+
+    async def delete_operation(self, operation_id: str) -> None:
+        """Forget one. No error if it is not there."""
+
+    async def append_event(self, time: float, kind: str, target: str, message: str, detail: Mapping[str, str]) -> Event:
+        """Append, and return it with its sequence number."""
+
+    async def events(self, after: int, target: str, limit: int) -> list[Event]:
+        """Return at most `limit` events after a sequence number, in order; `target` '' for all, else it and what is below."""
+
+    async def last_event(self) -> int:
+        """Return the highest sequence number given out; 0 for none."""
+
+    async def append_audit(self, time: float, entry: AuditEntry) -> None:
+        """Append; the entry's own sequence and time are ignored."""
+
+    async def audit(self, limit: int, before: int) -> list[AuditEntry]:
+        """Return at most `limit` entries below a sequence number (0: from the newest), newest first."""
+
+    async def put_journal(self, journal: Journal) -> None:
+        """Insert or replace a migration's journal."""
+
+    async def journals(self) -> list[Journal]:
+        """Return all, oldest first."""

@@ -1,0 +1,231 @@
+"""One shape for every change: plan, stage, cut over, gate, commit; and back if the new generation is not well.
+
+plan ── findings ──► refused, nothing touched
+  │
+stage ── error ──► undone, the old generation never stopped
+  │
+cut over: stop old, start new      ◄── the blackout is this and nothing else
+  │ error
+gate ── unhealthy ──► stop new, start old: rolled back
+  │
+commit: one `zfs set`              ◄── a crash before it: the old generation; after it: the new one
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import structlog
+
+from jaild.domain.change import Change, Draft
+from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.domain.findings import errors
+from jaild.domain.lifecycle import require_changeable
+from jaild.domain.records import Desired, Generation
+from jaild.ports.clock import Clock
+from jaild.service.events import Events
+from jaild.service.gate import Gate
+from jaild.service.index import Entry, Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.operations import Handle
+from jaild.service.planning import Planner, Prepared, Trees
+from jaild.service.runs import Runs
+
+
+class Changes:
+    """Carries out deploys, upgrades, configures and rollbacks. Runs in the jail's driver only."""
+
+    def __init__(
+        self,
+        index: Index,
+        planner: Planner,
+        datasets: JailDatasets,
+        runs: Runs,
+        gate: Gate,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._planner = planner
+        self._datasets = datasets
+        self._runs = runs
+        self._gate = gate
+        self._events = events
+        self._clock = clock
+        self._log = structlog.get_logger("jaild.changes")
+
+    async def plan(self, name: str, change: Change) -> Prepared:
+        """Plan a change against the jail as it is now."""
+        entry, record = self._index.whole(name)
+        require_changeable(record, self._index.host_id, name)
+        if entry.generation is None:
+            raise FailedPreconditionError(
+                "JAIL_NOT_READY",
+                f"jail {name} has no generation yet",
+                remedy="wait for its creation",
+                resource=f"jails/{name}",
+            )
+        older = {number: await self._index.generation(entry, number) for number in await self._index.numbers(entry)}
+        draft: Draft = change.apply(entry.generation, older)
+        return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry))
+
+    async def carry_out(self, handle: Handle, name: str, change: Change) -> None:
+        """Do it. Raises with the old generation active, and running if it ran before."""
+        with handle.cancellable():
+            await handle.phase("plan")
+            prepared = await self.plan(name, change)
+            handle.note(plan=prepared.plan)
+            prepared.plan.require_clean()
+            entry, record = self._index.whole(name)
+            old = entry.generation
+            if old is None:
+                raise TypeError(name)
+            new, first_time = await self._generation(entry, old, prepared, handle.operation.actor), prepared.trees
+            try:
+                await self._stage(handle, entry, new, first_time)
+            except BaseException:
+                await self._unstage(entry, new, first_time)
+                raise
+        handle.facts(generation=new.number)
+        if entry.run is not None and entry.run.running:
+            await self._cut_over(handle, entry, old, new, first_time)
+        else:
+            await self._runs.remove(entry, new.number)  # it was mounted to see that it can be
+        await handle.phase("commit")
+        committed = msgspec.structs.replace(record, generation=new.number)
+        await self._datasets.commit(entry, committed, new)
+        message = f"generation {old.number} -> {new.number}: {new.base} {new.release}".rstrip()
+        await self._events.emit("generation.committed", f"jails/{name}", message, change=prepared.plan.kind)
+        await self._tidy(entry, old)
+
+    async def _generation(self, entry: Entry, old: Generation, prepared: Prepared, actor: str) -> Generation:
+        if prepared.draft.cut_to:
+            return await self._index.generation(entry, prepared.draft.cut_to)
+        return Generation(
+            number=prepared.plan.to_generation,
+            spec=prepared.draft.spec,
+            base=prepared.draft.spec.base,
+            release=prepared.draft.spec.app or "",
+            created=self._clock.now(),
+            reason=prepared.draft.kind,
+            parent=old.number,
+            actor=actor,
+        )
+
+    async def _stage(self, handle: Handle, entry: Entry, new: Generation, trees: Trees | None) -> None:
+        await handle.phase("stage", f"generation {new.number}")
+        if trees is not None:
+            await self._datasets.stage(entry, new, trees)
+        await self._datasets.fit(entry, new.spec, self._runs.manifest(new.release))
+        await self._datasets.safety_snapshot(entry, new.number)
+        await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
+        await self._runs.create(entry, new)
+
+    async def _unstage(self, entry: Entry, new: Generation, trees: Trees | None) -> None:
+        await self._runs.remove(entry, new.number)
+        if trees is not None:
+            await self._datasets.drop(entry, new.number)
+
+    async def _cut_over(
+        self, handle: Handle, entry: Entry, old: Generation, new: Generation, trees: Trees | None
+    ) -> None:
+        await handle.phase("cutover", f"stopping generation {old.number}")
+        began = self._clock.monotonic()
+        try:
+            await self._runs.stop(entry, old.number)
+            if trees is not None and await self._planner.changed_since(entry, trees):
+                await self._merge_again(entry, new)
+            started = await self._runs.start(entry, new.number)
+            handle.note(blackout=started - began)
+            await handle.phase("gate", "waiting for the health checks")
+            await self._gate.require_healthy(entry.name, new.number, new.spec)
+        except BaseException as error:
+            blackout = await asyncio.shield(self._back(entry, old, new, trees)) - began
+            handle.note(blackout=blackout)
+            handle.facts(generation=old.number, rolled_back="true")
+            reason = error.reason if isinstance(error, JaildError) else type(error).__name__
+            message = f"generation {new.number} failed ({reason}); generation {old.number} is back"
+            await self._events.emit("generation.rolled_back", f"jails/{entry.name}", message)
+            raise
+
+    async def _merge_again(self, entry: Entry, new: Generation) -> None:
+        # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
+        trees, findings = await self._planner.merge(entry, new.spec)
+        if errors(tuple(findings)):
+            raise FailedPreconditionError(
+                "MERGE_CONFLICT",
+                f"jail {entry.name} changed its configuration during the change, in conflict with the new one",
+                remedy="resolve the conflict in the jail's /etc or /usr/local/etc and try again",
+                resource=f"jails/{entry.name}",
+                findings=findings,
+            )
+        await self._datasets.write_trees(entry, new.number, trees)
+
+    async def _back(self, entry: Entry, old: Generation, new: Generation, trees: Trees | None) -> float:
+        await self._runs.stop(entry, new.number)
+        try:
+            started = await self._runs.start(entry, old.number)
+        except JaildError as error:
+            self._log.warning("cannot start again as it is, building it anew", jail=entry.name, reason=error.reason)
+            await self._runs.ensure(entry, old)
+            started = self._clock.monotonic()
+        await self._unstage(entry, new, trees)
+        return started
+
+    async def _tidy(self, entry: Entry, old: Generation) -> None:
+        # The change is committed: what fails now is told and repaired at the next start, and fails nothing.
+        try:
+            await self._runs.remove(entry, old.number)
+            await self._datasets.prune(entry)
+            await self._datasets.measure(entry)
+        except JaildError as error:
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", f"after the change: {error}")
+
+    async def start(self, handle: Handle, name: str) -> None:
+        """Start the active generation and make it stay started."""
+        entry, generation = self._ready(name)
+        await self._desire(entry, Desired.RUNNING)
+        if entry.run is not None and entry.run.running:
+            return
+        await handle.phase("start")
+        await self._runs.ensure(entry, generation)
+        await handle.phase("gate", "waiting for the health checks")
+        await self._gate.require_healthy(name, generation.number, generation.spec)
+        await self._events.emit("jail.started", f"jails/{name}", generation=str(generation.number))
+
+    async def stop(self, handle: Handle, name: str) -> None:
+        """Stop the jail and make it stay stopped."""
+        entry, generation = self._ready(name)
+        await self._desire(entry, Desired.STOPPED)
+        await handle.phase("stop")
+        await self._runs.stop(entry, generation.number)
+        await self._runs.remove(entry, generation.number)
+        await self._events.emit("jail.stopped", f"jails/{name}", generation=str(generation.number))
+
+    async def restart(self, handle: Handle, name: str) -> None:
+        """Stop and start the active generation. The blackout is measured."""
+        entry, generation = self._ready(name)
+        await self._desire(entry, Desired.RUNNING)
+        await handle.phase("cutover")
+        began = self._clock.monotonic()
+        await self._runs.stop(entry, generation.number)
+        await self._runs.remove(entry, generation.number)
+        await self._runs.create(entry, generation)
+        handle.note(blackout=await self._runs.start(entry, generation.number) - began)
+        await handle.phase("gate", "waiting for the health checks")
+        await self._gate.require_healthy(name, generation.number, generation.spec)
+        await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))
+
+    def _ready(self, name: str) -> tuple[Entry, Generation]:
+        entry, record = self._index.whole(name)
+        require_changeable(record, self._index.host_id, name)
+        if entry.generation is None:
+            raise FailedPreconditionError(
+                "JAIL_NOT_READY", f"jail {name} has no generation yet", remedy="wait for its creation"
+            )
+        return entry, entry.generation
+
+    async def _desire(self, entry: Entry, desired: Desired) -> None:
+        if entry.record is not None and entry.record.desired is not desired:
+            await self._datasets.write(entry, msgspec.structs.replace(entry.record, desired=desired))

@@ -1,0 +1,158 @@
+"""Jails coming and going. A jail whose first generation was never committed is what a crash left, and is destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import msgspec
+
+from jaild.domain.change import Draft
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError
+from jaild.domain.lifecycle import advance
+from jaild.domain.records import Desired, Generation, JailRecord, Ownership
+from jaild.domain.spec import JailSpec
+from jaild.ports.clock import Clock
+from jaild.service.events import Events
+from jaild.service.gate import Gate
+from jaild.service.index import Entry, Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.operations import Handle
+from jaild.service.planning import Planner, Prepared
+from jaild.service.runs import Runs
+
+
+class Creation:
+    """Creates and deletes jails. Runs in the jail's driver only."""
+
+    def __init__(
+        self,
+        index: Index,
+        planner: Planner,
+        datasets: JailDatasets,
+        runs: Runs,
+        gate: Gate,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._planner = planner
+        self._datasets = datasets
+        self._runs = runs
+        self._gate = gate
+        self._events = events
+        self._clock = clock
+
+    async def plan(self, name: str, spec: JailSpec) -> Prepared:
+        """Plan a new jail. `AlreadyExistsError` (JAIL_EXISTS)."""
+        if name in self._index.jails:
+            raise AlreadyExistsError(
+                "JAIL_EXISTS",
+                f"there is a jail {name} on this host already",
+                remedy="choose another name, or change the one that is there",
+                resource=f"jails/{name}",
+            )
+        return await self._planner.prepare(name, None, Draft("create", spec), 1)
+
+    async def create(self, handle: Handle, name: str, spec: JailSpec, *, stopped: bool) -> None:
+        """Create it; on failure nothing of it is left."""
+        with handle.cancellable():
+            await handle.phase("plan")
+            prepared = await self.plan(name, spec)
+            handle.note(plan=prepared.plan)
+            prepared.plan.require_clean()
+            if prepared.trees is None:
+                raise TypeError(name)
+            await handle.phase("stage", "creating datasets")
+            record = JailRecord(
+                uid=uuid.uuid4().hex,
+                owner=self._index.host_id,
+                epoch=1,
+                state=Ownership.ACTIVE,
+                generation=0,
+                desired=Desired.STOPPED if stopped else Desired.RUNNING,
+                created=self._clock.now(),
+            )
+            generation = Generation(
+                number=1,
+                spec=spec,
+                base=spec.base,
+                release=spec.app or "",
+                created=self._clock.now(),
+                reason="create",
+                actor=handle.operation.actor,
+            )
+            # In the index from here on, so that a second request for this name or address sees it.
+            entry = Entry(name=name, folder=self._index.folder_of_jails / name, record=record, generation=generation)
+            self._index.jails[name] = entry
+            try:
+                await self._build(handle, entry, record, generation, prepared, stopped=stopped)
+            except BaseException:
+                await asyncio.shield(self._undo(entry))
+                raise
+        await self._events.emit("jail.created", f"jails/{name}", f"{spec.base} {spec.app or ''}".rstrip())
+
+    async def _build(
+        self,
+        handle: Handle,
+        entry: Entry,
+        record: JailRecord,
+        generation: Generation,
+        prepared: Prepared,
+        *,
+        stopped: bool,
+    ) -> None:
+        if prepared.trees is None:
+            raise TypeError(entry.name)
+        entry.folder = (await self._datasets.make(entry.name, record, generation.spec)).folder
+        await self._datasets.stage(entry, generation, prepared.trees)
+        await self._datasets.fit(entry, generation.spec, self._runs.manifest(generation.release))
+        await self._runs.create(entry, generation)  # also for a stopped one: to see that its tree can be mounted
+        if stopped:
+            await self._runs.remove(entry, 1)
+        else:
+            await handle.phase("start")
+            await self._runs.start(entry, 1)
+            await handle.phase("gate", "waiting for the health checks")
+            await self._gate.require_healthy(entry.name, 1, generation.spec)
+        await handle.phase("commit")
+        await self._datasets.commit(entry, msgspec.structs.replace(record, generation=1), generation)
+        await self._datasets.measure(entry)
+        handle.facts(generation=1)
+
+    async def _undo(self, entry: Entry) -> None:
+        await self._runs.stop(entry, 1)
+        await self._runs.remove(entry, 1)
+        await self._datasets.destroy_if_there(entry)
+        del self._index.jails[entry.name]
+
+    def require_deletable(self, name: str, *, force: bool) -> None:
+        """Raise `FailedPreconditionError` (JAIL_RUNNING, JAIL_MIGRATING, JAIL_INCOMING) unless it may be deleted."""
+        entry, record = self._index.whole(name)
+        if entry.run is not None and entry.run.running and not force:
+            raise FailedPreconditionError(
+                "JAIL_RUNNING",
+                f"jail {name} is running",
+                remedy="stop it first, or delete it with force",
+                resource=f"jails/{name}",
+            )
+        if record.state not in {Ownership.ACTIVE, Ownership.MOVED}:
+            raise FailedPreconditionError(
+                "JAIL_MIGRATING",
+                f"jail {name} is {record.state}",
+                remedy="wait for its migration, or cancel that",
+                resource=f"jails/{name}",
+            )
+
+    async def delete(self, handle: Handle, name: str, *, force: bool) -> None:
+        """Delete a jail with all its data: its record says so first, so that a crash does not bring half of it back."""
+        self.require_deletable(name, force=force)
+        entry, record = self._index.whole(name)
+        await handle.phase("commit")
+        if record.state is Ownership.ACTIVE and entry.generation is not None:
+            await self._runs.stop(entry, entry.generation.number)
+            await self._runs.remove(entry, entry.generation.number)
+        await self._datasets.write(entry, advance(record, Ownership.DELETING))
+        await self._datasets.destroy(entry)
+        del self._index.jails[name]
+        await self._events.emit("jail.deleted", f"jails/{name}")

@@ -1,0 +1,144 @@
+"""One task per target is the only writer of its state; everyone else asks.
+
+A request is accepted (queued behind what is there), recognised as a duplicate, or denied with a named reason; what is
+decided is pure and lives in `jaild.domain.admission`. A target's task ends when its queue is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from jaild.domain.admission import Accepted, Denied, Duplicate, admit
+from jaild.domain.errors import CancelledError, FailedPreconditionError, InternalError, JaildError, UnavailableError
+from jaild.domain.operation import Operation
+from jaild.domain.plan import Plan
+from jaild.domain.views import Caller
+from jaild.service.operations import Handle, Operations
+
+Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
+
+
+@dataclass
+class _Lane:
+    jobs: deque[tuple[str, Work]]
+    task: asyncio.Task[None] | None = None
+
+
+class Drivers:
+    """The tasks, one per target that has something to do."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._lanes: dict[str, _Lane] = {}
+        self._stopping = False
+        self._log = structlog.get_logger("jaild.driver")
+
+    def pending(self, target: str) -> list[Operation]:
+        """Return what is running or queued on a target, oldest first."""
+        lane = self._lanes.get(target)
+        return [self._operations.get(op_id) for op_id, _ in lane.jobs] if lane else []
+
+    async def submit(
+        self, target: str, kind: str, caller: Caller, work: Work, *, plan: Plan | None = None
+    ) -> Operation:
+        """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied."""
+        if self._stopping:
+            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+        match admit(self.pending(target), kind, self._operations.duplicate(caller)):
+            case Duplicate(operation):
+                return operation
+            case Denied(reason, message, remedy):
+                raise FailedPreconditionError(reason, message, remedy=remedy, resource=target)
+            case Accepted():
+                operation = self._operations.new(kind, target, caller, plan)
+        lane = self._lanes.setdefault(target, _Lane(deque()))
+        lane.jobs.append((operation.id, work))
+        await self._operations.save(operation.id)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._drive(target, lane), name=f"driver {target}")
+        return self._operations.get(operation.id)
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing more, interrupt what may be interrupted, and wait up to `grace` seconds for the rest."""
+        self._stopping = True
+        for lane in self._lanes.values():
+            while len(lane.jobs) > 1:
+                operation_id, _ = lane.jobs.pop()
+                await self._operations.finish(operation_id, error=_interrupted())
+        for operation_id in [lane.jobs[0][0] for lane in self._lanes.values() if lane.jobs]:
+            self._operations.interrupt(operation_id)
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _drive(self, target: str, lane: _Lane) -> None:
+        try:
+            while lane.jobs:
+                operation_id, work = lane.jobs[0]
+                job = asyncio.create_task(self._run(operation_id, work), name=f"operation {operation_id}")
+                try:
+                    await asyncio.shield(job)
+                except asyncio.CancelledError:
+                    job.cancel()
+                    await asyncio.gather(job, return_exceptions=True)
+                    raise
+                lane.jobs.popleft()
+        finally:
+            lane.task = None
+            if self._lanes.get(target) is lane and not lane.jobs:
+                del self._lanes[target]
+
+    async def _run(self, operation_id: str, work: Work) -> None:
+        handle = Handle(self._operations, operation_id)
+        operation = handle.operation
+        log = self._log.bind(operation=operation_id, kind=operation.kind, target=operation.target)
+        if operation.cancel_requested:
+            await self._operations.finish(operation_id, error=_cancelled(operation))
+            return
+        log.info("operation started", actor=operation.actor)
+        try:
+            result = await work(handle)
+        except JaildError as error:
+            log.warning("operation failed", reason=error.reason, message=error.message)
+            await self._operations.finish(operation_id, error=error)
+        except asyncio.CancelledError:
+            asked = handle.operation.cancel_requested
+            log.warning("operation interrupted", cancelled=asked)
+            await self._operations.finish(operation_id, error=_cancelled(operation) if asked else _interrupted())
+        except Exception as error:
+            log.exception("operation died of a defect")
+            defect = InternalError(
+                "INTERNAL",
+                f"{operation.kind} died: {type(error).__name__}: {error}",
+                remedy="this is a defect of jaild: report it with the daemon's log",
+                resource=operation.target,
+            )
+            await self._operations.finish(operation_id, error=defect)
+        else:
+            await self._operations.finish(operation_id, result=result)
+            log.info("operation done", result=result)
+
+
+def _cancelled(operation: Operation) -> JaildError:
+    return CancelledError(
+        "OPERATION_CANCELLED",
+        f"{operation.kind} of {operation.target} was cancelled",
+        remedy="nothing was changed; ask again if you still want it",
+        resource=operation.target,
+    )
+
+
+def _interrupted() -> JaildError:
+    return UnavailableError(
+        "DAEMON_STOPPED",
+        "the daemon was stopped while this was under way",
+        remedy="ask again: what was begun has been undone, or is repaired at the daemon's start",
+    )

@@ -1,0 +1,72 @@
+"""Events: what happened, in order, for those who watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import structlog
+
+from jaild.domain.views import AuditEntry, Event
+from jaild.ports.clock import Clock
+from jaild.ports.store import Store
+
+_PAGE = 500
+
+
+class Events:
+    """Appends events and lets any number of watchers follow."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._news = asyncio.Event()
+        self._log = structlog.get_logger("jaild.events")
+
+    async def emit(self, kind: str, target: str, message: str = "", **detail: str) -> None:
+        """Append an event; it is on disk when this returns."""
+        event = await self._store.append_event(self._clock.now(), kind, target, message, detail)
+        self._log.info(kind, target=target, message=message, sequence=event.sequence, **detail)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def watch(self, after: int, target: str, follow: bool) -> AsyncIterator[Event]:  # noqa: FBT001 -- as the API has it
+        """Yield events after a sequence number (-1: only new ones); with `follow` go on until the caller closes."""
+        position = await self._store.last_event() if after < 0 else after
+        while True:
+            news = self._news  # taken before reading: what is appended meanwhile sets it
+            events = await self._store.events(position, target, _PAGE)
+            for event in events:
+                yield event
+                position = event.sequence
+            if len(events) == _PAGE:
+                continue
+            if not follow:
+                return
+            await news.wait()
+
+
+class Audit:
+    """Who asked for what."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def record(self, actor: str, method: str, target: str, request_id: str, outcome: str, operation: str) -> None:
+        """Write down one request, refused or not."""
+        entry = AuditEntry(
+            sequence=0,
+            time=0.0,
+            actor=actor,
+            method=method,
+            target=target,
+            request_id=request_id,
+            outcome=outcome,
+            operation=operation,
+        )
+        await self._store.append_audit(self._clock.now(), entry)
+
+    async def entries(self, limit: int, before: int) -> list[AuditEntry]:
+        """Return at most `limit` entries below sequence number `before` (0: the newest), newest first."""
+        return await self._store.audit(limit, before)

@@ -1,0 +1,298 @@
+"""What this host has, in memory: filled at start, kept right by the writers. Readers never start a process.
+
+The truth is on the datasets; whatever cannot be read of it is shown as damaged and left alone, never dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from jaild.domain import layout
+from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.domain.layout import Layout
+from jaild.domain.records import (
+    SCHEMA,
+    BaseRecord,
+    Desired,
+    Generation,
+    JailRecord,
+    Ownership,
+    ReleaseRecord,
+)
+from jaild.domain.views import BaseView, JailState, JailView, ReleaseView
+from jaild.ports.files import Files
+from jaild.ports.runtime import Run
+from jaild.ports.zfs import Dataset, Zfs
+
+_Record = TypeVar("_Record", BaseRecord, ReleaseRecord, JailRecord)
+_LayerRecord = TypeVar("_LayerRecord", BaseRecord, ReleaseRecord)
+
+
+@dataclass
+class Layer:
+    """A sealed base or release."""
+
+    dataset: str
+    guid: int  # of @sealed
+    folder: Path  # where it is mounted; its tree is `folder / layout.TREE`
+    used: int
+    record: BaseRecord | ReleaseRecord
+    origin: str = ""
+
+    @property
+    def tree(self) -> Path:
+        """The folder that jails see."""
+        return self.folder / layout.TREE
+
+
+@dataclass
+class Entry:
+    """A jail."""
+
+    name: str
+    folder: Path
+    record: JailRecord | None = None
+    generation: Generation | None = None
+    references: dict[int, tuple[str, str]] = field(default_factory=dict)  # number -> (base, release)
+    run: Run | None = None
+    used: int = 0
+    message: str = ""
+
+
+@dataclass
+class Found:
+    """What loading came upon that is not whole: for recovery."""
+
+    unsealed: list[str] = field(default_factory=list)  # datasets that a crash left of an import or push
+    recordless: list[str] = field(default_factory=list)  # jail datasets without a record
+
+
+class Index:
+    """Bases, releases and jails by name."""
+
+    def __init__(self, where: Layout, zfs: Zfs, files: Files) -> None:
+        self.where = where
+        self.host_id = ""
+        self.host_name = ""
+        self.bases: dict[str, Layer] = {}
+        self.releases: dict[str, Layer] = {}  # by app/version
+        self.jails: dict[str, Entry] = {}
+        self.folder_of_jails = Path("/nonexistent")
+        self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
+        self._zfs = zfs
+        self._files = files
+
+    async def load(self) -> Found:
+        """Read everything: one `zfs get` for the datasets, one list of snapshots for each kind of layer."""
+        found = Found()
+        datasets = await self._zfs.datasets(self.where.root)
+        guids = {
+            snapshot.dataset: snapshot.guid
+            for parent in (self.where.bases, self.where.apps)
+            for snapshot in await self._zfs.snapshots(parent, recursive=True)
+            if snapshot.tag == layout.SEALED
+        }
+        used = {dataset.name: dataset.used for dataset in datasets}
+        for dataset in datasets:
+            parts = dataset.name.removeprefix(self.where.root).strip("/").split("/")
+            match parts:
+                case ["bases", name]:
+                    self._load_layer(dataset, guids, self.bases, name, layout.BASE_PROPERTY, BaseRecord, found)
+                case ["apps", app, version]:
+                    key = f"{app}/{version}"
+                    self._load_layer(dataset, guids, self.releases, key, layout.RELEASE_PROPERTY, ReleaseRecord, found)
+                case ["jails"] if dataset.mountpoint is not None:
+                    self.folder_of_jails = dataset.mountpoint
+                case ["jails", name]:
+                    await self._load_jail(dataset, name, found)
+                    if name in self.jails:
+                        self.jails[name].used = used[dataset.name]
+        return found
+
+    def _load_layer(
+        self,
+        dataset: Dataset,
+        guids: dict[str, int],
+        into: dict[str, Layer],
+        key: str,
+        prop: str,
+        kind: type[_LayerRecord],
+        found: Found,
+    ) -> None:
+        guid = guids.get(dataset.name)
+        text = dataset.properties.get(prop)
+        if guid is None or text is None or dataset.mountpoint is None:
+            found.unsealed.append(dataset.name)
+            return
+        into[key] = Layer(
+            dataset=dataset.name,
+            guid=guid,
+            folder=dataset.mountpoint,
+            used=dataset.used,
+            record=decode(text, kind, dataset.name),
+            origin=dataset.origin,
+        )
+
+    async def _load_jail(self, dataset: Dataset, name: str, found: Found) -> None:
+        text = dataset.properties.get(layout.JAIL_PROPERTY)
+        if text is None:
+            found.recordless.append(dataset.name)
+            return
+        entry = Entry(name=name, folder=dataset.mountpoint or Path("/nonexistent"))
+        self.jails[name] = entry
+        try:
+            entry.record = decode(text, JailRecord, dataset.name)
+            await self.read_generations(entry)
+        except (JaildError, OSError, msgspec.DecodeError) as error:
+            entry.message = f"its record or generation cannot be read: {error}"
+
+    async def read_generations(self, entry: Entry) -> None:
+        """Read the active generation and what the others refer to, from the jail's mounted dataset."""
+        entry.references = {}
+        for number in await self.numbers(entry):
+            generation = await self.generation(entry, number)
+            entry.references[number] = (generation.base, generation.release)
+            if entry.record is not None and number == entry.record.generation:
+                entry.generation = generation
+        if entry.record is not None and entry.record.generation not in (0, *entry.references):
+            raise FailedPreconditionError(
+                "GENERATION_MISSING",
+                f"generation {entry.record.generation} of jail {entry.name} is not in {entry.folder}",
+                remedy=f"mount {self.where.jail(entry.name)} and restart the daemon",
+                resource=f"jails/{entry.name}",
+            )
+
+    async def numbers(self, entry: Entry) -> list[int]:
+        """Return the numbers of a jail's generations that were committed once, ascending."""
+        folder = entry.folder / "generations"
+        names = [name for name in await self._files.names(folder) if name.isdigit()]
+        return sorted([int(name) for name in names if layout.STAGED not in await self._files.names(folder / name)])
+
+    async def generation(self, entry: Entry, number: int) -> Generation:
+        """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND)."""
+        path = layout.generation_folder(entry.folder, number) / layout.GENERATION
+        try:
+            return msgspec.json.decode(await self._files.read(path), type=Generation)
+        except NotFoundError:
+            raise NotFoundError(
+                "GENERATION_NOT_FOUND",
+                f"jail {entry.name} has no generation {number}",
+                remedy="list its generations",
+                resource=f"jails/{entry.name}/generations/{number}",
+            ) from None
+
+    def base(self, name: str) -> Layer:
+        """Return a base. `NotFoundError` (BASE_NOT_FOUND)."""
+        return _lookup(self.bases, name, "BASE_NOT_FOUND", "base", f"bases/{name}")
+
+    def release(self, reference: str) -> Layer:
+        """Return a release by `app/version`. `NotFoundError` (RELEASE_NOT_FOUND)."""
+        app, _, version = reference.partition("/")
+        return _lookup(self.releases, reference, "RELEASE_NOT_FOUND", "release", f"apps/{app}/releases/{version}")
+
+    def jail(self, name: str) -> Entry:
+        """Return a jail. `NotFoundError` (JAIL_NOT_FOUND)."""
+        return _lookup(self.jails, name, "JAIL_NOT_FOUND", "jail", f"jails/{name}")
+
+    def whole(self, name: str) -> tuple[Entry, JailRecord]:
+        """Return a jail whose record can be read. `FailedPreconditionError` (JAIL_DAMAGED) otherwise."""
+        entry = self.jail(name)
+        if entry.record is None:
+            raise FailedPreconditionError(
+                "JAIL_DAMAGED",
+                f"jail {name}: {entry.message}",
+                remedy=f"look at {self.where.jail(name)}; nothing is done with it until it can be read",
+                resource=f"jails/{name}",
+            )
+        return entry, entry.record
+
+    def references(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (base, release, jails/<jail>/generations/<n>) for every generation on the host."""
+        for entry in self.jails.values():
+            for number, (base, release) in entry.references.items():
+                yield base, release, f"jails/{entry.name}/generations/{number}"
+
+    def base_view(self, name: str) -> BaseView:
+        """Return a base as readers see it."""
+        layer = self.base(name)
+        used_by = tuple(where for base, _, where in self.references() if base == name)
+        if not isinstance(layer.record, BaseRecord):
+            raise TypeError(name)
+        return BaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
+
+    def release_view(self, reference: str) -> ReleaseView:
+        """Return a release as readers see it."""
+        layer = self.release(reference)
+        used_by = tuple(where for _, release, where in self.references() if release == reference)
+        if not isinstance(layer.record, ReleaseRecord):
+            raise TypeError(reference)
+        return ReleaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
+
+    def jail_view(self, name: str, operation: str = "") -> JailView:
+        """Return a jail as readers see it; `operation` is the one under way."""
+        entry = self.jail(name)
+        record = entry.record
+        if record is None:
+            return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
+        run = entry.run
+        return JailView(
+            name=name,
+            state=self._state(record, run),
+            record=record,
+            generation=entry.generation,
+            owner_name=self.host_names.get(record.owner, record.owner),
+            etag=f"{record.uid[:8]}-{record.epoch}-{record.generation}-{record.state}",
+            started=run.started if run and run.running else 0.0,
+            exit_status=run.exit_status if run and not run.running else None,
+            used=entry.used,
+            operation=operation,
+            message=entry.message,
+            peer_name=record.peer,
+        )
+
+    @staticmethod
+    def _state(record: JailRecord, run: Run | None) -> JailState:
+        if record.state is not Ownership.ACTIVE:
+            return JailState(record.state.value)
+        if run is not None and run.running:
+            return JailState.RUNNING
+        failed = record.desired is Desired.RUNNING and record.generation != 0
+        return JailState.FAILED if failed else JailState.STOPPED
+
+
+def decode(text: str, kind: type[_Record], where: str) -> _Record:
+    """Read a record from a property. `FailedPreconditionError` (RECORD_TOO_NEW, RECORD_DAMAGED)."""
+    try:
+        record = msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as error:
+        raise FailedPreconditionError(
+            "RECORD_DAMAGED",
+            f"the record on {where} cannot be read: {error}",
+            remedy=f"look at its jaild: properties: zfs get all {where}",
+            detail={"record": text[:200]},
+        ) from error
+    if record.schema > SCHEMA:
+        raise FailedPreconditionError(
+            "RECORD_TOO_NEW",
+            f"the record on {where} has schema {record.schema}, this jaild knows {SCHEMA}",
+            remedy="start the jaild that wrote it",
+        )
+    return record
+
+
+_Thing = TypeVar("_Thing")
+
+
+def _lookup(things: dict[str, _Thing], key: str, reason: str, kind: str, resource: str) -> _Thing:
+    try:
+        return things[key]
+    except KeyError:
+        known = ", ".join(sorted(things)[:10]) or "none"
+        raise NotFoundError(
+            reason, f"there is no {kind} {key} on this host", remedy=f"there are: {known}", resource=resource
+        ) from None

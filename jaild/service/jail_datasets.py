@@ -1,0 +1,165 @@
+"""A jail's datasets and what lies in them: made, described, grown, destroyed. The only writer of a jail's record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from jaild.domain import layout
+from jaild.domain.errors import FailedPreconditionError, NotFoundError
+from jaild.domain.records import Generation, JailRecord, Manifest
+from jaild.domain.spec import JailSpec
+from jaild.ports.files import Files, NewFolder
+from jaild.ports.zfs import Dataset, Zfs
+from jaild.service.index import Entry, Index
+from jaild.service.planning import Trees
+from jaild.service.runs import property_size
+from jaild.service.sealing import encode
+
+KEPT_GENERATIONS = 10  # older ones are dropped at a commit, and with them what they hold of bases and releases
+KEPT_SAFETY_SNAPSHOTS = 3
+SAFETY = "before-"  # snapshot taken before a change: a net for people, never restored by itself
+
+
+class JailDatasets:
+    """Writes what a jail is."""
+
+    def __init__(self, index: Index, zfs: Zfs, files: Files) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._files = files
+
+    async def make(self, name: str, record: JailRecord, spec: JailSpec) -> Entry:
+        """Create the jail's datasets with its record on them, and its data as the base ships it."""
+        dataset = self._index.where.jail(name)
+        await self._zfs.create(dataset, {layout.JAIL_PROPERTY: encode(record)})
+        entry = Entry(name=name, folder=await self._folder(dataset), record=record)
+        data = self._index.where.part(name, layout.DATA)
+        await self._zfs.create(data, {"quota": property_size(spec.quota)})
+        await self._folder(data)
+        base = self._index.base(spec.base).tree
+        for folder in layout.DATA_FOLDERS:
+            await self._files.copy(base / folder, entry.folder / layout.DATA / folder)
+        return entry
+
+    async def _folder(self, dataset: str) -> Path:
+        found = await self._zfs.dataset(dataset)
+        if found.mountpoint is None or not found.mounted:
+            raise FailedPreconditionError(
+                "DATASET_NOT_MOUNTED",
+                f"{dataset} is not mounted",
+                remedy=f"mount it: zfs mount {dataset}; if that fails its parent has no mountpoint",
+            )
+        return found.mountpoint
+
+    async def fit(self, entry: Entry, spec: JailSpec, manifest: Manifest) -> None:
+        """Make the volumes, quotas and folders that a spec and its release want and that are missing."""
+        present = {d.name: d for d in await self._zfs.datasets(self._index.where.jail(entry.name))}
+        await self._quota(self._index.where.part(entry.name, layout.DATA), spec.quota, present)
+        for name, volume in sorted(spec.volumes.items()):
+            dataset = self._index.where.part(entry.name, name)
+            if dataset in present:
+                await self._quota(dataset, volume.quota, present)
+                continue
+            properties = {"quota": property_size(volume.quota)}
+            if volume.recordsize:
+                properties["recordsize"] = volume.recordsize
+            await self._zfs.create(dataset, properties)
+            await self._folder(dataset)
+        folders = [NewFolder(path=path.lstrip("/"), uid=0, gid=0) for path in _in_data(spec)]
+        owner = next((u for u in manifest.users if u.name == manifest.user), None)
+        uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
+        folders += [NewFolder(path=path.lstrip("/"), uid=uid, gid=gid, mode=0o750) for path in manifest.directories]
+        await self._files.make_folders(entry.folder / layout.DATA, folders)
+
+    async def _quota(self, dataset: str, quota: str | None, present: Mapping[str, Dataset]) -> None:
+        wanted = property_size(quota)
+        if wanted != (str(present[dataset].quota) if present[dataset].quota else "none"):
+            await self._zfs.set(dataset, {"quota": wanted})
+
+    async def write(self, entry: Entry, record: JailRecord) -> None:
+        """Replace the jail's record: one atomic `zfs set`."""
+        await self._zfs.set(self._index.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
+        entry.record = record
+
+    async def stage(self, entry: Entry, generation: Generation, trees: Trees) -> None:
+        """Write a new generation, marked as staged until its first commit."""
+        folder = layout.generation_folder(entry.folder, generation.number)
+        await self._files.remove(folder)
+        await self._files.make_folder(folder)
+        await self._files.write(folder / layout.STAGED, b"")
+        await self._files.write(folder / layout.GENERATION, msgspec.json.format(msgspec.json.encode(generation)))
+        await self.write_trees(entry, generation.number, trees)
+
+    async def write_trees(self, entry: Entry, number: int, trees: Trees) -> None:
+        """Write a generation's configuration, also under a run that is ready to start."""
+        folder = layout.generation_folder(entry.folder, number)
+        await self._files.make_folder(folder / layout.ETC)
+        await self._files.make_folder(folder / layout.LOCAL_ETC)
+        await self._files.write_tree(folder / layout.ETC, trees.etc)
+        await self._files.write_tree(folder / layout.LOCAL_ETC, trees.local_etc)
+
+    async def commit(self, entry: Entry, record: JailRecord, generation: Generation) -> None:
+        """Make a generation the active one: before this the old one is, after it the new one."""
+        await self.write(entry, record)
+        folder = layout.generation_folder(entry.folder, generation.number)
+        await self._files.remove(folder / layout.STAGED)
+        entry.generation = generation
+        entry.references[generation.number] = (generation.base, generation.release)
+
+    async def drop(self, entry: Entry, number: int) -> None:
+        """Remove a generation's folder."""
+        await self._files.remove(layout.generation_folder(entry.folder, number))
+        entry.references.pop(number, None)
+
+    async def prune(self, entry: Entry) -> None:
+        """Drop the oldest generations beyond those that are kept, and the oldest safety snapshots."""
+        active = entry.generation.number if entry.generation else 0
+        for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
+            if number != active:
+                await self.drop(entry, number)
+        snapshots = await self._zfs.snapshots(self._index.where.jail(entry.name), recursive=True)
+        tags = sorted({s.tag for s in snapshots if s.tag.startswith(SAFETY)}, key=lambda tag: int(tag[len(SAFETY) :]))
+        for tag in tags[:-KEPT_SAFETY_SNAPSHOTS]:
+            for snapshot in snapshots:
+                if snapshot.tag == tag:
+                    await self._zfs.destroy(snapshot.name)
+
+    async def safety_snapshot(self, entry: Entry, number: int) -> None:
+        """Snapshot all of a jail before generation `number` takes over."""
+        dataset, tag = self._index.where.jail(entry.name), f"{SAFETY}{number}"
+        for old in await self._zfs.snapshots(dataset, recursive=True):
+            if old.tag == tag:  # an earlier try at the same number
+                await self._zfs.destroy(old.name)
+        await self._zfs.snapshot(dataset, tag, recursive=True)
+
+    async def next_number(self, entry: Entry) -> int:
+        """Return the number that a new generation gets: one above the highest there ever was a folder for."""
+        names = await self._files.names(entry.folder / "generations")
+        return max((int(name) for name in names if name.isdigit()), default=0) + 1
+
+    async def destroy(self, entry: Entry) -> None:
+        """Destroy the jail with all its data, its holds first."""
+        dataset = self._index.where.jail(entry.name)
+        for snapshot in await self._zfs.snapshots(dataset, recursive=True):
+            for tag in await self._zfs.holds(snapshot.name):
+                await self._zfs.release(tag, snapshot.name)
+        await self._zfs.destroy(dataset, recursive=True)
+
+    async def destroy_if_there(self, entry: Entry) -> None:
+        """Destroy what there is of a jail that did not come into being."""
+        try:
+            await self.destroy(entry)
+        except NotFoundError:
+            return  # it failed before its dataset was made
+
+    async def measure(self, entry: Entry) -> None:
+        """Take the jail's size on the pool into the index."""
+        entry.used = (await self._zfs.dataset(self._index.where.jail(entry.name))).used
+
+
+def _in_data(spec: JailSpec) -> list[str]:
+    roots = tuple(f"/{folder}/" for folder in layout.DATA_FOLDERS)
+    return [volume.path for volume in spec.volumes.values() if volume.path.startswith(roots)]

@@ -1,0 +1,234 @@
+"""Plans: everything that could stop a change is looked at here, before anything is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from jaild.domain import compat, layout, speccheck
+from jaild.domain.accounts import apply_accounts
+from jaild.domain.change import Draft
+from jaild.domain.errors import NotFoundError
+from jaild.domain.etcmerge import merge
+from jaild.domain.etctree import Tree
+from jaild.domain.findings import Finding, Severity
+from jaild.domain.libraries import Libraries
+from jaild.domain.plan import Plan
+from jaild.domain.records import BaseRecord, Generation, Manifest
+from jaild.domain.spec import JailSpec
+from jaild.ports.files import Files
+from jaild.ports.runtime import Runtime
+from jaild.service.index import Entry, Index, Layer
+from jaild.service.runs import Runs
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A generation's configuration, and the words by which a later change of what it was merged from is noticed."""
+
+    etc: Tree
+    local_etc: Tree
+    etc_state: str = ""
+    local_etc_state: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with what its staging needs. `trees` is None when an older generation is cut over to as it is."""
+
+    plan: Plan
+    draft: Draft
+    trees: Trees | None
+
+
+class Planner:
+    """Computes plans. Reads much, writes nothing."""
+
+    def __init__(self, index: Index, runtime: Runtime, runs: Runs, files: Files) -> None:
+        self._index = index
+        self._runtime = runtime
+        self._runs = runs
+        self._files = files
+
+    async def prepare(self, name: str, entry: Entry | None, draft: Draft, number: int) -> Prepared:
+        """Plan a change of `name` (a new jail if `entry` is None); the new generation would get `number`.
+
+        Raises what makes the request wrong in itself (an unknown base, a broken spec); what the checks find is in the
+        plan: see `Plan.require_clean`.
+        """
+        speccheck.require(draft.spec)
+        base = self._index.base(draft.spec.base)
+        release = self._index.release(draft.spec.app) if draft.spec.app else None
+        current = entry.generation if entry is not None else None
+        findings = [*await self._compatibility(base, release), *self._conflicts(name, draft.spec)]
+        findings += self._command(draft.spec)
+        findings += await self._mount_points(base, release, draft.spec)
+        if current is not None:
+            findings += _removed_volumes(current.spec, draft.spec)
+        trees = None
+        if not draft.cut_to:
+            trees, merged = await self.merge(entry, draft.spec)
+            findings += merged
+        plan = Plan(
+            kind=draft.kind,
+            target=f"jails/{name}",
+            steps=_steps(draft, current, number),
+            findings=tuple(findings),
+            from_generation=current.number if current else 0,
+            to_generation=draft.cut_to or number,
+            base=draft.spec.base,
+            release=draft.spec.app or "",
+        )
+        return Prepared(plan, draft, trees)
+
+    async def _compatibility(self, base: Layer, release: Layer | None) -> list[Finding]:
+        record = base.record
+        if not isinstance(record, BaseRecord):
+            raise TypeError(base.dataset)
+        facts = await self._runtime.facts()
+        findings = list(compat.check_kernel(record, facts.osreldate, facts.family))
+        if release is not None:
+            manifest = self._manifest(release)
+            findings += compat.check_abi(manifest.abi, record)
+            findings += compat.check(
+                await self._libraries(release, manifest.mount_point),
+                await self._libraries(base, "/"),
+                mount_point=manifest.mount_point,
+            )
+        return findings
+
+    def _manifest(self, release: Layer) -> Manifest:
+        record = release.record
+        return Manifest() if isinstance(record, BaseRecord) else record.manifest
+
+    async def _libraries(self, layer: Layer, prefix: str) -> Libraries:
+        try:
+            return msgspec.json.decode(await self._files.read(layer.folder / layout.LIBRARIES), type=Libraries)
+        except NotFoundError:
+            return await self._files.libraries(layer.tree, prefix)
+
+    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
+        others = {
+            entry.name: entry.generation.spec
+            for entry in self._index.jails.values()
+            if entry.generation is not None and entry.record is not None and entry.record.state != "moved"
+        }
+        return speccheck.conflicts(name, spec, others)
+
+    def _command(self, spec: JailSpec) -> list[Finding]:
+        if spec.command or self._runs.manifest(spec.app or "").command:
+            return []
+        return [
+            Finding(
+                severity=Severity.ERROR,
+                code="NO_COMMAND",
+                message="neither the spec nor the release's manifest says what to run",
+                subject="$.command",
+                remedy="add a command to one of them",
+            )
+        ]
+
+    async def _mount_points(self, base: Layer, release: Layer | None, spec: JailSpec) -> list[Finding]:
+        roots = [("/", base.tree)]
+        if release is not None:
+            roots.append((self._manifest(release).mount_point, release.tree))
+        targets = [*(f"/{name}" for name in (*layout.DATA_FOLDERS, "etc", "tmp")), *(root for root, _ in roots[1:])]
+        found = await self._files.obstacles(roots, targets)
+        found |= await self._files.obstacles([*roots], _outside_data(spec))
+        return [
+            Finding(
+                severity=Severity.ERROR,
+                code="MOUNT_TARGET",
+                message=f"{target} cannot be mounted on: {problem}",
+                subject=target,
+                remedy="choose a folder that is there, or one below /var, /root or /home",
+            )
+            for target, problem in found.items()
+        ]
+
+    async def merge(self, entry: Entry | None, spec: JailSpec) -> tuple[Trees, list[Finding]]:
+        """Merge both configuration trees for `spec`: ancestor and theirs from the layers, mine the jail's own."""
+        base, release = self._index.base(spec.base), self._index.release(spec.app) if spec.app else None
+        theirs = await self._files.read_tree(base.tree / "etc")
+        local_theirs = await self._files.read_tree(release.tree / "etc") if release else {}
+        findings: list[Finding] = []
+        etc_state = local_state = ""
+        current = entry.generation if entry is not None else None
+        if entry is None or current is None:
+            etc, local_etc = theirs, local_theirs
+        else:
+            folder = layout.generation_folder(entry.folder, current.number)
+            etc_state = await self._files.state_of(folder / layout.ETC)
+            local_state = await self._files.state_of(folder / layout.LOCAL_ETC)
+            ancestor = await self._files.read_tree(self._index.base(current.base).tree / "etc")
+            etc, found = await self._three_way(ancestor, theirs, folder / layout.ETC, "/etc")
+            findings += found
+            ancestor = await self._local_ancestor(current)
+            where = f"{self._runs.manifest(spec.app or '').mount_point}/etc"
+            local_etc, found = await self._three_way(ancestor, local_theirs, folder / layout.LOCAL_ETC, where)
+            findings += found
+        record = base.record
+        if release is not None and isinstance(record, BaseRecord):
+            manifest = self._manifest(release)
+            etc, clashes = apply_accounts(etc, manifest.users, manifest.groups, record.family)
+            findings += clashes
+        return Trees(etc, local_etc, etc_state, local_state), findings
+
+    async def _local_ancestor(self, current: Generation) -> Tree:
+        if not current.release:
+            return {}
+        return await self._files.read_tree(self._index.release(current.release).tree / "etc")
+
+    async def _three_way(self, ancestor: Tree, theirs: Tree, mine: Path, where: str) -> tuple[Tree, list[Finding]]:
+        merged = merge(ancestor, theirs, await self._files.read_tree(mine))
+        return merged.tree, [conflict.finding(where) for conflict in merged.conflicts]
+
+    async def changed_since(self, entry: Entry, trees: Trees) -> bool:
+        """Return whether the active generation's configuration was touched since `trees` were merged from it."""
+        if entry.generation is None:
+            return False
+        folder = layout.generation_folder(entry.folder, entry.generation.number)
+        states = (
+            await self._files.state_of(folder / layout.ETC),
+            await self._files.state_of(folder / layout.LOCAL_ETC),
+        )
+        return states != (trees.etc_state, trees.local_etc_state)
+
+
+def _outside_data(spec: JailSpec) -> list[str]:
+    # Below the jail's data a missing folder is made; elsewhere the layers are read-only.
+    data = tuple(f"/{name}/" for name in layout.DATA_FOLDERS)
+    return [volume.path for volume in spec.volumes.values() if not volume.path.startswith(data)]
+
+
+def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Finding]:
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="VOLUME_UNMOUNTED",
+            message=f"volume {name} is no longer mounted; its data is kept",
+            subject=f"$.volumes.{name}",
+            remedy="put it back into the spec to see it again",
+        )
+        for name in old.volumes
+        if name not in new.volumes
+    ]
+
+
+def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, ...]:
+    spec = draft.spec
+    what = spec.base + (f" + {spec.app}" if spec.app else "")
+    if draft.cut_to:
+        return (f"cut over to generation {draft.cut_to} ({what}) as it is", "health gate", "commit")
+    stage = f"stage generation {number} ({what}) with its configuration merged"
+    if current is None:
+        return (stage, "create data and volumes", "start", "health gate", "commit")
+    return (
+        stage,
+        "snapshot the data as a safety net",
+        f"stop generation {current.number}, start generation {number}",
+        "health gate; back to the old generation if it fails",
+        "commit",
+    )

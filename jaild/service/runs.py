@@ -1,0 +1,174 @@
+"""Running generations: what a run is made of, starting and stopping it, finding it again, noticing its end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from jaild.domain import layers as layering
+from jaild.domain import layout, quantity
+from jaild.domain.errors import JaildError
+from jaild.domain.layers import Layers
+from jaild.domain.lifecycle import may_start
+from jaild.domain.records import BaseRecord, Desired, Family, Generation, Manifest, ReleaseRecord
+from jaild.ports.clock import Clock
+from jaild.ports.runtime import Run, RunSpec, Runtime
+from jaild.service.events import Events
+from jaild.service.index import Entry, Index
+
+
+class Runs:
+    """The runs of this host's jails."""
+
+    def __init__(self, index: Index, runtime: Runtime, events: Events, clock: Clock, logs: Path) -> None:
+        self._index = index
+        self._runtime = runtime
+        self._events = events
+        self._clock = clock
+        self._logs = logs
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._log = structlog.get_logger("jaild.runs")
+
+    def log_path(self, jail: str) -> Path:
+        """Where a jail's output is appended."""
+        return self._logs / f"{jail}.log"
+
+    def spec_of(self, entry: Entry, generation: Generation) -> RunSpec:
+        """Return all that the runtime needs to run a generation."""
+        if entry.record is None:
+            raise TypeError(entry.name)
+        spec = generation.spec
+        base = self._index.base(generation.base)
+        manifest = self.manifest(generation.release)
+        release = str(self._index.release(generation.release).tree) if generation.release else ""
+        record = base.record
+        if not isinstance(record, BaseRecord):
+            raise TypeError(generation.base)
+        families = {Family.LINUX: str(base.tree), Family.FREEBSD: release}
+        packages = families[record.family] + layering.package_database(record.family)
+        mounts = layering.tree_of(
+            Layers(
+                family=record.family,
+                base=str(base.tree),
+                generation=str(layout.generation_folder(entry.folder, generation.number)),
+                data=str(entry.folder / layout.DATA),
+                release=release,
+                mount_point=manifest.mount_point,
+                packages=packages if families[record.family] and Path(packages).is_dir() else "",
+                volumes={volume.path: str(entry.folder / name) for name, volume in spec.volumes.items()},
+            )
+        )
+        return RunSpec(
+            jail=entry.name,
+            generation=generation.number,
+            uid=entry.record.uid,
+            mounts=mounts,
+            command=spec.command or manifest.command,
+            environment=manifest.environment | spec.environment,
+            user=spec.user or manifest.user or "root",
+            hostname=spec.hostname or entry.name,
+            network=spec.network,
+            limits=spec.limits,
+            osrelease=record.version if record.family is Family.FREEBSD else "",
+            osreldate=record.osreldate,
+            log=self.log_path(entry.name),
+            stop_signal=spec.stop.signal,
+            stop_timeout=spec.stop.timeout,
+        )
+
+    def manifest(self, release: str) -> Manifest:
+        """Return a release's manifest; an empty one for a jail of the base alone."""
+        if not release:
+            return Manifest()
+        record = self._index.release(release).record
+        if not isinstance(record, ReleaseRecord):
+            raise TypeError(release)
+        return record.manifest
+
+    async def create(self, entry: Entry, generation: Generation) -> None:
+        """Mount a generation's tree and make its run ready, beside whatever serves."""
+        await self._runtime.create(self.spec_of(entry, generation))
+
+    async def start(self, entry: Entry, generation: int) -> float:
+        """Start a created run and watch it; return the (monotonic) time at which it had started."""
+        await self._runtime.start(entry.name, generation)
+        started = self._clock.monotonic()
+        await self._runtime.announce(entry.name, generation)
+        entry.message = ""
+        await self.adopt(entry, generation)
+        return started
+
+    async def adopt(self, entry: Entry, generation: int) -> None:
+        """Take a run into the index as it is, and watch it if it runs."""
+        entry.run = await self.find(entry.name, generation)
+        self.forget(entry.name)
+        if entry.run is not None and entry.run.running:
+            task = asyncio.create_task(self._watch(entry, generation), name=f"watch {entry.name}.{generation}")
+            self._watchers[entry.name] = task
+
+    async def find(self, jail: str, generation: int) -> Run | None:
+        """Return what the runtime knows of a run."""
+        for run in await self._runtime.runs():
+            if (run.jail, run.generation) == (jail, generation):
+                return run
+        return None
+
+    async def stop(self, entry: Entry, generation: int) -> None:
+        """Stop a run; its end is not taken for a failure."""
+        self.forget(entry.name)
+        await self._runtime.stop(entry.name, generation)
+        entry.run = None
+
+    async def remove(self, entry: Entry, generation: int) -> None:
+        """Take a stopped run away, mounts and all."""
+        await self._runtime.remove(entry.name, generation)
+
+    def forget(self, jail: str) -> None:
+        """Stop watching a jail."""
+        watcher = self._watchers.pop(jail, None)
+        if watcher is not None:
+            watcher.cancel()
+
+    async def close(self) -> None:
+        """Stop watching all; the jails go on."""
+        watchers = list(self._watchers.values())
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        self._watchers.clear()
+
+    async def _watch(self, entry: Entry, generation: int) -> None:
+        try:
+            ended = await self._runtime.wait(entry.name, generation)
+        except JaildError as error:
+            self._log.warning("cannot watch", jail=entry.name, reason=error.reason, message=error.message)
+            entry.message = f"its end cannot be watched: {error.message}"
+            return
+        if entry.run is None or entry.run.generation != generation:
+            return
+        entry.run = ended
+        status = "unknown status" if ended.exit_status is None else f"status {ended.exit_status}"
+        entry.message = f"its first process ended by itself with {status}; see its log: jailctl jail logs {entry.name}"
+        await self._events.emit("jail.exited", f"jails/{entry.name}", entry.message, generation=str(generation))
+
+    async def boot(self, entry: Entry) -> None:
+        """Bring a jail to what its record says: the boot rule, for this host's start and for repairs."""
+        record = entry.record
+        if record is None or entry.generation is None or record.desired is not Desired.RUNNING:
+            return
+        if not may_start(record, self._index.host_id) or (entry.run is not None and entry.run.running):
+            return
+        await self.ensure(entry, entry.generation)
+
+    async def ensure(self, entry: Entry, generation: Generation) -> None:
+        """Start a generation from whatever is left of it: nothing, a leftover of a crash, or a stopped run."""
+        await self._runtime.remove(entry.name, generation.number)
+        await self.create(entry, generation)
+        await self.start(entry, generation.number)
+
+
+def property_size(text: str | None) -> str:
+    """Return a spec's size as a ZFS property value: bytes, or none."""
+    return str(quantity.parse(text)) if text else "none"

@@ -1,0 +1,93 @@
+"""Making layers: a dataset is filled, described, made read-only and sealed; whatever goes wrong leaves nothing behind.
+
+The snapshot @sealed is the commit point: a dataset without it is what a crash left, and recovery destroys it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from jaild.domain import layout
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.domain.records import BaseRecord, ReleaseRecord
+from jaild.ports.files import Files
+from jaild.ports.zfs import Zfs
+from jaild.service.index import Layer
+
+MAX_RECORD = 4000  # bytes of JSON in a property: every ZFS takes that (zfs-fuse ends at 8 KiB, with a crash)
+Fill = Callable[[Path], Awaitable[BaseRecord | ReleaseRecord]]
+
+
+class Sealer:
+    """Makes sealed datasets, and takes them away."""
+
+    def __init__(self, zfs: Zfs, files: Files) -> None:
+        self._zfs = zfs
+        self._files = files
+
+    async def seal(self, dataset: str, prop: str, fill: Fill, *, origin: str = "") -> Layer:
+        """Create `dataset` (from the layer `origin` if given), let `fill` put a tree into its folder, and seal it."""
+        if origin:
+            await self._zfs.clone(f"{origin}@{layout.SEALED}", dataset)
+        else:
+            await self._zfs.create(dataset)
+        try:
+            return await self._filled(dataset, prop, fill)
+        except BaseException:
+            await self._zfs.destroy(dataset, recursive=True)
+            raise
+
+    async def _filled(self, dataset: str, prop: str, fill: Fill) -> Layer:
+        made = await self._zfs.dataset(dataset)
+        if made.mountpoint is None or not made.mounted:
+            raise FailedPreconditionError(
+                "DATASET_NOT_MOUNTED",
+                f"{dataset} was made but is not mounted",
+                remedy=f"give {dataset.rpartition('/')[0]} a mountpoint: zfs set mountpoint=/jaild ...",
+            )
+        await self._files.make_folder(made.mountpoint / layout.TREE)
+        record = await fill(made.mountpoint)
+        libraries = await self._files.libraries(made.mountpoint / layout.TREE, _prefix(record))
+        await self._files.write(made.mountpoint / layout.LIBRARIES, msgspec.json.encode(libraries))
+        name = "base.json" if isinstance(record, BaseRecord) else "release.json"
+        await self._files.write(made.mountpoint / name, msgspec.json.format(msgspec.json.encode(record)))
+        await self._zfs.set(dataset, {prop: encode(record)})
+        await self._zfs.set(dataset, {"readonly": "on"})
+        await self._zfs.snapshot(dataset, layout.SEALED)
+        return await self.layer(dataset, record)
+
+    async def layer(self, dataset: str, record: BaseRecord | ReleaseRecord) -> Layer:
+        """Return a dataset that is sealed, as the index holds it."""
+        found = await self._zfs.dataset(dataset)
+        guid = next((s.guid for s in await self._zfs.snapshots(dataset) if s.tag == layout.SEALED), None)
+        if guid is None or found.mountpoint is None:
+            raise NotFoundError(
+                "NOT_SEALED", f"{dataset} has no @{layout.SEALED}", remedy="import it again", resource=dataset
+            )
+        return Layer(
+            dataset=dataset, guid=guid, folder=found.mountpoint, used=found.used, record=record, origin=found.origin
+        )
+
+    async def destroy(self, layer: Layer) -> None:
+        """Take a layer away. `FailedPreconditionError` (DATASET_HAS_CLONES) if another one is made from it."""
+        await self._zfs.destroy(f"{layer.dataset}@{layout.SEALED}")
+        await self._zfs.destroy(layer.dataset)
+
+
+def _prefix(record: BaseRecord | ReleaseRecord) -> str:
+    return "/" if isinstance(record, BaseRecord) else record.manifest.mount_point
+
+
+def encode(record: msgspec.Struct) -> str:
+    """Return a record as a property holds it. `InvalidArgumentError` (RECORD_TOO_LARGE)."""
+    text = msgspec.json.encode(record).decode()
+    if len(text.encode()) > MAX_RECORD:
+        raise InvalidArgumentError(
+            "RECORD_TOO_LARGE",
+            f"the record is {len(text.encode())} bytes, {MAX_RECORD} is the most that a ZFS property can hold",
+            remedy="shorten the manifest: fewer environment variables, accounts or directories",
+        )
+    return text
