@@ -17,7 +17,7 @@ NOUNS = {
     "jail": "Create, run, change, migrate and look into jails.",
     "migration": "Look at moves between hosts; free what they left.",
     "operation": "List, watch and cancel long-running changes.",
-    "host": "What the host is and can do, and who did what on it.",
+    "host": "Tell what the host is and can do, and who did what on it.",
     "events": "Print what happens on the host.",
     "context": "Keep the daemons to talk to, by name.",
     "completion": "Print the completion script of a shell.",

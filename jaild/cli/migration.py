@@ -1,0 +1,95 @@
+"""`jailctl migration`: moves between hosts, as this host saw them."""
+
+from __future__ import annotations
+
+import click
+
+from jaild.cli import complete, references, render
+from jaild.cli.connection import READ_SECONDS, connect, pages
+from jaild.cli.human import size
+from jaild.cli.mutation import How, finish, mutation
+from jaild.cli.noun import Noun
+from jaild.cli.references import short
+from jaild.cli.settings import Form, Settings
+from jaild.v1 import migrations_pb2
+
+
+@click.group("migration", cls=Noun)
+def command() -> None:
+    """Look at moves between hosts; free what they left."""
+
+
+@command.command("ls")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, help="At most so many; 0 for all.")
+@click.pass_obj
+def ls(settings: Settings, *, lines: int) -> None:
+    """List migrations, newest first."""
+    with connect(settings) as api:
+        request = migrations_pb2.ListMigrationsRequest()
+        found = pages(api.migrations.ListMigrations, request, "migrations", lines)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"migrations": [render.as_dict(migration) for migration in found]})
+        return
+    render.table(
+        ("NAME", "JAIL", "FROM", "TO", "PHASE", "SENT", "ROUNDS", "BLACKOUT", "AGE", "NOTE"),
+        [
+            (
+                short(migration.name),
+                short(migration.jail),
+                migration.source,
+                migration.target,
+                migration.phase,
+                size(migration.bytes),
+                str(migration.rounds),
+                _blackout(migration),
+                render.since(migration.create_time),
+                migration.message,
+            )
+            for migration in found
+        ],
+    )
+
+
+@command.command("show")
+@click.argument("name", type=references.migration, shell_complete=complete.migrations)
+@click.pass_obj
+def show(settings: Settings, *, name: str) -> None:
+    """Show a migration."""
+    with connect(settings) as api:
+        request = migrations_pb2.GetMigrationRequest(name=name)
+        migration = api.migrations.GetMigration(request, timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, migration)
+        return
+    render.card(
+        (
+            ("name", short(migration.name)),
+            ("jail", short(migration.jail)),
+            ("from", migration.source),
+            ("to", migration.target),
+            ("this host", "the source" if migration.outgoing else "the target"),
+            ("phase", migration.phase),
+            ("message", migration.message),
+            ("began", render.moment(migration.create_time)),
+            ("changed", render.moment(migration.update_time)),
+            ("sent", size(migration.bytes)),
+            ("rounds", str(migration.rounds)),
+            ("blackout", _blackout(migration)),
+            ("epoch", str(migration.epoch)),
+        )
+    )
+
+
+@command.command("finalize")
+@click.argument("name", type=references.migration, shell_complete=complete.migrations)
+@mutation(plannable=False)
+@click.pass_obj
+def finalize(settings: Settings, *, name: str, how: How) -> None:
+    """Free the source's copy of a jail that moved away; moving back is a full copy after that."""
+    request = migrations_pb2.FinalizeMigrationRequest(name=name, request_id=how.request_id)
+    with connect(settings) as api:
+        finish(api, settings, api.migrations.FinalizeMigration(request), how)
+
+
+def _blackout(migration: migrations_pb2.Migration) -> str:
+    return render.span(migration.blackout) if migration.HasField("blackout") else ""

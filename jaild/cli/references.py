@@ -1,0 +1,78 @@
+"""Names as people write them (`redis/7.0`, `web`) turned into the API's (`apps/redis/releases/7.0`, `jails/web`).
+
+The functions are types of click's parameters. Whether a name is a good one is for the daemon to say.
+"""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
+_RELEASE = re.compile(r"(?:apps/(?P<app>[^/]+)/releases/|(?P<short>[^/]+)/)(?P<version>[^/]+)")
+
+
+def jail(text: str) -> str:
+    """Return a jail's full name."""
+    return _member("jails", text)
+
+
+def base(text: str) -> str:
+    """Return a base's full name."""
+    return _member("bases", text)
+
+
+def app(text: str) -> str:
+    """Return an app's full name."""
+    return _member("apps", text)
+
+
+def migration(text: str) -> str:
+    """Return a migration's full name."""
+    return _member("migrations", text)
+
+
+def operation(text: str) -> str:
+    """Return an operation's full name."""
+    return _member("operations", text)
+
+
+def release(text: str) -> str:
+    """Return the full name of a release written as `app/version`."""
+    match = _RELEASE.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a release: write app/version, as in redis/7.0")
+    return f"apps/{match['app'] or match['short']}/releases/{match['version']}"
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of 500ms, 5s or 2m; a bare number means seconds."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a time: write 500ms, 5s or 2m")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return key and value of `key=value`."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise click.BadParameter(f"{text!r} is not key=value")
+    return key, value
+
+
+def short(name: str) -> str:
+    """Return a resource's name as people write it: `apps/redis/releases/7.0` is `redis/7.0`."""
+    match = _RELEASE.fullmatch(name) if name.startswith("apps/") and "/releases/" in name else None
+    if match is not None:
+        return f"{match['app']}/{match['version']}"
+    return name.partition("/")[2] or name
+
+
+def _member(collection: str, text: str) -> str:
+    name = text.removeprefix(f"{collection}/")
+    if not name or "/" in name:
+        raise click.BadParameter(f"{text!r} is not a name in {collection}")
+    return f"{collection}/{name}"
