@@ -10,7 +10,7 @@ from jaild.domain.errors import InvalidArgumentError
 # Not all digits: jail(8) takes such a block name for a jid. No '.': in jail(8) it means hierarchy.
 _JAIL = re.compile(r"(?![0-9]+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Bases, apps and releases: what versions look like, and what ZFS takes in a dataset's name.
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VOLUME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 # `generations` is a folder in the jail's dataset, and `data` its first volume.
 _RESERVED_VOLUMES = frozenset({"data", "generations"})
@@ -31,7 +31,7 @@ def jail(name: str) -> str:
 
 def base(name: str) -> str:
     """Return `name` if a base may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
-    return _check("base", name, _VERSION, "1 to 100 of A-Z, a-z, 0-9 and ._+-, starting with a letter or digit")
+    return _check("base", name, _VERSION, "1 to 100 of A-Z, a-z, 0-9 and ._-, starting with a letter or digit")
 
 
 def app(name: str) -> str:
@@ -41,7 +41,7 @@ def app(name: str) -> str:
 
 def version(name: str) -> str:
     """Return `name` if a release's version may be it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
-    return _check("release", name, _VERSION, "1 to 100 of A-Z, a-z, 0-9 and ._+-, starting with a letter or digit")
+    return _check("release", name, _VERSION, "1 to 100 of A-Z, a-z, 0-9 and ._-, starting with a letter or digit")
 
 
 def volume(name: str) -> str:
