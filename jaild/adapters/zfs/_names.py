@@ -10,7 +10,7 @@ from jaild.adapters.zfs._errors import refusal
 # zfsconcepts(7): also a space is legal, but mount(8), fstab(5) and jls(8) split on it, so it is refused.
 _COMPONENT = r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"
 _DATASET = re.compile(rf"[A-Za-z][A-Za-z0-9_.:-]*(/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_.:-]+")
+_TAG = re.compile(_COMPONENT)
 _PROPERTY = re.compile(r"[a-z0-9:+._@-]+")
 _LONGEST_NAME = 255
 _LONGEST_VALUE = 4096  # bytes; zfs-fuse aborts (exit 134) above about 8 KiB and OpenZFS refuses above 8 KiB

@@ -1,0 +1,89 @@
+"""Reading what `zfs get -Hp -o name,property,value,source` prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaild.ports.zfs import Dataset, Snapshot
+
+COLUMNS = "name,property,value,source"
+_SOURCE = re.compile(r"\t(-|default|local|received|temporary|inherited from [^\t]+)$")
+_OWN = frozenset({"local", "received"})
+
+Values = dict[str, tuple[str, str]]  # property: value and source
+
+
+def values(text: str) -> dict[str, Values]:
+    """Return the properties of each dataset, in the order printed.
+
+    A user property may hold tabs and newlines (`zfs get` escapes nothing), so a record ends where a source does.
+    """
+    found: dict[str, Values] = {}
+    for record in _records(text):
+        name, prop, rest = record.split("\t", 2)
+        value, _, source = rest.rpartition("\t")
+        found.setdefault(name, {})[prop] = value, source
+    return found
+
+
+def _records(text: str) -> Iterator[str]:
+    record = ""
+    for line in text.split("\n"):
+        record = f"{record}\n{line}" if record else line
+        if _SOURCE.search(record) and record.count("\t") >= len(COLUMNS.split(",")) - 1:
+            yield record
+            record = ""
+
+
+def dataset(name: str, found: Values) -> Dataset:
+    """Return a filesystem from its properties."""
+    point = found["mountpoint"][0]
+    return Dataset(
+        name=name,
+        guid=_number(found, "guid"),
+        mountpoint=Path(point) if point.startswith("/") else None,
+        mounted=found["mounted"][0] == "yes",
+        readonly=found["readonly"][0] == "on",
+        origin="" if found.get("origin", ("-", ""))[0] == "-" else found["origin"][0],
+        used=_number(found, "used"),
+        referenced=_number(found, "referenced"),
+        available=_number(found, "available"),
+        quota=_number(found, "quota"),
+        created=_number(found, "creation"),
+        properties={prop: value for prop, (value, source) in found.items() if ":" in prop and source in _OWN},
+    )
+
+
+def snapshot(name: str, found: Values) -> Snapshot:
+    """Return a snapshot from its properties."""
+    return Snapshot(
+        name=name,
+        guid=_number(found, "guid"),
+        created=_number(found, "creation"),
+        used=_number(found, "used"),
+        referenced=_number(found, "referenced"),
+    )
+
+
+def _number(found: Values, prop: str) -> int:
+    text = found.get(prop, ("0", ""))[0]
+    return int(text) if text.isdigit() else 0  # '-' or 'none': nothing of it
+
+
+def estimate(text: str) -> int | None:
+    """Return the size that `zfs send -nP` tells (on stdout or stderr, by version)."""
+    match = re.search(r"^size\t(\d+)$", text, re.MULTILINE)
+    return int(match[1]) if match else None
+
+
+def features(text: str) -> frozenset[str]:
+    """Return the enabled features that `zpool get all` tells; `version:N` for a pool that has a version instead."""
+    pairs = [line.split()[1:3] for line in text.splitlines() if len(line.split()) > 3]  # noqa: PLR2004 -- its columns
+    enabled = {
+        prop.removeprefix("feature@")
+        for prop, value in pairs
+        if prop.startswith("feature@") and value in {"enabled", "active"}
+    }
+    return frozenset(enabled | {f"version:{value}" for prop, value in pairs if prop == "version" and value.isdigit()})

@@ -1,0 +1,113 @@
+"""Streams: what stands in front of one, reading one from a sender, feeding one to a receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from jaild.adapters.zfs._errors import failure, refusal
+from jaild.ports.process import Child, Completed
+
+PIECE = 1 << 20  # bytes of a stream handed on at a time
+_GRACE = 30.0  # seconds for a receiver that was told of the end to undo what it had received
+# dmu_replay_record with drr_begin (OpenZFS include/sys/zfs_ioctl.h): the same since 2005.
+_BEGIN = "IIQQQIIQQ256s"
+_MAGIC = 0x2F5BACBAC
+_COMPOUND = 2  # DMU_COMPOUNDSTREAM: what `send -R` and `-I` make
+_RESUMING = 1 << 24  # DMU_BACKUP_FEATURE_RESUMING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begin:
+    """The first record of a stream."""
+
+    guid: int
+    base_guid: int  # 0: a full stream
+    resuming: bool
+
+
+def begin(data: bytes, subject: str) -> Begin:
+    """Read a stream's first record; raise `DataLossError` (STREAM_INVALID) if it is none, or one of a package."""
+    for order in "<>":
+        record = struct.Struct(order + _BEGIN)
+        if len(data) < record.size:
+            break
+        _, _, magic, version, _, _, _, guid, base_guid, _ = record.unpack(data[: record.size])
+        if magic == _MAGIC and version & 3 != _COMPOUND:
+            return Begin(guid=guid, base_guid=base_guid, resuming=bool(version >> 2 & _RESUMING))
+    raise refusal("STREAM_INVALID", subject, f"cannot receive into {subject}: not the start of a single ZFS stream")
+
+
+async def opened(chunks: AsyncIterable[bytes], subject: str) -> tuple[Begin, AsyncIterator[bytes]]:
+    """Return a stream's first record, and the whole stream."""
+    source = aiter(chunks)
+    front = b""
+    while len(front) < struct.calcsize("<" + _BEGIN):
+        piece = await anext(source, None)
+        if piece is None:
+            break
+        front += piece
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield front
+        async for piece in source:
+            yield piece
+
+    return begin(front, subject), whole()
+
+
+async def sent(child: Child, subject: str) -> AsyncIterator[bytes]:
+    """Iterate over what a sender prints. A bad end raises here, before anybody takes the stream for whole."""
+    buffer = bytearray()
+    async for piece in child.read(PIECE):
+        buffer += piece
+        if len(buffer) >= PIECE:
+            yield bytes(buffer)
+            buffer.clear()
+    completed = await child.wait()
+    if completed.status != 0:
+        raise failure(completed, subject)
+    if buffer:
+        yield bytes(buffer)
+
+
+async def feed(child: Child, chunks: AsyncIterator[bytes]) -> Completed:
+    """Feed a receiver until the end, or until it ends by itself. What the sender raises comes out after that."""
+    exited = asyncio.ensure_future(child.wait())
+    try:
+        while (piece := await _next(chunks, exited)) is not None:
+            try:
+                await child.write(piece)
+            except BrokenPipeError:  # its status tells why, and is the error that counts
+                break
+        await child.close_stdin()
+        return await exited
+    except BaseException:
+        with contextlib.suppress(TimeoutError):  # leaving the child's context kills it then
+            async with asyncio.timeout(_GRACE):
+                await child.close_stdin()  # at the end of file it undoes what it has; killed it could not
+                await asyncio.wait({exited})
+        raise
+    finally:
+        exited.cancel()
+
+
+async def _next(chunks: AsyncIterator[bytes], exited: asyncio.Future[Completed]) -> bytes | None:
+    """Return the next piece; None at the end, or as soon as the receiver is gone: a sender may never come to one."""
+
+    async def step() -> bytes | None:
+        return await anext(chunks, None)
+
+    piece = asyncio.ensure_future(step())
+    either: set[asyncio.Future[Any]] = {piece, exited}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return piece.result() if piece.done() else None
+    finally:
+        if not piece.done():
+            piece.cancel()
+            await asyncio.wait({piece})

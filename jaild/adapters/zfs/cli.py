@@ -1,0 +1,340 @@
+"""The ZFS port on the `zfs` and `zpool` commands: zfs-fuse 0.7 and OpenZFS 2.x, on FreeBSD and Linux."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+
+from jaild.adapters.zfs import _parse, _stream
+from jaild.adapters.zfs._capabilities import Detected, detect
+from jaild.adapters.zfs._errors import failure, refusal
+from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
+from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.ports.process import Completed, Processes
+from jaild.ports.zfs import Capabilities, Dataset, Snapshot
+
+_PATIENCE = 600.0  # seconds: a recursive destroy on slow disks takes minutes
+# zfs-fuse lets go of a dataset some time after its unmount (measured: 20 to 600 ms), and tells nobody when. A held
+# snapshot is busy too, but is named with its @.
+_LETTING_GO = re.compile(r"'[^'@]*': dataset is busy")
+_BUSY_TRIES = 200
+_BUSY_PAUSE = 0.02  # seconds between them
+_SNAPSHOT_COLUMNS = "type,guid,creation,used,referenced"
+
+
+class CliZfs:
+    """Implements `jaild.ports.zfs.Zfs`; `zfs` and `zpool` are the programs, `environment` is added to theirs."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        *,
+        zfs: str = "zfs",
+        zpool: str = "zpool",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._processes = processes
+        self._zfs = zfs
+        self._zpool = zpool
+        self._environment = environment
+        self._detected: Detected | None = None
+
+    # -- reading
+
+    async def capabilities(self) -> Capabilities:
+        """Return what this ZFS can do; detected at the first call."""
+        return (await self._detect()).capabilities
+
+    async def pool_features(self, pool: str) -> frozenset[str]:
+        """Return the names of the pool's enabled features, or its version."""
+        argv = [self._zpool, "get", "all", checked_dataset(pool)]
+        completed = await self._processes.run(argv, env=self._environment, check=False)
+        if completed.status != 0:
+            raise failure(completed, pool)
+        return _parse.features(completed.text)
+
+    async def datasets(self, root: str) -> list[Dataset]:
+        """Return `root` and every filesystem below it, by name, from one process (two with zfs-fuse)."""
+        only = ["-t", "filesystem"] if (await self._detect()).get_types else []
+        found = await self._get_all(root, "-r", *only)
+        return sorted(
+            (_parse.dataset(name, values) for name, values in found.items() if values["type"][0] == "filesystem"),
+            key=lambda each: each.name,
+        )
+
+    async def dataset(self, name: str) -> Dataset:
+        """Return one filesystem."""
+        return _parse.dataset(name, (await self._get_all(checked_dataset(name)))[name])
+
+    async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
+        """Return the snapshots of a dataset, oldest first (the order of `zfs get`: by transaction group)."""
+        only = ["-t", "snapshot"] if (await self._detect()).get_types else []
+        depth = ["-r"] if recursive else ["-d", "1"]
+        found = await self._get(checked_dataset(dataset), _SNAPSHOT_COLUMNS, *depth, *only)
+        return [
+            _parse.snapshot(name, values)
+            for name, values in found.items()
+            if values["type"][0] == "snapshot" and (recursive or name.startswith(dataset + "@"))
+        ]
+
+    async def holds(self, snapshot: str) -> frozenset[str]:
+        """Return the tags that hold a snapshot; `FailedPreconditionError` (ZFS_CANNOT) where this ZFS cannot tell."""
+        if not (await self.capabilities()).lists_holds:
+            raise _cannot("list holds")
+        text = (await self._run("holds", "-H", subject=checked_snapshot(snapshot))).text
+        return frozenset(line.split("\t")[1] for line in text.splitlines())
+
+    async def resume_token(self, name: str) -> str | None:
+        """Return the token of an interrupted resumable receive, if there is one."""
+        if not (await self.capabilities()).resumable_receive:
+            return None
+        try:
+            value = await self._value("receive_resume_token", checked_dataset(name))
+        except NotFoundError:
+            return None
+        return None if value == "-" else value
+
+    async def estimate(self, snapshot: str, base: str | None = None) -> int:
+        """Return about how many bytes a send would have.
+
+        Where there is no `send -n`: what an increment really has (it is made and counted, nothing is kept of it), and
+        for a full stream what the snapshot refers to and a tenth.
+        """
+        if (await self.capabilities()).estimates:
+            options = await self._send_options(checked_snapshot(snapshot), base, None)
+            completed = await self._run("send", "-nP", *options[:-1], subject=snapshot)
+            size = _parse.estimate(completed.text + completed.error_text)
+            if size is None:
+                raise failure(completed, snapshot)
+            return size
+        if base is None:
+            return int(await self._value("referenced", checked_snapshot(snapshot))) * 11 // 10
+        async with self.send(snapshot, base=base) as stream:
+            return sum([len(piece) async for piece in stream])
+
+    # -- changing
+
+    async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
+        """Create a filesystem whose parent exists."""
+        await self._make("create", _options(checked_properties(name, properties)), checked_dataset(name))
+
+    async def clone(self, snapshot: str, name: str, properties: Mapping[str, str] | None = None) -> None:
+        """Create `name` as a clone of `snapshot`."""
+        options = [*_options(checked_properties(name, properties)), checked_snapshot(snapshot)]
+        await self._make("clone", options, checked_dataset(name))
+
+    async def set(self, name: str, properties: Mapping[str, str]) -> None:
+        """Set properties: in one transaction where this ZFS can, else one by one."""
+        pairs = [f"{prop}={value}" for prop, value in checked_properties(name, properties).items()]
+        many = (await self.capabilities()).set_many
+        for group in [pairs] if many and pairs else [[pair] for pair in pairs]:
+            await self._run("set", *group, subject=checked_dataset(name))
+
+    async def inherit(self, name: str, prop: str) -> None:
+        """Remove a local property."""
+        checked_properties(name, {prop: ""})
+        await self._run("inherit", prop, subject=checked_dataset(name))
+
+    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False) -> None:
+        """Make a snapshot, with `recursive` of every child too, all in one transaction."""
+        await self._run("snapshot", *["-r"] * recursive, subject=checked_snapshot(f"{dataset}@{tag}"))
+
+    async def destroy(self, name: str, *, recursive: bool = False) -> None:
+        """Destroy a dataset or snapshot. Never forced."""
+        await self._run("destroy", *["-r"] * recursive, subject=checked_either(name))
+
+    async def rename(self, name: str, new_name: str) -> None:
+        """Rename a dataset within its pool."""
+        await self._run("rename", checked_dataset(name), subject=checked_dataset(new_name))
+
+    async def rollback(self, snapshot: str) -> None:
+        """Return a dataset to its newest snapshot."""
+        await self._run("rollback", subject=checked_snapshot(snapshot))
+
+    async def hold(self, tag: str, *snapshots: str) -> None:
+        """Keep snapshots from being destroyed."""
+        await self._each("hold", tag, snapshots, unless="tag already exists")
+
+    async def release(self, tag: str, *snapshots: str) -> None:
+        """Drop holds."""
+        await self._each("release", tag, snapshots, unless="no such tag|does not exist")
+
+    async def mount(self, name: str) -> None:
+        """Mount where its mountpoint property says."""
+        await self._run("mount", subject=checked_dataset(name), unless="already mounted")
+
+    async def unmount(self, name: str) -> None:
+        """Unmount."""
+        await self._run("unmount", subject=checked_dataset(name), unless="not currently mounted")
+
+    async def abort_receive(self, name: str) -> None:
+        """Throw away what an interrupted resumable receive left."""
+        if await self.resume_token(name) is not None:
+            await self._run("receive", "-A", subject=name)
+
+    async def bookmark(self, snapshot: str, tag: str) -> None:
+        """Make `dataset#tag` of a snapshot; `FailedPreconditionError` (ZFS_CANNOT) where there are no bookmarks."""
+        if not (await self.capabilities()).bookmarks:
+            raise _cannot("bookmark snapshots")
+        mark = f"{checked_snapshot(snapshot).partition('@')[0]}#{tag}"
+        completed = await self._run("bookmark", snapshot, subject=mark, unless="exists")
+        if completed.status != 0 and await self._value("guid", mark) != await self._value("guid", snapshot):
+            raise failure(completed, mark)
+
+    # -- streams
+
+    @contextlib.asynccontextmanager
+    async def send(
+        self, snapshot: str, *, base: str | None = None, token: str | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a stream; its iterator raises when the sender ends badly, so nobody takes half a stream for a whole."""
+        options = await self._send_options(checked_snapshot(snapshot), base, token)
+        async with self._processes.start([self._zfs, "send", *options], env=self._environment) as child:
+            await child.close_stdin()
+            yield _stream.sent(child, snapshot)
+
+    async def receive(
+        self,
+        name: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        origin: str | None = None,
+        resumable: bool = False,
+        properties: Mapping[str, str] | None = None,
+    ) -> None:
+        """Receive a stream, unmounted, never forced; see the port for what is raised and what is left."""
+        wanted = checked_properties(checked_dataset(name), properties)
+        can = await self.capabilities()
+        begin, stream = await _stream.opened(chunks, name)
+        creating = False if begin.resuming else await self._fits(name, begin, origin)
+        options = ["-s"] * (resumable and can.resumable_receive)
+        if can.receive_properties:
+            options += _options(({"origin": origin} if origin and creating else {}) | wanted)
+        try:
+            argv = [self._zfs, "receive", "-u", *options, name]
+            async with self._processes.start(argv, env=self._environment) as child:
+                completed = await _stream.feed(child, stream)
+            if completed.status != 0:
+                raise failure(completed, name)  # noqa: TRY301 -- what is half-received goes below, for this too
+            if not can.receive_properties:
+                await self._finish(name, wanted, origin if creating else None)
+        except BaseException:
+            if creating and "-s" not in options:
+                await self._remove_half_received(name)
+            raise
+
+    async def _fits(self, name: str, begin: _stream.Begin, origin: str | None) -> bool:
+        """Tell whether the stream makes a new dataset; refuse one whose base is not there.
+
+        ZFS checks too, but zfs-fuse receives an increment whose target is missing into *another* dataset that has the
+        base, found by guid (seen: 0.7.0).
+        """
+        try:
+            there = await self.snapshots(name)
+        except NotFoundError:
+            if begin.base_guid and (origin is None or await self._guid(origin) != begin.base_guid):
+                raise refusal("STREAM_BASE_MISSING", name, f"{name}: the stream's base is not here") from None
+            return True
+        if begin.base_guid and there and there[-1].guid != begin.base_guid:
+            raise refusal("STREAM_BASE_MISSING", name, f"{name}: its newest snapshot is not the stream's base")
+        return False
+
+    async def _finish(self, name: str, wanted: dict[str, str], origin: str | None) -> None:
+        """Do what `receive -o` would have done. canmount first: a new mountpoint must not mount it."""
+        if origin is not None and await self._value("origin", name) != origin:
+            raise refusal("ORIGIN_AMBIGUOUS", name, f"{name}: this ZFS chose another origin with the guid of {origin}")
+        await self.set(name, dict(sorted(wanted.items(), key=lambda item: item[0] != "canmount")))
+
+    async def _remove_half_received(self, name: str) -> None:
+        with contextlib.suppress(NotFoundError):  # ZFS has removed it by itself
+            await self.destroy(name, recursive=True)
+
+    async def _send_options(self, snapshot: str, base: str | None, token: str | None) -> list[str]:
+        if token is not None:
+            return ["-t", token]
+        rich = ["-L", "-e", "-c"] * (await self.capabilities()).rich_send
+        return [*rich, *(["-i", base] if base else []), snapshot]
+
+    # -- running
+
+    async def _detect(self) -> Detected:
+        if self._detected is None:
+            version = await self._processes.run([self._zfs, "version"], env=self._environment, check=False)
+            usage = await self._processes.run([self._zfs, "-?"], env=self._environment, check=False)
+            properties = await self._processes.run([self._zfs, "get"], env=self._environment, check=False)
+            if "create" not in usage.text + usage.error_text:
+                raise failure(usage, self._zfs)
+            self._detected = detect(
+                usage.text + usage.error_text,
+                properties.text + properties.error_text,
+                version.text.split("\n")[0] if version.status == 0 else None,
+            )
+        return self._detected
+
+    async def _run(self, command: str, *options: str, subject: str, unless: str = "") -> Completed:
+        """Run `zfs COMMAND OPTIONS SUBJECT`; a failure that says `unless` (alternatives between |) is none."""
+        argv = [self._zfs, command, *options, subject]
+        for left in reversed(range(_BUSY_TRIES)):
+            completed = await self._processes.run(argv, env=self._environment, check=False, timeout=_PATIENCE)
+            said = completed.error_text
+            if completed.status == 0 or not left or not await self._may_let_go(said):
+                break
+            await asyncio.sleep(_BUSY_PAUSE)
+        if completed.status != 0 and not (unless and any(each in said for each in unless.split("|"))):
+            raise failure(completed, subject)
+        return completed
+
+    async def _may_let_go(self, said: str) -> bool:
+        """Tell whether a failure may be zfs-fuse still letting go of what was unmounted or received a moment ago."""
+        return bool(_LETTING_GO.search(said)) and (await self.capabilities()).implementation == "zfs-fuse"
+
+    async def _each(self, command: str, tag: str, snapshots: Sequence[str], unless: str) -> None:
+        """Hold or release many in one process, which goes on after each failure: look at each line that it said."""
+        if not snapshots:
+            return
+        argv = [self._zfs, command, tag, *map(checked_snapshot, snapshots)]
+        completed = await self._processes.run(argv, env=self._environment, check=False, timeout=_PATIENCE)
+        lines = completed.error_text.splitlines()
+        if completed.status != 0 and not (lines and all(any(u in s for u in unless.split("|")) for s in lines)):
+            raise failure(completed, " ".join(snapshots))
+
+    async def _make(self, command: str, options: Sequence[str], name: str) -> None:
+        try:
+            await self._run(command, *options, subject=name)
+        except JaildError as error:
+            if "but not mounted" in error.message:  # created all the same: a failed call must leave nothing
+                await self.destroy(name)
+            raise
+
+    async def _get(self, name: str, properties: str, *options: str) -> dict[str, _parse.Values]:
+        completed = await self._run("get", *options, "-Hp", "-o", _parse.COLUMNS, properties, subject=name)
+        return _parse.values(completed.text)
+
+    async def _get_all(self, root: str, *options: str) -> dict[str, _parse.Values]:
+        """Return all properties. zfs-fuse's "all" is without guid: there a second process asks for that."""
+        found = await self._get(root, "all", *options)
+        if all("guid" in values for values in found.values()):
+            return found
+        guids = await self._get(root, "guid", *options)
+        return {name: values | guids[name] for name, values in found.items() if name in guids}
+
+    async def _value(self, prop: str, name: str) -> str:
+        return (await self._get(name, prop))[name][prop][0]
+
+    async def _guid(self, name: str) -> int:
+        try:
+            return int(await self._value("guid", name))
+        except NotFoundError:
+            return 0
+
+
+def _options(properties: Mapping[str, str]) -> list[str]:
+    return [word for prop, value in properties.items() for word in ("-o", f"{prop}={value}")]
+
+
+def _cannot(what: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "ZFS_CANNOT", f"this ZFS cannot {what}", remedy="ask `capabilities` first, or use OpenZFS 2.x"
+    )

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jaild.domain.errors import UnavailableError
+from tests.contract.zfs_contract import ZfsContract, ZfsHost
+from tests.fakes.zfs import FakeZfs
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> ZfsHost:
+    fake = FakeZfs(tmp_path)
+    await fake.create("tank/top")
+
+    def limit(_: str, free: int) -> None:
+        fake.space = free
+
+    return ZfsHost(zfs=fake, top="tank/top", seen=lambda path: path, limit=limit)
+
+
+class TestFakeZfs(ZfsContract):
+    """The contract, on directories."""
+
+
+async def test_what_is_to_be_refused_is_refused_until_it_is_taken_back(tmp_path: Path) -> None:
+    fake = FakeZfs(tmp_path)
+    fake.refuse["create tank/a"] = UnavailableError("X", "no")
+    with pytest.raises(UnavailableError):
+        await fake.create("tank/a")
+    await fake.create("tank/b")
+    del fake.refuse["create tank/a"]
+    await fake.create("tank/a")
+    assert [name for operation, name in fake.calls if operation == "create"] == ["tank/a", "tank/b", "tank/a"]

@@ -1,0 +1,121 @@
+"""A zfs-fuse of one's own for tests: its daemon, its pool and every `zfs` in a private mount namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaild.adapters.process import ProcessRunner
+from jaild.adapters.zfs.cli import CliZfs
+from jaild.ports.process import Child, Completed, Processes
+
+POOL_SIZE = 1 << 30  # bytes, sparse
+_DEADLINE = 20.0  # seconds
+# What zfs-fuse keeps outside its pool: socket, lock, configuration, list of pools to import.
+_PRIVATE = ("/run/zfs", "/run/lock", "/etc/zfs", "/var/lib/zfs")
+
+
+class InNamespace:
+    """Runs programs in the mount namespace of process `pid` (implements `Processes`)."""
+
+    def __init__(self, inner: Processes, pid: int) -> None:
+        self._inner = inner
+        self._prefix = ("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--")
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = 120.0,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        output: Path | None = None,
+    ) -> Completed:
+        return await self._inner.run(
+            [*self._prefix, *argv], stdin=stdin, timeout=timeout, cwd=cwd, env=env, check=check, output=output
+        )
+
+    def start(
+        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[Child]:
+        return self._inner.start([*self._prefix, *argv], cwd=cwd, env=env)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateZfs:
+    """`root` is where the pool is mounted: in the namespace only, so look at it by `processes` or by `seen`."""
+
+    zfs: CliZfs
+    processes: Processes
+    pool: str
+    root: Path
+    pid: int  # of zfs-fuse, whose mount namespace it is
+
+    def seen(self, path: Path) -> Path:
+        """Return where this process sees a path of the namespace."""
+        return Path(f"/proc/{self.pid}/root") / path.relative_to("/")
+
+
+@contextlib.contextmanager
+def private_zfs_fuse(folder: Path, pool: str = "tank") -> Iterator[PrivateZfs]:
+    """Run a zfs-fuse with a pool on a sparse file in `folder`; all of it is gone afterwards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    root = folder / "mnt"
+    root.mkdir()
+    with (folder / "vdev").open("wb") as vdev:
+        vdev.truncate(POOL_SIZE)
+    # A shell only here: mounts must be made before zfs-fuse starts, in the namespace that it lives in.
+    script = (
+        "set -e; for d in $PRIVATE; do mkdir -p $d; mount -t tmpfs none $d; done; exec zfs-fuse -n --no-kstat-mount"
+    )
+    daemon = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PRIVATE": " ".join(_PRIVATE)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=(folder / "zfs-fuse.log").open("wb"),
+        start_new_session=True,
+    )
+    enter = ["nsenter", f"--mount=/proc/{daemon.pid}/ns/mnt", "--"]
+    try:
+        _answers(daemon, enter, folder)
+        create = ["zpool", "create", "-O", "atime=off", "-m", str(root), pool, str(folder / "vdev")]
+        subprocess.run([*enter, *create], check=True, capture_output=True, timeout=_DEADLINE)
+        processes = InNamespace(ProcessRunner(), daemon.pid)
+        yield PrivateZfs(zfs=CliZfs(processes), processes=processes, pool=pool, root=root, pid=daemon.pid)
+    finally:
+        _end(daemon, enter, pool)
+
+
+def _answers(daemon: subprocess.Popen[bytes], enter: list[str], folder: Path) -> None:
+    deadline = time.monotonic() + _DEADLINE
+    # Nothing tells when it listens: its socket may be there before it answers. Before the exec it is in our namespace.
+    exe = Path(f"/proc/{daemon.pid}/exe")
+    while (
+        exe.readlink().name != "zfs-fuse"
+        or subprocess.run([*enter, "zfs", "list"], capture_output=True, check=False).returncode
+    ):
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            raise AssertionError(f"zfs-fuse does not come up: {(folder / 'zfs-fuse.log').read_text()}")
+        time.sleep(0.02)
+
+
+def _end(daemon: subprocess.Popen[bytes], enter: list[str], pool: str) -> None:
+    if daemon.poll() is None:
+        subprocess.run([*enter, "zpool", "export", "-f", pool], capture_output=True, check=False, timeout=_DEADLINE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(daemon.pid, signal.SIGTERM)
+    try:
+        daemon.wait(_DEADLINE)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
