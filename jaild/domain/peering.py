@@ -25,7 +25,7 @@ class HostHello(msgspec.Struct, frozen=True, kw_only=True):
 class DatasetOffer(msgspec.Struct, frozen=True, kw_only=True):
     """One dataset of a jail."""
 
-    path: str  # below the jail: "" for its own, "data", a volume's name
+    path: str = ""  # below the jail: "" for its own, "data", a volume's name
     properties: dict[str, str] = {}  # allow-listed: quota, recordsize, compression
     size_bytes: int = 0  # of an expected full send
 
@@ -66,7 +66,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 class DatasetState(msgspec.Struct, frozen=True, kw_only=True):
     """What a target has of one of the jail's datasets."""
 
-    path: str  # as in `DatasetOffer`
+    path: str = ""  # as in `DatasetOffer`
     snapshot_guids: tuple[int, ...] = ()  # oldest first
     resume_token: str = ""  # of an interrupted receive
 

@@ -1,0 +1,75 @@
+"""The audit log's entries: one for each call that asked for a change, also for one that was refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from google.longrunning import operations_pb2
+
+from jaild.api.methods import Rule
+from jaild.api.use_cases import Audit
+from jaild.domain.errors import JaildError
+from jaild.domain.operation import failure_of
+from jaild.wire import status
+
+_log = structlog.get_logger(__name__)
+
+
+class Entry:
+    """What is known of one call so far."""
+
+    def __init__(self, method: str, rule: Rule) -> None:
+        self.method = method
+        self.rule = rule
+        self._request: Any = None
+        self.actor = ""
+
+    def note(self, request: Any) -> Any:
+        """Remember a unary request, or a stream's first message; return it."""
+        if self._request is None:
+            self._request = request
+        return request
+
+    async def noting(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """Pass a stream of requests on, remembering the first."""
+        async for request in requests:
+            yield self.note(request)
+
+    async def write(self, audit: Audit, error: BaseException | None, response: Any = None) -> None:
+        """Write the entry, if the call asked for a change. That it could not be written is logged, not answered.
+
+        By then the change was accepted or refused, and the caller must learn which.
+        """
+        request = self._request
+        if self.rule.target is None or getattr(request, "validate_only", False):
+            return
+        target = "" if request is None else self.rule.target(request)
+        operation = response.name if isinstance(response, operations_pb2.Operation) else ""
+        try:
+            await audit.record(
+                self.actor, self.method.lstrip("/"), target, _request_id(request), outcome_of(error), operation
+            )
+        except Exception:  # noqa: BLE001  # see above
+            _log.exception("audit entry lost", actor=self.actor, method=self.method, target=target)
+
+
+def outcome_of(error: BaseException | None) -> str:
+    """Return `OK`, or the status code's name and the reason."""
+    if error is None:
+        return "OK"
+    if isinstance(error, JaildError):
+        failure = failure_of(error)
+        return f"{status.code_of(failure).name} {failure.reason}"
+    if isinstance(error, asyncio.CancelledError):
+        return "CANCELLED HUNG_UP"
+    return "INTERNAL INTERNAL"
+
+
+def _request_id(request: Any) -> str:
+    for part in (request, getattr(request, "header", None)):
+        if found := getattr(part, "request_id", ""):
+            return str(found)
+    return ""

@@ -1,0 +1,74 @@
+"""The Host service."""
+
+from __future__ import annotations
+
+from jaild.api import pages
+from jaild.api.auth import Context
+from jaild.api.moments import timestamp
+from jaild.api.use_cases import Audit, Host
+from jaild.domain.views import AuditEntry, HostView
+from jaild.v1 import host_pb2
+
+_AUDIT = "audit"
+
+
+class HostServicer:
+    """Answers `jaild.v1.Host`."""
+
+    def __init__(self, host: Host, audit: Audit) -> None:
+        self._host = host
+        self._audit = audit
+
+    async def GetHost(self, _request: host_pb2.GetHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802  # gRPC's
+        """Return what the host is."""
+        return host_message(await self._host.view())
+
+    async def ListAuditEntries(  # noqa: N802
+        self, request: host_pb2.ListAuditEntriesRequest, _: Context
+    ) -> host_pb2.ListAuditEntriesResponse:
+        """Return a page of the audit log, newest first."""
+        limit = pages.size(request)
+        entries = await self._audit.entries(limit + 1, pages.number(request, _AUDIT))
+        page = pages.cut(entries, limit, lambda entry: (entry.sequence,), _AUDIT)
+        return host_pb2.ListAuditEntriesResponse(
+            entries=[audit_message(entry) for entry in page.items], next_page_token=page.next_token
+        )
+
+
+def host_message(view: HostView) -> host_pb2.HostInfo:
+    """Return the host as a message."""
+    return host_pb2.HostInfo(
+        id=view.id,
+        name=view.name,
+        version=view.version,
+        peer_protocol=view.peer_protocol,
+        zfs=view.zfs,
+        zfs_capabilities=view.zfs_capabilities,
+        runtime=view.runtime,
+        kernel=view.kernel,
+        osreldate=view.osreldate,
+        machine=view.machine,
+        dataset=view.dataset,
+        used_bytes=view.used,
+        available_bytes=view.available,
+        jails=view.jails,
+        running=view.running,
+        peers=view.peers,
+        start_time=timestamp(view.started),
+        ready_seconds=view.ready_seconds,
+        repairs=view.repairs,
+    )
+
+
+def audit_message(entry: AuditEntry) -> host_pb2.AuditEntry:
+    """Return an entry of the audit log as a message."""
+    return host_pb2.AuditEntry(
+        sequence=entry.sequence,
+        time=timestamp(entry.time),
+        actor=entry.actor,
+        method=entry.method,
+        target=entry.target,
+        request_id=entry.request_id,
+        outcome=entry.outcome,
+        operation=entry.operation,
+    )

@@ -1,0 +1,86 @@
+"""Jails, their specs and generations as messages."""
+
+from __future__ import annotations
+
+from jaild.api.moments import timestamp
+from jaild.domain.errors import InvalidArgumentError
+from jaild.domain.records import Generation
+from jaild.domain.spec import JailSpec
+from jaild.domain.views import JailState, JailView
+from jaild.v1 import jails_pb2
+from jaild.wire import names, structs
+
+_STATES = {state: f"STATE_{state.name}" for state in JailState}
+AXES = {
+    jails_pb2.RollbackJailRequest.AXIS_UNSPECIFIED: "",
+    jails_pb2.RollbackJailRequest.AXIS_BASE: "base",
+    jails_pb2.RollbackJailRequest.AXIS_APP: "app",
+    jails_pb2.RollbackJailRequest.AXIS_SPEC: "spec",
+}
+
+
+def jail_message(view: JailView) -> jails_pb2.Jail:
+    """Return a jail as a message."""
+    message = jails_pb2.Jail(
+        name=names.jail_name(view.name),
+        state=_STATES[view.state],
+        owner=view.owner_name,
+        etag=view.etag,
+        start_time=timestamp(view.started),
+        exit_status=view.exit_status,
+        used_bytes=view.used,
+        operation=view.operation,
+        message=view.message,
+        peer=view.peer_name,
+    )
+    if view.record is not None:
+        message.uid = view.record.uid
+        message.generation = view.record.generation
+        message.epoch = view.record.epoch
+        if (created := timestamp(view.record.created)) is not None:
+            message.create_time.CopyFrom(created)
+    if view.generation is not None:
+        message.spec.CopyFrom(spec_message(view.generation.spec))
+        message.base = names.base_name(view.generation.base)
+        message.release = names.release_name(view.generation.release)
+    return message
+
+
+def generation_message(jail: str, generation: Generation, *, active: bool) -> jails_pb2.Generation:
+    """Return one of a jail's generations as a message."""
+    return jails_pb2.Generation(
+        name=names.generation_name(jail, generation.number),
+        number=generation.number,
+        base=names.base_name(generation.base),
+        release=names.release_name(generation.release),
+        spec=spec_message(generation.spec),
+        create_time=timestamp(generation.created),
+        reason=generation.reason,
+        parent=generation.parent,
+        actor=generation.actor,
+        active=active,
+    )
+
+
+def spec_message(spec: JailSpec) -> jails_pb2.JailSpec:
+    """Return a spec as a message. What the spec leaves at its default is absent."""
+    return structs.message_of(spec, jails_pb2.JailSpec)
+
+
+def spec_of(message: jails_pb2.JailSpec) -> JailSpec:
+    """Return a message as a spec. Raises `InvalidArgumentError` (INVALID_SPEC)."""
+    return structs.struct_of(message, JailSpec, reason="INVALID_SPEC", source="spec")
+
+
+def require_sendable(spec: JailSpec, source: str) -> JailSpec:
+    """Return a spec that came as text if the API could show it again.
+
+    Raises `InvalidArgumentError` (INVALID_SPEC) for a number beyond 32 bits.
+    """
+    try:
+        spec_message(spec)
+    except ValueError as error:
+        raise InvalidArgumentError(
+            "INVALID_SPEC", f"{source}: {error}", remedy="use smaller numbers", resource=source
+        ) from error
+    return spec

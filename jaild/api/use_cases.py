@@ -1,0 +1,186 @@
+"""What the API needs of the service layer, and nothing more: the servicers are written against these.
+
+Every method raises `JaildError`. Methods without `async` answer from memory.
+"""
+
+# ruff: noqa: D102  # proto/jaild tells what each does; here stands only its shape
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaild.domain.operation import Operation
+from jaild.domain.peering import (
+    Acceptance,
+    Activation,
+    HostHello,
+    Offer,
+    PeerState,
+    Received,
+    ReceiveHeader,
+    Resolution,
+)
+from jaild.domain.records import Generation, Manifest
+from jaild.domain.spec import JailSpec
+from jaild.domain.views import AuditEntry, BaseView, Caller, Event, HostView, JailView, MigrationView, ReleaseView
+from jaild.ports.runtime import Output
+
+Chunks = AsyncIterator[bytes]
+
+
+class Bases(Protocol):
+    """Base OS versions."""
+
+    async def import_stream(
+        self,
+        base_id: str,
+        chunks: Chunks,
+        /,
+        *,
+        sha256: str,
+        size: int,
+        manifest: str,
+        manifest_entry: str,
+        caller: Caller,
+    ) -> Operation: ...
+    async def import_path(self, base_id: str, path: str, /, *, sha256: str, caller: Caller) -> Operation: ...
+    def get(self, base_id: str, /) -> BaseView: ...
+    def list(self) -> Sequence[BaseView]: ...
+    async def delete(self, base_id: str, /, *, validate_only: bool, caller: Caller) -> Operation: ...
+
+
+class Releases(Protocol):
+    """Versions of apps."""
+
+    async def push(
+        self,
+        app: str,
+        version: str,
+        chunks: Chunks,
+        /,
+        *,
+        sha256: str,
+        size: int,
+        parent: str,
+        manifest: Manifest,
+        caller: Caller,
+    ) -> Operation: ...
+    def get(self, app: str, version: str, /) -> ReleaseView: ...
+    def list(self, app: str | None, /) -> Sequence[ReleaseView]: ...
+    async def delete(self, app: str, version: str, /, *, validate_only: bool, caller: Caller) -> Operation: ...
+
+
+class Jails(Protocol):
+    """The workloads."""
+
+    async def create(
+        self, name: str, spec: JailSpec, /, *, stopped: bool, validate_only: bool, caller: Caller
+    ) -> Operation: ...
+    def get(self, name: str, /) -> JailView: ...
+    def list(self) -> Sequence[JailView]: ...
+    async def delete(
+        self, name: str, /, *, force: bool, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation: ...
+    async def start(self, name: str, /, *, caller: Caller) -> Operation: ...
+    async def stop(self, name: str, /, *, caller: Caller) -> Operation: ...
+    async def restart(self, name: str, /, *, caller: Caller) -> Operation: ...
+    async def deploy(
+        self, name: str, release: str, /, *, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation: ...
+    async def upgrade(
+        self, name: str, base: str, /, *, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation: ...
+    async def configure(
+        self, name: str, spec: JailSpec, /, *, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation: ...
+    async def rollback(
+        self, name: str, /, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation: ...
+    def generations(self, name: str, /) -> Sequence[Generation]: ...
+    def render_template(self, name: str, values: Mapping[str, str], /) -> str: ...
+    def exec(
+        self, name: str, command: tuple[str, ...], /, *, environment: Mapping[str, str], user: str | None, stdin: Chunks
+    ) -> AsyncIterator[Output]: ...
+    def logs(self, name: str, /, *, lines: int, follow: bool) -> Chunks: ...
+
+
+class Migrations(Protocol):
+    """Moves, as the source drives them."""
+
+    async def migrate(
+        self,
+        jail: str,
+        target: str,
+        /,
+        *,
+        max_downtime: float,
+        proceed_over_budget: bool,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+    ) -> Operation: ...
+    def get(self, migration: str, /) -> MigrationView: ...
+    def list(self) -> Sequence[MigrationView]: ...
+    async def finalize(self, migration: str, /, *, caller: Caller) -> Operation: ...
+
+
+class Operations(Protocol):
+    """Long-running changes."""
+
+    def get(self, operation: str, /) -> Operation: ...
+    def list(self) -> Sequence[Operation]: ...
+    async def wait(self, operation: str, timeout: float | None, /) -> Operation: ...
+    def watch(self, operation: str, /) -> AsyncIterator[Operation]: ...
+    async def cancel(self, operation: str, caller: Caller, /) -> None: ...
+    async def delete(self, operation: str, /) -> None: ...
+
+
+class Events(Protocol):
+    """What happened."""
+
+    def watch(self, after: int, target: str, follow: bool, /) -> AsyncIterator[Event]: ...  # noqa: FBT001
+
+
+class Audit(Protocol):
+    """Who asked for what."""
+
+    async def record(
+        self, actor: str, method: str, target: str, request_id: str, outcome: str, operation: str, /
+    ) -> None: ...
+    async def entries(self, limit: int, before: int, /) -> Sequence[AuditEntry]: ...
+
+
+class Host(Protocol):
+    """The host itself."""
+
+    async def view(self) -> HostView: ...
+
+
+class Incoming(Protocol):
+    """Moves, as a target answers them."""
+
+    async def hello(self, host_id: str, host_name: str, protocol: int, /) -> HostHello: ...
+    async def preflight(self, offer: Offer, /) -> Acceptance: ...
+    async def begin(self, offer: Offer, /) -> Acceptance: ...
+    async def receive(self, header: ReceiveHeader, chunks: Chunks, /) -> Received: ...
+    async def state(self, migration: str, /) -> PeerState: ...
+    async def prepare(self, migration: str, epoch: int, guids: dict[str, int], /) -> str: ...
+    async def activate(self, migration: str, epoch: int, /) -> Activation: ...
+    async def abort(self, migration: str, /) -> str: ...
+    async def resolve(self, migration: str, /) -> Resolution: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class UseCases:
+    """All of them, as `ApiServer` takes them."""
+
+    bases: Bases
+    releases: Releases
+    jails: Jails
+    migrations: Migrations
+    operations: Operations
+    events: Events
+    audit: Audit
+    host: Host
+    incoming: Incoming
