@@ -1,0 +1,182 @@
+"""Three-way merge of whole configuration trees: what the new version changed, and what the jail changed, both kept.
+
+Ancestor: the tree as the old base (or release) brought it. Theirs: as the new one brings it. Mine: the jail's own.
+A path changed on one side takes that side; changed on both, files are merged by line (accounts by entry), and the
+attributes one by one. What cannot be merged is a conflict, and the jail's own version stays in the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from merge3 import Merge3
+
+from jaild.domain import accountfiles, etctree
+from jaild.domain.etctree import Entry, Kind, Tree
+from jaild.domain.findings import Finding, Severity
+
+_DIFF_LINES = 20
+_READABLE = 0o004  # of a file that nobody but its owner may read, nothing is shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conflict:
+    """A path that both sides changed in ways that exclude each other. `diff`: `<` the jail's, `>` the new lines."""
+
+    path: str
+    message: str
+    diff: tuple[str, ...] = ()
+
+    def finding(self, folder: str) -> Finding:
+        """Return it as an error of a plan; `folder` is where the tree stands in the jail: /etc."""
+        path = _printable(f"{folder}/{self.path}")
+        return Finding(
+            severity=Severity.ERROR,
+            code="MERGE_CONFLICT",
+            message=f"{path}: {self.message}",
+            subject=path,
+            remedy="make the jail's file fit the new version (or take its own back), then plan again",
+            evidence=tuple(map(_printable, self.diff)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """The result. `changed`: paths that differ from the jail's tree; `regenerate`: see `jaild.domain.etctree.stale`."""
+
+    tree: dict[str, Entry]
+    changed: tuple[str, ...]
+    conflicts: tuple[Conflict, ...]
+    regenerate: tuple[str, ...]
+
+
+def merge(ancestor: Tree, theirs: Tree, mine: Tree) -> Merged:
+    """Merge three ways."""
+    result: dict[str, Entry] = {}
+    conflicts: list[Conflict] = []
+    for path in sorted(ancestor.keys() | theirs.keys() | mine.keys()):
+        entry = _merge_path(path, ancestor.get(path), theirs.get(path), mine.get(path), conflicts)
+        if entry is not None:
+            result[path] = entry
+    _keep_parents(result, theirs, mine, conflicts)
+    tree = dict(sorted(result.items()))
+    return Merged(
+        tree=tree,
+        changed=etctree.changed(mine, tree),
+        conflicts=tuple(conflicts),
+        regenerate=etctree.stale(mine, tree),
+    )
+
+
+def _printable(text: str) -> str:
+    """Return text that JSON can carry: names and accounts may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _same(one: Entry | None, other: Entry | None) -> bool:
+    return one is other if one is None else one.same(other)
+
+
+def _merge_path(
+    path: str, ancestor: Entry | None, theirs: Entry | None, mine: Entry | None, conflicts: list[Conflict]
+) -> Entry | None:
+    if _same(ancestor, theirs) or _same(theirs, mine):
+        return mine
+    if _same(ancestor, mine):
+        return theirs
+    if etctree.is_backup(path) or etctree.is_generated(path):
+        return theirs or mine if etctree.is_generated(path) else mine
+    if theirs is not None and mine is not None and theirs.kind is mine.kind:
+        return _merge_entries(path, ancestor, theirs, mine, conflicts)
+    conflicts.append(Conflict(path=path, message=_exclusion(theirs, mine)))
+    return mine
+
+
+def _exclusion(theirs: Entry | None, mine: Entry | None) -> str:
+    if theirs is None:
+        return "the new version removes it, the jail changed it"
+    if mine is None:
+        return "the jail removed it, the new version changes it"
+    return f"it is a {mine.kind} in the jail, and a {theirs.kind} in the new version"
+
+
+def _merge_entries(path: str, ancestor: Entry | None, theirs: Entry, mine: Entry, conflicts: list[Conflict]) -> Entry:
+    """Merge two of one kind that differ from the ancestor and from each other."""
+    old = ancestor if ancestor is not None and ancestor.kind is mine.kind else None
+    merged = mine
+    for field in ("mode", "uid", "gid", "target"):
+        was, their, my = (getattr(e, field) if e is not None else None for e in (old, theirs, mine))
+        if my not in {their, was} and their != was:
+            shown = (
+                f"{my:o} here, {their:o} in the new version"
+                if field == "mode"
+                else f"{my} here, {their} in the new version"
+            )
+            conflicts.append(Conflict(path=path, message=f"both sides changed its {field}: {shown}"))
+        elif my == was:
+            merged = msgspec.structs.replace(merged, **{field: their})
+    if mine.kind is Kind.FILE:
+        content, conflict = _merge_content(path, old, theirs, mine)
+        merged = msgspec.structs.replace(merged, content=content)
+        if conflict is not None:
+            conflicts.append(conflict)
+    return merged if merged.same(mine) else msgspec.structs.replace(merged, mtime=0)
+
+
+def _merge_content(path: str, ancestor: Entry | None, theirs: Entry, mine: Entry) -> tuple[bytes, Conflict | None]:
+    old = ancestor.content if ancestor is not None else None
+    if theirs.content in {mine.content, old}:
+        return mine.content, None
+    if old == mine.content:
+        return theirs.content, None
+    if path in accountfiles.NAMES:
+        decoded = [(part or b"").decode("utf-8", "surrogateescape") for part in (old, theirs.content, mine.content)]
+        accounts = accountfiles.merge(path, *decoded)
+        if accounts is not None:
+            conflict = Conflict(path=path, message="accounts", diff=accounts.conflicts) if accounts.conflicts else None
+            return accounts.text.encode("utf-8", "surrogateescape"), conflict
+    if any(b"\0" in part for part in (old or b"", theirs.content, mine.content)):
+        return mine.content, Conflict(path=path, message="both sides changed it, and it is not text")
+    private = path in accountfiles.PRIVATE or not mine.mode & theirs.mode & _READABLE
+    return _merge_text(path, old or b"", theirs.content, mine.content, private=private)
+
+
+def _merge_text(path: str, old: bytes, theirs: bytes, mine: bytes, *, private: bool) -> tuple[bytes, Conflict | None]:
+    merged: list[bytes] = []
+    diff: list[str] = []
+    base, here, there = (part.splitlines(keepends=True) for part in (old, mine, theirs))
+    groups = Merge3(base, here, there).merge_groups()
+    for what, *lines in groups:
+        if what == "conflict":
+            merged.extend(lines[1])
+            diff.extend(f"{mark} {line.decode('utf-8', 'replace').rstrip()}"
+                        for mark, side in (("<", lines[1]), (">", lines[2])) for line in side)  # fmt: skip
+        else:
+            merged.extend(lines[0])
+    if not diff:
+        return b"".join(merged), None
+    if private:
+        diff = ["(not shown: the file is private)"]
+    elif len(diff) > _DIFF_LINES:
+        diff = [*diff[:_DIFF_LINES], f"and {len(diff) - _DIFF_LINES} more lines"]
+    return mine, Conflict(path=path, message="both sides changed the same lines", diff=tuple(diff))
+
+
+def _keep_parents(result: dict[str, Entry], theirs: Tree, mine: Tree, conflicts: list[Conflict]) -> None:
+    """Give each path of the result its folders: one side may have removed or replaced what the other put files into."""
+    for path in sorted(result):
+        parts = path.split("/")
+        for parent in ("/".join(parts[:depth]) for depth in range(1, len(parts))):
+            have = result.get(parent)
+            if have is None:
+                result[parent] = mine.get(parent) or theirs[parent]
+            elif have.kind is not Kind.DIRECTORY:
+                if all(conflict.path != parent for conflict in conflicts):
+                    message = f"one side has a {have.kind} where the other has files below it"
+                    conflicts.append(Conflict(path=parent, message=message, diff=(path,)))
+                own = mine.get(parent)
+                if own is None or own.kind is not Kind.DIRECTORY:
+                    del result[path]
+                    break
+                result[parent] = own
