@@ -9,7 +9,7 @@ from jaild.domain import pathrules
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.records import Manifest
-from jaild.domain.speccheck import command_mistakes, variable_mistakes
+from jaild.domain.speccheck import command_mistakes, user_mistakes, variable_mistakes
 
 # What both systems' tools take for an account's name; FreeBSD allows 32 characters, so does Linux.
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -40,6 +40,7 @@ def require(manifest: Manifest) -> None:
 def _mistakes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if wrong := pathrules.not_for_a_release(manifest.mount_point):
         yield "$.mount_point", f"a release cannot be at {manifest.mount_point!r}: {wrong}"
+    yield from user_mistakes(manifest.user)
     yield from command_mistakes("$.command", manifest.command)
     yield from variable_mistakes(manifest.environment)
     for index, folder in enumerate(manifest.directories):

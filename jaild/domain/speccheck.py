@@ -91,10 +91,15 @@ def _what_runs(spec: JailSpec) -> Iterator[tuple[str, str]]:
     except InvalidArgumentError as error:
         yield _named("$.app", error)
     yield from command_mistakes("$.command", spec.command)
-    if spec.user is not None and not _USER.fullmatch(spec.user):
-        yield "$.user", f"{spec.user!r} is not a user: write a name, a uid, or uid:gid"
+    yield from user_mistakes(spec.user)
     if spec.hostname is not None and not _HOSTNAME.fullmatch(spec.hostname):
         yield "$.hostname", f"{spec.hostname!r} is not a host name of at most 64 characters"
+
+
+def user_mistakes(user: str | None) -> Iterator[tuple[str, str]]:
+    """Yield why `user` cannot be who runs the command; nothing said is allowed."""
+    if user is not None and not _USER.fullmatch(user):
+        yield "$.user", f"{user!r} is not a user: write a name, a uid, or uid:gid"
 
 
 def command_mistakes(path: str, command: tuple[str, ...]) -> Iterator[tuple[str, str]]:

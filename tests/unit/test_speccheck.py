@@ -182,6 +182,7 @@ def test_a_sound_manifest_has_no_findings() -> None:
         (Manifest(groups=(Group(name="a", gid=1, members=("b,c",)),)), "$.groups[0].members[0]"),
         (Manifest(environment={"-": ""}), "$.environment.-"),
         (Manifest(command=("",)), "$.command[0]"),
+        (Manifest(user="redis:redis"), "$.user"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_of_a_manifest_is_told_by_its_path(manifest: Manifest, path: str) -> None:
