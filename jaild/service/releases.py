@@ -137,20 +137,14 @@ class Releases:
             )
 
         origin = self._index.release(f"{app}/{parent}").dataset if parent else ""
-        await self._ensure_app(app)
         dataset = self._index.where.release(app, version)
+        await self._sealer.ensure_parent(dataset)
         layer = await self._sealer.seal(dataset, layout.RELEASE_PROPERTY, fill, origin=origin)
         self._index.releases[f"{app}/{version}"] = layer
         handle.facts(used_bytes=layer.used)
         target = f"apps/{app}/releases/{version}"
         await self._events.emit("release.sealed", target, f"guid {layer.guid}", sha256=spooled.sha256)
         return target
-
-    async def _ensure_app(self, app: str) -> None:
-        try:
-            await self._zfs.create(self._index.where.app(app))
-        except AlreadyExistsError:
-            return  # its first release made it
 
     def _require_new(self, app: str, version: str) -> None:
         if f"{app}/{version}" in self._index.releases:

@@ -162,11 +162,14 @@ class Runs:
             return
         await self.ensure(entry, entry.generation)
 
-    async def ensure(self, entry: Entry, generation: Generation) -> None:
-        """Start a generation from whatever is left of it: nothing, a leftover of a crash, or a stopped run."""
+    async def ensure(self, entry: Entry, generation: Generation) -> float:
+        """Start a generation from whatever is left of it: nothing, a leftover of a crash, or a stopped run.
+
+        Returns the (monotonic) time at which it had started.
+        """
         await self._runtime.remove(entry.name, generation.number)
         await self.create(entry, generation)
-        await self.start(entry, generation.number)
+        return await self.start(entry, generation.number)
 
 
 def property_size(text: str | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.domain import layout
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.records import BaseRecord, ReleaseRecord
 from jaild.ports.files import Files
 from jaild.ports.zfs import Zfs
@@ -58,6 +58,13 @@ class Sealer:
         await self._zfs.set(dataset, {"readonly": "on"})
         await self._zfs.snapshot(dataset, layout.SEALED)
         return await self.layer(dataset, record)
+
+    async def ensure_parent(self, dataset: str) -> None:
+        """Make the dataset above a layer (a release's app) if it is not there."""
+        try:
+            await self._zfs.create(dataset.rpartition("/")[0])
+        except AlreadyExistsError:
+            return  # an earlier release made it
 
     async def layer(self, dataset: str, record: BaseRecord | ReleaseRecord) -> Layer:
         """Return a dataset that is sealed, as the index holds it."""

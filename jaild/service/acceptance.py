@@ -1,0 +1,148 @@
+"""Whether a target takes a jail: everything that could stop it later is looked at first."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.domain import compat, speccheck
+from jaild.domain.errors import NotFoundError
+from jaild.domain.findings import Finding, Severity
+from jaild.domain.journal import Phase
+from jaild.domain.peering import Acceptance, DatasetState, LayerOffer, Offer
+from jaild.domain.records import BaseRecord, Generation, Ownership
+from jaild.ports.peer import Peers
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Zfs
+from jaild.service.index import Index, Layer, decode
+from jaild.service.journals import Journals
+
+SLACK = 1.1  # block clones expand on receive, and metadata needs room
+
+
+class Acceptor:
+    """Examines offers. Changes nothing."""
+
+    def __init__(self, index: Index, zfs: Zfs, runtime: Runtime, peers: Peers, journals: Journals) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._runtime = runtime
+        self._peers = peers
+        self._journals = journals
+
+    async def examine(self, offer: Offer) -> Acceptance:
+        """Return what stops the jail from coming, which layers are missing, and what is here of it."""
+        findings = [*self._identity(offer), *self._busy(offer), *self._addresses(offer)]
+        missing, layer_findings = self._layers(offer)
+        findings += layer_findings
+        findings += await self._kernel(offer)
+        states = await self._states(offer)
+        findings += await self._space(offer, missing, states)
+        return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
+
+    def _identity(self, offer: Offer) -> list[Finding]:
+        if offer.source_name not in self._peers.names():
+            return [
+                _error(
+                    "PEER_UNKNOWN",
+                    f"{self._index.host_name} has no peer {offer.source_name} configured",
+                    "configure it: the target must be able to ask the source how a hand-over ended",
+                )
+            ]
+        entry = self._index.jails.get(offer.jail.name)
+        if entry is None:
+            return []
+        record = entry.record
+        if record is None or record.uid != offer.jail.uid:
+            return [
+                _error(
+                    "NAME_TAKEN",
+                    f"there is another jail {offer.jail.name} on {self._index.host_name}",
+                    "rename or delete one of the two",
+                )
+            ]
+        if record.state is Ownership.INCOMING and record.migration == offer.migration:
+            return []
+        if record.state is not Ownership.MOVED or record.epoch > offer.jail.epoch:
+            return [
+                _error(
+                    "JAIL_OWNED",
+                    f"{self._index.host_name} has this jail as {record.state} with epoch {record.epoch}",
+                    "do not migrate: find out which of the two is right (the higher epoch is)",
+                )
+            ]
+        return []
+
+    def _busy(self, offer: Offer) -> list[Finding]:
+        for journal in self._journals.incoming():
+            busy = journal.phase in {Phase.RECEIVING, Phase.PREPARED}
+            if busy and journal.jail == offer.jail.name and journal.id != offer.migration:
+                return [
+                    _error(
+                        "MIGRATION_UNDER_WAY",
+                        f"migration {journal.id} of {journal.jail} from {journal.peer} is {journal.phase}",
+                        "wait for it; it ends as soon as its source can be asked",
+                    )
+                ]
+        return []
+
+    def _addresses(self, offer: Offer) -> tuple[Finding, ...]:
+        generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
+        others = {
+            entry.name: entry.generation.spec
+            for entry in self._index.jails.values()
+            if entry.generation is not None and entry.record is not None and entry.record.state is not Ownership.MOVED
+        }
+        return speccheck.conflicts(offer.jail.name, generation.spec, others)
+
+    def _layers(self, offer: Offer) -> tuple[list[str], list[Finding]]:
+        missing, findings = [], []
+        for layer in offer.jail.layers:
+            here = self._here(layer)
+            if here is None:
+                missing.append(layer.path)
+            elif here.guid != layer.guid:
+                findings.append(
+                    _error(
+                        "LAYER_DIFFERS",
+                        f"{layer.path} is here with another content (guid {here.guid}, offered {layer.guid})",
+                        "delete or rename one of the two: names of layers must mean the same on all hosts",
+                    )
+                )
+        return missing, findings
+
+    def _here(self, layer: LayerOffer) -> Layer | None:
+        kind, _, name = layer.path.partition("/")
+        return (self._index.bases if kind == "bases" else self._index.releases).get(name)
+
+    async def _kernel(self, offer: Offer) -> list[Finding]:
+        facts = await self._runtime.facts()
+        found: list[Finding] = []
+        for layer in offer.jail.layers:
+            if layer.path.startswith("bases/"):
+                record = decode(layer.record, BaseRecord, layer.path)
+                found += compat.check_kernel(record, facts.osreldate, facts.family)
+        return found
+
+    async def _states(self, offer: Offer) -> list[DatasetState]:
+        states = []
+        for dataset in offer.jail.datasets:
+            try:
+                snapshots = await self._zfs.snapshots(self._index.where.part(offer.jail.name, dataset.path))
+            except NotFoundError:
+                continue
+            states.append(DatasetState(path=dataset.path, snapshot_guids=tuple(s.guid for s in snapshots)))
+        return states
+
+    async def _space(self, offer: Offer, missing: list[str], states: list[DatasetState]) -> list[Finding]:
+        there = {state.path for state in states}
+        needed = sum(d.size_bytes for d in offer.jail.datasets if d.path not in there)
+        needed += sum(layer.size_bytes for layer in offer.jail.layers if layer.path in missing)
+        free = (await self._zfs.dataset(self._index.where.root)).available
+        if needed * SLACK <= free:
+            return []
+        message = f"{needed} bytes have to come, {free} are free on {self._index.host_name}"
+        return [_error("NO_SPACE", message, "free some space there, or choose another target")]
+
+
+def _error(code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)

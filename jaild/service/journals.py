@@ -1,0 +1,79 @@
+"""The journal of migrations, in memory and in the store."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.domain.errors import NotFoundError
+from jaild.domain.journal import Journal, Phase
+from jaild.domain.views import MigrationView
+from jaild.ports.clock import Clock
+from jaild.ports.store import Store
+
+
+class Journals:
+    """What this host remembers of its migrations, as source (`outgoing`) and as target."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._all: dict[tuple[str, bool], Journal] = {}
+
+    async def load(self) -> None:
+        """Read the store."""
+        for journal in await self._store.journals():
+            self._all[journal.id, journal.outgoing] = journal
+
+    async def put(self, journal: Journal) -> None:
+        """Remember; on disk when this returns."""
+        journal = msgspec.structs.replace(journal, updated=self._clock.now())
+        self._all[journal.id, journal.outgoing] = journal
+        await self._store.put_journal(journal)
+
+    def find(self, migration: str, *, outgoing: bool) -> Journal | None:
+        """Return a migration as one of its sides, if this host was that."""
+        return self._all.get((migration, outgoing))
+
+    def outgoing(self) -> list[Journal]:
+        """Return those that this host drives or drove."""
+        return [journal for journal in self._all.values() if journal.outgoing]
+
+    def incoming(self) -> list[Journal]:
+        """Return those that came here."""
+        return [journal for journal in self._all.values() if not journal.outgoing]
+
+    def view(self, migration: str, host_name: str) -> MigrationView:
+        """Return one as readers see it. `NotFoundError` (MIGRATION_NOT_FOUND)."""
+        journal = self.find(migration, outgoing=True) or self.find(migration, outgoing=False)
+        if journal is None:
+            raise NotFoundError(
+                "MIGRATION_NOT_FOUND",
+                f"this host knows of no migration {migration}",
+                remedy="list them, on the source or the target",
+                resource=f"migrations/{migration}",
+            )
+        return _view(journal, host_name)
+
+    def views(self, host_name: str) -> list[MigrationView]:
+        """Return all, newest first."""
+        ordered = sorted(self._all.values(), key=lambda journal: journal.created, reverse=True)
+        return [_view(journal, host_name) for journal in ordered]
+
+
+def _view(journal: Journal, host_name: str) -> MigrationView:
+    return MigrationView(
+        id=journal.id,
+        jail=journal.jail,
+        outgoing=journal.outgoing,
+        source=host_name if journal.outgoing else journal.peer,
+        target=journal.peer if journal.outgoing else host_name,
+        phase=journal.phase.value,
+        created=journal.created,
+        updated=journal.updated,
+        epoch=journal.epoch,
+        bytes=journal.bytes,
+        rounds=journal.rounds,
+        blackout=journal.blackout,
+        message=journal.message,
+        finalized=journal.phase is Phase.FINALIZED,
+    )

@@ -1,0 +1,142 @@
+"""Taking ZFS streams from a migration's source, each compared by guid before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from jaild.domain import layout
+from jaild.domain.errors import DataLossError, InvalidArgumentError, NotFoundError
+from jaild.domain.journal import Journal
+from jaild.domain.peering import Received, ReceiveHeader
+from jaild.domain.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
+from jaild.ports.clock import Clock
+from jaild.ports.zfs import Zfs
+from jaild.service.events import Events
+from jaild.service.index import Entry, Index, decode
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.migrate_out import HOLD
+from jaild.service.sealing import Sealer
+
+_CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here
+
+
+class Receiver:
+    """Receives layers and a jail's datasets."""
+
+    def __init__(
+        self, index: Index, zfs: Zfs, datasets: JailDatasets, sealer: Sealer, events: Events, clock: Clock
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._datasets = datasets
+        self._sealer = sealer
+        self._events = events
+        self._clock = clock
+
+    async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Take a base or release. `InvalidArgumentError` (LAYER_NOT_OFFERED), `DataLossError` (GUID_MISMATCH)."""
+        offered = next((layer for layer in journal.offer.jail.layers if layer.path == header.layer), None)
+        if offered is None or header.tag != layout.SEALED:
+            raise InvalidArgumentError(
+                "LAYER_NOT_OFFERED", f"{header.layer} is not a layer of this migration", remedy="offer it at its begin"
+            )
+        dataset = self._index.where.layer(header.layer)
+        here = {**self._index.bases, **{f"apps/{k}": v for k, v in self._index.releases.items()}}
+        known = next((layer for layer in here.values() if layer.dataset == dataset), None)
+        if known is not None:
+            return Received(guid=known.guid)
+        kind, _, name = header.layer.partition("/")
+        record: BaseRecord | ReleaseRecord
+        if kind == "bases":
+            record, prop = decode(offered.record, BaseRecord, header.layer), layout.BASE_PROPERTY
+        else:
+            record, prop = decode(offered.record, ReleaseRecord, header.layer), layout.RELEASE_PROPERTY
+            await self._sealer.ensure_parent(dataset)
+        origin = f"{self._index.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
+        counted = _Counted(chunks)
+        await self._zfs.receive(dataset, counted.chunks(), origin=origin, properties={"readonly": "on"})
+        try:
+            await self._zfs.set(dataset, {prop: offered.record})
+            await self._zfs.mount(dataset)
+            layer = await self._sealer.layer(dataset, record)
+            _require_guid(header, layer.guid)
+        except BaseException:
+            await self._zfs.destroy(dataset, recursive=True)
+            raise
+        (self._index.bases if kind == "bases" else self._index.releases)[name] = layer
+        await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
+        return Received(guid=layer.guid, bytes=counted.bytes)
+
+    async def dataset(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Take one of the jail's datasets.
+
+        `InvalidArgumentError` (DATASET_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
+        """
+        offered = next((d for d in journal.offer.jail.datasets if d.path == header.dataset), None)
+        if offered is None:
+            raise InvalidArgumentError(
+                "DATASET_NOT_OFFERED",
+                f"{header.dataset!r} is not a dataset of this migration",
+                remedy="offer it at its begin",
+            )
+        dataset = self._index.where.part(journal.jail, header.dataset)
+        guids = await self.guids(dataset)
+        if guids and guids[-1] == header.guid:
+            return Received(guid=header.guid)
+        properties = {"canmount": "noauto", "readonly": "on"}
+        properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
+        counted = _Counted(chunks)
+        await self._zfs.receive(dataset, counted.chunks(), properties={} if guids else properties)
+        if not header.dataset and not guids:
+            await self._enter(journal)
+        found = await self.guids(dataset)
+        _require_guid(header, found[-1] if found else 0)
+        await self._zfs.hold(HOLD, f"{dataset}@{header.tag}")
+        return Received(guid=found[-1], bytes=counted.bytes)
+
+    async def _enter(self, journal: Journal) -> None:
+        """Put the record on the jail's dataset as soon as there is one, and the jail into the index."""
+        jail = journal.offer.jail
+        record = JailRecord(
+            uid=jail.uid,
+            owner=journal.offer.source_id,
+            epoch=jail.epoch,
+            state=Ownership.INCOMING,
+            generation=jail.generation,
+            desired=Desired(jail.desired),
+            created=self._clock.now(),
+            migration=journal.id,
+            peer=journal.peer,
+        )
+        found = await self._zfs.dataset(self._index.where.jail(journal.jail))
+        entry = Entry(name=journal.jail, folder=found.mountpoint or self._index.folder_of_jails / journal.jail)
+        await self._datasets.write(entry, record)
+        self._index.jails[journal.jail] = entry
+
+    async def guids(self, dataset: str) -> list[int]:
+        """Return the guids of a dataset's snapshots, oldest first; none if it is not here."""
+        try:
+            return [snapshot.guid for snapshot in await self._zfs.snapshots(dataset)]
+        except NotFoundError:
+            return []
+
+
+class _Counted:
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.bytes = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self.bytes += len(chunk)
+            yield chunk
+
+
+def _require_guid(header: ReceiveHeader, guid: int) -> None:
+    if guid != header.guid:
+        raise DataLossError(
+            "GUID_MISMATCH",
+            f"{header.layer or header.dataset or '.'}@{header.tag} arrived with another guid than announced",
+            remedy="the source aborts; migrate again",
+            detail={"announced": str(header.guid), "there": str(guid)},
+        )

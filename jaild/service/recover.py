@@ -1,0 +1,304 @@
+"""What a daemon does when it starts: whatever a crash left half-way is ended, then jails are brought up.
+
+| found | repaired to |
+|---|---|
+| a layer without @sealed | destroyed: its import never finished |
+| a jail whose first generation was not committed | destroyed: its creation never finished |
+| a generation marked staged | dropped if not active, else its mark is removed |
+| a run of a generation that is not the active one | stopped and removed |
+| a jail being deleted | deleted |
+| a jail frozen for a migration | active here again; the target is told to throw its copy away |
+| a jail that moved, not acknowledged | Activate is sent until the target acknowledges |
+| a jail that comes from another host | the source is asked how it ended, until it answers |
+| an operation that was under way | ended with DAEMON_STOPPED |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import groupby
+
+import msgspec
+import structlog
+
+from jaild.domain import layout
+from jaild.domain.errors import JaildError, UnavailableError
+from jaild.domain.journal import Journal, Phase
+from jaild.domain.lifecycle import advance, may_start
+from jaild.domain.records import Desired, Ownership
+from jaild.domain.views import Caller
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+from jaild.ports.peer import Peers
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Zfs
+from jaild.service.changes import Changes
+from jaild.service.driver import Drivers
+from jaild.service.events import Events
+from jaild.service.index import Entry, Found, Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.journals import Journals
+from jaild.service.migrate_in import MigrateIn
+from jaild.service.migrate_out import MigrateOut
+from jaild.service.operations import Handle, Operations
+from jaild.service.runs import Runs
+
+BOOT = Caller(actor="boot")
+
+
+class Recovery:
+    """Repairs at start, and what goes on in the background until peers answer."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        files: Files,
+        runtime: Runtime,
+        peers: Peers,
+        journals: Journals,
+        datasets: JailDatasets,
+        runs: Runs,
+        changes: Changes,
+        sender: MigrateOut,
+        receiver: MigrateIn,
+        drivers: Drivers,
+        operations: Operations,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._files = files
+        self._runtime = runtime
+        self._peers = peers
+        self._journals = journals
+        self._datasets = datasets
+        self._runs = runs
+        self._changes = changes
+        self._sender = sender
+        self._receiver = receiver
+        self._drivers = drivers
+        self._operations = operations
+        self._events = events
+        self._clock = clock
+        self._background: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger("jaild.recover")
+        self.repairs: list[str] = []
+
+    async def repair(self, found: Found) -> None:
+        """Repair what is this host's alone. What fails is told, and stops nothing else."""
+        for operation in self._operations.list():
+            if not operation.done:
+                error = UnavailableError(
+                    "DAEMON_STOPPED",
+                    "the daemon ended while this was under way",
+                    remedy="what was begun has been undone or finished: look at the resource, then ask again",
+                    resource=operation.target,
+                )
+                await self._operations.finish(operation.id, error=error)
+        for dataset in found.unsealed:
+            await self._try(f"destroyed {dataset}, left of an import", self._zfs.destroy(dataset, recursive=True))
+        for dataset in found.recordless:
+            name = dataset.rpartition("/")[2]
+            if any(j.jail == name and j.phase is Phase.RECEIVING for j in self._journals.incoming()):
+                await self._try(f"destroyed {dataset}, left of a receive", self._destroy_incoming(dataset))
+            else:
+                await self._told(f"{dataset} has no record of jaild on it: left alone, look at it by hand")
+        for entry in list(self._index.jails.values()):
+            await self._repair_jail(entry)
+        await self._runs_of_nobody()
+
+    async def _destroy_incoming(self, dataset: str) -> None:
+        for snapshot in await self._zfs.snapshots(dataset, recursive=True):
+            for tag in await self._zfs.holds(snapshot.name):
+                await self._zfs.release(tag, snapshot.name)
+        await self._zfs.destroy(dataset, recursive=True)
+
+    async def _try(self, message: str, work: object) -> None:
+        try:
+            await work  # type: ignore[misc]
+        except JaildError as error:
+            await self._told(f"could not repair ({message}): {error}")
+        else:
+            await self._told(message)
+
+    async def _told(self, message: str) -> None:
+        self.repairs.append(message)
+        await self._events.emit("repair", "host", message)
+
+    async def _repair_jail(self, entry: Entry) -> None:
+        record = entry.record
+        if record is None:
+            await self._told(f"jail {entry.name} is damaged: {entry.message}")
+            return
+        name = entry.name
+        match record.state:
+            case Ownership.DELETING:
+                await self._try(f"finished deleting jail {name}", self._delete(entry))
+            case Ownership.ACTIVE if record.generation == 0:
+                await self._try(f"destroyed jail {name}, whose creation never finished", self._delete(entry))
+            case Ownership.FROZEN:
+                await self._try(f"jail {name} is active here again after a migration", self._thaw(entry))
+                await self._staged(entry)
+            case Ownership.MOVED:
+                await self._try_quietly(self._sender.fence(entry))
+            case Ownership.ACTIVE:
+                await self._staged(entry)
+
+    async def _try_quietly(self, work: object) -> None:
+        try:
+            await work  # type: ignore[misc]
+        except JaildError as error:
+            await self._told(f"could not repair: {error}")
+
+    async def _delete(self, entry: Entry) -> None:
+        for run in await self._runtime.runs():
+            if run.jail == entry.name:
+                await self._runtime.stop(run.jail, run.generation)
+                await self._runtime.remove(run.jail, run.generation)
+        await self._datasets.destroy(entry)
+        self._index.jails.pop(entry.name, None)
+
+    async def _thaw(self, entry: Entry) -> None:
+        if entry.record is None:
+            return
+        migration = entry.record.migration
+        await self._datasets.write(entry, advance(entry.record, Ownership.ACTIVE, migration="", peer=""))
+        journal = self._journals.find(migration, outgoing=True)
+        if journal is not None:
+            aborted = msgspec.structs.replace(
+                journal, phase=Phase.ABORTED, notified=False, message="the daemon ended before the commit point"
+            )
+            await self._journals.put(aborted)
+
+    async def _staged(self, entry: Entry) -> None:
+        folder = entry.folder / "generations"
+        for name in await self._files.names(folder):
+            if not name.isdigit() or layout.STAGED not in await self._files.names(folder / name):
+                continue
+            if entry.record is not None and int(name) == entry.record.generation:
+                await self._try_quietly(self._files.remove(folder / name / layout.STAGED))
+                continue
+            await self._try(f"dropped generation {name} of {entry.name}, never committed", self._drop(entry, int(name)))
+
+    async def _drop(self, entry: Entry, number: int) -> None:
+        await self._runtime.stop(entry.name, number)
+        await self._runtime.remove(entry.name, number)
+        await self._datasets.drop(entry, number)
+
+    async def _runs_of_nobody(self) -> None:
+        for run in await self._runtime.runs():
+            entry = self._index.jails.get(run.jail)
+            record = entry.record if entry is not None else None
+            rightful = record is not None and may_start(record, self._index.host_id)
+            if entry is not None and record is not None and rightful and run.generation == record.generation:
+                await self._runs.adopt(entry, run.generation)
+                continue
+            if entry is not None and record is None:
+                continue  # damaged: nothing is done with it
+            what = f"{run.jail}.{run.generation}"
+            await self._try(
+                f"stopped {what}, which is not the active generation here", self._end(run.jail, run.generation)
+            )
+
+    async def _end(self, jail: str, generation: int) -> None:
+        await self._runtime.stop(jail, generation)
+        await self._runtime.remove(jail, generation)
+
+    async def boot(self) -> None:
+        """Start what should run, in boot order; jails of one order side by side."""
+        wanted = [entry for entry in self._index.jails.values() if self._should_start(entry)]
+        wanted.sort(key=lambda entry: (_order(entry), entry.name))
+        for _, group in groupby(wanted, key=_order):
+            operations = [await self._start(entry.name) for entry in group]
+            for operation in operations:
+                await self._operations.wait(operation)
+
+    def _should_start(self, entry: Entry) -> bool:
+        if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
+            return False
+        running = entry.run is not None and entry.run.running
+        return not running and may_start(entry.record, self._index.host_id) and entry.generation.spec.boot.autostart
+
+    async def _start(self, name: str) -> str:
+        async def work(handle: Handle) -> str:
+            await self._changes.start(handle, name)
+            return f"jails/{name}"
+
+        return (await self._drivers.submit(f"jails/{name}", "start", BOOT, work)).id
+
+    def resume(self) -> None:
+        """Go on with migrations that another host has a say in, in the background."""
+        for journal in self._journals.outgoing():
+            if journal.phase in {Phase.SENDING, Phase.FROZEN, Phase.COMMITTED} or not journal.notified:
+                self._go(self._resume_outgoing(journal))
+        for journal in self._journals.incoming():
+            if journal.phase in {Phase.RECEIVING, Phase.PREPARED}:
+                self._go(self._resume_incoming(journal))
+
+    def _go(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _resume_outgoing(self, journal: Journal) -> None:
+        entry = self._index.jails.get(journal.jail)
+        moved = (
+            entry is not None
+            and entry.record is not None
+            and entry.record.migration == journal.id
+            and entry.record.state is Ownership.MOVED
+        )
+        if moved:
+            committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
+            await self._journals.put(committed)
+            activation = await self._sender.activate(committed)
+            await self._journals.put(
+                msgspec.structs.replace(
+                    committed, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
+                )
+            )
+            await self._told(f"jail {journal.jail} moved to {journal.peer}, which acknowledged now")
+            return
+        aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED, notified=False)
+        await self._journals.put(aborted)
+        await self._try_quietly(self._sender.thin(self._index.where.jail(journal.jail), keep_newest=False))
+        pause = 0.5
+        while not await self._sender.tell_aborted(aborted):
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, 30.0)
+        await self._journals.put(msgspec.structs.replace(aborted, notified=True))
+
+    async def _resume_incoming(self, journal: Journal) -> None:
+        record = self._index.jails[journal.jail].record if journal.jail in self._index.jails else None
+        if record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch:
+            await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ACTIVATED))
+            return
+        pause = 0.5
+        while True:
+            try:
+                resolution = await self._peers.get(journal.peer).resolve(journal.id)
+                if resolution.outcome == "committed":
+                    await self._receiver.activate(journal.id, resolution.epoch)
+                    await self._told(f"jail {journal.jail} is this host's: {journal.peer} had handed it over")
+                    return
+                if resolution.outcome == "aborted":
+                    await self._receiver.abort(journal.id)
+                    await self._told(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
+                    return
+            except JaildError as error:
+                self._log.warning("cannot resolve yet", migration=journal.id, peer=journal.peer, error=str(error))
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, 30.0)
+
+    async def close(self) -> None:
+        """End what goes on in the background; the next start takes it up again."""
+        tasks = list(self._background)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _order(entry: Entry) -> int:
+    return entry.generation.spec.boot.order if entry.generation is not None else 0
