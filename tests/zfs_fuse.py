@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import time
@@ -119,3 +120,12 @@ def _end(daemon: subprocess.Popen[bytes], enter: list[str], pool: str) -> None:
     except subprocess.TimeoutExpired:
         daemon.kill()
         daemon.wait()
+
+
+def ended(pid: int) -> None:
+    """Wait until a process that is not our child is gone; a zombie counts as gone."""
+    handle = os.pidfd_open(pid)
+    try:
+        assert select.select([handle], [], [], _DEADLINE)[0], f"process {pid} does not end"
+    finally:
+        os.close(handle)

@@ -1,0 +1,165 @@
+"""A pool on a file in a folder, for `jaild --embedded DIR`: the kernel's ZFS where there is one, else a zfs-fuse.
+
+DIR/vdevs/pool.img   the pool        DIR/zfs            where POOL/jaild is mounted
+DIR/zfs-fuse.pid     its zfs-fuse    DIR/zfs-fuse.log   and what that said
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import signal
+from pathlib import Path
+
+from jaild.adapters.zfs._errors import failure
+from jaild.adapters.zfs.cli import CliZfs
+from jaild.adapters.zfs.private_namespace import kernel_has_zfs, pid_file, running
+from jaild.domain.errors import DeadlineExceededError, NotFoundError
+from jaild.ports.process import Completed, Processes
+
+DEFAULT_SIZE = 16 << 30  # bytes; sparse, so nothing is taken before it is written
+_DEADLINE = 30.0  # seconds for zfs-fuse to answer, and to end
+_PAUSE = 0.05  # seconds between asking whether it answers: it has no way to tell
+# Where zfs-fuse keeps its socket, lock, configuration and list of pools, and where `ip netns` keeps its names.
+_PRIVATE = ("/run/zfs", "/run/lock", "/etc/zfs", "/var/lib/zfs", "/run/netns")
+_KEPT = Path("/etc/zfs/zfsrc")  # the administrator's settings for zfs-fuse
+
+
+def pool_name_for(folder: Path) -> str:
+    """Return a pool's name that no other folder's pool has: a kernel has one name space for all of them."""
+    return f"jaild-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
+
+
+class EmbeddedPool:
+    """The pool of an absolute `folder`. Where zfs-fuse is used, `private_namespace.enter` must have been called."""
+
+    def __init__(self, processes: Processes, folder: Path, pool_name: str, *, size: int = DEFAULT_SIZE) -> None:
+        self._processes = processes
+        self._folder = folder
+        self._pool = pool_name
+        self._size = size
+        self._vdev = folder / "vdevs" / "pool.img"
+
+    @property
+    def root(self) -> str:
+        """The dataset that jaild keeps everything below."""
+        return f"{self._pool}/jaild"
+
+    async def start(self) -> CliZfs:
+        """Bring the pool up, whatever of that is done already: zfs-fuse, pool, `POOL/jaild` mounted at DIR/zfs.
+
+        Raises `DeadlineExceededError` (ZFS_FUSE_SILENT) besides what the port `Zfs` raises.
+        """
+        self._vdev.parent.mkdir(parents=True, exist_ok=True)
+        if not kernel_has_zfs() and running(self._folder) is None:
+            await self._start_fuse()
+        await self._answers()
+        if not await self._imported():
+            await self._import_or_make()
+        zfs = CliZfs(self._processes)
+        try:
+            await zfs.mount(self.root)
+        except NotFoundError:
+            await zfs.create(self.root, {"mountpoint": str(self._folder / "zfs")})
+        return zfs
+
+    async def stop(self) -> None:
+        """Export the pool and end its zfs-fuse. `FailedPreconditionError` (DATASET_BUSY) while something uses it."""
+        if kernel_has_zfs() or running(self._folder) is not None:
+            await self._answers()
+            if await self._imported():
+                await self._zpool("export", self._pool)
+        if (pid := running(self._folder)) is not None:
+            await _end(pid)
+        pid_file(self._folder).unlink(missing_ok=True)
+
+    async def destroy(self) -> None:
+        """Stop, and remove the pool with all that is in it."""
+        await self.stop()
+        shutil.rmtree(self._vdev.parent, ignore_errors=True)  # absent when it never was started
+        if (mountpoint := self._folder / "zfs").exists():
+            mountpoint.rmdir()  # not a tree: what is not empty is not ours to delete
+
+    # -- zfs-fuse
+
+    async def _start_fuse(self) -> None:
+        pid_file(self._folder).unlink(missing_ok=True)  # with one left by a dead process zfs-fuse does not start
+        await self._hide_shared_folders()
+        argv = ["zfs-fuse", "--no-kstat-mount", "--pidfile", str(pid_file(self._folder))]
+        await self._processes.run(argv, output=self._folder / "zfs-fuse.log")  # it detaches itself
+
+    async def _hide_shared_folders(self) -> None:
+        settings = _KEPT.read_bytes() if _KEPT.exists() else None
+        for path in _PRIVATE:
+            if not _hidden(path):
+                Path(path).mkdir(parents=True, exist_ok=True)
+                await self._processes.run(["mount", "-t", "tmpfs", "-o", "mode=755", "jaild", path])
+        if settings is not None:
+            _KEPT.write_bytes(settings)
+
+    async def _answers(self) -> None:
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                while not await self._answered():  # noqa: ASYNC110 -- there is no event to await
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                "ZFS_FUSE_SILENT",
+                f"ZFS does not answer after {_DEADLINE:g} s",
+                remedy=f"see {self._folder / 'zfs-fuse.log'}; is /dev/fuse there?",
+            ) from error
+
+    async def _answered(self) -> bool:
+        return (await self._processes.run(["zpool", "list"], check=False)).status == 0
+
+    # -- the pool
+
+    async def _imported(self) -> bool:
+        return self._pool in (await self._zpool("list", "-H", "-o", "name")).text.split()
+
+    async def _import_or_make(self) -> None:
+        if not self._vdev.exists():
+            await self._make()
+        await self._zpool("import", "-d", str(self._vdev.parent), "-o", "cachefile=none", self._pool)
+
+    async def _make(self) -> None:
+        """Make the pool under another name first: a crash in here must not leave a file that looks like a pool."""
+        new = self._vdev.parent / "pool.new"
+        with new.open("wb") as file:
+            file.truncate(self._size)
+        options = ["-f", "-m", "none", "-O", "atime=off", "-o", "cachefile=none"]
+        await self._zpool("create", *options, self._pool, str(new))
+        await self._zpool("export", self._pool)
+        new.rename(self._vdev)
+
+    async def _zpool(self, *words: str) -> Completed:
+        completed = await self._processes.run(["zpool", *words], check=False)
+        if completed.status != 0:
+            raise failure(completed, self._pool)
+        return completed
+
+
+def _hidden(path: str) -> bool:
+    """Tell whether our tmpfs is there already (proc(5), mountinfo: field 5 the place, second after - the source)."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place, _, rest = line.partition(" - ")
+        if place.split()[4] == path and rest.split()[1] == "jaild":
+            return True
+    return False
+
+
+async def _end(pid: int) -> None:
+    """End a process that is not our child, and wait until it is gone."""
+    gone = asyncio.Event()
+    handle = os.pidfd_open(pid)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(handle, gone.set)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        async with asyncio.timeout(_DEADLINE):
+            await gone.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
