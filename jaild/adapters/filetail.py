@@ -1,0 +1,52 @@
+"""The ends of files that grow: logs. A file that is not there yet is an empty one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PIECE = 64 << 10
+
+
+def size(path: Path) -> int:
+    """Return a file's size in bytes; 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def read_at(path: Path, position: int, length: int) -> bytes:
+    """Return at most `length` bytes from `position`; b'' at the end, or if there is no file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(position)
+            return file.read(length)
+    except FileNotFoundError:
+        return b""
+
+
+def tail(path: Path, length: int) -> bytes:
+    """Return the last `length` bytes."""
+    return read_at(path, max(0, size(path) - length), length)
+
+
+def line_start(path: Path, lines: int) -> int:
+    """Return where the last `lines` lines begin; 0 if there are fewer. An unfinished line counts as one."""
+    end = size(path)
+    if end == 0 or lines <= 0:
+        return end
+    missing = lines
+    position = end
+    with path.open("rb") as file:
+        while position > 0:
+            start = max(0, position - _PIECE)
+            file.seek(start, os.SEEK_SET)
+            piece = file.read(position - start)
+            at = len(piece) - 1 if position == end else len(piece)  # the file's last newline ends the last line
+            while (at := piece.rfind(b"\n", 0, at)) >= 0:
+                missing -= 1
+                if missing == 0:
+                    return start + at + 1
+            position = start
+    return 0

@@ -1,0 +1,76 @@
+"""Single files and folders of the daemon's own: read, replaced so that a crash leaves the old or the new, made."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from jaild.adapters import spool
+from jaild.adapters.openfolder import opened
+from jaild.domain.errors import FailedPreconditionError, NotFoundError
+
+
+def read(path: Path) -> bytes:
+    """Return a file's content; a symlink is not followed. `NotFoundError` (FILE_NOT_FOUND), `OSError` as it comes."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise _not_found(path) from error
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def digest(path: Path) -> str:
+    """Return a file's sha256 in hex. `NotFoundError` (FILE_NOT_FOUND)."""
+    try:
+        return spool.sha256_file(path)
+    except FileNotFoundError as error:
+        raise _not_found(path) from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file, mode 0644. A symlink at `path` is replaced, not followed."""
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with scratch.open("xb") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.rename(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    _sync(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder (0755) and what is missing above it. `FailedPreconditionError` (NOT_A_FOLDER)."""
+    if path.is_dir():
+        return
+    if os.path.lexists(path):
+        raise FailedPreconditionError(
+            "NOT_A_FOLDER", f"{path} is not a folder", remedy="move it out of the way", resource=str(path)
+        )
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    path.chmod(0o755)  # mkdir's own mode is cut by the umask
+    _sync(path.parent)
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted; none if it does not exist."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _sync(folder: Path) -> None:
+    with opened(folder.resolve()) as descriptor:
+        os.fsync(descriptor)
+
+
+def _not_found(path: Path) -> NotFoundError:
+    return NotFoundError("FILE_NOT_FOUND", f"there is no {path}", remedy="check the path", resource=str(path))
