@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jaild.domain.errors import UnavailableError
-from tests.contract.zfs_contract import ZfsContract, ZfsHost
+from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_host import ZfsHost
 from tests.fakes.zfs import FakeZfs
 
 

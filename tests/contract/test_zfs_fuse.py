@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jaild.domain.errors import FailedPreconditionError, NotFoundError
-from tests.contract.zfs_contract import ZfsContract, ZfsHost, pieces, refused
+from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_host import ZfsHost, pieces, refused
 from tests.zfs_fuse import PrivateZfs, private_zfs_fuse
 
 pytestmark = pytest.mark.real

@@ -1,0 +1,67 @@
+"""What the cases of the ZFS contract stand on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jaild.domain.errors import (
+    JaildError,
+)
+from jaild.ports.zfs import Zfs
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZfsHost:
+    """`top` is an empty mounted dataset for one test; `seen` tells where the test sees a path of the ZFS."""
+
+    zfs: Zfs
+    top: str
+    seen: Callable[[Path], Path]
+    limit: Callable[[str, int], object]  # let (dataset below top, bytes) more be received
+
+    async def file(self, dataset: str, name: str) -> Path:
+        point = (await self.zfs.dataset(dataset)).mountpoint
+        assert point is not None
+        return self.seen(point) / name
+
+    async def write(self, dataset: str, name: str, data: bytes) -> None:
+        (await self.file(dataset, name)).write_bytes(data)
+
+    async def read(self, dataset: str, name: str) -> bytes:
+        await self.zfs.mount(dataset)
+        return (await self.file(dataset, name)).read_bytes()
+
+    async def stream(self, snapshot: str, base: str | None = None) -> bytes:
+        async with self.zfs.send(snapshot, base=base) as stream:
+            return b"".join([piece async for piece in stream])
+
+    async def guid(self, snapshot: str) -> int:
+        found = await self.zfs.snapshots(snapshot.partition("@")[0])
+        return next(each.guid for each in found if each.name == snapshot)
+
+
+async def pieces(data: bytes, size: int = MIB) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+async def endless(front: bytes) -> AsyncIterator[bytes]:
+    yield front
+    while True:
+        await asyncio.sleep(0)
+        yield bytes(MIB)
+
+
+async def refused(call: object, kind: type[JaildError], reason: str) -> JaildError:
+    with pytest.raises(kind) as caught:
+        await call  # type: ignore[misc]
+    assert caught.value.reason == reason
+    assert caught.value.remedy
+    return caught.value
