@@ -118,8 +118,8 @@ class SqliteStore:
         """Return events after a sequence number, in order."""
         below = target.replace("%", r"\%").replace("_", r"\_") + "/%"
         rows = await self._select(
-            "select sequence, record from events where sequence > ? and (? = '' or target = ? or target like ? escape '\\')"
-            " order by sequence limit ?",
+            "select sequence, record from events where sequence > ?"
+            " and (? = '' or target = ? or target like ? escape '\\') order by sequence limit ?",
             after,
             target,
             target,

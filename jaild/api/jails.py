@@ -35,7 +35,7 @@ class JailsServicer:
     async def CreateJail(self, request: jails_pb2.CreateJailRequest, _: Context) -> _Answer:  # noqa: N802  # gRPC's names
         """Create a jail."""
         jail = rules.jail(request.jail_id)
-        spec = self._spec(request.spec)
+        spec = await self._spec(request.spec)
         caller = current(request.request_id)
         ownership.may_create(caller, jail, spec)
         return await self._answer(
@@ -112,7 +112,7 @@ class JailsServicer:
         return await self._answer(
             self._jails.configure(
                 jail,
-                self._spec(request.spec),
+                await self._spec(request.spec),
                 etag=request.etag,
                 validate_only=request.validate_only,
                 caller=current(request.request_id),
@@ -149,7 +149,7 @@ class JailsServicer:
         """Return one generation."""
         jail, number = names.generation(request.name)
         active = self._active(jail)
-        for generation in self._jails.generations(jail):
+        for generation in await self._jails.generations(jail):
             if generation.number == number:
                 return generation_message(jail, generation, active=number == active)
         raise NotFoundError(
@@ -166,7 +166,7 @@ class JailsServicer:
         jail = names.jail(request.parent)
         active = self._active(jail)
         page = pages.page(
-            request, self._jails.generations(jail), lambda item: (-item.number,), f"{request.parent}/generations"
+            request, await self._jails.generations(jail), lambda item: (-item.number,), f"{request.parent}/generations"
         )
         return jails_pb2.ListGenerationsResponse(
             generations=[generation_message(jail, item, active=item.number == active) for item in page.items],
@@ -218,7 +218,7 @@ class JailsServicer:
         record = self._jails.get(jail).record
         return 0 if record is None else record.generation
 
-    def _spec(self, source: jails_pb2.SpecSource) -> JailSpec:
+    async def _spec(self, source: jails_pb2.SpecSource) -> JailSpec:
         form = source.WhichOneof("source")
         if form == "spec":
             return spec_of(source.spec)
@@ -226,7 +226,7 @@ class JailsServicer:
             return require_sendable(specfile.parse(source.yaml, "request"), "request")
         if form == "template":
             name = source.template.name
-            text = self._jails.render_template(name, dict(source.template.values))
+            text = await self._jails.render_template(name, dict(source.template.values))
             return require_sendable(specfile.parse(text, f"template {name}"), f"template {name}")
         raise InvalidArgumentError(
             "SPEC_MISSING", "the request has no spec", remedy="give it as a message, as YAML or as a template"

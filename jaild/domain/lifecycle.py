@@ -30,7 +30,7 @@ _NEXT: dict[Ownership, frozenset[Ownership]] = {
 
 
 def advance(record: JailRecord, state: Ownership, **changes: object) -> JailRecord:
-    """Return the record in its next state; `FailedPreconditionError` (ILLEGAL_TRANSITION) if the diagram has no such arrow."""
+    """Return the record in its next state; `FailedPreconditionError` (ILLEGAL_TRANSITION) if there is no such arrow."""
     if state not in _NEXT[record.state]:
         raise FailedPreconditionError(
             "ILLEGAL_TRANSITION",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+PROTOCOL = 1  # between hosts; see jaild.peer.v1
+HOLD = "jaild-migration"  # tag of the holds on both sides
 MAX_ROUNDS = 10
 MAX_STALLED = 3  # rounds in a row that did not shrink
 
@@ -36,7 +39,7 @@ class Increment:
 
 @dataclass(frozen=True)
 class Conflict:
-    """The target has a dataset of that name that cannot be continued; `newer` are its snapshots after the common one."""
+    """The target has a dataset of that name that cannot be continued; `newer`: its snapshots after the common one."""
 
     common: Version | None
     newer: tuple[int, ...]
@@ -113,4 +116,4 @@ def _stalled(rounds: Sequence[Round]) -> bool:
     if len(rounds) <= MAX_STALLED:
         return False
     tail = rounds[-MAX_STALLED - 1 :]
-    return all(b.bytes >= a.bytes for a, b in zip(tail, tail[1:], strict=False))
+    return all(b.bytes >= a.bytes for a, b in pairwise(tail))

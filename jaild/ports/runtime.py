@@ -134,7 +134,10 @@ class Runtime(Protocol):
         user: str | None = None,
         stdin: AsyncIterator[bytes] | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Run a command in a running run; its last item has the exit status. Closing it (`contextlib.aclosing`) kills the command."""
+        """Run a command in a running run; its last item has the exit status.
+
+        Closing it (`contextlib.aclosing`) kills the command.
+        """
 
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what a running run uses."""

@@ -29,7 +29,7 @@ class Store(Protocol):
         """Append, and return it with its sequence number."""
 
     async def events(self, after: int, target: str, limit: int) -> list[Event]:
-        """Return at most `limit` events after a sequence number, in order; `target` '' for all, else it and what is below."""
+        """Return at most `limit` events after a number, in order; `target` '' for all, else it and what is below."""
 
     async def last_event(self) -> int:
         """Return the highest sequence number given out; 0 for none."""

@@ -131,7 +131,7 @@ class Zfs(Protocol):
     def send(
         self, snapshot: str, *, base: str | None = None, token: str | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        """Open a stream of `snapshot`: full, from `base` (an earlier snapshot, a clone's origin), or resumed by `token`.
+        """Open a stream of `snapshot`: full, from `base` (earlier, or a clone's origin), or resumed by `token`.
 
         Iterate to the end and leave the context normally to have the exit status checked. Leaving early kills it.
         """
@@ -148,7 +148,7 @@ class Zfs(Protocol):
         """Receive a stream into `name`, unmounted, never forced.
 
         An increment over local changes is refused: DATASET_MODIFIED. `origin` is the snapshot to clone from, given
-        explicitly. `properties` are set while receiving where that can be done, else right after. A truncated or damaged
+        explicitly. `properties` are set while receiving where that can be done, else after. A truncated or damaged
         stream: `DataLossError` (STREAM_INVALID). An increment whose base is not here: `FailedPreconditionError`
         (STREAM_BASE_MISSING). If the sender's iterator raises, the receiver is ended, nothing half-received is kept
         unless `resumable`, and the sender's error propagates.
@@ -164,4 +164,4 @@ class Zfs(Protocol):
         """Return about how many bytes a send would have; an upper guess where this ZFS cannot tell."""
 
     async def bookmark(self, snapshot: str, tag: str) -> None:
-        """Make `dataset#tag` of a snapshot; no error if it is there with the same guid. Needs `Capabilities.bookmarks`."""
+        """Make `dataset#tag` of a snapshot; no error if it is there with that guid. Needs `Capabilities.bookmarks`."""

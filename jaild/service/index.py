@@ -147,7 +147,8 @@ class Index:
         self.jails[name] = entry
         try:
             entry.record = decode(text, JailRecord, dataset.name)
-            await self.read_generations(entry)
+            if dataset.mounted:  # a copy of a jail that is elsewhere is not
+                await self.read_generations(entry)
         except (JaildError, OSError, msgspec.DecodeError) as error:
             entry.message = f"its record or generation cannot be read: {error}"
 

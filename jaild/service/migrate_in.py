@@ -24,6 +24,7 @@ from jaild.domain.errors import (
 from jaild.domain.findings import errors
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
+from jaild.domain.migration import PROTOCOL
 from jaild.domain.peering import (
     Acceptance,
     Activation,
@@ -45,7 +46,7 @@ from jaild.service.gate import Gate
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
-from jaild.service.migrate_out import PROTOCOL, MigrateOut
+from jaild.service.migrate_out import MigrateOut
 from jaild.service.receiving import Receiver
 from jaild.service.runs import Runs
 

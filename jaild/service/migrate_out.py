@@ -22,7 +22,7 @@ from jaild.domain.errors import AbortedError, DataLossError, FailedPreconditionE
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance, require_changeable
-from jaild.domain.migration import Again, Freeze, OverBudget, Round, after_round
+from jaild.domain.migration import HOLD, PROTOCOL, Again, Freeze, OverBudget, Round, after_round
 from jaild.domain.peering import Acceptance, Activation, DatasetState, HostHello, Offer
 from jaild.domain.plan import Plan
 from jaild.domain.records import Generation, JailRecord, Ownership
@@ -38,9 +38,7 @@ from jaild.service.operations import Handle
 from jaild.service.runs import Runs
 from jaild.service.transfer import Transfer
 
-PROTOCOL = 1
 FIXED_COST = 1.0  # seconds that any hand-over takes beside the last increment, until one has been measured
-HOLD = "jaild-migration"
 
 
 @dataclass

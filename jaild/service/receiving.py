@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from jaild.domain import layout
 from jaild.domain.errors import DataLossError, InvalidArgumentError, NotFoundError
 from jaild.domain.journal import Journal
+from jaild.domain.migration import HOLD
 from jaild.domain.peering import Received, ReceiveHeader
 from jaild.domain.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
 from jaild.ports.clock import Clock
@@ -14,7 +15,6 @@ from jaild.ports.zfs import Zfs
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index, decode
 from jaild.service.jail_datasets import JailDatasets
-from jaild.service.migrate_out import HOLD
 from jaild.service.sealing import Sealer
 
 _CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
@@ -165,7 +165,7 @@ class FakeRuntime:
         environment: Mapping[str, str] | None = None,  # noqa: ARG002 - the port's
         user: str | None = None,  # noqa: ARG002 - the port's
         stdin: AsyncIterator[bytes] | None = None,
-    ) -> AsyncIterator[Output]:
+    ) -> AsyncGenerator[Output, None]:
         """Answer as `say` told; `cat` without an answer of its own gives back its stdin."""
         name = f"{jail}.{generation}"
         self._call("exec", name)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -159,7 +159,7 @@ class OciRuntime:
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
         stdin: AsyncIterator[bytes] | None = None,
-    ) -> AsyncIterator[Output]:
+    ) -> AsyncGenerator[Output, None]:
         """Run a command in it, with the run's environment and user if none is named.
 
         stdout comes as it is written; stderr after it, its last 64 KiB.

@@ -1,0 +1,84 @@
+"""The daemon's configuration: one YAML file, strictly read; everything has a default that suits FreeBSD's layout."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from jaild.adapters.peer import PeerAddress
+from jaild.api.server import Tcp
+from jaild.domain.access import Grant
+from jaild.domain.errors import InvalidArgumentError
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What this host offers its jails."""
+
+    bridge: str = "jaild0"  # mode own; made if it is missing; empty: none
+    address: str | None = None  # the host's own on the bridge, with prefix length
+    uplink: str | None = None  # interface that is put on the bridge
+    shared: str | None = None  # interface of mode shared
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that can be configured."""
+
+    name: str = ""  # of this host, as its peers call it; the host name if not said
+    dataset: str = "zroot/jaild"  # root of everything
+    state: Path = Path("/var/db/jaild")  # operations, audit, journal
+    run: Path = Path("/var/run/jaild")  # jails' trees
+    logs: Path = Path("/var/log/jaild")
+    templates: Path = Path("/usr/local/etc/jaild/templates")
+    socket: Path = Path("/var/run/jaild/jaild.sock")
+    listen: Tcp | None = None  # TCP with mutual TLS; not listened on if not said
+    grants: dict[str, Grant] = {}  # what a client certificate's name may do
+    peers: dict[str, PeerAddress] = {}
+    network: Network = Network()
+    cgroup: str = "jaild"  # Linux: parent of the jails' control groups
+    log_level: str = "info"
+
+    @property
+    def host_name(self) -> str:
+        """The configured name, or the host's."""
+        return self.name or socket.gethostname().partition(".")[0]
+
+
+def load(path: Path | None, defaults: dict[str, Any]) -> Config:
+    """Read a file over `defaults`. `InvalidArgumentError` (INVALID_CONFIG) names the file and the field."""
+    told: Any = {}
+    if path is not None:
+        try:
+            told = yaml.safe_load(path.read_text()) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise _invalid(path, str(error)) from error
+        if not isinstance(told, dict):
+            raise _invalid(path, "it must be a mapping of settings")
+    try:
+        return msgspec.convert({**defaults, **told}, Config)
+    except msgspec.ValidationError as error:
+        raise _invalid(path or Path("(defaults)"), str(error)) from error
+
+
+def embedded(folder: Path, pool_dataset: str) -> dict[str, Any]:
+    """Return the defaults of `jaild --embedded DIR`: everything in DIR."""
+    return {
+        "dataset": pool_dataset,
+        "state": str(folder / "state"),
+        "run": str(folder / "run"),
+        "logs": str(folder / "log"),
+        "templates": str(Path(__file__).parent.parent / "templates"),
+        "socket": str(folder / "jaild.sock"),
+    }
+
+
+def _invalid(path: Path, problem: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "INVALID_CONFIG",
+        f"{path}: {problem}",
+        remedy="see jaild.yaml.sample for every setting with its meaning",
+        resource=str(path),
+    )

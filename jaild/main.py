@@ -1,0 +1,254 @@
+"""The daemon: puts adapters, use cases and API together. The only file that names adapters."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from jaild import config as configuration
+from jaild.adapters.archives import BsdtarArchives
+from jaild.adapters.clock import SystemClock
+from jaild.adapters.files import HostFiles
+from jaild.adapters.peer import GrpcPeers
+from jaild.adapters.probe import SocketProbe
+from jaild.adapters.process import ProcessRunner
+from jaild.adapters.runtime.oci import OciRuntime
+from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.adapters.store import SqliteStore
+from jaild.adapters.zfs.cli import CliZfs
+from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
+from jaild.adapters.zfs.private_namespace import enter
+from jaild.api.server import ApiServer
+from jaild.api.use_cases import UseCases
+from jaild.config import Config
+from jaild.domain.errors import JaildError, UnavailableError
+from jaild.domain.layout import Layout
+from jaild.ports.process import Processes
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Zfs
+from jaild.service.acceptance import Acceptor
+from jaild.service.bases import Bases
+from jaild.service.changes import Changes
+from jaild.service.creation import Creation
+from jaild.service.driver import Drivers
+from jaild.service.events import Audit, Events
+from jaild.service.gate import Gate
+from jaild.service.host import Host
+from jaild.service.index import Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.jails import Jails
+from jaild.service.journals import Journals
+from jaild.service.logs import Logs
+from jaild.service.migrate_in import MigrateIn
+from jaild.service.migrate_out import MigrateOut
+from jaild.service.migrations import Migrations
+from jaild.service.operations import Operations
+from jaild.service.planning import Planner
+from jaild.service.receiving import Receiver
+from jaild.service.recover import Recovery
+from jaild.service.releases import Releases
+from jaild.service.runs import Runs
+from jaild.service.sealing import Sealer
+from jaild.service.templates import Templates
+
+_GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown
+
+
+@dataclass
+class Daemon:
+    """Everything that is started and stopped."""
+
+    use_cases: UseCases
+    host: Host
+    recovery: Recovery
+    drivers: Drivers
+    runs: Runs
+    peers: GrpcPeers
+    store: SqliteStore
+    files: HostFiles
+
+    async def start(self, began: float) -> None:
+        """Read and repair; the API can be served after this."""
+        await self.store.open()
+        await self.files.sweep()
+        await self.host.start(began)
+
+    async def stop(self) -> None:
+        """End what may be interrupted, wait for what may not. The jails go on."""
+        await self.recovery.close()
+        await self.drivers.stop(_GRACE)
+        await self.runs.close()
+        await self.peers.close()
+        await self.store.close()
+
+
+def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -> Daemon:
+    """Put a daemon together on the given ports. Nothing is started."""
+    clock = SystemClock()
+    store = SqliteStore(config.state / "jaild.db")
+    peers = GrpcPeers(config.peers)
+    files = HostFiles(config.state / "spool")
+    archives = BsdtarArchives(processes)
+    index = Index(Layout(config.dataset), zfs, files)
+    events, audit = Events(store, clock), Audit(store, clock)
+    operations = Operations(store, clock)
+    drivers = Drivers(operations)
+    journals = Journals(store, clock)
+    runs = Runs(index, runtime, events, clock, config.logs)
+    gate = Gate(runtime, runs, SocketProbe(), files, clock)
+    planner = Planner(index, runtime, runs, files)
+    datasets = JailDatasets(index, zfs, files)
+    sealer = Sealer(zfs, files)
+    changes = Changes(index, planner, datasets, runs, gate, events, clock)
+    creation = Creation(index, planner, datasets, runs, gate, events, clock)
+    sender = MigrateOut(index, zfs, peers, journals, datasets, runs, events, clock)
+    acceptor = Acceptor(index, zfs, runtime, peers, journals)
+    receiver = Receiver(index, zfs, datasets, sealer, events, clock)
+    incoming = MigrateIn(index, zfs, runtime, acceptor, journals, datasets, receiver, runs, gate, sender, events, clock)
+    recovery = Recovery(
+        index, zfs, files, runtime, peers, journals, datasets, runs, changes, sender, incoming, drivers, operations,
+        events, clock,
+    )  # fmt: skip
+    host = Host(
+        index, zfs, runtime, peers, operations, journals, recovery, events, clock, config.host_name, version("jaild")
+    )
+    staging = config.state / "staging"
+    use_cases = UseCases(
+        bases=Bases(index, sealer, archives, files, drivers, operations, events, clock),
+        releases=Releases(index, zfs, sealer, archives, files, drivers, operations, events, clock, staging),
+        jails=Jails(
+            index,
+            creation,
+            changes,
+            runs,
+            runtime,
+            Logs(files, runs, clock),
+            Templates(files, config.templates),
+            drivers,
+            operations,
+        ),
+        migrations=Migrations(index, sender, journals, datasets, drivers, operations),
+        operations=operations,
+        events=events,
+        audit=audit,
+        host=host,
+        incoming=incoming,
+    )
+    return Daemon(use_cases, host, recovery, drivers, runs, peers, store, files)
+
+
+async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
+    """Run the daemon until SIGTERM or SIGINT."""
+    for folder in (config.state, config.run, config.logs, config.socket.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    daemon = assemble(config, zfs, runtime_of(config, processes), processes)
+    server = ApiServer(daemon.use_cases, socket=config.socket, grants=config.grants, tcp=config.listen)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    booting: asyncio.Task[None] | None = None
+    try:
+        await daemon.start(began)
+        await server.start()
+        structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
+        daemon.recovery.resume()
+        booting = asyncio.create_task(daemon.recovery.boot(), name="boot")
+        await stop.wait()
+    finally:
+        if booting is not None:
+            booting.cancel()
+            await asyncio.gather(booting, return_exceptions=True)
+        await server.stop(1.0)
+        await daemon.stop()
+
+
+def runtime_of(config: Config, processes: Processes) -> Runtime:
+    """Return the runtime for this system. `UnavailableError` (RUNTIME_MISSING) where there is none."""
+    if not sys.platform.startswith("linux"):
+        raise UnavailableError(
+            "RUNTIME_MISSING",
+            f"there is no runtime for {sys.platform} in this version",
+            remedy="run it on Linux, or wait for the version with jail(8)",
+        )
+    network = HostNetwork(
+        bridge=config.network.bridge,
+        address=config.network.address,
+        uplink=config.network.uplink,
+        shared=config.network.shared,
+    )
+    return OciRuntime(processes, config.run, network=network, cgroup_parent=config.cgroup)
+
+
+async def _embedded(folder: Path, path: Path | None, began: float) -> None:
+    processes = ProcessRunner()
+    pool = EmbeddedPool(processes, folder, pool_name_for(folder))
+    zfs = await pool.start()
+    defaults = configuration.embedded(folder, pool.root)
+    defaults["cgroup"] = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    await serve(configuration.load(path, defaults), zfs, processes, began)
+
+
+async def _destroy(folder: Path) -> None:
+    processes = ProcessRunner()
+    await EmbeddedPool(processes, folder, pool_name_for(folder)).destroy()
+
+
+async def _configured(path: Path, began: float) -> None:
+    processes = ProcessRunner()
+    await serve(configuration.load(path, {}), CliZfs(processes), processes, began)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the daemon."""
+    began = time.monotonic()
+    arguments = _arguments(argv)
+    _log_to_stderr(arguments.log_level)
+    try:
+        if arguments.embedded is None:
+            asyncio.run(_configured(arguments.config or Path("/usr/local/etc/jaild/jaild.yaml"), began))
+            return
+        folder = arguments.embedded.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        enter(folder, [sys.executable, "-m", "jaild", *(sys.argv[1:] if argv is None else argv)])
+        asyncio.run(_destroy(folder) if arguments.destroy else _embedded(folder, arguments.config, began))
+    except JaildError as error:
+        sys.exit(f"jaild: {error}")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="jaild", description="Jails from versioned ZFS datasets.")
+    parser.add_argument("--config", type=Path, help="default: /usr/local/etc/jaild/jaild.yaml")
+    parser.add_argument(
+        "--embedded", type=Path, metavar="DIR", help="keep everything in DIR: a pool on a file, state, socket, logs"
+    )
+    parser.add_argument("--destroy", action="store_true", help="with --embedded: remove the pool and all that is in it")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--version", action="version", version=f"jaild {version('jaild')}")
+    return parser.parse_args(argv)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.getLevelNamesMapping()[level.upper()], format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,155 @@
+"""The host: what it is, and the order in which a daemon comes up."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from jaild.domain import layout
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.domain.migration import PROTOCOL
+from jaild.domain.records import JailRecord, Ownership
+from jaild.domain.views import HostView, JailState
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Dataset, Zfs
+from jaild.service.events import Events
+from jaild.service.index import Index, decode
+from jaild.service.journals import Journals
+from jaild.service.operations import Operations
+from jaild.service.recover import Recovery
+
+
+class _HostRecord(msgspec.Struct, frozen=True):
+    id: str
+    schema: int = 1
+
+
+class Host:
+    """Brings the daemon up, and tells what it runs on."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        runtime: Runtime,
+        peers: Peers,
+        operations: Operations,
+        journals: Journals,
+        recovery: Recovery,
+        events: Events,
+        clock: Clock,
+        name: str,
+        version: str,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._runtime = runtime
+        self._peers = peers
+        self._operations = operations
+        self._journals = journals
+        self._recovery = recovery
+        self._events = events
+        self._clock = clock
+        self._name = name
+        self._version = version
+        self._started = 0.0
+        self._ready_seconds = 0.0
+
+    async def start(self, began: float) -> None:
+        """Read what is there and repair it; `began` is the monotonic time at which the daemon was started.
+
+        `FailedPreconditionError` (ROOT_DATASET_MISSING) if the configured dataset is not there.
+        """
+        self._started = self._clock.now()
+        root = await self._root()
+        self._index.host_name = self._name
+        self._index.host_id = await self._host_id(root)
+        self._index.host_names[self._index.host_id] = self._name
+        for parent in (self._index.where.bases, self._index.where.apps, self._index.where.jails):
+            try:
+                await self._zfs.create(parent)
+            except AlreadyExistsError:
+                continue
+        await self._mount()
+        await self._runtime.prepare_host()
+        await self._operations.load()
+        await self._journals.load()
+        found = await self._index.load()
+        await self._recovery.repair(found)
+        self._ready_seconds = self._clock.monotonic() - began
+        await self._events.emit("host.ready", "host", f"{len(self._index.jails)} jails", name=self._name)
+
+    async def _root(self) -> Dataset:
+        try:
+            return await self._zfs.dataset(self._index.where.root)
+        except NotFoundError:
+            raise FailedPreconditionError(
+                "ROOT_DATASET_MISSING",
+                f"the dataset {self._index.where.root} does not exist",
+                remedy=f"make it: zfs create -o mountpoint=/jaild -o atime=off {self._index.where.root}",
+            ) from None
+
+    async def _host_id(self, root: Dataset) -> str:
+        text = root.properties.get(layout.HOST_PROPERTY)
+        if text is not None:
+            return msgspec.json.decode(text, type=_HostRecord).id
+        record = _HostRecord(id=uuid.uuid4().hex)
+        await self._zfs.set(root.name, {layout.HOST_PROPERTY: msgspec.json.encode(record).decode()})
+        return record.id
+
+    async def _mount(self) -> None:
+        """Mount what this host owns and the system did not mount: a crash may have left it unmounted."""
+        datasets = await self._zfs.datasets(self._index.where.root)
+        elsewhere: set[str] = set()
+        for dataset in datasets:
+            text = dataset.properties.get(layout.JAIL_PROPERTY)
+            if text is not None and decode(text, JailRecord, dataset.name).state in {
+                Ownership.MOVED,
+                Ownership.INCOMING,
+                Ownership.PREPARED,
+            }:
+                elsewhere.add(dataset.name)
+        for dataset in sorted(datasets, key=lambda d: d.name):
+            part_of_moved = any(dataset.name == jail or dataset.name.startswith(f"{jail}/") for jail in elsewhere)
+            if not dataset.mounted and dataset.mountpoint is not None and not part_of_moved:
+                await self._zfs.mount(dataset.name)
+
+    async def view(self) -> HostView:
+        """Return what the host is, has and can do."""
+        facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
+        root = await self._zfs.dataset(self._index.where.root)
+        owned = [
+            entry
+            for entry in self._index.jails.values()
+            if entry.record is not None and entry.record.owner == self._index.host_id
+        ]
+        running = sum(self._index.jail_view(entry.name).state is JailState.RUNNING for entry in owned)
+        able = {
+            name: getattr(capabilities, name)
+            for name in capabilities.__dataclass_fields__
+            if isinstance(getattr(capabilities, name), bool)
+        }
+        return HostView(
+            id=self._index.host_id,
+            name=self._name,
+            version=self._version,
+            peer_protocol=PROTOCOL,
+            zfs=f"{capabilities.implementation} {capabilities.version}".strip(),
+            zfs_capabilities=able,
+            runtime=facts.runtime,
+            kernel=facts.kernel,
+            osreldate=facts.osreldate,
+            machine=facts.machine,
+            dataset=self._index.where.root,
+            used=root.used,
+            available=root.available,
+            jails=len(owned),
+            running=running,
+            peers=self._peers.names(),
+            started=self._started,
+            ready_seconds=self._ready_seconds,
+            repairs=tuple(self._recovery.repairs),
+        )
