@@ -58,7 +58,7 @@ def load(path: Path | None, defaults: dict[str, Any]) -> Config:
         if not isinstance(told, dict):
             raise _invalid(path, "it must be a mapping of settings")
     try:
-        return msgspec.convert({**defaults, **told}, Config)
+        return msgspec.convert({**defaults, **told}, Config, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise _invalid(path or Path("(defaults)"), str(error)) from error
 
@@ -73,6 +73,12 @@ def embedded(folder: Path, pool_dataset: str) -> dict[str, Any]:
         "templates": str(Path(__file__).parent.parent / "templates"),
         "socket": str(folder / "jaild.sock"),
     }
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)  # what msgspec asks of a hook for a type that it does not know
 
 
 def _invalid(path: Path, problem: str) -> InvalidArgumentError:

@@ -77,11 +77,14 @@ class Daemon:
     peers: GrpcPeers
     store: SqliteStore
     files: HostFiles
+    staging: Path
 
     async def start(self, began: float) -> None:
         """Read and repair; the API can be served after this."""
         await self.store.open()
         await self.files.sweep()
+        await self.files.remove(self.staging)  # what a crash left of a push
+        await self.files.make_folder(self.staging)
         await self.host.start(began)
 
     async def stop(self) -> None:
@@ -145,7 +148,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         host=host,
         incoming=incoming,
     )
-    return Daemon(use_cases, host, recovery, drivers, runs, peers, store, files)
+    return Daemon(use_cases, host, recovery, drivers, runs, peers, store, files, staging)
 
 
 async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:

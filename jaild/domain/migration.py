@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 PROTOCOL = 1  # between hosts; see jaild.peer.v1
+MIGRATION = "mig-"  # what tags of migration snapshots begin with
 HOLD = "jaild-migration"  # tag of the holds on both sides
 MAX_ROUNDS = 10
 MAX_STALLED = 3  # rounds in a row that did not shrink

@@ -9,6 +9,7 @@ import msgspec
 
 from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError, NotFoundError
+from jaild.domain.migration import HOLD, MIGRATION
 from jaild.domain.records import Generation, JailRecord, Manifest
 from jaild.domain.spec import JailSpec
 from jaild.ports.files import Files, NewFolder
@@ -143,10 +144,15 @@ class JailDatasets:
     async def destroy(self, entry: Entry) -> None:
         """Destroy the jail with all its data, its holds first."""
         dataset = self._index.where.jail(entry.name)
-        for snapshot in await self._zfs.snapshots(dataset, recursive=True):
-            for tag in await self._zfs.holds(snapshot.name):
-                await self._zfs.release(tag, snapshot.name)
+        await self.release_holds(dataset)
         await self._zfs.destroy(dataset, recursive=True)
+
+    async def release_holds(self, dataset: str) -> None:
+        """Drop the holds that migrations left on a jail's snapshots. Some ZFS cannot list holds: ours has one name."""
+        snapshots = await self._zfs.snapshots(dataset, recursive=True)
+        held = [snapshot.name for snapshot in snapshots if snapshot.tag.startswith(MIGRATION)]
+        if held:
+            await self._zfs.release(HOLD, *held)
 
     async def destroy_if_there(self, entry: Entry) -> None:
         """Destroy what there is of a jail that did not come into being."""

@@ -22,7 +22,7 @@ from jaild.domain.errors import AbortedError, DataLossError, FailedPreconditionE
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance, require_changeable
-from jaild.domain.migration import HOLD, PROTOCOL, Again, Freeze, OverBudget, Round, after_round
+from jaild.domain.migration import HOLD, MIGRATION, PROTOCOL, Again, Freeze, OverBudget, Round, after_round
 from jaild.domain.peering import Acceptance, Activation, DatasetState, HostHello, Offer
 from jaild.domain.plan import Plan
 from jaild.domain.records import Generation, JailRecord, Ownership
@@ -219,7 +219,7 @@ class MigrateOut:
         while True:
             number = len(move.rounds)
             await handle.phase("seed" if number == 0 else "precopy", f"round {number}")
-            move.rounds.append(await self._round(move, f"mig-{move.id[:12]}-{number}"))
+            move.rounds.append(await self._round(move, f"{MIGRATION}{move.id[:12]}-{number}"))
             handle.note(rounds=len(move.rounds))
             decision = after_round(move.rounds, budget, FIXED_COST)
             handle.note(predicted_blackout=decision.predicted)
@@ -267,7 +267,7 @@ class MigrateOut:
 
     async def _final(self, handle: Handle, move: Move) -> None:
         await handle.phase("final", "the last increment")
-        await self._round(move, f"mig-{move.id[:12]}-final")
+        await self._round(move, f"{MIGRATION}{move.id[:12]}-final")
         await handle.phase("verify", "comparing every guid")
         there = {state.path: state for state in (await move.peer.state(move.id)).datasets}
         for path, state in move.states.items():
@@ -338,7 +338,7 @@ class MigrateOut:
 
     async def thin(self, root: str, *, keep_newest: bool) -> None:
         """Release and destroy migration snapshots; the newest stays: a move back is an increment from it."""
-        snapshots = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag.startswith("mig-")]
+        snapshots = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag.startswith(MIGRATION)]
         newest: dict[str, Snapshot] = {s.dataset: s for s in snapshots} if keep_newest else {}
         for snapshot in snapshots:
             if newest.get(snapshot.dataset) != snapshot:

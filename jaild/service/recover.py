@@ -110,9 +110,7 @@ class Recovery:
         await self._runs_of_nobody()
 
     async def _destroy_incoming(self, dataset: str) -> None:
-        for snapshot in await self._zfs.snapshots(dataset, recursive=True):
-            for tag in await self._zfs.holds(snapshot.name):
-                await self._zfs.release(tag, snapshot.name)
+        await self._datasets.release_holds(dataset)
         await self._zfs.destroy(dataset, recursive=True)
 
     async def _try(self, message: str, work: object) -> None:
