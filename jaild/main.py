@@ -20,6 +20,7 @@ from jaild import config as configuration
 from jaild.adapters.archives import BsdtarArchives
 from jaild.adapters.clock import SystemClock
 from jaild.adapters.files import HostFiles
+from jaild.adapters.lock import only_daemon
 from jaild.adapters.peer import GrpcPeers
 from jaild.adapters.probe import SocketProbe
 from jaild.adapters.process import ProcessRunner
@@ -152,9 +153,14 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
 
 
 async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
-    """Run the daemon until SIGTERM or SIGINT."""
+    """Run the daemon until SIGTERM or SIGINT. `FailedPreconditionError` (ALREADY_RUNNING) if one does."""
     for folder in (config.state, config.run, config.logs, config.socket.parent):
         folder.mkdir(parents=True, exist_ok=True)
+    with only_daemon(config.state / "lock"):
+        await _serve(config, zfs, processes, began)
+
+
+async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
     daemon = assemble(config, zfs, runtime_of(config, processes), processes)
     server = ApiServer(daemon.use_cases, socket=config.socket, grants=config.grants, tcp=config.listen)
     stop = asyncio.Event()
@@ -197,10 +203,11 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
 async def _embedded(folder: Path, path: Path | None, began: float) -> None:
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder))
-    zfs = await pool.start()
-    defaults = configuration.embedded(folder, pool.root)
-    defaults["cgroup"] = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-    await serve(configuration.load(path, defaults), zfs, processes, began)
+    with only_daemon(folder / "lock"):  # held over the pool's start too
+        zfs = await pool.start()
+        defaults = configuration.embedded(folder, pool.root)
+        defaults["cgroup"] = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+        await serve(configuration.load(path, defaults), zfs, processes, began)
 
 
 async def _destroy(folder: Path) -> None:

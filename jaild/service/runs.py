@@ -95,10 +95,16 @@ class Runs:
         """Start a created run and watch it; return the (monotonic) time at which it had started."""
         await self._runtime.start(entry.name, generation)
         started = self._clock.monotonic()
-        await self._runtime.announce(entry.name, generation)
+        await self._announce(entry.name, generation)
         entry.message = ""
         await self.adopt(entry, generation)
         return started
+
+    async def _announce(self, jail: str, generation: int) -> None:
+        try:
+            await self._runtime.announce(jail, generation)
+        except JaildError as error:  # neighbours find it by themselves, later: no reason to take a jail down
+            self._log.warning("cannot announce", jail=jail, reason=error.reason, message=error.message)
 
     async def adopt(self, entry: Entry, generation: int) -> None:
         """Take a run into the index as it is, and watch it if it runs."""
