@@ -57,7 +57,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             task.cancel()
 
     async def settle(self) -> None:
-        """Wait for the changes whose callers hung up, or were cut off, to be accepted or refused."""
+        """Wait for what goes on after its caller hung up or was cut off: changes being accepted, uploads cleaned up."""
         while self._changes:
             await asyncio.wait(self._changes)
 
@@ -69,7 +69,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             # A client that hangs up must not leave a change half accepted. A stream's handler wants to know of it.
             shielded = rule.target is not None and not streaming
             try:
-                with _registered(self._endless, wanted=rule.endless):
+                with _registered(self._endless, wanted=rule.endless), _registered(self._changes, wanted=streaming):
                     return await (self._to_its_end(work) if shielded else work)
             except asyncio.CancelledError:
                 await self._refuse_if_ending(context)
@@ -133,8 +133,13 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
     async def _to_its_end(self, work: Awaitable[Any]) -> Any:
         task = asyncio.ensure_future(work)
         self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
+        task.add_done_callback(self._settled)
         return await asyncio.shield(task)
+
+    def _settled(self, task: asyncio.Task[Any]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to the caller if there still is one, and to the audit log
 
     async def _refuse_if_ending(self, context: auth.Context) -> None:
         if self._ending and not context.cancelled():

@@ -86,6 +86,6 @@ RULES: dict[str, Rule] = {
     "/jaild.peer.v1.Peer/Resolve": Rule(_PEER),
     "/grpc.health.v1.Health/Check": Rule(_ALL),
     "/grpc.health.v1.Health/List": Rule(_ALL),
-    "/grpc.health.v1.Health/Watch": Rule(_ALL),
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Rule(_ALL),
+    "/grpc.health.v1.Health/Watch": Rule(_ALL, endless=True),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Rule(_ALL, endless=True),
 }

@@ -59,6 +59,8 @@ async def hand_on(
     except asyncio.CancelledError:
         channel.end(_truncated())
         await asyncio.wait({worker})
+        if (error := worker.exception()) is not None:  # nobody is left to be told
+            _log.warning("upload given up", error=repr(error))
         raise
     finally:
         if not channel.confirming:

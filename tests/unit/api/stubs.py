@@ -1,0 +1,74 @@
+"""Clients' stubs, and what an error's trailer says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+from google.longrunning import operations_pb2_grpc
+from google.rpc import status_pb2
+
+from jaild.domain.errors import JaildError
+from jaild.peer.v1 import peer_pb2_grpc
+from jaild.v1 import apps_pb2_grpc, bases_pb2_grpc, events_pb2_grpc, host_pb2_grpc, jails_pb2_grpc, migrations_pb2_grpc
+from jaild.wire import status
+
+
+def apps(channel: grpc.aio.Channel) -> Any:
+    return apps_pb2_grpc.AppsStub(channel)
+
+
+def bases(channel: grpc.aio.Channel) -> Any:
+    return bases_pb2_grpc.BasesStub(channel)
+
+
+def events(channel: grpc.aio.Channel) -> Any:
+    return events_pb2_grpc.EventsStub(channel)
+
+
+def host(channel: grpc.aio.Channel) -> Any:
+    return host_pb2_grpc.HostStub(channel)
+
+
+def jails(channel: grpc.aio.Channel) -> Any:
+    return jails_pb2_grpc.JailsStub(channel)
+
+
+def migrations(channel: grpc.aio.Channel) -> Any:
+    return migrations_pb2_grpc.MigrationsStub(channel)
+
+
+def operations(channel: grpc.aio.Channel) -> Any:
+    return operations_pb2_grpc.OperationsStub(channel)
+
+
+def peer(channel: grpc.aio.Channel) -> Any:
+    return peer_pb2_grpc.PeerStub(channel)
+
+
+def error_in(error: grpc.aio.AioRpcError) -> JaildError:
+    """Return the error that the daemon sent."""
+    trailer: Any = error.trailing_metadata()
+    details = dict(trailer).get(status.DETAILS)
+    assert isinstance(details, bytes), error
+    sent = status_pb2.Status.FromString(details)
+    assert sent.code == error.code().value[0]
+    found = status.error_of(sent)
+    assert found is not None
+    return found
+
+
+@contextmanager
+def refused(reason: str) -> Iterator[None]:
+    """Expect the daemon's refusal."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        yield
+    assert error_in(caught.value).reason == reason
+
+
+async def stream(*messages: Any) -> AsyncIterator[Any]:
+    for message in messages:
+        yield message
