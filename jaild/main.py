@@ -28,11 +28,12 @@ from jaild.adapters.runtime.oci import OciRuntime
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.store import SqliteStore
 from jaild.adapters.zfs.cli import CliZfs
-from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
+from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.private_namespace import enter
 from jaild.api.server import ApiServer
 from jaild.api.use_cases import UseCases
 from jaild.config import Config
+from jaild.domain import quantity
 from jaild.domain.errors import JaildError, UnavailableError
 from jaild.domain.layout import Layout
 from jaild.ports.process import Processes
@@ -200,19 +201,30 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
     return OciRuntime(processes, config.run, network=network, cgroup_parent=config.cgroup)
 
 
-async def _embedded(folder: Path, path: Path | None, began: float) -> None:
+async def _embedded(folder: Path, path: Path | None, size: int, began: float) -> None:
     processes = ProcessRunner()
-    pool = EmbeddedPool(processes, folder, pool_name_for(folder))
+    pool = EmbeddedPool(processes, folder, pool_name_for(folder), size=size)
     with only_daemon(folder / "lock"):  # held over the pool's start too
         zfs = await pool.start()
-        defaults = configuration.embedded(folder, pool.root)
-        defaults["cgroup"] = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-        await serve(configuration.load(path, defaults), zfs, processes, began)
+        await serve(_embedded_config(folder, path, pool.root), zfs, processes, began)
 
 
-async def _destroy(folder: Path) -> None:
+def _embedded_config(folder: Path, path: Path | None, dataset: str) -> Config:
+    defaults = configuration.embedded(folder, dataset)
+    defaults["cgroup"] = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    return configuration.load(path, defaults)
+
+
+async def _destroy(folder: Path, path: Path | None) -> None:
+    """Stop the jails of an embedded host and remove its pool; logs and state stay."""
     processes = ProcessRunner()
-    await EmbeddedPool(processes, folder, pool_name_for(folder)).destroy()
+    pool = EmbeddedPool(processes, folder, pool_name_for(folder))
+    with only_daemon(folder / "lock"):
+        runtime = runtime_of(_embedded_config(folder, path, pool.root), processes)
+        for run in await runtime.runs():
+            await runtime.stop(run.jail, run.generation)
+            await runtime.remove(run.jail, run.generation)
+        await pool.destroy()
 
 
 async def _configured(path: Path, began: float) -> None:
@@ -232,7 +244,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = arguments.embedded.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         enter(folder, [sys.executable, "-m", "jaild", *(sys.argv[1:] if argv is None else argv)])
-        asyncio.run(_destroy(folder) if arguments.destroy else _embedded(folder, arguments.config, began))
+        asyncio.run(
+            _destroy(folder, arguments.config) if arguments.destroy else _embedded(folder, arguments.config, began)
+        )
     except JaildError as error:
         sys.exit(f"jaild: {error}")
 
@@ -242,6 +256,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, help="default: /usr/local/etc/jaild/jaild.yaml")
     parser.add_argument(
         "--embedded", type=Path, metavar="DIR", help="keep everything in DIR: a pool on a file, state, socket, logs"
+    )
+    parser.add_argument(
+        "--pool-size",
+        default=quantity.render(DEFAULT_SIZE),
+        metavar="SIZE",
+        help="with --embedded: of a new pool's file, which is sparse; 64M at least (default: %(default)s)",
     )
     parser.add_argument("--destroy", action="store_true", help="with --embedded: remove the pool and all that is in it")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
