@@ -11,7 +11,13 @@ from typing import TypeVar
 
 import msgspec
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    InternalError,
+    JaildError,
+    ResourceExhaustedError,
+)
 from jaild.domain.journal import Journal
 from jaild.domain.operation import Operation
 from jaild.domain.views import AuditEntry, Event
@@ -31,7 +37,11 @@ _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """`jaild.ports.store.Store` in one file."""
+    """`jaild.ports.store.Store` in one file.
+
+    Every method raises `ResourceExhaustedError` (NO_SPACE), `DataLossError` (STORE_DAMAGED), `InternalError`
+    (STORE_FAILED), `FailedPreconditionError` (STORE_CLOSED).
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -66,7 +76,10 @@ class SqliteStore:
         self._connection = connection
 
     async def _call(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.Error as error:
+            raise _failure(error, self._path) from error
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -116,13 +129,14 @@ class SqliteStore:
 
     async def events(self, after: int, target: str, limit: int) -> list[Event]:
         """Return events after a sequence number, in order."""
-        below = target.replace("%", r"\%").replace("_", r"\_") + "/%"
+        below = f"{target}/"  # not by LIKE, to which a and A are the same
         rows = await self._select(
             "select sequence, record from events where sequence > ?"
-            " and (? = '' or target = ? or target like ? escape '\\') order by sequence limit ?",
+            " and (? = '' or target = ? or substr(target, 1, ?) = ?) order by sequence limit ?",
             after,
             target,
             target,
+            len(below),
             below,
             limit,
         )
@@ -172,3 +186,18 @@ class SqliteStore:
         """Return all, oldest first."""
         rows = await self._select("select 0, record from journals order by created, id")
         return [msgspec.json.decode(record, type=Journal) for _, record in rows]
+
+
+def _failure(error: sqlite3.Error, path: Path) -> JaildError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes have the primary one in their low byte
+    if code == sqlite3.SQLITE_FULL:
+        return ResourceExhaustedError(
+            "NO_SPACE", f"no room left for {path}: {error}", remedy="free space on its file system, then try again"
+        )
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return DataLossError(
+            "STORE_DAMAGED",
+            f"{path} is damaged: {error}",
+            remedy="stop the daemon and move the file away: jails are on their datasets, not in it",
+        )
+    return InternalError("STORE_FAILED", f"{path}: {error}", remedy="look at that file and its file system")

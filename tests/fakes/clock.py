@@ -1,0 +1,27 @@
+"""A clock that stands still until somebody sleeps or the test sets it."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class FakeClock:
+    """Implements `jaild.ports.clock.Clock`. `sleep` moves both clocks on and lets the others run; it takes no time."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.time = now
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        """Seconds since the epoch, as set."""
+        return self.time
+
+    def monotonic(self) -> float:
+        """Return the same: only differences mean something."""
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        """Move on by `seconds`."""
+        self.slept.append(seconds)
+        self.time += seconds
+        await asyncio.sleep(0)

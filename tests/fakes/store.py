@@ -1,0 +1,90 @@
+"""A host's memory that is forgotten with the process, and that can be made to fail or to be slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+
+from jaild.domain.errors import JaildError
+from jaild.domain.journal import Journal
+from jaild.domain.operation import Operation
+from jaild.domain.views import AuditEntry, Event
+
+
+class MemoryStore:
+    """Implements `jaild.ports.store.Store`.
+
+    `failure` is raised by every write while it is set. A write waits until `ready` is set, as a slow disk does.
+    """
+
+    def __init__(self) -> None:
+        self.failure: JaildError | None = None
+        self.ready = asyncio.Event()
+        self.ready.set()
+        self._operations: dict[str, Operation] = {}
+        self._events: list[Event] = []
+        self._audit: list[AuditEntry] = []
+        self._journals: dict[tuple[str, bool], Journal] = {}
+
+    async def _write(self) -> None:
+        await asyncio.sleep(0)
+        await self.ready.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def put_operation(self, operation: Operation) -> None:
+        """Insert or replace."""
+        await self._write()
+        self._operations[operation.id] = operation
+
+    async def operations(self) -> list[Operation]:
+        """Return all, oldest first."""
+        return sorted(self._operations.values(), key=lambda op: (op.created, op.id))
+
+    async def delete_operation(self, operation_id: str) -> None:
+        """Forget one."""
+        await self._write()
+        self._operations.pop(operation_id, None)
+
+    async def append_event(self, time: float, kind: str, target: str, message: str, detail: Mapping[str, str]) -> Event:
+        """Append."""
+        await self._write()
+        event = Event(
+            sequence=len(self._events) + 1, time=time, kind=kind, target=target, message=message, detail=dict(detail)
+        )
+        self._events.append(event)
+        return event
+
+    async def events(self, after: int, target: str, limit: int) -> list[Event]:
+        """Return events after a sequence number, in order."""
+        found = [
+            event
+            for event in self._events
+            if event.sequence > after
+            and (not target or event.target == target or event.target.startswith(f"{target}/"))
+        ]
+        return found[:limit]
+
+    async def last_event(self) -> int:
+        """Return the highest sequence number given out."""
+        return len(self._events)
+
+    async def append_audit(self, time: float, entry: AuditEntry) -> None:
+        """Append."""
+        await self._write()
+        self._audit.append(msgspec.structs.replace(entry, time=time, sequence=len(self._audit) + 1))
+
+    async def audit(self, limit: int, before: int) -> list[AuditEntry]:
+        """Return entries, newest first."""
+        return [entry for entry in reversed(self._audit) if before == 0 or entry.sequence < before][:limit]
+
+    async def put_journal(self, journal: Journal) -> None:
+        """Insert or replace."""
+        await self._write()
+        self._journals[journal.id, journal.outgoing] = journal
+
+    async def journals(self) -> list[Journal]:
+        """Return all, oldest first."""
+        return sorted(self._journals.values(), key=lambda journal: (journal.created, journal.id))

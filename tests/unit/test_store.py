@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jaild.adapters import store as module
+from jaild.adapters.store import SqliteStore
+from jaild.domain.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
+from jaild.domain.findings import Finding, Severity
+from jaild.domain.journal import Journal, Phase
+from jaild.domain.operation import Failure, Operation
+from jaild.domain.peering import JailOffer, Offer
+from jaild.domain.plan import Plan
+from jaild.domain.views import AuditEntry
+from jaild.ports.store import Store
+from tests.fakes.store import MemoryStore
+
+FINDING = Finding(severity=Severity.ERROR, code="X", message="no", evidence=("line",))
+OPERATION = Operation(
+    id="a",
+    kind="deploy",
+    target="jails/web",
+    request_id="r",
+    created=5.0,
+    phase="gate",
+    blackout=0.25,
+    facts={"generation": "2"},
+    plan=Plan(kind="deploy", target="jails/web", findings=(FINDING,)),
+    failure=Failure(error="AbortedError", reason="X", message="no", findings=(FINDING,)),
+    done=True,
+)
+AUDIT = AuditEntry(sequence=0, time=0.0, actor="ada", method="DeployJail", target="jails/web")
+
+
+def journal(number: int, *, outgoing: bool, created: float = 1.0, phase: Phase = Phase.SENDING) -> Journal:
+    jail = JailOffer(name="web", uid="u", epoch=1, generation=1, generation_json="{}")
+    offer = Offer(migration=f"m{number}", source_id="s", source_name="sn", jail=jail)
+    return Journal(
+        id=f"m{number}",
+        jail="web",
+        outgoing=outgoing,
+        peer="b",
+        phase=phase,
+        offer=offer,
+        epoch=2,
+        created=created,
+    )
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "state" / "jaild.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def store(request: pytest.FixtureRequest, sqlite: SqliteStore) -> Store:
+    return sqlite if request.param == "sqlite" else MemoryStore()
+
+
+async def test_an_operation_comes_back_whole_and_the_last_one_put_counts(store: Store) -> None:
+    await store.put_operation(msgspec.structs.replace(OPERATION, phase="plan"))
+    await store.put_operation(OPERATION)
+    assert await store.operations() == [OPERATION]
+
+
+async def test_operations_come_oldest_first(store: Store) -> None:
+    for op_id, created in (("x", 3.0), ("b", 1.0), ("a", 1.0), ("y", 2.0)):
+        await store.put_operation(msgspec.structs.replace(OPERATION, id=op_id, created=created))
+    assert [operation.id for operation in await store.operations()] == ["a", "b", "y", "x"]
+
+
+async def test_a_forgotten_operation_is_gone_and_forgetting_it_again_is_no_error(store: Store) -> None:
+    await store.put_operation(OPERATION)
+    await store.delete_operation("a")
+    await store.delete_operation("a")
+    assert await store.operations() == []
+
+
+async def test_events_are_numbered_from_one_in_their_order(store: Store) -> None:
+    assert await store.last_event() == 0
+    event = await store.append_event(7.5, "jail.exited", "jails/web", "gone", {"generation": "3"})
+    await store.append_event(8.0, "jail.started", "jails/web", "", {})
+    assert await store.events(0, "", 10) == [event, (await store.events(1, "", 10))[0]]
+    assert (event.sequence, event.time, event.detail) == (1, 7.5, {"generation": "3"})
+    assert await store.last_event() == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("", ["jails/web", "jails/web/generations/1", "jails/webb", "jails/w_b", "bases/A", "bases/a/x"]),
+        ("jails/web", ["jails/web", "jails/web/generations/1"]),
+        ("jails/w_b", ["jails/w_b"]),
+        ("jails/%", []),
+        ("bases/A", ["bases/A"]),
+    ],
+)
+async def test_a_targets_events_are_its_own_and_of_what_is_below_it(
+    store: Store, target: str, expected: list[str]
+) -> None:
+    for name in ("jails/web", "jails/web/generations/1", "jails/webb", "jails/w_b", "bases/A", "bases/a/x"):
+        await store.append_event(0.0, "k", name, "", {})
+    assert [event.target for event in await store.events(0, target, 10)] == expected
+
+
+async def test_events_are_given_in_pages(store: Store) -> None:
+    for _ in range(5):
+        await store.append_event(0.0, "k", "t", "", {})
+    assert [event.sequence for event in await store.events(1, "", 2)] == [2, 3]
+
+
+async def test_the_audit_is_read_newest_first_in_pages(store: Store) -> None:
+    for time in (1.0, 2.0, 3.0):
+        await store.append_audit(time, AUDIT)
+    newest = await store.audit(2, 0)
+    assert [(entry.sequence, entry.time) for entry in newest] == [(3, 3.0), (2, 2.0)]
+    assert [entry.sequence for entry in await store.audit(2, newest[-1].sequence)] == [1]
+
+
+async def test_a_host_that_is_both_ends_of_a_migration_keeps_two_journals(store: Store) -> None:
+    await store.put_journal(journal(1, outgoing=True))
+    await store.put_journal(journal(1, outgoing=False))
+    await store.put_journal(journal(1, outgoing=True, phase=Phase.COMMITTED))
+    assert {(j.outgoing, j.phase) for j in await store.journals()} == {
+        (True, Phase.COMMITTED),
+        (False, Phase.SENDING),
+    }
+
+
+async def test_journals_come_oldest_first_and_whole(store: Store) -> None:
+    later, earlier = journal(1, outgoing=True, created=2.0), journal(2, outgoing=True, created=1.0)
+    await store.put_journal(later)
+    await store.put_journal(earlier)
+    assert await store.journals() == [earlier, later]
+
+
+# --- what only a file has
+
+
+async def test_all_of_it_is_there_after_a_restart_and_numbers_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "jaild.db"
+    first = SqliteStore(path)
+    await first.open()
+    await first.put_operation(OPERATION)
+    await first.append_event(0.0, "k", "t", "", {})
+    await first.put_journal(journal(1, outgoing=True))
+    await first.append_audit(1.0, AUDIT)
+    await first.close()
+    second = SqliteStore(path)
+    await second.open()
+    try:
+        assert await second.operations() == [OPERATION]
+        assert await second.journals() == [journal(1, outgoing=True)]
+        assert len(await second.audit(9, 0)) == 1
+        assert (await second.append_event(0.0, "k", "t", "", {})).sequence == 2
+    finally:
+        await second.close()
+
+
+async def test_a_write_is_on_disk_when_it_returns(sqlite: SqliteStore, tmp_path: Path) -> None:
+    await sqlite.put_operation(OPERATION)
+    level = await sqlite._call(lambda: sqlite._db.execute("pragma synchronous").fetchone()[0])
+    assert level == 2  # FULL
+    other = sqlite3.connect(tmp_path / "state" / "jaild.db")
+    try:
+        assert other.execute("select id from operations").fetchall() == [("a",)]
+        assert other.execute("pragma journal_mode").fetchone() == ("wal",)
+    finally:
+        other.close()
+
+
+async def test_a_store_that_a_later_jaild_wrote_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "jaild.db"
+    connection = sqlite3.connect(path)
+    connection.execute(f"pragma user_version={module.SCHEMA + 1}")
+    connection.close()
+    store = SqliteStore(path)
+    with pytest.raises(FailedPreconditionError) as caught:
+        await store.open()
+    await store.close()
+    assert caught.value.reason == "STORE_TOO_NEW"
+
+
+async def test_a_damaged_store_says_that_the_jails_are_not_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "jaild.db"
+    path.write_bytes(b"this is no database, whatever it is called" * 100)
+    store = SqliteStore(path)
+    with pytest.raises(DataLossError) as caught:
+        await store.open()
+    await store.close()
+    assert caught.value.reason == "STORE_DAMAGED"
+    assert "not in it" in caught.value.remedy
+
+
+async def test_a_full_disk_is_no_space(sqlite: SqliteStore) -> None:
+    await sqlite._call(lambda: sqlite._db.execute("pragma max_page_count=20").fetchone())
+    with pytest.raises(ResourceExhaustedError) as caught:
+        await sqlite.put_operation(msgspec.structs.replace(OPERATION, message="x" * 1_000_000))
+    assert caught.value.reason == "NO_SPACE"
+
+
+async def test_any_other_failure_names_the_file(sqlite: SqliteStore) -> None:
+    await sqlite._call(lambda: sqlite._db.execute("drop table operations"))
+    with pytest.raises(InternalError, match=r"jaild\.db") as caught:
+        await sqlite.put_operation(OPERATION)
+    assert caught.value.reason == "STORE_FAILED"
+
+
+async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "jaild.db")
+    with pytest.raises(FailedPreconditionError) as caught:
+        await store.operations()
+    await store.close()
+    assert caught.value.reason == "STORE_CLOSED"
+
+
+async def test_old_events_are_dropped_and_who_asks_for_them_is_told_of_the_gap(
+    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_EVENTS", 3)
+    await sqlite._call(lambda: sqlite._db.execute("insert into sqlite_sequence (name, seq) values ('events', 994)"))
+    for _ in range(6):
+        await sqlite.append_event(0.0, "k", "t", "", {})
+    events = await sqlite.events(994, "", 10)
+    assert [(event.sequence, event.gap) for event in events] == [(998, True), (999, False), (1000, False)]
+    assert [event.gap for event in await sqlite.events(997, "", 10)] == [False, False, False]
+
+
+async def test_writers_at_the_same_time_all_get_through(sqlite: SqliteStore) -> None:
+    events = await asyncio.gather(*(sqlite.append_event(0.0, "k", "t", str(n), {}) for n in range(20)))
+    assert sorted(event.sequence for event in events) == list(range(1, 21))
