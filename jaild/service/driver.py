@@ -23,9 +23,16 @@ from jaild.service.operations import Handle, Operations
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
 
 
+@dataclass(frozen=True)
+class _Job:
+    operation_id: str
+    work: Work
+    saved: asyncio.Future[None]  # on disk; before that nothing is begun
+
+
 @dataclass
 class _Lane:
-    jobs: deque[tuple[str, Work]]
+    jobs: deque[_Job]
     task: asyncio.Task[None] | None = None
 
 
@@ -41,7 +48,8 @@ class Drivers:
     def pending(self, target: str) -> list[Operation]:
         """Return what is running or queued on a target, oldest first."""
         lane = self._lanes.get(target)
-        return [self._operations.get(op_id) for op_id, _ in lane.jobs] if lane else []
+        found = [self._operations.get(job.operation_id) for job in lane.jobs] if lane else []
+        return [operation for operation in found if not operation.done]  # who waited for the end may ask at once
 
     async def submit(
         self, target: str, kind: str, caller: Caller, work: Work, *, plan: Plan | None = None
@@ -57,20 +65,22 @@ class Drivers:
             case Accepted():
                 operation = self._operations.new(kind, target, caller, plan)
         lane = self._lanes.setdefault(target, _Lane(deque()))
-        lane.jobs.append((operation.id, work))
-        await self._operations.save(operation.id)
+        # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
+        saved = asyncio.ensure_future(self._operations.save(operation.id))
+        lane.jobs.append(_Job(operation.id, work, saved))
         if lane.task is None:
             lane.task = asyncio.create_task(self._drive(target, lane), name=f"driver {target}")
+        await asyncio.shield(saved)
         return self._operations.get(operation.id)
 
     async def stop(self, grace: float) -> None:
         """Take nothing more, interrupt what may be interrupted, and wait up to `grace` seconds for the rest."""
         self._stopping = True
-        for lane in self._lanes.values():
+        for lane in list(self._lanes.values()):  # a lane goes when its last job is done
             while len(lane.jobs) > 1:
-                operation_id, _ = lane.jobs.pop()
-                await self._operations.finish(operation_id, error=_interrupted())
-        for operation_id in [lane.jobs[0][0] for lane in self._lanes.values() if lane.jobs]:
+                job = lane.jobs.pop()
+                await self._operations.finish(job.operation_id, error=_interrupted())
+        for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
             self._operations.interrupt(operation_id)
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         if tasks:
@@ -82,21 +92,25 @@ class Drivers:
     async def _drive(self, target: str, lane: _Lane) -> None:
         try:
             while lane.jobs:
-                operation_id, work = lane.jobs[0]
-                job = asyncio.create_task(self._run(operation_id, work), name=f"operation {operation_id}")
+                job = lane.jobs[0]
+                run = asyncio.create_task(self._run(job), name=f"operation {job.operation_id}")
                 try:
-                    await asyncio.shield(job)
+                    await asyncio.shield(run)
                 except asyncio.CancelledError:
-                    job.cancel()
-                    await asyncio.gather(job, return_exceptions=True)
+                    run.cancel()
+                    await asyncio.gather(run, return_exceptions=True)
                     raise
-                lane.jobs.popleft()
+                except JaildError as error:  # its end is known in memory; what it did is never done a second time
+                    self._log.exception("operation not stored", operation=job.operation_id, reason=error.reason)
+                finally:
+                    lane.jobs.popleft()
         finally:
             lane.task = None
             if self._lanes.get(target) is lane and not lane.jobs:
                 del self._lanes[target]
 
-    async def _run(self, operation_id: str, work: Work) -> None:
+    async def _run(self, job: _Job) -> None:
+        operation_id = job.operation_id
         handle = Handle(self._operations, operation_id)
         operation = handle.operation
         log = self._log.bind(operation=operation_id, kind=operation.kind, target=operation.target)
@@ -105,7 +119,8 @@ class Drivers:
             return
         log.info("operation started", actor=operation.actor)
         try:
-            result = await work(handle)
+            await job.saved
+            result = await job.work(handle)
         except JaildError as error:
             log.warning("operation failed", reason=error.reason, message=error.message)
             await self._operations.finish(operation_id, error=error)

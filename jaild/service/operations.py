@@ -61,14 +61,18 @@ class Operations:
     async def save(self, operation_id: str) -> None:
         """Write an operation to the store and forget the oldest that are done."""
         await self._store.put_operation(self._all[operation_id])
-        done = [op for op in self._all.values() if op.done]
-        for operation in done[: max(0, len(done) - KEPT)]:
-            await self.delete(operation.id)
+        await self._forget_oldest()
+
+    async def _forget_oldest(self) -> None:
+        while len(done := [op for op in self._all.values() if op.done]) > KEPT:
+            await self.delete(done[0].id)  # looked up anew each time: somebody else may be forgetting too
 
     async def planned(self, plan: Plan, caller: Caller) -> Operation:
         """Return a done operation that only carries a plan (`validate_only`); it is not stored."""
         operation = self.new(plan.kind, plan.target, msgspec.structs.replace(caller, request_id=""), plan)
-        return self._replace(operation.id, done=True, phase="plan", result="plan")
+        self._replace(operation.id, done=True, phase="plan", result="plan")
+        await self._forget_oldest()
+        return self.get(operation.id)
 
     def duplicate(self, caller: Caller) -> Operation | None:
         """Return the operation that the caller's request id has led to before."""
@@ -95,8 +99,8 @@ class Operations:
     async def watch(self, operation_id: str) -> AsyncIterator[Operation]:
         """Yield an operation now and each time it changed, until it is done."""
         while True:
-            changed = self._changed.setdefault(operation_id, asyncio.Event())
             operation = self.get(operation_id)
+            changed = self._changed.setdefault(operation_id, asyncio.Event())
             yield operation
             if operation.done:
                 self._changed.pop(operation_id, None)
@@ -135,8 +139,8 @@ class Operations:
         self.interrupt(operation_id)
 
     def interrupt(self, operation_id: str) -> None:
-        """End its work now if it is in a stretch that may be interrupted."""
-        task = self._cancellable.get(operation_id)
+        """End its work now if it is in a stretch that may be interrupted; once, so that its undoing is not."""
+        task = self._cancellable.pop(operation_id, None)
         if task is not None:
             task.cancel()
 

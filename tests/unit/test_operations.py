@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jaild.domain.errors import AbortedError, FailedPreconditionError, NotFoundError
+from jaild.domain.operation import Operation
+from jaild.domain.plan import Plan
+from jaild.domain.views import Caller
+from jaild.service import operations as module
+from jaild.service.operations import Handle, Operations
+from tests.fakes.clock import FakeClock
+from tests.fakes.store import MemoryStore
+
+ADA = Caller(actor="ada", request_id="r1")
+BOB = Caller(actor="bob", request_id="r1")
+PLAN = Plan(kind="deploy", target="jails/web")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(100.0)
+
+
+@pytest.fixture
+def operations(store: MemoryStore, clock: FakeClock) -> Operations:
+    return Operations(store, clock)
+
+
+async def started(operations: Operations, caller: Caller = ADA) -> Operation:
+    operation = operations.new("deploy", "jails/web", caller)
+    await operations.save(operation.id)
+    return operation
+
+
+async def test_an_unknown_operation_is_told_so_and_not_remembered(operations: Operations) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        operations.get("x")
+    assert caught.value.reason == "OPERATION_NOT_FOUND"
+    with pytest.raises(NotFoundError):
+        await operations.wait("x")
+    assert operations._changed == {}
+
+
+async def test_the_same_request_of_the_same_caller_leads_to_the_same_operation(operations: Operations) -> None:
+    operation = await started(operations)
+    assert operations.duplicate(ADA) == operation
+    assert operations.duplicate(BOB) is None
+    assert operations.duplicate(Caller(actor="ada", request_id="r2")) is None
+
+
+async def test_without_a_request_id_nothing_is_a_duplicate(operations: Operations) -> None:
+    caller = Caller(actor="ada")
+    await started(operations, caller)
+    assert operations.duplicate(caller) is None
+
+
+async def test_a_request_is_recognised_after_a_restart(
+    operations: Operations, store: MemoryStore, clock: FakeClock
+) -> None:
+    operation = await started(operations)
+    again = Operations(store, clock)
+    assert await again.load() == [operation]
+    assert again.duplicate(ADA) == operation
+
+
+async def test_only_what_was_not_done_is_left_to_recovery(
+    operations: Operations, store: MemoryStore, clock: FakeClock
+) -> None:
+    done, open_ = await started(operations, Caller(actor="a")), await started(operations, Caller(actor="b"))
+    await operations.finish(done.id, result="jails/web")
+    again = Operations(store, clock)
+    assert [operation.id for operation in await again.load()] == [open_.id]
+    assert again.get(done.id).result == "jails/web"
+
+
+async def test_an_end_is_stored_with_all_that_an_error_says(
+    operations: Operations, store: MemoryStore, clock: FakeClock
+) -> None:
+    operation = await started(operations)
+    operations.update(operation.id, phase="gate")
+    clock.time = 107.0
+    error = AbortedError("HEALTH_GATE_FAILED", "not healthy", remedy="mend it", detail={"log": "x"})
+    await operations.finish(operation.id, error=error)
+    (stored,) = await store.operations()
+    assert stored == operations.get(operation.id)
+    assert (stored.done, stored.phase, stored.updated, stored.created) == (True, "gate", 107.0, 100.0)
+    assert stored.failure is not None
+    assert (stored.failure.error, stored.failure.reason) == ("AbortedError", "HEALTH_GATE_FAILED")
+    assert stored.failure.detail == {"log": "x"}
+
+
+async def test_operations_are_listed_newest_first(operations: Operations, clock: FakeClock) -> None:
+    old = await started(operations)
+    clock.time += 1
+    new = await started(operations, BOB)
+    assert [operation.id for operation in operations.list()] == [new.id, old.id]
+
+
+# --- validate_only
+
+
+async def test_a_plan_is_done_at_once_and_not_stored_and_no_duplicate_of_the_real_request(
+    operations: Operations, store: MemoryStore
+) -> None:
+    operation = await operations.planned(PLAN, ADA)
+    assert operation.done
+    assert operation.plan == PLAN
+    assert operations.duplicate(ADA) is None
+    assert await store.operations() == []
+
+
+# --- what is kept
+
+
+async def test_the_oldest_that_are_done_are_forgotten_and_open_ones_never(
+    operations: Operations, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT", 2)
+    open_ = await started(operations, Caller(actor="open"))
+    done = [await started(operations, Caller(actor=str(n), request_id="r")) for n in range(4)]
+    for operation in done:
+        await operations.finish(operation.id)
+    kept = {open_.id, done[2].id, done[3].id}
+    assert {operation.id for operation in operations.list()} == kept
+    assert {operation.id for operation in await store.operations()} == kept
+    assert operations.duplicate(Caller(actor="0", request_id="r")) is None
+
+
+async def test_plans_alone_do_not_fill_the_memory(operations: Operations, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 2)
+    for _ in range(5):
+        await operations.planned(PLAN, ADA)
+    assert len(operations.list()) == 2
+
+
+async def test_ends_at_the_same_time_forget_each_old_one_once(
+    operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = [await started(operations, Caller(actor=str(n))) for n in range(8)]
+    for operation in begun[:4]:
+        await operations.finish(operation.id)
+    monkeypatch.setattr(module, "KEPT", 1)
+    await asyncio.gather(*(operations.finish(operation.id) for operation in begun[4:]))
+    assert len(operations.list()) == 1
+
+
+async def test_one_that_is_under_way_cannot_be_forgotten(operations: Operations, store: MemoryStore) -> None:
+    operation = await started(operations)
+    with pytest.raises(FailedPreconditionError) as caught:
+        await operations.delete(operation.id)
+    assert caught.value.reason == "OPERATION_RUNNING"
+    await operations.finish(operation.id)
+    await operations.delete(operation.id)
+    assert operations.list() == await store.operations() == []
+
+
+# --- watching
+
+
+async def collect(stream: AsyncIterator[Operation], into: list[str]) -> None:
+    into.extend([operation.phase async for operation in stream])
+
+
+async def let_others_run() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_every_watcher_sees_the_present_each_change_and_the_end(operations: Operations) -> None:
+    operation = await started(operations)
+    seen: list[list[str]] = [[], []]
+    watchers = [asyncio.create_task(collect(operations.watch(operation.id), into)) for into in seen]
+    await let_others_run()
+    operations.update(operation.id, phase="stage")
+    await let_others_run()
+    await operations.finish(operation.id)
+    await asyncio.gather(*watchers)
+    assert seen == [["queued", "stage", "done"]] * 2
+    assert operations._changed == {}
+
+
+async def test_what_changes_while_a_watcher_is_busy_is_not_missed(operations: Operations) -> None:
+    operation = await started(operations)
+    stream = operations.watch(operation.id)
+    await anext(stream)
+    operations.update(operation.id, phase="stage")
+    operations.update(operation.id, phase="gate")
+    assert (await anext(stream)).phase == "gate"
+    await operations.finish(operation.id)
+    assert [last.phase async for last in stream] == ["done"]
+
+
+async def test_a_done_operation_is_watched_once(operations: Operations) -> None:
+    operation = await started(operations)
+    await operations.finish(operation.id)
+    seen: list[str] = []
+    await collect(operations.watch(operation.id), seen)
+    assert seen == ["done"]
+
+
+async def test_waiting_ends_with_the_operation_or_with_the_time(operations: Operations) -> None:
+    operation = await started(operations)
+    assert not (await operations.wait(operation.id, 0.001)).done
+    waiting = asyncio.create_task(operations.wait(operation.id))
+    await let_others_run()
+    await operations.finish(operation.id, result="jails/web")
+    assert (await waiting).result == "jails/web"
+    assert (await operations.wait(operation.id, 0)).done
+
+
+# --- cancelling
+
+
+async def test_cancelling_what_is_done_is_no_error(operations: Operations) -> None:
+    operation = await started(operations)
+    await operations.finish(operation.id)
+    await operations.cancel(operation.id, BOB)
+    assert not operations.get(operation.id).cancel_requested
+
+
+@pytest.mark.parametrize("phase", ["commit", "handover", "activate"])
+async def test_past_the_point_of_no_return_nothing_is_cancelled(operations: Operations, phase: str) -> None:
+    operation = await started(operations)
+    operations.update(operation.id, phase=phase)
+    with pytest.raises(FailedPreconditionError) as caught:
+        await operations.cancel(operation.id, ADA)
+    assert caught.value.reason == "NOT_CANCELLABLE"
+    assert not operations.get(operation.id).cancel_requested
+
+
+async def test_a_cancel_is_on_disk_and_interrupts_only_a_stretch_that_may_be(
+    operations: Operations, store: MemoryStore
+) -> None:
+    operation = await started(operations)
+    handle = Handle(operations, operation.id)
+    over = asyncio.Event()
+
+    async def work() -> str:
+        await over.wait()
+        with handle.cancellable():
+            await asyncio.Event().wait()
+        return "never"
+
+    task = asyncio.create_task(work())
+    await let_others_run()
+    await operations.cancel(operation.id, ADA)
+    await let_others_run()
+    assert not task.done()
+    assert (await store.operations())[0].cancel_requested
+    over.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_second_cancel_does_not_interrupt_the_undoing_of_the_first(operations: Operations) -> None:
+    operation = await started(operations)
+    handle = Handle(operations, operation.id)
+    undoing, may_go_on = asyncio.Event(), asyncio.Event()
+    undone: list[str] = []
+
+    async def work() -> None:
+        with handle.cancellable():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                undoing.set()
+                await may_go_on.wait()
+                undone.append("all of it")
+
+    task = asyncio.create_task(work())
+    await let_others_run()
+    await operations.cancel(operation.id, ADA)
+    await undoing.wait()
+    await operations.cancel(operation.id, ADA)
+    await let_others_run()
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert undone == ["all of it"]
+
+
+async def test_a_phase_is_on_disk_when_it_begins_and_notes_are_not(operations: Operations, store: MemoryStore) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    await handle.phase("stage", "generation 2")
+    handle.note(bytes_done=7)
+    handle.facts(generation=2)
+    handle.facts(rolled_back="true")
+    (stored,) = await store.operations()
+    assert (stored.phase, stored.message, stored.bytes_done) == ("stage", "generation 2", 0)
+    assert (handle.operation.bytes_done, handle.operation.facts) == (7, {"generation": "2", "rolled_back": "true"})
