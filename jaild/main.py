@@ -244,9 +244,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = arguments.embedded.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         enter(folder, [sys.executable, "-m", "jaild", *(sys.argv[1:] if argv is None else argv)])
-        asyncio.run(
-            _destroy(folder, arguments.config) if arguments.destroy else _embedded(folder, arguments.config, began)
-        )
+        if arguments.destroy:
+            asyncio.run(_destroy(folder, arguments.config))
+            return
+        asyncio.run(_embedded(folder, arguments.config, quantity.parse(arguments.pool_size), began))
     except JaildError as error:
         sys.exit(f"jaild: {error}")
 
