@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from jaild import assembly
 from jaild import config as configuration
 from jaild.adapters.archives import BsdtarArchives
 from jaild.adapters.clock import SystemClock
@@ -31,38 +32,13 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.private_namespace import enter
 from jaild.api.server import ApiServer
-from jaild.api.use_cases import UseCases
+from jaild.assembly import Core
 from jaild.config import Config
 from jaild.domain import quantity
 from jaild.domain.errors import JaildError, UnavailableError
-from jaild.domain.layout import Layout
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
-from jaild.service.acceptance import Acceptor
-from jaild.service.bases import Bases
-from jaild.service.changes import Changes
-from jaild.service.creation import Creation
-from jaild.service.driver import Drivers
-from jaild.service.events import Audit, Events
-from jaild.service.gate import Gate
-from jaild.service.host import Host
-from jaild.service.index import Index
-from jaild.service.jail_datasets import JailDatasets
-from jaild.service.jails import Jails
-from jaild.service.journals import Journals
-from jaild.service.logs import Logs
-from jaild.service.migrate_in import MigrateIn
-from jaild.service.migrate_out import MigrateOut
-from jaild.service.migrations import Migrations
-from jaild.service.operations import Operations
-from jaild.service.planning import Planner
-from jaild.service.receiving import Receiver
-from jaild.service.recover import Recovery
-from jaild.service.releases import Releases
-from jaild.service.runs import Runs
-from jaild.service.sealing import Sealer
-from jaild.service.templates import Templates
 
 _GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown
 
@@ -71,11 +47,7 @@ _GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown
 class Daemon:
     """Everything that is started and stopped."""
 
-    use_cases: UseCases
-    host: Host
-    recovery: Recovery
-    drivers: Drivers
-    runs: Runs
+    core: Core
     peers: GrpcPeers
     store: SqliteStore
     files: HostFiles
@@ -87,70 +59,38 @@ class Daemon:
         await self.files.sweep()
         await self.files.remove(self.staging)  # what a crash left of a push
         await self.files.make_folder(self.staging)
-        await self.host.start(began)
+        await self.core.host.start(began)
 
     async def stop(self) -> None:
         """End what may be interrupted, wait for what may not. The jails go on."""
-        await self.recovery.close()
-        await self.drivers.stop(_GRACE)
-        await self.runs.close()
+        await self.core.stop(_GRACE)
         await self.peers.close()
         await self.store.close()
 
 
 def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -> Daemon:
     """Put a daemon together on the given ports. Nothing is started."""
-    clock = SystemClock()
     store = SqliteStore(config.state / "jaild.db")
     peers = GrpcPeers(config.peers)
     files = HostFiles(config.state / "spool")
-    archives = BsdtarArchives(processes)
-    index = Index(Layout(config.dataset), zfs, files)
-    events, audit = Events(store, clock), Audit(store, clock)
-    operations = Operations(store, clock)
-    drivers = Drivers(operations)
-    journals = Journals(store, clock)
-    runs = Runs(index, runtime, events, clock, config.logs)
-    gate = Gate(runtime, runs, SocketProbe(), files, clock)
-    planner = Planner(index, runtime, runs, files)
-    datasets = JailDatasets(index, zfs, files)
-    sealer = Sealer(zfs, files)
-    changes = Changes(index, planner, datasets, runs, gate, events, clock)
-    creation = Creation(index, planner, datasets, runs, gate, events, clock)
-    sender = MigrateOut(index, zfs, peers, journals, datasets, runs, events, clock)
-    acceptor = Acceptor(index, zfs, runtime, peers, journals)
-    receiver = Receiver(index, zfs, datasets, sealer, events, clock)
-    incoming = MigrateIn(index, zfs, runtime, acceptor, journals, datasets, receiver, runs, gate, sender, events, clock)
-    recovery = Recovery(
-        index, zfs, files, runtime, peers, journals, datasets, runs, changes, sender, incoming, drivers, operations,
-        events, clock,
-    )  # fmt: skip
-    host = Host(
-        index, zfs, runtime, peers, operations, journals, recovery, events, clock, config.host_name, version("jaild")
+    ports = assembly.Ports(
+        zfs=zfs,
+        runtime=runtime,
+        files=files,
+        archives=BsdtarArchives(processes),
+        store=store,
+        peers=peers,
+        probe=SocketProbe(),
+        clock=SystemClock(),
     )
-    staging = config.state / "staging"
-    use_cases = UseCases(
-        bases=Bases(index, sealer, archives, files, drivers, operations, events, clock),
-        releases=Releases(index, zfs, sealer, archives, files, drivers, operations, events, clock, staging),
-        jails=Jails(
-            index,
-            creation,
-            changes,
-            runs,
-            runtime,
-            Logs(files, runs, clock),
-            Templates(files, config.templates),
-            drivers,
-            operations,
-        ),
-        migrations=Migrations(index, sender, journals, datasets, drivers, operations),
-        operations=operations,
-        events=events,
-        audit=audit,
-        host=host,
-        incoming=incoming,
+    place = assembly.Place(
+        name=config.host_name,
+        dataset=config.dataset,
+        logs=config.logs,
+        templates=config.templates,
+        staging=config.state / "staging",
     )
-    return Daemon(use_cases, host, recovery, drivers, runs, peers, store, files, staging)
+    return Daemon(assembly.assemble(ports, place), peers, store, files, place.staging)
 
 
 async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
@@ -163,7 +103,7 @@ async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) ->
 
 async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
     daemon = assemble(config, zfs, runtime_of(config, processes), processes)
-    server = ApiServer(daemon.use_cases, socket=config.socket, grants=config.grants, tcp=config.listen)
+    server = ApiServer(daemon.core.use_cases, socket=config.socket, grants=config.grants, tcp=config.listen)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -173,8 +113,8 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         await daemon.start(began)
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
-        daemon.recovery.resume()
-        booting = asyncio.create_task(daemon.recovery.boot(), name="boot")
+        daemon.core.recovery.resume()
+        booting = asyncio.create_task(daemon.core.recovery.boot(), name="boot")
         await stop.wait()
     finally:
         if booting is not None:

@@ -1,0 +1,138 @@
+"""The use cases put together on whatever ports they are given: the daemon's real ones, or fakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from jaild.api.use_cases import UseCases
+from jaild.domain.layout import Layout
+from jaild.ports.archives import Archives
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+from jaild.ports.peer import Peers
+from jaild.ports.probe import Probe
+from jaild.ports.runtime import Runtime
+from jaild.ports.store import Store
+from jaild.ports.zfs import Zfs
+from jaild.service.acceptance import Acceptor
+from jaild.service.bases import Bases
+from jaild.service.changes import Changes
+from jaild.service.creation import Creation
+from jaild.service.driver import Drivers
+from jaild.service.events import Audit, Events
+from jaild.service.gate import Gate
+from jaild.service.host import Host
+from jaild.service.index import Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.jails import Jails
+from jaild.service.journals import Journals
+from jaild.service.logs import Logs
+from jaild.service.migrate_in import MigrateIn
+from jaild.service.migrate_out import MigrateOut
+from jaild.service.migrations import Migrations
+from jaild.service.operations import Operations
+from jaild.service.planning import Planner
+from jaild.service.receiving import Receiver
+from jaild.service.recover import Recovery
+from jaild.service.releases import Releases
+from jaild.service.runs import Runs
+from jaild.service.sealing import Sealer
+from jaild.service.templates import Templates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What the use cases stand on."""
+
+    zfs: Zfs
+    runtime: Runtime
+    files: Files
+    archives: Archives
+    store: Store
+    peers: Peers
+    probe: Probe
+    clock: Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What this host is called, and where its things are."""
+
+    name: str
+    dataset: str
+    logs: Path
+    templates: Path
+    staging: Path  # unpacked archives, thrown away at each start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """The use cases, and what is started and stopped with them."""
+
+    use_cases: UseCases
+    index: Index
+    host: Host
+    recovery: Recovery
+    drivers: Drivers
+    runs: Runs
+    journals: Journals
+
+    async def stop(self, grace: float) -> None:
+        """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""
+        await self.recovery.close()
+        await self.drivers.stop(grace)
+        await self.runs.close()
+
+
+def assemble(ports: Ports, place: Place) -> Core:
+    """Put the use cases together. Nothing is started."""
+    zfs, runtime, files, store, clock = ports.zfs, ports.runtime, ports.files, ports.store, ports.clock
+    index = Index(Layout(place.dataset), zfs, files)
+    events, audit = Events(store, clock), Audit(store, clock)
+    operations = Operations(store, clock)
+    drivers = Drivers(operations)
+    journals = Journals(store, clock)
+    runs = Runs(index, runtime, events, clock, place.logs)
+    gate = Gate(runtime, runs, ports.probe, files, clock)
+    planner = Planner(index, runtime, runs, files)
+    datasets = JailDatasets(index, zfs, files)
+    sealer = Sealer(zfs, files)
+    changes = Changes(index, planner, datasets, runs, gate, events, clock)
+    creation = Creation(index, planner, datasets, runs, gate, events, clock)
+    sender = MigrateOut(index, zfs, ports.peers, journals, datasets, runs, events, clock)
+    acceptor = Acceptor(index, zfs, runtime, ports.peers, journals)
+    receiver = Receiver(index, zfs, datasets, sealer, events, clock)
+    incoming = MigrateIn(index, zfs, runtime, acceptor, journals, datasets, receiver, runs, gate, sender, events, clock)
+    recovery = Recovery(
+        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, sender, incoming, drivers,
+        operations, events, clock,
+    )  # fmt: skip
+    host = Host(
+        index, zfs, runtime, ports.peers, operations, journals, recovery, events, clock, place.name, version("jaild")
+    )
+    use_cases = UseCases(
+        bases=Bases(index, sealer, ports.archives, files, drivers, operations, events, clock),
+        releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
+        jails=Jails(
+            index,
+            creation,
+            changes,
+            runs,
+            runtime,
+            Logs(files, runs, clock),
+            Templates(files, place.templates),
+            drivers,
+            operations,
+        ),
+        migrations=Migrations(index, sender, journals, datasets, drivers, operations),
+        operations=operations,
+        events=events,
+        audit=audit,
+        host=host,
+        incoming=incoming,
+    )
+    return Core(
+        use_cases=use_cases, index=index, host=host, recovery=recovery, drivers=drivers, runs=runs, journals=journals
+    )
