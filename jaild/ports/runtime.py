@@ -107,7 +107,9 @@ class Runtime(Protocol):
         """Start a created run. Raises if its first process did not come up."""
 
     async def stop(self, jail: str, generation: int) -> float:
-        """Stop a run: its signal, after its timeout SIGKILL; return the seconds it took. No error if it has ended.
+        """Stop a run: its signal, after its timeout SIGKILL; return the seconds it took.
+
+        No error if it has ended, or if there is none: whoever undoes or repairs does not know how far it came.
 
         Always ends. The tree and the run's record stay, so that it can be started again (`start`) or removed.
         """

@@ -164,8 +164,12 @@ class RuntimeContract:
         await rig.runtime.start("web", 1)
         assert (await only(rig.runtime)).running
 
-    async def test_what_was_not_created_is_neither_started_nor_stopped(self, rig: Rig) -> None:
-        for change in (rig.runtime.start, rig.runtime.stop, rig.runtime.wait):
+    async def test_stopping_what_is_not_there_is_no_error(self, rig: Rig) -> None:
+        await rig.runtime.stop("web", 7)
+        assert await rig.runtime.runs() == []
+
+    async def test_what_was_not_created_is_neither_started_nor_waited_for(self, rig: Rig) -> None:
+        for change in (rig.runtime.start, rig.runtime.wait):
             with pytest.raises(NotFoundError) as refused:
                 await change("web", 7)
             assert refused.value.reason == "RUN_NOT_FOUND"

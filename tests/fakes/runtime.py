@@ -126,8 +126,8 @@ class FakeRuntime:
         """End it by its stop signal."""
         name = f"{jail}.{generation}"
         self._call("stop", name)
-        run = self._known(name)
-        if not run.pid:
+        run = self.by_name.get(name)
+        if run is None or not run.pid:
             return 0.0
         self._end(run, -15)
         return self.stop_seconds

@@ -112,7 +112,9 @@ class OciRuntime:
     async def stop(self, jail: str, generation: int) -> float:
         """End it by its signal, or by SIGKILL, and detach its network."""
         begun = time.monotonic()
-        record = self._known(jail, generation)
+        record = self._current(f"{jail}.{generation}")
+        if record is None:
+            return 0.0
         if record.running and record.process is not None:
             await self._end(record.process, record.spec)
             record = self._settled(record)
