@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.records import Generation
 from jaild.domain.spec import JailSpec
 
@@ -90,8 +90,11 @@ class Rollback:
     kind = "rollback"
 
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
-        """Return the draft. `FailedPreconditionError` (NOTHING_TO_ROLL_BACK, GENERATION_ACTIVE)."""
-        target = older[self.to] if self.to else self._newest_other(current, older)
+        """Return the draft.
+
+        `FailedPreconditionError` (NOTHING_TO_ROLL_BACK, GENERATION_ACTIVE), `NotFoundError` (GENERATION_NOT_FOUND).
+        """
+        target = self._named(older) if self.to else self._newest_other(current, older)
         if target.number == current.number:
             raise FailedPreconditionError(
                 "GENERATION_ACTIVE",
@@ -106,6 +109,17 @@ class Rollback:
             Axis.SPEC: lambda: msgspec.structs.replace(target.spec, base=current.spec.base, app=current.spec.app),
         }[self.axis]()
         return Draft(self.kind, spec)
+
+    def _named(self, older: Mapping[int, Generation]) -> Generation:
+        try:
+            return older[self.to]
+        except KeyError:
+            known = ", ".join(str(number) for number in sorted(older)) or "none"
+            raise NotFoundError(
+                "GENERATION_NOT_FOUND",
+                f"there is no generation {self.to} to go back to",
+                remedy=f"there are: {known}",
+            ) from None
 
     def _newest_other(self, current: Generation, older: Mapping[int, Generation]) -> Generation:
         for number in sorted((n for n in older if n < current.number), reverse=True):

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from jaild.domain.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.domain.records import Generation
+from jaild.domain.spec import JailSpec
+
+
+def generation(number: int, base: str, app: str | None, quota: str) -> Generation:
+    spec = JailSpec(base=base, app=app, quota=quota)
+    return Generation(number=number, spec=spec, base=base, release=app or "")
+
+
+HISTORY = {
+    g.number: g
+    for g in (
+        generation(1, "b1", "web/1", "1G"),
+        generation(2, "b1", "web/2", "1G"),
+        generation(3, "b2", "web/2", "1G"),
+        generation(4, "b2", "web/2", "2G"),
+        generation(5, "b2", "web/2", "2G"),
+    )
+}
+NOW = HISTORY[5]
+
+
+def apply(change: Change, current: Generation = NOW, older: Mapping[int, Generation] = HISTORY) -> Draft:
+    return change.apply(current, older)
+
+
+def test_a_deploy_moves_the_app_and_nothing_else() -> None:
+    assert apply(Deploy("web/3")) == Draft("deploy", msgspec.structs.replace(NOW.spec, app="web/3"))
+
+
+def test_an_upgrade_moves_the_base_and_nothing_else() -> None:
+    assert apply(Upgrade("b3")) == Draft("upgrade", msgspec.structs.replace(NOW.spec, base="b3"))
+
+
+def test_two_teams_changes_compose_in_either_order() -> None:
+    one = apply(Upgrade("b3"), msgspec.structs.replace(NOW, spec=apply(Deploy("web/3")).spec)).spec
+    other = apply(Deploy("web/3"), msgspec.structs.replace(NOW, spec=apply(Upgrade("b3")).spec)).spec
+    assert one == other == msgspec.structs.replace(NOW.spec, base="b3", app="web/3")
+
+
+def test_a_configure_takes_the_spec_on_the_same_base_and_app() -> None:
+    spec = msgspec.structs.replace(NOW.spec, quota="9G", hostname="w")
+    assert apply(Configure(spec)) == Draft("configure", spec)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "command"), [("base", "b3", "upgrade"), ("app", "web/3", "deploy"), ("app", None, "deploy")]
+)
+def test_a_configure_that_would_move_another_axis_is_refused_and_told_the_command(
+    field: str, value: str | None, command: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        apply(Configure(msgspec.structs.replace(NOW.spec, **{field: value})))
+    assert caught.value.reason == "OTHER_AXIS"
+    assert command in caught.value.remedy
+    assert caught.value.detail["field"] == f"$.{field}"
+
+
+def test_a_rollback_cuts_over_to_the_generation_before_as_it_is() -> None:
+    assert apply(Rollback()) == Draft("rollback", HISTORY[4].spec, cut_to=4)
+    assert apply(Rollback(), HISTORY[3]) == Draft("rollback", HISTORY[2].spec, cut_to=2)
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_rollback_to_a_number_cuts_over_to_that_one(number: int) -> None:
+    assert apply(Rollback(number)) == Draft("rollback", HISTORY[number].spec, cut_to=number)
+
+
+def test_after_a_rollback_one_may_go_forward_again_by_number() -> None:
+    assert apply(Rollback(5), HISTORY[2]).cut_to == 5
+
+
+@pytest.mark.parametrize(
+    ("axis", "expected"),
+    [
+        (Axis.BASE, JailSpec(base="b1", app="web/2", quota="2G")),  # generation 2
+        (Axis.APP, JailSpec(base="b2", app="web/1", quota="2G")),  # generation 1
+        (Axis.SPEC, JailSpec(base="b2", app="web/2", quota="1G")),  # generation 3
+    ],
+)
+def test_a_rollback_of_one_axis_finds_the_newest_that_differs_in_it_and_leaves_the_others(
+    axis: Axis, expected: JailSpec
+) -> None:
+    assert apply(Rollback(axis=axis)) == Draft("rollback", expected)
+
+
+def test_a_rollback_of_one_axis_to_a_number_takes_that_axis_alone() -> None:
+    assert apply(Rollback(1, Axis.APP)).spec == msgspec.structs.replace(NOW.spec, app="web/1")
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+def test_without_an_older_one_that_differs_there_is_nothing_to_roll_back(axis: Axis) -> None:
+    with pytest.raises(FailedPreconditionError) as caught:
+        apply(Rollback(axis=axis), HISTORY[1])
+    assert caught.value.reason == "NOTHING_TO_ROLL_BACK"
+
+
+def test_an_axis_that_never_moved_cannot_be_rolled_back() -> None:
+    older = {3: HISTORY[3], 4: HISTORY[4], 5: NOW}
+    with pytest.raises(FailedPreconditionError) as caught:
+        apply(Rollback(axis=Axis.BASE), older=older)
+    assert caught.value.reason == "NOTHING_TO_ROLL_BACK"
+
+
+@pytest.mark.parametrize("axis", list(Axis))
+def test_a_rollback_to_the_active_generation_is_refused(axis: Axis) -> None:
+    with pytest.raises(FailedPreconditionError) as caught:
+        apply(Rollback(5, axis))
+    assert caught.value.reason == "GENERATION_ACTIVE"
+
+
+def test_a_generation_that_was_dropped_meanwhile_is_told_with_those_that_are_left() -> None:
+    with pytest.raises(NotFoundError) as caught:
+        apply(Rollback(1), older={4: HISTORY[4], 5: NOW})
+    assert caught.value.reason == "GENERATION_NOT_FOUND"
+    assert "4, 5" in caught.value.remedy

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from itertools import product
+
+import msgspec
+import pytest
+
+from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.lifecycle import advance, may_start, require_changeable
+from jaild.domain.records import JailRecord, Ownership
+
+ACTIVE, FROZEN, MOVED = Ownership.ACTIVE, Ownership.FROZEN, Ownership.MOVED
+INCOMING, PREPARED, DELETING = Ownership.INCOMING, Ownership.PREPARED, Ownership.DELETING
+
+# Written down once more, apart from the code: the arrows of the diagram, and the two states that are written over.
+ARROWS = {
+    (ACTIVE, ACTIVE),  # another generation, another wish
+    (ACTIVE, FROZEN),
+    (ACTIVE, DELETING),
+    (FROZEN, ACTIVE),  # aborted before the commit
+    (FROZEN, MOVED),  # the commit
+    (MOVED, INCOMING),  # it comes back
+    (MOVED, DELETING),  # finalized
+    (INCOMING, INCOMING),
+    (INCOMING, PREPARED),
+    (INCOMING, MOVED),  # aborted: the older copy is kept
+    (INCOMING, DELETING),  # aborted: there was none
+    (PREPARED, ACTIVE),
+    (PREPARED, MOVED),
+    (PREPARED, DELETING),
+}
+
+
+def record(state: Ownership, **changes: object) -> JailRecord:
+    return msgspec.structs.replace(
+        JailRecord(uid="u", owner="here", epoch=3, state=state, generation=2, created=5.0), **changes
+    )
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(ARROWS))
+def test_a_jail_follows_the_arrows_of_the_diagram(old: Ownership, new: Ownership) -> None:
+    moved = advance(record(old), new, epoch=4, migration="m")
+    assert moved == record(new, epoch=4, migration="m")
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(set(product(Ownership, Ownership)) - ARROWS))
+def test_there_is_no_other_way(old: Ownership, new: Ownership) -> None:
+    with pytest.raises(FailedPreconditionError) as caught:
+        advance(record(old), new)
+    assert caught.value.reason == "ILLEGAL_TRANSITION"
+    assert old in caught.value.message
+    assert new in caught.value.message
+
+
+def test_a_jail_that_moved_away_runs_here_again_only_through_a_whole_migration() -> None:
+    for state in set(Ownership) - {INCOMING, DELETING}:
+        with pytest.raises(FailedPreconditionError):
+            advance(record(MOVED), state)
+    for state in (FROZEN, ACTIVE):
+        with pytest.raises(FailedPreconditionError):
+            advance(record(INCOMING), state)
+
+
+@pytest.mark.parametrize("state", list(Ownership))
+@pytest.mark.parametrize("owner", ["here", "there"])
+def test_only_an_active_jail_of_this_host_may_be_started(state: Ownership, owner: str) -> None:
+    assert may_start(record(state, owner=owner), "here") == (state is ACTIVE and owner == "here")
+
+
+@pytest.mark.parametrize(("known", "may"), [(0, True), (3, True), (4, False)])
+def test_a_jail_of_which_a_higher_epoch_was_seen_is_not_started(known: int, may: bool) -> None:  # noqa: FBT001 -- a table
+    assert may_start(record(ACTIVE), "here", known) is may
+
+
+def test_an_active_jail_of_this_host_may_be_changed() -> None:
+    require_changeable(record(ACTIVE), "here", "web")
+
+
+@pytest.mark.parametrize(
+    ("state", "owner", "reason"),
+    [
+        (FROZEN, "here", "JAIL_MIGRATING"),
+        (INCOMING, "there", "JAIL_INCOMING"),
+        (PREPARED, "there", "JAIL_INCOMING"),
+        (MOVED, "there", "JAIL_MOVED"),
+        (DELETING, "here", "JAIL_DELETING"),
+        (ACTIVE, "there", "JAIL_NOT_OWNED"),
+    ],
+)
+def test_a_jail_that_is_not_this_hosts_to_change_says_why(state: Ownership, owner: str, reason: str) -> None:
+    with pytest.raises(FailedPreconditionError) as caught:
+        require_changeable(record(state, owner=owner), "here", "web")
+    assert (caught.value.reason, caught.value.resource) == (reason, "jails/web")
+    assert caught.value.remedy
