@@ -104,7 +104,7 @@ def after_round(rounds: Sequence[Round], budget: float, fixed: float) -> Again |
     """
     last = rounds[-1]
     rate = sum(r.bytes for r in rounds) / max(sum(r.seconds for r in rounds), 1e-6)
-    ratio = min(1.0, last.seconds / rounds[-2].seconds) if len(rounds) > 1 and rounds[-2].seconds > 0 else 1.0
+    ratio = last.seconds / rounds[-2].seconds if len(rounds) > 1 and rounds[-2].seconds > 0 else 1.0
     predicted = last.bytes * ratio / max(rate, 1.0) + fixed if len(rounds) > 1 else last.seconds + fixed
     if len(rounds) > 1 and predicted <= budget:
         return Freeze(predicted)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaild.domain.migration import (
+    MAX_ROUNDS,
+    MAX_STALLED,
+    Again,
+    Conflict,
+    Freeze,
+    Full,
+    Increment,
+    Nothing,
+    OverBudget,
+    Round,
+    Version,
+    after_round,
+    incremental_path,
+)
+
+GUIDS = st.integers(min_value=1, max_value=30)
+histories = st.lists(GUIDS, unique=True, max_size=10)
+sources = st.lists(GUIDS, unique=True, min_size=1, max_size=10)
+
+
+def versions(guids: list[int]) -> list[Version]:
+    return [Version(f"s{guid}", guid) for guid in guids]
+
+
+def path(source: list[int], target: list[int]) -> Nothing | Full | Increment | Conflict:
+    return incremental_path(versions(source), target, versions(source)[-1])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ([1], [], Full()),
+        ([1, 2, 3], [], Full()),
+        ([1, 2, 3], [1, 2, 3], Nothing()),
+        ([3], [1, 2, 3], Nothing()),  # the source forgot the older ones
+        ([1, 2, 3], [1, 2], Increment(Version("s2", 2))),
+        ([1, 3], [1], Increment(Version("s1", 1))),
+        ([1, 2, 3], [9, 2], Increment(Version("s2", 2))),
+        ([1, 2, 3], [1, 8, 9], Conflict(Version("s1", 1), (8, 9))),
+        ([1, 2], [1, 2, 9], Conflict(Version("s2", 2), (9,))),
+        ([1, 2], [8, 9], Conflict(None, (8, 9))),
+    ],
+)
+def test_the_newest_snapshot_that_both_have_is_what_an_increment_starts_from(
+    source: list[int], target: list[int], expected: object
+) -> None:
+    assert path(source, target) == expected
+
+
+def test_snapshots_are_matched_by_guid_whatever_their_names() -> None:
+    source = [Version("same", 1), Version("new", 2)]
+    assert incremental_path(source, [7], source[1]) == Conflict(None, (7,))
+    assert incremental_path(source, [1], source[1]) == Increment(source[0])
+
+
+@given(sources, histories)
+def test_nothing_is_sent_exactly_when_the_targets_newest_is_the_wanted_one(
+    source: list[int], target: list[int]
+) -> None:
+    assert isinstance(path(source, target), Nothing) == (target[-1:] == source[-1:])
+
+
+@given(sources, histories)
+def test_everything_is_sent_only_to_a_target_that_has_nothing(source: list[int], target: list[int]) -> None:
+    assert isinstance(path(source, target), Full) == (not target)
+
+
+@given(sources, histories)
+def test_an_increment_starts_from_the_targets_very_newest(source: list[int], target: list[int]) -> None:
+    found = path(source, target)
+    if isinstance(found, Increment):
+        assert found.base.guid == target[-1]
+        assert found.base in versions(source)[:-1]
+
+
+@given(sources, histories)
+def test_a_target_with_snapshots_of_its_own_since_is_never_sent_anything(source: list[int], target: list[int]) -> None:
+    own = [guid for guid in target if guid not in source]
+    found = path(source, target)
+    if own and target[-1] in own:
+        assert isinstance(found, Conflict)
+        assert found.newer[-1] == own[-1]
+
+
+@given(sources, histories)
+def test_a_conflict_holds_what_proves_it(source: list[int], target: list[int]) -> None:
+    found = path(source, target)
+    if isinstance(found, Conflict):
+        assert found.newer
+        assert tuple(target[-len(found.newer) :]) == found.newer
+        if found.common is None:
+            assert not set(source) & set(target)
+            assert list(found.newer) == target
+        else:
+            assert target[-len(found.newer) - 1] == found.common.guid
+
+
+@given(sources, histories)
+def test_what_was_sent_need_not_be_sent_again(source: list[int], target: list[int]) -> None:
+    if isinstance(path(source, target), Full | Increment):
+        assert path(source, [*target, source[-1]]) == Nothing()
+
+
+# --- rounds
+
+rounds_of = st.builds(
+    Round,
+    bytes=st.integers(min_value=0, max_value=1 << 40),
+    seconds=st.floats(min_value=0, max_value=10_000, allow_nan=False),
+)
+runs = st.lists(rounds_of, min_size=1, max_size=MAX_ROUNDS + 3)
+budgets = st.floats(min_value=0, max_value=1000, allow_nan=False)
+costs = st.floats(min_value=0, max_value=60, allow_nan=False)
+MB = 1 << 20
+
+
+def test_a_jail_that_writes_little_is_frozen_after_the_first_increment() -> None:
+    seed = Round(bytes=1000 * MB, seconds=10)
+    assert isinstance(after_round([seed], 5, 0.5), Again)
+    assert isinstance(after_round([seed, Round(bytes=10 * MB, seconds=0.1)], 5, 0.5), Freeze)
+
+
+def test_the_next_increment_is_predicted_from_what_is_written_while_one_is_sent() -> None:
+    # 100 MB/s are sent, 50 MB/s written: each round is half of the one before it.
+    halving = [Round(bytes=1024 * MB >> n, seconds=10.24 / 2**n) for n in range(4)]
+    decision = after_round(halving, 0.7, 0.0)
+    assert isinstance(decision, Freeze)
+    assert decision.predicted == pytest.approx(10.24 / 2**4)
+    assert isinstance(after_round(halving, 0.6, 0.0), Again)
+
+
+def test_a_round_that_took_longer_than_the_one_before_it_predicts_a_bigger_one() -> None:
+    rounds = [Round(bytes=100 * MB, seconds=1), Round(bytes=300 * MB, seconds=3)]
+    assert after_round(rounds, 0, 0).predicted == pytest.approx(9)
+
+
+def test_a_jail_that_writes_as_fast_as_is_sent_is_over_budget_after_a_few_rounds() -> None:
+    same = Round(bytes=100 * MB, seconds=1)
+    decisions = [after_round([same] * count, 0.5, 0.0) for count in range(1, MAX_STALLED + 2)]
+    assert [type(decision) for decision in decisions] == [Again] * MAX_STALLED + [OverBudget]
+    last = decisions[-1]
+    assert isinstance(last, OverBudget)
+    assert last.rounds == MAX_STALLED + 1
+    assert last.predicted == pytest.approx(1.0)
+
+
+def test_rounds_that_still_shrink_go_on() -> None:
+    shrinking = [Round(bytes=(100 - n) * MB, seconds=1 - n / 100) for n in range(MAX_ROUNDS)]
+    assert isinstance(after_round(shrinking, 0.1, 0.0), Again)
+
+
+@given(runs, budgets, costs)
+def test_a_jail_is_frozen_only_if_the_prediction_fits_the_budget(
+    rounds: list[Round], budget: float, fixed: float
+) -> None:
+    decision = after_round(rounds, budget, fixed)
+    if isinstance(decision, Freeze):
+        assert decision.predicted <= budget
+    elif len(rounds) > 1:
+        assert decision.predicted > budget
+
+
+@given(runs, budgets, costs)
+def test_the_prediction_is_a_number_and_never_less_than_what_any_move_costs(
+    rounds: list[Round], budget: float, fixed: float
+) -> None:
+    predicted = after_round(rounds, budget, fixed).predicted
+    assert math.isfinite(predicted)
+    assert predicted >= fixed
+
+
+@given(st.lists(rounds_of, min_size=MAX_ROUNDS + 1, max_size=MAX_ROUNDS + 3), budgets, costs)
+def test_it_comes_to_an_end_whatever_the_jail_writes(rounds: list[Round], budget: float, fixed: float) -> None:
+    assert not isinstance(after_round(rounds, budget, fixed), Again)
+
+
+@given(rounds_of, budgets, costs)
+def test_a_jail_is_never_frozen_right_after_the_seed(seed: Round, budget: float, fixed: float) -> None:
+    assert isinstance(after_round([seed], budget, fixed), Again)
+
+
+@given(runs, budgets, budgets, costs)
+def test_a_greater_budget_never_refuses_what_a_smaller_one_allows(
+    rounds: list[Round], one: float, other: float, fixed: float
+) -> None:
+    smaller, greater = sorted((one, other))
+    if isinstance(after_round(rounds, smaller, fixed), Freeze):
+        assert isinstance(after_round(rounds, greater, fixed), Freeze)
