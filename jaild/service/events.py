@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import structlog
 
 from jaild.domain.views import AuditEntry, Event
@@ -31,13 +32,19 @@ class Events:
         news.set()
 
     async def watch(self, after: int, target: str, follow: bool) -> AsyncIterator[Event]:  # noqa: FBT001 -- as the API has it
-        """Yield events after a sequence number (-1: only new ones); with `follow` go on until the caller closes."""
-        position = await self._store.last_event() if after < 0 else after
+        """Yield events after a sequence number (-1: only new ones); with `follow` go on until the caller closes.
+
+        A number that was not given out yet is from a store that is gone: all there is follows, the first with a gap.
+        """
+        last = await self._store.last_event()
+        begun_anew = after > last
+        position = last if after < 0 else 0 if begun_anew else after
         while True:
             news = self._news  # taken before reading: what is appended meanwhile sets it
             events = await self._store.events(position, target, _PAGE)
             for event in events:
-                yield event
+                yield msgspec.structs.replace(event, gap=True) if begun_anew else event
+                begun_anew = False
                 position = event.sequence
             if len(events) == _PAGE:
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jaild.domain import names
-from jaild.domain.errors import InvalidArgumentError, NotFoundError
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.ports.files import Files
 
 
@@ -22,7 +22,8 @@ class Templates:
         """Return a template's YAML, every place filled in.
 
         `NotFoundError` (TEMPLATE_NOT_FOUND) lists those there are; `InvalidArgumentError` (TEMPLATE_VALUES) names the
-        places without a value, and values without a place. A value may not hold a line break: it fills one scalar.
+        places without a value, and values without a place. A value may not hold a line break (of any kind that YAML
+        knows): it fills one scalar. `FailedPreconditionError` (TEMPLATE_BROKEN).
         """
         names.version(name)
         try:
@@ -36,9 +37,16 @@ class Templates:
                 resource=name,
             ) from None
         template = string.Template(text)
+        if not template.is_valid():
+            raise FailedPreconditionError(
+                "TEMPLATE_BROKEN",
+                f"template {name} has a $ that begins no place",
+                remedy="write ${place}, or $$ for the character itself",
+                resource=name,
+            )
         places = set(template.get_identifiers())
         missing, unknown = sorted(places - set(values)), sorted(set(values) - places)
-        broken = sorted(key for key, value in values.items() if "\n" in value)
+        broken = sorted(key for key, value in values.items() if value.splitlines() not in ([], [value]))
         if missing or unknown or broken:
             parts = [
                 f"{what}: {', '.join(keys)}"
