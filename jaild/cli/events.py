@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 import grpc
 
-from jaild.cli import render
+from jaild.cli import interrupts, render
 from jaild.cli.connection import Api, connect
 from jaild.cli.human import printable
 from jaild.cli.noun import Verb
@@ -29,21 +29,22 @@ def command(settings: Settings, *, follow: bool, after: int, target: str) -> Non
     """Print what happens on the host."""
     request = events_pb2.WatchEventsRequest(after_sequence=after, target=target, no_follow=not follow)
     with connect(settings) as api:
-        events = _followed(api, request, Backoff()) if follow else api.events.WatchEvents(request)
+        if not follow:
+            for event in interrupts.stream(lambda: api.events.WatchEvents(request)):
+                _print(settings, event)
+            return
         try:
-            for event in events:
+            for event in _followed(api, request, Backoff()):
                 _print(settings, event)
         except KeyboardInterrupt:
-            if not follow:
-                raise
+            return  # how following ends
 
 
 def _followed(api: Api, request: events_pb2.WatchEventsRequest, backoff: Backoff) -> Iterator[events_pb2.Event]:
     """Yield events across broken connections: from the last sequence number on, none lost and none twice."""
     while True:
-        stream = api.events.WatchEvents(request)
         try:
-            for event in stream:
+            for event in interrupts.stream(lambda: api.events.WatchEvents(request)):
                 backoff.reset()
                 request.after_sequence = event.sequence
                 yield event
@@ -53,8 +54,6 @@ def _followed(api: Api, request: events_pb2.WatchEventsRequest, backoff: Backoff
         else:
             if not backoff.wait():
                 return
-        finally:
-            stream.cancel()
 
 
 def _print(settings: Settings, event: events_pb2.Event) -> None:

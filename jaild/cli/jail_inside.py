@@ -8,7 +8,7 @@ from typing import IO
 
 import click
 
-from jaild.cli import complete, references, render
+from jaild.cli import complete, interrupts, references, render
 from jaild.cli.connection import Api, connect, pages
 from jaild.cli.exits import Exit
 from jaild.cli.failures import Failure
@@ -64,15 +64,13 @@ def exec_(
 def logs(settings: Settings, *, name: str, follow: bool, lines: int) -> None:
     """Print what a jail wrote on stdout and stderr."""
     with connect(settings) as api:
-        stream = api.jails.TailLogs(jails_pb2.TailLogsRequest(name=name, lines=lines, follow=follow))
+        request = jails_pb2.TailLogsRequest(name=name, lines=lines, follow=follow)
         try:
-            for part in stream:
+            for part in interrupts.stream(lambda: api.jails.TailLogs(request)):
                 _write(sys.stdout.buffer, part.data)
         except KeyboardInterrupt:
             if not follow:
                 raise
-        finally:
-            stream.cancel()
 
 
 @click.command("generations", cls=Verb)
@@ -107,17 +105,14 @@ VERBS = (exec_, logs, generations)
 
 
 def _run(api: Api, start: jails_pb2.ExecStart, source: IO[bytes] | None) -> int:
-    stream = api.jails.ExecInJail(_requests(start, source))
     try:
-        for part in stream:
+        for part in interrupts.stream(lambda: api.jails.ExecInJail(_requests(start, source))):
             _write(sys.stdout.buffer, part.stdout)
             _write(sys.stderr.buffer, part.stderr)
             if part.HasField("exit_status"):
                 return int(part.exit_status)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    finally:
-        stream.cancel()
     raise Failure("the daemon hung up before the command ended", Exit.UNAVAILABLE, remedy="its status is not known")
 
 
@@ -126,8 +121,9 @@ def _requests(start: jails_pb2.ExecStart, source: IO[bytes] | None) -> Iterator[
     yield jails_pb2.ExecInJailRequest(start=start)
     if source is None:
         return
-    read = getattr(source, "read1", source.read)  # what is there, instead of waiting for a whole block
-    while block := read(_CHUNK):
+    # Unbuffered: it returns what is there, and holds no lock that the interpreter wants at its end.
+    raw = getattr(source, "raw", source)
+    while block := raw.read(_CHUNK):
         yield jails_pb2.ExecInJailRequest(stdin=block)
 
 

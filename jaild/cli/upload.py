@@ -15,6 +15,7 @@ from typing import IO, Any
 import click
 import grpc
 
+from jaild.cli import interrupts
 from jaild.cli.exits import Exit
 from jaild.cli.failures import Failure
 from jaild.cli.progress import View
@@ -83,11 +84,9 @@ def _open(path: str) -> IO[bytes]:
 
 def send(method: Any, archive: Archive, requests: Iterator[Any]) -> Any:
     """Send the requests and return the operation; Ctrl-C takes the whole upload back."""
-    call = method.future(requests)
     try:
-        return call.result()
+        return interrupts.result(lambda: method.future(requests))
     except KeyboardInterrupt:
-        call.cancel()
         raise Failure("interrupted; the daemon keeps nothing of it", Exit.ABORTED) from None
     except grpc.RpcError:
         if archive.error is not None:

@@ -7,13 +7,14 @@ watching --broke--> asking --answered--> watching --done--> the operation
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from contextlib import closing
+from time import sleep
 from typing import Any
 
 import grpc
 from google.longrunning import operations_pb2
 
+from jaild.cli import interrupts
 from jaild.cli.connection import READ_SECONDS, Api
 from jaild.cli.exits import Exit
 from jaild.cli.failures import Failure, from_rpc
@@ -27,8 +28,7 @@ TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, g
 class Backoff:
     """Waits longer after each failure in a row and gives up in the end, after about a minute."""
 
-    def __init__(self, pause: Callable[[float], object] = time.sleep, attempts: int = 15) -> None:
-        self._pause = pause
+    def __init__(self, attempts: int = 15) -> None:
         self._attempts = attempts
         self._failures = 0
 
@@ -41,7 +41,7 @@ class Backoff:
         self._failures += 1
         if self._failures > self._attempts:
             return False
-        self._pause(min(5.0, 0.5 * 2 ** (self._failures - 1)))
+        sleep(min(5.0, 0.5 * 2 ** (self._failures - 1)))
         return True
 
 
@@ -79,16 +79,14 @@ class Waiter:
         return operation
 
     def _watch(self, operation: Any) -> Any:
-        stream = self._api.events.WatchOperation(events_pb2.WatchOperationRequest(name=operation.name))
-        try:
-            for update in stream:
+        request = events_pb2.WatchOperationRequest(name=operation.name)
+        with closing(interrupts.stream(lambda: self._api.events.WatchOperation(request))) as updates:
+            for update in updates:
                 operation = update
                 self._backoff.reset()
                 self._show(operation)
-            if not operation.done:
-                raise _StreamEndedError
-        finally:
-            stream.cancel()
+        if not operation.done:
+            raise _StreamEndedError
         return operation
 
     def _ask(self, operation: Any, lost: grpc.RpcError) -> Any:

@@ -1,0 +1,236 @@
+"""A daemon of hand-written servicers on a unix socket: it answers what a test told it to and keeps what it got."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any, NoReturn
+
+import grpc
+from google.longrunning import operations_pb2, operations_pb2_grpc
+from google.protobuf import empty_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from jaild.v1 import (
+    apps_pb2,
+    apps_pb2_grpc,
+    bases_pb2,
+    bases_pb2_grpc,
+    common_pb2,
+    events_pb2,
+    events_pb2_grpc,
+    host_pb2,
+    host_pb2_grpc,
+    jails_pb2,
+    jails_pb2_grpc,
+    migrations_pb2_grpc,
+)
+
+
+def status(code: str, reason: str, message: str, *, plan: common_pb2.Plan | None = None, **metadata: str) -> Any:
+    """A google.rpc.Status as jaild sends it."""
+    answer = status_pb2.Status(code=code_pb2.Code.Value(code), message=message)
+    info = error_details_pb2.ErrorInfo(reason=reason, domain="jaild.dev", metadata=metadata)
+    answer.details.add().Pack(info)
+    if plan is not None:
+        answer.details.add().Pack(plan)
+    return answer
+
+
+def operation(
+    response: Message | None = None, *, error: Any = None, name: str = "operations/op-1", **about: Any
+) -> Any:
+    """An operation; done if it has a response or an error."""
+    made = operations_pb2.Operation(name=name, done=response is not None or error is not None)
+    made.metadata.Pack(common_pb2.OperationMetadata(**{"kind": "deploy", "target": "jails/web", **about}))
+    if response is not None:
+        made.response.Pack(response)
+    if error is not None:
+        made.error.CopyFrom(error)
+    return made
+
+
+def refuse(context: grpc.ServicerContext, told: Any) -> NoReturn:
+    """End a call as jaild does, with the details in the trailers."""
+    context.set_trailing_metadata((("grpc-status-details-bin", told.SerializeToString()),))
+    code = next(code for code in grpc.StatusCode if code.value[0] == told.code)
+    context.abort(code, told.message)
+
+
+class Bases(bases_pb2_grpc.BasesServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def ImportBase(self, request_iterator: Iterator[bases_pb2.ImportBaseRequest], context: Any) -> Any:  # noqa: N802
+        self.daemon.uploads.extend(request_iterator)
+        return self.daemon.change(self.daemon.uploads[0], context)
+
+    def ListBases(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """Two bases, one on each page unless the caller asks for larger pages."""
+        bases = [
+            bases_pb2.Base(name="bases/debian-12", abi="debian:12:amd64", size_bytes=3 << 29),
+            bases_pb2.Base(name="bases/debian-13", used_by=["a", "b"]),
+        ]
+        first = int(request.page_token or 0)
+        last = first + (request.page_size or 1)
+        token = str(last) if last < len(bases) else ""
+        return bases_pb2.ListBasesResponse(bases=bases[first:last], next_page_token=token)
+
+    def GetBase(self, request: Any, context: Any) -> Any:  # noqa: N802
+        refuse(context, status("NOT_FOUND", "BASE_NOT_FOUND", "no base", remedy="see base ls", resource=request.name))
+
+    def DeleteBase(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self.daemon.change(request, context)
+
+
+class Apps(apps_pb2_grpc.AppsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def PushRelease(self, request_iterator: Iterator[apps_pb2.PushReleaseRequest], context: Any) -> Any:  # noqa: N802
+        self.daemon.uploads.extend(request_iterator)
+        return self.daemon.change(self.daemon.uploads[0], context)
+
+    def ListReleases(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        names = ("apps/redis/releases/7.0", "apps/web/releases/1")
+        return apps_pb2.ListReleasesResponse(releases=[apps_pb2.Release(name=name) for name in names])
+
+
+class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def ListJails(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return jails_pb2.ListJailsResponse(jails=self.daemon.jails)
+
+    def GetJail(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return self.daemon.jails[0]
+
+    def change(self, request: Any, context: Any) -> Any:
+        return self.daemon.change(request, context)
+
+    CreateJail = DeployRelease = UpgradeBase = ConfigureJail = RollbackJail = DeleteJail = StopJail = change
+
+    def ExecInJail(self, request_iterator: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        """`echo`: stdin comes back on stdout; the last argument is the status."""
+        start = next(request_iterator).start
+        self.daemon.requests.append(start)
+        if start.command[0] == "quit":  # at once, whatever stdin does
+            yield jails_pb2.ExecInJailResponse(exit_status=7)
+            return
+        for request in request_iterator:
+            yield jails_pb2.ExecInJailResponse(stdout=request.stdin)
+        yield jails_pb2.ExecInJailResponse(stderr=b"err\xff")
+        yield jails_pb2.ExecInJailResponse(exit_status=int(start.command[-1]))
+
+    def TailLogs(self, request: Any, context: Any) -> Any:  # noqa: N802
+        yield jails_pb2.TailLogsResponse(data=b"one\n\xff")
+        if request.follow:
+            self.daemon.hang(context)
+
+
+class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def MigrateJail(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self.daemon.change(request, context)
+
+
+class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
+    def GetHost(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return host_pb2.HostInfo(name="alpha", zfs_capabilities={"bookmarks": True, "raw_send": False}, peers=["beta"])
+
+    def ListAuditEntries(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        entries = [host_pb2.AuditEntry(sequence=number, actor="local") for number in range(request.page_size + 7)]
+        return host_pb2.ListAuditEntriesResponse(entries=entries, next_page_token="more")
+
+
+class Events(events_pb2_grpc.EventsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def WatchOperation(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.daemon.requests.append(request)
+        yield from self.daemon.watches.pop(0)(context)
+
+    def WatchEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.daemon.requests.append(request)
+        first = request.after_sequence + 1
+        if first > 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            self.daemon.hang(context)
+        for number in (first, first + 1):
+            yield events_pb2.Event(sequence=number, kind="jail.started", target="jails/web", message="up")
+        if not request.no_follow:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+
+
+class Operations(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def GetOperation(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.daemon.requests.append(request)
+        answer = self.daemon.gets.pop(0)
+        return context.abort(answer, "away") if isinstance(answer, grpc.StatusCode) else answer
+
+    def CancelOperation(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.daemon.requests.append(request)
+        self.daemon.cancelled.set()
+        if self.daemon.cancel_refused is not None:
+            refuse(context, self.daemon.cancel_refused)
+        return empty_pb2.Empty()
+
+
+class Daemon:
+    """`answers` are taken by changes in turn, `watches` by WatchOperation, `gets` by GetOperation."""
+
+    def __init__(self, path: str) -> None:
+        self.address = f"unix://{path}"
+        self.jails: list[jails_pb2.Jail] = []
+        self.answers: list[Any] = []
+        self.watches: list[Callable[[Any], Iterator[Any]]] = []
+        self.gets: list[Any] = []
+        self.requests: list[Any] = []
+        self.uploads: list[Any] = []
+        self.cancelled = threading.Event()
+        self.cancel_refused: Any = None
+        self._server = grpc.server(futures.ThreadPoolExecutor(4))
+
+    def change(self, request: Any, context: Any) -> Any:
+        """Answer a mutation with what the test prepared: an operation, or a status to refuse it with."""
+        self.requests.append(request)
+        answer = self.answers.pop(0)
+        if isinstance(answer, status_pb2.Status):
+            refuse(context, answer)
+        return answer
+
+    def hang(self, context: Any) -> None:
+        """Keep a stream open until the client hangs up."""
+        over = threading.Event()
+        context.add_callback(over.set)
+        over.wait(20)
+
+    def asked(self, kind: type[Message]) -> list[Any]:
+        """Return the requests of one kind."""
+        return [request for request in self.requests if isinstance(request, kind)]
+
+    def start(self) -> None:
+        server = self._server
+        apps_pb2_grpc.add_AppsServicer_to_server(Apps(self), server)
+        bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
+        events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
+        host_pb2_grpc.add_HostServicer_to_server(Host(), server)
+        jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
+        migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)
+        operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
+        server.add_insecure_port(self.address)
+        server.start()
+
+    def stop(self) -> None:
+        self._server.stop(None).wait()

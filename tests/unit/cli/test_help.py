@@ -1,0 +1,99 @@
+"""Help, completion, and how quick they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+
+from jaild.cli import exits
+from jaild.cli.main import NOUNS, command
+from tests.unit.cli.daemon import Daemon
+
+
+def verbs(group: click.Group, ctx: click.Context, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name in group.list_commands(ctx):
+        found = group.get_command(ctx, name)
+        assert found is not None
+        yield (*path, name), found
+        if isinstance(found, click.Group):
+            yield from verbs(found, ctx, *path, name)
+
+
+ALL = list(verbs(command, click.Context(command)))
+
+
+def complete(address: str, *words: str, incomplete: str = "") -> list[str]:
+    completer = ShellComplete(command, {}, "jailctl", "_JAILCTL_COMPLETE")
+    return [item.value for item in completer.get_completions(["--address", address, *words], incomplete)]
+
+
+@pytest.mark.parametrize(("path", "found"), ALL, ids=[" ".join(path) for path, _ in ALL])
+def test_every_command_has_a_one_line_summary_and_takes_an_output_form(
+    path: tuple[str, ...], found: click.Command
+) -> None:
+    summary = (found.help or "").splitlines()[0]
+    result = CliRunner().invoke(command, [*path, "--help"])
+
+    assert summary.endswith(".")
+    assert len(summary) < 100
+    assert result.exit_code == 0
+    assert isinstance(found, click.Group) or "--output" in result.stdout
+
+
+def test_the_roots_table_of_nouns_says_what_the_nouns_say() -> None:
+    assert {path[0]: (found.help or "").strip() for path, found in ALL if len(path) == 1} == NOUNS
+
+
+def test_every_exit_status_is_documented(daemon: Daemon) -> None:  # noqa: ARG001
+    shown = CliRunner().invoke(command, ["help", "exit-codes"]).stdout
+
+    assert set(exits.MEANING) == set(exits.Exit)
+    assert all(meaning in shown for meaning in exits.MEANING.values())
+
+
+def test_help_explains_a_command_in_its_place() -> None:
+    assert "jail migrate [OPTIONS] NAME TARGET" in CliRunner().invoke(command, ["help", "jail", "migrate"]).stdout
+    assert CliRunner().invoke(command, ["help", "jail", "fly"]).exit_code == 2
+
+
+def test_the_roots_help_loads_neither_grpc_nor_rich() -> None:
+    code = "import sys, json; from jaild.cli.main import command; command(['--help'], standalone_mode=False)"
+    report = "; print(json.dumps([m for m in ('grpc', 'rich', 'google.protobuf', 'yaml') if m in sys.modules]))"
+
+    shown = subprocess.run([sys.executable, "-c", code + report], capture_output=True, text=True, check=True)
+
+    assert json.loads(shown.stdout.splitlines()[-1]) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shells_completion_script_calls_jailctl_back(shell: str) -> None:
+    script = CliRunner().invoke(command, ["completion", shell]).stdout
+
+    assert f"_JAILCTL_COMPLETE={shell}_complete" in script
+
+
+def test_names_are_completed_by_asking_the_daemon(daemon: Daemon) -> None:
+    assert complete(daemon.address, "base", "show", incomplete="debian-1") == ["debian-12", "debian-13"]
+    assert complete(daemon.address, "jail", "deploy", "web", incomplete="redis/") == ["redis/7.0"]
+    assert complete(daemon.address, "jail", "migrate", "web") == ["beta"]
+
+
+def test_completion_without_a_daemon_is_empty_and_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    assert complete("unix:///nonexistent/jaild.sock", "jail", "show") == []
+    assert complete("tcp:1", "jail", "show") == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_nouns_are_completed_without_a_daemon() -> None:
+    assert complete("unix:///nonexistent", incomplete="mi") == ["migration"]
+
+
+def test_the_version_is_the_packages() -> None:
+    assert CliRunner().invoke(command, ["--version"]).stdout.startswith("jailctl, version 0.")

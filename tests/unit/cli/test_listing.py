@@ -1,0 +1,128 @@
+"""What is printed for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import pytest
+import yaml
+
+from jaild.cli import render
+from jaild.v1 import jails_pb2
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.daemon import Daemon
+
+
+def web(**fields: object) -> jails_pb2.Jail:
+    spec = jails_pb2.JailSpec(base="debian-12", network=jails_pb2.Network(mode="own", addresses=["10.0.0.5/24"]))
+    return jails_pb2.Jail(
+        name="jails/web",
+        state=jails_pb2.Jail.STATE_RUNNING,
+        generation=3,
+        base="bases/debian-12",
+        release="apps/redis/releases/7.0",
+        used_bytes=5 << 20,
+        spec=spec,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def test_a_table_has_names_as_people_write_them(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [web()]
+
+    lines = jailctl("jail", "ls").stdout.splitlines()
+
+    assert lines[0].split() == ["NAME", "STATE", "GEN", "BASE", "RELEASE", "ADDRESS", "USED"]
+    assert lines[1].split() == ["web", "running", "3", "debian-12", "redis/7.0", "10.0.0.5/24", "5M"]
+
+
+def test_columns_without_any_value_are_left_out(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [web()]
+    assert "NOTE" not in jailctl("jail", "ls").stdout
+
+    daemon.jails = [web(message="it ended")]
+    assert "NOTE" in jailctl("jail", "ls").stdout
+
+
+def test_json_has_the_apis_names_and_also_empty_fields(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [web()]
+
+    (jail,) = json.loads(jailctl("jail", "ls", "-o", "json").stdout)["jails"]
+
+    assert jail["usedBytes"] == str(5 << 20)
+    assert jail["state"] == "STATE_RUNNING"
+    assert jail["operation"] == ""
+
+
+def test_yaml_says_the_same_as_json(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [web()]
+
+    as_yaml = yaml.safe_load(jailctl("-o", "yaml", "jail", "show", "web").stdout)
+
+    assert as_yaml == json.loads(jailctl("jail", "show", "jails/web", "-o", "json").stdout)
+
+
+def test_an_empty_list_is_a_header_for_people_and_an_empty_list_for_programs(jailctl: Run) -> None:
+    assert jailctl("jail", "ls").stdout == "NAME\n"
+    assert json.loads(jailctl("jail", "ls", "-o", "json").stdout) == {"jails": []}
+
+
+def test_all_pages_of_a_list_are_read(jailctl: Run) -> None:
+    lines = jailctl("base", "ls").stdout.splitlines()
+
+    assert [line.split()[0] for line in lines] == ["NAME", "debian-12", "debian-13"]
+    assert "1.5G" in lines[1]
+
+
+def test_a_limited_list_asks_for_no_more_and_shows_no_more(jailctl: Run) -> None:
+    entries = json.loads(jailctl("host", "audit", "-n", "3", "-o", "json").stdout)["entries"]
+
+    assert [entry["sequence"] for entry in entries] == ["0", "1", "2"]
+
+
+def test_a_card_shows_the_spec_with_the_specs_own_field_names(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [web(exit_status=0)]
+
+    shown = jailctl("jail", "show", "web").stdout
+
+    assert "addresses:" in shown
+    assert "exit status: 0" in shown
+
+
+def test_what_a_host_cannot_do_is_told_apart_from_what_it_can(jailctl: Run) -> None:
+    shown = jailctl("host", "show").stdout
+
+    assert "zfs can:     bookmarks\n" in shown
+    assert "zfs cannot:  raw_send\n" in shown
+
+
+def test_control_characters_of_others_never_reach_the_terminal(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [web(message="gone\x1b[2J\nbad")]
+
+    shown = jailctl("jail", "ls").stdout
+
+    assert "\x1b" not in shown
+    assert "gone\\x1b[2J bad" in shown
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_gets_colours_unless_no_color_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+    no_color: str,
+    coloured: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", no_color)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+
+    render.table(("NAME", "STATE"), [("[bold]web", "running")])
+
+    assert ("\x1b[32m" in screen.getvalue()) is coloured
+    assert "[bold]web" in screen.getvalue()
