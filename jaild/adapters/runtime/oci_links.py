@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +17,6 @@ from jaild.domain.errors import FailedPreconditionError
 from jaild.ports.process import Processes
 from jaild.ports.runtime import RunSpec
 
-_INTERFACES = Path("/sys/class/net")
-
 
 class Links:
     """The networks of one daemon's runs."""
@@ -30,7 +29,7 @@ class Links:
     async def prepare(self) -> None:
         """Make the bridge, or bring it to what is wanted."""
         mac = oci_network.mac(os.urandom(16).hex())
-        exists = (_INTERFACES / self._host.bridge).exists()
+        exists = self._host.bridge in _interfaces()
         await self._run(oci_network.prepare(self._host, bridge_exists=exists, bridge_mac=mac))
 
     def check(self, run: RunSpec) -> None:
@@ -39,7 +38,7 @@ class Links:
             return
         choose = oci_network.bridge if run.network.mode == "own" else oci_network.interface
         needed = choose(run, self._host)
-        if not (_INTERFACES / needed).exists():
+        if needed not in _interfaces():
             raise FailedPreconditionError(
                 "NETWORK_MISSING",
                 f"{run.name} needs the interface {needed}, and this host has none of that name",
@@ -64,7 +63,7 @@ class Links:
 
     async def detach(self, run: RunSpec) -> None:
         """Make the run unreachable. No error if it is so."""
-        present = frozenset(os.listdir(_INTERFACES))  # noqa: PTH208 - names are what is asked for
+        present = _interfaces()
         if run.network.mode == "shared":
             present = await self._addresses(oci_network.interface(run, self._host))
         await self._run(oci_network.detach(run, self._host, self._run_folder, present=present))
@@ -72,7 +71,7 @@ class Links:
     async def delete(self, jail: str, generation: int, uid: str) -> None:
         """Take a run's own network away, whatever is left of it. An empty `uid`: not known any more."""
         outer = oci_network.outer(self._run_folder, uid, generation)
-        if (_INTERFACES / outer).exists():
+        if outer in _interfaces():
             await self._processes.run(("ip", "link", "del", "dev", outer))
         inside = oci_network.namespace(self._run_folder, jail, generation)
         if (NAMESPACES / inside).exists():
@@ -99,7 +98,7 @@ class Links:
         await self._processes.run((*enter, *program, oci_network.INNER, *run.network.addresses))
 
     async def _addresses(self, interface: str) -> frozenset[str]:
-        if not (_INTERFACES / interface).exists():
+        if interface not in _interfaces():
             return frozenset()
         shown = await self._processes.run(("ip", "-json", "addr", "show", "dev", interface))
         rows: list[dict[str, Any]] = msgspec.json.decode(shown.stdout)
@@ -109,3 +108,11 @@ class Links:
         for command in commands:
             stdin = None if command.script is None else command.script.encode()
             await self._processes.run(command.argv, stdin=stdin)
+
+
+def _interfaces() -> frozenset[str]:
+    """Return the names of this network namespace's interfaces.
+
+    Asked of the kernel, not of /sys/class/net: that shows the namespace in which /sys was mounted.
+    """
+    return frozenset(name for _, name in socket.if_nameindex())
