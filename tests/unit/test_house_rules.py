@@ -1,0 +1,119 @@
+"""Rules of this house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 400  # lines
+VAGUE = frozenset({"utils", "util", "common", "helpers", "helper", "misc"})
+
+PROCESS = "jaild/adapters/process.py"
+# What may stand elsewhere, and why.
+ALLOWED = {
+    ("jaild/adapters/zfs/private_namespace.py", "os.execvp"): (
+        "it was started by process.py in a new mount namespace, and becomes the program that is to run in it"
+    ),
+}
+STARTERS = frozenset(
+    {"create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"}
+)  # of asyncio and its loops
+MODULES = frozenset({"subprocess", "asyncio.subprocess", "multiprocessing", "pty", "pexpect", "sh"})
+OS_PREFIXES = ("exec", "spawn", "posix_spawn", "popen", "system", "fork", "startfile")
+
+
+def is_generated(path: Path) -> bool:
+    return path.name.endswith(("_pb2.py", "_pb2_grpc.py"))
+
+
+MODULES_OF_JAILD = sorted(path for path in (ROOT / "jaild").rglob("*.py") if not is_generated(path))
+EVERY_MODULE = sorted(MODULES_OF_JAILD + list((ROOT / "tests").rglob("*.py")))
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def starts_of_processes(tree: ast.AST) -> Iterator[str]:
+    """Yield what in a module starts a process, or could."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name in MODULES)
+        elif isinstance(node, ast.ImportFrom):
+            yield from starts_imported(node.module or "", [name.name for name in node.names])
+        elif isinstance(node, ast.Attribute):
+            whole = ast.unparse(node)
+            if node.attr in STARTERS or whole in MODULES or (whole == f"os.{node.attr}" and is_os_start(node.attr)):
+                yield whole
+        elif isinstance(node, ast.keyword) and node.arg == "shell" and ast.unparse(node.value) != "False":
+            yield "shell="
+
+
+def starts_imported(module: str, names: list[str]) -> Iterator[str]:
+    if module in MODULES:
+        yield module
+    for name in names:
+        whole = f"{module}.{name}"
+        if whole in MODULES or name in STARTERS or (module == "os" and is_os_start(name)):
+            yield whole
+
+
+def is_os_start(name: str) -> bool:
+    return name.startswith(OS_PREFIXES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import subprocess",
+        "import asyncio.subprocess",
+        "from asyncio import subprocess",
+        "from asyncio.subprocess import PIPE",
+        "from subprocess import run",
+        "import asyncio\nasyncio.create_subprocess_exec('ls')",
+        "import asyncio\nasyncio.subprocess.PIPE",
+        "loop.subprocess_shell(None, 'ls')",
+        "import os\nos.system('ls')",
+        "import os\nos.execvp('ls', [])",
+        "import os\nos.posix_spawn('ls', [], {})",
+        "from os import popen",
+        "run('ls', shell=True)",
+        "run('ls', shell=flag)",
+        "import multiprocessing",
+    ],
+)
+def test_the_rule_about_processes_sees(text: str) -> None:
+    assert list(starts_of_processes(ast.parse(text)))
+
+
+def test_only_the_process_adapter_starts_processes() -> None:
+    found = {
+        (shown(path), what)
+        for path in MODULES_OF_JAILD
+        if shown(path) != PROCESS
+        for what in starts_of_processes(ast.parse(path.read_text()))
+    }
+    assert found - ALLOWED.keys() == set()
+    assert ALLOWED.keys() - found == set(), "an exception that nobody needs any more: take it out of the list"
+
+
+def test_no_module_is_longer_than_one_can_read_at_once() -> None:
+    lengths = {shown(path): len(path.read_text().splitlines()) for path in MODULES_OF_JAILD}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_every_modules_name_says_what_it_is_for() -> None:
+    vague = [
+        shown(path) for path in EVERY_MODULE if VAGUE & {part.strip("_") for part in (path.stem, path.parent.name)}
+    ]
+    assert vague == []
+
+
+def test_the_rules_look_at_something() -> None:
+    assert len(MODULES_OF_JAILD) > 100
+    assert PROCESS in map(shown, MODULES_OF_JAILD)
+    assert list(starts_of_processes(ast.parse((ROOT / PROCESS).read_text())))
