@@ -67,9 +67,10 @@ def finish(api: Api, settings: Settings, operation: Any, how: How) -> None:
     if not (how.wait or how.plan or operation.done):
         _print_started(settings, operation)
         return
-    with progress.shown() as view:
-        done = Waiter(api, view, Backoff()).wait(operation)
-    tell(settings, done)
+    if not operation.done:
+        with progress.shown() as view:
+            operation = Waiter(api, view, Backoff()).wait(operation)
+    tell(settings, operation)
 
 
 def tell(settings: Settings, operation: Any) -> None:

@@ -1,0 +1,69 @@
+"""What one sees while one waits."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from jaild.cli import human, progress
+
+
+class Screen(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_bar_only_while_bytes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("sys.stderr", Screen())
+    with progress.shown() as view:
+        assert isinstance(view, progress.Live)
+        view.step("seed", "round 1", 1 << 20, 4 << 20)
+        counted = _frame(view)
+        view.step("gate", "[b]check 1", 0, 0)
+        waiting = _frame(view)
+
+    assert "1.0/4.0 MiB" in counted
+    assert "━" in counted
+    assert "MiB" not in waiting
+    assert "━" not in waiting
+    assert "[b]check 1" in waiting
+
+
+def test_a_log_gets_a_line_for_each_change_of_phase_or_message_and_none_for_bytes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with progress.shown() as view:
+        for done in range(3):
+            view.step("seed", "round 1", done, 3)
+        view.step("seed", "round 2\x1b", 3, 3)
+
+    assert capsys.readouterr() == ("", "seed: round 1\nseed: round 2\\x1b\n")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0B"), (1023, "1023B"), (1024, "1K"), (1536, "1.5K"), (1023 * 1024 + 1023, "1M"), (10 << 40, "10T")],
+)
+def test_sizes_have_three_figures_and_a_unit(count: int, text: str) -> None:
+    assert human.size(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0004, "0 ms"), (0.312, "312 ms"), (4.2, "4.20 s"), (125, "2m05s")])
+def test_measured_times_have_a_unit(seconds: float, text: str) -> None:
+    assert human.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(-5, "0s"), (90, "90s"), (150, "2m"), (86400 * 9, "9d")])
+def test_ages_are_short(seconds: float, text: str) -> None:
+    assert human.age(seconds) == text
+
+
+def _frame(view: progress.Live) -> str:
+    console = Console(file=StringIO(), width=120, force_terminal=True, color_system=None)
+    with console.capture() as capture:
+        console.print(view._progress.get_renderable())
+    return capture.get()
