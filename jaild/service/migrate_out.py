@@ -246,7 +246,7 @@ class MigrateOut:
         await self._zfs.snapshot(root, tag, recursive=True)
         snapshots = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag == tag]
         await self._zfs.hold(HOLD, *(s.name for s in snapshots))
-        for snapshot in sorted(snapshots, key=lambda s: s.name):
+        for snapshot in sorted(snapshots, key=lambda s: s.dataset):  # a parent before its children
             path = snapshot.dataset.removeprefix(root).lstrip("/")
             state = move.states.get(path, DatasetState(path=path))
             sent += await move.transfer.dataset(move.entry.name, path, snapshot, state)
