@@ -11,6 +11,7 @@ MIGRATION = "mig-"  # what tags of migration snapshots begin with
 HOLD = "jaild-migration"  # tag of the holds on both sides
 MAX_ROUNDS = 10
 MAX_STALLED = 3  # rounds in a row that did not shrink
+_INSTANT = 1e-6  # seconds; a time below says nothing
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ def after_round(rounds: Sequence[Round], budget: float, fixed: float) -> Again |
     scaled by the time that the last one took against the one before it.
     """
     last = rounds[-1]
-    rate = sum(r.bytes for r in rounds) / max(sum(r.seconds for r in rounds), 1e-6)
-    ratio = last.seconds / rounds[-2].seconds if len(rounds) > 1 and rounds[-2].seconds > 0 else 1.0
+    rate = sum(r.bytes for r in rounds) / max(sum(r.seconds for r in rounds), _INSTANT)
+    measurable = len(rounds) > 1 and rounds[-2].seconds > _INSTANT
+    ratio = last.seconds / rounds[-2].seconds if measurable else 1.0
     predicted = last.bytes * ratio / max(rate, 1.0) + fixed if len(rounds) > 1 else last.seconds + fixed
     if len(rounds) > 1 and predicted <= budget:
         return Freeze(predicted)

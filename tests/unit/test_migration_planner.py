@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jaild.domain.migration import (
@@ -170,6 +170,7 @@ def test_a_jail_is_frozen_only_if_the_prediction_fits_the_budget(
 
 
 @given(runs, budgets, costs)
+@example([Round(bytes=0, seconds=5e-324), Round(bytes=0, seconds=1.0)], 0.0, 0.0)
 def test_the_prediction_is_a_number_and_never_less_than_what_any_move_costs(
     rounds: list[Round], budget: float, fixed: float
 ) -> None:
