@@ -95,6 +95,11 @@ class Topology:
     beta: Host
     client: Host
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process 1 of each host, as the machine numbers them."""
+        return tuple(host.pid for host in (self.alpha, self.beta, self.client))
+
 
 def children_of(pid: int) -> list[int]:
     """The children of a process."""

@@ -1,0 +1,92 @@
+"""What the story needs of the hosts, wherever they are: jailctl on either of them, and a client that writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from jaild.cli.exits import Exit
+from tests.demo.remote import RemoteWriter
+
+SOURCE_HOST, TARGET_HOST = "alpha", "beta"
+
+
+class Who(StrEnum):
+    """The three users of a host, each with a certificate of its own."""
+
+    PRODUCT = "product"
+    SOURCE = "source"
+    OPERATOR = "operator"
+
+
+class Result(StrEnum):
+    """How a change ended."""
+
+    OK = "ok"
+    ROLLED_BACK = "rolled_back"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+_RESULTS = {Exit.OK: Result.OK, Exit.ROLLED_BACK: Result.ROLLED_BACK, Exit.REFUSED: Result.REFUSED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one jailctl said and how long it took, in seconds. With `-o json` its output is a document."""
+
+    command: str  # as one types it
+    status: int
+    output: str
+    complaint: str
+    seconds: float
+
+    @property
+    def result(self) -> Result:
+        """What the exit status means."""
+        return _RESULTS.get(Exit(self.status), Result.FAILED)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The output; empty if there is none, as of a request that was refused at once."""
+        found: dict[str, Any] = json.loads(self.output) if self.output.strip() else {}
+        return found
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """An operation's metadata."""
+        found: dict[str, Any] = self.document.get("metadata", {})
+        return found
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """An operation's numbers and texts about its result."""
+        found: dict[str, str] = self.metadata.get("facts", {})
+        return found
+
+    @property
+    def blackout(self) -> float | None:
+        """Seconds without service, measured by the daemon; None where nothing was stopped."""
+        return seconds_of(self.metadata.get("blackout"))
+
+    @property
+    def predicted_blackout(self) -> float | None:
+        """Seconds, as the daemon expected them."""
+        return seconds_of(self.metadata.get("predictedBlackout"))
+
+
+class Fleet(Protocol):
+    """Two hosts with a running daemon each, SOURCE_HOST and TARGET_HOST, and a third machine that reaches both."""
+
+    def jailctl(self, who: Who, host: str, *words: str, form: str = "json") -> Answer:
+        """Run one jailctl to its end, as `who`, talking to the daemon of `host`."""
+
+    def open_writer(self, address: str) -> RemoteWriter:
+        """Start a client that writes to the jail's address from now on. The fleet ends it."""
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Seconds of a duration in protobuf's JSON: `1.250s`."""
+    return None if text is None else float(text.removesuffix("s"))

@@ -1,0 +1,277 @@
+"""The story that the demo tells: what is done to two hosts, in which order, and how each step must end.
+
+It knows nothing of where the hosts are: it talks to them by a `Fleet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jaild.cli.human import duration, size
+from tests.demo.assets import Assets, Base, Release
+from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Fleet, Result, Who
+from tests.demo.remote import RemoteWriter
+from tests.demo.screen import Screen
+from tests.demo.table import Report, Step
+
+JAIL = "kv"
+ADDRESS = "10.77.0.100"
+GATE_DEADLINE = 5.0  # seconds that a release has to become healthy
+_PATIENCE = 10.0  # seconds for the client to be served again after a step
+_EVIDENCE = 4  # lines of proof shown of each finding
+
+
+class StoryError(Exception):
+    """Something is not as it should be; the story cannot go on."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A step to come: how it must end, why it matters, and what is done."""
+
+    name: str
+    expected: Result
+    why: str
+    act: Callable[[], None]
+
+
+class Story:
+    """Tells it once. `folder` is for files that jailctl reads; `report` grows step by step."""
+
+    def __init__(self, fleet: Fleet, assets: Assets, screen: Screen, folder: Path) -> None:
+        self.report = Report()
+        self._fleet = fleet
+        self._assets = assets
+        self._screen = screen
+        self._folder = folder
+        self._writer: RemoteWriter | None = None
+
+    @property
+    def chapters(self) -> tuple[Chapter, ...]:
+        """All steps, in order."""
+        ok, back, refused = Result.OK, Result.ROLLED_BACK, Result.REFUSED
+        return (
+            Chapter("import", ok, "bases are sealed, and shared by all jails of a host", self._import),
+            Chapter("push", ok, "a release is a clone of an earlier one: only what differs takes space", self._push),
+            Chapter("create", ok, "a base, a release and a spec: generation 1", self._create),
+            Chapter("deploy", ok, "the app moves; base and data stay", self._deploy),
+            Chapter("deploy-broken", back, "it starts, but serves nobody: the old one comes back", self._broken),
+            Chapter("plan-incompatible", refused, "it cannot run on this base: said before anything stops", self._plan),
+            Chapter("upgrade-base", ok, "Debian 12 becomes 13 under the running app", self._upgrade),
+            Chapter("rollback-base", ok, "one axis back; release and data stay", self._rollback),
+            Chapter("migrate", ok, "to another host, while clients write", self._migrate),
+            Chapter("migrate-back", ok, "the other way: only what changed travels", self._return),
+            Chapter("delete", ok, "every acknowledged write is counted, then nothing is left", self._delete),
+        )
+
+    def tell(self) -> None:
+        """Go through all steps. Raises `StoryError` at the first that does not end as it should."""
+        for number, chapter in enumerate(self.chapters, 1):
+            self._screen.heading(number, chapter.name, chapter.why)
+            self.report.steps.append(Step(chapter.name, chapter.expected))
+            if self._writer is not None:
+                self._writer.mark(chapter.name)
+            try:
+                chapter.act()
+                self._require(self._step.right, f"{chapter.name} ended {self._step.result}")
+                self._see_client()
+            except StoryError:
+                self._step.result = Result.FAILED if self._step.right else self._step.result
+                raise
+
+    # -- the steps
+
+    def _import(self) -> None:
+        for base in (self._assets.debian_12, self._assets.debian_13):
+            self._import_base(base)
+
+    def _push(self) -> None:
+        plain = self._assets.plain
+        self._push_release(plain, origin=None)
+        for release in (self._assets.tuned, self._assets.broken, self._assets.newer):
+            self._push_release(release, origin=plain.version)
+
+    def _create(self) -> None:
+        spec = self._folder / f"{JAIL}.yaml"
+        spec.write_text(spec_text(self._assets.debian_12.name, self._assets.plain.reference))
+        self._writer = self._fleet.open_writer(ADDRESS)
+        self._writer.mark(self._step.name)
+        self._do(Who.PRODUCT, SOURCE_HOST, "jail", "create", JAIL, "-f", str(spec))
+        self._see_jail(SOURCE_HOST, self._assets.debian_12, self._assets.plain)
+
+    def _deploy(self) -> None:
+        self._do(Who.PRODUCT, SOURCE_HOST, "jail", "deploy", JAIL, self._assets.tuned.reference)
+        self._see_jail(SOURCE_HOST, self._assets.debian_12, self._assets.tuned)
+
+    def _broken(self) -> None:
+        words = ("jail", "deploy", JAIL, self._assets.broken.reference)
+        answer = self._do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.ROLLED_BACK)
+        self._screen.quote(answer.complaint.partition("error: ")[2])
+        self._see_jail(SOURCE_HOST, self._assets.debian_12, self._assets.tuned)
+
+    def _plan(self) -> None:
+        before = self._jail(SOURCE_HOST)
+        words = ("jail", "deploy", JAIL, self._assets.newer.reference)
+        plan = self._do(Who.PRODUCT, SOURCE_HOST, *words, "--plan", expect=Result.REFUSED).document
+        missing = [finding for finding in plan.get("findings", []) if finding["severity"] == "SEVERITY_ERROR"]
+        self._require(bool(missing), "the refusal names no finding")
+        for finding in missing:
+            self._screen.fact(f"{finding['code']}: {finding['message']}")
+            evidence = finding.get("evidence", [])
+            more = [f"... and {len(evidence) - _EVIDENCE} more"] if len(evidence) > _EVIDENCE else []
+            self._screen.quote("\n".join([*evidence[:_EVIDENCE], *more]))
+        symbols = any(finding["code"] in {"MISSING_SYMBOL", "MISSING_SYMBOL_VERSION"} for finding in missing)
+        self._require(symbols, "the refusal names no missing symbol")
+        self._do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.REFUSED)  # not only its plan
+        after = self._jail(SOURCE_HOST)
+        for field in ("generation", "startTime", "etag"):
+            self._require(before[field] == after[field], f"a refused change touched the jail's {field}")
+
+    def _upgrade(self) -> None:
+        self._do(Who.SOURCE, SOURCE_HOST, "jail", "upgrade", JAIL, self._assets.debian_13.name)
+        self._see_jail(SOURCE_HOST, self._assets.debian_13, self._assets.tuned)
+
+    def _rollback(self) -> None:
+        self._do(Who.SOURCE, SOURCE_HOST, "jail", "rollback", JAIL, "--axis", "base")
+        self._see_jail(SOURCE_HOST, self._assets.debian_12, self._assets.tuned)
+
+    def _migrate(self) -> None:
+        self._move(SOURCE_HOST, TARGET_HOST)
+
+    def _return(self) -> None:
+        self._move(TARGET_HOST, SOURCE_HOST)
+
+    def _delete(self) -> None:
+        self._count_writes()
+        migration = self._last_migration(TARGET_HOST)
+        self._do(Who.OPERATOR, TARGET_HOST, "migration", "finalize", migration)
+        self._do(Who.OPERATOR, SOURCE_HOST, "jail", "rm", "--force", JAIL)
+        for host in (SOURCE_HOST, TARGET_HOST):
+            left = self._look(Who.OPERATOR, host, "jail", "ls").document["jails"]
+            self._require(not left, f"{host} still has {left}")
+
+    # -- their parts
+
+    def _import_base(self, base: Base) -> None:
+        self._do(Who.SOURCE, SOURCE_HOST, "base", "import", base.name, str(base.archive))
+        found = self._look(Who.SOURCE, SOURCE_HOST, "base", "show", base.name).document
+        self._require(base.version.startswith(found["version"]), f"{base.name} is of version {found['version']}")
+        self._screen.fact(f"Debian {found['version']}, {found['files']} files, {size(int(found['sizeBytes']))}")
+
+    def _push_release(self, release: Release, origin: str | None) -> None:
+        words = ["app", "push", release.reference, str(release.archive), "--manifest", str(release.manifest)]
+        facts = self._do(Who.PRODUCT, SOURCE_HOST, *words, *(["--from", origin] if origin else [])).facts
+        shared = f", shares {size(int(facts['shared_bytes']))} with {origin}" if origin else ""
+        self._screen.fact(f"adds {size(int(facts['added_bytes']))}{shared}")
+
+    def _move(self, source: str, target: str) -> None:
+        before = self._jail(source)
+        answer = self._do(Who.OPERATOR, source, "jail", "migrate", JAIL, target)
+        predicted = answer.predicted_blackout
+        self._screen.fact(
+            f"{size(int(answer.facts['bytes']))} sent, {answer.metadata.get('rounds', 0)} pre-copy rounds"
+            + (f", blackout predicted {duration(predicted)}" if predicted is not None else "")
+        )
+        self._require(self._jail(source)["state"] == "STATE_MOVED", f"{source} does not call the jail moved")
+        after = self._jail(target)
+        for field in ("uid", "generation", "base", "release"):
+            self._require(before[field] == after[field], f"the move changed the jail's {field}")
+        self._see_jail(target, self._assets.debian_12, self._assets.tuned)
+
+    def _last_migration(self, source: str) -> str:
+        found = self._look(Who.OPERATOR, source, "migration", "ls").document["migrations"]
+        return next(str(each["name"]) for each in found if each["outgoing"])
+
+    def _count_writes(self) -> None:
+        if self._writer is None:
+            raise StoryError("nobody wrote")
+        self._writer.stop_writing()
+        report = self.report
+        report.acknowledged_writes, report.lost_writes = self._writer.verify(ADDRESS)
+        self._writer = None
+        self._screen.fact(f"{report.acknowledged_writes} writes acknowledged, {report.lost_writes} of them lost")
+        self._require(not report.lost_writes, "acknowledged writes are lost")
+
+    def _see_jail(self, host: str, base: Base, release: Release) -> None:
+        """Require what the jail's record says, and what one finds who looks into the jail."""
+        jail = self._jail(host)
+        app, _, version = release.reference.partition("/")
+        expected = {"base": f"bases/{base.name}", "release": f"apps/{app}/releases/{version}", "state": "STATE_RUNNING"}
+        for field, value in expected.items():
+            self._require(jail[field] == value, f"the jail's {field} is {jail[field]}, not {value}")
+        inside = self._look(Who.PRODUCT, host, "jail", "exec", "-I", JAIL, "--", "cat", "/usr/lib/os-release").output
+        system = yaml.safe_load(inside.replace("=", ": "))
+        self._require(str(system["VERSION_ID"]) == base.version.partition(".")[0], f"it runs on {system}")
+        self._screen.fact(
+            f"{JAIL} on {host}: generation {jail['generation']}, {system['PRETTY_NAME']}, {release.reference}"
+        )
+
+    def _see_client(self) -> None:
+        if self._writer is None:
+            return
+        self._require(self._writer.wait_for_write(_PATIENCE), f"the client is not served: {self._writer.status()}")
+        self._step.blackout_client = self._writer.gap_of(self._step.name)
+        self.report.acknowledged_writes = int(self._writer.status()["acknowledged"])
+        measured = self._step.blackout_daemon
+        daemon = "none" if measured is None else duration(measured)
+        self._screen.fact(
+            f"blackout: {daemon} by the daemon, {duration(self._step.blackout_client)} seen by the client"
+        )
+
+    # -- asking
+
+    def _do(self, who: Who, host: str, *words: str, expect: Result = Result.OK) -> Answer:
+        """Carry out a part of the step: timed, shown, and required to end as expected."""
+        with self._screen.waiting(f"jailctl --context {who}@{host} {' '.join(map(_shown, words))}"):
+            answer = self._fleet.jailctl(who, host, *words)
+        step = self._step
+        step.seconds += answer.seconds
+        step.result = answer.result
+        if answer.blackout is not None:
+            step.blackout_daemon = (step.blackout_daemon or 0.0) + answer.blackout
+        self._screen.outcome(answer)
+        if answer.result is not expect:
+            raise StoryError(f"{answer.command}\n  ended {answer.result}, not {expect}:\n{answer.complaint.strip()}")
+        return answer
+
+    def _look(self, who: Who, host: str, *words: str) -> Answer:
+        """Ask for something that changes nothing: not part of the step's time."""
+        answer = self._fleet.jailctl(who, host, *words)
+        self._require(answer.result is Result.OK, f"{answer.command}: {answer.complaint.strip()}")
+        return answer
+
+    def _jail(self, host: str) -> dict[str, Any]:
+        return self._look(Who.PRODUCT, host, "jail", "show", JAIL).document
+
+    @property
+    def _step(self) -> Step:
+        return self.report.steps[-1]
+
+    @staticmethod
+    def _require(holds: bool, problem: str) -> None:  # noqa: FBT001
+        if not holds:
+            raise StoryError(problem)
+
+
+def spec_text(base: str, app: str) -> str:
+    """The jail's spec, as a product team writes it."""
+    return yaml.safe_dump(
+        {
+            "base": base,
+            "app": app,
+            "network": {"mode": "own", "addresses": [f"{ADDRESS}/24"]},
+            "health": [{"kind": "tcp", "port": 6379}],
+            "gate": {"successes": 2, "interval": 0.1, "deadline": GATE_DEADLINE},
+        },
+        sort_keys=False,
+    )
+
+
+def _shown(word: str) -> str:
+    """A path by its last name: the cache's folders are long and say nothing."""
+    return Path(word).name if word.startswith("/") else word
