@@ -1,0 +1,135 @@
+"""A daemon's life: every call to its ports is counted, and at one of them it fails, is hung up on, or dies."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from jaild.domain.errors import InternalError
+
+_UNCOUNTED = frozenset({"runtime.wait", "runtime.facts", "zfs.capabilities"})  # watchers' and constants: not steps
+
+
+class Crash(BaseException):
+    """The daemon is gone. Whoever catches it can do nothing any more: its ports raise it too."""
+
+
+class Effect(StrEnum):
+    """What happens at the chosen call."""
+
+    ERROR = "error"  # instead of the call
+    ERROR_AFTER = "error after it took effect"
+    CRASH = "crash"  # before the call: also what a crash after the one before it leaves
+    HANG_UP = "caller hung up"  # a peer's call that is being served is cancelled, as gRPC does
+
+
+class Life:
+    """One daemon process. `at` and `effect` choose the fault; `calls` lists the counted calls while `counting`."""
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.died = asyncio.Event()
+        self.counting = False
+        self.calls: list[str] = []
+        self.at: int | None = None
+        self.effect = Effect.ERROR
+        self.on_hang_up: Callable[[], bool] = lambda: False
+
+    def kill(self) -> None:
+        """End it from outside."""
+        self.dead = True
+        self.died.set()
+
+    def die(self) -> NoReturn:
+        """End it from inside."""
+        self.kill()
+        raise Crash
+
+    def check(self) -> None:
+        """Raise `Crash` if it is over."""
+        if self.dead:
+            raise Crash
+
+    async def step(self, name: str) -> bool:
+        """Count a call and say whether it fails after it took effect."""
+        self.check()
+        if not self.counting or name.partition(" ")[0] in _UNCOUNTED:
+            return False
+        self.calls.append(name)
+        if len(self.calls) - 1 != self.at:
+            return False
+        match self.effect:
+            case Effect.CRASH:
+                self.die()
+            case Effect.ERROR:
+                raise injected(name)
+            case Effect.HANG_UP:
+                if self.on_hang_up():
+                    await asyncio.sleep(0)  # where the cancellation arrives
+            case Effect.ERROR_AFTER:
+                return True
+        return False
+
+
+def injected(name: str) -> InternalError:
+    """Return the error that a test put there."""
+    return InternalError("COMMAND_FAILED", f"injected at {name}", remedy="none: a test put it there")
+
+
+class Mortal:
+    """A port as a daemon sees it during its life. `counted`: the methods that count, or None for all."""
+
+    def __init__(self, port: Any, name: str, life: Life, counted: frozenset[str] | None = None) -> None:
+        self._port = port
+        self._name = name
+        self._life = life
+        self._counted = counted
+
+    def __getattr__(self, attribute: str) -> Any:
+        member = getattr(self._port, attribute)
+        if not callable(member):
+            return member
+        if inspect.isasyncgenfunction(member):
+            return self._generator(member)
+        if inspect.iscoroutinefunction(member):
+            return self._coroutine(member, attribute)
+        return self._context(member, attribute) if attribute == "send" else member
+
+    def _coroutine(self, member: Callable[..., Any], attribute: str) -> Callable[..., Any]:
+        async def call(*args: Any, **named: Any) -> Any:
+            self._life.check()
+            told = False
+            if self._counted is None or attribute in self._counted:
+                told = await self._life.step(f"{self._name}.{attribute} {args[0] if args else ''}")
+            answer = await member(*args, **named)
+            self._life.check()
+            if told:
+                raise injected(f"{self._name}.{attribute}, done")
+            return answer
+
+        return call
+
+    def _generator(self, member: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(*args: Any, **named: Any) -> AsyncIterator[Any]:
+            self._life.check()
+            async for item in member(*args, **named):
+                self._life.check()
+                yield item
+
+        return call
+
+    def _context(self, member: Callable[..., Any], attribute: str) -> Callable[..., Any]:
+        @asynccontextmanager
+        async def call(*args: Any, **named: Any) -> AsyncIterator[Any]:
+            told = await self._life.step(f"{self._name}.{attribute} {args[0]}")
+            async with member(*args, **named) as inner:
+                yield inner
+            self._life.check()
+            if told:
+                raise injected(f"{self._name}.{attribute}, done")
+
+        return call

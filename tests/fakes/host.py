@@ -1,0 +1,226 @@
+"""A whole daemon on fakes: what it stands on survives it, so that `restart` finds what a crash leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from jaild import assembly
+from jaild.adapters.archives import BsdtarArchives
+from jaild.adapters.files import HostFiles
+from jaild.adapters.process import ProcessRunner
+from jaild.adapters.store import SqliteStore
+from jaild.assembly import Core
+from jaild.domain import layout
+from jaild.domain.operation import Operation
+from jaild.domain.records import BaseRecord, Family, Manifest, ReleaseRecord
+from jaild.domain.views import Caller
+from jaild.service.sealing import Sealer
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import Life, Mortal
+from tests.fakes.network import LinkedPeers, Network
+from tests.fakes.runtime import FakeRuntime
+from tests.fakes.zfs import FakeZfs
+
+ROOT = "tank/jaild"
+_PATIENCE = 20.0  # seconds, for what must end by itself
+_CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool"})
+
+
+class QuickClock(FakeClock):
+    """A fake clock that lets threads and other hosts get on while somebody sleeps."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Move on by `seconds`."""
+        await super().sleep(seconds)
+        await asyncio.sleep(0.0005)
+
+
+class Healthy:
+    """Implements `jaild.ports.probe.Probe`: says `problem` to everybody."""
+
+    def __init__(self) -> None:
+        self.problem = ""
+
+    async def tcp(self, address: str, port: int, timeout: float) -> str:  # noqa: ARG002 -- the port's
+        """Answer."""
+        return self.problem
+
+    async def http(self, address: str, port: int, path: str, timeout: float) -> str:  # noqa: ARG002 -- the port's
+        """Answer."""
+        return self.problem
+
+
+class FakeHost:
+    """One host. `life` is its present daemon's, `core` that daemon's use cases."""
+
+    def __init__(self, folder: Path, name: str = "alpha", network: Network | None = None) -> None:
+        self.folder = folder
+        self.name = name
+        self.clock = QuickClock()
+        self.zfs = FakeZfs(folder / "pool")
+        self.runtime = FakeRuntime(now=self.clock.now)
+        self.probe = Healthy()
+        self.files = HostFiles(folder / "spool")
+        self.network = network or Network()
+        self.life = Life()
+        self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
+        self.hung_up: list[asyncio.Task[Any]] = []  # those that were cancelled by their callers
+        self._store: SqliteStore | None = None
+        self._core: Core | None = None
+        self._booting: asyncio.Task[None] | None = None
+
+    @property
+    def core(self) -> Core:
+        """The present daemon's."""
+        assert self._core is not None
+        return self._core
+
+    async def start(self) -> None:
+        """Bring a daemon up: read, repair, resume, boot."""
+        self.network.hosts[self.name] = self
+        if "tank/jaild" not in [dataset.name for dataset in await self.zfs.datasets("tank")]:
+            await self.zfs.create(ROOT)
+        for folder in ("logs", "templates"):
+            (self.folder / folder).mkdir(exist_ok=True)
+        self.life = Life()
+        self.life.on_hang_up = self._hang_up
+        self._store = SqliteStore(self.folder / "jaild.db")
+        await self._store.open()
+        self._core = self._assembled(self._store)
+        await self._core.host.start(self.clock.monotonic())
+        self._core.recovery.resume()
+        self._booting = asyncio.create_task(self._core.recovery.boot(), name=f"boot {self.name}")
+
+    def _assembled(self, store: SqliteStore) -> Core:
+        def mortal(port: object, name: str, counted: frozenset[str] | None = None) -> Any:
+            return cast("Any", Mortal(port, name, self.life, counted))
+
+        none: frozenset[str] = frozenset()
+        ports = assembly.Ports(
+            zfs=mortal(self.zfs, "zfs"),
+            runtime=mortal(self.runtime, "runtime"),
+            files=mortal(self.files, "files", _CHANGING),
+            archives=BsdtarArchives(ProcessRunner()),
+            store=mortal(store, "store", none),
+            peers=LinkedPeers(self.network, self),
+            probe=self.probe,
+            clock=mortal(self.clock, "clock", none),
+        )
+        place = assembly.Place(
+            name=self.name,
+            dataset=ROOT,
+            logs=self.folder / "logs",
+            templates=self.folder / "templates",
+            staging=self.folder / "staging",
+        )
+        return assembly.assemble(ports, place)
+
+    def _hang_up(self) -> bool:
+        current = asyncio.current_task()
+        for task in self.serving:
+            if task is current:
+                self.hung_up.append(task)
+                return task.cancel()
+        return False
+
+    async def quiet(self) -> None:
+        """Wait until boot and everything that goes on in the background has ended by itself."""
+        async with asyncio.timeout(_PATIENCE):
+            if self._booting is not None:
+                await asyncio.gather(self._booting, return_exceptions=True)
+            while tasks := list(self.core.recovery._background):
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End the daemon in order; the jails go on."""
+        if not self.life.dead:
+            await self.core.stop(1.0)
+        await self._gone()
+
+    async def _gone(self) -> None:
+        self.life.kill()
+        for task in [self._booting, *self.serving]:
+            if task is not None:
+                task.cancel()
+        await self.core.runs.close()
+        if self._store is not None:
+            await self._store.close()
+
+    async def restart(self, *, reboot: bool = False) -> None:
+        """Let the daemon die as it stands (with `reboot` the whole host) and start its successor."""
+        await self._gone()
+        if reboot:
+            self.runtime.by_name.clear()
+            await self._remount()
+        await self.start()
+
+    async def _remount(self) -> None:
+        pool = self.zfs._pool
+        await self.zfs.unmount(ROOT)
+        for filesystem in pool.tree(ROOT):
+            pool.mount_if_wanted(filesystem.name)
+
+    # -- what there is
+
+    async def add_base(self, name: str, files: Mapping[str, str] | None = None) -> None:
+        """Seal a tiny base with these files (paths from its root)."""
+
+        async def fill(folder: Path) -> BaseRecord:
+            brought = {"etc/motd": f"welcome to {name}\n", "var/lib/empty/.keep": ""}
+            _write(folder / layout.TREE, {**brought, **(files or {})})
+            await self.files.make_mount_points(folder / layout.TREE, Family.LINUX)
+            return BaseRecord(name=name, family=Family.LINUX, version="12", abi="debian:12:amd64")
+
+        index = self.core.index
+        sealer = Sealer(self.zfs, self.files)
+        index.bases[name] = await sealer.seal(index.where.base(name), layout.BASE_PROPERTY, fill)
+
+    async def add_release(
+        self, reference: str, files: Mapping[str, str] | None = None, manifest: Manifest | None = None, parent: str = ""
+    ) -> None:
+        """Seal a tiny release (`app/version`); with `parent` (a version) as a clone."""
+        app, _, version = reference.partition("/")
+        said = manifest or Manifest(command=("/usr/local/bin/run",))
+
+        async def fill(folder: Path) -> ReleaseRecord:
+            tree = folder / layout.TREE
+            _write(tree, {"etc/app.conf": f"version={version}\n", "bin/run": "#!/bin/sh\n", **(files or {})})
+            return ReleaseRecord(app=app, version=version, manifest=said, parent=parent)
+
+        index = self.core.index
+        sealer = Sealer(self.zfs, self.files)
+        dataset = index.where.release(app, version)
+        await sealer.ensure_parent(dataset)
+        origin = index.release(f"{app}/{parent}").dataset if parent else ""
+        index.releases[reference] = await sealer.seal(dataset, layout.RELEASE_PROPERTY, fill, origin=origin)
+
+    async def end_of(self, operation: Operation) -> Operation:
+        """Wait until an operation is done, or its daemon is dead."""
+        done = asyncio.create_task(self.core.use_cases.operations.wait(operation.id, None))
+        died = asyncio.create_task(self.life.died.wait())
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await asyncio.wait({done, died}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            died.cancel()
+            done.cancel()
+            await asyncio.gather(done, died, return_exceptions=True)
+        lane = self.core.drivers._lanes.get(operation.target)
+        if lane is not None and lane.task is not None and not self.life.dead:
+            await asyncio.wait({lane.task})  # its end is on disk too
+        return self.core.use_cases.operations.get(operation.id)
+
+
+def _write(tree: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        place = tree / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+
+def caller(request_id: str = "", actor: str = "tester") -> Caller:
+    """Return who asks."""
+    return Caller(actor=actor, request_id=request_id)

@@ -1,0 +1,207 @@
+"""Hosts that speak to each other without a wire: calls can be lost, answered in vain, doubled, or end in a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeVar
+
+from jaild.api.use_cases import Incoming
+from jaild.domain.errors import DataLossError, DeadlineExceededError, NotFoundError, UnavailableError
+from jaild.domain.peering import (
+    Acceptance,
+    Activation,
+    HostHello,
+    Offer,
+    PeerState,
+    Received,
+    ReceiveHeader,
+    Resolution,
+)
+from tests.fakes.faults import Crash
+
+if TYPE_CHECKING:
+    from tests.fakes.host import FakeHost
+
+_T = TypeVar("_T")
+
+
+class Fault(StrEnum):
+    """What happens to the chosen call."""
+
+    REQUEST_LOST = "request lost"
+    ANSWER_LOST = "answer lost"
+    TWICE = "carried out twice"
+    CUT = "network cut before"  # this call and all after it, until `Network.down` is False again
+    CUT_AFTER = "network cut after"
+    CALLER_DIES = "caller dies before"
+    CALLER_DIES_AFTER = "caller dies after"
+    CALLEE_DIES = "callee dies before"
+    CALLEE_DIES_AFTER = "callee dies after"
+
+
+class Network:
+    """What connects hosts. `at` and `fault` choose what goes wrong; `calls` lists what was asked while `counting`."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, FakeHost] = {}
+        self.down = False
+        self.counting = False
+        self.calls: list[str] = []
+        self.at: int | None = None
+        self.fault = Fault.REQUEST_LOST
+
+    def of(self, call: str) -> Fault | None:
+        """Count a call and return what happens to it."""
+        if not self.counting:
+            return None
+        self.calls.append(call)
+        return self.fault if len(self.calls) - 1 == self.at else None
+
+
+class LinkedPeers:
+    """Implements `jaild.ports.peer.Peers`: all other hosts of the network."""
+
+    def __init__(self, network: Network, source: FakeHost) -> None:
+        self._network = network
+        self._source = source
+
+    def names(self) -> tuple[str, ...]:
+        """Return their names, sorted."""
+        return tuple(sorted(name for name in self._network.hosts if name != self._source.name))
+
+    def get(self, name: str) -> Link:
+        """Return one."""
+        if name not in self.names():
+            raise NotFoundError("PEER_UNKNOWN", f"there is no peer {name!r}", remedy=f"use one of {self.names()}")
+        return Link(self._network, self._source, self._network.hosts[name])
+
+
+class Link:
+    """Implements `jaild.ports.peer.Peer`: one host as another one's daemon sees it."""
+
+    def __init__(self, network: Network, source: FakeHost, target: FakeHost) -> None:
+        self._network = network
+        self._source = source
+        self._life = source.life  # of the daemon that asks; its successor asks by a link of its own
+        self._target = target
+
+    async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
+        """Introduce ourselves."""
+        return await self._call("hello", lambda there: there.hello(host_id, host_name, protocol))
+
+    async def preflight(self, offer: Offer) -> Acceptance:
+        """Ask whether it takes the jail."""
+        return await self._call("preflight", lambda there: there.preflight(offer))
+
+    async def begin(self, offer: Offer) -> Acceptance:
+        """Make it begin."""
+        return await self._call("begin", lambda there: there.begin(offer))
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Send one stream. A stream that broke off here is one that ends too early there."""
+        broken: list[BaseException] = []
+
+        async def arriving() -> AsyncIterator[bytes]:
+            try:
+                async for chunk in chunks:
+                    yield chunk
+            except BaseException as error:
+                broken.append(error)
+                raise DataLossError(
+                    "STREAM_TRUNCATED", "the caller hung up before the end of its stream", remedy="send it again"
+                ) from error
+
+        try:
+            return await self._call(
+                f"receive {header.layer or header.dataset or '.'}", lambda there: there.receive(header, arriving())
+            )
+        except DataLossError:
+            if broken:
+                raise broken[0] from None
+            raise
+
+    async def state(self, migration: str) -> PeerState:
+        """Ask what it has."""
+        return await self._call("state", lambda there: there.state(migration))
+
+    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
+        """First half of the hand-over."""
+        return await self._call("prepare", lambda there: there.prepare(migration, epoch, guids))
+
+    async def activate(self, migration: str, epoch: int) -> Activation:
+        """Second half of the hand-over."""
+        return await self._call("activate", lambda there: there.activate(migration, epoch))
+
+    async def abort(self, migration: str) -> str:
+        """Make it throw away what it received."""
+        return await self._call("abort", lambda there: there.abort(migration))
+
+    async def resolve(self, migration: str) -> Resolution:
+        """Ask how the hand-over ended."""
+        return await self._call("resolve", lambda there: there.resolve(migration))
+
+    async def _call(self, what: str, make: Callable[[Incoming], Awaitable[_T]]) -> _T:
+        self._life.check()
+        fault = self._network.of(f"{self._source.name}>{self._target.name} {what}")
+        await asyncio.sleep(0)
+        self._before(fault)
+        if self._network.down or fault is Fault.REQUEST_LOST or self._target.life.dead:
+            raise self._unreachable()
+        answer = await self._carried_out(make)
+        if fault is Fault.TWICE:
+            answer = await self._carried_out(make)
+        self._after(fault)
+        return answer
+
+    def _before(self, fault: Fault | None) -> None:
+        match fault:
+            case Fault.CALLER_DIES:
+                self._life.die()
+            case Fault.CALLEE_DIES:
+                self._target.life.kill()
+            case Fault.CUT:
+                self._network.down = True
+            case _:
+                pass
+
+    def _after(self, fault: Fault | None) -> None:
+        match fault:
+            case Fault.CALLER_DIES_AFTER:
+                self._life.die()
+            case Fault.CALLEE_DIES_AFTER:
+                self._target.life.kill()
+            case Fault.CUT_AFTER:
+                self._network.down = True
+            case _:
+                pass
+        self._life.check()
+        if self._target.life.dead:
+            raise self._unreachable()
+        if self._network.down or fault is Fault.ANSWER_LOST:
+            raise self._timeout()
+
+    async def _carried_out(self, make: Callable[[Incoming], Awaitable[_T]]) -> _T:
+        async def serve() -> _T:
+            return await make(self._target.core.use_cases.incoming)
+
+        task = asyncio.create_task(serve(), name=f"served by {self._target.name}")
+        self._target.serving.append(task)
+        try:
+            return await task
+        except Crash:
+            self._life.check()
+            raise self._unreachable() from None
+        except asyncio.CancelledError:
+            if task in self._target.hung_up:
+                raise self._timeout() from None
+            raise
+        finally:
+            self._target.serving.remove(task)
+
+    def _unreachable(self) -> UnavailableError:
+        return UnavailableError("PEER_UNREACHABLE", f"{self._target.name} cannot be reached", remedy="try again")
+
+    def _timeout(self) -> DeadlineExceededError:
+        return DeadlineExceededError("PEER_TIMEOUT", f"{self._target.name} did not answer in time", remedy="ask again")

@@ -1,0 +1,132 @@
+"""What must hold on hosts whatever happened, read from the datasets and the runtime and not from anybody's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from jaild.domain import layout
+from jaild.domain.journal import Phase
+from jaild.domain.layout import Layout
+from jaild.domain.lifecycle import may_start
+from jaild.domain.records import Desired, Generation, JailRecord, Ownership
+from jaild.ports.zfs import Dataset
+from tests.fakes.host import ROOT, FakeHost
+
+WHERE = Layout(ROOT)
+_SETTLED = frozenset({Phase.ACTIVATED, Phase.ABORTED, Phase.FINALIZED})
+
+
+async def records(host: FakeHost) -> dict[str, JailRecord]:
+    """Return the jails' records as the datasets have them."""
+    found = {}
+    for dataset in await host.zfs.datasets(WHERE.jails):
+        text = dataset.properties.get(layout.JAIL_PROPERTY)
+        if text is not None:
+            found[dataset.name.rpartition("/")[2]] = msgspec.json.decode(text, type=JailRecord)
+    return found
+
+
+def running(hosts: Sequence[FakeHost], jail: str) -> list[str]:
+    """Return which runs of a jail are running, as `host:jail.generation`."""
+    return [
+        f"{host.name}:{name}"
+        for host in hosts
+        for name, run in host.runtime.by_name.items()
+        if run.spec.jail == jail and run.pid
+    ]
+
+
+async def owners(hosts: Sequence[FakeHost], jail: str) -> list[str]:
+    """Return the hosts that may start a jail."""
+    found = []
+    for host in hosts:
+        record = (await records(host)).get(jail)
+        if record is not None and may_start(record, host.core.index.host_id):
+            found.append(host.name)
+    return found
+
+
+async def unsafe(hosts: Sequence[FakeHost], jail: str) -> list[str]:
+    """Return what must not be at any moment, even in the middle of a fault."""
+    wrong = []
+    if len(owning := await owners(hosts, jail)) > 1:
+        wrong.append(f"{owning} may all start {jail}")
+    if len(runs := running(hosts, jail)) > 1:
+        wrong.append(f"running at once: {runs}")
+    return wrong
+
+
+async def unserved(hosts: Sequence[FakeHost], jail: str) -> list[str]:
+    """Return why a jail is not served by its owner's active generation, if that is what it should be."""
+    for host in hosts:
+        record = (await records(host)).get(jail)
+        if record is None or not may_start(record, host.core.index.host_id):
+            continue
+        wanted = [f"{host.name}:{jail}.{record.generation}"] if record.desired is Desired.RUNNING else []
+        have = running(hosts, jail)
+        return [] if have == wanted else [f"{have} run instead of {wanted}"]
+    return [f"nobody owns {jail}"]
+
+
+async def unsettled(host: FakeHost) -> list[str]:
+    """Return what must not be left on a host that has recovered."""
+    wrong = [f"{op.kind} is not done" for op in host.core.use_cases.operations.list() if not op.done]
+    datasets = await host.zfs.datasets(ROOT)
+    sealed = {s.dataset for s in await host.zfs.snapshots(ROOT, recursive=True) if s.tag == layout.SEALED}
+    for dataset in datasets:
+        parts = dataset.name.removeprefix(f"{ROOT}/").split("/")
+        is_layer = (parts[0], len(parts)) in {("bases", 2), ("apps", 3)}
+        if is_layer and dataset.name not in sealed:
+            wrong.append(f"{dataset.name} is not sealed")
+        if parts[0] == "jails" and len(parts) == 2 and layout.JAIL_PROPERTY not in dataset.properties:
+            wrong.append(f"{dataset.name} has no record")
+    jails = await records(host)
+    for name, record in jails.items():
+        parts_of = [d for d in datasets if (d.name + "/").startswith(WHERE.jail(name) + "/")]
+        wrong += [f"{name}: {problem}" for problem in _jail(host, name, record, parts_of)]
+        entry = host.core.index.jails.get(name)
+        if entry is None or entry.record != record:
+            wrong.append(f"{name}: the index says {entry and entry.record}, the dataset {record}")
+    wrong += [f"{name} is in the index only" for name in host.core.index.jails if name not in jails]
+    wrong += [f"a run of nobody: {n}" for n, r in host.runtime.by_name.items() if r.spec.jail not in jails]
+    for journal in [*host.core.journals.outgoing(), *host.core.journals.incoming()]:
+        if journal.phase not in _SETTLED or not journal.notified:
+            wrong.append(f"journal {journal.phase}, {'outgoing' if journal.outgoing else 'incoming'}, not settled")
+    return [f"{host.name}: {problem}" for problem in wrong]
+
+
+def _jail(host: FakeHost, name: str, record: JailRecord, datasets: Sequence[Dataset]) -> Iterator[str]:
+    runs = [run for run, held in host.runtime.by_name.items() if held.spec.jail == name]
+    if record.state is Ownership.MOVED:
+        if runs:
+            yield f"moved, and has runs {runs}"
+        yield from (f"moved, and {d.name} is not fenced" for d in datasets if d.mounted or not d.readonly)
+        return
+    if record.state is not Ownership.ACTIVE or record.owner != host.core.index.host_id or record.generation == 0:
+        yield f"left as {record}"
+        return
+    yield from (f"{d.name} is readonly or not mounted" for d in datasets if d.readonly or not d.mounted)
+    wanted = [f"{name}.{record.generation}"] if record.desired is Desired.RUNNING else []
+    if runs != wanted:
+        yield f"has runs {runs}, should have {wanted}"
+    if folder := datasets[0].mountpoint:
+        yield from _generations(folder, record)
+        if not (folder / layout.DATA / "var" / "lib").is_dir():
+            yield "its data is gone"
+
+
+def _generations(folder: Path, record: JailRecord) -> Iterator[str]:
+    numbers = [place.name for place in (folder / "generations").iterdir()]
+    if str(record.generation) not in numbers:
+        yield f"generation {record.generation} is not there"
+        return
+    for number in numbers:
+        place = folder / "generations" / number
+        if (place / layout.STAGED).exists():
+            yield f"generation {number} is still marked as staged"
+        whole = msgspec.json.decode((place / layout.GENERATION).read_bytes(), type=Generation)
+        if whole.number != int(number) or not (place / layout.ETC / "motd").exists():
+            yield f"generation {number} is not whole"
