@@ -6,9 +6,9 @@ Exit status 0: every step ended as it should, no acknowledged write was lost, an
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 from jaild.domain.errors import JaildError
@@ -25,48 +25,56 @@ from tests.demo.screen import Screen
 from tests.demo.story import Story, StoryError
 
 REPORT = CHECKOUT / "build" / "demo.json"
-LOGS = CHECKOUT / "build" / "demo-logs"
-_EXPECTED = (StoryError, DaemonError, LeftoverError, ProgramError, ClientError, JaildError, OSError)
+LOGS = "demo-logs"  # beside the report, of a run that failed
+_EXPECTED = (
+    *(StoryError, DaemonError, LeftoverError, ProgramError, ClientError, JaildError),
+    *(OSError, subprocess.SubprocessError),
+)
 _INTERRUPTED = 130
 
 
-def main() -> int:
-    """Tell the story; returns the exit status."""
+def main(report: Path = REPORT) -> int:
+    """Tell the story, write the report; returns the exit status."""
     screen = Screen()
-    shutil.rmtree(LOGS, ignore_errors=True)  # those of an earlier run, if it failed
-    with Interrupts() as interrupts:
-        try:
-            return _demo(screen, interrupts)
-        except KeyboardInterrupt:
-            screen.failure("interrupted; everything is cleaned up")
-            return _INTERRUPTED
-        except _EXPECTED as error:
-            screen.failure(str(error))
-            return 1
-
-
-def _demo(screen: Screen, interrupts: Interrupts) -> int:
+    shutil.rmtree(report.parent / LOGS, ignore_errors=True)  # there only if an earlier run failed
     began = time.monotonic()
-    prepared = assets.prepare(say=screen.say)
-    interrupts.hold()
-    for name in workspace.sweep():
-        screen.say(f"swept what the killed run {name} had left")
-    inodes = frozenset[str]()
-    with ExitStack() as stack:
-        folder = stack.enter_context(workspace.opened())
-        topology = stack.enter_context(two_hosts(folder.name))
-        inodes = inodes.union(*(leftovers.namespaces_of(pid) for pid in topology.pids))
-        interrupts.release()
-        problems = _run(screen, interrupts, topology, folder, prepared)
-    problems += [f"left on the machine: {thing}" for thing in leftovers.find(folder.name, folder, inodes)]
+    with Interrupts() as interrupts:
+        problems, interrupted = _demo(screen, interrupts, report)
     for problem in problems:
         screen.failure(problem)
+    if interrupted:
+        return _INTERRUPTED
     if not problems:
-        screen.say(f"nothing is left on the machine; {time.monotonic() - began:.0f} s in all; {REPORT} has the numbers")
+        screen.say(f"nothing is left on the machine; {time.monotonic() - began:.0f} s in all; the numbers: {report}")
     return 1 if problems else 0
 
 
-def _run(screen: Screen, interrupts: Interrupts, topology: Topology, folder: Path, prepared: Assets) -> list[str]:
+def _demo(screen: Screen, interrupts: Interrupts, report: Path) -> tuple[list[str], bool]:
+    """Make the hosts and end them, whatever happens; returns what went wrong, and whether somebody wanted an end."""
+    problems: list[str] = []
+    run, inodes, interrupted = None, frozenset[str](), False
+    try:
+        prepared = assets.prepare(say=screen.say)
+        interrupts.hold()
+        for name in workspace.sweep():
+            screen.say(f"swept what the killed run {name} had left")
+        with workspace.opened() as run, two_hosts(run.name) as topology:
+            inodes = inodes.union(*(leftovers.namespaces_of(pid) for pid in topology.pids))
+            interrupts.release()
+            problems += _run(screen, interrupts, topology, run, prepared, report)
+    except _EXPECTED as error:
+        problems.append(str(error))
+    except KeyboardInterrupt:
+        problems.append("interrupted")
+        interrupted = True
+    if run is not None:
+        problems += [f"left on the machine: {thing}" for thing in leftovers.find(run.name, run, inodes)]
+    return problems, interrupted
+
+
+def _run(
+    screen: Screen, interrupts: Interrupts, topology: Topology, folder: Path, prepared: Assets, report: Path
+) -> list[str]:
     """Tell the story and report; returns what makes the demo fail."""
     problems: list[str] = []
     with two_daemons(topology, folder) as daemons:
@@ -78,23 +86,25 @@ def _run(screen: Screen, interrupts: Interrupts, topology: Topology, folder: Pat
             daemons.retire()
         except _EXPECTED as error:
             problems.append(str(error))
+        except KeyboardInterrupt:
+            screen.say("interrupted: cleaning up")
+            raise
         finally:
             interrupts.hold()
-            story.report.write(REPORT)
-            screen.console.print()
-            screen.console.print(story.report.table())
+            story.report.write(report)
+            screen.table(story.report.table())
         problems = problems or story.report.problems(len(story.chapters))
         if problems:
-            _keep_logs(screen, daemons)
+            _keep_logs(screen, daemons, report.parent / LOGS)
     return problems
 
 
-def _keep_logs(screen: Screen, daemons: Daemons) -> None:
-    LOGS.mkdir(parents=True, exist_ok=True)
+def _keep_logs(screen: Screen, daemons: Daemons, logs: Path) -> None:
+    logs.mkdir(parents=True, exist_ok=True)
     for host in (SOURCE_HOST, TARGET_HOST):
-        shutil.copy(daemons.log(host), LOGS)
-    screen.say(f"the daemons' logs are in {LOGS}")
+        shutil.copy(daemons.log(host), logs)
+    screen.say(f"the daemons' logs are in {logs}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:])))

@@ -56,9 +56,9 @@ class Daemons:
         self._stack = stack
         self._running: dict[str, subprocess.Popen[str]] = {}
 
-    def jailctl(self, who: Who, host: str, *words: str, form: str = "json") -> Answer:
+    def jailctl(self, who: Who, host: str, *words: str) -> Answer:
         """Run jailctl on the client's machine, which sees this machine's files."""
-        return self._jailctl("--context", f"{who}@{host}", "-o", form, *words)
+        return self._jailctl("--context", f"{who}@{host}", "-o", "json", *words)
 
     def open_writer(self, address: str) -> RemoteWriter:
         """Start a client on its machine."""
@@ -136,7 +136,7 @@ class Daemons:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             while self._running[name].poll() is None and time.monotonic() < until:
                 try:
-                    if stub.Check(request, wait_for_ready=True, timeout=1.0).status == request_serving():
+                    if stub.Check(request, wait_for_ready=True, timeout=1.0).status == _serving():
                         return
                 except grpc.RpcError as error:
                     if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -184,6 +184,5 @@ def two_daemons(topology: Topology, folder: Path) -> Iterator[Daemons]:
         yield daemons
 
 
-def request_serving() -> int:
-    """Health's SERVING, which the generated module has no type for."""
+def _serving() -> int:
     return int(health_pb2.HealthCheckResponse.SERVING)

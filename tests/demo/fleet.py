@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from jaild.cli.exits import Exit
-from tests.demo.remote import RemoteWriter
 
 SOURCE_HOST, TARGET_HOST = "alpha", "beta"
 
@@ -30,7 +29,7 @@ class Result(StrEnum):
     FAILED = "failed"
 
 
-_RESULTS = {Exit.OK: Result.OK, Exit.ROLLED_BACK: Result.ROLLED_BACK, Exit.REFUSED: Result.REFUSED}
+_RESULTS: dict[int, Result] = {Exit.OK: Result.OK, Exit.ROLLED_BACK: Result.ROLLED_BACK, Exit.REFUSED: Result.REFUSED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class Answer:
     @property
     def result(self) -> Result:
         """What the exit status means."""
-        return _RESULTS.get(Exit(self.status), Result.FAILED)
+        return _RESULTS.get(self.status, Result.FAILED)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -67,6 +66,13 @@ class Answer:
         return found
 
     @property
+    def error(self) -> str:
+        """What an operation that was carried out failed of, in one line, and what to do about it."""
+        error = self.document.get("error", {})
+        remedies = [detail.get("metadata", {}).get("remedy") for detail in error.get("details", [])]
+        return "\n".join([error.get("message", ""), *filter(None, remedies)])
+
+    @property
     def blackout(self) -> float | None:
         """Seconds without service, measured by the daemon; None where nothing was stopped."""
         return seconds_of(self.metadata.get("blackout"))
@@ -77,13 +83,24 @@ class Answer:
         return seconds_of(self.metadata.get("predictedBlackout"))
 
 
+class Writer(Protocol):
+    """A client that writes all the time; `tests.demo.remote.RemoteWriter` says what each does."""
+
+    def mark(self, step: str) -> None: ...
+    def gap_of(self, step: str) -> float: ...
+    def wait_for_write(self, timeout: float) -> bool: ...
+    def status(self) -> dict[str, Any]: ...
+    def stop_writing(self) -> None: ...
+    def verify(self, host: str) -> tuple[int, int]: ...
+
+
 class Fleet(Protocol):
     """Two hosts with a running daemon each, SOURCE_HOST and TARGET_HOST, and a third machine that reaches both."""
 
-    def jailctl(self, who: Who, host: str, *words: str, form: str = "json") -> Answer:
-        """Run one jailctl to its end, as `who`, talking to the daemon of `host`."""
+    def jailctl(self, who: Who, host: str, *words: str) -> Answer:
+        """Run one `jailctl -o json` to its end, as `who`, talking to the daemon of `host`."""
 
-    def open_writer(self, address: str) -> RemoteWriter:
+    def open_writer(self, address: str) -> Writer:
         """Start a client that writes to the jail's address from now on. The fleet ends it."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from tests.demo.fleet import Answer, Result
@@ -50,6 +51,11 @@ class Screen:
         """Repeat what the daemon said."""
         for line in text.strip().splitlines():
             self.console.print(Text(f"      | {line}", style="dim"))
+
+    def table(self, table: Table) -> None:
+        """Show a table."""
+        self.console.print()
+        self.console.print(table)
 
     def say(self, text: str) -> None:
         """Say something outside of the steps."""

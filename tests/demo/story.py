@@ -14,8 +14,7 @@ import yaml
 
 from jaild.cli.human import duration, size
 from tests.demo.assets import Assets, Base, Release
-from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Fleet, Result, Who
-from tests.demo.remote import RemoteWriter
+from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Fleet, Result, Who, Writer
 from tests.demo.screen import Screen
 from tests.demo.table import Report, Step
 
@@ -49,7 +48,7 @@ class Story:
         self._assets = assets
         self._screen = screen
         self._folder = folder
-        self._writer: RemoteWriter | None = None
+        self._writer: Writer | None = None
 
     @property
     def chapters(self) -> tuple[Chapter, ...]:
@@ -111,7 +110,7 @@ class Story:
     def _broken(self) -> None:
         words = ("jail", "deploy", JAIL, self._assets.broken.reference)
         answer = self._do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.ROLLED_BACK)
-        self._screen.quote(answer.complaint.partition("error: ")[2])
+        self._screen.quote(answer.error)
         self._see_jail(SOURCE_HOST, self._assets.debian_12, self._assets.tuned)
 
     def _plan(self) -> None:

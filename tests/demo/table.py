@@ -56,9 +56,9 @@ class Report:
         """The steps with what they cost."""
         grid = Table(title="jaild: two hosts, one jail, three axes of time", title_justify="left")
         for name in ("step", "result"):
-            grid.add_column(name)
-        for name in ("seconds", "blackout (daemon)", "blackout (client)"):
-            grid.add_column(name, justify="right")
+            grid.add_column(name, no_wrap=True)
+        for name in ("seconds", "blackout: daemon", "client"):
+            grid.add_column(name, justify="right", no_wrap=True)
         for step in self.steps:
             result = Text(step.result if step.right else f"{step.result} (not {step.expected})")
             result.stylize(STYLE[step.result] if step.right else "bold red")
