@@ -22,7 +22,7 @@ from jaild.domain.change import Change, Draft
 from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.findings import errors
 from jaild.domain.lifecycle import require_changeable
-from jaild.domain.records import Desired, Generation
+from jaild.domain.records import Desired, Generation, JailRecord
 from jaild.ports.clock import Clock
 from jaild.service.events import Events
 from jaild.service.gate import Gate
@@ -85,19 +85,17 @@ class Changes:
             try:
                 await self._stage(handle, entry, new, first_time)
             except BaseException:
-                await self._unstage(entry, new, first_time)
+                await asyncio.shield(self._unstage(entry, new, first_time))
                 raise
         handle.facts(generation=new.number)
-        if entry.run is not None and entry.run.running:
-            await self._cut_over(handle, entry, old, new, first_time)
-        else:
-            await self._runs.remove(entry, new.number)  # it was mounted to see that it can be
-        await handle.phase("commit")
         committed = msgspec.structs.replace(record, generation=new.number)
-        await self._datasets.commit(entry, committed, new)
+        if entry.run is not None and entry.run.running:
+            await self._cut_over(handle, entry, committed, old, new, first_time)
+        else:
+            await self._put_in_place(handle, entry, committed, new, first_time)
         message = f"generation {old.number} -> {new.number}: {new.base} {new.release}".rstrip()
         await self._events.emit("generation.committed", f"jails/{name}", message, change=prepared.plan.kind)
-        await self._tidy(entry, old)
+        await self._tidy(entry, old, new)
 
     async def _generation(self, entry: Entry, old: Generation, prepared: Prepared, actor: str) -> Generation:
         if prepared.draft.cut_to:
@@ -123,12 +121,37 @@ class Changes:
         await self._runs.create(entry, new)
 
     async def _unstage(self, entry: Entry, new: Generation, trees: Trees | None) -> None:
-        await self._runs.remove(entry, new.number)
-        if trees is not None:
-            await self._datasets.drop(entry, new.number)
+        try:
+            await self._runs.remove(entry, new.number)
+            if trees is not None:
+                await self._datasets.drop(entry, new.number)
+        except JaildError as error:  # why it is undone matters more; the next start drops what is left
+            message = f"of generation {new.number}, which did not come to be, something is left: {error}"
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", message)
+
+    async def _put_in_place(
+        self, handle: Handle, entry: Entry, committed: JailRecord, new: Generation, trees: Trees | None
+    ) -> None:
+        try:
+            await self._runs.remove(entry, new.number)  # it was mounted to see that it can be
+            await handle.phase("commit")
+            await self._datasets.commit(entry, committed, new)
+        except BaseException:
+            if not await asyncio.shield(self._is_committed(entry, committed)):
+                await asyncio.shield(self._unstage(entry, new, trees))
+            raise
+
+    async def _is_committed(self, entry: Entry, committed: JailRecord) -> bool:
+        return await self._datasets.recorded(entry.name) == committed
 
     async def _cut_over(
-        self, handle: Handle, entry: Entry, old: Generation, new: Generation, trees: Trees | None
+        self,
+        handle: Handle,
+        entry: Entry,
+        committed: JailRecord,
+        old: Generation,
+        new: Generation,
+        trees: Trees | None,
     ) -> None:
         await handle.phase("cutover", f"stopping generation {old.number}")
         began = self._clock.monotonic()
@@ -140,7 +163,11 @@ class Changes:
             handle.note(blackout=started - began)
             await handle.phase("gate", "waiting for the health checks")
             await self._gate.require_healthy(entry.name, new.number, new.spec)
+            await handle.phase("commit")
+            await self._datasets.commit(entry, committed, new)
         except BaseException as error:
+            if await asyncio.shield(self._is_committed(entry, committed)):
+                raise  # interrupted after the commit: the next start goes on with the new one
             blackout = await asyncio.shield(self._back(entry, old, new, trees)) - began
             handle.note(blackout=blackout)
             handle.facts(generation=old.number, rolled_back="true")
@@ -164,18 +191,26 @@ class Changes:
 
     async def _back(self, entry: Entry, old: Generation, new: Generation, trees: Trees | None) -> float:
         await self._runs.stop(entry, new.number)
-        try:
-            started = await self._runs.start(entry, old.number)
-        except JaildError as error:
-            self._log.warning("cannot start again as it is, building it anew", jail=entry.name, reason=error.reason)
-            await self._runs.ensure(entry, old)
+        run = await self._runs.find(entry.name, old.number)
+        if run is not None and run.running:  # it was its stop that failed
+            await self._runs.adopt(entry, old.number)
             started = self._clock.monotonic()
+        else:
+            started = await self._start_again(entry, old)
         await self._unstage(entry, new, trees)
         return started
 
-    async def _tidy(self, entry: Entry, old: Generation) -> None:
+    async def _start_again(self, entry: Entry, old: Generation) -> float:
+        try:
+            return await self._runs.start(entry, old.number)
+        except JaildError as error:
+            self._log.warning("cannot start again as it is, building it anew", jail=entry.name, reason=error.reason)
+            return await self._runs.ensure(entry, old)
+
+    async def _tidy(self, entry: Entry, old: Generation, new: Generation) -> None:
         # The change is committed: what fails now is told and repaired at the next start, and fails nothing.
         try:
+            await self._datasets.settle(entry, new.number)
             await self._runs.remove(entry, old.number)
             await self._datasets.prune(entry)
             await self._datasets.measure(entry)

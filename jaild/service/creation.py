@@ -8,7 +8,7 @@ import uuid
 import msgspec
 
 from jaild.domain.change import Draft
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership
 from jaild.domain.spec import JailSpec
@@ -90,6 +90,7 @@ class Creation:
             except BaseException:
                 await asyncio.shield(self._undo(entry))
                 raise
+        await self._tidy(entry)
         await self._events.emit("jail.created", f"jails/{name}", f"{spec.base} {spec.app or ''}".rstrip())
 
     async def _build(
@@ -117,17 +118,28 @@ class Creation:
             await self._gate.require_healthy(entry.name, 1, generation.spec)
         await handle.phase("commit")
         await self._datasets.commit(entry, msgspec.structs.replace(record, generation=1), generation)
-        await self._datasets.measure(entry)
         handle.facts(generation=1)
 
+    async def _tidy(self, entry: Entry) -> None:
+        try:
+            await self._datasets.settle(entry, 1)
+            await self._datasets.measure(entry)
+        except JaildError as error:  # the jail is made: what fails now is repaired at the next start
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", f"after its creation: {error}")
+
     async def _undo(self, entry: Entry) -> None:
-        await self._runs.stop(entry, 1)
-        await self._runs.remove(entry, 1)
-        await self._datasets.destroy_if_there(entry)
-        del self._index.jails[entry.name]
+        try:
+            await self._runs.stop(entry, 1)
+            await self._runs.remove(entry, 1)
+            await self._datasets.destroy_if_there(entry)
+        except JaildError as error:  # why it is undone matters more; what is left stays in sight and can be deleted
+            entry.message = f"its creation failed, and so did its removal: {error}"
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", entry.message)
+        else:
+            del self._index.jails[entry.name]
 
     def require_deletable(self, name: str, *, force: bool) -> None:
-        """Raise `FailedPreconditionError` (JAIL_RUNNING, JAIL_MIGRATING, JAIL_INCOMING) unless it may be deleted."""
+        """Raise `FailedPreconditionError` (JAIL_RUNNING, JAIL_MIGRATING) unless it may be deleted."""
         entry, record = self._index.whole(name)
         if entry.run is not None and entry.run.running and not force:
             raise FailedPreconditionError(
@@ -136,7 +148,7 @@ class Creation:
                 remedy="stop it first, or delete it with force",
                 resource=f"jails/{name}",
             )
-        if record.state not in {Ownership.ACTIVE, Ownership.MOVED}:
+        if record.state not in {Ownership.ACTIVE, Ownership.MOVED, Ownership.DELETING}:
             raise FailedPreconditionError(
                 "JAIL_MIGRATING",
                 f"jail {name} is {record.state}",
@@ -149,10 +161,11 @@ class Creation:
         self.require_deletable(name, force=force)
         entry, record = self._index.whole(name)
         await handle.phase("commit")
-        if record.state is Ownership.ACTIVE and entry.generation is not None:
+        if record.state is not Ownership.DELETING:  # a deletion that failed half-way is gone on with
+            await self._datasets.write(entry, advance(record, Ownership.DELETING))
+        if entry.generation is not None:
             await self._runs.stop(entry, entry.generation.number)
             await self._runs.remove(entry, entry.generation.number)
-        await self._datasets.write(entry, advance(record, Ownership.DELETING))
         await self._datasets.destroy(entry)
         del self._index.jails[name]
         await self._events.emit("jail.deleted", f"jails/{name}")

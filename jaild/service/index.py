@@ -171,8 +171,19 @@ class Index:
     async def numbers(self, entry: Entry) -> list[int]:
         """Return the numbers of a jail's generations that were committed once, ascending."""
         folder = entry.folder / "generations"
-        names = [name for name in await self._files.names(folder) if name.isdigit()]
-        return sorted([int(name) for name in names if layout.STAGED not in await self._files.names(folder / name)])
+        found = [int(name) for name in await self._files.names(folder) if name.isdigit()]
+        return sorted([number for number in found if not await self.only_staged(entry, number)])
+
+    async def only_staged(self, entry: Entry, number: int) -> bool:
+        """Return whether a generation's folder is what a change made that never came to its commit.
+
+        The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
+        nothing in it yet comes from a crash before the mark was written.
+        """
+        if entry.record is not None and number == entry.record.generation:
+            return False
+        names = await self._files.names(layout.generation_folder(entry.folder, number))
+        return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
 
     async def generation(self, entry: Entry, number: int) -> Generation:
         """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND)."""

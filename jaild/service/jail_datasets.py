@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 
 from jaild.domain import layout
-from jaild.domain.errors import FailedPreconditionError, NotFoundError
+from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.migration import HOLD, MIGRATION
 from jaild.domain.records import Generation, JailRecord, Manifest
 from jaild.domain.spec import JailSpec
 from jaild.ports.files import Files, NewFolder
 from jaild.ports.zfs import Dataset, Zfs
-from jaild.service.index import Entry, Index
+from jaild.service.index import Entry, Index, decode
 from jaild.service.planning import Trees
 from jaild.service.runs import property_size
 from jaild.service.sealing import encode
@@ -81,9 +81,18 @@ class JailDatasets:
             await self._zfs.set(dataset, {"quota": wanted})
 
     async def write(self, entry: Entry, record: JailRecord) -> None:
-        """Replace the jail's record: one atomic `zfs set`."""
-        await self._zfs.set(self._index.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
+        """Replace the jail's record: one atomic `zfs set`. If it fails, the dataset is asked what it has now."""
+        try:
+            await self._zfs.set(self._index.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
+        except JaildError:
+            if await self.recorded(entry.name) != record:
+                raise
         entry.record = record
+
+    async def recorded(self, name: str) -> JailRecord:
+        """Return a jail's record as its dataset has it: after an interrupted `write`, only that is sure."""
+        dataset = await self._zfs.dataset(self._index.where.jail(name))
+        return decode(dataset.properties[layout.JAIL_PROPERTY], JailRecord, dataset.name)
 
     async def stage(self, entry: Entry, generation: Generation, trees: Trees) -> None:
         """Write a new generation, marked as staged until its first commit."""
@@ -105,10 +114,12 @@ class JailDatasets:
     async def commit(self, entry: Entry, record: JailRecord, generation: Generation) -> None:
         """Make a generation the active one: before this the old one is, after it the new one."""
         await self.write(entry, record)
-        folder = layout.generation_folder(entry.folder, generation.number)
-        await self._files.remove(folder / layout.STAGED)
         entry.generation = generation
         entry.references[generation.number] = (generation.base, generation.release)
+
+    async def settle(self, entry: Entry, number: int) -> None:
+        """Take away the mark of a generation that has been committed."""
+        await self._files.remove(layout.generation_folder(entry.folder, number) / layout.STAGED)
 
     async def drop(self, entry: Entry, number: int) -> None:
         """Remove a generation's folder."""
@@ -155,11 +166,15 @@ class JailDatasets:
             await self._zfs.release(HOLD, *held)
 
     async def destroy_if_there(self, entry: Entry) -> None:
-        """Destroy what there is of a jail that did not come into being."""
+        """Destroy what there is of a jail that did not come into being, but no dataset that has another record."""
         try:
-            await self.destroy(entry)
+            dataset = await self._zfs.dataset(self._index.where.jail(entry.name))
         except NotFoundError:
             return  # it failed before its dataset was made
+        text = dataset.properties.get(layout.JAIL_PROPERTY)
+        here = decode(text, JailRecord, dataset.name).uid if text is not None else ""
+        if here == (entry.record.uid if entry.record is not None else ""):
+            await self.destroy(entry)
 
     async def measure(self, entry: Entry) -> None:
         """Take the jail's size on the pool into the index."""

@@ -4,8 +4,8 @@
 |---|---|
 | a layer without @sealed | destroyed: its import never finished |
 | a jail whose first generation was not committed | destroyed: its creation never finished |
-| a generation marked staged | dropped if not active, else its mark is removed |
-| a run of a generation that is not the active one | stopped and removed |
+| a generation marked staged, or empty | dropped if not active, else its mark is removed |
+| a run of a generation that is not the active one, or of a jail that is to be stopped | stopped and removed |
 | a jail being deleted | deleted |
 | a jail frozen for a migration | active here again; the target is told to throw its copy away |
 | a jail that moved, not acknowledged | Activate is sent until the target acknowledges |
@@ -173,12 +173,13 @@ class Recovery:
     async def _staged(self, entry: Entry) -> None:
         folder = entry.folder / "generations"
         for name in await self._files.names(folder):
-            if not name.isdigit() or layout.STAGED not in await self._files.names(folder / name):
+            if not name.isdigit():
                 continue
             if entry.record is not None and int(name) == entry.record.generation:
                 await self._try_quietly(self._files.remove(folder / name / layout.STAGED))
-                continue
-            await self._try(f"dropped generation {name} of {entry.name}, never committed", self._drop(entry, int(name)))
+            elif await self._index.only_staged(entry, int(name)):
+                message = f"dropped generation {name} of {entry.name}, never committed"
+                await self._try(message, self._drop(entry, int(name)))
 
     async def _drop(self, entry: Entry, number: int) -> None:
         await self._runtime.stop(entry.name, number)
@@ -190,15 +191,17 @@ class Recovery:
             entry = self._index.jails.get(run.jail)
             record = entry.record if entry is not None else None
             rightful = record is not None and may_start(record, self._index.host_id)
-            if entry is not None and record is not None and rightful and run.generation == record.generation:
-                await self._runs.adopt(entry, run.generation)
-                continue
             if entry is not None and record is None:
                 continue  # damaged: nothing is done with it
             what = f"{run.jail}.{run.generation}"
-            await self._try(
-                f"stopped {what}, which is not the active generation here", self._end(run.jail, run.generation)
-            )
+            if entry is None or record is None or not rightful or run.generation != record.generation:
+                message = f"stopped {what}, which is not the active generation here"
+            elif record.desired is Desired.STOPPED:
+                message = f"stopped {what}, which is to be stopped"
+            else:
+                await self._runs.adopt(entry, run.generation)
+                continue
+            await self._try(message, self._end(run.jail, run.generation))
 
     async def _end(self, jail: str, generation: int) -> None:
         await self._runtime.stop(jail, generation)

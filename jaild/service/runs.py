@@ -173,6 +173,7 @@ class Runs:
 
         Returns the (monotonic) time at which it had started.
         """
+        await self._runtime.stop(entry.name, generation.number)  # it may run although its start seemed to fail
         await self._runtime.remove(entry.name, generation.number)
         await self.create(entry, generation)
         return await self.start(entry, generation.number)
