@@ -1,0 +1,46 @@
+"""The README's tables are made of the demo's and the benchmark's own numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.demo import readme
+
+STEP = {"name": "deploy", "result": "rolled_back", "seconds": 6.923, "blackout_daemon_s": 5.348, "blackout_client_s": 0}
+DEMO = {"steps": [STEP], "acknowledged_writes": 1200, "lost_writes": 0}
+TEXT = "before\n<!-- demo-table -->\nold\n<!-- /demo-table -->\nafter\n"
+
+
+def test_the_text_between_the_markers_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(TEXT)
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "demo.json").write_text(json.dumps(DEMO))
+    assert readme.write(tmp_path) == ["demo.json"]
+    first = (tmp_path / "README.md").read_text()
+    assert first.startswith("before\n<!-- demo-table -->\n| step |")
+    assert first.endswith("1200 acknowledged writes, 0 lost.\n<!-- /demo-table -->\nafter\n")
+    assert "| deploy | rolled back | 6.9 | 5.348 |  |" in first
+    assert "old" not in first
+    readme.write(tmp_path)
+    assert (tmp_path / "README.md").read_text() == first
+
+
+@pytest.mark.parametrize("text", ["none", TEXT + TEXT, "<!-- /demo-table --><!-- demo-table -->"])
+def test_markers_that_are_missing_doubled_or_turned_around_are_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="once and in this order"):
+        readme.fill(text, "demo-table", "new")
+
+
+def test_without_a_result_the_readme_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text(TEXT)
+    assert readme.write(tmp_path) == []
+    assert (tmp_path / "README.md").read_text() == TEXT
+
+
+def test_the_readme_has_a_place_for_each_table() -> None:
+    text = (readme.ROOT / "README.md").read_text()
+    for name in ("demo-table", "bench-table"):
+        assert readme.fill(text, name, "x") != text
