@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters import treestate
+
+
+@pytest.fixture
+def by_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system whose times do not tell two changes of one moment apart."""
+    monkeypatch.setattr(treestate, "_line", lambda path, _: path + b"\n")
+
+
+@pytest.mark.usefixtures("by_the_minute")
+def test_a_change_just_now_is_seen_though_size_and_times_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "counter").write_text("28\n")
+    before = treestate.state(tmp_path)
+    assert treestate.state(tmp_path) == before
+    (tmp_path / "counter").write_text("29\n")
+    assert treestate.state(tmp_path) != before
+
+
+@pytest.mark.usefixtures("by_the_minute")
+def test_a_link_replaced_just_now_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("a")
+    before = treestate.state(tmp_path)
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("b")
+    assert treestate.state(tmp_path) != before
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert treestate.state(tmp_path) == treestate.state(tmp_path)
