@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from jaild.domain.errors import JaildError
@@ -52,14 +53,15 @@ def main(report: Path = REPORT) -> int:
 def _demo(screen: Screen, interrupts: Interrupts, report: Path) -> tuple[list[str], bool]:
     """Make the hosts and end them, whatever happens; returns what went wrong, and whether somebody wanted an end."""
     problems: list[str] = []
-    run, inodes, interrupted = None, frozenset[str](), False
+    run, interrupted = None, False
+    namespaces, held = frozenset[str](), ExitStack()
     try:
         prepared = assets.prepare(say=screen.say)
         interrupts.hold()
         for name in workspace.sweep():
             screen.say(f"swept what the killed run {name} had left")
         with workspace.opened() as run, two_hosts(run.name) as topology:
-            inodes = inodes.union(*(leftovers.namespaces_of(pid) for pid in topology.pids))
+            namespaces = held.enter_context(leftovers.pinned(topology.pids))
             interrupts.release()
             problems += _run(screen, interrupts, topology, run, prepared, report)
     except _EXPECTED as error:
@@ -67,8 +69,9 @@ def _demo(screen: Screen, interrupts: Interrupts, report: Path) -> tuple[list[st
     except KeyboardInterrupt:
         problems.append("interrupted")
         interrupted = True
-    if run is not None:
-        problems += [f"left on the machine: {thing}" for thing in leftovers.find(run.name, run, inodes)]
+    with held:
+        if run is not None:
+            problems += [f"left on the machine: {thing}" for thing in leftovers.find(run.name, run, namespaces)]
     return problems, interrupted
 
 

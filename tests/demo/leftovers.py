@@ -5,26 +5,30 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.demo.hosts import NAMESPACES, RECORDS
 
 GROUPS = Path("/sys/fs/cgroup")
 _GONE = (FileNotFoundError, ProcessLookupError)
-_KINDS = ("pid", "net", "mnt")
 
 
 class LeftoverError(Exception):
     """Something of a run is still there."""
 
 
-def namespaces_of(pid: int) -> frozenset[str]:
-    """The namespaces that a process is in, by their inodes: `pid:[4026532201]`."""
-    return frozenset(str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for kind in _KINDS)
+@contextmanager
+def pinned(pids: Iterable[int]) -> Iterator[frozenset[str]]:
+    """The process namespaces of `pids`: `pid:[4026532201]`. Held open, so that no later one gets the same number."""
+    with ExitStack() as stack:
+        for pid in pids:
+            stack.enter_context(Path(f"/proc/{pid}/ns/pid").open())
+        yield frozenset(map(_namespace, pids))
 
 
 def find(name: str, folder: Path, namespaces: frozenset[str] = frozenset()) -> list[str]:
-    """Say what is left of the run `name`, its `folder`, and the namespaces that it had. Empty: nothing."""
+    """Say what is left of the run `name`, of its `folder`, and in the namespaces `pinned`. Empty: nothing."""
     found = [f"process {pid}: {_command(pid)}" for pid in processes(name, namespaces)]
     found += [f"mount {line}" for line in sorted(mounts(name))]
     paths = [*NAMESPACES.glob(f"{name}*"), *RECORDS.glob(f"{name}*"), *groups(name), folder]
@@ -32,14 +36,14 @@ def find(name: str, folder: Path, namespaces: frozenset[str] = frozenset()) -> l
 
 
 def processes(name: str, namespaces: frozenset[str] = frozenset()) -> list[int]:
-    """Processes that have `name` in their command or control group, or that are in one of the namespaces."""
+    """Processes that have `name` in their command or control group, or that are in one of the namespaces `pinned`."""
     found = []
     for pid in _all_processes():
         if pid == os.getpid():
             continue
         try:
             about = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/cgroup").read_bytes()
-            if name.encode() in about or namespaces & namespaces_of(pid):
+            if name.encode() in about or _namespace(pid) in namespaces:
                 found.append(pid)
         except (*_GONE, PermissionError):
             continue  # it ended meanwhile, or a container's keeper hides it: none that we started
@@ -86,6 +90,10 @@ def remove_groups(name: str) -> None:
 
 def _all_processes() -> Iterator[int]:
     return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+
+
+def _namespace(pid: int) -> str:
+    return str(Path(f"/proc/{pid}/ns/pid").readlink())
 
 
 def _command(pid: int) -> str:

@@ -79,6 +79,7 @@ def test_leftovers_finds_a_process_a_folder_and_the_namespaces_of_a_run(tmp_path
         found = leftovers.find(name, tmp_path)
         assert found[0].startswith(f"process {process.pid}: ")
         assert str(tmp_path) in found
-        assert process.pid in leftovers.processes("no such name", leftovers.namespaces_of(process.pid))
+        with leftovers.pinned([process.pid]) as namespaces:
+            assert process.pid in leftovers.processes("no such name", namespaces)
         process.communicate(b"")
     assert leftovers.find(name, tmp_path / "gone") == []
