@@ -39,7 +39,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     peers: dict[str, PeerAddress] = {}
     network: Network = Network()
     cgroup: str = "jaild"  # Linux: parent of the jails' control groups
-    log_level: str = "info"
 
     @property
     def host_name(self) -> str:

@@ -85,6 +85,10 @@ class HostFiles:
 
         await _in_thread(root, work)
 
+    async def own(self, folder: Path, uid: int, gid: int, mode: int) -> None:
+        """Give a folder itself an owner and a mode; it must not be a symlink."""
+        await _in_thread(folder, lambda: newfolders.own(folder, uid, gid, mode))
+
     async def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted; none if it does not exist."""
         return await _in_thread(folder, lambda: plainfiles.names(folder))

@@ -25,6 +25,14 @@ def make(root: Path, wanted: NewFolder) -> None:
         _below(folder, path.parts, wanted, root)
 
 
+def own(folder: Path, uid: int, gid: int, mode: int) -> None:
+    """Give a folder an owner and a mode. Raises `OSError` as it comes, also for a symlink."""
+    with opened(folder) as there:
+        os.fchown(there, uid, gid)
+        os.fchmod(there, mode)
+        os.fsync(there)
+
+
 def _below(folder: int, parts: tuple[str, ...], wanted: NewFolder, shown: Path) -> None:
     if not parts:
         return

@@ -132,7 +132,7 @@ def _too_large(size: int, limit: int) -> InvalidArgumentError:
     return InvalidArgumentError(
         "ARCHIVE_TOO_LARGE",
         f"the stream has {size} bytes or more; {limit} are allowed",
-        remedy="leave out what the tree does not need, or raise the limit in the daemon's configuration",
+        remedy="leave out what the tree does not need, or split it",
         detail={"limit": str(limit)},
     )
 

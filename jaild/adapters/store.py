@@ -23,6 +23,7 @@ from jaild.domain.operation import Operation
 from jaild.domain.views import AuditEntry, Event
 
 SCHEMA = 1
+KEPT_AUDIT = 1_000_000  # requests; some 300 MB at most
 KEPT_EVENTS = 100_000  # older ones are dropped; watchers that ask for them are told of the gap
 
 _TABLES = """
@@ -157,7 +158,9 @@ class SqliteStore:
     async def append_audit(self, time: float, entry: AuditEntry) -> None:
         """Append."""
         record = msgspec.json.encode(msgspec.structs.replace(entry, time=time))
-        await self._execute("insert into audit (record) values (?)", record)
+        sequence = await self._execute("insert into audit (record) values (?)", record)
+        if sequence % 1000 == 0:
+            await self._execute("delete from audit where sequence <= ?", sequence - KEPT_AUDIT)
 
     async def audit(self, limit: int, before: int) -> list[AuditEntry]:
         """Return entries, newest first."""

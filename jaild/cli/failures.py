@@ -62,11 +62,16 @@ class _Details:
 
     def __init__(self, status: status_pb2.Status) -> None:
         self.info = error_details_pb2.ErrorInfo()
-        self.plan = common_pb2.Plan()
+        plan = common_pb2.Plan()
+        self.found: list[common_pb2.Finding] = []
         for detail in status.details:
-            for part in (self.info, self.plan):
+            finding = common_pb2.Finding()
+            for part in (self.info, plan, finding):
                 if detail.Is(part.DESCRIPTOR):
                     detail.Unpack(part)
+            if finding.code:
+                self.found.append(finding)
+        self.found = [*plan.findings, *self.found]
 
 
 def reason(status: status_pb2.Status) -> str:
@@ -85,7 +90,7 @@ def from_status(status: status_pb2.Status, *, of_operation: bool) -> Failure:
         reason=why or code,
         remedy=metadata.pop("remedy", ""),
         detail=metadata,
-        found=details.plan.findings,
+        found=details.found,
         status=status,
     )
 

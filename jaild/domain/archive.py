@@ -160,7 +160,7 @@ class Checker:
             raise InvalidArgumentError(
                 "ARCHIVE_TOO_MANY_FILES",
                 f"it holds more than {limit} files",
-                remedy="leave out what the tree does not need, or raise the limit in the daemon's configuration",
+                remedy="leave out what the tree does not need, or split it",
                 detail={"max_files": str(limit)},
             )
 
@@ -237,7 +237,7 @@ class Checker:
                 "ARCHIVE_TOO_LARGE",
                 f"with the entry {shown(entry.name)} it unpacks to {self._size} bytes, "
                 f"more than the {self._policy.max_bytes} that are allowed",
-                remedy="leave out what the tree does not need, or raise the limit in the daemon's configuration",
+                remedy="leave out what the tree does not need, or split it",
                 detail={"entry": shown(entry.name), "max_bytes": str(self._policy.max_bytes)},
             )
         if self._policy.tell_setuid and entry.mode & _SETUID_OR_SETGID:

@@ -62,6 +62,9 @@ class Files(Protocol):
     async def make_folders(self, root: Path, folders: Sequence[NewFolder]) -> None:
         """Make what is missing below `root`. `FailedPreconditionError` (NOT_A_FOLDER) if another thing is there."""
 
+    async def own(self, folder: Path, uid: int, gid: int, mode: int) -> None:
+        """Give a folder itself an owner and a mode; it must not be a symlink."""
+
     async def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted; none if it does not exist."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -56,9 +56,14 @@ class JailDatasets:
         return found.mountpoint
 
     async def fit(self, entry: Entry, spec: JailSpec, manifest: Manifest) -> None:
-        """Make the volumes, quotas and folders that a spec and its release want and that are missing."""
+        """Make the volumes, quotas and folders that a spec and its release want and that are missing.
+
+        A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
+        """
         present = {d.name: d for d in await self._zfs.datasets(self._index.where.jail(entry.name))}
         await self._quota(self._index.where.part(entry.name, layout.DATA), spec.quota, present)
+        owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
+        uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
         for name, volume in sorted(spec.volumes.items()):
             dataset = self._index.where.part(entry.name, name)
             if dataset in present:
@@ -68,12 +73,13 @@ class JailDatasets:
             if volume.recordsize:
                 properties["recordsize"] = volume.recordsize
             await self._zfs.create(dataset, properties)
-            await self._folder(dataset)
-        folders = [NewFolder(path=path.lstrip("/"), uid=0, gid=0) for path in _in_data(spec)]
-        owner = next((u for u in manifest.users if u.name == manifest.user), None)
-        uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
-        folders += [NewFolder(path=path.lstrip("/"), uid=uid, gid=gid, mode=0o750) for path in manifest.directories]
-        await self._files.make_folders(entry.folder / layout.DATA, folders)
+            await self._files.own(await self._folder(dataset), uid, gid, 0o755)
+        mount_points = [NewFolder(path=path.lstrip("/"), uid=0, gid=0) for path in _in_data(spec)]
+        await self._files.make_folders(entry.folder / layout.DATA, mount_points)
+        for path in manifest.directories:
+            folder, below = _writable(entry.folder, spec, PurePosixPath(path))
+            if below:
+                await self._files.make_folders(folder, [NewFolder(path=below, uid=uid, gid=gid, mode=0o750)])
 
     async def _quota(self, dataset: str, quota: str | None, present: Mapping[str, Dataset]) -> None:
         wanted = property_size(quota)
@@ -184,3 +190,12 @@ class JailDatasets:
 def _in_data(spec: JailSpec) -> list[str]:
     roots = tuple(f"/{folder}/" for folder in layout.DATA_FOLDERS)
     return [volume.path for volume in spec.volumes.values() if volume.path.startswith(roots)]
+
+
+def _writable(jail: Path, spec: JailSpec, path: PurePosixPath) -> tuple[Path, str]:
+    """Return the host's folder that holds a path of the jail, and the path below it: a volume's, or the data's."""
+    around = [(PurePosixPath(volume.path), name) for name, volume in spec.volumes.items()]
+    around = [(place, name) for place, name in around if path.is_relative_to(place)]
+    place, name = max(around, key=lambda found: len(found[0].parts), default=(PurePosixPath("/"), layout.DATA))
+    below = path.relative_to(place)
+    return jail / name, "" if below == PurePosixPath() else str(below)

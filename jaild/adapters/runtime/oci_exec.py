@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from jaild.adapters.runtime import first_process
+from jaild.adapters.runtime.feeding import feed
 from jaild.adapters.runtime.oci_tool import Tool
 from jaild.ports.process import Child, Completed, Processes
 from jaild.ports.runtime import Output
@@ -40,7 +41,7 @@ async def stream(
     completed: Completed | None = None
     try:
         async with processes.start(argv) as child:
-            feeder = asyncio.create_task(_feed(child, stdin))
+            feeder = asyncio.create_task(feed(child, stdin))
             try:
                 async for piece in child.read():
                     yield Output(stdout=piece)
@@ -60,19 +61,6 @@ async def stream(
     finally:
         config.unlink()
         pid_file.unlink(missing_ok=True)
-
-
-async def _feed(child: Child, stdin: AsyncIterator[bytes] | None) -> None:
-    try:
-        if stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # it ended without reading all: its status tells
-                async for piece in stdin:
-                    await child.write(piece)
-    except Exception:
-        child.kill()
-        raise
-    finally:
-        await child.close_stdin()
 
 
 async def _kill(child: Child, name: str, pid_file: Path) -> None:
