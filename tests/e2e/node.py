@@ -1,0 +1,254 @@
+"""A real daemon of the test's own: `jaild --embedded` in a folder, to be stopped, killed or to lose its power."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import yaml
+
+from jaild.adapters.zfs.embedded import pool_name_for
+from jaild.adapters.zfs.private_namespace import MARKER, running
+from tests.demo.programs import environment
+from tests.e2e.client import Client
+
+CHECKOUT = Path(__file__).parents[2]
+CGROUPS = Path("/sys/fs/cgroup")
+_SECONDS = 30.0
+
+
+class Node:
+    """A host. `enter` is the command that enters its network, if it has one of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        enter: Sequence[str] = (),
+        pool_size: str = "2G",
+    ) -> None:
+        self.folder = folder
+        self.name = name
+        self.token = secrets.token_hex(3)
+        # A /28 of its own in 198.18.0.0/15 (RFC 2544), so that hosts side by side do not meet.
+        block = int(ipaddress.ip_address("198.18.0.0")) + secrets.randbelow(8192) * 16
+        self.addresses = [f"{address}/28" for address in ipaddress.ip_network((block, 28)).hosts()]
+        self.bridge = f"jle{self.token}"
+        own = {"name": name, "network": {"bridge": self.bridge, "address": self.addresses[0]}}
+        self.config = {**own, **(config or {})}
+        self.cgroup = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+        self.pool = pool_name_for(folder)
+        self._enter = list(enter)
+        self._pool_size = pool_size
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self._client: Client | None = None
+
+    # -- the daemon
+
+    @property
+    def api(self) -> Client:
+        assert self._client is not None, "the daemon was not started"
+        return self._client
+
+    @property
+    def pid(self) -> int:
+        assert self._daemon is not None
+        return self._daemon.pid
+
+    def start(self) -> Client:
+        """Start the daemon and wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "jaild.yaml").write_text(yaml.safe_dump(self.config))
+        with (self.folder / "daemon.log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                self._argv("--pool-size", self._pool_size), cwd=CHECKOUT, env=_environment(), stdout=log, stderr=log
+            )
+        self._client = Client(self.folder / "jaild.sock")
+        ready = grpc.channel_ready_future(self._client.channel)
+        for _ in range(60):
+            with suppress(grpc.FutureTimeoutError):
+                ready.result(timeout=0.5)
+                return self._client
+            assert self._daemon.poll() is None, self.log()[-3000:]
+        raise AssertionError(f"the daemon does not answer: {self.log()[-3000:]}")
+
+    def _argv(self, *more: str) -> list[str]:
+        own = [sys.executable, "-m", "jaild", "--embedded", str(self.folder)]
+        return [*self._enter, *own, "--config", str(self.folder / "jaild.yaml"), *more]
+
+    def log(self) -> str:
+        return (self.folder / "daemon.log").read_text()
+
+    def signal(self, number: signal.Signals) -> int:
+        """Signal the daemon and wait for its end; return its status."""
+        assert self._daemon is not None
+        if self._client is not None:
+            self._client.channel.close()
+            self._client = None
+        if self._daemon.poll() is None:
+            self._daemon.send_signal(number)
+        return self._daemon.wait(_SECONDS)
+
+    def terminate(self) -> None:
+        assert self.signal(signal.SIGTERM) == 0, self.log()[-3000:]
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+
+    def power_cut(self) -> None:
+        """Kill the daemon, its ZFS and its jails, all at once: mounts and network namespaces go with them."""
+        self.kill()
+        _kill(self.processes())
+        self._forget_bridge()  # no host has one after a reboot
+        self._forget_cgroups()
+
+    # -- looking in
+
+    def zfs(self, *words: str) -> str:
+        pid = running(self.folder)
+        assert pid is not None, "there is no zfs-fuse"
+        argv = ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", "zfs", *words]
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=_SECONDS).stdout
+
+    def seen(self, path: Path | str = "") -> Path:
+        """Where this process sees a path below the node's mounted datasets."""
+        pid = running(self.folder)
+        assert pid is not None, "there is no zfs-fuse"
+        return Path(f"/proc/{pid}/root") / str(self.folder / "zfs").lstrip("/") / path
+
+    def datasets(self) -> list[str]:
+        """All datasets and snapshots below POOL/jaild, without that prefix."""
+        listed = self.zfs("list", "-H", "-r", "-t", "all", "-o", "name", f"{self.pool}/jaild").split("\n")
+        return sorted(line.removeprefix(f"{self.pool}/jaild") for line in listed if line)
+
+    def traces(self) -> dict[str, Any]:
+        """All that a request could leave behind."""
+        state, run = self.folder / "state", self.folder / "run"
+        folders = (state / "spool", state / "staging", run / "trees", run / "runs", run / "containers")
+        traces: dict[str, Any] = {str(f.relative_to(self.folder)): _names(f) for f in folders}
+        traces["datasets"] = self.datasets()
+        traces["trees"] = sorted(self.tree_mounts())
+        return traces
+
+    def tree_mounts(self) -> list[str]:
+        """Where jails' trees are mounted."""
+        pid = running(self.folder)
+        assert pid is not None
+        points = [line.split()[4] for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+        return [point for point in points if point.startswith(f"{self.folder}/run/")]
+
+    def jail_processes(self, name: str = "") -> list[int]:
+        """The processes in the jails' control groups, of one jail or of all."""
+        found: set[int] = set()
+        for group in self._cgroups():
+            for file in group.rglob("cgroup.procs"):
+                with suppress(FileNotFoundError, OSError):
+                    if not name or file.parent.name.startswith(f"{name}."):
+                        found |= {int(pid) for pid in file.read_text().split()}
+        return sorted(found)
+
+    def processes(self) -> list[int]:
+        """Everything that runs for this node but a daemon that we are the parent of."""
+        found = set(self.jail_processes())
+        pid = running(self.folder)
+        if pid is not None:
+            namespace = Path(f"/proc/{pid}/ns/mnt").readlink()
+            for process in Path("/proc").glob("[0-9]*"):
+                with suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # of other users and namespaces
+                    if (process / "ns/mnt").readlink() == namespace:
+                        found.add(int(process.name))
+        return sorted(found)
+
+    def _cgroups(self) -> list[Path]:
+        return [found for found in (CGROUPS / self.cgroup, *CGROUPS.glob(f"*/{self.cgroup}")) if found.is_dir()]
+
+    # -- the end
+
+    def close(self) -> None:
+        """Stop the daemon and remove what it has, by its own means; then see that nothing is left."""
+        self.terminate()
+        subprocess.run(
+            self._argv("--destroy"), cwd=CHECKOUT, env=_environment(), check=True, capture_output=True, timeout=60
+        )
+        assert self.processes() == []
+        assert running(self.folder) is None
+        assert str(self.folder) not in Path("/proc/self/mountinfo").read_text()
+        assert not (self.folder / "zfs").exists()
+        assert not (self.folder / "vdevs").exists()
+
+    def wipe(self) -> None:
+        """Remove whatever is left, however the test ended."""
+        if self._daemon is not None:
+            self.kill()
+        _kill(self.processes())
+        self._forget_bridge()
+        self._forget_cgroups()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _forget_bridge(self) -> None:
+        network = self.config["network"]
+        if isinstance(network, dict) and network.get("bridge") == self.bridge:
+            argv = [*self._enter, "ip", "link", "delete", self.bridge]
+            subprocess.run(argv, check=False, capture_output=True, timeout=_SECONDS)
+
+    def _forget_cgroups(self) -> None:
+        for group in self._cgroups():
+            for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+                with suppress(OSError):
+                    folder.rmdir()
+            with suppress(OSError):
+                group.rmdir()
+
+
+@contextmanager
+def hosted(node: Node) -> Iterator[Node]:
+    """Run a node; nothing of it is left, however the block ends."""
+    try:
+        node.start()
+        yield node
+        node.close()
+    finally:
+        node.wipe()
+
+
+def host_id(node: Node) -> str:
+    """The id that a host keeps in its pool."""
+    told = node.zfs("get", "-H", "-o", "value", "jaild:host", f"{node.pool}/jaild")
+    return str(json.loads(told)["id"])
+
+
+def _environment() -> dict[str, str]:
+    found = environment(PYTHONPATH=str(CHECKOUT), PYTHONDONTWRITEBYTECODE="1")
+    found.pop(MARKER, None)
+    return found
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def _kill(pids: Sequence[int]) -> None:
+    """Kill processes that are not our children and wait until they are gone."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(pid)
+            try:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+                select.select([handle], [], [], _SECONDS)
+            finally:
+                os.close(handle)
