@@ -48,10 +48,6 @@ class HostFiles:
         """Return a file's content. `NotFoundError` (FILE_NOT_FOUND) if there is none."""
         return await _in_thread(path, lambda: plainfiles.read(path))
 
-    async def tail(self, path: Path, size: int) -> bytes:
-        """Return the last `size` bytes of a file; b'' if there is none."""
-        return await _in_thread(path, lambda: filetail.tail(path, size))
-
     async def read_at(self, path: Path, position: int, size: int) -> bytes:
         """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
         return await _in_thread(path, lambda: filetail.read_at(path, position, size))

@@ -26,11 +26,6 @@ def read_at(path: Path, position: int, length: int) -> bytes:
         return b""
 
 
-def tail(path: Path, length: int) -> bytes:
-    """Return the last `length` bytes."""
-    return read_at(path, max(0, size(path) - length), length)
-
-
 def line_start(path: Path, lines: int) -> int:
     """Return where the last `lines` lines begin; 0 if there are fewer. An unfinished line counts as one."""
     end = size(path)

@@ -38,9 +38,6 @@ class Files(Protocol):
     async def read(self, path: Path) -> bytes:
         """Return a file's content. `NotFoundError` (FILE_NOT_FOUND) if there is none."""
 
-    async def tail(self, path: Path, size: int) -> bytes:
-        """Return the last `size` bytes of a file; b'' if there is none."""
-
     async def read_at(self, path: Path, position: int, size: int) -> bytes:
         """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
 

@@ -89,9 +89,16 @@ class Gate:
             return f"{what}: {error.message}"
         return f"{what}: ended without a status"
 
+    async def _own_output(self, name: str) -> bytes:
+        """Return the end of what this run wrote, whole lines only."""
+        path, begins = self._runs.log_path(name), self._runs.log_start(name)
+        size = await self._files.size(path)
+        output = await self._files.read_at(path, max(begins, size - _TOLD), _TOLD)
+        return output if size - _TOLD <= begins else output.partition(b"\n")[2]
+
     async def _failed(self, name: str, generation: int, problems: list[str]) -> AbortedError:
         try:
-            tail = (await self._files.tail(self._runs.log_path(name), _TOLD)).decode(errors="replace").strip()
+            tail = (await self._own_output(name)).decode(errors="replace").strip()
         except JaildError as error:
             tail = f"(log not readable: {error.message})"
         return AbortedError(

@@ -29,11 +29,16 @@ class Runs:
         self._clock = clock
         self._logs = logs
         self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._log_starts: dict[str, int] = {}
         self._log = structlog.get_logger("jaild.runs")
 
     def log_path(self, jail: str) -> Path:
         """Where a jail's output is appended."""
         return self._logs / f"{jail}.log"
+
+    def log_start(self, jail: str) -> int:
+        """Return where in the log the output of the run that was started last begins."""
+        return self._log_starts.get(jail, 0)
 
     def spec_of(self, entry: Entry, generation: Generation) -> RunSpec:
         """Return all that the runtime needs to run a generation."""
@@ -93,6 +98,8 @@ class Runs:
 
     async def start(self, entry: Entry, generation: int) -> float:
         """Start a created run and watch it; return the (monotonic) time at which it had started."""
+        log = self.log_path(entry.name)
+        self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
         await self._runtime.start(entry.name, generation)
         started = self._clock.monotonic()
         await self._announce(entry.name, generation)

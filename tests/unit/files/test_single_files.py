@@ -135,7 +135,6 @@ async def test_the_last_lines_begin_after_the_newline_before_them(
 
 async def test_a_log_that_is_not_there_yet_is_empty(files: HostFiles, tmp_path: Path) -> None:
     path = tmp_path / "log"
-    assert await files.tail(path, 10) == b""
     assert await files.read_at(path, 5, 10) == b""
     assert await files.size(path) == 0
     assert await files.line_start(path, 3) == 0
@@ -144,7 +143,5 @@ async def test_a_log_that_is_not_there_yet_is_empty(files: HostFiles, tmp_path: 
 async def test_a_piece_of_a_log_is_what_lies_there(files: HostFiles, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"0123456789")
-    assert await files.tail(path, 3) == b"789"
-    assert await files.tail(path, 30) == b"0123456789"
     assert await files.read_at(path, 4, 2) == b"45"
     assert await files.read_at(path, 10, 2) == b""
