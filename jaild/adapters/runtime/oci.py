@@ -18,7 +18,16 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.adapters.runtime import accounts, first_process, mounts, oci_bundle, oci_cgroup, oci_exec, treepaths
+from jaild.adapters.runtime import (
+    accounts,
+    first_process,
+    mounts,
+    oci_bundle,
+    oci_cgroup,
+    oci_exec,
+    treepaths,
+    treeroot,
+)
 from jaild.adapters.runtime.oci_links import Links
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.runtime.oci_records import Record, Records, split
@@ -326,7 +335,7 @@ class OciRuntime:
         await self._links.delete(jail, generation, record.spec.uid if record else "")
         tree = self._tree(jail, generation)
         await mounts.unmount_tree(self._processes, tree)
-        _remove_mount_point(tree)
+        treeroot.remove(tree)
         self._records.forget(name)
 
 
@@ -337,22 +346,6 @@ async def _ended_within(process: first_process.FirstProcess, seconds: float) -> 
     except TimeoutError:
         return False
     return True
-
-
-def _remove_mount_point(tree: Path) -> None:
-    """Remove the empty folder that a tree was mounted on, and the jail's if that was its last."""
-    if not tree.exists():
-        return
-    if any(tree.iterdir()):
-        raise FailedPreconditionError(
-            "TREE_BUSY",
-            f"{tree} has files in it, though nothing is mounted there",
-            remedy="look at what they are and move them away: jaild deletes no files of a tree",
-            resource=str(tree),
-        )
-    tree.rmdir()
-    if not any(tree.parent.iterdir()):
-        tree.parent.rmdir()
 
 
 def _running(record: Record) -> FailedPreconditionError:

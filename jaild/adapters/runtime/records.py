@@ -1,0 +1,89 @@
+"""What a runtime remembers of its runs: a folder each, with a record in JSON.
+
+`RUNS/web.2/run.json`, beside whatever else the runtime keeps of a run. A record is written before anything is made and
+goes last, so what a crash leaves is always found again.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from jaild.ports.runtime import RunSpec
+
+_RECORD = "run.json"
+
+
+class Described(Protocol):
+    """A record (a msgspec struct) that says which run it is of."""
+
+    @property
+    def spec(self) -> RunSpec:
+        """The run."""
+
+
+R = TypeVar("R", bound=Described)
+
+
+def split(name: str) -> tuple[str, int] | None:
+    """Return jail and generation of `web.2`; None if it is no run's name."""
+    jail, _, generation = name.rpartition(".")
+    return (jail, int(generation)) if jail and generation.isdecimal() else None
+
+
+class Records(Generic[R]):
+    """The records of type `kind` in one folder."""
+
+    def __init__(self, folder: Path, kind: type[R]) -> None:
+        self._folder = folder
+        self._kind = kind
+
+    def folder(self, name: str) -> Path:
+        """Return the run's folder."""
+        return self._folder / name
+
+    def names(self) -> list[str]:
+        """Return the names of the runs that have a folder."""
+        return sorted(p.name for p in self._folder.iterdir() if split(p.name)) if self._folder.is_dir() else []
+
+    def read(self, name: str) -> R | None:
+        """Return a run's record; None if it has none."""
+        try:
+            text = (self.folder(name) / _RECORD).read_bytes()
+        except FileNotFoundError:
+            return None
+        return msgspec.json.decode(text, type=self._kind, dec_hook=_decode)
+
+    def write(self, record: R) -> R:
+        """Keep a record: whole or not at all, however the daemon ends."""
+        folder = self.folder(record.spec.name)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = folder / f"{_RECORD}.new"
+        new.write_bytes(msgspec.json.encode(record, enc_hook=_encode))
+        new.replace(folder / _RECORD)
+        return record
+
+    def forget(self, name: str) -> None:
+        """Take a run's folder away: its plain files, the record last, and nothing below it."""
+        folder = self.folder(name)
+        if not folder.is_dir():
+            return
+        for path in sorted(folder.iterdir(), key=lambda p: p.name == _RECORD):
+            if stat.S_ISREG(path.lstat().st_mode):
+                path.unlink()
+        folder.rmdir()  # refuses when there is something else in it
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    raise NotImplementedError(type(value))
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)
