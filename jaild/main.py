@@ -25,6 +25,8 @@ from jaild.adapters.lock import only_daemon
 from jaild.adapters.peer import GrpcPeers
 from jaild.adapters.probe import SocketProbe
 from jaild.adapters.process import ProcessRunner
+from jaild.adapters.runtime.freebsd import FreebsdRuntime
+from jaild.adapters.runtime.freebsd_events import KqueueEvents
 from jaild.adapters.runtime.oci import OciRuntime
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.store import SqliteStore
@@ -126,19 +128,21 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
 
 def runtime_of(config: Config, processes: Processes) -> Runtime:
     """Return the runtime for this system. `UnavailableError` (RUNTIME_MISSING) where there is none."""
-    if not sys.platform.startswith("linux"):
-        raise UnavailableError(
-            "RUNTIME_MISSING",
-            f"there is no runtime for {sys.platform} in this version",
-            remedy="run it on Linux, or wait for the version with jail(8)",
-        )
     network = HostNetwork(
         bridge=config.network.bridge,
         address=config.network.address,
         uplink=config.network.uplink,
         shared=config.network.shared,
     )
-    return OciRuntime(processes, config.run, network=network, cgroup_parent=config.cgroup)
+    if sys.platform.startswith("freebsd"):
+        return FreebsdRuntime(processes, config.run, network=network, events=KqueueEvents())
+    if sys.platform.startswith("linux"):
+        return OciRuntime(processes, config.run, network=network, cgroup_parent=config.cgroup)
+    raise UnavailableError(
+        "RUNTIME_MISSING",
+        f"there is no runtime for {sys.platform}",
+        remedy="run jaild on FreeBSD, or on Linux with runc",
+    )
 
 
 async def _embedded(folder: Path, path: Path | None, size: int, began: float) -> None:

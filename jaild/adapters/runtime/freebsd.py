@@ -1,0 +1,399 @@
+"""Jails on FreeBSD: the runtime port on jail(8), with trees of nullfs mounts.
+
+A run's states are drawn in `freebsd_records`. `create` does all that takes time: mounts, epair, jail.conf. `start`
+makes the jail and starts the command in it under daemon(8) on the host (docs/decisions/0101), so that both outlive this
+daemon and are found again. The command's end is the run's: what else runs in the jail then is removed with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from jaild.adapters.runtime import (
+    accounts,
+    freebsd_command,
+    freebsd_exec,
+    freebsd_facts,
+    freebsd_jailconf,
+    freebsd_mounts,
+    freebsd_network,
+    treepaths,
+    treeroot,
+)
+from jaild.adapters.runtime.first_process import stop_signal
+from jaild.adapters.runtime.freebsd_events import Events
+from jaild.adapters.runtime.freebsd_first import FirstProcesses
+from jaild.adapters.runtime.freebsd_jails import Jail, Jails
+from jaild.adapters.runtime.freebsd_links import Links
+from jaild.adapters.runtime.freebsd_rctl import Rctl
+from jaild.adapters.runtime.freebsd_records import Record, boots, jail_name
+from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.adapters.runtime.records import Records, split
+from jaild.domain.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+)
+from jaild.ports.process import Processes
+from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Usage
+
+_KILL_PATIENCE = 30.0  # seconds that jail(8) may take to remove a jail whose first process has ended
+
+
+class FreebsdRuntime:
+    """Implements `jaild.ports.runtime.Runtime`.
+
+    Everything is in `run_folder`, which is this daemon's alone and has no blanks in its name; jails are called
+    `<jail>_<generation>`. A run's exit status is known if this process saw its end.
+    """
+
+    def __init__(self, processes: Processes, run_folder: Path, *, network: HostNetwork, events: Events) -> None:
+        self._processes = processes
+        self._given_folder = run_folder
+        self._network = network
+        self._events = events
+
+    async def facts(self) -> HostFacts:
+        """Return what the host offers."""
+        return freebsd_facts.parse((await self._processes.run(freebsd_facts.ARGV)).text)
+
+    async def prepare_host(self) -> None:
+        """Make the run folder and the bridge, and load the kernel's modules."""
+        if any(character.isspace() for character in str(self._folder)):
+            raise InvalidArgumentError(
+                "INVALID_CONFIG",
+                f"run: {self._folder} has a blank in its name, and mount(8) tells mounts in columns",
+                remedy="choose another folder for `run`",
+                resource=str(self._folder),
+            )
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._processes.run(("kldload", "-n", "nullfs"))
+        await self._links.prepare()
+
+    async def create(self, run: RunSpec) -> None:
+        """Mount the tree, make the epair, write jail.conf. There is no jail yet."""
+        tree = self._tree(run.jail, run.generation)
+        if self._records.folder(run.name).exists() or freebsd_mounts.below(tree, await self._mounted()):
+            raise AlreadyExistsError(
+                "RUN_EXISTS", f"the run {run.name} exists", remedy="remove it first", resource=run.name
+            )
+        stop_signal(run.stop_signal)
+        await self._rctl.check(run)
+        await self._links.check(run)
+        record = self._records.write(Record(spec=run))
+        try:
+            run.log.parent.mkdir(parents=True, exist_ok=True)
+            await freebsd_mounts.mount_tree(self._processes, tree, run.mounts)
+            self._command(run, 0, run.command)  # raises now rather than while nothing serves
+            self._conf(run).write_text(self._config(run), "utf-8", "surrogateescape")
+            await self._links.create(run)
+        except BaseException:
+            await self._take_away(run.jail, run.generation, record)
+            raise
+
+    async def start(self, jail: str, generation: int) -> None:
+        """Attach the network, make the jail, start the command in it."""
+        record = self._known(jail, generation)
+        run = record.spec
+        if not self._conf(run).exists() or not freebsd_mounts.below(
+            self._tree(jail, generation), await self._mounted()
+        ):
+            raise NotFoundError(
+                "RUN_NOT_FOUND",
+                f"of {run.name} only the record is left: its creation, or the host, was interrupted",
+                remedy="remove the run and create it again",
+                resource=run.name,
+            )
+        await self._clear_the_way(jail)
+        await self._refuse_dying(run)
+        record = self._write(
+            self._known(jail, generation), started=0.0, ended=False, exit_status=None, pid=0, attached=True
+        )
+        try:
+            await self._links.attach(run)
+            await self._rctl.apply(run)
+            await self._jails.create(jail_name(run), self._conf(run), run.name)
+            record = self._write(record, jid=await self._jid(run))
+            await self._rctl.bind(run, record.jid)
+            pid = 0
+            if not boots(run):
+                command = self._command(run, record.jid, run.command)
+                pid = await self._first.start(run, record.jid, command, self._records.folder(run.name) / "pid")
+            self._write(record, pid=pid, started=time.time())
+        except BaseException:
+            await self._detach(await self._without_jail(record))
+            raise
+
+    async def stop(self, jail: str, generation: int) -> float:
+        """End its command, or let it shut down; remove the jail with all that still runs in it; detach its network."""
+        begun = time.monotonic()
+        record = await self._current(f"{jail}.{generation}")
+        if record is None:
+            return 0.0
+        if record.running and record.pid:
+            await self._first.end(record.spec, record.pid)
+            record = await self._settled(record, await self._jails.all())
+        record = await self._without_jail(record)
+        await self._detach(record)
+        return time.monotonic() - begun
+
+    async def remove(self, jail: str, generation: int) -> None:
+        """Take away what there is of a run that does not run."""
+        record = await self._current(f"{jail}.{generation}")
+        if record is not None and record.running:
+            raise _running(record)
+        await self._take_away(jail, generation, record)
+
+    async def runs(self) -> list[Run]:
+        """Return every run that has a record, a jail or a mounted tree."""
+        jails = await self._jails.all()
+        places = [m.target for m in await self._mounted()] + [Path(jail.path) for jail in jails]
+        inside = (place.relative_to(self._trees).parts for place in places if place.is_relative_to(self._trees))
+        names = {*self._records.names(), *(".".join(parts[:2]) for parts in inside)}
+        found = []
+        for name in sorted(names):
+            record = self._records.read(name)
+            if record is not None:
+                found.append((await self._settled(record, jails)).run)
+            elif (which := split(name)) is not None:
+                jail, generation = which
+                found.append(Run(jail=jail, generation=generation, uid="", running=False, pid=0, started=0.0))
+        return found
+
+    async def wait(self, jail: str, generation: int) -> Run:
+        """Wait until a started run has ended; what its command left running in the jail is ended with it."""
+        record = self._known(jail, generation)
+        if not record.started:
+            raise _not_running(record.spec.name)
+        record = await self._settled(record, await self._jails.all())
+        if record.running:
+            await (self._first.ended(record.pid) if record.pid else self._first.none_left(record.jid))
+            now = self._records.read(record.spec.name)
+            if now is None or now.started != record.started:
+                return msgspec.structs.replace(record, ended=True).run  # removed, or started again, before we were told
+            record = self._over(now)
+        return (await self._without_jail(record)).run
+
+    async def exec(
+        self,
+        jail: str,
+        generation: int,
+        command: tuple[str, ...],
+        *,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+        stdin: AsyncIterator[bytes] | None = None,
+    ) -> AsyncGenerator[Output, None]:
+        """Run a command in it, with the run's environment and user if none is named.
+
+        stdout comes as it is written; stderr after it, its last 64 KiB.
+        """
+        record = await self._started(jail, generation)
+        argv = self._command(record.spec, record.jid, command, environment, user)
+        stream = freebsd_exec.stream(self._processes, argv, stdin)
+        async with contextlib.aclosing(stream):  # `async for` alone would leave the closing to the garbage collector
+            async for output in stream:
+                yield output
+
+    async def usage(self, jail: str, generation: int) -> Usage:
+        """Return what it uses."""
+        record = await self._started(jail, generation)
+        return await self._rctl.usage(record.spec, record.jid)
+
+    async def announce(self, jail: str, generation: int) -> None:
+        """Check that it runs: the kernel itself told the neighbours when the addresses were set.
+
+        Each IPv4 address that is set is announced by a gratuitous ARP; in mode own the jail's MAC address came with it,
+        and the multicast that an IPv6 address joins tells the switches. Not told: an IPv6 address in mode shared.
+        """
+        await self._started(jail, generation)
+
+    @cached_property
+    def _folder(self) -> Path:
+        return self._given_folder.resolve()  # as mount(8) and jls(8) name it
+
+    @cached_property
+    def _trees(self) -> Path:
+        return self._folder / "trees"
+
+    @cached_property
+    def _records(self) -> Records[Record]:
+        return Records(self._folder / "runs", Record)
+
+    @cached_property
+    def _jails(self) -> Jails:
+        return Jails(self._processes)
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self._processes, self._folder, self._network)
+
+    @cached_property
+    def _rctl(self) -> Rctl:
+        return Rctl(self._processes)
+
+    @cached_property
+    def _first(self) -> FirstProcesses:
+        return FirstProcesses(self._processes, self._jails, self._events)
+
+    def _tree(self, jail: str, generation: int) -> Path:
+        return self._trees / jail / str(generation)
+
+    def _conf(self, run: RunSpec) -> Path:
+        return self._records.folder(run.name) / "jail.conf"
+
+    def _config(self, run: RunSpec) -> str:
+        return freebsd_jailconf.config(
+            run,
+            self._tree(run.jail, run.generation),
+            freebsd_network.parameters(run, self._network, self._folder),
+            freebsd_network.inside(run, self._folder),
+        )
+
+    async def _mounted(self) -> list[freebsd_mounts.Mounted]:
+        return await freebsd_mounts.mounted(self._processes)
+
+    def _command(
+        self,
+        run: RunSpec,
+        jid: int,
+        command: tuple[str, ...],
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> tuple[str, ...]:
+        tree = self._tree(run.jail, run.generation)
+        who = run.user if user is None else user
+        account = accounts.resolve(who, treepaths.text(tree, "/etc/passwd"), treepaths.text(tree, "/etc/group"))
+        return freebsd_command.inside(jid, run, account, command, environment)
+
+    def _write(self, record: Record, **changes: object) -> Record:
+        return self._records.write(msgspec.structs.replace(record, **changes))
+
+    async def _current(self, name: str) -> Record | None:
+        """Return the record as the system bears it out now."""
+        record = self._records.read(name)
+        return record if record is None else await self._settled(record, await self._jails.all())
+
+    async def _settled(self, record: Record, jails: list[Jail]) -> Record:
+        """Note that a run has ended, if it has."""
+        if not record.running:
+            return record
+        there = any(jail.jid == record.jid and not jail.dying and self._is_ours(jail, record) for jail in jails)
+        if there and (not record.pid or await self._first.alive(record.jid, record.pid)):
+            return record
+        return self._over(record)
+
+    def _over(self, record: Record) -> Record:
+        """Note that a run has ended, with its status if it is known, unless that was noted."""
+        if record.ended:
+            return record
+        return self._write(record, ended=True, exit_status=self._first.take_status(record.pid))
+
+    def _known(self, jail: str, generation: int) -> Record:
+        name = f"{jail}.{generation}"
+        record = self._records.read(name)
+        if record is None:
+            raise NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", remedy="create it first", resource=name)
+        return record
+
+    async def _started(self, jail: str, generation: int) -> Record:
+        record = await self._settled(self._known(jail, generation), await self._jails.all())
+        if not record.running:
+            raise _not_running(record.spec.name)
+        return record
+
+    def _is_ours(self, jail: Jail, record: Record) -> bool:
+        """Tell whether a jail was made of the run's jail.conf, by whomever."""
+        run = record.spec
+        return (jail.name, jail.path) == (jail_name(run), str(self._tree(run.jail, run.generation)))
+
+    async def _jid(self, run: RunSpec) -> int:
+        return next(jail.jid for jail in await self._jails.all() if jail.name == jail_name(run) and not jail.dying)
+
+    async def _refuse_dying(self, run: RunSpec) -> None:
+        """Refuse to start beside the remains of the run's last jail: before FreeBSD 15 they keep its name."""
+        for jail in await self._jails.all():
+            if jail.dying and jail.name == jail_name(run):
+                raise FailedPreconditionError(
+                    "JAIL_DYING",
+                    f"the last jail {jail.name} (jid {jail.jid}) is still dying: a connection of it lingers",
+                    remedy=f"wait some minutes (`sockstat -j {jail.jid}`, `jls -d`), or deploy a new generation, "
+                    "which has a name of its own",
+                    resource=run.name,
+                    detail={"jid": str(jail.jid)},
+                )
+
+    async def _clear_the_way(self, jail: str) -> None:
+        """Remove and detach what ended generations of the jail left; refuse if one is running."""
+        for name in self._records.names():
+            if name.rpartition(".")[0] == jail and (other := await self._current(name)) is not None:
+                if other.running:
+                    raise _running(other)
+                await self._detach(await self._without_jail(other))
+
+    async def _without_jail(self, record: Record) -> Record:
+        """Remove a run's jail, if it has one, and wait until all that ran in it is gone.
+
+        Raises `FailedPreconditionError` (RUN_CHANGED) if it is not the jail that was started: somebody started it anew,
+        and it is not ours to clean up after.
+        """
+        run = record.spec
+        jail = next((j for j in await self._jails.all() if self._is_ours(j, record) and not j.dying), None)
+        if jail is None:
+            return self._write(record, jid=0) if record.jid else record
+        if record.jid not in {0, jail.jid}:
+            raise FailedPreconditionError(
+                "RUN_CHANGED",
+                f"the jail {jail.name} was started again by somebody else: its jid is {jail.jid}, not {record.jid}",
+                remedy=f"`jail -R {jail.jid}` removes it; then try again",
+                resource=run.name,
+                detail={"jid": str(jail.jid), "recorded": str(record.jid)},
+            )
+        pids = await self._jails.processes(jail.jid)
+        self._first.watch(pids)
+        if boots(run):
+            await self._rctl.lift(run)  # rc.shutdown needs processes of its own
+        patience = run.stop_timeout if boots(run) else _KILL_PATIENCE
+        await self._jails.ask_to_end(jail_name(run), self._conf(run), patience)
+        if any(j.jid == jail.jid and not j.dying for j in await self._jails.all()):
+            await self._jails.kill(jail.jid)
+        await self._first.gone(run, pids)
+        self._first.forget(pids)
+        return self._write(record, jid=0)
+
+    async def _detach(self, record: Record) -> None:
+        if record.attached:
+            await self._links.detach(record.spec)
+            await self._rctl.lift(record.spec)
+            # Read again: that it ended may have been noted meanwhile.
+            self._write(self._records.read(record.spec.name) or record, attached=False)
+
+    async def _take_away(self, jail: str, generation: int, record: Record | None) -> None:
+        tree = self._tree(jail, generation)
+        if record is not None:
+            await self._detach(await self._without_jail(record))
+            if record.spec.network.mode == "own":
+                await self._links.delete(record.spec.uid, generation)
+        else:
+            for left in await self._jails.all():
+                if left.path == str(tree) and not left.dying:
+                    await self._jails.kill(left.jid)
+        await freebsd_mounts.unmount_tree(self._processes, tree)
+        treeroot.remove(tree)
+        self._records.forget(f"{jail}.{generation}")
+
+
+def _running(record: Record) -> FailedPreconditionError:
+    name = record.spec.name
+    return FailedPreconditionError("RUN_RUNNING", f"{name} is running", remedy="stop it first", resource=name)
+
+
+def _not_running(name: str) -> FailedPreconditionError:
+    return FailedPreconditionError("RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name)

@@ -1,0 +1,64 @@
+"""Keeps limits and counts usage by rctl(8) where the kernel has racct, by cpuset(1) and ps(1) where it has not."""
+
+from __future__ import annotations
+
+from jaild.adapters.runtime import freebsd_limits as limits
+from jaild.adapters.runtime.freebsd_errors import explain
+from jaild.adapters.runtime.freebsd_records import jail_name
+from jaild.ports.process import Processes
+from jaild.ports.runtime import RunSpec, Usage
+
+
+class Rctl:
+    """The limits of this host's jails."""
+
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+
+    async def check(self, run: RunSpec) -> None:
+        """Raise `ResourceExhaustedError` (LIMIT_UNSUPPORTED) for a limit that this host cannot keep."""
+        if limits.rules(run, jail_name(run)):
+            limits.check(run, racct=await self._racct())
+
+    async def apply(self, run: RunSpec) -> None:
+        """Add the jail's rules, before there is a jail."""
+        rules = limits.rules(run, jail_name(run))
+        if rules and await self._racct():
+            for rule in rules:
+                await self._run("rctl", "-a", rule)
+
+    async def bind(self, run: RunSpec, jid: int) -> None:
+        """Bind a jail that exists to its CPUs, where no rule keeps them."""
+        if run.limits.cpus is None or await self._racct():
+            return
+        cpus = limits.cpus(run.limits, run.uid, int(await self._sysctl("hw.ncpu")))
+        if cpus:
+            await self._run("cpuset", "-l", cpus, "-j", str(jid))
+
+    async def lift(self, run: RunSpec) -> None:
+        """Remove the jail's rules: before exec.stop, since rc.shutdown needs processes. No error if there are none."""
+        if not limits.rules(run, jail_name(run)) or not await self._racct():
+            return
+        completed = await self._processes.run(("rctl", "-r", f"jail:{jail_name(run)}"), check=False)
+        if completed.status != 0 and "No such process" not in completed.error_text:  # what it says of no rules
+            raise explain(completed, run.name)
+
+    async def usage(self, run: RunSpec, jid: int) -> Usage:
+        """Return what a jail uses. It must exist: rctl(8) says zeros for one that does not."""
+        if await self._racct():
+            return limits.parse_rctl(await self._run("rctl", "-u", f"jail:{jail_name(run)}"))
+        return limits.parse_ps(await self._run("ps", "-J", str(jid), "-o", "pid,rss,time"))
+
+    async def _racct(self) -> bool:
+        # A kernel without RACCT has no such name, and sysctl(8) exits with 1.
+        shown = await self._processes.run(("sysctl", "-n", "kern.racct.enable"), check=False)
+        return shown.text.strip() == "1"
+
+    async def _sysctl(self, name: str) -> str:
+        return (await self._processes.run(("sysctl", "-n", name))).text.strip()
+
+    async def _run(self, *argv: str) -> str:
+        completed = await self._processes.run(argv, check=False)
+        if completed.status != 0:
+            raise explain(completed, argv[-1])
+        return completed.text
