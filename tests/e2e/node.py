@@ -76,7 +76,7 @@ class Node:
         (self.folder / "jaild.yaml").write_text(yaml.safe_dump(self.config))
         with (self.folder / "daemon.log").open("ab") as log:
             self._daemon = subprocess.Popen(
-                self._argv("--pool-size", self._pool_size), cwd=CHECKOUT, env=_environment(), stdout=log, stderr=log
+                self.argv("--pool-size", self._pool_size), cwd=CHECKOUT, env=surroundings(), stdout=log, stderr=log
             )
         self._client = Client(self.folder / "jaild.sock")
         ready = grpc.channel_ready_future(self._client.channel)
@@ -87,7 +87,8 @@ class Node:
             assert self._daemon.poll() is None, self.log()[-3000:]
         raise AssertionError(f"the daemon does not answer: {self.log()[-3000:]}")
 
-    def _argv(self, *more: str) -> list[str]:
+    def argv(self, *more: str) -> list[str]:
+        """The command that starts the daemon."""
         own = [sys.executable, "-m", "jaild", "--embedded", str(self.folder)]
         return [*self._enter, *own, "--config", str(self.folder / "jaild.yaml"), *more]
 
@@ -183,7 +184,7 @@ class Node:
         """Stop the daemon and remove what it has, by its own means; then see that nothing is left."""
         self.terminate()
         subprocess.run(
-            self._argv("--destroy"), cwd=CHECKOUT, env=_environment(), check=True, capture_output=True, timeout=60
+            self.argv("--destroy"), cwd=CHECKOUT, env=surroundings(), check=True, capture_output=True, timeout=60
         )
         assert self.processes() == []
         assert running(self.folder) is None
@@ -232,7 +233,8 @@ def host_id(node: Node) -> str:
     return str(json.loads(told)["id"])
 
 
-def _environment() -> dict[str, str]:
+def surroundings() -> dict[str, str]:
+    """The environment of a daemon."""
     found = environment(PYTHONPATH=str(CHECKOUT), PYTHONDONTWRITEBYTECODE="1")
     found.pop(MARKER, None)
     return found
