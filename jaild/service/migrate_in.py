@@ -266,10 +266,9 @@ class MigrateIn:
         return Activation(phase="activated", healthy=True, seconds=seconds)
 
     async def _tidy(self, entry: Entry, journal: Journal) -> None:
+        # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
         try:
             root = self._index.where.jail(entry.name)
-            for dataset in await self._zfs.datasets(root):
-                await self._zfs.set(dataset.name, {"canmount": "on"})
             await self._sender.thin(root, keep_newest=True)
             await self._datasets.measure(entry)
         except JaildError as error:
