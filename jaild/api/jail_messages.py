@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaild.api.moments import timestamp
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.records import Generation
@@ -17,6 +19,31 @@ AXES = {
     jails_pb2.RollbackJailRequest.AXIS_APP: "app",
     jails_pb2.RollbackJailRequest.AXIS_SPEC: "spec",
 }
+
+
+class JailMessages:
+    """Jails as messages, each made once for as long as its view stays the same: that is most of what a list takes.
+
+    The messages are shared: nobody may change one.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[JailView, jails_pb2.Jail]] = {}
+
+    def of(self, view: JailView) -> jails_pb2.Jail:
+        """Return a jail as a message."""
+        made = self._made.get(view.name)
+        if made is not None and made[0] == view:
+            return made[1]
+        message = jail_message(view)
+        self._made[view.name] = (view, message)
+        return message
+
+    def forget_others(self, views: Sequence[JailView]) -> None:
+        """Forget the jails that are not among `views`, which are all that there are."""
+        if len(self._made) > len(views):
+            there = {view.name for view in views}
+            self._made = {name: made for name, made in self._made.items() if name in there}
 
 
 def jail_message(view: JailView) -> jails_pb2.Jail:

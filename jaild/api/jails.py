@@ -10,7 +10,7 @@ from google.longrunning import operations_pb2
 
 from jaild.api import ownership, pages, uploads
 from jaild.api.auth import Context, current
-from jaild.api.jail_messages import AXES, generation_message, jail_message, require_sendable, spec_of
+from jaild.api.jail_messages import AXES, JailMessages, generation_message, require_sendable, spec_of
 from jaild.api.operation_messages import OperationMessages
 from jaild.api.streams import closable
 from jaild.api.use_cases import Jails
@@ -31,6 +31,7 @@ class JailsServicer:
     def __init__(self, jails: Jails, messages: OperationMessages) -> None:
         self._jails = jails
         self._messages = messages
+        self._rendered = JailMessages()
 
     async def CreateJail(self, request: jails_pb2.CreateJailRequest, _: Context) -> _Answer:  # noqa: N802  # gRPC's names
         """Create a jail."""
@@ -44,13 +45,15 @@ class JailsServicer:
 
     async def GetJail(self, request: jails_pb2.GetJailRequest, _: Context) -> jails_pb2.Jail:  # noqa: N802
         """Return one jail."""
-        return jail_message(self._jails.get(names.jail(request.name)))
+        return self._rendered.of(self._jails.get(names.jail(request.name)))
 
     async def ListJails(self, request: jails_pb2.ListJailsRequest, _: Context) -> jails_pb2.ListJailsResponse:  # noqa: N802
         """Return a page of jails, by name."""
-        page = pages.page(request, self._jails.list(), lambda view: (view.name,), "jails")
+        views = self._jails.list()
+        self._rendered.forget_others(views)
+        page = pages.page(request, views, lambda view: (view.name,), "jails")
         return jails_pb2.ListJailsResponse(
-            jails=[jail_message(view) for view in page.items], next_page_token=page.next_token
+            jails=[self._rendered.of(view) for view in page.items], next_page_token=page.next_token
         )
 
     async def DeleteJail(self, request: jails_pb2.DeleteJailRequest, _: Context) -> _Answer:  # noqa: N802

@@ -1,0 +1,42 @@
+"""Messages of jails that are kept."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.api.jail_messages import JailMessages, jail_message
+from jaild.domain.records import Generation
+from jaild.domain.spec import JailSpec
+from jaild.domain.views import JailState, JailView
+
+GENERATION = Generation(number=1, spec=JailSpec(base="debian-12"), base="debian-12")
+VIEW = JailView(name="web", state=JailState.STOPPED, generation=GENERATION)
+
+
+def test_a_jail_that_did_not_change_is_the_same_message() -> None:
+    messages = JailMessages()
+    first = messages.of(VIEW)
+    assert first == jail_message(VIEW)
+    assert messages.of(msgspec.structs.replace(VIEW)) is first
+
+
+def test_a_jail_that_changed_in_anything_is_a_new_message() -> None:
+    spec = msgspec.structs.replace(GENERATION.spec, labels={"team": "edge"})
+    for changed in (
+        msgspec.structs.replace(VIEW, state=JailState.RUNNING),
+        msgspec.structs.replace(VIEW, used=1),
+        msgspec.structs.replace(VIEW, operation="operations/1"),
+        msgspec.structs.replace(VIEW, generation=msgspec.structs.replace(GENERATION, spec=spec)),
+    ):
+        messages = JailMessages()
+        messages.of(VIEW)
+        assert messages.of(changed) == jail_message(changed)
+
+
+def test_a_jail_that_is_gone_is_forgotten() -> None:
+    messages = JailMessages()
+    first, kept = messages.of(VIEW), messages.of(msgspec.structs.replace(VIEW, name="other"))
+    other = msgspec.structs.replace(VIEW, name="other")
+    messages.forget_others([other])
+    assert messages.of(other) is kept
+    assert messages.of(VIEW) is not first
