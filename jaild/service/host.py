@@ -73,11 +73,11 @@ class Host:
                 await self._zfs.create(parent)
             except AlreadyExistsError:
                 continue
-        await self._mount()
+        datasets = await self._mounted()
         await self._runtime.prepare_host()
         await self._operations.load()
         await self._journals.load()
-        found = await self._index.load()
+        found = await self._index.load(datasets)
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
         await self._events.emit("host.ready", "host", f"{len(self._index.jails)} jails", name=self._name)
@@ -100,8 +100,11 @@ class Host:
         await self._zfs.set(root.name, {layout.HOST_PROPERTY: msgspec.json.encode(record).decode()})
         return record.id
 
-    async def _mount(self) -> None:
-        """Mount what this host owns and the system did not mount: a crash may have left it unmounted."""
+    async def _mounted(self) -> list[Dataset]:
+        """Return what there is, after mounting what this host owns and a crash may have left unmounted.
+
+        Read once if nothing had to be mounted: that is what a start takes longest for.
+        """
         datasets = await self._zfs.datasets(self._index.where.root)
         elsewhere: set[str] = set()
         for dataset in datasets:
@@ -112,10 +115,13 @@ class Host:
                 Ownership.PREPARED,
             }:
                 elsewhere.add(dataset.name)
+        changed = False
         for dataset in sorted(datasets, key=lambda d: d.name):
             part_of_moved = any(dataset.name == jail or dataset.name.startswith(f"{jail}/") for jail in elsewhere)
             if not dataset.mounted and dataset.mountpoint is not None and not part_of_moved:
                 await self._zfs.mount(dataset.name)
+                changed = True
+        return await self._zfs.datasets(self._index.where.root) if changed else datasets
 
     async def view(self) -> HostView:
         """Return what the host is, has and can do."""

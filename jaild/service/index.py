@@ -5,7 +5,7 @@ The truth is on the datasets; whatever cannot be read of it is shown as damaged 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -87,10 +87,9 @@ class Index:
         self._zfs = zfs
         self._files = files
 
-    async def load(self) -> Found:
-        """Read everything: one `zfs get` for the datasets, one list of snapshots for each kind of layer."""
+    async def load(self, datasets: Sequence[Dataset]) -> Found:
+        """Fill it from all datasets of the host, and from one list of snapshots for each kind of layer."""
         found = Found()
-        datasets = await self._zfs.datasets(self.where.root)
         guids = {
             snapshot.dataset: snapshot.guid
             for parent in (self.where.bases, self.where.apps)
