@@ -31,7 +31,9 @@ from jaild.service.journals import Journals
 from jaild.service.logs import Logs
 from jaild.service.migrate_in import MigrateIn
 from jaild.service.migrate_out import MigrateOut
+from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.migrations import Migrations
+from jaild.service.notices import Notices
 from jaild.service.operations import Operations
 from jaild.service.planning import Planner
 from jaild.service.receiving import Receiver
@@ -101,13 +103,17 @@ def assemble(ports: Ports, place: Place) -> Core:
     sealer = Sealer(zfs, files)
     changes = Changes(index, planner, datasets, runs, gate, events, clock)
     creation = Creation(index, planner, datasets, runs, gate, events, clock)
-    sender = MigrateOut(index, zfs, ports.peers, journals, datasets, runs, events, clock)
+    snapshots = MigrationSnapshots(index, zfs)
+    notices = Notices(ports.peers, journals, events, clock)
+    sender = MigrateOut(index, zfs, ports.peers, journals, datasets, runs, snapshots, notices, events, clock)
     acceptor = Acceptor(index, zfs, runtime, ports.peers, journals)
     receiver = Receiver(index, zfs, datasets, sealer, events, clock)
-    incoming = MigrateIn(index, zfs, runtime, acceptor, journals, datasets, receiver, runs, gate, sender, events, clock)
+    incoming = MigrateIn(
+        index, zfs, runtime, acceptor, journals, datasets, receiver, runs, gate, snapshots, events, clock
+    )
     recovery = Recovery(
-        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, sender, incoming, drivers,
-        operations, events, clock,
+        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, sender, incoming, snapshots,
+        notices, drivers, operations, events, clock,
     )  # fmt: skip
     host = Host(
         index, zfs, runtime, ports.peers, operations, journals, recovery, events, clock, place.name, version("jaild")

@@ -40,7 +40,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phase: Phase
     offer: Offer
     epoch: int  # after the hand-over
-    continued: bool = False  # target: an older copy was there and goes back to MOVED if this is aborted
+    continued: bool = False  # the target has an older copy, which goes back to MOVED if this is aborted
     created: float = 0.0
     updated: float = 0.0
     bytes: int = 0

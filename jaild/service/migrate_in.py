@@ -46,11 +46,11 @@ from jaild.service.gate import Gate
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
-from jaild.service.migrate_out import MigrateOut
+from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.receiving import Receiver
 from jaild.service.runs import Runs
 
-_CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here
+_GONE = frozenset({Phase.COMMITTED, Phase.ACTIVATED, Phase.FINALIZED})  # of a source: the target owns the jail
 
 
 class MigrateIn:
@@ -67,7 +67,7 @@ class MigrateIn:
         receiver: Receiver,
         runs: Runs,
         gate: Gate,
-        sender: MigrateOut,
+        snapshots: MigrationSnapshots,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -80,11 +80,11 @@ class MigrateIn:
         self._receiver = receiver
         self._runs = runs
         self._gate = gate
-        self._sender = sender
+        self._snapshots = snapshots
         self._events = events
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
-        self._activations: dict[str, Activation] = {}
+        self._activating: dict[str, asyncio.Task[Activation]] = {}
         self._log = structlog.get_logger("jaild.migrate_in")
 
     def _lock(self, migration: str) -> asyncio.Lock:
@@ -212,20 +212,43 @@ class MigrateIn:
             return Phase.PREPARED.value
 
     async def activate(self, migration: str, epoch: int) -> Activation:
-        """Become the owner, start the jail, pass its gate. Asked again it answers the same."""
+        """Become the owner, start the jail, pass its gate. Asked again it answers the same.
+
+        A caller that hangs up does not end it: it asks again, and gets the answer of the one that is under way.
+        """
+        task = self._activating.get(migration)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(self._activate(migration, epoch), name=f"activate {migration}")
+            self._activating[migration] = task
+        return await asyncio.shield(task)
+
+    def owns(self, journal: Journal) -> bool:
+        """Whether the jail is this host's by that migration, but its activation has not come to its end."""
+        entry = self._index.jails.get(journal.jail)
+        record = entry.record if entry is not None else None
+        mine = record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch
+        return mine and journal.phase is Phase.PREPARED
+
+    async def close(self) -> None:
+        """End activations that are under way; the next start goes on with them."""
+        for task in self._activating.values():
+            task.cancel()
+        await asyncio.gather(*self._activating.values(), return_exceptions=True)
+
+    async def _activate(self, migration: str, epoch: int) -> Activation:
         async with self._lock(migration):
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
-                known = Activation(phase="activated", healthy=journal.healthy, message=journal.message)
-                return self._activations.get(migration, known)
+                return Activation(phase="activated", healthy=journal.healthy, message=journal.message)
             if journal.phase is not Phase.PREPARED or epoch != journal.epoch:
                 raise _over(journal)
             began = self._clock.monotonic()
             entry, record = self._index.whole(journal.jail)
-            await self._own(entry, record, journal)
-            await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ACTIVATED))
+            if not self.owns(journal):
+                await self._own(entry, record, journal)
+            await self.open_datasets(entry)
+            await self._index.read_generations(entry)
             activation = await self._start(entry, began)
-            self._activations[migration] = activation
             done = msgspec.structs.replace(
                 journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
             )
@@ -236,8 +259,6 @@ class MigrateIn:
     async def _own(self, entry: Entry, record: JailRecord, journal: Journal) -> None:
         mine = advance(record, Ownership.ACTIVE, owner=self._index.host_id, epoch=journal.epoch, migration="", peer="")
         await self._datasets.write(entry, mine)
-        await self.open_datasets(entry)
-        await self._index.read_generations(entry)
 
     async def open_datasets(self, entry: Entry) -> None:
         """Make an owned jail's datasets writable and mounted, parents first."""
@@ -255,8 +276,8 @@ class MigrateIn:
             return Activation(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
         seconds = 0.0
         try:
-            started = await self._runs.ensure(entry, generation)
-            seconds = started - began
+            if entry.run is None or not entry.run.running:
+                seconds = await self._runs.ensure(entry, generation) - began
             await self._gate.require_healthy(entry.name, generation.number, generation.spec)
         except JaildError as error:
             entry.message = f"it did not become healthy after its migration: {error}"
@@ -268,8 +289,7 @@ class MigrateIn:
     async def _tidy(self, entry: Entry, journal: Journal) -> None:
         # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
         try:
-            root = self._index.where.jail(entry.name)
-            await self._sender.thin(root, keep_newest=True)
+            await self._snapshots.thin(entry.name)
             await self._datasets.measure(entry)
         except JaildError as error:
             await self._events.emit("jail.untidy", f"jails/{entry.name}", str(error), migration=journal.id)
@@ -283,8 +303,8 @@ class MigrateIn:
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
                 return "unknown"
-            if journal.phase is Phase.ACTIVATED:
-                raise _over(journal)
+            if journal.phase is Phase.ACTIVATED or self.owns(journal):
+                raise _over(journal, activated=True)
             if journal.phase is not Phase.ABORTED:
                 await self._discard(journal)
                 await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
@@ -296,11 +316,18 @@ class MigrateIn:
         if entry is not None and entry.record is not None and entry.record.migration != journal.id:
             return  # the jail here has nothing to do with it
         if journal.continued and entry is not None and entry.record is not None:
-            await self._datasets.write(entry, advance(entry.record, Ownership.MOVED))
+            former = self._moved_by(journal)
+            told = {"migration": former.id, "peer": former.peer} if former is not None else {}
+            await self._datasets.write(entry, advance(entry.record, Ownership.MOVED, **told))
             return
         ghost = entry or Entry(name=journal.jail, folder=self._index.folder_of_jails / journal.jail)
         await self._datasets.destroy_if_there(ghost)
         self._index.jails.pop(journal.jail, None)
+
+    def _moved_by(self, journal: Journal) -> Journal | None:
+        """Return the migration by which the jail had left this host, before it was to come back."""
+        left = [j for j in self._journals.outgoing() if j.jail == journal.jail and j.phase in _GONE]
+        return max(left, key=lambda j: j.epoch, default=None)
 
     async def resolve(self, migration: str) -> Resolution:
         """Answer a target that asks how the hand-over ended: the jail's record here is the truth."""
@@ -312,15 +339,15 @@ class MigrateIn:
         journal = self._journals.find(migration, outgoing=True)
         if journal is None:
             return Resolution(outcome="aborted")
-        if journal.phase in {Phase.COMMITTED, Phase.ACTIVATED, Phase.FINALIZED}:
+        if journal.phase in _GONE:
             return Resolution(outcome="committed", epoch=journal.epoch)
         if journal.phase is Phase.ABORTED:
             return Resolution(outcome="aborted")
         return Resolution(outcome="pending")
 
 
-def _over(journal: Journal) -> FailedPreconditionError:
-    reason = "MIGRATION_ACTIVATED" if journal.phase is Phase.ACTIVATED else "MIGRATION_PHASE"
+def _over(journal: Journal, *, activated: bool = False) -> FailedPreconditionError:
+    reason = "MIGRATION_ACTIVATED" if activated or journal.phase is Phase.ACTIVATED else "MIGRATION_PHASE"
     return FailedPreconditionError(
         reason,
         f"migration {journal.id} is {journal.phase} here",

@@ -17,22 +17,23 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from jaild.domain import layout
 from jaild.domain.errors import AbortedError, DataLossError, FailedPreconditionError, JaildError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance, require_changeable
-from jaild.domain.migration import HOLD, MIGRATION, PROTOCOL, Again, Freeze, OverBudget, Round, after_round
+from jaild.domain.migration import PROTOCOL, Again, Freeze, OverBudget, Round, after_round
 from jaild.domain.peering import Acceptance, Activation, DatasetState, HostHello, Offer
 from jaild.domain.plan import Plan
 from jaild.domain.records import Generation, JailRecord, Ownership
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peer, Peers
-from jaild.ports.zfs import Snapshot, Zfs
+from jaild.ports.zfs import Zfs
 from jaild.service.events import Events
-from jaild.service.index import Entry, Index, decode
+from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
+from jaild.service.migration_snapshots import MigrationSnapshots, prefix
+from jaild.service.notices import Notices
 from jaild.service.offering import offer_of
 from jaild.service.operations import Handle
 from jaild.service.runs import Runs
@@ -72,6 +73,8 @@ class MigrateOut:
         journals: Journals,
         datasets: JailDatasets,
         runs: Runs,
+        snapshots: MigrationSnapshots,
+        notices: Notices,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -79,6 +82,8 @@ class MigrateOut:
         self._zfs = zfs
         self._peers = peers
         self._journals = journals
+        self._snapshots = snapshots
+        self._notices = notices
         self._datasets = datasets
         self._runs = runs
         self._events = events
@@ -146,6 +151,8 @@ class MigrateOut:
             if not await asyncio.shield(self._committed(move)):
                 await asyncio.shield(self._abort(handle, move, error))
                 raise
+            if isinstance(error, asyncio.CancelledError):
+                raise  # the daemon stops; its successor sends Activate
             self._log.warning("the commit was made although it looked failed", migration=move.id, error=str(error))
         await handle.phase("activate", f"{target} starts the jail")
         asked = self._clock.monotonic()
@@ -186,7 +193,6 @@ class MigrateOut:
             created=now,
             updated=now,
         )
-        await self._journals.put(journal)
 
         def count(size: int) -> None:
             move.journal = msgspec.structs.replace(move.journal, bytes=move.journal.bytes + size)
@@ -197,7 +203,11 @@ class MigrateOut:
         move = Move(offer.migration, entry, record, entry.generation, peer, target, hello, offer, journal, transfer)
         handle.note(bytes_total=sum(d.size_bytes for d in offer.jail.datasets))
         try:
+            await self._journals.put(journal)
             acceptance = await peer.begin(offer)
+            move.journal = msgspec.structs.replace(journal, continued=bool(acceptance.datasets))
+            await self._journals.put(move.journal)
+            await self._snapshots.keep_common(name, acceptance.datasets)
         except BaseException as error:
             await asyncio.shield(self._abort(handle, move, error))
             raise
@@ -219,7 +229,7 @@ class MigrateOut:
         while True:
             number = len(move.rounds)
             await handle.phase("seed" if number == 0 else "precopy", f"round {number}")
-            move.rounds.append(await self._round(move, f"{MIGRATION}{move.id[:12]}-{number}"))
+            move.rounds.append(await self._round(move, f"{prefix(move.id)}{number}"))
             handle.note(rounds=len(move.rounds))
             decision = after_round(move.rounds, budget, FIXED_COST)
             handle.note(predicted_blackout=decision.predicted)
@@ -243,10 +253,7 @@ class MigrateOut:
     async def _round(self, move: Move, tag: str) -> Round:
         began, sent = self._clock.monotonic(), 0
         root = self._index.where.jail(move.entry.name)
-        await self._zfs.snapshot(root, tag, recursive=True)
-        snapshots = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag == tag]
-        await self._zfs.hold(HOLD, *(s.name for s in snapshots))
-        for snapshot in sorted(snapshots, key=lambda s: s.dataset):  # a parent before its children
+        for snapshot in await self._snapshots.take(move.entry.name, tag):
             path = snapshot.dataset.removeprefix(root).lstrip("/")
             state = move.states.get(path, DatasetState(path=path))
             sent += await move.transfer.dataset(move.entry.name, path, snapshot, state)
@@ -267,7 +274,7 @@ class MigrateOut:
 
     async def _final(self, handle: Handle, move: Move) -> None:
         await handle.phase("final", "the last increment")
-        await self._round(move, f"{MIGRATION}{move.id[:12]}-final")
+        await self._round(move, f"{prefix(move.id)}final")
         await handle.phase("verify", "comparing every guid")
         there = {state.path: state for state in (await move.peer.state(move.id)).datasets}
         for path, state in move.states.items():
@@ -293,8 +300,7 @@ class MigrateOut:
 
     async def _committed(self, move: Move) -> bool:
         """Ask the dataset itself: a `zfs set` that was interrupted may have been carried out."""
-        dataset = await self._zfs.dataset(self._index.where.jail(move.entry.name))
-        record = decode(dataset.properties[layout.JAIL_PROPERTY], JailRecord, dataset.name)
+        record = await self._datasets.recorded(move.entry.name)
         move.entry.record = record
         if record.state is Ownership.MOVED:
             move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
@@ -332,18 +338,10 @@ class MigrateOut:
         datasets = [d.name for d in await self._zfs.datasets(root)]
         for dataset in reversed(datasets):
             await self._zfs.unmount(dataset)
-        for dataset in datasets:
+        # Children first: one that is mounted at boot below a parent that is not leaves a folder in the way.
+        for dataset in reversed(datasets):
             await self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on"})
-        await self.thin(root, keep_newest=True)
-
-    async def thin(self, root: str, *, keep_newest: bool) -> None:
-        """Release and destroy migration snapshots; the newest stays: a move back is an increment from it."""
-        snapshots = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag.startswith(MIGRATION)]
-        newest: dict[str, Snapshot] = {s.dataset: s for s in snapshots} if keep_newest else {}
-        for snapshot in snapshots:
-            if newest.get(snapshot.dataset) != snapshot:
-                await self._zfs.release(HOLD, snapshot.name)
-                await self._zfs.destroy(snapshot.name)
+        await self._snapshots.thin(entry.name)
 
     async def _abort(self, handle: Handle, move: Move, error: BaseException) -> None:
         """Return to the state before: this host owns the jail, and starts it whether the target can be told or not."""
@@ -354,12 +352,13 @@ class MigrateOut:
             await self._datasets.write(move.entry, advance(move.entry.record, Ownership.ACTIVE, migration="", peer=""))
             if move.was_running:
                 await self._start_again(handle, move)
-        told = await self.tell_aborted(move.journal)
-        await self._journals.put(
-            msgspec.structs.replace(move.journal, phase=Phase.ABORTED, message=str(error), notified=told)
-        )
-        await self.thin(self._index.where.jail(name), keep_newest=False)
+        move.journal = msgspec.structs.replace(move.journal, phase=Phase.ABORTED, message=str(error))
+        await self._notices.tell(move.journal)
         await self._events.emit("migration.aborted", f"jails/{name}", str(error), migration=move.id)
+        try:
+            await self._snapshots.drop_rounds(move.journal)
+        except JaildError as left:  # why it was aborted matters more
+            await self._events.emit("jail.untidy", f"jails/{name}", f"snapshots of {move.id} are left: {left}")
 
     async def _start_again(self, handle: Handle, move: Move) -> None:
         try:
@@ -369,15 +368,6 @@ class MigrateOut:
             await self._events.emit("jail.failed", f"jails/{move.entry.name}", move.entry.message)
         if move.frozen_at is not None:
             handle.note(blackout=self._clock.monotonic() - move.frozen_at)
-
-    async def tell_aborted(self, journal: Journal) -> bool:
-        """Tell the target to throw its copy away; False if it cannot be told now (it asks by itself then)."""
-        try:
-            await self._peers.get(journal.peer).abort(journal.id)
-        except JaildError as error:
-            self._log.warning("cannot tell", peer=journal.peer, migration=journal.id, reason=error.reason)
-            return False
-        return True
 
 
 def _error(code: str, message: str, remedy: str) -> Finding:

@@ -40,6 +40,8 @@ from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.migrate_in import MigrateIn
 from jaild.service.migrate_out import MigrateOut
+from jaild.service.migration_snapshots import MigrationSnapshots
+from jaild.service.notices import Notices
 from jaild.service.operations import Handle, Operations
 from jaild.service.runs import Runs
 
@@ -62,6 +64,8 @@ class Recovery:
         changes: Changes,
         sender: MigrateOut,
         receiver: MigrateIn,
+        snapshots: MigrationSnapshots,
+        notices: Notices,
         drivers: Drivers,
         operations: Operations,
         events: Events,
@@ -78,6 +82,8 @@ class Recovery:
         self._changes = changes
         self._sender = sender
         self._receiver = receiver
+        self._snapshots = snapshots
+        self._notices = notices
         self._drivers = drivers
         self._operations = operations
         self._events = events
@@ -219,6 +225,8 @@ class Recovery:
     def _should_start(self, entry: Entry) -> bool:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
             return False
+        if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
+            return False  # `resume` goes on with its activation
         running = entry.run is not None and entry.run.running
         return not running and may_start(entry.record, self._index.host_id) and entry.generation.spec.boot.autostart
 
@@ -251,7 +259,7 @@ class Recovery:
             and entry.record.migration == journal.id
             and entry.record.state is Ownership.MOVED
         )
-        if moved:
+        if moved or journal.phase is Phase.COMMITTED:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
             await self._journals.put(committed)
             activation = await self._sender.activate(committed)
@@ -262,23 +270,19 @@ class Recovery:
             )
             await self._told(f"jail {journal.jail} moved to {journal.peer}, which acknowledged now")
             return
-        aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED, notified=False)
-        await self._journals.put(aborted)
-        await self._try_quietly(self._sender.thin(self._index.where.jail(journal.jail), keep_newest=False))
-        pause = 0.5
-        while not await self._sender.tell_aborted(aborted):
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, 30.0)
-        await self._journals.put(msgspec.structs.replace(aborted, notified=True))
+        aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED)
+        await self._notices.tell(aborted)
+        if journal.jail in self._index.jails:
+            await self._try_quietly(self._snapshots.drop_rounds(aborted))
 
     async def _resume_incoming(self, journal: Journal) -> None:
-        record = self._index.jails[journal.jail].record if journal.jail in self._index.jails else None
-        if record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch:
-            await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ACTIVATED))
-            return
         pause = 0.5
         while True:
             try:
+                if self._receiver.owns(journal):  # it was interrupted while it was activated
+                    await self._receiver.activate(journal.id, journal.epoch)
+                    await self._told(f"jail {journal.jail} from {journal.peer}: its activation was gone on with")
+                    return
                 resolution = await self._peers.get(journal.peer).resolve(journal.id)
                 if resolution.outcome == "committed":
                     await self._receiver.activate(journal.id, resolution.epoch)
@@ -299,6 +303,8 @@ class Recovery:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._notices.close()
+        await self._receiver.close()
 
 
 def _order(entry: Entry) -> int:

@@ -13,6 +13,8 @@ from jaild.domain.errors import InternalError
 
 _UNCOUNTED = frozenset({"runtime.wait", "runtime.facts", "zfs.capabilities"})  # watchers' and constants: not steps
 
+_LOOKS = frozenset({"zfs.datasets", "zfs.dataset", "zfs.snapshots", "zfs.pool_features", "runtime.runs"})
+
 
 class Crash(BaseException):
     """The daemon is gone. Whoever catches it can do nothing any more: its ports raise it too."""
@@ -73,6 +75,11 @@ class Life:
             case Effect.ERROR_AFTER:
                 return True
         return False
+
+
+def is_worth(effect: Effect, call: str) -> bool:
+    """Say whether a fault there differs from the one at the next call: after a mere look only an error does."""
+    return effect is Effect.ERROR or call.partition(" ")[0] not in _LOOKS
 
 
 def injected(name: str) -> InternalError:

@@ -26,7 +26,7 @@ from tests.fakes.zfs import FakeZfs
 
 ROOT = "tank/jaild"
 _PATIENCE = 20.0  # seconds, for what must end by itself
-_CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool"})
+_CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool", "own"})
 
 
 class QuickClock(FakeClock):
@@ -66,6 +66,7 @@ class FakeHost:
         self.files = HostFiles(folder / "spool")
         self.network = network or Network()
         self.life = Life()
+        self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
         self.hung_up: list[asyncio.Task[Any]] = []  # those that were cancelled by their callers
         self._store: SqliteStore | None = None
@@ -91,6 +92,7 @@ class FakeHost:
         await self._store.open()
         self._core = self._assembled(self._store)
         await self._core.host.start(self.clock.monotonic())
+        self.reachable = True
         self._core.recovery.resume()
         self._booting = asyncio.create_task(self._core.recovery.boot(), name=f"boot {self.name}")
 
@@ -133,6 +135,7 @@ class FakeHost:
                 await asyncio.gather(self._booting, return_exceptions=True)
             while tasks := list(self.core.recovery._background):
                 await asyncio.gather(*tasks, return_exceptions=True)
+            await self.core.recovery._notices.settled()
 
     async def stop(self) -> None:
         """End the daemon in order; the jails go on."""
@@ -142,6 +145,7 @@ class FakeHost:
 
     async def _gone(self) -> None:
         self.life.kill()
+        self.reachable = False
         for task in [self._booting, *self.serving]:
             if task is not None:
                 task.cancel()

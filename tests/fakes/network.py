@@ -33,7 +33,7 @@ class Fault(StrEnum):
     REQUEST_LOST = "request lost"
     ANSWER_LOST = "answer lost"
     TWICE = "carried out twice"
-    CUT = "network cut before"  # this call and all after it, until `Network.down` is False again
+    CUT = "network cut before"  # this call and all after it, until `Network.heal`
     CUT_AFTER = "network cut after"
     CALLER_DIES = "caller dies before"
     CALLER_DIES_AFTER = "caller dies after"
@@ -47,10 +47,21 @@ class Network:
     def __init__(self) -> None:
         self.hosts: dict[str, FakeHost] = {}
         self.down = False
+        self.cut = asyncio.Event()
         self.counting = False
         self.calls: list[str] = []
         self.at: int | None = None
         self.fault = Fault.REQUEST_LOST
+
+    def sever(self) -> None:
+        """Let no call through any more."""
+        self.down = True
+        self.cut.set()
+
+    def heal(self) -> None:
+        """Let them through again."""
+        self.down = False
+        self.cut.clear()
 
     def of(self, call: str) -> Fault | None:
         """Count a call and return what happens to it."""
@@ -147,7 +158,7 @@ class Link:
         fault = self._network.of(f"{self._source.name}>{self._target.name} {what}")
         await asyncio.sleep(0)
         self._before(fault)
-        if self._network.down or fault is Fault.REQUEST_LOST or self._target.life.dead:
+        if self._network.down or fault is Fault.REQUEST_LOST or not self._answers():
             raise self._unreachable()
         answer = await self._carried_out(make)
         if fault is Fault.TWICE:
@@ -162,7 +173,7 @@ class Link:
             case Fault.CALLEE_DIES:
                 self._target.life.kill()
             case Fault.CUT:
-                self._network.down = True
+                self._network.sever()
             case _:
                 pass
 
@@ -173,11 +184,11 @@ class Link:
             case Fault.CALLEE_DIES_AFTER:
                 self._target.life.kill()
             case Fault.CUT_AFTER:
-                self._network.down = True
+                self._network.sever()
             case _:
                 pass
         self._life.check()
-        if self._target.life.dead:
+        if not self._answers():
             raise self._unreachable()
         if self._network.down or fault is Fault.ANSWER_LOST:
             raise self._timeout()
@@ -199,6 +210,9 @@ class Link:
             raise
         finally:
             self._target.serving.remove(task)
+
+    def _answers(self) -> bool:
+        return self._target.reachable and not self._target.life.dead
 
     def _unreachable(self) -> UnavailableError:
         return UnavailableError("PEER_UNREACHABLE", f"{self._target.name} cannot be reached", remedy="try again")
