@@ -89,7 +89,7 @@ class Changes:
                 raise
         handle.facts(generation=new.number)
         committed = msgspec.structs.replace(record, generation=new.number)
-        if entry.run is not None and entry.run.running:
+        if record.desired is Desired.RUNNING:  # also one whose process ended: this may be what mends it
             await self._cut_over(handle, entry, committed, old, new, first_time)
         else:
             await self._put_in_place(handle, entry, committed, new, first_time)

@@ -7,7 +7,7 @@ import uuid
 import msgspec
 
 from jaild.domain import layout
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.migration import PROTOCOL
 from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.views import HostView, JailState
@@ -73,11 +73,13 @@ class Host:
                 await self._zfs.create(parent)
             except AlreadyExistsError:
                 continue
-        datasets = await self._mounted()
+        unmounted: list[str] = []
+        datasets = await self._mounted(unmounted)
         await self._runtime.prepare_host()
         await self._operations.load()
         await self._journals.load()
         found = await self._index.load(datasets)
+        found.damaged += unmounted
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
         await self._events.emit("host.ready", "host", f"{len(self._index.jails)} jails", name=self._name)
@@ -100,27 +102,27 @@ class Host:
         await self._zfs.set(root.name, {layout.HOST_PROPERTY: msgspec.json.encode(record).decode()})
         return record.id
 
-    async def _mounted(self) -> list[Dataset]:
+    async def _mounted(self, failures: list[str]) -> list[Dataset]:
         """Return what there is, after mounting what this host owns and a crash may have left unmounted.
 
-        Read once if nothing had to be mounted: that is what a start takes longest for.
+        Read once if nothing had to be mounted: that is what a start takes longest for. What cannot be mounted is added
+        to `failures`: it stops its own jail and nothing else.
         """
         datasets = await self._zfs.datasets(self._index.where.root)
         elsewhere: set[str] = set()
         for dataset in datasets:
             text = dataset.properties.get(layout.JAIL_PROPERTY)
-            if text is not None and decode(text, JailRecord, dataset.name).state in {
-                Ownership.MOVED,
-                Ownership.INCOMING,
-                Ownership.PREPARED,
-            }:
+            if text is not None and not _is_here(text, dataset.name):
                 elsewhere.add(dataset.name)
         changed = False
         for dataset in sorted(datasets, key=lambda d: d.name):
             part_of_moved = any(dataset.name == jail or dataset.name.startswith(f"{jail}/") for jail in elsewhere)
             if not dataset.mounted and dataset.mountpoint is not None and not part_of_moved:
-                await self._zfs.mount(dataset.name)
                 changed = True
+                try:
+                    await self._zfs.mount(dataset.name)
+                except JaildError as error:
+                    failures.append(f"{dataset.name} cannot be mounted: {error}")
         return await self._zfs.datasets(self._index.where.root) if changed else datasets
 
     async def view(self) -> HostView:
@@ -159,3 +161,12 @@ class Host:
             ready_seconds=self._ready_seconds,
             repairs=tuple(self._recovery.repairs),
         )
+
+
+def _is_here(text: str, dataset: str) -> bool:
+    """Whether a jail with this record is this host's to mount; not one whose record cannot be read."""
+    try:
+        state = decode(text, JailRecord, dataset).state
+    except JaildError:
+        return False
+    return state not in {Ownership.MOVED, Ownership.INCOMING, Ownership.PREPARED}

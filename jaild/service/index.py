@@ -70,6 +70,7 @@ class Found:
 
     unsealed: list[str] = field(default_factory=list)  # datasets that a crash left of an import or push
     recordless: list[str] = field(default_factory=list)  # jail datasets without a record
+    damaged: list[str] = field(default_factory=list)  # what is wrong with sealed layers whose record cannot be read
 
 
 class Index:
@@ -128,12 +129,17 @@ class Index:
         if guid is None or text is None or dataset.mountpoint is None:
             found.unsealed.append(dataset.name)
             return
+        try:
+            record = decode(text, kind, dataset.name)
+        except JaildError as error:
+            found.damaged.append(str(error))
+            return
         into[key] = Layer(
             dataset=dataset.name,
             guid=guid,
             folder=dataset.mountpoint,
             used=dataset.used,
-            record=decode(text, kind, dataset.name),
+            record=record,
             origin=dataset.origin,
         )
 
@@ -148,6 +154,8 @@ class Index:
             entry.record = decode(text, JailRecord, dataset.name)
             if dataset.mounted:  # a copy of a jail that is elsewhere is not
                 await self.read_generations(entry)
+            elif entry.record.state is Ownership.ACTIVE:
+                entry.message = f"{dataset.name} is not mounted"
         except (JaildError, OSError, msgspec.DecodeError) as error:
             entry.message = f"its record or generation cannot be read: {error}"
 

@@ -105,6 +105,8 @@ class Recovery:
                 await self._operations.finish(operation.id, error=error)
         for dataset in found.unsealed:
             await self._try(f"destroyed {dataset}, left of an import", self._zfs.destroy(dataset, recursive=True))
+        for problem in found.damaged:
+            await self._told(f"left alone: {problem}")
         for dataset in found.recordless:
             name = dataset.rpartition("/")[2]
             if any(j.jail == name and j.phase is Phase.RECEIVING for j in self._journals.incoming()):
@@ -112,7 +114,7 @@ class Recovery:
             else:
                 await self._told(f"{dataset} has no record of jaild on it: left alone, look at it by hand")
         for entry in list(self._index.jails.values()):
-            await self._repair_jail(entry)
+            await self._try_quietly(self._repair_jail(entry))
         await self._runs_of_nobody()
 
     async def _destroy_incoming(self, dataset: str) -> None:

@@ -152,6 +152,7 @@ class FakeHost:
         await self.core.runs.close()
         if self._store is not None:
             await self._store.close()
+            self._store = None
 
     async def restart(self, *, reboot: bool = False) -> None:
         """Let the daemon die as it stands (with `reboot` the whole host) and start its successor."""
