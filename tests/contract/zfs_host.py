@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-from jaild.domain.errors import (
-    JaildError,
-)
+from jaild.domain.errors import JaildError
 from jaild.ports.zfs import Zfs
 
 MIB = 1 << 20
+
+
+class Place(Protocol):
+    """What a case does with a path of the ZFS: a `Path` where the test sees it, a stand-in where it is elsewhere."""
+
+    @property
+    def parent(self) -> Place: ...
+    def __truediv__(self, name: str, /) -> Place: ...
+    def read_bytes(self) -> bytes: ...
+    def write_bytes(self, data: bytes, /) -> int: ...
+    def exists(self) -> bool: ...
+    def unlink(self) -> None: ...
+    def mkdir(self) -> None: ...
+    def touch(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +37,10 @@ class ZfsHost:
 
     zfs: Zfs
     top: str
-    seen: Callable[[Path], Path]
+    seen: Callable[[Path], Place]
     limit: Callable[[str, int], object]  # let (dataset below top, bytes) more be received
 
-    async def file(self, dataset: str, name: str) -> Path:
+    async def file(self, dataset: str, name: str) -> Place:
         point = (await self.zfs.dataset(dataset)).mountpoint
         assert point is not None
         return self.seen(point) / name
@@ -45,6 +59,11 @@ class ZfsHost:
     async def guid(self, snapshot: str) -> int:
         found = await self.zfs.snapshots(snapshot.partition("@")[0])
         return next(each.guid for each in found if each.name == snapshot)
+
+
+def noise(size: int, *, seed: int = 1) -> bytes:
+    """Return bytes that no ZFS compresses away, the same each time: streams of them have at least their size."""
+    return random.Random(seed).randbytes(size)  # noqa: S311 -- no secret
 
 
 async def pieces(data: bytes, size: int = MIB) -> AsyncIterator[bytes]:

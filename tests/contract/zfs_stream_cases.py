@@ -14,14 +14,14 @@ from jaild.domain.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
-from tests.contract.zfs_host import MIB, ZfsHost, endless, pieces, refused
+from tests.contract.zfs_host import MIB, ZfsHost, endless, noise, pieces, refused
 
 
 class StreamCases:
     async def _sent(self, host: ZfsHost) -> tuple[str, bytes, bytes]:
         """Make a dataset with two snapshots; return its name, a full stream and an increment."""
         await host.zfs.create(name := f"{host.top}/src")
-        await host.write(name, "big", bytes(range(256)) * (3 * MIB // 256))
+        await host.write(name, "big", noise(3 * MIB))
         await host.write(name, "gone", b"x")
         await host.zfs.snapshot(name, "s1")
         (await host.file(name, "gone")).unlink()
