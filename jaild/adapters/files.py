@@ -97,9 +97,9 @@ class HostFiles:
         """Make the folder's content equal to the tree, durably; the folder itself stays the same one."""
         await _in_thread(folder, lambda: treeupdate.update(folder, tree))
 
-    async def state_of(self, folder: Path) -> str:
-        """Return a word that changes with anything below, '' if the folder does not exist. Reads no content."""
-        return await _in_thread(folder, lambda: treestate.state(folder))
+    async def state_of(self, folder: Path, *, like: str = "") -> str:
+        """Return a word that changes with anything below, '' if the folder does not exist."""
+        return await _in_thread(folder, lambda: treestate.state(folder, like))
 
     async def copy(self, source: Path, destination: Path) -> None:
         """Copy a tree. `FailedPreconditionError` (DESTINATION_NOT_EMPTY). Cancelled, it stops at the next entry."""

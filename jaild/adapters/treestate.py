@@ -13,14 +13,15 @@ _MOMENT = 2.0  # seconds
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def state(folder: Path) -> str:
+def state(folder: Path, like: str = "") -> str:
     """Return a word that changes with anything below; '' if the folder does not exist. Blocks: one stat for each entry.
 
     Change times count, so that content replaced with its old size and time is seen; inodes, so that a swap of two is.
-    A word may change once more although nothing did, when a change has become old. Symlinks are looked at and not
-    followed; what goes away meanwhile is left out.
+    A word begins with the time from which on changes were told by content: `like` is the earlier word that this one
+    will be compared with, so that both tell by content of the same files. Symlinks are looked at and not followed; what
+    goes away meanwhile is left out.
     """
-    recent = time.time() - _MOMENT
+    recent = float(like.partition(" ")[0]) if like else time.time() - _MOMENT
     try:
         lines = [_line(b".", folder.lstat())]
     except FileNotFoundError:
@@ -36,7 +37,7 @@ def state(folder: Path) -> str:
                         pending.append((entry.path, prefix + entry.name + b"/"))
         except (FileNotFoundError, NotADirectoryError):
             lines.append(b"%s\0changed meanwhile\n" % prefix)
-    return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
+    return f"{recent} {hashlib.sha256(b''.join(sorted(lines))).hexdigest()}"
 
 
 def _told(entry: os.DirEntry[bytes], prefix: bytes, recent: float) -> bytes:

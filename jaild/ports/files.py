@@ -71,8 +71,11 @@ class Files(Protocol):
     async def write_tree(self, folder: Path, tree: Tree) -> None:
         """Make the folder's content equal to the tree, durably; the folder itself stays the same one."""
 
-    async def state_of(self, folder: Path) -> str:
-        """Return a word that changes with anything below: names, owners, modes, sizes, change times (not contents)."""
+    async def state_of(self, folder: Path, *, like: str = "") -> str:
+        """Return a word that changes with anything below: names, owners, modes, sizes, change times.
+
+        `like` is the earlier word that it will be compared with: two words are only equal if the second had it.
+        """
 
     async def copy(self, source: Path, destination: Path) -> None:
         """Copy a whole tree with owners, modes, links and times into a folder that does not exist or is empty."""

@@ -191,8 +191,8 @@ class Planner:
             return False
         folder = layout.generation_folder(entry.folder, entry.generation.number)
         states = (
-            await self._files.state_of(folder / layout.ETC),
-            await self._files.state_of(folder / layout.LOCAL_ETC),
+            await self._files.state_of(folder / layout.ETC, like=trees.etc_state),
+            await self._files.state_of(folder / layout.LOCAL_ETC, like=trees.local_etc_state),
         )
         return states != (trees.etc_state, trees.local_etc_state)
 

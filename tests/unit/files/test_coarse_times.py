@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ def by_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_change_just_now_is_seen_though_size_and_times_are_the_same(tmp_path: Path) -> None:
     (tmp_path / "counter").write_text("28\n")
     before = treestate.state(tmp_path)
-    assert treestate.state(tmp_path) == before
+    assert treestate.state(tmp_path, before) == before
     (tmp_path / "counter").write_text("29\n")
-    assert treestate.state(tmp_path) != before
+    assert treestate.state(tmp_path, before) != before
 
 
 @pytest.mark.usefixtures("by_the_minute")
@@ -29,9 +30,30 @@ def test_a_link_replaced_just_now_is_seen(tmp_path: Path) -> None:
     before = treestate.state(tmp_path)
     (tmp_path / "link").unlink()
     (tmp_path / "link").symlink_to("b")
-    assert treestate.state(tmp_path) != before
+    assert treestate.state(tmp_path, before) != before
 
 
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert treestate.state(tmp_path) == treestate.state(tmp_path)
+    before = treestate.state(tmp_path)
+    assert treestate.state(tmp_path, before) == before
+
+
+def test_what_was_fresh_and_grew_old_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "counter").write_text("28\n")
+    before = treestate.state(tmp_path)
+    later = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert treestate.state(tmp_path, before) == before
+
+
+@pytest.mark.usefixtures("by_the_minute")
+def test_what_was_fresh_and_grew_old_is_still_told_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "counter").write_text("28\n")
+    before = treestate.state(tmp_path)
+    (tmp_path / "counter").write_text("29\n")
+    later = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert treestate.state(tmp_path, before) != before
