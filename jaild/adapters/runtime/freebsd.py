@@ -29,7 +29,7 @@ from jaild.adapters.runtime import (
 from jaild.adapters.runtime.first_process import stop_signal
 from jaild.adapters.runtime.freebsd_events import Events
 from jaild.adapters.runtime.freebsd_first import FirstProcesses
-from jaild.adapters.runtime.freebsd_jails import Jail, Jails
+from jaild.adapters.runtime.freebsd_jails import Jail, Jails, refuse_dying
 from jaild.adapters.runtime.freebsd_links import Links
 from jaild.adapters.runtime.freebsd_rctl import Rctl
 from jaild.adapters.runtime.freebsd_records import Record, boots, jail_name
@@ -85,6 +85,7 @@ class FreebsdRuntime:
                 "RUN_EXISTS", f"the run {run.name} exists", remedy="remove it first", resource=run.name
             )
         stop_signal(run.stop_signal)
+        await freebsd_mounts.check_ruleset(self._processes)
         await self._rctl.check(run)
         await self._links.check(run)
         record = self._records.write(Record(spec=run))
@@ -95,7 +96,7 @@ class FreebsdRuntime:
             self._conf(run).write_text(self._config(run), "utf-8", "surrogateescape")
             await self._links.create(run)
         except BaseException:
-            await self._take_away(run.jail, run.generation, record)
+            await self._take_away(run.jail, run.generation, record, jails=[])  # it has made none
             raise
 
     async def start(self, jail: str, generation: int) -> None:
@@ -111,8 +112,9 @@ class FreebsdRuntime:
                 remedy="remove the run and create it again",
                 resource=run.name,
             )
-        await self._clear_the_way(jail)
-        await self._refuse_dying(run)
+        jails = await self._jails.all()
+        await self._clear_the_way(jail, jails)
+        refuse_dying(run, jails)
         record = self._write(
             self._known(jail, generation), started=0.0, ended=False, exit_status=None, pid=0, attached=True
         )
@@ -128,28 +130,31 @@ class FreebsdRuntime:
                 pid = await self._first.start(run, record.jid, command, self._records.folder(run.name) / "pid")
             self._write(record, pid=pid, started=time.time())
         except BaseException:
-            await self._detach(await self._without_jail(record))
+            await self._detach(await self._without_jail(record, await self._jails.all()))
             raise
 
     async def stop(self, jail: str, generation: int) -> float:
         """End its command, or let it shut down; remove the jail with all that still runs in it; detach its network."""
         begun = time.monotonic()
-        record = await self._current(f"{jail}.{generation}")
+        jails = await self._jails.all()
+        record = await self._current(f"{jail}.{generation}", jails)
         if record is None:
             return 0.0
         if record.running and record.pid:
             await self._first.end(record.spec, record.pid)
-            record = await self._settled(record, await self._jails.all())
-        record = await self._without_jail(record)
+            jails = await self._jails.all()  # again: that took its time
+            record = await self._settled(record, jails)
+        record = await self._without_jail(record, jails)
         await self._detach(record)
         return time.monotonic() - begun
 
     async def remove(self, jail: str, generation: int) -> None:
         """Take away what there is of a run that does not run."""
-        record = await self._current(f"{jail}.{generation}")
+        jails = await self._jails.all()
+        record = await self._current(f"{jail}.{generation}", jails)
         if record is not None and record.running:
             raise _running(record)
-        await self._take_away(jail, generation, record)
+        await self._take_away(jail, generation, record, jails)
 
     async def runs(self) -> list[Run]:
         """Return every run that has a record, a jail or a mounted tree."""
@@ -172,14 +177,15 @@ class FreebsdRuntime:
         record = self._known(jail, generation)
         if not record.started:
             raise _not_running(record.spec.name)
-        record = await self._settled(record, await self._jails.all())
+        jails = await self._jails.all()
+        record = await self._settled(record, jails)
         if record.running:
             await (self._first.ended(record.pid) if record.pid else self._first.none_left(record.jid))
             now = self._records.read(record.spec.name)
             if now is None or now.started != record.started:
                 return msgspec.structs.replace(record, ended=True).run  # removed, or started again, before we were told
-            record = self._over(now)
-        return (await self._without_jail(record)).run
+            record, jails = self._over(now), await self._jails.all()
+        return (await self._without_jail(record, jails)).run
 
     async def exec(
         self,
@@ -276,10 +282,10 @@ class FreebsdRuntime:
     def _write(self, record: Record, **changes: object) -> Record:
         return self._records.write(msgspec.structs.replace(record, **changes))
 
-    async def _current(self, name: str) -> Record | None:
+    async def _current(self, name: str, jails: list[Jail]) -> Record | None:
         """Return the record as the system bears it out now."""
         record = self._records.read(name)
-        return record if record is None else await self._settled(record, await self._jails.all())
+        return record if record is None else await self._settled(record, jails)
 
     async def _settled(self, record: Record, jails: list[Jail]) -> Record:
         """Note that a run has ended, if it has."""
@@ -317,35 +323,22 @@ class FreebsdRuntime:
     async def _jid(self, run: RunSpec) -> int:
         return next(jail.jid for jail in await self._jails.all() if jail.name == jail_name(run) and not jail.dying)
 
-    async def _refuse_dying(self, run: RunSpec) -> None:
-        """Refuse to start beside the remains of the run's last jail: before FreeBSD 15 they keep its name."""
-        for jail in await self._jails.all():
-            if jail.dying and jail.name == jail_name(run):
-                raise FailedPreconditionError(
-                    "JAIL_DYING",
-                    f"the last jail {jail.name} (jid {jail.jid}) is still dying: a connection of it lingers",
-                    remedy=f"wait some minutes (`sockstat -j {jail.jid}`, `jls -d`), or deploy a new generation, "
-                    "which has a name of its own",
-                    resource=run.name,
-                    detail={"jid": str(jail.jid)},
-                )
-
-    async def _clear_the_way(self, jail: str) -> None:
+    async def _clear_the_way(self, jail: str, jails: list[Jail]) -> None:
         """Remove and detach what ended generations of the jail left; refuse if one is running."""
         for name in self._records.names():
-            if name.rpartition(".")[0] == jail and (other := await self._current(name)) is not None:
+            if name.rpartition(".")[0] == jail and (other := await self._current(name, jails)) is not None:
                 if other.running:
                     raise _running(other)
-                await self._detach(await self._without_jail(other))
+                await self._detach(await self._without_jail(other, jails))
 
-    async def _without_jail(self, record: Record) -> Record:
+    async def _without_jail(self, record: Record, jails: list[Jail]) -> Record:
         """Remove a run's jail, if it has one, and wait until all that ran in it is gone.
 
         Raises `FailedPreconditionError` (RUN_CHANGED) if it is not the jail that was started: somebody started it anew,
         and it is not ours to clean up after.
         """
         run = record.spec
-        jail = next((j for j in await self._jails.all() if self._is_ours(j, record) and not j.dying), None)
+        jail = next((j for j in jails if self._is_ours(j, record) and not j.dying), None)
         if jail is None:
             return self._write(record, jid=0) if record.jid else record
         if record.jid not in {0, jail.jid}:
@@ -375,14 +368,14 @@ class FreebsdRuntime:
             # Read again: that it ended may have been noted meanwhile.
             self._write(self._records.read(record.spec.name) or record, attached=False)
 
-    async def _take_away(self, jail: str, generation: int, record: Record | None) -> None:
+    async def _take_away(self, jail: str, generation: int, record: Record | None, jails: list[Jail]) -> None:
         tree = self._tree(jail, generation)
         if record is not None:
-            await self._detach(await self._without_jail(record))
+            await self._detach(await self._without_jail(record, jails))
             if record.spec.network.mode == "own":
                 await self._links.delete(record.spec.uid, generation)
         else:
-            for left in await self._jails.all():
+            for left in jails:
                 if left.path == str(tree) and not left.dying:
                     await self._jails.kill(left.jid)
         await freebsd_mounts.unmount_tree(self._processes, tree)

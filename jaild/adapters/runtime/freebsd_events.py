@@ -15,9 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-# Any: the type checker knows kqueue only where it runs.
-_kernel: Any = select
-
 
 class Events(Protocol):
     """Ends of processes, and changes of a file."""
@@ -71,9 +68,13 @@ class _Watch:
 
 
 class KqueueEvents:
-    """Implements `Events` on FreeBSD. One kqueue, read by the event loop that runs at its first use."""
+    """Implements `Events` on FreeBSD. One kqueue, read by the event loop that runs at its first use.
 
-    def __init__(self) -> None:
+    `kernel` has what the module `select` has there; Any, since the type checker knows kqueue only where it runs.
+    """
+
+    def __init__(self, kernel: Any = select) -> None:
+        self._kernel = kernel
         self._queue: Any = None
         self._watches: dict[int, _Watch] = {}
         self._files: dict[int, asyncio.Event] = {}  # by descriptor
@@ -83,9 +84,9 @@ class KqueueEvents:
         if pid in self._watches:
             return
         watch = self._watches[pid] = _Watch()
-        notes = _kernel.KQ_NOTE_EXIT | _kernel.KQ_NOTE_EXEC
+        notes = self._kernel.KQ_NOTE_EXIT | self._kernel.KQ_NOTE_EXEC
         try:
-            self._tell(_kernel.kevent(pid, _kernel.KQ_FILTER_PROC, _kernel.KQ_EV_ADD, notes))
+            self._tell(self._kernel.kevent(pid, self._kernel.KQ_FILTER_PROC, self._kernel.KQ_EV_ADD, notes))
         except ProcessLookupError:
             watch.note(over=True)
 
@@ -107,7 +108,7 @@ class KqueueEvents:
         watch = self._watches.pop(pid, None)
         if watch is not None and not watch.over:
             with contextlib.suppress(FileNotFoundError):  # it ended just now, and its event went with it
-                self._tell(_kernel.kevent(pid, _kernel.KQ_FILTER_PROC, _kernel.KQ_EV_DELETE))
+                self._tell(self._kernel.kevent(pid, self._kernel.KQ_FILTER_PROC, self._kernel.KQ_EV_DELETE))
 
     def send(self, pid: int, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -138,10 +139,10 @@ class KqueueEvents:
         """Give an event that is set when a file is written or removed."""
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         event = self._files[fd] = asyncio.Event()
-        notes = _kernel.KQ_NOTE_WRITE | _kernel.KQ_NOTE_EXTEND | _kernel.KQ_NOTE_DELETE
+        notes = self._kernel.KQ_NOTE_WRITE | self._kernel.KQ_NOTE_EXTEND | self._kernel.KQ_NOTE_DELETE
         try:
-            flags = _kernel.KQ_EV_ADD | _kernel.KQ_EV_CLEAR
-            self._tell(_kernel.kevent(fd, _kernel.KQ_FILTER_VNODE, flags, notes))
+            flags = self._kernel.KQ_EV_ADD | self._kernel.KQ_EV_CLEAR
+            self._tell(self._kernel.kevent(fd, self._kernel.KQ_FILTER_VNODE, flags, notes))
             yield event
         finally:
             del self._files[fd]
@@ -149,7 +150,7 @@ class KqueueEvents:
 
     def _tell(self, change: Any) -> None:
         if self._queue is None:
-            self._queue = _kernel.kqueue()
+            self._queue = self._kernel.kqueue()
             asyncio.get_running_loop().add_reader(self._queue.fileno(), self._read)
         self._queue.control([change], 0)
 
@@ -159,9 +160,9 @@ class KqueueEvents:
                 self._note(event)
 
     def _note(self, event: Any) -> None:
-        if event.filter == _kernel.KQ_FILTER_VNODE:
+        if event.filter == self._kernel.KQ_FILTER_VNODE:
             if (changed := self._files.get(event.ident)) is not None:
                 changed.set()
         elif (watch := self._watches.get(event.ident)) is not None:
-            over = bool(event.fflags & _kernel.KQ_NOTE_EXIT)
+            over = bool(event.fflags & self._kernel.KQ_NOTE_EXIT)
             watch.note(over=over, status=os.waitstatus_to_exitcode(event.data) if over else None)

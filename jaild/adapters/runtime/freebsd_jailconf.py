@@ -40,10 +40,11 @@ def config(run: RunSpec, root: Path, network: Mapping[str, Value], network_comma
     # Without persist the kernel would remove the jail between `jail -c` and the command's first process.
     parameters |= {"persist": None, **network}
     commands = [*network_commands, *(("/bin/sh /etc/rc",) if boots(run) else ())]
-    if boots(run):
-        parameters |= {"exec.clean": None, "exec.stop": "/bin/sh /etc/rc.shutdown jail"}
     if commands:
-        parameters |= {"exec.start": commands, "exec.consolelog": str(run.log)}
+        parameters["exec.start"] = commands
+    if boots(run):
+        stop = "/bin/sh /etc/rc.shutdown jail"
+        parameters |= {"exec.clean": None, "exec.consolelog": str(run.log), "exec.stop": stop}
     # Whoever had to be asked to end was asked (exec.stop, or the spec's signal); the removal kills the rest.
     parameters["stop.timeout"] = "0"
     return _HEAD.format(name=run.name) + render(jail_name(run), parameters)

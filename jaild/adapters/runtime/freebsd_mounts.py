@@ -67,6 +67,21 @@ async def mounted(processes: Processes) -> list[Mounted]:
     return parse((await processes.run(("mount", "-p"))).text)
 
 
+async def check_ruleset(processes: Processes) -> None:
+    """Raise `FailedPreconditionError` (DEVFS_RULESET_MISSING) if the ruleset for jails has no rules.
+
+    devfs(5) takes an empty ruleset without a word, and shows every device of the host in the jail.
+    """
+    shown = await processes.run(("devfs", "rule", "-s", str(RULESET), "show"), check=False)
+    if not shown.text.strip():
+        raise FailedPreconditionError(
+            "DEVFS_RULESET_MISSING",
+            f"devfs ruleset {RULESET} has no rules: a jail would see all of the host's devices",
+            remedy="`sysrc devfs_load_rulesets=YES` and `service devfs restart`, then try again",
+            resource=f"devfs ruleset {RULESET}",
+        )
+
+
 async def mount_tree(processes: Processes, root: Path, mounts: Sequence[Mount]) -> None:
     """Mount `mounts`, parents first, with `root` as the jail's /, and devfs at its /dev.
 

@@ -1,0 +1,189 @@
+"""The FreeBSD runtime keeps the contract on a real FreeBSD host, as root; elsewhere it is told (`..._freebsd_told`).
+
+The base is the host's own userland, its folders mounted read-only over one with an /etc of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.process import ProcessRunner
+from jaild.adapters.runtime import freebsd_mounts
+from jaild.adapters.runtime.freebsd import FreebsdRuntime
+from jaild.adapters.runtime.freebsd_events import KqueueEvents
+from jaild.adapters.runtime.oci_network import HostNetwork, mac
+from jaild.domain.errors import InternalError
+from jaild.domain.spec import Network
+from jaild.domain.tree import Mount, MountKind
+from jaild.ports.runtime import Run, RunSpec
+from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_of, run_spec
+
+if platform.system() != "FreeBSD" or os.geteuid() != 0:
+    pytest.skip(
+        "jail(8) is asked only on FreeBSD, as root: `make test` there runs this file (docs/freebsd.md)",
+        allow_module_level=True,
+    )
+
+PROCESSES = ProcessRunner()
+USERLAND = ("bin", "lib", "libexec", "sbin", "usr/bin", "usr/lib", "usr/libexec", "usr/sbin", "usr/share")
+
+
+class RealRig(Rig):
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.base = folder / "base"
+        self.data = folder / "data"
+        self.log = folder / "console.log"
+        self.network = HostNetwork(bridge=f"jlt{secrets.token_hex(3)}")
+        self._runtime = self.restarted()
+
+    @property
+    def runtime(self) -> FreebsdRuntime:
+        return self._runtime
+
+    def restarted(self) -> FreebsdRuntime:
+        return FreebsdRuntime(PROCESSES, self.folder / "run", network=self.network, events=KqueueEvents())
+
+    def spec(self, generation: int = 1) -> RunSpec:
+        layer = MountKind.LAYER
+        mounts = (
+            Mount(kind=layer, source=str(self.base), target="/", readonly=True),
+            *(Mount(kind=layer, source=f"/{name}", target=f"/{name}", readonly=True) for name in USERLAND),
+            Mount(kind=MountKind.TMPFS, target="/tmp", size=16 << 20),
+            Mount(kind=layer, source=str(self.data), target="/var"),
+        )
+        return run_spec(generation, mounts=mounts, log=self.log)
+
+    def expect(self, run: RunSpec, command: tuple[str, ...], output: tuple[int, bytes, bytes]) -> None:
+        """Nothing to say: it runs the command."""
+
+    async def crash(self, run: Run) -> None:
+        record = self._runtime._records.read(f"{run.jail}.{run.generation}")
+        assert record is not None
+        os.kill(record.pid, signal.SIGKILL)
+
+    def build(self) -> None:
+        for name in (*USERLAND, "dev", "etc", "root", "tmp", "var"):
+            (self.base / name).mkdir(parents=True)
+        (self.base / "etc/passwd").write_text("root:*:0:0::/root:/bin/sh\nwww:*:80:80::/tmp:/usr/sbin/nologin\n")
+        (self.base / "etc/group").write_text("wheel:*:0:root\nwww:*:80:\nlogs:*:82:www\n")
+        self.data.mkdir()
+        (self.data / "precious").write_text("do not lose\n")
+
+    async def clear(self) -> None:
+        for run in await self.runtime.runs():
+            await self.runtime.stop(run.jail, run.generation)
+            await self.runtime.remove(run.jail, run.generation)
+
+    async def clear_host(self) -> None:
+        """Take away what is left even if the runtime could not."""
+        run = (self.folder / "run").resolve()
+        for jail in await self._runtime._jails.all():
+            if Path(jail.path).is_relative_to(run) and not jail.dying:
+                await PROCESSES.run(("jail", "-R", str(jail.jid)), check=False)
+        for target in freebsd_mounts.below(run, await freebsd_mounts.mounted(PROCESSES)):
+            await PROCESSES.run(("umount", "-f", str(target)), check=False)
+        await PROCESSES.run(("ifconfig", self.network.bridge, "destroy"), check=False)
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[RealRig]:
+    rig = RealRig(tmp_path)
+    rig.build()
+    try:
+        await rig.runtime.prepare_host()
+        yield rig
+        await rig.clear()
+        left = freebsd_mounts.below((tmp_path / "run").resolve(), await freebsd_mounts.mounted(PROCESSES))
+        assert left == []
+        assert (rig.data / "precious").read_text() == "do not lose\n"
+    finally:
+        await rig.clear_host()
+
+
+class TestFreebsdRuntime(RuntimeContract):
+    """The fixture `rig` of this module."""
+
+
+async def started(rig: RealRig, spec: RunSpec) -> FreebsdRuntime:
+    await rig.runtime.create(spec)
+    await rig.runtime.start(spec.jail, spec.generation)
+    return rig.runtime
+
+
+async def test_facts_are_this_hosts(rig: RealRig) -> None:
+    facts = await rig.runtime.facts()
+    assert facts.kernel == os.uname().release
+    assert facts.osreldate >= 1300000
+    assert facts.memory > 1 << 27
+
+
+async def test_the_root_is_read_only_and_the_data_is_not(rig: RealRig) -> None:
+    runtime = await started(rig, rig.spec())
+    for sealed in ("/new", "/usr/bin/new", "/etc/new"):
+        status, _, stderr = await output_of(runtime, rig.spec(), "sh", "-c", f"echo x > {sealed}")
+        assert status != 0, sealed
+        assert b"Read-only file system" in stderr, sealed
+    assert (await output_of(runtime, rig.spec(), "sh", "-c", "echo 1 > /var/new && echo 1 > /tmp/new"))[0] == 0
+    assert (rig.data / "new").read_text() == "1\n"
+
+
+async def test_the_userlands_version_is_the_specs(rig: RealRig) -> None:
+    spec = replace(rig.spec(), osrelease="13.0-RELEASE", osreldate=1300139)
+    runtime = await started(rig, spec)
+    assert (await output_of(runtime, spec, "uname", "-rK"))[1] == b"13.0-RELEASE 1300139\n"
+
+
+async def test_a_command_runs_as_the_user_and_groups_of_the_jails_own_passwd(rig: RealRig) -> None:
+    spec = replace(rig.spec(), user="www")
+    runtime = await started(rig, spec)
+    assert (await output_of(runtime, spec, "id", "-u"))[1] == b"80\n"
+    assert set((await output_of(runtime, spec, "id", "-G"))[1].split()) == {b"80", b"82"}
+
+
+async def test_a_command_has_the_specs_environment_and_nothing_of_the_daemons(rig: RealRig) -> None:
+    runtime = await started(rig, rig.spec())
+    names = {line.partition(b"=")[0] for line in (await output_of(runtime, rig.spec(), "env"))[1].splitlines()}
+    assert names == {b"PATH", b"HOME", b"COLOUR"}
+
+
+async def test_a_commands_output_is_in_the_log(rig: RealRig) -> None:
+    await started(rig, replace(rig.spec(), command=("sh", "-c", "echo out; echo err >&2; sleep 1000")))
+    async with asyncio.timeout(10):
+        while not rig.log.exists() or rig.log.read_text().count("\n") < 2:  # noqa: ASYNC110 - somebody else's file
+            await asyncio.sleep(0.01)
+    assert sorted(rig.log.read_text().split()) == ["err", "out"]
+
+
+async def test_a_process_that_ignores_its_stop_signal_is_killed_after_the_timeout(rig: RealRig) -> None:
+    deaf = ("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    runtime = await started(rig, replace(rig.spec(), command=deaf, stop_timeout=0.3))
+    assert await runtime.stop("web", 1) >= 0.3
+    assert (await only(runtime)).exit_status == -9
+
+
+async def test_a_program_that_is_not_there_is_no_start(rig: RealRig) -> None:
+    with pytest.raises(InternalError):
+        await started(rig, replace(rig.spec(), command=("/nonexistent",)))
+    assert not (await only(rig.runtime)).running
+
+
+async def test_a_vnet_jail_has_its_address_and_its_mac_and_starts_again_with_them(rig: RealRig) -> None:
+    spec = replace(rig.spec(), network=Network(mode="own", addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
+    runtime = await started(rig, spec)
+    for _ in range(2):
+        shown = (await output_of(runtime, spec, "ifconfig"))[1].decode()
+        assert "inet 198.18.7.5 " in shown
+        assert "inet6 2001:db8:7::5 " in shown
+        assert mac(spec.uid) in shown
+        await runtime.stop("web", 1)
+        await runtime.start("web", 1)

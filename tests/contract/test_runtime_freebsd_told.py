@@ -1,0 +1,270 @@
+"""The FreeBSD runtime keeps the contract on a host that is told; `test_runtime_freebsd` asks a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.runtime import freebsd_mounts
+from jaild.adapters.runtime.freebsd import FreebsdRuntime
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, InternalError, InvalidArgumentError
+from jaild.domain.spec import Limits, Network
+from jaild.domain.tree import Mount, MountKind
+from jaild.ports.runtime import RunSpec
+from tests.contract.freebsd_rig import ToldRig
+from tests.contract.runtime_contract import RuntimeContract, only
+from tests.fakes.freebsd_host import FakeJail
+from tests.fakes.processes import Said
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[ToldRig]:
+    rig = ToldRig(tmp_path)
+    yield rig
+    rig.host.kernel.close()
+
+
+class TestFreebsdRuntime(RuntimeContract):
+    """The fixture `rig` of this module."""
+
+
+OWN = Network(mode="own", addresses=("10.0.0.5/24",), gateway="10.0.0.1")
+LIMITS = Limits(memory="1G", processes=50)
+BOOT = ("/bin/sh", "/etc/rc")
+
+
+def left(rig: ToldRig) -> dict[str, object]:
+    """What a run could leave on the host."""
+    found: dict[str, object] = {
+        "mounts": rig.host.mounts,
+        "jails": rig.host.jails,
+        "rules": rig.host.rules,
+        "processes": rig.host.running,
+        "interfaces": [name for name in rig.host.interfaces if name.startswith(("jl", "epair"))],
+        "members": [line for i in rig.host.interfaces.values() for line in i.lines if "jl" in line],
+        "folders": [p.name for folder in ("trees", "runs") for p in rig.run_folder.glob(f"{folder}/*")],
+    }
+    return {name: rest for name, rest in found.items() if rest}
+
+
+async def started(rig: ToldRig, spec: RunSpec) -> FreebsdRuntime:
+    await rig.runtime.create(spec)
+    await rig.runtime.start(spec.jail, spec.generation)
+    return rig.runtime
+
+
+async def test_a_removed_run_leaves_nothing_on_the_host(rig: ToldRig) -> None:
+    runtime = await started(rig, replace(rig.spec(), network=OWN, limits=LIMITS))
+    assert set(left(rig)) == {"mounts", "jails", "rules", "processes", "interfaces", "members", "folders"}
+    await runtime.stop("web", 1)
+    assert set(left(rig)) == {"mounts", "interfaces", "folders"}
+    await runtime.remove("web", 1)
+    assert left(rig) == {}
+
+
+@pytest.mark.parametrize(
+    "broken", ["mount -t nullfs", "mount -t tmpfs", "mount -t devfs", "ifconfig epair create", "ifconfig epair0b name"]
+)
+async def test_a_create_that_fails_leaves_nothing_on_the_host(rig: ToldRig, broken: str) -> None:
+    rig.host.refuse[broken] = Said(stderr="it: does not work\n", status=1)
+    with pytest.raises(InternalError):
+        await rig.runtime.create(replace(rig.spec(), network=OWN))
+    assert left(rig) == {}
+
+
+@pytest.mark.parametrize("broken", ["ifconfig jaild0 addm", "rctl -a", "jail -f", "daemon"])
+async def test_a_start_that_fails_leaves_the_run_as_it_was_created(rig: ToldRig, broken: str) -> None:
+    spec = replace(rig.spec(), network=OWN, limits=LIMITS)
+    await rig.runtime.create(spec)
+    before = {name: list(rest) if isinstance(rest, list) else rest for name, rest in left(rig).items()}
+    rig.host.refuse[broken] = Said(stderr="it: does not work\n", status=1)
+    with pytest.raises(InternalError):
+        await rig.runtime.start("web", 1)
+    assert left(rig) == before
+    assert not (await only(rig.runtime)).running
+    rig.host.refuse.clear()
+    await rig.runtime.start("web", 1)
+    assert (await only(rig.runtime)).running
+
+
+async def test_a_command_that_cannot_be_executed_is_no_start(rig: ToldRig) -> None:
+    rig.host.broken = {"/nonexistent"}
+    with pytest.raises(InternalError) as failed:
+        await started(rig, replace(rig.spec(), command=("/nonexistent",)))
+    assert failed.value.reason == "COMMAND_FAILED"
+    assert rig.host.jails == {}
+
+
+async def test_an_unknown_user_is_refused_before_anything_stops_for_it(rig: ToldRig) -> None:
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.create(replace(rig.spec(), user="nobody-knows"))
+    assert refused.value.reason == "USER_MISSING"
+    assert left(rig) == {}
+
+
+async def test_without_rules_for_devices_no_jail_is_made(rig: ToldRig) -> None:
+    rig.host.ruleset = ""
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.create(rig.spec())
+    assert refused.value.reason == "DEVFS_RULESET_MISSING"
+    assert left(rig) == {}
+
+
+async def test_a_symlink_in_the_tree_is_not_mounted_on(rig: ToldRig, tmp_path: Path) -> None:
+    (rig.base / "srv").symlink_to(tmp_path)
+    mounts = (*rig.layers(), Mount(kind=MountKind.LAYER, source=str(rig.data), target="/srv"))
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.create(replace(rig.spec(), mounts=mounts))
+    assert refused.value.reason == "MOUNT_TARGET_SYMLINK"
+    assert left(rig) == {}
+
+
+async def test_a_process_that_ignores_its_stop_signal_is_killed_after_the_timeout(rig: ToldRig) -> None:
+    rig.host.deaf = {"sh"}
+    runtime = await started(rig, replace(rig.spec(), stop_timeout=0.05))
+    assert 0.05 <= await runtime.stop("web", 1) < 5
+    assert (await only(runtime)).exit_status == -9
+
+
+async def test_what_the_command_left_running_ends_with_it(rig: ToldRig) -> None:
+    runtime = await started(rig, rig.spec())
+    run = await only(runtime)
+    (first,) = rig.host.pids(run.pid)
+    rig.host.spawn(run.pid, "left-behind")
+    waiting = asyncio.create_task(runtime.wait("web", 1))
+    rig.host.exit(first, 3 << 8)
+    assert (await asyncio.wait_for(waiting, 5)).exit_status == 3
+    assert rig.host.jails == {}
+    assert rig.host.running == {}
+
+
+async def test_a_jail_that_boots_runs_while_anything_runs_in_it(rig: ToldRig) -> None:
+    runtime = await started(rig, replace(rig.spec(), command=BOOT))
+    run = await only(runtime)
+    waiting = asyncio.create_task(runtime.wait("web", 1))
+    syslogd, cron = rig.host.pids(run.pid)
+    rig.host.exit(syslogd, 0)
+    late = rig.host.spawn(run.pid, "started-by-cron")
+    rig.host.exit(cron, 0)
+    await asyncio.sleep(0)
+    assert (await only(runtime)).running
+    assert not waiting.done()
+    rig.host.exit(late, 0)
+    assert not (await asyncio.wait_for(waiting, 5)).running
+
+
+async def test_a_jail_whose_shutdown_hangs_is_removed_after_its_timeout(rig: ToldRig) -> None:
+    runtime = await started(rig, replace(rig.spec(), command=BOOT, stop_timeout=0.05))
+    rig.host.hang = {"jail -f"}
+    await runtime.stop("web", 1)
+    assert rig.host.jails == {}
+    assert rig.host.running == {}
+
+
+async def test_limits_are_lifted_before_a_booted_jail_shuts_down(rig: ToldRig) -> None:
+    runtime = await started(rig, replace(rig.spec(), command=BOOT, limits=LIMITS))
+    rig.host.processes.calls.clear()
+    await runtime.stop("web", 1)
+    programs = [call.argv[:2] for call in rig.host.processes.calls]
+    assert programs.index(("rctl", "-r")) < programs.index(("jail", "-f"))
+
+
+async def test_a_jail_that_somebody_else_started_again_is_not_cleaned_up_after(rig: ToldRig) -> None:
+    runtime = await started(rig, replace(rig.spec(), network=OWN))
+    (jail,) = rig.host.jails.values()
+    rig.host.remove(jail.jid)
+    rig.host.jails[77] = replace(jail, jid=77)
+    for change in (runtime.stop, runtime.remove):
+        with pytest.raises(FailedPreconditionError) as refused:
+            await change("web", 1)
+        assert refused.value.reason == "RUN_CHANGED"
+    assert list(rig.host.jails) == [77]
+    assert "mounts" in left(rig)
+    assert "members" in left(rig)
+
+
+async def test_a_jail_of_somebody_elses_tree_is_no_concern_of_ours_though_it_has_the_name(rig: ToldRig) -> None:
+    await rig.runtime.create(rig.spec())
+    rig.host.jails[5] = FakeJail(5, "web_1", "/somewhere/else", {})
+    with pytest.raises(AlreadyExistsError):
+        await rig.runtime.start("web", 1)
+    await rig.runtime.remove("web", 1)
+    assert list(rig.host.jails) == [5]
+
+
+async def test_a_jail_of_a_start_that_the_daemon_did_not_survive_is_removed_with_its_run(rig: ToldRig) -> None:
+    await rig.runtime.create(replace(rig.spec(), network=OWN))
+    tree = str(rig.run_folder.resolve() / "trees/web/1")
+    rig.host.jails[5] = FakeJail(5, "web_1", tree, {})
+    adopted = rig.restarted()
+    assert not (await only(adopted)).running
+    await adopted.remove("web", 1)
+    assert left(rig) == {}
+
+
+async def test_a_dying_jail_is_told_and_not_waited_for(rig: ToldRig) -> None:
+    runtime = await started(rig, rig.spec())
+    (jail,) = rig.host.jails.values()
+    await runtime.stop("web", 1)
+    rig.host.jails[jail.jid] = replace(jail, dying=True)
+    assert not (await only(runtime)).running
+    with pytest.raises(FailedPreconditionError) as refused:
+        await runtime.start("web", 1)
+    assert refused.value.reason == "JAIL_DYING"
+    await runtime.create(rig.spec(2))
+    await runtime.start("web", 2)
+
+
+async def test_what_is_busy_is_named_and_nothing_is_deleted(rig: ToldRig) -> None:
+    await rig.runtime.create(rig.spec())
+    tree = rig.run_folder.resolve() / "trees/web/1"
+    rig.host.refuse[f"umount {tree}/var"] = Said(
+        stderr=f"umount: unmount of {tree}/var failed: Device busy\n", status=1
+    )
+    with pytest.raises(FailedPreconditionError) as refused:
+        await freebsd_mounts.unmount_tree(rig.host.processes, tree, patience=0.0)
+    assert refused.value.reason == "TREE_BUSY"
+    assert f"{tree}/var" in refused.value.message
+    assert "Device busy" in refused.value.detail["stderr"]
+    assert (tree / "var/db/pkg").is_dir()
+
+
+async def test_files_in_a_tree_that_is_not_mounted_are_not_deleted(rig: ToldRig) -> None:
+    precious = rig.run_folder / "trees/web/1/precious"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("do not lose\n")
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.remove("web", 1)
+    assert refused.value.reason == "TREE_BUSY"
+    assert precious.read_text() == "do not lose\n"
+
+
+async def test_a_mounted_tree_without_a_record_is_found_and_can_be_removed(rig: ToldRig) -> None:
+    await rig.runtime.create(rig.spec())
+    shutil.rmtree(rig.run_folder / "runs")
+    run = await only(rig.runtime)
+    assert (run.jail, run.generation, run.running) == ("web", 1, False)
+    await rig.runtime.remove("web", 1)
+    assert left(rig) == {}
+
+
+async def test_a_new_daemon_learns_how_a_run_ended(rig: ToldRig) -> None:
+    await started(rig, rig.spec())
+    adopted = rig.restarted()
+    run = await only(adopted)
+    waiting = asyncio.create_task(adopted.wait("web", 1))
+    await asyncio.sleep(0)
+    (pid,) = rig.host.pids(run.pid)
+    rig.host.exit(pid, 7 << 8)
+    assert (await asyncio.wait_for(waiting, 5)).exit_status == 7
+
+
+async def test_a_run_folder_with_a_blank_in_its_name_is_refused(tmp_path: Path) -> None:
+    rig = ToldRig(tmp_path / "my host")
+    with pytest.raises(InvalidArgumentError):
+        await rig.runtime.prepare_host()

@@ -1,0 +1,350 @@
+"""A FreeBSD host as its programs tell it: jails, mounts, interfaces and processes, with the texts of 13.2's recordings.
+
+`host.processes` is what a runtime runs programs with, `host.events()` what it learns of processes by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests import jailconf
+from tests.fakes.freebsd_kernel import FakeEvents, FakeKernel
+from tests.fakes.processes import Argv, Hangs, Said, ScriptedProcesses, Told
+
+LONGEST_NAME = 15  # of an interface
+
+
+@dataclass
+class FakeJail:
+    jid: int
+    name: str
+    path: str
+    parameters: jailconf.Jail
+    dying: bool = False
+
+
+@dataclass
+class FakeProcess:
+    pid: int
+    jid: int
+    name: str
+    deaf: bool = False  # to all but SIGKILL
+
+
+@dataclass
+class FakeInterface:
+    name: str
+    pair: str = ""  # an epair's other end
+    lines: list[str] = field(default_factory=list)  # what ifconfig(8) shows of it below the first line
+    jid: int = 0  # whose network it is in
+
+
+class FreebsdHost:
+    """Programs of FreeBSD, in memory, and folders for what is mounted."""
+
+    def __init__(self) -> None:
+        self.processes = ScriptedProcesses(self.answer)
+        self.kernel = FakeKernel(lambda pid: pid in self.running)
+        self.sysctls = {
+            "kern.osrelease": "13.2-RELEASE",
+            "kern.osreldate": "1302001",
+            "hw.machine_arch": "amd64",
+            "hw.physmem": "8547123200",
+            "hw.ncpu": "4",
+            "kern.racct.enable": "1",
+        }
+        self.jails: dict[int, FakeJail] = {}
+        self.running: dict[int, FakeProcess] = {}
+        self.mounts: list[tuple[str, str, str, str]] = []
+        self.interfaces = {name: FakeInterface(name) for name in ("em0", "lo0")}
+        self.rules: list[str] = []
+        self.ruleset = "100 include 1\n200 include 2\n300 include 3\n400 path fuse unhide\n500 path zfs unhide\n"
+        self.scripts: dict[tuple[str, ...], tuple[int, bytes, bytes]] = {}  # what commands in a jail do
+        self.boots_into: tuple[str, ...] = ("syslogd", "cron")
+        self.broken: set[str] = set()  # programs that cannot be executed
+        self.deaf: set[str] = set()  # programs that heed nothing but SIGKILL
+        self.refuse: dict[str, Said] = {}  # by the beginning of a command line
+        self.hang: set[str] = set()  # likewise
+        self._last = {"jid": 0, "pid": 1491, "epair": -1}
+
+    def events(self) -> FakeEvents:
+        """Return what a new daemon learns of processes by."""
+        return FakeEvents(self.kernel, self.kill)
+
+    def kill(self, pid: int, number: signal.Signals) -> None:
+        """Send a signal, and note it among the programs that were run."""
+        self.processes.calls.append(Told(("kill", f"-{number.name.removeprefix('SIG')}", str(pid)), Said()))
+        process = self.running.get(pid)
+        if process is not None and (number is signal.SIGKILL or not process.deaf):
+            self.exit(pid, 9 if number is signal.SIGKILL else 0)
+
+    def exit(self, pid: int, status: int) -> None:
+        """End a process with a status as wait(2) tells it."""
+        del self.running[pid]
+        self.kernel.exited(pid, status)
+
+    def spawn(self, jid: int, name: str) -> int:
+        """Start a process in a jail."""
+        pid = self._next("pid")
+        self.running[pid] = FakeProcess(pid, jid, name, deaf=name in self.deaf)
+        return pid
+
+    def pids(self, jid: int) -> list[int]:
+        """Return a jail's processes."""
+        return [p.pid for p in self.running.values() if p.jid == jid]
+
+    async def answer(self, argv: Argv, stdin: bytes) -> Said:
+        """Do what a program does, and say what it says."""
+        line = " ".join(argv)
+        for beginning, said in self.refuse.items():
+            if line.startswith(beginning):
+                return said
+        if any(line.startswith(beginning) for beginning in self.hang):
+            raise Hangs
+        if argv[0] == "jexec":
+            return self._jexec(argv, stdin)
+        do: Callable[[Argv], Said] = getattr(self, f"_{argv[0]}")
+        return do(argv)
+
+    def _next(self, kind: str) -> int:
+        self._last[kind] += 1
+        return self._last[kind]
+
+    # -- sysctl, modules, mounts
+
+    def _sysctl(self, argv: Argv) -> Said:
+        for name in argv[2:]:
+            if name not in self.sysctls:
+                return Said(stderr=f"sysctl: unknown oid '{name}'\n", status=1)
+        return Said("".join(f"{self.sysctls[name]}\n" for name in argv[2:]))
+
+    def _kldload(self, _argv: Argv) -> Said:
+        return Said()
+
+    def _devfs(self, argv: Argv) -> Said:
+        assert argv == ("devfs", "rule", "-s", "4", "show")
+        return Said(self.ruleset)
+
+    def _mount(self, argv: Argv) -> Said:
+        if argv == ("mount", "-p"):
+            return Said("".join(f"{s}\t{t}\t{k}\t{o} \t0 0\n" for s, t, k, o in self.mounts))
+        kind, source, target = argv[2], argv[-2], argv[-1]
+        options = argv[4] if argv[3] == "-o" else ""
+        if kind == "nullfs":
+            if not Path(source).is_dir():
+                return Said(stderr=f"mount_nullfs: {source}: No such file or directory\n", status=64)
+            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        shown = "ro" if options == "ro" else "rw"
+        self.mounts.append((source, target, kind, shown))
+        return Said()
+
+    def _umount(self, argv: Argv) -> Said:
+        target = argv[1]
+        mounted = [m for m in self.mounts if m[1] == target]
+        if not mounted:
+            return Said(stderr=f"umount: {target}: not a file system root directory\n", status=1)
+        inside = any(m[1].startswith(f"{target}/") for m in self.mounts)
+        if inside or any(j.path == target for j in self.jails.values()):
+            return Said(stderr=f"umount: unmount of {target} failed: Device busy\n", status=1)
+        self.mounts.remove(mounted[-1])
+        for entry in Path(target).iterdir():  # what _mount copied
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        return Said()
+
+    # -- jails and processes
+
+    def _jls(self, argv: Argv) -> Said:
+        assert argv == ("jls", "-d", "--libxo", "json", "jid", "name", "path", "dying")
+        rows = [
+            {"jid": str(j.jid), "name": j.name, "path": j.path, "dying": "true" if j.dying else "false"}
+            for j in self.jails.values()
+        ]
+        return Said(json.dumps({"__version": "2", "jail-information": {"jail": rows}}))
+
+    def _ps(self, argv: Argv) -> Said:
+        shown = [p for p in self.running.values() if p.jid == int(argv[2])]
+        if argv[4] == "pid,rss,time":
+            rows = [f"{p.pid:5d} 2084 0:01.25\n" for p in shown]
+            return Said("  PID  RSS    TIME\n" + "".join(rows), status=0 if shown else 1)
+        return Said("  PID COMMAND\n" + "".join(f"{p.pid:5d} {p.name}\n" for p in shown), status=0 if shown else 1)
+
+    def _jail(self, argv: Argv) -> Said:
+        if argv[1] == "-R":
+            if (jid := int(argv[2])) not in self.jails:
+                return Said(stderr=f'jail: jail "{jid}" not found\n', status=1)
+            self.remove(jid)
+            return Said()
+        (name, parameters), *_ = jailconf.read(Path(argv[2]).read_text()).items()
+        assert name == argv[4]
+        there = next((j for j in self.jails.values() if j.name == name), None)
+        if argv[3] == "-c":
+            return Said(stderr=f'jail: "{name}" already exists\n', status=1) if there else self._make(name, parameters)
+        if there is None:
+            return Said(stderr=f'jail: "{name}" not found\n', status=1)
+        for addresses in ("ip4.addr", "ip6.addr"):
+            self._aliases(parameters.get(addresses, []), there=False)
+        self.remove(there.jid)
+        return Said(f"{name}: removed\n")
+
+    def _make(self, name: str, parameters: jailconf.Jail) -> Said:
+        jid = self._next("jid")
+        said = f"{name}: created\n"
+        for inner in parameters.get("vnet.interface", []):
+            if inner not in self.interfaces:
+                error = f"ifconfig: interface {inner} does not exist\njail: {name}: /sbin/ifconfig {inner} vnet {name}"
+                return Said(f"{said}{name}: removed\n", f"{error}: failed\n", 1)
+            self.interfaces[inner].jid = jid
+        for addresses in ("ip4.addr", "ip6.addr"):
+            self._aliases(parameters.get(addresses, []), there=True)
+        self.jails[jid] = FakeJail(jid, name, parameters["path"][0], parameters)
+        if "/bin/sh /etc/rc" in parameters.get("exec.start", []):
+            for service in self.boots_into:
+                self.spawn(jid, service)
+        return Said(said)
+
+    def remove(self, jid: int) -> None:
+        """Remove a jail as the kernel does: all in it is killed, its interfaces come back."""
+        del self.jails[jid]
+        for pid in self.pids(jid):
+            self.exit(pid, 9)
+        for interface in self.interfaces.values():
+            interface.jid = 0 if interface.jid == jid else interface.jid
+
+    def _daemon(self, argv: Argv) -> Said:
+        assert argv[1:3] == ("-f", "-o")
+        assert argv[4] == "-p"
+        pid_file, command = Path(argv[5]), argv[8:]
+        assert command[0] == "jexec"
+        pid_file.touch()
+        pid = self._next("pid")
+        self.running[pid] = FakeProcess(pid, 0, "daemon")
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._written, pid_file, pid)  # after daemon(8) has returned, as it is there
+        loop.call_soon(loop.call_soon, self._attached, pid, int(command[1]))
+        loop.call_soon(loop.call_soon, loop.call_soon, self._executed, pid, _program(command), pid_file)
+        return Said()
+
+    def _written(self, pid_file: Path, pid: int) -> None:
+        pid_file.write_text(str(pid))
+        self.kernel.written(pid_file)
+
+    def _attached(self, pid: int, jid: int) -> None:
+        self.running[pid].jid, self.running[pid].name = jid, "jexec"
+
+    def _executed(self, pid: int, command: Argv, pid_file: Path) -> None:
+        if command[0] in self.broken:
+            pid_file.unlink()
+            self.exit(pid, 127 << 8)
+            return
+        process = self.running[pid]
+        process.name = Path(command[0]).name
+        process.deaf = process.name in self.deaf
+        self.kernel.executed(pid)
+
+    def _jexec(self, argv: Argv, stdin: bytes) -> Said:
+        if int(argv[1]) not in self.jails:
+            return Said(stderr=f'jexec: jail "{argv[1]}" not found\n', status=1)
+        command = _program(argv)
+        if command == ("cat",):
+            return Said(stdin.decode())
+        status, stdout, stderr = self.scripts[command]
+        return Said(stdout.decode(), stderr.decode(), status)
+
+    # -- network
+
+    def _aliases(self, values: list[str], *, there: bool) -> None:
+        for value in values:
+            name, _, address = value.partition("|")
+            self._alias(self.interfaces[name], address, there=there)
+
+    @staticmethod
+    def _alias(interface: FakeInterface, address: str, *, there: bool) -> None:
+        plain = address.partition("/")[0]
+        line = f"\t{'inet6' if ':' in plain else 'inet'} {plain} netmask 0xffffff00 broadcast 10.0.0.255"
+        if there:
+            interface.lines.append(line)
+        elif line in interface.lines:
+            interface.lines.remove(line)
+
+    def _ifconfig(self, argv: Argv) -> Said:
+        name, words = argv[1], argv[2:]
+        here = {n: i for n, i in self.interfaces.items() if not i.jid}
+        if name == "-l":
+            return Said(" ".join(here) + "\n")
+        if words == ("create",):
+            return self._create(name)
+        if name not in here:
+            return Said(stderr=f"ifconfig: interface {name} does not exist\n", status=1)
+        return self._changed(here[name], words)
+
+    def _create(self, name: str) -> Said:
+        if name != "epair":
+            name = "bridge0" if name == "bridge" else name
+            self.interfaces[name] = FakeInterface(name)
+            return Said(f"{name}\n")
+        first, second = (f"epair{self._next('epair')}a", f"epair{self._last['epair']}b")
+        self.interfaces |= {first: FakeInterface(first, second), second: FakeInterface(second, first)}
+        return Said(f"{first}\n")
+
+    def _changed(self, interface: FakeInterface, words: Argv) -> Said:
+        member = f"\tmember: {words[1]} flags=143<LEARNING,DISCOVER,AUTOEDGE,AUTOPTP>" if len(words) > 1 else ""
+        if not words:
+            flags = f"{interface.name}: flags=8843<UP,BROADCAST,RUNNING,SIMPLEX,MULTICAST> metric 0 mtu 1500\n"
+            return Said(flags + "".join(f"{line}\n" for line in interface.lines))
+        if words[0] == "name":
+            return self._renamed(interface, words[1])
+        if words[0] == "addm":
+            if words[1] not in self.interfaces:
+                return Said(stderr=f"ifconfig: BRDGADD {words[1]}: No such file or directory\n", status=1)
+            interface.lines.append(member)
+        elif words[0] == "deletem":
+            interface.lines.remove(member)
+        elif words[0] == "destroy":
+            del self.interfaces[interface.name]
+            self.interfaces.pop(interface.pair, None)
+            for other in self.interfaces.values():
+                other.lines = [line for line in other.lines if interface.name not in line.split()]
+        elif words[-1] in {"alias", "-alias"}:
+            self._alias(interface, words[1], there=words[-1] == "alias")
+        return Said()
+
+    def _renamed(self, interface: FakeInterface, name: str) -> Said:
+        if len(name) > LONGEST_NAME:
+            return Said(stderr="ifconfig: ioctl SIOCSIFNAME (set name): File name too long\n", status=1)
+        self.interfaces[name] = self.interfaces.pop(interface.name)
+        if interface.pair:
+            self.interfaces[interface.pair].pair = name
+        interface.name = name
+        return Said(f"{name}\n")
+
+    # -- limits
+
+    def _rctl(self, argv: Argv) -> Said:
+        if argv[1] == "-a":
+            self.rules.append(argv[2])
+        elif argv[1] == "-r":
+            kept = [rule for rule in self.rules if not rule.startswith(f"{argv[2]}:")]
+            if kept == self.rules:
+                return Said(stderr=f"rctl: failed to remove rule '{argv[2]}': No such process\n", status=1)
+            self.rules = kept
+        else:
+            return Said("cputime=3\nmemoryuse=2134016\nmaxproc=1\nwallclock=7\npcpu=18\n")
+        return Said()
+
+    def _cpuset(self, argv: Argv) -> Said:
+        if any(int(cpu) >= int(self.sysctls["hw.ncpu"]) for cpu in argv[2].split(",")):
+            return Said(stderr="cpuset: setaffinity: Invalid argument\n", status=1)
+        return Said()
+
+
+def _program(argv: Argv) -> Argv:
+    """Return the command of `jexec JID [chroot ... /] /usr/bin/env -i NAME=VALUE ... COMMAND ...`."""
+    rest = argv[argv.index("-i") + 1 :]
+    first = next(at for at, word in enumerate(rest) if "=" not in word)
+    return rest[first:]

@@ -1,0 +1,128 @@
+"""Programs that are only told: every argument list is kept, and a function says what the program says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaild.domain.errors import DeadlineExceededError, command_failed
+from jaild.ports.process import Completed
+
+Argv = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a program says and how it ends."""
+
+    stdout: str = ""
+    stderr: str = ""
+    status: int = 0
+
+
+class Hangs(Exception):  # noqa: N818 - what an answer raises to say that its program does not end
+    """The program runs until it is killed."""
+
+
+@dataclass
+class Told:
+    """One call: what was started, and what it said."""
+
+    argv: Argv
+    said: Said | None  # None: it hung, and was killed
+
+
+Answer = Callable[[Argv, bytes], Awaitable[Said]]
+
+
+@dataclass
+class ScriptedProcesses:
+    """Implements `jaild.ports.process.Processes`: `answer` is asked for every program."""
+
+    answer: Answer
+    calls: list[Told] = field(default_factory=list)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = 120.0,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        output: Path | None = None,
+    ) -> Completed:
+        """Note and answer."""
+        assert cwd is None
+        assert env is None
+        assert output is None
+        told = tuple(argv)
+        try:
+            said = await self.answer(told, stdin or b"")
+        except Hangs:
+            self.calls.append(Told(told, None))
+            raise DeadlineExceededError(
+                "COMMAND_TIMEOUT", f"{' '.join(argv)}: not done after {timeout:g} s, killed"
+            ) from None
+        self.calls.append(Told(told, said))
+        if check and said.status != 0:
+            raise command_failed(argv, said.status, said.stderr)
+        return _completed(told, said)
+
+    @asynccontextmanager
+    async def start(
+        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> AsyncIterator[ScriptedChild]:
+        """Note; the answer is asked for when the program's input has ended."""
+        assert cwd is None
+        assert env is None
+        child = ScriptedChild(tuple(argv), self.answer)
+        yield child
+        self.calls.append(Told(child.argv, child.said))
+
+
+class ScriptedChild:
+    """Implements `jaild.ports.process.Child`."""
+
+    def __init__(self, argv: Argv, answer: Answer) -> None:
+        self.argv = argv
+        self.said: Said | None = None
+        self.pid = 1 << 22  # more than any Linux gives
+        self._answer = answer
+        self._input = b""
+        self._closed = asyncio.Event()
+
+    async def write(self, data: bytes) -> None:
+        """Keep the input."""
+        self._input += data
+
+    async def close_stdin(self) -> None:
+        """Note that there is no more of it."""
+        self._closed.set()
+
+    async def read(self, size: int = 1 << 20) -> AsyncIterator[bytes]:
+        """Give what it says in answer to its input."""
+        await self._closed.wait()
+        self.said = await self._answer(self.argv, self._input)
+        text = self.said.stdout.encode()
+        for start in range(0, len(text), size):
+            yield text[start : start + size]
+
+    async def wait(self) -> Completed:
+        """Give its end."""
+        assert self.said is not None
+        return _completed(self.argv, self.said)
+
+    def kill(self) -> None:
+        """It says nothing more."""
+        self._closed.set()
+
+
+def _completed(argv: Argv, said: Said) -> Completed:
+    return Completed(
+        argv=argv, status=said.status, stdout=said.stdout.encode(), stderr=said.stderr.encode(), seconds=0.0
+    )

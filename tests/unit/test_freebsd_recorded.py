@@ -1,0 +1,166 @@
+"""What is read of FreeBSD's programs, and how their errors are told apart, on what they really said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.runtime import (
+    freebsd_facts,
+    freebsd_jails,
+    freebsd_limits,
+    freebsd_mounts,
+    freebsd_network,
+)
+from jaild.adapters.runtime.freebsd_errors import explain
+from jaild.adapters.runtime.freebsd_jails import Jail
+from jaild.domain.tree import Mount, MountKind
+from tests.freebsd_recordings import recordings
+
+ROOT = Path("/var/run/jaild/web/1/root")
+
+
+def said(title: str) -> str:
+    return recordings()[title].text
+
+
+def test_mounts_are_read_from_columns_of_any_width() -> None:
+    table = freebsd_mounts.parse(said("mount -p"))
+    assert len(table) == len(said("mount -p").splitlines()) == 21
+    assert [(m.source, str(m.target), m.kind) for m in table[-3:]] == [
+        ("/tank/jaild/bases/13.2", str(ROOT), "nullfs"),
+        ("tmpfs", f"{ROOT}/tmp", "tmpfs"),
+        ("devfs", f"{ROOT}/dev", "devfs"),
+    ]
+    assert "ro" in table[-3].options
+    assert table[0].target == Path("/")
+
+
+def test_children_are_unmounted_before_their_parents_and_nothing_else_is() -> None:
+    table = freebsd_mounts.parse(said("mount -p"))
+    assert freebsd_mounts.below(ROOT, table) == [ROOT / "dev", ROOT / "tmp", ROOT]
+    assert freebsd_mounts.below(ROOT.parent.parent / "10", table) == []
+
+
+def test_a_mount_of_something_with_blanks_in_its_name_does_not_shift_the_columns() -> None:
+    (line,) = freebsd_mounts.parse("//guest@nas/my share\t/mnt/nas\t\tsmbfs\trw,noexec \t0 0\n")
+    assert (line.source, line.target, line.kind) == ("//guest@nas/my share", Path("/mnt/nas"), "smbfs")
+
+
+@pytest.mark.parametrize(
+    ("title", "argv"),
+    [
+        (
+            "nullfs ro",
+            freebsd_mounts.argv(
+                Mount(kind=MountKind.LAYER, source="/tank/jaild/bases/13.2", target="/", readonly=True), ROOT
+            ),
+        ),
+        ("tmpfs", freebsd_mounts.argv(Mount(kind=MountKind.TMPFS, target="/tmp", size=64 << 20), ROOT / "tmp")),
+        ("devfs", freebsd_mounts.devfs(ROOT / "dev")),
+    ],
+)
+def test_mounts_are_the_commands_that_were_seen_to_work(title: str, argv: tuple[str, ...]) -> None:
+    recorded = recordings()[title]
+    assert recorded.status == 0
+    assert tuple(word.replace("67108864", "64m") for word in argv) == recorded.argv
+
+
+def test_jails_are_read_with_their_values_as_strings() -> None:
+    assert freebsd_jails.parse_jls(said("jls json columns").encode()) == [
+        Jail(jid=2, name="c1", path=str(ROOT), dying=False),
+        Jail(jid=3, name="c9", path=str(ROOT), dying=False),
+    ]
+
+
+def test_jails_are_read_with_their_values_as_numbers_and_booleans() -> None:
+    text = b'{"jail-information": {"jail": [{"jid":7,"name":"web_1","path":"/x","dying":true}]}}'
+    assert freebsd_jails.parse_jls(text) == [Jail(jid=7, name="web_1", path="/x", dying=True)]
+
+
+def test_no_jails_are_an_empty_list() -> None:
+    assert freebsd_jails.parse_jls(said("jls -d").encode()) == []
+
+
+def test_processes_are_read_below_their_heading() -> None:
+    assert freebsd_jails.parse_ps("  PID COMMAND\n 1492 sleep\n 1493 tmux: server (/\n") == {
+        1492: "sleep",
+        1493: "tmux: server (/",
+    }
+    assert freebsd_jails.parse_ps("  PID COMMAND\n") == {}
+    # As recorded, with a column more.
+    assert list(freebsd_jails.parse_ps(said("ps in jail"))) == [1492]
+
+
+def test_interfaces_members_and_addresses_are_read_from_what_ifconfig_shows() -> None:
+    assert freebsd_network.parse_list(said("list")) == {"vtnet0", "lo0", "e0a_web", "epair0b", "bridge0"}
+    assert freebsd_network.parse_members(said("show bridge")) == {"e0a_web"}
+    assert freebsd_network.parse_addresses(said("show")) == frozenset()
+    shown = (
+        "lo0: flags=8049<UP>\n\tinet6 ::1 prefixlen 128\n\tinet6 fe80::1%lo0 prefixlen 64\n\tinet 127.0.0.1 netmask 0\n"
+    )
+    assert freebsd_network.parse_addresses(shown) == {"::1", "fe80::1", "127.0.0.1"}
+
+
+def test_usage_is_read_from_rctl() -> None:
+    used = freebsd_limits.parse_rctl(said("rctl usage"))
+    assert (used.memory, used.cpu_seconds, used.processes) == (2134016, 0.0, 1)
+
+
+def test_usage_is_read_from_ps_where_there_is_no_rctl() -> None:
+    used = freebsd_limits.parse_ps("  PID  RSS    TIME\n 1492 2084 0:01.25\n 1493  100 2:03.50\n")
+    assert (used.memory, used.cpu_seconds, used.processes) == (2184 * 1024, 124.75, 2)
+
+
+def test_facts_are_read_in_the_order_they_were_asked_for() -> None:
+    release, osreldate = said("sysctls").splitlines()[1::-1]
+    facts = freebsd_facts.parse(f"{release}\n{osreldate}\naarch64\n8547123200\n4\n")
+    assert (facts.kernel, facts.osreldate, facts.machine) == ("13.2-RELEASE", 1302001, "arm64")
+    assert (facts.memory, facts.cpus) == (8547123200, 4)
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"),
+    [
+        ("create again", "RUN_EXISTS"),
+        ("create: c2 { path = '/nonexistent'; persist; }", "COMMAND_FAILED"),
+        ("create: c6 { path = '/var/run/jaild/web/1/root'; no.such.param = 1; persist; }", "RUNTIME_MISSING"),
+        ("create: c7 { path = '/var/run/jaild/web/1/root' persist; }", "COMMAND_FAILED"),
+        (
+            "create: c8 { path = '/var/run/jaild/web/1/root'; persist; vnet; vnet.interface = 'nope0'; }",
+            "NETWORK_MISSING",
+        ),
+        ("remove again", "RUN_NOT_RUNNING"),
+        ("jls missing", "RUN_NOT_RUNNING"),
+        ("jexec missing jail", "RUN_NOT_RUNNING"),
+        ("jexec missing command", "COMMAND_FAILED"),
+        ("remove c9: exec.stop fails", "COMMAND_FAILED"),
+        ("nullfs again", "TREE_BUSY"),
+        ("nullfs missing source", "MOUNT_SOURCE_MISSING"),
+        ("nullfs missing target", "MOUNT_TARGET_MISSING"),
+        ("umount busy", "TREE_BUSY"),
+        ("umount not mounted", "COMMAND_FAILED"),
+        ("addm missing", "NETWORK_MISSING"),
+        ("missing", "NETWORK_MISSING"),
+        ("destroy again", "NETWORK_MISSING"),
+        ("rename too long", "COMMAND_FAILED"),
+        ("rctl add bad", "LIMIT_UNSUPPORTED"),
+        ("cpuset bad", "LIMIT_UNSUPPORTED"),
+        ("daemon again", "COMMAND_FAILED"),
+    ],
+)
+def test_an_error_is_told_from_the_others_and_keeps_what_was_said(title: str, reason: str) -> None:
+    recorded = recordings()[title]
+    assert recorded.status != 0
+    error = explain(recorded, "web.1")
+    assert error.reason == reason
+    assert error.remedy
+    assert error.detail["stderr"] == recorded.error_text.strip()
+    assert recorded.error_text.strip().splitlines()[-1] in error.message
+
+
+def test_what_exec_says_of_a_missing_program_and_a_missing_jail_is_not_taken_for_each_other() -> None:
+    program, jail = recordings()["jexec missing command"], recordings()["jexec missing jail"]
+    assert program.status == jail.status == 1
+    assert explain(program, "x").reason != explain(jail, "x").reason
