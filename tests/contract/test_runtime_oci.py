@@ -109,7 +109,7 @@ async def test_closing_an_exec_kills_its_command(rig: OciRig) -> None:
     stream = runtime.exec("web", 1, ("sh", "-c", "echo $$; exec sleep 4711"))
     first = await anext(aiter(stream))
     assert await output_of(runtime, rig.spec(), "sh", "-c", f"kill -0 {first.stdout.decode()}") == (0, b"", b"")
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     status, _, _ = await output_of(runtime, rig.spec(), "sh", "-c", f"kill -0 {first.stdout.decode()}")
     assert status != 0
 
