@@ -129,8 +129,12 @@ class Client:
         return jail
 
     def names_of_jails(self) -> list[str]:
+        return list(self.all_jails())
+
+    def all_jails(self) -> dict[str, jails_pb2.Jail]:
+        """All jails by name, as they were at one moment."""
         listed = self.call(self.jails.ListJails, jails_pb2.ListJailsRequest())
-        return [jail.name.partition("/")[2] for jail in listed.jails]
+        return {jail.name.partition("/")[2]: jail for jail in listed.jails}
 
     def deploy_begin(self, name: str, release: str, **more: Any) -> Any:
         app, _, version = release.partition("/")
@@ -195,9 +199,10 @@ class Client:
         with explained():
             stream = self.events.WatchEvents(request, timeout=SECONDS)
             for _ in self._now_and_after(stream):
-                if name in self.names_of_jails() and wanted(jail := self.jail(name)):
+                found = self.all_jails().get(name)
+                if found is not None and wanted(found):
                     stream.cancel()
-                    return jail
+                    return found
         raise AssertionError(f"jail {name} never came to be as it should")
 
     @staticmethod
@@ -208,8 +213,9 @@ class Client:
 
     # -- migrations and the host
 
-    def migrate_begin(self, name: str, target: str, **more: Any) -> Any:
-        budget = duration_pb2.Duration(seconds=30)
+    def migrate_begin(self, name: str, target: str, *, seconds: float = 30, **more: Any) -> Any:
+        budget = duration_pb2.Duration()
+        budget.FromNanoseconds(int(seconds * 1e9))
         request = migrations_pb2.MigrateJailRequest(
             name=f"jails/{name}", target=target, max_downtime=budget, proceed_over_budget=True, **more
         )

@@ -1,0 +1,83 @@
+"""Two hosts that may move jails to each other: networks of their own, joined; mutual TLS; either may be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaild.adapters.certificates import CertificateAuthority
+from jaild.adapters.process import ProcessRunner
+from jaild.v1 import jails_pb2
+from tests.demo.hosts import BRIDGE, NAMESPACES, Topology, two_hosts
+from tests.e2e.node import Node, host_id, hosted
+
+PORT = 7443
+JAIL = "10.77.0.101/24"  # an address of the jails'
+OTHER = "10.77.0.102/24"
+_STATE = jails_pb2.Jail
+
+
+@dataclass(frozen=True)
+class Pair:
+    alpha: Node
+    beta: Node
+
+    def others(self, node: Node) -> Node:
+        return self.beta if node is self.alpha else self.alpha
+
+    def owners(self, jail: str) -> list[str]:
+        """The hosts whose record of the jail says that it is theirs and active."""
+        ids = {host_id(node): node for node in (self.alpha, self.beta)}
+        found = []
+        for node in (self.alpha, self.beta):
+            shown = node.api.all_jails().get(jail)
+            if shown is not None:
+                running = shown.state in {_STATE.STATE_RUNNING, _STATE.STATE_STOPPED, _STATE.STATE_FAILED}
+                mine = shown.owner in {node.name, host_id(node)}
+                assert running == mine, f"{node.name} shows {jail} as {shown} ({ids})"
+                found += [node.name] if running else []
+        return found
+
+    def running_on(self, jail: str) -> list[str]:
+        """The hosts on which the jail has processes, whatever anybody says."""
+        return [node.name for node in (self.alpha, self.beta) if node.jail_processes(jail)]
+
+
+@contextmanager
+def paired(*, pool_sizes: tuple[str, str] = ("1G", "1G")) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jaild-e2e-ca-")))
+        topology = stack.enter_context(two_hosts("jtest"))
+        configs = asyncio.run(_configs(topology, folder))
+        nodes = []
+        for name, size in zip(("alpha", "beta"), pool_sizes, strict=True):
+            # The network only: whoever looks at processes from outside sees those of both hosts.
+            enter = ("nsenter", f"--net={NAMESPACES / getattr(topology, name).namespace}", "--")
+            where = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-"))
+            node = Node(where, name, config=configs[name], enter=enter, pool_size=size)
+            nodes.append(stack.enter_context(hosted(node)))
+        yield Pair(*nodes)
+
+
+async def _configs(topology: Topology, folder: Path) -> dict[str, dict[str, Any]]:
+    authority = CertificateAuthority(ProcessRunner(), folder)
+    hosts = {"alpha": topology.alpha, "beta": topology.beta}
+    files = {name: await authority.issue(name, [host.address]) for name, host in hosts.items()}
+    tls = {
+        name: {"certificate": str(told.certificate), "key": str(told.key), "authority": str(told.authority)}
+        for name, told in files.items()
+    }
+    return {
+        name: {
+            "network": {"bridge": BRIDGE},
+            "listen": {"address": f"{hosts[name].address}:{PORT}", "tls": tls[name]},
+            "grants": {other: {"roles": ["peer"]}},
+            "peers": {other: {"address": f"{hosts[other].address}:{PORT}", "tls": tls[name]}},
+        }
+        for name, other in (("alpha", "beta"), ("beta", "alpha"))
+    }
