@@ -117,5 +117,5 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """How a hand-over ended, as the source knows it."""
 
-    outcome: str  # committed: activate; aborted: throw away; pending: wait and ask again
+    outcome: str  # committed: activate; aborted: throw away; pending: ask again; unknown: no trace of it is left
     epoch: int = 0  # after the hand-over, if committed

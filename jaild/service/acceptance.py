@@ -36,6 +36,14 @@ class Acceptor:
         findings += layer_findings
         findings += await self._kernel(offer)
         states = await self._states(offer)
+        if states and offer.jail.name not in self._index.jails:
+            findings.append(
+                _error(
+                    "NAME_TAKEN",
+                    f"{self._index.where.jail(offer.jail.name)} is there on {self._index.host_name}, and no jail",
+                    "look at it by hand, and rename or destroy it",
+                )
+            )
         findings += await self._space(offer, missing, states)
         return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
 

@@ -338,7 +338,7 @@ class MigrateIn:
                 return Resolution(outcome="pending")
         journal = self._journals.find(migration, outgoing=True)
         if journal is None:
-            return Resolution(outcome="aborted")
+            return Resolution(outcome="unknown")
         if journal.phase in _GONE:
             return Resolution(outcome="committed", epoch=journal.epoch)
         if journal.phase is Phase.ABORTED:

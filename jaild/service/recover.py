@@ -290,7 +290,9 @@ class Recovery:
                     await self._receiver.activate(journal.id, resolution.epoch)
                     await self._told(f"jail {journal.jail} is this host's: {journal.peer} had handed it over")
                     return
-                if resolution.outcome == "aborted":
+                # A source that remembers nothing may have lost its pool too: what is prepared may be the only copy.
+                forgotten = resolution.outcome == "unknown" and journal.phase is Phase.RECEIVING
+                if resolution.outcome == "aborted" or forgotten:
                     await self._receiver.abort(journal.id)
                     await self._told(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
                     return

@@ -79,14 +79,14 @@ class FakeHost:
         assert self._core is not None
         return self._core
 
-    async def start(self) -> None:
-        """Bring a daemon up: read, repair, resume, boot."""
+    async def start(self, life: Life | None = None) -> None:
+        """Bring a daemon up (to live `life`): read, repair, resume, boot."""
         self.network.hosts[self.name] = self
         if "tank/jaild" not in [dataset.name for dataset in await self.zfs.datasets("tank")]:
             await self.zfs.create(ROOT)
         for folder in ("logs", "templates"):
             (self.folder / folder).mkdir(exist_ok=True)
-        self.life = Life()
+        self.life = life or Life()
         self.life.on_hang_up = self._hang_up
         self._store = SqliteStore(self.folder / "jaild.db")
         await self._store.open()
@@ -129,13 +129,23 @@ class FakeHost:
         return False
 
     async def quiet(self) -> None:
-        """Wait until boot and everything that goes on in the background has ended by itself."""
-        async with asyncio.timeout(_PATIENCE):
-            if self._booting is not None:
-                await asyncio.gather(self._booting, return_exceptions=True)
-            while tasks := list(self.core.recovery._background):
-                await asyncio.gather(*tasks, return_exceptions=True)
-            await self.core.recovery._notices.settled()
+        """Wait until boot and everything that goes on in the background has ended by itself, or the daemon is dead."""
+        ended = asyncio.create_task(self._ended())
+        died = asyncio.create_task(self.life.died.wait())
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await asyncio.wait({ended, died}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (ended, died):
+                task.cancel()
+            await asyncio.gather(ended, died, return_exceptions=True)
+
+    async def _ended(self) -> None:
+        if self._booting is not None:
+            await asyncio.wait({self._booting})
+        while tasks := list(self.core.recovery._background):
+            await asyncio.wait(tasks)
+        await self.core.recovery._notices.settled()
 
     async def stop(self) -> None:
         """End the daemon in order; the jails go on."""
@@ -154,13 +164,13 @@ class FakeHost:
             await self._store.close()
             self._store = None
 
-    async def restart(self, *, reboot: bool = False) -> None:
+    async def restart(self, *, reboot: bool = False, life: Life | None = None) -> None:
         """Let the daemon die as it stands (with `reboot` the whole host) and start its successor."""
         await self._gone()
         if reboot:
             self.runtime.by_name.clear()
             await self._remount()
-        await self.start()
+        await self.start(life)
 
     async def _remount(self) -> None:
         pool = self.zfs._pool

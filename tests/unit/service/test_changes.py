@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -292,3 +293,28 @@ async def test_a_restart_keeps_the_generation_and_measures_the_blackout(host: Fa
     assert restarted.blackout is not None
     assert serves(host, 1)
     assert host.runtime.by_name["web.1"].pid != began
+
+
+async def test_a_daemon_that_is_stopped_during_a_commit_goes_on_with_what_was_committed(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(host)
+    done = asyncio.Event()
+    original = host.zfs.set
+
+    async def slow(name: str, properties: Mapping[str, str]) -> None:
+        await original(name, properties)
+        if layout.JAIL_PROPERTY in properties:
+            done.set()
+            await asyncio.Event().wait()  # the answer never comes
+
+    monkeypatch.setattr(host.zfs, "set", slow)
+    await host.core.use_cases.jails.deploy("web", "web/2", etag="", validate_only=False, caller=caller())
+    await done.wait()
+    monkeypatch.undo()
+    await host.core.drivers.stop(0.0)
+    assert invariants.running([host], "web") == ["alpha:web.2"]
+    await host.restart()
+    await host.quiet()
+    assert serves(host, 2)
+    assert await invariants.unsettled(host) == []

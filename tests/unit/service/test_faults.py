@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import pytest
 
 from jaild.domain.operation import Operation
 from jaild.domain.spec import JailSpec
-from tests.fakes.faults import Crash, Effect, is_worth
+from tests.fakes.faults import Crash, Effect, Life, is_worth
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.conftest import furnished
@@ -172,3 +173,45 @@ async def test_a_fault_at_any_call_leaves_the_old_or_the_new_and_whole(
         problems = await trial.run(quick_path / str(number))
         failures += [f"{kind} at {number} ({call}): {problem}" for problem in problems]
     assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("name", ["create", "deploy", "rollback", "delete", "stop"])
+async def test_a_crash_at_any_call_of_a_recovery_is_recovered_from_too(quick_path: Path, name: str) -> None:
+    scenario = SCENARIOS[name]
+    clean = Trial(scenario, None, Effect.CRASH)
+    assert await clean.run(quick_path / "clean") == []
+    failures = []
+    for number in range(1, len(clean.calls), 3):
+        for at in itertools.count(0, 2):
+            folder = quick_path / f"{number}-{at}"
+            reached, problems = await _crash_twice(Trial(scenario, number, Effect.CRASH), at, folder)
+            failures += [f"crash at {number} ({clean.calls[number]}), then at {at}: {problem}" for problem in problems]
+            if not reached:
+                break
+    assert not failures, "\n".join(failures)
+
+
+async def _crash_twice(trial: Trial, at: int, folder: Path) -> tuple[bool, list[str]]:
+    """Crash in the change, then at a call of the recovery; return whether that was reached, and what was wrong."""
+    host = FakeHost(folder)
+    await furnished(host)
+    for ask in trial.scenario.before:
+        await host.end_of(await ask(host))
+    host.life.at, host.life.effect, host.life.counting = trial.at, Effect.CRASH, True
+    await host.end_of(await trial.scenario.ask(host))
+    second = Life()
+    second.at, second.effect, second.counting = at, Effect.CRASH, True
+    try:
+        await host.restart(life=second)
+        await host.quiet()
+    except Crash:
+        pass
+    await host.restart()
+    await host.quiet()
+    wrong = await invariants.unsettled(host)
+    there = "web" in await invariants.records(host)
+    wrong += await invariants.unserved([host], "web") if there else []
+    wrong += [] if there or trial.scenario.may_vanish else ["the jail is lost"]
+    await host.stop()
+    shutil.rmtree(folder)
+    return len(second.calls) > at, wrong

@@ -1,0 +1,228 @@
+"""Moving jails between two hosts, when nothing breaks, and when whole hosts are gone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jaild.domain import layout
+from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.records import JailRecord, Ownership
+from jaild.domain.spec import ExecCheck, Gate
+from jaild.domain.views import JailState
+from tests.fakes.host import FakeHost, caller
+from tests.fakes.network import Network
+from tests.unit.service import invariants
+from tests.unit.service.asking import SPEC, create, deploy, ended, reason_of, roll_back, serves, touched
+from tests.unit.service.conftest import furnished
+from tests.unit.service.test_migration_faults import migrate
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[tuple[FakeHost, FakeHost]]:
+    """Return a host with bases, releases and a jail, and an empty one."""
+    network = Network()
+    first, second = FakeHost(tmp_path / "alpha", "alpha", network), FakeHost(tmp_path / "beta", "beta", network)
+    await furnished(first)
+    await second.start()
+    yield first, second
+    await first.stop()
+    await second.stop()
+
+
+async def move(source: FakeHost, target: FakeHost) -> str:
+    """Migrate, and return why it failed; '' if it did not."""
+    return reason_of(await source.end_of(await migrate(source, target)))
+
+
+async def state(host: FakeHost) -> Ownership:
+    """Return the jail's state as the dataset has it."""
+    return (await invariants.records(host))["web"].state
+
+
+async def test_a_moved_jail_has_its_data_its_layers_and_its_history(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    (source.core.index.jails["web"].folder / "data" / "var" / "mark").write_text("kept")
+    await deploy(source, "web/2")
+    assert await move(source, target) == ""
+    assert serves(target, 2)
+    assert invariants.running([source], "web") == []
+    assert (target.core.index.jails["web"].folder / "data" / "var" / "mark").read_text() == "kept"
+    assert reason_of(await roll_back(target)) == ""
+    assert serves(target, 1)
+
+
+async def test_a_stopped_jail_moves_and_stays_stopped(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source, stopped=True)
+    assert await move(source, target) == ""
+    assert target.core.use_cases.jails.get("web").state is JailState.STOPPED
+    assert reason_of(await deploy(target, "web/2")) == "RELEASE_NOT_FOUND"
+
+
+async def test_a_plan_of_a_migration_changes_nothing_on_either_host(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    touched(source)
+    touched(target)
+    planned = await source.core.use_cases.migrations.migrate(
+        "web",
+        "beta",
+        max_downtime=5.0,
+        proceed_over_budget=False,
+        etag="",
+        validate_only=True,
+        caller=caller(),
+    )
+    assert planned.plan is not None
+    assert any("bases/deb-1" in step for step in planned.plan.steps)
+    assert touched(source) == []
+    assert touched(target) == []
+
+
+async def test_the_copy_that_stays_is_fenced_and_takes_no_change(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    await move(source, target)
+    assert source.core.use_cases.jails.get("web").state is JailState.MOVED
+    assert reason_of(await deploy(source, "web/2")) == "JAIL_MOVED"
+    await source.restart(reboot=True)
+    await source.quiet()
+    assert invariants.running([source], "web") == []
+    assert await invariants.unsettled(source) == []
+
+
+async def test_finalize_frees_the_copy_and_a_move_back_sends_all_again(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    done = await source.end_of(await migrate(source, target))
+    migrations = source.core.use_cases.migrations
+    finalized = await ended(source, migrations.finalize(done.facts["migration"], caller=caller()))
+    assert reason_of(finalized) == ""
+    assert await invariants.records(source) == {}
+    assert await move(target, source) == ""
+    assert serves(source, 1)
+
+
+async def test_finalize_frees_the_copy_also_after_a_move_back_that_was_aborted(
+    pair: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = pair
+    await create(source)
+    first = await source.end_of(await migrate(source, target))
+    source.zfs.space = 0
+    assert await move(target, source) != ""
+    source.zfs.space = None
+    assert await state(source) is Ownership.MOVED
+    finalized = await ended(
+        source, source.core.use_cases.migrations.finalize(first.facts["migration"], caller=caller())
+    )
+    assert reason_of(finalized) == ""
+    assert await invariants.records(source) == {}
+    assert serves(target, 1)
+
+
+async def test_a_jail_that_is_not_healthy_after_its_move_is_the_targets_and_that_is_told(
+    pair: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = pair
+    await create(
+        source, msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),), gate=Gate(deadline=1.0))
+    )
+    target.runtime.say("web", 1, status=1)
+    assert await move(source, target) == "ACTIVATED_UNHEALTHY"
+    assert await invariants.owners(pair, "web") == ["beta"]
+
+
+async def test_another_jail_of_that_name_on_the_target_refuses(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    await target.add_base("deb-9")
+    await create(target, msgspec.structs.replace(SPEC, base="deb-9", app=None, command=("sh",)))
+    assert await move(source, target) == "PLAN_REFUSED"
+    assert serves(source, 1)
+    assert serves(target, 1)
+
+
+async def test_a_dataset_of_that_name_that_is_nobodys_is_neither_taken_nor_destroyed(
+    pair: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = pair
+    await create(source)
+    await target.zfs.create("tank/jaild/jails/web")
+    precious = target.folder / "pool/tank/jaild/jails/web/precious"
+    precious.write_text("not jaild's")
+    await target.zfs.snapshot("tank/jaild/jails/web", "by-hand")
+    assert await move(source, target) == "PLAN_REFUSED"
+    assert precious.read_text() == "not jaild's"
+    assert serves(source, 1)
+
+
+async def test_a_layer_of_that_name_with_other_content_refuses(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    await target.add_base("deb-1")
+    refused = await source.end_of(await migrate(source, target))
+    assert refused.failure is not None
+    assert [finding.code for finding in refused.failure.findings] == ["LAYER_DIFFERS"]
+
+
+async def test_a_prepared_jail_never_starts_by_itself(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    await _die_before_commit(source, target)
+    await target.restart(reboot=True)
+    assert await state(target) is Ownership.PREPARED
+    assert invariants.running([target], "web") == []
+    with pytest.raises(FailedPreconditionError) as refused:
+        await target.core.use_cases.jails.delete("web", force=True, etag="", validate_only=False, caller=caller())
+    assert refused.value.reason == "JAIL_MIGRATING"
+    assert reason_of(await ended(target, target.core.use_cases.jails.start("web", caller=caller()))) == "JAIL_INCOMING"
+    await source.restart()
+    await source.quiet()
+    await target.quiet()
+    assert serves(source, 1)
+    assert await invariants.records(target) == {}
+
+
+async def test_a_prepared_jail_is_kept_when_its_source_has_lost_all_memory_of_it(
+    pair: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = pair
+    await create(source)
+    await _die_before_commit(source, target)
+    await source.stop()
+    (source.folder / "jaild.db").unlink()
+    await _forget(source)
+    await source.start()
+    await target.restart()
+    asked = await source.core.use_cases.incoming.resolve((await invariants.records(target))["web"].migration)
+    assert asked.outcome == "unknown"
+    for _ in range(20):
+        await target.clock.sleep(1.0)
+    assert await state(target) is Ownership.PREPARED
+
+
+async def _die_before_commit(source: FakeHost, target: FakeHost) -> None:
+    original = source.zfs.set
+
+    async def dying(name: str, properties: dict[str, str]) -> None:
+        text = properties.get(layout.JAIL_PROPERTY, "")
+        if text and msgspec.json.decode(text, type=JailRecord).state is Ownership.MOVED:
+            source.life.die()
+        await original(name, properties)
+
+    source.zfs.set = dying  # type: ignore[method-assign, assignment]
+    await source.end_of(await migrate(source, target))
+    source.zfs.set = original  # type: ignore[method-assign]
+    assert source.life.dead
+
+
+async def _forget(host: FakeHost) -> None:
+    for snapshot in await host.zfs.snapshots("tank/jaild/jails/web", recursive=True):
+        await host.zfs.release("jaild-migration", snapshot.name)
+    await host.zfs.destroy("tank/jaild/jails/web", recursive=True)
