@@ -5,8 +5,10 @@ The snapshot @sealed is the commit point: a dataset without it is what a crash l
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -30,14 +32,23 @@ class Sealer:
 
     async def seal(self, dataset: str, prop: str, fill: Fill, *, origin: str = "") -> Layer:
         """Create `dataset` (from the layer `origin` if given), let `fill` put a tree into its folder, and seal it."""
-        if origin:
-            await self._zfs.clone(f"{origin}@{layout.SEALED}", dataset)
-        else:
-            await self._zfs.create(dataset)
+        making = self._zfs.clone(f"{origin}@{layout.SEALED}", dataset) if origin else self._zfs.create(dataset)
+        await self._made(dataset, making)
         try:
             return await self._filled(dataset, prop, fill)
         except BaseException:
             await self._zfs.destroy(dataset, recursive=True)
+            raise
+
+    async def _made(self, dataset: str, making: Coroutine[Any, Any, None]) -> None:
+        # Not interrupted in the middle: then nobody knew whether the dataset is there, and whose it is.
+        task = asyncio.create_task(making, name=f"make {dataset}")
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            if task.exception() is None:
+                await self._zfs.destroy(dataset, recursive=True)
             raise
 
     async def _filled(self, dataset: str, prop: str, fill: Fill) -> Layer:

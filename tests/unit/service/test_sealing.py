@@ -1,0 +1,66 @@
+"""Making layers: cancelled at any moment, nothing is left, and nobody else's is taken away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import pytest
+
+from jaild.domain import layout
+from jaild.ports.zfs import Zfs
+from jaild.service.sealing import Sealer
+from tests.fakes.host import FakeHost
+
+
+class SlowlyMaking:
+    """A ZFS whose `create` takes until `go`, and is killed too late to keep it from taking effect."""
+
+    def __init__(self, zfs: Zfs) -> None:
+        self._zfs = zfs
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._zfs, name)
+
+    async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
+        self.begun.set()
+        try:
+            await self.go.wait()
+        finally:
+            await self._zfs.create(name, properties)
+
+
+async def never(folder: Path) -> NoReturn:
+    raise AssertionError(folder)
+
+
+async def cancelled_while_making(host: FakeHost, dataset: str) -> None:
+    zfs = SlowlyMaking(host.zfs)
+    sealing = asyncio.create_task(
+        Sealer(cast("Zfs", zfs), host.files).seal(dataset, layout.BASE_PROPERTY, never), name="seal"
+    )
+    await zfs.begun.wait()
+    sealing.cancel()
+    await asyncio.sleep(0)
+    zfs.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sealing
+
+
+async def datasets(host: FakeHost) -> list[str]:
+    return sorted(dataset.name for dataset in await host.zfs.datasets("tank"))
+
+
+async def test_a_cancel_while_the_dataset_is_made_leaves_none(host: FakeHost) -> None:
+    before = await datasets(host)
+    await cancelled_while_making(host, host.core.index.where.base("deb-3"))
+    assert await datasets(host) == before
+
+
+async def test_a_cancel_while_a_dataset_is_made_that_was_there_before_leaves_it_alone(host: FakeHost) -> None:
+    before = await datasets(host)
+    await cancelled_while_making(host, host.core.index.where.base("deb-1"))
+    assert await datasets(host) == before
