@@ -217,7 +217,8 @@ class CliZfs:
             async with self._processes.start(argv, env=self._environment) as child:
                 completed = await _stream.feed(child, stream)
             if completed.status != 0:
-                raise failure(completed, name)  # noqa: TRY301 -- what is half-received goes below, for this too
+                # What is half-received goes below, for this too.
+                raise await self._receive_failure(completed, name)  # noqa: TRY301
             if not can.receive_properties:
                 await self._finish(name, wanted, origin if creating else None)
         except BaseException:
@@ -240,6 +241,13 @@ class CliZfs:
         if begin.base_guid and there and there[-1].guid != begin.base_guid:
             raise refusal("STREAM_BASE_MISSING", name, f"{name}: its newest snapshot is not the stream's base")
         return False
+
+    async def _receive_failure(self, completed: Completed, name: str) -> JaildError:
+        """Return why it failed. OpenZFS says of an interrupted first receive only that the dataset exists."""
+        error = failure(completed, name)
+        if error.reason == "DATASET_EXISTS" and await self.resume_token(name) is not None:
+            return refusal("RECEIVE_INTERRUPTED", name, f"{name}: an interrupted receive is there already")
+        return error
 
     async def _finish(self, name: str, wanted: dict[str, str], origin: str | None) -> None:
         """Do what `receive -o` would have done. canmount first: a new mountpoint must not mount it."""
