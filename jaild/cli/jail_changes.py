@@ -105,7 +105,7 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
 
 
 @click.command(
-    "migrate", cls=Verb, examples=("jail migrate cache beta --plan", "jail migrate cache beta --max-downtime 500ms")
+    "migrate", cls=Verb, examples=("jail migrate cache beta --plan", "jail migrate cache beta --max-downtime 2s")
 )
 @NAME
 @click.argument("target", shell_complete=complete.peers)

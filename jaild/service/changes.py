@@ -162,7 +162,8 @@ class Changes:
             started = await self._runs.start(entry, new.number)
             handle.note(blackout=started - began)
             await handle.phase("gate", "waiting for the health checks")
-            await self._gate.require_healthy(entry.name, new.number, new.spec)
+            with handle.cancellable():  # a caller who sees that it will not get well need not wait for the deadline
+                await self._gate.require_healthy(entry.name, new.number, new.spec)
             await handle.phase("commit")
             await self._datasets.commit(entry, committed, new)
         except BaseException as error:

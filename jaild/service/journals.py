@@ -42,6 +42,11 @@ class Journals:
         """Return those that came here."""
         return [journal for journal in self._all.values() if not journal.outgoing]
 
+    def usual_blackout(self) -> float | None:
+        """Return the seconds of blackout of the newest migration from here that was measured; None for none yet."""
+        measured = [j for j in self._all.values() if j.outgoing and j.blackout is not None]
+        return max(measured, key=lambda journal: journal.created).blackout if measured else None
+
     def view(self, migration: str, host_name: str) -> MigrationView:
         """Return one as readers see it. `NotFoundError` (MIGRATION_NOT_FOUND)."""
         journal = self.find(migration, outgoing=True) or self.find(migration, outgoing=False)

@@ -231,7 +231,7 @@ class MigrateOut:
             await handle.phase("seed" if number == 0 else "precopy", f"round {number}")
             move.rounds.append(await self._round(move, f"{prefix(move.id)}{number}"))
             handle.note(rounds=len(move.rounds))
-            decision = after_round(move.rounds, budget, FIXED_COST)
+            decision = after_round(move.rounds, budget, self._journals.usual_blackout() or FIXED_COST)
             handle.note(predicted_blackout=decision.predicted)
             match decision:
                 case Freeze():

@@ -22,6 +22,8 @@ from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
 
+# Phases in which a jail is between two states: an end there would only lengthen the blackout.
+_TO_THE_END = frozenset({"cutover", "commit", "freeze", "final", "verify", "handover", "activate"})
 KEPT = 1000  # operations that are done; older ones are forgotten
 
 
@@ -126,7 +128,7 @@ class Operations:
         operation = self.get(operation_id)
         if operation.done:
             return
-        if operation.phase in {"commit", "handover", "activate"}:
+        if operation.phase in _TO_THE_END:
             raise FailedPreconditionError(
                 "NOT_CANCELLABLE",
                 f"{operation.name} is in its phase {operation.phase} and goes on to the end",
