@@ -1,0 +1,39 @@
+"""A daemon with a thousand jails on the port's fake of ZFS: `python -m tests.bench.fake_daemon CONFIG FOLDER RESULT`.
+
+Everything but ZFS is the real thing. The fake knows its datasets only while it lives, so they are made first; RESULT
+is a file that is told of it as JSON: the seconds that it took are not the daemon's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from jaild import config as configuration
+from jaild.adapters.process import ProcessRunner
+from jaild.domain import layout
+from jaild.domain.layout import Layout
+from jaild.main import serve
+from tests.bench.thousand import populate
+from tests.fakes.zfs import FakeZfs
+
+POOL = "fake"
+_HOST_ID = "fedcba9876543210fedcba9876543210"
+
+
+async def _run(config: Path, folder: Path, result: Path) -> None:
+    settings = configuration.load(config, {})
+    zfs, where = FakeZfs(folder, POOL), Layout(settings.dataset)
+    await zfs.create(where.root, {layout.HOST_PROPERTY: f'{{"id":"{_HOST_ID}","schema":1}}'})
+    await zfs.create(where.jails)
+    made = await populate(zfs, where, folder / where.jails, _HOST_ID)
+    result.write_text(json.dumps(asdict(made)))
+    await serve(settings, zfs, ProcessRunner(), time.monotonic())
+
+
+if __name__ == "__main__":
+    asyncio.run(_run(*map(Path, sys.argv[1:4])))

@@ -1,0 +1,114 @@
+"""A host with a thousand jails that do not run: their records, and what a daemon that knows them costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jaild.domain import layout, specfile
+from jaild.domain.layout import Layout
+from jaild.domain.records import Generation, JailRecord, Ownership
+from jaild.ports.zfs import Zfs
+from jaild.service.sealing import encode
+from jaild.v1 import host_pb2, jails_pb2
+from tests.bench.daemon import Daemon, NotMeasuredError
+from tests.bench.figures import summary, too_slow
+
+COUNT = 1000
+# zfs-fuse 0.7 mounts 1,000 datasets; one more it creates with status 0, and its mount point is dead (seen).
+ON_FUSE = 900
+BUDGET = 180.0  # seconds to make them in; a slower pool is not waited for
+_LISTINGS = 50
+_SPEC = """\
+base: debian-12
+app: redis/7.0.15
+network: {{mode: own, addresses: [10.9.{high}.{low}/16], gateway: 10.9.0.1}}
+quota: 2G
+limits: {{memory: 512M, cpus: 1.5, processes: 256}}
+health: [{{kind: tcp, port: 6379}}]
+labels: {{team: edge, site: fra-{high}}}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """How many jails there are, the seconds that it took, and why there are no more."""
+
+    count: int
+    seconds: float
+    why_no_more: str = ""
+
+
+async def populate(zfs: Zfs, where: Layout, folder: Path, owner: str, wanted: int = COUNT) -> Made:
+    """Make the datasets of `wanted` jails with their records and generations as jaild leaves them, or what can be made.
+
+    `folder` is where the jails' parent is mounted, `owner` the host's id. The data's datasets are there too, but
+    not mounted.
+    """
+    began = time.perf_counter()
+    for number in range(wanted):
+        seconds = time.perf_counter() - began
+        if too_slow(number, wanted, seconds, BUDGET):
+            return Made(count=number, seconds=seconds, why_no_more=f"{wanted} would take more than {BUDGET:.0f} s")
+        name = f"edge-{number:04}"
+        record = JailRecord(
+            uid=f"{number:032x}", owner=owner, epoch=1, state=Ownership.ACTIVE, generation=1, created=time.time()
+        )
+        await zfs.create(where.jail(name), {layout.JAIL_PROPERTY: encode(record)})
+        await zfs.create(where.part(name, layout.DATA), {"mountpoint": "none"})
+        _write_generation(folder / name, number)
+    return Made(count=wanted, seconds=time.perf_counter() - began)
+
+
+def _write_generation(folder: Path, number: int) -> None:
+    spec = specfile.parse(_SPEC.format(high=number // 250, low=number % 250 + 2), "bench")
+    generation = Generation(
+        number=1, spec=spec, base=spec.base, release=spec.app or "", created=time.time(), reason="create", actor="local"
+    )
+    place = layout.generation_folder(folder, 1)
+    for part in (layout.ETC, layout.LOCAL_ETC):
+        (place / part).mkdir(parents=True)
+    (place / layout.GENERATION).write_bytes(msgspec.json.format(msgspec.json.encode(generation)))
+
+
+def measure(daemon: Daemon, made: Made, say: Callable[[str], None]) -> dict[str, Any]:
+    """List them again and again, and look at the daemon before and after; returns what the JSON has."""
+    say(f"listing {made.count} jails")
+    at_first = daemon.resident
+    size = _listed(daemon, made.count)[1]  # the first warms
+    before = daemon.child_faults
+    if not before:
+        raise NotMeasuredError("the daemon ran no program when it started: its count of their faults proves nothing")
+    milliseconds = [_listed(daemon, made.count)[0] for _ in range(_LISTINGS)]
+    after, children = daemon.child_faults, daemon.children
+    host = daemon.host.GetHost(host_pb2.GetHostRequest())
+    return {
+        "jails": made.count,
+        "made_in_seconds": made.seconds,
+        "list_milliseconds": summary(milliseconds),
+        "list_bytes": size,
+        "no_process_started": after == before and not children,
+        "no_process_proof": f"page faults of the daemon's ended children (cminflt in /proc/PID/stat, which every "
+        f"program that it runs adds to): {before} before and {after} after {_LISTINGS} listings; "
+        f"children that had not ended: {children}",
+        "resident_megabytes": daemon.resident,
+        "resident_megabytes_before_listing": at_first,
+        "ready_seconds": host.ready_seconds,
+        "answers_after_seconds": daemon.answered,
+        "zfs": host.zfs,
+    }
+
+
+def _listed(daemon: Daemon, count: int) -> tuple[float, int]:
+    """Return how many milliseconds a listing takes the client, and its bytes."""
+    began = time.perf_counter()
+    answer = daemon.jails.ListJails(jails_pb2.ListJailsRequest(page_size=count))
+    milliseconds = (time.perf_counter() - began) * 1000
+    if len(answer.jails) != count or not all(jail.spec.base for jail in answer.jails):
+        raise NotMeasuredError(f"{len(answer.jails)} jails were listed, not {count} with their specs")
+    return milliseconds, answer.ByteSize()
