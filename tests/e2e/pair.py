@@ -49,17 +49,17 @@ class Pair:
 
 
 @contextmanager
-def paired(*, pool_sizes: tuple[str, str] = ("1G", "1G")) -> Iterator[Pair]:
+def paired() -> Iterator[Pair]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jaild-e2e-ca-")))
         topology = stack.enter_context(two_hosts("jtest"))
         configs = asyncio.run(_configs(topology, folder))
         nodes = []
-        for name, size in zip(("alpha", "beta"), pool_sizes, strict=True):
+        for name in ("alpha", "beta"):
             # The network only: whoever looks at processes from outside sees those of both hosts.
             enter = ("nsenter", f"--net={NAMESPACES / getattr(topology, name).namespace}", "--")
             where = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-"))
-            node = Node(where, name, config=configs[name], enter=enter, pool_size=size)
+            node = Node(where, name, config=configs[name], enter=enter)
             nodes.append(stack.enter_context(hosted(node)))
         yield Pair(*nodes)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, NotFoundError, UnavailableError
+from jaild.domain.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError, UnavailableError
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, jails_pb2, migrations_pb2
 from tests.e2e import trees
 from tests.e2e.client import codes, metadata, refused, response, until
@@ -186,13 +187,44 @@ def test_a_name_that_the_target_has_is_refused(pair: Pair, jail: str) -> None:
     assert pair.beta.api.jail("edge-2").state == RUNNING
 
 
-def test_a_target_without_room_is_refused_before_anything_is_sent(workshop: Path) -> None:
-    with paired(pool_sizes=("1G", "64M")) as made:
-        furnish(made.alpha.api, workshop)
-        made.alpha.api.create("edge-1", writer())
-        made.alpha.api.sh("edge-1", f"head -c {70 << 20} /dev/urandom | dd of=/var/ballast conv=fsync")
-        not_moved(made, "edge-1", "NO_SPACE")
-        made.alpha.api.delete("edge-1")
+LARGE = "dd if=/dev/zero of=/var/ballast bs=1048576 count=8 conv=fsync"
+
+
+@contextmanager
+def little_room(node: Node) -> Iterator[None]:
+    """Leave the host 4 MiB."""
+    root = f"{node.pool}/jaild"
+    used = int(node.zfs("get", "-Hp", "-o", "value", "used", root))
+    node.zfs("set", f"quota={used + (4 << 20)}", root)
+    try:
+        yield
+    finally:
+        node.zfs("set", "quota=none", root)
+
+
+def test_a_target_without_room_is_refused_before_anything_is_sent(pair: Pair, jail: str) -> None:
+    pair.alpha.api.sh(jail, LARGE)
+    pair.alpha.api.deploy(jail, "web/1")  # with its snapshot the sizes that ZFS tells are those of now
+    with little_room(pair.beta):
+        before = pair.beta.traces()
+        with refused(FailedPreconditionError, "PLAN_REFUSED") as refusal:
+            pair.alpha.api.migrate(jail, "beta")
+        assert "NO_SPACE" in codes(refusal.value)
+        assert pair.beta.traces() == before
+    none_is_lost(pair, pair.alpha, jail, 1)
+
+
+def test_of_a_jail_that_a_target_had_no_room_for_in_the_end_nothing_is_left_there(pair: Pair, jail: str) -> None:
+    with little_room(pair.beta):
+        operation = pair.alpha.api.migrate_begin(jail, "beta", seconds=0.01)  # goes on in rounds
+        pair.alpha.api.until_phase(operation, "precopy")
+        pair.alpha.api.sh(jail, LARGE)
+        end = pair.alpha.api.end(operation)
+    assert end.HasField("error")
+    with refused(ResourceExhaustedError, "NO_SPACE"):
+        pair.alpha.api.done(end)
+    none_is_lost(pair, pair.alpha, jail, 1)
+    until(lambda: not [name for name in pair.beta.datasets() if name.startswith("/jails/")])  # layers may stay
 
 
 def not_moved(pair: Pair, jail: str, code: str) -> None:
@@ -230,7 +262,7 @@ def test_a_cancelled_migration_leaves_the_jail_where_it_was(pair: Pair, jail: st
 # -- killed in the middle
 
 PHASES = ("layers", "seed", "precopy", "freeze", "final", "verify", "handover", "activate")
-DEATHS = [(phase, "killed") for phase in PHASES] + [(phase, "without power") for phase in ("freeze", "activate")]
+DEATHS = [*((phase, "killed") for phase in PHASES), ("freeze", "without power")]
 
 
 @pytest.mark.parametrize("victim", ["alpha", "beta"])
