@@ -15,6 +15,7 @@ from pathlib import Path
 
 from jaild.adapters.zfs._errors import failure
 from jaild.adapters.zfs.cli import CliZfs
+from jaild.adapters.zfs.fuse_waker import FuseWaker
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs, pid_file, running
 from jaild.domain.errors import DeadlineExceededError, NotFoundError
 from jaild.ports.process import Completed, Processes
@@ -56,6 +57,8 @@ class EmbeddedPool:
         if not kernel_has_zfs() and running(self._folder) is None:
             await self._start_fuse()
         await self._answers()
+        if (pid := running(self._folder)) is not None:
+            FuseWaker(pid, self._pool).start()
         if not await self._imported():
             await self._import_or_make()
         zfs = CliZfs(self._processes)

@@ -1,0 +1,87 @@
+"""Gets a zfs-fuse going again that waits for what does not come (Linux only).
+
+    poll of all mounts ──> one is readable ──> read it ──> let another thread poll ──> serve the request
+                                                └── the request is gone: waits, and everybody else waits for it
+
+zfs-fuse 0.7 reads with its lock held, from a file that blocks. When who asked was killed before his request was read,
+no mount of the pool answers any more until somebody asks something of that very mount (seen with zfs-fuse 0.7.0-25 on
+Linux 6.18: 17 times in 60 rounds of five changes of a jail). So whenever one of its threads stays in that read, each mount
+is asked something. Making the files non-blocking is no way out: it then serves its last request a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import threading
+from pathlib import Path
+
+_PAUSE = 0.1  # seconds between looks (1 ms each): nothing tells when it waits
+_READING = "fuse_dev_do_read"  # the kernel function that waits for a request (/proc/PID/wchan, proc(5))
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+class FuseWaker:
+    """Watches the zfs-fuse `pid` of `pool` in a thread of its own, until either process ends."""
+
+    def __init__(self, pid: int, pool: str) -> None:
+        self._pid = pid
+        self._pool = pool
+        self._asking: dict[str, threading.Thread] = {}  # by mount point
+
+    def start(self) -> None:
+        """Begin. Not a task: the event loop itself may be waiting for the pool."""
+        threading.Thread(target=self._watch, name=f"wake zfs-fuse {self._pid}", daemon=True).start()
+
+    def _watch(self) -> None:
+        try:
+            process = os.pidfd_open(self._pid)
+        except ProcessLookupError:
+            return
+        try:
+            before: frozenset[str] = frozenset()
+            while not select.select([process], [], [], _PAUSE)[0]:
+                now = reading(self._pid)
+                if before & now:
+                    self._ask_all()
+                before = now
+        finally:
+            os.close(process)
+
+    def _ask_all(self) -> None:
+        """Ask each mount, all at once: those that have nothing to do with it wait as everybody does."""
+        self._asking = {point: thread for point, thread in self._asking.items() if thread.is_alive()}
+        for point in mount_points(Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"), self._pool):
+            if point not in self._asking:
+                self._asking[point] = threading.Thread(target=_ask, args=(point,), daemon=True)
+                self._asking[point].start()
+
+
+def reading(pid: int) -> frozenset[str]:
+    """Return the threads of a process that wait for a request of a mount."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended: there is nothing to wake
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread of it did
+                if (task / "wchan").read_text() == _READING:
+                    found.add(task.name)
+    return frozenset(found)
+
+
+def mount_points(mountinfo: str, pool: str) -> list[str]:
+    """Return one mount point for each mounted dataset of a zfs-fuse's pool, from the text of mountinfo (proc(5))."""
+    found: dict[str, str] = {}  # by device: a dataset may be mounted in many jails too
+    for line in mountinfo.splitlines():
+        mount, _, filesystem = line.partition(" - ")
+        kind, source = filesystem.split(" ")[:2]
+        if kind.startswith("fuse") and source.partition("/")[0] == pool:
+            device, point = mount.split(" ")[2], mount.split(" ")[4]
+            found.setdefault(device, _ESCAPE.sub(lambda match: chr(int(match[1], 8)), point))
+    return list(found.values())
+
+
+def _ask(point: str) -> None:
+    with contextlib.suppress(OSError):  # unmounted meanwhile; the answer is of no interest
+        os.statvfs(point)
