@@ -5,8 +5,8 @@
 
 zfs-fuse 0.7 reads with its lock held, from a file that blocks. When who asked was killed before his request was read,
 no mount of the pool answers any more until somebody asks something of that very mount (seen with zfs-fuse 0.7.0-25 on
-Linux 6.18: 17 times in 60 rounds of five changes of a jail). So whenever one of its threads stays in that read, each mount
-is asked something. Making the files non-blocking is no way out: it then serves its last request a second time.
+Linux 6.18: 17 times in 60 rounds of five changes of a jail). So whenever one of its threads stays in that read, each
+mount is asked something. Making the files non-blocking is no way out: it then serves its last request a second time.
 """
 
 from __future__ import annotations
