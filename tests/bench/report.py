@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from rich.table import Table
 from tests.bench.figures import Goal
 
 _BLACKOUT = 1.1
+_WIDTH = 140  # columns where there is no terminal
 _LIST = 20.0  # ms
 _MEMORY = 120.0  # MB
 
@@ -111,7 +113,7 @@ def show(document: Mapping[str, Any]) -> None:
         table.add_column(heading)
     for row in rows(document):
         table.add_row(row.what, row.measured, row.reference, row.ratio, _verdict(row.goal))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
 
 
 def _verdict(goal: Goal | None) -> str:
