@@ -81,7 +81,7 @@ async def test_a_busy_mount_is_not_unmounted(host: ZfsHost, fuse: PrivateZfs) ->
     async with fuse.processes.start(["sh", "-c", f"cd {point} && echo ready && exec sleep 60"]) as child:
         async for _ in child.read():
             break
-        for call in (host.zfs.unmount(name), host.zfs.destroy(name)):
+        for call in (host.zfs.unmount(name), host.zfs.destroy(name), host.zfs.destroy(name, recursive=True)):
             await refused(call, FailedPreconditionError, "DATASET_BUSY")
     assert (await host.zfs.dataset(name)).mounted
 

@@ -143,7 +143,20 @@ class CliZfs:
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         """Destroy a dataset or snapshot. Never forced."""
-        await self._run("destroy", *["-r"] * recursive, subject=checked_either(name))
+        if not recursive or "@" in name:
+            await self._run("destroy", *["-r"] * recursive, subject=checked_either(name))
+            return
+        # OpenZFS destroys the snapshots of a busy filesystem before it finds that it cannot unmount it (seen: 2.3.9).
+        mounted = [each.name for each in await self.datasets(checked_dataset(name)) if each.mounted]
+        try:
+            for each in reversed(mounted):
+                await self.unmount(each)
+            await self._run("destroy", "-r", subject=name)
+        except BaseException:
+            for each in mounted:
+                with contextlib.suppress(NotFoundError):
+                    await self.mount(each)
+            raise
 
     async def rename(self, name: str, new_name: str) -> None:
         """Rename a dataset within its pool."""
