@@ -13,13 +13,17 @@ from jaild.ports.process import Completed
 _DATA = Path(__file__).parent / "data/zfs"
 _FREEBSD = "freebsd-13.2-openzfs-2.1.9.txt"
 _FUSE = "zfs-fuse-0.7.txt"
+_LINUX = ("linux-openzfs-2.1.11.txt", "linux-openzfs-2.3.9.txt")  # recorded by tests/lab/record.py
 
 
 def _recorded(file: str, command: str) -> Completed:
     """Return the record of a command, given whole or by its beginning; of several one that failed."""
-    records = [_record(text) for text in (_DATA / file).read_text().split("\n@@@ ")[1:]]
-    fitting = [(ran, done) for ran, done in records if ran.startswith(command)]
+    fitting = [(ran, done) for ran, done in _records(file) if ran.startswith(command)]
     return min(fitting, key=lambda each: (each[0] != command, each[1].status == 0))[1]
+
+
+def _records(file: str) -> list[tuple[str, Completed]]:
+    return [_record(text) for text in (_DATA / file).read_text().split("\n@@@ ")[1:]]
 
 
 def _record(text: str) -> tuple[str, Completed]:
@@ -90,12 +94,82 @@ def test_each_recorded_failure_has_its_reason(file: str, command: str, reason: s
     assert "usage:" not in error.message
 
 
+@pytest.mark.parametrize("file", _LINUX)
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("zfs create tank/a", "DATASET_EXISTS"),
+        ("zfs create tank/none/child", "DATASET_NOT_FOUND"),
+        ("zfs create tank/b@d", "INVALID_DATASET_NAME"),
+        ("zfs create tank/b$d", "INVALID_DATASET_NAME"),
+        ("zfs create tank/p", "POOL_READONLY"),
+        ("setpriv --reuid 65534 --clear-groups zfs create tank/p", "ZFS_PERMISSION"),
+        ("zfs get -Hp guid tank/missing", "DATASET_NOT_FOUND"),
+        ("zfs snapshot tank/a@s1", "DATASET_EXISTS"),
+        ("zfs snapshot tank/a@s3", "POOL_READONLY"),
+        ("zfs snapshot tank/missing@s1", "DATASET_NOT_FOUND"),
+        ("zfs destroy tank/a", "DATASET_HAS_CHILDREN"),
+        ("zfs bookmark tank/a@s2 tank/a#b", "DATASET_EXISTS"),
+        ("zfs rollback tank/a@s1", "DATASET_BUSY"),
+        ("zfs rename tank/a tank/a/c", "INVALID_DATASET_NAME"),
+        ("zfs rename tank/a tank/none/c", "DATASET_NOT_FOUND"),
+        ("zfs set nonsense=1 tank/a", "INVALID_PROPERTY"),
+        ("zfs set readonly=maybe tank/a", "INVALID_PROPERTY"),
+        ("zfs mount tank", "INVALID_PROPERTY"),
+        ("sh -c cd /tank/a && zfs unmount tank/a", "DATASET_BUSY"),
+        ("zfs send -i @s2 tank/a@s1", "STREAM_BASE_MISSING"),
+        ("zfs send tank/a@nope", "DATASET_NOT_FOUND"),
+        ("sh -c zfs send tank/a@s1 | zfs receive -u tank/a", "DATASET_EXISTS"),
+        ("sh -c zfs send -i @s1 tank/a@s2 | zfs receive -u tank/none", "STREAM_BASE_MISSING"),
+        ("sh -c zfs send tank/a@s1 | zfs receive -u tank/r && ", "DATASET_MODIFIED"),
+        ("sh -c zfs send tank/a@s2 | head -c 9000000 | zfs receive -s -u tank/cut", "STREAM_INVALID"),
+        ("sh -c echo garbage", "STREAM_INVALID"),
+        ("sh -c (zfs send tank/a@s2 | head", "STREAM_INVALID"),
+        ("sh -c zfs send tank/a@s2 | zfs receive -u tank/q/full", "NO_SPACE"),
+    ],
+)
+def test_each_failure_recorded_in_the_lab_has_its_reason(file: str, command: str, reason: str) -> None:
+    completed = _recorded(file, command)
+    assert completed.status != 0
+    assert failure(completed, "tank/x").reason == reason
+
+
+@pytest.mark.parametrize("file", _LINUX)
+def test_what_is_held_is_told_apart_from_what_has_clones(file: str) -> None:
+    texts = [done.error_text for ran, done in _records(file) if ran == "zfs destroy tank/a@s1"]
+    assert [reason_of(text) for text in texts] == ["DATASET_HAS_CLONES", "SNAPSHOT_HELD"]
+
+
+@pytest.mark.parametrize("file", _LINUX)
+def test_a_resume_token_that_cannot_be_read_is_stale_though_the_pipe_ended_well(file: str) -> None:
+    assert reason_of(_recorded(file, "sh -c zfs send -t 1-0-0-0").error_text) == "TOKEN_STALE"
+
+
+@pytest.mark.parametrize("file", _LINUX)
+def test_openzfs_on_linux_can_all_that_its_own_usage_texts_say(file: str) -> None:
+    usage, properties = _recorded(file, "zfs -?"), _recorded(file, "zfs get")
+    version = _recorded(file, "zfs version").text.split("\n")[0]
+    detected = detect(usage.text + usage.error_text, properties.text + properties.error_text, version)
+    can = detected.capabilities
+    assert detected.get_types
+    assert (can.implementation, can.version) == ("openzfs", version)
+    assert all((can.resumable_receive, can.bookmarks, can.written, can.set_many, can.receive_properties))
+    assert all((can.rich_send, can.estimates, can.lists_holds))
+
+
+@pytest.mark.parametrize("file", _LINUX)
+def test_linux_pools_tell_their_features_and_estimates_their_size(file: str) -> None:
+    assert {"async_destroy", "bookmarks", "large_blocks"} <= _parse.features(_recorded(file, "zpool get all").text)
+    assert 20_000_000 < (_parse.estimate(_recorded(file, "zfs send -nP -L -e -c tank/a@s2").text) or 0) < 21_000_000
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("cannot create 'tank/a': permission denied", "ZFS_PERMISSION"),
         ("cannot set property for 'tank/a': pool is read-only", "POOL_READONLY"),
         ("connect: Connection refused\nPlease make sure that the zfs-fuse daemon is running.", "ZFS_UNAVAILABLE"),
+        ("The ZFS modules cannot be auto-loaded.\nTry running 'modprobe zfs' as root", "ZFS_UNAVAILABLE"),
         ("cannot destroy 'tank/a@s': dataset is busy", "SNAPSHOT_HELD"),
         ("cannot destroy 'tank/a': dataset is busy", "DATASET_BUSY"),
         ("cannot create 'tank/a': out of space", "NO_SPACE"),
