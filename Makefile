@@ -1,7 +1,7 @@
 # Works with GNU make and bmake: POSIX make only, what needs logic is a script in .ci/.
 PYTHON = .venv/bin/python
 
-.PHONY: help venv deps demo test unit lint proto proto-check bench clean
+.PHONY: help venv deps demo test unit lint proto proto-check bench lab clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -36,6 +36,10 @@ proto: venv ## generate the protobuf code again
 
 proto-check: venv ## refuse committed protobuf code that differs from what proto/ generates
 	@.ci/proto check
+
+lab: venv ## the ZFS contract on kernel OpenZFS, in virtual machines: build/lab.json (docs/lab.md)
+	@JAILD_REQUIRE_ALL=1 .ci/deps lab
+	$(PYTHON) -m pytest tests/lab
 
 bench: deps venv ## measure: build/bench.json
 	@mkdir -p build

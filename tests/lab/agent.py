@@ -169,7 +169,13 @@ class Program:
 
     def _drain(self, kind: Kind) -> None:
         pipe = self._process.stdout if kind is Kind.STDOUT else self._process.stderr
-        while pipe is not None and (data := os.read(pipe.fileno(), PIECE)):
+        if pipe is not None:
+            with pipe:
+                self._copy(pipe.fileno(), kind)
+        self._port.send(kind, self._channel)
+
+    def _copy(self, fd: int, kind: Kind) -> None:
+        while data := os.read(fd, PIECE):
             with self._room:
                 if kind is Kind.STDOUT:
                     self._room.wait_for(lambda: self._killed or self._unread < WINDOW)
@@ -177,7 +183,6 @@ class Program:
                 if self._killed:
                     continue
             self._port.send(kind, self._channel, data)
-        self._port.send(kind, self._channel)
 
     def _end(self) -> None:
         status = self._process.wait()
