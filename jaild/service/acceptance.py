@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.domain import compat, speccheck
-from jaild.domain.errors import NotFoundError
+from jaild.domain import compat, layout, names, speccheck
+from jaild.domain.errors import InvalidArgumentError, NotFoundError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.journal import Phase
 from jaild.domain.peering import Acceptance, DatasetState, LayerOffer, Offer
@@ -30,7 +30,11 @@ class Acceptor:
         self._journals = journals
 
     async def examine(self, offer: Offer) -> Acceptance:
-        """Return what stops the jail from coming, which layers are missing, and what is here of it."""
+        """Return what stops the jail from coming, which layers are missing, and what is here of it.
+
+        `InvalidArgumentError` (INVALID_NAME) if a name in the offer is none: datasets are made of them.
+        """
+        _require_names(offer)
         findings = [*self._identity(offer), *self._busy(offer), *self._addresses(offer)]
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
@@ -150,6 +154,24 @@ class Acceptor:
             return []
         message = f"{needed} bytes have to come, {free} are free on {self._index.host_name}"
         return [_error("NO_SPACE", message, "free some space there, or choose another target")]
+
+
+def _require_names(offer: Offer) -> None:
+    names.jail(offer.jail.name)
+    for dataset in offer.jail.datasets:
+        if dataset.path not in {"", layout.DATA}:
+            names.volume(dataset.path)
+    for layer in offer.jail.layers:
+        for path in (layer.path, layer.origin_path) if layer.origin_path else (layer.path,):
+            kind, _, name = path.partition("/")
+            if kind == "bases":
+                names.base(name)
+            elif kind == "apps":
+                names.release(name)
+            else:
+                raise InvalidArgumentError(
+                    "INVALID_NAME", f"{path!r} is not a layer", remedy="a layer is bases/NAME or apps/APP/VERSION"
+                )
 
 
 def _error(code: str, message: str, remedy: str) -> Finding:

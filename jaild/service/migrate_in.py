@@ -329,6 +329,11 @@ class MigrateIn:
         left = [j for j in self._journals.outgoing() if j.jail == journal.jail and j.phase in _GONE]
         return max(left, key=lambda j: j.epoch, default=None)
 
+    def peer_of(self, migration: str) -> str:
+        """Return the name of the other host of a migration; '' if this host knows of none."""
+        journal = self._journals.find(migration, outgoing=False) or self._journals.find(migration, outgoing=True)
+        return journal.peer if journal is not None else ""
+
     async def resolve(self, migration: str) -> Resolution:
         """Answer a target that asks how the hand-over ended: the jail's record here is the truth."""
         for entry in self._index.jails.values():

@@ -52,6 +52,10 @@ class Receiver:
         else:
             record, prop = decode(offered.record, ReleaseRecord, header.layer), layout.RELEASE_PROPERTY
             await self._sealer.ensure_parent(dataset)
+        if header.origin_path != offered.origin_path:
+            raise InvalidArgumentError(
+                "LAYER_NOT_OFFERED", f"{header.origin_path} is not the origin that was offered", remedy="begin it again"
+            )
         origin = f"{self._index.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
         counted = _Counted(chunks)
         await self._zfs.receive(dataset, counted.chunks(), origin=origin, properties={"readonly": "on"})

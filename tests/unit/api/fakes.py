@@ -402,6 +402,7 @@ class FakeHost:
 class FakeIncoming(Fake):
     def __init__(self) -> None:
         super().__init__()
+        self.parties: dict[str, str] = {}  # migration -> peer
         self.answer = Acceptance()
         self.taken = 0
         self.got_some = asyncio.Event()
@@ -409,6 +410,9 @@ class FakeIncoming(Fake):
         self.error: BaseException | None = None
         self.give_up: tuple[int, JaildError] | None = None
         self.has_it = False
+
+    def peer_of(self, migration: str, /) -> str:
+        return self.parties.get(migration, "")
 
     async def hello(self, host_id: str, host_name: str, protocol: int, /) -> HostHello:
         self.seen("hello", host_id, host_name, protocol)

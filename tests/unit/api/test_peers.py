@@ -39,7 +39,7 @@ HEADER = ReceiveHeader(migration="m", dataset="data", tag="m-1", guid=(1 << 64) 
 OFFER = Offer(
     migration="m",
     source_id="h-1",
-    source_name="alpha",
+    source_name="beta",
     jail=JailOffer(
         name="web",
         uid="u",
@@ -144,6 +144,7 @@ async def test_a_source_that_fails_halfway_raises_its_own_error_and_the_receiver
 ) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"x"
+        await fakes.incoming.got_some.wait()  # else the call may be over before its receiver has begun
         raise DataLossError("SEND_FAILED", "zfs send died")
 
     with pytest.raises(DataLossError, match="zfs send died"):
@@ -218,3 +219,15 @@ async def test_an_impostor_with_another_authoritys_certificate_is_not_spoken_to(
     with pytest.raises(UnavailableError, match="PEER_UNREACHABLE"):
         await peers.get("here").hello("h", "alpha", 1)
     await peers.close()
+
+
+async def test_a_host_speaks_for_itself_only(fakes: Fakes, peer: GrpcPeer) -> None:
+    with pytest.raises(PermissionDeniedError) as offered:
+        await peer.begin(msgspec.structs.replace(OFFER, source_name="gamma"))
+    fakes.incoming.parties["m"] = "gamma"
+    with pytest.raises(PermissionDeniedError) as aborted:
+        await peer.abort("m")
+    with pytest.raises(PermissionDeniedError) as activated:
+        await peer.activate("m", 2)
+    assert {caught.value.reason for caught in (offered, aborted, activated)} == {"PEER_MISMATCH"}
+    assert fakes.incoming.calls == []
