@@ -73,7 +73,7 @@ class Bases:
         caller: Caller,
     ) -> Operation:
         """Take an archive as a stream, then import it; returns when all of it has come."""
-        duplicate = self._operations.duplicate(caller)
+        duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
         self._require_new(base_id)
@@ -98,7 +98,7 @@ class Bases:
 
     async def import_path(self, base_id: str, path: str, *, sha256: str, caller: Caller) -> Operation:
         """Import an archive, a folder with base.txz and MANIFEST, or an unpacked tree, that lies on this host."""
-        duplicate = self._operations.duplicate(caller)
+        duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
         self._require_new(base_id)
@@ -208,8 +208,8 @@ class Bases:
             )
 
         async def work(handle: Handle) -> str:
-            self._require_unused(base_id)
             await handle.phase("commit")
+            self._require_unused(base_id)  # nothing is awaited between this look and the next line
             layer = self._index.bases.pop(base_id)
             try:
                 await self._sealer.destroy(layer)

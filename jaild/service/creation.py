@@ -82,8 +82,11 @@ class Creation:
                 reason="create",
                 actor=handle.operation.actor,
             )
-            # In the index from here on, so that a second request for this name or address sees it.
+            # In the index from here on, so that a second request for this name or address sees it: nothing is awaited
+            # between the look and the entry.
+            self._planner.require_still_free(name, spec)
             entry = Entry(name=name, folder=self._index.folder_of_jails / name, record=record, generation=generation)
+            entry.references[1] = (generation.base, generation.release)  # from now on they cannot be deleted
             self._index.jails[name] = entry
             try:
                 await self._build(handle, entry, record, generation, prepared, stopped=stopped)
@@ -136,7 +139,8 @@ class Creation:
             entry.message = f"its creation failed, and so did its removal: {error}"
             await self._events.emit("jail.untidy", f"jails/{entry.name}", entry.message)
         else:
-            del self._index.jails[entry.name]
+            if self._index.jails.get(entry.name) is entry:
+                del self._index.jails[entry.name]
 
     def require_deletable(self, name: str, *, force: bool) -> None:
         """Raise `FailedPreconditionError` (JAIL_RUNNING, JAIL_MIGRATING) unless it may be deleted."""

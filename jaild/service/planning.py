@@ -87,6 +87,16 @@ class Planner:
         )
         return Prepared(plan, draft, trees)
 
+    def require_still_free(self, name: str, spec: JailSpec) -> None:
+        """Look again, without waiting, at what another request may have taken since the plan was made.
+
+        `FailedPreconditionError` (PLAN_REFUSED), `NotFoundError` (BASE_NOT_FOUND, RELEASE_NOT_FOUND).
+        """
+        self._index.base(spec.base)
+        if spec.app:
+            self._index.release(spec.app)
+        Plan(kind="change", target=f"jails/{name}", findings=tuple(self._conflicts(name, spec))).require_clean()
+
     async def _compatibility(self, base: Layer, release: Layer | None) -> list[Finding]:
         record = base.record
         if not isinstance(record, BaseRecord):

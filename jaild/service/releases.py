@@ -75,7 +75,7 @@ class Releases:
         caller: Caller,
     ) -> Operation:
         """Take an archive as a stream, then seal it; with `parent` (a version) as a clone with the difference."""
-        duplicate = self._operations.duplicate(caller)
+        duplicate = self._operations.duplicate(caller, "push", f"apps/{app}/releases/{version}")
         if duplicate is not None:
             return duplicate
         names.release(f"{app}/{version}")
@@ -165,8 +165,8 @@ class Releases:
             )
 
         async def work(handle: Handle) -> str:
-            self._require_unused(app, version)
             await handle.phase("commit")
+            self._require_unused(app, version)  # nothing is awaited between this look and the next line
             layer = self._index.releases.pop(f"{app}/{version}")
             try:
                 await self._sealer.destroy(layer)

@@ -91,8 +91,12 @@ class Sealer:
 
     async def destroy(self, layer: Layer) -> None:
         """Take a layer away. `FailedPreconditionError` (DATASET_HAS_CLONES) if another one is made from it."""
-        await self._zfs.destroy(f"{layer.dataset}@{layout.SEALED}")
-        await self._zfs.destroy(layer.dataset)
+        await self._zfs.unmount(layer.dataset)  # refused while something uses it: then nothing was touched
+        try:
+            await self._zfs.destroy(layer.dataset, recursive=True)
+        except BaseException:
+            await self._zfs.mount(layer.dataset)
+            raise
 
 
 def _prefix(record: BaseRecord | ReleaseRecord) -> str:
