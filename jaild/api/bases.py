@@ -11,7 +11,9 @@ from jaild.api.auth import Context, current
 from jaild.api.layer_messages import base_message
 from jaild.api.operation_messages import OperationMessages
 from jaild.api.use_cases import Bases
+from jaild.domain import access
 from jaild.domain import names as rules
+from jaild.domain.access import Role
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.operation import Operation
 from jaild.v1 import bases_pb2
@@ -50,6 +52,7 @@ class BasesServicer:
                 raise InvalidArgumentError(
                     "CHUNK_UNEXPECTED", "the header names a path, and yet chunks came", remedy="send one or the other"
                 )
+            access.require_role(caller, {Role.OPERATOR}, "jaild.v1.Bases/ImportBase with a path of the host")
             return await self._bases.import_path(base, header.path, sha256=header.sha256, caller=caller)
 
         use_case = from_path if header.path else from_chunks

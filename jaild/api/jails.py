@@ -19,6 +19,7 @@ from jaild.domain import specfile
 from jaild.domain.errors import InvalidArgumentError, NotFoundError
 from jaild.domain.operation import Operation
 from jaild.domain.spec import JailSpec
+from jaild.domain.views import Caller
 from jaild.v1 import jails_pb2
 from jaild.wire import names
 
@@ -135,6 +136,8 @@ class JailsServicer:
             )
         caller = current(request.request_id)
         ownership.may_roll_back(caller, self._jails, jail, axis)
+        if not axis:
+            await self._may_undo_all(caller, jail, request.generation)
         return await self._answer(
             self._jails.rollback(
                 jail,
@@ -145,6 +148,14 @@ class JailsServicer:
                 caller=caller,
             )
         )
+
+    async def _may_undo_all(self, caller: Caller, jail: str, number: int) -> None:
+        active = self._jails.get(jail).generation
+        older = await self._jails.generations(jail)
+        before = [item.number for item in older if active is not None and item.number < active.number]
+        wanted = number or max(before, default=0)
+        target = next((item for item in older if item.number == wanted), None)
+        ownership.may_undo_all(caller, active, target, jail)
 
     async def GetGeneration(  # noqa: N802
         self, request: jails_pb2.GetGenerationRequest, _: Context

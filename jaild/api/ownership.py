@@ -7,6 +7,7 @@ from jaild.domain import access
 from jaild.domain.access import Role
 from jaild.domain.errors import PermissionDeniedError
 from jaild.domain.operation import Operation
+from jaild.domain.records import Generation
 from jaild.domain.spec import JailSpec
 from jaild.domain.views import Caller
 from jaild.wire import names
@@ -43,6 +44,19 @@ def may_roll_back(caller: Caller, jails: Jails, jail: str, axis: str) -> None:
         )
     if needed is Role.PRODUCT:
         may_change(caller, jails, jail)
+
+
+def may_undo_all(caller: Caller, current: Generation | None, target: Generation | None, jail: str) -> None:
+    """Raise `PermissionDeniedError` (AXIS_REQUIRED) if undoing a whole generation would move a base for a product."""
+    if Role.OPERATOR in caller.roles or current is None or target is None or current.base == target.base:
+        return
+    raise PermissionDeniedError(
+        "AXIS_REQUIRED",
+        f"generation {target.number} of {names.jail_name(jail)} is on {target.base}, the jail on {current.base}: "
+        "the base is the source team's",
+        remedy="undo the app alone (axis app), or ask the source team or an operator",
+        resource=names.jail_name(jail),
+    )
 
 
 def may_withdraw(caller: Caller, operation: Operation) -> None:

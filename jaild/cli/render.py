@@ -31,7 +31,9 @@ _STYLE = {
 
 def as_dict(message: Message) -> dict[str, Any]:
     """Return a message by protobuf's JSON names, also those fields that are empty."""
-    return json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    # By way of text: for Any the library returns mappings of its own, which YAML does not know.
+    document: dict[str, Any] = json.loads(json_format.MessageToJson(message, always_print_fields_with_no_presence=True))
+    return document
 
 
 def document(form: Form, data: Any) -> None:

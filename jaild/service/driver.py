@@ -57,7 +57,7 @@ class Drivers:
         """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied."""
         if self._stopping:
             raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
-        match admit(self.pending(target), kind, self._operations.duplicate(caller)):
+        match admit(self.pending(target), kind, self._operations.duplicate(caller, kind, target)):
             case Duplicate(operation):
                 return operation
             case Denied(reason, message, remedy):

@@ -64,7 +64,7 @@ class Jails:
     ) -> Operation:
         """Create a jail and start it unless `stopped`."""
         names.jail(name)
-        duplicate = self._operations.duplicate(caller)
+        duplicate = self._operations.duplicate(caller, "create", f"jails/{name}")
         if duplicate is not None:
             return duplicate
         if validate_only:
@@ -80,7 +80,7 @@ class Jails:
 
     async def delete(self, name: str, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Delete a jail with its data; refused while it runs unless `force`."""
-        duplicate = self._operations.duplicate(caller)
+        duplicate = self._operations.duplicate(caller, "delete", f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._require_etag(name, etag)
@@ -147,7 +147,7 @@ class Jails:
         return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
 
     async def _change(self, name: str, change: Change, etag: str, *, validate_only: bool, caller: Caller) -> Operation:
-        duplicate = self._operations.duplicate(caller)
+        duplicate = self._operations.duplicate(caller, change.kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._require_etag(name, etag)

@@ -58,7 +58,7 @@ class Migrations:
         caller: Caller,
     ) -> Operation:
         """Move a jail to a peer; the blackout is to stay within `max_downtime` seconds."""
-        duplicate = self._operations.duplicate(caller)
+        duplicate = self._operations.duplicate(caller, "migrate", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
         self._require_etag(jail, etag)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
 from jaild.domain.operation import Operation, failure_of
 from jaild.domain.plan import Plan
 from jaild.domain.views import Caller
@@ -76,11 +76,22 @@ class Operations:
         await self._forget_oldest()
         return self.get(operation.id)
 
-    def duplicate(self, caller: Caller) -> Operation | None:
-        """Return the operation that the caller's request id has led to before."""
+    def duplicate(self, caller: Caller, kind: str, target: str) -> Operation | None:
+        """Return the operation that the caller's request id has led to before.
+
+        `InvalidArgumentError` (REQUEST_ID_REUSED) if that was of another kind, or of another target.
+        """
         if not caller.request_id:
             return None
-        return self._all.get(self._requests.get((caller.actor, caller.request_id), ""))
+        known = self._all.get(self._requests.get((caller.actor, caller.request_id), ""))
+        if known is not None and (known.kind, known.target) != (kind, target):
+            raise InvalidArgumentError(
+                "REQUEST_ID_REUSED",
+                f"request id {caller.request_id} was used for {known.kind} of {known.target}",
+                remedy="make a new id for each request, and repeat it only with the same one",
+                resource=known.name,
+            )
+        return known
 
     def get(self, operation_id: str) -> Operation:
         """Return one. `NotFoundError` (OPERATION_NOT_FOUND)."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jaild.domain.errors import AbortedError, FailedPreconditionError, NotFoundError
+from jaild.domain.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.operation import Operation
 from jaild.domain.plan import Plan
 from jaild.domain.views import Caller
@@ -51,15 +51,25 @@ async def test_an_unknown_operation_is_told_so_and_not_remembered(operations: Op
 
 async def test_the_same_request_of_the_same_caller_leads_to_the_same_operation(operations: Operations) -> None:
     operation = await started(operations)
-    assert operations.duplicate(ADA) == operation
-    assert operations.duplicate(BOB) is None
-    assert operations.duplicate(Caller(actor="ada", request_id="r2")) is None
+    assert operations.duplicate(ADA, "deploy", "jails/web") == operation
+    assert operations.duplicate(BOB, "deploy", "jails/web") is None
+    assert operations.duplicate(Caller(actor="ada", request_id="r2"), "deploy", "jails/web") is None
+
+
+async def test_a_request_id_used_for_something_else_is_refused_and_not_answered_with_the_other(
+    operations: Operations,
+) -> None:
+    await started(operations)
+    for kind, target in (("stop", "jails/web"), ("deploy", "jails/db")):
+        with pytest.raises(InvalidArgumentError) as caught:
+            operations.duplicate(ADA, kind, target)
+        assert caught.value.reason == "REQUEST_ID_REUSED"
 
 
 async def test_without_a_request_id_nothing_is_a_duplicate(operations: Operations) -> None:
     caller = Caller(actor="ada")
     await started(operations, caller)
-    assert operations.duplicate(caller) is None
+    assert operations.duplicate(caller, "deploy", "jails/web") is None
 
 
 async def test_a_request_is_recognised_after_a_restart(
@@ -68,7 +78,7 @@ async def test_a_request_is_recognised_after_a_restart(
     operation = await started(operations)
     again = Operations(store, clock)
     assert await again.load() == [operation]
-    assert again.duplicate(ADA) == operation
+    assert again.duplicate(ADA, "deploy", "jails/web") == operation
 
 
 async def test_only_what_was_not_done_is_left_to_recovery(
@@ -113,7 +123,7 @@ async def test_a_plan_is_done_at_once_and_not_stored_and_no_duplicate_of_the_rea
     operation = await operations.planned(PLAN, ADA)
     assert operation.done
     assert operation.plan == PLAN
-    assert operations.duplicate(ADA) is None
+    assert operations.duplicate(ADA, "deploy", "jails/web") is None
     assert await store.operations() == []
 
 
@@ -131,7 +141,7 @@ async def test_the_oldest_that_are_done_are_forgotten_and_open_ones_never(
     kept = {open_.id, done[2].id, done[3].id}
     assert {operation.id for operation in operations.list()} == kept
     assert {operation.id for operation in await store.operations()} == kept
-    assert operations.duplicate(Caller(actor="0", request_id="r")) is None
+    assert operations.duplicate(Caller(actor="0", request_id="r"), "deploy", "jails/web") is None
 
 
 async def test_plans_alone_do_not_fill_the_memory(operations: Operations, monkeypatch: pytest.MonkeyPatch) -> None:
