@@ -211,7 +211,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--destroy", action="store_true", help="with --embedded: remove the pool and all that is in it")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--version", action="version", version=f"jaild {version('jaild')}")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.embedded is None and arguments.destroy:
+        parser.error("--destroy goes with --embedded DIR")
+    return arguments
 
 
 def _log_to_stderr(level: str) -> None:

@@ -82,6 +82,8 @@ class Changes:
             if old is None:
                 raise TypeError(name)
             new, first_time = await self._generation(entry, old, prepared, handle.operation.actor), prepared.trees
+            self._planner.require_still_free(name, new.spec)
+            entry.references[new.number] = (new.base, new.release)  # from now on they cannot be deleted
             try:
                 await self._stage(handle, entry, new, first_time)
             except BaseException:
@@ -94,8 +96,8 @@ class Changes:
         else:
             await self._put_in_place(handle, entry, committed, new, first_time)
         message = f"generation {old.number} -> {new.number}: {new.base} {new.release}".rstrip()
+        await self._tidy(entry, old, new)  # its mark goes first: what fails after this cannot make it look uncommitted
         await self._events.emit("generation.committed", f"jails/{name}", message, change=prepared.plan.kind)
-        await self._tidy(entry, old, new)
 
     async def _generation(self, entry: Entry, old: Generation, prepared: Prepared, actor: str) -> Generation:
         if prepared.draft.cut_to:
@@ -124,7 +126,7 @@ class Changes:
         try:
             await self._runs.remove(entry, new.number)
             if trees is not None:
-                await self._datasets.drop(entry, new.number)
+                await self._datasets.drop(entry, new.number)  # and with it what it refers to
         except JaildError as error:  # why it is undone matters more; the next start drops what is left
             message = f"of generation {new.number}, which did not come to be, something is left: {error}"
             await self._events.emit("jail.untidy", f"jails/{entry.name}", message)
@@ -191,7 +193,10 @@ class Changes:
         await self._datasets.write_trees(entry, new.number, trees)
 
     async def _back(self, entry: Entry, old: Generation, new: Generation, trees: Trees | None) -> float:
-        await self._runs.stop(entry, new.number)
+        try:
+            await self._runs.stop(entry, new.number)
+        except JaildError as error:  # the old one must serve again whatever becomes of the new one
+            self._log.warning("cannot stop", jail=entry.name, generation=new.number, reason=error.reason)
         run = await self._runs.find(entry.name, old.number)
         if run is not None and run.running:  # it was its stop that failed
             await self._runs.adopt(entry, old.number)

@@ -154,7 +154,8 @@ class MigrateOut:
             if isinstance(error, asyncio.CancelledError):
                 raise  # the daemon stops; its successor sends Activate
             self._log.warning("the commit was made although it looked failed", migration=move.id, error=str(error))
-        await handle.phase("activate", f"{target} starts the jail")
+        # In memory only: from the commit point on nothing of this host's may keep Activate from being sent.
+        handle.note(phase="activate", message=f"{target} starts the jail")
         asked = self._clock.monotonic()
         activation = await self.activate(move.journal)
         blackout = None
@@ -304,7 +305,10 @@ class MigrateOut:
         move.entry.record = record
         if record.state is Ownership.MOVED:
             move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
-            await self._journals.put(move.journal)
+            try:
+                await self._journals.put(move.journal)
+            except JaildError as error:  # the record itself is the truth; the journal only follows it
+                self._log.warning("the journal cannot follow", migration=move.id, reason=error.reason)
         return record.state is Ownership.MOVED
 
     async def activate(self, journal: Journal) -> Activation:

@@ -222,7 +222,8 @@ class Recovery:
         for _, group in groupby(wanted, key=_order):
             operations = [await self._start(entry.name) for entry in group]
             for operation in operations:
-                await self._operations.wait(operation)
+                if operation:
+                    await self._operations.wait(operation)
 
     def _should_start(self, entry: Entry) -> bool:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
@@ -237,7 +238,11 @@ class Recovery:
             await self._changes.start(handle, name)
             return f"jails/{name}"
 
-        return (await self._drivers.submit(f"jails/{name}", "start", BOOT, work)).id
+        try:
+            return (await self._drivers.submit(f"jails/{name}", "start", BOOT, work)).id
+        except JaildError as error:  # somebody deletes or migrates it already; the others are started all the same
+            await self._told(f"jail {name} is not started: {error}")
+            return ""
 
     def resume(self) -> None:
         """Go on with migrations that another host has a say in, in the background."""
@@ -251,7 +256,12 @@ class Recovery:
     def _go(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("what went on in the background died; the next start takes it up", error=str(error))
 
     async def _resume_outgoing(self, journal: Journal) -> None:
         entry = self._index.jails.get(journal.jail)
