@@ -234,6 +234,16 @@ async def test_a_run_ends_even_if_the_tool_of_an_exec_was_killed(rig: OciRig) ->
     assert await runtime.stop("web", 1) < 10
 
 
+async def test_a_run_ends_even_if_the_tool_of_an_exec_was_killed_before_it_told_its_pid(rig: OciRig) -> None:
+    runtime = await started(rig, rig.spec())
+    state = str(rig.run_folder / "containers")
+    async with PROCESSES.start(["runc", "--root", state, "exec", "web.1", "sh", "-c", "echo here; sleep 4712"]) as tool:
+        assert await anext(aiter(tool.read())) == b"here\n"
+        tool.kill()
+        await tool.wait()
+    assert await runtime.stop("web", 1) < 10
+
+
 DAEMON = """
 import asyncio, os, signal, sys
 from pathlib import Path

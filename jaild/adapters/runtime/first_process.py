@@ -2,7 +2,7 @@
 
 A pid is told from a later process of the same number by the time it started and the boot it belongs to. Its end is
 awaited on a pidfd (pidfd_open(2)), which needs no parenthood; its status is the parent's alone, so the daemon adopts
-the orphans that `runc create` leaves (PR_SET_CHILD_SUBREAPER). A daemon that was restarted is no longer their parent:
+the orphans that `runc create` leaves (`orphans`). A daemon that was restarted is no longer their parent:
 their status is then unknown, their end is not.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -21,7 +20,6 @@ import msgspec
 
 from jaild.domain.errors import InvalidArgumentError
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _START_TIME = 19  # in /proc/PID/stat after the command's name (proc_pid_stat(5): field 22)
 
 
@@ -31,13 +29,6 @@ class FirstProcess(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     ticks: int  # when it started, in clock ticks since boot
     boot: str  # kernel.random.boot_id
-
-
-def adopt_orphans() -> None:
-    """Make this process the parent of its descendants' orphans; saying it again changes nothing."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def identify(pid: int) -> FirstProcess | None:

@@ -25,6 +25,7 @@ from jaild.adapters.runtime import (
     oci_bundle,
     oci_cgroup,
     oci_exec,
+    orphans,
     treepaths,
     treeroot,
 )
@@ -70,7 +71,7 @@ class OciRuntime:
     async def prepare_host(self) -> None:
         """Make the run folder and the bridge, and ask whether there is a runtime at all."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        first_process.adopt_orphans()
+        orphans.adopt()
         await self._tool.version()
         await self._links.prepare()
 
@@ -263,7 +264,7 @@ class OciRuntime:
 
     async def _make_container(self, record: Record) -> Record:
         run = record.spec
-        first_process.adopt_orphans()
+        orphans.adopt()
         run.log.parent.mkdir(parents=True, exist_ok=True)
         pid = await self._tool.create(run.name, self._records.bundle(run.name), run.log)
         process = first_process.identify(pid)
