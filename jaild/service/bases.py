@@ -137,7 +137,7 @@ class Bases:
 
     async def _import_archive(self, handle: Handle, base_id: str, archive: Path, sha256: str) -> str:
         with handle.cancellable():
-            await handle.phase("verify", "checking every entry")
+            await handle.phase("check", "checking every entry")
             listing = await self._archives.verify(archive, base_policy())
             await handle.phase("unpack")
 
@@ -151,7 +151,7 @@ class Bases:
 
     async def _import_tree(self, handle: Handle, base_id: str, source: Path) -> str:
         with handle.cancellable():
-            await handle.phase("verify", "checking every file")
+            await handle.phase("check", "checking every file")
             listing: Listing = await self._archives.verify_tree(source, base_policy())
             await handle.phase("unpack")
 

@@ -103,7 +103,7 @@ class Releases:
         self, handle: Handle, app: str, version: str, parent: str, manifest: Manifest, spooled: Spooled
     ) -> str:
         self._require_new(app, version)
-        await handle.phase("verify", "checking every entry")
+        await handle.phase("check", "checking every entry")
         listing = await self._archives.verify(spooled.path, release_policy())
         await handle.phase("unpack")
 

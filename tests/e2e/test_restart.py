@@ -161,7 +161,7 @@ def named(when: Any) -> str:
     return str(when)
 
 
-@pytest.mark.parametrize("when", ["verify", "unpack", "seal", *moments(1, 0.6, "import")], ids=named)
+@pytest.mark.parametrize("when", ["check", "unpack", "seal", *moments(1, 0.6, "import")], ids=named)
 def test_of_an_import_that_was_killed_nothing_or_all_is_there(node: Node, large: Path, when: str | float) -> None:
     before = node.traces()
     moment = in_phase(when) if isinstance(when, str) else after(when)
