@@ -156,3 +156,13 @@ class RichCases:
             await host.zfs.receive(target, pieces(full[:10]), resumable=True)
         assert await host.zfs.resume_token(target) is None
         await host.zfs.receive(target, pieces(full), resumable=True)
+
+    async def test_a_recursive_destroy_that_a_child_refuses_leaves_all_of_it(self, host: ZfsHost) -> None:
+        for name in ("a", "a/b"):
+            await host.zfs.create(f"{host.top}/{name}")
+        await host.zfs.snapshot(top := f"{host.top}/a", "s", recursive=True)
+        await host.zfs.hold("jaild:one", f"{top}/b@s")
+        await refused(host.zfs.destroy(top, recursive=True), FailedPreconditionError, "SNAPSHOT_HELD")
+        assert [each.mounted for each in await host.zfs.datasets(top)] == [True, True]
+        assert len(await host.zfs.snapshots(top, recursive=True)) == 2
+        await host.zfs.release("jaild:one", f"{top}/b@s")

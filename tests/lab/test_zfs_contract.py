@@ -50,13 +50,3 @@ async def test_a_busy_dataset_is_not_destroyed_and_keeps_its_mounts_and_snapshot
         await refused(host.zfs.unmount(top), FailedPreconditionError, "DATASET_BUSY")
     assert [each.mounted for each in await host.zfs.datasets(top)] == [True, True]
     assert len(await host.zfs.snapshots(top, recursive=True)) == 2
-
-
-async def test_a_recursive_destroy_that_is_refused_leaves_the_mounts(host: ZfsHost) -> None:
-    for name in ("a", "a/b"):
-        await host.zfs.create(f"{host.top}/{name}")
-    await host.zfs.snapshot(top := f"{host.top}/a", "s", recursive=True)
-    await host.zfs.hold("jaild:one", f"{top}/b@s")
-    await refused(host.zfs.destroy(top, recursive=True), FailedPreconditionError, "SNAPSHOT_HELD")
-    assert [each.mounted for each in await host.zfs.datasets(top)] == [True, True]
-    assert len(await host.zfs.snapshots(top, recursive=True)) == 2

@@ -171,6 +171,10 @@ def test_linux_pools_tell_their_features_and_estimates_their_size(file: str) -> 
         ("connect: Connection refused\nPlease make sure that the zfs-fuse daemon is running.", "ZFS_UNAVAILABLE"),
         ("The ZFS modules cannot be auto-loaded.\nTry running 'modprobe zfs' as root", "ZFS_UNAVAILABLE"),
         ("cannot destroy 'tank/a@s': dataset is busy", "SNAPSHOT_HELD"),
+        (
+            "cannot destroy snapshot t/a/b@s: it's being held.\ncannot destroy 't/a': dataset already exists",
+            "SNAPSHOT_HELD",
+        ),
         ("cannot destroy 'tank/a': dataset is busy", "DATASET_BUSY"),
         ("cannot create 'tank/a': out of space", "NO_SPACE"),
         ("cannot mount '/tank/a': directory is not empty", "DATASET_BUSY"),

@@ -80,10 +80,10 @@ _SAYINGS: dict[str, tuple[str, ...]] = {
     ),
     "STREAM_UNSUPPORTED": ("must be upgraded to receive", "feature .*not supported", "stream has unsupported"),
     "POOL_READONLY": ("pool is read-only", "read-only file ?system"),
+    "SNAPSHOT_HELD": (r"@\S*: dataset is busy", "it's being held"),
     "DATASET_HAS_CLONES": ("has dependent clones",),
     "DATASET_HAS_CHILDREN": ("filesystem has children",),
     "DATASET_EXISTS": ("already exists", "destination '.*' exists", "bookmark exists"),
-    "SNAPSHOT_HELD": (r"@\S*: dataset is busy", "it's being held"),
     "DATASET_BUSY": (
         "is busy",
         "device busy",

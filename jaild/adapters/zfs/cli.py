@@ -146,8 +146,10 @@ class CliZfs:
         if not recursive or "@" in name:
             await self._run("destroy", *["-r"] * recursive, subject=checked_either(name))
             return
-        # OpenZFS destroys the snapshots of a busy filesystem before it finds that it cannot unmount it (seen: 2.3.9).
-        mounted = [each.name for each in await self.datasets(checked_dataset(name)) if each.mounted]
+        # OpenZFS destroys snapshots before it finds that it cannot unmount a busy filesystem, or that the snapshot of a
+        # child is held (seen: 2.1.11, 2.3.9): what would be refused is found before anything is lost.
+        await self._refuse_held(checked_dataset(name))
+        mounted = [each.name for each in await self.datasets(name) if each.mounted]
         try:
             for each in reversed(mounted):
                 await self.unmount(each)
@@ -157,6 +159,11 @@ class CliZfs:
                 with contextlib.suppress(NotFoundError):
                     await self.mount(each)
             raise
+
+    async def _refuse_held(self, name: str) -> None:
+        for snapshot, found in (await self._get(name, "userrefs", "-r")).items():
+            if "@" in snapshot and found.get("userrefs", ("0", ""))[0] not in {"0", "-"}:
+                raise refusal("SNAPSHOT_HELD", snapshot, f"cannot destroy {name}: {snapshot} is held")
 
     async def rename(self, name: str, new_name: str) -> None:
         """Rename a dataset within its pool."""
