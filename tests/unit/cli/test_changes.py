@@ -12,6 +12,7 @@ from typing import Any
 import click
 import grpc
 import pytest
+import yaml
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2, empty_pb2
 
@@ -81,6 +82,14 @@ def test_json_of_a_change_is_the_operation(jailctl: Run, daemon: Daemon) -> None
 
     assert told["done"] is True
     assert told["response"]["generation"] == 4
+
+
+def test_yaml_of_a_change_says_the_same_as_json(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(JAIL)]
+
+    as_yaml = yaml.safe_load(jailctl(*DEPLOY, "-o", "yaml").stdout)
+
+    assert as_yaml == json.loads(jailctl(*DEPLOY, "-o", "json").stdout)
 
 
 def test_a_clean_plan_is_shown_and_ends_well(jailctl: Run, daemon: Daemon) -> None:
