@@ -85,7 +85,7 @@ def test_json_of_a_change_is_the_operation(jailctl: Run, daemon: Daemon) -> None
 
 
 def test_yaml_of_a_change_says_the_same_as_json(jailctl: Run, daemon: Daemon) -> None:
-    daemon.answers = [operation(JAIL)]
+    daemon.answers = [operation(JAIL), operation(JAIL)]
 
     as_yaml = yaml.safe_load(jailctl(*DEPLOY, "-o", "yaml").stdout)
 
