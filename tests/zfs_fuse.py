@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jaild.adapters.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
-from jaild.ports.process import Child, Completed, Processes
+from jaild.ports.process import Child, Completed, Errors, Processes
 
 POOL_SIZE = 1 << 30  # bytes, sparse
 _DEADLINE = 20.0  # seconds
@@ -46,9 +46,14 @@ class InNamespace:
         )
 
     def start(
-        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_stderr: Errors | None = None,
     ) -> AbstractAsyncContextManager[Child]:
-        return self._inner.start([*self._prefix, *argv], cwd=cwd, env=env)
+        return self._inner.start([*self._prefix, *argv], cwd=cwd, env=env, on_stderr=on_stderr)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from jaild.domain.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
-from jaild.ports.process import Completed
+from jaild.ports.process import Completed, Errors
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
@@ -97,15 +97,17 @@ class _RunningChild:
             with contextlib.suppress(ProcessLookupError):  # it ended, and we have not been told yet
                 os.killpg(self.pid, signal.SIGKILL)
 
-    def keep_stderr(self) -> None:
-        """Start reading stderr, keeping its end."""
+    def keep_stderr(self, on_stderr: Errors | None = None) -> None:
+        """Start reading stderr, keeping its end and handing on what comes."""
         if self._protocol.stderr is not None:
-            self._drain = asyncio.ensure_future(self._keep_tail(self._protocol.stderr))
+            self._drain = asyncio.ensure_future(self._keep_tail(self._protocol.stderr, on_stderr))
 
-    async def _keep_tail(self, stream: asyncio.StreamReader) -> None:
+    async def _keep_tail(self, stream: asyncio.StreamReader, on_stderr: Errors | None) -> None:
         while piece := await stream.read(_KEPT_STDERR):
             self._tail += piece
             del self._tail[:-_KEPT_STDERR]
+            if on_stderr is not None:
+                await on_stderr(piece)
 
     async def end(self) -> None:
         """Kill it if it runs, close the pipes and reap it."""
@@ -152,12 +154,17 @@ class ProcessRunner:
 
     @contextlib.asynccontextmanager
     async def start(
-        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_stderr: Errors | None = None,
     ) -> AsyncIterator[_RunningChild]:
         """Start with pipes; leaving the context kills and reaps it."""
         child = await _spawn(argv, (PIPE, PIPE, PIPE), cwd, env)
         try:
-            child.keep_stderr()
+            child.keep_stderr(on_stderr)
             yield child
         finally:
             await child.end()

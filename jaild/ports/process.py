@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ class Completed:
     def error_text(self) -> str:
         """Stderr as text, undecodable bytes replaced."""
         return self.stderr.decode("utf-8", "replace")
+
+
+Errors = Callable[[bytes], Awaitable[None]]  # takes a piece of stderr
 
 
 class Child(Protocol):
@@ -78,6 +81,14 @@ class Processes(Protocol):
         """
 
     def start(
-        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_stderr: Errors | None = None,
     ) -> AbstractAsyncContextManager[Child]:
-        """Start with pipes on stdin, stdout and stderr. stderr is drained and its tail kept."""
+        """Start with pipes on stdin, stdout and stderr. stderr is drained and its tail kept.
+
+        With `on_stderr` each piece is also handed to it as it comes; while it waits, the program waits too.
+        """

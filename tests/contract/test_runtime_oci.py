@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,3 +271,22 @@ async def test_a_run_survives_the_death_of_its_daemon_and_its_end_is_still_notic
     assert not (await waiting).running
     await rig.runtime.start("web", 1)
     assert (await only(rig.runtime)).running
+
+
+async def test_what_a_command_says_on_stderr_comes_while_it_runs_and_whole(rig: OciRig) -> None:
+    runtime = await started(rig, rig.spec())
+    heard = asyncio.Event()
+
+    async def after_it_was_heard() -> AsyncIterator[bytes]:
+        await heard.wait()
+        yield b"go on\n"
+
+    script = "echo early >&2; read line; yes 0123456 | head -c 300000 >&2; exit 3"
+    said, status = b"", None
+    async with aclosing(runtime.exec("web", 1, ("sh", "-c", script), stdin=after_it_was_heard())) as pieces:
+        async for piece in pieces:
+            said += piece.stderr
+            status = piece.exit_status
+            if b"early" in said:
+                heard.set()
+    assert (len(said), status) == (300_000 + len("early\n"), 3)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaild.domain.errors import DeadlineExceededError, command_failed
-from jaild.ports.process import Completed
+from jaild.ports.process import Completed, Errors
 
 Argv = tuple[str, ...]
 
@@ -75,11 +75,17 @@ class ScriptedProcesses:
 
     @asynccontextmanager
     async def start(
-        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_stderr: Errors | None = None,
     ) -> AsyncIterator[ScriptedChild]:
         """Note; the answer is asked for when the program's input has ended."""
         assert cwd is None
         assert env is None
+        assert on_stderr is None
         child = ScriptedChild(tuple(argv), self.answer)
         yield child
         self.calls.append(Told(child.argv, child.said))

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from jaild.domain.errors import DeadlineExceededError, UnavailableError, command_failed
-from jaild.ports.process import Completed
+from jaild.ports.process import Completed, Errors
 from tests.lab.frames import PIECE, WINDOW, Kind
 from tests.lab.wire import Wire
 
@@ -179,9 +179,15 @@ class LabProcesses:
         return completed
 
     def start(
-        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_stderr: Errors | None = None,
     ) -> contextlib.AbstractAsyncContextManager[LabChild]:
-        """Start with pipes; leaving the context kills it."""
+        """Start with pipes; leaving the context kills it. What comes on stderr is told at the end only."""
+        del on_stderr
         return self._started(argv, cwd, env, None)
 
     @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ from jaild.adapters.runtime.oci_tool import Tool
 from jaild.ports.process import Child, Completed, Processes
 from jaild.ports.runtime import Output
 
+_AHEAD = 16  # pieces of output that are read before the caller takes them: a slow caller slows the command
 _GRACE = 5.0  # seconds for a killed command's end to be noticed
 
 
@@ -30,30 +31,32 @@ async def stream(
     process: dict[str, Any],
     stdin: AsyncIterator[bytes] | None,
 ) -> AsyncGenerator[Output, None]:
-    """Run `process` (OCI's object) in the run and yield its output, stdout as it comes.
-
-    stderr comes after stdout, its last 64 KiB: that is what the port of processes keeps. Closing kills the command.
-    """
+    """Run `process` (OCI's object) in the run and yield both its streams as they come. Closing kills the command."""
     token = secrets.token_hex(8)
     config, pid_file = bundle / f"exec-{token}.json", bundle / f"exec-{token}.pid"
     config.write_bytes(msgspec.json.encode(process))
     argv = await tool.argv("exec", "--process", str(config), "--pid-file", str(pid_file), name)
     completed: Completed | None = None
+    pieces: asyncio.Queue[Output | None] = asyncio.Queue(_AHEAD)
+
+    async def errors(piece: bytes) -> None:
+        await pieces.put(Output(stderr=piece))
+
     try:
-        async with processes.start(argv) as child:
+        async with processes.start(argv, on_stderr=errors) as child:
             feeder = asyncio.create_task(feed(child, stdin))
+            reader = asyncio.create_task(_read(child, pieces))
             try:
-                async for piece in child.read():
-                    yield Output(stdout=piece)
-                completed = await child.wait()
+                while (output := await pieces.get()) is not None:
+                    yield output
+                completed = await reader
                 if feeder.done():
                     feeder.result()  # a client whose stream broke must not be told that all went well
-                if completed.stderr:
-                    yield Output(stderr=completed.stderr)
                 yield Output(exit_status=completed.status)
             finally:
                 feeder.cancel()
-                await asyncio.wait({feeder})
+                reader.cancel()
+                await asyncio.wait({feeder, reader})
                 if completed is None:
                     await _kill(child, name, pid_file)
         if completed is not None and completed.status < 0:
@@ -61,6 +64,19 @@ async def stream(
     finally:
         config.unlink()
         pid_file.unlink(missing_ok=True)
+
+
+async def _read(child: Child, pieces: asyncio.Queue[Output | None]) -> Completed:
+    """Queue stdout, wait for the end, and say that nothing more comes (stderr is queued beside this)."""
+    try:
+        async for piece in child.read():
+            await pieces.put(Output(stdout=piece))
+        completed = await child.wait()
+    except Exception:
+        await pieces.put(None)
+        raise
+    await pieces.put(None)
+    return completed
 
 
 async def _kill(child: Child, name: str, pid_file: Path) -> None:
