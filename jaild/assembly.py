@@ -23,6 +23,7 @@ from jaild.service.creation import Creation
 from jaild.service.driver import Drivers
 from jaild.service.events import Audit, Events
 from jaild.service.gate import Gate
+from jaild.service.handover import HandOver
 from jaild.service.host import Host
 from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
@@ -36,12 +37,16 @@ from jaild.service.migrations import Migrations
 from jaild.service.notices import Notices
 from jaild.service.operations import Operations
 from jaild.service.planning import Planner
+from jaild.service.precopy import Precopy
+from jaild.service.preflight import Preflight
 from jaild.service.receiving import Receiver
 from jaild.service.recover import Recovery
 from jaild.service.releases import Releases
+from jaild.service.retreat import Retreat
 from jaild.service.runs import Runs
 from jaild.service.sealing import Sealer
 from jaild.service.templates import Templates
+from jaild.service.transfer import Transfer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +110,18 @@ def assemble(ports: Ports, place: Place) -> Core:
     creation = Creation(index, planner, datasets, runs, gate, events, clock)
     snapshots = MigrationSnapshots(index, zfs)
     notices = Notices(ports.peers, journals, events, clock)
-    sender = MigrateOut(index, zfs, ports.peers, journals, datasets, runs, snapshots, notices, events, clock)
+    preflight = Preflight(index, zfs, ports.peers)
+    precopy = Precopy(index, journals, snapshots, Transfer(index, zfs), clock)
+    handover = HandOver(index, zfs, ports.peers, journals, datasets, runs, snapshots, precopy, events, clock)
+    retreat = Retreat(datasets, runs, snapshots, notices, events, clock)
+    sender = MigrateOut(preflight, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
     acceptor = Acceptor(index, zfs, runtime, ports.peers, journals)
     receiver = Receiver(index, zfs, datasets, sealer, events, clock)
     incoming = MigrateIn(
         index, zfs, runtime, acceptor, journals, datasets, receiver, runs, gate, snapshots, events, clock
     )
     recovery = Recovery(
-        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, sender, incoming, snapshots,
+        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, incoming, snapshots,
         notices, drivers, operations, events, clock,
     )  # fmt: skip
     host = Host(
@@ -132,7 +141,7 @@ def assemble(ports: Ports, place: Place) -> Core:
             drivers,
             operations,
         ),
-        migrations=Migrations(index, sender, journals, datasets, drivers, operations),
+        migrations=Migrations(index, preflight, sender, journals, datasets, drivers, operations),
         operations=operations,
         events=events,
         audit=audit,

@@ -17,6 +17,7 @@ from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.migrate_out import MigrateOut
 from jaild.service.operations import Handle, Operations
+from jaild.service.preflight import Preflight
 
 
 class Migrations:
@@ -25,6 +26,7 @@ class Migrations:
     def __init__(
         self,
         index: Index,
+        preflight: Preflight,
         sender: MigrateOut,
         journals: Journals,
         datasets: JailDatasets,
@@ -32,6 +34,7 @@ class Migrations:
         operations: Operations,
     ) -> None:
         self._index = index
+        self._preflight = preflight
         self._sender = sender
         self._journals = journals
         self._datasets = datasets
@@ -63,8 +66,8 @@ class Migrations:
             return duplicate
         self._require_etag(jail, etag)
         if validate_only:
-            plan, *_ = await self._sender.preflight(jail, target)
-            return await self._operations.planned(plan, caller)
+            examined = await self._preflight.examine(jail, target)
+            return await self._operations.planned(examined.plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(jail, etag)

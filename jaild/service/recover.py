@@ -35,11 +35,11 @@ from jaild.ports.zfs import Zfs
 from jaild.service.changes import Changes
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
+from jaild.service.handover import HandOver
 from jaild.service.index import Entry, Found, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.migrate_in import MigrateIn
-from jaild.service.migrate_out import MigrateOut
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.notices import Notices
 from jaild.service.operations import Handle, Operations
@@ -62,7 +62,7 @@ class Recovery:
         datasets: JailDatasets,
         runs: Runs,
         changes: Changes,
-        sender: MigrateOut,
+        handover: HandOver,
         receiver: MigrateIn,
         snapshots: MigrationSnapshots,
         notices: Notices,
@@ -80,7 +80,7 @@ class Recovery:
         self._datasets = datasets
         self._runs = runs
         self._changes = changes
-        self._sender = sender
+        self._handover = handover
         self._receiver = receiver
         self._snapshots = snapshots
         self._notices = notices
@@ -148,7 +148,7 @@ class Recovery:
                 await self._try(f"jail {name} is active here again after a migration", self._thaw(entry))
                 await self._staged(entry)
             case Ownership.MOVED:
-                await self._try_quietly(self._sender.fence(entry))
+                await self._try_quietly(self._handover.fence(entry))
             case Ownership.ACTIVE:
                 await self._staged(entry)
 
@@ -274,7 +274,7 @@ class Recovery:
         if moved or journal.phase is Phase.COMMITTED:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
             await self._journals.put(committed)
-            activation = await self._sender.activate(committed)
+            activation = await self._handover.activate(committed)
             await self._journals.put(
                 msgspec.structs.replace(
                     committed, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message

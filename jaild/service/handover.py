@@ -1,0 +1,164 @@
+"""The stretch in which the jail is down, and the commit point in it; then Activate, until it is acknowledged.
+
+freeze ─► final increment ─► verify ─► prepare ─► COMMIT ─► activate ─► fence
+"""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from jaild.domain.errors import DataLossError, JaildError
+from jaild.domain.journal import Journal, Phase
+from jaild.domain.lifecycle import advance
+from jaild.domain.peering import Activation
+from jaild.domain.records import Ownership
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.ports.zfs import Zfs
+from jaild.service.events import Events
+from jaild.service.index import Entry, Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.journals import Journals
+from jaild.service.migration_snapshots import MigrationSnapshots, prefix
+from jaild.service.move import Move
+from jaild.service.precopy import Precopy
+from jaild.service.runs import Runs
+
+
+class HandOver:
+    """Stops the jail here and gives it away."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        peers: Peers,
+        journals: Journals,
+        datasets: JailDatasets,
+        runs: Runs,
+        snapshots: MigrationSnapshots,
+        precopy: Precopy,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._peers = peers
+        self._journals = journals
+        self._datasets = datasets
+        self._runs = runs
+        self._snapshots = snapshots
+        self._precopy = precopy
+        self._events = events
+        self._clock = clock
+        self._log = structlog.get_logger("jaild.handover")
+
+    async def freeze(self, move: Move) -> None:
+        """Write the intent down, then stop the jail and unmount its tree."""
+        await move.handle.phase("freeze", "stopping the jail")
+        move.journal = msgspec.structs.replace(move.journal, phase=Phase.FROZEN, rounds=len(move.rounds))
+        await self._journals.put(move.journal)
+        frozen = advance(move.record, Ownership.FROZEN, migration=move.id, peer=move.target)
+        await self._datasets.write(move.entry, frozen)
+        move.was_running = move.entry.run is not None and move.entry.run.running
+        move.frozen_at = self._clock.monotonic()
+        await self._runs.stop(move.entry, move.generation.number)
+        await self._runs.remove(move.entry, move.generation.number)
+
+    async def last_increment(self, move: Move) -> None:
+        """Send what was written since the last round, and compare every guid."""
+        await move.handle.phase("final", "the last increment")
+        await self._precopy.round(move, f"{prefix(move.id)}final")
+        await move.handle.phase("verify", "comparing every guid")
+        there = {state.path: state for state in (await move.peer.state(move.id)).datasets}
+        for path, state in move.states.items():
+            guids = there[path].snapshot_guids if path in there else ()
+            if not guids or guids[-1] != state.snapshot_guids[-1]:
+                raise DataLossError(
+                    "GUID_MISMATCH",
+                    f"{move.jail}/{path or '.'}: the target's newest snapshot is not the one that was sent",
+                    remedy="nothing was handed over; look at the target's events, then migrate again",
+                    detail={"sent": str(state.snapshot_guids[-1]), "there": str(guids[-1:] or "")},
+                )
+
+    async def prepare(self, move: Move) -> None:
+        """Make the target write PREPARED: from here on it waits for this host's word."""
+        await move.handle.phase("handover", "the target prepares")
+        guids = {path: state.snapshot_guids[-1] for path, state in move.states.items()}
+        await move.peer.prepare(move.id, move.record.epoch + 1, guids)
+
+    async def commit(self, move: Move) -> None:
+        """Give the jail away: one `zfs set` of its record."""
+        record = move.entry.record
+        if record is None:
+            raise TypeError(move.jail)
+        moved = advance(record, Ownership.MOVED, owner=move.hello.host_id, epoch=move.record.epoch + 1)
+        await self._datasets.write(move.entry, moved)
+        move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
+        await self._journals.put(move.journal)
+        message = f"{move.target} owns it from epoch {moved.epoch} on"
+        await self._events.emit("migration.committed", f"jails/{move.jail}", message, migration=move.id)
+
+    async def committed(self, move: Move) -> bool:
+        """Ask the dataset itself: a `zfs set` that was interrupted may have been carried out."""
+        record = await self._datasets.recorded(move.jail)
+        move.entry.record = record
+        if record.state is Ownership.MOVED:
+            move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
+            try:
+                await self._journals.put(move.journal)
+            except JaildError as error:  # the record itself is the truth; the journal only follows it
+                self._log.warning("the journal cannot follow", migration=move.id, reason=error.reason)
+        return record.state is Ownership.MOVED
+
+    async def finish(self, move: Move) -> Activation:
+        """Have the target start the jail, and fence the copy that stays here."""
+        # In memory only: from the commit point on nothing of this host's may keep Activate from being sent.
+        move.handle.note(phase="activate", message=f"{move.target} starts the jail")
+        asked = self._clock.monotonic()
+        activation = await self.activate(move.journal)
+        blackout = None
+        if move.was_running and move.frozen_at is not None:
+            # What the target took until the jail had started; its gate, and the way of its answer, are no blackout.
+            blackout = asked - move.frozen_at + min(activation.seconds, self._clock.monotonic() - asked)
+        move.handle.note(blackout=blackout)
+        move.handle.facts(migration=move.id, healthy=str(activation.healthy).lower(), bytes=move.journal.bytes)
+        await self._close(move, activation, blackout)
+        return activation
+
+    async def activate(self, journal: Journal) -> Activation:
+        """Tell the target until it acknowledges; a lost answer is resolved by asking again, never by a timeout."""
+        pause = 0.2
+        while True:
+            try:
+                return await self._peers.get(journal.peer).activate(journal.id, journal.epoch)
+            except JaildError as error:
+                self._log.warning("not acknowledged yet", migration=journal.id, reason=error.reason, error=str(error))
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, 10.0)
+
+    async def _close(self, move: Move, activation: Activation, blackout: float | None) -> None:
+        journal = msgspec.structs.replace(
+            move.journal,
+            phase=Phase.ACTIVATED,
+            blackout=blackout,
+            healthy=activation.healthy,
+            message=activation.message,
+        )
+        await self._journals.put(journal)
+        try:
+            await self.fence(move.entry)
+        except JaildError as error:  # the jail has moved; its copy here is fenced at the next start
+            await self._events.emit("jail.untidy", f"jails/{move.jail}", f"after the migration: {error}")
+
+    async def fence(self, entry: Entry) -> None:
+        """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""
+        root = self._index.where.jail(entry.name)
+        datasets = [d.name for d in await self._zfs.datasets(root)]
+        for dataset in reversed(datasets):
+            await self._zfs.unmount(dataset)
+        # Children first: one that is mounted at boot below a parent that is not leaves a folder in the way.
+        for dataset in reversed(datasets):
+            await self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on"})
+        await self._snapshots.thin(entry.name)

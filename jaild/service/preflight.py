@@ -1,0 +1,94 @@
+"""Before a jail moves: both hosts look for whatever could stop it later. Nothing is changed on either."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.findings import Finding, Severity
+from jaild.domain.lifecycle import require_changeable
+from jaild.domain.migration import PROTOCOL
+from jaild.domain.peering import Acceptance, HostHello, Offer
+from jaild.domain.plan import Plan
+from jaild.domain.records import Generation, JailRecord
+from jaild.ports.peer import Peers
+from jaild.ports.zfs import Zfs
+from jaild.service.index import Entry, Index
+from jaild.service.offering import offer_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What came of it."""
+
+    entry: Entry
+    record: JailRecord
+    generation: Generation
+    plan: Plan
+    offer: Offer
+    hello: HostHello
+
+
+class Preflight:
+    """Asks whether a jail can move."""
+
+    def __init__(self, index: Index, zfs: Zfs, peers: Peers) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._peers = peers
+
+    async def examine(self, name: str, target: str) -> Examined:
+        """Ask both sides. An error among the plan's findings is a refusal."""
+        entry, record = self._index.whole(name)
+        require_changeable(record, self._index.host_id, name)
+        generation = entry.generation
+        if generation is None:
+            raise FailedPreconditionError("JAIL_NOT_READY", f"jail {name} has no generation yet", remedy="wait for it")
+        peer = self._peers.get(target)
+        hello = await peer.hello(self._index.host_id, self._index.host_name, PROTOCOL)
+        findings = self._identity(hello, target)
+        offer = Offer(
+            migration=uuid.uuid4().hex,
+            source_id=self._index.host_id,
+            source_name=self._index.host_name,
+            jail=await offer_of(self._index, self._zfs, entry, record, generation),
+        )
+        acceptance = await peer.preflight(offer) if not findings else Acceptance()
+        plan = Plan(
+            kind="migrate",
+            target=f"jails/{name}",
+            steps=_steps(acceptance, target),
+            findings=(*findings, *acceptance.findings),
+            from_generation=generation.number,
+            to_generation=generation.number,
+            base=generation.base,
+            release=generation.release,
+        )
+        return Examined(entry=entry, record=record, generation=generation, plan=plan, offer=offer, hello=hello)
+
+    def _identity(self, hello: HostHello, target: str) -> Sequence[Finding]:
+        self._index.host_names[hello.host_id] = target
+        if hello.protocol != PROTOCOL:
+            message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
+            return [_error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")]
+        if hello.host_id == self._index.host_id:
+            return [_error("SAME_HOST", f"{target} is this host", "name another peer")]
+        return []
+
+
+def _error(code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)
+
+
+def _steps(acceptance: Acceptance, target: str) -> tuple[str, ...]:
+    layers = tuple(f"send {path} to {target}" for path in acceptance.missing_layers)
+    seed = "continue the copy that is there" if any(d.snapshot_guids for d in acceptance.datasets) else "send all data"
+    return (
+        *layers,
+        seed,
+        "send what changes meanwhile, until the rest fits the downtime budget",
+        "stop the jail, send the last increment, compare every guid",
+        f"hand over to {target}, start it there, health gate",
+    )

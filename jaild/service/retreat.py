@@ -1,0 +1,66 @@
+"""The way back out of a migration, from anywhere before its commit point."""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from jaild.domain.errors import JaildError
+from jaild.domain.journal import Phase
+from jaild.domain.lifecycle import advance
+from jaild.domain.records import Ownership
+from jaild.ports.clock import Clock
+from jaild.service.events import Events
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.migration_snapshots import MigrationSnapshots
+from jaild.service.move import Move
+from jaild.service.notices import Notices
+from jaild.service.runs import Runs
+
+
+class Retreat:
+    """Returns to the state before: this host owns the jail, and starts it whether the target can be told or not."""
+
+    def __init__(
+        self,
+        datasets: JailDatasets,
+        runs: Runs,
+        snapshots: MigrationSnapshots,
+        notices: Notices,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._datasets = datasets
+        self._runs = runs
+        self._snapshots = snapshots
+        self._notices = notices
+        self._events = events
+        self._clock = clock
+        self._log = structlog.get_logger("jaild.retreat")
+
+    async def abort(self, move: Move, error: BaseException) -> None:
+        """Undo all that was made here, and have the target undo what came there."""
+        reason = error.reason if isinstance(error, JaildError) else type(error).__name__
+        self._log.warning("migration aborted", jail=move.jail, migration=move.id, reason=reason)
+        await self.thaw(move)
+        move.journal = msgspec.structs.replace(move.journal, phase=Phase.ABORTED, message=str(error))
+        await self._notices.tell(move.journal)
+        await self._events.emit("migration.aborted", f"jails/{move.jail}", str(error), migration=move.id)
+        try:
+            await self._snapshots.drop_rounds(move.journal)
+        except JaildError as left:  # why it was aborted matters more
+            await self._events.emit("jail.untidy", f"jails/{move.jail}", f"snapshots of {move.id} are left: {left}")
+
+    async def thaw(self, move: Move) -> None:
+        """Make the jail active here again if it was frozen, and start it if it ran."""
+        if move.entry.record is None or move.entry.record.state is not Ownership.FROZEN:
+            return
+        await self._datasets.write(move.entry, advance(move.entry.record, Ownership.ACTIVE, migration="", peer=""))
+        if move.was_running:
+            try:
+                await self._runs.ensure(move.entry, move.generation)
+            except JaildError as error:
+                move.entry.message = f"it did not start again after a failed migration: {error}"
+                await self._events.emit("jail.failed", f"jails/{move.jail}", move.entry.message)
+            if move.frozen_at is not None:
+                move.handle.note(blackout=self._clock.monotonic() - move.frozen_at)
