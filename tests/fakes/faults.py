@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, NoReturn
 
 from jaild.domain.errors import InternalError
+from jaild.domain.journal import Journal
 
 _UNCOUNTED = frozenset({"runtime.wait", "runtime.facts", "zfs.capabilities"})  # watchers' and constants: not steps
 
 _LOOKS = frozenset({"zfs.datasets", "zfs.dataset", "zfs.snapshots", "zfs.pool_features", "runtime.runs"})
+
+
+At = int | tuple[str, int]  # which of the counted calls: its number, or its name and how many of that name before it
+
+
+def is_at(calls: Sequence[str], at: At | None) -> bool:
+    """Say whether the last of the calls is the chosen one."""
+    if isinstance(at, tuple):
+        return (calls[-1], calls.count(calls[-1]) - 1) == at
+    return len(calls) - 1 == at
 
 
 class Crash(BaseException):
@@ -37,8 +48,9 @@ class Life:
         self.died = asyncio.Event()
         self.counting = False
         self.calls: list[str] = []
-        self.at: int | None = None
+        self.at: At | None = None
         self.effect = Effect.ERROR
+        self.label: Callable[[str], str] = str
         self.on_hang_up: Callable[[], bool] = lambda: False
 
     def kill(self) -> None:
@@ -61,8 +73,8 @@ class Life:
         self.check()
         if not self.counting or name.partition(" ")[0] in _UNCOUNTED:
             return False
-        self.calls.append(name)
-        if len(self.calls) - 1 != self.at:
+        self.calls.append(self.label(name))
+        if not is_at(self.calls, self.at):
             return False
         match self.effect:
             case Effect.CRASH:
@@ -111,7 +123,7 @@ class Mortal:
             self._life.check()
             told = False
             if self._counted is None or attribute in self._counted:
-                told = await self._life.step(f"{self._name}.{attribute} {args[0] if args else ''}")
+                told = await self._life.step(f"{self._name}.{attribute} {_told(args)}")
             answer = await member(*args, **named)
             self._life.check()
             if told:
@@ -140,3 +152,11 @@ class Mortal:
                 raise injected(f"{self._name}.{attribute}, done")
 
         return call
+
+
+def _told(args: tuple[Any, ...]) -> str:
+    """Say what a call is about: which dataset and, if it sets any, which properties; which phase of a journal."""
+    if args and isinstance(args[0], Journal):
+        return args[0].phase.value
+    keys = " ".join(args[1]) if len(args) > 1 and isinstance(args[1], Mapping) else ""
+    return " ".join(filter(None, [str(args[0]) if args else "", keys]))

@@ -1,4 +1,4 @@
-"""A whole daemon on fakes: what it stands on survives it, so that `restart` finds what a crash leaves."""
+"""A whole daemon in this process: what it stands on survives it, so that `restart` finds what a crash leaves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from jaild.domain import layout
 from jaild.domain.operation import Operation
 from jaild.domain.records import BaseRecord, Family, Manifest, ReleaseRecord
 from jaild.domain.views import Caller
+from jaild.ports.clock import Clock
+from jaild.ports.probe import Probe
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Zfs
 from jaild.service.sealing import Sealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Life, Mortal
@@ -26,6 +30,7 @@ from tests.fakes.zfs import FakeZfs
 
 ROOT = "tank/jaild"
 _PATIENCE = 20.0  # seconds, for what must end by itself
+_JOURNALED = frozenset({"put_journal"})
 _CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool", "own"})
 
 
@@ -53,18 +58,22 @@ class Healthy:
         return self.problem
 
 
-class FakeHost:
-    """One host. `life` is its present daemon's, `core` that daemon's use cases."""
+class InProcessHost:
+    """One host. `life` is its present daemon's, `core` that daemon's use cases.
 
-    def __init__(self, folder: Path, name: str = "alpha", network: Network | None = None) -> None:
+    `zfs`, `runtime`, `probe` and `clock` are the host's own, as a test looks at them; its daemon has them by `life`.
+    """
+
+    def __init__(self, folder: Path, name: str, network: Network, root: str) -> None:
         self.folder = folder
         self.name = name
-        self.clock = QuickClock()
-        self.zfs = FakeZfs(folder / "pool")
-        self.runtime = FakeRuntime(now=self.clock.now)
-        self.probe = Healthy()
+        self.root = root
+        self.zfs: Zfs
+        self.runtime: Runtime
+        self.probe: Probe
+        self.clock: Clock
         self.files = HostFiles(folder / "spool")
-        self.network = network or Network()
+        self.network = network
         self.life = Life()
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
@@ -72,6 +81,13 @@ class FakeHost:
         self._store: SqliteStore | None = None
         self._core: Core | None = None
         self._booting: asyncio.Task[None] | None = None
+
+    def ground(self, life: Life) -> tuple[Zfs, Runtime]:  # noqa: ARG002 -- of subclasses that start processes
+        """Return the ZFS and the runtime that a daemon stands on during its life."""
+        return self.zfs, self.runtime
+
+    async def make_root(self) -> None:
+        """Make the dataset that everything is below, if it is not there."""
 
     @property
     def core(self) -> Core:
@@ -82,8 +98,7 @@ class FakeHost:
     async def start(self, life: Life | None = None) -> None:
         """Bring a daemon up (to live `life`): read, repair, resume, boot."""
         self.network.hosts[self.name] = self
-        if "tank/jaild" not in [dataset.name for dataset in await self.zfs.datasets("tank")]:
-            await self.zfs.create(ROOT)
+        await self.make_root()
         for folder in ("logs", "templates"):
             (self.folder / folder).mkdir(exist_ok=True)
         self.life = life or Life()
@@ -101,19 +116,20 @@ class FakeHost:
             return cast("Any", Mortal(port, name, self.life, counted))
 
         none: frozenset[str] = frozenset()
+        zfs, runtime = self.ground(self.life)
         ports = assembly.Ports(
-            zfs=mortal(self.zfs, "zfs"),
-            runtime=mortal(self.runtime, "runtime"),
+            zfs=mortal(zfs, "zfs"),
+            runtime=mortal(runtime, "runtime"),
             files=mortal(self.files, "files", _CHANGING),
             archives=BsdtarArchives(ProcessRunner()),
-            store=mortal(store, "store", none),
+            store=mortal(store, "store", _JOURNALED),
             peers=LinkedPeers(self.network, self),
             probe=self.probe,
             clock=mortal(self.clock, "clock", none),
         )
         place = assembly.Place(
             name=self.name,
-            dataset=ROOT,
+            dataset=self.root,
             logs=self.folder / "logs",
             templates=self.folder / "templates",
             staging=self.folder / "staging",
@@ -168,15 +184,12 @@ class FakeHost:
         """Let the daemon die as it stands (with `reboot` the whole host) and start its successor."""
         await self._gone()
         if reboot:
-            self.runtime.by_name.clear()
-            await self._remount()
+            await self.lose_power()
         await self.start(life)
 
-    async def _remount(self) -> None:
-        pool = self.zfs._pool
-        await self.zfs.unmount(ROOT)
-        for filesystem in pool.tree(ROOT):
-            pool.mount_if_wanted(filesystem.name)
+    async def lose_power(self) -> None:
+        """Let everything end that runs on the host, and mount its datasets as a boot does."""
+        raise NotImplementedError
 
     # -- what there is
 
@@ -227,6 +240,30 @@ class FakeHost:
         if lane is not None and lane.task is not None and not self.life.dead:
             await asyncio.wait({lane.task})  # its end is on disk too
         return self.core.use_cases.operations.get(operation.id)
+
+
+class FakeHost(InProcessHost):
+    """One on fakes."""
+
+    def __init__(self, folder: Path, name: str = "alpha", network: Network | None = None) -> None:
+        super().__init__(folder, name, network or Network(), ROOT)
+        self.clock: QuickClock = QuickClock()
+        self.zfs: FakeZfs = FakeZfs(folder / "pool")
+        self.runtime: FakeRuntime = FakeRuntime(now=self.clock.now)
+        self.probe: Healthy = Healthy()
+
+    async def make_root(self) -> None:
+        """Make `tank/jaild`."""
+        if ROOT not in [dataset.name for dataset in await self.zfs.datasets("tank")]:
+            await self.zfs.create(ROOT)
+
+    async def lose_power(self) -> None:
+        """Forget the runs."""
+        self.runtime.by_name.clear()
+        pool = self.zfs._pool
+        await self.zfs.unmount(ROOT)
+        for filesystem in pool.tree(ROOT):
+            pool.mount_if_wanted(filesystem.name)
 
 
 def _write(tree: Path, files: Mapping[str, str]) -> None:

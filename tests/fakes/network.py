@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from jaild.api.use_cases import Incoming
-from jaild.domain.errors import DataLossError, DeadlineExceededError, NotFoundError, UnavailableError
+from jaild.domain.errors import (
+    DataLossError,
+    DeadlineExceededError,
+    JaildError,
+    NotFoundError,
+    UnavailableError,
+)
 from jaild.domain.peering import (
     Acceptance,
     Activation,
@@ -19,10 +26,10 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
-from tests.fakes.faults import Crash
+from tests.fakes.faults import At, Crash, is_at
 
 if TYPE_CHECKING:
-    from tests.fakes.host import FakeHost
+    from tests.fakes.host import InProcessHost
 
 _T = TypeVar("_T")
 
@@ -39,19 +46,34 @@ class Fault(StrEnum):
     CALLER_DIES_AFTER = "caller dies after"
     CALLEE_DIES = "callee dies before"
     CALLEE_DIES_AFTER = "callee dies after"
+    LATE = "request late"  # the caller is told that it was lost; it is carried out after the next call
+    CUT_WITHIN = "network cut within"  # in the middle of a stream
+    CALLER_DIES_WITHIN = "caller dies within"
+    CALLEE_DIES_WITHIN = "callee dies within"
+
+
+_WITHIN = frozenset({Fault.CUT_WITHIN, Fault.CALLER_DIES_WITHIN, Fault.CALLEE_DIES_WITHIN})
+
+
+def applies(fault: Fault, call: str) -> bool:
+    """Say whether a fault can happen to a call: only a stream has a middle, and none arrives after its sender left."""
+    streams = " receive " in call
+    return streams if fault in _WITHIN else not (streams and fault is Fault.LATE)
 
 
 class Network:
     """What connects hosts. `at` and `fault` choose what goes wrong; `calls` lists what was asked while `counting`."""
 
     def __init__(self) -> None:
-        self.hosts: dict[str, FakeHost] = {}
+        self.hosts: dict[str, InProcessHost] = {}
         self.down = False
         self.cut = asyncio.Event()
         self.counting = False
         self.calls: list[str] = []
-        self.at: int | None = None
+        self.at: At | None = None
         self.fault = Fault.REQUEST_LOST
+        self.label: Callable[[str], str] = str
+        self._late: list[Callable[[], Awaitable[object]]] = []
 
     def sever(self) -> None:
         """Let no call through any more."""
@@ -67,14 +89,24 @@ class Network:
         """Count a call and return what happens to it."""
         if not self.counting:
             return None
-        self.calls.append(call)
-        return self.fault if len(self.calls) - 1 == self.at else None
+        self.calls.append(self.label(call))
+        return self.fault if is_at(self.calls, self.at) else None
+
+    def delay(self, carry_out: Callable[[], Awaitable[object]]) -> None:
+        """Keep a request until `deliver`."""
+        self._late.append(carry_out)
+
+    async def deliver(self) -> None:
+        """Carry out what is late. Nobody hears the answer."""
+        while self._late:
+            with suppress(JaildError):
+                await self._late.pop()()
 
 
 class LinkedPeers:
     """Implements `jaild.ports.peer.Peers`: all other hosts of the network."""
 
-    def __init__(self, network: Network, source: FakeHost) -> None:
+    def __init__(self, network: Network, source: InProcessHost) -> None:
         self._network = network
         self._source = source
 
@@ -92,7 +124,7 @@ class LinkedPeers:
 class Link:
     """Implements `jaild.ports.peer.Peer`: one host as another one's daemon sees it."""
 
-    def __init__(self, network: Network, source: FakeHost, target: FakeHost) -> None:
+    def __init__(self, network: Network, source: InProcessHost, target: InProcessHost) -> None:
         self._network = network
         self._source = source
         self._life = source.life  # of the daemon that asks; its successor asks by a link of its own
@@ -100,23 +132,26 @@ class Link:
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
-        return await self._call("hello", lambda there: there.hello(host_id, host_name, protocol))
+        return await self._call("hello", lambda there, _: there.hello(host_id, host_name, protocol))
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Ask whether it takes the jail."""
-        return await self._call("preflight", lambda there: there.preflight(offer))
+        return await self._call("preflight", lambda there, _: there.preflight(offer))
 
     async def begin(self, offer: Offer) -> Acceptance:
         """Make it begin."""
-        return await self._call("begin", lambda there: there.begin(offer))
+        return await self._call("begin", lambda there, _: there.begin(offer))
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one stream. A stream that broke off here is one that ends too early there."""
         broken: list[BaseException] = []
 
-        async def arriving() -> AsyncIterator[bytes]:
+        async def arriving(fault: Fault | None) -> AsyncIterator[bytes]:
             try:
                 async for chunk in chunks:
+                    if fault in _WITHIN:
+                        yield chunk[: len(chunk) // 2]
+                        self._within(fault)
                     yield chunk
             except BaseException as error:
                 broken.append(error)
@@ -125,9 +160,8 @@ class Link:
                 ) from error
 
         try:
-            return await self._call(
-                f"receive {header.layer or header.dataset or '.'}", lambda there: there.receive(header, arriving())
-            )
+            what = f"receive {header.layer or header.dataset or '.'}"
+            return await self._call(what, lambda there, fault: there.receive(header, arriving(fault)))
         except DataLossError:
             if broken:
                 raise broken[0] from None
@@ -135,34 +169,40 @@ class Link:
 
     async def state(self, migration: str) -> PeerState:
         """Ask what it has."""
-        return await self._call("state", lambda there: there.state(migration))
+        return await self._call("state", lambda there, _: there.state(migration))
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """First half of the hand-over."""
-        return await self._call("prepare", lambda there: there.prepare(migration, epoch, guids))
+        return await self._call("prepare", lambda there, _: there.prepare(migration, epoch, guids))
 
     async def activate(self, migration: str, epoch: int) -> Activation:
         """Second half of the hand-over."""
-        return await self._call("activate", lambda there: there.activate(migration, epoch))
+        return await self._call("activate", lambda there, _: there.activate(migration, epoch))
 
     async def abort(self, migration: str) -> str:
         """Make it throw away what it received."""
-        return await self._call("abort", lambda there: there.abort(migration))
+        return await self._call("abort", lambda there, _: there.abort(migration))
 
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""
-        return await self._call("resolve", lambda there: there.resolve(migration))
+        return await self._call("resolve", lambda there, _: there.resolve(migration))
 
-    async def _call(self, what: str, make: Callable[[Incoming], Awaitable[_T]]) -> _T:
+    async def _call(self, what: str, make: Callable[[Incoming, Fault | None], Awaitable[_T]]) -> _T:
         self._life.check()
         fault = self._network.of(f"{self._source.name}>{self._target.name} {what}")
         await asyncio.sleep(0)
         self._before(fault)
         if self._network.down or fault is Fault.REQUEST_LOST or not self._answers():
             raise self._unreachable()
-        answer = await self._carried_out(make)
-        if fault is Fault.TWICE:
-            answer = await self._carried_out(make)
+        if fault is Fault.LATE:
+            self._network.delay(lambda: self._carried_out(make, None))
+            raise self._timeout()
+        try:
+            answer = await self._carried_out(make, fault)
+            if fault is Fault.TWICE:
+                answer = await self._carried_out(make, fault)
+        finally:
+            await self._network.deliver()
         self._after(fault)
         return answer
 
@@ -176,6 +216,16 @@ class Link:
                 self._network.sever()
             case _:
                 pass
+
+    def _within(self, fault: Fault | None) -> NoReturn:
+        match fault:
+            case Fault.CALLER_DIES_WITHIN:
+                self._life.die()
+            case Fault.CALLEE_DIES_WITHIN:
+                self._target.life.kill()
+            case _:
+                self._network.sever()
+        raise self._unreachable()
 
     def _after(self, fault: Fault | None) -> None:
         match fault:
@@ -193,9 +243,9 @@ class Link:
         if self._network.down or fault is Fault.ANSWER_LOST:
             raise self._timeout()
 
-    async def _carried_out(self, make: Callable[[Incoming], Awaitable[_T]]) -> _T:
+    async def _carried_out(self, make: Callable[[Incoming, Fault | None], Awaitable[_T]], fault: Fault | None) -> _T:
         async def serve() -> _T:
-            return await make(self._target.core.use_cases.incoming)
+            return await make(self._target.core.use_cases.incoming, fault)
 
         task = asyncio.create_task(serve(), name=f"served by {self._target.name}")
         self._target.serving.append(task)

@@ -12,17 +12,22 @@ from jaild.domain.journal import Phase
 from jaild.domain.layout import Layout
 from jaild.domain.lifecycle import may_start
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership
+from jaild.ports.runtime import Run
 from jaild.ports.zfs import Dataset
-from tests.fakes.host import ROOT, FakeHost
+from tests.fakes.host import FakeHost, InProcessHost
 
-WHERE = Layout(ROOT)
 _SETTLED = frozenset({Phase.ACTIVATED, Phase.ABORTED, Phase.FINALIZED})
 
 
-async def records(host: FakeHost) -> dict[str, JailRecord]:
+def where(host: InProcessHost) -> Layout:
+    """Return what its datasets are called."""
+    return Layout(host.root)
+
+
+async def records(host: InProcessHost) -> dict[str, JailRecord]:
     """Return the jails' records as the datasets have them."""
     found = {}
-    for dataset in await host.zfs.datasets(WHERE.jails):
+    for dataset in await host.zfs.datasets(where(host).jails):
         text = dataset.properties.get(layout.JAIL_PROPERTY)
         if text is not None:
             found[dataset.name.rpartition("/")[2]] = msgspec.json.decode(text, type=JailRecord)
@@ -39,7 +44,17 @@ def running(hosts: Sequence[FakeHost], jail: str) -> list[str]:
     ]
 
 
-async def owners(hosts: Sequence[FakeHost], jail: str) -> list[str]:
+async def running_now(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
+    """Return the same of any host, as its runtime tells it."""
+    return [
+        f"{host.name}:{jail}.{run.generation}"
+        for host in hosts
+        for run in await host.runtime.runs()
+        if run.jail == jail and run.running
+    ]
+
+
+async def owners(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
     """Return the hosts that may start a jail."""
     found = []
     for host in hosts:
@@ -49,57 +64,59 @@ async def owners(hosts: Sequence[FakeHost], jail: str) -> list[str]:
     return found
 
 
-async def unsafe(hosts: Sequence[FakeHost], jail: str) -> list[str]:
+async def unsafe(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
     """Return what must not be at any moment, even in the middle of a fault."""
     wrong = []
     if len(owning := await owners(hosts, jail)) > 1:
         wrong.append(f"{owning} may all start {jail}")
-    if len(runs := running(hosts, jail)) > 1:
+    if len(runs := await running_now(hosts, jail)) > 1:
         wrong.append(f"running at once: {runs}")
     return wrong
 
 
-async def unserved(hosts: Sequence[FakeHost], jail: str) -> list[str]:
+async def unserved(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
     """Return why a jail is not served by its owner's active generation, if that is what it should be."""
     for host in hosts:
         record = (await records(host)).get(jail)
         if record is None or not may_start(record, host.core.index.host_id):
             continue
         wanted = [f"{host.name}:{jail}.{record.generation}"] if record.desired is Desired.RUNNING else []
-        have = running(hosts, jail)
+        have = await running_now(hosts, jail)
         return [] if have == wanted else [f"{have} run instead of {wanted}"]
     return [f"nobody owns {jail}"]
 
 
-async def unsettled(host: FakeHost) -> list[str]:
+async def unsettled(host: InProcessHost) -> list[str]:
     """Return what must not be left on a host that has recovered."""
     wrong = [f"{op.kind} is not done" for op in host.core.use_cases.operations.list() if not op.done]
-    datasets = await host.zfs.datasets(ROOT)
-    sealed = {s.dataset for s in await host.zfs.snapshots(ROOT, recursive=True) if s.tag == layout.SEALED}
+    datasets = await host.zfs.datasets(host.root)
+    sealed = {s.dataset for s in await host.zfs.snapshots(host.root, recursive=True) if s.tag == layout.SEALED}
     for dataset in datasets:
-        parts = dataset.name.removeprefix(f"{ROOT}/").split("/")
+        parts = dataset.name.removeprefix(f"{host.root}/").split("/")
         is_layer = (parts[0], len(parts)) in {("bases", 2), ("apps", 3)}
         if is_layer and dataset.name not in sealed:
             wrong.append(f"{dataset.name} is not sealed")
         if parts[0] == "jails" and len(parts) == 2 and layout.JAIL_PROPERTY not in dataset.properties:
             wrong.append(f"{dataset.name} has no record")
-    jails = await records(host)
+    jails, runs = await records(host), await host.runtime.runs()
     for name, record in jails.items():
-        parts_of = [d for d in datasets if (d.name + "/").startswith(WHERE.jail(name) + "/")]
-        wrong += [f"{name}: {problem}" for problem in _jail(host, name, record, parts_of)]
+        parts_of = [d for d in datasets if (d.name + "/").startswith(where(host).jail(name) + "/")]
+        wrong += [f"{name}: {problem}" for problem in _jail(host, runs, name, record, parts_of)]
         entry = host.core.index.jails.get(name)
         if entry is None or entry.record != record:
             wrong.append(f"{name}: the index says {entry and entry.record}, the dataset {record}")
     wrong += [f"{name} is in the index only" for name in host.core.index.jails if name not in jails]
-    wrong += [f"a run of nobody: {n}" for n, r in host.runtime.by_name.items() if r.spec.jail not in jails]
+    wrong += [f"a run of nobody: {run.jail}.{run.generation}" for run in runs if run.jail not in jails]
     for journal in [*host.core.journals.outgoing(), *host.core.journals.incoming()]:
         if journal.phase not in _SETTLED or not journal.notified:
             wrong.append(f"journal {journal.phase}, {'outgoing' if journal.outgoing else 'incoming'}, not settled")
     return [f"{host.name}: {problem}" for problem in wrong]
 
 
-def _jail(host: FakeHost, name: str, record: JailRecord, datasets: Sequence[Dataset]) -> Iterator[str]:
-    runs = [run for run, held in host.runtime.by_name.items() if held.spec.jail == name]
+def _jail(
+    host: InProcessHost, everything: Sequence[Run], name: str, record: JailRecord, datasets: Sequence[Dataset]
+) -> Iterator[str]:
+    runs = [f"{name}.{run.generation}" for run in everything if run.jail == name]
     if record.state is Ownership.MOVED:
         if runs:
             yield f"moved, and has runs {runs}"

@@ -14,7 +14,7 @@ from jaild.domain.operation import Operation
 from jaild.domain.spec import JailSpec
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost, caller
-from tests.fakes.network import Fault, Network
+from tests.fakes.network import Fault, Network, applies
 from tests.unit.service import invariants
 
 SPEC = JailSpec(base="deb-1", app="web/1")
@@ -76,6 +76,7 @@ class Trial:
         self._arm(source, target)
         counted = source.network.calls if self.side == "network" else self._struck(source, target).life.calls
         operation = await self._struggle(source, target)
+        await source.network.deliver()
         source.network.counting = source.life.counting = target.life.counting = False
         self.calls = list(counted)
         if self.at is None:
@@ -161,7 +162,7 @@ async def _all(folder: Path, clean: Trial) -> list[str]:
     assert clean.calls
     failures = []
     for number, call in enumerate(clean.calls):
-        if isinstance(clean.effect, Effect) and not is_worth(clean.effect, call):
+        if not (is_worth(clean.effect, call) if isinstance(clean.effect, Effect) else applies(clean.effect, call)):
             continue
         trial = Trial(clean.side, number, clean.effect, back=clean.back, reboot=clean.reboot)
         try:
