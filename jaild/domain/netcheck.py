@@ -55,9 +55,10 @@ def probe_mistakes(path: str, text: str, spec: JailSpec) -> Iterator[tuple[str, 
 
 
 def _mode_mistakes(network: Network) -> Iterator[tuple[str, str]]:
-    if network.mode == "host":
+    if network.mode in {"host", "none"}:
         if network.addresses:
-            yield "$.network.addresses", "mode host has the host's addresses: leave them out, or use mode own or shared"
+            why = "has the host's addresses" if network.mode == "host" else "has no addresses"
+            yield "$.network.addresses", f"mode {network.mode} {why}: leave them out, or use mode own or shared"
     elif not network.addresses:
         yield "$.network.addresses", f"mode {network.mode} needs at least one address"
     for field, value, mode in (

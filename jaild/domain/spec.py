@@ -23,9 +23,10 @@ class Network(_Strict, frozen=True):
 
     `own`: addresses of its own on a bridge (FreeBSD: vnet; Linux: a network namespace and a veth pair).
     `shared`: addresses put on one of the host's interfaces. `host`: the host's own network, no isolation.
+    `none`: a network of its own with nothing but the loopback interface in it.
     """
 
-    mode: Literal["own", "shared", "host"] = "host"
+    mode: Literal["own", "shared", "host", "none"] = "host"
     addresses: tuple[str, ...] = ()  # with prefix length: 10.0.0.5/24, 2001:db8::5/64
     gateway: str | None = None
     bridge: str | None = None  # mode own; the host's configured bridge if not said

@@ -17,7 +17,7 @@ from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.spec import Network
 from jaild.ports.runtime import RunSpec
 from tests.contract.oci_rig import OciRig, hosted, hosts_of, leftovers, started
-from tests.contract.runtime_contract import SERVE
+from tests.contract.runtime_contract import SERVE, output_of
 
 pytestmark = pytest.mark.real
 
@@ -157,3 +157,13 @@ async def test_a_cut_over_is_quick(rig: OciRig) -> None:
     await runtime.stop("web", 1)
     await runtime.start("web", 2)
     assert loop.time() - begun < 2
+
+
+async def test_a_jail_without_a_network_has_its_loopback_interface_and_nothing_else(rig: OciRig) -> None:
+    spec = replace(rig.spec(), network=Network(mode="none"))
+    await started(rig, spec)
+    status, interfaces, _ = await output_of(rig.runtime, spec, "cat", "/proc/net/dev")
+    assert status == 0
+    assert [line.split(b":")[0].strip() for line in interfaces.splitlines()[2:]] == [b"lo"]
+    addresses = await output_of(rig.runtime, spec, "ip", "addr", "show", "dev", "lo")
+    assert b"127.0.0.1/8" in addresses[1]

@@ -155,6 +155,13 @@ def test_a_vnet_jail_has_no_addresses_in_jail_conf_and_others_no_vnet() -> None:
     assert parameters(run_spec(), HOST, RUN_FOLDER) == {"ip4": "inherit", "ip6": "inherit"}
 
 
+def test_a_jail_without_a_network_is_a_vnet_with_its_loopback_interface_alone() -> None:
+    run = run_spec(network=Network(mode="none"))
+    assert freebsd_network.parameters(run, HOST, RUN_FOLDER) == {"vnet": None}
+    assert freebsd_network.inside(run, RUN_FOLDER) == ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
+    assert freebsd_network.needed(run, HostNetwork(bridge="")) == ""
+
+
 def test_only_addresses_that_are_there_are_taken_off_an_interface_however_they_are_written() -> None:
     run = run_spec(network=Network(mode="shared", addresses=("10.0.0.5/24", "2001:DB8:0::5/64", "10.0.0.50/24")))
     shown = "em0: flags=8843<UP>\n\tinet 10.0.0.5 netmask 0xffffff00\n\tinet6 2001:db8::5 prefixlen 64\n"

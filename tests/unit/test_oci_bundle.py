@@ -82,6 +82,12 @@ def test_a_run_with_a_network_of_its_own_joins_its_namespace_and_announces_itsel
     }
 
 
+def test_a_run_without_a_network_gets_a_new_and_empty_one() -> None:
+    linux = config(run_spec(network=Network(mode="none")))["linux"]
+    assert linux["namespaces"][-1] == {"type": "network"}
+    assert linux["sysctl"] == {}
+
+
 def test_without_an_ipv6_address_no_ipv6_setting_is_asked_for() -> None:
     run = run_spec(network=Network(mode="own", addresses=("10.0.0.5/24",)))
     assert not [s for s in config(run, namespace=Path("/run/netns/x"))["linux"]["sysctl"] if "ipv6" in s]

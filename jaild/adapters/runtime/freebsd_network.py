@@ -3,6 +3,7 @@
 Mode `own`: vnet with an epair, made with the run and not on the bridge before it starts. jail(8) moves its inner end
 into the jail, and the kernel gives it back, under its name and without addresses, when the jail is gone.
 Mode `shared`: jail(8) puts the addresses on the host's interface and takes them away. Mode `host`: inherited.
+Mode `none`: vnet with no interface but its own lo0.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def parameters(run: RunSpec, host: HostNetwork, run_folder: Path) -> dict[str, V
     """Return the network's parameters in jail.conf."""
     if run.network.mode == "own":
         return {"vnet": None, "vnet.interface": ends(run_folder, run.uid, run.generation)[1]}
+    if run.network.mode == "none":
+        return {"vnet": None}
     if run.network.mode == "host":
         return {"ip4": "inherit", "ip6": "inherit"}
     interface = oci_network.interface(run, host)
@@ -92,10 +95,12 @@ def inside(run: RunSpec, run_folder: Path) -> list[str]:
 
     They run in the jail, by its own ifconfig(8) and route(8): the host's can do so (`-j`) from FreeBSD 14 only.
     """
-    if run.network.mode != "own":
+    if run.network.mode not in {"own", "none"}:
         return []
-    interface = ends(run_folder, run.uid, run.generation)[1]
     found = ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
+    if run.network.mode == "none":
+        return found
+    interface = ends(run_folder, run.uid, run.generation)[1]
     if any(":" in address for address in run.network.addresses):
         # A new epair has IFDISABLED (as recorded). no_dad: to wait for a second whether somebody else has the address
         # would be blackout, and the address moves with the jail.

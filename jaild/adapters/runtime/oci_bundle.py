@@ -66,7 +66,7 @@ def config(
 ) -> dict[str, Any]:
     """Return the whole config.json.
 
-    `root` is where the tree is mounted, `namespace` the network namespace of mode `own` (None: the host's network),
+    `root` is where the tree is mounted, `namespace` the network namespace of mode `own` (None in other modes),
     `hidden` are the kinds of further namespaces that this kernel has (`cgroup`).
     """
     namespaces = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", *sorted(hidden))]
@@ -74,6 +74,8 @@ def config(
     if namespace is not None:
         namespaces.append({"type": "network", "path": str(namespace)})
         sysctl = _sysctl(run)
+    elif run.network.mode == "none":
+        namespaces.append({"type": "network"})  # a new one; the runtime brings its loopback interface up
     return {
         "ociVersion": "1.0.2",
         "process": process(run, account, run.command),

@@ -34,7 +34,7 @@ class Links:
 
     def check(self, run: RunSpec) -> None:
         """Raise `FailedPreconditionError` (NETWORK_MISSING) if the host lacks what the run's network needs."""
-        if run.network.mode == "host":
+        if run.network.mode in {"host", "none"}:
             return
         choose = oci_network.bridge if run.network.mode == "own" else oci_network.interface
         needed = choose(run, self._host)
@@ -47,7 +47,7 @@ class Links:
             )
 
     def namespace(self, run: RunSpec) -> Path | None:
-        """Return the run's network namespace; None if it uses the host's."""
+        """Return the run's namespace of ip-netns(8); None if it uses the host's network, or none."""
         if run.network.mode != "own":
             return None
         return NAMESPACES / oci_network.namespace(self._run_folder, run.jail, run.generation)
@@ -87,7 +87,7 @@ class Links:
         """Tell the neighbours where the run's addresses are."""
         # -I and -S: nothing of the daemon's environment or site-packages is needed, and starting takes half as long.
         program = (sys.executable, "-I", "-S", announce.__file__)
-        if run.network.mode == "host" or not run.network.addresses:
+        if run.network.mode in {"host", "none"} or not run.network.addresses:
             return
         if run.network.mode == "shared":
             interface = oci_network.interface(run, self._host)

@@ -2,6 +2,7 @@
 
 Mode `own`: a namespace with a veth whose inner end is `eth0`. Both ends are up from the beginning, so that no carrier
 has to be waited for later; `attach` adds the addresses and the bridge. A run that is not attached reaches nobody.
+Mode `none`: the OCI runtime makes an empty namespace by itself, and there is nothing to do here.
 """
 
 from __future__ import annotations
