@@ -101,6 +101,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     operations = Operations(store, clock)
     drivers = Drivers(operations)
     journals = Journals(store, clock)
+    index.known_epochs = journals.epochs
     runs = Runs(index, runtime, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
     planner = Planner(index, runtime, runs, files)

@@ -23,7 +23,7 @@ from jaild.cli.settings import Form
 
 _STYLE = {
     **dict.fromkeys(("running", "yes", "OK", "activated", "done"), "green"),
-    **dict.fromkeys(("failed", "damaged", "aborted"), "bold red"),
+    **dict.fromkeys(("failed", "damaged", "aborted", "superseded"), "bold red"),
     **dict.fromkeys(("frozen", "incoming", "prepared", "working"), "yellow"),
     **dict.fromkeys(("stopped", "moved", "deleting", "finalized", "cancelled"), "dim"),
 }

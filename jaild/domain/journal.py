@@ -30,6 +30,9 @@ class Phase(StrEnum):
     FINALIZED = "finalized"
 
 
+HANDED_OVER = frozenset({Phase.COMMITTED, Phase.ACTIVATED, Phase.FINALIZED})  # the target owns the jail
+
+
 class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One migration as one of its two hosts remembers it. Replaced whole."""
 
@@ -49,3 +52,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     healthy: bool = False
     message: str = ""
     notified: bool = True  # source: the target knows that it was aborted
+
+
+def epoch_in_force(journal: Journal) -> int:
+    """Return the highest epoch of the jail that a journal proves to have been in force."""
+    return journal.epoch if journal.phase in HANDED_OVER else journal.epoch - 1

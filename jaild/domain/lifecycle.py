@@ -45,10 +45,24 @@ def may_start(record: JailRecord, host_id: str, known_epoch: int = 0) -> bool:
     return record.state is Ownership.ACTIVE and record.owner == host_id and record.epoch >= known_epoch
 
 
-def require_changeable(record: JailRecord, host_id: str, name: str) -> None:
+def superseded(record: JailRecord, host_id: str, known_epoch: int) -> bool:
+    """Return whether a jail says that it is this host's, but was handed on since: it comes from an old pool."""
+    return record.state is Ownership.ACTIVE and record.owner == host_id and record.epoch < known_epoch
+
+
+def require_changeable(record: JailRecord, host_id: str, name: str, known_epoch: int = 0) -> None:
     """Raise `FailedPreconditionError` unless the jail is this host's to change, saying where it is instead."""
-    if may_start(record, host_id):
+    if may_start(record, host_id, known_epoch):
         return
+    if superseded(record, host_id, known_epoch):
+        raise FailedPreconditionError(
+            "JAIL_SUPERSEDED",
+            f"jail {name} is here with epoch {record.epoch}, but epoch {known_epoch} of it was seen",
+            remedy="this is an old copy: look for the migration by which it left (jailctl migration ls); delete this "
+            "copy when the jail is well where it went",
+            resource=f"jails/{name}",
+            detail={"epoch": str(record.epoch), "known_epoch": str(known_epoch)},
+        )
     reason, message, remedy = {
         Ownership.FROZEN: ("JAIL_MIGRATING", "is being migrated", "wait for the migration, or cancel its operation"),
         Ownership.INCOMING: ("JAIL_INCOMING", "is being received from another host", "ask the host that owns it"),

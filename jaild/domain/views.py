@@ -21,6 +21,7 @@ class JailState(StrEnum):
     MOVED = "moved"
     DELETING = "deleting"
     DAMAGED = "damaged"
+    SUPERSEDED = "superseded"
 
 
 class JailView(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,6 +71,25 @@ class Snapshot:
         return self.name.partition("@")[2]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bookmark:
+    """What is left of a snapshot that may go: its guid, and from when on an increment starts. It takes no space."""
+
+    name: str  # dataset#tag
+    guid: int  # the snapshot's
+    created: int
+
+    @property
+    def dataset(self) -> str:
+        """The part before #."""
+        return self.name.partition("#")[0]
+
+    @property
+    def tag(self) -> str:
+        """The part after #."""
+        return self.name.partition("#")[2]
+
+
 class Zfs(Protocol):
     """A host's ZFS."""
 
@@ -89,6 +108,15 @@ class Zfs(Protocol):
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         """Return the snapshots of `dataset` (`recursive`: of all below too), oldest first within each dataset."""
 
+    async def bookmarks(self, dataset: str, *, recursive: bool = False) -> list[Bookmark]:
+        """Return the bookmarks of `dataset` (`recursive`: of all below too), oldest first."""
+
+    async def written(self, root: str, tag: str) -> int:
+        """Return the bytes written to `root` and all below since their snapshots @tag. Needs `Capabilities.written`.
+
+        What is not on disk yet (of the last 5 seconds, by default) is not counted.
+        """
+
     async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
         """Create a filesystem whose parent exists; it is mounted unless canmount says otherwise."""
 
@@ -105,7 +133,7 @@ class Zfs(Protocol):
         """Make `dataset@tag`, with `recursive` on every child too, all in one transaction."""
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
-        """Destroy a dataset or snapshot (`recursive`: what is below it too). Unmounts it first; never forced."""
+        """Destroy a dataset (`recursive`: with what is below it), snapshot or bookmark. Unmounts it; never forced."""
 
     async def rename(self, name: str, new_name: str) -> None:
         """Rename a dataset within its pool."""
@@ -133,7 +161,9 @@ class Zfs(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a stream of `snapshot`: full, from `base` (earlier, or a clone's origin), or resumed by `token`.
 
-        Iterate to the end and leave the context normally to have the exit status checked. Leaving early kills it.
+        `base` may be a bookmark (dataset#tag). A token that is not of `snapshot`, by guid: `FailedPreconditionError`
+        (TOKEN_STALE). Iterate to the end and leave the context normally to have the exit status checked. Leaving early
+        kills it.
         """
 
     async def receive(

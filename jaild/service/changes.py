@@ -21,7 +21,6 @@ import structlog
 from jaild.domain.change import Change, Draft
 from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.findings import errors
-from jaild.domain.lifecycle import require_changeable
 from jaild.domain.records import Desired, Generation, JailRecord
 from jaild.ports.clock import Clock
 from jaild.service.events import Events
@@ -58,7 +57,7 @@ class Changes:
     async def plan(self, name: str, change: Change) -> Prepared:
         """Plan a change against the jail as it is now."""
         entry, record = self._index.whole(name)
-        require_changeable(record, self._index.host_id, name)
+        self._index.require_changeable(record, name)
         if entry.generation is None:
             raise FailedPreconditionError(
                 "JAIL_NOT_READY",
@@ -260,7 +259,7 @@ class Changes:
 
     def _ready(self, name: str) -> tuple[Entry, Generation]:
         entry, record = self._index.whole(name)
-        require_changeable(record, self._index.host_id, name)
+        self._index.require_changeable(record, name)
         if entry.generation is None:
             raise FailedPreconditionError(
                 "JAIL_NOT_READY", f"jail {name} has no generation yet", remedy="wait for its creation"

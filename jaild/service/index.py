@@ -5,7 +5,7 @@ The truth is on the datasets; whatever cannot be read of it is shown as damaged 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ import msgspec
 from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.layout import Layout
+from jaild.domain.lifecycle import may_start, require_changeable, superseded
 from jaild.domain.records import (
     SCHEMA,
     BaseRecord,
@@ -85,6 +86,7 @@ class Index:
         self.jails: dict[str, Entry] = {}
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
+        self.known_epochs: Mapping[str, int] = {}  # jail's uid -> the highest epoch that the journals saw
         self._zfs = zfs
         self._files = files
 
@@ -230,6 +232,18 @@ class Index:
             )
         return entry, entry.record
 
+    def may_start(self, record: JailRecord) -> bool:
+        """Return whether this host may run a jail: the boot rule, with what the journals remember of it."""
+        return may_start(record, self.host_id, self.known_epochs.get(record.uid, 0))
+
+    def superseded(self, record: JailRecord) -> bool:
+        """Return whether a jail that says it is this host's is an old copy of one that was handed on since."""
+        return superseded(record, self.host_id, self.known_epochs.get(record.uid, 0))
+
+    def require_changeable(self, record: JailRecord, name: str) -> None:
+        """Raise `FailedPreconditionError` unless the jail is this host's to change."""
+        require_changeable(record, self.host_id, name, self.known_epochs.get(record.uid, 0))
+
     def references(self) -> Iterator[tuple[str, str, str]]:
         """Yield (base, release, jails/<jail>/generations/<n>) for every generation on the host."""
         for entry in self.jails.values():
@@ -274,10 +288,11 @@ class Index:
             peer_name=record.peer,
         )
 
-    @staticmethod
-    def _state(record: JailRecord, run: Run | None) -> JailState:
+    def _state(self, record: JailRecord, run: Run | None) -> JailState:
         if record.state is not Ownership.ACTIVE:
             return JailState(record.state.value)
+        if self.superseded(record):
+            return JailState.SUPERSEDED
         if run is not None and run.running:
             return JailState.RUNNING
         failed = record.desired is Desired.RUNNING and record.generation != 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.domain.errors import NotFoundError
-from jaild.domain.journal import Journal, Phase
+from jaild.domain.journal import Journal, Phase, epoch_in_force
 from jaild.domain.views import MigrationView
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
@@ -18,17 +18,23 @@ class Journals:
         self._store = store
         self._clock = clock
         self._all: dict[tuple[str, bool], Journal] = {}
+        self.epochs: dict[str, int] = {}  # jail's uid -> the highest epoch that was in force, as far as is known here
 
     async def load(self) -> None:
         """Read the store."""
         for journal in await self._store.journals():
-            self._all[journal.id, journal.outgoing] = journal
+            self._remember(journal)
 
     async def put(self, journal: Journal) -> None:
         """Remember; on disk when this returns."""
         journal = msgspec.structs.replace(journal, updated=self._clock.now())
-        self._all[journal.id, journal.outgoing] = journal
+        self._remember(journal)
         await self._store.put_journal(journal)
+
+    def _remember(self, journal: Journal) -> None:
+        self._all[journal.id, journal.outgoing] = journal
+        uid = journal.offer.jail.uid
+        self.epochs[uid] = max(self.epochs.get(uid, 0), epoch_in_force(journal))
 
     def find(self, migration: str, *, outgoing: bool) -> Journal | None:
         """Return a migration as one of its sides, if this host was that."""

@@ -22,7 +22,7 @@ from jaild.domain.errors import (
     NotFoundError,
 )
 from jaild.domain.findings import errors
-from jaild.domain.journal import Journal, Phase
+from jaild.domain.journal import HANDED_OVER, Journal, Phase
 from jaild.domain.lifecycle import advance
 from jaild.domain.migration import PROTOCOL
 from jaild.domain.peering import (
@@ -49,8 +49,6 @@ from jaild.service.journals import Journals
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.receiving import Receiver
 from jaild.service.runs import Runs
-
-_GONE = frozenset({Phase.COMMITTED, Phase.ACTIVATED, Phase.FINALIZED})  # of a source: the target owns the jail
 
 
 class MigrateIn:
@@ -326,7 +324,7 @@ class MigrateIn:
 
     def _moved_by(self, journal: Journal) -> Journal | None:
         """Return the migration by which the jail had left this host, before it was to come back."""
-        left = [j for j in self._journals.outgoing() if j.jail == journal.jail and j.phase in _GONE]
+        left = [j for j in self._journals.outgoing() if j.jail == journal.jail and j.phase in HANDED_OVER]
         return max(left, key=lambda j: j.epoch, default=None)
 
     def peer_of(self, migration: str) -> str:
@@ -344,7 +342,7 @@ class MigrateIn:
         journal = self._journals.find(migration, outgoing=True)
         if journal is None:
             return Resolution(outcome="unknown")
-        if journal.phase in _GONE:
+        if journal.phase in HANDED_OVER:
             return Resolution(outcome="committed", epoch=journal.epoch)
         if journal.phase is Phase.ABORTED:
             return Resolution(outcome="aborted")

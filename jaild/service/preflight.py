@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.findings import Finding, Severity
-from jaild.domain.lifecycle import require_changeable
 from jaild.domain.migration import PROTOCOL
 from jaild.domain.peering import Acceptance, HostHello, Offer
 from jaild.domain.plan import Plan
@@ -42,7 +41,7 @@ class Preflight:
     async def examine(self, name: str, target: str) -> Examined:
         """Ask both sides. An error among the plan's findings is a refusal."""
         entry, record = self._index.whole(name)
-        require_changeable(record, self._index.host_id, name)
+        self._index.require_changeable(record, name)
         generation = entry.generation
         if generation is None:
             raise FailedPreconditionError("JAIL_NOT_READY", f"jail {name} has no generation yet", remedy="wait for it")

@@ -24,7 +24,7 @@ import structlog
 from jaild.domain import layout
 from jaild.domain.errors import JaildError, UnavailableError
 from jaild.domain.journal import Journal, Phase
-from jaild.domain.lifecycle import advance, may_start
+from jaild.domain.lifecycle import advance
 from jaild.domain.records import Desired, Ownership
 from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
@@ -149,6 +149,11 @@ class Recovery:
                 await self._staged(entry)
             case Ownership.MOVED:
                 await self._try_quietly(self._handover.fence(entry))
+            case Ownership.ACTIVE if self._index.superseded(record):
+                known = self._index.known_epochs[record.uid]
+                entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"
+                await self._told(f"jail {name} is {entry.message}")
+                await self._events.emit("jail.superseded", f"jails/{name}", entry.message)
             case Ownership.ACTIVE:
                 await self._staged(entry)
 
@@ -198,7 +203,7 @@ class Recovery:
         for run in await self._runtime.runs():
             entry = self._index.jails.get(run.jail)
             record = entry.record if entry is not None else None
-            rightful = record is not None and may_start(record, self._index.host_id)
+            rightful = record is not None and self._index.may_start(record)
             if entry is not None and record is None:
                 continue  # damaged: nothing is done with it
             what = f"{run.jail}.{run.generation}"
@@ -231,7 +236,7 @@ class Recovery:
         if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
             return False  # `resume` goes on with its activation
         running = entry.run is not None and entry.run.running
-        return not running and may_start(entry.record, self._index.host_id) and entry.generation.spec.boot.autostart
+        return not running and self._index.may_start(entry.record) and entry.generation.spec.boot.autostart
 
     async def _start(self, name: str) -> str:
         async def work(handle: Handle) -> str:

@@ -11,7 +11,6 @@ from jaild.domain import layers as layering
 from jaild.domain import layout, quantity
 from jaild.domain.errors import JaildError
 from jaild.domain.layers import Layers
-from jaild.domain.lifecycle import may_start
 from jaild.domain.records import BaseRecord, Desired, Family, Generation, Manifest, ReleaseRecord
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Run, RunSpec, Runtime
@@ -171,7 +170,7 @@ class Runs:
         record = entry.record
         if record is None or entry.generation is None or record.desired is not Desired.RUNNING:
             return
-        if not may_start(record, self._index.host_id) or (entry.run is not None and entry.run.running):
+        if not self._index.may_start(record) or (entry.run is not None and entry.run.running):
             return
         await self.ensure(entry, entry.generation)
 

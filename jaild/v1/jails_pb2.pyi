@@ -158,6 +158,7 @@ class Jail(_message.Message):
         STATE_MOVED: _ClassVar[Jail.State]
         STATE_DELETING: _ClassVar[Jail.State]
         STATE_DAMAGED: _ClassVar[Jail.State]
+        STATE_SUPERSEDED: _ClassVar[Jail.State]
     STATE_UNSPECIFIED: Jail.State
     STATE_STOPPED: Jail.State
     STATE_RUNNING: Jail.State
@@ -168,6 +169,7 @@ class Jail(_message.Message):
     STATE_MOVED: Jail.State
     STATE_DELETING: Jail.State
     STATE_DAMAGED: Jail.State
+    STATE_SUPERSEDED: Jail.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

@@ -225,10 +225,31 @@ class StreamCases:
         await host.zfs.bookmark(f"{name}@s1", "b")
         await host.zfs.bookmark(f"{name}@s1", "b")
         await refused(host.zfs.bookmark(f"{name}@s2", "b"), AlreadyExistsError, "DATASET_EXISTS")
+        guid = await host.guid(f"{name}@s1")
         await host.zfs.destroy(f"{name}@s1")
         await host.zfs.receive(target := f"{host.top}/dst", pieces(full))
         await host.zfs.receive(target, pieces(await host.stream(f"{name}@s2", f"{name}#b")))
         assert await host.read(target, "new") == b"new"
+        for recursive in (False, True):
+            [mark] = await host.zfs.bookmarks(name, recursive=recursive)
+            assert (mark.name, mark.dataset, mark.tag, mark.guid) == (f"{name}#b", name, "b", guid)
+        await host.zfs.destroy(f"{name}#b")
+        assert await host.zfs.bookmarks(name) == []
+
+    async def test_what_has_no_bookmarks_lists_none(self, host: ZfsHost) -> None:
+        name, _, _ = await self._sent(host)
+        assert await host.zfs.bookmarks(name, recursive=True) == []
+
+    async def test_what_was_written_since_a_snapshot_is_told_where_this_zfs_can(self, host: ZfsHost) -> None:
+        await host.zfs.create(top := f"{host.top}/top")
+        await host.zfs.create(f"{top}/child")
+        await host.zfs.snapshot(top, "s", recursive=True)
+        if not (await host.zfs.capabilities()).written:
+            return
+        before = await host.zfs.written(top, "s")
+        await host.write(f"{top}/child", "big", noise(3 * MIB))
+        await host.zfs.snapshot(f"{top}/child", "synced")  # what is not on disk is not counted
+        assert before < MIB < 3 * MIB <= await host.zfs.written(top, "s")
 
     async def test_the_pools_features_are_told(self, host: ZfsHost) -> None:
         assert await host.zfs.pool_features(host.top.partition("/")[0])

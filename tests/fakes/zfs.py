@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jaild.adapters.zfs._errors import refusal
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
-from jaild.ports.zfs import Capabilities, Dataset, Snapshot
+from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
 from tests.fakes import zfs_stream as streams
 from tests.fakes import zfs_trees as trees
 from tests.fakes.zfs_pool import Pool, gone, new_guid
@@ -79,6 +79,20 @@ class FakeZfs:
             for s in fs.snapshots
         ]
 
+    async def bookmarks(self, dataset: str, *, recursive: bool = False) -> list[Bookmark]:
+        await self._begin("bookmarks", checked_dataset(dataset))
+        found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
+        self._pool.fs(dataset)
+        return [
+            Bookmark(name=f"{fs.name}#{tag}", guid=snap.guid, created=snap.created)
+            for fs in found
+            for tag, snap in fs.bookmarks.items()
+        ]
+
+    async def written(self, root: str, tag: str) -> int:
+        await self._begin("written", checked_snapshot(f"{root}@{tag}"))
+        return sum(self._pool.written(fs, tag) for fs in self._pool.tree(root))
+
     async def holds(self, snapshot: str) -> frozenset[str]:
         await self._begin("holds", checked_snapshot(snapshot))
         return frozenset(self._pool.snap(snapshot)[1].holds)
@@ -143,6 +157,11 @@ class FakeZfs:
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         await self._begin("destroy", checked_either(name))
         dataset, at, tag = name.partition("@")
+        if "#" in name:
+            dataset, _, tag = name.partition("#")
+            if self._pool.fs(dataset).bookmarks.pop(tag, None) is None:
+                raise gone(name)
+            return
         if at:
             self._pool.snap(name)
             found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
@@ -244,7 +263,7 @@ class FakeZfs:
             whole = streams.continued(name, before, bytes(got))
             header, body = streams.unpack(whole, name)
         except BaseException:
-            if resumable and (kept := streams.kept(before, bytes(got))):
+            if resumable and self.can.resumable_receive and (kept := streams.kept(before, bytes(got))):
                 (fs or self._pool.add(name, new)).partial = kept
             raise
         self._pool.receive(name, header, body, origin, new)

@@ -217,6 +217,12 @@ class Pool:
         )
         return live != last
 
+    def written(self, fs: Filesystem, tag: str) -> int:
+        """Bytes of the files that are new or other than in a snapshot."""
+        old = trees.contents(self.snap(f"{fs.name}@{tag}")[1].tree)
+        live = trees.contents(fs.live, self.mounts)
+        return sum(entry[1] for path, entry in live.items() if old.get(path) != entry)
+
     def drop_snapshots(self, doomed: list[tuple[Filesystem, Snap]], inside: str | None = None) -> None:
         names = {f"{fs.name}@{snap.tag}" for fs, snap in doomed}
         for fs, snap in doomed:

@@ -32,7 +32,10 @@ def checked_snapshot(name: str) -> str:
 
 
 def checked_either(name: str) -> str:
-    """Return `name` if a filesystem or a snapshot may have it; raise as the two above."""
+    """Return `name` if a filesystem, a snapshot or a bookmark may have it; raise as the two above."""
+    if "#" in name and "@" not in name:
+        checked_snapshot(name.replace("#", "@", 1))
+        return name
     return checked_snapshot(name) if "@" in name else checked_dataset(name)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaild.ports.zfs import Dataset, Snapshot
+from jaild.ports.zfs import Bookmark, Dataset, Snapshot
 
 COLUMNS = "name,property,value,source"
 _SOURCE = re.compile(r"\t(-|default|local|received|temporary|inherited from [^\t]+)$")
@@ -65,6 +65,17 @@ def snapshot(name: str, found: Values) -> Snapshot:
         used=_number(found, "used"),
         referenced=_number(found, "referenced"),
     )
+
+
+def bookmark(name: str, found: Values) -> Bookmark:
+    """Return a bookmark from its properties."""
+    return Bookmark(name=name, guid=_number(found, "guid"), created=_number(found, "creation"))
+
+
+def token_guid(text: str) -> int | None:
+    """Return the guid of the snapshot that a resume token is of, from what `zfs send -nv -t` tells of its contents."""
+    match = re.search(r"^\s*toguid = 0x([0-9a-f]+)$", text, re.MULTILINE)
+    return int(match[1], 16) if match else None
 
 
 def _number(found: Values, prop: str) -> int:

@@ -13,7 +13,7 @@ from jaild.adapters.zfs._errors import failure, refusal
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.ports.process import Completed, Processes
-from jaild.ports.zfs import Capabilities, Dataset, Snapshot
+from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
 
 _PATIENCE = 600.0  # seconds: a recursive destroy on slow disks takes minutes
 # zfs-fuse lets go of a dataset some time after its unmount (measured: 20 to 600 ms), and tells nobody when. A held
@@ -79,6 +79,20 @@ class CliZfs:
             if values["type"][0] == "snapshot" and (recursive or name.startswith(dataset + "@"))
         ]
 
+    async def bookmarks(self, dataset: str, *, recursive: bool = False) -> list[Bookmark]:
+        """Return the bookmarks of a dataset, oldest first."""
+        if not (await self.capabilities()).bookmarks:
+            return []
+        depth = ["-r"] if recursive else ["-d", "1"]
+        found = await self._get(checked_dataset(dataset), "guid,creation", *depth, "-t", "bookmark")
+        marks = [_parse.bookmark(name, values) for name, values in found.items()]
+        return sorted(marks, key=lambda mark: (mark.dataset, mark.created))
+
+    async def written(self, root: str, tag: str) -> int:
+        """Return the bytes written since snapshots @tag."""
+        found = await self._get(checked_dataset(root), f"written@{tag}", "-r", "-t", "filesystem")
+        return sum(int(value) for values in found.values() for value, _ in values.values() if value.isdigit())
+
     async def holds(self, snapshot: str) -> frozenset[str]:
         """Return the tags that hold a snapshot; `FailedPreconditionError` (ZFS_CANNOT) where this ZFS cannot tell."""
         if not (await self.capabilities()).lists_holds:
@@ -143,7 +157,7 @@ class CliZfs:
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         """Destroy a dataset or snapshot. Never forced."""
-        if not recursive or "@" in name:
+        if not recursive or "@" in name or "#" in name:
             await self._run("destroy", *["-r"] * recursive, subject=checked_either(name))
             return
         # OpenZFS destroys snapshots before it finds that it cannot unmount a busy filesystem, or that the snapshot of a
@@ -281,6 +295,9 @@ class CliZfs:
 
     async def _send_options(self, snapshot: str, base: str | None, token: str | None) -> list[str]:
         if token is not None:
+            told = await self._run("send", "-nv", "-t", subject=token)
+            if _parse.token_guid(told.text + told.error_text) != await self._guid(snapshot):
+                raise refusal("TOKEN_STALE", snapshot, f"cannot resume send: the token is not of {snapshot}")
             return ["-t", token]
         rich = ["-L", "-e", "-c"] * (await self.capabilities()).rich_send
         return [*rich, *(["-i", base] if base else []), snapshot]
