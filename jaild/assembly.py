@@ -9,6 +9,7 @@ from pathlib import Path
 from jaild.api.use_cases import UseCases
 from jaild.domain.layout import Layout
 from jaild.ports.archives import Archives
+from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.peer import Peers
@@ -18,6 +19,7 @@ from jaild.ports.store import Store
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
 from jaild.service.bases import Bases
+from jaild.service.boot import Boot
 from jaild.service.changes import Changes
 from jaild.service.creation import Creation
 from jaild.service.driver import Drivers
@@ -61,6 +63,7 @@ class Ports:
     peers: Peers
     probe: Probe
     clock: Clock
+    boot_id: BootId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +75,7 @@ class Place:
     logs: Path
     templates: Path
     staging: Path  # unpacked archives, thrown away at each start
+    halted: Path  # file that says: the jails were stopped for the host's shutdown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,7 @@ class Core:
     index: Index
     host: Host
     recovery: Recovery
+    boot: Boot
     drivers: Drivers
     runs: Runs
     journals: Journals
@@ -125,6 +130,9 @@ def assemble(ports: Ports, place: Place) -> Core:
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, incoming, snapshots,
         notices, drivers, operations, events, clock,
     )  # fmt: skip
+    boot = Boot(
+        index, journals, incoming, changes, ports.boot_id, files, drivers, operations, events, clock, place.halted
+    )
     host = Host(
         index, zfs, runtime, ports.peers, operations, journals, recovery, events, clock, place.name, version("jaild")
     )
@@ -147,8 +155,16 @@ def assemble(ports: Ports, place: Place) -> Core:
         events=events,
         audit=audit,
         host=host,
+        boot=boot,
         incoming=incoming,
     )
     return Core(
-        use_cases=use_cases, index=index, host=host, recovery=recovery, drivers=drivers, runs=runs, journals=journals
+        use_cases=use_cases,
+        index=index,
+        host=host,
+        recovery=recovery,
+        boot=boot,
+        drivers=drivers,
+        runs=runs,
+        journals=journals,
     )

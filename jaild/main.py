@@ -19,6 +19,7 @@ import structlog
 from jaild import assembly
 from jaild import config as configuration
 from jaild.adapters.archives import BsdtarArchives
+from jaild.adapters.bootid import KernelBootId
 from jaild.adapters.clock import SystemClock
 from jaild.adapters.files import HostFiles
 from jaild.adapters.lock import only_daemon
@@ -62,6 +63,7 @@ class Daemon:
         await self.files.remove(self.staging)  # what a crash left of a push
         await self.files.make_folder(self.staging)
         await self.core.host.start(began)
+        await self.core.boot.recall()
 
     async def stop(self) -> None:
         """End what may be interrupted, wait for what may not. The jails go on."""
@@ -84,6 +86,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         peers=peers,
         probe=SocketProbe(),
         clock=SystemClock(),
+        boot_id=KernelBootId(processes),
     )
     place = assembly.Place(
         name=config.host_name,
@@ -91,6 +94,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         logs=config.logs,
         templates=config.templates,
         staging=config.state / "staging",
+        halted=config.state / "halted.json",
     )
     return Daemon(assembly.assemble(ports, place), peers, store, files, place.staging)
 
@@ -116,7 +120,7 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
         daemon.core.recovery.resume()
-        booting = asyncio.create_task(daemon.core.recovery.boot(), name="boot")
+        booting = asyncio.create_task(daemon.core.boot.at_start(), name="boot")
         await stop.wait()
     finally:
         if booting is not None:

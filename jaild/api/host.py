@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from jaild.api import pages
-from jaild.api.auth import Context
+from google.longrunning import operations_pb2
+
+from jaild.api import moments, pages
+from jaild.api.auth import Context, current
 from jaild.api.moments import timestamp
-from jaild.api.use_cases import Audit, Host
+from jaild.api.operation_messages import OperationMessages
+from jaild.api.use_cases import Audit, Boot, Host
 from jaild.domain.views import AuditEntry, HostView
 from jaild.v1 import host_pb2
 
 _AUDIT = "audit"
+_DEADLINE = 60.0  # seconds, if the request does not say: less than FreeBSD's rcshutdown_timeout, which is 90
 
 
 class HostServicer:
     """Answers `jaild.v1.Host`."""
 
-    def __init__(self, host: Host, audit: Audit) -> None:
+    def __init__(self, host: Host, audit: Audit, boot: Boot, messages: OperationMessages) -> None:
         self._host = host
         self._audit = audit
+        self._boot = boot
+        self._messages = messages
 
     async def GetHost(self, _request: host_pb2.GetHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802  # gRPC's
         """Return what the host is."""
@@ -33,6 +39,21 @@ class HostServicer:
         return host_pb2.ListAuditEntriesResponse(
             entries=[audit_message(entry) for entry in page.items], next_page_token=page.next_token
         )
+
+    async def StartJails(self, request: host_pb2.StartJailsRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
+        """Start all jails that should run."""
+        caller = current(request.request_id)
+        return self._messages.of(await self._boot.start(validate_only=request.validate_only, caller=caller))
+
+    async def StopJails(self, request: host_pb2.StopJailsRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
+        """Stop all jails for the host's shutdown."""
+        deadline = _DEADLINE
+        if request.HasField("deadline"):
+            deadline = moments.seconds(request.deadline, "deadline")
+        operation = await self._boot.stop(
+            deadline=deadline, validate_only=request.validate_only, caller=current(request.request_id)
+        )
+        return self._messages.of(operation)
 
 
 def host_message(view: HostView) -> host_pb2.HostInfo:

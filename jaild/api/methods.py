@@ -68,6 +68,8 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Migrations/MigrateJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Host", "GetHost", "ListAuditEntries"),
+    "/jaild.v1.Host/StartJails": Rule(_OPERATOR, lambda _: "host"),
+    "/jaild.v1.Host/StopJails": Rule(_OPERATOR, lambda _: "host"),
     "/jaild.v1.Events/WatchEvents": Rule(_READERS, endless=True),
     "/jaild.v1.Events/WatchOperation": Rule(_READERS, endless=True),
     **_reads("google.longrunning.Operations", "GetOperation", "ListOperations"),

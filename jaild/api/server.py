@@ -110,7 +110,7 @@ class ApiServer:
         apps_pb2_grpc.add_AppsServicer_to_server(AppsServicer(cases.releases, messages), server)
         jails_pb2_grpc.add_JailsServicer_to_server(JailsServicer(cases.jails, messages), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(MigrationsServicer(cases.migrations, messages), server)
-        host_pb2_grpc.add_HostServicer_to_server(HostServicer(cases.host, cases.audit), server)
+        host_pb2_grpc.add_HostServicer_to_server(HostServicer(cases.host, cases.audit, cases.boot, messages), server)
         events_pb2_grpc.add_EventsServicer_to_server(EventsServicer(cases.events, cases.operations, messages), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(OperationsServicer(cases.operations, messages), server)
         peer_pb2_grpc.add_PeerServicer_to_server(PeerServicer(cases.incoming), server)

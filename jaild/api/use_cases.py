@@ -157,6 +157,13 @@ class Host(Protocol):
     async def view(self) -> HostView: ...
 
 
+class Boot(Protocol):
+    """All jails of the host, together."""
+
+    async def start(self, *, validate_only: bool, caller: Caller) -> Operation: ...
+    async def stop(self, *, deadline: float, validate_only: bool, caller: Caller) -> Operation: ...
+
+
 class Incoming(Protocol):
     """Moves, as a target answers them."""
 
@@ -184,4 +191,5 @@ class UseCases:
     events: Events
     audit: Audit
     host: Host
+    boot: Boot
     incoming: Incoming

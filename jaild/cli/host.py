@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from jaild.cli import render
+from jaild.cli import references, render
 from jaild.cli.connection import READ_SECONDS, connect, pages
 from jaild.cli.human import duration, size
+from jaild.cli.mutation import How, finish, mutation
 from jaild.cli.noun import Noun
 from jaild.cli.settings import Form, Settings
 from jaild.v1 import host_pb2
@@ -75,3 +76,36 @@ def audit(settings: Settings, *, lines: int) -> None:
             for entry in entries
         ],
     )
+
+
+@command.command("start-jails", examples=("host start-jails", "host start-jails --plan"))
+@click.option(
+    "--daemon-wait",
+    type=references.seconds,
+    default="0s",
+    metavar="TIME",
+    help="The daemon may be starting: wait so long for it.",
+)
+@mutation()
+@click.pass_obj
+def start_jails(settings: Settings, *, daemon_wait: float, how: How) -> None:
+    """Start all jails that should run, lower boot order first; also after stop-jails."""
+    request = host_pb2.StartJailsRequest(**how.fields())
+    with connect(settings) as api:
+        operation = api.host.StartJails(request, wait_for_ready=daemon_wait > 0, timeout=daemon_wait + READ_SECONDS)
+        finish(api, settings, operation, how)
+
+
+@command.command("stop-jails", examples=("host stop-jails --deadline 75s", "host stop-jails --plan"))
+@click.option("--deadline", type=references.seconds, default="60s", metavar="TIME", help="How long it may take in all.")
+@mutation()
+@click.pass_obj
+def stop_jails(settings: Settings, *, deadline: float, how: How) -> None:
+    """Stop all jails for the host's shutdown, in reverse boot order; its next boot starts them again.
+
+    Until then, or until start-jails, nothing is changed on the host. What each jail should be stays as it is.
+    """
+    request = host_pb2.StopJailsRequest(**how.fields())
+    request.deadline.FromMilliseconds(round(deadline * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.host.StopJails(request), how)

@@ -35,7 +35,7 @@ class Acceptor:
         `InvalidArgumentError` (INVALID_NAME) if a name in the offer is none: datasets are made of them.
         """
         _require_names(offer)
-        findings = [*self._identity(offer), *self._busy(offer), *self._addresses(offer)]
+        findings = [*self._halted(), *self._identity(offer), *self._busy(offer), *self._addresses(offer)]
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
         findings += await self._kernel(offer)
@@ -50,6 +50,17 @@ class Acceptor:
             )
         findings += await self._space(offer, missing, states)
         return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
+
+    def _halted(self) -> list[Finding]:
+        if not self._index.halted:
+            return []
+        return [
+            _error(
+                "HOST_HALTED",
+                f"the jails of {self._index.host_name} were stopped for its shutdown",
+                "choose another host, or wait until it has booted again",
+            )
+        ]
 
     def _identity(self, offer: Offer) -> list[Finding]:
         if offer.source_name not in self._peers.names():

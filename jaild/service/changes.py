@@ -243,6 +243,17 @@ class Changes:
         await self._runs.remove(entry, generation.number)
         await self._events.emit("jail.stopped", f"jails/{name}", generation=str(generation.number))
 
+    async def shut_down(self, handle: Handle, name: str) -> None:
+        """Stop the jail for the host's shutdown. What it should be stays as it is: the next boot starts it again."""
+        entry, record = self._index.whole(name)
+        if entry.run is None or not entry.run.running:  # it ended, or moved away, while this waited its turn
+            return
+        await handle.phase("stop")
+        number = entry.run.generation
+        await self._runs.stop(entry, number)
+        await self._runs.remove(entry, number)
+        await self._events.emit("jail.shut_down", f"jails/{name}", generation=str(record.generation))
+
     async def restart(self, handle: Handle, name: str) -> None:
         """Stop and start the active generation. The blackout is measured."""
         entry, generation = self._ready(name)

@@ -43,6 +43,7 @@ class Drivers:
         self._operations = operations
         self._lanes: dict[str, _Lane] = {}
         self._stopping = False
+        self._held: Callable[[], JaildError] | None = None
         self._log = structlog.get_logger("jaild.driver")
 
     def pending(self, target: str) -> list[Operation]:
@@ -51,12 +52,22 @@ class Drivers:
         found = [self._operations.get(job.operation_id) for job in lane.jobs] if lane else []
         return [operation for operation in found if not operation.done]  # who waited for the end may ask at once
 
+    def hold(self, refusal: Callable[[], JaildError]) -> None:
+        """Take nothing but what is submitted `while_held`, until `release`; all else is answered by `refusal`."""
+        self._held = refusal
+
+    def release(self) -> None:
+        """Take everything again."""
+        self._held = None
+
     async def submit(
-        self, target: str, kind: str, caller: Caller, work: Work, *, plan: Plan | None = None
+        self, target: str, kind: str, caller: Caller, work: Work, *, plan: Plan | None = None, while_held: bool = False
     ) -> Operation:
         """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied."""
         if self._stopping:
             raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+        if self._held is not None and not while_held:
+            raise self._held()
         match admit(self.pending(target), kind, self._operations.duplicate(caller, kind, target)):
             case Duplicate(operation):
                 return operation
@@ -76,18 +87,22 @@ class Drivers:
     async def stop(self, grace: float) -> None:
         """Take nothing more, interrupt what may be interrupted, and wait up to `grace` seconds for the rest."""
         self._stopping = True
-        for lane in list(self._lanes.values()):  # a lane goes when its last job is done
-            while len(lane.jobs) > 1:
-                job = lane.jobs.pop()
-                await self._operations.finish(job.operation_id, error=_interrupted())
-        for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
-            self._operations.interrupt(operation_id)
+        await self.clear()
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def clear(self) -> None:
+        """End what waits its turn, and interrupt what may be interrupted."""
+        for lane in list(self._lanes.values()):  # a lane goes when its last job is done
+            while len(lane.jobs) > 1:
+                job = lane.jobs.pop()
+                await self._operations.finish(job.operation_id, error=_interrupted())
+        for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
+            self._operations.interrupt(operation_id)
 
     async def _drive(self, target: str, lane: _Lane) -> None:
         try:

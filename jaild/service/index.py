@@ -81,6 +81,7 @@ class Index:
         self.where = where
         self.host_id = ""
         self.host_name = ""
+        self.halted = False  # the jails were stopped for the host's shutdown
         self.bases: dict[str, Layer] = {}
         self.releases: dict[str, Layer] = {}  # by app/version
         self.jails: dict[str, Entry] = {}
@@ -273,9 +274,11 @@ class Index:
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
         run = entry.run
+        state = self._state(record, run)
+        halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
         return JailView(
             name=name,
-            state=self._state(record, run),
+            state=state,
             record=record,
             generation=entry.generation,
             owner_name=self.host_names.get(record.owner, record.owner),
@@ -284,7 +287,7 @@ class Index:
             exit_status=run.exit_status if run and not run.running else None,
             used=entry.used,
             operation=operation,
-            message=entry.message,
+            message="stopped for the host's shutdown" if halted else entry.message,
             peer_name=record.peer,
         )
 
@@ -295,6 +298,8 @@ class Index:
             return JailState.SUPERSEDED
         if run is not None and run.running:
             return JailState.RUNNING
+        if self.halted and run is None:
+            return JailState.STOPPED
         failed = record.desired is Desired.RUNNING and record.generation != 0
         return JailState.FAILED if failed else JailState.STOPPED
 

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import groupby
 
 import msgspec
 import structlog
@@ -42,7 +41,7 @@ from jaild.service.journals import Journals
 from jaild.service.migrate_in import MigrateIn
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.notices import Notices
-from jaild.service.operations import Handle, Operations
+from jaild.service.operations import Operations
 from jaild.service.runs import Runs
 
 BOOT = Caller(actor="boot")
@@ -220,35 +219,6 @@ class Recovery:
         await self._runtime.stop(jail, generation)
         await self._runtime.remove(jail, generation)
 
-    async def boot(self) -> None:
-        """Start what should run, in boot order; jails of one order side by side."""
-        wanted = [entry for entry in self._index.jails.values() if self._should_start(entry)]
-        wanted.sort(key=lambda entry: (_order(entry), entry.name))
-        for _, group in groupby(wanted, key=_order):
-            operations = [await self._start(entry.name) for entry in group]
-            for operation in operations:
-                if operation:
-                    await self._operations.wait(operation)
-
-    def _should_start(self, entry: Entry) -> bool:
-        if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
-            return False
-        if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
-            return False  # `resume` goes on with its activation
-        running = entry.run is not None and entry.run.running
-        return not running and self._index.may_start(entry.record) and entry.generation.spec.boot.autostart
-
-    async def _start(self, name: str) -> str:
-        async def work(handle: Handle) -> str:
-            await self._changes.start(handle, name)
-            return f"jails/{name}"
-
-        try:
-            return (await self._drivers.submit(f"jails/{name}", "start", BOOT, work)).id
-        except JaildError as error:  # somebody deletes or migrates it already; the others are started all the same
-            await self._told(f"jail {name} is not started: {error}")
-            return ""
-
     def resume(self) -> None:
         """Go on with migrations that another host has a say in, in the background."""
         for journal in self._journals.outgoing():
@@ -324,7 +294,3 @@ class Recovery:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._notices.close()
         await self._receiver.close()
-
-
-def _order(entry: Entry) -> int:
-    return entry.generation.spec.boot.order if entry.generation is not None else 0

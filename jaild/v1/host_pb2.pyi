@@ -1,4 +1,8 @@
+from google.longrunning import operations_pb2 as _operations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from jaild.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -95,3 +99,21 @@ class AuditEntry(_message.Message):
     outcome: str
     operation: str
     def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., method: _Optional[str] = ..., target: _Optional[str] = ..., request_id: _Optional[str] = ..., outcome: _Optional[str] = ..., operation: _Optional[str] = ...) -> None: ...
+
+class StartJailsRequest(_message.Message):
+    __slots__ = ("request_id", "validate_only")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    validate_only: bool
+    def __init__(self, request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+
+class StopJailsRequest(_message.Message):
+    __slots__ = ("deadline", "request_id", "validate_only")
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    deadline: _duration_pb2.Duration
+    request_id: str
+    validate_only: bool
+    def __init__(self, deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...

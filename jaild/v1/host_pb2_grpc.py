@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from jaild.v1 import host_pb2 as jaild_dot_v1_dot_host__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
@@ -45,6 +46,16 @@ class HostStub(object):
                 request_serializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.StartJails = channel.unary_unary(
+                '/jaild.v1.Host/StartJails',
+                request_serializer=jaild_dot_v1_dot_host__pb2.StartJailsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.StopJails = channel.unary_unary(
+                '/jaild.v1.Host/StopJails',
+                request_serializer=jaild_dot_v1_dot_host__pb2.StopJailsRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class HostServicer(object):
@@ -65,6 +76,25 @@ class HostServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartJails(self, request, context):
+        """Starts every jail that should run (started by its owner, and `boot.autostart`), lower `boot.order` first, those of
+        one order side by side, and takes back StopJails. The daemon does the same when the host has booted. The operation's
+        target is `host`; it fails with JAILS_NOT_STARTED if one did not start, after all the others were.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopJails(self, request, context):
+        """Stops every jail for the host's shutdown, the boot order backwards, without changing whether it should run: the next
+        boot starts it again. From the request on nothing else is changed on this host (HOST_HALTED), changes under way are
+        interrupted where that is safe, and no jail is taken from other hosts; until StartJails or the host's next boot. A
+        restart of the daemon changes nothing of that. Fails with JAILS_STILL_RUNNING at the deadline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HostServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +107,16 @@ def add_HostServicer_to_server(servicer, server):
                     servicer.ListAuditEntries,
                     request_deserializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'StartJails': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartJails,
+                    request_deserializer=jaild_dot_v1_dot_host__pb2.StartJailsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'StopJails': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopJails,
+                    request_deserializer=jaild_dot_v1_dot_host__pb2.StopJailsRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +174,60 @@ class Host(object):
             '/jaild.v1.Host/ListAuditEntries',
             jaild_dot_v1_dot_host__pb2.ListAuditEntriesRequest.SerializeToString,
             jaild_dot_v1_dot_host__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartJails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Host/StartJails',
+            jaild_dot_v1_dot_host__pb2.StartJailsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopJails(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Host/StopJails',
+            jaild_dot_v1_dot_host__pb2.StopJailsRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
             insecure,

@@ -81,6 +81,11 @@ class InProcessHost:
         self._store: SqliteStore | None = None
         self._core: Core | None = None
         self._booting: asyncio.Task[None] | None = None
+        self._boots = 1
+
+    async def read(self) -> str:
+        """Which boot of the host this is (implements `jaild.ports.bootid.BootId`)."""
+        return f"boot {self._boots}"
 
     def ground(self, life: Life) -> tuple[Zfs, Runtime]:  # noqa: ARG002 -- of subclasses that start processes
         """Return the ZFS and the runtime that a daemon stands on during its life."""
@@ -107,9 +112,10 @@ class InProcessHost:
         await self._store.open()
         self._core = self._assembled(self._store)
         await self._core.host.start(self.clock.monotonic())
+        await self._core.boot.recall()
         self.reachable = True
         self._core.recovery.resume()
-        self._booting = asyncio.create_task(self._core.recovery.boot(), name=f"boot {self.name}")
+        self._booting = asyncio.create_task(self._core.boot.at_start(), name=f"boot {self.name}")
 
     def _assembled(self, store: SqliteStore) -> Core:
         def mortal(port: object, name: str, counted: frozenset[str] | None = None) -> Any:
@@ -126,6 +132,7 @@ class InProcessHost:
             peers=LinkedPeers(self.network, self),
             probe=self.probe,
             clock=mortal(self.clock, "clock", none),
+            boot_id=self,
         )
         place = assembly.Place(
             name=self.name,
@@ -133,6 +140,7 @@ class InProcessHost:
             logs=self.folder / "logs",
             templates=self.folder / "templates",
             staging=self.folder / "staging",
+            halted=self.folder / "halted.json",
         )
         return assembly.assemble(ports, place)
 
@@ -184,6 +192,7 @@ class InProcessHost:
         """Let the daemon die as it stands (with `reboot` the whole host) and start its successor."""
         await self._gone()
         if reboot:
+            self._boots += 1
             await self.lose_power()
         await self.start(life)
 

@@ -399,6 +399,14 @@ class FakeHost:
         )
 
 
+class FakeBoot(Fake):
+    async def start(self, *, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("start", validate_only=validate_only, caller=caller)
+
+    async def stop(self, *, deadline: float, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("stop", deadline=deadline, validate_only=validate_only, caller=caller)
+
+
 class FakeIncoming(Fake):
     def __init__(self) -> None:
         super().__init__()
@@ -486,6 +494,7 @@ class Fakes:
         self.events = FakeEvents()
         self.audit = FakeAudit()
         self.host = FakeHost()
+        self.boot = FakeBoot()
         self.incoming = FakeIncoming()
 
     def use_cases(self) -> UseCases:
@@ -498,5 +507,6 @@ class Fakes:
             events=self.events,
             audit=self.audit,
             host=self.host,
+            boot=self.boot,
             incoming=self.incoming,
         )

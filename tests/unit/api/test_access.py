@@ -60,6 +60,7 @@ def test_a_peer_can_call_the_peer_service_and_nothing_of_jailds_own() -> None:
 
 CALLS = {
     "GetHost": (stubs.host, host_pb2.GetHostRequest(), EVERYBODY),
+    "StopJails": (stubs.host, host_pb2.StopJailsRequest(), {"boss"}),
     "DeleteBase": (stubs.bases, bases_pb2.DeleteBaseRequest(name="bases/a"), {"os-team", "boss"}),
     "UpgradeBase": (
         stubs.jails,

@@ -142,6 +142,14 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
 
 
 class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def change(self, request: Any, context: Any) -> Any:
+        return self.daemon.change(request, context)
+
+    StartJails = StopJails = change
+
     def GetHost(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         return host_pb2.HostInfo(name="alpha", zfs_capabilities={"bookmarks": True, "raw_send": False}, peers=["beta"])
 
@@ -225,7 +233,7 @@ class Daemon:
         apps_pb2_grpc.add_AppsServicer_to_server(Apps(self), server)
         bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
         events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
-        host_pb2_grpc.add_HostServicer_to_server(Host(), server)
+        host_pb2_grpc.add_HostServicer_to_server(Host(self), server)
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
