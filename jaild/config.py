@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -13,6 +13,8 @@ from jaild.adapters.peer import PeerAddress
 from jaild.api.server import Tcp
 from jaild.domain.access import Grant
 from jaild.domain.errors import InvalidArgumentError
+
+ZfsChoice = Literal["auto", "cli", "libzfs"]
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,6 +31,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: str = ""  # of this host, as its peers call it; the host name if not said
     dataset: str = "zroot/jaild"  # root of everything
+    zfs: ZfsChoice = "auto"  # py-libzfs where it is installed, the commands, or py-libzfs and nothing else
     state: Path = Path("/var/db/jaild")  # operations, audit, journal
     run: Path = Path("/var/run/jaild")  # jails' trees
     logs: Path = Path("/var/log/jaild")

@@ -33,10 +33,11 @@ from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.store import SqliteStore
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
+from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.adapters.zfs.private_namespace import enter
 from jaild.api.server import ApiServer
 from jaild.assembly import Core
-from jaild.config import Config
+from jaild.config import Config, ZfsChoice
 from jaild.domain import quantity
 from jaild.domain.errors import JaildError, UnavailableError
 from jaild.ports.process import Processes
@@ -149,6 +150,20 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
     )
 
 
+def zfs_of(choice: ZfsChoice, processes: Processes) -> Zfs:
+    """Return this host's ZFS. `UnavailableError` (LIBZFS_MISSING) if py-libzfs was asked for and is not there."""
+    cli = CliZfs(processes)
+    if choice == "cli":
+        return cli
+    try:
+        return LibZfs.installed(cli)
+    except UnavailableError as error:
+        if choice == "libzfs":
+            raise
+        structlog.get_logger("jaild").info("zfs by its commands", because=error.message)
+        return cli
+
+
 async def _embedded(folder: Path, path: Path | None, size: int, began: float) -> None:
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder), size=size)
@@ -177,7 +192,8 @@ async def _destroy(folder: Path, path: Path | None) -> None:
 
 async def _configured(path: Path, began: float) -> None:
     processes = ProcessRunner()
-    await serve(configuration.load(path, {}), CliZfs(processes), processes, began)
+    config = configuration.load(path, {})
+    await serve(config, zfs_of(config.zfs, processes), processes, began)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

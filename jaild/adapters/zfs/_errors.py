@@ -1,4 +1,4 @@
-"""What a ZFS says on stderr, as typed errors. Texts recorded from OpenZFS 2.1 (FreeBSD) and zfs-fuse 0.7 (Debian)."""
+"""What a ZFS says, as typed errors. Texts recorded from OpenZFS 2.1 (FreeBSD) and zfs-fuse 0.7 (Debian)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from jaild.domain.errors import (
     AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
+    InternalError,
     InvalidArgumentError,
     JaildError,
     NotFoundError,
@@ -118,6 +119,25 @@ _SAYINGS: dict[str, tuple[str, ...]] = {
     ),
     "DATASET_NOT_FOUND": ("does not exist", "no such pool", "could not find any snapshots"),
 }
+# The codes of libzfs (libzfs.h: EZFS_*) that say as much, by the names of py-libzfs's enum `Error`.
+_CODES = {
+    "NOENT": "DATASET_NOT_FOUND",
+    "EXISTS": "DATASET_EXISTS",
+    "BUSY": "DATASET_BUSY",
+    "MOUNTFAILED": "DATASET_BUSY",
+    "UMOUNTFAILED": "DATASET_BUSY",
+    "NOSPC": "NO_SPACE",
+    "PERM": "ZFS_PERMISSION",
+    "POOLREADONLY": "POOL_READONLY",
+    "BADPROP": "INVALID_PROPERTY",
+    "PROPREADONLY": "INVALID_PROPERTY",
+    "PROPTYPE": "INVALID_PROPERTY",
+    "PROPNONINHERIT": "INVALID_PROPERTY",
+    "PROPSPACE": "INVALID_PROPERTY",
+    "INVALIDNAME": "INVALID_DATASET_NAME",
+    "NAMETOOLONG": "INVALID_DATASET_NAME",
+    "TAGTOOLONG": "INVALID_DATASET_NAME",
+}
 _PATTERNS = {reason: re.compile("|".join(sayings), re.IGNORECASE) for reason, sayings in _SAYINGS.items()}
 
 
@@ -139,6 +159,24 @@ def failure(completed: Completed, subject: str) -> JaildError:
     if reason is None:
         return command_failed(completed.argv, completed.status, text)
     return refusal(reason, subject, _without_usage(text))
+
+
+def libzfs_failure(code: str, text: str, operation: str, subject: str) -> JaildError:
+    """Return the typed error of a call of libzfs that ended with `code` ('' if py-libzfs has no name for it)."""
+    reason = _CODES.get(code) or reason_of(text)
+    snapshot = "@" in subject
+    if reason == "DATASET_BUSY" and snapshot and operation == "destroy":
+        reason = "SNAPSHOT_HELD"
+    if reason == "DATASET_EXISTS" and operation == "destroy":  # something of it: libzfs has one code for both
+        reason = "DATASET_HAS_CLONES" if snapshot else "DATASET_HAS_CHILDREN"
+    if reason is None:
+        return InternalError(
+            "COMMAND_FAILED",
+            f"libzfs: {operation} {subject}: {text} ({code or 'no code'})",
+            remedy="do the same with zfs(8) by hand to see what it says",
+            resource=subject,
+        )
+    return refusal(reason, subject, f"cannot {operation} '{subject}': {text}")
 
 
 def _without_usage(text: str) -> str:

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.process import ProcessRunner
+from jaild.adapters.zfs._pylibzfs import imported
+from jaild.adapters.zfs.cli import CliZfs
+from jaild.adapters.zfs.libzfs import LibZfs
+from jaild.domain.errors import FailedPreconditionError
+from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_host import ZfsHost, refused
+
+_MISSING = [
+    name
+    for name, there in (
+        ("py-libzfs (`import libzfs`)", importlib.util.find_spec("libzfs") is not None),
+        ("a kernel with ZFS (/dev/zfs)", Path("/dev/zfs").exists()),
+    )
+    if not there
+]
+if _MISSING:  # no failure, also where everything is required: jaild works without py-libzfs, and pip has none
+    pytest.skip(f"the ZFS contract on LibZfs is not run, for want of {', '.join(_MISSING)}", allow_module_level=True)
+
+pytestmark = pytest.mark.real
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A pool of the kernel's on a file, with a name of its own."""
+    folder = tmp_path_factory.mktemp("libzfs")
+    name = f"jaild-libzfs-{os.getpid()}"
+    with (folder / "vdev").open("wb") as file:
+        file.truncate(1 << 30)
+    make = ["zpool", "create", "-O", "atime=off", "-o", "cachefile=none", "-m", str(folder / "pool"), name]
+    asyncio.run(ProcessRunner().run([*make, str(folder / "vdev")]))
+    yield name
+    asyncio.run(ProcessRunner().run(["zpool", "destroy", "-f", name]))
+
+
+@pytest.fixture
+def cli() -> CliZfs:
+    return CliZfs(ProcessRunner())
+
+
+@pytest.fixture
+async def host(pool: str, cli: CliZfs) -> AsyncIterator[ZfsHost]:
+    zfs = LibZfs(cli, imported())
+    await zfs.create(top := f"{pool}/t{next(_numbers)}")
+
+    async def limit(dataset: str, free: int) -> None:
+        await zfs.set(dataset, {"quota": str(free)})
+
+    yield ZfsHost(zfs=zfs, top=top, seen=lambda path: path, limit=limit)
+    for snapshot in await cli.snapshots(top, recursive=True):
+        for tag in await cli.holds(snapshot.name):
+            await cli.release(tag, snapshot.name)
+    await cli._run("destroy", "-R", subject=top)  # clones too, which the port never does
+
+
+class TestLibZfs(ZfsContract):
+    """The contract, on py-libzfs and a ZFS in the kernel."""
+
+
+async def test_what_others_did_is_seen_at_once(host: ZfsHost, cli: CliZfs) -> None:
+    await host.zfs.create(name := f"{host.top}/a", {"jaild:one": "1"})
+    assert [each.mounted for each in await host.zfs.datasets(host.top)] == [True, True]
+    await cli.unmount(name)
+    assert [each.mounted for each in await host.zfs.datasets(host.top)] == [True, False]
+    await cli.mount(name)
+    assert [each.mounted for each in await host.zfs.datasets(host.top)] == [True, True]
+    await cli.set(name, {"jaild:one": "2"})
+    assert (await host.zfs.dataset(name)).properties == {"jaild:one": "2"}
+    await cli.snapshot(name, "s")
+    assert [each.tag for each in await host.zfs.snapshots(name)] == ["s"]
+
+
+async def test_both_adapters_tell_the_same_of_a_tree(host: ZfsHost, cli: CliZfs) -> None:
+    for name in ("a", "a/b", "c"):
+        await host.zfs.create(f"{host.top}/{name}", {"jaild:one": name, "quota": str(1 << 26)})
+    await host.zfs.snapshot(host.top, "s", recursive=True)
+    await host.zfs.clone(f"{host.top}/a@s", f"{host.top}/clone", {"canmount": "noauto"})
+    await cli.pool_features(host.top.partition("/")[0])
+    assert await host.zfs.datasets(host.top) == await cli.datasets(host.top)
+    assert await host.zfs.snapshots(host.top, recursive=True) == await cli.snapshots(host.top, recursive=True)
+
+
+async def test_a_listing_needs_no_command(host: ZfsHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    await host.zfs.snapshot(host.top, "s")
+
+    async def never(*_: object, **__: object) -> None:
+        raise AssertionError("a command was asked")
+
+    monkeypatch.setattr(CliZfs, "datasets", never)
+    monkeypatch.setattr(CliZfs, "snapshots", never)
+    assert await host.zfs.datasets(host.top)
+    assert await host.zfs.snapshots(host.top, recursive=True)
+
+
+async def test_a_busy_dataset_is_not_destroyed_and_keeps_its_mounts_and_snapshots(host: ZfsHost) -> None:
+    for name in ("a", "a/b"):
+        await host.zfs.create(f"{host.top}/{name}")
+    await host.zfs.snapshot(f"{host.top}/a", "s")
+    point = (await host.zfs.dataset(f"{host.top}/a/b")).mountpoint
+    async with ProcessRunner().start(["sh", "-c", f"cd {point} && echo ready && exec sleep 60"]) as child:
+        async for _ in child.read():
+            break
+        for call in (
+            host.zfs.unmount(f"{host.top}/a"),
+            host.zfs.destroy(f"{host.top}/a/b"),
+            host.zfs.destroy(f"{host.top}/a", recursive=True),
+        ):
+            await refused(call, FailedPreconditionError, "DATASET_BUSY")
+    assert [each.mounted for each in await host.zfs.datasets(f"{host.top}/a")] == [True, True]
+    assert len(await host.zfs.snapshots(f"{host.top}/a")) == 1
