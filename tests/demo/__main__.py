@@ -15,6 +15,7 @@ from pathlib import Path
 from jaild.domain.errors import JaildError
 from tests.demo import assets, leftovers, workspace
 from tests.demo.assets import Assets
+from tests.demo.callers import CallError
 from tests.demo.daemons import DaemonError, Daemons, two_daemons
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST
 from tests.demo.hosts import CHECKOUT, Topology, two_hosts
@@ -28,7 +29,7 @@ from tests.demo.story import Story, StoryError
 REPORT = CHECKOUT / "build" / "demo.json"
 LOGS = "demo-logs"  # beside the report, of a run that failed
 _EXPECTED = (
-    *(StoryError, DaemonError, LeftoverError, ProgramError, ClientError, JaildError),
+    *(StoryError, DaemonError, CallError, LeftoverError, ProgramError, ClientError, JaildError),
     *(OSError, subprocess.SubprocessError),
 )
 _INTERRUPTED = 130

@@ -1,6 +1,7 @@
 """Process 1 of a machine of the lab, and the agent that runs what the host asks for (standard library only).
 
-Settings come on the kernel's command line: lab.name, lab.address (of the private network; may be absent).
+Settings come on the kernel's command line: lab.name, lab.address (of the private network; may be absent). The network
+is a bridge, so that jails can join it. A machine whose pools bring a configuration of jaild runs its daemon, always.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ MOUNTS = (
 )
 
 
+LIBRARIES = "/opt/libraries"  # what jaild imports
+CONFIG = Path("/var/db/jaild/jaild.yaml")  # on a pool: the root file system is as new at every boot
+LOG = CONFIG.with_name("daemon.log")
+
+
 def settings() -> dict[str, str]:
     words = Path("/proc/cmdline").read_text().split()
     return dict(word.removeprefix("lab.").split("=", 1) for word in words if word.startswith("lab."))
@@ -54,16 +60,41 @@ def boot() -> None:
             command("mount", "-t", kind, *(["-o", options] if options else []), source, target)
     chosen = settings()
     socket.sethostname(chosen.get("name", "lab"))
-    command("modprobe", "-a", "virtio_console", "virtio_net")
+    command("modprobe", "-a", "virtio_console", "virtio_net", "bridge")
     command("ip", "link", "set", "lo", "up")
     if "address" in chosen:
-        command("ip", "link", "set", "eth0", "up")
-        command("ip", "address", "add", chosen["address"], "dev", "eth0")
+        command("ip", "link", "add", "br0", "type", "bridge")
+        command("ip", "link", "set", "eth0", "master", "br0", "up")
+        command("ip", "link", "set", "br0", "up")
+        command("ip", "address", "add", chosen["address"], "dev", "br0")
+    if Path("/dev/vdc").exists():
+        Path(LIBRARIES).mkdir()
+        command("mount", "-o", "ro", "/dev/vdc", LIBRARIES)
     # Each machine is another host to ZFS; without a number it would take the other's pools for its own.
     command("modprobe", "spl", f"spl_hostid={sum(socket.gethostname().encode()) + 1}")
     command("modprobe", "zfs")
     command("zpool", "import", "-a", "-d", "/dev", "-o", "cachefile=none")
     say("up")
+
+
+def keep_daemon() -> None:
+    """Run jaild, and run it again when it has ended, as daemon(8) does on FreeBSD."""
+    paths = f"{os.environ['PYTHONPATH']}:{LIBRARIES}"
+    environment = {
+        "PATH": PATH,
+        "HOME": "/root",
+        "PYTHONPATH": paths,
+        "PYTHONPYCACHEPREFIX": str(CONFIG.parent / "pyc"),
+    }
+    while True:
+        if CONFIG.exists():
+            with LOG.open("ab") as log:
+                argv = ["python3", "-m", "jaild", "--config", str(CONFIG)]
+                done = subprocess.run(
+                    argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+                )
+            say(f"jaild ended: {done.returncode}")
+        time.sleep(0.2)  # nothing tells when a configuration comes
 
 
 def device() -> Path:
@@ -245,6 +276,7 @@ def main() -> None:
     if agent := os.fork():
         reap(agent)
     boot()
+    threading.Thread(target=keep_daemon, daemon=True).start()
     port = Port(os.open(device(), os.O_RDWR))
     while True:
         serve(port)

@@ -28,7 +28,7 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A machine with a pool `tank` on its disk, mounted at /tank."""
     suite: Suite = request.param
     built = image(suite.name)
-    with running(built, tmp_path_factory.mktemp(suite.name), suite.name) as started:
+    with running(Machine(built, tmp_path_factory.mktemp(suite.name), suite.name)) as started:
         # -o cachefile=none: the root file system forgets it anyway, the boot looks for pools on the disks.
         started.must("zpool", "create", "-O", "atime=off", "-o", "cachefile=none", "tank", VDEV)
         loaded = started.must("cat", "/sys/module/zfs/version").decode().strip()

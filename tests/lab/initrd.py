@@ -1,16 +1,16 @@
-"""The initrd of a machine: mounts the image's root file system and starts the agent, which it brings along."""
+"""The initrd of a machine: mounts the image's root file system, starts the agent, and brings along that and jaild."""
 
 from __future__ import annotations
 
 import stat
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tests.lab.image import Image
+from tests.lab.program import sources
 
 _HERE = Path(__file__).parent
 _AGENT = ("agent.py", "frames.py")
-_PLACE = "/run/lab"  # of the agent, in the machine; there it has the module names that it has here
-_AGENT_IN = f"{_PLACE}/tests/lab".strip("/")
+_PLACE = "/run/lab"  # of the agent and jaild, in the machine; there they have the module names that they have here
 _INIT = f"""#!/busybox sh
 for folder in proc sys dev root; do /busybox mkdir -p /$folder; done
 /busybox mount -t devtmpfs dev /dev
@@ -25,13 +25,13 @@ exec /busybox switch_root -c /dev/console /root /usr/bin/env PYTHONPATH={_PLACE}
 
 def initrd(image: Image) -> bytes:
     """Return it as a cpio archive."""
-    entries = [
-        _folder(name)
-        for name in ("early", "run", _AGENT_IN.partition("/tests")[0], _AGENT_IN.rpartition("/")[0], _AGENT_IN)
-    ]
+    files = {f"early/{path.name}": path.read_bytes() for path in image.early_modules()}
+    place = _PLACE.strip("/")
+    files |= {f"{place}/tests/lab/{name}": (_HERE / name).read_bytes() for name in _AGENT}
+    files |= {f"{place}/{path}": content for path, content in sources().items()}
+    entries = [_folder(name) for name in sorted({str(above) for path in files for above in PurePath(path).parents})]
     entries += [_file("init", _INIT.encode(), 0o755), _file("busybox", image.busybox.read_bytes(), 0o755)]
-    entries += [_file(f"early/{path.name}", path.read_bytes()) for path in image.early_modules()]
-    entries += [_file(f"{_AGENT_IN}/{name}", (_HERE / name).read_bytes()) for name in _AGENT]
+    entries += [_file(path, content) for path, content in files.items()]
     return b"".join([*entries, _entry("TRAILER!!!", b"", 0)])
 
 

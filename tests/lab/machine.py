@@ -18,12 +18,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from jaild.ports.process import Completed
 from tests.lab.image import Image
 from tests.lab.initrd import initrd
+from tests.lab.network import Link, entering, network
 from tests.lab.processes import LabProcesses
 from tests.lab.wire import Wire
 
@@ -41,20 +41,14 @@ class MachineError(Exception):
     """A machine did not do what it should; with the end of its console."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Link:
-    """A machine's end of a network of two: sockets in a folder that both know."""
-
-    address: str  # with the prefix's length, as `ip address` takes it
-    own: Path
-    other: Path
-
-
 class Machine:
     """`folder` keeps its disk and console; sockets are in a folder of their own, whose path is short."""
 
-    def __init__(self, image: Image, folder: Path, name: str, *, link: Link | None = None) -> None:
+    def __init__(
+        self, image: Image, folder: Path, name: str, *, link: Link | None = None, libraries: Path | None = None
+    ) -> None:
         self._image = image
+        self._libraries = libraries
         self._folder = folder
         self._name = name
         self._link = link
@@ -152,13 +146,17 @@ class Machine:
         network = ["-nic", "none"]
         if self._link is not None:
             append += f" lab.address={self._link.address}"
-            ends = f"local.type=unix,local.path={self._link.own},remote.type=unix,remote.path={self._link.other}"
-            network = ["-netdev", f"dgram,id=net,{ends}", "-device", "virtio-net-pci,netdev=net,id=link,romfile="]
-        argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"]
+            mac = f"52:54:00:0a:09:{int(self._link.address.partition('/')[0].rpartition('.')[2]):02x}"
+            network = ["-netdev", f"tap,id=net,ifname={self._link.tap},script=no,downscript=no"]
+            network += ["-device", f"virtio-net-pci,netdev=net,id=link,mac={mac},romfile="]
+        argv = ["setpriv", "--pdeathsig", "KILL", *(entering(self._link.namespace) if self._link else [])]
+        argv += ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"]
         argv += ["-display", "none", "-accel", "tcg,thread=multi", "-cpu", _CPU, "-smp", "2", "-m", str(MEMORY)]
         argv += ["-kernel", str(self._image.kernel), "-initrd", str(sockets / "initrd"), "-append", append]
         argv += ["-drive", f"file={self._image.root},if=virtio,format=raw,snapshot=on"]  # as new at every start
         argv += ["-drive", f"file={self.disk},if=virtio,format=raw,cache=writeback,discard=unmap"]
+        if self._libraries is not None:
+            argv += ["-drive", f"file={self._libraries},if=virtio,format=raw,readonly=on"]
         argv += ["-serial", f"file:{self._folder / self._name}.console"]
         argv += ["-chardev", f"socket,id=wire,path={sockets / 'wire'},server=on,wait=off"]
         argv += ["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=wire,name=lab"]
@@ -204,29 +202,29 @@ def _make_disk(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def running(image: Image, folder: Path, name: str = "lab", *, link: Link | None = None) -> Iterator[Machine]:
+def running(machine: Machine) -> Iterator[Machine]:
     """Run a machine; it and its disk are gone afterwards."""
-    machine = Machine(image, folder, name, link=link)
-    try:
-        machine.start()
+    with booting([machine]):
         yield machine
-    finally:
-        machine.cut_power()
-        machine.disk.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def running_pair(images: Sequence[Image], folder: Path) -> Iterator[tuple[Machine, Machine]]:
-    """Run two machines, 10.9.0.1 `one` and 10.9.0.2 `two`, joined by a network of their own."""
-    with tempfile.TemporaryDirectory(prefix="jaild-lab-") as ends, contextlib.ExitStack() as stack:
-        one, two = Path(ends) / "1", Path(ends) / "2"
-        first = Link(address="10.9.0.1/24", own=one, other=two)
-        second = Link(address="10.9.0.2/24", own=two, other=one)
-        machines = Machine(images[0], folder, "one", link=first), Machine(images[-1], folder, "two", link=second)
+def booting(machines: Sequence[Machine]) -> Iterator[None]:
+    """Run machines, booted side by side; they and their disks are gone afterwards."""
+    with contextlib.ExitStack() as stack:
         for machine in machines:
             stack.callback(machine.disk.unlink, missing_ok=True)
             stack.callback(machine.cut_power)
             machine.power_on()
         for machine in machines:
             machine.wait_up()
-        yield machines
+        yield
+
+
+@contextlib.contextmanager
+def running_pair(image: Image, folder: Path) -> Iterator[tuple[Machine, Machine]]:
+    """Run two machines, 10.9.0.1 `one` and 10.9.0.2 `two`, joined by a network of their own."""
+    with network() as joined:
+        one, two = (Machine(image, folder, name, link=joined.link(name, n)) for n, name in enumerate(("one", "two"), 1))
+        with booting((one, two)):
+            yield one, two

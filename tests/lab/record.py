@@ -94,7 +94,7 @@ def main() -> None:
     for suite in SUITES:
         built = image(suite.name)
         versions = built.versions()
-        with tempfile.TemporaryDirectory() as folder, running(built, Path(folder)) as machine:
+        with tempfile.TemporaryDirectory() as folder, running(Machine(built, Path(folder), "record")) as machine:
             texts = [_record(machine, line.replace("VDEV", VDEV)) for line in _COMMANDS.split("\n") if line]
         zfs = versions["zfs-dkms"].partition("-")[0]
         head = _HEAD.format(kernel=versions["kernel"], zfs=versions["zfs-dkms"])

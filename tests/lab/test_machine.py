@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, Machine]]:
-    with running_pair([image(SUITES[0].name)], tmp_path_factory.mktemp("pair")) as machines:
+    with running_pair(image(SUITES[0].name), tmp_path_factory.mktemp("pair")) as machines:
         yield machines
 
 
