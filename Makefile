@@ -1,7 +1,8 @@
 # Works with GNU make and bmake: POSIX make only, what needs logic is a script in .ci/.
 PYTHON = .venv/bin/python
+CUTS = 50
 
-.PHONY: help venv deps demo test unit lint proto proto-check bench lab clean
+.PHONY: help venv deps demo test unit lint proto proto-check bench lab lab-quick clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -37,9 +38,15 @@ proto: venv ## generate the protobuf code again
 proto-check: venv ## refuse committed protobuf code that differs from what proto/ generates
 	@.ci/proto check
 
-lab: venv ## the ZFS contract on kernel OpenZFS, in virtual machines: build/lab.json (docs/lab.md)
+lab: venv ## contract, story and CUTS=50 power cuts on kernel OpenZFS in virtual machines: build/lab.json
+	@JAILD_REQUIRE_ALL=1 .ci/deps
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
-	$(PYTHON) -m pytest tests/lab
+	JAILD_LAB_CUTS=$(CUTS) $(PYTHON) -m pytest tests/lab
+
+lab-quick: venv ## what CI runs of it: the contract on one OpenZFS, and four power cuts
+	@JAILD_REQUIRE_ALL=1 .ci/deps
+	@JAILD_REQUIRE_ALL=1 .ci/deps lab
+	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTHON) -m pytest tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
 
 bench: deps venv ## measure: build/bench.json
 	@mkdir -p build

@@ -18,13 +18,13 @@ from tests.demo.assets import Assets
 from tests.demo.callers import CallError
 from tests.demo.daemons import DaemonError, Daemons, two_daemons
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST
-from tests.demo.hosts import CHECKOUT, Topology, two_hosts
+from tests.demo.hosts import CHECKOUT, JAIL_ADDRESS, Topology, two_hosts
 from tests.demo.interrupts import Interrupts
 from tests.demo.leftovers import LeftoverError
 from tests.demo.programs import ProgramError
 from tests.demo.remote import ClientError
 from tests.demo.screen import Screen
-from tests.demo.story import Story, StoryError
+from tests.demo.story import Setting, Story, StoryError
 
 REPORT = CHECKOUT / "build" / "demo.json"
 LOGS = "demo-logs"  # beside the report, of a run that failed
@@ -83,7 +83,7 @@ def _run(
     problems: list[str] = []
     with two_daemons(topology, folder) as daemons:
         screen.say(f"{folder.name}: hosts {SOURCE_HOST} and {TARGET_HOST}, a daemon and a pool each, peers by TLS")
-        story = Story(daemons, prepared, screen, folder)
+        story = Story(daemons, prepared, screen, folder, Setting(address=JAIL_ADDRESS))
         try:
             story.tell()
             interrupts.hold()

@@ -81,10 +81,11 @@ class Writer:
     def verify(self, host: str | None = None) -> tuple[int, int]:
         """Read all back (from `host`, if it is another): how many were acknowledged, and how many of them are lost.
 
-        For a writer that was stopped.
+        What is acknowledged while this reads counts neither way.
         """
-        found = set(self._read_back(host or self.target.host))
-        return len(self.ledger.numbers), len(self.ledger.lost(found))
+        with self._changed:
+            acknowledged = len(self.ledger.numbers)
+        return acknowledged, len(self.ledger.lost(set(self._read_back(host or self.target.host)), acknowledged))
 
     def _write_always(self) -> None:
         number = 0

@@ -28,7 +28,8 @@ RECORDS = Path("/run/jaild-demo")
 NAMESPACES = Path("/run/netns")
 BRIDGE = "br0"
 PREFIX_LENGTH = 24
-ADDRESSES = {"alpha": "10.77.0.11", "beta": "10.77.0.12", "client": "10.77.0.2"}  # 10.77.0.100 and up: jails
+ADDRESSES = {"alpha": "10.77.0.11", "beta": "10.77.0.12", "client": "10.77.0.2"}
+JAIL_ADDRESS = "10.77.0.100"
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -55,6 +55,6 @@ class Ledger:
             points.append(now)
         return max((later - earlier for earlier, later in pairwise(points)), default=0.0)
 
-    def lost(self, found: set[int]) -> list[int]:
-        """The acknowledged numbers that are not among those found."""
-        return [number for number in self.numbers if number not in found]
+    def lost(self, found: set[int], acknowledged: int) -> list[int]:
+        """Those of the first `acknowledged` numbers that are not among those found."""
+        return [number for number in self.numbers[:acknowledged] if number not in found]

@@ -19,14 +19,20 @@ from tests.demo.screen import Screen
 from tests.demo.table import Report, Step
 
 JAIL = "kv"
-ADDRESS = "10.77.0.100"
-GATE_DEADLINE = 5.0  # seconds that a release has to become healthy
-_PATIENCE = 10.0  # seconds for the client to be served again after a step
 _EVIDENCE = 4  # lines of proof shown of each finding
 
 
 class StoryError(Exception):
     """Something is not as it should be; the story cannot go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where the story is told. Times in seconds."""
+
+    address: str  # of the jail
+    gate_deadline: float = 5.0  # that a release has to become healthy
+    patience: float = 10.0  # for the client to be served again after a step
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,9 @@ class Chapter:
 class Story:
     """Tells it once. `folder` is for files that jailctl reads; `report` grows step by step."""
 
-    def __init__(self, fleet: Fleet, assets: Assets, screen: Screen, folder: Path) -> None:
+    def __init__(self, fleet: Fleet, assets: Assets, screen: Screen, folder: Path, setting: Setting) -> None:
         self.report = Report()
+        self._setting = setting
         self._fleet = fleet
         self._assets = assets
         self._screen = screen
@@ -97,8 +104,8 @@ class Story:
 
     def _create(self) -> None:
         spec = self._folder / f"{JAIL}.yaml"
-        spec.write_text(spec_text(self._assets.debian_12.name, self._assets.plain.reference))
-        self._writer = self._fleet.open_writer(ADDRESS)
+        spec.write_text(spec_text(self._assets.debian_12.name, self._assets.plain.reference, self._setting))
+        self._writer = self._fleet.open_writer(self._setting.address)
         self._writer.mark(self._step.name)
         self._do(Who.PRODUCT, SOURCE_HOST, "jail", "create", JAIL, "-f", str(spec))
         self._see_jail(SOURCE_HOST, self._assets.debian_12, self._assets.plain)
@@ -191,7 +198,7 @@ class Story:
             raise StoryError("nobody wrote")
         self._writer.stop_writing()
         report = self.report
-        report.acknowledged_writes, report.lost_writes = self._writer.verify(ADDRESS)
+        report.acknowledged_writes, report.lost_writes = self._writer.verify(self._setting.address)
         self._writer = None
         self._screen.fact(f"{report.acknowledged_writes} writes acknowledged, {report.lost_writes} of them lost")
         self._require(not report.lost_writes, "acknowledged writes are lost")
@@ -213,7 +220,8 @@ class Story:
     def _see_client(self) -> None:
         if self._writer is None:
             return
-        self._require(self._writer.wait_for_write(_PATIENCE), f"the client is not served: {self._writer.status()}")
+        served = self._writer.wait_for_write(self._setting.patience)
+        self._require(served, f"the client is not served: {self._writer.status()}")
         self._step.blackout_client = self._writer.gap_of(self._step.name)
         self.report.acknowledged_writes = int(self._writer.status()["acknowledged"])
         measured = self._step.blackout_daemon
@@ -257,15 +265,15 @@ class Story:
             raise StoryError(problem)
 
 
-def spec_text(base: str, app: str) -> str:
+def spec_text(base: str, app: str, setting: Setting) -> str:
     """The jail's spec, as a product team writes it."""
     return yaml.safe_dump(
         {
             "base": base,
             "app": app,
-            "network": {"mode": "own", "addresses": [f"{ADDRESS}/24"]},
+            "network": {"mode": "own", "addresses": [f"{setting.address}/24"]},
             "health": [{"kind": "tcp", "port": 6379}],
-            "gate": {"successes": 2, "interval": 0.1, "deadline": GATE_DEADLINE},
+            "gate": {"successes": 2, "interval": 0.1, "deadline": setting.gate_deadline},
         },
         sort_keys=False,
     )

@@ -1,56 +1,108 @@
-"""Machines for the lab's tests, one for each generation of OpenZFS, and build/lab.json at the end."""
+"""Machines and fleets for the lab's tests, one for each generation of OpenZFS, and build/lab.json at the end.
+
+`JAILD_LAB_CUTS`: how many power cuts. `JAILD_LAB_ZFS`: the generations, `2.3` or `2.3,2.1`; all if not said.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.contract.zfs_contract import ZfsContract
+from tests.demo import assets
+from tests.lab.campaign import Campaign, Tally
+from tests.lab.fleet import SETTING, lab_fleet
 from tests.lab.image import SUITES, Suite, image
 from tests.lab.machine import VDEV, Machine, running
+from tests.lab.small import small
 
 _REPORT = Path("build/lab.json")
-_versions = pytest.StashKey[dict[str, str]]()
-_passed = pytest.StashKey[Counter[str]]()
+_CHOSEN = os.environ.get("JAILD_LAB_ZFS", "").split(",")
+CHOSEN = [suite for suite in SUITES if suite.zfs in _CHOSEN] or list(SUITES)
+CUTS = int(os.environ.get("JAILD_LAB_CUTS", "4"))
+
+
+@dataclass
+class Found:
+    """What the report is made of."""
+
+    versions: dict[str, str] = field(default_factory=dict)  # OpenZFS as its module says it, by generation
+    passed: Counter[str] = field(default_factory=Counter)  # cases of the contract, by generation
+    tally: Tally = field(default_factory=Tally)
+
+
+_found = pytest.StashKey[Found]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_versions] = {}
-    config.stash[_passed] = Counter()
+    config.stash[_found] = Found()
 
 
-@pytest.fixture(scope="session", params=SUITES, ids=lambda suite: f"zfs-{suite.zfs}")
-def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+@pytest.fixture(scope="session", params=CHOSEN, ids=lambda suite: f"zfs-{suite.zfs}")
+def suite(request: pytest.FixtureRequest) -> Suite:
+    found: Suite = request.param
+    return found
+
+
+@pytest.fixture(scope="session")
+def machine(
+    suite: Suite, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Machine]:
     """A machine with a pool `tank` on its disk, mounted at /tank."""
-    suite: Suite = request.param
-    built = image(suite.name)
-    with running(Machine(built, tmp_path_factory.mktemp(suite.name), suite.name)) as started:
+    with running(Machine(image(suite.name), tmp_path_factory.mktemp(suite.name), suite.name)) as started:
         # -o cachefile=none: the root file system forgets it anyway, the boot looks for pools on the disks.
         started.must("zpool", "create", "-O", "atime=off", "-o", "cachefile=none", "tank", VDEV)
-        loaded = started.must("cat", "/sys/module/zfs/version").decode().strip()
-        request.config.stash[_versions][suite.zfs] = loaded
+        _see_version(started, suite, request.config)
         yield started
+
+
+@pytest.fixture(scope="session")
+def campaign(
+    suite: Suite, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Campaign]:
+    """Two hosts that carry a jail with Redis, whose power is cut."""
+    folder = tmp_path_factory.mktemp(f"cuts-{suite.name}")
+    archives = small(assets.prepare(), folder)
+    with lab_fleet(image(suite.name), folder) as fleet:
+        _see_version(next(iter(fleet.machines.values())), suite, request.config)
+        started = Campaign(fleet, archives, folder, SETTING, request.config.stash[_found].tally)
+        started.prepare()
+        yield started
+
+
+def _see_version(machine: Machine, suite: Suite, config: pytest.Config) -> None:
+    config.stash[_found].versions[suite.zfs] = machine.must("cat", "/sys/module/zfs/version").decode().strip()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.when == "call" and report.passed and item.cls is not None and issubclass(item.cls, ZfsContract):
-        suite = item.callspec.params["machine"]
+        suite = item.callspec.params["suite"]
         assert isinstance(suite, Suite)
-        item.config.stash[_passed][suite.zfs] += 1
+        item.config.stash[_found].passed[suite.zfs] += 1
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    versions = session.config.stash[_versions]
-    if not versions:
+    found = session.config.stash[_found]
+    if not found.versions:
         return
+    tally = found.tally
+    report = {
+        "zfs_versions": sorted(found.versions.values()),
+        "contract": {version: found.passed[zfs] for zfs, version in found.versions.items()},
+        "cuts": tally.cuts,
+        "survived": tally.survived,
+        "lost_writes": tally.lost_writes,
+        "orphans": tally.orphans,
+        "rows": tally.rows,
+    }
     _REPORT.parent.mkdir(exist_ok=True)
-    passed = session.config.stash[_passed]
-    found = {"zfs_versions": sorted(versions.values()), "contract": {v: passed[g] for g, v in versions.items()}}
-    _REPORT.write_text(json.dumps(found, indent=1) + "\n")
+    _REPORT.write_text(json.dumps(report, indent=1) + "\n")

@@ -23,6 +23,7 @@ from jaild.wire.tls import TlsFiles
 from tests.demo.callers import Callers
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
 from tests.demo.remote import RemoteWriter
+from tests.demo.story import Setting
 from tests.lab.agent import CONFIG, LOG
 from tests.lab.image import Image
 from tests.lab.machine import VDEV, Machine, booting
@@ -31,6 +32,8 @@ from tests.lab.program import libraries
 
 STATE = PurePosixPath(CONFIG.parent)
 ROOT = "tank/jaild"
+# Under emulation a process takes about ten times as long to start as on the machine itself.
+SETTING = Setting(address=address(100), gate_deadline=20.0, patience=60.0)
 _NUMBERS = {SOURCE_HOST: 1, TARGET_HOST: 2}  # the last part of their addresses
 _READY = 180.0  # seconds for a daemon to answer after its machine is up
 _PAUSE = 0.3  # seconds between two questions whether it answers

@@ -61,7 +61,8 @@ def test_a_step_unknown_or_marked_twice_is_refused() -> None:
 
 
 def test_a_number_is_lost_when_it_was_acknowledged_and_is_not_found() -> None:
-    assert ledger_of(0.1, 0.2, 0.3).lost({1, 3, 99}) == [2]
+    assert ledger_of(0.1, 0.2, 0.3).lost({1, 3, 99}, 3) == [2]
+    assert ledger_of(0.1, 0.2, 0.3).lost({1}, 2) == [2]  # the third came while the others were read
 
 
 @dataclass

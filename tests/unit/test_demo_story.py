@@ -12,9 +12,10 @@ from rich.console import Console
 from tests.demo.assets import Assets, Base, Release
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
 from tests.demo.screen import Screen
-from tests.demo.story import Story, StoryError
+from tests.demo.story import Setting, Story, StoryError
 
 NOWHERE = Path("/nowhere")
+SETTING = Setting(address="10.77.0.100")
 
 
 def release(version: str) -> Release:
@@ -126,7 +127,7 @@ class FakeFleet:
 
 
 def tell(fleet: FakeFleet, folder: Path) -> Story:
-    story = Story(fleet, ASSETS, Screen(Console(file=io.StringIO())), folder)
+    story = Story(fleet, ASSETS, Screen(Console(file=io.StringIO())), folder, SETTING)
     story.tell()
     return story
 
@@ -178,7 +179,7 @@ def test_a_story_that_ends_well_has_no_problems_and_the_form_that_the_issue_give
 def test_a_step_that_ends_otherwise_than_it_should_ends_the_story_and_is_a_problem(
     beginning: str, wrong: int, step: str, tmp_path: Path
 ) -> None:
-    story = Story(FakeFleet({beginning: wrong}), ASSETS, Screen(Console(file=io.StringIO())), tmp_path)
+    story = Story(FakeFleet({beginning: wrong}), ASSETS, Screen(Console(file=io.StringIO())), tmp_path, SETTING)
     with pytest.raises(StoryError, match=r"not (ok|refused|rolled_back)"):
         story.tell()
     assert story.report.steps[-1].name == step
@@ -188,7 +189,7 @@ def test_a_step_that_ends_otherwise_than_it_should_ends_the_story_and_is_a_probl
 
 def test_a_client_that_is_not_served_after_a_step_fails_it_although_the_daemon_says_ok(tmp_path: Path) -> None:
     fleet = FakeFleet(writer=FakeWriter(served=False))
-    story = Story(fleet, ASSETS, Screen(Console(file=io.StringIO())), tmp_path)
+    story = Story(fleet, ASSETS, Screen(Console(file=io.StringIO())), tmp_path, SETTING)
     with pytest.raises(StoryError, match="not served"):
         story.tell()
     assert (story.report.steps[-1].name, story.report.steps[-1].result) == ("create", Result.FAILED)
@@ -196,7 +197,7 @@ def test_a_client_that_is_not_served_after_a_step_fails_it_although_the_daemon_s
 
 def test_a_lost_write_fails_the_story(tmp_path: Path) -> None:
     fleet = FakeFleet(writer=FakeWriter(lost=1))
-    story = Story(fleet, ASSETS, Screen(Console(file=io.StringIO())), tmp_path)
+    story = Story(fleet, ASSETS, Screen(Console(file=io.StringIO())), tmp_path, SETTING)
     with pytest.raises(StoryError, match="lost"):
         story.tell()
     assert "1 acknowledged writes are lost" in story.report.problems(len(story.chapters))
@@ -226,7 +227,7 @@ def test_a_jail_that_does_not_run_on_the_base_that_its_record_names_fails_the_st
 
 
 def test_a_story_that_never_came_to_count_its_writes_says_so_and_fails(tmp_path: Path) -> None:
-    story = Story(FakeFleet(), ASSETS, Screen(Console(file=io.StringIO())), tmp_path)
+    story = Story(FakeFleet(), ASSETS, Screen(Console(file=io.StringIO())), tmp_path, SETTING)
     assert story.report.problems(1) == ["1 steps were not begun", "the writes were not counted"]
     story.report.write(tmp_path / "demo.json")
     assert json.loads((tmp_path / "demo.json").read_text())["lost_writes"] is None
@@ -234,7 +235,7 @@ def test_a_story_that_never_came_to_count_its_writes_says_so_and_fails(tmp_path:
 
 def test_both_hosts_are_named_in_the_commands(tmp_path: Path) -> None:
     output = io.StringIO()
-    story = Story(FakeFleet(), ASSETS, Screen(Console(file=output, width=200)), tmp_path)
+    story = Story(FakeFleet(), ASSETS, Screen(Console(file=output, width=200)), tmp_path, SETTING)
     story.tell()
     assert f"$ jailctl --context operator@{SOURCE_HOST} jail migrate kv {TARGET_HOST}" in output.getvalue()
     assert f"$ jailctl --context operator@{TARGET_HOST} jail migrate kv {SOURCE_HOST}" in output.getvalue()

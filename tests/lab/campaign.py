@@ -1,0 +1,252 @@
+"""Cutting the power of hosts that carry a jail with Redis in it, at random moments of everything that is done to it.
+
+A cut is survived if afterwards, by itself: the daemon is up, one host owns the jail and runs it, the client is served,
+no acknowledged write and no acknowledged change is lost, and nothing is left over on either host.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
+from tests.demo.remote import RemoteWriter
+from tests.demo.story import Setting, spec_text
+from tests.lab import orphans
+from tests.lab.fleet import ROOT, LabFleet
+from tests.lab.orphans import Known
+from tests.lab.small import Small
+
+JAIL = "kv"
+HOSTS = (SOURCE_HOST, TARGET_HOST)
+KINDS = (  # what can be cut; the first ones are in every run, however short
+    *("migrate-source", "migrate-target", "deploy", "import"),
+    *("upgrade", "migrate-both", "push", "rollback"),
+)
+_SETTLED = 240.0  # seconds until everything that a cut left has come to its end
+_SERVED = 60.0  # seconds for the client after that
+_UNDER_WAY = frozenset({"sending", "frozen", "committed", "receiving", "prepared"})  # phases of migrations
+_ELSEWHERE = frozenset({"STATE_MOVED", "STATE_INCOMING", "STATE_PREPARED", "STATE_STANDBY"})  # not this host's to run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """Something that is done, and whose power is cut meanwhile."""
+
+    who: Who
+    host: str
+    words: tuple[str, ...]
+    victims: tuple[str, ...]
+    holds: Callable[[], bool]  # whether it has been done
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What came of all cuts."""
+
+    cuts: int = 0
+    survived: int = 0
+    lost_writes: int = 0
+    orphans: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Campaign:
+    """One fleet and its jail. `prepare` once, then `cut` as often as one likes."""
+
+    def __init__(self, fleet: LabFleet, small: Small, folder: Path, setting: Setting, tally: Tally) -> None:
+        self._fleet = fleet
+        self._small = small
+        self._folder = folder
+        self._setting = setting
+        self._tally = tally
+        self._usual: dict[str, float] = {}  # seconds that an act takes when nobody cuts
+        self._names = 0
+
+    def _begin(self, kind: str) -> Act:
+        whose = {"migrate-source": (0,), "migrate-target": (1,), "migrate-both": (0, 1)}
+        if kind in whose:
+            return self._migrate(*whose[kind])
+        acts = {
+            "import": self._import,
+            "push": self._push,
+            "deploy": self._deploy,
+            "upgrade": self._upgrade,
+            "rollback": self._rollback,
+        }
+        return acts[kind]()
+
+    def prepare(self) -> RemoteWriter:
+        """Bring up the jail and its client, and do everything once without a cut: so one knows how long it takes."""
+        for name, archive in self._small.bases.items():
+            self._must(Who.SOURCE, SOURCE_HOST, "base", "import", name, str(archive))
+        for release in (self._small.plain, self._small.tuned):
+            words = ("app", "push", release.reference, str(release.archive), "--manifest", str(release.manifest))
+            self._must(Who.PRODUCT, SOURCE_HOST, *words)
+        spec = self._folder / f"{JAIL}.yaml"
+        spec.write_text(spec_text("small-1", self._small.plain.reference, self._setting))
+        self._must(Who.PRODUCT, SOURCE_HOST, "jail", "create", JAIL, "-f", str(spec))
+        self._writer = self._fleet.open_writer(self._setting.address)
+        for kind in KINDS:
+            act = self._begin(kind)
+            self._usual[kind] = self._must(act.who, act.host, *act.words).seconds
+            assert act.holds(), f"{kind} did not do what it said"
+            self._forget(act)
+        self._see_that_all_is_well("without a cut")
+        return self._writer
+
+    def cut(self, kind: str) -> None:
+        """Do it, and cut the power at a random moment. `AssertionError` says what was not survived."""
+        act = self._begin(kind)
+        moment = random.uniform(0, self._usual[kind])  # noqa: S311 -- no secret
+        row = {"act": " ".join(act.words[:2]), "victims": list(act.victims), "after_s": round(moment, 2)}
+        self._tally.cuts += 1
+        self._tally.rows.append(row)
+        with ThreadPoolExecutor(1) as elsewhere:
+            answer = elsewhere.submit(self._fleet.jailctl, act.who, act.host, *act.words)
+            time.sleep(moment)  # the moment is the point
+            for victim in act.victims:
+                self._fleet.machines[victim].cut_power()
+            for victim in act.victims:
+                self._fleet.machines[victim].power_on()
+            for victim in act.victims:
+                self._fleet.machines[victim].wait_up()
+                row[f"ready_{victim}_s"] = round(self._fleet.await_ready(victim), 1)
+            self._settle()
+            row["answer"] = self._judge(act, answer)
+        self._see_that_all_is_well(f"{kind} of {act.host}, {act.victims} cut after {moment:.2f} s: {row}")
+        self._forget(act)
+        self._tally.survived += 1
+
+    # -- what is done
+
+    def _import(self) -> Act:
+        name, host = self._new_name("base"), random.choice(HOSTS)  # noqa: S311
+        words = ("base", "import", name, str(self._small.bases["small-1"]))
+        return self._act(Who.SOURCE, host, words, lambda: f"bases/{name}" in self._layers(host))
+
+    def _push(self) -> Act:
+        # Where the release is that it is a clone of: on the target there is what migrations brought.
+        version, host, plain = self._new_name("v"), SOURCE_HOST, self._small.plain
+        told = ("--manifest", str(plain.manifest), "--from", plain.version)
+        words = ("app", "push", f"redis/{version}", str(plain.archive), *told)
+        return self._act(Who.PRODUCT, host, words, lambda: f"apps/redis/{version}" in self._layers(host))
+
+    def _deploy(self) -> Act:
+        jail, host = self._jail()
+        plain, tuned = self._small.plain, self._small.tuned
+        wanted = plain if jail["release"].endswith(f"/{tuned.version}") else tuned
+        words = ("jail", "deploy", JAIL, wanted.reference)
+        holds = lambda: self._jail()[0]["release"].endswith(f"/{wanted.version}")  # noqa: E731
+        return self._act(Who.PRODUCT, host, words, holds)
+
+    def _upgrade(self) -> Act:
+        jail, host = self._jail()
+        wanted = "small-1" if jail["base"] == "bases/small-2" else "small-2"
+        words = ("jail", "upgrade", JAIL, wanted)
+        return self._act(Who.SOURCE, host, words, lambda: self._jail()[0]["base"] == f"bases/{wanted}")
+
+    def _rollback(self) -> Act:
+        undone = self._upgrade()
+        self._must(undone.who, undone.host, *undone.words)
+        before = self._jail()[0]["base"]
+        words = ("jail", "rollback", JAIL, "--axis", "base")
+        return self._act(Who.SOURCE, undone.host, words, lambda: self._jail()[0]["base"] != before)
+
+    def _migrate(self, *victims: int) -> Act:
+        _, source = self._jail()
+        target = next(host for host in HOSTS if host != source)
+        words = ("jail", "migrate", JAIL, target)
+        cut = tuple((source, target)[victim] for victim in victims)
+        holds = lambda: self._jail()[1] == target  # noqa: E731
+        return Act(who=Who.OPERATOR, host=source, words=words, victims=cut, holds=holds)
+
+    @staticmethod
+    def _act(who: Who, host: str, words: tuple[str, ...], holds: Callable[[], bool]) -> Act:
+        return Act(who=who, host=host, words=words, victims=(host,), holds=holds)
+
+    def _forget(self, act: Act) -> None:
+        """Remove what was imported or pushed."""
+        if act.words[0] in {"base", "app"} and act.holds():
+            self._must(act.who, act.host, act.words[0], "rm", act.words[2])
+
+    # -- what must hold
+
+    def _settle(self) -> None:
+        deadline = time.monotonic() + _SETTLED
+        while (open_ := self._still_open()) and time.monotonic() < deadline:
+            time.sleep(1.0)  # nothing tells of both hosts
+        assert not open_, f"still not at an end: {open_}\n{self._logs()}"
+
+    def _still_open(self) -> list[str]:
+        found = []
+        for host in HOSTS:
+            operations = self._look(host, "operation", "ls", "-n", "0")["operations"]
+            found += [f"{host}: {each['name']}" for each in operations if not each.get("done")]
+            migrations = self._look(host, "migration", "ls", "-n", "0")["migrations"]
+            found += [f"{host}: {each['name']} {each['phase']}" for each in migrations if each["phase"] in _UNDER_WAY]
+        if not found and len(owners := self._owners()) != 1:
+            found = [f"owners: {owners}"]
+        return found
+
+    def _judge(self, act: Act, answer: Future[Answer]) -> str:
+        """An operation that jailctl called done must have been done, whatever was cut after that."""
+        result = answer.result().result
+        assert result is not Result.OK or act.holds(), f"jailctl said that it is done: {answer.result().command}"
+        return result.value
+
+    def _see_that_all_is_well(self, when: str) -> None:
+        jail, owner = self._jail()
+        assert jail["state"] == "STATE_RUNNING", f"{when}: {jail}\n{self._logs()}"
+        served = self._writer.wait_for_write(_SERVED)
+        assert served, f"{when}: the client is not served: {self._writer.status()}\n{self._logs()}"
+        acknowledged, lost = self._writer.verify(self._setting.address)
+        self._tally.lost_writes += lost
+        assert lost == 0, f"{when}: {lost} of {acknowledged} acknowledged writes are lost"
+        for host in HOSTS:
+            generations = {name: each["generation"] if host == owner else 0 for name, each in self._jails(host).items()}
+            known = Known(root=ROOT, layers=self._layers(host), jails=generations)
+            left = orphans.find(self._fleet.machines[host], known)
+            self._tally.orphans += len(left)
+            assert not left, f"{when}: left over on {host}: {left}\n{self._logs()}"
+
+    # -- asking
+
+    def _jail(self) -> tuple[dict[str, Any], str]:
+        """The jail as its owner shows it, and the owner."""
+        owners = self._owners()
+        assert len(owners) == 1, f"owned by {owners}\n{self._logs()}"
+        return self._jails(owners[0])[JAIL], owners[0]
+
+    def _owners(self) -> list[str]:
+        shown = {host: self._jails(host).get(JAIL) for host in HOSTS}
+        return [host for host, jail in shown.items() if jail is not None and jail["state"] not in _ELSEWHERE]
+
+    def _jails(self, host: str) -> dict[str, dict[str, Any]]:
+        return {each["name"].partition("/")[2]: each for each in self._look(host, "jail", "ls")["jails"]}
+
+    def _layers(self, host: str) -> frozenset[str]:
+        bases = [each["name"] for each in self._look(host, "base", "ls")["bases"]]
+        releases = [each["name"] for each in self._look(host, "app", "releases")["releases"]]
+        return frozenset([*bases, *(name.replace("/releases/", "/") for name in releases)])
+
+    def _look(self, host: str, *words: str) -> dict[str, Any]:
+        return self._must(Who.OPERATOR, host, *words).document
+
+    def _must(self, who: Who, host: str, *words: str) -> Answer:
+        answer = self._fleet.jailctl(who, host, *words)
+        assert answer.result is Result.OK, f"{answer.command}: {json.dumps(answer.document)} {answer.complaint}"
+        return answer
+
+    def _logs(self) -> str:
+        return "\n".join(f"--- {host}\n{self._fleet.log(host)}" for host in HOSTS)
+
+    def _new_name(self, kind: str) -> str:
+        self._names += 1
+        return f"{kind}-{self._names}"
