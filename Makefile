@@ -39,12 +39,10 @@ proto-check: venv ## refuse committed protobuf code that differs from what proto
 	@.ci/proto check
 
 lab: venv ## contract, story and CUTS=50 power cuts on kernel OpenZFS in virtual machines: build/lab.json
-	@JAILD_REQUIRE_ALL=1 .ci/deps
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
 	JAILD_LAB_CUTS=$(CUTS) $(PYTHON) -m pytest tests/lab
 
 lab-quick: venv ## what CI runs of it: the contract on one OpenZFS, and four power cuts
-	@JAILD_REQUIRE_ALL=1 .ci/deps
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
 	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTHON) -m pytest tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
 

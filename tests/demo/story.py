@@ -33,6 +33,7 @@ class Setting:
     address: str  # of the jail
     gate_deadline: float = 5.0  # that a release has to become healthy
     patience: float = 10.0  # for the client to be served again after a step
+    max_downtime: str = "5s"  # of a migration, as jailctl takes it
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ class Story:
 
     def _move(self, source: str, target: str) -> None:
         before = self._jail(source)
-        answer = self._do(Who.OPERATOR, source, "jail", "migrate", JAIL, target)
+        words = ("jail", "migrate", JAIL, target, "--max-downtime", self._setting.max_downtime)
+        answer = self._do(Who.OPERATOR, source, *words)
         predicted = answer.predicted_blackout
         self._screen.fact(
             f"{size(int(answer.facts['bytes']))} sent, {answer.metadata.get('rounds', 0)} pre-copy rounds"

@@ -162,7 +162,7 @@ class Campaign:
     def _migrate(self, *victims: int) -> Act:
         _, source = self._jail()
         target = next(host for host in HOSTS if host != source)
-        words = ("jail", "migrate", JAIL, target)
+        words = ("jail", "migrate", JAIL, target, "--max-downtime", self._setting.max_downtime)
         cut = tuple((source, target)[victim] for victim in victims)
         holds = lambda: self._jail()[1] == target  # noqa: E731
         return Act(who=Who.OPERATOR, host=source, words=words, victims=cut, holds=holds)

@@ -105,7 +105,7 @@ class FakeFleet:
             case ("jail", "rollback", *_):
                 self._set(host, "12", "7.0-tuned")
                 return 0, cut
-            case ("jail", "migrate", _, target):
+            case ("jail", "migrate", _, target, *_):
                 self.jails[target] = self.jails[host]
                 self.jails[host] = {**self.jails[target], "state": "STATE_MOVED"}
                 return 0, cut
