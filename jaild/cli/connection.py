@@ -19,8 +19,12 @@ from jaild.v1 import apps_pb2_grpc, bases_pb2_grpc, events_pb2_grpc, host_pb2_gr
 
 READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
 
-# A peer that vanished is noticed while we watch. gRPC servers take pings no more often than every five minutes.
-_OPTIONS: list[tuple[str, Any]] = [("grpc.keepalive_time_ms", 310_000), ("grpc.keepalive_timeout_ms", 20_000)]
+# A host that lost its power says nothing: while we watch, its silence tells. jaild's server permits such pings.
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+]
 
 
 @dataclass(frozen=True)
