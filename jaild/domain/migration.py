@@ -11,6 +11,7 @@ MIGRATION = "mig-"  # what tags of migration snapshots begin with
 HOLD = "jaild-migration"  # tag of the holds on both sides
 MAX_ROUNDS = 10
 MAX_STALLED = 3  # rounds in a row that did not shrink
+SLACK = 1.1  # of what has to come: block clones expand on receive, and metadata needs room
 _INSTANT = 1e-6  # seconds; a time below says nothing
 
 

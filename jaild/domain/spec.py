@@ -92,6 +92,16 @@ class Boot(_Strict, frozen=True):
     order: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
 
 
+class Placement(_Strict, frozen=True):
+    """Where the jail belongs when hosts are evacuated: the higher `priority` leaves first.
+
+    Jails whose labels have the same value under the key `apart` are put on different hosts where that is possible.
+    """
+
+    priority: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
+    apart: str | None = None  # a key of `labels`
+
+
 class Stop(_Strict, frozen=True):
     """How the jail ends: `signal` (or FreeBSD's rc.shutdown), then SIGKILL after `timeout` seconds."""
 
@@ -117,3 +127,4 @@ class JailSpec(_Strict, frozen=True):
     boot: Boot = Boot()
     stop: Stop = Stop()
     labels: dict[str, str] = {}
+    placement: Placement = Placement()

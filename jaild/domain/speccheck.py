@@ -130,6 +130,8 @@ def _environment(spec: JailSpec) -> Iterator[tuple[str, str]]:
             yield f"$.labels{step(key)}", f"{key!r} is not a label: 1 to 63 of a-z, 0-9, ., _, / and -"
         if len(value) > _LABEL_VALUE or not (value.isprintable() or not value):
             yield f"$.labels{step(key)}", f"a label's value is at most {_LABEL_VALUE} printable characters"
+    if spec.placement.apart is not None and spec.placement.apart not in spec.labels:
+        yield "$.placement.apart", f"{spec.placement.apart!r} is no key of the jail's labels"
 
 
 def _storage(spec: JailSpec) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ import pytest
 from jaild.domain import manifestcheck, speccheck
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.records import Group, Manifest, User
-from jaild.domain.spec import ExecCheck, Gate, HttpCheck, JailSpec, Limits, Network, Stop, TcpCheck, Volume
+from jaild.domain.spec import ExecCheck, Gate, HttpCheck, JailSpec, Limits, Network, Placement, Stop, TcpCheck, Volume
 
 
 def own(*addresses: str, **more: Any) -> Network:
@@ -34,6 +34,7 @@ def test_a_sound_specification_has_no_findings() -> None:
         },
         health=(HttpCheck(port=80, address="10.0.0.5"), TcpCheck(port=1), ExecCheck(command=("true",))),
         labels={"team": "edge", "jaild.io/role": ""},
+        placement=Placement(priority=1000, apart="team"),
     )
     assert speccheck.check(spec) == ()
     speccheck.require(spec)
@@ -109,6 +110,7 @@ def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
         ({"labels": {"UPPER": "x"}}, "$.labels.UPPER"),
         ({"labels": {"a": "x\n"}}, "$.labels.a"),
         ({"labels": {f"k{n}": "" for n in range(65)}}, "$.labels"),
+        ({"placement": Placement(apart="service")}, "$.placement.apart"),
         ({"quota": "10 GB"}, "$.quota"),
         ({"limits": Limits(memory="0")}, "$.limits.memory"),
         ({"limits": Limits(cpus=float("inf"))}, "$.limits.cpus"),

@@ -22,6 +22,7 @@ from jaild.domain.spec import (
     JailSpec,
     Limits,
     Network,
+    Placement,
     Stop,
     TcpCheck,
     Volume,
@@ -52,6 +53,7 @@ FULL = JailSpec(
     boot=Boot(autostart=False, order=0),
     stop=Stop(signal="INT", timeout=20.0),
     labels={"team": "web"},
+    placement=Placement(priority=0, apart="team"),
 )
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _some = st.text("abc", min_size=1, max_size=3)
@@ -77,6 +79,7 @@ _specs = st.builds(
     gate=st.builds(Gate, successes=st.integers(1, 100), interval=_seconds, deadline=_seconds),
     boot=st.builds(Boot, autostart=st.booleans(), order=st.integers(0, 1000)),
     labels=st.dictionaries(_text, _text, max_size=2),
+    placement=st.builds(Placement, priority=st.integers(0, 1000), apart=st.none() | _text),
 )
 
 
@@ -101,6 +104,7 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (Gate, jails_pb2.Gate),
         (Boot, jails_pb2.Boot),
         (Stop, jails_pb2.Stop),
+        (Placement, jails_pb2.Placement),
         (Manifest, apps_pb2.Manifest),
         (User, apps_pb2.User),
         (Group, apps_pb2.Group),
@@ -244,3 +248,12 @@ def test_durations_are_exact_to_the_nanosecond(value: float) -> None:
     message = moments.duration(value)
     assert message is not None
     assert message.ToNanoseconds() == round(value * 1e9)
+
+
+@pytest.mark.parametrize("free", [None, 0, 5])
+def test_what_a_host_cannot_tell_of_its_memory_is_not_taken_for_none(free: int | None) -> None:
+    hello = domain.HostHello(
+        host_id="h", host_name="beta", protocol=1, memory_free_bytes=free, apart={"service=dns": 2}
+    )
+    sent = structs.message_of(hello, peer_pb2.HelloResponse).SerializeToString()
+    assert peering.struct_of(peer_pb2.HelloResponse.FromString(sent), domain.HostHello) == hello
