@@ -20,9 +20,12 @@ from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
 from jaild.service.bases import Bases
 from jaild.service.boot import Boot
+from jaild.service.capacity import Capacity
 from jaild.service.changes import Changes
 from jaild.service.creation import Creation
+from jaild.service.draining import Draining
 from jaild.service.driver import Drivers
+from jaild.service.evacuations import Evacuations
 from jaild.service.events import Audit, Events
 from jaild.service.gate import Gate
 from jaild.service.handover import HandOver
@@ -36,6 +39,7 @@ from jaild.service.migrate_in import MigrateIn
 from jaild.service.migrate_out import MigrateOut
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.migrations import Migrations
+from jaild.service.moving import Mover
 from jaild.service.notices import Notices
 from jaild.service.operations import Operations
 from jaild.service.planning import Planner
@@ -47,6 +51,7 @@ from jaild.service.releases import Releases
 from jaild.service.retreat import Retreat
 from jaild.service.runs import Runs
 from jaild.service.sealing import Sealer
+from jaild.service.survey import Surveyor
 from jaild.service.templates import Templates
 from jaild.service.transfer import Transfer
 
@@ -88,11 +93,18 @@ class Core:
     recovery: Recovery
     boot: Boot
     drivers: Drivers
+    evacuations: Evacuations
     runs: Runs
     journals: Journals
 
+    def resume(self) -> None:
+        """Go on with what a daemon before this one had begun and other hosts have a say in."""
+        self.recovery.resume()
+        self.evacuations.resume()
+
     async def stop(self, grace: float) -> None:
         """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""
+        await self.evacuations.close()
         await self.recovery.close()
         await self.drivers.stop(grace)
         await self.runs.close()
@@ -107,6 +119,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     drivers = Drivers(operations)
     journals = Journals(store, clock)
     index.known_epochs = journals.epochs
+    draining = Draining(store, events, clock)
     runs = Runs(index, runtime, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
     planner = Planner(index, runtime, runs, files)
@@ -121,10 +134,11 @@ def assemble(ports: Ports, place: Place) -> Core:
     handover = HandOver(index, zfs, ports.peers, journals, datasets, runs, snapshots, precopy, events, clock)
     retreat = Retreat(datasets, runs, snapshots, notices, events, clock)
     sender = MigrateOut(preflight, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
-    acceptor = Acceptor(index, zfs, runtime, ports.peers, journals)
+    acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining)
     receiver = Receiver(index, zfs, datasets, sealer, events, clock)
+    capacity = Capacity(index, runtime, draining)
     incoming = MigrateIn(
-        index, zfs, runtime, acceptor, journals, datasets, receiver, runs, gate, snapshots, events, clock
+        index, zfs, runtime, acceptor, capacity, journals, datasets, receiver, runs, gate, snapshots, events, clock
     )
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, incoming, snapshots,
@@ -133,9 +147,14 @@ def assemble(ports: Ports, place: Place) -> Core:
     boot = Boot(
         index, journals, incoming, changes, ports.boot_id, files, drivers, operations, events, clock, place.halted
     )
+    migrations = Migrations(index, preflight, sender, journals, datasets, drivers, operations)
+    mover = Mover(index, migrations, journals, operations, clock)
+    surveyor = Surveyor(index, zfs, runtime, ports.peers)
+    evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, events, clock)
     host = Host(
-        index, zfs, runtime, ports.peers, operations, journals, recovery, events, clock, place.name, version("jaild")
-    )
+        index, zfs, runtime, ports.peers, operations, journals, draining, evacuations, recovery, events, clock,
+        place.name, version("jaild"),
+    )  # fmt: skip
     use_cases = UseCases(
         bases=Bases(index, sealer, ports.archives, files, drivers, operations, events, clock),
         releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
@@ -149,13 +168,15 @@ def assemble(ports: Ports, place: Place) -> Core:
             Templates(files, place.templates),
             drivers,
             operations,
+            draining,
         ),
-        migrations=Migrations(index, preflight, sender, journals, datasets, drivers, operations),
+        migrations=migrations,
         operations=operations,
         events=events,
         audit=audit,
         host=host,
         boot=boot,
+        evacuations=evacuations,
         incoming=incoming,
     )
     return Core(
@@ -165,6 +186,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         recovery=recovery,
         boot=boot,
         drivers=drivers,
+        evacuations=evacuations,
         runs=runs,
         journals=journals,
     )

@@ -120,7 +120,7 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         await daemon.start(began)
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
-        daemon.core.recovery.resume()
+        daemon.core.resume()
         booting = asyncio.create_task(daemon.core.boot.at_start(), name="boot")
         await stop.wait()
     finally:

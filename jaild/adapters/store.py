@@ -18,9 +18,10 @@ from jaild.domain.errors import (
     JaildError,
     ResourceExhaustedError,
 )
+from jaild.domain.evacuation import Evacuation
 from jaild.domain.journal import Journal
 from jaild.domain.operation import Operation
-from jaild.domain.views import AuditEntry, Event
+from jaild.domain.views import AuditEntry, Drain, Event
 
 SCHEMA = 1
 KEPT_AUDIT = 1_000_000  # requests; some 300 MB at most
@@ -33,6 +34,8 @@ create table if not exists events (sequence integer primary key autoincrement, t
 create table if not exists audit (sequence integer primary key autoincrement, record blob not null);
 create table if not exists journals (id text not null, outgoing integer not null, created real not null,
     record blob not null, primary key (id, outgoing));
+create table if not exists evacuations (id text primary key, created real not null, record blob not null);
+create table if not exists host (key text primary key, record blob not null);
 """
 _T = TypeVar("_T")
 
@@ -189,6 +192,33 @@ class SqliteStore:
         """Return all, oldest first."""
         rows = await self._select("select 0, record from journals order by created, id")
         return [msgspec.json.decode(record, type=Journal) for _, record in rows]
+
+    async def put_evacuation(self, evacuation: Evacuation) -> None:
+        """Insert or replace."""
+        await self._execute(
+            "insert or replace into evacuations (id, created, record) values (?, ?, ?)",
+            evacuation.id,
+            evacuation.created,
+            msgspec.json.encode(evacuation),
+        )
+
+    async def evacuations(self) -> list[Evacuation]:
+        """Return all, oldest first."""
+        rows = await self._select("select 0, record from evacuations order by created, id")
+        return [msgspec.json.decode(record, type=Evacuation) for _, record in rows]
+
+    async def delete_evacuation(self, evacuation_id: str) -> None:
+        """Forget one."""
+        await self._execute("delete from evacuations where id = ?", evacuation_id)
+
+    async def put_drain(self, drain: Drain | None) -> None:
+        """Remember that the host takes no jails, or that it does."""
+        await self._execute("insert or replace into host (key, record) values ('drain', ?)", msgspec.json.encode(drain))
+
+    async def drain(self) -> Drain | None:
+        """Return what was put last."""
+        rows = await self._select("select 0, record from host where key = 'drain'")
+        return msgspec.json.decode(rows[0][1], type=Drain | None) if rows else None
 
 
 def _failure(error: sqlite3.Error, path: Path) -> JaildError:

@@ -9,7 +9,7 @@ from jaild.api.auth import Context, current
 from jaild.api.moments import timestamp
 from jaild.api.operation_messages import OperationMessages
 from jaild.api.use_cases import Audit, Boot, Host
-from jaild.domain.views import AuditEntry, HostView
+from jaild.domain.views import AuditEntry, Drain, HostView
 from jaild.v1 import host_pb2
 
 _AUDIT = "audit"
@@ -78,7 +78,14 @@ def host_message(view: HostView) -> host_pb2.HostInfo:
         start_time=timestamp(view.started),
         ready_seconds=view.ready_seconds,
         repairs=view.repairs,
+        drain=_drain_message(view.drain),
     )
+
+
+def _drain_message(drain: Drain | None) -> host_pb2.HostDrain | None:
+    if drain is None:
+        return None
+    return host_pb2.HostDrain(since=timestamp(drain.since), actor=drain.actor, reason=drain.reason)
 
 
 def audit_message(entry: AuditEntry) -> host_pb2.AuditEntry:

@@ -41,6 +41,10 @@ def _migration(request: Any) -> str:
     return f"migrations/{request.migration}"
 
 
+def _host(_request: Any) -> str:
+    return "host"
+
+
 def _reads(service: str, *methods: str) -> dict[str, Rule]:
     return {f"/{service}/{method}": Rule(_READERS) for method in methods}
 
@@ -68,8 +72,12 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Migrations/MigrateJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Host", "GetHost", "ListAuditEntries"),
-    "/jaild.v1.Host/StartJails": Rule(_OPERATOR, lambda _: "host"),
-    "/jaild.v1.Host/StopJails": Rule(_OPERATOR, lambda _: "host"),
+    "/jaild.v1.Host/StartJails": Rule(_OPERATOR, _host),
+    "/jaild.v1.Host/StopJails": Rule(_OPERATOR, _host),
+    **_reads("jaild.v1.Evacuations", "GetEvacuation", "ListEvacuations"),
+    "/jaild.v1.Evacuations/EvacuateHost": Rule(_OPERATOR, _host),
+    "/jaild.v1.Evacuations/DrainHost": Rule(_OPERATOR, _host),
+    "/jaild.v1.Evacuations/UndrainHost": Rule(_OPERATOR, _host),
     "/jaild.v1.Events/WatchEvents": Rule(_READERS, endless=True),
     "/jaild.v1.Events/WatchOperation": Rule(_READERS, endless=True),
     **_reads("google.longrunning.Operations", "GetOperation", "ListOperations"),

@@ -12,7 +12,7 @@ from jaild.domain.errors import InvalidArgumentError
 from jaild.v1 import migrations_pb2
 from jaild.wire import names
 
-_MAX_DOWNTIME = 5.0  # seconds, if the request does not say
+MAX_DOWNTIME = 5.0  # seconds, if the request does not say
 
 
 class MigrationsServicer:
@@ -31,7 +31,7 @@ class MigrationsServicer:
             raise InvalidArgumentError(
                 "TARGET_MISSING", "the request names no target", remedy="name a peer of GetHost's list of peers"
             )
-        downtime = _MAX_DOWNTIME
+        downtime = MAX_DOWNTIME
         if request.HasField("max_downtime"):
             downtime = moments.seconds(request.max_downtime, "max_downtime")
         operation = await self._migrations.migrate(

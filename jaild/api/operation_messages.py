@@ -6,10 +6,11 @@ from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2
 from google.protobuf.message import Message
 
+from jaild.api.evacuation_messages import evacuation_message
 from jaild.api.jail_messages import jail_message
 from jaild.api.layer_messages import base_message, release_message
 from jaild.api.moments import duration, timestamp
-from jaild.api.use_cases import Bases, Jails, Migrations, Releases
+from jaild.api.use_cases import Bases, Evacuations, Jails, Migrations, Releases
 from jaild.domain.errors import NotFoundError
 from jaild.domain.operation import Operation
 from jaild.domain.views import MigrationView
@@ -22,11 +23,14 @@ from jaild.wire.status import status_of
 class OperationMessages:
     """Makes messages of operations. What came of one is looked up when it is asked for, not stored with it."""
 
-    def __init__(self, bases: Bases, releases: Releases, jails: Jails, migrations: Migrations) -> None:
+    def __init__(
+        self, bases: Bases, releases: Releases, jails: Jails, migrations: Migrations, evacuations: Evacuations
+    ) -> None:
         self._bases = bases
         self._releases = releases
         self._jails = jails
         self._migrations = migrations
+        self._evacuations = evacuations
 
     def of(self, operation: Operation) -> operations_pb2.Operation:
         """Return an operation as a message."""
@@ -58,6 +62,8 @@ class OperationMessages:
             return release_message(self._releases.get(*names.release(result)))
         if collection == "migrations":
             return migration_message(self._migrations.get(names.migration(result)))
+        if collection == "evacuations":
+            return evacuation_message(self._evacuations.get(names.evacuation(result)))
         return empty_pb2.Empty()
 
 

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from jaild.api.apps import AppsServicer
 from jaild.api.auth import Authenticator
 from jaild.api.bases import BasesServicer
+from jaild.api.evacuations import EvacuationsServicer
 from jaild.api.events import EventsServicer
 from jaild.api.gate import Gate
 from jaild.api.host import HostServicer
@@ -28,7 +29,15 @@ from jaild.api.use_cases import UseCases
 from jaild.domain.access import Grant
 from jaild.domain.errors import UnavailableError
 from jaild.peer.v1 import peer_pb2_grpc
-from jaild.v1 import apps_pb2_grpc, bases_pb2_grpc, events_pb2_grpc, host_pb2_grpc, jails_pb2_grpc, migrations_pb2_grpc
+from jaild.v1 import (
+    apps_pb2_grpc,
+    bases_pb2_grpc,
+    evacuations_pb2_grpc,
+    events_pb2_grpc,
+    host_pb2_grpc,
+    jails_pb2_grpc,
+    migrations_pb2_grpc,
+)
 from jaild.wire.tls import TlsFiles
 
 SERVICES = (
@@ -37,6 +46,7 @@ SERVICES = (
     "jaild.v1.Jails",
     "jaild.v1.Migrations",
     "jaild.v1.Host",
+    "jaild.v1.Evacuations",
     "jaild.v1.Events",
     "jaild.peer.v1.Peer",
     "google.longrunning.Operations",
@@ -105,12 +115,14 @@ class ApiServer:
 
     def _add_services(self, server: grpc.aio.Server) -> None:
         cases = self._use_cases
-        messages = OperationMessages(cases.bases, cases.releases, cases.jails, cases.migrations)
+        messages = OperationMessages(cases.bases, cases.releases, cases.jails, cases.migrations, cases.evacuations)
         bases_pb2_grpc.add_BasesServicer_to_server(BasesServicer(cases.bases, messages), server)
         apps_pb2_grpc.add_AppsServicer_to_server(AppsServicer(cases.releases, messages), server)
         jails_pb2_grpc.add_JailsServicer_to_server(JailsServicer(cases.jails, messages), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(MigrationsServicer(cases.migrations, messages), server)
         host_pb2_grpc.add_HostServicer_to_server(HostServicer(cases.host, cases.audit, cases.boot, messages), server)
+        evacuations = EvacuationsServicer(cases.evacuations, cases.host, messages)
+        evacuations_pb2_grpc.add_EvacuationsServicer_to_server(evacuations, server)
         events_pb2_grpc.add_EventsServicer_to_server(EventsServicer(cases.events, cases.operations, messages), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(OperationsServicer(cases.operations, messages), server)
         peer_pb2_grpc.add_PeerServicer_to_server(PeerServicer(cases.incoming), server)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from jaild.domain.evacuation import Evacuation
 from jaild.domain.operation import Operation
 from jaild.domain.peering import (
     Acceptance,
@@ -164,6 +165,27 @@ class Boot(Protocol):
     async def stop(self, *, deadline: float, validate_only: bool, caller: Caller) -> Operation: ...
 
 
+class Evacuations(Protocol):
+    """Emptying this host."""
+
+    async def evacuate(
+        self,
+        targets: Sequence[str],
+        /,
+        *,
+        parallel: int,
+        bandwidth: int,
+        max_downtime: float,
+        proceed_over_budget: bool,
+        validate_only: bool,
+        caller: Caller,
+    ) -> Operation: ...
+    def get(self, evacuation: str, /) -> Evacuation: ...
+    def list(self) -> Sequence[Evacuation]: ...
+    async def drain(self, reason: str, /, *, caller: Caller) -> None: ...
+    async def undrain(self, *, caller: Caller) -> None: ...
+
+
 class Incoming(Protocol):
     """Moves, as a target answers them."""
 
@@ -192,4 +214,5 @@ class UseCases:
     audit: Audit
     host: Host
     boot: Boot
+    evacuations: Evacuations
     incoming: Incoming

@@ -13,7 +13,7 @@ from jaild.cli import contexts
 from jaild.cli.connection import Api, connect
 from jaild.cli.references import short
 from jaild.cli.settings import Settings
-from jaild.v1 import apps_pb2, bases_pb2, host_pb2, jails_pb2, migrations_pb2
+from jaild.v1 import apps_pb2, bases_pb2, evacuations_pb2, host_pb2, jails_pb2, migrations_pb2
 
 _SECONDS = 0.7  # somebody pressed TAB and waits
 
@@ -43,6 +43,12 @@ def migrations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     """Complete a migration's id."""
     request = migrations_pb2.ListMigrationsRequest()
     return _ask(ctx, incomplete, _names(lambda api: api.migrations.ListMigrations, request, "migrations"))
+
+
+def evacuations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an evacuation's id."""
+    request = evacuations_pb2.ListEvacuationsRequest()
+    return _ask(ctx, incomplete, _names(lambda api: api.evacuations.ListEvacuations, request, "evacuations"))
 
 
 def operations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

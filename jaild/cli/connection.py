@@ -15,7 +15,15 @@ from google.longrunning import operations_pb2_grpc
 
 from jaild.cli import contexts
 from jaild.cli.settings import Settings
-from jaild.v1 import apps_pb2_grpc, bases_pb2_grpc, events_pb2_grpc, host_pb2_grpc, jails_pb2_grpc, migrations_pb2_grpc
+from jaild.v1 import (
+    apps_pb2_grpc,
+    bases_pb2_grpc,
+    evacuations_pb2_grpc,
+    events_pb2_grpc,
+    host_pb2_grpc,
+    jails_pb2_grpc,
+    migrations_pb2_grpc,
+)
 
 READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
 
@@ -34,6 +42,7 @@ class Api:
     endpoint: str
     apps: Any
     bases: Any
+    evacuations: Any
     events: Any
     host: Any
     jails: Any
@@ -51,6 +60,7 @@ def connect(settings: Settings) -> Iterator[Api]:
             endpoint=context.address,
             apps=apps_pb2_grpc.AppsStub(channel),
             bases=bases_pb2_grpc.BasesStub(channel),
+            evacuations=evacuations_pb2_grpc.EvacuationsStub(channel),
             events=events_pb2_grpc.EventsStub(channel),
             host=host_pb2_grpc.HostStub(channel),
             jails=jails_pb2_grpc.JailsStub(channel),

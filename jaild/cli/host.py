@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jaild.cli import references, render
+from jaild.cli import evacuation, references, render
 from jaild.cli.connection import READ_SECONDS, connect, pages
 from jaild.cli.human import duration, size
 from jaild.cli.mutation import How, finish, mutation
@@ -15,7 +15,7 @@ from jaild.v1 import host_pb2
 
 @click.group("host", cls=Noun)
 def command() -> None:
-    """Tell what the host is and can do, and who did what on it."""
+    """Tell what the host is, and who did what on it; drain and evacuate it."""
 
 
 @command.command("show")
@@ -45,10 +45,15 @@ def show(settings: Settings) -> None:
             ("dataset", host.dataset),
             ("space", f"{size(host.used_bytes)} used, {size(host.available_bytes)} free"),
             ("jails", f"{host.jails}, {host.running} running"),
+            ("drained", _drained(host)),
             ("peers", ", ".join(host.peers)),
             ("repaired", "\n".join(host.repairs)),
         )
     )
+
+
+for _verb in evacuation.VERBS:
+    command.add_command(_verb)
 
 
 @command.command("audit", examples=("host audit -n 20", "host audit -n 0 -o json"))
@@ -109,3 +114,10 @@ def stop_jails(settings: Settings, *, deadline: float, how: How) -> None:
     request.deadline.FromMilliseconds(round(deadline * 1000))
     with connect(settings) as api:
         finish(api, settings, api.host.StopJails(request), how)
+
+
+def _drained(host: host_pb2.HostInfo) -> str:
+    if not host.HasField("drain"):
+        return ""
+    why = f": {host.drain.reason}" if host.drain.reason else ""
+    return f"takes no jails since {render.moment(host.drain.since)}, by {host.drain.actor}{why}"

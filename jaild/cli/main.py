@@ -17,7 +17,7 @@ NOUNS = {
     "jail": "Create, run, change, migrate and look into jails.",
     "migration": "Look at moves between hosts; free what they left.",
     "operation": "List, watch and cancel long-running changes.",
-    "host": "Tell what the host is and can do, and who did what on it.",
+    "host": "Tell what the host is, and who did what on it; drain and evacuate it.",
     "events": "Print what happens on the host.",
     "context": "Keep the daemons to talk to, by name.",
     "completion": "Print the completion script of a shell.",
@@ -31,6 +31,7 @@ Examples:
   jailctl jail create cache -f cache.yaml
   jailctl jail deploy cache redis/7.2 --plan
   jailctl jail migrate cache beta --max-downtime 2s
+  jailctl host evacuate --to beta,gamma --plan
 
 Exit statuses: `jailctl help exit-codes`. Every command prints -o json and -o yaml, too.
 """

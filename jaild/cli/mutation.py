@@ -84,7 +84,7 @@ def tell(settings: Settings, operation: Any) -> None:
     elif operation.HasField("response"):
         click.echo("\n".join(summary(operation)))
     if operation.HasField("error"):
-        raise _failed(operation)
+        raise failed(operation)
     if planned and findings.errors(plan):
         count = findings.count(plan.findings)
         raise Failure(f"it would be refused: {count}", Exit.REFUSED, remedy="see the findings above")
@@ -123,7 +123,8 @@ def _result(response: Any) -> str:
     return "done"
 
 
-def _failed(operation: Any) -> Failure:
+def failed(operation: Any) -> Failure:
+    """Return the failure of an operation that ended with an error."""
     failure = from_status(operation.error, of_operation=True)
     about = metadata(operation)
     if not failure.found and findings.errors(about.plan):

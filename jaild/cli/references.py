@@ -11,6 +11,7 @@ import click
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
+_RATE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
 _RELEASE = re.compile(r"(?:apps/(?P<app>[^/]+)/releases/|(?P<short>[^/]+)/)(?P<version>[^/]+)")
 
 
@@ -34,6 +35,11 @@ def migration(text: str) -> str:
     return _member("migrations", text)
 
 
+def evacuation(text: str) -> str:
+    """Return an evacuation's full name."""
+    return _member("evacuations", text.removeprefix("operations/"))
+
+
 def operation(text: str) -> str:
     """Return an operation's full name."""
     return _member("operations", text)
@@ -53,6 +59,22 @@ def seconds(text: str) -> float:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time: write 500ms, 5s or 2m")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def rate(text: str) -> int:
+    """Return the bytes per second of 512K, 50M or 1G; a bare number means bytes."""
+    match = _RATE.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a rate: write 512K, 50M or 1G, meaning bytes per second")
+    return int(match[1]) << (10 * " KMG".index(match[2].upper() or " "))
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Return the names in a list with commas."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise click.BadParameter("name at least one host")
+    return names
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -23,9 +23,9 @@ from jaild.cli.settings import Form
 
 _STYLE = {
     **dict.fromkeys(("running", "yes", "OK", "activated", "done"), "green"),
-    **dict.fromkeys(("failed", "damaged", "aborted", "superseded"), "bold red"),
-    **dict.fromkeys(("frozen", "incoming", "prepared", "working"), "yellow"),
-    **dict.fromkeys(("stopped", "moved", "deleting", "finalized", "cancelled"), "dim"),
+    **dict.fromkeys(("failed", "damaged", "aborted", "superseded", "unhealthy"), "bold red"),
+    **dict.fromkeys(("frozen", "incoming", "prepared", "working", "moving"), "yellow"),
+    **dict.fromkeys(("stopped", "moved", "deleting", "finalized", "cancelled", "skipped"), "dim"),
 }
 
 
@@ -79,6 +79,11 @@ def card(rows: Iterable[tuple[str, str]]) -> None:
     for key, value in shown:
         head = click.style(f"{key}:".ljust(width), bold=True)
         click.echo(head + value.replace("\n", "\n" + " " * width))
+
+
+def styled(word: str) -> Text:
+    """Return a state's word in its colour."""
+    return Text(human.printable(word), style=_STYLE.get(word, ""))
 
 
 def since(stamp: Timestamp) -> str:

@@ -20,6 +20,12 @@ class HostHello(msgspec.Struct, frozen=True, kw_only=True):
     machine: str = ""  # amd64, arm64
     osreldate: int = 0  # FreeBSD's kern.osreldate; 0 on Linux
     available_bytes: int = 0
+    memory_total_bytes: int = 0  # 0 if it does not tell
+    memory_free_bytes: int | None = None  # that nothing uses now; None if it cannot tell
+    memory_promised_bytes: int = 0  # sum of the limits of its jails that should run
+    cpus: int = 0  # 0 if it does not tell
+    apart: dict[str, int] = {}  # key=value -> how many of its jails are to be kept apart by that label
+    draining: bool = False  # it takes no jails
 
 
 class DatasetOffer(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,6 +78,14 @@ class MigrationView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     finalized: bool = False
 
 
+class Drain(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when, by whom and why a host takes no jails."""
+
+    since: float
+    actor: str
+    reason: str = ""
+
+
 class HostView(msgspec.Struct, frozen=True, kw_only=True):
     """The host itself."""
 
@@ -100,6 +108,7 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     started: float
     ready_seconds: float
     repairs: tuple[str, ...]
+    drain: Drain | None = None
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

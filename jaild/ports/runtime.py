@@ -94,6 +94,9 @@ class Runtime(Protocol):
     async def facts(self) -> HostFacts:
         """Return what the host offers."""
 
+    async def free_memory(self) -> int | None:
+        """Return the bytes of the host's memory that new processes could have now; None where that cannot be told."""
+
     async def prepare_host(self) -> None:
         """Make what all jails share (bridge, cgroup parent), idempotently. Called once when the daemon starts."""
 

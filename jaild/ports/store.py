@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from jaild.domain.evacuation import Evacuation
 from jaild.domain.journal import Journal
 from jaild.domain.operation import Operation
-from jaild.domain.views import AuditEntry, Event
+from jaild.domain.views import AuditEntry, Drain, Event
 
 
 class Store(Protocol):
@@ -45,3 +46,18 @@ class Store(Protocol):
 
     async def journals(self) -> list[Journal]:
         """Return all, oldest first."""
+
+    async def put_evacuation(self, evacuation: Evacuation) -> None:
+        """Insert or replace."""
+
+    async def evacuations(self) -> list[Evacuation]:
+        """Return all, oldest first."""
+
+    async def delete_evacuation(self, evacuation_id: str) -> None:
+        """Forget one. No error if it is not there."""
+
+    async def put_drain(self, drain: Drain | None) -> None:
+        """Remember that the host takes no jails; None: that it does."""
+
+    async def drain(self) -> Drain | None:
+        """Return what was put last; None if nothing was."""

@@ -8,26 +8,35 @@ from jaild.domain import compat, layout, names, speccheck
 from jaild.domain.errors import InvalidArgumentError, NotFoundError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.journal import Phase
+from jaild.domain.migration import SLACK
 from jaild.domain.peering import Acceptance, DatasetState, LayerOffer, Offer
 from jaild.domain.records import BaseRecord, Generation, Ownership
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
+from jaild.service.draining import REMEDY, Draining
 from jaild.service.index import Index, Layer, decode
 from jaild.service.journals import Journals
-
-SLACK = 1.1  # block clones expand on receive, and metadata needs room
 
 
 class Acceptor:
     """Examines offers. Changes nothing."""
 
-    def __init__(self, index: Index, zfs: Zfs, runtime: Runtime, peers: Peers, journals: Journals) -> None:
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        runtime: Runtime,
+        peers: Peers,
+        journals: Journals,
+        draining: Draining,
+    ) -> None:
         self._index = index
         self._zfs = zfs
         self._runtime = runtime
         self._peers = peers
         self._journals = journals
+        self._draining = draining
 
     async def examine(self, offer: Offer) -> Acceptance:
         """Return what stops the jail from coming, which layers are missing, and what is here of it.
@@ -35,7 +44,8 @@ class Acceptor:
         `InvalidArgumentError` (INVALID_NAME) if a name in the offer is none: datasets are made of them.
         """
         _require_names(offer)
-        findings = [*self._halted(), *self._identity(offer), *self._busy(offer), *self._addresses(offer)]
+        findings = [*self._halted(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
+        findings += self._addresses(offer)
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
         findings += await self._kernel(offer)
@@ -94,6 +104,15 @@ class Acceptor:
                 )
             ]
         return []
+
+    def _open(self, offer: Offer) -> list[Finding]:
+        if self._draining.now is None or self._begun(offer):
+            return []
+        return [_error("HOST_DRAINING", f"{self._index.host_name} takes no jails: it is being drained", REMEDY)]
+
+    def _begun(self, offer: Offer) -> bool:
+        journal = self._journals.find(offer.migration, outgoing=False)
+        return journal is not None and journal.phase is Phase.RECEIVING
 
     def _busy(self, offer: Offer) -> list[Finding]:
         for journal in self._journals.incoming():

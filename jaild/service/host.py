@@ -15,6 +15,8 @@ from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Dataset, Zfs
+from jaild.service.draining import Draining
+from jaild.service.evacuations import Evacuations
 from jaild.service.events import Events
 from jaild.service.index import Index, decode
 from jaild.service.journals import Journals
@@ -38,6 +40,8 @@ class Host:
         peers: Peers,
         operations: Operations,
         journals: Journals,
+        draining: Draining,
+        evacuations: Evacuations,
         recovery: Recovery,
         events: Events,
         clock: Clock,
@@ -50,6 +54,8 @@ class Host:
         self._peers = peers
         self._operations = operations
         self._journals = journals
+        self._draining = draining
+        self._evacuations = evacuations
         self._recovery = recovery
         self._events = events
         self._clock = clock
@@ -78,6 +84,8 @@ class Host:
         await self._runtime.prepare_host()
         await self._operations.load()
         await self._journals.load()
+        await self._draining.load()
+        await self._evacuations.load()
         found = await self._index.load(datasets)
         found.damaged += unmounted
         await self._recovery.repair(found)
@@ -160,6 +168,7 @@ class Host:
             started=self._started,
             ready_seconds=self._ready_seconds,
             repairs=tuple(self._recovery.repairs),
+            drain=self._draining.now,
         )
 
 

@@ -15,6 +15,7 @@ from jaild.domain.views import Caller, JailView
 from jaild.ports.runtime import Output, Runtime
 from jaild.service.changes import Changes
 from jaild.service.creation import Creation
+from jaild.service.draining import Draining
 from jaild.service.driver import Drivers
 from jaild.service.index import Index
 from jaild.service.logs import Logs
@@ -39,6 +40,7 @@ class Jails:
         templates: Templates,
         drivers: Drivers,
         operations: Operations,
+        draining: Draining,
     ) -> None:
         self._index = index
         self._creation = creation
@@ -49,6 +51,7 @@ class Jails:
         self._templates = templates
         self._drivers = drivers
         self._operations = operations
+        self._draining = draining
 
     def get(self, name: str) -> JailView:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
@@ -67,6 +70,7 @@ class Jails:
         duplicate = self._operations.duplicate(caller, "create", f"jails/{name}")
         if duplicate is not None:
             return duplicate
+        self._draining.require_open(f"jails/{name}")
         if validate_only:
             return await self._operations.planned((await self._creation.plan(name, spec)).plan, caller)
         prepared = await self._creation.plan(name, spec)

@@ -41,6 +41,7 @@ from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
+from jaild.service.capacity import Capacity
 from jaild.service.events import Events
 from jaild.service.gate import Gate
 from jaild.service.index import Entry, Index
@@ -60,6 +61,7 @@ class MigrateIn:
         zfs: Zfs,
         runtime: Runtime,
         acceptor: Acceptor,
+        capacity: Capacity,
         journals: Journals,
         datasets: JailDatasets,
         receiver: Receiver,
@@ -73,6 +75,7 @@ class MigrateIn:
         self._zfs = zfs
         self._runtime = runtime
         self._acceptor = acceptor
+        self._capacity = capacity
         self._journals = journals
         self._datasets = datasets
         self._receiver = receiver
@@ -93,7 +96,7 @@ class MigrateIn:
         self._index.host_names[host_id] = host_name
         facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
         root = await self._zfs.dataset(self._index.where.root)
-        return HostHello(
+        hello = HostHello(
             host_id=self._index.host_id,
             host_name=self._index.host_name,
             protocol=min(protocol, PROTOCOL),
@@ -105,6 +108,7 @@ class MigrateIn:
             osreldate=facts.osreldate,
             available_bytes=root.available,
         )
+        return await self._capacity.told(hello)
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Say whether the jail would be taken. Changes nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from jaild.domain import layout
@@ -32,9 +33,17 @@ class Receiver:
         self._sealer = sealer
         self._events = events
         self._clock = clock
+        self._layers: dict[str, asyncio.Lock] = {}
 
     async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
-        """Take a base or release. `InvalidArgumentError` (LAYER_NOT_OFFERED), `DataLossError` (GUID_MISMATCH)."""
+        """Take a base or release; one that comes with several jails at once is taken from the first of them.
+
+        `InvalidArgumentError` (LAYER_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
+        """
+        async with self._layers.setdefault(header.layer, asyncio.Lock()):
+            return await self._layer(journal, header, chunks)
+
+    async def _layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         offered = next((layer for layer in journal.offer.jail.layers if layer.path == header.layer), None)
         if offered is None or header.tag != layout.SEALED:
             raise InvalidArgumentError(
@@ -44,6 +53,7 @@ class Receiver:
         here = {**self._index.bases, **{f"apps/{k}": v for k, v in self._index.releases.items()}}
         known = next((layer for layer in here.values() if layer.dataset == dataset), None)
         if known is not None:
+            _require_guid(header, known.guid)
             return Received(guid=known.guid)
         kind, _, name = header.layer.partition("/")
         record: BaseRecord | ReleaseRecord

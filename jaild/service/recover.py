@@ -20,7 +20,7 @@ import asyncio
 import msgspec
 import structlog
 
-from jaild.domain import layout
+from jaild.domain import evacuation, layout
 from jaild.domain.errors import JaildError, UnavailableError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
@@ -94,7 +94,7 @@ class Recovery:
     async def repair(self, found: Found) -> None:
         """Repair what is this host's alone. What fails is told, and stops nothing else."""
         for operation in self._operations.list():
-            if not operation.done:
+            if not operation.done and operation.kind != evacuation.KIND:  # that is gone on with
                 error = UnavailableError(
                     "DAEMON_STOPPED",
                     "the daemon ended while this was under way",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from jaild.domain import layout
@@ -13,7 +13,7 @@ from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.index import Index
 from jaild.service.move import Move
 
-Count = Callable[[int], None]
+Count = Callable[[int], Awaitable[None]]
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Transfer:
     async def _send(self, move: Move, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
         sent = Sent()
         async with self._zfs.send(snapshot, base=base) as chunks:
-            await move.peer.receive(header, _counted(chunks, sent, move.count))
+            await move.peer.receive(header, _counted(chunks, sent, move.sent))
         return sent.bytes
 
 
@@ -83,4 +83,4 @@ async def _counted(chunks: AsyncIterator[bytes], sent: Sent, count: Count) -> As
     async for chunk in chunks:
         yield chunk
         sent.bytes += len(chunk)
-        count(len(chunk))
+        await count(len(chunk))

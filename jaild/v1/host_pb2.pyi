@@ -16,7 +16,7 @@ class GetHostRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class HostInfo(_message.Message):
-    __slots__ = ("id", "name", "version", "peer_protocol", "zfs", "zfs_capabilities", "runtime", "kernel", "osreldate", "machine", "dataset", "used_bytes", "available_bytes", "jails", "running", "peers", "start_time", "ready_seconds", "repairs")
+    __slots__ = ("id", "name", "version", "peer_protocol", "zfs", "zfs_capabilities", "runtime", "kernel", "osreldate", "machine", "dataset", "used_bytes", "available_bytes", "jails", "running", "peers", "start_time", "ready_seconds", "repairs", "drain")
     class ZfsCapabilitiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class HostInfo(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     READY_SECONDS_FIELD_NUMBER: _ClassVar[int]
     REPAIRS_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     version: str
@@ -62,7 +63,18 @@ class HostInfo(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     ready_seconds: float
     repairs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., peer_protocol: _Optional[int] = ..., zfs: _Optional[str] = ..., zfs_capabilities: _Optional[_Mapping[str, bool]] = ..., runtime: _Optional[str] = ..., kernel: _Optional[str] = ..., osreldate: _Optional[int] = ..., machine: _Optional[str] = ..., dataset: _Optional[str] = ..., used_bytes: _Optional[int] = ..., available_bytes: _Optional[int] = ..., jails: _Optional[int] = ..., running: _Optional[int] = ..., peers: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready_seconds: _Optional[float] = ..., repairs: _Optional[_Iterable[str]] = ...) -> None: ...
+    drain: HostDrain
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[str] = ..., peer_protocol: _Optional[int] = ..., zfs: _Optional[str] = ..., zfs_capabilities: _Optional[_Mapping[str, bool]] = ..., runtime: _Optional[str] = ..., kernel: _Optional[str] = ..., osreldate: _Optional[int] = ..., machine: _Optional[str] = ..., dataset: _Optional[str] = ..., used_bytes: _Optional[int] = ..., available_bytes: _Optional[int] = ..., jails: _Optional[int] = ..., running: _Optional[int] = ..., peers: _Optional[_Iterable[str]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ready_seconds: _Optional[float] = ..., repairs: _Optional[_Iterable[str]] = ..., drain: _Optional[_Union[HostDrain, _Mapping]] = ...) -> None: ...
+
+class HostDrain(_message.Message):
+    __slots__ = ("since", "actor", "reason")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    since: _timestamp_pb2.Timestamp
+    actor: str
+    reason: str
+    def __init__(self, since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ListAuditEntriesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

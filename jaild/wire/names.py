@@ -43,6 +43,11 @@ def migration_name(migration: str) -> str:
     return f"migrations/{migration}"
 
 
+def evacuation_name(evacuation: str) -> str:
+    """Return the resource name of an evacuation."""
+    return f"evacuations/{evacuation}"
+
+
 def jail(name: str) -> str:
     """Return the jail in `jails/{jail}`. All parsers here raise `InvalidArgumentError` (INVALID_NAME)."""
     return names.jail(_parts(name, "jails/{jail}")[0])
@@ -76,6 +81,11 @@ def release(name: str) -> tuple[str, str]:
 def migration(name: str) -> str:
     """Return the uid in `migrations/{uid}`."""
     return _id(name, "migrations/{uid}")
+
+
+def evacuation(name: str) -> str:
+    """Return the id in `evacuations/{id}`."""
+    return _id(name, "evacuations/{id}")
 
 
 def operation(name: str) -> str:

@@ -87,6 +87,10 @@ async def output_of(runtime: Runtime, run: RunSpec, *command: str) -> tuple[int 
 class RuntimeContract:
     """Inherit, and give the fixture `rig`."""
 
+    async def test_free_memory_is_no_more_than_the_host_has(self, rig: Rig) -> None:
+        free = await rig.runtime.free_memory()
+        assert free is None or 0 < free < (await rig.runtime.facts()).memory
+
     async def test_a_created_run_is_there_and_not_running(self, rig: Rig) -> None:
         await rig.runtime.create(rig.spec())
         run = await only(rig.runtime)

@@ -57,6 +57,11 @@ class FreebsdHost:
             "hw.machine_arch": "amd64",
             "hw.physmem": "8547123200",
             "hw.ncpu": "4",
+            "vm.stats.vm.v_page_size": "4096",
+            "vm.stats.vm.v_free_count": "1000000",
+            "vm.stats.vm.v_inactive_count": "100000",
+            "kstat.zfs.misc.arcstats.size": "1073741824",
+            "kstat.zfs.misc.arcstats.c_min": "268435456",
             "kern.racct.enable": "1",
         }
         self.jails: dict[int, FakeJail] = {}

@@ -114,7 +114,7 @@ class InProcessHost:
         await self._core.host.start(self.clock.monotonic())
         await self._core.boot.recall()
         self.reachable = True
-        self._core.recovery.resume()
+        self._core.resume()
         self._booting = asyncio.create_task(self._core.boot.at_start(), name=f"boot {self.name}")
 
     def _assembled(self, store: SqliteStore) -> Core:
@@ -169,6 +169,7 @@ class InProcessHost:
             await asyncio.wait({self._booting})
         while tasks := list(self.core.recovery._background):
             await asyncio.wait(tasks)
+        await self.core.evacuations.settled()
         await self.core.recovery._notices.settled()
 
     async def stop(self) -> None:

@@ -70,6 +70,7 @@ class FakeRuntime:
         self.stop_seconds = 0.0
         self.usages: dict[str, Usage] = {}
         self.by_name: dict[str, FakeRun] = {}
+        self.free: int | None = 4 << 30
         self._facts = facts
         self._now = now
         self._next_pid = 100
@@ -96,6 +97,11 @@ class FakeRuntime:
         """Return what it was made with."""
         self._call("facts", "")
         return self._facts
+
+    async def free_memory(self) -> int | None:
+        """Return `free`."""
+        self._call("free_memory", "")
+        return self.free
 
     async def prepare_host(self) -> None:
         """Do nothing."""

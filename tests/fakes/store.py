@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import msgspec
 
 from jaild.domain.errors import JaildError
+from jaild.domain.evacuation import Evacuation
 from jaild.domain.journal import Journal
 from jaild.domain.operation import Operation
-from jaild.domain.views import AuditEntry, Event
+from jaild.domain.views import AuditEntry, Drain, Event
 
 
 class MemoryStore:
@@ -27,6 +28,8 @@ class MemoryStore:
         self._events: list[Event] = []
         self._audit: list[AuditEntry] = []
         self._journals: dict[tuple[str, bool], Journal] = {}
+        self._evacuations: dict[str, Evacuation] = {}
+        self._drain: Drain | None = None
 
     async def _write(self) -> None:
         await asyncio.sleep(0)
@@ -88,3 +91,26 @@ class MemoryStore:
     async def journals(self) -> list[Journal]:
         """Return all, oldest first."""
         return sorted(self._journals.values(), key=lambda journal: (journal.created, journal.id))
+
+    async def put_evacuation(self, evacuation: Evacuation) -> None:
+        """Insert or replace."""
+        await self._write()
+        self._evacuations[evacuation.id] = evacuation
+
+    async def evacuations(self) -> list[Evacuation]:
+        """Return all, oldest first."""
+        return sorted(self._evacuations.values(), key=lambda evacuation: (evacuation.created, evacuation.id))
+
+    async def delete_evacuation(self, evacuation_id: str) -> None:
+        """Forget one."""
+        await self._write()
+        self._evacuations.pop(evacuation_id, None)
+
+    async def put_drain(self, drain: Drain | None) -> None:
+        """Remember that the host takes no jails, or that it does."""
+        await self._write()
+        self._drain = drain
+
+    async def drain(self) -> Drain | None:
+        """Return what was put last."""
+        return self._drain

@@ -11,12 +11,13 @@ import pytest
 from jaild.adapters import store as module
 from jaild.adapters.store import SqliteStore
 from jaild.domain.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
+from jaild.domain.evacuation import Evacuation, JailMove
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.operation import Failure, Operation
 from jaild.domain.peering import JailOffer, Offer
 from jaild.domain.plan import Plan
-from jaild.domain.views import AuditEntry
+from jaild.domain.views import AuditEntry, Drain
 from jaild.ports.store import Store
 from tests.fakes.store import MemoryStore
 
@@ -82,6 +83,28 @@ async def test_a_forgotten_operation_is_gone_and_forgetting_it_again_is_no_error
     await store.delete_operation("a")
     await store.delete_operation("a")
     assert await store.operations() == []
+
+
+async def test_evacuations_come_oldest_first_and_one_that_was_put_again_is_replaced(store: Store) -> None:
+    first = Evacuation(id="b", targets=("beta",), parallel=2, created=1.0)
+    second = Evacuation(id="a", targets=("beta",), parallel=2, created=2.0)
+    for evacuation in (second, first):
+        await store.put_evacuation(evacuation)
+    planned = msgspec.structs.replace(first, planned=True, moves=(JailMove(jail="web", target="beta"),))
+    await store.put_evacuation(planned)
+    assert await store.evacuations() == [planned, second]
+    await store.delete_evacuation("b")
+    await store.delete_evacuation("b")
+    assert await store.evacuations() == [second]
+
+
+async def test_a_drain_is_remembered_until_it_is_taken_back(store: Store) -> None:
+    assert await store.drain() is None
+    drain = Drain(since=1.0, actor="ops", reason="disk")
+    await store.put_drain(drain)
+    assert await store.drain() == drain
+    await store.put_drain(None)
+    assert await store.drain() is None
 
 
 async def test_events_are_numbered_from_one_in_their_order(store: Store) -> None:

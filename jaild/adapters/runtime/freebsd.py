@@ -64,6 +64,10 @@ class FreebsdRuntime:
         """Return what the host offers."""
         return freebsd_facts.parse((await self._processes.run(freebsd_facts.ARGV)).text)
 
+    async def free_memory(self) -> int | None:
+        """Return what is free, inactive, or ZFS's to give back."""
+        return freebsd_facts.free((await self._processes.run(freebsd_facts.FREE_ARGV)).text)
+
     async def prepare_host(self) -> None:
         """Make the run folder and the bridge, and load the kernel's modules."""
         if any(character.isspace() for character in str(self._folder)):

@@ -21,6 +21,7 @@ import msgspec
 from jaild.adapters.runtime import (
     accounts,
     first_process,
+    meminfo,
     mounts,
     oci_bundle,
     oci_cgroup,
@@ -67,6 +68,10 @@ class OciRuntime:
             memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             cpus=os.cpu_count() or 1,
         )
+
+    async def free_memory(self) -> int | None:
+        """Return what the kernel takes to be available."""
+        return meminfo.available(await asyncio.to_thread(meminfo.FILE.read_text))
 
     async def prepare_host(self) -> None:
         """Make the run folder and the bridge, and ask whether there is a runtime at all."""

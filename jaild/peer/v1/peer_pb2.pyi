@@ -17,7 +17,14 @@ class HelloRequest(_message.Message):
     def __init__(self, host_id: _Optional[str] = ..., host_name: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
 
 class HelloResponse(_message.Message):
-    __slots__ = ("host_id", "host_name", "protocol", "zfs_implementation", "resumable_receive", "pool_features", "family", "machine", "osreldate", "available_bytes")
+    __slots__ = ("host_id", "host_name", "protocol", "zfs_implementation", "resumable_receive", "pool_features", "family", "machine", "osreldate", "available_bytes", "memory_total_bytes", "memory_free_bytes", "memory_promised_bytes", "cpus", "apart", "draining")
+    class ApartEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
     HOST_NAME_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +35,12 @@ class HelloResponse(_message.Message):
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     OSRELDATE_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_PROMISED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    APART_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     host_id: str
     host_name: str
     protocol: int
@@ -38,7 +51,13 @@ class HelloResponse(_message.Message):
     machine: str
     osreldate: int
     available_bytes: int
-    def __init__(self, host_id: _Optional[str] = ..., host_name: _Optional[str] = ..., protocol: _Optional[int] = ..., zfs_implementation: _Optional[str] = ..., resumable_receive: bool = ..., pool_features: _Optional[_Iterable[str]] = ..., family: _Optional[str] = ..., machine: _Optional[str] = ..., osreldate: _Optional[int] = ..., available_bytes: _Optional[int] = ...) -> None: ...
+    memory_total_bytes: int
+    memory_free_bytes: int
+    memory_promised_bytes: int
+    cpus: int
+    apart: _containers.ScalarMap[str, int]
+    draining: bool
+    def __init__(self, host_id: _Optional[str] = ..., host_name: _Optional[str] = ..., protocol: _Optional[int] = ..., zfs_implementation: _Optional[str] = ..., resumable_receive: bool = ..., pool_features: _Optional[_Iterable[str]] = ..., family: _Optional[str] = ..., machine: _Optional[str] = ..., osreldate: _Optional[int] = ..., available_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., memory_promised_bytes: _Optional[int] = ..., cpus: _Optional[int] = ..., apart: _Optional[_Mapping[str, int]] = ..., draining: bool = ...) -> None: ...
 
 class DatasetOffer(_message.Message):
     __slots__ = ("path", "properties", "size_bytes")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from jaild.api.use_cases import UseCases
 from jaild.domain.errors import JaildError, NotFoundError
+from jaild.domain.evacuation import Evacuation, JailMove, MoveState
 from jaild.domain.operation import Operation
 from jaild.domain.peering import (
     Acceptance,
@@ -25,6 +26,7 @@ from jaild.domain.views import (
     AuditEntry,
     BaseView,
     Caller,
+    Drain,
     Event,
     HostView,
     JailState,
@@ -396,6 +398,7 @@ class FakeHost:
             started=1.0,
             ready_seconds=0.5,
             repairs=("removed a stale mount",),
+            drain=Drain(since=3.0, actor="ops", reason="disk"),
         )
 
 
@@ -482,6 +485,54 @@ class FakeIncoming(Fake):
         return Resolution(outcome="committed", epoch=4)
 
 
+class FakeEvacuations(Fake):
+    def __init__(self) -> None:
+        super().__init__()
+        moves = (
+            JailMove(jail="web", target="beta", state=MoveState.MOVED, expected=10, bytes=12, attempts=1, blackout=0.5),
+            JailMove(jail="db", state=MoveState.FAILED, reason="NO_HOST_TAKES_IT", message="beta: full", remedy="more"),
+        )
+        evacuation = Evacuation(id="op-1", targets=("beta",), parallel=2, created=2.0, planned=True, moves=moves)
+        self.evacuations = {"op-1": evacuation}
+
+    async def evacuate(
+        self,
+        targets: Sequence[str],
+        /,
+        *,
+        parallel: int,
+        bandwidth: int,
+        max_downtime: float,
+        proceed_over_budget: bool,
+        validate_only: bool,
+        caller: Caller,
+    ) -> Operation:
+        return self.operate(
+            "evacuate",
+            targets,
+            parallel=parallel,
+            bandwidth=bandwidth,
+            max_downtime=max_downtime,
+            proceed_over_budget=proceed_over_budget,
+            validate_only=validate_only,
+            caller=caller,
+        )
+
+    def get(self, evacuation: str, /) -> Evacuation:
+        if evacuation not in self.evacuations:
+            raise not_found(f"evacuations/{evacuation}")
+        return self.evacuations[evacuation]
+
+    def list(self) -> tuple[Evacuation, ...]:
+        return tuple(self.evacuations.values())
+
+    async def drain(self, reason: str, /, *, caller: Caller) -> None:
+        self.seen("drain", reason, caller=caller)
+
+    async def undrain(self, *, caller: Caller) -> None:
+        self.seen("undrain", caller=caller)
+
+
 class Fakes:
     """All of them, and as the server takes them."""
 
@@ -495,6 +546,7 @@ class Fakes:
         self.audit = FakeAudit()
         self.host = FakeHost()
         self.boot = FakeBoot()
+        self.evacuations = FakeEvacuations()
         self.incoming = FakeIncoming()
 
     def use_cases(self) -> UseCases:
@@ -508,5 +560,6 @@ class Fakes:
             audit=self.audit,
             host=self.host,
             boot=self.boot,
+            evacuations=self.evacuations,
             incoming=self.incoming,
         )

@@ -13,7 +13,15 @@ from google.rpc import status_pb2
 
 from jaild.domain.errors import JaildError
 from jaild.peer.v1 import peer_pb2_grpc
-from jaild.v1 import apps_pb2_grpc, bases_pb2_grpc, events_pb2_grpc, host_pb2_grpc, jails_pb2_grpc, migrations_pb2_grpc
+from jaild.v1 import (
+    apps_pb2_grpc,
+    bases_pb2_grpc,
+    evacuations_pb2_grpc,
+    events_pb2_grpc,
+    host_pb2_grpc,
+    jails_pb2_grpc,
+    migrations_pb2_grpc,
+)
 from jaild.wire import status
 
 
@@ -31,6 +39,10 @@ def events(channel: grpc.aio.Channel) -> Any:
 
 def host(channel: grpc.aio.Channel) -> Any:
     return host_pb2_grpc.HostStub(channel)
+
+
+def evacuations(channel: grpc.aio.Channel) -> Any:
+    return evacuations_pb2_grpc.EvacuationsStub(channel)
 
 
 def jails(channel: grpc.aio.Channel) -> Any:

@@ -21,6 +21,8 @@ from jaild.v1 import (
     bases_pb2,
     bases_pb2_grpc,
     common_pb2,
+    evacuations_pb2,
+    evacuations_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
     host_pb2,
@@ -158,6 +160,28 @@ class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
         return host_pb2.ListAuditEntriesResponse(entries=entries, next_page_token="more")
 
 
+class Evacuations(evacuations_pb2_grpc.EvacuationsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def EvacuateHost(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self.daemon.change(request, context)
+
+    def GetEvacuation(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return self.daemon.evacuations[0]
+
+    def ListEvacuations(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return evacuations_pb2.ListEvacuationsResponse(evacuations=self.daemon.evacuations)
+
+    def DrainHost(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
+        return host_pb2.HostInfo(name="alpha", jails=3, drain=host_pb2.HostDrain(actor="ops", reason=request.reason))
+
+    def UndrainHost(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
+        return host_pb2.HostInfo(name="alpha")
+
+
 class Events(events_pb2_grpc.EventsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -201,6 +225,7 @@ class Daemon:
     def __init__(self, path: str) -> None:
         self.address = f"unix://{path}"
         self.jails: list[jails_pb2.Jail] = []
+        self.evacuations: list[evacuations_pb2.Evacuation] = []
         self.answers: list[Any] = []
         self.watches: list[Callable[[Any], Iterator[Any]]] = []
         self.gets: list[Any] = []
@@ -232,6 +257,7 @@ class Daemon:
         server = self._server
         apps_pb2_grpc.add_AppsServicer_to_server(Apps(self), server)
         bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
+        evacuations_pb2_grpc.add_EvacuationsServicer_to_server(Evacuations(self), server)
         events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
