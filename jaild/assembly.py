@@ -42,6 +42,7 @@ from jaild.service.migrations import Migrations
 from jaild.service.moving import Mover
 from jaild.service.notices import Notices
 from jaild.service.operations import Operations
+from jaild.service.pacing import Paces
 from jaild.service.planning import Planner
 from jaild.service.precopy import Precopy
 from jaild.service.preflight import Preflight
@@ -129,8 +130,9 @@ def assemble(ports: Ports, place: Place) -> Core:
     creation = Creation(index, planner, datasets, runs, gate, events, clock)
     snapshots = MigrationSnapshots(index, zfs)
     notices = Notices(ports.peers, journals, events, clock)
+    paces = Paces()
     preflight = Preflight(index, zfs, ports.peers)
-    precopy = Precopy(index, journals, snapshots, Transfer(index, zfs), clock)
+    precopy = Precopy(index, journals, snapshots, Transfer(index, zfs, paces), clock)
     handover = HandOver(index, zfs, ports.peers, journals, datasets, runs, snapshots, precopy, events, clock)
     retreat = Retreat(datasets, runs, snapshots, notices, events, clock)
     sender = MigrateOut(preflight, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
@@ -148,7 +150,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         index, journals, incoming, changes, ports.boot_id, files, drivers, operations, events, clock, place.halted
     )
     migrations = Migrations(index, preflight, sender, journals, datasets, drivers, operations)
-    mover = Mover(index, migrations, journals, operations, clock)
+    mover = Mover(index, migrations, journals, operations, paces, clock)
     surveyor = Surveyor(index, zfs, runtime, ports.peers)
     evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, events, clock)
     host = Host(

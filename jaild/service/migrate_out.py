@@ -24,7 +24,6 @@ from jaild.service.journals import Journals
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.operations import Handle
-from jaild.service.pacing import Pace
 from jaild.service.precopy import Precopy
 from jaild.service.preflight import Preflight
 from jaild.service.retreat import Retreat
@@ -62,11 +61,10 @@ class MigrateOut:
         *,
         max_downtime: float,
         proceed_over_budget: bool,
-        pace: Pace | None = None,
     ) -> str:
         """Move the jail; return the migration's id. On failure it is active here as before."""
         with handle.cancellable():
-            move = await self._begin(handle, name, target, pace)
+            move = await self._begin(handle, name, target)
             try:
                 await self._precopy.layers(move)
                 await self._precopy.until_it_fits(move, max_downtime, proceed=proceed_over_budget)
@@ -95,7 +93,7 @@ class MigrateOut:
             )
         return move.id
 
-    async def _begin(self, handle: Handle, name: str, target: str, pace: Pace | None) -> Move:
+    async def _begin(self, handle: Handle, name: str, target: str) -> Move:
         await handle.phase("preflight", f"asking {target}")
         examined = await self._preflight.examine(name, target)
         handle.note(plan=examined.plan)
@@ -122,7 +120,6 @@ class MigrateOut:
             hello=examined.hello,
             offer=offer,
             journal=journal,
-            pace=pace,
         )
         handle.note(bytes_total=sum(d.size_bytes for d in offer.jail.datasets))
         try:

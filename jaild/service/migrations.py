@@ -17,7 +17,6 @@ from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.migrate_out import MigrateOut
 from jaild.service.operations import Handle, Operations
-from jaild.service.pacing import Pace
 from jaild.service.preflight import Preflight
 
 
@@ -60,9 +59,8 @@ class Migrations:
         etag: str,
         validate_only: bool,
         caller: Caller,
-        pace: Pace | None = None,
     ) -> Operation:
-        """Move a jail to a peer; the blackout is to stay within `max_downtime` seconds, the streams within `pace`."""
+        """Move a jail to a peer; the blackout is to stay within `max_downtime` seconds."""
         duplicate = self._operations.duplicate(caller, "migrate", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
@@ -74,7 +72,7 @@ class Migrations:
         async def work(handle: Handle) -> str:
             self._require_etag(jail, etag)
             migration = await self._sender.migrate(
-                handle, jail, target, max_downtime=max_downtime, proceed_over_budget=proceed_over_budget, pace=pace
+                handle, jail, target, max_downtime=max_downtime, proceed_over_budget=proceed_over_budget
             )
             return f"migrations/{migration}"
 

@@ -13,7 +13,6 @@ from jaild.domain.records import Generation, JailRecord
 from jaild.ports.peer import Peer
 from jaild.service.index import Entry
 from jaild.service.operations import Handle
-from jaild.service.pacing import Pace
 
 
 @dataclass
@@ -34,7 +33,6 @@ class Move:
     rounds: list[Round] = field(default_factory=list)
     frozen_at: float | None = None  # monotonic
     was_running: bool = False
-    pace: Pace | None = None  # a cap on what is sent, shared with other migrations
 
     @property
     def id(self) -> str:
@@ -46,12 +44,7 @@ class Move:
         """The jail's name."""
         return self.entry.name
 
-    async def sent(self, size: int) -> None:
-        """Count bytes, on disk with the next step that is journaled; wait as long as the cap wants.
-
-        The last increment is not held up, since the jail is down: other streams wait for it instead.
-        """
+    def count(self, size: int) -> None:
+        """Add bytes that were sent; they are on disk with the next step that is journaled."""
         self.journal = msgspec.structs.replace(self.journal, bytes=self.journal.bytes + size)
         self.handle.note(bytes_done=self.journal.bytes)
-        if self.pace is not None:
-            await self.pace.let(size, at_once=self.frozen_at is not None)

@@ -20,7 +20,7 @@ from jaild.domain.evacuation import (
     summary,
     with_move,
 )
-from jaild.domain.operation import failure_of
+from jaild.domain.operation import Operation, failure_of
 from jaild.domain.records import Ownership
 from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
@@ -28,7 +28,7 @@ from jaild.service.index import Index
 from jaild.service.journals import Journals
 from jaild.service.migrations import Migrations
 from jaild.service.operations import Handle, Operations
-from jaild.service.pacing import Pace
+from jaild.service.pacing import Pace, Paces
 
 Put = Callable[[Evacuation], Awaitable[None]]
 
@@ -59,12 +59,19 @@ class Mover:
     """Moves jails for evacuations."""
 
     def __init__(
-        self, index: Index, migrations: Migrations, journals: Journals, operations: Operations, clock: Clock
+        self,
+        index: Index,
+        migrations: Migrations,
+        journals: Journals,
+        operations: Operations,
+        paces: Paces,
+        clock: Clock,
     ) -> None:
         self._index = index
         self._migrations = migrations
         self._journals = journals
         self._operations = operations
+        self._paces = paces
         self._clock = clock
 
     def as_of_now(self, evacuation: Evacuation) -> Evacuation:
@@ -84,17 +91,24 @@ class Mover:
 
     async def carry_out(self, journey: Journey) -> None:
         """Return when every move is over, or was given up because the evacuation was cancelled."""
+        jails = [move.jail for move in journey.evacuation.moves]
+        self._paces.hold(jails, Pace(journey.evacuation.bandwidth, self._clock))
+        try:
+            await self._until_over(journey)
+        finally:
+            self._paces.free(jails)
+
+    async def _until_over(self, journey: Journey) -> None:
         for move in journey.evacuation.moves:
             if move.state is MoveState.MOVING:
                 await journey.note(self._found(move))
-        pace = Pace(journey.evacuation.bandwidth, self._clock)
         journey.handle.note(bytes_total=sum(move.expected for move in journey.evacuation.moves))
         cancel = asyncio.create_task(self._heed_cancel(journey), name="evacuation's cancel")
         taken: set[str] = set()
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(journey.evacuation.parallel):
-                    group.create_task(self._work(journey, pace, taken))
+                    group.create_task(self._work(journey, taken))
         except BaseExceptionGroup as failures:  # of the store: moves that go badly are noted, not raised
             raise failures.exceptions[0] from None
         finally:
@@ -105,7 +119,12 @@ class Mover:
                 await journey.note(_given_up(move))
 
     def _found(self, move: JailMove) -> JailMove:
-        """Return what a move has become while no daemon was there to see it: the jail's record is the truth."""
+        """Return what a move has become while no daemon was there to see it: the jail's record is the truth.
+
+        One whose operation goes on is waited for in its turn.
+        """
+        if self._goes_on(move):
+            return msgspec.structs.replace(move, state=MoveState.WAITING)
         entry = self._index.jails.get(move.jail)
         record = entry.record if entry is not None else None
         if record is None or record.state is not Ownership.MOVED:
@@ -119,7 +138,7 @@ class Mover:
             message="handed over before the daemon was started anew",
         )
 
-    async def _work(self, journey: Journey, pace: Pace, taken: set[str]) -> None:
+    async def _work(self, journey: Journey, taken: set[str]) -> None:
         while not journey.stop.is_set():
             move = next((move for move in journey.waiting() if move.jail not in taken), None)
             if move is None:
@@ -127,7 +146,7 @@ class Mover:
             taken.add(move.jail)
             try:
                 if not await self._stopped_within(pause(move), journey):
-                    await self._move(journey, move, pace)
+                    await self._move(journey, move)
             finally:
                 taken.discard(move.jail)
 
@@ -142,19 +161,9 @@ class Mover:
             await asyncio.gather(sleep, stop, return_exceptions=True)
         return journey.stop.is_set()
 
-    async def _move(self, journey: Journey, move: JailMove, pace: Pace) -> None:
-        evacuation = journey.evacuation
+    async def _move(self, journey: Journey, move: JailMove) -> None:
         try:
-            operation = await self._migrations.migrate(
-                move.jail,
-                move.target,
-                max_downtime=evacuation.max_downtime,
-                proceed_over_budget=evacuation.proceed_over_budget,
-                etag="",
-                validate_only=False,
-                caller=Caller(actor=evacuation.actor),
-                pace=pace,
-            )
+            operation = await self._begun(journey.evacuation, move)
         except JaildError as error:
             tried = msgspec.structs.replace(move, attempts=move.attempts + 1)
             await journey.note(refused(tried, failure_of(error)))
@@ -166,6 +175,22 @@ class Mover:
         if journey.stop.is_set():
             await self._cancel(journey, operation.id)
         await journey.note(ended(move, await self._operations.wait(operation.id)))
+
+    async def _begun(self, evacuation: Evacuation, move: JailMove) -> Operation:
+        if self._goes_on(move):
+            return self._operations.get(move.operation)
+        return await self._migrations.migrate(
+            move.jail,
+            move.target,
+            max_downtime=evacuation.max_downtime,
+            proceed_over_budget=evacuation.proceed_over_budget,
+            etag="",
+            validate_only=False,
+            caller=Caller(actor=evacuation.actor),
+        )
+
+    def _goes_on(self, move: JailMove) -> bool:
+        return any(operation.id == move.operation and not operation.done for operation in self._operations.list())
 
     async def _heed_cancel(self, journey: Journey) -> None:
         """When it is asked for, take no more jails, and take back those under way that still can be."""

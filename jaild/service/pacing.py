@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from jaild.domain.bandwidth import Bucket, take
 from jaild.ports.clock import Clock
+
+
+class Paces:
+    """Which jails' streams are held to which cap, while an evacuation goes on."""
+
+    def __init__(self) -> None:
+        self._by_jail: dict[str, Pace] = {}
+
+    def hold(self, jails: Iterable[str], pace: Pace) -> None:
+        """Let these jails' streams share a cap, also those of moves that are under way."""
+        self._by_jail.update(dict.fromkeys(jails, pace))
+
+    def free(self, jails: Iterable[str]) -> None:
+        """Let them go without one."""
+        for jail in jails:
+            self._by_jail.pop(jail, None)
+
+    async def let(self, jail: str, size: int, *, at_once: bool) -> None:
+        """Return when `size` bytes of a jail may go."""
+        pace = self._by_jail.get(jail)
+        if pace is not None:
+            await pace.let(size, at_once=at_once)
 
 
 class Pace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from jaild.domain import layout
@@ -12,8 +12,7 @@ from jaild.domain.peering import DatasetState, LayerOffer, ReceiveHeader
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.index import Index
 from jaild.service.move import Move
-
-Count = Callable[[int], Awaitable[None]]
+from jaild.service.pacing import Paces
 
 
 @dataclass
@@ -26,9 +25,10 @@ class Sent:
 class Transfer:
     """Streams of migrations."""
 
-    def __init__(self, index: Index, zfs: Zfs) -> None:
+    def __init__(self, index: Index, zfs: Zfs, paces: Paces) -> None:
         self._index = index
         self._zfs = zfs
+        self._paces = paces
 
     async def layer(self, move: Move, offer: LayerOffer) -> None:
         """Send a base or release that the target does not have: as an increment if its origin is there by then."""
@@ -75,12 +75,13 @@ class Transfer:
     async def _send(self, move: Move, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
         sent = Sent()
         async with self._zfs.send(snapshot, base=base) as chunks:
-            await move.peer.receive(header, _counted(chunks, sent, move.sent))
+            await move.peer.receive(header, self._counted(move, chunks, sent))
         return sent.bytes
 
-
-async def _counted(chunks: AsyncIterator[bytes], sent: Sent, count: Count) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        yield chunk
-        sent.bytes += len(chunk)
-        await count(len(chunk))
+    async def _counted(self, move: Move, chunks: AsyncIterator[bytes], sent: Sent) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            # What the jail is down for is not held up: other jails' streams wait for it instead.
+            await self._paces.let(move.jail, len(chunk), at_once=move.frozen_at is not None)
+            yield chunk
+            sent.bytes += len(chunk)
+            move.count(len(chunk))
