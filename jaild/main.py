@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import hashlib
 import logging
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import structlog
 
-from jaild import assembly
+from jaild import assembly, doctor
 from jaild import config as configuration
 from jaild.adapters.archives import BsdtarArchives
 from jaild.adapters.bootid import KernelBootId
@@ -44,6 +45,7 @@ from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 
+CONFIG = Path("/usr/local/etc/jaild/jaild.yaml")
 _GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown
 
 
@@ -201,13 +203,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     began = time.monotonic()
     arguments = _arguments(argv)
     _log_to_stderr(arguments.log_level)
+    path = arguments.config or CONFIG
     try:
         if arguments.embedded is None:
-            asyncio.run(_configured(arguments.config or Path("/usr/local/etc/jaild/jaild.yaml"), began))
+            if arguments.command == "doctor":
+                load = functools.partial(configuration.load, path, {})
+                sys.exit(doctor.main(ProcessRunner(), path, load, as_json=arguments.json))
+            asyncio.run(_configured(path, began))
             return
         folder = arguments.embedded.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         enter(folder, [sys.executable, "-m", "jaild", *(sys.argv[1:] if argv is None else argv)])
+        if arguments.command == "doctor":
+            load = functools.partial(_embedded_config, folder, arguments.config, f"{pool_name_for(folder)}/jaild")
+            sys.exit(doctor.main(ProcessRunner(), arguments.config or folder, load, as_json=arguments.json))
         if arguments.destroy:
             asyncio.run(_destroy(folder, arguments.config))
             return
@@ -218,7 +227,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="jaild", description="Jails from versioned ZFS datasets.")
-    parser.add_argument("--config", type=Path, help="default: /usr/local/etc/jaild/jaild.yaml")
+    parser.add_argument(
+        "command", nargs="?", choices=("doctor",), help="check this host and say how to mend it; status 1: something is"
+    )
+    parser.add_argument("--config", type=Path, help=f"default: {CONFIG}")
     parser.add_argument(
         "--embedded", type=Path, metavar="DIR", help="keep everything in DIR: a pool on a file, state, socket, logs"
     )
@@ -230,10 +242,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--destroy", action="store_true", help="with --embedded: remove the pool and all that is in it")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--json", action="store_true", help="with doctor: the report for programs")
     parser.add_argument("--version", action="version", version=f"jaild {version('jaild')}")
     arguments = parser.parse_args(argv)
     if arguments.embedded is None and arguments.destroy:
         parser.error("--destroy goes with --embedded DIR")
+    if arguments.json and arguments.command is None:
+        parser.error("--json goes with doctor")
     return arguments
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from jaild.domain.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
-from jaild.ports.process import Completed, Errors
+from jaild.ports.process import PATH, Completed, Errors
 
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+_ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
 _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
 _BUFFER = 1 << 20  # bytes of stdout read ahead of the consumer
 _STDERR_GRACE = 1.0  # seconds to wait for the end of stderr after the program's end: its children may keep it open

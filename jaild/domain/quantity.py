@@ -34,3 +34,11 @@ def render(size: int) -> str:
         size //= 1024
         power += 1
     return f"{size}{_UNITS[power - 1] if power else ''}"
+
+
+def about(size: int) -> str:
+    """Return a short text for `size` bytes, for people: 512B, 1.5G."""
+    value, power = float(size), 0
+    while value >= 1024 and power < len(_UNITS):  # noqa: PLR2004 -- as units are
+        value, power = value / 1024, power + 1
+    return f"{value:.1f}{_UNITS[power - 1]}" if power else f"{size}B"

@@ -1,0 +1,1 @@
+"""Gathering the facts that `jaild.domain.checkup` decides about. Nothing here changes anything on the host."""

@@ -1,0 +1,99 @@
+"""The report as a whole: it comes where no daemon runs and where the configuration is broken."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jaild import config, doctor
+from jaild.domain.checkup import report
+from jaild.domain.checkup.report import Check, Report
+from jaild.domain.errors import UnavailableError
+from tests.fakes.processes import Argv, Said, ScriptedProcesses
+
+REPORT = Report(
+    host="alpha",
+    version="1.0",
+    checks=(
+        Check(topic="root", summary="runs as root"),
+        Check(
+            topic="limits", findings=(report.warning("RACCT_OFF", "racct is off", "set kern.racct.enable and boot"),)
+        ),
+        Check(
+            topic="pool",
+            summary="tank, DEGRADED",
+            findings=(report.error("POOL_UNHEALTHY", "tank is DEGRADED", "see zpool status", evidence=("a", "b")),),
+        ),
+    ),
+)
+
+
+def test_the_report_for_people_says_of_each_what_to_do() -> None:
+    assert report.text(REPORT).splitlines() == [
+        "jaild 1.0 on alpha",
+        "ok       root           runs as root",
+        "warning  limits         racct is off (RACCT_OFF)",
+        "                        to do: set kern.racct.enable and boot",
+        "error    pool           tank, DEGRADED",
+        "                        tank is DEGRADED (POOL_UNHEALTHY)",
+        "                        | a",
+        "                        | b",
+        "                        to do: see zpool status",
+        "1 errors, 1 warnings",
+    ]
+
+
+def test_the_report_for_programs_has_the_same_in_it() -> None:
+    told = msgspec.json.decode(report.json(REPORT))
+    assert (told["host"], told["errors"], told["warnings"]) == ("alpha", 1, 1)
+    assert [check["word"] for check in told["checks"]] == ["ok", "warning", "error"]
+    assert told["checks"][2]["findings"][0]["code"] == "POOL_UNHEALTHY"
+
+
+def silent() -> ScriptedProcesses:
+    async def answer(argv: Argv, _stdin: bytes) -> Said:
+        raise UnavailableError("PROGRAM_MISSING", f"{argv[0]}: No such file or directory", resource=argv[0])
+
+    return ScriptedProcesses(answer)
+
+
+def checks(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
+    return {check["topic"]: check for check in msgspec.json.decode(capsys.readouterr().out)["checks"]}
+
+
+def test_a_broken_configuration_is_a_finding_and_the_rest_is_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "jaild.yaml"
+    path.write_text("datasett: tank/jaild\n")
+    status = doctor.main(silent(), path, functools.partial(config.load, path, {}), as_json=True)
+    told = checks(capsys)
+    assert status == 1
+    assert told["config"]["word"] == "error"
+    assert "datasett" in str(told["config"]["findings"])
+    assert {"root", "clock", "zfs"} <= told.keys()
+    assert "peers" not in told
+
+
+def test_a_host_where_nothing_is_there_yet_gets_a_whole_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "jaild.yaml"
+    path.write_text(f"state: {tmp_path}/state\nsocket: {tmp_path}/s\n")
+    assert doctor.main(silent(), path, functools.partial(config.load, path, {}), as_json=True) == 1
+    told = checks(capsys)
+    assert told["config"]["word"] == "ok"
+    assert told["zfs"]["word"] == "error"
+    assert told["daemon"]["word"] == "warning"
+    assert {"folders", "certificates", "peers"} <= told.keys()
+
+
+async def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
+    async def breaks() -> list[Check]:
+        raise OSError(5, "Input/output error", "/sys")
+
+    (told,) = await doctor._guarded("system", breaks())
+    assert (told.topic, told.word, told.findings[0].code) == ("system", "error", "CHECK_FAILED")

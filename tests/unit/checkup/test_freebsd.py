@@ -1,0 +1,126 @@
+"""A FreeBSD host's checks: decisions by tables, facts from what programs of FreeBSD 13.2 printed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.checkup import freebsd as gathering
+from jaild.domain.checkup import freebsd
+from jaild.domain.checkup.freebsd import FreebsdFacts
+from tests.fakes.processes import Argv, Said, ScriptedProcesses
+from tests.freebsd_recordings import recordings
+
+GOOD = FreebsdFacts(
+    sysctls={
+        "kern.osreldate": "1302001",
+        "kern.osrelease": "13.2-RELEASE",
+        "kern.racct.enable": "1",
+        "security.jail.jailed": "0",
+        "kern.features.vimage": "1",
+        "kern.securelevel": "-1",
+        "security.jail.enforce_statfs": "2",
+        "security.jail.mount_allowed": "0",
+    },
+    modules=frozenset({"nullfs", "tmpfs", "if_bridge", "if_epair"}),
+    loadable=frozenset({"nullfs", "tmpfs", "if_bridge", "if_epair"}),
+    device_rules=5,
+    packages="pkg: 170 packages installed",
+)
+
+
+def found(facts: FreebsdFacts) -> list[str]:
+    findings = [finding for check in freebsd.checks(facts) for finding in check.findings]
+    assert all(finding.remedy for finding in findings)
+    return [f"{finding.severity} {finding.code}" for finding in findings]
+
+
+def without(facts: FreebsdFacts, name: str) -> FreebsdFacts:
+    return replace(facts, sysctls={key: value for key, value in facts.sysctls.items() if key != name})
+
+
+def test_a_host_that_has_all_is_told_nothing() -> None:
+    assert found(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("kern.osreldate", "1300139", "error SYSTEM_TOO_OLD"),
+        ("kern.racct.enable", "0", "warning RACCT_OFF"),
+        ("security.jail.jailed", "1", "error INSIDE_A_JAIL"),
+        ("kern.features.vimage", "0", "error VNET_MISSING"),
+        ("security.jail.enforce_statfs", "1", "warning JAIL_DEFAULT_OPEN"),
+        ("security.jail.mount_allowed", "1", "warning JAIL_DEFAULT_OPEN"),
+    ],
+)
+def test_each_sysctl_that_is_wrong_is_told(name: str, value: str, expected: str) -> None:
+    assert found(replace(GOOD, sysctls={**GOOD.sysctls, name: value})) == [expected]
+
+
+def test_a_kernel_without_racct_is_told_apart_from_one_where_it_is_off() -> None:
+    (finding,) = [f for check in freebsd.checks(without(GOOD, "kern.racct.enable")) for f in check.findings]
+    assert "options RACCT" in finding.remedy
+
+
+def test_a_kernel_without_vnet_is_no_error_where_no_bridge_is_wanted() -> None:
+    facts = replace(without(GOOD, "kern.features.vimage"), bridge=False, modules=frozenset({"nullfs", "tmpfs"}))
+    assert found(facts) == []
+
+
+def test_a_module_that_can_be_loaded_is_a_note_and_an_error_where_it_cannot() -> None:
+    facts = replace(GOOD, modules=GOOD.modules - {"if_epair"})
+    assert found(facts) == ["note MODULE_NOT_LOADED"]
+    secured = replace(facts, sysctls={**GOOD.sysctls, "kern.securelevel": "1"})
+    assert found(secured) == ["error MODULE_MISSING"]
+    assert found(replace(facts, loadable=frozenset())) == ["error MODULE_MISSING"]
+
+
+def test_an_empty_device_ruleset_and_a_missing_pkg_are_told() -> None:
+    assert found(replace(GOOD, device_rules=0, packages="")) == ["error DEVFS_RULESET_MISSING", "warning PKG_MISSING"]
+
+
+def test_a_run_folder_with_a_blank_in_its_name_is_told() -> None:
+    assert found(replace(GOOD, run_folder="/var/run/my jaild")) == ["error PLACE_UNUSABLE"]
+
+
+def host_of_the_recording() -> ScriptedProcesses:
+    """A host that says what was recorded; what was not recorded is unknown to it."""
+    said = recordings()
+    names = said["sysctls"].argv[2:]
+    values = dict(zip(names, said["sysctls"].text.splitlines(), strict=True))
+
+    async def answer(argv: Argv, _stdin: bytes) -> Said:
+        if argv[:2] == ("sysctl", "-n"):
+            known = values.get(argv[2])
+            return Said(f"{known}\n") if known else Said(stderr=f"sysctl: unknown oid '{argv[2]}'\n", status=1)
+        for record in said.values():
+            if record.argv == argv:
+                return Said(record.text, record.error_text, record.status)
+        return Said(status=1)
+
+    return ScriptedProcesses(answer)
+
+
+async def test_what_freebsd_13_2_said_is_read_as_it_was_meant() -> None:
+    facts = await gathering.facts(host_of_the_recording(), bridge=True, run_folder=Path("/var/run/jaild"))
+    assert facts.sysctls["kern.osreldate"] == "1302001"
+    assert {"nullfs", "if_bridge", "if_epair", "zfs"} <= facts.modules
+    assert facts.device_rules == 5
+    assert "security.jail.enforce_statfs" not in facts.sysctls
+    told = found(replace(facts, modules=facts.modules | {"tmpfs"}))
+    assert told == ["warning PKG_MISSING"]
+
+
+async def test_what_is_part_of_the_kernel_counts_as_loaded() -> None:
+    async def answer(argv: Argv, _stdin: bytes) -> Said:
+        return Said(status=0 if argv == ("kldstat", "-q", "-m", "tmpfs") else 1)
+
+    facts = await gathering.facts(ScriptedProcesses(answer), bridge=True, run_folder=Path("/var/run/jaild"))
+    assert facts.modules == {"tmpfs"}
+
+
+async def test_the_kernels_patch_level_is_asked_of_freebsd_version() -> None:
+    assert await gathering.kernel(host_of_the_recording()) == "13.2-RELEASE"
