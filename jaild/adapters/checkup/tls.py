@@ -68,7 +68,7 @@ def _key(tls: TlsFiles) -> tuple[int, int, str]:
         # A password that is asked for at a terminal would stop the daemon: an empty one is given instead.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password=lambda: b"")
     except (ssl.SSLError, OSError, ValueError) as error:
-        mismatch = "KEY_VALUES_MISMATCH" in str(error)
+        mismatch = "key values mismatch" in str(error)
         return status.st_uid, stat.S_IMODE(status.st_mode), "is not the certificate's key" if mismatch else str(error)
     return status.st_uid, stat.S_IMODE(status.st_mode), ""
 
