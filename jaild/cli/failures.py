@@ -41,11 +41,13 @@ class Failure(click.ClickException):
         self.detail = dict(detail or {})
         self.found = tuple(found)
         self.status = status
+        context = click.get_current_context(silent=True)  # gone when it is shown; click itself keeps it from 8.1.8 on
+        self._color = context.color if context is not None else None
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print everything that is known on stderr."""
         for line in self._lines():
-            click.echo(line, file=file, err=file is None, color=self.show_color)
+            click.echo(line, file=file, err=file is None, color=self._color)
 
     def _lines(self) -> list[str]:
         head = click.style("error: ", fg="red", bold=True) + human.printable(self.message)
