@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs
-from tests.bench import report
+from jaild.domain import quantity
+from tests.bench import migration, report
 from tests.bench.room import remove_cgroups, room
 from tests.bench.worker import pool_of
 from tests.demo import assets
@@ -30,23 +31,43 @@ def main() -> int:
     """Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=7, help="of each change (default: 7)")
+    parser.add_argument(
+        "--sizes",
+        type=lambda text: [quantity.parse(each) for each in text.split(",")],
+        default=migration.SIZES,
+        help="of the data that is migrated; 64M for a quick look (default: %(default)s)",
+    )
+    parser.add_argument("--migrations", type=int, default=3, help="of each size (default: 3)")
+    parser.add_argument("--only", choices=("host", "migration"), help="measure this; keep the rest of the output file")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "build" / "bench.json")
     given = parser.parse_args()
     if os.geteuid() != 0:
         print("bench: needs root: pools, mounts, containers", file=sys.stderr)  # noqa: T201
         return 1
-    assets.prepare(say=print)
-    facts = _facts()
-    measured = _measured(given.repetitions)
-    if measured is None:
-        return 1
-    document = {**facts, "load_after": os.getloadavg(), **measured}
+    document = _kept(given.output) if given.only else {}
+    document |= _facts()
+    if given.only != "migration":
+        assets.prepare(say=print)
+        measured = _measured(given.repetitions)
+        if measured is None:
+            return 1
+        document |= measured
+    if given.only != "host":
+        load = os.getloadavg()
+        document["migration"] = {"load_before": load, **migration.measure(given.sizes, given.migrations, print)}
+    document["load_after"] = os.getloadavg()
     document["goals"] = [goal.document() for goal in report.goals(document)]
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(document, indent=1) + "\n")
     report.show(document)
     print(f"written: {given.output}")  # noqa: T201
     return 0
+
+
+def _kept(output: Path) -> dict[str, Any]:
+    """What was measured before."""
+    found: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
+    return found
 
 
 def _measured(repetitions: int) -> dict[str, Any] | None:

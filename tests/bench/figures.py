@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -33,6 +33,27 @@ class Goal:
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         return {"name": self.name, "value": _short(self.value), "goal": self.told, "met": self.met}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A line of the table; texts, empty where there is nothing to say."""
+
+    what: str
+    measured: str
+    reference: str = ""
+    ratio: str = ""
+    goal: Goal | None = None
+
+
+def seconds_of(found: Mapping[str, float]) -> str:
+    """The median of a summary of seconds."""
+    return f"{found['median']:.3f} s"
+
+
+def spread_of(found: Mapping[str, float]) -> str:
+    """The median of a summary of ratios, and between what it lies."""
+    return f"{found['median']:.2f} ({found['min']:.2f} to {found['max']:.2f})"
 
 
 def summary(samples: Sequence[float]) -> dict[str, Any]:

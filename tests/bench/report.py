@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.figures import Goal
+from tests.bench import migration_report
+from tests.bench.figures import Goal, Row, seconds_of, spread_of
 
 _BLACKOUT = 1.1
 _WIDTH = 140  # columns where there is no terminal
@@ -18,19 +18,19 @@ _LIST = 20.0  # ms
 _MEMORY = 120.0  # MB
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A line of the table; texts, empty where there is nothing to say."""
-
-    what: str
-    measured: str
-    reference: str = ""
-    ratio: str = ""
-    goal: Goal | None = None
-
-
 def goals(document: Mapping[str, Any]) -> list[Goal]:
     """The goals of the project for what was measured."""
+    moved = document.get("migration")
+    return [*(_goals(document) if "changes" in document else []), *(migration_report.goals(moved) if moved else [])]
+
+
+def rows(document: Mapping[str, Any]) -> list[Row]:
+    """The lines of the table."""
+    moved = document.get("migration")
+    return [*(_rows(document) if "changes" in document else []), *(migration_report.rows(moved) if moved else [])]
+
+
+def _goals(document: Mapping[str, Any]) -> list[Goal]:
     blackout, many = document["changes"]["blackout"], document["thousand"]
     return [
         Goal(
@@ -51,30 +51,29 @@ def goals(document: Mapping[str, Any]) -> list[Goal]:
     ]
 
 
-def rows(document: Mapping[str, Any]) -> list[Row]:
-    """The lines of the table."""
+def _rows(document: Mapping[str, Any]) -> list[Row]:
     changes, many = document["changes"], document["thousand"]
-    restart, by_hand, listing, memory, processes = goals(document)
+    restart, by_hand, listing, memory, processes = _goals(document)
     dark = changes["blackout"]
     found = [
         Row(
             what=f"{kind} of a jail",
-            measured=_seconds(changes[kind]["jaild_seconds"]),
-            reference=f"{_seconds(changes[kind]['bare_seconds'])} by zfs, mount, runc",
-            ratio=_ratio(changes[kind]["ratio"]),
+            measured=seconds_of(changes[kind]["jaild_seconds"]),
+            reference=f"{seconds_of(changes[kind]['bare_seconds'])} by zfs, mount, runc",
+            ratio=spread_of(changes[kind]["ratio"]),
         )
         for kind in ("create", "deploy", "upgrade")
     ]
     found += [
         Row(
             what=f"{kind} of a jail",
-            measured=_seconds(changes[kind]["jaild_seconds"]),
-            reference=f"the same, and {_seconds(changes[kind]['copies_by_hand_seconds'])} of cp",
-            ratio=_ratio(changes[kind]["ratio_with_copies"]),
+            measured=seconds_of(changes[kind]["jaild_seconds"]),
+            reference=f"the same, and {seconds_of(changes[kind]['copies_by_hand_seconds'])} of cp",
+            ratio=spread_of(changes[kind]["ratio_with_copies"]),
         )
         for kind in ("create", "deploy", "upgrade")
     ]
-    measured = _seconds(dark["deploy_seconds"])
+    measured = seconds_of(dark["deploy_seconds"])
     compared = (
         ("restart_by_jaild_seconds", "RestartJail", "ratio_to_restart_by_jaild", restart),
         ("stop_and_start_by_hand_seconds", "runc kill delete create start", "ratio_to_stop_and_start_by_hand", by_hand),
@@ -84,8 +83,8 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
         Row(
             what="blackout of a deploy",
             measured=measured,
-            reference=f"{_seconds(dark[reference])} by {name}",
-            ratio=_ratio(dark[ratio]),
+            reference=f"{seconds_of(dark[reference])} by {name}",
+            ratio=spread_of(dark[ratio]),
             goal=goal,
         )
         for reference, name, ratio, goal in compared
@@ -108,7 +107,7 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
 
 def show(document: Mapping[str, Any]) -> None:
     """Print the table."""
-    table = Table(title=f"jaild {document['commit']}, medians of {document['changes']['repetitions']}")
+    table = Table(title=f"jaild {document['commit']}, medians")
     for heading in ("what", "jaild", "beside", "ratio (least to greatest)", "goal"):
         table.add_column(heading)
     for row in rows(document):
@@ -120,11 +119,3 @@ def _verdict(goal: Goal | None) -> str:
     if goal is None:
         return ""
     return f"[green]{goal.told}: met[/]" if goal.met else f"[red]{goal.told}: missed[/]"
-
-
-def _seconds(found: Mapping[str, float]) -> str:
-    return f"{found['median']:.3f} s"
-
-
-def _ratio(found: Mapping[str, float]) -> str:
-    return f"{found['median']:.2f} ({found['min']:.2f} to {found['max']:.2f})"

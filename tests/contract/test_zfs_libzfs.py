@@ -34,13 +34,15 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A pool of the kernel's on a file, with a name of its own."""
+    """A pool of the kernel's with a name of its own, on a file or on the device that JAILD_TEST_VDEV names."""
     folder = tmp_path_factory.mktemp("libzfs")
     name = f"jaild-libzfs-{os.getpid()}"
-    with (folder / "vdev").open("wb") as file:
-        file.truncate(1 << 30)
-    make = ["zpool", "create", "-O", "atime=off", "-o", "cachefile=none", "-m", str(folder / "pool"), name]
-    asyncio.run(ProcessRunner().run([*make, str(folder / "vdev")]))
+    vdev = os.environ.get("JAILD_TEST_VDEV") or str(folder / "vdev")
+    if vdev == str(folder / "vdev"):
+        with (folder / "vdev").open("wb") as file:
+            file.truncate(1 << 30)
+    make = ["zpool", "create", "-O", "atime=off", "-o", "cachefile=none", "-m", str(folder / "pool"), name, vdev]
+    asyncio.run(ProcessRunner().run(make))
     yield name
     asyncio.run(ProcessRunner().run(["zpool", "destroy", "-f", name]))
 

@@ -120,11 +120,19 @@ class Node:
 
     # -- looking in
 
-    def zfs(self, *words: str) -> str:
+    def zfs(self, *words: str, timeout: float = _SECONDS) -> str:
+        argv = self.zfs_argv(*words)
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=timeout).stdout
+
+    def zfs_argv(self, *words: str) -> list[str]:
+        """The command that asks the node's own ZFS."""
         pid = running(self.folder)
         assert pid is not None, "there is no zfs-fuse"
-        argv = ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", "zfs", *words]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=_SECONDS).stdout
+        return ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", "zfs", *words]
+
+    def inside(self, *words: str) -> list[str]:
+        """The command that runs another one in the node's network."""
+        return [*self._enter, *words]
 
     def seen(self, path: Path | str = "") -> Path:
         """Where this process sees a path below the node's mounted datasets."""

@@ -49,7 +49,7 @@ class Pair:
 
 
 @contextmanager
-def paired() -> Iterator[Pair]:
+def paired(pool_size: str = "2G") -> Iterator[Pair]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jaild-e2e-ca-")))
         topology = stack.enter_context(two_hosts("jtest"))
@@ -59,7 +59,7 @@ def paired() -> Iterator[Pair]:
             # The network only: whoever looks at processes from outside sees those of both hosts.
             enter = ("nsenter", f"--net={NAMESPACES / getattr(topology, name).namespace}", "--")
             where = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-"))
-            node = Node(where, name, config=configs[name], enter=enter)
+            node = Node(where, name, config=configs[name], enter=enter, pool_size=pool_size)
             nodes.append(stack.enter_context(hosted(node)))
         yield Pair(*nodes)
 

@@ -1,0 +1,67 @@
+"""What was measured of migrations, as lines of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jaild.domain import quantity
+from tests.bench.figures import Goal, Row, seconds_of, spread_of
+
+_GROWS = 1.5
+
+
+def goals(found: Mapping[str, Any]) -> list[Goal]:
+    """The goals for what was measured; none with one size of data."""
+    sizes = by_size(found)
+    if len(sizes) < 2:
+        return []
+    least, most = (one["blackout_seconds"]["median"] for _, one in (sizes[0], sizes[-1]))
+    name = f"blackout of a migration of {sizes[-1][0]} to one of {sizes[0][0]}"
+    return [Goal(name=name, value=most / least, limit=_GROWS, unit="")]
+
+
+def rows(found: Mapping[str, Any]) -> list[Row]:
+    """The lines of all sizes, and how the blackout grows with them."""
+    lines = [line for size, one in by_size(found) for line in _of_size(size, one, found["tls_bytes_per_second"])]
+    return lines + [Row(what=goal.name, measured=f"{goal.value:.2f}", goal=goal) for goal in goals(found)]
+
+
+def by_size(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The sizes, the least first."""
+    return sorted(found["sizes"].items(), key=lambda item: quantity.parse(item[0]))
+
+
+def _of_size(size: str, one: Mapping[str, Any], piped: Mapping[str, float]) -> list[Row]:
+    what, rate = f"migration of {size}: ", _rate(one["seed_bytes_per_second"])
+    by_hand = f"{_rate(one['by_hand_bytes_per_second'])} by zfs send, zfs receive"
+    stop_and_start = f"of {seconds_of(one['blackout_seconds'])}, a restart has {seconds_of(one['restart_seconds'])}"
+    naive = f"{seconds_of(one['naive_seconds'])} by stop, full zfs send, start"
+    commands = f"{seconds_of(one['cpu_seconds_per_gb_with_commands'])} with zfs send, zfs receive"
+    return [
+        Row(what=what + "stream", measured=rate, reference=by_hand, ratio=spread_of(one["ratio_to_by_hand"])),
+        Row(
+            what=what + "stream",
+            measured=rate,
+            reference=f"{_rate(piped)} by a TLS pipe",
+            ratio=spread_of(one["ratio_to_tls_pipe"]),
+        ),
+        Row(
+            what=what + "blackout beyond stop and start",
+            measured=seconds_of(one["blackout_beyond_restart_seconds"]),
+            reference=stop_and_start,
+        ),
+        Row(
+            what=what + "blackout",
+            measured=seconds_of(one["blackout_seconds"]),
+            reference=naive,
+            ratio=spread_of(one["ratio_to_naive"]),
+        ),
+        Row(
+            what=what + "CPU of both daemons per GB", measured=seconds_of(one["cpu_seconds_per_gb"]), reference=commands
+        ),
+    ]
+
+
+def _rate(found: Mapping[str, float]) -> str:
+    return f"{found['median'] / 1e6:.0f} MB/s"

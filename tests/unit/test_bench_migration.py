@@ -1,0 +1,57 @@
+"""What the bench makes of the migrations that it measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.bench import migration_report, report
+from tests.bench.figures import summary
+from tests.bench.migration import Cpu, Sample, compared
+
+
+def sample(size: float, *, seed: float, blackout: float, by_hand: float) -> Sample:
+    return Sample(
+        bytes=int(size),
+        seed=seed,
+        cpu=Cpu(own=2.0, children=1.0),
+        blackout=blackout,
+        restart=0.5,
+        stop=0.25,
+        by_hand=by_hand,
+        start=0.25,
+    )
+
+
+def document(**blackouts: float) -> dict[str, Any]:
+    sizes = {
+        size: compared([sample(2e9, seed=4.0, blackout=dark, by_hand=2.0)], [1e9]) for size, dark in blackouts.items()
+    }
+    return {"commit": "x", "migration": {"tls_bytes_per_second": summary([1e9]), "sizes": sizes}}
+
+
+def test_a_migration_is_compared_with_the_same_bytes_by_hand_and_with_the_whole_outage_that_the_naive_way_is() -> None:
+    found = compared([sample(2e9, seed=4.0, blackout=1.0, by_hand=2.0)], [1e9])
+    assert found["seed_bytes_per_second"]["median"] == 5e8
+    assert found["ratio_to_by_hand"]["median"] == 0.5
+    assert found["ratio_to_tls_pipe"]["median"] == 0.5
+    assert found["blackout_beyond_restart_seconds"]["median"] == 0.5
+    assert found["ratio_to_naive"]["median"] == 1.0 / 2.5
+    assert found["cpu_seconds_per_gb"]["median"] == 1.0
+    assert found["cpu_seconds_per_gb_with_commands"]["median"] == 1.5
+
+
+def test_a_blackout_that_grows_with_the_data_misses_its_goal() -> None:
+    [goal] = report.goals(document(**{"64M": 1.0, "4G": 1.4, "512M": 9.0}))
+    assert (goal.name, goal.value, goal.met) == ("blackout of a migration of 4G to one of 64M", 1.4, True)
+    [goal] = report.goals(document(**{"64M": 1.0, "4G": 2.0}))
+    assert not goal.met
+
+
+def test_one_size_tells_nothing_of_growth() -> None:
+    assert report.goals(document(**{"64M": 1.0})) == []
+
+
+def test_the_table_has_five_lines_for_each_size_from_the_least_to_the_most() -> None:
+    lines = report.rows(document(**{"4G": 1.0, "64M": 1.0}))
+    assert [line.what.split(":")[0] for line in lines[:10]] == ["migration of 64M"] * 5 + ["migration of 4G"] * 5
+    assert lines[-1].goal == migration_report.goals(document(**{"4G": 1.0, "64M": 1.0})["migration"])[0]
