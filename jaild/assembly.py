@@ -20,11 +20,16 @@ from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
 from jaild.service.bases import Bases
 from jaild.service.boot import Boot
+from jaild.service.build_log import BuildLogs
+from jaild.service.build_plan import BuildPlanner
+from jaild.service.build_steps import BuildSteps
+from jaild.service.builds import Builds
 from jaild.service.capacity import Capacity
 from jaild.service.changes import Changes
 from jaild.service.creation import Creation
 from jaild.service.draining import Draining
 from jaild.service.driver import Drivers
+from jaild.service.etcdatabases import EtcDatabases
 from jaild.service.evacuations import Evacuations
 from jaild.service.events import Audit, Events
 from jaild.service.gate import Gate
@@ -55,6 +60,7 @@ from jaild.service.sealing import Sealer
 from jaild.service.survey import Surveyor
 from jaild.service.templates import Templates
 from jaild.service.transfer import Transfer
+from jaild.service.workshop import Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +132,10 @@ def assemble(ports: Ports, place: Place) -> Core:
     planner = Planner(index, runtime, runs, files)
     datasets = JailDatasets(index, zfs, files)
     sealer = Sealer(zfs, files)
-    changes = Changes(index, planner, datasets, runs, gate, events, clock)
-    creation = Creation(index, planner, datasets, runs, gate, events, clock)
+    workshop = Workshop(runtime)
+    databases = EtcDatabases(index, runs, workshop, files)
+    changes = Changes(index, planner, datasets, databases, runs, gate, events, clock)
+    creation = Creation(index, planner, datasets, databases, runs, gate, events, clock)
     snapshots = MigrationSnapshots(index, zfs)
     notices = Notices(ports.peers, journals, events, clock)
     paces = Paces()
@@ -157,6 +165,11 @@ def assemble(ports: Ports, place: Place) -> Core:
         index, zfs, runtime, ports.peers, operations, journals, draining, evacuations, recovery, events, clock,
         place.name, version("jaild"),
     )  # fmt: skip
+    builds = Builds(
+        index, BuildPlanner(index, runtime, files), BuildSteps(workshop, ports.archives, files),
+        BuildLogs(files, operations, clock, place.logs / "builds"), sealer, ports.archives, files, drivers, operations,
+        events, clock, place.staging,
+    )  # fmt: skip
     use_cases = UseCases(
         bases=Bases(index, sealer, ports.archives, files, drivers, operations, events, clock),
         releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
@@ -173,6 +186,7 @@ def assemble(ports: Ports, place: Place) -> Core:
             draining,
         ),
         migrations=migrations,
+        builds=builds,
         operations=operations,
         events=events,
         audit=audit,

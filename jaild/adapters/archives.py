@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from jaild.adapters import treesync, treewalk
+from jaild.adapters import treeoverlay, treesync, treewalk
 from jaild.adapters.tarstream import TarStream
 from jaild.domain.archive import Checker, Listing, Policy, truncated
 from jaild.domain.errors import (
@@ -104,6 +104,21 @@ class BsdtarArchives:
             raise _failure(read, source, destination)
         return Extracted(files=listing.files, size=listing.size, notes=listing.notes)
 
+    async def add_tree(self, source: Path, destination: Path) -> None:
+        """See the port."""
+        try:
+            await _in_thread(lambda stopped: treeoverlay.overlay(source, destination, stopped))
+        except OSError as error:
+            raise _os_failure(error, destination) from error
+
+    async def match_tree(self, source: Path, destination: Path, listing: Listing) -> Difference:
+        """See the port."""
+        try:
+            counts = await _in_thread(lambda stopped: treesync.sync(source, destination, stopped))
+        except OSError as error:
+            raise _os_failure(error, destination) from error
+        return _difference(listing.files, listing.size, counts, listing.notes)
+
     async def extract_difference(
         self,
         archive: Path,
@@ -125,16 +140,7 @@ class BsdtarArchives:
             raise _os_failure(error, destination) from error
         finally:
             await asyncio.shield(asyncio.to_thread(_clear, staging))
-        return Difference(
-            files=unpacked.files,
-            size=unpacked.size,
-            added=counts.added,
-            unchanged=counts.unchanged,
-            written=counts.written,
-            adjusted=counts.adjusted,
-            removed=counts.removed,
-            notes=unpacked.notes,
-        )
+        return _difference(unpacked.files, unpacked.size, counts, unpacked.notes)
 
     def _unpack(self, destination: Path, policy: Policy) -> list[str]:
         keep = () if policy.keep_attributes else ("--no-fflags", "--no-acls", "--no-xattrs")
@@ -199,6 +205,19 @@ async def _in_thread(work: Callable[[threading.Event], _T]) -> _T:
         stopped.set()
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+def _difference(files: int, size: int, counts: treesync.Counts, notes: tuple[str, ...]) -> Difference:
+    return Difference(
+        files=files,
+        size=size,
+        added=counts.added,
+        unchanged=counts.unchanged,
+        written=counts.written,
+        adjusted=counts.adjusted,
+        removed=counts.removed,
+        notes=notes,
+    )
 
 
 def _require_empty(destination: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from jaild.adapters import (
     osdetect,
     plainfiles,
     spool,
+    treeadded,
     treecopy,
     treeremoval,
     trees,
@@ -64,6 +66,10 @@ class HostFiles:
         """Replace a file atomically and durably, with mode 0644."""
         await _in_thread(path, lambda: plainfiles.write(path, content))
 
+    async def append(self, path: Path, content: bytes) -> None:
+        """Add to a file, which is made (0644) if it is missing."""
+        await _in_thread(path, lambda: plainfiles.append(path, content))
+
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""
         await _in_thread(path, lambda: treeremoval.remove(path))
@@ -105,6 +111,10 @@ class HostFiles:
         """Copy a tree. `FailedPreconditionError` (DESTINATION_NOT_EMPTY). Cancelled, it stops at the next entry."""
         stopped = threading.Event()
         await _in_thread(destination, lambda: treecopy.copy(source, destination, stopped), stopped)
+
+    async def added(self, before: Path, after: Path, limit: int) -> tuple[str, ...]:
+        """Return at most `limit` paths below `after` that `before` has not; of a new folder only the folder itself."""
+        return await _in_thread(after, lambda: tuple(islice(treeadded.added(before, after), limit)))
 
     async def libraries(self, root: Path, prefix: str) -> Libraries:
         """Index the ELF files below `root`, which the jail sees at `prefix`."""

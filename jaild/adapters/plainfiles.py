@@ -45,6 +45,13 @@ def write(path: Path, content: bytes) -> None:
     _sync(path.parent)
 
 
+def append(path: Path, content: bytes) -> None:
+    """Add to a file, made with mode 0644 if it is missing; a symlink is not followed."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    with os.fdopen(descriptor, "ab") as file:
+        file.write(content)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder (0755) and what is missing above it. `FailedPreconditionError` (NOT_A_FOLDER)."""
     if path.is_dir():

@@ -39,7 +39,8 @@ class AppsServicer:
         caller = current(header.request_id)
         access.require_app(caller, app, header.parent)
         size = uploads.expected_size(header.size_bytes)
-        parent = _parent(header, app)
+        named = str(getattr(header, "from"))  # a keyword of Python's
+        parent = parent_of(named, app) if named else ""
         manifest = _manifest(header)
 
         async def push(chunks: AsyncIterator[bytes]) -> Operation:
@@ -57,8 +58,12 @@ class AppsServicer:
         return self._messages.of(await uploads.hand_on(requests, context, push))
 
     async def GetRelease(self, request: apps_pb2.GetReleaseRequest, _: Context) -> apps_pb2.Release:  # noqa: N802
-        """Return one release."""
-        return release_message(self._releases.get(*names.release(request.name)))
+        """Return one release, with the packages in it."""
+        release = names.release(request.name)
+        message = release_message(self._releases.get(*release))
+        if message.HasField("built"):
+            message.built.packages.extend(await self._releases.packages(*release))
+        return message
 
     async def ListReleases(  # noqa: N802
         self, request: apps_pb2.ListReleasesRequest, _: Context
@@ -90,16 +95,13 @@ class AppsServicer:
         )
 
 
-def _parent(header: apps_pb2.PushReleaseHeader, app: str) -> str:
-    """Return the version to clone from; empty for none."""
-    named = str(getattr(header, "from"))  # a keyword of Python's
-    if not named:
-        return ""
+def parent_of(named: str, app: str) -> str:
+    """Return the version in the name of an earlier release of `app`. `InvalidArgumentError` (PARENT_OF_OTHER_APP)."""
     parent_app, version = names.release(named)
     if parent_app != app:
         raise InvalidArgumentError(
             "PARENT_OF_OTHER_APP",
-            f"{named} is not a release of {header.parent}",
+            f"{named} is not a release of {names.app_name(app)}",
             remedy="name an earlier release of the same app, or none",
             resource=named,
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from jaild.api.moments import timestamp
-from jaild.domain.records import Manifest
+from jaild.domain.records import Built, Manifest
 from jaild.domain.views import BaseView, ReleaseView
 from jaild.v1 import apps_pb2, bases_pb2
 from jaild.wire import names, structs
@@ -46,10 +46,23 @@ def release_message(view: ReleaseView) -> apps_pb2.Release:
         used_by=view.used_by,
         guid=view.guid,
     )
+    if record.built is not None:
+        message.built.CopyFrom(built_message(record.built))
     if record.parent:
         # `from` is a keyword of Python's
         setattr(message, "from", names.release_name(f"{record.app}/{record.parent}"))
     return message
+
+
+def built_message(built: Built, packages: Sequence[str] = ()) -> apps_pb2.Built:
+    """Return a release's origin as a message."""
+    return apps_pb2.Built(
+        base=names.base_name(built.base),
+        abi=built.abi,
+        osversion=built.osversion,
+        recipe=built.recipe,
+        packages=packages,
+    )
 
 
 def manifest_of(message: apps_pb2.Manifest) -> Manifest:

@@ -56,6 +56,8 @@ RULES: dict[str, Rule] = {
     **_reads("jaild.v1.Apps", "GetRelease", "ListReleases", "ListApps"),
     "/jaild.v1.Apps/PushRelease": Rule(_PRODUCT, lambda r: f"{r.header.parent}/releases/{r.header.release_id}"),
     "/jaild.v1.Apps/DeleteRelease": Rule(_PRODUCT, _name),
+    "/jaild.v1.Builds/BuildRelease": Rule(_PRODUCT, lambda r: f"{r.header.parent}/releases/{r.header.release_id}"),
+    "/jaild.v1.Builds/TailBuild": Rule(_READERS, endless=True),
     **_reads("jaild.v1.Jails", "GetJail", "ListJails", "GetGeneration", "ListGenerations"),
     "/jaild.v1.Jails/TailLogs": Rule(_READERS, endless=True),
     "/jaild.v1.Jails/CreateJail": Rule(_PRODUCT, lambda r: f"jails/{r.jail_id}"),

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from jaild.api.apps import AppsServicer
 from jaild.api.auth import Authenticator
 from jaild.api.bases import BasesServicer
+from jaild.api.builds import BuildsServicer
 from jaild.api.evacuations import EvacuationsServicer
 from jaild.api.events import EventsServicer
 from jaild.api.gate import Gate
@@ -32,6 +33,7 @@ from jaild.peer.v1 import peer_pb2_grpc
 from jaild.v1 import (
     apps_pb2_grpc,
     bases_pb2_grpc,
+    builds_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2_grpc,
     host_pb2_grpc,
@@ -43,6 +45,7 @@ from jaild.wire.tls import TlsFiles
 SERVICES = (
     "jaild.v1.Bases",
     "jaild.v1.Apps",
+    "jaild.v1.Builds",
     "jaild.v1.Jails",
     "jaild.v1.Migrations",
     "jaild.v1.Host",
@@ -118,6 +121,7 @@ class ApiServer:
         messages = OperationMessages(cases.bases, cases.releases, cases.jails, cases.migrations, cases.evacuations)
         bases_pb2_grpc.add_BasesServicer_to_server(BasesServicer(cases.bases, messages), server)
         apps_pb2_grpc.add_AppsServicer_to_server(AppsServicer(cases.releases, messages), server)
+        builds_pb2_grpc.add_BuildsServicer_to_server(BuildsServicer(cases.builds, messages), server)
         jails_pb2_grpc.add_JailsServicer_to_server(JailsServicer(cases.jails, messages), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(MigrationsServicer(cases.migrations, messages), server)
         host_pb2_grpc.add_HostServicer_to_server(HostServicer(cases.host, cases.audit, cases.boot, messages), server)

@@ -22,6 +22,7 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
+from jaild.domain.recipe import Recipe
 from jaild.domain.records import Generation, Manifest
 from jaild.domain.spec import JailSpec
 from jaild.domain.views import AuditEntry, BaseView, Caller, Event, HostView, JailView, MigrationView, ReleaseView
@@ -69,7 +70,27 @@ class Releases(Protocol):
     ) -> Operation: ...
     def get(self, app: str, version: str, /) -> ReleaseView: ...
     def list(self, app: str | None, /) -> Sequence[ReleaseView]: ...
+    async def packages(self, app: str, version: str, /) -> Sequence[str]: ...
     async def delete(self, app: str, version: str, /, *, validate_only: bool, caller: Caller) -> Operation: ...
+
+
+class Builds(Protocol):
+    """Releases built by recipes."""
+
+    async def build(
+        self,
+        app: str,
+        version: str,
+        recipe: Recipe,
+        chunks: Chunks,
+        /,
+        *,
+        sha256: str,
+        size: int,
+        validate_only: bool,
+        caller: Caller,
+    ) -> Operation: ...
+    def log(self, operation: str, /, *, follow: bool) -> Chunks: ...
 
 
 class Jails(Protocol):
@@ -209,6 +230,7 @@ class UseCases:
     releases: Releases
     jails: Jails
     migrations: Migrations
+    builds: Builds
     operations: Operations
     events: Events
     audit: Audit

@@ -6,7 +6,7 @@ from typing import IO
 
 import click
 
-from jaild.cli import complete, progress, references, render, upload
+from jaild.cli import app_build, complete, progress, references, render, upload
 from jaild.cli.connection import READ_SECONDS, connect, pages
 from jaild.cli.human import size
 from jaild.cli.mutation import How, finish, mutation
@@ -116,6 +116,9 @@ def show(settings: Settings, *, release: str) -> None:
             ("on pool", size(found.used_bytes)),
             ("sha256", found.sha256),
             ("guid", str(found.guid)),
+            ("built on", short(found.built.base)),
+            ("osversion", str(found.built.osversion or "")),
+            ("packages", "\n".join(found.built.packages)),
             ("used by", "\n".join(found.used_by)),
             ("manifest", render.plain(found.manifest)),
         )
@@ -131,6 +134,10 @@ def rm(settings: Settings, *, release: str, how: How) -> None:
     with connect(settings) as api:
         operation = api.apps.DeleteRelease(apps_pb2.DeleteReleaseRequest(name=release, **how.fields()))
         finish(api, settings, operation, how)
+
+
+for _verb in app_build.VERBS:
+    command.add_command(_verb)
 
 
 def _origin(parent: str, text: str) -> str:

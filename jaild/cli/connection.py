@@ -18,6 +18,7 @@ from jaild.cli.settings import Settings
 from jaild.v1 import (
     apps_pb2_grpc,
     bases_pb2_grpc,
+    builds_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2_grpc,
     host_pb2_grpc,
@@ -42,6 +43,7 @@ class Api:
     endpoint: str
     apps: Any
     bases: Any
+    builds: Any
     evacuations: Any
     events: Any
     host: Any
@@ -60,6 +62,7 @@ def connect(settings: Settings) -> Iterator[Api]:
             endpoint=context.address,
             apps=apps_pb2_grpc.AppsStub(channel),
             bases=bases_pb2_grpc.BasesStub(channel),
+            builds=builds_pb2_grpc.BuildsStub(channel),
             evacuations=evacuations_pb2_grpc.EvacuationsStub(channel),
             events=events_pb2_grpc.EventsStub(channel),
             host=host_pb2_grpc.HostStub(channel),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.libraries import ElfFile, Libraries, Scope
-from jaild.domain.records import BaseRecord, Family
+from jaild.domain.records import BaseRecord, Built, Family
 
 __all__ = ["ElfFile", "Libraries", "check", "check_abi", "check_kernel"]
 
@@ -105,6 +105,25 @@ def check_abi(release_abi: str, base: BaseRecord) -> tuple[Finding, ...]:
             message=f"the release was made for {release_abi}, and base {base.name} is {base.abi}",
             subject=f"bases/{base.name}",
             remedy="choose a base of that ABI, or build the release for this one" if grave else "",
+        ),
+    )
+
+
+def check_osversion(built: Built | None, base: BaseRecord) -> tuple[Finding, ...]:
+    """Return whether a base is older than the one that a release was built on: BASE_TOO_OLD.
+
+    FreeBSD's userland is compatible forwards only: what was built on 14.2 may use what 14.1 has not.
+    """
+    if built is None or base.family is not Family.FREEBSD or built.osversion <= base.osreldate:
+        return ()
+    return (
+        Finding(
+            severity=Severity.ERROR,
+            code="BASE_TOO_OLD",
+            message=f"the release was built on {built.base}, which is newer than base {base.name}",
+            subject=f"bases/{base.name}",
+            remedy="choose a base that is not older, or build the release on this one",
+            evidence=(f"built on osversion {built.osversion}, osreldate of the base {base.osreldate}",),
         ),
     )
 

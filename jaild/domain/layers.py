@@ -61,6 +61,21 @@ def tree_of(layers: Layers) -> tuple[Mount, ...]:
     return tree.order(tuple(mounts))
 
 
+def workbench_of(*, family: Family, base: str, release: str, mount_point: str, scratch: str) -> tuple[Mount, ...]:
+    """Return the mounts of a build jail, parents first: the release writable over a base that is not.
+
+    `release` and `scratch` are folders of the host: `scratch` holds etc and DATA_FOLDERS, `release` on FreeBSD its
+    package database.
+    """
+    mounts = [_layer("/", base, readonly=True), _layer(mount_point, release)]
+    mounts += [_layer(f"/{name}", f"{scratch}/{name}") for name in (*DATA_FOLDERS, "etc")]
+    mounts.append(Mount(kind=MountKind.TMPFS, target="/tmp"))  # noqa: S108 -- in the jail
+    if family is Family.FREEBSD:
+        database = package_database(family)
+        mounts.append(_layer(database, f"{release}{database}"))
+    return tree.order(tuple(mounts))
+
+
 def _layer(target: str, source: str, *, readonly: bool = False) -> Mount:
     return Mount(kind=MountKind.LAYER, target=str(PurePosixPath(target)), source=source, readonly=readonly)
 

@@ -66,6 +66,16 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     directories: tuple[str, ...] = ()  # made in the jail's data if missing, owned by `user`: /var/lib/redis
 
 
+class Built(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a release that was built here comes from. Its packages are listed beside it, in `packages.json`."""
+
+    base: str
+    abi: str  # of that base: FreeBSD:14:amd64
+    osversion: int = 0  # FreeBSD: __FreeBSD_version of that base; a jail's base must not be older. 0 on Linux
+    recipe: str = ""  # sha256 of the recipe's text, hex
+    packages: int = 0  # how many are installed in it
+
+
 class ReleaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A sealed release: `release.json` on its dataset; the `jaild:release` property holds it without the manifest."""
 
@@ -78,6 +88,7 @@ class ReleaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     files: int = 0
     size: int = 0  # bytes unpacked
     added: int = 0  # bytes written that the parent did not have: all of `size` without one
+    built: Built | None = None  # by a recipe; None for one that was pushed
     schema: int = SCHEMA
 
     @property

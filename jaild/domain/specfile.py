@@ -1,6 +1,7 @@
-"""A jail's specification and a release's manifest as YAML: read strictly, mistakes told by path and line, written back.
+"""A jail's specification, a release's manifest and a recipe as YAML: read strictly, mistakes told by path and line.
 
-The types are in `jaild.domain.spec` and `jaild.domain.records`; rules beyond types are in `jaild.domain.speccheck`.
+The types are in `jaild.domain.spec`, `records` and `recipe`; rules beyond types are in `speccheck`, `manifestcheck` and
+`recipecheck`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from msgspec import inspect
 
 from jaild.domain import yamltext
 from jaild.domain.errors import InvalidArgumentError
+from jaild.domain.recipe import Recipe
 from jaild.domain.records import Manifest
 from jaild.domain.spec import JailSpec
 
@@ -37,6 +39,11 @@ def parse(text: str, source: str) -> JailSpec:
 def parse_manifest(text: str, source: str = "manifest") -> Manifest:
     """Read a release's manifest, with the errors of `parse`."""
     return _parse(text, source, Manifest)
+
+
+def parse_recipe(text: str, source: str = "recipe") -> Recipe:
+    """Read a recipe, with the errors of `parse`."""
+    return _parse(text, source, Recipe)
 
 
 def render(spec: JailSpec | Manifest) -> str:

@@ -62,6 +62,16 @@ class Archives(Protocol):
     ) -> Extracted:
         """Copy what `verify_tree` passed into an empty folder, like `extract`."""
 
+    async def add_tree(self, source: Path, destination: Path) -> None:
+        """Copy a folder's content into a folder that may hold something; files that are there are replaced.
+
+        No symlink of the destination is followed: `InvalidArgumentError` (ARCHIVE_PATH_ESCAPES) at one that is in the
+        way. Folders that are there keep owner and mode. Nothing else may write there meanwhile.
+        """
+
+    async def match_tree(self, source: Path, destination: Path, listing: Listing) -> Difference:
+        """Make `destination`, which holds another release's files, equal to the folder that `verify_tree` passed."""
+
     async def extract_difference(
         self,
         archive: Path,

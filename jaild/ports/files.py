@@ -50,6 +50,9 @@ class Files(Protocol):
     async def write(self, path: Path, content: bytes) -> None:
         """Replace a file atomically and durably: a crash leaves the old content or the new."""
 
+    async def append(self, path: Path, content: bytes) -> None:
+        """Add to a file, which is made (0644) if it is missing. What a crash leaves of it is not promised."""
+
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""
 
@@ -79,6 +82,9 @@ class Files(Protocol):
 
     async def copy(self, source: Path, destination: Path) -> None:
         """Copy a whole tree with owners, modes, links and times into a folder that does not exist or is empty."""
+
+    async def added(self, before: Path, after: Path, limit: int) -> tuple[str, ...]:
+        """Return at most `limit` paths below `after` that `before` has not; of a new folder only the folder itself."""
 
     async def libraries(self, root: Path, prefix: str) -> Libraries:
         """Index the ELF files below `root`, which the jail sees at `prefix`."""

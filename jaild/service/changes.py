@@ -23,6 +23,7 @@ from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.findings import errors
 from jaild.domain.records import Desired, Generation, JailRecord
 from jaild.ports.clock import Clock
+from jaild.service.etcdatabases import EtcDatabases
 from jaild.service.events import Events
 from jaild.service.gate import Gate
 from jaild.service.index import Entry, Index
@@ -40,6 +41,7 @@ class Changes:
         index: Index,
         planner: Planner,
         datasets: JailDatasets,
+        databases: EtcDatabases,
         runs: Runs,
         gate: Gate,
         events: Events,
@@ -48,6 +50,7 @@ class Changes:
         self._index = index
         self._planner = planner
         self._datasets = datasets
+        self._databases = databases
         self._runs = runs
         self._gate = gate
         self._events = events
@@ -116,6 +119,7 @@ class Changes:
         await handle.phase("stage", f"generation {new.number}")
         if trees is not None:
             await self._datasets.stage(entry, new, trees)
+            await self._databases.make(handle.id, entry, new, trees.tools)
         await self._datasets.fit(entry, new.spec, self._runs.manifest(new.release))
         await self._datasets.safety_snapshot(entry, new.number)
         await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
@@ -159,7 +163,7 @@ class Changes:
         try:
             await self._runs.stop(entry, old.number)
             if trees is not None and await self._planner.changed_since(entry, trees):
-                await self._merge_again(entry, new)
+                await self._merge_again(handle, entry, new)
             started = await self._runs.start(entry, new.number)
             handle.note(blackout=started - began)
             await handle.phase("gate", "waiting for the health checks")
@@ -178,7 +182,7 @@ class Changes:
             await self._events.emit("generation.rolled_back", f"jails/{entry.name}", message)
             raise
 
-    async def _merge_again(self, entry: Entry, new: Generation) -> None:
+    async def _merge_again(self, handle: Handle, entry: Entry, new: Generation) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
         trees, findings = await self._planner.merge(entry, new.spec)
         if errors(tuple(findings)):
@@ -190,6 +194,7 @@ class Changes:
                 findings=findings,
             )
         await self._datasets.write_trees(entry, new.number, trees)
+        await self._databases.make(handle.id, entry, new, trees.tools)
 
     async def _back(self, entry: Entry, old: Generation, new: Generation, trees: Trees | None) -> float:
         try:

@@ -13,6 +13,7 @@ from jaild.domain.lifecycle import advance
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership
 from jaild.domain.spec import JailSpec
 from jaild.ports.clock import Clock
+from jaild.service.etcdatabases import EtcDatabases
 from jaild.service.events import Events
 from jaild.service.gate import Gate
 from jaild.service.index import Entry, Index
@@ -30,6 +31,7 @@ class Creation:
         index: Index,
         planner: Planner,
         datasets: JailDatasets,
+        databases: EtcDatabases,
         runs: Runs,
         gate: Gate,
         events: Events,
@@ -38,6 +40,7 @@ class Creation:
         self._index = index
         self._planner = planner
         self._datasets = datasets
+        self._databases = databases
         self._runs = runs
         self._gate = gate
         self._events = events
@@ -110,6 +113,7 @@ class Creation:
             raise TypeError(entry.name)
         entry.folder = (await self._datasets.make(entry.name, record, generation.spec)).folder
         await self._datasets.stage(entry, generation, prepared.trees)
+        await self._databases.make(handle.id, entry, generation, prepared.trees.tools)
         await self._datasets.fit(entry, generation.spec, self._runs.manifest(generation.release))
         await self._runs.create(entry, generation)  # also for a stopped one: to see that its tree can be mounted
         if stopped:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
-from jaild.domain import compat, layout, speccheck
+from jaild.domain import compat, etctools, layout, speccheck
 from jaild.domain.accounts import apply_accounts
 from jaild.domain.change import Draft
 from jaild.domain.errors import NotFoundError
@@ -17,7 +16,7 @@ from jaild.domain.etctree import Tree
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.libraries import Libraries
 from jaild.domain.plan import Plan
-from jaild.domain.records import BaseRecord, Generation, Manifest
+from jaild.domain.records import BaseRecord, Built, Family, Generation, Manifest, ReleaseRecord
 from jaild.domain.spec import JailSpec
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
@@ -35,6 +34,7 @@ class Trees:
     local_etc: Tree
     etc_state: str = ""
     local_etc_state: str = ""
+    tools: tuple[etctools.Argv, ...] = ()  # what must be run in the jail when they are written: `EtcDatabases`
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Planner:
         if release is not None:
             manifest = self._manifest(release)
             findings += compat.check_abi(manifest.abi, record)
+            findings += compat.check_osversion(_built(release), record)
             findings += await self._proof(base, release, manifest.mount_point)
         return findings
 
@@ -178,6 +179,7 @@ class Planner:
         findings: list[Finding] = []
         etc_state = local_state = ""
         current = entry.generation if entry is not None else None
+        known, rebased = [theirs], False
         if entry is None or current is None:
             etc, local_etc = theirs, local_theirs
         else:
@@ -185,27 +187,27 @@ class Planner:
             etc_state = await self._files.state_of(folder / layout.ETC)
             local_state = await self._files.state_of(folder / layout.LOCAL_ETC)
             ancestor = await self._files.read_tree(self._index.base(current.base).tree / "etc")
-            etc, found = await self._three_way(ancestor, theirs, folder / layout.ETC, "/etc")
+            known.append(await self._files.read_tree(folder / layout.ETC))
+            rebased = current.base != spec.base
+            etc, found = _three_way(ancestor, theirs, known[-1], "/etc")
             findings += found
             ancestor = await self._local_ancestor(current)
             where = f"{self._runs.manifest(spec.app or '').mount_point}/etc"
-            local_etc, found = await self._three_way(ancestor, local_theirs, folder / layout.LOCAL_ETC, where)
+            local_mine = await self._files.read_tree(folder / layout.LOCAL_ETC)
+            local_etc, found = _three_way(ancestor, local_theirs, local_mine, where)
             findings += found
-        record = base.record
-        if release is not None and isinstance(record, BaseRecord):
+        family = base.record.family if isinstance(base.record, BaseRecord) else Family.LINUX
+        if release is not None:
             manifest = self._manifest(release)
-            etc, clashes = apply_accounts(etc, manifest.users, manifest.groups, record.family)
+            etc, clashes = apply_accounts(etc, manifest.users, manifest.groups, family)
             findings += clashes
-        return Trees(etc, local_etc, etc_state, local_state), findings
+        tools = etctools.commands(family, etc, known, rebased=rebased)
+        return Trees(etc, local_etc, etc_state, local_state, tools), findings
 
     async def _local_ancestor(self, current: Generation) -> Tree:
         if not current.release:
             return {}
         return await self._files.read_tree(self._index.release(current.release).tree / "etc")
-
-    async def _three_way(self, ancestor: Tree, theirs: Tree, mine: Path, where: str) -> tuple[Tree, list[Finding]]:
-        merged = merge(ancestor, theirs, await self._files.read_tree(mine))
-        return merged.tree, [conflict.finding(where) for conflict in merged.conflicts]
 
     async def changed_since(self, entry: Entry, trees: Trees) -> bool:
         """Return whether the active generation's configuration was touched since `trees` were merged from it."""
@@ -217,6 +219,15 @@ class Planner:
             await self._files.state_of(folder / layout.LOCAL_ETC, like=trees.local_etc_state),
         )
         return states != (trees.etc_state, trees.local_etc_state)
+
+
+def _three_way(ancestor: Tree, theirs: Tree, mine: Tree, where: str) -> tuple[Tree, list[Finding]]:
+    merged = merge(ancestor, theirs, mine)
+    return merged.tree, [conflict.finding(where) for conflict in merged.conflicts]
+
+
+def _built(release: Layer) -> Built | None:
+    return release.record.built if isinstance(release.record, ReleaseRecord) else None
 
 
 def _outside_data(spec: JailSpec) -> list[str]:

@@ -2,7 +2,8 @@
 
 | found | repaired to |
 |---|---|
-| a layer without @sealed | destroyed: its import never finished |
+| a workshop: the jail of a build, or of /etc's databases | stopped and removed |
+| a layer without @sealed | destroyed: its import or build never finished |
 | a jail whose first generation was not committed | destroyed: its creation never finished |
 | a generation marked staged, or empty | dropped if not active, else its mark is removed |
 | a run of a generation that is not the active one, or of a jail that is to be stopped | stopped and removed |
@@ -20,7 +21,7 @@ import asyncio
 import msgspec
 import structlog
 
-from jaild.domain import evacuation, layout
+from jaild.domain import evacuation, layout, names
 from jaild.domain.errors import JaildError, UnavailableError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
@@ -102,6 +103,7 @@ class Recovery:
                     resource=operation.target,
                 )
                 await self._operations.finish(operation.id, error=error)
+        await self._workshops()  # first: what they mount could not be destroyed
         for dataset in found.unsealed:
             await self._try(f"destroyed {dataset}, left of an import", self._zfs.destroy(dataset, recursive=True))
         for problem in found.damaged:
@@ -214,6 +216,11 @@ class Recovery:
                 await self._runs.adopt(entry, run.generation)
                 continue
             await self._try(message, self._end(run.jail, run.generation))
+
+    async def _workshops(self) -> None:
+        for run in await self._runtime.runs():
+            if names.is_workshop(run.jail):
+                await self._try(f"ended {run.jail}, left of an operation", self._end(run.jail, run.generation))
 
     async def _end(self, jail: str, generation: int) -> None:
         await self._runtime.stop(jail, generation)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
+
 from jaild.domain import layout, manifestcheck, names
 from jaild.domain.archive import release_policy
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.operation import Operation
 from jaild.domain.plan import Plan
 from jaild.domain.records import Manifest, ReleaseRecord
@@ -61,6 +63,14 @@ class Releases:
             (view for view in found if app is None or view.record.app == app),
             key=lambda view: (view.record.app, view.record.pushed, view.record.version),
         )
+
+    async def packages(self, app: str, version: str) -> tuple[str, ...]:
+        """Return the packages in a release that was built here, name-version; none for others."""
+        layer = self._index.release(f"{app}/{version}")
+        try:
+            return msgspec.json.decode(await self._files.read(layer.folder / layout.PACKAGES), type=tuple[str, ...])
+        except NotFoundError:
+            return ()
 
     async def push(
         self,

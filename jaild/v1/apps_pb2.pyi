@@ -74,7 +74,7 @@ class Manifest(_message.Message):
     def __init__(self, mount_point: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., abi: _Optional[str] = ..., environment: _Optional[_Mapping[str, str]] = ..., user: _Optional[str] = ..., users: _Optional[_Iterable[_Union[User, _Mapping]]] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., directories: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("name", "manifest", "sha256", "push_time", "files", "size_bytes", "added_bytes", "used_bytes", "used_by", "guid")
+    __slots__ = ("name", "manifest", "sha256", "push_time", "files", "size_bytes", "added_bytes", "used_bytes", "used_by", "guid", "built")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,7 @@ class Release(_message.Message):
     USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     USED_BY_FIELD_NUMBER: _ClassVar[int]
     GUID_FIELD_NUMBER: _ClassVar[int]
+    BUILT_FIELD_NUMBER: _ClassVar[int]
     name: str
     manifest: Manifest
     sha256: str
@@ -96,7 +97,22 @@ class Release(_message.Message):
     used_bytes: int
     used_by: _containers.RepeatedScalarFieldContainer[str]
     guid: int
-    def __init__(self, name: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., sha256: _Optional[str] = ..., push_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., added_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., used_by: _Optional[_Iterable[str]] = ..., guid: _Optional[int] = ..., **kwargs) -> None: ...
+    built: Built
+    def __init__(self, name: _Optional[str] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., sha256: _Optional[str] = ..., push_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., files: _Optional[int] = ..., size_bytes: _Optional[int] = ..., added_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., used_by: _Optional[_Iterable[str]] = ..., guid: _Optional[int] = ..., built: _Optional[_Union[Built, _Mapping]] = ..., **kwargs) -> None: ...
+
+class Built(_message.Message):
+    __slots__ = ("base", "abi", "osversion", "recipe", "packages")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    ABI_FIELD_NUMBER: _ClassVar[int]
+    OSVERSION_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
+    PACKAGES_FIELD_NUMBER: _ClassVar[int]
+    base: str
+    abi: str
+    osversion: int
+    recipe: str
+    packages: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, base: _Optional[str] = ..., abi: _Optional[str] = ..., osversion: _Optional[int] = ..., recipe: _Optional[str] = ..., packages: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PushReleaseRequest(_message.Message):
     __slots__ = ("header", "chunk")

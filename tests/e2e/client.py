@@ -21,6 +21,8 @@ from jaild.v1 import (
     apps_pb2_grpc,
     bases_pb2,
     bases_pb2_grpc,
+    builds_pb2,
+    builds_pb2_grpc,
     common_pb2,
     events_pb2,
     events_pb2_grpc,
@@ -45,6 +47,7 @@ class Client:
         self.channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
         self.bases = bases_pb2_grpc.BasesStub(self.channel)
         self.apps = apps_pb2_grpc.AppsStub(self.channel)
+        self.builds = builds_pb2_grpc.BuildsStub(self.channel)
         self.jails = jails_pb2_grpc.JailsStub(self.channel)
         self.migrations = migrations_pb2_grpc.MigrationsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
@@ -109,6 +112,23 @@ class Client:
 
     def push(self, release: str, archive: Path, **header: Any) -> Any:
         return self.done(self.push_begin(release, archive, **header))
+
+    def build_begin(self, release: str, recipe: str, files: Path | None = None, **header: Any) -> Any:
+        """Build by a recipe; `files` is the archive for its copy steps."""
+        app, _, version = release.partition("/")
+        sent = builds_pb2.BuildReleaseHeader(parent=f"apps/{app}", release_id=version, recipe_yaml=recipe, **header)
+        requests = [builds_pb2.BuildReleaseRequest(header=sent)]
+        requests += [builds_pb2.BuildReleaseRequest(chunk=chunk) for chunk in (chunks(files) if files else ())]
+        with explained():
+            return self.builds.BuildRelease(iter(requests), timeout=SECONDS)
+
+    def build(self, release: str, recipe: str, files: Path | None = None, **header: Any) -> Any:
+        return self.done(self.build_begin(release, recipe, files, **header))
+
+    def build_log(self, operation: Any, *, follow: bool = False) -> str:
+        request = builds_pb2.TailBuildRequest(name=operation.name, follow=follow)
+        with explained():
+            return b"".join(piece.data for piece in self.builds.TailBuild(request, timeout=SECONDS)).decode()
 
     def names_of_bases(self) -> list[str]:
         listed = self.call(self.bases.ListBases, bases_pb2.ListBasesRequest())

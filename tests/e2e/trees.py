@@ -9,7 +9,24 @@ from tests.unit.tars import Item, file, folder, pack, symlink
 
 APPLETS = (
     *("sh", "cat", "sleep", "id", "env", "touch", "httpd", "ip", "rm", "ls", "dd", "sync", "echo", "test", "nc"),
-    *("kill", "ps", "mkdir", "stat", "wc", "tail", "head", "hostname", "grep", "mount", "cp", "mv", "true", "false"),
+    *(
+        "kill",
+        "ps",
+        "mkdir",
+        "stat",
+        "wc",
+        "tail",
+        "head",
+        "tr",
+        "ln",
+        "hostname",
+        "grep",
+        "mount",
+        "cp",
+        "mv",
+        "true",
+        "false",
+    ),
 )
 PASSWD = "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/:/usr/sbin/nologin\n"
 GROUP = "root:x:0:\ndaemon:x:1:\n"

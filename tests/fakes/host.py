@@ -203,14 +203,19 @@ class InProcessHost:
 
     # -- what there is
 
-    async def add_base(self, name: str, files: Mapping[str, str] | None = None) -> None:
-        """Seal a tiny base with these files (paths from its root)."""
+    async def add_base(
+        self, name: str, files: Mapping[str, str] | None = None, *, family: Family = Family.LINUX
+    ) -> None:
+        """Seal a tiny base with these files (paths from its root); a FreeBSD one is 14.1."""
 
         async def fill(folder: Path) -> BaseRecord:
             brought = {"etc/motd": f"welcome to {name}\n", "var/lib/empty/.keep": ""}
             _write(folder / layout.TREE, {**brought, **(files or {})})
-            await self.files.make_mount_points(folder / layout.TREE, Family.LINUX)
-            return BaseRecord(name=name, family=Family.LINUX, version="12", abi="debian:12:amd64")
+            await self.files.make_mount_points(folder / layout.TREE, family)
+            if family is Family.FREEBSD:
+                abi = "FreeBSD:14:amd64"
+                return BaseRecord(name=name, family=family, version="14.1-RELEASE", abi=abi, osreldate=1401000)
+            return BaseRecord(name=name, family=family, version="12", abi="debian:12:amd64")
 
         index = self.core.index
         sealer = Sealer(self.zfs, self.files)

@@ -6,12 +6,13 @@ import ast
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
 from jaild import config
 from jaild.cli.exits import MEANING
-from jaild.domain import speccheck, specfile
+from jaild.domain import recipecheck, speccheck, specfile
 from jaild.service.templates import Templates
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Texts of the code that look like reasons and are none.
 NOT_REASONS = {
     "environment variables": {"LC_ALL", "JAILD_PRIVATE_NAMESPACE"},
+    "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "REPOS_DIR"},
     "capabilities(7)": {"AUDIT_WRITE", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SYS_CHROOT"},
     "elf(5)": {"DT_NEEDED", "DT_SONAME", "ET_DYN", "ET_EXEC", "PT_DYNAMIC"},
     "os-release(5), setrlimit(2), sysconf(3)": {"VERSION_ID", "RLIMIT_NOFILE", "SC_PAGE_SIZE", "SC_PHYS_PAGES"},
@@ -111,6 +113,19 @@ async def test_a_template_filled_in_is_a_valid_spec(template: str) -> None:
     templates = Templates(HostFiles(ROOT / "build" / "no-spool"), ROOT / "templates")
     spec = specfile.parse(await templates.render(template, {name: VALUES[name] for name in places}), template)
     assert speccheck.check(spec) == ()
+
+
+@pytest.mark.parametrize("sample", sorted(path.name for path in (ROOT / "templates/recipes").glob("*.yaml")))
+def test_a_sample_recipe_is_a_valid_one(sample: str) -> None:
+    text = (ROOT / "templates/recipes" / sample).read_text()
+    assert recipecheck.check(specfile.parse_recipe(text, sample)) == ()
+
+
+def test_the_recipe_in_the_documentation_is_the_samples() -> None:
+    page = (ROOT / "docs/product-teams.md").read_text()
+    shown = next(block for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "steps:" in block)
+    sample = specfile.parse_recipe((ROOT / "templates/recipes/static-site.yaml").read_text())
+    assert msgspec.structs.replace(sample, timeout=3600.0) == specfile.parse_recipe(shown)
 
 
 @pytest.mark.parametrize(

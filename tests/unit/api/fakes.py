@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from jaild.api.use_cases import UseCases
 from jaild.domain.errors import JaildError, NotFoundError
 from jaild.domain.evacuation import Evacuation, JailMove, MoveState
@@ -20,7 +22,8 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
-from jaild.domain.records import BaseRecord, Family, Generation, JailRecord, Manifest, Ownership, ReleaseRecord
+from jaild.domain.recipe import Recipe
+from jaild.domain.records import BaseRecord, Built, Family, Generation, JailRecord, Manifest, Ownership, ReleaseRecord
 from jaild.domain.spec import JailSpec
 from jaild.domain.views import (
     AuditEntry,
@@ -51,6 +54,12 @@ def release(app: str, version: str, parent: str = "", pushed: float = 1.0) -> Re
         app=app, version=version, parent=parent, pushed=pushed, manifest=Manifest(command=("/usr/local/bin/run",))
     )
     return ReleaseView(record=record, guid=5, used=6)
+
+
+def built(app: str, version: str) -> ReleaseView:
+    view = release(app, version)
+    origin = Built(base="14.1", abi="FreeBSD:14:amd64", osversion=1401000, packages=1)
+    return msgspec.structs.replace(view, record=msgspec.structs.replace(view.record, built=origin))
 
 
 def jail(name: str, app: str = "web/1") -> JailView:
@@ -174,8 +183,41 @@ class FakeReleases(Fake):
     def list(self, app: str | None, /) -> list[ReleaseView]:
         return [view for view in self.releases if app in {None, view.record.app}]
 
+    async def packages(self, app: str, version: str, /) -> tuple[str, ...]:
+        return (f"{app}-{version}",)
+
     async def delete(self, app: str, version: str, /, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("delete", app, version, validate_only=validate_only, caller=caller)
+
+
+class FakeBuilds(Fake):
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = b""
+
+    async def build(
+        self,
+        app: str,
+        version: str,
+        recipe: Recipe,
+        chunks: AsyncIterator[bytes],
+        /,
+        *,
+        sha256: str,
+        size: int,
+        validate_only: bool,
+        caller: Caller,
+    ) -> Operation:
+        operation = self.operate(
+            "build", app, version, recipe=recipe, sha256=sha256, size=size, validate_only=validate_only, caller=caller
+        )
+        self.taken = b"".join([chunk async for chunk in chunks])
+        return operation
+
+    async def log(self, operation: str, /, *, follow: bool) -> AsyncIterator[bytes]:
+        self.seen("log", operation, follow=follow)
+        yield b"== step 1 of 1: run make\n"
+        yield b"made\n"
 
 
 class FakeJails(Fake):
@@ -539,6 +581,7 @@ class Fakes:
     def __init__(self) -> None:
         self.bases = FakeBases()
         self.releases = FakeReleases()
+        self.builds = FakeBuilds()
         self.jails = FakeJails()
         self.migrations = FakeMigrations()
         self.operations = FakeOperations()
@@ -553,6 +596,7 @@ class Fakes:
         return UseCases(
             bases=self.bases,
             releases=self.releases,
+            builds=self.builds,
             jails=self.jails,
             migrations=self.migrations,
             operations=self.operations,

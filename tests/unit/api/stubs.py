@@ -16,6 +16,7 @@ from jaild.peer.v1 import peer_pb2_grpc
 from jaild.v1 import (
     apps_pb2_grpc,
     bases_pb2_grpc,
+    builds_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2_grpc,
     host_pb2_grpc,
@@ -31,6 +32,10 @@ def apps(channel: grpc.aio.Channel) -> Any:
 
 def bases(channel: grpc.aio.Channel) -> Any:
     return bases_pb2_grpc.BasesStub(channel)
+
+
+def builds(channel: grpc.aio.Channel) -> Any:
+    return builds_pb2_grpc.BuildsStub(channel)
 
 
 def events(channel: grpc.aio.Channel) -> Any:

@@ -20,6 +20,8 @@ from jaild.v1 import (
     apps_pb2_grpc,
     bases_pb2,
     bases_pb2_grpc,
+    builds_pb2,
+    builds_pb2_grpc,
     common_pb2,
     evacuations_pb2,
     evacuations_pb2_grpc,
@@ -100,6 +102,20 @@ class Apps(apps_pb2_grpc.AppsServicer):  # type: ignore[misc]
     def ListReleases(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         names = ("apps/redis/releases/7.0", "apps/web/releases/1")
         return apps_pb2.ListReleasesResponse(releases=[apps_pb2.Release(name=name) for name in names])
+
+
+class Builds(builds_pb2_grpc.BuildsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def BuildRelease(self, request_iterator: Iterator[builds_pb2.BuildReleaseRequest], context: Any) -> Any:  # noqa: N802
+        self.daemon.uploads.extend(request_iterator)
+        return self.daemon.change(self.daemon.uploads[0], context)
+
+    def TailBuild(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
+        yield builds_pb2.TailBuildResponse(data=b"== step 1 of 1: run make\n")
+        yield builds_pb2.TailBuildResponse(data=b"made\n")
 
 
 class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
@@ -257,6 +273,7 @@ class Daemon:
         server = self._server
         apps_pb2_grpc.add_AppsServicer_to_server(Apps(self), server)
         bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
+        builds_pb2_grpc.add_BuildsServicer_to_server(Builds(self), server)
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(Evacuations(self), server)
         events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)

@@ -1,0 +1,108 @@
+"""`jailctl app build`: what is sent, what is shown."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaild.v1 import apps_pb2, builds_pb2, common_pb2
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.daemon import Daemon, operation
+
+RECIPE = """release: web/2
+base: b
+manifest: {command: [x]}
+steps:
+  - copy: {from: dist, to: /usr/local}
+  - run: [make]
+  - copy: {from: app.conf, to: /usr/local/etc}
+"""
+DONE = apps_pb2.Release(name="apps/web/releases/2")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    (tmp_path / "dist/bin").mkdir(parents=True)
+    (tmp_path / "dist/bin/app").write_text("app")
+    (tmp_path / "dist/bin/app").chmod(0o755)
+    (tmp_path / "app.conf").write_text("conf")
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return tmp_path / "recipe.yaml"
+
+
+def sent(daemon: Daemon) -> tuple[Any, bytes]:
+    first, *chunks = daemon.uploads
+    return first.header, b"".join(request.chunk for request in chunks)
+
+
+def test_the_recipe_is_sent_with_the_files_of_its_copy_steps(jailctl: Run, daemon: Daemon, recipe: Path) -> None:
+    daemon.answers = [operation(DONE, kind="build", target="apps/web/releases/2")]
+    result = jailctl("app", "build", "-f", str(recipe))
+    assert result.exit_code == 0, result.stderr
+    header, archive = sent(daemon)
+    assert (header.parent, header.release_id, header.recipe_source) == ("apps/web", "2", "recipe.yaml")
+    assert header.recipe_yaml == RECIPE
+    assert (header.sha256, header.size_bytes) == (sha256(archive).hexdigest(), len(archive))
+    with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        members = {member.name: member for member in packed.getmembers()}
+    assert sorted(members) == ["1/bin", "1/bin/app", "3/app.conf"]
+    assert members["1/bin/app"].mode == 0o755
+    assert {(member.uid, member.uname) for member in members.values()} == {(0, "")}
+
+
+def test_release_base_and_origin_can_be_said_on_the_command_line(jailctl: Run, daemon: Daemon, recipe: Path) -> None:
+    daemon.answers = [operation(DONE)]
+    jailctl("app", "build", "-f", str(recipe), "web/3", "--from", "2", "--base", "c")
+    header, _ = sent(daemon)
+    told = (header.release_id, getattr(header, "from"), header.base)
+    assert told == ("3", "apps/web/releases/2", "bases/c")
+
+
+def test_a_plan_sends_no_files(jailctl: Run, daemon: Daemon, recipe: Path) -> None:
+    daemon.answers = [operation(common_pb2.Plan(kind="build", target="apps/web/releases/2", steps=["run make"]))]
+    result = jailctl("app", "build", "-f", str(recipe), "--plan")
+    header, archive = sent(daemon)
+    assert (header.validate_only, archive) == (True, b"")
+    assert " 1. run make" in result.stdout
+
+
+def test_what_the_steps_write_is_shown_while_it_is_built(jailctl: Run, daemon: Daemon, recipe: Path) -> None:
+    daemon.answers = [operation(phase="build")]
+
+    def watch(_context: Any) -> Iterator[Any]:
+        yield operation(DONE, phase="done", kind="build", target="apps/web/releases/2")
+
+    daemon.watches = [watch, watch]
+    result = jailctl("app", "build", "-f", str(recipe))
+    assert "== step 1 of 1: run make\nmade\n" in result.stderr
+    assert result.stdout == "build apps/web/releases/2: done\n"
+    assert daemon.asked(builds_pb2.TailBuildRequest)[0].follow
+
+
+def test_the_log_of_a_build_is_printed(jailctl: Run, daemon: Daemon) -> None:
+    result = jailctl("app", "build-log", "op-1")
+    assert result.stdout == "== step 1 of 1: run make\nmade\n"
+    assert daemon.asked(builds_pb2.TailBuildRequest)[0].name == "operations/op-1"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code", "told"),
+    [
+        ("run: [make]", "rnu: [make]", 5, "recipe.yaml, line 6: $.steps[1].rnu"),
+        ("from: dist", "from: dits", 2, "cannot read"),
+        ("release: web/2\n", "", 2, "names no release"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_sent(
+    jailctl: Run, daemon: Daemon, recipe: Path, before: str, after: str, code: int, told: str
+) -> None:
+    recipe.write_text(RECIPE.replace(before, after))
+    result = jailctl("app", "build", "-f", str(recipe))
+    assert (result.exit_code, daemon.uploads) == (code, [])
+    assert told in result.stderr
