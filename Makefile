@@ -1,8 +1,11 @@
 # Works with GNU make and bmake: POSIX make only, what needs logic is a script in .ci/.
 PYTHON = .venv/bin/python
 CUTS = 50
+FAULTS = 0
+WORKERS = 1
+MIGRATIONS = 100
 
-.PHONY: help venv deps demo test unit lint proto proto-check bench lab lab-quick clean
+.PHONY: help venv deps demo test unit lint proto proto-check bench lab lab-quick faults soak clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -45,6 +48,14 @@ lab: venv ## contract, story and CUTS=50 power cuts on kernel OpenZFS in virtual
 lab-quick: venv ## what CI runs of it: the contract on one OpenZFS, and four power cuts
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
 	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTHON) -m pytest tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
+
+faults: venv ## a fault at every step of a migration on real ZFS (FAULTS=n: at n of them): build/faults.json
+	@JAILD_REQUIRE_ALL=1 .ci/deps
+	$(PYTHON) -m tests.faults --points $(FAULTS) --workers $(WORKERS)
+
+soak: venv ## MIGRATIONS=100 back and forth between two daemons, with cuts and kills: build/soak.json
+	@JAILD_REQUIRE_ALL=1 .ci/deps
+	$(PYTHON) -m tests.faults.soak --migrations $(MIGRATIONS)
 
 bench: deps venv ## measure: build/bench.json
 	@mkdir -p build

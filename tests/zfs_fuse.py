@@ -72,8 +72,12 @@ class PrivateZfs:
 
 
 @contextlib.contextmanager
-def private_zfs_fuse(folder: Path, pool: str = "tank") -> Iterator[PrivateZfs]:
-    """Run a zfs-fuse with a pool on a sparse file in `folder`; all of it is gone afterwards."""
+def private_zfs_fuse(folder: Path, pool: str = "tank", *, apart: Sequence[Path] | None = None) -> Iterator[PrivateZfs]:
+    """Run a zfs-fuse with a pool on a sparse file in `folder`; all of it is gone afterwards.
+
+    With `apart`, what it mounts below shared mounts of this process's namespace is seen here too, but for those below
+    the paths in `apart`, which it does not see: another zfs-fuse's.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     root = folder / "mnt"
     root.mkdir()
@@ -81,11 +85,16 @@ def private_zfs_fuse(folder: Path, pool: str = "tank") -> Iterator[PrivateZfs]:
         vdev.truncate(POOL_SIZE)
     # A shell only here: mounts must be made before zfs-fuse starts, in the namespace that it lives in.
     script = (
-        "set -e; for d in $PRIVATE; do mkdir -p $d; mount -t tmpfs none $d; done; exec zfs-fuse -n --no-kstat-mount"
+        "set -e; for d in $APART; do mount --make-rprivate $d; umount -l $d; done; "
+        "for d in $PRIVATE; do mkdir -p $d; mount -t tmpfs none $d; done; exec zfs-fuse -n --no-kstat-mount"
     )
     daemon = subprocess.Popen(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PRIVATE": " ".join(_PRIVATE)},
+        ["unshare", "--mount", "--propagation", "private" if apart is None else "unchanged", "sh", "-c", script],
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PRIVATE": " ".join(_PRIVATE),
+            "APART": " ".join(map(str, apart or ())),
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=(folder / "zfs-fuse.log").open("wb"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from jaild.adapters.certificates import CertificateAuthority
 from jaild.adapters.process import ProcessRunner
+from jaild.domain.errors import UnavailableError
 from jaild.v1 import jails_pb2
 from tests.demo.hosts import BRIDGE, NAMESPACES, Topology, two_hosts
 from tests.e2e.node import Node, host_id, hosted
@@ -26,6 +27,19 @@ _STATE = jails_pb2.Jail
 class Pair:
     alpha: Node
     beta: Node
+    topology: Topology
+
+    def link(self, node: Node, state: str) -> None:
+        """Set a host's link to the other one `up` or `down`; its own jails reach each other."""
+        getattr(self.topology, node.name).run(["ip", "link", "set", "uplink", state])
+
+    def settled(self, jail: str) -> bool:
+        """Whether no operation is under way, no copy is on its way, and the jail runs somewhere."""
+        everywhere = [node.api.all_jails() for node in (self.alpha, self.beta)]
+        shown = [jails[jail] for jails in everywhere if jail in jails]
+        states = {found.state for found in shown}
+        quiet = not any(found.operation for found in shown)
+        return quiet and _STATE.STATE_RUNNING in states <= {_STATE.STATE_RUNNING, _STATE.STATE_MOVED}
 
     def others(self, node: Node) -> Node:
         return self.beta if node is self.alpha else self.alpha
@@ -48,6 +62,15 @@ class Pair:
         return [node.name for node in (self.alpha, self.beta) if node.jail_processes(jail)]
 
 
+def reaches(here: Node, jail: str, there: Node) -> bool:
+    """Whether a migration would be begun: a connection to a host that was dead is made again after a while."""
+    try:
+        here.api.migrate(jail, there.name, validate_only=True)
+    except UnavailableError:
+        return False
+    return True
+
+
 @contextmanager
 def paired(pool_size: str = "2G") -> Iterator[Pair]:
     with ExitStack() as stack:
@@ -61,7 +84,8 @@ def paired(pool_size: str = "2G") -> Iterator[Pair]:
             where = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-"))
             node = Node(where, name, config=configs[name], enter=enter, pool_size=pool_size)
             nodes.append(stack.enter_context(hosted(node)))
-        yield Pair(*nodes)
+        alpha, beta = nodes
+        yield Pair(alpha, beta, topology)
 
 
 async def _configs(topology: Topology, folder: Path) -> dict[str, dict[str, Any]]:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError, UnavailableError
+from jaild.domain.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, jails_pb2, migrations_pb2
 from tests.e2e import trees
 from tests.e2e.client import codes, metadata, refused, response, until
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node
-from tests.e2e.pair import JAIL, OTHER, Pair, paired
+from tests.e2e.pair import JAIL, OTHER, Pair, paired, reaches
 from tests.unit.tars import file
 
 pytestmark = pytest.mark.real
@@ -283,7 +283,7 @@ def test_whoever_dies_in_whatever_phase_one_host_runs_the_jail_and_nothing_is_lo
     else:
         dead.power_cut()
     dead.start()
-    settled(pair, jail)
+    until(lambda: pair.settled(jail), 60)
     here, there = (alpha, beta) if pair.owners(jail) == ["alpha"] else (beta, alpha)
     none_is_lost(pair, here, jail, acknowledged)
     until(lambda: reaches(here, jail, there))
@@ -307,27 +307,6 @@ def forget_layers(node: Node) -> None:
         release = apps_pb2.DeleteReleaseRequest(name="apps/web/releases/1")
         api.done(api.call(api.apps.DeleteRelease, release))
         api.done(api.call(api.bases.DeleteBase, bases_pb2.DeleteBaseRequest(name="bases/tiny-1")))
-
-
-def reaches(here: Node, jail: str, there: Node) -> bool:
-    """Whether a migration would be begun: a connection to a host that was dead is made again after a while."""
-    try:
-        here.api.migrate(jail, there.name, validate_only=True)
-    except UnavailableError:
-        return False
-    return True
-
-
-def settled(pair: Pair, jail: str) -> None:
-    """Wait until no operation is under way, no copy is on its way, and the jail runs somewhere."""
-
-    def quiet() -> bool:
-        everywhere = [node.api.all_jails() for node in (pair.alpha, pair.beta)]
-        shown = [jails[jail] for jails in everywhere if jail in jails]
-        states = {found.state for found in shown}
-        return RUNNING in states <= {RUNNING, MOVED} and not any(found.operation for found in shown)
-
-    until(quiet, 60)
 
 
 def finalize(node: Node, migration: str) -> None:

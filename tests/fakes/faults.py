@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -51,6 +51,10 @@ class Life:
         self.at: At | None = None
         self.effect = Effect.ERROR
         self.label: Callable[[str], str] = str
+        self.hit = False  # the fault has struck
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.on_hang_up: Callable[[], bool] = lambda: False
 
     def kill(self) -> None:
@@ -62,6 +66,22 @@ class Life:
         """End it from inside."""
         self.kill()
         raise Crash
+
+    @contextmanager
+    def engaged(self) -> Iterator[None]:
+        """Mark what goes on after its death too, as a child process does."""
+        self._busy += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until nothing of the kind goes on."""
+        await self._idle.wait()
 
     def check(self) -> None:
         """Raise `Crash` if it is over."""
@@ -76,6 +96,7 @@ class Life:
         self.calls.append(self.label(name))
         if not is_at(self.calls, self.at):
             return False
+        self.hit = True
         match self.effect:
             case Effect.CRASH:
                 self.die()

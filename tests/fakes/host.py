@@ -29,7 +29,6 @@ from tests.fakes.runtime import FakeRuntime
 from tests.fakes.zfs import FakeZfs
 
 ROOT = "tank/jaild"
-_PATIENCE = 20.0  # seconds, for what must end by itself
 _JOURNALED = frozenset({"put_journal"})
 _CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool", "own"})
 
@@ -63,6 +62,8 @@ class InProcessHost:
 
     `zfs`, `runtime`, `probe` and `clock` are the host's own, as a test looks at them; its daemon has them by `life`.
     """
+
+    patience = 20.0  # seconds, for what must end by itself
 
     def __init__(self, folder: Path, name: str, network: Network, root: str) -> None:
         self.folder = folder
@@ -157,7 +158,7 @@ class InProcessHost:
         ended = asyncio.create_task(self._ended())
         died = asyncio.create_task(self.life.died.wait())
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self.patience):
                 await asyncio.wait({ended, died}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (ended, died):
@@ -188,6 +189,7 @@ class InProcessHost:
         if self._store is not None:
             await self._store.close()
             self._store = None
+        await self.life.idle()
 
     async def restart(self, *, reboot: bool = False, life: Life | None = None) -> None:
         """Let the daemon die as it stands (with `reboot` the whole host) and start its successor."""
@@ -245,7 +247,7 @@ class InProcessHost:
         done = asyncio.create_task(self.core.use_cases.operations.wait(operation.id, None))
         died = asyncio.create_task(self.life.died.wait())
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self.patience):
                 await asyncio.wait({done, died}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             died.cancel()

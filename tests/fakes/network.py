@@ -73,6 +73,7 @@ class Network:
         self.at: At | None = None
         self.fault = Fault.REQUEST_LOST
         self.label: Callable[[str], str] = str
+        self.hit = False  # the fault has struck
         self._late: list[Callable[[], Awaitable[object]]] = []
 
     def sever(self) -> None:
@@ -90,7 +91,10 @@ class Network:
         if not self.counting:
             return None
         self.calls.append(self.label(call))
-        return self.fault if is_at(self.calls, self.at) else None
+        if not is_at(self.calls, self.at):
+            return None
+        self.hit = True
+        return self.fault
 
     def delay(self, carry_out: Callable[[], Awaitable[object]]) -> None:
         """Keep a request until `deliver`."""
