@@ -12,7 +12,7 @@ import pytest
 
 from jaild.adapters.runtime import freebsd_mounts
 from jaild.adapters.runtime.freebsd import FreebsdRuntime
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, InternalError, InvalidArgumentError
+from jaild.domain.errors import FailedPreconditionError, InternalError, InvalidArgumentError
 from jaild.domain.spec import Limits, Network
 from jaild.domain.tree import Mount, MountKind
 from jaild.ports.runtime import RunSpec
@@ -189,11 +189,11 @@ async def test_a_jail_that_somebody_else_started_again_is_not_cleaned_up_after(r
 
 
 async def test_a_jail_of_somebody_elses_tree_is_no_concern_of_ours_though_it_has_the_name(rig: ToldRig) -> None:
-    await rig.runtime.create(rig.spec())
     rig.host.jails[5] = FakeJail(5, "web_1", "/somewhere/else", {})
-    with pytest.raises(AlreadyExistsError):
-        await rig.runtime.start("web", 1)
-    await rig.runtime.remove("web", 1)
+    runtime = await started(rig, rig.spec())
+    assert {jail.name for jail in rig.host.jails.values()} == {"web_1", "web_1_2"}
+    await runtime.stop("web", 1)
+    await runtime.remove("web", 1)
     assert list(rig.host.jails) == [5]
 
 
@@ -207,17 +207,55 @@ async def test_a_jail_of_a_start_that_the_daemon_did_not_survive_is_removed_with
     assert left(rig) == {}
 
 
-async def test_a_dying_jail_is_told_and_not_waited_for(rig: ToldRig) -> None:
-    runtime = await started(rig, rig.spec())
-    (jail,) = rig.host.jails.values()
-    await runtime.stop("web", 1)
-    rig.host.jails[jail.jid] = replace(jail, dying=True)
-    assert not (await only(runtime)).running
-    with pytest.raises(FailedPreconditionError) as refused:
+@pytest.mark.parametrize("network", [Network(), OWN, Network(mode="shared", addresses=("10.0.0.5/24",))])
+async def test_a_jail_that_is_dying_keeps_nobody_from_starting_the_same_generation_again(
+    rig: ToldRig, network: Network
+) -> None:
+    rig.host.linger = True
+    runtime = await started(rig, replace(rig.spec(), network=network, limits=LIMITS))
+    for times in (1, 2):
+        await runtime.stop("web", 1)
+        assert not (await only(runtime)).running
         await runtime.start("web", 1)
-    assert refused.value.reason == "JAIL_DYING"
-    await runtime.create(rig.spec(2))
-    await runtime.start("web", 2)
+        run = await only(runtime)
+        assert run.running
+        assert {rule.split(":")[1] for rule in rig.host.rules} == {rig.host.jails[run.pid].name}
+        assert [jail.dying for jail in rig.host.jails.values()] == [True] * times + [False]
+    assert {jail.name for jail in rig.host.jails.values()} == {"web_1", "web_1_2", "web_1_3"}
+
+
+async def test_the_tree_of_a_jail_that_is_dying_is_taken_away_and_can_be_made_again(rig: ToldRig) -> None:
+    rig.host.linger = True
+    runtime = await started(rig, replace(rig.spec(), network=OWN))
+    await runtime.stop("web", 1)
+    await runtime.remove("web", 1)
+    assert set(left(rig)) == {"jails"}
+    assert await runtime.runs() == []
+    await started(rig, replace(rig.spec(), network=OWN))
+    assert (await only(runtime)).running
+
+
+async def test_only_the_root_of_a_jail_that_is_dying_is_unmounted_by_force(rig: ToldRig) -> None:
+    rig.host.linger = True
+    runtime = await started(rig, rig.spec())
+    await runtime.stop("web", 1)
+    rig.host.processes.calls.clear()
+    await runtime.remove("web", 1)
+    unmounts = [call.argv[1:] for call in rig.host.processes.calls if call.argv[0] == "umount"]
+    root = rig.run_folder.resolve() / "trees/web/1"
+    assert [words for words in unmounts if words[0] == "-f"] == [("-f", str(root))]
+    assert unmounts[-1][0] == "-f"
+
+
+async def test_a_busy_mount_keeps_the_root_of_a_dying_jail_where_it_is(rig: ToldRig) -> None:
+    await rig.runtime.create(rig.spec())
+    tree = rig.run_folder.resolve() / "trees/web/1"
+    busy = Said(stderr=f"umount: unmount of {tree}/var failed: Device busy\n", status=1)
+    rig.host.refuse[f"umount {tree}/var"] = busy
+    with pytest.raises(FailedPreconditionError) as refused:
+        await freebsd_mounts.unmount_tree(rig.host.processes, tree, dying=True, patience=0.0)
+    assert refused.value.reason == "TREE_BUSY"
+    assert (tree / "var/db/pkg").is_dir()
 
 
 async def test_what_is_busy_is_named_and_nothing_is_deleted(rig: ToldRig) -> None:

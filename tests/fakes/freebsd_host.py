@@ -76,6 +76,7 @@ class FreebsdHost:
         self.deaf: set[str] = set()  # programs that heed nothing but SIGKILL
         self.refuse: dict[str, Said] = {}  # by the beginning of a command line
         self.hang: set[str] = set()  # likewise
+        self.linger = False  # whether removed jails go on dying: connections of theirs are in TIME_WAIT
         self._last = {"jid": 0, "pid": 1491, "epair": -1}
 
     def events(self) -> FakeEvents:
@@ -150,12 +151,13 @@ class FreebsdHost:
         return Said()
 
     def _umount(self, argv: Argv) -> Said:
-        target = argv[1]
+        force, target = argv[1] == "-f", argv[-1]
         mounted = [m for m in self.mounts if m[1] == target]
         if not mounted:
             return Said(stderr=f"umount: {target}: not a file system root directory\n", status=1)
         inside = any(m[1].startswith(f"{target}/") for m in self.mounts)
-        if inside or any(j.path == target for j in self.jails.values()):
+        assert not (force and inside), "by force it would be torn off its parent"
+        if inside or (not force and any(j.path == target for j in self.jails.values())):
             return Said(stderr=f"umount: unmount of {target} failed: Device busy\n", status=1)
         self.mounts.remove(mounted[-1])
         for entry in Path(target).iterdir():  # what _mount copied
@@ -190,7 +192,7 @@ class FreebsdHost:
         there = next((j for j in self.jails.values() if j.name == name), None)
         if argv[3] == "-c":
             return Said(stderr=f'jail: "{name}" already exists\n', status=1) if there else self._make(name, parameters)
-        if there is None:
+        if there is None or there.dying:
             return Said(stderr=f'jail: "{name}" not found\n', status=1)
         for addresses in ("ip4.addr", "ip6.addr"):
             self._aliases(parameters.get(addresses, []), there=False)
@@ -214,10 +216,13 @@ class FreebsdHost:
         return Said(said)
 
     def remove(self, jid: int) -> None:
-        """Remove a jail as the kernel does: all in it is killed, its interfaces come back."""
-        del self.jails[jid]
+        """Remove a jail as the kernel does: all in it is killed, its interfaces come back, unless it lingers."""
         for pid in self.pids(jid):
             self.exit(pid, 9)
+        if self.linger:
+            self.jails[jid].dying = True
+            return
+        del self.jails[jid]
         for interface in self.interfaces.values():
             interface.jid = 0 if interface.jid == jid else interface.jid
 

@@ -72,32 +72,34 @@ def test_the_reader_refuses_what_jail_would_or_what_would_expand(text: str) -> N
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True), st.integers(1, 10**6))
 def test_a_jails_name_is_neither_a_jid_nor_a_hierarchy_and_says_which_run_it_is(jail: str, generation: int) -> None:
-    name = jail_name(replace(run_spec(generation), jail=jail))
+    run = replace(run_spec(generation), jail=jail)
+    name = jail_name(run)
     assert not name.isdecimal()
     assert "." not in name
     assert name.rsplit("_", 1) == [jail, str(generation)]
     assert jailconf.read(freebsd_jailconf.render(name, {}))[name] == {}
+    assert jail_name(run, {name, f"{name}_2"}) == f"{name}_3"
 
 
 def test_a_jail_has_persist_and_the_userlands_version_and_nothing_that_expands_its_rights() -> None:
     run = replace(run_spec(), osrelease="13.2-RELEASE-p1", osreldate=1302001)
-    found = jailconf.read(freebsd_jailconf.config(run, Path("/t"), {}, []))["web_1"]
+    found = jailconf.read(freebsd_jailconf.config(run, "web_1", Path("/t"), {}, []))["web_1"]
     assert (found["osrelease"], found["osreldate"]) == (["13.2-RELEASE-p1"], ["1302001"])
     assert found["persist"] == []
     assert not [name for name in found if name.startswith("allow.") or "mount" in name]
-    assert "osrelease" not in jailconf.read(freebsd_jailconf.config(run_spec(), Path("/t"), {}, []))["web_1"]
+    assert "osrelease" not in jailconf.read(freebsd_jailconf.config(run_spec(), "web_1", Path("/t"), {}, []))["web_1"]
 
 
 def test_only_freebsds_own_boot_is_jail_8s_to_start() -> None:
     for command in (("/bin/sh", "/etc/rc"), ("sh", "/etc/rc"), ("/etc/rc",)):
         run = replace(run_spec(), command=command)
         assert boots(run)
-        found = jailconf.read(freebsd_jailconf.config(run, Path("/t"), {}, ["/sbin/ifconfig lo0 up"]))["web_1"]
+        found = jailconf.read(freebsd_jailconf.config(run, "web_1", Path("/t"), {}, ["/sbin/ifconfig lo0 up"]))["web_1"]
         assert found["exec.start"] == ["/sbin/ifconfig lo0 up", "/bin/sh /etc/rc"]
         assert found["exec.stop"] == ["/bin/sh /etc/rc.shutdown jail"]
         assert found["exec.consolelog"] == ["/dev/null"]
     assert not boots(run_spec(command=("/bin/sh", "/etc/rc.local")))
-    assert "exec.start" not in jailconf.read(freebsd_jailconf.config(run_spec(), Path("/t"), {}, []))["web_1"]
+    assert "exec.start" not in jailconf.read(freebsd_jailconf.config(run_spec(), "web_1", Path("/t"), {}, []))["web_1"]
 
 
 # -- network

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from jaild.adapters.runtime import (
     accounts,
@@ -29,7 +30,7 @@ from jaild.adapters.runtime import (
 from jaild.adapters.runtime.first_process import stop_signal
 from jaild.adapters.runtime.freebsd_events import Events
 from jaild.adapters.runtime.freebsd_first import FirstProcesses
-from jaild.adapters.runtime.freebsd_jails import Jail, Jails, refuse_dying
+from jaild.adapters.runtime.freebsd_jails import Jail, Jails
 from jaild.adapters.runtime.freebsd_links import Links
 from jaild.adapters.runtime.freebsd_rctl import Rctl
 from jaild.adapters.runtime.freebsd_records import Record, boots, jail_name
@@ -44,6 +45,7 @@ from jaild.domain.errors import (
 from jaild.ports.process import Processes
 from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Usage
 
+_log = structlog.get_logger("jaild.runtime")
 _KILL_PATIENCE = 30.0  # seconds that jail(8) may take to remove a jail whose first process has ended
 
 
@@ -97,7 +99,7 @@ class FreebsdRuntime:
             run.log.parent.mkdir(parents=True, exist_ok=True)
             await freebsd_mounts.mount_tree(self._processes, tree, run.mounts)
             self._command(run, 0, run.command)  # raises now rather than while nothing serves
-            self._conf(run).write_text(self._config(run), "utf-8", "surrogateescape")
+            self._write_conf(run, jail_name(run))
             await self._links.create(run)
         except BaseException:
             await self._take_away(run.jail, run.generation, record, jails=[])  # it has made none
@@ -118,15 +120,16 @@ class FreebsdRuntime:
             )
         jails = await self._jails.all()
         await self._clear_the_way(jail, jails)
-        refuse_dying(run, jails)
+        name = jail_name(run, {each.name for each in jails})  # dying ones keep theirs
         record = self._write(
-            self._known(jail, generation), started=0.0, ended=False, exit_status=None, pid=0, attached=True
+            self._known(jail, generation), name=name, started=0.0, ended=False, exit_status=None, pid=0, attached=True
         )
         try:
+            self._write_conf(run, name)
             await self._links.attach(run)
-            await self._rctl.apply(run)
-            await self._jails.create(jail_name(run), self._conf(run), run.name)
-            record = self._write(record, jid=await self._jid(run))
+            await self._rctl.apply(record)
+            await self._jails.create(name, self._conf(run), run.name)
+            record = self._write(record, jid=await self._jid(name))
             await self._rctl.bind(run, record.jid)
             pid = 0
             if not boots(run):
@@ -163,7 +166,7 @@ class FreebsdRuntime:
     async def runs(self) -> list[Run]:
         """Return every run that has a record, a jail or a mounted tree."""
         jails = await self._jails.all()
-        places = [m.target for m in await self._mounted()] + [Path(jail.path) for jail in jails]
+        places = [m.target for m in await self._mounted()] + [Path(jail.path) for jail in jails if not jail.dying]
         inside = (place.relative_to(self._trees).parts for place in places if place.is_relative_to(self._trees))
         names = {*self._records.names(), *(".".join(parts[:2]) for parts in inside)}
         found = []
@@ -215,7 +218,7 @@ class FreebsdRuntime:
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what it uses."""
         record = await self._started(jail, generation)
-        return await self._rctl.usage(record.spec, record.jid)
+        return await self._rctl.usage(record)
 
     async def announce(self, jail: str, generation: int) -> None:
         """Check that it runs: the kernel itself told the neighbours when the addresses were set.
@@ -259,13 +262,15 @@ class FreebsdRuntime:
     def _conf(self, run: RunSpec) -> Path:
         return self._records.folder(run.name) / "jail.conf"
 
-    def _config(self, run: RunSpec) -> str:
-        return freebsd_jailconf.config(
+    def _write_conf(self, run: RunSpec, name: str) -> None:
+        text = freebsd_jailconf.config(
             run,
+            name,
             self._tree(run.jail, run.generation),
             freebsd_network.parameters(run, self._network, self._folder),
             freebsd_network.inside(run, self._folder),
         )
+        self._conf(run).write_text(text, "utf-8", "surrogateescape")
 
     async def _mounted(self) -> list[freebsd_mounts.Mounted]:
         return await freebsd_mounts.mounted(self._processes)
@@ -295,7 +300,7 @@ class FreebsdRuntime:
         """Note that a run has ended, if it has."""
         if not record.running:
             return record
-        there = any(jail.jid == record.jid and not jail.dying and self._is_ours(jail, record) for jail in jails)
+        there = any(jail.jid == record.jid and self._is_its(jail, record.spec) for jail in jails)
         if there and (not record.pid or await self._first.alive(record.jid, record.pid)):
             return record
         return self._over(record)
@@ -319,13 +324,12 @@ class FreebsdRuntime:
             raise _not_running(record.spec.name)
         return record
 
-    def _is_ours(self, jail: Jail, record: Record) -> bool:
-        """Tell whether a jail was made of the run's jail.conf, by whomever."""
-        run = record.spec
-        return (jail.name, jail.path) == (jail_name(run), str(self._tree(run.jail, run.generation)))
+    def _is_its(self, jail: Jail, run: RunSpec) -> bool:
+        """Tell whether a jail that lives is in the run's tree, whoever made it."""
+        return jail.path == str(self._tree(run.jail, run.generation)) and not jail.dying
 
-    async def _jid(self, run: RunSpec) -> int:
-        return next(jail.jid for jail in await self._jails.all() if jail.name == jail_name(run) and not jail.dying)
+    async def _jid(self, name: str) -> int:
+        return next(jail.jid for jail in await self._jails.all() if jail.name == name and not jail.dying)
 
     async def _clear_the_way(self, jail: str, jails: list[Jail]) -> None:
         """Remove and detach what ended generations of the jail left; refuse if one is running."""
@@ -342,7 +346,7 @@ class FreebsdRuntime:
         and it is not ours to clean up after.
         """
         run = record.spec
-        jail = next((j for j in jails if self._is_ours(j, record) and not j.dying), None)
+        jail = next((j for j in jails if self._is_its(j, run)), None)
         if jail is None:
             return self._write(record, jid=0) if record.jid else record
         if record.jid not in {0, jail.jid}:
@@ -356,11 +360,14 @@ class FreebsdRuntime:
         pids = await self._jails.processes(jail.jid)
         self._first.watch(pids)
         if boots(run):
-            await self._rctl.lift(run)  # rc.shutdown needs processes of its own
+            await self._rctl.lift(record)  # rc.shutdown needs processes of its own
         patience = run.stop_timeout if boots(run) else _KILL_PATIENCE
-        await self._jails.ask_to_end(jail_name(run), self._conf(run), patience)
-        if any(j.jid == jail.jid and not j.dying for j in await self._jails.all()):
+        await self._jails.ask_to_end(jail.name, self._conf(run), patience)
+        left = next((j for j in await self._jails.all() if j.jid == jail.jid), None)
+        if left is not None and not left.dying:
             await self._jails.kill(jail.jid)
+        elif left is not None:
+            _log.info("jail is dying", jail=left.name, jid=left.jid, why="a connection of it lingers", see="jls -d")
         await self._first.gone(run, pids)
         self._first.forget(pids)
         return self._write(record, jid=0)
@@ -368,7 +375,7 @@ class FreebsdRuntime:
     async def _detach(self, record: Record) -> None:
         if record.attached:
             await self._links.detach(record.spec)
-            await self._rctl.lift(record.spec)
+            await self._rctl.lift(record)
             # Read again: that it ended may have been noted meanwhile.
             self._write(self._records.read(record.spec.name) or record, attached=False)
 
@@ -382,7 +389,8 @@ class FreebsdRuntime:
             for left in jails:
                 if left.path == str(tree) and not left.dying:
                     await self._jails.kill(left.jid)
-        await freebsd_mounts.unmount_tree(self._processes, tree)
+        dying = any(left.dying and left.path == str(tree) for left in await self._jails.all())
+        await freebsd_mounts.unmount_tree(self._processes, tree, dying=dying)
         treeroot.remove(tree)
         self._records.forget(f"{jail}.{generation}")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jaild.adapters.runtime.freebsd_records import boots, jail_name
+from jaild.adapters.runtime.freebsd_records import boots
 from jaild.ports.runtime import RunSpec
 
 Value = str | Sequence[str] | None  # None: a boolean that is on
-_HEAD = "# {name}: written by jaild when the generation was made, read by jail(8) at start and stop. Do not edit.\n"
+_HEAD = "# {name}: written by jaild before each start, read by jail(8) at start and stop. Do not edit.\n"
 
 
 def quote(value: str) -> str:
@@ -28,8 +28,8 @@ def render(name: str, parameters: Mapping[str, Value]) -> str:
     return f"{name} {{\n{''.join(lines)}}}\n"
 
 
-def config(run: RunSpec, root: Path, network: Mapping[str, Value], network_commands: Sequence[str]) -> str:
-    """Return the whole file.
+def config(run: RunSpec, name: str, root: Path, network: Mapping[str, Value], network_commands: Sequence[str]) -> str:
+    """Return the whole file, for a jail called `name`.
 
     `network` are jail(8)'s own parameters, `network_commands` what sets addresses from inside, before anything else
     runs there. A command that is not FreeBSD's boot is not here: jaild starts it itself when the jail is there.
@@ -41,13 +41,15 @@ def config(run: RunSpec, root: Path, network: Mapping[str, Value], network_comma
     parameters |= {"persist": None, **network}
     commands = [*network_commands, *(("/bin/sh /etc/rc",) if boots(run) else ())]
     if commands:
+        # Without exec.clean, which looks up root in the jail's pwd.db, and not every base has one. jaild starts jail(8)
+        # with nothing but PATH and LC_ALL.
         parameters["exec.start"] = commands
     if boots(run):
         stop = "/bin/sh /etc/rc.shutdown jail"
         parameters |= {"exec.clean": None, "exec.consolelog": str(run.log), "exec.stop": stop}
     # Whoever had to be asked to end was asked (exec.stop, or the spec's signal); the removal kills the rest.
     parameters["stop.timeout"] = "0"
-    return _HEAD.format(name=run.name) + render(jail_name(run), parameters)
+    return _HEAD.format(name=run.name) + render(name, parameters)
 
 
 def _assigned(value: Value) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from jaild.adapters.runtime.freebsd_errors import explain
-from jaild.adapters.runtime.freebsd_records import jail_name
-from jaild.domain.errors import DeadlineExceededError, FailedPreconditionError
+from jaild.domain.errors import DeadlineExceededError
 from jaild.ports.process import Processes
-from jaild.ports.runtime import RunSpec
 
 _START_PATIENCE = 600.0  # seconds: /etc/rc runs within it
 
@@ -42,23 +40,6 @@ def parse_ps(text: str) -> dict[int, str]:
     """Return pid and name of the processes that `ps -J NAME -o pid,comm` lists."""
     rows: Iterator[list[str]] = (line.split(maxsplit=1) for line in text.splitlines()[1:])
     return {int(row[0]): row[1] if len(row) > 1 else "" for row in rows if row}
-
-
-def refuse_dying(run: RunSpec, jails: Iterable[Jail]) -> None:
-    """Raise `FailedPreconditionError` (JAIL_DYING) beside the remains of the run's last jail.
-
-    Before FreeBSD 15 they keep its name.
-    """
-    for jail in jails:
-        if jail.dying and jail.name == jail_name(run):
-            raise FailedPreconditionError(
-                "JAIL_DYING",
-                f"the last jail {jail.name} (jid {jail.jid}) is still dying: a connection of it lingers",
-                remedy=f"wait some minutes (`sockstat -j {jail.jid}`, `jls -d`), or deploy a new generation, "
-                "which has a name of its own",
-                resource=run.name,
-                detail={"jid": str(jail.jid)},
-            )
 
 
 class Jails:

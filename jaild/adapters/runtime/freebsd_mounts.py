@@ -95,17 +95,22 @@ async def mount_tree(processes: Processes, root: Path, mounts: Sequence[Mount]) 
     await _run(processes, devfs(treepaths.target(root, "/dev")))
 
 
-async def unmount_tree(processes: Processes, root: Path, *, patience: float = 5.0) -> None:
-    """Unmount all at and below `root`, children first, never by force. No error if nothing is mounted there.
+async def unmount_tree(processes: Processes, root: Path, *, dying: bool = False, patience: float = 5.0) -> None:
+    """Unmount all at and below `root`, children first. No error if nothing is mounted there.
 
     What is busy is tried again for `patience` seconds; then `FailedPreconditionError` (TREE_BUSY) names what stayed.
+    By force only the root itself, when all else is off, of a jail that is `dying`: nothing runs in it, and all that
+    it does with its root, a read-only layer, is to refer to it (decision 210).
     """
     deadline = time.monotonic() + patience
     said = ""
     while targets := below(root, await mounted(processes)):
+        all_off = True
         for target in targets:
-            done = await processes.run(("umount", str(target)), check=False)
+            force = ("-f",) if dying and all_off and target == root else ()
+            done = await processes.run(("umount", *force, str(target)), check=False)
             said = done.error_text.strip() or said
+            all_off = all_off and done.status == 0
         left = below(root, await mounted(processes))
         if not left:
             return
@@ -113,8 +118,7 @@ async def unmount_tree(processes: Processes, root: Path, *, patience: float = 5.
             raise FailedPreconditionError(
                 "TREE_BUSY",
                 f"still in use: {', '.join(map(str, left))}",
-                remedy="end the processes that use them (`fstat -f PATH`); a jail that is dying (`jls -d`) keeps its "
-                "root until its last connection is gone",
+                remedy="end the processes that use them (`fstat -f PATH`), then try again",
                 resource=str(root),
                 detail={"stderr": said},
             )

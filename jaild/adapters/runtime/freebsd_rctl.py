@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaild.adapters.runtime import freebsd_limits as limits
 from jaild.adapters.runtime.freebsd_errors import explain
-from jaild.adapters.runtime.freebsd_records import jail_name
+from jaild.adapters.runtime.freebsd_records import Record
 from jaild.ports.process import Processes
 from jaild.ports.runtime import RunSpec, Usage
 
@@ -17,12 +17,12 @@ class Rctl:
 
     async def check(self, run: RunSpec) -> None:
         """Raise `ResourceExhaustedError` (LIMIT_UNSUPPORTED) for a limit that this host cannot keep."""
-        if limits.rules(run, jail_name(run)):
+        if limits.rules(run, run.jail):
             limits.check(run, racct=await self._racct())
 
-    async def apply(self, run: RunSpec) -> None:
+    async def apply(self, record: Record) -> None:
         """Add the jail's rules, before there is a jail."""
-        rules = limits.rules(run, jail_name(run))
+        rules = limits.rules(record.spec, record.name)
         if rules and await self._racct():
             for rule in rules:
                 await self._run("rctl", "-a", rule)
@@ -35,19 +35,19 @@ class Rctl:
         if cpus:
             await self._run("cpuset", "-l", cpus, "-j", str(jid))
 
-    async def lift(self, run: RunSpec) -> None:
+    async def lift(self, record: Record) -> None:
         """Remove the jail's rules: before exec.stop, since rc.shutdown needs processes. No error if there are none."""
-        if not limits.rules(run, jail_name(run)) or not await self._racct():
+        if not limits.rules(record.spec, record.name) or not await self._racct():
             return
-        completed = await self._processes.run(("rctl", "-r", f"jail:{jail_name(run)}"), check=False)
+        completed = await self._processes.run(("rctl", "-r", f"jail:{record.name}"), check=False)
         if completed.status != 0 and "No such process" not in completed.error_text:  # what it says of no rules
-            raise explain(completed, run.name)
+            raise explain(completed, record.spec.name)
 
-    async def usage(self, run: RunSpec, jid: int) -> Usage:
+    async def usage(self, record: Record) -> Usage:
         """Return what a jail uses. It must exist: rctl(8) says zeros for one that does not."""
         if await self._racct():
-            return limits.parse_rctl(await self._run("rctl", "-u", f"jail:{jail_name(run)}"))
-        return limits.parse_ps(await self._run("ps", "-J", str(jid), "-o", "pid,rss,time"))
+            return limits.parse_rctl(await self._run("rctl", "-u", f"jail:{record.name}"))
+        return limits.parse_ps(await self._run("ps", "-J", str(record.jid), "-o", "pid,rss,time"))
 
     async def _racct(self) -> bool:
         # A kernel without RACCT has no such name, and sysctl(8) exits with 1.

@@ -2,11 +2,14 @@
 
     created ──start──> running ──end, stop──> ended ──start──> running
 
-A jail of ours is known by its name, `<jail>_<generation>`, and by its path, a tree of ours; that it is still the one
-that was started, and not one started since by somebody else, by its jid.
+A jail of ours is known by its path, a tree of ours; that it is still the one that was started, and not one started
+since by somebody else, by its jid.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import chain, count
 
 import msgspec
 
@@ -19,6 +22,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run."""
 
     spec: RunSpec
+    name: str = ""  # jail(8)'s, of the last start; '' before the first
     jid: int = 0  # 0: no jail that we know of
     pid: int = 0  # of the first process; 0 for a jail that boots by /etc/rc: it has none that stands for it
     started: float = 0.0  # seconds since the epoch; 0.0: created
@@ -45,13 +49,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-def jail_name(run: RunSpec) -> str:
-    """Return the jail(8) name of a run: `web_2`.
+def jail_name(run: RunSpec, taken: Collection[str] = ()) -> str:
+    """Return a jail(8) name for a run that is not in `taken`: `web_2`, else `web_2_2`, `web_2_3`.
 
     Two generations of a jail may be there at once, and a `.` means hierarchy to jail(8). No jail's name has a `_`, so
-    that no two runs get the same, and none is all digits, which jail(8) would take for a jid.
+    that no two runs get the same, and none is all digits, which jail(8) would take for a jid. The run's last jail has
+    the first name as long as it is dying (decision 210): a minute, after a stop with open connections.
     """
-    return f"{run.jail}_{run.generation}"
+    first = f"{run.jail}_{run.generation}"
+    return next(name for name in chain((first,), (f"{first}_{n}" for n in count(2))) if name not in taken)
 
 
 def boots(run: RunSpec) -> bool:
