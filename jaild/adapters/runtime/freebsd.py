@@ -24,6 +24,7 @@ from jaild.adapters.runtime import (
     freebsd_jailconf,
     freebsd_mounts,
     freebsd_network,
+    refusals,
     treepaths,
     treeroot,
 )
@@ -37,10 +38,8 @@ from jaild.adapters.runtime.freebsd_records import Record, boots, jail_name
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.runtime.records import Records, split
 from jaild.domain.errors import (
-    AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
-    NotFoundError,
 )
 from jaild.ports.process import Processes
 from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Usage
@@ -87,9 +86,7 @@ class FreebsdRuntime:
         """Mount the tree, make the epair, write jail.conf. There is no jail yet."""
         tree = self._tree(run.jail, run.generation)
         if self._records.folder(run.name).exists() or freebsd_mounts.below(tree, await self._mounted()):
-            raise AlreadyExistsError(
-                "RUN_EXISTS", f"the run {run.name} exists", remedy="remove it first", resource=run.name
-            )
+            raise refusals.exists(run.name)
         stop_signal(run.stop_signal)
         await freebsd_mounts.check_ruleset(self._processes)
         await self._rctl.check(run)
@@ -112,12 +109,7 @@ class FreebsdRuntime:
         if not self._conf(run).exists() or not freebsd_mounts.below(
             self._tree(jail, generation), await self._mounted()
         ):
-            raise NotFoundError(
-                "RUN_NOT_FOUND",
-                f"of {run.name} only the record is left: its creation, or the host, was interrupted",
-                remedy="remove the run and create it again",
-                resource=run.name,
-            )
+            raise refusals.interrupted(run.name)
         jails = await self._jails.all()
         await self._clear_the_way(jail, jails)
         name = jail_name(run, {each.name for each in jails})  # dying ones keep theirs
@@ -160,7 +152,7 @@ class FreebsdRuntime:
         jails = await self._jails.all()
         record = await self._current(f"{jail}.{generation}", jails)
         if record is not None and record.running:
-            raise _running(record)
+            raise refusals.running(record.spec.name)
         await self._take_away(jail, generation, record, jails)
 
     async def runs(self) -> list[Run]:
@@ -183,7 +175,7 @@ class FreebsdRuntime:
         """Wait until a started run has ended; what its command left running in the jail is ended with it."""
         record = self._known(jail, generation)
         if not record.started:
-            raise _not_running(record.spec.name)
+            raise refusals.not_running(record.spec.name)
         jails = await self._jails.all()
         record = await self._settled(record, jails)
         if record.running:
@@ -315,13 +307,13 @@ class FreebsdRuntime:
         name = f"{jail}.{generation}"
         record = self._records.read(name)
         if record is None:
-            raise NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", remedy="create it first", resource=name)
+            raise refusals.missing(name)
         return record
 
     async def _started(self, jail: str, generation: int) -> Record:
         record = await self._settled(self._known(jail, generation), await self._jails.all())
         if not record.running:
-            raise _not_running(record.spec.name)
+            raise refusals.not_running(record.spec.name)
         return record
 
     def _is_its(self, jail: Jail, run: RunSpec) -> bool:
@@ -336,7 +328,7 @@ class FreebsdRuntime:
         for name in self._records.names():
             if name.rpartition(".")[0] == jail and (other := await self._current(name, jails)) is not None:
                 if other.running:
-                    raise _running(other)
+                    raise refusals.running(other.spec.name)
                 await self._detach(await self._without_jail(other, jails))
 
     async def _without_jail(self, record: Record, jails: list[Jail]) -> Record:
@@ -393,12 +385,3 @@ class FreebsdRuntime:
         await freebsd_mounts.unmount_tree(self._processes, tree, dying=dying)
         treeroot.remove(tree)
         self._records.forget(f"{jail}.{generation}")
-
-
-def _running(record: Record) -> FailedPreconditionError:
-    name = record.spec.name
-    return FailedPreconditionError("RUN_RUNNING", f"{name} is running", remedy="stop it first", resource=name)
-
-
-def _not_running(name: str) -> FailedPreconditionError:
-    return FailedPreconditionError("RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name)

@@ -27,6 +27,7 @@ from jaild.adapters.runtime import (
     oci_cgroup,
     oci_exec,
     orphans,
+    refusals,
     treepaths,
     treeroot,
 )
@@ -34,7 +35,7 @@ from jaild.adapters.runtime.oci_links import Links
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.runtime.oci_records import Record, Records, split
 from jaild.adapters.runtime.oci_tool import Tool
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, InternalError, NotFoundError
+from jaild.domain.errors import InternalError
 from jaild.domain.records import Family
 from jaild.ports.process import Processes
 from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Usage
@@ -84,9 +85,7 @@ class OciRuntime:
         """Mount the tree and make the container, its command not yet begun."""
         tree = self._tree(run.jail, run.generation)
         if self._records.bundle(run.name).exists() or mounts.below(tree, mounts.mounted()):
-            raise AlreadyExistsError(
-                "RUN_EXISTS", f"the run {run.name} exists", remedy="remove it first", resource=run.name
-            )
+            raise refusals.exists(run.name)
         first_process.stop_signal(run.stop_signal)
         oci_cgroup.check(run.limits, oci_cgroup.controllers(mounts.mounted()), run.name)
         self._links.check(run)
@@ -104,12 +103,7 @@ class OciRuntime:
         """Attach the network and let the command begin."""
         record = self._known(jail, generation)
         if record.process is None or not mounts.below(self._tree(jail, generation), mounts.mounted()):
-            raise NotFoundError(
-                "RUN_NOT_FOUND",
-                f"of {record.spec.name} only the record is left: its creation, or the host, was interrupted",
-                remedy="remove the run and create it again",
-                resource=record.spec.name,
-            )
+            raise refusals.interrupted(record.spec.name)
         await self._clear_the_way(jail)
         if record.started or not first_process.alive(record.process):
             await self._delete_container(record.spec.name, record)
@@ -140,7 +134,7 @@ class OciRuntime:
         """Take away what there is of a run that does not run."""
         record = self._current(f"{jail}.{generation}")
         if record is not None and record.running:
-            raise _running(record)
+            raise refusals.running(record.spec.name)
         await self._take_away(jail, generation, record)
 
     async def runs(self) -> list[Run]:
@@ -159,7 +153,7 @@ class OciRuntime:
         """Wait until a started run has ended."""
         record = self._known(jail, generation)
         if not record.started or record.process is None:
-            raise _not_running(record.spec.name)
+            raise refusals.not_running(record.spec.name)
         if record.running:
             await first_process.ended(record.process)
         now = self._current(record.spec.name)
@@ -247,13 +241,13 @@ class OciRuntime:
         name = f"{jail}.{generation}"
         record = self._current(name)
         if record is None:
-            raise NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", remedy="create it first", resource=name)
+            raise refusals.missing(name)
         return record
 
     def _started(self, jail: str, generation: int) -> Record:
         record = self._known(jail, generation)
         if not record.running:
-            raise _not_running(record.spec.name)
+            raise refusals.not_running(record.spec.name)
         return record
 
     def _write_config(self, run: RunSpec, tree: Path) -> None:
@@ -292,7 +286,7 @@ class OciRuntime:
         for name in self._records.names():
             if name.rpartition(".")[0] == jail and (other := self._current(name)) is not None:
                 if other.running:
-                    raise _running(other)
+                    raise refusals.running(other.spec.name)
                 await self._detach(other)
 
     async def _came_up(self, record: Record) -> None:
@@ -352,12 +346,3 @@ async def _ended_within(process: first_process.FirstProcess, seconds: float) -> 
     except TimeoutError:
         return False
     return True
-
-
-def _running(record: Record) -> FailedPreconditionError:
-    name = record.spec.name
-    return FailedPreconditionError("RUN_RUNNING", f"{name} is running", remedy="stop it first", resource=name)
-
-
-def _not_running(name: str) -> FailedPreconditionError:
-    return FailedPreconditionError("RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name)

@@ -1,0 +1,35 @@
+"""What every runtime refuses in the same words: the port's errors about runs."""
+
+from __future__ import annotations
+
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+
+
+def exists(name: str) -> AlreadyExistsError:
+    """Return RUN_EXISTS."""
+    return AlreadyExistsError("RUN_EXISTS", f"the run {name} exists", remedy="remove it first", resource=name)
+
+
+def missing(name: str) -> NotFoundError:
+    """Return RUN_NOT_FOUND."""
+    return NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", remedy="create it first", resource=name)
+
+
+def interrupted(name: str) -> NotFoundError:
+    """Return RUN_NOT_FOUND for what was created half, or before the host was booted."""
+    return NotFoundError(
+        "RUN_NOT_FOUND",
+        f"of {name} only the record is left: its creation, or the host, was interrupted",
+        remedy="remove the run and create it again",
+        resource=name,
+    )
+
+
+def running(name: str) -> FailedPreconditionError:
+    """Return RUN_RUNNING."""
+    return FailedPreconditionError("RUN_RUNNING", f"{name} is running", remedy="stop it first", resource=name)
+
+
+def not_running(name: str) -> FailedPreconditionError:
+    """Return RUN_NOT_RUNNING."""
+    return FailedPreconditionError("RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name)
