@@ -12,10 +12,20 @@ import msgspec
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Unknown keys are mistakes, and defaults are not written."""
+
+
+class Port(_Strict, frozen=True):
+    """A port of the host that leads into the jail, to its first address of the same family."""
+
+    host: PortNumber
+    jail: PortNumber | None = None  # the same number if not said
+    protocol: Literal["tcp", "udp"] = "tcp"
+    address: str | None = None  # of the host; every one of the host's if not said
 
 
 class Network(_Strict, frozen=True):
@@ -31,6 +41,7 @@ class Network(_Strict, frozen=True):
     gateway: str | None = None
     bridge: str | None = None  # mode own; the host's configured bridge if not said
     interface: str | None = None  # mode shared; the host's configured interface if not said
+    ports: tuple[Port, ...] = ()  # modes own and shared
 
 
 class Volume(_Strict, frozen=True):
@@ -48,12 +59,13 @@ class Limits(_Strict, frozen=True):
     cpus: Annotated[float, msgspec.Meta(gt=0, le=4096)] | None = None  # cores, fractions allowed
     processes: Positive | None = None
     open_files: Positive | None = None
+    cpuset: str | None = None  # the CPUs that it runs on, by number: 0-3,6
 
 
 class HttpCheck(_Strict, frozen=True, tag="http", tag_field="kind"):
     """GET `path` on the jail's first address (or `address`) must answer with a status in 200..399."""
 
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    port: PortNumber
     path: str = "/"
     address: str | None = None
     timeout: Seconds = 2.0
@@ -62,7 +74,7 @@ class HttpCheck(_Strict, frozen=True, tag="http", tag_field="kind"):
 class TcpCheck(_Strict, frozen=True, tag="tcp", tag_field="kind"):
     """A TCP connection to `port` must be accepted."""
 
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    port: PortNumber
     address: str | None = None
     timeout: Seconds = 2.0
 
@@ -122,6 +134,8 @@ class JailSpec(_Strict, frozen=True):
     quota: str | None = None  # of the jail's data
     volumes: dict[str, Volume] = {}
     limits: Limits = Limits()
+    allow: tuple[str, ...] = ()  # more than every jail may: `jaild.domain.privileges` has the list
+    devfs_ruleset: str | None = None  # FreeBSD: a name out of devfs.rules(5); devfsrules_jail if not said
     health: tuple[HealthCheck, ...] = ()
     gate: Gate = Gate()
     boot: Boot = Boot()

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from jaild.domain import names, netcheck, pathrules, quantity
+from jaild.domain import cpulist, names, netcheck, pathrules, portcheck, privileges, quantity
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.spec import ExecCheck, HttpCheck, JailSpec
@@ -20,6 +20,7 @@ _HOSTNAME = re.compile(
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}|[0-9]{1,10}(:[0-9]{1,10})?")
+_RULESET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?")
 _LABEL_VALUE = 256  # characters
 _LABELS = 64
@@ -28,9 +29,10 @@ _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need 
 
 def check(spec: JailSpec) -> tuple[Finding, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
-    rules = (_what_runs, _environment, _storage, _health, _ending)
+    rules = (_what_runs, _environment, _amounts, _health, _ending)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
-    return tuple(_finding(path, message) for path, message in [*mistakes, *netcheck.mistakes(spec)])
+    mistakes += [*netcheck.mistakes(spec), *portcheck.mistakes(spec.network), *privileges.mistakes(spec.allow)]
+    return tuple(_finding(path, message) for path, message in mistakes)
 
 
 def require(spec: JailSpec) -> None:
@@ -48,7 +50,7 @@ def require(spec: JailSpec) -> None:
 
 
 def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Finding, ...]:
-    """Return what `spec` for jail `name` takes that another jail has already: ADDRESS_IN_USE.
+    """Return what `spec` for jail `name` takes that another jail has already: ADDRESS_IN_USE, PORT_IN_USE.
 
     An entry of `others` under `name` itself is skipped.
     """
@@ -58,7 +60,7 @@ def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tupl
         if other != name
         for address in netcheck.addresses(others[other])
     }
-    return tuple(
+    addresses = tuple(
         Finding(
             severity=Severity.ERROR,
             code="ADDRESS_IN_USE",
@@ -70,6 +72,7 @@ def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tupl
         for index, address in enumerate(netcheck.addresses(spec))
         if address in taken
     )
+    return (*addresses, *portcheck.conflicts(name, spec, others))
 
 
 def _finding(path: str, message: str) -> Finding:
@@ -134,11 +137,17 @@ def _environment(spec: JailSpec) -> Iterator[tuple[str, str]]:
         yield "$.placement.apart", f"{spec.placement.apart!r} is no key of the jail's labels"
 
 
-def _storage(spec: JailSpec) -> Iterator[tuple[str, str]]:
+def _amounts(spec: JailSpec) -> Iterator[tuple[str, str]]:
     yield from _size("$.quota", spec.quota)
     yield from _size("$.limits.memory", spec.limits.memory)
     if spec.limits.cpus is not None and not math.isfinite(spec.limits.cpus):
         yield "$.limits.cpus", "it must be a number"
+    try:
+        cpulist.parse(spec.limits.cpuset or "0")
+    except InvalidArgumentError as error:
+        yield _named("$.limits.cpuset", error)
+    if spec.devfs_ruleset is not None and not _RULESET.fullmatch(spec.devfs_ruleset):
+        yield "$.devfs_ruleset", f"{spec.devfs_ruleset!r} is not a ruleset's name as devfs.rules(5) has it"
     seen: dict[str, str] = {}
     for name, volume in spec.volumes.items():
         path = f"$.volumes{step(name)}"

@@ -3,7 +3,8 @@
 A *run* is one generation of one jail as a running thing, named `<jail>.<generation>`. Two runs of a jail may exist at
 once (the next is built while the old one serves), but only one may be started.
 Errors: `NotFoundError` (RUN_NOT_FOUND), `AlreadyExistsError` (RUN_EXISTS), `FailedPreconditionError` (RUN_NOT_RUNNING,
-TREE_BUSY), `ResourceExhaustedError` (LIMIT_UNSUPPORTED where a limit cannot be kept), `InternalError` (COMMAND_FAILED).
+TREE_BUSY, and what `examine` finds), `ResourceExhaustedError` (LIMIT_UNSUPPORTED where a limit cannot be kept),
+`InternalError` (COMMAND_FAILED).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from jaild.domain.findings import Finding
 from jaild.domain.records import Family
 from jaild.domain.spec import Limits, Network
 from jaild.domain.tree import Mount
@@ -31,6 +33,26 @@ class HostFacts:
     cpus: int
 
 
+class Demands(Protocol):
+    """What a jail asks of its host beyond its layers. A `JailSpec` is this, and so is a `RunSpec`."""
+
+    @property
+    def network(self) -> Network:
+        """How it is reached."""
+
+    @property
+    def limits(self) -> Limits:
+        """What it may use."""
+
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """What it may do beyond what every jail may: of `jaild.domain.privileges`."""
+
+    @property
+    def devfs_ruleset(self) -> str | None:
+        """FreeBSD: which ruleset its /dev has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """All that a run needs; nothing is looked up elsewhere."""
@@ -45,6 +67,8 @@ class RunSpec:
     hostname: str
     network: Network
     limits: Limits
+    allow: tuple[str, ...] = ()
+    devfs_ruleset: str | None = None
     osrelease: str  # FreeBSD: the base's version; '' on Linux
     osreldate: int
     log: Path  # stdout and stderr are appended here
@@ -100,10 +124,17 @@ class Runtime(Protocol):
     async def prepare_host(self) -> None:
         """Make what all jails share (bridge, cgroup parent), idempotently. Called once when the daemon starts."""
 
+    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:
+        """Return what of `demands` this host cannot carry out, as errors that a plan shows; nothing is changed.
+
+        `resource` is the jail that they are of. LIMIT_UNSUPPORTED, NETWORK_MISSING, PORT_TAKEN, PORTS_UNSUPPORTED,
+        DEVFS_*: `create` raises the same, of what it finds first.
+        """
+
     async def create(self, run: RunSpec) -> None:
         """Mount the tree and make the run ready while another generation of the jail may be serving.
 
-        Clients see nothing of it.         On failure everything it made is taken away again.
+        Clients see nothing of it. On failure everything it made is taken away again.
         """
 
     async def start(self, jail: str, generation: int) -> None:

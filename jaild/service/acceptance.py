@@ -11,6 +11,7 @@ from jaild.domain.journal import Phase
 from jaild.domain.migration import SLACK
 from jaild.domain.peering import Acceptance, DatasetState, LayerOffer, Offer
 from jaild.domain.records import BaseRecord, Generation, Ownership
+from jaild.domain.spec import JailSpec
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -44,8 +45,10 @@ class Acceptor:
         `InvalidArgumentError` (INVALID_NAME) if a name in the offer is none: datasets are made of them.
         """
         _require_names(offer)
+        generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
         findings = [*self._halted(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
-        findings += self._addresses(offer)
+        findings += self._conflicts(offer.jail.name, generation.spec)
+        findings += await self._runtime.examine(generation.spec, f"jails/{offer.jail.name}")
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
         findings += await self._kernel(offer)
@@ -127,14 +130,13 @@ class Acceptor:
                 ]
         return []
 
-    def _addresses(self, offer: Offer) -> tuple[Finding, ...]:
-        generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
+    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
         others = {
             entry.name: entry.generation.spec
             for entry in self._index.jails.values()
             if entry.generation is not None and entry.record is not None and entry.record.state is not Ownership.MOVED
         }
-        return speccheck.conflicts(offer.jail.name, generation.spec, others)
+        return speccheck.conflicts(name, spec, others)
 
     def _layers(self, offer: Offer) -> tuple[list[str], list[Finding]]:
         missing, findings = [], []

@@ -68,6 +68,7 @@ class Planner:
         current = entry.generation if entry is not None else None
         findings = [*await self._compatibility(base, release), *self._conflicts(name, draft.spec)]
         findings += self._command(draft.spec)
+        findings += await self._runtime.examine(draft.spec, f"jails/{name}")
         findings += await self._mount_points(base, release, draft.spec)
         if current is not None:
             findings += _removed_volumes(current.spec, draft.spec)

@@ -75,6 +75,8 @@ class Runs:
             hostname=spec.hostname or entry.name,
             network=spec.network,
             limits=spec.limits,
+            allow=spec.allow,
+            devfs_ruleset=spec.devfs_ruleset,
             osrelease=record.version if record.family is Family.FREEBSD else "",
             osreldate=record.osreldate,
             log=self.log_path(entry.name),

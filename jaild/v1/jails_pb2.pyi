@@ -11,19 +11,33 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Port(_message.Message):
+    __slots__ = ("host", "jail", "protocol", "address")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    JAIL_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    host: int
+    jail: int
+    protocol: str
+    address: str
+    def __init__(self, host: _Optional[int] = ..., jail: _Optional[int] = ..., protocol: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
 class Network(_message.Message):
-    __slots__ = ("mode", "addresses", "gateway", "bridge", "interface")
+    __slots__ = ("mode", "addresses", "gateway", "bridge", "interface", "ports")
     MODE_FIELD_NUMBER: _ClassVar[int]
     ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
     BRIDGE_FIELD_NUMBER: _ClassVar[int]
     INTERFACE_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
     mode: str
     addresses: _containers.RepeatedScalarFieldContainer[str]
     gateway: str
     bridge: str
     interface: str
-    def __init__(self, mode: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., gateway: _Optional[str] = ..., bridge: _Optional[str] = ..., interface: _Optional[str] = ...) -> None: ...
+    ports: _containers.RepeatedCompositeFieldContainer[Port]
+    def __init__(self, mode: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., gateway: _Optional[str] = ..., bridge: _Optional[str] = ..., interface: _Optional[str] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ...) -> None: ...
 
 class Volume(_message.Message):
     __slots__ = ("path", "quota", "recordsize")
@@ -36,16 +50,18 @@ class Volume(_message.Message):
     def __init__(self, path: _Optional[str] = ..., quota: _Optional[str] = ..., recordsize: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("memory", "cpus", "processes", "open_files")
+    __slots__ = ("memory", "cpus", "processes", "open_files", "cpuset")
     MEMORY_FIELD_NUMBER: _ClassVar[int]
     CPUS_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
     OPEN_FILES_FIELD_NUMBER: _ClassVar[int]
+    CPUSET_FIELD_NUMBER: _ClassVar[int]
     memory: str
     cpus: float
     processes: int
     open_files: int
-    def __init__(self, memory: _Optional[str] = ..., cpus: _Optional[float] = ..., processes: _Optional[int] = ..., open_files: _Optional[int] = ...) -> None: ...
+    cpuset: str
+    def __init__(self, memory: _Optional[str] = ..., cpus: _Optional[float] = ..., processes: _Optional[int] = ..., open_files: _Optional[int] = ..., cpuset: _Optional[str] = ...) -> None: ...
 
 class HealthCheck(_message.Message):
     __slots__ = ("kind", "port", "path", "address", "command", "timeout")
@@ -98,7 +114,7 @@ class Placement(_message.Message):
     def __init__(self, priority: _Optional[int] = ..., apart: _Optional[str] = ...) -> None: ...
 
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "gate", "boot", "stop", "labels", "placement")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "gate", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +152,8 @@ class JailSpec(_message.Message):
     STOP_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_FIELD_NUMBER: _ClassVar[int]
+    DEVFS_RULESET_FIELD_NUMBER: _ClassVar[int]
     base: str
     app: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -152,7 +170,9 @@ class JailSpec(_message.Message):
     stop: Stop
     labels: _containers.ScalarMap[str, str]
     placement: Placement
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ...) -> None: ...
+    allow: _containers.RepeatedScalarFieldContainer[str]
+    devfs_ruleset: str
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ...) -> None: ...
 
 class Jail(_message.Message):
     __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer")

@@ -38,7 +38,13 @@ class ToldRig(Rig):
         return self._runtime
 
     def restarted(self) -> FreebsdRuntime:
-        return FreebsdRuntime(self.host.processes, self.run_folder, network=self.network, events=self.host.events())
+        return FreebsdRuntime(
+            self.host.processes,
+            self.run_folder,
+            network=self.network,
+            events=self.host.events(),
+            etc=self.folder / "host-etc",
+        )
 
     def layers(self) -> tuple[Mount, ...]:
         layer = MountKind.LAYER

@@ -46,6 +46,7 @@ def left(rig: ToldRig) -> dict[str, object]:
         "rules": rig.host.rules,
         "processes": rig.host.running,
         "interfaces": [name for name in rig.host.interfaces if name.startswith(("jl", "epair"))],
+        "anchors": rig.host.anchors,
         "members": [line for i in rig.host.interfaces.values() for line in i.lines if "jl" in line],
         "folders": [p.name for folder in ("trees", "runs") for p in rig.run_folder.glob(f"{folder}/*")],
     }
@@ -108,7 +109,7 @@ async def test_an_unknown_user_is_refused_before_anything_stops_for_it(rig: Told
 
 
 async def test_without_rules_for_devices_no_jail_is_made(rig: ToldRig) -> None:
-    rig.host.ruleset = ""
+    rig.host.rulesets.clear()
     with pytest.raises(FailedPreconditionError) as refused:
         await rig.runtime.create(rig.spec())
     assert refused.value.reason == "DEVFS_RULESET_MISSING"

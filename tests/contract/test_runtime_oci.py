@@ -199,7 +199,7 @@ async def test_a_tree_that_is_gone_is_told_and_not_started_without(rig: OciRig) 
 
 
 async def test_limits_are_kept_by_the_kernel(rig: OciRig) -> None:
-    limits = Limits(memory="64M", cpus=0.5, processes=33, open_files=123)
+    limits = Limits(memory="64M", cpus=0.5, processes=33, open_files=123, cpuset="0")
     runtime = await started(rig, replace(rig.spec(), limits=limits))
     known = oci_cgroup.controllers(mounts.mounted())
     group = f"jaild-test-{rig.token}/web.1"
@@ -210,6 +210,7 @@ async def test_limits_are_kept_by_the_kernel(rig: OciRig) -> None:
     assert kept("memory", "memory.limit_in_bytes", "memory.max") == str(64 << 20)
     assert kept("cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "50000"
     assert kept("pids", "pids.max") == "33"
+    assert kept("cpuset", "cpuset.cpus") == "0"
     assert await output_of(runtime, rig.spec(), "sh", "-c", "ulimit -n") == (0, b"123\n", b"")
 
 

@@ -14,7 +14,9 @@ from jaild.domain.journal import Journal
 
 _UNCOUNTED = frozenset({"runtime.wait", "runtime.facts", "zfs.capabilities"})  # watchers' and constants: not steps
 
-_LOOKS = frozenset({"zfs.datasets", "zfs.dataset", "zfs.snapshots", "zfs.pool_features", "runtime.runs"})
+_LOOKS = frozenset(
+    {"zfs.datasets", "zfs.dataset", "zfs.snapshots", "zfs.pool_features", "runtime.runs", "runtime.examine"}
+)
 
 
 At = int | tuple[str, int]  # which of the counted calls: its number, or its name and how many of that name before it

@@ -63,13 +63,18 @@ class FreebsdHost:
             "kstat.zfs.misc.arcstats.size": "1073741824",
             "kstat.zfs.misc.arcstats.c_min": "268435456",
             "kern.racct.enable": "1",
+            "net.inet.ip.forwarding": "1",
+            "net.inet6.ip6.forwarding": "1",
         }
         self.jails: dict[int, FakeJail] = {}
         self.running: dict[int, FakeProcess] = {}
         self.mounts: list[tuple[str, str, str, str]] = []
         self.interfaces = {name: FakeInterface(name) for name in ("em0", "lo0")}
         self.rules: list[str] = []
-        self.ruleset = "100 include 1\n200 include 2\n300 include 3\n400 path fuse unhide\n500 path zfs unhide\n"
+        jails = "100 include 1\n200 include 2\n300 include 3\n400 path fuse unhide\n500 path zfs unhide\n"
+        self.rulesets = {1: "100 hide\n", 2: "100 path null unhide\n", 4: jails}
+        self.pf = {"info": "Status: Enabled for 0 days 00:10:42", "nat": 'rdr-anchor "jaild/*" all'}
+        self.anchors: dict[str, str] = {}
         self.scripts: dict[tuple[str, ...], tuple[int, bytes, bytes]] = {}  # what commands in a jail do
         self.boots_into: tuple[str, ...] = ("syslogd", "cron")
         self.broken: set[str] = set()  # programs that cannot be executed
@@ -113,8 +118,8 @@ class FreebsdHost:
                 return said
         if any(line.startswith(beginning) for beginning in self.hang):
             raise Hangs
-        if argv[0] == "jexec":
-            return self._jexec(argv, stdin)
+        if argv[0] in {"jexec", "pfctl"}:
+            return self._jexec(argv, stdin) if argv[0] == "jexec" else self._pfctl(argv, stdin)
         do: Callable[[Argv], Said] = getattr(self, f"_{argv[0]}")
         return do(argv)
 
@@ -134,8 +139,8 @@ class FreebsdHost:
         return Said()
 
     def _devfs(self, argv: Argv) -> Said:
-        assert argv == ("devfs", "rule", "-s", "4", "show")
-        return Said(self.ruleset)
+        assert (*argv[:3], argv[4]) == ("devfs", "rule", "-s", "show")
+        return Said(self.rulesets.get(int(argv[3]), ""))
 
     def _mount(self, argv: Argv) -> Said:
         if argv == ("mount", "-p"):
@@ -332,6 +337,17 @@ class FreebsdHost:
             self.interfaces[interface.pair].pair = name
         interface.name = name
         return Said(f"{name}\n")
+
+    def _pfctl(self, argv: Argv, stdin: bytes) -> Said:
+        if argv[1] == "-s":
+            return Said(f"{self.pf[argv[2]]}\n")
+        assert argv[1] == "-a"
+        if argv[3:] == ("-f", "-"):
+            self.anchors[argv[2]] = stdin.decode()
+        else:
+            assert argv[3:] == ("-F", "nat")
+            self.anchors.pop(argv[2], None)
+        return Said(stderr="" if argv[3] == "-f" else "nat cleared\n")
 
     # -- limits
 

@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.domain.findings import Finding
 from jaild.domain.records import Family
-from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Runtime, Usage
+from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Runtime, Usage
 
 FACTS = HostFacts(
     runtime="fake 1",
@@ -68,6 +69,7 @@ class FakeRuntime:
         self.calls: list[tuple[str, str]] = []
         self.answers: dict[str | tuple[str, tuple[str, ...]], Answer] = {}
         self.stop_seconds = 0.0
+        self.findings: tuple[Finding, ...] = ()  # of every `examine`
         self.usages: dict[str, Usage] = {}
         self.by_name: dict[str, FakeRun] = {}
         self.free: int | None = 4 << 30
@@ -106,6 +108,11 @@ class FakeRuntime:
     async def prepare_host(self) -> None:
         """Do nothing."""
         self._call("prepare_host", "")
+
+    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:  # noqa: ARG002 - the port's
+        """Return what `findings` has: nothing, if no test says otherwise."""
+        self._call("examine", resource)
+        return self.findings
 
     async def create(self, run: RunSpec) -> None:
         """Keep the run."""

@@ -24,7 +24,10 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 NOT_REASONS = {
     "environment variables": {"LC_ALL", "JAILD_PRIVATE_NAMESPACE"},
     "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "REPOS_DIR"},
-    "capabilities(7)": {"AUDIT_WRITE", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SYS_CHROOT"},
+    "capabilities(7)": {
+        *("AUDIT_WRITE", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SYS_CHROOT"),
+        *("CAP_IPC_LOCK", "CAP_NET_RAW"),
+    },
     "elf(5)": {"DT_NEEDED", "DT_SONAME", "ET_DYN", "ET_EXEC", "PT_DYNAMIC"},
     "os-release(5), setrlimit(2), sysconf(3)": {"VERSION_ID", "RLIMIT_NOFILE", "SC_PAGE_SIZE", "SC_PHYS_PAGES"},
 }

@@ -12,12 +12,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from jaild.adapters.runtime import freebsd_network
+from jaild.adapters.runtime import freebsd_network, freebsd_pf
 from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.domain import privileges
 from jaild.domain.errors import JaildError
-from jaild.domain.spec import Limits, Network
+from jaild.domain.spec import Limits, Network, Port
 from jaild.domain.tree import Mount, MountKind
 from jaild.ports.runtime import RunSpec
 from tests.contract.freebsd_rig import ToldRig
@@ -27,7 +29,7 @@ GOLDEN = Path(__file__).parents[1] / "golden/freebsd"
 COMMAND = ("/usr/local/bin/redis-server", "--port", "6379", "--dir", "/var/db/redis")
 OWN = Network(mode="own", addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1")
 SHARED = Network(mode="shared", addresses=("10.0.0.5/24", "2001:db8::5/64"))
-LIMITS = Limits(memory="512M", cpus=1.5, processes=200, open_files=1024)
+LIMITS = Limits(memory="512M", cpus=1.5, processes=200, open_files=1024, cpuset="0-1")
 Scenario = Callable[["Stage"], Awaitable[None]]
 SCENARIOS: dict[str, tuple[str, Scenario]] = {}
 REAL = "/var/run/jaild"
@@ -243,6 +245,40 @@ async def dying(stage: Stage) -> None:
     await stage.shown("start it again at once: another name, a new epair", stage.runtime.start("web", 1))
     await stage.given(stage.runtime.stop("web", 1))
     await stage.shown("remove: the root, alone, by force", stage.runtime.remove("web", 1))
+
+
+@scenario("# Ports of the host that lead into a jail: an anchor of its own below jaild/, while the jail runs.")
+async def ports(stage: Stage) -> None:
+    wanted = (Port(host=18080, jail=80), Port(host=18053, jail=53, protocol="udp"))
+    spec = replace(stage.spec(), network=msgspec.structs.replace(OWN, ports=wanted))
+    stage.lines += ["## what pfctl -f - is told at each start", freebsd_pf.rules(spec.network)]
+    await stage.given(stage.runtime.create(spec))
+    await stage.shown("start", stage.runtime.start("web", 1))
+    await stage.shown("stop", stage.runtime.stop("web", 1))
+    stage.host.broken = {COMMAND[0]}
+    await stage.shown("a start that fails", stage.runtime.start("web", 1))
+    await stage.given(stage.runtime.remove("web", 1))
+    stage.host.pf["nat"] = "no such anchor"
+    await stage.shown("create, where pf.conf does not refer to the anchors", stage.runtime.create(spec))
+    stage.host.pf["info"] = "Status: Disabled"
+    await stage.shown("create, where pf is not enabled", stage.runtime.create(spec))
+
+
+@scenario("# Devices by the name of a ruleset in devfs.rules(5), and what a spec can allow.")
+async def devices(stage: Stage) -> None:
+    etc = stage.folder / "host-etc"
+    etc.mkdir()
+    (etc / "devfs.rules").write_text("[devfsrules_jail_bpf=61]\nadd include $devfsrules_jail\nadd path 'bpf*' unhide\n")
+    stage.host.rulesets[61] = "100 include 4\n200 path bpf* unhide\n"
+    spec = replace(stage.spec(), devfs_ruleset="devfsrules_jail_bpf", mounts=stage.spec().mounts[:1])
+    everything = replace(spec, allow=tuple(privileges.ALLOWED))
+    await stage.shown("create, with devfsrules_jail_bpf", stage.runtime.create(everything))
+    stage.file("runs/web.1/jail.conf")
+    await stage.given(stage.runtime.remove("web", 1))
+    unknown = replace(spec, devfs_ruleset="devfsrules_none")
+    await stage.shown("create, with a name that devfs.rules has not", stage.runtime.create(unknown))
+    stage.host.rulesets[61] = "100 path bpf* unhide\n"
+    await stage.shown("create, with a ruleset that hides nothing", stage.runtime.create(spec))
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.adapters.runtime import freebsd_command, freebsd_jailconf, freebsd_limits, freebsd_network
+from jaild.adapters.runtime import freebsd_command, freebsd_jailconf, freebsd_limits, freebsd_network, oci_network
 from jaild.adapters.runtime.accounts import Account
 from jaild.adapters.runtime.freebsd_records import boots, jail_name
 from jaild.adapters.runtime.oci_network import HostNetwork, mac
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
+from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.spec import Limits, Network
 from tests import jailconf
 from tests.contract.runtime_contract import run_spec
@@ -161,7 +161,7 @@ def test_a_jail_without_a_network_is_a_vnet_with_its_loopback_interface_alone() 
     run = run_spec(network=Network(mode="none"))
     assert freebsd_network.parameters(run, HOST, RUN_FOLDER) == {"vnet": None}
     assert freebsd_network.inside(run, RUN_FOLDER) == ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
-    assert freebsd_network.needed(run, HostNetwork(bridge="")) == ""
+    assert oci_network.missing(run, HostNetwork(bridge=""), (), "jails/web") == []
 
 
 def test_only_addresses_that_are_there_are_taken_off_an_interface_however_they_are_written() -> None:
@@ -176,10 +176,9 @@ def test_only_addresses_that_are_there_are_taken_off_an_interface_however_they_a
 def test_a_network_that_the_host_does_not_offer_is_refused() -> None:
     nothing = HostNetwork(bridge="")
     for network in (own("10.0.0.5/24"), Network(mode="shared", addresses=("10.0.0.5/24",))):
-        with pytest.raises(FailedPreconditionError) as refused:
-            freebsd_network.needed(run_spec(network=network), nothing)
-        assert refused.value.reason == "NETWORK_MISSING"
-    assert freebsd_network.needed(run_spec(), nothing) == ""
+        (refused,) = oci_network.missing(run_spec(network=network), nothing, {"em0"}, "jails/web")
+        assert refused.reason == "NETWORK_MISSING"
+    assert oci_network.missing(run_spec(), nothing, (), "jails/web") == []
 
 
 # -- commands
@@ -218,24 +217,49 @@ def test_a_program_that_env_would_take_for_a_variable_is_refused() -> None:
 # -- limits
 
 
+def problems(limits: Limits, *, racct: bool = True, ncpu: int = 4) -> list[tuple[str, str]]:
+    found = freebsd_limits.problems(limits, "jails/web", racct=racct, ncpu=ncpu)
+    return [(error.reason, error.detail["field"]) for error in found]
+
+
 def test_without_racct_a_limit_is_refused_with_the_line_for_the_loader() -> None:
     for limits in (Limits(memory="1G"), Limits(cpus=0.5), Limits(processes=5), Limits(open_files=5)):
-        with pytest.raises(ResourceExhaustedError) as refused:
-            freebsd_limits.check(run_spec(limits=limits), racct=False)
-        assert refused.value.reason == "LIMIT_UNSUPPORTED"
-        assert 'kern.racct.enable="1"' in refused.value.remedy
-        freebsd_limits.check(run_spec(limits=limits), racct=True)
+        (refused,) = freebsd_limits.problems(limits, "jails/web", racct=False, ncpu=4)
+        assert refused.reason == "LIMIT_UNSUPPORTED"
+        assert 'kern.racct.enable="1"' in refused.remedy
+        assert problems(limits) == []
+    everything = Limits(memory="1G", cpus=0.5, processes=5, open_files=5)
+    assert len(problems(everything, racct=False)) == 4
 
 
 def test_without_racct_whole_cpus_are_kept_by_binding_to_as_many() -> None:
-    freebsd_limits.check(run_spec(limits=Limits(cpus=2)), racct=False)
+    def cpus(limits: Limits, uid: str = "a", ncpu: int = 4) -> str:
+        return freebsd_limits.cpus(limits, uid, ncpu, racct=False)
+
+    assert problems(Limits(cpus=2), racct=False) == []
     for uid in "abcdef":
-        chosen = freebsd_limits.cpus(Limits(cpus=3), uid, 4).split(",")
+        chosen = cpus(Limits(cpus=3), uid).split(",")
         assert len(set(chosen)) == 3
         assert set(chosen) <= {"0", "1", "2", "3"}
-    assert freebsd_limits.cpus(Limits(cpus=4), "a", 4) == ""
-    assert freebsd_limits.cpus(Limits(), "a", 4) == ""
-    assert len({freebsd_limits.cpus(Limits(cpus=1), uid, 8) for uid in "abcdefghijkl"}) > 3
+        assert set(cpus(Limits(cpus=1, cpuset="2-3"), uid)) <= {"2", "3"}
+    assert cpus(Limits(cpus=4)) == ""
+    assert cpus(Limits()) == ""
+    assert len({cpus(Limits(cpus=1), uid, 8) for uid in "abcdefghijkl"}) > 3
+
+
+def test_a_cpuset_is_bound_to_whether_there_is_racct_or_not_and_must_be_of_cpus_that_there_are() -> None:
+    for racct in (True, False):
+        assert freebsd_limits.cpus(Limits(cpuset="0-1,3"), "a", 4, racct=racct) == "0,1,3"
+    assert freebsd_limits.cpus(Limits(cpuset="1-3", cpus=1), "a", 4, racct=True) == "1,2,3"
+    assert problems(Limits(cpuset="2-4"), racct=False) == [("LIMIT_UNSUPPORTED", "$.limits.cpuset")]
+    assert problems(Limits(cpuset="3")) == []
+
+
+def test_threads_count_as_processes_as_they_do_on_linux() -> None:
+    assert freebsd_limits.rules(run_spec(limits=Limits(processes=9)), "web_1") == (
+        "jail:web_1:maxproc:deny=9",
+        "jail:web_1:nthr:deny=9",
+    )
 
 
 def test_a_small_share_of_a_cpu_is_not_rounded_to_none() -> None:

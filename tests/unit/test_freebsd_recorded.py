@@ -58,7 +58,7 @@ def test_a_mount_of_something_with_blanks_in_its_name_does_not_shift_the_columns
             ),
         ),
         ("tmpfs", freebsd_mounts.argv(Mount(kind=MountKind.TMPFS, target="/tmp", size=64 << 20), ROOT / "tmp")),
-        ("devfs", freebsd_mounts.devfs(ROOT / "dev")),
+        ("devfs", freebsd_mounts.devfs(ROOT / "dev", 4)),
     ],
 )
 def test_mounts_are_the_commands_that_were_seen_to_work(title: str, argv: tuple[str, ...]) -> None:

@@ -120,3 +120,24 @@ def test_what_tells_of_the_host_is_masked_and_its_settings_are_read_only() -> No
     assert {m["destination"] for m in config(run_spec())["mounts"]} == {
         *("/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys"),
     }
+
+
+def test_a_cpuset_and_a_share_of_cpus_go_together() -> None:
+    assert oci_bundle.resources(Limits(cpuset="0-1")) == {"cpu": {"cpus": "0-1"}}
+    both = oci_bundle.resources(Limits(cpuset="0-1", cpus=0.5))
+    assert both == {"cpu": {"period": 100_000, "quota": 50_000, "cpus": "0-1"}}
+
+
+def test_what_is_allowed_is_a_capability_more_or_what_every_jail_may_here() -> None:
+    def more(*allow: str) -> set[str]:
+        found = oci_bundle.process(replace(run_spec(), allow=allow), WWW, ("env",))["capabilities"]
+        return set(found["effective"]) - set(oci_bundle.process(run_spec(), WWW, ("env",))["capabilities"]["effective"])
+
+    assert more("raw_sockets") == {"CAP_NET_RAW"}
+    assert more("mlock", "sysvipc", "socket_af") == {"CAP_IPC_LOCK"}
+
+
+def test_a_devfs_ruleset_is_refused_where_there_is_no_devfs() -> None:
+    (refused,) = oci_bundle.problems(replace(run_spec(), devfs_ruleset="devfsrules_jail"), "jails/web")
+    assert (refused.reason, refused.detail["field"]) == ("DEVFS_RULESET_UNKNOWN", "$.devfs_ruleset")
+    assert oci_bundle.problems(run_spec(), "jails/web") == []

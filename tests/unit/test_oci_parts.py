@@ -12,7 +12,7 @@ import pytest
 from jaild.adapters.runtime import accounts, announce, first_process, mounts, oci_cgroup, treepaths
 from jaild.adapters.runtime.first_process import FirstProcess
 from jaild.adapters.runtime.oci_records import Record, Records, split
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, ResourceExhaustedError
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.domain.spec import Limits, Network
 from jaild.domain.tree import Mount, MountKind
 from jaild.ports.runtime import Usage
@@ -135,11 +135,18 @@ def test_controllers_are_found_where_they_are_mounted() -> None:
 
 def test_a_limit_without_its_controller_is_refused_by_name() -> None:
     known = {"cpu": Path("/sys/fs/cgroup/cpu")}
-    oci_cgroup.check(Limits(cpus=2.0, open_files=9), known, "web.1")
-    with pytest.raises(ResourceExhaustedError) as refused:
-        oci_cgroup.check(Limits(cpus=2.0, processes=5), known, "web.1")
-    assert refused.value.reason == "LIMIT_UNSUPPORTED"
-    assert refused.value.detail == {"limit": "processes", "controller": "pids"}
+    assert list(oci_cgroup.problems(Limits(cpus=2.0, open_files=9), known, {0, 1}, "web.1")) == []
+    (refused,) = oci_cgroup.problems(Limits(cpus=2.0, processes=5), known, {0, 1}, "web.1")
+    assert refused.reason == "LIMIT_UNSUPPORTED"
+    assert refused.detail == {"field": "$.limits.processes", "controller": "pids"}
+
+
+def test_cpus_that_the_host_has_not_are_refused_by_number() -> None:
+    known = {"cpuset": Path("/sys/fs/cgroup/cpuset")}
+    assert list(oci_cgroup.problems(Limits(cpuset="0-1"), known, {0, 1}, "web.1")) == []
+    (refused,) = oci_cgroup.problems(Limits(cpuset="1-3"), known, {0, 1}, "web.1")
+    assert (refused.reason, refused.detail["field"]) == ("LIMIT_UNSUPPORTED", "$.limits.cpuset")
+    assert "2,3" in refused.message
 
 
 def test_usage_is_read_from_a_unified_hierarchy(tmp_path: Path) -> None:

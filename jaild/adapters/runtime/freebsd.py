@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from jaild.adapters.runtime import (
     accounts,
@@ -32,19 +31,15 @@ from jaild.adapters.runtime.first_process import stop_signal
 from jaild.adapters.runtime.freebsd_events import Events
 from jaild.adapters.runtime.freebsd_first import FirstProcesses
 from jaild.adapters.runtime.freebsd_jails import Jail, Jails
-from jaild.adapters.runtime.freebsd_links import Links
-from jaild.adapters.runtime.freebsd_rctl import Rctl
 from jaild.adapters.runtime.freebsd_records import Record, boots, jail_name
+from jaild.adapters.runtime.freebsd_surroundings import Surroundings
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.runtime.records import Records, split
-from jaild.domain.errors import (
-    FailedPreconditionError,
-    InvalidArgumentError,
-)
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.domain.findings import Finding
 from jaild.ports.process import Processes
-from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Usage
+from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Usage
 
-_log = structlog.get_logger("jaild.runtime")
 _KILL_PATIENCE = 30.0  # seconds that jail(8) may take to remove a jail whose first process has ended
 
 
@@ -55,11 +50,20 @@ class FreebsdRuntime:
     `<jail>_<generation>`. A run's exit status is known if this process saw its end.
     """
 
-    def __init__(self, processes: Processes, run_folder: Path, *, network: HostNetwork, events: Events) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        run_folder: Path,
+        *,
+        network: HostNetwork,
+        events: Events,
+        etc: Path = Path("/etc"),  # of the host: devfs.rules(5)
+    ) -> None:
         self._processes = processes
         self._given_folder = run_folder
         self._network = network
         self._events = events
+        self._etc = etc
 
     async def facts(self) -> HostFacts:
         """Return what the host offers."""
@@ -80,7 +84,11 @@ class FreebsdRuntime:
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._processes.run(("kldload", "-n", "nullfs"))
-        await self._links.prepare()
+        await self._around.links.prepare()
+
+    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:
+        """Return what of `demands` this host cannot carry out."""
+        return refusals.findings(await self._around.problems(demands, resource))
 
     async def create(self, run: RunSpec) -> None:
         """Mount the tree, make the epair, write jail.conf. There is no jail yet."""
@@ -88,16 +96,14 @@ class FreebsdRuntime:
         if self._records.folder(run.name).exists() or freebsd_mounts.below(tree, await self._mounted()):
             raise refusals.exists(run.name)
         stop_signal(run.stop_signal)
-        await freebsd_mounts.check_ruleset(self._processes)
-        await self._rctl.check(run)
-        await self._links.check(run)
+        ruleset = await self._around.prepare(run, self._records.held(run.jail))
         record = self._records.write(Record(spec=run))
         try:
             run.log.parent.mkdir(parents=True, exist_ok=True)
-            await freebsd_mounts.mount_tree(self._processes, tree, run.mounts)
+            await freebsd_mounts.mount_tree(self._processes, tree, run.mounts, ruleset=ruleset)
             self._command(run, 0, run.command)  # raises now rather than while nothing serves
             self._write_conf(run, jail_name(run))
-            await self._links.create(run)
+            await self._around.links.create(run)
         except BaseException:
             await self._take_away(run.jail, run.generation, record, jails=[])  # it has made none
             raise
@@ -112,17 +118,17 @@ class FreebsdRuntime:
             raise refusals.interrupted(run.name)
         jails = await self._jails.all()
         await self._clear_the_way(jail, jails)
+        refusals.require_none(await self._around.links.taken(run))
         name = jail_name(run, {each.name for each in jails})  # dying ones keep theirs
         record = self._write(
             self._known(jail, generation), name=name, started=0.0, ended=False, exit_status=None, pid=0, attached=True
         )
         try:
             self._write_conf(run, name)
-            await self._links.attach(run)
-            await self._rctl.apply(record)
+            await self._around.attach(record)
             await self._jails.create(name, self._conf(run), run.name)
             record = self._write(record, jid=await self._jid(name))
-            await self._rctl.bind(run, record.jid)
+            await self._around.rctl.bind(run, record.jid)
             pid = 0
             if not boots(run):
                 command = self._command(run, record.jid, run.command)
@@ -210,7 +216,7 @@ class FreebsdRuntime:
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what it uses."""
         record = await self._started(jail, generation)
-        return await self._rctl.usage(record)
+        return await self._around.rctl.usage(record)
 
     async def announce(self, jail: str, generation: int) -> None:
         """Check that it runs: the kernel itself told the neighbours when the addresses were set.
@@ -237,12 +243,8 @@ class FreebsdRuntime:
         return Jails(self._processes)
 
     @cached_property
-    def _links(self) -> Links:
-        return Links(self._processes, self._folder, self._network)
-
-    @cached_property
-    def _rctl(self) -> Rctl:
-        return Rctl(self._processes)
+    def _around(self) -> Surroundings:
+        return Surroundings(self._processes, self._folder, self._network, self._etc)
 
     @cached_property
     def _first(self) -> FirstProcesses:
@@ -352,22 +354,15 @@ class FreebsdRuntime:
         pids = await self._jails.processes(jail.jid)
         self._first.watch(pids)
         if boots(run):
-            await self._rctl.lift(record)  # rc.shutdown needs processes of its own
-        patience = run.stop_timeout if boots(run) else _KILL_PATIENCE
-        await self._jails.ask_to_end(jail.name, self._conf(run), patience)
-        left = next((j for j in await self._jails.all() if j.jid == jail.jid), None)
-        if left is not None and not left.dying:
-            await self._jails.kill(jail.jid)
-        elif left is not None:
-            _log.info("jail is dying", jail=left.name, jid=left.jid, why="a connection of it lingers", see="jls -d")
+            await self._around.rctl.lift(record)  # rc.shutdown needs processes of its own
+        await self._jails.remove(jail, self._conf(run), run.stop_timeout if boots(run) else _KILL_PATIENCE)
         await self._first.gone(run, pids)
         self._first.forget(pids)
         return self._write(record, jid=0)
 
     async def _detach(self, record: Record) -> None:
         if record.attached:
-            await self._links.detach(record.spec)
-            await self._rctl.lift(record)
+            await self._around.detach(record)
             # Read again: that it ended may have been noted meanwhile.
             self._write(self._records.read(record.spec.name) or record, attached=False)
 
@@ -376,7 +371,7 @@ class FreebsdRuntime:
         if record is not None:
             await self._detach(await self._without_jail(record, jails))
             if record.spec.network.mode == "own":
-                await self._links.delete(record.spec.uid, generation)
+                await self._around.links.delete(record.spec.uid, generation)
         else:
             for left in jails:
                 if left.path == str(tree) and not left.dying:

@@ -13,6 +13,13 @@ from jaild.adapters.runtime.freebsd_records import boots
 from jaild.ports.runtime import RunSpec
 
 Value = str | Sequence[str] | None  # None: a boolean that is on
+# What `jaild.domain.privileges` lists, in jail(8)'s words. `new`: the jail's own, out of sight of the host's.
+ALLOW: Mapping[str, Mapping[str, Value]] = {
+    "raw_sockets": {"allow.raw_sockets": None},
+    "sysvipc": {"sysvmsg": "new", "sysvsem": "new", "sysvshm": "new"},
+    "mlock": {"allow.mlock": None},
+    "socket_af": {"allow.socket_af": None},
+}
 _HEAD = "# {name}: written by jaild before each start, read by jail(8) at start and stop. Do not edit.\n"
 
 
@@ -39,6 +46,8 @@ def config(run: RunSpec, name: str, root: Path, network: Mapping[str, Value], ne
         parameters |= {"osrelease": run.osrelease, "osreldate": str(run.osreldate)}
     # Without persist the kernel would remove the jail between `jail -c` and the command's first process.
     parameters |= {"persist": None, **network}
+    for allowed in run.allow:
+        parameters |= ALLOW[allowed]
     commands = [*network_commands, *(("/bin/sh /etc/rc",) if boots(run) else ())]
     if commands:
         # Without exec.clean, which looks up root in the jail's pwd.db, and not every base has one. jaild starts jail(8)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from jaild.adapters.runtime.freebsd_errors import explain
 from jaild.domain.errors import DeadlineExceededError
 from jaild.ports.process import Processes
 
+_log = structlog.get_logger("jaild.runtime")
 _START_PATIENCE = 600.0  # seconds: /etc/rc runs within it
 
 
@@ -61,15 +64,19 @@ class Jails:
         if completed.status != 0:
             raise explain(completed, run)
 
-    async def ask_to_end(self, name: str, conf: Path, timeout: float) -> None:
-        """Run exec.stop and remove the jail, as far as that goes in `timeout` seconds. Whether it did is not told.
+    async def remove(self, jail: Jail, conf: Path, timeout: float) -> None:
+        """Run exec.stop and remove a jail, asking nobody if that does not go well within `timeout` seconds.
 
         If exec.stop fails or hangs, jail(8) does not remove the jail.
         """
-        try:
-            await self._processes.run(("jail", "-f", str(conf), "-r", name), timeout=max(timeout, 0.1), check=False)
-        except DeadlineExceededError:
-            return  # `kill` is what comes next
+        with contextlib.suppress(DeadlineExceededError):  # what the kernel has after it is what counts
+            argv = ("jail", "-f", str(conf), "-r", jail.name)
+            await self._processes.run(argv, timeout=max(timeout, 0.1), check=False)
+        left = next((each for each in await self.all() if each.jid == jail.jid), None)
+        if left is not None and left.dying:
+            _log.info("jail is dying", jail=left.name, jid=left.jid, why="a connection of it lingers", see="jls -d")
+        elif left is not None:
+            await self.kill(jail.jid)
 
     async def kill(self, jid: int) -> None:
         """Remove a jail with all that runs in it, asking nobody. No error if it is gone."""

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
-from jaild.domain import quantity
-from jaild.domain.errors import ResourceExhaustedError
+from jaild.adapters.runtime.refusals import FIELD
+from jaild.domain import cpulist, quantity
+from jaild.domain.errors import JaildError, ResourceExhaustedError
 from jaild.domain.spec import Limits
 from jaild.ports.runtime import RunSpec, Usage
 
@@ -24,26 +26,29 @@ def rules(run: RunSpec, name: str) -> tuple[str, ...]:
     if limits.cpus is not None:
         found.append(f"pcpu:deny={max(1, round(limits.cpus * 100))}")  # percent of one core
     if limits.processes is not None:
-        found.append(f"maxproc:deny={limits.processes}")
+        # nthr too: on Linux threads count, and the same spec must not mean more here.
+        found += [f"maxproc:deny={limits.processes}", f"nthr:deny={limits.processes}"]
     if limits.open_files is not None:
         found.append(f"openfiles:deny={limits.open_files}/process")  # each process's, as on Linux
     return tuple(f"jail:{name}:{rule}" for rule in found)
 
 
-def cpus(limits: Limits, uid: str, ncpu: int) -> str:
-    """Return the CPUs that a jail is bound to where racct is off, as cpuset(1) takes them; '' if it needs none.
+def cpus(limits: Limits, uid: str, ncpu: int, *, racct: bool) -> str:
+    """Return the CPUs that a jail is bound to, as cpuset(1) takes them; '' if to none.
 
-    Which ones follows from the jail's uid, so that several jails spread over the host without a plan.
+    Those of `cpuset`; where racct does not keep `cpus`, as many of them as it says. Which ones follows from the jail's
+    uid, so that several jails spread over the host without a plan.
     """
-    if limits.cpus is None or limits.cpus >= ncpu:
-        return ""
-    first = int(hashlib.sha256(f"jaild-cpus:{uid}".encode()).hexdigest(), 16) % ncpu
-    return ",".join(str(n) for n in sorted((first + i) % ncpu for i in range(int(limits.cpus))))
+    have = cpulist.parse(limits.cpuset) if limits.cpuset else tuple(range(ncpu))
+    wanted = len(have) if racct or limits.cpus is None else min(int(limits.cpus), len(have))
+    if wanted >= len(have):
+        return cpulist.render(have) if limits.cpuset else ""
+    first = int(hashlib.sha256(f"jaild-cpus:{uid}".encode()).hexdigest(), 16) % len(have)
+    return cpulist.render(have[(first + i) % len(have)] for i in range(wanted))
 
 
-def check(run: RunSpec, *, racct: bool) -> None:
-    """Raise `ResourceExhaustedError` (LIMIT_UNSUPPORTED) for a limit that this host cannot keep."""
-    limits = run.limits
+def problems(limits: Limits, resource: str, *, racct: bool, ncpu: int) -> Iterator[JaildError]:
+    """Yield `ResourceExhaustedError` (LIMIT_UNSUPPORTED) for each limit that this host cannot keep."""
     whole = limits.cpus is None or limits.cpus == int(limits.cpus)
     wanted = {
         "memory": limits.memory is not None,
@@ -53,14 +58,22 @@ def check(run: RunSpec, *, racct: bool) -> None:
     }
     for field, needs_racct in wanted.items():
         if needs_racct and not racct:
-            raise ResourceExhaustedError(
+            yield ResourceExhaustedError(
                 "LIMIT_UNSUPPORTED",
-                f"limits.{field} of {run.name} cannot be kept: kern.racct.enable is not 1 on this host",
+                f"limits.{field} cannot be kept: kern.racct.enable is not 1 on this host",
                 remedy='put kern.racct.enable="1" into /boot/loader.conf and boot again, '
                 f"or take limits.{field} out of the spec",
-                resource=run.name,
-                detail={"limit": field, "sysctl": "kern.racct.enable"},
+                resource=resource,
+                detail={FIELD: f"$.limits.{field}", "sysctl": "kern.racct.enable"},
             )
+    if limits.cpuset and (lacking := [n for n in cpulist.parse(limits.cpuset) if n >= ncpu]):
+        yield ResourceExhaustedError(
+            "LIMIT_UNSUPPORTED",
+            f"limits.cpuset cannot be kept: this host has no CPU {cpulist.render(lacking)}, only 0 to {ncpu - 1}",
+            remedy="name CPUs that the host has (`sysctl hw.ncpu`), or take limits.cpuset out of the spec",
+            resource=resource,
+            detail={FIELD: "$.limits.cpuset"},
+        )
 
 
 def parse_rctl(text: str) -> Usage:

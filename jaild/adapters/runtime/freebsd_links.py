@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from jaild.adapters.runtime import freebsd_network as network
 from jaild.adapters.runtime import oci_network
 from jaild.adapters.runtime.freebsd_errors import explain
 from jaild.adapters.runtime.oci_network import HostNetwork
-from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.domain.errors import JaildError
 from jaild.ports.process import Processes
-from jaild.ports.runtime import RunSpec
+from jaild.ports.runtime import Demands, RunSpec
 
 _KERNELS_OWN = re.compile(r"bridge[0-9]+")  # a name that a bridge can be created with; others are given afterwards
 
@@ -38,16 +38,19 @@ class Links:
         shown = await self._run(("ifconfig", self._host.bridge), self._host.bridge)
         await self._all(network.bridge_brought_up(self._host, shown), self._host.bridge)
 
-    async def check(self, run: RunSpec) -> None:
-        """Raise `FailedPreconditionError` (NETWORK_MISSING) if the host lacks what the run's network needs."""
-        needed = network.needed(run, self._host)
-        if needed and needed not in await self._interfaces():
-            raise FailedPreconditionError(
-                "NETWORK_MISSING",
-                f"{run.name} needs the interface {needed}, and this host has none of that name",
-                remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
-                resource=run.name,
-            )
+    async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
+        """Return NETWORK_MISSING if the host lacks what the network needs."""
+        if demands.network.mode not in {"own", "shared"}:
+            return []
+        return oci_network.missing(demands, self._host, await self._interfaces(), resource)
+
+    async def taken(self, run: RunSpec, held: Collection[str] = ()) -> list[JaildError]:
+        """Return ADDRESS_IN_USE for what is on the shared interface and not in `held`."""
+        if run.network.mode != "shared":
+            return []
+        interface = oci_network.interface(run, self._host)
+        there = network.parse_addresses(await self._run(("ifconfig", interface), interface))
+        return oci_network.taken(run, held, there)
 
     async def create(self, run: RunSpec) -> None:
         """Make the run's epair, on no bridge. What a failure leaves of it is taken away."""

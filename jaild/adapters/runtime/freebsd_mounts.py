@@ -19,7 +19,6 @@ from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.tree import Mount, MountKind
 from jaild.ports.process import Processes
 
-RULESET = 4  # devfsrules_jail of /etc/defaults/devfs.rules
 # fstab(5)'s columns, as `mount -p` writes them: nothing is escaped. What is mounted may have blanks in its name, the
 # places that jaild mounts on have none.
 _LINE = re.compile(r"(.*?)[ \t]+(/\S*)[ \t]+(\S+)[ \t]+(\S+)[ \t]+\d+ \d+")
@@ -57,9 +56,9 @@ def argv(mount: Mount, target: Path) -> tuple[str, ...]:
     return ("mount", "-t", "nullfs", *options, mount.source, str(target))
 
 
-def devfs(target: Path) -> tuple[str, ...]:
+def devfs(target: Path, ruleset: int) -> tuple[str, ...]:
     """Return the command that mounts a jail's /dev."""
-    return ("mount", "-t", "devfs", "-o", f"ruleset={RULESET}", "devfs", str(target))
+    return ("mount", "-t", "devfs", "-o", f"ruleset={ruleset}", "devfs", str(target))
 
 
 async def mounted(processes: Processes) -> list[Mounted]:
@@ -67,23 +66,8 @@ async def mounted(processes: Processes) -> list[Mounted]:
     return parse((await processes.run(("mount", "-p"))).text)
 
 
-async def check_ruleset(processes: Processes) -> None:
-    """Raise `FailedPreconditionError` (DEVFS_RULESET_MISSING) if the ruleset for jails has no rules.
-
-    devfs(5) takes an empty ruleset without a word, and shows every device of the host in the jail.
-    """
-    shown = await processes.run(("devfs", "rule", "-s", str(RULESET), "show"), check=False)
-    if not shown.text.strip():
-        raise FailedPreconditionError(
-            "DEVFS_RULESET_MISSING",
-            f"devfs ruleset {RULESET} has no rules: a jail would see all of the host's devices",
-            remedy="`sysrc devfs_load_rulesets=YES` and `service devfs restart`, then try again",
-            resource=f"devfs ruleset {RULESET}",
-        )
-
-
-async def mount_tree(processes: Processes, root: Path, mounts: Sequence[Mount]) -> None:
-    """Mount `mounts`, parents first, with `root` as the jail's /, and devfs at its /dev.
+async def mount_tree(processes: Processes, root: Path, mounts: Sequence[Mount], *, ruleset: int) -> None:
+    """Mount `mounts`, parents first, with `root` as the jail's /, and devfs with `ruleset` at its /dev.
 
     Each target is looked up in what is mounted so far, and no symlink below the root is followed: it could lead out
     of the tree. Raises `FailedPreconditionError` (MOUNT_TARGET_SYMLINK, MOUNT_TARGET_MISSING, MOUNT_SOURCE_MISSING).
@@ -92,7 +76,7 @@ async def mount_tree(processes: Processes, root: Path, mounts: Sequence[Mount]) 
     root.mkdir(parents=True, exist_ok=True)
     for mount in mounts:
         await _run(processes, argv(mount, treepaths.target(root, mount.target)))
-    await _run(processes, devfs(treepaths.target(root, "/dev")))
+    await _run(processes, devfs(treepaths.target(root, "/dev"), ruleset))
 
 
 async def unmount_tree(processes: Processes, root: Path, *, dying: bool = False, patience: float = 5.0) -> None:

@@ -121,13 +121,6 @@ def left_aliases(run: RunSpec, host: HostNetwork, shown: str) -> list[Argv]:
     return [("ifconfig", interface, _family(a), a, "-alias") for a in plain if a in there]
 
 
-def needed(run: RunSpec, host: HostNetwork) -> str:
-    """Return the interface that the run cannot do without; raise `FailedPreconditionError` (NETWORK_MISSING)."""
-    if run.network.mode == "own":
-        return oci_network.bridge(run, host)
-    return oci_network.interface(run, host) if run.network.mode == "shared" else ""
-
-
 def _family(address: str) -> str:
     return "inet6" if ":" in address else "inet"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from jaild.adapters.runtime import freebsd_limits as limits
 from jaild.adapters.runtime.freebsd_errors import explain
 from jaild.adapters.runtime.freebsd_records import Record
+from jaild.domain.errors import JaildError
+from jaild.domain.spec import Limits
 from jaild.ports.process import Processes
-from jaild.ports.runtime import RunSpec, Usage
+from jaild.ports.runtime import Demands, RunSpec, Usage
 
 
 class Rctl:
@@ -15,10 +17,12 @@ class Rctl:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
 
-    async def check(self, run: RunSpec) -> None:
-        """Raise `ResourceExhaustedError` (LIMIT_UNSUPPORTED) for a limit that this host cannot keep."""
-        if limits.rules(run, run.jail):
-            limits.check(run, racct=await self._racct())
+    async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
+        """Return LIMIT_UNSUPPORTED for each limit that this host cannot keep."""
+        if demands.limits == Limits():
+            return []
+        racct, ncpu = await self._racct(), await self._ncpu()
+        return list(limits.problems(demands.limits, resource, racct=racct, ncpu=ncpu))
 
     async def apply(self, record: Record) -> None:
         """Add the jail's rules, before there is a jail."""
@@ -28,10 +32,10 @@ class Rctl:
                 await self._run("rctl", "-a", rule)
 
     async def bind(self, run: RunSpec, jid: int) -> None:
-        """Bind a jail that exists to its CPUs, where no rule keeps them."""
-        if run.limits.cpus is None or await self._racct():
+        """Bind a jail that exists to its CPUs."""
+        if run.limits.cpus is None and run.limits.cpuset is None:
             return
-        cpus = limits.cpus(run.limits, run.uid, int(await self._sysctl("hw.ncpu")))
+        cpus = limits.cpus(run.limits, run.uid, await self._ncpu(), racct=await self._racct())
         if cpus:
             await self._run("cpuset", "-l", cpus, "-j", str(jid))
 
@@ -54,8 +58,8 @@ class Rctl:
         shown = await self._processes.run(("sysctl", "-n", "kern.racct.enable"), check=False)
         return shown.text.strip() == "1"
 
-    async def _sysctl(self, name: str) -> str:
-        return (await self._processes.run(("sysctl", "-n", name))).text.strip()
+    async def _ncpu(self) -> int:
+        return int((await self._processes.run(("sysctl", "-n", "hw.ncpu"))).text)
 
     async def _run(self, *argv: str) -> str:
         completed = await self._processes.run(argv, check=False)

@@ -33,12 +33,14 @@ from jaild.adapters.runtime import (
 )
 from jaild.adapters.runtime.oci_links import Links
 from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.adapters.runtime.oci_ports import Redirects
 from jaild.adapters.runtime.oci_records import Record, Records, split
 from jaild.adapters.runtime.oci_tool import Tool
-from jaild.domain.errors import InternalError
+from jaild.domain.errors import InternalError, JaildError
+from jaild.domain.findings import Finding
 from jaild.domain.records import Family
 from jaild.ports.process import Processes
-from jaild.ports.runtime import HostFacts, Output, Run, RunSpec, Usage
+from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Usage
 
 _KILL_PATIENCE = 30.0  # seconds that SIGKILL may take: a process in the kernel's uninterruptible sleep delays it
 _SETUP_PATIENCE = 5.0  # seconds between `runc start` and the command's begin or failure
@@ -81,14 +83,27 @@ class OciRuntime:
         await self._tool.version()
         await self._links.prepare()
 
+    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:
+        """Return what of `demands` this host cannot carry out."""
+        return refusals.findings(await self._problems(demands, resource))
+
+    async def _problems(self, demands: Demands, resource: str) -> list[JaildError]:
+        known = oci_cgroup.controllers(mounts.mounted())
+        return [
+            *self._links.problems(demands, resource),
+            *await self._ports.problems(demands, resource),
+            *oci_cgroup.problems(demands.limits, known, oci_cgroup.online(), resource),
+            *oci_bundle.problems(demands, resource),
+        ]
+
     async def create(self, run: RunSpec) -> None:
         """Mount the tree and make the container, its command not yet begun."""
         tree = self._tree(run.jail, run.generation)
         if self._records.bundle(run.name).exists() or mounts.below(tree, mounts.mounted()):
             raise refusals.exists(run.name)
         first_process.stop_signal(run.stop_signal)
-        oci_cgroup.check(run.limits, oci_cgroup.controllers(mounts.mounted()), run.name)
-        self._links.check(run)
+        refusals.require_none(await self._problems(run, run.name))
+        refusals.require_none(await self._links.taken(run, self._records.held(run.jail)))
         record = self._records.write(Record(spec=run))
         try:
             await mounts.mount_tree(self._processes, tree, run.mounts)
@@ -105,12 +120,14 @@ class OciRuntime:
         if record.process is None or not mounts.below(self._tree(jail, generation), mounts.mounted()):
             raise refusals.interrupted(record.spec.name)
         await self._clear_the_way(jail)
+        refusals.require_none(await self._links.taken(record.spec))
         if record.started or not first_process.alive(record.process):
             await self._delete_container(record.spec.name, record)
             record = await self._make_container(record)
         record = self._write(record, started=time.time(), ended=False, exit_status=None, attached=True)
         try:
             await self._links.attach(record.spec)
+            await self._ports.load(record.spec)
             await self._tool.start(record.spec.name)
             await self._came_up(record)
         except BaseException:
@@ -212,6 +229,10 @@ class OciRuntime:
     @cached_property
     def _links(self) -> Links:
         return Links(self._processes, self._folder, self._network)
+
+    @cached_property
+    def _ports(self) -> Redirects:
+        return Redirects(self._processes, self._folder)
 
     def _tree(self, jail: str, generation: int) -> Path:
         return self._trees / jail / str(generation)
@@ -323,6 +344,7 @@ class OciRuntime:
 
     async def _detach(self, record: Record) -> None:
         if record.attached:
+            await self._ports.clear(record.spec)
             await self._links.detach(record.spec)
             # Read again: that it ended may have been noted meanwhile.
             self._write(self._records.read(record.spec.name) or record, attached=False)

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from jaild.adapters.runtime.accounts import Account
+from jaild.adapters.runtime.refusals import FIELD
 from jaild.domain import quantity
+from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.spec import Limits
-from jaild.ports.runtime import RunSpec
+from jaild.ports.runtime import Demands, RunSpec
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Docker's default set without MKNOD (a jail makes no devices), NET_RAW (jail(8) forbids raw sockets by default too).
@@ -20,6 +22,14 @@ _CAPABILITIES = tuple(
         *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
     )
 )
+# What `jaild.domain.privileges` lists, as capabilities. The others every jail may here: System V IPC is of the jail's
+# own namespace, and no family of sockets is forbidden.
+ALLOW: Mapping[str, tuple[str, ...]] = {
+    "raw_sockets": ("CAP_NET_RAW",),
+    "sysvipc": (),
+    "mlock": ("CAP_IPC_LOCK",),
+    "socket_af": (),
+}
 _MASKED = (
     *("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug"),
     *("/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
@@ -49,13 +59,14 @@ def process(
     """Return the `process` object of a command in `run`; `environment` is added to the run's own."""
     merged = {"PATH": _PATH, "HOME": account.home, **run.environment, **(environment or {})}
     limits = [{"type": "RLIMIT_NOFILE", "hard": n, "soft": n} for n in (run.limits.open_files,) if n]
+    capabilities = (*_CAPABILITIES, *(name for allowed in run.allow for name in ALLOW[allowed]))
     return {
         "terminal": False,
         "user": {"uid": account.uid, "gid": account.gid, "additionalGids": list(account.groups)},
         "args": list(command),
         "env": [f"{name}={value}" for name, value in merged.items()],
         "cwd": "/",
-        "capabilities": {kind: list(_CAPABILITIES) for kind in ("bounding", "effective", "permitted")},
+        "capabilities": {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")},
         "rlimits": limits,
         "noNewPrivileges": True,
     }
@@ -94,6 +105,21 @@ def config(
     }
 
 
+def problems(demands: Demands, resource: str) -> list[JaildError]:
+    """Return DEVFS_RULESET_UNKNOWN if a ruleset is named: Linux has none."""
+    if demands.devfs_ruleset is None:
+        return []
+    return [
+        FailedPreconditionError(
+            "DEVFS_RULESET_UNKNOWN",
+            f"this host has no devfs ruleset {demands.devfs_ruleset}: devfs is FreeBSD's",
+            remedy="take devfs_ruleset out of the spec, or run the jail on FreeBSD",
+            resource=resource,
+            detail={FIELD: "$.devfs_ruleset"},
+        )
+    ]
+
+
 def resources(limits: Limits) -> dict[str, Any]:
     """Return the limits that a cgroup keeps; an absent one is absent."""
     found: dict[str, Any] = {}
@@ -101,6 +127,8 @@ def resources(limits: Limits) -> dict[str, Any]:
         found["memory"] = {"limit": quantity.parse(limits.memory)}
     if limits.cpus is not None:
         found["cpu"] = {"period": _PERIOD, "quota": max(_LEAST_QUOTA, int(limits.cpus * _PERIOD))}
+    if limits.cpuset is not None:
+        found.setdefault("cpu", {})["cpus"] = limits.cpuset
     if limits.processes is not None:
         found["pids"] = {"limit": limits.processes}
     return found

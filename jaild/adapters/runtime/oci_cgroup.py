@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaild.adapters.runtime.mounts import Mounted
-from jaild.domain.errors import ResourceExhaustedError
+from jaild.adapters.runtime.refusals import FIELD
+from jaild.domain import cpulist
+from jaild.domain.errors import JaildError, ResourceExhaustedError
 from jaild.domain.spec import Limits
 from jaild.ports.runtime import Usage
 
 _UNIFIED = "cgroup.controllers"
-_V1_CONTROLLERS = frozenset({"cpu", "cpuacct", "memory", "pids"})
+_V1_CONTROLLERS = frozenset({"cpu", "cpuacct", "cpuset", "memory", "pids"})
+_ONLINE = Path("/sys/devices/system/cpu/online")
 
 
 def controllers(table: Sequence[Mounted]) -> dict[str, Path]:
@@ -27,22 +30,36 @@ def controllers(table: Sequence[Mounted]) -> dict[str, Path]:
     return found
 
 
-def check(limits: Limits, known: Mapping[str, Path], run: str) -> None:
-    """Raise `ResourceExhaustedError` (LIMIT_UNSUPPORTED) for a limit that this host cannot keep."""
+def online() -> frozenset[int]:
+    """Return the CPUs that the kernel runs processes on."""
+    return frozenset(cpulist.parse(_ONLINE.read_text("ascii").strip()))
+
+
+def problems(limits: Limits, known: Mapping[str, Path], cpus: Collection[int], resource: str) -> Iterator[JaildError]:
+    """Yield `ResourceExhaustedError` (LIMIT_UNSUPPORTED) for each limit that a host with these CPUs cannot keep."""
     wanted = (
         ("memory", limits.memory, "memory"),
         ("cpus", limits.cpus, "cpu"),
         ("processes", limits.processes, "pids"),
+        ("cpuset", limits.cpuset, "cpuset"),
     )
     for field, value, controller in wanted:
         if value is not None and controller not in known:
-            raise ResourceExhaustedError(
+            yield ResourceExhaustedError(
                 "LIMIT_UNSUPPORTED",
-                f"limits.{field} of {run} cannot be kept: this kernel offers no {controller} cgroup controller",
+                f"limits.{field} cannot be kept: this kernel offers no {controller} cgroup controller",
                 remedy=f"take limits.{field} out of the spec, or boot the host with the controller",
-                resource=run,
-                detail={"limit": field, "controller": controller},
+                resource=resource,
+                detail={FIELD: f"$.limits.{field}", "controller": controller},
             )
+    if limits.cpuset and (lacking := set(cpulist.parse(limits.cpuset)) - set(cpus)):
+        yield ResourceExhaustedError(
+            "LIMIT_UNSUPPORTED",
+            f"limits.cpuset cannot be kept: this host has no CPU {cpulist.render(lacking)}",
+            remedy=f"name CPUs that it has: {cpulist.render(cpus)}; or take limits.cpuset out of the spec",
+            resource=resource,
+            detail={FIELD: "$.limits.cpuset"},
+        )
 
 
 def usage(known: Mapping[str, Path], group: str) -> Usage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import msgspec
 
 from jaild.adapters.runtime import announce, oci_network
 from jaild.adapters.runtime.oci_network import NAMESPACES, Command, HostNetwork
-from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.errors import JaildError
 from jaild.ports.process import Processes
-from jaild.ports.runtime import RunSpec
+from jaild.ports.runtime import Demands, RunSpec
 
 
 class Links:
@@ -32,19 +32,16 @@ class Links:
         exists = self._host.bridge in _interfaces()
         await self._run(oci_network.prepare(self._host, bridge_exists=exists, bridge_mac=mac))
 
-    def check(self, run: RunSpec) -> None:
-        """Raise `FailedPreconditionError` (NETWORK_MISSING) if the host lacks what the run's network needs."""
-        if run.network.mode in {"host", "none"}:
-            return
-        choose = oci_network.bridge if run.network.mode == "own" else oci_network.interface
-        needed = choose(run, self._host)
-        if needed not in _interfaces():
-            raise FailedPreconditionError(
-                "NETWORK_MISSING",
-                f"{run.name} needs the interface {needed}, and this host has none of that name",
-                remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
-                resource=run.name,
-            )
+    def problems(self, demands: Demands, resource: str) -> list[JaildError]:
+        """Return NETWORK_MISSING if the host lacks what the network needs."""
+        return oci_network.missing(demands, self._host, _interfaces(), resource)
+
+    async def taken(self, run: RunSpec, held: Collection[str] = ()) -> list[JaildError]:
+        """Return ADDRESS_IN_USE for what is on the shared interface and not in `held`."""
+        if run.network.mode != "shared":
+            return []
+        there = await self._addresses(oci_network.interface(run, self._host))
+        return oci_network.taken(run, held, {address.partition("/")[0] for address in there})
 
     def namespace(self, run: RunSpec) -> Path | None:
         """Return the run's namespace of ip-netns(8); None if it uses the host's network, or none."""

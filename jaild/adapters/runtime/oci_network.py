@@ -8,12 +8,14 @@ Mode `none`: the OCI runtime makes an empty namespace by itself, and there is no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import ipaddress
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.ports.runtime import RunSpec
+from jaild.adapters.runtime.refusals import FIELD
+from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.ports.runtime import Demands, RunSpec
 
 INNER = "eth0"
 NAMESPACES = Path("/run/netns")  # where ip-netns(8) keeps them
@@ -125,22 +127,68 @@ def detach(run: RunSpec, host: HostNetwork, run_folder: Path, *, present: frozen
     return []
 
 
-def bridge(run: RunSpec, host: HostNetwork) -> str:
+def bridge(run: Demands, host: HostNetwork) -> str:
     """Return the bridge of a run in mode own; raise `FailedPreconditionError` (NETWORK_MISSING) if none is set."""
     return run.network.bridge or host.bridge or _missing(run, "bridge")
 
 
-def interface(run: RunSpec, host: HostNetwork) -> str:
+def interface(run: Demands, host: HostNetwork) -> str:
     """Return the interface of a run in mode shared; raise `FailedPreconditionError` (NETWORK_MISSING) without one."""
     return run.network.interface or host.shared or _missing(run, "shared interface")
 
 
-def _missing(run: RunSpec, what: str) -> str:
+def needed(run: Demands, host: HostNetwork) -> str:
+    """Return the interface that a run cannot do without; raise `FailedPreconditionError` (NETWORK_MISSING)."""
+    if run.network.mode == "own":
+        return bridge(run, host)
+    return interface(run, host) if run.network.mode == "shared" else ""
+
+
+def missing(demands: Demands, host: HostNetwork, there: Collection[str], resource: str) -> list[JaildError]:
+    """Return NETWORK_MISSING if the host lacks what `demands` need; `there` are its interfaces."""
+    try:
+        wanted = needed(demands, host)
+    except FailedPreconditionError as error:
+        return [error]
+    if not wanted or wanted in there:
+        return []
+    return [
+        FailedPreconditionError(
+            "NETWORK_MISSING",
+            f"network mode {demands.network.mode} needs the interface {wanted}, and this host has none of that name",
+            remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
+            resource=resource,
+            detail={FIELD: "$.network"},
+        )
+    ]
+
+
+def taken(run: RunSpec, held: Collection[str], there: Collection[str]) -> list[JaildError]:
+    """Return ADDRESS_IN_USE for addresses of a run in mode shared that are on the host's interface already.
+
+    They are the host's own, or somebody else's: at its stop the jail would take them along. `there` and `held`, what
+    another generation of the jail has put there, are without prefix length.
+    """
+    plain = [str(ipaddress.ip_interface(address).ip) for address in run.network.addresses]
+    return [
+        FailedPreconditionError(
+            "ADDRESS_IN_USE",
+            f"{address} is on the host's interface already, and not by {run.jail}",
+            remedy="give the jail an address of its own: the host would lose this one when the jail stops",
+            resource=run.name,
+            detail={FIELD: f"$.network.addresses[{index}]"},
+        )
+        for index, address in enumerate(plain)
+        if run.network.mode == "shared" and address in there and address not in held
+    ]
+
+
+def _missing(run: Demands, what: str) -> str:
     raise FailedPreconditionError(
         "NETWORK_MISSING",
-        f"{run.name} wants network mode {run.network.mode}, and this host has no {what}",
+        f"network mode {run.network.mode} is wanted, and this host has no {what}",
         remedy="name one in the jail's spec or in the daemon's configuration, or use another network mode",
-        resource=run.name,
+        detail={FIELD: "$.network"},
     )
 
 

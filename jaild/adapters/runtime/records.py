@@ -6,6 +6,7 @@ goes last, so what a crash leaves is always found again.
 
 from __future__ import annotations
 
+import ipaddress
 import stat
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,6 +24,10 @@ class Described(Protocol):
     @property
     def spec(self) -> RunSpec:
         """The run."""
+
+    @property
+    def attached(self) -> bool:
+        """Whether it has been made reachable."""
 
 
 R = TypeVar("R", bound=Described)
@@ -56,6 +61,12 @@ class Records(Generic[R]):
         except FileNotFoundError:
             return None
         return msgspec.json.decode(text, type=self._kind, dec_hook=_decode)
+
+    def held(self, jail: str) -> frozenset[str]:
+        """Return the addresses, without prefix length, that a jail's generations have on the host's interfaces now."""
+        records = (self.read(name) for name in self.names() if name.rpartition(".")[0] == jail)
+        attached = (record.spec.network for record in records if record is not None and record.attached)
+        return frozenset(str(ipaddress.ip_interface(a).ip) for network in attached for a in network.addresses)
 
     def write(self, record: R) -> R:
         """Keep a record: whole or not at all, however the daemon ends."""

@@ -1,8 +1,33 @@
-"""What every runtime refuses in the same words: the port's errors about runs."""
+"""What every runtime refuses in the same words: the port's errors about runs, and what a host cannot do as findings."""
 
 from __future__ import annotations
 
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from collections.abc import Sequence
+
+from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.domain.findings import Finding, Severity
+
+FIELD = "field"  # in an error's detail: the path of the spec's field that it is about
+
+
+def findings(problems: Sequence[JaildError]) -> tuple[Finding, ...]:
+    """Return what a host cannot carry out as findings of a plan."""
+    return tuple(
+        Finding(
+            severity=Severity.ERROR,
+            code=problem.reason,
+            message=problem.message,
+            subject=problem.detail.get(FIELD, ""),
+            remedy=problem.remedy,
+        )
+        for problem in problems
+    )
+
+
+def require_none(problems: Sequence[JaildError]) -> None:
+    """Raise the first, if there is one."""
+    for problem in problems:
+        raise problem
 
 
 def exists(name: str) -> AlreadyExistsError:

@@ -23,6 +23,7 @@ from jaild.domain.spec import (
     Limits,
     Network,
     Placement,
+    Port,
     Stop,
     TcpCheck,
     Volume,
@@ -40,10 +41,19 @@ FULL = JailSpec(
     environment={"A": "", "B": "b"},
     hostname="h",
     user="www",
-    network=Network(mode="own", addresses=("10.0.0.5/24",), gateway="10.0.0.1", bridge="b0", interface="e0"),
+    network=Network(
+        mode="own",
+        addresses=("10.0.0.5/24",),
+        gateway="10.0.0.1",
+        bridge="b0",
+        interface="e0",
+        ports=(Port(host=8080, jail=80, protocol="udp", address="192.0.2.7"), Port(host=1)),
+    ),
     quota="10G",
     volumes={"cache": Volume(path="/cache", quota="1G", recordsize="16K")},
-    limits=Limits(memory="1G", cpus=1.5, processes=10, open_files=20),
+    limits=Limits(memory="1G", cpus=1.5, processes=10, open_files=20, cpuset="0-3"),
+    allow=("raw_sockets",),
+    devfs_ruleset="devfsrules_jail",
     health=(
         HttpCheck(port=80, path="/up", address="10.0.0.5", timeout=3.0),
         TcpCheck(port=81, address="10.0.0.5", timeout=4.0),
@@ -71,8 +81,15 @@ _specs = st.builds(
     environment=st.dictionaries(_text, _text, max_size=2),
     hostname=st.none() | _text,
     network=st.builds(
-        Network, mode=st.sampled_from(["own", "shared", "host"]), addresses=st.lists(_text, max_size=2).map(tuple)
+        Network,
+        mode=st.sampled_from(["own", "shared", "host"]),
+        addresses=st.lists(_text, max_size=2).map(tuple),
+        ports=st.lists(
+            st.builds(Port, host=st.integers(1, 65535), jail=st.none() | st.integers(1, 65535)), max_size=2
+        ).map(tuple),
     ),
+    allow=st.lists(_text, max_size=2).map(tuple),
+    devfs_ruleset=st.none() | _text,
     volumes=st.dictionaries(_text, st.builds(Volume, path=_some, quota=st.none() | _text), max_size=2),
     limits=st.builds(Limits, processes=st.none() | st.integers(1, 2**31 - 1)),
     health=st.lists(_checks, max_size=3).map(tuple),
@@ -99,6 +116,7 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
     [
         (JailSpec, jails_pb2.JailSpec),
         (Network, jails_pb2.Network),
+        (Port, jails_pb2.Port),
         (Volume, jails_pb2.Volume),
         (Limits, jails_pb2.Limits),
         (Gate, jails_pb2.Gate),
