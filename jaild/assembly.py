@@ -26,12 +26,14 @@ from jaild.service.build_steps import BuildSteps
 from jaild.service.builds import Builds
 from jaild.service.capacity import Capacity
 from jaild.service.changes import Changes
+from jaild.service.clearance import Clearance
 from jaild.service.creation import Creation
 from jaild.service.draining import Draining
 from jaild.service.driver import Drivers
 from jaild.service.etcdatabases import EtcDatabases
 from jaild.service.evacuations import Evacuations
 from jaild.service.events import Audit, Events
+from jaild.service.fencing import Fencing
 from jaild.service.gate import Gate
 from jaild.service.handover import HandOver
 from jaild.service.host import Host
@@ -51,13 +53,19 @@ from jaild.service.pacing import Paces
 from jaild.service.planning import Planner
 from jaild.service.precopy import Precopy
 from jaild.service.preflight import Preflight
+from jaild.service.promote import Takeovers
 from jaild.service.receiving import Receiver
 from jaild.service.recover import Recovery
 from jaild.service.releases import Releases
+from jaild.service.replicas import Replicas
 from jaild.service.retreat import Retreat
 from jaild.service.runs import Runs
 from jaild.service.sealing import Sealer
+from jaild.service.standby import Standbys
+from jaild.service.standby_keeper import StandbyKeeper
+from jaild.service.standby_rounds import Rounds
 from jaild.service.survey import Surveyor
+from jaild.service.takeover import Taker
 from jaild.service.templates import Templates
 from jaild.service.transfer import Transfer
 from jaild.service.workshop import Workshop
@@ -103,6 +111,8 @@ class Core:
     evacuations: Evacuations
     runs: Runs
     journals: Journals
+    standbys: Standbys
+    keeper: StandbyKeeper
 
     def resume(self) -> None:
         """Go on with what a daemon before this one had begun and other hosts have a say in."""
@@ -113,6 +123,7 @@ class Core:
         """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""
         await self.evacuations.close()
         await self.recovery.close()
+        await self.standbys.close()
         await self.drivers.stop(grace)
         await self.runs.close()
 
@@ -150,14 +161,33 @@ def assemble(ports: Ports, place: Place) -> Core:
     incoming = MigrateIn(
         index, zfs, runtime, acceptor, capacity, journals, datasets, receiver, runs, gate, snapshots, events, clock
     )
+    fencing = Fencing(index, runtime, ports.peers, datasets, handover, drivers, operations, events, clock)
+    clearance = Clearance(index, ports.peers, journals, fencing, events, clock)
+    keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, journals, events, clock)
+    rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)
+    standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, events, clock)
+    drivers.before_each(standbys.give_way)
+    taker = Taker(index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, incoming, events, clock)
+    migrations = Migrations(index, preflight, sender, journals, datasets, drivers, operations)
+    takeovers = Takeovers(index, taker, clearance, migrations, changes, drivers, operations, clock)
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, incoming, snapshots,
-        notices, drivers, operations, events, clock,
+        notices, taker, keeper, clearance, fencing, drivers, operations, events, clock,
     )  # fmt: skip
     boot = Boot(
-        index, journals, incoming, changes, ports.boot_id, files, drivers, operations, events, clock, place.halted
+        index,
+        journals,
+        incoming,
+        changes,
+        clearance,
+        ports.boot_id,
+        files,
+        drivers,
+        operations,
+        events,
+        clock,
+        place.halted,
     )
-    migrations = Migrations(index, preflight, sender, journals, datasets, drivers, operations)
     mover = Mover(index, migrations, journals, operations, paces, clock)
     surveyor = Surveyor(index, zfs, runtime, ports.peers)
     evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, events, clock)
@@ -181,6 +211,7 @@ def assemble(ports: Ports, place: Place) -> Core:
             runtime,
             Logs(files, runs, clock),
             Templates(files, place.templates),
+            standbys,
             drivers,
             operations,
             draining,
@@ -194,6 +225,8 @@ def assemble(ports: Ports, place: Place) -> Core:
         boot=boot,
         evacuations=evacuations,
         incoming=incoming,
+        replicas=Replicas(keeper, fencing, takeovers),
+        takeovers=takeovers,
     )
     return Core(
         use_cases=use_cases,
@@ -205,4 +238,6 @@ def assemble(ports: Ports, place: Place) -> Core:
         evacuations=evacuations,
         runs=runs,
         journals=journals,
+        standbys=standbys,
+        keeper=keeper,
     )

@@ -118,17 +118,20 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     booting: asyncio.Task[None] | None = None
+    standing: asyncio.Task[None] | None = None
     try:
         await daemon.start(began)
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
         daemon.core.resume()
         booting = asyncio.create_task(daemon.core.boot.at_start(), name="boot")
+        standing = asyncio.create_task(daemon.core.standbys.run(), name="standbys")
         await stop.wait()
     finally:
-        if booting is not None:
-            booting.cancel()
-            await asyncio.gather(booting, return_exceptions=True)
+        for task in (booting, standing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await server.stop(1.0)
         await daemon.stop()
 

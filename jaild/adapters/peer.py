@@ -11,6 +11,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
+from jaild.adapters.peer_standby import GrpcStandbyPeer
 from jaild.domain.errors import DeadlineExceededError, JaildError, NotFoundError, UnavailableError
 from jaild.domain.peering import (
     Acceptance,
@@ -22,7 +23,7 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
-from jaild.peer.v1 import peer_pb2, peer_pb2_grpc
+from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, standby_pb2_grpc
 from jaild.wire import peering, status, structs
 from jaild.wire.tls import TlsFiles
 
@@ -93,6 +94,7 @@ class GrpcPeer:
         self._name = name
         self._address = address
         self._stub = peer_pb2_grpc.PeerStub(channel)
+        self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(channel), self._ask, self._stream)
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
@@ -110,7 +112,9 @@ class GrpcPeer:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream; see `Peer.receive`."""
-        call = self._stub.Receive()
+        return await self._stream(self._stub.Receive(), header, chunks)
+
+    async def _stream(self, call: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         sender = asyncio.create_task(_send(call, header, chunks))
         answer = asyncio.create_task(_answer(call))
         try:

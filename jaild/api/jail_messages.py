@@ -59,6 +59,16 @@ def jail_message(view: JailView) -> jails_pb2.Jail:
         operation=view.operation,
         message=view.message,
         peer=view.peer_name,
+        standbys=[
+            jails_pb2.StandbyStatus(
+                host=standby.host,
+                recovery_point_time=timestamp(standby.taken),
+                interval=standby.interval,
+                behind=standby.behind,
+                message=standby.message,
+            )
+            for standby in view.standbys
+        ],
     )
     if view.record is not None:
         message.uid = view.record.uid

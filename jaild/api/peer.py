@@ -26,12 +26,12 @@ class PeerServicer:
 
     async def Preflight(self, request: peer_pb2.PreflightRequest, _: Context) -> peer_pb2.PreflightResponse:  # noqa: N802
         """Say whether a jail would be taken."""
-        _require_itself(request.source_name)
+        require_itself(request.source_name)
         return peering.acceptance_message(await self._incoming.preflight(peering.offer_of(request)))
 
     async def Begin(self, request: peer_pb2.BeginRequest, _: Context) -> peer_pb2.BeginResponse:  # noqa: N802
         """Begin a migration."""
-        _require_itself(request.offer.source_name)
+        require_itself(request.offer.source_name)
         self._require_party(request.offer.migration)
         acceptance = await self._incoming.begin(peering.offer_of(request.offer))
         return peer_pb2.BeginResponse(preflight=peering.acceptance_message(acceptance))
@@ -79,10 +79,10 @@ class PeerServicer:
         """Let only the two hosts of a migration act on it; one that is not known here answers for itself."""
         peer = self._incoming.peer_of(migration)
         if peer:
-            _require_itself(peer)
+            require_itself(peer)
 
 
-def _require_itself(name: str) -> None:
+def require_itself(name: str) -> None:
     """Raise `PermissionDeniedError` (PEER_MISMATCH) unless the caller's certificate is that of the host `name`."""
     caller = auth.current()
     if caller.actor not in {name, auth.LOCAL}:

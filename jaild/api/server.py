@@ -26,10 +26,13 @@ from jaild.api.migrations import MigrationsServicer
 from jaild.api.operation_messages import OperationMessages
 from jaild.api.operations import OperationsServicer
 from jaild.api.peer import PeerServicer
+from jaild.api.standby import StandbyServicer
+from jaild.api.takeovers import TakeoversServicer
 from jaild.api.use_cases import UseCases
 from jaild.domain.access import Grant
 from jaild.domain.errors import UnavailableError
 from jaild.peer.v1 import peer_pb2_grpc
+from jaild.peer.v1 import standby_pb2_grpc as peer_standby_pb2_grpc
 from jaild.v1 import (
     apps_pb2_grpc,
     bases_pb2_grpc,
@@ -39,6 +42,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    standby_pb2_grpc,
 )
 from jaild.wire.tls import TlsFiles
 
@@ -51,7 +55,9 @@ SERVICES = (
     "jaild.v1.Host",
     "jaild.v1.Evacuations",
     "jaild.v1.Events",
+    "jaild.v1.Takeovers",
     "jaild.peer.v1.Peer",
+    "jaild.peer.v1.Standby",
     "google.longrunning.Operations",
 )
 _OPTIONS = (
@@ -130,6 +136,8 @@ class ApiServer:
         events_pb2_grpc.add_EventsServicer_to_server(EventsServicer(cases.events, cases.operations, messages), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(OperationsServicer(cases.operations, messages), server)
         peer_pb2_grpc.add_PeerServicer_to_server(PeerServicer(cases.incoming), server)
+        peer_standby_pb2_grpc.add_StandbyServicer_to_server(StandbyServicer(cases.replicas), server)
+        standby_pb2_grpc.add_TakeoversServicer_to_server(TakeoversServicer(cases.takeovers, messages), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         shown = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(shown, server)

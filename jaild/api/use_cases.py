@@ -24,6 +24,15 @@ from jaild.domain.peering import (
 )
 from jaild.domain.recipe import Recipe
 from jaild.domain.records import Generation, Manifest
+from jaild.domain.replication import (
+    HandingOver,
+    Known,
+    ReplicaOffer,
+    ReplicaState,
+    RollBack,
+    Supersession,
+    WholeRound,
+)
 from jaild.domain.spec import JailSpec
 from jaild.domain.views import AuditEntry, BaseView, Caller, Event, HostView, JailView, MigrationView, ReleaseView
 from jaild.ports.runtime import Output
@@ -222,6 +231,31 @@ class Incoming(Protocol):
     async def resolve(self, migration: str, /) -> Resolution: ...
 
 
+class Replicas(Protocol):
+    """Replicas and take-overs, as other hosts ask about them."""
+
+    def owner_of(self, jail: str, /) -> str: ...
+    async def offer(self, offer: ReplicaOffer, /) -> ReplicaState: ...
+    async def receive(self, header: ReceiveHeader, chunks: Chunks, /) -> Received: ...
+    async def roll_back(self, wanted: RollBack, /) -> int: ...
+    async def complete(self, whole: WholeRound, /) -> None: ...
+    async def withdraw(self, jail: str, uid: str, epoch: int, /) -> None: ...
+    async def ownership(self, jail: str, uid: str, /) -> Known: ...
+    async def hand_over(self, jail: str, uid: str, target: str, request_id: str, /) -> HandingOver: ...
+    async def handing_over(self, target: str, jail: str, request_id: str, /) -> HandingOver: ...
+    async def supersede(self, told: Supersession, /) -> int: ...
+
+
+class Takeovers(Protocol):
+    """Making this host the owner of a jail whose host failed."""
+
+    async def promote(
+        self, name: str, /, *, owner_is_down: bool, confirm: str, validate_only: bool, caller: Caller
+    ) -> Operation: ...
+    async def adopt(self, name: str, /, *, confirm: str, validate_only: bool, caller: Caller) -> Operation: ...
+    async def confirm(self, name: str, sentence: str, /, *, caller: Caller) -> Operation: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class UseCases:
     """All of them, as `ApiServer` takes them."""
@@ -238,3 +272,5 @@ class UseCases:
     boot: Boot
     evacuations: Evacuations
     incoming: Incoming
+    replicas: Replicas
+    takeovers: Takeovers

@@ -24,6 +24,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    standby_pb2_grpc,
 )
 
 READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
@@ -50,6 +51,7 @@ class Api:
     jails: Any
     migrations: Any
     operations: Any
+    takeovers: Any
 
 
 @contextmanager
@@ -69,6 +71,7 @@ def connect(settings: Settings) -> Iterator[Api]:
             jails=jails_pb2_grpc.JailsStub(channel),
             migrations=migrations_pb2_grpc.MigrationsStub(channel),
             operations=operations_pb2_grpc.OperationsStub(channel),
+            takeovers=standby_pb2_grpc.TakeoversStub(channel),
         )
 
 

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import click
 
-from jaild.cli import complete, jail_changes, jail_inside, references, render
+from jaild.cli import complete, jail_changes, jail_inside, jail_rescue, references, render
 from jaild.cli.connection import READ_SECONDS, connect, pages
 from jaild.cli.human import size
 from jaild.cli.mutation import How, finish, mutation
@@ -91,6 +91,7 @@ def show(settings: Settings, *, name: str) -> None:
             ("release", short(jail.release)),
             ("owner", f"{jail.owner}, epoch {jail.epoch}"),
             ("peer", jail.peer),
+            ("standby", jail_rescue.standby_lines(jail)),
             ("created", render.moment(jail.create_time)),
             ("started", render.moment(jail.start_time)),
             ("used", size(jail.used_bytes)),
@@ -146,7 +147,7 @@ def restart(settings: Settings, *, name: str, how: How) -> None:
         finish(api, settings, api.jails.RestartJail(request), how)
 
 
-for _verb in (*jail_inside.VERBS, *jail_changes.VERBS):
+for _verb in (*jail_inside.VERBS, *jail_changes.VERBS, *jail_rescue.VERBS):
     command.add_command(_verb)
 
 
@@ -175,5 +176,5 @@ def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
         " ".join(jail.spec.network.addresses),
         render.since(jail.start_time),
         size(jail.used_bytes),
-        jail.message or jail.operation or peer,
+        jail.message or jail.operation or jail_rescue.standby_note(jail) or peer,
     )

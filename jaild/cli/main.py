@@ -16,6 +16,8 @@ NOUNS = {
     "app": "Push, list and remove releases of applications.",
     "jail": "Create, run, change, migrate and look into jails.",
     "migration": "Look at moves between hosts; free what they left.",
+    "promote": "Make a standby the owner of its jail.",
+    "adopt": "Take over what a host that is gone for good left here.",
     "operation": "List, watch and cancel long-running changes.",
     "host": "Tell what the host is, and who did what on it; drain and evacuate it.",
     "events": "Print what happens on the host.",

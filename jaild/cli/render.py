@@ -23,9 +23,9 @@ from jaild.cli.settings import Form
 
 _STYLE = {
     **dict.fromkeys(("running", "yes", "OK", "activated", "done"), "green"),
-    **dict.fromkeys(("failed", "damaged", "aborted", "superseded", "unhealthy"), "bold red"),
-    **dict.fromkeys(("frozen", "incoming", "prepared", "working", "moving"), "yellow"),
-    **dict.fromkeys(("stopped", "moved", "deleting", "finalized", "cancelled", "skipped"), "dim"),
+    **dict.fromkeys(("failed", "damaged", "aborted", "superseded", "fenced", "unhealthy"), "bold red"),
+    **dict.fromkeys(("frozen", "incoming", "prepared", "claimed", "waiting", "working", "moving"), "yellow"),
+    **dict.fromkeys(("stopped", "moved", "standby", "deleting", "finalized", "cancelled", "skipped"), "dim"),
 }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from jaild.domain.operation import Operation
 
 QUEUE_LIMIT = 16  # more than that on one jail is a runaway caller
-_LAST = frozenset({"delete", "migrate"})  # after these the jail is not here any more
+# After these the jail is not here any more.
+_REASONS = {"delete": "JAIL_DELETING", "migrate": "JAIL_MIGRATING", "fence": "JAIL_FENCED"}
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ def admit(pending: Sequence[Operation], kind: str, duplicate: Operation | None) 
     """Decide about a request of `kind`, given the operations queued or running on the jail, oldest first."""
     if duplicate is not None:
         return Duplicate(duplicate)
-    last = next((op for op in pending if op.kind in _LAST), None)
+    last = next((op for op in pending if op.kind in _REASONS), None)
     if last is not None:
-        reason = "JAIL_DELETING" if last.kind == "delete" else "JAIL_MIGRATING"
+        reason = _REASONS[last.kind]
         return Denied(
             reason,
             f"{last.name} ({last.kind}) is under way; {kind} has to wait until it is over",

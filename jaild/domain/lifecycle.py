@@ -4,10 +4,19 @@
         │      ┌─────────────────────► FROZEN ─────────► MOVED ──── finalize ──► (gone)
         ▼      │ ◄──────── abort ────────┘                 │
      ACTIVE ───┤                                           │ begin (the jail comes back)
-        ▲      └── delete ──► DELETING ──► (gone)          ▼
-        │              activate             prepare    INCOMING ◄── begin ── (not here)
-        └──────────────────────── PREPARED ◄─────────────┘ │
-                                      └──── abort ─────────┴──► MOVED, or (gone)
+        ▲      ├── delete ──► DELETING ──► (gone)          ▼
+        │      │       activate             prepare    INCOMING ◄── begin ── (not here)
+        ├──────┼───────────────── PREPARED ◄─────────────┘ │
+        │      │                      └──── abort ─────────┴──► MOVED, STANDBY, or (gone)
+        │      └── superseded: another host took it over ──► FENCED ──► (gone)
+        │
+        │ commit              claim               first round
+        └──────── CLAIMED ◄────────── STANDBY ◄──────────────── (not here), MOVED
+                     └─── withdrawn ────►┘ │ begin: handed over as planned
+                                           └──────► INCOMING
+
+An interrupted migration's copy (INCOMING, PREPARED) is claimed in the same way when its source is gone for good, and so
+is the ACTIVE jail of another host's pool. FENCED differs from MOVED in that its owner does not have all that is in it.
 
 One `zfs set` moves a jail from one state to another. The boot rule is `may_start`; there is no other way to start one.
 """
@@ -19,12 +28,29 @@ import msgspec
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.records import JailRecord, Ownership
 
+# Whose datasets this host mounts, as far as the record alone can tell.
+MOUNTED = frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.DELETING})
+
 _NEXT: dict[Ownership, frozenset[Ownership]] = {
-    Ownership.ACTIVE: frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.DELETING}),
+    Ownership.ACTIVE: frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.FENCED, Ownership.DELETING}),
     Ownership.FROZEN: frozenset({Ownership.ACTIVE, Ownership.MOVED}),
-    Ownership.MOVED: frozenset({Ownership.INCOMING, Ownership.DELETING}),
-    Ownership.INCOMING: frozenset({Ownership.INCOMING, Ownership.PREPARED, Ownership.MOVED, Ownership.DELETING}),
-    Ownership.PREPARED: frozenset({Ownership.ACTIVE, Ownership.MOVED, Ownership.DELETING}),
+    Ownership.MOVED: frozenset({Ownership.INCOMING, Ownership.STANDBY, Ownership.DELETING}),
+    Ownership.INCOMING: frozenset(
+        {
+            Ownership.INCOMING,
+            Ownership.PREPARED,
+            Ownership.CLAIMED,
+            Ownership.MOVED,
+            Ownership.STANDBY,
+            Ownership.DELETING,
+        }
+    ),
+    Ownership.PREPARED: frozenset(
+        {Ownership.ACTIVE, Ownership.CLAIMED, Ownership.MOVED, Ownership.STANDBY, Ownership.DELETING}
+    ),
+    Ownership.STANDBY: frozenset({Ownership.STANDBY, Ownership.CLAIMED, Ownership.INCOMING, Ownership.DELETING}),
+    Ownership.CLAIMED: frozenset({Ownership.ACTIVE, Ownership.STANDBY, Ownership.INCOMING, Ownership.PREPARED}),
+    Ownership.FENCED: frozenset({Ownership.DELETING}),
     Ownership.DELETING: frozenset(),
 }
 
@@ -68,6 +94,9 @@ def require_changeable(record: JailRecord, host_id: str, name: str, known_epoch:
         Ownership.INCOMING: ("JAIL_INCOMING", "is being received from another host", "ask the host that owns it"),
         Ownership.PREPARED: ("JAIL_INCOMING", "waits for the hand-over from another host", "ask the host that owns it"),
         Ownership.MOVED: ("JAIL_MOVED", "moved to another host", "ask the host that owns it now"),
+        Ownership.STANDBY: ("JAIL_STANDBY", "is a replica here", "ask the host that owns it, or promote this one"),
+        Ownership.CLAIMED: ("JAIL_STANDBY", "is being taken over", "wait for that operation"),
+        Ownership.FENCED: ("JAIL_FENCED", "was taken over by another host", "ask the host that owns it now"),
         Ownership.DELETING: ("JAIL_DELETING", "is being deleted", "wait until it is gone"),
     }.get(record.state, ("JAIL_NOT_OWNED", "belongs to another host", "ask the host that owns it"))
     raise FailedPreconditionError(reason, f"jail {name} {message}", remedy=remedy, resource=f"jails/{name}")

@@ -105,6 +105,9 @@ class Ownership(StrEnum):
     INCOMING = "incoming"
     PREPARED = "prepared"
     MOVED = "moved"
+    STANDBY = "standby"
+    CLAIMED = "claimed"
+    FENCED = "fenced"
     DELETING = "deleting"
 
 
@@ -113,6 +116,24 @@ class Desired(StrEnum):
 
     RUNNING = "running"
     STOPPED = "stopped"
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a copy is that the jail's owner keeps up to date here."""
+
+    round: str = ""  # tag of the newest snapshots that are whole: every dataset has one; empty before the first
+    taken: float = 0.0  # when they were taken, by the owner's clock: what was written later is not here
+    interval: float = 0.0  # seconds: the most that may be lost
+    others: tuple[str, ...] = ()  # names of the other hosts that keep one
+
+
+class Takeover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of owner without the former one's doing, as the new one (active) and the former one (fenced) have it."""
+
+    host: str  # name of the other one of the two
+    at: float
+    since: float = 0.0  # what the former owner wrote after this time is in its own copy only
+    untold: tuple[str, ...] = ()  # hosts that are still to be told of it
 
 
 class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -126,7 +147,11 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     desired: Desired = Desired.STOPPED
     created: float = 0.0
     migration: str = ""  # the one that this state belongs to (frozen, incoming, prepared, moved)
-    peer: str = ""  # the other host of that migration
+    peer: str = ""  # the other host of that migration; the owner's name (standby, fenced)
+    standbys: tuple[str, ...] = ()  # hosts that may have a replica: each is asked before the jail is started at boot
+    replica: Replica | None = None  # of a standby, also while it is claimed or a migration continues it
+    takeover: Takeover | None = None  # if it was taken over by force
+    salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 
 

@@ -121,6 +121,16 @@ class Stop(_Strict, frozen=True):
     timeout: Seconds = 10.0
 
 
+class Standby(_Strict, frozen=True):
+    """Replicas on other hosts: kept up to date, never started by themselves.
+
+    `interval`: seconds of writes that may be lost at most when this host is. A round begins after half of it.
+    """
+
+    peers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=8)]
+    interval: Annotated[float, msgspec.Meta(ge=1, le=604_800)] = 60.0
+
+
 class JailSpec(_Strict, frozen=True):
     """All that one says about a jail. `base` and `app` name what it runs, the rest how."""
 
@@ -142,3 +152,4 @@ class JailSpec(_Strict, frozen=True):
     stop: Stop = Stop()
     labels: dict[str, str] = {}
     placement: Placement = Placement()
+    standby: Standby | None = None

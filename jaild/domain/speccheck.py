@@ -22,6 +22,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}|[0-9]{1,10}(:[0-9]{1,10})?")
 _RULESET = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?")
+_PEER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = 256  # characters
 _LABELS = 64
 _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need a module parameter
@@ -29,7 +30,7 @@ _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need 
 
 def check(spec: JailSpec) -> tuple[Finding, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
-    rules = (_what_runs, _environment, _amounts, _health, _ending)
+    rules = (_what_runs, _environment, _amounts, _health, _ending, _standby)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
     mistakes += [*netcheck.mistakes(spec), *portcheck.mistakes(spec.network), *privileges.mistakes(spec.allow)]
     return tuple(_finding(path, message) for path, message in mistakes)
@@ -186,6 +187,15 @@ def _health(spec: JailSpec) -> Iterator[tuple[str, str]]:
             yield f"{path}.path", "it must start with / and hold no white space; escape other characters with %"
     if spec.gate.interval * (spec.gate.successes - 1) >= spec.gate.deadline:
         yield "$.gate.deadline", "it can never pass: the successes take longer than the deadline allows"
+
+
+def _standby(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    peers = spec.standby.peers if spec.standby is not None else ()
+    for index, peer in enumerate(peers):
+        if not _PEER.fullmatch(peer):
+            yield f"$.standby.peers[{index}]", f"{peer!r} is not a host's name: 1 to 63 of letters, digits, . and -"
+        elif peer in peers[:index]:
+            yield f"$.standby.peers[{index}]", f"{peer} is named twice"
 
 
 def _ending(spec: JailSpec) -> Iterator[tuple[str, str]]:

@@ -19,9 +19,23 @@ class JailState(StrEnum):
     INCOMING = "incoming"
     PREPARED = "prepared"
     MOVED = "moved"
+    STANDBY = "standby"
+    CLAIMED = "claimed"
+    FENCED = "fenced"
+    WAITING = "waiting"
     DELETING = "deleting"
     DAMAGED = "damaged"
     SUPERSEDED = "superseded"
+
+
+class StandbyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A replica of a jail, as its owner sees it (`host`: who keeps it) or as its keeper does (`host`: the owner)."""
+
+    host: str
+    taken: float = 0.0  # when its newest whole round was taken; 0 if there is none, or it is not known
+    interval: float = 0.0  # seconds
+    behind: bool = False  # older than its interval
+    message: str = ""  # why, as far as it is known
 
 
 class JailView(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +53,7 @@ class JailView(msgspec.Struct, frozen=True, kw_only=True):
     operation: str = ""  # operations/<id>
     message: str = ""
     peer_name: str = ""
+    standbys: tuple[StandbyView, ...] = ()
 
 
 class BaseView(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,14 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
+from jaild.ports.standby import StandbyPeer
+
+
+class Receives(Protocol):
+    """What takes ZFS streams."""
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Take one stream; see `Peer.receive`."""
 
 
 class Peer(Protocol):
@@ -24,6 +32,10 @@ class Peer(Protocol):
     `UnavailableError` (PEER_UNREACHABLE); when it does not answer in time: `DeadlineExceededError` (PEER_TIMEOUT). In
     both cases the call may have been carried out: ask again, or ask `state`.
     """
+
+    @property
+    def standby(self) -> StandbyPeer:
+        """The same host, as far as replicas and take-overs go."""
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves with the highest protocol that we speak; return who answers and what it can do."""

@@ -16,8 +16,11 @@ from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.service.draining import REMEDY, Draining
-from jaild.service.index import Index, Layer, decode
+from jaild.service.index import Entry, Index, Layer, decode
 from jaild.service.journals import Journals
+from jaild.service.standby_refusals import fenced_copy
+
+_ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})
 
 
 class Acceptor:
@@ -75,6 +78,15 @@ class Acceptor:
             )
         ]
 
+    async def examine_replica(self, offer: Offer) -> Acceptance:
+        """As `examine`, for a replica: it may have an address of another jail as long as it is not started."""
+        _require_names(offer)
+        missing, findings = self._layers(offer)
+        findings += await self._kernel(offer)
+        states = await self._states(offer)
+        findings += await self._space(offer, missing, states)
+        return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
+
     def _identity(self, offer: Offer) -> list[Finding]:
         if offer.source_name not in self._peers.names():
             return [
@@ -85,8 +97,9 @@ class Acceptor:
                 )
             ]
         entry = self._index.jails.get(offer.jail.name)
-        if entry is None:
-            return []
+        return [] if entry is None else self._continuable(entry, offer)
+
+    def _continuable(self, entry: Entry, offer: Offer) -> list[Finding]:
         record = entry.record
         if record is None or record.uid != offer.jail.uid:
             return [
@@ -98,7 +111,9 @@ class Acceptor:
             ]
         if record.state is Ownership.INCOMING and record.migration == offer.migration:
             return []
-        if record.state is not Ownership.MOVED or record.epoch > offer.jail.epoch:
+        if record.state is Ownership.FENCED:
+            return [fenced_copy(self._index, entry)]
+        if record.state not in {Ownership.MOVED, Ownership.STANDBY} or record.epoch > offer.jail.epoch:
             return [
                 _error(
                     "JAIL_OWNED",
@@ -134,7 +149,7 @@ class Acceptor:
         others = {
             entry.name: entry.generation.spec
             for entry in self._index.jails.values()
-            if entry.generation is not None and entry.record is not None and entry.record.state is not Ownership.MOVED
+            if entry.generation is not None and entry.record is not None and entry.record.state not in _ELSEWHERE
         }
         return speccheck.conflicts(name, spec, others)
 

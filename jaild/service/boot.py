@@ -25,6 +25,7 @@ from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.service.changes import Changes
+from jaild.service.clearance import Clearance
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index
@@ -49,6 +50,7 @@ class Boot:
         journals: Journals,
         receiver: MigrateIn,
         changes: Changes,
+        clearance: Clearance,
         boot_id: BootId,
         files: Files,
         drivers: Drivers,
@@ -61,6 +63,7 @@ class Boot:
         self._journals = journals
         self._receiver = receiver
         self._changes = changes
+        self._clearance = clearance
         self._boot_id = boot_id
         self._files = files
         self._drivers = drivers
@@ -124,11 +127,13 @@ class Boot:
             return False
         if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
             return False  # `Recovery.resume` goes on with its activation
-        return not _runs(entry) and self._index.may_start(entry.record) and entry.generation.spec.boot.autostart
+        wanted = not _runs(entry) and entry.generation.spec.boot.autostart
+        return wanted and not entry.unheard and self._index.may_start(entry.record)
 
     async def _start_all(self) -> dict[str, str]:
         """Return why what did not start did not."""
         failed: dict[str, str] = {}
+        self._clearance.go_on(self._start_heard)
         for _, names in self._to_start():
             if self._index.halted:  # somebody stops them already
                 break
@@ -137,6 +142,10 @@ class Boot:
                 if operation and (failure := (await self._operations.wait(operation)).failure) is not None:
                     failed[name] = f"{failure.message} ({failure.reason})"
         return failed
+
+    async def _start_heard(self, entry: Entry) -> None:
+        if self._should_start(entry) and not self._index.halted and (operation := await self._start(entry.name, {})):
+            await self._operations.wait(operation)
 
     async def _start(self, name: str, failed: dict[str, str]) -> str:
         async def work(handle: Handle) -> str:

@@ -22,6 +22,8 @@ from jaild.service.operations import Handle
 from jaild.service.planning import Planner, Prepared
 from jaild.service.runs import Runs
 
+_DELETABLE = frozenset({Ownership.ACTIVE, Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED, Ownership.DELETING})
+
 
 class Creation:
     """Creates and deletes jails. Runs in the jail's driver only."""
@@ -156,7 +158,7 @@ class Creation:
                 remedy="stop it first, or delete it with force",
                 resource=f"jails/{name}",
             )
-        if record.state not in {Ownership.ACTIVE, Ownership.MOVED, Ownership.DELETING}:
+        if record.state not in _DELETABLE:
             raise FailedPreconditionError(
                 "JAIL_MIGRATING",
                 f"jail {name} is {record.state}",

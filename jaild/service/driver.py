@@ -20,6 +20,7 @@ from jaild.domain.plan import Plan
 from jaild.domain.views import Caller
 from jaild.service.operations import Handle, Operations
 
+Before = Callable[[str, str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
 
 
@@ -44,7 +45,12 @@ class Drivers:
         self._lanes: dict[str, _Lane] = {}
         self._stopping = False
         self._held: Callable[[], JaildError] | None = None
+        self._before: list[Before] = []
         self._log = structlog.get_logger("jaild.driver")
+
+    def before_each(self, hook: Before) -> None:
+        """Let `hook` (target, kind) be done before each piece of work: what goes on beside the drivers gives way."""
+        self._before.append(hook)
 
     def pending(self, target: str) -> list[Operation]:
         """Return what is running or queued on a target, oldest first."""
@@ -135,6 +141,8 @@ class Drivers:
         log.info("operation started", actor=operation.actor)
         try:
             await job.saved
+            for hook in self._before:
+                await hook(operation.target, operation.kind)
             result = await job.work(handle)
         except JaildError as error:
             log.warning("operation failed", reason=error.reason, message=error.message)

@@ -8,8 +8,9 @@ import msgspec
 
 from jaild.domain import layout
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.domain.lifecycle import MOUNTED
 from jaild.domain.migration import PROTOCOL
-from jaild.domain.records import JailRecord, Ownership
+from jaild.domain.records import JailRecord
 from jaild.domain.views import HostView, JailState
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
@@ -178,4 +179,4 @@ def _is_here(text: str, dataset: str) -> bool:
         state = decode(text, JailRecord, dataset).state
     except JaildError:
         return False
-    return state not in {Ownership.MOVED, Ownership.INCOMING, Ownership.PREPARED}
+    return state in MOUNTED

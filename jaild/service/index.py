@@ -63,6 +63,8 @@ class Entry:
     run: Run | None = None
     used: int = 0
     message: str = ""
+    layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
+    unheard: frozenset[str] = frozenset()  # standbys that may have taken it over: it is not started before they answer
 
 
 @dataclass
@@ -250,6 +252,9 @@ class Index:
         for entry in self.jails.values():
             for number, (base, release) in entry.references.items():
                 yield base, release, f"jails/{entry.name}/generations/{number}"
+            for path in entry.layers:
+                kind, _, name = path.partition("/")
+                yield (name, "", f"jails/{entry.name}") if kind == "bases" else ("", name, f"jails/{entry.name}")
 
     def base_view(self, name: str) -> BaseView:
         """Return a base as readers see it."""
@@ -274,7 +279,7 @@ class Index:
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
         run = entry.run
-        state = self._state(record, run)
+        state = JailState.WAITING if entry.unheard else self._state(record, run)
         halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
         return JailView(
             name=name,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from jaild.domain import layout
+from jaild.domain import layout, standby
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.migration import HOLD, MIGRATION
 from jaild.domain.records import Generation, JailRecord, Manifest
 from jaild.domain.spec import JailSpec
 from jaild.ports.files import Files, NewFolder
-from jaild.ports.zfs import Dataset, Zfs
+from jaild.ports.zfs import Dataset, Snapshot, Zfs
 from jaild.service.index import Entry, Index, decode
 from jaild.service.planning import Trees
 from jaild.service.runs import property_size
@@ -21,6 +21,7 @@ from jaild.service.sealing import encode
 
 KEPT_GENERATIONS = 10  # older ones are dropped at a commit, and with them what they hold of bases and releases
 KEPT_SAFETY_SNAPSHOTS = 3
+_HOLDS = {MIGRATION: HOLD, standby.PREFIX: standby.HOLD}  # what tags of held snapshots begin with: who holds them
 SAFETY = "before-"  # snapshot taken before a change: a net for people, never restored by itself
 
 
@@ -167,9 +168,18 @@ class JailDatasets:
     async def release_holds(self, dataset: str) -> None:
         """Drop the holds that migrations left on a jail's snapshots. Some ZFS cannot list holds: ours has one name."""
         snapshots = await self._zfs.snapshots(dataset, recursive=True)
-        held = [snapshot.name for snapshot in snapshots if snapshot.tag.startswith(MIGRATION)]
-        if held:
-            await self._zfs.release(HOLD, *held)
+        for prefix, tag in _HOLDS.items():
+            held = [snapshot.name for snapshot in snapshots if snapshot.tag.startswith(prefix)]
+            if held:
+                await self._zfs.release(tag, *held)
+
+    async def return_to(self, snapshot: Snapshot, newer: Sequence[Snapshot]) -> None:
+        """Take a dataset back to a snapshot: destroy the newer ones (all of them, oldest first), undo what followed."""
+        for each in reversed(newer):
+            for tag in _HOLDS.values():
+                await self._zfs.release(tag, each.name)
+            await self._zfs.destroy(each.name)
+        await self._zfs.rollback(snapshot.name)
 
     async def destroy_if_there(self, entry: Entry) -> None:
         """Destroy what there is of a jail that did not come into being, but no dataset that has another record."""

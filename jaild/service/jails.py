@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import msgspec
+
 from jaild.domain import names
 from jaild.domain.change import Axis, Change, Configure, Deploy, Rollback, Upgrade
 from jaild.domain.errors import AbortedError, FailedPreconditionError
@@ -21,6 +23,7 @@ from jaild.service.index import Index
 from jaild.service.logs import Logs
 from jaild.service.operations import Handle, Operations
 from jaild.service.runs import Runs
+from jaild.service.standby import Standbys
 from jaild.service.templates import Templates
 
 Generations = list[Generation]  # `list` is a method's name below
@@ -38,6 +41,7 @@ class Jails:
         runtime: Runtime,
         logs: Logs,
         templates: Templates,
+        standbys: Standbys,
         drivers: Drivers,
         operations: Operations,
         draining: Draining,
@@ -49,6 +53,7 @@ class Jails:
         self._runtime = runtime
         self._logs = logs
         self._templates = templates
+        self._standbys = standbys
         self._drivers = drivers
         self._operations = operations
         self._draining = draining
@@ -56,7 +61,9 @@ class Jails:
     def get(self, name: str) -> JailView:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
         pending = self._drivers.pending(f"jails/{name}")
-        return self._index.jail_view(name, pending[0].name if pending else "")
+        view = self._index.jail_view(name, pending[0].name if pending else "")
+        standbys = self._standbys.views(self._index.jail(name))
+        return msgspec.structs.replace(view, standbys=standbys) if standbys else view
 
     def list(self) -> list[JailView]:
         """Return all, by name."""
@@ -97,7 +104,9 @@ class Jails:
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
+            _, record = self._index.whole(name)
             await self._creation.delete(handle, name, force=force)
+            await self._standbys.forget(name, record)
             return ""
 
         return await self._drivers.submit(target, "delete", caller, work)

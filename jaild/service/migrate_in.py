@@ -51,6 +51,8 @@ from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.receiving import Receiver
 from jaild.service.runs import Runs
 
+_KEPT = frozenset({Ownership.MOVED, Ownership.STANDBY})  # states of a copy that a migration continues
+
 
 class MigrateIn:
     """Receives jails. One call at a time for each migration."""
@@ -140,7 +142,7 @@ class MigrateIn:
                 created=now,
             )
             await self._journals.put(journal)
-            if entry is not None and entry.record is not None and entry.record.state is Ownership.MOVED:
+            if entry is not None and entry.record is not None and entry.record.state in _KEPT:
                 coming = advance(entry.record, Ownership.INCOMING, migration=offer.migration, peer=offer.source_name)
                 await self._datasets.write(entry, coming)
             return acceptance
@@ -250,7 +252,7 @@ class MigrateIn:
                 await self._own(entry, record, journal)
             await self.open_datasets(entry)
             await self._index.read_generations(entry)
-            activation = await self._start(entry, began)
+            activation = await self.start(entry, began)
             done = msgspec.structs.replace(
                 journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
             )
@@ -259,8 +261,18 @@ class MigrateIn:
             return activation
 
     async def _own(self, entry: Entry, record: JailRecord, journal: Journal) -> None:
-        mine = advance(record, Ownership.ACTIVE, owner=self._index.host_id, epoch=journal.epoch, migration="", peer="")
+        mine = advance(
+            record,
+            Ownership.ACTIVE,
+            owner=self._index.host_id,
+            epoch=journal.epoch,
+            migration="",
+            peer="",
+            replica=None,
+            takeover=None,
+        )
         await self._datasets.write(entry, mine)
+        entry.layers = ()
 
     async def open_datasets(self, entry: Entry) -> None:
         """Make an owned jail's datasets writable and mounted, parents first."""
@@ -272,7 +284,8 @@ class MigrateIn:
             if dataset.name == self._index.where.jail(entry.name) and dataset.mountpoint is not None:
                 entry.folder = dataset.mountpoint
 
-    async def _start(self, entry: Entry, began: float) -> Activation:
+    async def start(self, entry: Entry, began: float) -> Activation:
+        """Start an owned jail, if it should run, and pass its gate; `began` is when its owner's doing began."""
         generation = entry.generation
         if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
             return Activation(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
@@ -318,6 +331,12 @@ class MigrateIn:
         if entry is not None and entry.record is not None and entry.record.migration != journal.id:
             return  # the jail here has nothing to do with it
         if journal.continued and entry is not None and entry.record is not None:
+            if (replica := entry.record.replica) is not None:
+                source = journal.offer.source_name
+                await self._datasets.write(
+                    entry, advance(entry.record, Ownership.STANDBY, migration="", peer=source, replica=replica)
+                )
+                return
             former = self._moved_by(journal)
             told = {"migration": former.id, "peer": former.peer} if former is not None else {}
             await self._datasets.write(entry, advance(entry.record, Ownership.MOVED, **told))

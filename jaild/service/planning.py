@@ -137,7 +137,9 @@ class Planner:
         others = {
             entry.name: entry.generation.spec
             for entry in self._index.jails.values()
-            if entry.generation is not None and entry.record is not None and entry.record.state != "moved"
+            if entry.generation is not None
+            and entry.record is not None
+            and entry.record.state not in {"moved", "standby", "fenced"}
         }
         return speccheck.conflicts(name, spec, others)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from jaild.domain import layout
 from jaild.domain.errors import DataLossError, InvalidArgumentError, NotFoundError
@@ -18,6 +18,7 @@ from jaild.service.index import Entry, Index, decode
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.sealing import Sealer
 
+Enter = Callable[[Journal], Awaitable[None]]
 _CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here
 
 
@@ -81,8 +82,16 @@ class Receiver:
         await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
         return Received(guid=layer.guid, bytes=counted.bytes)
 
-    async def dataset(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
-        """Take one of the jail's datasets.
+    async def dataset(
+        self,
+        journal: Journal,
+        header: ReceiveHeader,
+        chunks: AsyncIterator[bytes],
+        *,
+        enter: Enter | None = None,
+        hold: str = HOLD,
+    ) -> Received:
+        """Take one of the jail's datasets; `enter` puts the record on the first one (as incoming if not said).
 
         `InvalidArgumentError` (DATASET_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
         """
@@ -102,10 +111,10 @@ class Receiver:
         counted = _Counted(chunks)
         await self._zfs.receive(dataset, counted.chunks(), properties={} if guids else properties)
         if not header.dataset and not guids:
-            await self._enter(journal)
+            await (enter or self._enter)(journal)
         found = await self.guids(dataset)
         _require_guid(header, found[-1] if found else 0)
-        await self._zfs.hold(HOLD, f"{dataset}@{header.tag}")
+        await self._zfs.hold(hold, f"{dataset}@{header.tag}")
         return Received(guid=found[-1], bytes=counted.bytes)
 
     async def _enter(self, journal: Journal) -> None:

@@ -8,6 +8,10 @@
 | a generation marked staged, or empty | dropped if not active, else its mark is removed |
 | a run of a generation that is not the active one, or of a jail that is to be stopped | stopped and removed |
 | a jail being deleted | deleted |
+| a jail that was being taken over by force | a standby (or what it was) as before: it can be asked for again |
+| a jail that was taken over by force | writable, started; its former owner is told until it knows |
+| a jail that another host took over | stopped, unmounted, read-only |
+| a jail with standbys that does not run | started as soon as all of them say that they have not taken it over |
 | a jail frozen for a migration | active here again; the target is told to throw its copy away |
 | a jail that moved, not acknowledged | Activate is sent until the target acknowledges |
 | a jail that comes from another host | the source is asked how it ended, until it answers |
@@ -33,8 +37,10 @@ from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.service.changes import Changes
+from jaild.service.clearance import Clearance
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
+from jaild.service.fencing import Fencing
 from jaild.service.handover import HandOver
 from jaild.service.index import Entry, Found, Index
 from jaild.service.jail_datasets import JailDatasets
@@ -44,6 +50,8 @@ from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.notices import Notices
 from jaild.service.operations import Operations
 from jaild.service.runs import Runs
+from jaild.service.standby_keeper import StandbyKeeper
+from jaild.service.takeover import Taker
 
 BOOT = Caller(actor="boot")
 
@@ -66,6 +74,10 @@ class Recovery:
         receiver: MigrateIn,
         snapshots: MigrationSnapshots,
         notices: Notices,
+        taker: Taker,
+        keeper: StandbyKeeper,
+        clearance: Clearance,
+        fencing: Fencing,
         drivers: Drivers,
         operations: Operations,
         events: Events,
@@ -84,6 +96,10 @@ class Recovery:
         self._receiver = receiver
         self._snapshots = snapshots
         self._notices = notices
+        self._taker = taker
+        self._keeper = keeper
+        self._clearance = clearance
+        self._fencing = fencing
         self._drivers = drivers
         self._operations = operations
         self._events = events
@@ -112,11 +128,14 @@ class Recovery:
             name = dataset.rpartition("/")[2]
             if any(j.jail == name and j.phase is Phase.RECEIVING for j in self._journals.incoming()):
                 await self._try(f"destroyed {dataset}, left of a receive", self._destroy_incoming(dataset))
+            elif await self._keeper.clear_left(dataset):
+                await self._told(f"destroyed {dataset}, left of a replica's first round")
             else:
                 await self._told(f"{dataset} has no record of jaild on it: left alone, look at it by hand")
         for entry in list(self._index.jails.values()):
             await self._try_quietly(self._repair_jail(entry))
         await self._runs_of_nobody()
+        self._clearance.hold_back()
 
     async def _destroy_incoming(self, dataset: str) -> None:
         await self._datasets.release_holds(dataset)
@@ -148,7 +167,9 @@ class Recovery:
             case Ownership.FROZEN:
                 await self._try(f"jail {name} is active here again after a migration", self._thaw(entry))
                 await self._staged(entry)
-            case Ownership.MOVED:
+            case Ownership.CLAIMED:
+                await self._try(f"withdrew the claim on jail {name}: promote it again", self._taker.unclaim(entry))
+            case Ownership.MOVED | Ownership.FENCED:
                 await self._try_quietly(self._handover.fence(entry))
             case Ownership.ACTIVE if self._index.superseded(record):
                 known = self._index.known_epochs[record.uid]
@@ -156,6 +177,8 @@ class Recovery:
                 await self._told(f"jail {name} is {entry.message}")
                 await self._events.emit("jail.superseded", f"jails/{name}", entry.message)
             case Ownership.ACTIVE:
+                if record.takeover is not None:
+                    await self._try_quietly(self._taker.finish(entry))
                 await self._staged(entry)
 
     async def _try_quietly(self, work: object) -> None:
@@ -227,7 +250,8 @@ class Recovery:
         await self._runtime.remove(jail, generation)
 
     def resume(self) -> None:
-        """Go on with migrations that another host has a say in, in the background."""
+        """Go on with migrations that another host has a say in, in the background; tell whom take-overs concern."""
+        self._fencing.tell_all()
         for journal in self._journals.outgoing():
             if journal.phase in {Phase.SENDING, Phase.FROZEN, Phase.COMMITTED} or not journal.notified:
                 self._go(self._resume_outgoing(journal))
@@ -300,4 +324,6 @@ class Recovery:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._notices.close()
+        await self._clearance.close()
+        await self._fencing.close()
         await self._receiver.close()

@@ -16,6 +16,7 @@ from jaild.ports.clock import Clock
 from jaild.ports.runtime import Run, RunSpec, Runtime
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index
+from jaild.service.standby_refusals import unheard
 
 
 class Runs:
@@ -99,6 +100,8 @@ class Runs:
 
     async def start(self, entry: Entry, generation: int) -> float:
         """Start a created run and watch it; return the (monotonic) time at which it had started."""
+        if entry.unheard:
+            raise unheard(entry)
         log = self.log_path(entry.name)
         self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
         await self._runtime.start(entry.name, generation)

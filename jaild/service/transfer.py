@@ -4,15 +4,39 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.migration import Conflict, Full, Increment, Nothing, Version, incremental_path
 from jaild.domain.peering import DatasetState, LayerOffer, ReceiveHeader
+from jaild.ports.peer import Receives
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.index import Index
-from jaild.service.move import Move
 from jaild.service.pacing import Paces
+
+
+class Route(Protocol):
+    """Where streams go: a migration, or a replica's round."""
+
+    @property
+    def id(self) -> str:
+        """What the streams' headers call it."""
+
+    @property
+    def jail(self) -> str:
+        """The jail's name."""
+
+    @property
+    def peer(self) -> Receives:
+        """The other host."""
+
+    @property
+    def frozen_at(self) -> float | None:
+        """When the jail was stopped for what is sent (monotonic); None while it serves."""
+
+    def count(self, size: int) -> None:
+        """Take note of bytes that were sent."""
 
 
 @dataclass
@@ -30,58 +54,58 @@ class Transfer:
         self._zfs = zfs
         self._paces = paces
 
-    async def layer(self, move: Move, offer: LayerOffer) -> None:
+    async def layer(self, route: Route, offer: LayerOffer) -> None:
         """Send a base or release that the target does not have: as an increment if its origin is there by then."""
         dataset = self._index.where.layer(offer.path)
         base = f"{self._index.where.layer(offer.origin_path)}@{layout.SEALED}" if offer.origin_path else None
         header = ReceiveHeader(
-            migration=move.id,
+            migration=route.id,
             layer=offer.path,
             tag=layout.SEALED,
             guid=offer.guid,
             base_guid=offer.origin_guid,
             origin_path=offer.origin_path,
         )
-        await self._send(move, f"{dataset}@{layout.SEALED}", base, header)
+        await self._send(route, f"{dataset}@{layout.SEALED}", base, header)
 
-    async def dataset(self, move: Move, path: str, wanted: Snapshot, target: DatasetState) -> int:
+    async def dataset(self, route: Route, path: str, wanted: Snapshot, target: DatasetState) -> int:
         """Bring one of the jail's datasets to `wanted`; return the bytes sent.
 
         `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes or snapshots of its own there.
         """
         source = [Version(s.tag, s.guid) for s in await self._zfs.snapshots(wanted.dataset)]
         decision = incremental_path(source, target.snapshot_guids, Version(wanted.tag, wanted.guid))
-        header = ReceiveHeader(migration=move.id, dataset=path, tag=wanted.tag, guid=wanted.guid)
+        header = ReceiveHeader(migration=route.id, dataset=path, tag=wanted.tag, guid=wanted.guid)
         match decision:
             case Nothing():
                 return 0
             case Full():
-                return await self._send(move, wanted.name, None, header)
+                return await self._send(route, wanted.name, None, header)
             case Increment(base):
                 header = ReceiveHeader(
-                    migration=move.id, dataset=path, tag=wanted.tag, guid=wanted.guid, base_guid=base.guid
+                    migration=route.id, dataset=path, tag=wanted.tag, guid=wanted.guid, base_guid=base.guid
                 )
-                return await self._send(move, wanted.name, f"{wanted.dataset}@{base.tag}", header)
+                return await self._send(route, wanted.name, f"{wanted.dataset}@{base.tag}", header)
             case Conflict(common, newer):
                 since = f" after the common snapshot {common.tag}" if common else ""
                 raise FailedPreconditionError(
                     "TARGET_DIVERGED",
-                    f"the target has snapshots of its own of {move.jail}/{path or '.'}{since}: {len(newer)}",
+                    f"the target has snapshots of its own of {route.jail}/{path or '.'}{since}: {len(newer)}",
                     remedy="look at the copy on the target; delete it there if it is not needed, then migrate again",
-                    resource=f"jails/{move.jail}",
+                    resource=f"jails/{route.jail}",
                     detail={"newer_guids": ",".join(map(str, newer))},
                 )
 
-    async def _send(self, move: Move, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
+    async def _send(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
         sent = Sent()
         async with self._zfs.send(snapshot, base=base) as chunks:
-            await move.peer.receive(header, self._counted(move, chunks, sent))
+            await route.peer.receive(header, self._counted(route, chunks, sent))
         return sent.bytes
 
-    async def _counted(self, move: Move, chunks: AsyncIterator[bytes], sent: Sent) -> AsyncIterator[bytes]:
+    async def _counted(self, route: Route, chunks: AsyncIterator[bytes], sent: Sent) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             # What the jail is down for is not held up: other jails' streams wait for it instead.
-            await self._paces.let(move.jail, len(chunk), at_once=move.frozen_at is not None)
+            await self._paces.let(route.jail, len(chunk), at_once=route.frozen_at is not None)
             yield chunk
             sent.bytes += len(chunk)
-            move.count(len(chunk))
+            route.count(len(chunk))

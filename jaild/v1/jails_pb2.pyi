@@ -113,8 +113,16 @@ class Placement(_message.Message):
     apart: str
     def __init__(self, priority: _Optional[int] = ..., apart: _Optional[str] = ...) -> None: ...
 
+class Standby(_message.Message):
+    __slots__ = ("peers", "interval")
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    peers: _containers.RepeatedScalarFieldContainer[str]
+    interval: float
+    def __init__(self, peers: _Optional[_Iterable[str]] = ..., interval: _Optional[float] = ...) -> None: ...
+
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "gate", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "gate", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -154,6 +162,7 @@ class JailSpec(_message.Message):
     PLACEMENT_FIELD_NUMBER: _ClassVar[int]
     ALLOW_FIELD_NUMBER: _ClassVar[int]
     DEVFS_RULESET_FIELD_NUMBER: _ClassVar[int]
+    STANDBY_FIELD_NUMBER: _ClassVar[int]
     base: str
     app: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -172,10 +181,25 @@ class JailSpec(_message.Message):
     placement: Placement
     allow: _containers.RepeatedScalarFieldContainer[str]
     devfs_ruleset: str
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ...) -> None: ...
+    standby: Standby
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ...) -> None: ...
+
+class StandbyStatus(_message.Message):
+    __slots__ = ("host", "recovery_point_time", "interval", "behind", "message")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_POINT_TIME_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    recovery_point_time: _timestamp_pb2.Timestamp
+    interval: float
+    behind: bool
+    message: str
+    def __init__(self, host: _Optional[str] = ..., recovery_point_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[float] = ..., behind: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class Jail(_message.Message):
-    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer")
+    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Jail.State]
@@ -189,6 +213,10 @@ class Jail(_message.Message):
         STATE_DELETING: _ClassVar[Jail.State]
         STATE_DAMAGED: _ClassVar[Jail.State]
         STATE_SUPERSEDED: _ClassVar[Jail.State]
+        STATE_STANDBY: _ClassVar[Jail.State]
+        STATE_CLAIMED: _ClassVar[Jail.State]
+        STATE_FENCED: _ClassVar[Jail.State]
+        STATE_WAITING: _ClassVar[Jail.State]
     STATE_UNSPECIFIED: Jail.State
     STATE_STOPPED: Jail.State
     STATE_RUNNING: Jail.State
@@ -200,6 +228,10 @@ class Jail(_message.Message):
     STATE_DELETING: Jail.State
     STATE_DAMAGED: Jail.State
     STATE_SUPERSEDED: Jail.State
+    STATE_STANDBY: Jail.State
+    STATE_CLAIMED: Jail.State
+    STATE_FENCED: Jail.State
+    STATE_WAITING: Jail.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -217,6 +249,7 @@ class Jail(_message.Message):
     OPERATION_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
+    STANDBYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     state: Jail.State
@@ -234,7 +267,8 @@ class Jail(_message.Message):
     operation: str
     message: str
     peer: str
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ...) -> None: ...
+    standbys: _containers.RepeatedCompositeFieldContainer[StandbyStatus]
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "number", "base", "release", "spec", "create_time", "reason", "parent", "actor", "active")

@@ -172,6 +172,8 @@ class InProcessHost:
             await asyncio.wait(tasks)
         await self.core.evacuations.settled()
         await self.core.recovery._notices.settled()
+        await self.core.recovery._clearance.settled()
+        await self.core.recovery._fencing.settled()
 
     async def stop(self) -> None:
         """End the daemon in order; the jails go on."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from jaild.api.use_cases import Incoming
+from jaild.api.use_cases import Incoming, Replicas
 from jaild.domain.errors import (
     DataLossError,
     DeadlineExceededError,
@@ -27,6 +27,7 @@ from jaild.domain.peering import (
     Resolution,
 )
 from tests.fakes.faults import At, Crash, is_at
+from tests.fakes.network_standby import StandbyLink
 
 if TYPE_CHECKING:
     from tests.fakes.host import InProcessHost
@@ -134,20 +135,32 @@ class Link:
         self._life = source.life  # of the daemon that asks; its successor asks by a link of its own
         self._target = target
 
+    @property
+    def standby(self) -> StandbyLink:
+        """The same host, as far as replicas and take-overs go."""
+        return StandbyLink(self)
+
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
-        return await self._call("hello", lambda there, _: there.hello(host_id, host_name, protocol))
+        return await self.call("hello", lambda there, _: there.hello(host_id, host_name, protocol))
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Ask whether it takes the jail."""
-        return await self._call("preflight", lambda there, _: there.preflight(offer))
+        return await self.call("preflight", lambda there, _: there.preflight(offer))
 
     async def begin(self, offer: Offer) -> Acceptance:
         """Make it begin."""
-        return await self._call("begin", lambda there, _: there.begin(offer))
+        return await self.call("begin", lambda there, _: there.begin(offer))
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
-        """Send one stream. A stream that broke off here is one that ends too early there."""
+        """Send one ZFS stream."""
+        what = f"receive {header.layer or header.dataset or '.'}"
+        return await self.stream(what, chunks, lambda there, arriving: there.receive(header, arriving))
+
+    async def stream(
+        self, what: str, chunks: AsyncIterator[bytes], make: Callable[[Incoming, AsyncIterator[bytes]], Awaitable[_T]]
+    ) -> _T:
+        """Send a stream. One that broke off here is one that ends too early there."""
         broken: list[BaseException] = []
 
         async def arriving(fault: Fault | None) -> AsyncIterator[bytes]:
@@ -164,8 +177,7 @@ class Link:
                 ) from error
 
         try:
-            what = f"receive {header.layer or header.dataset or '.'}"
-            return await self._call(what, lambda there, fault: there.receive(header, arriving(fault)))
+            return await self.call(what, lambda there, fault: make(there, arriving(fault)))
         except DataLossError:
             if broken:
                 raise broken[0] from None
@@ -173,25 +185,31 @@ class Link:
 
     async def state(self, migration: str) -> PeerState:
         """Ask what it has."""
-        return await self._call("state", lambda there, _: there.state(migration))
+        return await self.call("state", lambda there, _: there.state(migration))
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """First half of the hand-over."""
-        return await self._call("prepare", lambda there, _: there.prepare(migration, epoch, guids))
+        return await self.call("prepare", lambda there, _: there.prepare(migration, epoch, guids))
 
     async def activate(self, migration: str, epoch: int) -> Activation:
         """Second half of the hand-over."""
-        return await self._call("activate", lambda there, _: there.activate(migration, epoch))
+        return await self.call("activate", lambda there, _: there.activate(migration, epoch))
 
     async def abort(self, migration: str) -> str:
         """Make it throw away what it received."""
-        return await self._call("abort", lambda there, _: there.abort(migration))
+        return await self.call("abort", lambda there, _: there.abort(migration))
 
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""
-        return await self._call("resolve", lambda there, _: there.resolve(migration))
+        return await self.call("resolve", lambda there, _: there.resolve(migration))
 
-    async def _call(self, what: str, make: Callable[[Incoming, Fault | None], Awaitable[_T]]) -> _T:
+    @property
+    def replicas(self) -> Replicas:
+        """What the other host answers about replicas."""
+        return self._target.core.use_cases.replicas
+
+    async def call(self, what: str, make: Callable[[Incoming, Fault | None], Awaitable[_T]]) -> _T:
+        """Let the other host carry out a call, as far as the network's fault lets it."""
         self._life.check()
         fault = self._network.of(f"{self._source.name}>{self._target.name} {what}")
         await asyncio.sleep(0)

@@ -11,6 +11,7 @@ from jaild.domain.records import JailRecord, Ownership
 
 ACTIVE, FROZEN, MOVED = Ownership.ACTIVE, Ownership.FROZEN, Ownership.MOVED
 INCOMING, PREPARED, DELETING = Ownership.INCOMING, Ownership.PREPARED, Ownership.DELETING
+STANDBY, CLAIMED, FENCED = Ownership.STANDBY, Ownership.CLAIMED, Ownership.FENCED
 
 # Written down once more, apart from the code: the arrows of the diagram, and the two states that are written over.
 ARROWS = {
@@ -28,6 +29,21 @@ ARROWS = {
     (PREPARED, ACTIVE),
     (PREPARED, MOVED),
     (PREPARED, DELETING),
+    (ACTIVE, FENCED),  # another host took it over
+    (FENCED, DELETING),
+    (MOVED, STANDBY),  # the copy that stayed behind becomes the new owner's replica
+    (STANDBY, STANDBY),  # another round
+    (STANDBY, INCOMING),  # a migration continues it
+    (STANDBY, DELETING),
+    (INCOMING, STANDBY),  # aborted: it is a replica as before
+    (PREPARED, STANDBY),
+    (STANDBY, CLAIMED),
+    (INCOMING, CLAIMED),  # adopted
+    (PREPARED, CLAIMED),
+    (CLAIMED, ACTIVE),  # the commit of a take-over
+    (CLAIMED, STANDBY),  # withdrawn
+    (CLAIMED, INCOMING),
+    (CLAIMED, PREPARED),
 }
 
 
@@ -53,7 +69,7 @@ def test_there_is_no_other_way(old: Ownership, new: Ownership) -> None:
 
 
 def test_a_jail_that_moved_away_runs_here_again_only_through_a_whole_migration() -> None:
-    for state in set(Ownership) - {INCOMING, DELETING}:
+    for state in set(Ownership) - {INCOMING, STANDBY, DELETING}:
         with pytest.raises(FailedPreconditionError):
             advance(record(MOVED), state)
     for state in (FROZEN, ACTIVE):
@@ -83,6 +99,9 @@ def test_an_active_jail_of_this_host_may_be_changed() -> None:
         (INCOMING, "there", "JAIL_INCOMING"),
         (PREPARED, "there", "JAIL_INCOMING"),
         (MOVED, "there", "JAIL_MOVED"),
+        (STANDBY, "there", "JAIL_STANDBY"),
+        (CLAIMED, "there", "JAIL_STANDBY"),
+        (FENCED, "there", "JAIL_FENCED"),
         (DELETING, "here", "JAIL_DELETING"),
         (ACTIVE, "there", "JAIL_NOT_OWNED"),
     ],

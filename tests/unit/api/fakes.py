@@ -579,6 +579,8 @@ class Fakes:
     """All of them, and as the server takes them."""
 
     def __init__(self) -> None:
+        from tests.unit.api.fakes_standby import FakeReplicas, FakeTakeovers
+
         self.bases = FakeBases()
         self.releases = FakeReleases()
         self.builds = FakeBuilds()
@@ -591,6 +593,8 @@ class Fakes:
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.incoming = FakeIncoming()
+        self.replicas = FakeReplicas()
+        self.takeovers = FakeTakeovers()
 
     def use_cases(self) -> UseCases:
         return UseCases(
@@ -606,4 +610,6 @@ class Fakes:
             boot=self.boot,
             evacuations=self.evacuations,
             incoming=self.incoming,
+            replicas=self.replicas,
+            takeovers=self.takeovers,
         )

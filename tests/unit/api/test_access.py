@@ -45,14 +45,16 @@ def test_a_viewer_can_call_nothing_that_is_audited() -> None:
 
 def test_whatever_changes_something_is_audited() -> None:
     reading = ("Get", "List", "Watch", "Wait", "Tail", "Check", "Hello", "Preflight", "Receive", "Resolve", "Server")
+    rounds = {"OfferReplica", "CompleteRound"}  # every few seconds for each replica: nothing else would be left
     silent = [name.rpartition("/")[2] for name, rule in RULES.items() if rule.target is None]
-    assert [name for name in silent if not name.startswith(reading)] == []
+    assert [name for name in silent if not name.startswith(reading) and name not in rounds] == []
 
 
 def test_a_peer_can_call_the_peer_service_and_nothing_of_jailds_own() -> None:
     mine = [name for name, rule in RULES.items() if Role.PEER in rule.roles]
     assert {name.split("/")[1] for name in mine} == {
         "jaild.peer.v1.Peer",
+        "jaild.peer.v1.Standby",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

@@ -24,6 +24,7 @@ from jaild.domain.spec import (
     Network,
     Placement,
     Port,
+    Standby,
     Stop,
     TcpCheck,
     Volume,
@@ -64,6 +65,7 @@ FULL = JailSpec(
     stop=Stop(signal="INT", timeout=20.0),
     labels={"team": "web"},
     placement=Placement(priority=0, apart="team"),
+    standby=Standby(peers=("beta",), interval=30.0),
 )
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _some = st.text("abc", min_size=1, max_size=3)
@@ -97,6 +99,7 @@ _specs = st.builds(
     boot=st.builds(Boot, autostart=st.booleans(), order=st.integers(0, 1000)),
     labels=st.dictionaries(_text, _text, max_size=2),
     placement=st.builds(Placement, priority=st.integers(0, 1000), apart=st.none() | _text),
+    standby=st.none() | st.builds(Standby, peers=st.lists(_some, min_size=1, max_size=2).map(tuple)),
 )
 
 

@@ -32,6 +32,7 @@ from jaild.v1 import (
     jails_pb2,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    standby_pb2_grpc,
 )
 
 
@@ -159,6 +160,16 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
         return self.daemon.change(request, context)
 
 
+class Takeovers(standby_pb2_grpc.TakeoversServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def change(self, request: Any, context: Any) -> Any:
+        return self.daemon.change(request, context)
+
+    PromoteJail = AdoptJail = ConfirmJail = change
+
+
 class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -280,6 +291,7 @@ class Daemon:
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
+        standby_pb2_grpc.add_TakeoversServicer_to_server(Takeovers(self), server)
         server.add_insecure_port(self.address)
         server.start()
 

@@ -1,0 +1,52 @@
+"""`jailctl jail`: what is for jails whose host, or whose standbys, fail."""
+
+from __future__ import annotations
+
+import click
+
+from jaild.cli import complete, references, render
+from jaild.cli.connection import connect
+from jaild.cli.mutation import How, finish, mutation
+from jaild.cli.noun import Verb
+from jaild.cli.settings import Settings
+from jaild.v1 import jails_pb2, standby_pb2
+
+NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
+
+
+@click.command("confirm", cls=Verb, examples=('jail confirm web --confirm "beta has not taken over web"',))
+@NAME
+@click.option("--confirm", default="", metavar="SENTENCE", help="What the refusal asks you to say, word by word.")
+@mutation(plannable=False)
+@click.pass_obj
+def confirm(settings: Settings, *, name: str, confirm: str, how: How) -> None:
+    """Start a jail that waits for a standby that does not answer: you know that it was not taken over."""
+    request = standby_pb2.ConfirmJailRequest(name=name, confirm=confirm, request_id=how.request_id)
+    with connect(settings) as api:
+        finish(api, settings, api.takeovers.ConfirmJail(request), how)
+
+
+VERBS = (confirm,)
+
+
+def standby_lines(jail: jails_pb2.Jail) -> str:
+    """Return how a jail's replicas are, a line for each."""
+    return "\n".join(f"{standby.host}: {_standby(standby)}" for standby in jail.standbys)
+
+
+def standby_note(jail: jails_pb2.Jail) -> str:
+    """Return what of the replicas belongs into a list: on the standby how old it is, on the owner who is behind."""
+    if jail.state == jails_pb2.Jail.STATE_STANDBY:
+        return "".join(f"of {standby.host}, {_standby(standby)}" for standby in jail.standbys)
+    behind = [f"standby {standby.host} {_age(standby)}: behind" for standby in jail.standbys if standby.behind]
+    return ", ".join(behind)
+
+
+def _standby(standby: jails_pb2.StandbyStatus) -> str:
+    state = f"{_age(standby)}, {'behind its' if standby.behind else 'in time:'} {standby.interval:g} s"
+    return f"{state}; {standby.message}" if standby.message else state
+
+
+def _age(standby: jails_pb2.StandbyStatus) -> str:
+    age = render.since(standby.recovery_point_time)
+    return f"{age} old" if age else "nothing whole"

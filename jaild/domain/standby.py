@@ -1,0 +1,141 @@
+"""Replicas and take-overs, decided purely: what is kept, who may start a jail, what an operator has to say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jaild.domain.records import JailRecord, Ownership
+from jaild.domain.replication import Known
+from jaild.domain.spec import JailSpec
+
+PREFIX = "standby-"  # what tags of rounds begin with
+HOLD = "jaild-standby"  # tag of the holds on both sides
+# Whole rounds on both sides: a standby that is one or two behind has a snapshot in common with a new owner.
+KEPT = 3
+# A take-over by force raises the epoch by this at least: the former owner may have handed over a few times since the
+# standby heard of it last, each time by one.
+LEAP = 1000
+_OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN})
+
+
+def tag_of(epoch: int, now: float) -> str:
+    """Return the tag of a round that is begun now: no other owner, and no other round, has the same."""
+    return f"{PREFIX}{epoch}-{int(now * 1000)}"
+
+
+def wanted(spec: JailSpec | None, host: str) -> tuple[str, ...]:
+    """Return the hosts that are to keep a replica of a jail that `host` owns."""
+    return () if spec is None or spec.standby is None else tuple(p for p in spec.standby.peers if p != host)
+
+
+def to_be_heard(record: JailRecord, spec: JailSpec | None, host: str) -> frozenset[str]:
+    """Return the hosts that may have taken a jail over while its owner `host` was away."""
+    return frozenset({*record.standbys, *wanted(spec, host)} - {host})
+
+
+def leap(epoch: int, host_id: str) -> int:
+    """Return the epoch of a take-over by force: two hosts that take over at once get different ones."""
+    return epoch + LEAP + int(host_id[:4] or "0", 16) % LEAP
+
+
+def due(taken: float, tried: float, interval: float, now: float) -> bool:
+    """Say whether a round is to begin: after half the interval, so that one that takes as long is still in time."""
+    return now - taken >= interval / 2 and now - tried >= min(interval / 2, 10.0)
+
+
+def is_behind(taken: float, interval: float, now: float) -> bool:
+    """Say whether more than the interval's writes would be lost now."""
+    return now - taken > interval
+
+
+def whole_round(tags: Sequence[Sequence[str]], prefix: str) -> str:
+    """Return the newest tag that every dataset (each: its tags, oldest first) has; empty for none."""
+    if not tags:
+        return ""
+    common = set(tags[0]).intersection(*tags[1:])
+    return next((tag for tag in reversed(tags[0]) if tag in common and tag.startswith(prefix)), "")
+
+
+def dropped(tags: Iterable[tuple[str, int]], needed: Iterable[int]) -> list[str]:
+    """Return which rounds' snapshots of a dataset (tag and guid, oldest first) may go.
+
+    The newest few stay, and those that `needed` names by guid: the newest that some standby has.
+    """
+    rounds = [(tag, guid) for tag, guid in tags if tag.startswith(PREFIX)]
+    keep = set(needed)
+    return [tag for tag, guid in rounds[:-KEPT] if guid not in keep]
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Nobody has taken the jail over."""
+
+
+@dataclass(frozen=True)
+class Unheard:
+    """These hosts may have: they have not answered, or are just deciding."""
+
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """One has, or knows who has."""
+
+    host: str
+    known: Known
+
+
+def verdict(epoch: int, answers: Mapping[str, Known | None]) -> Clear | Unheard | Superseded:
+    """Decide whether an owner with `epoch` is still the owner, by what its standbys answered (None: nothing)."""
+    higher = {host: known for host, known in answers.items() if known is not None and known.epoch > epoch}
+    if higher:
+        host = max(higher, key=lambda name: higher[name].epoch)
+        return Superseded(host, higher[host])
+    silent = [host for host, known in answers.items() if known is None or known.state == Ownership.CLAIMED]
+    return Unheard(tuple(sorted(silent))) if silent else Clear()
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A host answers that the jail is its own: it can hand it over."""
+
+    host: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another host has it, claims it, or has seen a higher epoch: there is nothing to take over."""
+
+    host: str
+    known: Known
+
+
+@dataclass(frozen=True)
+class Orphaned:
+    """Nobody answers that it has the jail. `words`: what the operator has to vouch for."""
+
+    words: str
+
+
+def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]) -> Owned | Elsewhere | Orphaned:
+    """Decide what a take-over of `record` can be, by what all peers answered (None: nothing)."""
+    heard = {host: known for host, known in answers.items() if known is not None and known.state}
+    for host, known in sorted(heard.items(), key=lambda item: -item[1].epoch):
+        if known.state in _OWNING and known.epoch >= record.epoch:
+            return Owned(host)
+        if known.epoch > record.epoch or known.state == Ownership.CLAIMED:
+            return Elsewhere(host, known)
+    replica = record.replica
+    others = replica.others if replica is not None else ()
+    lost = f"{record.peer} has lost {name}" if answers.get(record.peer) is not None else f"{record.peer} is down"
+    silent = [f"{host} has not taken over {name}" for host in others if answers.get(host) is None]
+    taken = replica.taken if replica is not None else 0.0
+    newer = [f"{host} has newer data" for host, known in sorted(heard.items()) if known.taken > taken]
+    return Orphaned(", ".join([lost, *silent, *newer]))
+
+
+def vouching(name: str, hosts: Iterable[str]) -> str:
+    """Return the sentence that lets a jail start although these standbys have not answered."""
+    return ", ".join(f"{host} has not taken over {name}" for host in sorted(hosts))

@@ -1,0 +1,226 @@
+"""A jail that another host took over while this one was away: stopped for good, what was written here kept.
+
+ACTIVE ── one `zfs set`: FENCED, the new owner, its epoch ──► run stopped, datasets unmounted and read-only ──► told
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+import structlog
+
+from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.domain.lifecycle import advance
+from jaild.domain.records import JailRecord, Ownership, Takeover
+from jaild.domain.replication import Known, Supersession
+from jaild.domain.views import Caller
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.ports.runtime import Runtime
+from jaild.service.driver import Drivers
+from jaild.service.events import Events
+from jaild.service.handover import HandOver
+from jaild.service.index import Entry, Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.operations import Handle, Operations
+
+CALLER = Caller(actor="fencing")
+_FOLLOWING = frozenset({Ownership.STANDBY, Ownership.MOVED, Ownership.FENCED})  # records that only name the owner
+_FIRST_PAUSE = 1.0  # seconds, doubled up to the longest
+_LONGEST_PAUSE = 30.0
+
+
+class Fencing:
+    """Stops what is superseded here, and tells those that this host has superseded."""
+
+    def __init__(
+        self,
+        index: Index,
+        runtime: Runtime,
+        peers: Peers,
+        datasets: JailDatasets,
+        handover: HandOver,
+        drivers: Drivers,
+        operations: Operations,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._runtime = runtime
+        self._peers = peers
+        self._datasets = datasets
+        self._handover = handover
+        self._drivers = drivers
+        self._operations = operations
+        self._events = events
+        self._clock = clock
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        self._log = structlog.get_logger("jaild.fencing")
+
+    # -- being told
+
+    async def supersede(self, told: Supersession) -> int:
+        """Take a peer's word that it took a jail over; return the highest epoch that this host knows."""
+        entry = self._index.jails.get(told.jail)
+        record = entry.record if entry is not None else None
+        if entry is None or record is None or record.uid != told.uid:
+            return told.epoch
+        self._index.host_names[told.owner] = told.owner_name
+        if record.epoch >= told.epoch:
+            return record.epoch
+        known = Known(
+            state=Ownership.ACTIVE.value,
+            owner=told.owner,
+            owner_name=told.owner_name,
+            epoch=told.epoch,
+            since=told.since,
+            at=told.at,
+        )
+        if record.state in _FOLLOWING:
+            followed = msgspec.structs.replace(record, owner=told.owner, peer=told.owner_name, epoch=told.epoch)
+            await self._datasets.write(entry, followed)
+            await self._events.emit("standby.owner_changed", f"jails/{told.jail}", f"{told.owner_name} owns it now")
+            return told.epoch
+        if not self._index.may_start(record):
+            raise FailedPreconditionError(
+                "STANDBY_BUSY",
+                f"{self._index.host_name} has jail {told.jail} as {record.state}",
+                remedy="it is told again by itself",
+            )
+        await self.fence(told.jail, known)
+        return told.epoch
+
+    async def fence(self, name: str, known: Known) -> None:
+        """Give a jail up for its new owner; in the jail's driver, so that nothing else is done with it meanwhile."""
+
+        async def work(handle: Handle) -> str:
+            entry, record = self._index.whole(name)
+            if self._index.may_start(record) and record.epoch < known.epoch:
+                await self._give_up(handle, entry, record, known)
+            return f"jails/{name}"
+
+        operation = await self._drivers.submit(f"jails/{name}", "fence", CALLER, work)
+        await self._operations.wait(operation.id)
+
+    async def _give_up(self, handle: Handle, entry: Entry, record: JailRecord, known: Known) -> None:
+        await handle.phase("commit", f"{known.owner_name} owns it now")
+        fenced = advance(
+            record,
+            Ownership.FENCED,
+            owner=known.owner,
+            peer=known.owner_name,
+            epoch=known.epoch,
+            standbys=(),
+            takeover=Takeover(host=known.owner_name, at=known.at, since=known.since),
+        )
+        await self._datasets.write(entry, fenced)
+        entry.unheard = frozenset()
+        for run in await self._runtime.runs():
+            if run.jail == entry.name:
+                await self._runtime.stop(run.jail, run.generation)
+                await self._runtime.remove(run.jail, run.generation)
+        entry.run = None
+        await self._handover.fence(entry)
+        entry.message = lost_of(known)
+        await self._events.emit("jail.fenced", f"jails/{entry.name}", entry.message, owner=known.owner_name)
+
+    # -- telling
+
+    def tell_all(self) -> None:
+        """Go on telling, in the background, whom this host's take-overs concern."""
+        for entry in self._index.jails.values():
+            self.tell(entry)
+
+    def tell(self, entry: Entry) -> None:
+        """Tell the former owner and the other standbys of a take-over, until all know it."""
+        record = entry.record
+        untold = record is not None and record.takeover is not None and record.takeover.untold
+        if not untold or record is None or not self._index.may_start(record) or entry.name in self._telling:
+            return
+        task = asyncio.create_task(self._tell_until_known(entry), name=f"supersede {entry.name}")
+        self._telling[entry.name] = task
+        task.add_done_callback(lambda _: self._telling.pop(entry.name, None))
+
+    async def _tell_until_known(self, entry: Entry) -> None:
+        pause = _FIRST_PAUSE
+        while (record := entry.record) is not None and self._index.may_start(record):
+            if record.takeover is None or not record.takeover.untold:
+                return
+            told = [host for host in record.takeover.untold if await self._told(entry, record, host)]
+            if told:
+                await self._note(entry, told)
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _told(self, entry: Entry, record: JailRecord, host: str) -> bool:
+        if record.takeover is None:
+            return True
+        supersession = Supersession(
+            jail=entry.name,
+            uid=record.uid,
+            epoch=record.epoch,
+            owner=self._index.host_id,
+            owner_name=self._index.host_name,
+            since=record.takeover.since,
+            at=record.takeover.at,
+        )
+        try:
+            peer = self._peers.get(host).standby
+            if await peer.supersede(supersession) > record.epoch:  # this host is the one that is superseded
+                await self.fence(entry.name, await peer.ownership(entry.name, record.uid))
+        except JaildError as error:
+            self._log.warning("cannot tell", jail=entry.name, host=host, reason=error.reason)
+            return error.reason == "PEER_UNKNOWN"
+        return True
+
+    async def _note(self, entry: Entry, hosts: list[str]) -> None:
+        async def work(_: Handle) -> str:
+            record = entry.record
+            if record is not None and record.takeover is not None and self._index.may_start(record):
+                untold = tuple(host for host in record.takeover.untold if host not in hosts)
+                takeover = msgspec.structs.replace(record.takeover, untold=untold)
+                await self._datasets.write(entry, msgspec.structs.replace(record, takeover=takeover))
+            return f"jails/{entry.name}"
+
+        try:
+            await self._operations.wait((await self._drivers.submit(f"jails/{entry.name}", "told", CALLER, work)).id)
+        except JaildError as error:  # told once more: that changes nothing
+            self._log.info("not written down yet", jail=entry.name, reason=error.reason)
+
+    async def settled(self) -> None:
+        """Wait until all that can be told has been."""
+        while self._telling:
+            await asyncio.gather(*self._telling.values(), return_exceptions=True)
+
+    async def close(self) -> None:
+        """Tell no more; the next start goes on with it."""
+        for task in list(self._telling.values()):
+            task.cancel()
+        await self.settled()
+
+
+def known_in(error: FailedPreconditionError) -> Known:
+    """Return who owns a jail, as the refusal OWNER_SUPERSEDED says it."""
+    detail = error.detail
+    return Known(
+        state=Ownership.ACTIVE.value,
+        owner=detail["owner"],
+        owner_name=detail["owner_name"],
+        epoch=int(detail["epoch"]),
+        since=float(detail["since"]),
+        at=float(detail["at"]),
+    )
+
+
+def lost_of(known: Known) -> str:
+    """Return what is told of a jail that was taken over."""
+    when = f" at {moment(known.at)}" if known.at else ""
+    rest = f"; what was written here after {moment(known.since)} is in this copy only" if known.since else ""
+    return f"{known.owner_name} took it over{when}{rest}"
+
+
+def moment(seconds: float) -> str:
+    """Return a time as people read it, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -1,0 +1,223 @@
+"""Replicas of this host's jails on their standbys: when a round is due, and an alarm where one is late.
+
+    tick ─► due? ─► a round (`jaild.service.standby_rounds`)
+               └── no answer, refused ──► tried again; behind its interval: an event, until it has caught up
+
+A round gives way to whatever ends the jail's being here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from jaild.domain.errors import JaildError
+from jaild.domain.records import JailRecord
+from jaild.domain.standby import due, is_behind, wanted
+from jaild.domain.views import Caller, StandbyView
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.service.driver import Drivers
+from jaild.service.events import Events
+from jaild.service.index import Entry, Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.operations import Handle, Operations
+from jaild.service.standby_keeper import StandbyKeeper
+from jaild.service.standby_rounds import Rounds, Standing
+
+CALLER = Caller(actor="standby")
+_PAUSE = 1.0  # seconds between looks at what is due
+_AGAIN = 10.0  # seconds after which a replica is tried to be withdrawn again
+_AT_ONCE = 2  # rounds side by side
+_ENDING = frozenset({"delete", "migrate", "salvage", "promote", "adopt", "fence", "finalize"})
+
+
+class Standbys:
+    """Keeps the replicas of this host's jails up to date."""
+
+    def __init__(
+        self,
+        index: Index,
+        peers: Peers,
+        datasets: JailDatasets,
+        rounds: Rounds,
+        keeper: StandbyKeeper,
+        drivers: Drivers,
+        operations: Operations,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._peers = peers
+        self._datasets = datasets
+        self._rounds = rounds
+        self._keeper = keeper
+        self._drivers = drivers
+        self._operations = operations
+        self._events = events
+        self._clock = clock
+        self._standings: dict[tuple[str, str], Standing] = {}
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._log = structlog.get_logger("jaild.standby")
+
+    # -- when
+
+    async def run(self) -> None:
+        """Look after the replicas for ever."""
+        while True:
+            try:
+                await self.tick()
+                await self._keeper.look_at_ages()
+            except JaildError as error:  # the store fails: the next look may not
+                self._log.warning("cannot look after the replicas", error=str(error))
+            await self._clock.sleep(_PAUSE)
+
+    async def tick(self) -> None:
+        """Begin the rounds that are due, and tell of replicas that fall behind or have caught up."""
+        for entry in list(self._index.jails.values()):
+            if not self._is_kept(entry):
+                continue
+            await self._agree(entry)
+            hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
+            if hosts and entry.name not in self._under_way and not self._ends(entry.name):
+                task = asyncio.create_task(self._guarded(entry, hosts), name=f"standby round {entry.name}")
+                self._under_way[entry.name] = task
+            await self._look_at_ages(entry)
+
+    async def settled(self) -> None:
+        """Wait until no round is under way."""
+        while self._under_way:
+            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def give_way(self, target: str, kind: str) -> None:
+        """End a round of a jail that is about to be moved, deleted or taken away from here."""
+        task = self._under_way.get(target.removeprefix("jails/"))
+        if task is not None and kind in _ENDING:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End all rounds; the next start begins them again."""
+        for task in list(self._under_way.values()):
+            task.cancel()
+        await self.settled()
+
+    def _is_kept(self, entry: Entry) -> bool:
+        record = entry.record
+        mine = record is not None and self._index.may_start(record) and record.generation != 0
+        return mine and record is not None and bool(record.standbys or self._wanted(entry))
+
+    def _wanted(self, entry: Entry) -> tuple[str, ...]:
+        return wanted(entry.generation.spec if entry.generation is not None else None, self._index.host_name)
+
+    def _interval(self, entry: Entry) -> float:
+        standby = entry.generation.spec.standby if entry.generation is not None else None
+        return standby.interval if standby is not None else 0.0
+
+    def _standing(self, entry: Entry, host: str) -> Standing:
+        return self._standings.setdefault((entry.name, host), Standing(since=self._clock.now()))
+
+    def _is_due(self, entry: Entry, host: str) -> bool:
+        standing = self._standing(entry, host)
+        return due(standing.taken, standing.tried, self._interval(entry), self._clock.now())
+
+    def _ends(self, name: str) -> bool:
+        return any(operation.kind in _ENDING for operation in self._drivers.pending(f"jails/{name}"))
+
+    async def _look_at_ages(self, entry: Entry) -> None:
+        interval, now = self._interval(entry), self._clock.now()
+        for host in self._wanted(entry):
+            standing = self._standing(entry, host)
+            behind = is_behind(standing.reference, interval, now)
+            if behind != standing.behind:
+                standing.behind = behind
+                kind = "standby.behind" if behind else "standby.caught_up"
+                old = f"{now - standing.reference:.0f} s old, {interval:g} s are allowed"
+                why = f"{old}: {standing.message or 'its round takes longer'}" if behind else "in time again"
+                await self._events.emit(kind, f"jails/{entry.name}", f"the replica on {host} is {why}", host=host)
+
+    def views(self, entry: Entry) -> tuple[StandbyView, ...]:
+        """Return how a jail's replicas are."""
+        record = entry.record
+        if record is not None and record.replica is not None and not self._index.may_start(record):
+            replica = record.replica
+            behind = is_behind(replica.taken, replica.interval, self._clock.now())
+            return (StandbyView(host=record.peer, taken=replica.taken, interval=replica.interval, behind=behind),)
+        if not self._is_kept(entry):
+            return ()
+        return tuple(
+            StandbyView(
+                host=host,
+                taken=self._standing(entry, host).taken,
+                interval=self._interval(entry),
+                behind=self._standing(entry, host).behind,
+                message=self._standing(entry, host).message,
+            )
+            for host in self._wanted(entry)
+        )
+
+    # -- who
+
+    async def _agree(self, entry: Entry) -> None:
+        """Let the record name every host that may have a replica, before it gets one and until it has none."""
+        record = entry.record
+        if record is None or self._drivers.pending(f"jails/{entry.name}"):
+            return
+        hosts = set(self._wanted(entry))
+        gone = set(record.standbys) - hosts
+        withdrawn = {host for host in gone if await self._withdraw(entry, record, host)}
+        named = tuple(sorted((set(record.standbys) | hosts) - withdrawn))
+        if named == record.standbys:
+            return
+
+        async def work(_: Handle) -> str:
+            if (current := entry.record) is not None and self._index.may_start(current):
+                await self._datasets.write(entry, msgspec.structs.replace(current, standbys=named))
+            return f"jails/{entry.name}"
+
+        try:
+            operation = await self._drivers.submit(f"jails/{entry.name}", "standby", CALLER, work)
+            await self._operations.wait(operation.id)
+        except JaildError as error:  # somebody else has work for the jail: it is looked at again
+            self._log.info("standbys not written down yet", jail=entry.name, reason=error.reason)
+
+    async def _withdraw(self, entry: Entry, record: JailRecord, host: str) -> bool:
+        if host == self._index.host_name:
+            return True
+        standing = self._standing(entry, host)
+        if self._clock.now() - standing.tried < _AGAIN:
+            return False
+        standing.tried = self._clock.now()
+        try:
+            await self._peers.get(host).standby.withdraw(entry.name, record.uid, record.epoch)
+        except JaildError as error:
+            self._log.warning("replica not withdrawn yet", jail=entry.name, host=host, reason=error.reason)
+            return error.reason == "PEER_UNKNOWN"
+        self._standings.pop((entry.name, host), None)
+        return True
+
+    async def forget(self, name: str, record: JailRecord) -> None:
+        """Withdraw the replicas of a jail that was deleted, as far as their hosts can be reached."""
+        for host in record.standbys:
+            try:
+                await self._peers.get(host).standby.withdraw(name, record.uid, record.epoch)
+            except JaildError as error:
+                message = f"{host} may still keep a replica: delete it there ({error.reason})"
+                await self._events.emit("jail.untidy", f"jails/{name}", message)
+
+    # -- a round
+
+    async def _guarded(self, entry: Entry, hosts: Sequence[str]) -> None:
+        try:
+            async with self._slots:
+                everybody = {host: self._standing(entry, host) for host in self._wanted(entry)}
+                await self._rounds.carry_out(entry, {host: everybody[host] for host in hosts}, everybody.values())
+        except JaildError as error:
+            for host in hosts:
+                self._standing(entry, host).message = str(error)
+        finally:
+            del self._under_way[entry.name]

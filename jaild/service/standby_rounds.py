@@ -1,0 +1,203 @@
+"""One round of a jail's replicas: a snapshot of all its datasets at once, sent as increments, counted when it is whole.
+
+    offer ─► snapshot ─► layers, increments ─► complete ─► older rounds dropped
+      └── superseded: another host took the jail over ──► it is given up here
+
+A round changes nothing of the jail but its snapshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from jaild.domain.errors import DataLossError, FailedPreconditionError, JaildError
+from jaild.domain.findings import errors
+from jaild.domain.migration import Conflict, Version, incremental_path
+from jaild.domain.peering import DatasetState
+from jaild.domain.records import Generation, JailRecord
+from jaild.domain.replication import ReplicaOffer, ReplicaState, RollBack, WholeRound
+from jaild.domain.standby import HOLD, PREFIX, dropped, tag_of, wanted
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.ports.standby import StandbyPeer
+from jaild.ports.zfs import Snapshot, Zfs
+from jaild.service.fencing import Fencing, known_in
+from jaild.service.index import Entry, Index
+from jaild.service.offering import offer_of
+from jaild.service.transfer import Transfer
+
+
+@dataclass
+class Standing:
+    """How a replica is, as its owner knows it."""
+
+    since: float  # when it was first looked for
+    taken: float = 0.0  # 0: not known, or nothing whole yet
+    tried: float = 0.0
+    behind: bool = False
+    message: str = ""
+    heard: bool = False
+    newest: set[int] = field(default_factory=set)  # guids of the newest snapshots that it has
+
+    @property
+    def reference(self) -> float:
+        """The time from which it counts as old."""
+        return self.taken or self.since
+
+
+@dataclass(frozen=True)
+class _Route:
+    """Where the streams of a round go."""
+
+    id: str
+    jail: str
+    peer: StandbyPeer
+    frozen_at: float | None = None
+
+    def count(self, size: int) -> None:
+        """Nobody waits for a round, so nobody counts its bytes."""
+
+
+class Rounds:
+    """Carries rounds out."""
+
+    def __init__(
+        self, index: Index, zfs: Zfs, peers: Peers, transfer: Transfer, fencing: Fencing, clock: Clock
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._peers = peers
+        self._transfer = transfer
+        self._fencing = fencing
+        self._clock = clock
+        self._old: dict[str, set[int]] = {}  # rounds' snapshots that were there when a jail was first looked at
+        self._log = structlog.get_logger("jaild.standby")
+
+    async def carry_out(self, entry: Entry, standings: Mapping[str, Standing], everybody: Iterable[Standing]) -> None:
+        """Bring the replicas on these hosts up to date; what went wrong stands in their standings.
+
+        `everybody`: the standings of all hosts that are to have one, since what they need of old rounds is kept.
+        """
+        record, generation = entry.record, entry.generation
+        if record is None or generation is None or not set(standings) <= set(record.standbys):
+            return  # not written down yet
+        await self._remember_old(entry)
+        offers = {}
+        for host, standing in standings.items():
+            standing.tried = self._clock.now()
+            answered = await self._offer(entry, record, generation, host, standing)
+            if answered is not None:
+                offers[host] = answered
+        if not offers:
+            return
+        tag, taken = tag_of(record.epoch, self._clock.now()), self._clock.now()
+        root = self._index.where.jail(entry.name)
+        await self._zfs.snapshot(root, tag, recursive=True)
+        snapshots = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag == tag]
+        await self._zfs.hold(HOLD, *(snapshot.name for snapshot in snapshots))
+        for host, (offer, state) in offers.items():
+            try:
+                await self._send(entry, host, offer, state, snapshots)
+                guids = await self._complete(entry, record, host, snapshots, tag, taken)
+            except JaildError as error:
+                standings[host].message = str(error)
+                self._log.warning("round failed", jail=entry.name, host=host, reason=error.reason, error=str(error))
+            else:
+                standings[host].taken, standings[host].message, standings[host].newest = taken, "", guids
+        await self._prune(entry, everybody)
+
+    async def _remember_old(self, entry: Entry) -> None:
+        if entry.name not in self._old:
+            self._old[entry.name] = {snapshot.guid for snapshot in await self._rounds_of(entry)}
+
+    async def _rounds_of(self, entry: Entry) -> list[Snapshot]:
+        root = self._index.where.jail(entry.name)
+        return [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag.startswith(PREFIX)]
+
+    async def _offer(
+        self, entry: Entry, record: JailRecord, generation: Generation, host: str, standing: Standing
+    ) -> tuple[ReplicaOffer, ReplicaState] | None:
+        spec = generation.spec
+        offer = ReplicaOffer(
+            source_id=self._index.host_id,
+            source_name=self._index.host_name,
+            jail=await offer_of(self._index, self._zfs, entry, record, generation),
+            interval=spec.standby.interval if spec.standby is not None else 0.0,
+            others=tuple(other for other in wanted(spec, self._index.host_name) if other != host),
+        )
+        try:
+            state = await self._peers.get(host).standby.offer(offer)
+        except JaildError as error:
+            standing.message = str(error)
+            if error.reason == "OWNER_SUPERSEDED" and isinstance(error, FailedPreconditionError):
+                await self._fencing.fence(entry.name, known_in(error))
+            return None
+        if refused := errors(state.findings):
+            standing.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
+            return None
+        standing.heard, standing.taken = True, state.taken
+        standing.newest = {d.snapshot_guids[-1] for d in state.datasets if d.snapshot_guids}
+        return offer, state
+
+    async def _send(
+        self, entry: Entry, host: str, offer: ReplicaOffer, state: ReplicaState, snapshots: Sequence[Snapshot]
+    ) -> None:
+        peer = self._peers.get(host).standby
+        route = _Route(entry.name, entry.name, peer)
+        for layer in offer.jail.layers:
+            if layer.path in state.missing_layers:
+                await self._transfer.layer(route, layer)
+        there = {dataset.path: dataset for dataset in state.datasets}
+        root = self._index.where.jail(entry.name)
+        for snapshot in sorted(snapshots, key=lambda s: s.dataset):
+            path = snapshot.dataset.removeprefix(root).lstrip("/")
+            has = await self._continuable(entry, host, snapshot, there.get(path, DatasetState(path=path)))
+            await self._transfer.dataset(route, path, snapshot, has)
+
+    async def _continuable(self, entry: Entry, host: str, snapshot: Snapshot, has: DatasetState) -> DatasetState:
+        """Return what the standby has of a dataset, after it has dropped what this host does not have."""
+        versions = [Version(s.tag, s.guid) for s in await self._zfs.snapshots(snapshot.dataset)]
+        match incremental_path(versions, has.snapshot_guids, Version(snapshot.tag, snapshot.guid)):
+            case Conflict(Version() as common, _) if entry.record is not None:
+                wanted_back = RollBack(
+                    jail=entry.name,
+                    uid=entry.record.uid,
+                    epoch=entry.record.epoch,
+                    dataset=has.path,
+                    guid=common.guid,
+                )
+                await self._peers.get(host).standby.roll_back(wanted_back)
+                kept = has.snapshot_guids[: has.snapshot_guids.index(common.guid) + 1]
+                return DatasetState(path=has.path, snapshot_guids=kept)
+            case _:
+                return has
+
+    async def _complete(
+        self, entry: Entry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], tag: str, taken: float
+    ) -> set[int]:
+        root = self._index.where.jail(entry.name)
+        guids = {s.dataset.removeprefix(root).lstrip("/"): s.guid for s in snapshots}
+        if not guids:
+            raise DataLossError("SNAPSHOT_GONE", f"the round's snapshots of {entry.name} are gone", remedy="wait")
+        whole = WholeRound(jail=entry.name, uid=record.uid, epoch=record.epoch, round=tag, taken=taken, guids=guids)
+        await self._peers.get(host).standby.complete(whole)
+        return set(guids.values())
+
+    async def _prune(self, entry: Entry, standings: Iterable[Standing]) -> None:
+        """Drop old rounds here. What a standby that was not heard yet may need is what was there at the start."""
+        needed: set[int] = set()
+        for standing in standings:
+            needed |= standing.newest if standing.heard else self._old[entry.name]
+        by_dataset: dict[str, list[Snapshot]] = {}
+        for snapshot in await self._rounds_of(entry):
+            by_dataset.setdefault(snapshot.dataset, []).append(snapshot)
+        for dataset, snapshots in by_dataset.items():
+            await self._drop(dataset, dropped([(s.tag, s.guid) for s in snapshots], needed))
+
+    async def _drop(self, dataset: str, tags: Iterable[str]) -> None:
+        for tag in tags:
+            await self._zfs.release(HOLD, f"{dataset}@{tag}")
+            await self._zfs.destroy(f"{dataset}@{tag}")

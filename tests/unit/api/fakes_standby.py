@@ -1,0 +1,92 @@
+"""Use cases of replicas and take-overs that answer and remember what they were asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from jaild.domain.findings import Finding, Severity
+from jaild.domain.operation import Operation
+from jaild.domain.peering import DatasetState, Received, ReceiveHeader
+from jaild.domain.replication import (
+    HandingOver,
+    Known,
+    ReplicaOffer,
+    ReplicaState,
+    RollBack,
+    Supersession,
+    WholeRound,
+)
+from jaild.domain.views import Caller
+from tests.unit.api.fakes import Fake
+
+
+class FakeReplicas(Fake):
+    """What other hosts ask about replicas."""
+
+    refused = (Finding(severity=Severity.ERROR, code="FENCED_COPY", message="m", remedy="r"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owner = ""
+        self.state = ReplicaState(
+            missing_layers=("bases/a",),
+            datasets=(DatasetState(path="data", snapshot_guids=(7, (1 << 64) - 1)),),
+            round="standby-3-1",
+            taken=5.5,
+        )
+
+    def owner_of(self, jail: str, /) -> str:
+        self.seen("owner_of", jail)
+        return self.owner
+
+    async def offer(self, offer: ReplicaOffer, /) -> ReplicaState:
+        self.seen("offer", offer)
+        return self.state
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes], /) -> Received:
+        self.seen("receive", header)
+        return Received(guid=header.guid, bytes=sum([len(chunk) async for chunk in chunks]))
+
+    async def roll_back(self, wanted: RollBack, /) -> int:
+        self.seen("roll_back", wanted)
+        return 2
+
+    async def complete(self, whole: WholeRound, /) -> None:
+        self.seen("complete", whole)
+
+    async def withdraw(self, jail: str, uid: str, epoch: int, /) -> None:
+        self.seen("withdraw", jail, uid, epoch)
+
+    async def ownership(self, jail: str, uid: str, /) -> Known:
+        self.seen("ownership", jail, uid)
+        return Known(state="standby", owner="id-alpha", owner_name="alpha", epoch=3, taken=5.0)
+
+    async def hand_over(self, jail: str, uid: str, target: str, request_id: str, /) -> HandingOver:
+        self.seen("hand_over", jail, uid, target, request_id)
+        return HandingOver(message="seed round 0")
+
+    async def handing_over(self, target: str, jail: str, request_id: str, /) -> HandingOver:
+        self.seen("handing_over", target, jail, request_id)
+        return HandingOver(done=True)
+
+    async def supersede(self, told: Supersession, /) -> int:
+        self.seen("supersede", told)
+        return told.epoch
+
+
+class FakeTakeovers(Fake):
+    """Promote, adopt, confirm."""
+
+    async def promote(
+        self, name: str, /, *, owner_is_down: bool, confirm: str, validate_only: bool, caller: Caller
+    ) -> Operation:
+        self.seen("promote", name, owner_is_down, confirm, validate_only, caller.request_id)
+        return Operation(id="p1", kind="promote", target=f"jails/{name}")
+
+    async def adopt(self, name: str, /, *, confirm: str, validate_only: bool, caller: Caller) -> Operation:
+        self.seen("adopt", name, confirm, validate_only, caller.request_id)
+        return Operation(id="a1", kind="adopt", target=f"jails/{name}")
+
+    async def confirm(self, name: str, sentence: str, /, *, caller: Caller) -> Operation:
+        self.seen("confirm", name, sentence, caller.request_id)
+        return Operation(id="c1", kind="start", target=f"jails/{name}")

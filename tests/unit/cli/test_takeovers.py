@@ -1,0 +1,74 @@
+"""Taking jails over: what is asked of the daemon, what its refusal tells, how replicas are shown."""
+
+from __future__ import annotations
+
+import time
+
+from google.protobuf import timestamp_pb2
+
+from jaild.v1 import jails_pb2, standby_pb2
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.daemon import Daemon, operation, status
+
+JAIL = jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_RUNNING, generation=1, base="bases/b")
+SENTENCE = "alpha is down"
+
+
+def replica(host: str, age: float, *, behind: bool = False, message: str = "") -> jails_pb2.StandbyStatus:
+    taken = timestamp_pb2.Timestamp(seconds=int(time.time() - age))
+    return jails_pb2.StandbyStatus(host=host, recovery_point_time=taken, interval=60, behind=behind, message=message)
+
+
+def test_a_promotion_is_asked_for_with_the_operators_words(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(JAIL, kind="promote", facts={"lost_since": "a time"})]
+    result = jailctl("promote", "web", "--owner-is-down", "--confirm", SENTENCE)
+    assert result.exit_code == 0
+    assert "lost_since: a time" in result.stdout
+    (request,) = daemon.asked(standby_pb2.PromoteJailRequest)
+    assert (request.name, request.owner_is_down, request.confirm) == ("jails/web", True, SENTENCE)
+
+
+def test_a_refusal_tells_what_is_lost_and_the_words_to_say(jailctl: Run, daemon: Daemon) -> None:
+    remedy = f'say so: jailctl promote web --owner-is-down --confirm "{SENTENCE}"'
+    daemon.answers = [
+        status("FAILED_PRECONDITION", "CONFIRMATION_NEEDED", "42 s are lost", remedy=remedy, confirm=SENTENCE)
+    ]
+    result = jailctl("promote", "web")
+    assert result.exit_code == 4
+    assert "42 s are lost" in result.stderr
+    assert remedy in result.stderr
+
+
+def test_an_adoption_is_by_force_or_not_at_all(jailctl: Run, daemon: Daemon) -> None:
+    result = jailctl("adopt", "web", "--confirm", SENTENCE)
+    assert result.exit_code == 2
+    assert "--force" in result.stderr
+    assert daemon.requests == []
+    daemon.answers = [operation(JAIL, kind="adopt")]
+    assert jailctl("adopt", "web", "--force", "--confirm", SENTENCE).exit_code == 0
+    (request,) = daemon.asked(standby_pb2.AdoptJailRequest)
+    assert request.confirm == SENTENCE
+
+
+def test_a_jail_that_waits_is_started_on_the_operators_word(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(JAIL, kind="start")]
+    assert jailctl("jail", "confirm", "web", "--confirm", "beta has not taken over web").exit_code == 0
+    (request,) = daemon.asked(standby_pb2.ConfirmJailRequest)
+    assert request.confirm == "beta has not taken over web"
+
+
+def test_replicas_are_shown_with_their_age_and_why_they_are_behind(jailctl: Run, daemon: Daemon) -> None:
+    shown = jails_pb2.Jail(standbys=[replica("beta", 12), replica("gamma", 400, behind=True, message="no answer")])
+    shown.MergeFrom(JAIL)
+    daemon.jails = [shown]
+    text = jailctl("jail", "show", "web").stdout
+    assert "beta: 12s old, in time: 60 s" in text
+    assert "gamma: 6m old, behind its 60 s; no answer" in text
+    assert "standby gamma 6m old: behind" in jailctl("jail", "ls").stdout
+
+
+def test_a_standby_is_shown_with_whose_it_is_and_how_old(jailctl: Run, daemon: Daemon) -> None:
+    kept = jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_STANDBY, standbys=[replica("alpha", 12)])
+    daemon.jails = [kept]
+    assert "standby" in jailctl("jail", "ls").stdout
+    assert "of alpha, 12s old, in time: 60 s" in jailctl("jail", "ls").stdout
