@@ -64,6 +64,7 @@ from jaild.service.sealing import Sealer
 from jaild.service.standby import Standbys
 from jaild.service.standby_keeper import StandbyKeeper
 from jaild.service.standby_rounds import Rounds
+from jaild.service.stats import Stats
 from jaild.service.survey import Surveyor
 from jaild.service.takeover import Taker
 from jaild.service.templates import Templates
@@ -221,6 +222,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         operations=operations,
         events=events,
         audit=audit,
+        stats=Stats(index, runtime, zfs, clock),
         host=host,
         boot=boot,
         evacuations=evacuations,

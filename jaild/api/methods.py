@@ -73,6 +73,7 @@ RULES: dict[str, Rule] = {
     **_reads("jaild.v1.Migrations", "GetMigration", "ListMigrations"),
     "/jaild.v1.Migrations/MigrateJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
+    **_reads("jaild.v1.Stats", "ListJailStats"),
     **_reads("jaild.v1.Host", "GetHost", "ListAuditEntries"),
     "/jaild.v1.Host/StartJails": Rule(_OPERATOR, _host),
     "/jaild.v1.Host/StopJails": Rule(_OPERATOR, _host),

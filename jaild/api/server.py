@@ -27,6 +27,7 @@ from jaild.api.operation_messages import OperationMessages
 from jaild.api.operations import OperationsServicer
 from jaild.api.peer import PeerServicer
 from jaild.api.standby import StandbyServicer
+from jaild.api.stats import StatsServicer
 from jaild.api.takeovers import TakeoversServicer
 from jaild.api.use_cases import UseCases
 from jaild.domain.access import Grant
@@ -43,6 +44,7 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2_grpc,
     standby_pb2_grpc,
+    stats_pb2_grpc,
 )
 from jaild.wire.tls import TlsFiles
 
@@ -52,6 +54,7 @@ SERVICES = (
     "jaild.v1.Builds",
     "jaild.v1.Jails",
     "jaild.v1.Migrations",
+    "jaild.v1.Stats",
     "jaild.v1.Host",
     "jaild.v1.Evacuations",
     "jaild.v1.Events",
@@ -130,6 +133,7 @@ class ApiServer:
         builds_pb2_grpc.add_BuildsServicer_to_server(BuildsServicer(cases.builds, messages), server)
         jails_pb2_grpc.add_JailsServicer_to_server(JailsServicer(cases.jails, messages), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(MigrationsServicer(cases.migrations, messages), server)
+        stats_pb2_grpc.add_StatsServicer_to_server(StatsServicer(cases.stats), server)
         host_pb2_grpc.add_HostServicer_to_server(HostServicer(cases.host, cases.audit, cases.boot, messages), server)
         evacuations = EvacuationsServicer(cases.evacuations, cases.host, messages)
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(evacuations, server)

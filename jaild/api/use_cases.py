@@ -34,7 +34,17 @@ from jaild.domain.replication import (
     WholeRound,
 )
 from jaild.domain.spec import JailSpec
-from jaild.domain.views import AuditEntry, BaseView, Caller, Event, HostView, JailView, MigrationView, ReleaseView
+from jaild.domain.views import (
+    AuditEntry,
+    BaseView,
+    Caller,
+    Event,
+    HostView,
+    JailStats,
+    JailView,
+    MigrationView,
+    ReleaseView,
+)
 from jaild.ports.runtime import Output
 
 Chunks = AsyncIterator[bytes]
@@ -182,6 +192,12 @@ class Audit(Protocol):
     async def entries(self, limit: int, before: int, /) -> Sequence[AuditEntry]: ...
 
 
+class Stats(Protocol):
+    """What jails use."""
+
+    async def measure(self, names: Sequence[str], /) -> Sequence[JailStats]: ...
+
+
 class Host(Protocol):
     """The host itself."""
 
@@ -268,6 +284,7 @@ class UseCases:
     operations: Operations
     events: Events
     audit: Audit
+    stats: Stats
     host: Host
     boot: Boot
     evacuations: Evacuations

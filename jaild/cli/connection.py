@@ -25,6 +25,7 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2_grpc,
     standby_pb2_grpc,
+    stats_pb2_grpc,
 )
 
 READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
@@ -52,6 +53,7 @@ class Api:
     migrations: Any
     operations: Any
     takeovers: Any
+    stats: Any
 
 
 @contextmanager
@@ -72,6 +74,7 @@ def connect(settings: Settings) -> Iterator[Api]:
             migrations=migrations_pb2_grpc.MigrationsStub(channel),
             operations=operations_pb2_grpc.OperationsStub(channel),
             takeovers=standby_pb2_grpc.TakeoversStub(channel),
+            stats=stats_pb2_grpc.StatsStub(channel),
         )
 
 

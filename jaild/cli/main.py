@@ -15,6 +15,7 @@ NOUNS = {
     "base": "Import, list and remove bases: versions of an OS userland.",
     "app": "Push, list and remove releases of applications.",
     "jail": "Create, run, change, migrate and look into jails.",
+    "stats": "Print what jails use now: CPU, memory, processes, disk.",
     "migration": "Look at moves between hosts; free what they left.",
     "promote": "Make a standby the owner of its jail.",
     "adopt": "Take over what a host that is gone for good left here.",

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from jaild.domain.records import BaseRecord, Generation, JailRecord, ReleaseRecord
+from jaild.domain.spec import Limits
 
 
 class JailState(StrEnum):
@@ -54,6 +55,24 @@ class JailView(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     peer_name: str = ""
     standbys: tuple[StandbyView, ...] = ()
+
+
+class JailStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a jail uses, beside what it may. What is of a running one is None if it does not run."""
+
+    name: str
+    running: bool = False
+    cpu_seconds: float | None = None
+    cpus: float | None = None  # how many it keeps busy now, where the system itself tells
+    memory: int | None = None  # bytes
+    processes: int | None = None
+    started: float = 0.0
+    sampled: float = 0.0  # when CPU time was read
+    limits: Limits = Limits()
+    disk: int = 0  # bytes, snapshots included
+    data: int = 0
+    data_quota: int = 0  # 0: none
+    message: str = ""
 
 
 class BaseView(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,6 +101,7 @@ class Usage:
     memory: int  # bytes
     cpu_seconds: float
     processes: int
+    cpus: float | None = None  # how many it keeps busy now, where the system itself tells
 
 
 @dataclass(frozen=True, kw_only=True)

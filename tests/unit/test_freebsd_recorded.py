@@ -105,7 +105,7 @@ def test_interfaces_members_and_addresses_are_read_from_what_ifconfig_shows() ->
 
 def test_usage_is_read_from_rctl() -> None:
     used = freebsd_limits.parse_rctl(said("rctl usage"))
-    assert (used.memory, used.cpu_seconds, used.processes) == (2134016, 0.0, 1)
+    assert (used.memory, used.cpu_seconds, used.processes, used.cpus) == (2134016, 0.0, 1, 0.18)
 
 
 def test_usage_is_read_from_ps_where_there_is_no_rctl() -> None:

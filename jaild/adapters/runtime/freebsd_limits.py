@@ -79,7 +79,12 @@ def problems(limits: Limits, resource: str, *, racct: bool, ncpu: int) -> Iterat
 def parse_rctl(text: str) -> Usage:
     """Return what `rctl -u jail:NAME` says. It says zeros for a jail that is not there: ask first."""
     values = {key: int(value) for key, _, value in (line.partition("=") for line in text.splitlines()) if value}
-    return Usage(memory=values["memoryuse"], cpu_seconds=float(values["cputime"]), processes=values["maxproc"])
+    return Usage(
+        memory=values["memoryuse"],
+        cpu_seconds=float(values["cputime"]),
+        processes=values["maxproc"],
+        cpus=values["pcpu"] / 100,
+    )
 
 
 def parse_ps(text: str) -> Usage:

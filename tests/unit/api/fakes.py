@@ -33,6 +33,7 @@ from jaild.domain.views import (
     Event,
     HostView,
     JailState,
+    JailStats,
     JailView,
     MigrationView,
     ReleaseView,
@@ -575,6 +576,18 @@ class FakeEvacuations(Fake):
         self.seen("undrain", caller=caller)
 
 
+class FakeStats:
+    """Measures what it was given."""
+
+    def __init__(self) -> None:
+        self.measured: list[JailStats] = []
+        self.asked: list[list[str]] = []
+
+    async def measure(self, names: Sequence[str], /) -> list[JailStats]:
+        self.asked.append(list(names))
+        return self.measured
+
+
 class Fakes:
     """All of them, and as the server takes them."""
 
@@ -590,6 +603,7 @@ class Fakes:
         self.events = FakeEvents()
         self.audit = FakeAudit()
         self.host = FakeHost()
+        self.stats = FakeStats()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.incoming = FakeIncoming()
@@ -607,6 +621,7 @@ class Fakes:
             events=self.events,
             audit=self.audit,
             host=self.host,
+            stats=self.stats,
             boot=self.boot,
             evacuations=self.evacuations,
             incoming=self.incoming,

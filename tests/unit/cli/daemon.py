@@ -33,6 +33,8 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2_grpc,
     standby_pb2_grpc,
+    stats_pb2,
+    stats_pb2_grpc,
 )
 
 
@@ -209,6 +211,15 @@ class Evacuations(evacuations_pb2_grpc.EvacuationsServicer):  # type: ignore[mis
         return host_pb2.HostInfo(name="alpha")
 
 
+class Stats(stats_pb2_grpc.StatsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def ListJailStats(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
+        return stats_pb2.ListJailStatsResponse(jails=self.daemon.stats.pop(0))
+
+
 class Events(events_pb2_grpc.EventsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -247,12 +258,13 @@ class Operations(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]
 
 
 class Daemon:
-    """`answers` are taken by changes in turn, `watches` by WatchOperation, `gets` by GetOperation."""
+    """`answers` are taken by changes in turn, `watches` by WatchOperation, `gets` by GetOperation, `stats` by Stats."""
 
     def __init__(self, path: str) -> None:
         self.address = f"unix://{path}"
         self.jails: list[jails_pb2.Jail] = []
         self.evacuations: list[evacuations_pb2.Evacuation] = []
+        self.stats: list[list[stats_pb2.JailStats]] = []
         self.answers: list[Any] = []
         self.watches: list[Callable[[Any], Iterator[Any]]] = []
         self.gets: list[Any] = []
@@ -292,6 +304,7 @@ class Daemon:
         migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
         standby_pb2_grpc.add_TakeoversServicer_to_server(Takeovers(self), server)
+        stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
         server.add_insecure_port(self.address)
         server.start()
 

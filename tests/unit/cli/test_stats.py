@@ -1,0 +1,77 @@
+"""`jailctl stats`: what jails use, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from jaild.v1 import stats_pb2
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.daemon import Daemon
+
+
+def measured(name: str = "web", at: float = 100.0, cpu: float = 10.0, **fields: Any) -> stats_pb2.JailStats:
+    return stats_pb2.JailStats(
+        name=f"jails/{name}",
+        running=True,
+        cpu_seconds=cpu,
+        memory_bytes=64 << 20,
+        processes=7,
+        start_time=Timestamp(seconds=50),
+        sample_time=Timestamp(seconds=int(at), nanos=int(at % 1 * 1e9)),
+        disk_bytes=3 << 20,
+        data_bytes=1 << 20,
+        **fields,
+    )
+
+
+def test_the_load_is_what_was_used_between_two_measurements(jailctl: Run, daemon: Daemon) -> None:
+    limits: dict[str, Any] = {
+        "cpu_limit": 1.5,
+        "memory_limit_bytes": 1 << 30,
+        "processes_limit": 50,
+        "data_quota_bytes": 2 << 30,
+    }
+    daemon.stats = [[measured()], [measured(at=102.0, cpu=11.0, **limits)]]
+    head, row = jailctl("stats", "web", "--interval", "0.01").stdout.splitlines()
+    assert head.split()[:2] == ["NAME", "CPU"]
+    for part in ("50% of 150%", "11.00 s", "64M of 1G", "7 of 50", "1M of 2G", "3M"):
+        assert part in row
+    assert [list(request.names) for request in daemon.requests] == [["jails/web"]] * 2
+
+
+def test_a_jail_that_was_started_again_in_between_has_no_load(jailctl: Run, daemon: Daemon) -> None:
+    again = measured(at=101.0, cpu=0.5)
+    again.start_time.seconds = 100
+    daemon.stats = [[measured()], [again]]
+    (jail,) = json.loads(jailctl("stats", "-o", "json", "--interval", "0.01").stdout)["jails"]
+    assert "cpuCores" not in jail
+    assert jail["cpuSeconds"] == 0.5
+
+
+def test_programs_get_the_load_in_cores_and_the_apis_names(jailctl: Run, daemon: Daemon) -> None:
+    daemon.stats = [[measured()], [measured(at=101.0, cpu=10.25)]]
+    (jail,) = json.loads(jailctl("stats", "-o", "json", "--interval", "0.01").stdout)["jails"]
+    assert (jail["cpuCores"], jail["memoryBytes"]) == (0.25, str(64 << 20))
+
+
+def test_a_load_that_the_system_itself_tells_is_believed_and_not_waited_for(jailctl: Run, daemon: Daemon) -> None:
+    daemon.stats = [[measured(cpu_cores=0.18)]]
+    assert "18%" in jailctl("stats", "--interval", "3600").stdout
+
+
+def test_with_no_interval_it_is_measured_once(jailctl: Run, daemon: Daemon) -> None:
+    daemon.stats = [[measured()]]
+    assert "10.00 s" in jailctl("stats", "--interval", "0").stdout
+
+
+def test_a_jail_that_does_not_run_or_cannot_be_measured_says_so_in_its_row(jailctl: Run, daemon: Daemon) -> None:
+    stopped = stats_pb2.JailStats(name="jails/db", data_bytes=5 << 20)
+    odd = stats_pb2.JailStats(name="jails/odd", running=True, message="rctl: it does not work")
+    daemon.stats = [[stopped, odd]]
+    _, first, second = jailctl("stats", "--interval", "0").stdout.splitlines()
+    assert "not running" in first
+    assert "5M" in first
+    assert "rctl: it does not work" in second
