@@ -106,9 +106,12 @@ class Drivers:
         for lane in list(self._lanes.values()):  # a lane goes when its last job is done
             while len(lane.jobs) > 1:
                 job = lane.jobs.pop()
-                await self._operations.finish(job.operation_id, error=_interrupted())
+                await self._operations.finish(job.operation_id, error=self._interruption())
         for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
             self._operations.interrupt(operation_id)
+
+    def _interruption(self) -> JaildError:
+        return self._held() if self._held is not None and not self._stopping else _interrupted()
 
     async def _drive(self, target: str, lane: _Lane) -> None:
         try:
@@ -150,7 +153,7 @@ class Drivers:
         except asyncio.CancelledError:
             asked = handle.operation.cancel_requested
             log.warning("operation interrupted", cancelled=asked)
-            await self._operations.finish(operation_id, error=_cancelled(operation) if asked else _interrupted())
+            await self._operations.finish(operation_id, error=_cancelled(operation) if asked else self._interruption())
         except Exception as error:
             log.exception("operation died of a defect")
             defect = InternalError(

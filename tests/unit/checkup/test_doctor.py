@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -97,3 +99,17 @@ async def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
 
     (told,) = await doctor._guarded("system", breaks())
     assert (told.topic, told.word, told.findings[0].code) == ("system", "error", "CHECK_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(("doctor", "--json"), 1), (("--json",), 2), (("docter",), 2), (("doctor", "--destroy"), 2)],
+)
+def test_its_exit_status_is_1_for_errors_and_2_for_a_wrong_command_line(
+    tmp_path: Path, arguments: tuple[str, ...], status: int
+) -> None:
+    command = [sys.executable, "-m", "jaild", *arguments, "--config", str(tmp_path / "none.yaml")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == status
+    if status == 1:
+        assert msgspec.json.decode(ended.stdout)["checks"][1]["word"] == "error"

@@ -180,7 +180,7 @@ async def test_a_change_under_way_is_interrupted_and_what_waits_behind_it_is_not
     await staging.wait()
     assert reason_of(await halt(host)) == ""
     for asked in (first, second):
-        assert reason_of(host.core.use_cases.operations.get(asked.id)) == "DAEMON_STOPPED"
+        assert reason_of(host.core.use_cases.operations.get(asked.id)) == "HOST_HALTED"
     assert invariants.running([host], "web") == []
     view = jails.get("web")
     assert view.record is not None
