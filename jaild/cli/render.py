@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -123,7 +124,8 @@ def _rich(head: Sequence[str], body: Iterable[Sequence[str]]) -> None:
         grid.add_column(name, overflow="fold")
     for row in body:
         grid.add_row(*(Text(cell, style=_STYLE.get(cell, "")) for cell in row))
-    Console(markup=False, highlight=False).print(grid)
+    no_color = bool(os.environ.get("NO_COLOR"))  # rich before 14 takes an empty one for set
+    Console(markup=False, highlight=False, no_color=no_color).print(grid)
 
 
 def _plain(rows: Sequence[Sequence[str]]) -> None:

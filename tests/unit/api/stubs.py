@@ -69,7 +69,7 @@ def peer(channel: grpc.aio.Channel) -> Any:
 def error_in(error: grpc.aio.AioRpcError) -> JaildError:
     """Return the error that the daemon sent."""
     trailer: Any = error.trailing_metadata()
-    details = dict(trailer).get(status.DETAILS)
+    details = next((value for key, value in trailer if key == status.DETAILS), None)  # grpcio 1.72: no dict of it
     assert isinstance(details, bytes), error
     sent = status_pb2.Status.FromString(details)
     assert sent.code == error.code().value[0]

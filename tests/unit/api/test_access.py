@@ -32,7 +32,9 @@ def methods() -> list[str]:
 
 def test_every_method_of_every_service_is_in_the_table_and_nothing_else() -> None:
     assert health_pb2.DESCRIPTOR
-    assert set(RULES) == set(methods())
+    newer = {"/grpc.health.v1.Health/List"}  # older grpcio-health-checking, which ports may carry, has none
+    assert set(RULES) - newer == set(methods()) - newer
+    assert newer <= set(RULES)
 
 
 def test_no_method_is_open_to_nobody() -> None:

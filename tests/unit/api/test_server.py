@@ -153,7 +153,8 @@ async def test_a_refusal_carries_reason_remedy_and_findings(fakes: Fakes, local:
         await stubs.jails(local).StartJail(jails_pb2.StartJailRequest(name="jails/a"))
     assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "refused")
     trailer: Any = caught.value.trailing_metadata()
-    sent = status_pb2.Status.FromString(dict(trailer)["grpc-status-details-bin"])
+    (details,) = [value for key, value in trailer if key == "grpc-status-details-bin"]
+    sent = status_pb2.Status.FromString(details)
     info, packed = error_details_pb2.ErrorInfo(), common_pb2.Finding()
     assert sent.details[0].Unpack(info)
     assert sent.details[1].Unpack(packed)
