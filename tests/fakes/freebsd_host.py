@@ -9,6 +9,7 @@ import asyncio
 import json
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,10 @@ class FreebsdHost:
                 return said
         if any(line.startswith(beginning) for beginning in self.hang):
             raise Hangs
+        if argv[0] == sys.executable:
+            assert argv[1:3] == ("-I", "-S")
+            assert argv[5] == "0" or int(argv[5]) in self.jails
+            return Said()
         if argv[0] in {"jexec", "pfctl"}:
             return self._jexec(argv, stdin) if argv[0] == "jexec" else self._pfctl(argv, stdin)
         do: Callable[[Argv], Said] = getattr(self, f"_{argv[0]}")

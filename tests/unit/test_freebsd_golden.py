@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jaild.adapters.runtime import announce as announcing
 from jaild.adapters.runtime import freebsd_network, freebsd_pf
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.domain import privileges
@@ -100,6 +102,8 @@ class Stage(ToldRig):
         ):
             text = text.replace(real, told)
         places = {
+            sys.executable: "python3",
+            announcing.__file__: "/usr/local/lib/python3.11/site-packages/jaild/adapters/runtime/announce.py",
             self.run_folder: REAL,
             self.base: "/tank/jaild/bases/13.2/root",
             self.folder / "release": "/tank/jaild/apps/redis/7.0.15/root",
@@ -262,6 +266,19 @@ async def ports(stage: Stage) -> None:
     await stage.shown("create, where pf.conf does not refer to the anchors", stage.runtime.create(spec))
     stage.host.pf["info"] = "Status: Disabled"
     await stage.shown("create, where pf is not enabled", stage.runtime.create(spec))
+
+
+@scenario(
+    "# After a start: the neighbours are told where the addresses are, by frames of bpf(4). announce.py says how."
+)
+async def announce(stage: Stage) -> None:
+    own = replace(stage.spec(), network=OWN)
+    await stage.given(stage.runtime.create(own), stage.runtime.start("web", 1))
+    await stage.shown("mode own: in the jail's network", stage.runtime.announce("web", 1))
+    await stage.given(stage.runtime.stop("web", 1), stage.runtime.remove("web", 1))
+    stage.host.interfaces["em0"].lines.append("\tether 58:9c:fc:10:d1:1b")
+    await stage.given(stage.runtime.create(replace(own, network=SHARED)), stage.runtime.start("web", 1))
+    await stage.shown("mode shared: in the host's, with the interface's MAC address", stage.runtime.announce("web", 1))
 
 
 @scenario("# Devices by the name of a ruleset in devfs.rules(5), and what a spec can allow.")

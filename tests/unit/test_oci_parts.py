@@ -1,15 +1,14 @@
-"""The small parts of the OCI runtime: mount tables, accounts, announcements, records, cgroups."""
+"""The small parts of the OCI runtime: mount tables, accounts, records, cgroups."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import accounts, announce, first_process, mounts, oci_cgroup, treepaths
+from jaild.adapters.runtime import accounts, first_process, mounts, oci_cgroup, treepaths
 from jaild.adapters.runtime.first_process import FirstProcess
 from jaild.adapters.runtime.oci_records import Record, Records, split
 from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
@@ -78,26 +77,6 @@ def test_a_file_of_the_tree_is_never_read_through_a_symlink(tmp_path: Path) -> N
 def test_a_target_stays_inside_the_tree(tmp_path: Path, inside: str) -> None:
     with pytest.raises(InvalidArgumentError):
         treepaths.target(tmp_path, inside)
-
-
-def test_an_arp_announcement_is_a_request_for_ones_own_address() -> None:
-    frame = announce.gratuitous_arp(bytes.fromhex("020000000001"), ipaddress.IPv4Address("10.0.0.5"))
-    assert frame.hex(" ") == (
-        "ff ff ff ff ff ff 02 00 00 00 00 01 08 06 00 01 08 00 06 04 00 01"
-        " 02 00 00 00 00 01 0a 00 00 05 00 00 00 00 00 00 0a 00 00 05"
-    )
-
-
-def test_a_neighbour_advertisement_has_a_right_checksum_and_hop_limit() -> None:
-    address = ipaddress.IPv6Address("2001:db8::5")
-    frame = announce.unsolicited_advertisement(bytes.fromhex("020000000001"), address)
-    header, message = frame[14:54], frame[54:]
-    assert header[7] == 255
-    assert header[4:6] == len(message).to_bytes(2, "big") == b"\x00\x20"
-    pseudo = header[8:40] + len(message).to_bytes(4, "big") + b"\x00\x00\x00\x3a"
-    assert announce.checksum(pseudo + message) == 0
-    assert message[8:24] == address.packed
-    assert message[24:] == bytes.fromhex("0201020000000001")
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -1,11 +1,18 @@
-"""Tell the neighbours where addresses are now: `python announce.py INTERFACE ADDRESS...`, run in the jail's network.
+"""Tell the neighbours where addresses are now. A program of its own, of the standard library alone.
 
-A program of its own, with nothing but the standard library, since a network namespace is entered per process.
+    python announce.py packet INTERFACE ADDRESS...          Linux, run in the jail's network namespace
+    python announce.py bpf JID INTERFACE MAC ADDRESS...     FreeBSD, run on the host; JID 0: the host's own network
+
+A jail on FreeBSD has neither Python nor /dev/bpf. So bpf(4) is opened on the host and bound to the interface after
+jail_attach(2), which changes the network of this process too: names of interfaces are looked up in the jail's.
 """
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import ipaddress
+import os
 import socket
 import struct
 import sys
@@ -15,6 +22,8 @@ _BROADCAST = b"\xff" * 6
 _ALL_NODES = ipaddress.IPv6Address("ff02::1").packed
 _ALL_NODES_MAC = bytes.fromhex("333300000001")
 _ICMPV6 = 58
+_BIOCSETIF, _BIOCSHDRCMPLT = 0x8020426C, 0x80044275  # net/bpf.h: _IOW('B', 108, ifreq), _IOW('B', 117, u_int)
+_IFREQ = 32  # bytes: a name of 16, and what this call does not read
 _OVERRIDE = 0x20000000  # flag of a neighbour advertisement (RFC 4861, 4.4)
 
 
@@ -42,20 +51,42 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def main(interface: str, *addresses: str) -> None:
-    """Send one frame for each address."""
+def frame(mac: bytes, text: str) -> bytes:
+    """Return the frame that announces an address, with or without a prefix length."""
+    address = ipaddress.ip_interface(text).ip
+    if isinstance(address, ipaddress.IPv4Address):
+        return gratuitous_arp(mac, address)
+    return unsolicited_advertisement(mac, address)
+
+
+def by_packet(interface: str, *addresses: str) -> None:
+    """Send one frame for each address by packet(7)."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind((interface, 0))
         mac = raw.getsockname()[4]
         for text in addresses:
-            address = ipaddress.ip_interface(text).ip
-            frame = (
-                gratuitous_arp(mac, address)
-                if isinstance(address, ipaddress.IPv4Address)
-                else unsolicited_advertisement(mac, address)
-            )
-            raw.send(frame)
+            raw.send(frame(mac, text))
+
+
+def by_bpf(jid: str, interface: str, mac: str, *addresses: str) -> None:
+    """Send one frame for each address by bpf(4), in the network of the jail `jid`."""
+    frames = [frame(bytes.fromhex(mac.replace(":", "")), text) for text in addresses]
+    device = os.open("/dev/bpf", os.O_RDWR | os.O_CLOEXEC)
+    if int(jid):
+        attach(int(jid))
+    fcntl.ioctl(device, _BIOCSETIF, interface.encode().ljust(_IFREQ, b"\0"))
+    fcntl.ioctl(device, _BIOCSHDRCMPLT, struct.pack("I", 1))  # the sender's address is in the frame already
+    for each in frames:
+        os.write(device, each)
+
+
+def attach(jid: int) -> None:
+    """Put this process into a jail (jail_attach(2)): there is no way back."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.jail_attach(jid) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), f"jail {jid}")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (by_bpf if sys.argv[1] == "bpf" else by_packet)(*sys.argv[2:])

@@ -219,12 +219,12 @@ class FreebsdRuntime:
         return await self._around.rctl.usage(record)
 
     async def announce(self, jail: str, generation: int) -> None:
-        """Check that it runs: the kernel itself told the neighbours when the addresses were set.
+        """Send a gratuitous ARP request or an unsolicited neighbour advertisement for each address.
 
-        Each IPv4 address that is set is announced by a gratuitous ARP; in mode own the jail's MAC address came with it,
-        and the multicast that an IPv6 address joins tells the switches. Not told: an IPv6 address in mode shared.
+        The kernel does the former itself when an IPv4 address is set, and nothing of that kind for IPv6.
         """
-        await self._started(jail, generation)
+        record = await self._started(jail, generation)
+        await self._around.links.announce(record.spec, record.jid)
 
     @cached_property
     def _folder(self) -> Path:

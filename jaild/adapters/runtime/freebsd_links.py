@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from jaild.adapters.runtime import announce, oci_network
 from jaild.adapters.runtime import freebsd_network as network
-from jaild.adapters.runtime import oci_network
 from jaild.adapters.runtime.freebsd_errors import explain
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.domain.errors import JaildError
@@ -74,6 +75,8 @@ class Links:
         if inner not in there or outer not in there:
             await self.delete(run.uid, run.generation)
             await self.create(run)
+        else:  # the kernel need not have kept the address of an end that comes back from a jail
+            await self._run(network.ether(inner, run), run.name)
         bridge = oci_network.bridge(run, self._host)
         if outer not in await self._members(bridge):
             await self._run(("ifconfig", bridge, "addm", outer), run.name)
@@ -97,6 +100,20 @@ class Links:
         left = await self._interfaces() & set(network.ends(self._run_folder, uid, generation))
         if left:  # one end's destruction takes both, wherever the other is (if_epair(4))
             await self._run(("ifconfig", min(left), "destroy"), min(left))
+
+    async def announce(self, run: RunSpec, jid: int) -> None:
+        """Tell the neighbours where the addresses of a run in the jail `jid` are: one frame for each."""
+        if run.network.mode == "own":
+            interface, mac = network.ends(self._run_folder, run.uid, run.generation)[1], oci_network.mac(run.uid)
+        elif run.network.mode == "shared":
+            interface, jid = oci_network.interface(run, self._host), 0
+            mac = network.parse_ether(await self._run(("ifconfig", interface), interface))
+        else:
+            return
+        if mac:  # without one it has no neighbours
+            # -I and -S: nothing of the daemon's environment or site-packages is needed.
+            program = (sys.executable, "-I", "-S", announce.__file__, "bpf")
+            await self._run((*program, str(jid), interface, mac, *run.network.addresses), run.name)
 
     async def _interfaces(self) -> frozenset[str]:
         return network.parse_list(await self._run(("ifconfig", "-l"), "ifconfig"))

@@ -43,6 +43,12 @@ def parse_addresses(text: str) -> frozenset[str]:
     return frozenset(row[1].partition("%")[0] for row in rows if len(row) > 1 and row[0] in {"inet", "inet6"})
 
 
+def parse_ether(text: str) -> str:
+    """Return the MAC address out of `ifconfig INTERFACE`; '' if it has none, as lo0."""
+    rows = (line.split() for line in text.splitlines())
+    return next((row[1] for row in rows if len(row) > 1 and row[0] == "ether"), "")
+
+
 def bridge_made(host: HostNetwork, created: str) -> list[Argv]:
     """Return what makes the just created bridge `created` the one that is wanted."""
     return [("ifconfig", created, "name", host.bridge)] if created != host.bridge else []
@@ -69,9 +75,14 @@ def epair_named(created: str, run: RunSpec, run_folder: Path) -> list[Argv]:
         ("ifconfig", created, "name", outer),
         ("ifconfig", created[:-1] + "b", "name", inner),
         ("ifconfig", outer, "ether", mac(f"{run.uid}:host:{run.generation}")),
-        ("ifconfig", inner, "ether", mac(run.uid)),
+        ether(inner, run),
         ("ifconfig", outer, "up"),
     ]
+
+
+def ether(inner: str, run: RunSpec) -> Argv:
+    """Return what gives the jail's end the jail's own MAC address."""
+    return ("ifconfig", inner, "ether", mac(run.uid))
 
 
 def parameters(run: RunSpec, host: HostNetwork, run_folder: Path) -> dict[str, Value]:

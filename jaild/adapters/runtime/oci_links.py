@@ -83,7 +83,7 @@ class Links:
     async def announce(self, run: RunSpec) -> None:
         """Tell the neighbours where the run's addresses are."""
         # -I and -S: nothing of the daemon's environment or site-packages is needed, and starting takes half as long.
-        program = (sys.executable, "-I", "-S", announce.__file__)
+        program = (sys.executable, "-I", "-S", announce.__file__, "packet")
         if run.network.mode in {"host", "none"} or not run.network.addresses:
             return
         if run.network.mode == "shared":
