@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.bench.room import remove_cgroups, room
 from tests.demo.hosts import CHECKOUT
+from tests.demo.interrupts import Interrupts
 from tests.faults import report
 from tests.faults.report import say
 
@@ -40,7 +41,8 @@ def main() -> int:
     say(f"faults: seed {given.seed}")
     began = time.monotonic()
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    rows, status = _rows(given)
+    with Interrupts():
+        rows, status = _rows(given)
     document = {**report.about("tests.faults", given.seed, began), **report.summary(rows)}
     report.write(given.output, document, {"rows": rows})
     return 0 if report.clean(rows) and status == 0 else 1

@@ -26,6 +26,7 @@ import grpc
 from jaild.domain.errors import JaildError
 from jaild.domain.migration import MIGRATION
 from tests.demo.hosts import CHECKOUT
+from tests.demo.interrupts import Interrupts
 from tests.e2e import trees
 from tests.e2e.client import metadata, until
 from tests.e2e.conftest import MANIFEST
@@ -211,7 +212,8 @@ def main() -> int:
         return 1
     say(f"soak: seed {given.seed}")
     began = time.monotonic()
-    moves, orphans = soak(given.migrations, given.seed, given.rate)
+    with Interrupts():
+        moves, orphans = soak(given.migrations, given.seed, given.rate)
     found = summary(moves, orphans)
     document = {**report.about("tests.faults.soak", given.seed, began), **found}
     report.write(given.output, document, {"rows": [asdict(move) for move in moves]})
