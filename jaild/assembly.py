@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from jaild.ports.runtime import Runtime
 from jaild.ports.store import Store
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
+from jaild.service.activation import Activator
 from jaild.service.bases import Bases
 from jaild.service.boot import Boot
 from jaild.service.build_log import BuildLogs
@@ -28,6 +30,7 @@ from jaild.service.capacity import Capacity
 from jaild.service.changes import Changes
 from jaild.service.clearance import Clearance
 from jaild.service.creation import Creation
+from jaild.service.discarding import Discarder
 from jaild.service.draining import Draining
 from jaild.service.driver import Drivers
 from jaild.service.etcdatabases import EtcDatabases
@@ -41,6 +44,7 @@ from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.jails import Jails
 from jaild.service.journals import Journals
+from jaild.service.link import Link
 from jaild.service.logs import Logs
 from jaild.service.migrate_in import MigrateIn
 from jaild.service.migrate_out import MigrateOut
@@ -115,9 +119,12 @@ class Core:
     standbys: Standbys
     keeper: StandbyKeeper
 
-    def resume(self) -> None:
-        """Go on with what a daemon before this one had begun and other hosts have a say in."""
-        self.recovery.resume()
+    def resume(self, booting: asyncio.Task[None]) -> None:
+        """Go on with what a daemon before this one had begun and other hosts have a say in.
+
+        What needs its jail started waits until `booting` has done that.
+        """
+        self.recovery.resume(booting)
         self.evacuations.resume()
 
     async def stop(self, grace: float) -> None:
@@ -137,7 +144,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     operations = Operations(store, clock)
     drivers = Drivers(operations)
     journals = Journals(store, clock)
-    index.known_epochs = journals.epochs
+    index.known_epochs, index.needed = journals.epochs, journals.needed
     draining = Draining(store, events, clock)
     runs = Runs(index, runtime, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
@@ -152,15 +159,30 @@ def assemble(ports: Ports, place: Place) -> Core:
     notices = Notices(ports.peers, journals, events, clock)
     paces = Paces()
     preflight = Preflight(index, zfs, ports.peers)
-    precopy = Precopy(index, journals, snapshots, Transfer(index, zfs, paces), clock)
-    handover = HandOver(index, zfs, ports.peers, journals, datasets, runs, snapshots, precopy, events, clock)
-    retreat = Retreat(datasets, runs, snapshots, notices, events, clock)
-    sender = MigrateOut(preflight, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
+    link = Link(index, ports.peers, journals, clock)
+    precopy = Precopy(index, zfs, journals, snapshots, link, Transfer(index, zfs, paces), clock)
+    handover = HandOver(index, zfs, ports.peers, journals, datasets, runs, snapshots, link, precopy, events, clock)
+    retreat = Retreat(datasets, runs, snapshots, journals, notices, events, clock)
+    sender = MigrateOut(index, preflight, link, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
     acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining)
-    receiver = Receiver(index, zfs, datasets, sealer, events, clock)
+    receiver = Receiver(index, zfs, datasets, sealer, snapshots, events, clock)
+    activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
+    discarder = Discarder(index, zfs, datasets, snapshots)
     capacity = Capacity(index, runtime, draining)
     incoming = MigrateIn(
-        index, zfs, runtime, acceptor, capacity, journals, datasets, receiver, runs, gate, snapshots, events, clock
+        index,
+        zfs,
+        runtime,
+        acceptor,
+        capacity,
+        journals,
+        datasets,
+        receiver,
+        activator,
+        discarder,
+        drivers,
+        events,
+        clock,
     )
     fencing = Fencing(index, runtime, ports.peers, datasets, handover, drivers, operations, events, clock)
     clearance = Clearance(index, ports.peers, journals, fencing, events, clock)
@@ -168,12 +190,12 @@ def assemble(ports: Ports, place: Place) -> Core:
     rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, events, clock)
     drivers.before_each(standbys.give_way)
-    taker = Taker(index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, incoming, events, clock)
+    taker = Taker(index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, activator, events, clock)
     migrations = Migrations(index, preflight, sender, journals, datasets, drivers, operations)
     takeovers = Takeovers(index, taker, clearance, migrations, changes, drivers, operations, clock)
     recovery = Recovery(
-        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, incoming, snapshots,
-        notices, taker, keeper, clearance, fencing, drivers, operations, events, clock,
+        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, sender, incoming,
+        snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, events, clock,
     )  # fmt: skip
     boot = Boot(
         index,

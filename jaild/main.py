@@ -123,8 +123,8 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         await daemon.start(began)
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
-        daemon.core.resume()
         booting = asyncio.create_task(daemon.core.boot.at_start(), name="boot")
+        daemon.core.resume(booting)
         standing = asyncio.create_task(daemon.core.standbys.run(), name="standbys")
         await stop.wait()
     finally:

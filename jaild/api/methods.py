@@ -70,7 +70,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Jails/ConfigureJail": Rule(_PRODUCT, _name),
     "/jaild.v1.Jails/RollbackJail": Rule(_ACTORS, _name),  # each on its own axis
     "/jaild.v1.Jails/ExecInJail": Rule(_PRODUCT, lambda r: str(r.start.name), endless=True),
-    **_reads("jaild.v1.Migrations", "GetMigration", "ListMigrations"),
+    **_reads("jaild.v1.Migrations", "GetMigration", "ListMigrations", "GetMigrationStats"),
     "/jaild.v1.Migrations/MigrateJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Stats", "ListJailStats"),

@@ -9,6 +9,7 @@ from jaild.api.auth import Context, current
 from jaild.api.operation_messages import OperationMessages, migration_message
 from jaild.api.use_cases import Migrations
 from jaild.domain.errors import InvalidArgumentError
+from jaild.domain.histogram import Bucket
 from jaild.v1 import migrations_pb2
 from jaild.wire import names
 
@@ -42,6 +43,7 @@ class MigrationsServicer:
             etag=request.etag,
             validate_only=request.validate_only,
             caller=current(request.request_id),
+            deadline=moments.seconds(request.deadline, "deadline") if request.HasField("deadline") else None,
         )
         return self._messages.of(operation)
 
@@ -60,9 +62,28 @@ class MigrationsServicer:
             migrations=[migration_message(view) for view in page.items], next_page_token=page.next_token
         )
 
+    async def GetMigrationStats(  # noqa: N802
+        self, _request: migrations_pb2.GetMigrationStatsRequest, _: Context
+    ) -> migrations_pb2.MigrationStats:
+        """Return how the migrations from this host went."""
+        stats = self._migrations.stats()
+        return migrations_pb2.MigrationStats(
+            moved=stats.moved,
+            aborted=stats.aborted,
+            thaws=stats.thaws,
+            blackouts=map(_bucket, stats.blackouts),
+            errors=map(_bucket, stats.errors),
+            median_blackout=moments.duration(stats.median),
+            longest_blackout=moments.duration(stats.longest),
+        )
+
     async def FinalizeMigration(  # noqa: N802
         self, request: migrations_pb2.FinalizeMigrationRequest, _: Context
     ) -> operations_pb2.Operation:
         """Free the copy that the source kept."""
         operation = await self._migrations.finalize(names.migration(request.name), caller=current(request.request_id))
         return self._messages.of(operation)
+
+
+def _bucket(bucket: Bucket) -> migrations_pb2.MigrationStats.Bucket:
+    return migrations_pb2.MigrationStats.Bucket(below=moments.duration(bucket.below), count=bucket.count)

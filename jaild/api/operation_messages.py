@@ -86,6 +86,7 @@ def metadata_message(operation: Operation) -> common_pb2.OperationMetadata:
         rounds=operation.rounds,
         facts=operation.facts,
         cancel_requested=operation.cancel_requested,
+        bytes_per_second=operation.rate,
     )
 
 
@@ -103,6 +104,7 @@ def migration_message(view: MigrationView) -> migrations_pb2.Migration:
         epoch=view.epoch,
         bytes=view.bytes,
         rounds=view.rounds,
+        predicted_blackout=duration(view.predicted),
         blackout=duration(view.blackout),
         message=view.message,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jaild.domain.evacuation import Evacuation
+from jaild.domain.histogram import MigrationStats
 from jaild.domain.operation import Operation
 from jaild.domain.peering import (
     Acceptance,
@@ -160,9 +161,11 @@ class Migrations(Protocol):
         etag: str,
         validate_only: bool,
         caller: Caller,
+        deadline: float | None = None,
     ) -> Operation: ...
     def get(self, migration: str, /) -> MigrationView: ...
     def list(self) -> Sequence[MigrationView]: ...
+    def stats(self) -> MigrationStats: ...
     async def finalize(self, migration: str, /, *, caller: Caller) -> Operation: ...
 
 

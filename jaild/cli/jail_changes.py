@@ -105,19 +105,46 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
 
 
 @click.command(
-    "migrate", cls=Verb, examples=("jail migrate cache beta --plan", "jail migrate cache beta --max-downtime 2s")
+    "migrate",
+    cls=Verb,
+    examples=("jail migrate cache beta --plan", "jail migrate cache beta --max-downtime 2s --deadline 1h"),
 )
 @NAME
 @click.argument("target", shell_complete=complete.peers)
 @click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest blackout (default: 5s).")
-@click.option("--proceed", is_flag=True, help="Go on although the predicted blackout is longer.")
+@click.option(
+    "--over-budget",
+    type=click.Choice(["refuse", "proceed"]),
+    default="refuse",
+    help="What to do when the predicted blackout stays longer (default: refuse).",
+)
+@click.option("--proceed", "over_budget", flag_value="proceed", help="The same as --over-budget proceed.")
+@click.option(
+    "--deadline",
+    type=references.seconds,
+    metavar="TIME",
+    help="Give up if it takes longer (default: try until cancelled).",
+)
 @mutation()
 @click.pass_obj
-def migrate(settings: Settings, *, name: str, target: str, max_downtime: float | None, proceed: bool, how: How) -> None:
+def migrate(
+    settings: Settings,
+    *,
+    name: str,
+    target: str,
+    max_downtime: float | None,
+    over_budget: str,
+    deadline: float | None,
+    how: How,
+) -> None:
     """Move a jail to another host; Ctrl-C takes it back while it still can be."""
-    request = migrations_pb2.MigrateJailRequest(name=name, target=target, proceed_over_budget=proceed, **how.fields())
+    request = migrations_pb2.MigrateJailRequest(
+        name=name, target=target, proceed_over_budget=over_budget == "proceed", **how.fields()
+    )
     if max_downtime is not None:
         request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
+    if deadline is not None:
+        request.deadline.FromMilliseconds(round(deadline * 1000))
     with connect(settings) as api:
         finish(api, settings, api.migrations.MigrateJail(request), how)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from jaild.cli import complete, references, render
@@ -12,6 +14,8 @@ from jaild.cli.noun import Noun
 from jaild.cli.references import short
 from jaild.cli.settings import Form, Settings
 from jaild.v1 import migrations_pb2
+
+_BAR = 30  # characters of the longest bar
 
 
 @click.group("migration", cls=Noun)
@@ -75,9 +79,60 @@ def show(settings: Settings, *, name: str) -> None:
             ("sent", size(migration.bytes)),
             ("rounds", str(migration.rounds)),
             ("blackout", _blackout(migration)),
+            (
+                "predicted",
+                render.span(migration.predicted_blackout) if migration.HasField("predicted_blackout") else "",
+            ),
             ("epoch", str(migration.epoch)),
         )
     )
+
+
+@command.command("stats")
+@click.pass_obj
+def stats(settings: Settings) -> None:
+    """Show how long jails were down when they moved from this host, and how well that was predicted."""
+    with connect(settings) as api:
+        request = migrations_pb2.GetMigrationStatsRequest()
+        found = api.migrations.GetMigrationStats(request, timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, found)
+        return
+    render.card(
+        (
+            ("moved", str(found.moved)),
+            ("aborted", str(found.aborted)),
+            ("stopped in vain", str(found.thaws)),
+            ("median blackout", render.span(found.median_blackout) if found.HasField("median_blackout") else ""),
+            ("longest blackout", render.span(found.longest_blackout) if found.HasField("longest_blackout") else ""),
+        )
+    )
+    for title, buckets in (("BLACKOUT", found.blackouts), ("LONGER THAN PREDICTED", found.errors)):
+        if any(bucket.count for bucket in buckets):
+            click.echo()
+            render.table((title, "MIGRATIONS", ""), _bars(buckets))
+
+
+def _bars(buckets: Sequence[migrations_pb2.MigrationStats.Bucket]) -> list[tuple[str, str, str]]:
+    """Return a row for each bucket, without the empty ones at both ends."""
+    full = [number for number, bucket in enumerate(buckets) if bucket.count]
+    most = max(bucket.count for bucket in buckets)
+    return [
+        (
+            _between(buckets, number),
+            str(buckets[number].count),
+            "#" * -(-_BAR * buckets[number].count // most),
+        )
+        for number in range(full[0], full[-1] + 1)
+    ]
+
+
+def _between(buckets: Sequence[migrations_pb2.MigrationStats.Bucket], number: int) -> str:
+    low = f"{render.seconds(buckets[number - 1].below):g}" if number else ""
+    high = f"{render.seconds(buckets[number].below):g}" if buckets[number].HasField("below") else ""
+    if not low:
+        return f"below {high} s"
+    return f"{low} to {high} s" if high else f"{low} s and more"
 
 
 @command.command("finalize")

@@ -7,17 +7,21 @@ from enum import StrEnum
 import msgspec
 
 from jaild.domain.peering import Offer
+from jaild.domain.records import JailRecord
 
 
 class Phase(StrEnum):
     """How far a migration is.
 
     source: SENDING ─► FROZEN ─► COMMITTED ─► ACTIVATED ─► FINALIZED
-              └──────────┴─► ABORTED (the jail is active here again)
+              │  ◄─ thaw ─┤
+              └───────────┴─► ABORTED (the jail is active here again)
     target: RECEIVING ─► PREPARED ─► ACTIVATED
+              │  ◄─ begin ──┤  (of a later attempt)
               └─────────────┴─► ABORTED
 
-    The commit point itself is the jail's property on the source, not this journal: recovery believes the property.
+    A source that is started again goes on in SENDING and in COMMITTED, and aborts in FROZEN. The commit point itself is
+    the jail's property on the source, not this journal: recovery believes the property.
     """
 
     SENDING = "sending"
@@ -43,12 +47,22 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     phase: Phase
     offer: Offer
     epoch: int  # after the hand-over
-    continued: bool = False  # the target has an older copy, which goes back to MOVED if this is aborted
+    before: JailRecord | None = None  # target: of the older copy that is continued, which it returns to if aborted
+    operation: str = ""  # source: id of the operation that drives it
+    peer_id: str = ""  # source: the target's host id
+    max_downtime: float = 5.0  # source: seconds of blackout that are allowed
+    proceed_over_budget: bool = False  # source: go on although more are predicted
+    deadline: float = 0.0  # source: seconds since the epoch at which it is given up; 0 for none
+    thaws: int = (
+        0  # source: times that the jail was stopped and started again because its last part did not get through
+    )
     created: float = 0.0
     updated: float = 0.0
     bytes: int = 0
     rounds: int = 0
-    blackout: float | None = None
+    predicted: float | None = None  # seconds of blackout, before the last freeze
+    blackout: float | None = None  # seconds, measured
+    overhead: float | None = None  # seconds of it that were not the last increment
     healthy: bool = False
     message: str = ""
     notified: bool = True  # source: the target knows that it was aborted

@@ -7,6 +7,7 @@
         ▲      ├── delete ──► DELETING ──► (gone)          ▼
         │      │       activate             prepare    INCOMING ◄── begin ── (not here)
         ├──────┼───────────────── PREPARED ◄─────────────┘ │
+        │      │                      │ ── begin, later ──►│
         │      │                      └──── abort ─────────┴──► MOVED, STANDBY, or (gone)
         │      └── superseded: another host took it over ──► FENCED ──► (gone)
         │
@@ -46,7 +47,14 @@ _NEXT: dict[Ownership, frozenset[Ownership]] = {
         }
     ),
     Ownership.PREPARED: frozenset(
-        {Ownership.ACTIVE, Ownership.CLAIMED, Ownership.MOVED, Ownership.STANDBY, Ownership.DELETING}
+        {
+            Ownership.ACTIVE,
+            Ownership.INCOMING,
+            Ownership.CLAIMED,
+            Ownership.MOVED,
+            Ownership.STANDBY,
+            Ownership.DELETING,
+        }
     ),
     Ownership.STANDBY: frozenset({Ownership.STANDBY, Ownership.CLAIMED, Ownership.INCOMING, Ownership.DELETING}),
     Ownership.CLAIMED: frozenset({Ownership.ACTIVE, Ownership.STANDBY, Ownership.INCOMING, Ownership.PREPARED}),

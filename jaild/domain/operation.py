@@ -52,8 +52,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     blackout: float | None = None  # seconds, measured
     plan: Plan | None = None
     rounds: int = 0
+    rate: int = 0  # bytes per second of the last round
     facts: dict[str, str] = {}
     cancel_requested: bool = False
+    resumable: bool = False  # a daemon that ends leaves it as it is, and its successor goes on with it
     done: bool = False
     failure: Failure | None = None
     result: str = ""  # the resource that came of it; its message is looked up when asked

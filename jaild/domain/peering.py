@@ -67,6 +67,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     source_id: str  # host id
     source_name: str
     jail: JailOffer
+    attempt: int = 0  # rises with each `begin` of the same migration: what belongs to an earlier one comes too late
 
 
 class DatasetState(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ class DatasetState(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str = ""  # as in `DatasetOffer`
     snapshot_guids: tuple[int, ...] = ()  # oldest first
-    resume_token: str = ""  # of an interrupted receive
+    resume_token: str = ""  # of an interrupted receive; empty for none
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +83,8 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 
     findings: tuple[Finding, ...] = ()
     missing_layers: tuple[str, ...] = ()  # paths
-    datasets: tuple[DatasetState, ...] = ()  # of an older copy that may be continued
+    datasets: tuple[DatasetState, ...] = ()  # of an older copy that may be continued, or of what came so far
+    layers: tuple[DatasetState, ...] = ()  # of missing layers whose receive was interrupted; `path` as in `LayerOffer`
 
 
 class ReceiveHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,9 @@ class ReceiveHeader(msgspec.Struct, frozen=True, kw_only=True):
     dataset: str = ""
     base_guid: int = 0  # of the snapshot that the stream starts from; 0 for a full one
     origin_path: str = ""  # layers that are clones
+    attempt: int = 0  # as in `Offer`
+    resume_token: str = ""  # the stream is the rest of the one with this token; empty: what there is of one is dropped
+    urgent: bool = False  # the jail is down: only what must be done now
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,6 +107,7 @@ class MigrationView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     epoch: int = 0
     bytes: int = 0
     rounds: int = 0
+    predicted: float | None = None
     blackout: float | None = None
     message: str = ""
     finalized: bool = False

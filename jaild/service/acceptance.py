@@ -56,7 +56,7 @@ class Acceptor:
         findings += layer_findings
         findings += await self._kernel(offer)
         states = await self._states(offer)
-        if states and offer.jail.name not in self._index.jails:
+        if states and offer.jail.name not in self._index.jails and not self._coming(offer):
             findings.append(
                 _error(
                     "NAME_TAKEN",
@@ -65,7 +65,20 @@ class Acceptor:
                 )
             )
         findings += await self._space(offer, missing, states)
-        return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
+        return Acceptance(
+            findings=tuple(findings),
+            missing_layers=tuple(missing),
+            datasets=tuple(states),
+            layers=tuple([DatasetState(path=path, resume_token=await self._token(path)) for path in missing]),
+        )
+
+    def _coming(self, offer: Offer) -> bool:
+        """Whether what is there is what this very migration has brought so far."""
+        journal = self._journals.find(offer.migration, outgoing=False)
+        return journal is not None and journal.phase in {Phase.RECEIVING, Phase.PREPARED}
+
+    async def _token(self, layer: str) -> str:
+        return await self._zfs.resume_token(self._index.where.layer(layer)) or ""
 
     def _halted(self) -> list[Finding]:
         if not self._index.halted:
@@ -109,7 +122,7 @@ class Acceptor:
                     "rename or delete one of the two",
                 )
             ]
-        if record.state is Ownership.INCOMING and record.migration == offer.migration:
+        if record.state in {Ownership.INCOMING, Ownership.PREPARED} and record.migration == offer.migration:
             return []
         if record.state is Ownership.FENCED:
             return [fenced_copy(self._index, entry)]
@@ -185,11 +198,13 @@ class Acceptor:
     async def _states(self, offer: Offer) -> list[DatasetState]:
         states = []
         for dataset in offer.jail.datasets:
+            name = self._index.where.part(offer.jail.name, dataset.path)
             try:
-                snapshots = await self._zfs.snapshots(self._index.where.part(offer.jail.name, dataset.path))
+                guids = tuple(snapshot.guid for snapshot in await self._zfs.snapshots(name))
             except NotFoundError:
                 continue
-            states.append(DatasetState(path=dataset.path, snapshot_guids=tuple(s.guid for s in snapshots)))
+            token = await self._zfs.resume_token(name) or ""
+            states.append(DatasetState(path=dataset.path, snapshot_guids=guids, resume_token=token))
         return states
 
     async def _space(self, offer: Offer, missing: list[str], states: list[DatasetState]) -> list[Finding]:

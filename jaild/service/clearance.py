@@ -81,6 +81,12 @@ class Clearance:
         finally:
             del self._asking[entry.name]
 
+    async def over(self, jail: str) -> None:
+        """Wait until a jail that is held back has been started, or is known to be another host's."""
+        task = self._asking.get(jail)
+        if task is not None:
+            await asyncio.wait({task})
+
     async def settled(self) -> None:
         """Wait until all have been heard."""
         while self._asking:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import structlog
@@ -29,6 +30,7 @@ class _Job:
     operation_id: str
     work: Work
     saved: asyncio.Future[None]  # on disk; before that nothing is begun
+    alone: bool = True
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Drivers:
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
         self._lanes: dict[str, _Lane] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
         self._stopping = False
         self._held: Callable[[], JaildError] | None = None
         self._before: list[Before] = []
@@ -67,9 +70,20 @@ class Drivers:
         self._held = None
 
     async def submit(
-        self, target: str, kind: str, caller: Caller, work: Work, *, plan: Plan | None = None, while_held: bool = False
+        self,
+        target: str,
+        kind: str,
+        caller: Caller,
+        work: Work,
+        *,
+        plan: Plan | None = None,
+        while_held: bool = False,
+        alone: bool = True,
     ) -> Operation:
-        """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied."""
+        """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied.
+
+        `alone`: the target's turn is its own; not of work that waits for what a peer's calls do to the target.
+        """
         if self._stopping:
             raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
         if self._held is not None and not while_held:
@@ -81,18 +95,35 @@ class Drivers:
                 raise FailedPreconditionError(reason, message, remedy=remedy, resource=target)
             case Accepted():
                 operation = self._operations.new(kind, target, caller, plan)
-        lane = self._lanes.setdefault(target, _Lane(deque()))
         # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
         saved = asyncio.ensure_future(self._operations.save(operation.id))
-        lane.jobs.append(_Job(operation.id, work, saved))
-        if lane.task is None:
-            lane.task = asyncio.create_task(self._drive(target, lane), name=f"driver {target}")
+        self._enqueue(target, _Job(operation.id, work, saved, alone))
         await asyncio.shield(saved)
         return self._operations.get(operation.id)
+
+    def resume(self, operation_id: str, work: Work) -> None:
+        """Go on with a resumable operation that an earlier daemon left."""
+        target = self._operations.get(operation_id).target
+        saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        saved.set_result(None)
+        self._enqueue(target, _Job(operation_id, work, saved))
+
+    def _enqueue(self, target: str, job: _Job) -> None:
+        lane = self._lanes.setdefault(target, _Lane(deque()))
+        lane.jobs.append(job)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._drive(target, lane), name=f"driver {target}")
+
+    @asynccontextmanager
+    async def turn(self, target: str) -> AsyncIterator[None]:
+        """Be the writer of a target's state for what is no operation, such as a peer's call: its queue waits."""
+        async with self._turns.setdefault(target, asyncio.Lock()):
+            yield
 
     async def stop(self, grace: float) -> None:
         """Take nothing more, interrupt what may be interrupted, and wait up to `grace` seconds for the rest."""
         self._stopping = True
+        self._operations.leaving = True
         await self.clear()
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         if tasks:
@@ -108,7 +139,7 @@ class Drivers:
                 job = lane.jobs.pop()
                 await self._operations.finish(job.operation_id, error=self._interruption())
         for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
-            self._operations.interrupt(operation_id)
+            self._operations.stop(operation_id)
 
     def _interruption(self) -> JaildError:
         return self._held() if self._held is not None and not self._stopping else _interrupted()
@@ -138,7 +169,7 @@ class Drivers:
         handle = Handle(self._operations, operation_id)
         operation = handle.operation
         log = self._log.bind(operation=operation_id, kind=operation.kind, target=operation.target)
-        if operation.cancel_requested:
+        if operation.cancel_requested and not operation.resumable:
             await self._operations.finish(operation_id, error=_cancelled(operation))
             return
         log.info("operation started", actor=operation.actor)
@@ -146,13 +177,17 @@ class Drivers:
             await job.saved
             for hook in self._before:
                 await hook(operation.target, operation.kind)
-            result = await job.work(handle)
+            async with self.turn(operation.target) if job.alone else nullcontext():
+                result = await job.work(handle)
         except JaildError as error:
             log.warning("operation failed", reason=error.reason, message=error.message)
             await self._operations.finish(operation_id, error=error)
         except asyncio.CancelledError:
             asked = handle.operation.cancel_requested
             log.warning("operation interrupted", cancelled=asked)
+            if handle.is_left:
+                await self._operations.save(operation_id)
+                return
             await self._operations.finish(operation_id, error=_cancelled(operation) if asked else self._interruption())
         except Exception as error:
             log.exception("operation died of a defect")

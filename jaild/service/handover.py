@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 import structlog
 
+from jaild.domain.budget import patience
 from jaild.domain.errors import DataLossError, JaildError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
@@ -20,7 +21,8 @@ from jaild.service.events import Events
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
-from jaild.service.migration_snapshots import MigrationSnapshots, prefix
+from jaild.service.link import Link
+from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.precopy import Precopy
 from jaild.service.runs import Runs
@@ -38,6 +40,7 @@ class HandOver:
         datasets: JailDatasets,
         runs: Runs,
         snapshots: MigrationSnapshots,
+        link: Link,
         precopy: Precopy,
         events: Events,
         clock: Clock,
@@ -49,6 +52,7 @@ class HandOver:
         self._datasets = datasets
         self._runs = runs
         self._snapshots = snapshots
+        self._link = link
         self._precopy = precopy
         self._events = events
         self._clock = clock
@@ -57,11 +61,12 @@ class HandOver:
     async def freeze(self, move: Move) -> None:
         """Write the intent down, then stop the jail and unmount its tree."""
         await move.handle.phase("freeze", "stopping the jail")
-        move.journal = msgspec.structs.replace(move.journal, phase=Phase.FROZEN, rounds=len(move.rounds))
+        move.journal = msgspec.structs.replace(move.journal, phase=Phase.FROZEN)
         await self._journals.put(move.journal)
         frozen = advance(move.record, Ownership.FROZEN, migration=move.id, peer=move.target)
         await self._datasets.write(move.entry, frozen)
         move.was_running = move.entry.run is not None and move.entry.run.running
+        move.patience = patience(move.journal.max_downtime, move.journal.predicted or 0.0)
         move.frozen_at = self._clock.monotonic()
         await self._runs.stop(move.entry, move.generation.number)
         await self._runs.remove(move.entry, move.generation.number)
@@ -69,9 +74,10 @@ class HandOver:
     async def last_increment(self, move: Move) -> None:
         """Send what was written since the last round, and compare every guid."""
         await move.handle.phase("final", "the last increment")
-        await self._precopy.round(move, f"{prefix(move.id)}final")
+        move.last_increment = (await self._precopy.round(move, urgent=True)).seconds
         await move.handle.phase("verify", "comparing every guid")
-        there = {state.path: state for state in (await move.peer.state(move.id)).datasets}
+        found = await self._link.through(move, lambda: move.peer.state(move.id))
+        there = {state.path: state for state in found.datasets}
         for path, state in move.states.items():
             guids = there[path].snapshot_guids if path in there else ()
             if not guids or guids[-1] != state.snapshot_guids[-1]:
@@ -86,14 +92,14 @@ class HandOver:
         """Make the target write PREPARED: from here on it waits for this host's word."""
         await move.handle.phase("handover", "the target prepares")
         guids = {path: state.snapshot_guids[-1] for path, state in move.states.items()}
-        await move.peer.prepare(move.id, move.record.epoch + 1, guids)
+        await self._link.through(move, lambda: move.peer.prepare(move.id, move.journal.epoch, guids))
 
     async def commit(self, move: Move) -> None:
         """Give the jail away: one `zfs set` of its record."""
         record = move.entry.record
         if record is None:
             raise TypeError(move.jail)
-        moved = advance(record, Ownership.MOVED, owner=move.hello.host_id, epoch=move.record.epoch + 1)
+        moved = advance(record, Ownership.MOVED, owner=move.journal.peer_id, epoch=move.journal.epoch)
         await self._datasets.write(move.entry, moved)
         move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
         await self._journals.put(move.journal)
@@ -143,6 +149,7 @@ class HandOver:
             move.journal,
             phase=Phase.ACTIVATED,
             blackout=blackout,
+            overhead=None if blackout is None else max(blackout - move.last_increment, 0.0),
             healthy=activation.healthy,
             message=activation.message,
         )

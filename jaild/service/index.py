@@ -89,6 +89,7 @@ class Index:
         self.jails: dict[str, Entry] = {}
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
+        self.needed: Mapping[str, tuple[str, ...]] = {}  # what comes here -> paths of the layers that it will refer to
         self.known_epochs: Mapping[str, int] = {}  # jail's uid -> the highest epoch that the journals saw
         self._zfs = zfs
         self._files = files
@@ -248,13 +249,17 @@ class Index:
         require_changeable(record, self.host_id, name, self.known_epochs.get(record.uid, 0))
 
     def references(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (base, release, jails/<jail>/generations/<n>) for every generation on the host."""
+        """Yield (base, release, who) for every generation on the host, and for what is coming."""
         for entry in self.jails.values():
             for number, (base, release) in entry.references.items():
                 yield base, release, f"jails/{entry.name}/generations/{number}"
             for path in entry.layers:
                 kind, _, name = path.partition("/")
                 yield (name, "", f"jails/{entry.name}") if kind == "bases" else ("", name, f"jails/{entry.name}")
+        for who, paths in self.needed.items():
+            for path in paths:
+                kind, _, name = path.partition("/")
+                yield (name, "", who) if kind == "bases" else ("", name, who)
 
     def base_view(self, name: str) -> BaseView:
         """Return a base as readers see it."""

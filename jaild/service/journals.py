@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.domain.errors import NotFoundError
+from jaild.domain.histogram import MigrationStats, stats
 from jaild.domain.journal import Journal, Phase, epoch_in_force
 from jaild.domain.views import MigrationView
 from jaild.ports.clock import Clock
@@ -18,6 +19,7 @@ class Journals:
         self._store = store
         self._clock = clock
         self._all: dict[tuple[str, bool], Journal] = {}
+        self.needed: dict[str, tuple[str, ...]] = {}  # migrations/<id> that comes here -> paths of the layers it needs
         self.epochs: dict[str, int] = {}  # jail's uid -> the highest epoch that was in force, as far as is known here
 
     async def load(self) -> None:
@@ -33,6 +35,9 @@ class Journals:
 
     def _remember(self, journal: Journal) -> None:
         self._all[journal.id, journal.outgoing] = journal
+        if not journal.outgoing:
+            layers = journal.offer.jail.layers if journal.phase in {Phase.RECEIVING, Phase.PREPARED} else ()
+            self.needed[f"migrations/{journal.id}"] = tuple(layer.path for layer in layers)
         uid = journal.offer.jail.uid
         self.epochs[uid] = max(self.epochs.get(uid, 0), epoch_in_force(journal))
 
@@ -48,10 +53,18 @@ class Journals:
         """Return those that came here."""
         return [journal for journal in self._all.values() if not journal.outgoing]
 
-    def usual_blackout(self) -> float | None:
-        """Return the seconds of blackout of the newest migration from here that was measured; None for none yet."""
-        measured = [j for j in self._all.values() if j.outgoing and j.blackout is not None]
-        return max(measured, key=lambda journal: journal.created).blackout if measured else None
+    def usual_overhead(self, jail: str) -> float | None:
+        """Return the seconds of blackout beside the last increment, as measured last; None for never.
+
+        Of this jail if it has moved from here before, else of any.
+        """
+        measured = [j for j in self._all.values() if j.outgoing and j.overhead is not None]
+        newest = max(measured, key=lambda j: (j.jail == jail, j.created), default=None)
+        return newest.overhead if newest is not None else None
+
+    def stats(self) -> MigrationStats:
+        """Return how the migrations from this host went."""
+        return stats(self._all.values())
 
     def view(self, migration: str, host_name: str) -> MigrationView:
         """Return one as readers see it. `NotFoundError` (MIGRATION_NOT_FOUND)."""
@@ -84,6 +97,7 @@ def _view(journal: Journal, host_name: str) -> MigrationView:
         epoch=journal.epoch,
         bytes=journal.bytes,
         rounds=journal.rounds,
+        predicted=journal.predicted,
         blackout=journal.blackout,
         message=journal.message,
         finalized=journal.phase is Phase.FINALIZED,

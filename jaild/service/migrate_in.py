@@ -1,7 +1,8 @@
 """A jail coming from another host: the target's side, which decides whether it accepts.
 
     begin ─► RECEIVING ─► prepare ─► PREPARED ─► activate ─► ACTIVATED
-                 └──── abort ──────────┘ (asked for, or the source says so when asked after a restart)
+                 │ ◄── begin, later ───┤  (the source lost the link, or has started the jail again)
+                 └──── abort ──────────┘  (asked for, or the source says so when asked after a restart)
 
 A jail that is PREPARED never starts by itself: only `activate`, or the source's own word (`resolve`), makes it this
 host's. Every call is idempotent.
@@ -18,7 +19,6 @@ import structlog
 from jaild.domain.errors import (
     DataLossError,
     FailedPreconditionError,
-    JaildError,
     NotFoundError,
 )
 from jaild.domain.findings import errors
@@ -36,22 +36,23 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
-from jaild.domain.records import Desired, JailRecord, Ownership
+from jaild.domain.records import Desired, Ownership
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
+from jaild.service.activation import Activator
 from jaild.service.capacity import Capacity
+from jaild.service.discarding import Discarder
+from jaild.service.driver import Drivers
 from jaild.service.events import Events
-from jaild.service.gate import Gate
-from jaild.service.index import Entry, Index
+from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
-from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.receiving import Receiver
-from jaild.service.runs import Runs
 
-_KEPT = frozenset({Ownership.MOVED, Ownership.STANDBY})  # states of a copy that a migration continues
+# States of a copy that a migration continues, or (PREPARED) goes on with.
+_CONTINUED = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.PREPARED})
 
 
 class MigrateIn:
@@ -67,9 +68,9 @@ class MigrateIn:
         journals: Journals,
         datasets: JailDatasets,
         receiver: Receiver,
-        runs: Runs,
-        gate: Gate,
-        snapshots: MigrationSnapshots,
+        activator: Activator,
+        discarder: Discarder,
+        drivers: Drivers,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -81,12 +82,13 @@ class MigrateIn:
         self._journals = journals
         self._datasets = datasets
         self._receiver = receiver
-        self._runs = runs
-        self._gate = gate
-        self._snapshots = snapshots
+        self._activator = activator
+        self._discarder = discarder
+        self._drivers = drivers
         self._events = events
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
+        self._streams: dict[str, asyncio.Timeout] = {}  # those under way; one that is ended is timed out
         self._activating: dict[str, asyncio.Task[Activation]] = {}
         self._log = structlog.get_logger("jaild.migrate_in")
 
@@ -117,35 +119,52 @@ class MigrateIn:
         return await self._acceptor.examine(offer)
 
     async def begin(self, offer: Offer) -> Acceptance:
-        """Journal the migration; an older copy of the jail that moved away from here is continued."""
+        """Journal the migration; an older copy of the jail that moved away from here is continued.
+
+        Asked again with a higher attempt, it ends what is under way of an earlier one and goes on receiving.
+        `FailedPreconditionError` (MIGRATION_ATTEMPT) if a later one has begun.
+        """
+        known = self._journals.find(offer.migration, outgoing=False)
+        if known is not None and offer.attempt > known.offer.attempt:
+            self._interrupt(offer.migration)
         async with self._lock(offer.migration):
             known = self._journals.find(offer.migration, outgoing=False)
-            if known is not None and known.phase is not Phase.RECEIVING:
-                raise _over(known)
+            if known is not None:
+                _require_begun_anew(known, offer)
             acceptance = await self._acceptor.examine(offer)
             found = errors(acceptance.findings)
             if found:
                 raise FailedPreconditionError(
                     "PLAN_REFUSED", found[0].message, remedy=found[0].remedy, findings=acceptance.findings
                 )
-            entry = self._index.jails.get(offer.jail.name)
-            now = self._clock.now()
-            journal = Journal(
-                id=offer.migration,
-                jail=offer.jail.name,
-                outgoing=False,
-                peer=offer.source_name,
-                phase=Phase.RECEIVING,
-                offer=offer,
-                epoch=offer.jail.epoch + 1,
-                continued=known.continued if known is not None else entry is not None,
-                created=now,
-            )
-            await self._journals.put(journal)
-            if entry is not None and entry.record is not None and entry.record.state in _KEPT:
-                coming = advance(entry.record, Ownership.INCOMING, migration=offer.migration, peer=offer.source_name)
-                await self._datasets.write(entry, coming)
+            async with self._drivers.turn(f"jails/{offer.jail.name}"):
+                await self._begun(offer, known)
             return acceptance
+
+    async def _begun(self, offer: Offer, known: Journal | None) -> None:
+        entry = self._index.jails.get(offer.jail.name)
+        record = entry.record if entry is not None else None
+        journal = Journal(
+            id=offer.migration,
+            jail=offer.jail.name,
+            outgoing=False,
+            peer=offer.source_name,
+            phase=Phase.RECEIVING,
+            offer=offer,
+            epoch=offer.jail.epoch + 1,
+            before=record if known is None else known.before,
+            created=self._clock.now() if known is None else known.created,
+        )
+        await self._journals.put(journal)
+        if entry is not None and record is not None and record.state in _CONTINUED:
+            coming = advance(record, Ownership.INCOMING, migration=offer.migration, peer=offer.source_name)
+            await self._datasets.write(entry, coming)
+
+    def _interrupt(self, migration: str) -> None:
+        """End a stream that is under way: its sender does not know of it any more."""
+        stream = self._streams.get(migration)
+        if stream is not None:
+            stream.reschedule(asyncio.get_running_loop().time())
 
     def _journal(self, migration: str) -> Journal:
         journal = self._journals.find(migration, outgoing=False)
@@ -164,9 +183,20 @@ class MigrateIn:
             journal = self._journal(header.migration)
             if journal.phase is not Phase.RECEIVING:
                 raise _over(journal)
-            if header.layer:
-                return await self._receiver.layer(journal, header, chunks)
-            return await self._receiver.dataset(journal, header, chunks)
+            if header.attempt != journal.offer.attempt:
+                raise _too_late(journal)
+            try:
+                async with asyncio.timeout(None) as stream:
+                    self._streams[header.migration] = stream
+                    if header.layer:
+                        return await self._receiver.layer(journal, header, chunks)
+                    return await self._receiver.dataset(journal, header, chunks)
+            except TimeoutError:
+                raise DataLossError(
+                    "STREAM_SUPERSEDED", "its sender has begun anew meanwhile", remedy="none: the later attempt goes on"
+                ) from None
+            finally:
+                del self._streams[header.migration]
 
     async def state(self, migration: str) -> PeerState:
         """Return what there is of a migration."""
@@ -186,9 +216,9 @@ class MigrateIn:
         """Compare every guid and persist PREPARED: from here on only the source's word decides."""
         async with self._lock(migration):
             journal = self._journal(migration)
-            if journal.phase in {Phase.PREPARED, Phase.ACTIVATED}:
+            if journal.phase is Phase.ACTIVATED:
                 return journal.phase.value
-            if journal.phase is not Phase.RECEIVING:
+            if journal.phase not in {Phase.RECEIVING, Phase.PREPARED}:
                 raise _over(journal)
             if epoch != journal.epoch:
                 raise FailedPreconditionError(
@@ -202,18 +232,23 @@ class MigrateIn:
                         f"{journal.jail}/{offered.path or '.'} does not end with the snapshot that was announced",
                         remedy="the source aborts; migrate again",
                     )
-            entry, record = self._index.whole(journal.jail)
-            prepared = advance(
-                record,
-                Ownership.PREPARED,
-                generation=journal.offer.jail.generation,
-                desired=Desired(journal.offer.jail.desired),
-                migration=migration,
-                peer=journal.peer,
-            )
-            await self._datasets.write(entry, prepared)
-            await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED))
+            if journal.phase is Phase.RECEIVING:
+                async with self._drivers.turn(f"jails/{journal.jail}"):
+                    await self._prepared(journal)
             return Phase.PREPARED.value
+
+    async def _prepared(self, journal: Journal) -> None:
+        entry, record = self._index.whole(journal.jail)
+        prepared = advance(
+            record,
+            Ownership.PREPARED,
+            generation=journal.offer.jail.generation,
+            desired=Desired(journal.offer.jail.desired),
+            migration=journal.id,
+            peer=journal.peer,
+        )
+        await self._datasets.write(entry, prepared)
+        await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED))
 
     async def activate(self, migration: str, epoch: int) -> Activation:
         """Become the owner, start the jail, pass its gate. Asked again it answers the same.
@@ -228,10 +263,7 @@ class MigrateIn:
 
     def owns(self, journal: Journal) -> bool:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""
-        entry = self._index.jails.get(journal.jail)
-        record = entry.record if entry is not None else None
-        mine = record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch
-        return mine and journal.phase is Phase.PREPARED
+        return self._activator.owns(journal)
 
     async def close(self) -> None:
         """End activations that are under way; the next start goes on with them."""
@@ -246,74 +278,21 @@ class MigrateIn:
                 return Activation(phase="activated", healthy=journal.healthy, message=journal.message)
             if journal.phase is not Phase.PREPARED or epoch != journal.epoch:
                 raise _over(journal)
-            began = self._clock.monotonic()
-            entry, record = self._index.whole(journal.jail)
-            if not self.owns(journal):
-                await self._own(entry, record, journal)
-            await self.open_datasets(entry)
-            await self._index.read_generations(entry)
-            activation = await self.start(entry, began)
-            done = msgspec.structs.replace(
-                journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
-            )
-            await self._journals.put(done)
-            await self._tidy(entry, journal)
+            async with self._drivers.turn(f"jails/{journal.jail}"):
+                activation = await self._activator.activate(journal)
+                done = msgspec.structs.replace(
+                    journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
+                )
+                await self._journals.put(done)
+                await self._activator.tidy(self._index.jail(journal.jail), journal)
             return activation
-
-    async def _own(self, entry: Entry, record: JailRecord, journal: Journal) -> None:
-        mine = advance(
-            record,
-            Ownership.ACTIVE,
-            owner=self._index.host_id,
-            epoch=journal.epoch,
-            migration="",
-            peer="",
-            replica=None,
-            takeover=None,
-        )
-        await self._datasets.write(entry, mine)
-        entry.layers = ()
-
-    async def open_datasets(self, entry: Entry) -> None:
-        """Make an owned jail's datasets writable and mounted, parents first."""
-        for dataset in await self._zfs.datasets(self._index.where.jail(entry.name)):
-            if dataset.readonly:
-                await self._zfs.set(dataset.name, {"readonly": "off"})
-            if not dataset.mounted:
-                await self._zfs.mount(dataset.name)
-            if dataset.name == self._index.where.jail(entry.name) and dataset.mountpoint is not None:
-                entry.folder = dataset.mountpoint
-
-    async def start(self, entry: Entry, began: float) -> Activation:
-        """Start an owned jail, if it should run, and pass its gate; `began` is when its owner's doing began."""
-        generation = entry.generation
-        if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
-            return Activation(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
-        seconds = 0.0
-        try:
-            if entry.run is None or not entry.run.running:
-                seconds = await self._runs.ensure(entry, generation) - began
-            await self._gate.require_healthy(entry.name, generation.number, generation.spec)
-        except JaildError as error:
-            entry.message = f"it did not become healthy after its migration: {error}"
-            await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
-            return Activation(phase="activated", healthy=False, seconds=seconds, message=str(error))
-        await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
-        return Activation(phase="activated", healthy=True, seconds=seconds)
-
-    async def _tidy(self, entry: Entry, journal: Journal) -> None:
-        # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
-        try:
-            await self._snapshots.thin(entry.name)
-            await self._datasets.measure(entry)
-        except JaildError as error:
-            await self._events.emit("jail.untidy", f"jails/{entry.name}", str(error), migration=journal.id)
 
     async def abort(self, migration: str) -> str:
         """Throw away what came; an older copy goes back to where it was.
 
         `FailedPreconditionError` (MIGRATION_ACTIVATED) once the jail is this host's.
         """
+        self._interrupt(migration)
         async with self._lock(migration):
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
@@ -321,34 +300,11 @@ class MigrateIn:
             if journal.phase is Phase.ACTIVATED or self.owns(journal):
                 raise _over(journal, activated=True)
             if journal.phase is not Phase.ABORTED:
-                await self._discard(journal)
+                async with self._drivers.turn(f"jails/{journal.jail}"):
+                    await self._discarder.discard(journal)
                 await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
                 await self._events.emit("migration.aborted", f"jails/{journal.jail}", migration=migration)
             return Phase.ABORTED.value
-
-    async def _discard(self, journal: Journal) -> None:
-        entry = self._index.jails.get(journal.jail)
-        if entry is not None and entry.record is not None and entry.record.migration != journal.id:
-            return  # the jail here has nothing to do with it
-        if journal.continued and entry is not None and entry.record is not None:
-            if (replica := entry.record.replica) is not None:
-                source = journal.offer.source_name
-                await self._datasets.write(
-                    entry, advance(entry.record, Ownership.STANDBY, migration="", peer=source, replica=replica)
-                )
-                return
-            former = self._moved_by(journal)
-            told = {"migration": former.id, "peer": former.peer} if former is not None else {}
-            await self._datasets.write(entry, advance(entry.record, Ownership.MOVED, **told))
-            return
-        ghost = entry or Entry(name=journal.jail, folder=self._index.folder_of_jails / journal.jail)
-        await self._datasets.destroy_if_there(ghost)
-        self._index.jails.pop(journal.jail, None)
-
-    def _moved_by(self, journal: Journal) -> Journal | None:
-        """Return the migration by which the jail had left this host, before it was to come back."""
-        left = [j for j in self._journals.outgoing() if j.jail == journal.jail and j.phase in HANDED_OVER]
-        return max(left, key=lambda j: j.epoch, default=None)
 
     def peer_of(self, migration: str) -> str:
         """Return the name of the other host of a migration; '' if this host knows of none."""
@@ -380,4 +336,23 @@ def _over(journal: Journal, *, activated: bool = False) -> FailedPreconditionErr
         remedy="ask its state; begin a new one if it is over",
         resource=f"migrations/{journal.id}",
         detail={"phase": journal.phase.value},
+    )
+
+
+def _require_begun_anew(known: Journal, offer: Offer) -> None:
+    if known.phase not in {Phase.RECEIVING, Phase.PREPARED}:
+        raise _over(known)
+    late = offer.attempt < known.offer.attempt or (
+        known.phase is Phase.PREPARED and offer.attempt == known.offer.attempt
+    )
+    if late:
+        raise _too_late(known)
+
+
+def _too_late(journal: Journal) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "MIGRATION_ATTEMPT",
+        f"migration {journal.id} is at its attempt {journal.offer.attempt} here",
+        remedy="none: what belongs to an earlier attempt is not carried out",
+        resource=f"migrations/{journal.id}",
     )

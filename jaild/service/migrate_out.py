@@ -1,27 +1,35 @@
 """Moving a jail to another host: the source's side, which drives. Read it as the list of phases that it is.
 
-    preflight ─► layers ─► seed ─► precopy … ─► freeze ─► final ─► verify ─► prepare ─► COMMIT ─► activate
-    └──────────────── any error: abort, the jail is active here as before ──────────┘      └─ retried for ever
+    preflight ─► connect ─► layers ─► seed ─► precopy … ─► freeze ─► final ─► verify ─► prepare ─► COMMIT ─► activate
+    │               └─ link lost: wait, connect ─┘  ▲          └────── does not get through ──┘       └─ for ever
+    │                                               └─────────────────────── thaw ────────────┘
+    └───────────── any error, cancelled, past its deadline: abort, the jail is active here as before
 
 The commit point is one `zfs set` of the jail's record: `moved, owner=target, epoch+1`. Before it this host owns the
-jail whatever happens, after it the target does.
+jail whatever happens, after it the target does. A daemon that ends before the freeze leaves the migration as it is, and
+its successor goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
 
-from jaild.domain.errors import AbortedError
+from jaild.domain.budget import MAX_THAWS
+from jaild.domain.errors import AbortedError, DeadlineExceededError, FailedPreconditionError
 from jaild.domain.journal import Journal, Phase
-from jaild.domain.peering import DatasetState
+from jaild.domain.records import Ownership
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.service.handover import HandOver
+from jaild.service.index import Index
 from jaild.service.journals import Journals
-from jaild.service.migration_snapshots import MigrationSnapshots
+from jaild.service.link import Link, past_deadline
+from jaild.service.migration_snapshots import MigrationSnapshots, prefix
 from jaild.service.move import Move
 from jaild.service.operations import Handle
 from jaild.service.precopy import Precopy
@@ -34,7 +42,9 @@ class MigrateOut:
 
     def __init__(
         self,
+        index: Index,
         preflight: Preflight,
+        link: Link,
         precopy: Precopy,
         handover: HandOver,
         retreat: Retreat,
@@ -43,7 +53,9 @@ class MigrateOut:
         snapshots: MigrationSnapshots,
         clock: Clock,
     ) -> None:
+        self._index = index
         self._preflight = preflight
+        self._link = link
         self._precopy = precopy
         self._handover = handover
         self._retreat = retreat
@@ -61,78 +73,134 @@ class MigrateOut:
         *,
         max_downtime: float,
         proceed_over_budget: bool,
+        deadline: float | None = None,
     ) -> str:
-        """Move the jail; return the migration's id. On failure it is active here as before."""
+        """Move the jail, within `deadline` seconds; return the migration's id. On failure it is here as before."""
         with handle.cancellable():
-            move = await self._begin(handle, name, target)
-            try:
-                await self._precopy.layers(move)
-                await self._precopy.until_it_fits(move, max_downtime, proceed=proceed_over_budget)
-            except BaseException as error:
-                await asyncio.shield(self._retreat.abort(move, error))
-                raise
+            await handle.phase("preflight", f"asking {target}")
+            examined = await self._preflight.examine(name, target)
+            handle.note(plan=examined.plan)
+            examined.plan.require_clean()
+        now = self._clock.now()
+        journal = Journal(
+            id=examined.offer.migration,
+            jail=name,
+            outgoing=True,
+            peer=target,
+            peer_id=examined.hello.host_id,
+            phase=Phase.SENDING,
+            offer=examined.offer,
+            epoch=examined.record.epoch + 1,
+            operation=handle.id,
+            max_downtime=max_downtime,
+            proceed_over_budget=proceed_over_budget,
+            deadline=now + deadline if deadline else 0.0,
+            created=now,
+            updated=now,
+        )
+        move = Move(handle, examined.entry, examined.record, self._peers.get(target), journal)
+        return await self._carry_out(move)
+
+    async def resume(self, handle: Handle, journal: Journal) -> str:
+        """Go on with a migration that an earlier daemon left: before its freeze, or after its commit point."""
+        entry, record = self._index.whole(journal.jail)
+        if record.state is Ownership.MOVED and record.migration == journal.id:
+            committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
+            await self._journals.put(committed)
+            return await self._activate(Move(handle, entry, record, self._peers.get(journal.peer), committed))
+        self._index.require_changeable(record, journal.jail)
+        if entry.generation is None:
+            raise FailedPreconditionError("JAIL_NOT_READY", f"jail {entry.name} has no generation", remedy="look at it")
+        offer = await self._preflight.offer(entry, record, entry.generation, journal.offer)
+        move = Move(
+            handle,
+            entry,
+            record,
+            self._peers.get(journal.peer),
+            msgspec.structs.replace(journal, offer=offer, epoch=record.epoch + 1),
+        )
+        newest = await self._snapshots.newest_number(entry.name, journal.id)
+        if newest is not None:
+            move.number, move.pending = newest + 1, f"{prefix(journal.id)}{newest}"
+        return await self._carry_out(move)
+
+    async def _carry_out(self, move: Move) -> str:
         try:
-            await self._handover.freeze(move)
-            await self._handover.last_increment(move)
-            await self._handover.prepare(move)
+            with move.handle.cancellable():
+                await self._until_prepared(move)
+            move.handle.note(phase="commit")  # no await before it: who cancels now is told that it is too late
             await self._handover.commit(move)
         except BaseException as error:
-            if not await asyncio.shield(self._handover.committed(move)):
+            # Whatever it was that failed: once the jail was frozen, only its record says whether it was given away.
+            if move.journal.phase is not Phase.SENDING and await asyncio.shield(self._handover.committed(move)):
+                if isinstance(error, asyncio.CancelledError):
+                    raise  # the daemon stops; its successor sends Activate
+                self._log.warning("the commit was made although it looked failed", migration=move.id, error=str(error))
+            elif _is_left(move, error):
+                raise
+            else:
                 await asyncio.shield(self._retreat.abort(move, error))
                 raise
-            if isinstance(error, asyncio.CancelledError):
-                raise  # the daemon stops; its successor sends Activate
-            self._log.warning("the commit was made although it looked failed", migration=move.id, error=str(error))
+        return await self._activate(move)
+
+    async def _until_prepared(self, move: Move) -> None:
+        """Come to where only the commit point is missing."""
+        await self._journals.put(move.journal)
+        move.handle.note(resumable=True, bytes_total=sum(d.size_bytes for d in move.journal.offer.jail.datasets))
+        await move.handle.phase("connect", f"{move.target} begins")
+        async with self._before_its_deadline(move):
+            await self._link.through(move, _nothing)
+            await self._precopy.layers(move)
+            while not await self._prepared(move):
+                if move.journal.thaws >= MAX_THAWS:
+                    raise DeadlineExceededError(
+                        "HANDOVER_TIMED_OUT",
+                        f"jail {move.jail} was stopped {move.journal.thaws} times, and its last part did not get "
+                        f"through to {move.target} within {move.patience:.1f} s: it serves here",
+                        remedy="see why the link is slow or broken; then migrate again, or allow a longer downtime",
+                        resource=f"jails/{move.jail}",
+                    )
+
+    async def _prepared(self, move: Move) -> bool:
+        """Send until the rest fits, then stop the jail for it; False if the jail had to be started again."""
+        await self._precopy.until_it_fits(move)
+        try:
+            await self._handover.freeze(move)
+            async with asyncio.timeout(move.patience):
+                await self._handover.last_increment(move)
+                await self._handover.prepare(move)
+        except TimeoutError:
+            await asyncio.shield(self._retreat.start_again(move))
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _before_its_deadline(self, move: Move) -> AsyncIterator[None]:
+        deadline = move.journal.deadline
+        try:
+            async with asyncio.timeout(max(deadline - self._clock.now(), 0.0) if deadline else None):
+                yield
+        except TimeoutError:
+            raise past_deadline(move) from None
+
+    async def _activate(self, move: Move) -> str:
         activation = await self._handover.finish(move)
         if not activation.healthy:
             raise AbortedError(
                 "ACTIVATED_UNHEALTHY",
-                f"jail {name} is owned by {target} now, but did not pass its health gate there: {activation.message}",
-                remedy=f"look at it on {target}: jailctl jail logs {name}; nothing is lost, it can be migrated back",
-                resource=f"jails/{name}",
+                f"jail {move.jail} is owned by {move.target} now, but did not pass its health gate there: "
+                f"{activation.message}",
+                remedy=f"look at it on {move.target}: jailctl jail logs {move.jail}; nothing is lost, it can be "
+                "migrated back",
+                resource=f"jails/{move.jail}",
             )
         return move.id
 
-    async def _begin(self, handle: Handle, name: str, target: str) -> Move:
-        await handle.phase("preflight", f"asking {target}")
-        examined = await self._preflight.examine(name, target)
-        handle.note(plan=examined.plan)
-        examined.plan.require_clean()
-        offer, now = examined.offer, self._clock.now()
-        journal = Journal(
-            id=offer.migration,
-            jail=name,
-            outgoing=True,
-            peer=target,
-            phase=Phase.SENDING,
-            offer=offer,
-            epoch=examined.record.epoch + 1,
-            created=now,
-            updated=now,
-        )
-        move = Move(
-            handle=handle,
-            entry=examined.entry,
-            record=examined.record,
-            generation=examined.generation,
-            peer=self._peers.get(target),
-            target=target,
-            hello=examined.hello,
-            offer=offer,
-            journal=journal,
-        )
-        handle.note(bytes_total=sum(d.size_bytes for d in offer.jail.datasets))
-        try:
-            await self._journals.put(journal)
-            acceptance = await move.peer.begin(offer)
-            move.journal = msgspec.structs.replace(journal, continued=bool(acceptance.datasets))
-            await self._journals.put(move.journal)
-            await self._snapshots.keep_common(name, acceptance.datasets)
-        except BaseException as error:
-            await asyncio.shield(self._retreat.abort(move, error))
-            raise
-        move.states = {state.path: state for state in acceptance.datasets}
-        for dataset in offer.jail.datasets:
-            move.states.setdefault(dataset.path, DatasetState(path=dataset.path))
-        move.missing_layers = acceptance.missing_layers
-        return move
+
+async def _nothing() -> None:
+    """Be what is carried out when only the connection is wanted."""
+
+
+def _is_left(move: Move, error: BaseException) -> bool:
+    """Whether the daemon ends, and its successor goes on."""
+    return isinstance(error, asyncio.CancelledError) and move.handle.is_left and move.journal.phase is Phase.SENDING

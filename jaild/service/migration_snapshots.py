@@ -1,19 +1,29 @@
-"""The snapshots that migrations make and leave: taken, held, and dropped when no copy can be continued from them."""
+"""The snapshots that migrations make and leave: taken, held, and dropped when no copy can be continued from them.
+
+On the source, after each round: the target holds the new one ─► bookmark of the new one ─► hold of the old one released
+─► old one destroyed. What the two hosts keep of a migration that is over: the copy that stays its last snapshot, the
+jail itself the bookmark of it (its snapshot where this ZFS has no bookmarks), so that a move back is an increment.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
-from jaild.domain.journal import Journal
+from jaild.domain import layout
 from jaild.domain.migration import HOLD, MIGRATION
-from jaild.domain.peering import DatasetState
+from jaild.domain.peering import LayerOffer
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.index import Index
 
 
 def prefix(migration: str) -> str:
-    """Return what the tags of a migration's snapshots begin with."""
+    """Return what the tags of a migration's snapshots begin with; their number follows."""
     return f"{MIGRATION}{migration[:12]}-"
+
+
+def _layer_hold(migration: str) -> str:
+    return f"{HOLD}-{migration[:12]}"  # two migrations may send one layer
 
 
 class MigrationSnapshots:
@@ -23,40 +33,107 @@ class MigrationSnapshots:
         self._index = index
         self._zfs = zfs
 
-    async def take(self, jail: str, tag: str) -> list[Snapshot]:
+    async def take(self, jail: str, tag: str, *, hold: bool = True) -> list[Snapshot]:
         """Snapshot all of a jail's datasets at once, hold the snapshots, and return them, parents first."""
+        await self._zfs.snapshot(self._index.where.jail(jail), tag, recursive=True)
+        return await self.tagged(jail, tag, hold=hold)
+
+    async def tagged(self, jail: str, tag: str, *, hold: bool = True) -> list[Snapshot]:
+        """Return the jail's snapshots of that tag, parents first, held."""
         root = self._index.where.jail(jail)
-        await self._zfs.snapshot(root, tag, recursive=True)
-        taken = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag == tag]
-        await self._zfs.hold(HOLD, *(s.name for s in taken))
-        return sorted(taken, key=lambda s: s.dataset)
+        found = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag == tag]
+        if hold:
+            await self._zfs.hold(HOLD, *(s.name for s in found))
+        return sorted(found, key=lambda s: s.dataset)
+
+    async def newest_number(self, jail: str, migration: str) -> int | None:
+        """Return the number of the newest snapshot that a migration has made of a jail; None if there is none."""
+        own = prefix(migration)
+        numbers = [s.tag.removeprefix(own) for s in await self._of(jail) if s.tag.startswith(own)]
+        return max((int(number) for number in numbers if number.isdigit()), default=None)
+
+    @asynccontextmanager
+    async def held_layers(self, migration: str, layers: Sequence[LayerOffer]) -> AsyncIterator[None]:
+        """Keep layers from being destroyed while they are sent."""
+        await self._zfs.hold(_layer_hold(migration), *self._sealed(layers))
+        try:
+            yield
+        finally:
+            await self.release_layers(migration, layers)
+
+    async def release_layers(self, migration: str, layers: Sequence[LayerOffer]) -> None:
+        """Let layers go, of which a crash may have left the holds."""
+        await self._zfs.release(_layer_hold(migration), *self._sealed(layers))
+
+    def _sealed(self, layers: Sequence[LayerOffer]) -> list[str]:
+        return [f"{self._index.where.layer(layer.path)}@{layout.SEALED}" for layer in layers]
+
+    async def supersede(self, jail: str, migration: str, tag: str) -> None:
+        """Keep of a migration's rounds only the one that the target has now."""
+        own = [s for s in await self._of(jail) if s.tag.startswith(prefix(migration))]
+        await self._bookmark([s for s in own if s.tag == tag])
+        await self._drop([s for s in own if s.tag != tag])
+        await self._drop_bookmarks(jail, prefix(migration), keep={tag})
 
     async def thin(self, jail: str) -> None:
-        """Drop all but the newest: a move back is an increment from it."""
-        snapshots = await self._of(jail)
-        newest = {snapshot.dataset: snapshot for snapshot in snapshots}
-        await self._drop([snapshot for snapshot in snapshots if newest[snapshot.dataset] != snapshot])
+        """Keep of a copy that stays behind only the newest snapshot: a move back is an increment onto it."""
+        newest = await self._newest(jail)
+        await self._zfs.hold(HOLD, *(s.name for s in newest))
+        await self._drop([s for s in await self._of(jail) if s not in newest])
+        await self._drop_bookmarks(jail, MIGRATION)
 
-    async def drop_rounds(self, journal: Journal) -> None:
-        """Drop what a migration that was aborted has made here, unless the target keeps the copy that it had.
+    async def settle(self, jail: str) -> None:
+        """Keep of a jail that has come here what a move back starts from: a bookmark, which takes no space."""
+        newest = await self._newest(jail)
+        if not await self._bookmark(newest):
+            await self._zfs.hold(HOLD, *(s.name for s in newest))
+            await self._drop([s for s in await self._of(jail) if s not in newest])
+            return
+        await self._drop(await self._of(jail))
+        await self._drop_bookmarks(jail, MIGRATION, keep={s.tag for s in newest})
 
-        Such a copy has received some of them, and can only be continued from one that both sides have.
-        """
-        if not journal.continued:
-            snapshots = await self._of(journal.jail)
-            await self._drop([snapshot for snapshot in snapshots if snapshot.tag.startswith(prefix(journal.id))])
+    async def drop_rounds(self, jail: str, migration: str) -> None:
+        """Drop what a migration that was aborted has made here."""
+        await self._drop([s for s in await self._of(jail) if s.tag.startswith(prefix(migration))])
+        await self._drop_bookmarks(jail, prefix(migration))
 
-    async def keep_common(self, jail: str, there: Sequence[DatasetState]) -> None:
-        """Drop what earlier migrations left and the target's older copy, if it has one, does not continue from."""
-        newest = {state.snapshot_guids[-1] for state in there if state.snapshot_guids}
-        if newest:
-            await self._drop([snapshot for snapshot in await self._of(jail) if snapshot.guid not in newest])
+    async def drop_older(self, dataset: str, migration: str, tag: str) -> None:
+        """Drop what came of a migration into one dataset, but the newest."""
+        found = [s for s in await self._zfs.snapshots(dataset) if s.tag.startswith(prefix(migration))]
+        await self._drop([s for s in found if s.tag != tag])
+
+    async def return_to_before(self, dataset: str, migration: str) -> bool:
+        """Take a copy back to what it was before a migration came; return whether there was anything before."""
+        await self._zfs.abort_receive(dataset)
+        found = await self._zfs.snapshots(dataset)
+        before = [s for s in found if not s.tag.startswith(prefix(migration))]
+        if not before:
+            return False
+        if before[-1] != found[-1]:
+            await self._drop([s for s in found if s not in before])
+            await self._zfs.rollback(before[-1].name)
+        return True
+
+    async def _newest(self, jail: str) -> list[Snapshot]:
+        return list({snapshot.dataset: snapshot for snapshot in await self._of(jail)}.values())
 
     async def _of(self, jail: str) -> list[Snapshot]:
         root = self._index.where.jail(jail)
         return [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag.startswith(MIGRATION)]
 
-    async def _drop(self, snapshots: Sequence[Snapshot]) -> None:
+    async def _bookmark(self, snapshots: Sequence[Snapshot]) -> bool:
+        if not (await self._zfs.capabilities()).bookmarks:
+            return False
         for snapshot in snapshots:
-            await self._zfs.release(HOLD, snapshot.name)
+            await self._zfs.bookmark(snapshot.name, snapshot.tag)
+        return True
+
+    async def _drop(self, snapshots: Sequence[Snapshot]) -> None:
+        await self._zfs.release(HOLD, *(snapshot.name for snapshot in snapshots))
+        for snapshot in snapshots:
             await self._zfs.destroy(snapshot.name)
+
+    async def _drop_bookmarks(self, jail: str, start: str, keep: frozenset[str] | set[str] = frozenset()) -> None:
+        for mark in await self._zfs.bookmarks(self._index.where.jail(jail), recursive=True):
+            if mark.tag.startswith(start) and mark.tag not in keep:
+                await self._zfs.destroy(mark.name)

@@ -7,6 +7,7 @@ import builtins
 import msgspec
 
 from jaild.domain.errors import AbortedError, FailedPreconditionError
+from jaild.domain.histogram import MigrationStats
 from jaild.domain.journal import Phase
 from jaild.domain.operation import Operation
 from jaild.domain.records import Ownership
@@ -49,6 +50,10 @@ class Migrations:
         """Return all, newest first."""
         return self._journals.views(self._index.host_name)
 
+    def stats(self) -> MigrationStats:
+        """Return how those from this host went."""
+        return self._journals.stats()
+
     async def migrate(
         self,
         jail: str,
@@ -59,8 +64,12 @@ class Migrations:
         etag: str,
         validate_only: bool,
         caller: Caller,
+        deadline: float | None = None,
     ) -> Operation:
-        """Move a jail to a peer; the blackout is to stay within `max_downtime` seconds."""
+        """Move a jail to a peer; the blackout is to stay within `max_downtime` seconds.
+
+        `deadline`: seconds after which it is given up, with the jail as it was; None for never.
+        """
         duplicate = self._operations.duplicate(caller, "migrate", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
@@ -72,7 +81,12 @@ class Migrations:
         async def work(handle: Handle) -> str:
             self._require_etag(jail, etag)
             migration = await self._sender.migrate(
-                handle, jail, target, max_downtime=max_downtime, proceed_over_budget=proceed_over_budget
+                handle,
+                jail,
+                target,
+                max_downtime=max_downtime,
+                proceed_over_budget=proceed_over_budget,
+                deadline=deadline,
             )
             return f"migrations/{migration}"
 

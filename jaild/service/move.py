@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from jaild.domain.budget import Round
 from jaild.domain.journal import Journal
-from jaild.domain.migration import Round
-from jaild.domain.peering import DatasetState, HostHello, Offer
+from jaild.domain.peering import Acceptance, DatasetState
 from jaild.domain.records import Generation, JailRecord
 from jaild.ports.peer import Peer
 from jaild.service.index import Entry
 from jaild.service.operations import Handle
+
+_TRIES = 3  # a token that is still the same after so many means that the stream is stuck
 
 
 @dataclass
@@ -21,17 +23,20 @@ class Move:
 
     handle: Handle
     entry: Entry
-    record: JailRecord  # as it was when the migration began
-    generation: Generation
+    record: JailRecord  # while it is active here
     peer: Peer
-    target: str  # the peer's configured name
-    hello: HostHello
-    offer: Offer
     journal: Journal
+    connected: bool = False  # the target has begun, and what follows is what it has
     missing_layers: tuple[str, ...] = ()
-    states: dict[str, DatasetState] = field(default_factory=dict)  # what the target has, by path
+    states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets, by path
+    layer_tokens: dict[str, str] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)  # how often a token was gone on from
+    pending: str = ""  # tag of the snapshot that the target does not have whole yet
+    number: int = 0  # of the next snapshot
     rounds: list[Round] = field(default_factory=list)
     frozen_at: float | None = None  # monotonic
+    patience: float = 0.0  # seconds that the jail may be down before the commit point
+    last_increment: float = 0.0  # seconds that it took
     was_running: bool = False
 
     @property
@@ -44,7 +49,42 @@ class Move:
         """The jail's name."""
         return self.entry.name
 
+    @property
+    def generation(self) -> Generation:
+        """The active one."""
+        if self.entry.generation is None:
+            raise TypeError(self.entry.name)
+        return self.entry.generation
+
+    @property
+    def target(self) -> str:
+        """The peer's configured name."""
+        return self.journal.peer
+
+    @property
+    def attempt(self) -> int:
+        """Which connection to the target this is."""
+        return self.journal.offer.attempt
+
+    def connect(self, peer: Peer, acceptance: Acceptance) -> None:
+        """Take over what the target has."""
+        self.peer = peer
+        self.connected = True
+        self.missing_layers = acceptance.missing_layers
+        self.layer_tokens = {state.path: state.resume_token for state in acceptance.layers}
+        self.states = {offered.path: DatasetState(path=offered.path) for offered in self.journal.offer.jail.datasets}
+        self.states |= {state.path: state for state in acceptance.datasets}
+
     def count(self, size: int) -> None:
         """Add bytes that were sent; they are on disk with the next step that is journaled."""
         self.journal = msgspec.structs.replace(self.journal, bytes=self.journal.bytes + size)
         self.handle.note(bytes_done=self.journal.bytes)
+
+    def usable(self, token: str) -> str:
+        """Return a token, or '' when going on from it has brought nothing for some times: it is stuck."""
+        self.tries[token] = self.tries.get(token, 0) + 1
+        return token if self.tries[token] <= _TRIES else ""
+
+    def distrust(self, token: str) -> None:
+        """Never go on from a token again."""
+        self.tries[token] = _TRIES

@@ -2,7 +2,8 @@
 
     queued ──► running (phase …) ──► done (result | failure)
 
-An operation that was not done when the daemon died is ended at the next start by recovery: it never stays half-way.
+An operation that was not done when the daemon died is ended at the next start by recovery, or gone on with if it is
+resumable: it never stays half-way.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from jaild.ports.clock import Clock
 from jaild.ports.store import Store
 
 # Phases in which a jail is between two states: an end there would only lengthen the blackout.
-_TO_THE_END = frozenset({"cutover", "commit", "freeze", "final", "verify", "handover", "activate"})
+_TO_THE_END = frozenset({"cutover", "commit", "activate"})
+# Phases in which it could be undone, and is when somebody asks; but a daemon that is to stop is sooner at their end.
+_SOONER_DONE = frozenset({"freeze", "final", "verify", "handover"})
 KEPT = 1000  # operations that are done; older ones are forgotten
 
 
@@ -36,6 +39,7 @@ class Operations:
         self._all: dict[str, Operation] = {}
         self._requests: dict[tuple[str, str], str] = {}
         self._changed: dict[str, asyncio.Event] = {}
+        self.leaving = False  # the daemon ends: what is resumable is left to its successor
         self._cancellable: dict[str, asyncio.Task[Any]] = {}
 
     async def load(self) -> list[Operation]:
@@ -151,6 +155,11 @@ class Operations:
         await self.save(operation_id)
         self.interrupt(operation_id)
 
+    def stop(self, operation_id: str) -> None:
+        """End its work because the daemon ends, unless it is sooner done."""
+        if self.get(operation_id).phase not in _SOONER_DONE:
+            self.interrupt(operation_id)
+
     def interrupt(self, operation_id: str) -> None:
         """End its work now if it is in a stretch that may be interrupted; once, so that its undoing is not."""
         task = self._cancellable.pop(operation_id, None)
@@ -216,6 +225,11 @@ class Handle:
     def operation(self) -> Operation:
         """As it is now."""
         return self._operations.get(self.id)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether an interruption means that the daemon ends and its successor goes on."""
+        return self._operations.leaving and self.operation.resumable and not self.operation.cancel_requested
 
     async def phase(self, phase: str, message: str = "") -> None:
         """Enter a phase; on disk when this returns."""

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
 import msgspec
 import structlog
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.migration import Again, Freeze, OverBudget, Round, after_round
-from jaild.domain.peering import DatasetState
+from jaild.domain.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round
+from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.domain.peering import DatasetState, LayerOffer
 from jaild.ports.clock import Clock
+from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.index import Index
 from jaild.service.journals import Journals
+from jaild.service.link import Link
 from jaild.service.migration_snapshots import MigrationSnapshots, prefix
 from jaild.service.move import Move
 from jaild.service.transfer import Transfer
 
-FIXED_COST = 1.0  # seconds that any hand-over takes beside the last increment, until one has been measured
+_T = TypeVar("_T")
+# What a receive says of a token that it cannot go on from: the stream is begun anew then.
+_USELESS = frozenset({"TOKEN_STALE", "STREAM_INVALID", "STREAM_BASE_MISSING", "RECEIVE_INTERRUPTED", "DATASET_EXISTS"})
 
 
 class Precopy:
@@ -24,42 +32,62 @@ class Precopy:
     def __init__(
         self,
         index: Index,
+        zfs: Zfs,
         journals: Journals,
         snapshots: MigrationSnapshots,
+        link: Link,
         transfer: Transfer,
         clock: Clock,
     ) -> None:
         self._index = index
+        self._zfs = zfs
         self._journals = journals
         self._snapshots = snapshots
+        self._link = link
         self._transfer = transfer
         self._clock = clock
         self._log = structlog.get_logger("jaild.precopy")
 
     async def layers(self, move: Move) -> None:
         """Send the bases and releases that the target lacks. They stay there, whatever comes of the migration."""
-        for layer in move.offer.jail.layers:
-            if layer.path in move.missing_layers:
-                await move.handle.phase("layers", f"sending {layer.path}")
-                await self._transfer.layer(move, layer)
+        offered = move.journal.offer.jail.layers
+        async with self._snapshots.held_layers(move.id, [each for each in offered if each.path in move.missing_layers]):
+            for layer in offered:
+                if layer.path in move.missing_layers:
+                    await move.handle.phase("layers", f"sending {layer.path}")
+                    await self._link.through(move, partial(self._layer, move, layer))
 
-    async def until_it_fits(self, move: Move, budget: float, *, proceed: bool) -> None:
-        """Send rounds until the rest is predicted to fit `budget` seconds.
+    async def _layer(self, move: Move, layer: LayerOffer) -> None:
+        if layer.path in move.missing_layers:  # the answer that it had arrived may have been lost
+            token = move.usable(move.layer_tokens.get(layer.path, ""))
+            await self._gone_on_with(move, token, lambda t: self._transfer.layer(move, layer, t))
 
-        `FailedPreconditionError` (BLACKOUT_OVER_BUDGET) if it never does, unless the caller said to `proceed`.
+    async def until_it_fits(self, move: Move) -> None:
+        """Send rounds until the rest is predicted to fit the budget.
+
+        `FailedPreconditionError` (BLACKOUT_OVER_BUDGET) if it never does, unless the caller said to proceed.
         """
+        budget, proceed = move.journal.max_downtime, move.journal.proceed_over_budget
         while True:
-            number = len(move.rounds)
-            await move.handle.phase("seed" if number == 0 else "precopy", f"round {number}")
-            move.rounds.append(await self.round(move, f"{prefix(move.id)}{number}"))
-            move.handle.note(rounds=len(move.rounds))
-            decision = after_round(move.rounds, budget, self._journals.usual_blackout() or FIXED_COST)
-            move.handle.note(predicted_blackout=decision.predicted)
+            count = len(move.rounds)
+            await move.handle.phase("seed" if move.number == 0 else "precopy", _told(move))
+            move.rounds.append(await self.round(move))
+            fixed = self._journals.usual_overhead(move.jail) or FIXED_COST
+            written = await self._written(move)
+            decision = after_round(move.rounds, budget, fixed, written)
+            move.journal = msgspec.structs.replace(move.journal, predicted=decision.predicted)
+            move.handle.note(
+                rounds=move.journal.rounds,
+                predicted_blackout=decision.predicted,
+                rate=int(move.rounds[-1].bytes / max(move.rounds[-1].seconds, 1e-3)),
+                bytes_total=move.journal.bytes + (written or 0),
+                message=_told(move),
+            )
             match decision:
                 case Freeze():
                     return
-                case OverBudget(predicted, rounds) if proceed:
-                    self._log.warning("going on over budget", predicted=predicted, rounds=rounds)
+                case OverBudget(predicted, _) if proceed:
+                    self._log.warning("going on over budget", predicted=predicted, rounds=count + 1)
                     return
                 case OverBudget(predicted, rounds):
                     raise FailedPreconditionError(
@@ -72,14 +100,65 @@ class Precopy:
                 case Again():
                     continue
 
-    async def round(self, move: Move, tag: str) -> Round:
-        """Snapshot the jail and bring the target to it."""
-        began, sent = self._clock.monotonic(), 0
+    async def _written(self, move: Move) -> int | None:
+        """Return what was written since the last round's snapshot, where ZFS tells."""
+        if not (await self._zfs.capabilities()).written:
+            return None
+        return await self._zfs.written(self._index.where.jail(move.jail), f"{prefix(move.id)}{move.number - 1}")
+
+    async def round(self, move: Move, *, urgent: bool = False) -> Round:
+        """Snapshot the jail, or take the snapshot that is not whole on the target yet, and bring the target to it.
+
+        `urgent`: the jail is down; holds and older snapshots are seen to later.
+        """
+        began, before = self._clock.monotonic(), move.journal.bytes
         root = self._index.where.jail(move.jail)
-        for snapshot in await self._snapshots.take(move.jail, tag):
+        for snapshot in await self._snapshot(move, hold=not urgent):
             path = snapshot.dataset.removeprefix(root).lstrip("/")
-            state = move.states.get(path, DatasetState(path=path))
-            sent += await self._transfer.dataset(move, path, snapshot, state)
-            move.states[path] = DatasetState(path=path, snapshot_guids=(*state.snapshot_guids, snapshot.guid))
-        await self._journals.put(msgspec.structs.replace(move.journal, rounds=len(move.rounds) + 1))
-        return Round(sent, self._clock.monotonic() - began)
+            await self._link.through(move, partial(self._dataset, move, path, snapshot, urgent=urgent))
+        tag, move.pending = move.pending, ""
+        move.journal = msgspec.structs.replace(move.journal, rounds=move.journal.rounds + 1)
+        await self._journals.put(move.journal)
+        if not urgent:
+            await self._snapshots.supersede(move.jail, move.id, tag)
+        return Round(move.journal.bytes - before, self._clock.monotonic() - began)
+
+    async def _snapshot(self, move: Move, *, hold: bool) -> list[Snapshot]:
+        if move.pending:
+            found = await self._snapshots.tagged(move.jail, move.pending, hold=hold)
+            if found:
+                return found
+        move.pending, move.number = f"{prefix(move.id)}{move.number}", move.number + 1
+        return await self._snapshots.take(move.jail, move.pending, hold=hold)
+
+    async def _dataset(self, move: Move, path: str, snapshot: Snapshot, *, urgent: bool) -> None:
+        state = move.states.get(path, DatasetState(path=path))
+        token = move.usable(state.resume_token)
+
+        async def send(token: str) -> None:
+            there = msgspec.structs.replace(state, resume_token=token)
+            await self._transfer.dataset(move, path, snapshot, there, urgent=urgent)
+
+        await self._gone_on_with(move, token, send)
+        others = tuple(guid for guid in state.snapshot_guids if guid != snapshot.guid)
+        move.states[path] = DatasetState(path=path, snapshot_guids=(*others, snapshot.guid))
+
+    async def _gone_on_with(self, move: Move, token: str, send: Callable[[str], Awaitable[_T]]) -> _T:
+        """Send the rest of an interrupted stream, or the whole if the target cannot go on from the token."""
+        try:
+            return await send(token)
+        except JaildError as error:
+            if not token or error.reason not in _USELESS:
+                raise
+            self._log.warning("sent anew", migration=move.id, reason=error.reason)
+        move.distrust(token)
+        return await send("")
+
+
+def _told(move: Move) -> str:
+    told = f"round {move.journal.rounds}"
+    if move.journal.predicted is None:
+        return told
+    return (
+        f"{told}; blackout predicted at {move.journal.predicted:.1f} s, {move.journal.max_downtime:.1f} s are allowed"
+    )

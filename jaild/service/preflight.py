@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.migration import PROTOCOL
@@ -66,6 +68,11 @@ class Preflight:
             release=generation.release,
         )
         return Examined(entry=entry, record=record, generation=generation, plan=plan, offer=offer, hello=hello)
+
+    async def offer(self, entry: Entry, record: JailRecord, generation: Generation, before: Offer) -> Offer:
+        """Return an offer that was made before, as the jail is now."""
+        jail = await offer_of(self._index, self._zfs, entry, record, generation)
+        return msgspec.structs.replace(before, jail=jail)
 
     def _identity(self, hello: HostHello, target: str) -> Sequence[Finding]:
         self._index.host_names[hello.host_id] = target

@@ -19,6 +19,7 @@ from jaild.service.operations import Handle, Operations
 from jaild.service.takeover import Taker, elsewhere
 
 _DOWNTIME = 60.0  # seconds that a hand-over asked for by a standby may take; it goes on over that, too
+_DEADLINE = 600.0  # seconds: somebody waits for it, and may say that the owner is down
 
 
 class Takeovers:
@@ -72,7 +73,9 @@ class Takeovers:
                 await self._taker.take(handle, entry, record)
             return f"jails/{name}"
 
-        return await self._drivers.submit(f"jails/{name}", "promote", caller, work, plan=plan)
+        return await self._drivers.submit(
+            f"jails/{name}", "promote", caller, work, plan=plan, alone=not isinstance(found, Owned)
+        )
 
     async def adopt(self, name: str, *, confirm: str, validate_only: bool, caller: Caller) -> Operation:
         """Take over what an interrupted migration or another host's pool left here, on the operator's word."""
@@ -142,6 +145,7 @@ class Takeovers:
             etag="",
             validate_only=False,
             caller=_standby(target, request_id),
+            deadline=_DEADLINE,
         )
         return _told(operation)
 

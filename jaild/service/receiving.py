@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from jaild.domain import layout
-from jaild.domain.errors import DataLossError, InvalidArgumentError, NotFoundError
+from jaild.domain.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.journal import Journal
 from jaild.domain.migration import HOLD
 from jaild.domain.peering import Received, ReceiveHeader
@@ -16,6 +16,7 @@ from jaild.ports.zfs import Zfs
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index, decode
 from jaild.service.jail_datasets import JailDatasets
+from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.sealing import Sealer
 
 Enter = Callable[[Journal], Awaitable[None]]
@@ -26,12 +27,20 @@ class Receiver:
     """Receives layers and a jail's datasets."""
 
     def __init__(
-        self, index: Index, zfs: Zfs, datasets: JailDatasets, sealer: Sealer, events: Events, clock: Clock
+        self,
+        index: Index,
+        zfs: Zfs,
+        datasets: JailDatasets,
+        sealer: Sealer,
+        snapshots: MigrationSnapshots,
+        events: Events,
+        clock: Clock,
     ) -> None:
         self._index = index
         self._zfs = zfs
         self._datasets = datasets
         self._sealer = sealer
+        self._snapshots = snapshots
         self._events = events
         self._clock = clock
         self._layers: dict[str, asyncio.Lock] = {}
@@ -68,8 +77,7 @@ class Receiver:
                 "LAYER_NOT_OFFERED", f"{header.origin_path} is not the origin that was offered", remedy="begin it again"
             )
         origin = f"{self._index.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
-        counted = _Counted(chunks)
-        await self._zfs.receive(dataset, counted.chunks(), origin=origin, properties={"readonly": "on"})
+        size = await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
         try:
             await self._zfs.set(dataset, {prop: offered.record})
             await self._zfs.mount(dataset)
@@ -80,7 +88,7 @@ class Receiver:
             raise
         (self._index.bases if kind == "bases" else self._index.releases)[name] = layer
         await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
-        return Received(guid=layer.guid, bytes=counted.bytes)
+        return Received(guid=layer.guid, bytes=size)
 
     async def dataset(
         self,
@@ -108,14 +116,48 @@ class Receiver:
             return Received(guid=header.guid)
         properties = {"canmount": "noauto", "readonly": "on"}
         properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
-        counted = _Counted(chunks)
-        await self._zfs.receive(dataset, counted.chunks(), properties={} if guids else properties)
+        size = await self._stream(dataset, header, chunks, {} if guids else properties)
         if not header.dataset and not guids:
             await (enter or self._enter)(journal)
         found = await self.guids(dataset)
         _require_guid(header, found[-1] if found else 0)
-        await self._zfs.hold(hold, f"{dataset}@{header.tag}")
-        return Received(guid=found[-1], bytes=counted.bytes)
+        if not header.urgent:
+            await self._zfs.hold(hold, f"{dataset}@{header.tag}")
+            await self._snapshots.drop_older(dataset, header.migration, header.tag)
+        return Received(guid=found[-1], bytes=size)
+
+    async def _stream(
+        self,
+        dataset: str,
+        header: ReceiveHeader,
+        chunks: AsyncIterator[bytes],
+        properties: dict[str, str],
+        origin: str | None = None,
+    ) -> int:
+        """Receive a stream, or the rest of one that was interrupted; return its bytes.
+
+        `FailedPreconditionError` (TOKEN_STALE) if what is here of it is not what the sender goes on from.
+        """
+        resumable = header.attempt > 0  # a migration's: others begin anew
+        token = await self._zfs.resume_token(dataset) or ""
+        counted = _Counted(chunks)
+        if not header.resume_token:
+            if token:
+                await self._zfs.abort_receive(dataset)
+            await self._zfs.receive(
+                dataset, counted.chunks(), origin=origin, resumable=resumable, properties=properties
+            )
+            return counted.bytes
+        if token != header.resume_token:
+            raise FailedPreconditionError(
+                "TOKEN_STALE",
+                f"what was received of {header.layer or header.dataset or '.'} is not what the stream goes on from",
+                remedy="send it from the beginning",
+            )
+        await self._zfs.receive(dataset, counted.chunks(), resumable=True)
+        if properties:  # a resumed stream brings none
+            await self._zfs.set(dataset, properties)
+        return counted.bytes
 
     async def _enter(self, journal: Journal) -> None:
         """Put the record on the jail's dataset as soon as there is one, and the jail into the index."""

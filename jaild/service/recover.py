@@ -15,7 +15,8 @@
 | a jail frozen for a migration | active here again; the target is told to throw its copy away |
 | a jail that moved, not acknowledged | Activate is sent until the target acknowledges |
 | a jail that comes from another host | the source is asked how it ended, until it answers |
-| an operation that was under way | ended with DAEMON_STOPPED |
+| a migration before its freeze | gone on with, as the same operation |
+| any other operation that was under way | ended with DAEMON_STOPPED |
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ from jaild.domain import evacuation, layout, names
 from jaild.domain.errors import JaildError, UnavailableError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
-from jaild.domain.records import Desired, Ownership
-from jaild.domain.views import Caller
+from jaild.domain.records import Desired, JailRecord, Ownership
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.peer import Peers
@@ -46,14 +46,13 @@ from jaild.service.index import Entry, Found, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.migrate_in import MigrateIn
+from jaild.service.migrate_out import MigrateOut
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.notices import Notices
-from jaild.service.operations import Operations
+from jaild.service.operations import Handle, Operations
 from jaild.service.runs import Runs
 from jaild.service.standby_keeper import StandbyKeeper
 from jaild.service.takeover import Taker
-
-BOOT = Caller(actor="boot")
 
 
 class Recovery:
@@ -71,6 +70,7 @@ class Recovery:
         runs: Runs,
         changes: Changes,
         handover: HandOver,
+        sender: MigrateOut,
         receiver: MigrateIn,
         snapshots: MigrationSnapshots,
         notices: Notices,
@@ -93,6 +93,7 @@ class Recovery:
         self._runs = runs
         self._changes = changes
         self._handover = handover
+        self._sender = sender
         self._receiver = receiver
         self._snapshots = snapshots
         self._notices = notices
@@ -110,24 +111,18 @@ class Recovery:
 
     async def repair(self, found: Found) -> None:
         """Repair what is this host's alone. What fails is told, and stops nothing else."""
-        for operation in self._operations.list():
-            if not operation.done and operation.kind != evacuation.KIND:  # that is gone on with
-                error = UnavailableError(
-                    "DAEMON_STOPPED",
-                    "the daemon ended while this was under way",
-                    remedy="what was begun has been undone or finished: look at the resource, then ask again",
-                    resource=operation.target,
-                )
-                await self._operations.finish(operation.id, error=error)
+        await self._end_operations()
         await self._workshops()  # first: what they mount could not be destroyed
         for dataset in found.unsealed:
-            await self._try(f"destroyed {dataset}, left of an import", self._zfs.destroy(dataset, recursive=True))
+            if not await self._is_coming(dataset):
+                await self._try(f"destroyed {dataset}, left of an import", self._zfs.destroy(dataset, recursive=True))
         for problem in found.damaged:
             await self._told(f"left alone: {problem}")
         for dataset in found.recordless:
             name = dataset.rpartition("/")[2]
             if any(j.jail == name and j.phase is Phase.RECEIVING for j in self._journals.incoming()):
-                await self._try(f"destroyed {dataset}, left of a receive", self._destroy_incoming(dataset))
+                if await self._zfs.resume_token(dataset) is None:
+                    await self._try(f"destroyed {dataset}, left of a receive", self._destroy_incoming(dataset))
             elif await self._keeper.clear_left(dataset):
                 await self._told(f"destroyed {dataset}, left of a replica's first round")
             else:
@@ -136,6 +131,38 @@ class Recovery:
             await self._try_quietly(self._repair_jail(entry))
         await self._runs_of_nobody()
         self._clearance.hold_back()
+
+    async def _end_operations(self) -> None:
+        """End those that nobody goes on with."""
+        left = {journal.operation for journal in self._journals.outgoing() if self._goes_on(journal)}
+        for operation in self._operations.list():
+            if not operation.done and operation.id not in left and operation.kind != evacuation.KIND:
+                error = UnavailableError(
+                    "DAEMON_STOPPED",
+                    "the daemon ended while this was under way",
+                    remedy="what was begun has been undone or finished: look at the resource, then ask again",
+                    resource=operation.target,
+                )
+                await self._operations.finish(operation.id, error=error)
+
+    def _goes_on(self, journal: Journal) -> bool:
+        """Whether a migration from here is gone on with where its last daemon left it: sending, or handed over."""
+        operations = {
+            operation.id for operation in self._operations.list() if not operation.done and operation.resumable
+        }
+        if journal.operation not in operations:
+            return False
+        entry = self._index.jails.get(journal.jail)
+        record = entry.record if entry is not None else None
+        if record is None:
+            return False
+        sending = journal.phase is Phase.SENDING and record.state is Ownership.ACTIVE and record.epoch < journal.epoch
+        return sending or _moved(record, journal)
+
+    async def _is_coming(self, layer: str) -> bool:
+        """Whether it is an interrupted receive that a migration goes on with."""
+        coming = {self._index.where.layer(path) for paths in self._index.needed.values() for path in paths}
+        return layer in coming and await self._zfs.resume_token(layer) is not None
 
     async def _destroy_incoming(self, dataset: str) -> None:
         await self._datasets.release_holds(dataset)
@@ -249,15 +276,40 @@ class Recovery:
         await self._runtime.stop(jail, generation)
         await self._runtime.remove(jail, generation)
 
-    def resume(self) -> None:
-        """Go on with migrations that another host has a say in, in the background; tell whom take-overs concern."""
+    def resume(self, booting: asyncio.Task[None]) -> None:
+        """Go on with migrations that another host has a say in, in the background; tell whom take-overs concern.
+
+        A jail that is to be started first is moved when `booting` has done that.
+        """
         self._fencing.tell_all()
         for journal in self._journals.outgoing():
-            if journal.phase in {Phase.SENDING, Phase.FROZEN, Phase.COMMITTED} or not journal.notified:
+            if self._goes_on(journal):
+                if journal.phase is Phase.SENDING and _is_to_start(self._index.jails[journal.jail]):
+                    self._go(self._go_on_after(booting, journal))
+                else:
+                    self._go_on(journal)
+            elif journal.phase in {Phase.SENDING, Phase.FROZEN, Phase.COMMITTED} or not journal.notified:
                 self._go(self._resume_outgoing(journal))
         for journal in self._journals.incoming():
             if journal.phase in {Phase.RECEIVING, Phase.PREPARED}:
                 self._go(self._resume_incoming(journal))
+
+    async def _go_on_after(self, booting: asyncio.Task[None], journal: Journal) -> None:
+        await asyncio.wait({booting})
+        await self._clearance.over(journal.jail)
+        if not self._index.halted:  # the host goes down: its next start goes on
+            self._go_on(journal)
+
+    def _go_on(self, journal: Journal) -> None:
+        async def work(handle: Handle) -> str:
+            try:
+                return f"migrations/{await self._sender.resume(handle, journal)}"
+            except JaildError:
+                if self._journals.find(journal.id, outgoing=True) == journal:  # it could not even be taken up again
+                    await self._resume_outgoing(journal)
+                raise
+
+        self._drivers.resume(journal.operation, work)
 
     def _go(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]
@@ -271,12 +323,7 @@ class Recovery:
 
     async def _resume_outgoing(self, journal: Journal) -> None:
         entry = self._index.jails.get(journal.jail)
-        moved = (
-            entry is not None
-            and entry.record is not None
-            and entry.record.migration == journal.id
-            and entry.record.state is Ownership.MOVED
-        )
+        moved = entry is not None and entry.record is not None and _moved(entry.record, journal)
         if moved or journal.phase is Phase.COMMITTED:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
             await self._journals.put(committed)
@@ -291,7 +338,8 @@ class Recovery:
         aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED)
         await self._notices.tell(aborted)
         if journal.jail in self._index.jails:
-            await self._try_quietly(self._snapshots.drop_rounds(aborted))
+            await self._try_quietly(self._snapshots.drop_rounds(journal.jail, journal.id))
+            await self._try_quietly(self._snapshots.release_layers(journal.id, journal.offer.jail.layers))
 
     async def _resume_incoming(self, journal: Journal) -> None:
         pause = 0.5
@@ -327,3 +375,12 @@ class Recovery:
         await self._clearance.close()
         await self._fencing.close()
         await self._receiver.close()
+
+
+def _is_to_start(entry: Entry) -> bool:
+    runs = entry.run is not None and entry.run.running
+    return entry.record is not None and entry.record.desired is Desired.RUNNING and not runs
+
+
+def _moved(record: JailRecord, journal: Journal) -> bool:
+    return record.state is Ownership.MOVED and record.migration == journal.id

@@ -12,6 +12,7 @@ from jaild.domain.records import Ownership
 from jaild.ports.clock import Clock
 from jaild.service.events import Events
 from jaild.service.jail_datasets import JailDatasets
+from jaild.service.journals import Journals
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.notices import Notices
@@ -26,6 +27,7 @@ class Retreat:
         datasets: JailDatasets,
         runs: Runs,
         snapshots: MigrationSnapshots,
+        journals: Journals,
         notices: Notices,
         events: Events,
         clock: Clock,
@@ -33,6 +35,7 @@ class Retreat:
         self._datasets = datasets
         self._runs = runs
         self._snapshots = snapshots
+        self._journals = journals
         self._notices = notices
         self._events = events
         self._clock = clock
@@ -47,9 +50,22 @@ class Retreat:
         await self._notices.tell(move.journal)
         await self._events.emit("migration.aborted", f"jails/{move.jail}", str(error), migration=move.id)
         try:
-            await self._snapshots.drop_rounds(move.journal)
+            await self._snapshots.drop_rounds(move.jail, move.id)
         except JaildError as left:  # why it was aborted matters more
             await self._events.emit("jail.untidy", f"jails/{move.jail}", f"snapshots of {move.id} are left: {left}")
+
+    async def start_again(self, move: Move) -> None:
+        """End a freeze whose last part did not get through: the jail serves here, and the migration goes on sending."""
+        down = 0.0 if move.frozen_at is None else self._clock.monotonic() - move.frozen_at
+        await self.thaw(move)
+        if move.entry.record is not None:
+            move.record = move.entry.record
+        move.frozen_at, move.connected, move.rounds = None, False, []
+        move.journal = msgspec.structs.replace(move.journal, phase=Phase.SENDING, thaws=move.journal.thaws + 1)
+        await self._journals.put(move.journal)
+        move.handle.facts(thaws=move.journal.thaws)
+        message = f"it was down for {down:.1f} s, and {move.target} did not get the rest: it serves here again"
+        await self._events.emit("migration.thawed", f"jails/{move.jail}", message, migration=move.id)
 
     async def thaw(self, move: Move) -> None:
         """Make the jail active here again if it was frozen, and start it if it ran."""

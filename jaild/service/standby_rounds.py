@@ -56,6 +56,7 @@ class _Route:
     jail: str
     peer: StandbyPeer
     frozen_at: float | None = None
+    attempt: int = 0
 
     def count(self, size: int) -> None:
         """Nobody waits for a round, so nobody counts its bytes."""

@@ -34,13 +34,13 @@ from jaild.domain.standby import Elsewhere, Orphaned, Owned, claimable, leap, wh
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Snapshot, Zfs
+from jaild.service.activation import Activator
 from jaild.service.clearance import Clearance
 from jaild.service.events import Events
 from jaild.service.fencing import Fencing, moment
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
-from jaild.service.migrate_in import MigrateIn
 from jaild.service.operations import Handle
 from jaild.service.standby_keeper import StandbyKeeper
 
@@ -63,7 +63,7 @@ class Taker:
         keeper: StandbyKeeper,
         clearance: Clearance,
         fencing: Fencing,
-        incoming: MigrateIn,
+        activator: Activator,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -75,7 +75,7 @@ class Taker:
         self._keeper = keeper
         self._clearance = clearance
         self._fencing = fencing
-        self._incoming = incoming
+        self._activator = activator
         self._events = events
         self._clock = clock
 
@@ -226,7 +226,7 @@ class Taker:
                 raise
         self._fencing.tell(entry)
         await self._opened(entry)
-        activation = await self._incoming.start(entry, self._clock.monotonic())
+        activation = await self._activator.start(entry, self._clock.monotonic())
         handle.facts(epoch=entry.record.epoch if entry.record else 0, healthy=str(activation.healthy).lower())
         if not activation.healthy:
             raise unhealthy(name, activation.message)
@@ -295,7 +295,7 @@ class Taker:
 
     async def finish(self, entry: Entry) -> None:
         """Make what was taken over writable and read it: after the commit, and after a crash that followed it."""
-        await self._incoming.open_datasets(entry)
+        await self._activator.open_datasets(entry)
         await self._index.read_generations(entry)
         entry.layers = ()
 

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.migration import Conflict, Full, Increment, Nothing, Version, incremental_path
+from jaild.domain.migration import Conflict, Full, Increment, Nothing, Resume, Version, next_stream
 from jaild.domain.peering import DatasetState, LayerOffer, ReceiveHeader
 from jaild.ports.peer import Receives
 from jaild.ports.zfs import Snapshot, Zfs
@@ -30,6 +32,10 @@ class Route(Protocol):
     @property
     def peer(self) -> Receives:
         """The other host."""
+
+    @property
+    def attempt(self) -> int:
+        """Which connection to the other host this is; 0 for what is not resumed."""
 
     @property
     def frozen_at(self) -> float | None:
@@ -54,8 +60,11 @@ class Transfer:
         self._zfs = zfs
         self._paces = paces
 
-    async def layer(self, route: Route, offer: LayerOffer) -> None:
-        """Send a base or release that the target does not have: as an increment if its origin is there by then."""
+    async def layer(self, route: Route, offer: LayerOffer, token: str = "") -> None:
+        """Send a base or release that the target does not have: as an increment if its origin is there by then.
+
+        `token`: of an interrupted receive there, which is gone on with.
+        """
         dataset = self._index.where.layer(offer.path)
         base = f"{self._index.where.layer(offer.origin_path)}@{layout.SEALED}" if offer.origin_path else None
         header = ReceiveHeader(
@@ -65,27 +74,39 @@ class Transfer:
             guid=offer.guid,
             base_guid=offer.origin_guid,
             origin_path=offer.origin_path,
+            attempt=route.attempt,
+            resume_token=token,
         )
         await self._send(route, f"{dataset}@{layout.SEALED}", base, header)
 
-    async def dataset(self, route: Route, path: str, wanted: Snapshot, target: DatasetState) -> int:
+    async def dataset(
+        self, route: Route, path: str, wanted: Snapshot, target: DatasetState, *, urgent: bool = False
+    ) -> int:
         """Bring one of the jail's datasets to `wanted`; return the bytes sent.
 
         `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes or snapshots of its own there.
         """
-        source = [Version(s.tag, s.guid) for s in await self._zfs.snapshots(wanted.dataset)]
-        decision = incremental_path(source, target.snapshot_guids, Version(wanted.tag, wanted.guid))
-        header = ReceiveHeader(migration=route.id, dataset=path, tag=wanted.tag, guid=wanted.guid)
-        match decision:
+        source = [Version(mark.tag, mark.guid, bookmark=True) for mark in await self._zfs.bookmarks(wanted.dataset)]
+        source += [Version(s.tag, s.guid) for s in await self._zfs.snapshots(wanted.dataset)]
+        step = next_stream(source, target.snapshot_guids, Version(wanted.tag, wanted.guid), target.resume_token)
+        header = ReceiveHeader(
+            migration=route.id,
+            dataset=path,
+            tag=wanted.tag,
+            guid=wanted.guid,
+            attempt=route.attempt,
+            urgent=urgent,
+        )
+        match step:
             case Nothing():
                 return 0
             case Full():
                 return await self._send(route, wanted.name, None, header)
             case Increment(base):
-                header = ReceiveHeader(
-                    migration=route.id, dataset=path, tag=wanted.tag, guid=wanted.guid, base_guid=base.guid
-                )
-                return await self._send(route, wanted.name, f"{wanted.dataset}@{base.tag}", header)
+                header = msgspec.structs.replace(header, base_guid=base.guid)
+                return await self._send(route, wanted.name, f"{wanted.dataset}{base.suffix}", header)
+            case Resume(token):
+                return await self._send(route, wanted.name, None, msgspec.structs.replace(header, resume_token=token))
             case Conflict(common, newer):
                 since = f" after the common snapshot {common.tag}" if common else ""
                 raise FailedPreconditionError(
@@ -98,7 +119,8 @@ class Transfer:
 
     async def _send(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
         sent = Sent()
-        async with self._zfs.send(snapshot, base=base) as chunks:
+        token = header.resume_token or None
+        async with self._zfs.send(snapshot, base=None if token else base, token=token) as chunks:
             await route.peer.receive(header, self._counted(route, chunks, sent))
         return sent.bytes
 

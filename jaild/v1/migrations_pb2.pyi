@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Migration(_message.Message):
-    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "blackout", "message")
+    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "blackout", "message", "predicted_blackout")
     NAME_FIELD_NUMBER: _ClassVar[int]
     JAIL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class Migration(_message.Message):
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
     BLACKOUT_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_BLACKOUT_FIELD_NUMBER: _ClassVar[int]
     name: str
     jail: str
     source: str
@@ -39,10 +40,40 @@ class Migration(_message.Message):
     rounds: int
     blackout: _duration_pb2.Duration
     message: str
-    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ...) -> None: ...
+    predicted_blackout: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class MigrationStats(_message.Message):
+    __slots__ = ("moved", "aborted", "thaws", "blackouts", "errors", "median_blackout", "longest_blackout")
+    class Bucket(_message.Message):
+        __slots__ = ("below", "count")
+        BELOW_FIELD_NUMBER: _ClassVar[int]
+        COUNT_FIELD_NUMBER: _ClassVar[int]
+        below: _duration_pb2.Duration
+        count: int
+        def __init__(self, below: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    ABORTED_FIELD_NUMBER: _ClassVar[int]
+    THAWS_FIELD_NUMBER: _ClassVar[int]
+    BLACKOUTS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_BLACKOUT_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_BLACKOUT_FIELD_NUMBER: _ClassVar[int]
+    moved: int
+    aborted: int
+    thaws: int
+    blackouts: _containers.RepeatedCompositeFieldContainer[MigrationStats.Bucket]
+    errors: _containers.RepeatedCompositeFieldContainer[MigrationStats.Bucket]
+    median_blackout: _duration_pb2.Duration
+    longest_blackout: _duration_pb2.Duration
+    def __init__(self, moved: _Optional[int] = ..., aborted: _Optional[int] = ..., thaws: _Optional[int] = ..., blackouts: _Optional[_Iterable[_Union[MigrationStats.Bucket, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[MigrationStats.Bucket, _Mapping]]] = ..., median_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., longest_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class GetMigrationStatsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class MigrateJailRequest(_message.Message):
-    __slots__ = ("name", "target", "max_downtime", "proceed_over_budget", "etag", "request_id", "validate_only")
+    __slots__ = ("name", "target", "max_downtime", "proceed_over_budget", "etag", "request_id", "validate_only", "deadline")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     MAX_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +81,7 @@ class MigrateJailRequest(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
     name: str
     target: str
     max_downtime: _duration_pb2.Duration
@@ -57,7 +89,8 @@ class MigrateJailRequest(_message.Message):
     etag: str
     request_id: str
     validate_only: bool
-    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., max_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., proceed_over_budget: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    deadline: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., target: _Optional[str] = ..., max_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., proceed_over_budget: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class GetMigrationRequest(_message.Message):
     __slots__ = ("name",)

@@ -51,6 +51,11 @@ class MigrationsStub(object):
                 request_serializer=jaild_dot_v1_dot_migrations__pb2.ListMigrationsRequest.SerializeToString,
                 response_deserializer=jaild_dot_v1_dot_migrations__pb2.ListMigrationsResponse.FromString,
                 _registered_method=True)
+        self.GetMigrationStats = channel.unary_unary(
+                '/jaild.v1.Migrations/GetMigrationStats',
+                request_serializer=jaild_dot_v1_dot_migrations__pb2.GetMigrationStatsRequest.SerializeToString,
+                response_deserializer=jaild_dot_v1_dot_migrations__pb2.MigrationStats.FromString,
+                _registered_method=True)
         self.FinalizeMigration = channel.unary_unary(
                 '/jaild.v1.Migrations/FinalizeMigration',
                 request_serializer=jaild_dot_v1_dot_migrations__pb2.FinalizeMigrationRequest.SerializeToString,
@@ -84,6 +89,13 @@ class MigrationsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMigrationStats(self, request, context):
+        """Returns how the migrations from this host went: histograms of the blackout and of the error of its prediction.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FinalizeMigration(self, request, context):
         """Frees the copy that the source kept of a jail that moved away. Moving it back is a full copy after that. Response: Empty.
         """
@@ -108,6 +120,11 @@ def add_MigrationsServicer_to_server(servicer, server):
                     servicer.ListMigrations,
                     request_deserializer=jaild_dot_v1_dot_migrations__pb2.ListMigrationsRequest.FromString,
                     response_serializer=jaild_dot_v1_dot_migrations__pb2.ListMigrationsResponse.SerializeToString,
+            ),
+            'GetMigrationStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMigrationStats,
+                    request_deserializer=jaild_dot_v1_dot_migrations__pb2.GetMigrationStatsRequest.FromString,
+                    response_serializer=jaild_dot_v1_dot_migrations__pb2.MigrationStats.SerializeToString,
             ),
             'FinalizeMigration': grpc.unary_unary_rpc_method_handler(
                     servicer.FinalizeMigration,
@@ -197,6 +214,33 @@ class Migrations(object):
             '/jaild.v1.Migrations/ListMigrations',
             jaild_dot_v1_dot_migrations__pb2.ListMigrationsRequest.SerializeToString,
             jaild_dot_v1_dot_migrations__pb2.ListMigrationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMigrationStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Migrations/GetMigrationStats',
+            jaild_dot_v1_dot_migrations__pb2.GetMigrationStatsRequest.SerializeToString,
+            jaild_dot_v1_dot_migrations__pb2.MigrationStats.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,6 +36,7 @@ def acceptance_of(message: peer_pb2.PreflightResponse) -> Acceptance:
         findings=tuple(struct_of(finding, Finding) for finding in message.findings),
         missing_layers=tuple(message.missing_layers),
         datasets=tuple(struct_of(dataset, DatasetState) for dataset in message.datasets),
+        layers=tuple(struct_of(layer, DatasetState) for layer in message.layers),
     )
 
 
@@ -45,6 +46,7 @@ def acceptance_message(acceptance: Acceptance) -> peer_pb2.PreflightResponse:
         findings=_findings(acceptance.findings),
         missing_layers=acceptance.missing_layers,
         datasets=[structs.message_of(dataset, peer_pb2.DatasetState) for dataset in acceptance.datasets],
+        layers=[structs.message_of(layer, peer_pb2.DatasetState) for layer in acceptance.layers],
     )
 
 

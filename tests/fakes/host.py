@@ -115,8 +115,8 @@ class InProcessHost:
         await self._core.host.start(self.clock.monotonic())
         await self._core.boot.recall()
         self.reachable = True
-        self._core.resume()
         self._booting = asyncio.create_task(self._core.boot.at_start(), name=f"boot {self.name}")
+        self._core.resume(self._booting)
 
     def _assembled(self, store: SqliteStore) -> Core:
         def mortal(port: object, name: str, counted: frozenset[str] | None = None) -> Any:
@@ -170,6 +170,8 @@ class InProcessHost:
             await asyncio.wait({self._booting})
         while tasks := list(self.core.recovery._background):
             await asyncio.wait(tasks)
+        while lanes := [lane.task for lane in self.core.drivers._lanes.values() if lane.task is not None]:
+            await asyncio.wait(lanes)
         await self.core.evacuations.settled()
         await self.core.recovery._notices.settled()
         await self.core.recovery._clearance.settled()

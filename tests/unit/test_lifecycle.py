@@ -27,6 +27,7 @@ ARROWS = {
     (INCOMING, MOVED),  # aborted: the older copy is kept
     (INCOMING, DELETING),  # aborted: there was none
     (PREPARED, ACTIVE),
+    (PREPARED, INCOMING),  # the source has started it again, and goes on sending
     (PREPARED, MOVED),
     (PREPARED, DELETING),
     (ACTIVE, FENCED),  # another host took it over

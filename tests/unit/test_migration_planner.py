@@ -6,21 +6,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaild.domain.migration import (
+from jaild.domain.budget import (
     MAX_ROUNDS,
     MAX_STALLED,
     Again,
-    Conflict,
     Freeze,
-    Full,
-    Increment,
-    Nothing,
     OverBudget,
     Round,
-    Version,
     after_round,
-    incremental_path,
+    patience,
+    predict,
 )
+from jaild.domain.migration import Conflict, Full, Increment, Nothing, Resume, Version, incremental_path, next_stream
 
 GUIDS = st.integers(min_value=1, max_value=30)
 histories = st.lists(GUIDS, unique=True, max_size=10)
@@ -196,3 +193,35 @@ def test_a_greater_budget_never_refuses_what_a_smaller_one_allows(
     smaller, greater = sorted((one, other))
     if isinstance(after_round(rounds, smaller, fixed), Freeze):
         assert isinstance(after_round(rounds, greater, fixed), Freeze)
+
+
+def test_what_zfs_counts_is_believed_where_it_is_more_than_the_guess() -> None:
+    rounds = [Round(bytes=100 * MB, seconds=1), Round(bytes=1 * MB, seconds=0.01)]
+    assert predict(rounds, 1.0, written=50 * MB) == pytest.approx(1.0 + 50 / 100, rel=0.01)
+    assert predict(rounds, 1.0, written=0) == predict(rounds, 1.0)
+    assert predict(rounds[:1], 1.0, written=0) == 1.0
+
+
+def test_a_stopped_jail_waits_longer_than_was_predicted_but_not_for_ever() -> None:
+    assert 5.0 < patience(5.0, 1.0) < 60.0
+    assert patience(0.1, 30.0) > 30.0
+
+
+# --- bookmarks and tokens
+
+
+def test_a_bookmark_is_a_base_where_its_snapshot_is_gone_and_only_there() -> None:
+    mark, snapshot, wanted = Version("b", 1, bookmark=True), Version("s", 1), Version("new", 2)
+    assert incremental_path([mark, wanted], [1], wanted) == Increment(mark)
+    assert incremental_path([mark, snapshot, wanted], [1], wanted) == Increment(snapshot)
+    assert incremental_path([snapshot, mark, wanted], [1], wanted) == Increment(snapshot)
+    assert (mark.suffix, snapshot.suffix) == ("#b", "@s")
+
+
+@given(sources, histories)
+def test_a_token_is_used_only_where_a_stream_would_be_sent(source: list[int], target: list[int]) -> None:
+    wanted = versions(source)[-1]
+    without = next_stream(versions(source), target, wanted)
+    with_token = next_stream(versions(source), target, wanted, "token")
+    sends = isinstance(without, Full | Increment)
+    assert with_token == (Resume("token") if sends else without)

@@ -236,7 +236,7 @@ async def test_cancelling_what_is_done_is_no_error(operations: Operations) -> No
     assert not operations.get(operation.id).cancel_requested
 
 
-@pytest.mark.parametrize("phase", ["commit", "handover", "activate"])
+@pytest.mark.parametrize("phase", ["cutover", "commit", "activate"])
 async def test_past_the_point_of_no_return_nothing_is_cancelled(operations: Operations, phase: str) -> None:
     operation = await started(operations)
     operations.update(operation.id, phase=phase)

@@ -113,16 +113,18 @@ class JailOffer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ...) -> None: ...
 
 class PreflightRequest(_message.Message):
-    __slots__ = ("migration", "source_id", "source_name", "jail")
+    __slots__ = ("migration", "source_id", "source_name", "jail", "attempt")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_NAME_FIELD_NUMBER: _ClassVar[int]
     JAIL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     migration: str
     source_id: str
     source_name: str
     jail: JailOffer
-    def __init__(self, migration: _Optional[str] = ..., source_id: _Optional[str] = ..., source_name: _Optional[str] = ..., jail: _Optional[_Union[JailOffer, _Mapping]] = ...) -> None: ...
+    attempt: int
+    def __init__(self, migration: _Optional[str] = ..., source_id: _Optional[str] = ..., source_name: _Optional[str] = ..., jail: _Optional[_Union[JailOffer, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class PeerFinding(_message.Message):
     __slots__ = ("severity", "code", "message", "subject", "remedy")
@@ -139,14 +141,16 @@ class PeerFinding(_message.Message):
     def __init__(self, severity: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., subject: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class PreflightResponse(_message.Message):
-    __slots__ = ("findings", "missing_layers", "datasets")
+    __slots__ = ("findings", "missing_layers", "datasets", "layers")
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
     MISSING_LAYERS_FIELD_NUMBER: _ClassVar[int]
     DATASETS_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
     findings: _containers.RepeatedCompositeFieldContainer[PeerFinding]
     missing_layers: _containers.RepeatedScalarFieldContainer[str]
     datasets: _containers.RepeatedCompositeFieldContainer[DatasetState]
-    def __init__(self, findings: _Optional[_Iterable[_Union[PeerFinding, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ...) -> None: ...
+    layers: _containers.RepeatedCompositeFieldContainer[DatasetState]
+    def __init__(self, findings: _Optional[_Iterable[_Union[PeerFinding, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ...) -> None: ...
 
 class DatasetState(_message.Message):
     __slots__ = ("path", "snapshot_guids", "resume_token")
@@ -179,7 +183,7 @@ class ReceiveRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[ReceiveHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class ReceiveHeader(_message.Message):
-    __slots__ = ("migration", "layer", "dataset", "tag", "guid", "base_guid", "origin_path")
+    __slots__ = ("migration", "layer", "dataset", "tag", "guid", "base_guid", "origin_path", "attempt", "resume_token", "urgent")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     LAYER_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +191,9 @@ class ReceiveHeader(_message.Message):
     GUID_FIELD_NUMBER: _ClassVar[int]
     BASE_GUID_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_PATH_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    URGENT_FIELD_NUMBER: _ClassVar[int]
     migration: str
     layer: str
     dataset: str
@@ -194,7 +201,10 @@ class ReceiveHeader(_message.Message):
     guid: int
     base_guid: int
     origin_path: str
-    def __init__(self, migration: _Optional[str] = ..., layer: _Optional[str] = ..., dataset: _Optional[str] = ..., tag: _Optional[str] = ..., guid: _Optional[int] = ..., base_guid: _Optional[int] = ..., origin_path: _Optional[str] = ...) -> None: ...
+    attempt: int
+    resume_token: str
+    urgent: bool
+    def __init__(self, migration: _Optional[str] = ..., layer: _Optional[str] = ..., dataset: _Optional[str] = ..., tag: _Optional[str] = ..., guid: _Optional[int] = ..., base_guid: _Optional[int] = ..., origin_path: _Optional[str] = ..., attempt: _Optional[int] = ..., resume_token: _Optional[str] = ..., urgent: bool = ...) -> None: ...
 
 class ReceiveResponse(_message.Message):
     __slots__ = ("guid", "bytes")

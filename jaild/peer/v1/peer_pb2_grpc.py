@@ -102,7 +102,8 @@ class PeerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Begin(self, request, context):
-        """Begins: the target journals the migration and reserves name and addresses.
+        """Begins: the target journals the migration and reserves name and addresses. Asked again, with a higher attempt, whenever
+        the link was lost: the answer says how far everything has come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -11,6 +11,7 @@ import msgspec
 from jaild.api.use_cases import UseCases
 from jaild.domain.errors import JaildError, NotFoundError
 from jaild.domain.evacuation import Evacuation, JailMove, MoveState
+from jaild.domain.histogram import MigrationStats, stats
 from jaild.domain.operation import Operation
 from jaild.domain.peering import (
     Acceptance,
@@ -328,6 +329,7 @@ class FakeMigrations(Fake):
         etag: str,
         validate_only: bool,
         caller: Caller,
+        deadline: float | None = None,
     ) -> Operation:
         return self.operate(
             "migrate",
@@ -338,6 +340,7 @@ class FakeMigrations(Fake):
             etag=etag,
             validate_only=validate_only,
             caller=caller,
+            deadline=deadline,
         )
 
     def get(self, migration: str, /) -> MigrationView:
@@ -345,6 +348,9 @@ class FakeMigrations(Fake):
             if view.id == migration:
                 return view
         raise not_found(f"migrations/{migration}")
+
+    def stats(self) -> MigrationStats:
+        return stats([])
 
     def list(self) -> tuple[MigrationView, ...]:
         return self.migrations

@@ -56,6 +56,7 @@ async def test_metadata_tell_phase_bytes_and_blackout(fakes: Fakes, local: grpc.
         rounds=2,
         facts={"added_bytes": "3"},
         cancel_requested=True,
+        rate=1 << 20,
     )
     answer = await stubs.operations(local).GetOperation(GET)
     metadata = common_pb2.OperationMetadata()

@@ -31,6 +31,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2,
     jails_pb2_grpc,
+    migrations_pb2,
     migrations_pb2_grpc,
     standby_pb2_grpc,
     stats_pb2,
@@ -160,6 +161,14 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
 
     def MigrateJail(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self.daemon.change(request, context)
+
+    def GetMigrationStats(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        stats = migrations_pb2.MigrationStats(moved=4, aborted=1)
+        stats.median_blackout.FromMilliseconds(700)
+        for below, count in ((100, 0), (500, 3), (1000, 0), (2000, 1), (5000, 0)):
+            stats.blackouts.add(count=count).below.FromMilliseconds(below)
+        stats.blackouts.add(count=0)
+        return stats
 
 
 class Takeovers(standby_pb2_grpc.TakeoversServicer):  # type: ignore[misc]

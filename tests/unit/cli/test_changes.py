@@ -317,12 +317,32 @@ def test_a_migration_carries_its_downtime_budget_and_tells_how_it_went(jailctl: 
     moved = migrations_pb2.Migration(phase="activated", source="alpha", target="beta", bytes=3 << 30)
     daemon.answers = [operation(moved, kind="migrate", rounds=2)]
 
-    result = jailctl("jail", "migrate", "web", "beta", "--max-downtime", "1500ms", "--proceed")
+    result = jailctl("jail", "migrate", "web", "beta", "--max-downtime", "1500ms", "--deadline", "2h")
 
     (request,) = daemon.asked(migrations_pb2.MigrateJailRequest)
     assert request.max_downtime == duration_pb2.Duration(seconds=1, nanos=500_000_000)
-    assert request.proceed_over_budget
+    assert request.deadline == duration_pb2.Duration(seconds=7200)
+    assert not request.proceed_over_budget
     assert "migrate jails/web: activated, alpha -> beta, 3G\n  rounds: 2\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "proceeds"),
+    [
+        ((), False),
+        (("--over-budget", "refuse"), False),
+        (("--over-budget", "proceed"), True),
+        (("--proceed",), True),
+    ],
+)
+def test_what_becomes_of_a_migration_over_its_budget_is_the_callers_choice(
+    jailctl: Run, daemon: Daemon, flags: tuple[str, ...], *, proceeds: bool
+) -> None:
+    daemon.answers = [operation(migrations_pb2.Migration(), kind="migrate")]
+    jailctl("jail", "migrate", "web", "beta", *flags)
+    (request,) = daemon.asked(migrations_pb2.MigrateJailRequest)
+    assert request.proceed_over_budget is proceeds
+    assert not request.HasField("deadline")
 
 
 def test_a_deletion_says_that_it_is_done(jailctl: Run, daemon: Daemon) -> None:

@@ -15,6 +15,7 @@ from jaild.domain.spec import Gate as HealthGate
 from jaild.domain.spec import HttpCheck, Limits, Placement
 from jaild.domain.views import JailState
 from tests.fakes.host import FakeHost, caller
+from tests.fakes.network import Fault
 from tests.fakes.runtime import FACTS
 from tests.unit.service import invariants
 from tests.unit.service.asking import SPEC, create, reason_of, touched
@@ -220,17 +221,28 @@ async def test_a_cancel_that_a_restart_came_between_is_not_forgotten(hosts: Flee
     assert [moved(hosts, jail) for jail in ("a", "b")] == ["alpha", "alpha"]
 
 
-async def test_a_host_that_comes_back_is_tried_again(hosts: Fleet) -> None:
+async def test_a_host_that_comes_back_goes_on_receiving(hosts: Fleet) -> None:
     await jails(hosts.alpha, "a")
     gate = Gate(hosts.beta)
     operation = await evacuate(hosts.alpha, ("beta",))
     await gate.reached.wait()
     hosts.beta.life.kill()
     gate.open.set()
-    await until(hosts.alpha, operation, lambda: report(hosts.alpha, operation).moves[0].attempts > 0)
+    move = hosts.alpha.core.use_cases.operations.get(report(hosts.alpha, operation).moves[0].operation)
+    await until(hosts.alpha, move, lambda: "is away" in report(hosts.alpha, operation).moves[0].message)
     await hosts.beta.restart()
     done = await hosts.alpha.end_of(operation)
     assert done.failure is None
+    assert moved(hosts, "a") == "beta"
+    assert report(hosts.alpha, operation).moves[0].attempts == 1
+
+
+async def test_a_host_that_did_not_answer_is_tried_again(hosts: Fleet) -> None:
+    await jails(hosts.alpha, "a")
+    network = hosts.alpha.network
+    network.at, network.fault, network.counting = ("alpha>beta preflight", 1), Fault.REQUEST_LOST, True
+    operation = await evacuate(hosts.alpha, ("beta",))
+    assert (await hosts.alpha.end_of(operation)).failure is None
     assert moved(hosts, "a") == "beta"
     assert report(hosts.alpha, operation).moves[0].attempts > 1
 

@@ -226,3 +226,19 @@ async def _forget(host: FakeHost) -> None:
     for snapshot in await host.zfs.snapshots("tank/jaild/jails/web", recursive=True):
         await host.zfs.release("jaild-migration", snapshot.name)
     await host.zfs.destroy("tank/jaild/jails/web", recursive=True)
+
+
+async def test_how_long_a_jail_was_down_and_how_well_that_was_predicted_is_counted_for_good(
+    pair: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = pair
+    await create(source)
+    done = await source.end_of(await migrate(source, target))
+    assert done.predicted_blackout is not None
+    assert done.blackout is not None
+    await source.restart()
+    found = source.core.use_cases.migrations.stats()
+    assert (found.moved, found.median) == (1, done.blackout)
+    assert [sum(bucket.count for bucket in buckets) for buckets in (found.blackouts, found.errors)] == [1, 1]
+    view = source.core.use_cases.migrations.get(done.facts["migration"])
+    assert (view.predicted, view.blackout) == (done.predicted_blackout, done.blackout)

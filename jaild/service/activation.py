@@ -1,0 +1,105 @@
+"""A jail that was handed over to this host: made its own, started, and brought through its health gate."""
+
+from __future__ import annotations
+
+from jaild.domain.errors import JaildError
+from jaild.domain.journal import Journal, Phase
+from jaild.domain.lifecycle import advance
+from jaild.domain.peering import Activation
+from jaild.domain.records import Desired, Ownership
+from jaild.ports.clock import Clock
+from jaild.ports.zfs import Zfs
+from jaild.service.events import Events
+from jaild.service.gate import Gate
+from jaild.service.index import Entry, Index
+from jaild.service.jail_datasets import JailDatasets
+from jaild.service.migration_snapshots import MigrationSnapshots
+from jaild.service.runs import Runs
+
+
+class Activator:
+    """Takes jails over. Runs in the jail's turn only."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        datasets: JailDatasets,
+        runs: Runs,
+        gate: Gate,
+        snapshots: MigrationSnapshots,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._datasets = datasets
+        self._runs = runs
+        self._gate = gate
+        self._snapshots = snapshots
+        self._events = events
+        self._clock = clock
+
+    def owns(self, journal: Journal) -> bool:
+        """Whether the jail is this host's by that migration, but its activation has not come to its end."""
+        entry = self._index.jails.get(journal.jail)
+        record = entry.record if entry is not None else None
+        mine = record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch
+        return mine and journal.phase is Phase.PREPARED
+
+    async def activate(self, journal: Journal) -> Activation:
+        """Become the owner if this host is not, and start the jail."""
+        began = self._clock.monotonic()
+        entry, record = self._index.whole(journal.jail)
+        if not self.owns(journal):
+            mine = advance(
+                record,
+                Ownership.ACTIVE,
+                owner=self._index.host_id,
+                epoch=journal.epoch,
+                migration="",
+                peer="",
+                replica=None,
+                takeover=None,
+            )
+            await self._datasets.write(entry, mine)
+            entry.layers = ()
+        await self.open_datasets(entry)
+        await self._index.read_generations(entry)
+        return await self.start(entry, began)
+
+    async def open_datasets(self, entry: Entry) -> None:
+        """Make an owned jail's datasets writable and mounted, parents first."""
+        for dataset in await self._zfs.datasets(self._index.where.jail(entry.name)):
+            if dataset.readonly:
+                await self._zfs.set(dataset.name, {"readonly": "off"})
+            if not dataset.mounted:
+                await self._zfs.mount(dataset.name)
+            if dataset.name == self._index.where.jail(entry.name) and dataset.mountpoint is not None:
+                entry.folder = dataset.mountpoint
+
+    async def start(self, entry: Entry, began: float) -> Activation:
+        """Start an owned jail, if it should run, and pass its gate; `began` (monotonic) is when it was asked for."""
+        generation = entry.generation
+        if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
+            return Activation(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
+        seconds = 0.0
+        try:
+            if entry.run is None or not entry.run.running:
+                seconds = await self._runs.ensure(entry, generation) - began
+            await self._gate.require_healthy(entry.name, generation.number, generation.spec)
+        except JaildError as error:
+            entry.message = f"it did not become healthy after its migration: {error}"
+            await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
+            return Activation(phase="activated", healthy=False, seconds=seconds, message=str(error))
+        await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
+        return Activation(phase="activated", healthy=True, seconds=seconds)
+
+    async def tidy(self, entry: Entry, journal: Journal) -> None:
+        """See to what could wait until the jail served."""
+        # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
+        try:
+            await self._snapshots.settle(entry.name)
+            await self._datasets.measure(entry)
+        except JaildError as error:
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", str(error), migration=journal.id)
