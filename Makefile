@@ -18,10 +18,10 @@ venv: .venv/.ready ## .venv with jaild and its tools, made again when pyproject.
 deps: ## the system's programs that real tests and the demo need (installs them on Debian when root)
 	@.ci/deps
 
-demo: venv ## two hosts, two Debian bases, Redis, a migration each way: build/demo.json
+demo: venv ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Redis, a migration each way: build/demo.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	@mkdir -p build
-	$(PYTHON) -m tests.demo
+	$(PYTHON) -m tests.demo $(BASES)
 
 test: deps venv lint proto-check ## everything that can fail
 	$(PYTHON) -m pytest

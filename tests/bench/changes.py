@@ -29,7 +29,7 @@ def specification(assets: Assets) -> str:
     Without health checks jaild watches for the gate's interval whether it stays up: as short as can be.
     """
     return (
-        f"base: {assets.debian_12.name}\n"
+        f"base: {assets.old_base.name}\n"
         f"app: {assets.plain.reference}\n"
         "command: [/usr/local/bin/redis-server, /usr/local/etc/redis/redis.conf, "
         '--port, "0", --unixsocket, /tmp/redis, --hz, "500"]\n'
@@ -62,7 +62,7 @@ def _one(daemon: Daemon, bare: BareJail, assets: Assets) -> dict[str, tuple[Chan
     release = f"apps/{assets.tuned.app}/releases/{assets.tuned.version}"
     deploy = messages.DeployReleaseRequest(name=jail, release=release)
     found["deploy"] = (daemon.carried_out(daemon.jails.DeployRelease, deploy), bare.change(2))
-    upgrade = messages.UpgradeBaseRequest(name=jail, base=f"bases/{assets.debian_13.name}")
+    upgrade = messages.UpgradeBaseRequest(name=jail, base=f"bases/{assets.new_base.name}")
     found["upgrade"] = (daemon.carried_out(daemon.jails.UpgradeBase, upgrade), bare.change(3))
     restart = messages.RestartJailRequest(name=jail)
     found["restart"] = (daemon.carried_out(daemon.jails.RestartJail, restart), bare.restart(3))

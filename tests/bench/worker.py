@@ -97,7 +97,7 @@ def _config(folder: Path, name: str, dataset: str, cgroup: str) -> Path:
 
 def _fill(socket: Path, things: Assets) -> None:
     ctl = (_JAILCTL, "--address", f"unix://{socket}")
-    for base in (things.debian_12, things.debian_13):
+    for base in (things.old_base, things.new_base):
         _say(f"importing {base.name}")
         run([*ctl, "base", "import", base.name, str(base.archive)])
     for release in (things.plain, things.tuned):

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from jaild.domain.errors import JaildError
-from tests.demo import assets, leftovers, workspace
+from tests.demo import assets, freebsd, leftovers, workspace
 from tests.demo.assets import Assets
 from tests.demo.callers import CallError
 from tests.demo.daemons import DaemonError, Daemons, two_daemons
@@ -111,4 +111,4 @@ def _keep_logs(screen: Screen, daemons: Daemons, logs: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:])))
+    sys.exit(freebsd.main(sys.argv[1:]) if sys.platform.startswith("freebsd") else main(*map(Path, sys.argv[1:])))

@@ -1,4 +1,4 @@
-"""What the demo runs on: two Debian bases and the releases of Redis, built once and kept outside of the tree.
+"""What the demo runs on (not on FreeBSD): two Debian bases and releases of Redis, built once, kept outside the tree.
 
 `python -m tests.demo.assets` builds what is absent and says where it is.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +27,21 @@ class Base:
     name: str
     version: str
     archive: Path
+    manifest: Path | None = None  # FreeBSD's, to verify it by
+
+
+@dataclass(frozen=True, kw_only=True)
+class Userland:
+    """How one sees from inside which base a jail runs on."""
+
+    name: str  # Debian
+    command: tuple[str, ...]
+    version: str  # pattern, with the version as its group
+
+    def read(self, output: str) -> str:
+        """Return the version out of what `command` says; '' if it does not say it."""
+        found = re.search(self.version, output, re.MULTILINE)
+        return found[1] if found else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +59,22 @@ class Release:
         return f"{self.app}/{self.version}"
 
 
+DEBIAN = Userland(name="Debian", command=("cat", "/usr/lib/os-release"), version=r'^VERSION_ID="?([^"\n]*)')
+SYMBOLS = frozenset({"MISSING_SYMBOL", "MISSING_SYMBOL_VERSION"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Assets:
-    """All of it. `plain`, `tuned` and `broken` come from debian_12's packages, `newer` from debian_13's."""
+    """All of it. `plain`, `tuned` and `broken` come from old_base's packages, `newer` from new_base's."""
 
-    debian_12: Base
-    debian_13: Base
+    old_base: Base
+    new_base: Base
     plain: Release
     tuned: Release
     broken: Release  # starts, and fails a health check of port 6379
-    newer: Release  # needs symbol versions that Debian 12's libc does not have
+    newer: Release  # cannot run on the old base, for one of the reasons in `refusals`
+    userland: Userland = DEBIAN
+    refusals: frozenset[str] = SYMBOLS
 
 
 def prepare(root: Path | None = None, say: Callable[[str], None] = lambda _: None) -> Assets:
@@ -64,8 +86,8 @@ def prepare(root: Path | None = None, say: Callable[[str], None] = lambda _: Non
         folders[name] = kept.folder(f"demo-{name}", digest, partial(_build, suite, say))
     old, new = folders["debian-12"], folders["debian-13"]
     return Assets(
-        debian_12=_base("debian-12", old),
-        debian_13=_base("debian-13", new),
+        old_base=_base("debian-12", old),
+        new_base=_base("debian-13", new),
         plain=_release(old, redis.PLAIN),
         tuned=_release(old, redis.TUNED),
         broken=_release(old, redis.BROKEN),

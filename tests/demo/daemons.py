@@ -24,7 +24,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from jaild.wire.tls import TlsFiles
 from tests.demo.callers import Callers
 from tests.demo.fleet import Answer, Who
-from tests.demo.hosts import BRIDGE, Host, Topology, stop
+from tests.demo.machines import Machine, Machines
 from tests.demo.remote import RemoteWriter
 
 _READY = 60.0  # seconds for a daemon to make its pool and answer
@@ -38,7 +38,7 @@ class DaemonError(Exception):
 class Daemons:
     """The two daemons (implements `tests.demo.fleet.Fleet`). `two_daemons` makes and ends it."""
 
-    def __init__(self, topology: Topology, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, topology: Machines, folder: Path, stack: ExitStack) -> None:
         self._topology = topology
         self._folder = folder
         self._running: dict[str, subprocess.Popen[str]] = {}
@@ -65,7 +65,7 @@ class Daemons:
     def retire(self) -> None:
         """End both as an administrator would, and destroy their pools. Raises `DaemonError`, `ProgramError`."""
         for host in self._hosts:
-            status = stop(self._running.pop(host.name))
+            status = host.stop(self._running.pop(host.name))
             if status != 0:
                 raise DaemonError(f"the daemon of {host.name} ended with status {status}: {self._log_end(host.name)}")
             folder = self._folder / host.name
@@ -73,18 +73,24 @@ class Daemons:
             if (folder / "vdevs").exists():
                 raise DaemonError(f"the pool of {host.name} is still there")
 
+    def end(self) -> None:
+        """End what still runs, of a run that did not come to `retire`."""
+        for host in self._hosts:
+            if (process := self._running.pop(host.name, None)) is not None:
+                host.stop(process)
+
     def log(self, name: str) -> Path:
         """Where a daemon's log is."""
         return self._folder / f"{name}.log"
 
     @property
-    def _hosts(self) -> tuple[Host, Host]:
+    def _hosts(self) -> tuple[Machine, Machine]:
         return self._topology.alpha, self._topology.beta
 
-    def _start(self, host: Host, files: TlsFiles) -> None:
+    def _start(self, host: Machine, files: TlsFiles) -> None:
         config = self._folder / f"{host.name}.yaml"
         told = self._callers.configuration(host.name, files)
-        told |= {"network": {"bridge": BRIDGE}, "cgroup": f"{self._folder.name}-{host.name}"}
+        told |= {"network": {"bridge": self._topology.bridge}, "cgroup": f"{self._folder.name}-{host.name}"}
         config.write_text(yaml.safe_dump(told, sort_keys=False))
         argv: list[str | Path] = [
             sys.executable,
@@ -117,7 +123,7 @@ class Daemons:
 
 
 @contextmanager
-def two_daemons(topology: Topology, folder: Path) -> Iterator[Daemons]:
+def two_daemons(topology: Machines, folder: Path) -> Iterator[Daemons]:
     """Start a daemon on each host, with everything in `folder`. Whatever still runs at the end ends with its host."""
     with ExitStack() as stack:
         daemons = Daemons(topology, folder, stack)

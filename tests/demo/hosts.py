@@ -75,6 +75,10 @@ class Host:
             start_new_session=True,
         )
 
+    def stop(self, process: subprocess.Popen[str]) -> int:
+        """End a program that `start` started."""
+        return stop(process)
+
     def end(self) -> None:
         """Kill everything that runs in the host, at once, as a power cut would.
 
@@ -95,6 +99,7 @@ class Topology:
     alpha: Host
     beta: Host
     client: Host
+    bridge: str = BRIDGE
 
     @property
     def pids(self) -> tuple[int, ...]:

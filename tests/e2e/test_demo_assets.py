@@ -61,35 +61,35 @@ def serving(tree: Path) -> Iterator[Connection]:
 def test_the_plain_release_runs_on_both_bases_and_its_data_outlives_a_kill_and_a_new_base(
     assets: Assets, tmp_path: Path
 ) -> None:
-    with userland(assets.debian_12, assets.plain, tmp_path) as old, serving(old) as connection:
+    with userland(assets.old_base, assets.plain, tmp_path) as old, serving(old) as connection:
         assert connection.command("RPUSH", "numbers", 1, 2, 3) == 3
-        with userland(assets.debian_13, assets.plain, tmp_path) as new:
+        with userland(assets.new_base, assets.plain, tmp_path) as new:
             shutil.copytree(old / "var/lib/redis/appendonlydir", new / "var/lib/redis/appendonlydir")
             with serving(new) as later:
                 assert later.command("LRANGE", "numbers", 0, -1) == [b"1", b"2", b"3"]
 
 
 def test_the_tuned_release_is_the_same_program_configured_otherwise(assets: Assets, tmp_path: Path) -> None:
-    with userland(assets.debian_12, assets.tuned, tmp_path) as tree, serving(tree) as connection:
+    with userland(assets.old_base, assets.tuned, tmp_path) as tree, serving(tree) as connection:
         assert connection.command("CONFIG", "GET", "hz") == [b"hz", b"50"]
         assert connection.command("CONFIG", "GET", "appendfsync") == [b"appendfsync", b"always"]
 
 
 def test_the_broken_release_starts_and_listens_where_nobody_looks(assets: Assets, tmp_path: Path) -> None:
-    with userland(assets.debian_12, assets.broken, tmp_path) as tree:
+    with userland(assets.old_base, assets.broken, tmp_path) as tree:
         assert "port 6380\n" in (tree / "usr/local/etc/redis/redis.conf").read_text()
         with serving(tree) as connection:
             assert connection.command("PING") == b"PONG"
 
 
-def test_the_newer_release_runs_on_debian_13_and_only_symbol_versions_keep_it_from_12(
+def test_the_newer_release_runs_on_new_base_and_only_symbol_versions_keep_it_from_12(
     assets: Assets, tmp_path: Path
 ) -> None:
     command = ["/usr/bin/env", LIBRARIES, SERVER, "--version"]
-    with userland(assets.debian_13, assets.newer, tmp_path) as tree:
+    with userland(assets.new_base, assets.newer, tmp_path) as tree:
         assert f"v={assets.newer.version} " in run(["chroot", str(tree), *command])
     with (
-        userland(assets.debian_12, assets.newer, tmp_path) as tree,
+        userland(assets.old_base, assets.newer, tmp_path) as tree,
         pytest.raises(ProgramError, match=r"GLIBC_2\.38' not found") as refused,
     ):
         run(["chroot", str(tree), *command])

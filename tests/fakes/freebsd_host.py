@@ -71,6 +71,8 @@ class FreebsdHost:
         self.running: dict[int, FakeProcess] = {}
         self.mounts: list[tuple[str, str, str, str]] = []
         self.interfaces = {name: FakeInterface(name) for name in ("em0", "lo0")}
+        self.pools: dict[str, bool] = {}  # whether it is imported
+        self.datasets: set[str] = set()
         self.rules: list[str] = []
         jails = "100 include 1\n200 include 2\n300 include 3\n400 path fuse unhide\n500 path zfs unhide\n"
         self.rulesets = {1: "100 hide\n", 2: "100 path null unhide\n", 4: jails}
@@ -353,6 +355,22 @@ class FreebsdHost:
             assert argv[3:] == ("-F", "nat")
             self.anchors.pop(argv[2], None)
         return Said(stderr="" if argv[3] == "-f" else "nat cleared\n")
+
+    # -- ZFS, as far as an embedded pool needs it
+
+    def _zpool(self, argv: Argv) -> Said:
+        if argv[1] == "list":
+            return Said("".join(f"{name}\n" for name, imported in self.pools.items() if imported))
+        name = argv[-2] if argv[1] == "create" else argv[-1]
+        self.pools[name] = argv[1] != "export"
+        return Said()
+
+    def _zfs(self, argv: Argv) -> Said:
+        if argv[1] == "create":
+            self.datasets.add(argv[-1])
+        elif argv[-1] not in self.datasets:
+            return Said(stderr=f"cannot open '{argv[-1]}': dataset does not exist\n", status=1)
+        return Said()
 
     # -- limits
 

@@ -32,7 +32,7 @@ class Small:
 
 def small(assets: Assets, folder: Path) -> Small:
     """Write the bases into `folder`."""
-    bases = {f"small-{version}": _base(assets.debian_12.archive, folder, version) for version in ("1", "2")}
+    bases = {f"small-{version}": _base(assets.old_base.archive, folder, version) for version in ("1", "2")}
     return Small(bases=bases, plain=assets.plain, tuned=assets.tuned)
 
 

@@ -23,8 +23,8 @@ def release(version: str) -> Release:
 
 
 ASSETS = Assets(
-    debian_12=Base(name="debian-12", version="12.15", archive=NOWHERE / "12.tar"),
-    debian_13=Base(name="debian-13", version="13.2", archive=NOWHERE / "13.tar"),
+    old_base=Base(name="debian-12", version="12.15", archive=NOWHERE / "12.tar"),
+    new_base=Base(name="debian-13", version="13.2", archive=NOWHERE / "13.tar"),
     plain=release("7.0"),
     tuned=release("7.0-tuned"),
     broken=release("7.0-broken"),

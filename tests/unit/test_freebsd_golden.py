@@ -19,6 +19,8 @@ import pytest
 from jaild.adapters.runtime import announce as announcing
 from jaild.adapters.runtime import freebsd_network, freebsd_pf
 from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.adapters.zfs import embedded as embedding
+from jaild.adapters.zfs.embedded import EmbeddedPool
 from jaild.domain import privileges
 from jaild.domain.errors import JaildError
 from jaild.domain.spec import Limits, Network, Port
@@ -269,6 +271,18 @@ async def ports(stage: Stage) -> None:
 
 
 @scenario(
+    "# jaild --embedded DIR: a pool on a file, the kernel's own ZFS, nothing configured. DIR is /var/run/jaild here."
+)
+async def embedded(stage: Stage) -> None:
+    stage.run_folder.mkdir()
+    pool = EmbeddedPool(stage.host.processes, stage.run_folder, "jaild-1a2b3c4d", size=1 << 30)
+    await stage.shown("the first time", pool.start())
+    stage.host.pools["jaild-1a2b3c4d"] = False
+    await stage.shown("after a boot", pool.start())
+    await stage.shown("--destroy, when its jails are removed", pool.destroy())
+
+
+@scenario(
     "# After a start: the neighbours are told where the addresses are, by frames of bpf(4). announce.py says how."
 )
 async def announce(stage: Stage) -> None:
@@ -299,7 +313,8 @@ async def devices(stage: Stage) -> None:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(embedding, "kernel_has_zfs", lambda: True)  # as on every FreeBSD
     stage = Stage(tmp_path)
     yield stage
     stage.host.kernel.close()
