@@ -30,10 +30,7 @@ unit: venv ## the tests that need neither root nor real ZFS
 	$(PYTHON) -m pytest -m "not real"
 
 lint: venv ## ruff, mypy, the direction of imports
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy
-	.venv/bin/lint-imports
+	@.ci/lint
 
 proto: venv ## generate the protobuf code again
 	@.ci/proto generate

@@ -187,3 +187,17 @@ async def test_a_vnet_jail_has_its_address_and_its_mac_and_starts_again_with_the
         assert mac(spec.uid) in shown
         await runtime.stop("web", 1)
         await runtime.start("web", 1)
+
+
+async def test_addresses_are_announced_in_the_jails_own_network(rig: RealRig) -> None:
+    spec = replace(rig.spec(), network=Network(mode="own", addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
+    runtime = await started(rig, spec)
+    await runtime.announce("web", 1)
+
+
+async def test_what_is_allowed_is_what_the_kernel_has_for_the_jail(rig: RealRig) -> None:
+    spec = replace(rig.spec(), allow=("raw_sockets", "sysvipc"))
+    run = await started(rig, spec)
+    jid = (await only(run)).pid
+    said = (await PROCESSES.run(("jls", "-j", str(jid), "-n"))).text.split()
+    assert {"allow.raw_sockets", "sysvshm=new", "allow.nomlock"} <= set(said)
