@@ -79,6 +79,7 @@ def host_message(view: HostView) -> host_pb2.HostInfo:
         ready_seconds=view.ready_seconds,
         repairs=view.repairs,
         drain=_drain_message(view.drain),
+        halted=view.halted,
     )
 
 

@@ -46,6 +46,10 @@ def show(settings: Settings) -> None:
             ("space", f"{size(host.used_bytes)} used, {size(host.available_bytes)} free"),
             ("jails", f"{host.jails}, {host.running} running"),
             ("drained", _drained(host)),
+            (
+                "halted",
+                "its jails were stopped for its shutdown; `jailctl host start-jails` ends that" if host.halted else "",
+            ),
             ("peers", ", ".join(host.peers)),
             ("repaired", "\n".join(host.repairs)),
         )

@@ -144,6 +144,7 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     ready_seconds: float
     repairs: tuple[str, ...]
     drain: Drain | None = None
+    halted: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

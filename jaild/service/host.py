@@ -170,6 +170,7 @@ class Host:
             ready_seconds=self._ready_seconds,
             repairs=tuple(self._recovery.repairs),
             drain=self._draining.now,
+            halted=self._index.halted,
         )
 
 

@@ -54,6 +54,7 @@ async def test_what_a_jail_should_be_is_not_changed_by_the_hosts_shutdown(host: 
     assert view.record is not None
     assert (view.record.desired, view.state) == (Desired.RUNNING, JailState.STOPPED)
     assert view.message == "stopped for the host's shutdown"
+    assert (await host.core.use_cases.host.view()).halted
 
 
 async def test_the_next_boot_of_the_host_starts_them_again(host: FakeHost) -> None:
