@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,10 +26,13 @@ class LibrariesError(Exception):
     """The libraries could not be fetched."""
 
 
-def libraries(image: Image, cache: Cache | None = None) -> Path:
-    """Return a read-only ext4 with what jaild imports, for the Python of the image; fetched where there is none yet."""
+def libraries(image: Image, cache: Cache | None = None, *, more: Sequence[str] = ()) -> Path:
+    """Return a read-only ext4 with what jaild imports, for the Python of the image; fetched where there is none yet.
+
+    `more` is what else shall be on it, as pip names it.
+    """
     python = ".".join(image.versions()["python3"].split(".")[:2])  # 3.13 of 3.13.5-1
-    wanted = _dependencies()
+    wanted = [*_dependencies(), *more]
     digest = digest_of(Path(__file__), python, *wanted)
     kept = cache or Cache(default_root())
     return kept.folder(f"lab-libraries-{python}", digest, lambda into: _fetch(python, wanted, into)) / "libraries.ext4"
