@@ -23,7 +23,7 @@ def goals(found: Mapping[str, Any]) -> list[Goal]:
 
 def rows(found: Mapping[str, Any]) -> list[Row]:
     """The lines of all sizes, and how the blackout grows with them."""
-    lines = [line for size, one in by_size(found) for line in _of_size(size, one, found["tls_bytes_per_second"])]
+    lines = [line for size, one in by_size(found) for line in _of_size(size, one)]
     return lines + [Row(what=goal.name, measured=f"{goal.value:.2f}", goal=goal) for goal in goals(found)]
 
 
@@ -32,7 +32,7 @@ def by_size(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return sorted(found["sizes"].items(), key=lambda item: quantity.parse(item[0]))
 
 
-def _of_size(size: str, one: Mapping[str, Any], piped: Mapping[str, float]) -> list[Row]:
+def _of_size(size: str, one: Mapping[str, Any]) -> list[Row]:
     what, rate = f"migration of {size}: ", _rate(one["seed_bytes_per_second"])
     by_hand = f"{_rate(one['by_hand_bytes_per_second'])} by zfs send, zfs receive"
     stop_and_start = f"of {seconds_of(one['blackout_seconds'])}, a restart has {seconds_of(one['restart_seconds'])}"
@@ -43,7 +43,7 @@ def _of_size(size: str, one: Mapping[str, Any], piped: Mapping[str, float]) -> l
         Row(
             what=what + "stream",
             measured=rate,
-            reference=f"{_rate(piped)} by a TLS pipe",
+            reference=f"{_rate(one['tls_bytes_per_second'])} by a TLS pipe",
             ratio=spread_of(one["ratio_to_tls_pipe"]),
         ),
         Row(
