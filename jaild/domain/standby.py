@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -139,3 +140,18 @@ def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]
 def vouching(name: str, hosts: Iterable[str]) -> str:
     """Return the sentence that lets a jail start although these standbys have not answered."""
     return ", ".join(f"{host} has not taken over {name}" for host in sorted(hosts))
+
+
+def told_of(record: JailRecord) -> str:
+    """Return what is told of a jail that was taken over from this host; empty for any other."""
+    takeover = record.takeover
+    if record.state is not Ownership.FENCED or takeover is None:
+        return ""
+    when = f" at {moment(takeover.at)}" if takeover.at else ""
+    lost = f"; what was written here after {moment(takeover.since)} is in this copy only" if takeover.since else ""
+    return f"{takeover.host} took it over{when}{lost}"
+
+
+def moment(seconds: float) -> str:
+    """Return a time as people read it, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

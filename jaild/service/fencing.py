@@ -6,7 +6,6 @@ ACTIVE ── one `zfs set`: FENCED, the new owner, its epoch ──► run stop
 from __future__ import annotations
 
 import asyncio
-import time
 
 import msgspec
 import structlog
@@ -15,6 +14,7 @@ from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import JailRecord, Ownership, Takeover
 from jaild.domain.replication import Known, Supersession
+from jaild.domain.standby import told_of
 from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
@@ -116,15 +116,14 @@ class Fencing:
             takeover=Takeover(host=known.owner_name, at=known.at, since=known.since),
         )
         await self._datasets.write(entry, fenced)
-        entry.unheard = frozenset()
+        entry.unheard, entry.message = frozenset(), ""
         for run in await self._runtime.runs():
             if run.jail == entry.name:
                 await self._runtime.stop(run.jail, run.generation)
                 await self._runtime.remove(run.jail, run.generation)
         entry.run = None
         await self._handover.fence(entry)
-        entry.message = lost_of(known)
-        await self._events.emit("jail.fenced", f"jails/{entry.name}", entry.message, owner=known.owner_name)
+        await self._events.emit("jail.fenced", f"jails/{entry.name}", told_of(fenced), owner=known.owner_name)
 
     # -- telling
 
@@ -212,15 +211,3 @@ def known_in(error: FailedPreconditionError) -> Known:
         since=float(detail["since"]),
         at=float(detail["at"]),
     )
-
-
-def lost_of(known: Known) -> str:
-    """Return what is told of a jail that was taken over."""
-    when = f" at {moment(known.at)}" if known.at else ""
-    rest = f"; what was written here after {moment(known.since)} is in this copy only" if known.since else ""
-    return f"{known.owner_name} took it over{when}{rest}"
-
-
-def moment(seconds: float) -> str:
-    """Return a time as people read it, in UTC."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -6,13 +6,12 @@ from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.operation import Operation
 from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.replication import HandingOver
-from jaild.domain.standby import Elsewhere, Orphaned, Owned
+from jaild.domain.standby import Elsewhere, Orphaned, Owned, moment
 from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.service.changes import Changes
 from jaild.service.clearance import Clearance
 from jaild.service.driver import Drivers
-from jaild.service.fencing import moment
 from jaild.service.index import Index
 from jaild.service.migrations import Migrations
 from jaild.service.operations import Handle, Operations

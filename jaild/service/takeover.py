@@ -30,14 +30,14 @@ from jaild.domain.migration import MIGRATION
 from jaild.domain.plan import Plan
 from jaild.domain.records import Desired, JailRecord, Ownership, Takeover
 from jaild.domain.replication import HandingOver
-from jaild.domain.standby import Elsewhere, Orphaned, Owned, claimable, leap, whole_round
+from jaild.domain.standby import Elsewhere, Orphaned, Owned, claimable, leap, moment, whole_round
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.activation import Activator
 from jaild.service.clearance import Clearance
 from jaild.service.events import Events
-from jaild.service.fencing import Fencing, moment
+from jaild.service.fencing import Fencing
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals

@@ -32,6 +32,8 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
+    standby_pb2,
+    standby_pb2_grpc,
 )
 from jaild.wire import status
 
@@ -52,6 +54,7 @@ class Client:
         self.migrations = migrations_pb2_grpc.MigrationsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)
+        self.takeovers = standby_pb2_grpc.TakeoversStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 
     # -- operations
@@ -243,6 +246,10 @@ class Client:
 
     def migrate(self, name: str, target: str, **more: Any) -> Any:
         return self.done(self.migrate_begin(name, target, **more))
+
+    def promote(self, name: str, **more: Any) -> Any:
+        request = standby_pb2.PromoteJailRequest(name=f"jails/{name}", **more)
+        return self.done(self.call(self.takeovers.PromoteJail, request))
 
     def info(self) -> host_pb2.HostInfo:
         info: host_pb2.HostInfo = self.call(self.host.GetHost, host_pb2.GetHostRequest())
