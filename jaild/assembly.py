@@ -16,6 +16,7 @@ from jaild.ports.files import Files
 from jaild.ports.peer import Peers
 from jaild.ports.probe import Probe
 from jaild.ports.runtime import Runtime
+from jaild.ports.salvage import FileTrees
 from jaild.ports.store import Store
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
@@ -64,6 +65,8 @@ from jaild.service.releases import Releases
 from jaild.service.replicas import Replicas
 from jaild.service.retreat import Retreat
 from jaild.service.runs import Runs
+from jaild.service.salvage_in import SalvageIn
+from jaild.service.salvage_out import SalvageOut
 from jaild.service.sealing import Sealer
 from jaild.service.standby import Standbys
 from jaild.service.standby_keeper import StandbyKeeper
@@ -83,6 +86,7 @@ class Ports:
     zfs: Zfs
     runtime: Runtime
     files: Files
+    file_trees: FileTrees
     archives: Archives
     store: Store
     peers: Peers
@@ -251,6 +255,22 @@ def assemble(ports: Ports, place: Place) -> Core:
         incoming=incoming,
         replicas=Replicas(keeper, fencing, takeovers),
         takeovers=takeovers,
+        salvages=SalvageOut(
+            index,
+            ports.peers,
+            ports.file_trees,
+            preflight,
+            sender,
+            link,
+            precopy,
+            handover,
+            journals,
+            drivers,
+            operations,
+            events,
+            clock,
+        ),
+        files=SalvageIn(index, zfs, files, ports.file_trees, journals, datasets, receiver, snapshots),
     )
     return Core(
         use_cases=use_cases,

@@ -31,6 +31,7 @@ from jaild.adapters.runtime.freebsd import FreebsdRuntime
 from jaild.adapters.runtime.freebsd_events import KqueueEvents
 from jaild.adapters.runtime.oci import OciRuntime
 from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.adapters.salvagetree import HostFileTrees
 from jaild.adapters.store import SqliteStore
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
@@ -84,6 +85,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         zfs=zfs,
         runtime=runtime,
         files=files,
+        file_trees=HostFileTrees(),
         archives=BsdtarArchives(processes),
         store=store,
         peers=peers,

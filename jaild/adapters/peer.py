@@ -11,6 +11,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
+from jaild.adapters.peer_salvage import GrpcSalvagePeer
 from jaild.adapters.peer_standby import GrpcStandbyPeer
 from jaild.domain.errors import DeadlineExceededError, JaildError, NotFoundError, UnavailableError
 from jaild.domain.peering import (
@@ -23,7 +24,7 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
-from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, standby_pb2_grpc
+from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, salvage_pb2_grpc, standby_pb2_grpc
 from jaild.wire import peering, status, structs
 from jaild.wire.tls import TlsFiles
 
@@ -95,6 +96,7 @@ class GrpcPeer:
         self._address = address
         self._stub = peer_pb2_grpc.PeerStub(channel)
         self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(channel), self._ask, self._stream)
+        self.salvage = GrpcSalvagePeer(salvage_pb2_grpc.SalvageStub(channel), self._ask, self._stream)
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
@@ -112,16 +114,16 @@ class GrpcPeer:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream; see `Peer.receive`."""
-        return await self._stream(self._stub.Receive(), header, chunks)
+        return peering.struct_of(await self._stream(self._stub.Receive(), header, chunks), Received)
 
-    async def _stream(self, call: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+    async def _stream(self, call: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
         sender = asyncio.create_task(_send(call, header, chunks))
         answer = asyncio.create_task(_answer(call))
         try:
             await asyncio.wait({sender, answer}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done() and (broken := sender.exception()) is not None:
                 raise broken
-            return peering.struct_of(await answer, Received)
+            return await answer
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
         finally:

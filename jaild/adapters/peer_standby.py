@@ -24,7 +24,7 @@ _ASK = 5.0  # seconds: answered from memory, and somebody at night waits for it
 _WORK = 120.0  # for what looks at, or destroys, datasets
 
 Ask = Callable[[Any, Message, float], Awaitable[Any]]
-Stream = Callable[[Any, ReceiveHeader, AsyncIterator[bytes]], Awaitable[Received]]
+Stream = Callable[[Any, ReceiveHeader, AsyncIterator[bytes]], Awaitable[Any]]
 
 
 class GrpcStandbyPeer:
@@ -42,7 +42,7 @@ class GrpcStandbyPeer:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream."""
-        return await self._stream(self._stub.ReceiveReplica(), header, chunks)
+        return peering.struct_of(await self._stream(self._stub.ReceiveReplica(), header, chunks), Received)
 
     async def roll_back(self, wanted: RollBack) -> int:
         """Make it destroy what this host does not have."""

@@ -26,6 +26,7 @@ from jaild.api.migrations import MigrationsServicer
 from jaild.api.operation_messages import OperationMessages
 from jaild.api.operations import OperationsServicer
 from jaild.api.peer import PeerServicer
+from jaild.api.salvages import PeerSalvageServicer, SalvagesServicer
 from jaild.api.standby import StandbyServicer
 from jaild.api.stats import StatsServicer
 from jaild.api.takeovers import TakeoversServicer
@@ -33,6 +34,7 @@ from jaild.api.use_cases import UseCases
 from jaild.domain.access import Grant
 from jaild.domain.errors import UnavailableError
 from jaild.peer.v1 import peer_pb2_grpc
+from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
 from jaild.peer.v1 import standby_pb2_grpc as peer_standby_pb2_grpc
 from jaild.v1 import (
     apps_pb2_grpc,
@@ -43,6 +45,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    salvage_pb2_grpc,
     standby_pb2_grpc,
     stats_pb2_grpc,
 )
@@ -59,8 +62,10 @@ SERVICES = (
     "jaild.v1.Evacuations",
     "jaild.v1.Events",
     "jaild.v1.Takeovers",
+    "jaild.v1.Salvages",
     "jaild.peer.v1.Peer",
     "jaild.peer.v1.Standby",
+    "jaild.peer.v1.Salvage",
     "google.longrunning.Operations",
 )
 _OPTIONS = (
@@ -142,6 +147,9 @@ class ApiServer:
         peer_pb2_grpc.add_PeerServicer_to_server(PeerServicer(cases.incoming), server)
         peer_standby_pb2_grpc.add_StandbyServicer_to_server(StandbyServicer(cases.replicas), server)
         standby_pb2_grpc.add_TakeoversServicer_to_server(TakeoversServicer(cases.takeovers, messages), server)
+        salvage_pb2_grpc.add_SalvagesServicer_to_server(SalvagesServicer(cases.salvages, cases.files, messages), server)
+        files = PeerSalvageServicer(cases.files, cases.incoming)
+        peer_salvage_pb2_grpc.add_SalvageServicer_to_server(files, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         shown = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(shown, server)

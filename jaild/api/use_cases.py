@@ -34,6 +34,7 @@ from jaild.domain.replication import (
     Supersession,
     WholeRound,
 )
+from jaild.domain.salvage import Report
 from jaild.domain.spec import JailSpec
 from jaild.domain.views import (
     AuditEntry,
@@ -47,6 +48,7 @@ from jaild.domain.views import (
     ReleaseView,
 )
 from jaild.ports.runtime import Output
+from jaild.ports.salvage import Written
 
 Chunks = AsyncIterator[bytes]
 
@@ -265,6 +267,20 @@ class Replicas(Protocol):
     async def supersede(self, told: Supersession, /) -> int: ...
 
 
+class Salvages(Protocol):
+    """Saving what can be read: the source's side, and the list afterwards."""
+
+    async def salvage(self, name: str, target: str, /, *, validate_only: bool, caller: Caller) -> Operation: ...
+
+
+class IncomingFiles(Protocol):
+    """Salvages, as a target takes them."""
+
+    async def receive(self, header: ReceiveHeader, chunks: Chunks, /) -> Written: ...
+    async def finish(self, migration: str, text: str, /) -> dict[str, int]: ...
+    async def report(self, name: str, /) -> Report: ...
+
+
 class Takeovers(Protocol):
     """Making this host the owner of a jail whose host failed."""
 
@@ -294,3 +310,5 @@ class UseCases:
     incoming: Incoming
     replicas: Replicas
     takeovers: Takeovers
+    salvages: Salvages
+    files: IncomingFiles

@@ -24,6 +24,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    salvage_pb2_grpc,
     standby_pb2_grpc,
     stats_pb2_grpc,
 )
@@ -52,6 +53,7 @@ class Api:
     jails: Any
     migrations: Any
     operations: Any
+    salvages: Any
     takeovers: Any
     stats: Any
 
@@ -73,6 +75,7 @@ def connect(settings: Settings) -> Iterator[Api]:
             jails=jails_pb2_grpc.JailsStub(channel),
             migrations=migrations_pb2_grpc.MigrationsStub(channel),
             operations=operations_pb2_grpc.OperationsStub(channel),
+            salvages=salvage_pb2_grpc.SalvagesStub(channel),
             takeovers=standby_pb2_grpc.TakeoversStub(channel),
             stats=stats_pb2_grpc.StatsStub(channel),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from jaild.cli import complete, references, render
-from jaild.cli.connection import connect
+from jaild.cli.connection import READ_SECONDS, connect
 from jaild.cli.mutation import How, finish, mutation
 from jaild.cli.noun import Verb
-from jaild.cli.settings import Settings
-from jaild.v1 import jails_pb2, standby_pb2
+from jaild.cli.settings import Form, Settings
+from jaild.v1 import jails_pb2, salvage_pb2, standby_pb2
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
 
@@ -26,7 +26,44 @@ def confirm(settings: Settings, *, name: str, confirm: str, how: How) -> None:
         finish(api, settings, api.takeovers.ConfirmJail(request), how)
 
 
-VERBS = (confirm,)
+@click.command("salvage", cls=Verb, examples=("jail salvage web --to beta --plan", "jail salvage web --to beta"))
+@NAME
+@click.option("--to", "target", required=True, metavar="HOST", shell_complete=complete.peers, help="The peer.")
+@mutation()
+@click.pass_obj
+def salvage(settings: Settings, *, name: str, target: str, how: How) -> None:
+    """Bring what can be read of a jail to another host, file by file, when its pool fails."""
+    request = salvage_pb2.SalvageJailRequest(name=name, target=target, **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.salvages.SalvageJail(request), how)
+
+
+@click.command("damage", cls=Verb)
+@NAME
+@click.pass_obj
+def damage(settings: Settings, *, name: str) -> None:
+    """List what a jail lost when it was salvaged."""
+    with connect(settings) as api:
+        request = salvage_pb2.GetSalvageReportRequest(name=name)
+        report = api.salvages.GetSalvageReport(request, timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, report)
+        return
+    render.table(
+        ("STATE", "PATH", "BYTES", "REASON"),
+        [
+            (
+                "lost" if each.lost else "damaged",
+                each.path,
+                " ".join(f"{getattr(span, 'from')}-{span.to}" for span in each.ranges),
+                each.reason,
+            )
+            for each in report.damages
+        ],
+    )
+
+
+VERBS = (confirm, salvage, damage)
 
 
 def standby_lines(jail: jails_pb2.Jail) -> str:

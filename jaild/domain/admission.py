@@ -9,7 +9,7 @@ from jaild.domain.operation import Operation
 
 QUEUE_LIMIT = 16  # more than that on one jail is a runaway caller
 # After these the jail is not here any more.
-_REASONS = {"delete": "JAIL_DELETING", "migrate": "JAIL_MIGRATING", "fence": "JAIL_FENCED"}
+_REASONS = {"delete": "JAIL_DELETING", "migrate": "JAIL_MIGRATING", "salvage": "JAIL_MIGRATING", "fence": "JAIL_FENCED"}
 
 
 @dataclass(frozen=True)

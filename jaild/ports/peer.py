@@ -15,6 +15,7 @@ from jaild.domain.peering import (
     ReceiveHeader,
     Resolution,
 )
+from jaild.ports.salvage import SalvagePeer
 from jaild.ports.standby import StandbyPeer
 
 
@@ -36,6 +37,10 @@ class Peer(Protocol):
     @property
     def standby(self) -> StandbyPeer:
         """The same host, as far as replicas and take-overs go."""
+
+    @property
+    def salvage(self) -> SalvagePeer:
+        """The same host, as far as files go that are salvaged."""
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves with the highest protocol that we speak; return who answers and what it can do."""

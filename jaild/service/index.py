@@ -25,6 +25,7 @@ from jaild.domain.records import (
     Ownership,
     ReleaseRecord,
 )
+from jaild.domain.standby import told_of
 from jaild.domain.views import BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
 from jaild.ports.runtime import Run
@@ -297,7 +298,7 @@ class Index:
             exit_status=run.exit_status if run and not run.running else None,
             used=entry.used,
             operation=operation,
-            message="stopped for the host's shutdown" if halted else entry.message,
+            message="stopped for the host's shutdown" if halted else entry.message or _lasting(record),
             peer_name=record.peer,
         )
 
@@ -312,6 +313,11 @@ class Index:
             return JailState.STOPPED
         failed = record.desired is Desired.RUNNING and record.generation != 0
         return JailState.FAILED if failed else JailState.STOPPED
+
+
+def _lasting(record: JailRecord) -> str:
+    """Return what is to be told of a jail for as long as its record says so."""
+    return told_of(record) or record.salvaged
 
 
 def decode(text: str, kind: type[_Record], where: str) -> _Record:

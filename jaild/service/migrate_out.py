@@ -13,7 +13,7 @@ its successor goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -99,7 +99,7 @@ class MigrateOut:
             updated=now,
         )
         move = Move(handle, examined.entry, examined.record, self._peers.get(target), journal)
-        return await self._carry_out(move)
+        return await self.carry_out(move, self._until_prepared)
 
     async def resume(self, handle: Handle, journal: Journal) -> str:
         """Go on with a migration that an earlier daemon left: before its freeze, or after its commit point."""
@@ -122,12 +122,16 @@ class MigrateOut:
         newest = await self._snapshots.newest_number(entry.name, journal.id)
         if newest is not None:
             move.number, move.pending = newest + 1, f"{prefix(journal.id)}{newest}"
-        return await self._carry_out(move)
+        return await self.carry_out(move, self._until_prepared)
 
-    async def _carry_out(self, move: Move) -> str:
+    async def carry_out(self, move: Move, until_prepared: Callable[[Move], Awaitable[None]]) -> str:
+        """Give the jail away after `until_prepared` has brought it to where only the commit point is missing.
+
+        On failure it is active here as before. Returns the migration's id.
+        """
         try:
             with move.handle.cancellable():
-                await self._until_prepared(move)
+                await until_prepared(move)
             move.handle.note(phase="commit")  # no await before it: who cancels now is told that it is too late
             await self._handover.commit(move)
         except BaseException as error:

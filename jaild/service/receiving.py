@@ -118,7 +118,7 @@ class Receiver:
         properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
         size = await self._stream(dataset, header, chunks, {} if guids else properties)
         if not header.dataset and not guids:
-            await (enter or self._enter)(journal)
+            await (enter or self.enter)(journal)
         found = await self.guids(dataset)
         _require_guid(header, found[-1] if found else 0)
         if not header.urgent:
@@ -159,7 +159,7 @@ class Receiver:
             await self._zfs.set(dataset, properties)
         return counted.bytes
 
-    async def _enter(self, journal: Journal) -> None:
+    async def enter(self, journal: Journal) -> None:
         """Put the record on the jail's dataset as soon as there is one, and the jail into the index."""
         jail = journal.offer.jail
         record = JailRecord(

@@ -32,6 +32,7 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
+    salvage_pb2_grpc,
     standby_pb2,
     standby_pb2_grpc,
 )
@@ -54,6 +55,7 @@ class Client:
         self.migrations = migrations_pb2_grpc.MigrationsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)
+        self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)
         self.takeovers = standby_pb2_grpc.TakeoversStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 

@@ -11,6 +11,7 @@ from jaild import assembly
 from jaild.adapters.archives import BsdtarArchives
 from jaild.adapters.files import HostFiles
 from jaild.adapters.process import ProcessRunner
+from jaild.adapters.salvagetree import HostFileTrees
 from jaild.adapters.store import SqliteStore
 from jaild.assembly import Core
 from jaild.domain import layout
@@ -20,6 +21,7 @@ from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.probe import Probe
 from jaild.ports.runtime import Runtime
+from jaild.ports.salvage import FileTrees
 from jaild.ports.zfs import Zfs
 from jaild.service.sealing import Sealer
 from tests.fakes.clock import FakeClock
@@ -74,6 +76,7 @@ class InProcessHost:
         self.probe: Probe
         self.clock: Clock
         self.files = HostFiles(folder / "spool")
+        self.trees: FileTrees = HostFileTrees()
         self.network = network
         self.life = Life()
         self.reachable = False  # peers are answered from the end of `start` on
@@ -128,6 +131,7 @@ class InProcessHost:
             zfs=mortal(zfs, "zfs"),
             runtime=mortal(runtime, "runtime"),
             files=mortal(self.files, "files", _CHANGING),
+            file_trees=mortal(self.trees, "trees", none),
             archives=BsdtarArchives(ProcessRunner()),
             store=mortal(store, "store", _JOURNALED),
             peers=LinkedPeers(self.network, self),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from jaild.api.use_cases import Incoming, Replicas
+from jaild.api.use_cases import Incoming, IncomingFiles, Replicas
 from jaild.domain.errors import (
     DataLossError,
     DeadlineExceededError,
@@ -27,7 +27,7 @@ from jaild.domain.peering import (
     Resolution,
 )
 from tests.fakes.faults import At, Crash, is_at
-from tests.fakes.network_standby import StandbyLink
+from tests.fakes.network_standby import SalvageLink, StandbyLink
 
 if TYPE_CHECKING:
     from tests.fakes.host import InProcessHost
@@ -202,6 +202,16 @@ class Link:
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""
         return await self.call("resolve", lambda there, _: there.resolve(migration))
+
+    @property
+    def salvage(self) -> SalvageLink:
+        """The same host, as far as files go that are salvaged."""
+        return SalvageLink(self)
+
+    @property
+    def files(self) -> IncomingFiles:
+        """What the other host answers about salvaged files."""
+        return self._target.core.use_cases.files
 
     @property
     def replicas(self) -> Replicas:

@@ -15,6 +15,7 @@ from jaild.domain.replication import (
     Supersession,
     WholeRound,
 )
+from jaild.ports.salvage import Written
 
 if TYPE_CHECKING:
     from tests.fakes.network import Link
@@ -66,3 +67,19 @@ class StandbyLink:
     async def supersede(self, told: Supersession) -> int:
         """Tell it of a take-over."""
         return await self._link.call("supersede", lambda *_: self._link.replicas.supersede(told))
+
+
+class SalvageLink:
+    """Implements `jaild.ports.salvage.SalvagePeer`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Written:
+        """Send the files of one dataset."""
+        what = f"receive files {header.dataset or '.'}"
+        return await self._link.stream(what, chunks, lambda _, arriving: self._link.files.receive(header, arriving))
+
+    async def finish(self, migration: str, report: str) -> dict[str, int]:
+        """Tell it what is lost."""
+        return await self._link.call("finish files", lambda *_: self._link.files.finish(migration, report))

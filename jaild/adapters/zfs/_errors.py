@@ -41,6 +41,10 @@ _KINDS: dict[str, tuple[type[JaildError], str]] = {
         FailedPreconditionError,
         "send from a snapshot that both sides have (by guid), or a full stream",
     ),
+    "DATA_UNREADABLE": (
+        DataLossError,
+        "the pool has damaged blocks (zpool status -v): save what can be read: jailctl jail salvage NAME --to HOST",
+    ),
     "STREAM_UNSUPPORTED": (FailedPreconditionError, "upgrade the receiving pool or system"),
     "RECEIVE_INTERRUPTED": (FailedPreconditionError, "resume with its token, or abort it, then send again"),
     "TOKEN_STALE": (FailedPreconditionError, "abort the interrupted receive, then send again"),
@@ -79,6 +83,7 @@ _SAYINGS: dict[str, tuple[str, ...]] = {
         "incompatible embedded data stream feature",
         "kernel modules must be upgraded to receive",
     ),
+    "DATA_UNREADABLE": (r"\b(input/output|i/o) error", "data integrity check failed|integrity check failed"),
     "STREAM_UNSUPPORTED": ("must be upgraded to receive", "feature .*not supported", "stream has unsupported"),
     "POOL_READONLY": ("pool is read-only", "read-only file ?system"),
     "SNAPSHOT_HELD": (r"@\S*: dataset is busy", "it's being held"),

@@ -598,7 +598,7 @@ class Fakes:
     """All of them, and as the server takes them."""
 
     def __init__(self) -> None:
-        from tests.unit.api.fakes_standby import FakeReplicas, FakeTakeovers
+        from tests.unit.api.fakes_standby import FakeFiles, FakeReplicas, FakeSalvages, FakeTakeovers
 
         self.bases = FakeBases()
         self.releases = FakeReleases()
@@ -615,6 +615,8 @@ class Fakes:
         self.incoming = FakeIncoming()
         self.replicas = FakeReplicas()
         self.takeovers = FakeTakeovers()
+        self.salvages = FakeSalvages()
+        self.files = FakeFiles()
 
     def use_cases(self) -> UseCases:
         return UseCases(
@@ -633,4 +635,6 @@ class Fakes:
             incoming=self.incoming,
             replicas=self.replicas,
             takeovers=self.takeovers,
+            salvages=self.salvages,
+            files=self.files,
         )

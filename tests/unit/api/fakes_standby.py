@@ -16,7 +16,9 @@ from jaild.domain.replication import (
     Supersession,
     WholeRound,
 )
+from jaild.domain.salvage import Damage, Report
 from jaild.domain.views import Caller
+from jaild.ports.salvage import Written
 from tests.unit.api.fakes import Fake
 
 
@@ -90,3 +92,31 @@ class FakeTakeovers(Fake):
     async def confirm(self, name: str, sentence: str, /, *, caller: Caller) -> Operation:
         self.seen("confirm", name, sentence, caller.request_id)
         return Operation(id="c1", kind="start", target=f"jails/{name}")
+
+
+class FakeSalvages(Fake):
+    """Salvages, asked of the source."""
+
+    async def salvage(self, name: str, target: str, /, *, validate_only: bool, caller: Caller) -> Operation:
+        self.seen("salvage", name, target, validate_only, caller.request_id)
+        return Operation(id="s1", kind="salvage", target=f"jails/{name}")
+
+
+class FakeFiles(Fake):
+    """Salvages, as a target takes them."""
+
+    known = Report(
+        source="alpha", at=5.0, entries=7, damages=(Damage(path="data/x", lost=False, reason="r", ranges=((0, 4096),)),)
+    )
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes], /) -> Written:
+        self.seen("receive", header)
+        return Written(entries=sum([len(chunk) async for chunk in chunks]), sha256="ab")
+
+    async def finish(self, migration: str, text: str, /) -> dict[str, int]:
+        self.seen("finish", migration, text)
+        return {"": 1, "data": (1 << 64) - 1}
+
+    async def report(self, name: str, /) -> Report:
+        self.seen("report", name)
+        return self.known

@@ -57,6 +57,7 @@ def test_a_peer_can_call_the_peer_service_and_nothing_of_jailds_own() -> None:
     assert {name.split("/")[1] for name in mine} == {
         "jaild.peer.v1.Peer",
         "jaild.peer.v1.Standby",
+        "jaild.peer.v1.Salvage",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

@@ -33,6 +33,8 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
+    salvage_pb2,
+    salvage_pb2_grpc,
     standby_pb2_grpc,
     stats_pb2,
     stats_pb2_grpc,
@@ -181,6 +183,17 @@ class Takeovers(standby_pb2_grpc.TakeoversServicer):  # type: ignore[misc]
     PromoteJail = AdoptJail = ConfirmJail = change
 
 
+class Salvages(salvage_pb2_grpc.SalvagesServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def SalvageJail(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self.daemon.change(request, context)
+
+    def GetSalvageReport(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return self.daemon.report
+
+
 class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -274,6 +287,7 @@ class Daemon:
         self.jails: list[jails_pb2.Jail] = []
         self.evacuations: list[evacuations_pb2.Evacuation] = []
         self.stats: list[list[stats_pb2.JailStats]] = []
+        self.report = salvage_pb2.SalvageReport()
         self.answers: list[Any] = []
         self.watches: list[Callable[[Any], Iterator[Any]]] = []
         self.gets: list[Any] = []
@@ -312,6 +326,7 @@ class Daemon:
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
+        salvage_pb2_grpc.add_SalvagesServicer_to_server(Salvages(self), server)
         standby_pb2_grpc.add_TakeoversServicer_to_server(Takeovers(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
         server.add_insecure_port(self.address)

@@ -6,7 +6,7 @@ import time
 
 from google.protobuf import timestamp_pb2
 
-from jaild.v1 import jails_pb2, standby_pb2
+from jaild.v1 import jails_pb2, salvage_pb2, standby_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
 
@@ -58,17 +58,41 @@ def test_a_jail_that_waits_is_started_on_the_operators_word(jailctl: Run, daemon
 
 
 def test_replicas_are_shown_with_their_age_and_why_they_are_behind(jailctl: Run, daemon: Daemon) -> None:
-    shown = jails_pb2.Jail(standbys=[replica("beta", 12), replica("gamma", 400, behind=True, message="no answer")])
+    shown = jails_pb2.Jail(standbys=[replica("beta", 150), replica("gamma", 400, behind=True, message="no answer")])
     shown.MergeFrom(JAIL)
     daemon.jails = [shown]
     text = jailctl("jail", "show", "web").stdout
-    assert "beta: 12s old, in time: 60 s" in text
+    assert "beta: 2m old, in time: 60 s" in text
     assert "gamma: 6m old, behind its 60 s; no answer" in text
     assert "standby gamma 6m old: behind" in jailctl("jail", "ls").stdout
 
 
 def test_a_standby_is_shown_with_whose_it_is_and_how_old(jailctl: Run, daemon: Daemon) -> None:
-    kept = jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_STANDBY, standbys=[replica("alpha", 12)])
+    kept = jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_STANDBY, standbys=[replica("alpha", 150)])
     daemon.jails = [kept]
     assert "standby" in jailctl("jail", "ls").stdout
-    assert "of alpha, 12s old, in time: 60 s" in jailctl("jail", "ls").stdout
+    assert "of alpha, 2m old, in time: 60 s" in jailctl("jail", "ls").stdout
+
+
+def test_a_salvage_that_lost_something_ends_with_the_status_of_damaged_data(jailctl: Run, daemon: Daemon) -> None:
+    error = status("DATA_LOSS", "SALVAGED_WITH_LOSS", "1 lost, 1 damaged", remedy="jailctl jail damage web")
+    daemon.answers = [operation(error=error, kind="salvage")]
+    result = jailctl("jail", "salvage", "web", "--to", "beta")
+    assert result.exit_code == 13
+    assert "jailctl jail damage web" in result.stderr
+    (request,) = daemon.asked(salvage_pb2.SalvageJailRequest)
+    assert (request.name, request.target) == ("jails/web", "beta")
+
+
+def test_losses_are_listed_with_what_is_missing_and_why(jailctl: Run, daemon: Daemon) -> None:
+    span = salvage_pb2.ByteRange(**{"from": 131072, "to": 262144})
+    daemon.report = salvage_pb2.SalvageReport(
+        source="alpha",
+        damages=[
+            salvage_pb2.SalvageDamage(path="data/var/a", lost=True, reason="Input/output error"),
+            salvage_pb2.SalvageDamage(path="data/var/b", reason="Input/output error", ranges=[span]),
+        ],
+    )
+    lines = jailctl("jail", "damage", "web").stdout.splitlines()
+    assert lines[1].split() == ["lost", "data/var/a", "Input/output", "error"]
+    assert lines[2].split() == ["damaged", "data/var/b", "131072-262144", "Input/output", "error"]
