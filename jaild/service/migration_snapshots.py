@@ -77,17 +77,14 @@ class MigrationSnapshots:
 
     async def thin(self, jail: str) -> None:
         """Keep of a copy that stays behind only the newest snapshot: a move back is an increment onto it."""
-        newest = await self._newest(jail)
-        await self._zfs.hold(HOLD, *(s.name for s in newest))
-        await self._drop([s for s in await self._of(jail) if s not in newest])
+        await self._keep_only(jail, await self._newest(jail))
         await self._drop_bookmarks(jail, MIGRATION)
 
     async def settle(self, jail: str) -> None:
         """Keep of a jail that has come here what a move back starts from: a bookmark, which takes no space."""
         newest = await self._newest(jail)
         if not await self._bookmark(newest):
-            await self._zfs.hold(HOLD, *(s.name for s in newest))
-            await self._drop([s for s in await self._of(jail) if s not in newest])
+            await self._keep_only(jail, newest)
             return
         await self._drop(await self._of(jail))
         await self._drop_bookmarks(jail, MIGRATION, keep={s.tag for s in newest})
@@ -113,6 +110,11 @@ class MigrationSnapshots:
             await self._drop([s for s in found if s not in before])
             await self._zfs.rollback(before[-1].name)
         return True
+
+    async def _keep_only(self, jail: str, kept: Sequence[Snapshot]) -> None:
+        names = {snapshot.name for snapshot in kept}  # by name: what one uses changes while the jail writes
+        await self._zfs.hold(HOLD, *sorted(names))
+        await self._drop([s for s in await self._of(jail) if s.name not in names])
 
     async def _newest(self, jail: str) -> list[Snapshot]:
         return list({snapshot.dataset: snapshot for snapshot in await self._of(jail)}.values())

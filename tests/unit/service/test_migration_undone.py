@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 
 from jaild.domain.errors import FailedPreconditionError
+from jaild.ports.zfs import Snapshot
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service.asking import reason_of, serves
@@ -98,6 +100,32 @@ async def test_past_its_deadline_all_is_as_before_and_the_jail_has_served_all_th
     assert [await picture(source), await picture(target)] == before
     await source.stop()
     await target.stop()
+
+
+async def test_what_a_move_back_starts_from_is_kept_although_it_grows_between_two_looks(quick_path: Path) -> None:
+    source, target = await two_hosts(quick_path, back=False)
+    can_little(source, target)
+    for host in (source, target):
+        growing(host)
+    for here, there in ((source, target), (target, source)):
+        assert reason_of(await here.end_of(await migrate(here, there))) == ""
+        left = [await host.zfs.snapshots("tank/jaild/jails/web", recursive=True) for host in (here, there)]
+        kept = [[(snapshot.name, snapshot.guid) for snapshot in each] for each in left]
+        assert kept[0] == kept[1]
+        assert len(kept[0]) == 2
+    await source.stop()
+    await target.stop()
+
+
+def growing(host: FakeHost) -> None:
+    """Let each snapshot hold more alone whenever it is looked at, as it does while a jail overwrites what is in it."""
+    look, looks = host.zfs.snapshots, itertools.count()
+
+    async def snapshots(dataset: str, *, recursive: bool = False) -> list[Snapshot]:
+        size = next(looks)
+        return [dataclasses.replace(found, used=size) for found in await look(dataset, recursive=recursive)]
+
+    host.zfs.snapshots = snapshots  # type: ignore[method-assign]
 
 
 def can_little(*hosts: FakeHost) -> None:
