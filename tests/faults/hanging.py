@@ -15,7 +15,7 @@ def tell() -> None:
     log = structlog.get_logger("faults")
     for task in asyncio.all_tasks():
         stack = [f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in task.get_stack()]
-        log.error("task", name=task.get_name(), stack=stack or str(task.get_coro()))
+        log.error("task", name=task.get_name(), at=stack or str(task.get_coro()))
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             words = place.joinpath("cmdline").read_bytes().decode(errors="replace").split("\0")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
 
 from jaild.adapters.zfs import fuse_waker
 
@@ -18,9 +21,18 @@ MOUNTINFO = """\
 
 
 def test_each_dataset_of_the_pool_is_asked_once_however_often_it_is_mounted() -> None:
-    assert fuse_waker.mount_points(MOUNTINFO, "tank") == ["/srv/my pool/zfs", "/srv/my pool/zfs/bases"]
+    assert fuse_waker.mount_points(MOUNTINFO, "tank") == {
+        "0:57": "/srv/my pool/zfs",
+        "0:58": "/srv/my pool/zfs/bases",
+    }
 
 
 def test_a_process_that_waits_for_no_mount_or_is_gone_has_no_reading_threads() -> None:
     assert fuse_waker.reading(os.getpid()) == frozenset()
     assert fuse_waker.reading(2**22 + 1) == frozenset()
+
+
+@pytest.mark.skipif(fuse_waker._USTAT is None, reason="this architecture has no ustat(2): mounts are asked by path")
+def test_a_mount_is_asked_by_its_number_so_that_none_on_the_way_to_it_is() -> None:
+    assert fuse_waker.ask_device(Path("/proc").stat().st_dev)
+    assert not fuse_waker.ask_device(os.makedev(4000, 4000))

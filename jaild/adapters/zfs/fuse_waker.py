@@ -7,12 +7,17 @@ zfs-fuse 0.7 reads with its lock held, from a file that blocks. When who asked w
 no mount of the pool answers any more until somebody asks something of that very mount (seen with zfs-fuse 0.7.0-25 on
 Linux 6.18: 17 times in 60 rounds of five changes of a jail). So whenever one of its threads stays in that read, each
 mount is asked something. Making the files non-blocking is no way out: it then serves its last request a second time.
+
+A mount is asked by its device number where the kernel has ustat(2). By path the question may not get there: the kernel
+asks each mount on the way whether the name is still right, and those wait like everybody (seen: once in 80 migrations).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import platform
 import re
 import select
 import threading
@@ -20,6 +25,7 @@ from pathlib import Path
 
 _PAUSE = 0.1  # seconds between looks (1 ms each): nothing tells when it waits
 _READING = "fuse_dev_do_read"  # the kernel function that waits for a request (/proc/PID/wchan, proc(5))
+_USTAT = {"x86_64": 136}.get(platform.machine())  # its number; newer architectures have none
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -29,7 +35,7 @@ class FuseWaker:
     def __init__(self, pid: int, pool: str) -> None:
         self._pid = pid
         self._pool = pool
-        self._asking: dict[str, threading.Thread] = {}  # by mount point
+        self._asking: dict[str, threading.Thread] = {}  # by device
 
     def start(self) -> None:
         """Begin. Not a task: the event loop itself may be waiting for the pool."""
@@ -52,11 +58,15 @@ class FuseWaker:
 
     def _ask_all(self) -> None:
         """Ask each mount, all at once: those that have nothing to do with it wait as everybody does."""
-        self._asking = {point: thread for point, thread in self._asking.items() if thread.is_alive()}
-        for point in mount_points(Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape"), self._pool):
-            if point not in self._asking:
-                self._asking[point] = threading.Thread(target=_ask, args=(point,), daemon=True)
-                self._asking[point].start()
+        self._asking = {device: thread for device, thread in self._asking.items() if thread.is_alive()}
+        try:
+            table = Path(f"/proc/{self._pid}/mountinfo").read_text("utf-8", "surrogateescape")
+        except OSError:
+            return  # it ended: there is nothing to wake
+        for device, point in mount_points(table, self._pool).items():
+            if device not in self._asking:
+                self._asking[device] = threading.Thread(target=_ask, args=(device, point), daemon=True)
+                self._asking[device].start()
 
 
 def reading(pid: int) -> frozenset[str]:
@@ -70,18 +80,31 @@ def reading(pid: int) -> frozenset[str]:
     return frozenset(found)
 
 
-def mount_points(mountinfo: str, pool: str) -> list[str]:
-    """Return one mount point for each mounted dataset of a zfs-fuse's pool, from the text of mountinfo (proc(5))."""
-    found: dict[str, str] = {}  # by device: a dataset may be mounted in many jails too
+def mount_points(mountinfo: str, pool: str) -> dict[str, str]:
+    """Return the device of each mounted dataset of a zfs-fuse's pool, with one place where it is mounted.
+
+    From the text of mountinfo (proc(5)). A dataset may be mounted in many jails too.
+    """
+    found: dict[str, str] = {}
     for line in mountinfo.splitlines():
         mount, _, filesystem = line.partition(" - ")
         kind, source = filesystem.split(" ")[:2]
         if kind.startswith("fuse") and source.partition("/")[0] == pool:
             device, point = mount.split(" ")[2], mount.split(" ")[4]
             found.setdefault(device, _ESCAPE.sub(lambda match: chr(int(match[1], 8)), point))
-    return list(found.values())
+    return found
 
 
-def _ask(point: str) -> None:
+def _ask(device: str, point: str) -> None:
+    if _USTAT is not None:
+        major, _, minor = device.partition(":")
+        ask_device(os.makedev(int(major), int(minor)))
+        return
     with contextlib.suppress(OSError):  # unmounted meanwhile; the answer is of no interest
         os.statvfs(point)
+
+
+def ask_device(number: int) -> bool:
+    """Ask the file system of a device something; return whether it answered. Needs `ustat(2)`, see `_USTAT`."""
+    answer = ctypes.create_string_buffer(64)  # struct ustat has 32 bytes
+    return ctypes.CDLL(None).syscall(_USTAT, ctypes.c_uint(number), answer) == 0
