@@ -164,6 +164,19 @@ def test_a_jail_without_a_network_is_a_vnet_with_its_loopback_interface_alone() 
     assert oci_network.missing(run, HostNetwork(bridge=""), (), "jails/web") == []
 
 
+def test_an_epair_takes_the_mtu_of_a_bridge_with_jumbo_frames_before_it_joins() -> None:
+    def joined(mtu: str) -> list[tuple[str, ...]]:
+        shown = f"jaild0: flags=8843<UP> metric 0 mtu {mtu}\n\tgroups: bridge\n"
+        return freebsd_network.joined("a", "b", "jaild0", shown)
+
+    assert joined("1500") == [("ifconfig", "jaild0", "addm", "a")]
+    assert joined("9000") == [
+        ("ifconfig", "a", "mtu", "9000"),
+        ("ifconfig", "b", "mtu", "9000"),
+        ("ifconfig", "jaild0", "addm", "a"),
+    ]
+
+
 def test_only_addresses_that_are_there_are_taken_off_an_interface_however_they_are_written() -> None:
     run = run_spec(network=Network(mode="shared", addresses=("10.0.0.5/24", "2001:DB8:0::5/64", "10.0.0.50/24")))
     shown = "em0: flags=8843<UP>\n\tinet 10.0.0.5 netmask 0xffffff00\n\tinet6 2001:db8::5 prefixlen 64\n"

@@ -78,8 +78,9 @@ class Links:
         else:  # the kernel need not have kept the address of an end that comes back from a jail
             await self._run(network.ether(inner, run), run.name)
         bridge = oci_network.bridge(run, self._host)
-        if outer not in await self._members(bridge):
-            await self._run(("ifconfig", bridge, "addm", outer), run.name)
+        shown = await self._run(("ifconfig", bridge), bridge)
+        if outer not in network.parse_members(shown):
+            await self._all(network.joined(outer, inner, bridge, shown), run.name)
 
     async def detach(self, run: RunSpec) -> None:
         """Make a run without a jail unreachable. No error if it is so."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from pathlib import Path
 
 from jaild.adapters.runtime import oci_network
@@ -18,6 +19,7 @@ from jaild.adapters.runtime.oci_network import HostNetwork, mac
 from jaild.ports.runtime import RunSpec
 
 Argv = tuple[str, ...]
+EPAIR_MTU = "1500"  # of a new one
 
 
 def ends(run_folder: Path, uid: str, generation: int) -> tuple[str, str]:
@@ -78,6 +80,14 @@ def epair_named(created: str, run: RunSpec, run_folder: Path) -> list[Argv]:
         ether(inner, run),
         ("ifconfig", outer, "up"),
     ]
+
+
+def joined(outer: str, inner: str, bridge: str, shown: str) -> list[Argv]:
+    """Return what puts an epair on a bridge, as `ifconfig BRIDGE` shows it: with its MTU, or it would be refused."""
+    found = re.search(r"\bmtu (\d+)", shown)
+    mtu = found[1] if found else EPAIR_MTU
+    fitted: list[Argv] = [] if mtu == EPAIR_MTU else [("ifconfig", end, "mtu", mtu) for end in (outer, inner)]
+    return [*fitted, ("ifconfig", bridge, "addm", outer)]
 
 
 def ether(inner: str, run: RunSpec) -> Argv:
