@@ -107,4 +107,4 @@ def _ask(device: str, point: str) -> None:
 def ask_device(number: int) -> bool:
     """Ask the file system of a device something; return whether it answered. Needs `ustat(2)`, see `_USTAT`."""
     answer = ctypes.create_string_buffer(64)  # struct ustat has 32 bytes
-    return ctypes.CDLL(None).syscall(_USTAT, ctypes.c_uint(number), answer) == 0
+    return bool(ctypes.CDLL(None).syscall(_USTAT, ctypes.c_uint(number), answer) == 0)
