@@ -269,3 +269,12 @@ def test_pool_features_are_the_enabled_ones_and_a_version_stands_for_itself() ->
     openzfs = "NAME PROPERTY VALUE SOURCE\nt version - default\nt feature@a active local\nt feature@b disabled local\n"
     assert _parse.features(openzfs) == {"a"}
     assert _parse.features(_recorded(_FUSE, "zpool get all").text) == {"version:23"}
+
+
+def test_the_snapshot_of_a_resume_token_is_read_off_what_a_dry_send_tells() -> None:
+    told = (
+        "resume token contents:\nnvlist version: 0\n\tfromguid = 0x595d9f81aa9dddab\n\tobject = 0x1\n\toffset = 0x0\n"
+        "\tbytes = 0x0\n\ttoguid = 0x854f02a2dd32cf0d\n\ttoname = pool1/test@b\n"
+    )
+    assert _parse.token_guid(told) == 0x854F02A2DD32CF0D
+    assert _parse.token_guid("resume token contents:\nnvlist version: 0\n") is None
