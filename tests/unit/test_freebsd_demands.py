@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.runtime import freebsd_devfs, freebsd_jailconf, freebsd_pf, oci_bundle
+from jaild.adapters.runtime.freebsd_rctl import Rctl
+from jaild.adapters.runtime.freebsd_records import Record
 from jaild.domain import privileges
 from jaild.domain.errors import FailedPreconditionError, InternalError
 from jaild.domain.spec import JailSpec, Limits, Network, Port
@@ -135,6 +137,19 @@ async def test_a_port_at_an_address_that_the_host_has_not_is_refused(rig: ToldRi
     assert await codes(rig, network=network) == [("NETWORK_MISSING", "$.network.ports[0]")]
 
 
+async def test_a_firewall_that_fails_keeps_no_address_on_the_host(rig: ToldRig) -> None:
+    port = Port(host=free_port(), address="127.0.0.1")
+    shared = Network(mode="shared", addresses=("10.0.0.5/24",), ports=(port,))
+    await rig.runtime.create(replace(rig.spec(), network=shared))
+    await rig.runtime.start("web", 1)
+    rig.host.refuse["pfctl"] = Said(stderr="pfctl: DIOCXBEGIN: it does not work\n", status=1)
+    rig.host.refuse["jail -f"] = Said(stderr="jail: web_1: something: failed\n", status=1)  # so that the aliases stay
+    with pytest.raises(InternalError):
+        await rig.runtime.stop("web", 1)
+    assert rig.host.interfaces["em0"].lines == []
+    assert rig.host.jails == {}
+
+
 # -- addresses on the host's interface
 
 
@@ -240,3 +255,9 @@ async def test_a_plan_shows_all_that_a_host_cannot_do_at_once(rig: ToldRig) -> N
         ("LIMIT_UNSUPPORTED", "$.limits.cpuset"),
         ("DEVFS_RULESET_UNKNOWN", "$.devfs_ruleset"),
     ]
+
+
+async def test_rules_are_never_taken_from_every_jail_at_once(rig: ToldRig) -> None:
+    record = Record(spec=run_spec(limits=Limits(memory="1G")), attached=True)  # of a run that was never started
+    await Rctl(rig.host.processes).lift(record)
+    assert [call.argv for call in rig.host.processes.calls if call.argv[0] == "rctl"] == []

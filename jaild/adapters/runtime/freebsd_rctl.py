@@ -41,7 +41,8 @@ class Rctl:
 
     async def lift(self, record: Record) -> None:
         """Remove the jail's rules: before exec.stop, since rc.shutdown needs processes. No error if there are none."""
-        if not limits.rules(record.spec, record.name) or not await self._racct():
+        # Without a name `rctl -r jail:` would mean the rules of every jail.
+        if not record.name or not limits.rules(record.spec, record.name) or not await self._racct():
             return
         completed = await self._processes.run(("rctl", "-r", f"jail:{record.name}"), check=False)
         if completed.status != 0 and "No such process" not in completed.error_text:  # what it says of no rules

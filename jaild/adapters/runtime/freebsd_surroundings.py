@@ -59,6 +59,6 @@ class Surroundings:
 
     async def detach(self, record: Record) -> None:
         """Make a run without a jail unreachable. No error if it is so."""
-        await self._redirects.clear(record.spec)
         await self.links.detach(record.spec)
         await self.rctl.lift(record)
+        await self._redirects.clear(record.spec)  # last: the administrator's pf must not keep an address on the host

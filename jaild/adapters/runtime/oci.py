@@ -344,8 +344,8 @@ class OciRuntime:
 
     async def _detach(self, record: Record) -> None:
         if record.attached:
-            await self._ports.clear(record.spec)
             await self._links.detach(record.spec)
+            await self._ports.clear(record.spec)
             # Read again: that it ended may have been noted meanwhile.
             self._write(self._records.read(record.spec.name) or record, attached=False)
 
