@@ -12,8 +12,7 @@ import pytest
 
 from jaild.domain.errors import FailedPreconditionError, UnavailableError
 from jaild.domain.operation import Operation
-from jaild.domain.peering import Offer
-from jaild.domain.records import Ownership
+from jaild.domain.peering import Acceptance, Offer, Received, ReceiveHeader
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants
@@ -285,28 +284,57 @@ async def test_a_last_part_that_never_gets_through_ends_the_migration_with_the_j
 # -- the order of messages
 
 
-async def test_what_belongs_to_an_earlier_attempt_is_not_carried_out(hosts: tuple[FakeHost, FakeHost]) -> None:
+async def test_a_begin_that_comes_again_when_the_target_is_prepared_does_not_take_that_back(
+    hosts: tuple[FakeHost, FakeHost],
+) -> None:
     source, target = hosts
     incoming = target.core.use_cases.incoming
+    begin, prepare = incoming.begin, incoming.prepare
     offers: list[Offer] = []
-    original = incoming.begin
+    refused: list[str] = []
 
-    async def begin(offer: Offer):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def remembered(offer: Offer, /) -> Acceptance:
         offers.append(offer)
-        return await original(offer)
+        return await begin(offer)
 
-    incoming.begin = begin  # type: ignore[method-assign]
-    operation = await migrate(source, target)
-    async for seen in source.core.use_cases.operations.watch(operation.id):
-        if seen.phase == "commit":
-            break
-    record = (await invariants.records(target))["web"]
-    if record.state is Ownership.PREPARED:
-        with pytest.raises(FailedPreconditionError) as late:
-            await original(offers[0])
-        assert late.value.reason in {"MIGRATION_ATTEMPT", "MIGRATION_ACTIVATED"}
-    assert reason_of(await source.end_of(operation)) == ""
+    async def prepared(migration: str, epoch: int, guids: dict[str, int], /) -> str:
+        phase = await prepare(migration, epoch, guids)
+        for late in offers:
+            with pytest.raises(FailedPreconditionError) as caught:
+                await begin(late)
+            refused.append(caught.value.reason)
+        return phase
+
+    incoming.begin, incoming.prepare = remembered, prepared  # type: ignore[method-assign]
+    cut_after(source, target, BIG // 2)
+    assert reason_of(await healed(source, await migrate(source, target))) == ""
+    assert [offer.attempt for offer in offers] == [1, 2]
+    assert refused == ["MIGRATION_ATTEMPT", "MIGRATION_ATTEMPT"]
     assert serves(target, 1)
+
+
+async def test_a_stream_of_an_earlier_attempt_is_not_received(hosts: tuple[FakeHost, FakeHost]) -> None:
+    source, target = hosts
+    incoming = target.core.use_cases.incoming
+    receive = incoming.receive
+    refused: list[str] = []
+
+    async def nobody() -> AsyncIterator[bytes]:
+        refused.append("it was read")
+        yield b""
+
+    async def received(header: ReceiveHeader, chunks: AsyncIterator[bytes], /) -> Received:
+        if header.attempt > 1 and not refused:
+            late = msgspec.structs.replace(header, attempt=header.attempt - 1)
+            with pytest.raises(FailedPreconditionError) as caught:
+                await receive(late, nobody())
+            refused.append(caught.value.reason)
+        return await receive(header, chunks)
+
+    incoming.receive = received  # type: ignore[method-assign]
+    cut_after(source, target, BIG // 2)
+    assert reason_of(await healed(source, await migrate(source, target))) == ""
+    assert refused == ["MIGRATION_ATTEMPT"]
 
 
 # -- what stays
