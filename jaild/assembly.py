@@ -61,6 +61,8 @@ from jaild.service.preflight import Preflight
 from jaild.service.promote import Takeovers
 from jaild.service.receiving import Receiver
 from jaild.service.recover import Recovery
+from jaild.service.rehearse_in import RehearseIn
+from jaild.service.rehearse_out import RehearseOut
 from jaild.service.releases import Releases
 from jaild.service.replicas import Replicas
 from jaild.service.retreat import Retreat
@@ -140,7 +142,7 @@ class Core:
         await self.runs.close()
 
 
-def assemble(ports: Ports, place: Place) -> Core:
+def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of what there is
     """Put the use cases together. Nothing is started."""
     zfs, runtime, files, store, clock = ports.zfs, ports.runtime, ports.files, ports.store, ports.clock
     index = Index(Layout(place.dataset), zfs, files)
@@ -173,6 +175,7 @@ def assemble(ports: Ports, place: Place) -> Core:
     activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
     discarder = Discarder(index, zfs, datasets, snapshots)
     capacity = Capacity(index, runtime, draining)
+    rehearsals = RehearseIn(index, zfs, runtime, files, journals, runs, clock)
     incoming = MigrateIn(
         index,
         zfs,
@@ -182,6 +185,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         journals,
         datasets,
         receiver,
+        rehearsals,
         activator,
         discarder,
         drivers,
@@ -195,11 +199,12 @@ def assemble(ports: Ports, place: Place) -> Core:
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, events, clock)
     drivers.before_each(standbys.give_way)
     taker = Taker(index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, activator, events, clock)
-    migrations = Migrations(index, preflight, sender, journals, datasets, drivers, operations)
+    rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
+    migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, drivers, operations)
     takeovers = Takeovers(index, taker, clearance, migrations, changes, drivers, operations, clock)
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, sender, incoming,
-        snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, events, clock,
+        rehearsals, snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, events, clock,
     )  # fmt: skip
     boot = Boot(
         index,

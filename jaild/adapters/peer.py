@@ -22,15 +22,17 @@ from jaild.domain.peering import (
     PeerState,
     Received,
     ReceiveHeader,
+    Rehearsed,
     Resolution,
 )
-from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, salvage_pb2_grpc, standby_pb2_grpc
+from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc, salvage_pb2_grpc, standby_pb2_grpc
 from jaild.wire import peering, status, structs
 from jaild.wire.tls import TlsFiles
 
 CHUNK = 1 << 20  # bytes in one message of a stream
 _ASK = 15.0  # seconds, for what is answered from memory or by a few commands
 _WORK = 120.0  # for what verifies, reserves or destroys datasets
+_REHEARSAL = 3900.0  # a gate may have an hour, and the clone is thrown away after it
 _START = 600.0  # for mount, start and health gate
 _OPTIONS = (
     ("grpc.max_send_message_length", 8 << 20),
@@ -97,6 +99,7 @@ class GrpcPeer:
         self._stub = peer_pb2_grpc.PeerStub(channel)
         self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(channel), self._ask, self._stream)
         self.salvage = GrpcSalvagePeer(salvage_pb2_grpc.SalvageStub(channel), self._ask, self._stream)
+        self._rehearsals = rehearsal_pb2_grpc.RehearsalsStub(channel)
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
@@ -152,6 +155,11 @@ class GrpcPeer:
     async def abort(self, migration: str) -> str:
         """Make it throw away what it received."""
         return str((await self._ask(self._stub.Abort, peer_pb2.AbortRequest(migration=migration), _WORK)).phase)
+
+    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+        """Make it boot a clone."""
+        request = rehearsal_pb2.RehearseRequest(migration=migration, keep_copy=keep_copy)
+        return peering.struct_of(await self._ask(self._rehearsals.Rehearse, request, _REHEARSAL), Rehearsed)
 
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""

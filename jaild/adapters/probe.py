@@ -1,8 +1,13 @@
-"""Health checks over the network, by plain sockets."""
+"""Health checks over the network, by plain sockets.
+
+Also a program, with nothing but the standard library, that makes one check from inside a jail's network:
+`python probe.py JID tcp|http ADDRESS PORT PATH TIMEOUT` prints what is wrong, or nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 
 _STATUS_LINE_PARTS = 2
 _GOOD = range(200, 400)
@@ -42,3 +47,30 @@ class SocketProbe:
 
 def _text(error: Exception, timeout: float) -> str:
     return f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else str(error)
+
+
+def main(jid: str, kind: str, address: str, port: str, path: str, timeout: str) -> None:
+    """Make one check in the jail `jid` (FreeBSD), or where the process is if that is empty."""
+    if jid:
+        _attach(int(jid))
+    probe = SocketProbe()
+    if kind == "http":
+        check = probe.http(address, int(port), path, float(timeout))
+    else:
+        check = probe.tcp(address, int(port), float(timeout))
+    sys.stdout.write(asyncio.run(check))
+
+
+def _attach(jid: int) -> None:
+    """Enter a jail for good (jail_attach(2)): its network, and its root, in which there may be no Python."""
+    # What is imported only when it is needed could not be found any more.
+    import ctypes  # noqa: PLC0415
+    import encodings.idna  # noqa: F401, PLC0415
+
+    system = ctypes.CDLL(None, use_errno=True)
+    if system.jail_attach(jid) != 0:
+        sys.exit(f"jail_attach({jid}): error {ctypes.get_errno()}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -76,10 +76,14 @@ class PeerServicer:
         return structs.message_of(await self._incoming.resolve(request.migration), peer_pb2.ResolveResponse)
 
     def _require_party(self, migration: str) -> None:
-        """Let only the two hosts of a migration act on it; one that is not known here answers for itself."""
-        peer = self._incoming.peer_of(migration)
-        if peer:
-            require_itself(peer)
+        require_party(self._incoming, migration)
+
+
+def require_party(incoming: Incoming, migration: str) -> None:
+    """Let only the two hosts of a migration act on it; one that is not known here answers for itself."""
+    peer = incoming.peer_of(migration)
+    if peer:
+        require_itself(peer)
 
 
 def require_itself(name: str) -> None:

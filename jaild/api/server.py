@@ -26,6 +26,7 @@ from jaild.api.migrations import MigrationsServicer
 from jaild.api.operation_messages import OperationMessages
 from jaild.api.operations import OperationsServicer
 from jaild.api.peer import PeerServicer
+from jaild.api.rehearsals import ClonesServicer, RehearsalsServicer
 from jaild.api.salvages import PeerSalvageServicer, SalvagesServicer
 from jaild.api.standby import StandbyServicer
 from jaild.api.stats import StatsServicer
@@ -33,7 +34,7 @@ from jaild.api.takeovers import TakeoversServicer
 from jaild.api.use_cases import UseCases
 from jaild.domain.access import Grant
 from jaild.domain.errors import UnavailableError
-from jaild.peer.v1 import peer_pb2_grpc
+from jaild.peer.v1 import peer_pb2_grpc, rehearsal_pb2_grpc
 from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
 from jaild.peer.v1 import standby_pb2_grpc as peer_standby_pb2_grpc
 from jaild.v1 import (
@@ -45,6 +46,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    rehearsals_pb2_grpc,
     salvage_pb2_grpc,
     standby_pb2_grpc,
     stats_pb2_grpc,
@@ -58,6 +60,7 @@ SERVICES = (
     "jaild.v1.Jails",
     "jaild.v1.Migrations",
     "jaild.v1.Stats",
+    "jaild.v1.Rehearsals",
     "jaild.v1.Host",
     "jaild.v1.Evacuations",
     "jaild.v1.Events",
@@ -66,6 +69,7 @@ SERVICES = (
     "jaild.peer.v1.Peer",
     "jaild.peer.v1.Standby",
     "jaild.peer.v1.Salvage",
+    "jaild.peer.v1.Rehearsals",
     "google.longrunning.Operations",
 )
 _OPTIONS = (
@@ -144,6 +148,9 @@ class ApiServer:
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(evacuations, server)
         events_pb2_grpc.add_EventsServicer_to_server(EventsServicer(cases.events, cases.operations, messages), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(OperationsServicer(cases.operations, messages), server)
+        rehearsals_pb2_grpc.add_RehearsalsServicer_to_server(RehearsalsServicer(cases.migrations, messages), server)
+        clones = ClonesServicer(cases.incoming)
+        rehearsal_pb2_grpc.add_RehearsalsServicer_to_server(clones, server)
         peer_pb2_grpc.add_PeerServicer_to_server(PeerServicer(cases.incoming), server)
         peer_standby_pb2_grpc.add_StandbyServicer_to_server(StandbyServicer(cases.replicas), server)
         standby_pb2_grpc.add_TakeoversServicer_to_server(TakeoversServicer(cases.takeovers, messages), server)

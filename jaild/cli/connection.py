@@ -24,6 +24,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    rehearsals_pb2_grpc,
     salvage_pb2_grpc,
     standby_pb2_grpc,
     stats_pb2_grpc,
@@ -56,6 +57,7 @@ class Api:
     salvages: Any
     takeovers: Any
     stats: Any
+    rehearsals: Any
 
 
 @contextmanager
@@ -74,6 +76,7 @@ def connect(settings: Settings) -> Iterator[Api]:
             host=host_pb2_grpc.HostStub(channel),
             jails=jails_pb2_grpc.JailsStub(channel),
             migrations=migrations_pb2_grpc.MigrationsStub(channel),
+            rehearsals=rehearsals_pb2_grpc.RehearsalsStub(channel),
             operations=operations_pb2_grpc.OperationsStub(channel),
             salvages=salvage_pb2_grpc.SalvagesStub(channel),
             takeovers=standby_pb2_grpc.TakeoversStub(channel),

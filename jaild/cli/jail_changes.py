@@ -13,7 +13,7 @@ from jaild.cli.connection import READ_SECONDS, connect
 from jaild.cli.mutation import How, finish, mutation
 from jaild.cli.noun import Verb
 from jaild.cli.settings import Settings
-from jaild.v1 import jails_pb2, migrations_pb2
+from jaild.v1 import jails_pb2, migrations_pb2, rehearsals_pb2
 
 _AXES = {
     None: jails_pb2.RollbackJailRequest.AXIS_UNSPECIFIED,
@@ -107,7 +107,11 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
 @click.command(
     "migrate",
     cls=Verb,
-    examples=("jail migrate cache beta --plan", "jail migrate cache beta --max-downtime 2s --deadline 1h"),
+    examples=(
+        "jail migrate cache beta --plan",
+        "jail migrate cache beta --rehearse",
+        "jail migrate cache beta --max-downtime 2s --deadline 1h",
+    ),
 )
 @NAME
 @click.argument("target", shell_complete=complete.peers)
@@ -125,6 +129,10 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
     metavar="TIME",
     help="Give up if it takes longer (default: try until cancelled).",
 )
+@click.option("--rehearse", is_flag=True, help="Only try it: boot a clone there, check its health, throw it away.")
+@click.option(
+    "--keep-copy", is_flag=True, help="With --rehearse: leave the copy there, so that the move is an increment."
+)
 @mutation()
 @click.pass_obj
 def migrate(
@@ -135,9 +143,16 @@ def migrate(
     max_downtime: float | None,
     over_budget: str,
     deadline: float | None,
+    rehearse: bool,
+    keep_copy: bool,
     how: How,
 ) -> None:
     """Move a jail to another host; Ctrl-C takes it back while it still can be."""
+    if keep_copy and not rehearse:
+        raise click.UsageError("--keep-copy goes with --rehearse")
+    if rehearse and not how.plan:
+        _rehearse(settings, name, target, max_downtime, how, keep_copy=keep_copy)
+        return
     request = migrations_pb2.MigrateJailRequest(
         name=name, target=target, proceed_over_budget=over_budget == "proceed", **how.fields()
     )
@@ -147,6 +162,18 @@ def migrate(
         request.deadline.FromMilliseconds(round(deadline * 1000))
     with connect(settings) as api:
         finish(api, settings, api.migrations.MigrateJail(request), how)
+
+
+def _rehearse(
+    settings: Settings, name: str, target: str, max_downtime: float | None, how: How, *, keep_copy: bool
+) -> None:
+    request = rehearsals_pb2.RehearseJailRequest(
+        name=name, target=target, keep_copy=keep_copy, request_id=how.request_id
+    )
+    if max_downtime is not None:
+        request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.rehearsals.RehearseJail(request), how)
 
 
 VERBS = (deploy, upgrade, configure, edit, rollback, migrate)

@@ -65,6 +65,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overhead: float | None = None  # seconds of it that were not the last increment
     healthy: bool = False
     message: str = ""
+    keep_copy: bool = False  # a rehearsal whose copy stays on the target when it is aborted
     notified: bool = True  # source: the target knows that it was aborted
 
 

@@ -6,6 +6,7 @@
     POOL/jaild/jails/<jail>          jaild:jail  generations/<n>/{generation.json, etc/, usr-local-etc/}
     POOL/jaild/jails/<jail>/data     var/ root/ home/
     POOL/jaild/jails/<jail>/<volume>
+    POOL/jaild/rehearsals/<migration>   clone of a jail that is being received, with its parts; gone with the rehearsal
 
 A layer's tree is the folder `root/` in its dataset, so that what jaild knows of it travels beside it.
 """
@@ -58,6 +59,16 @@ class Layout:
     def jails(self) -> str:
         """Parent of all jails."""
         return f"{self.root}/jails"
+
+    @property
+    def rehearsals(self) -> str:
+        """Parent of the clones that rehearsals boot."""
+        return f"{self.root}/rehearsals"
+
+    def rehearsal(self, migration: str, path: str) -> str:
+        """Return one dataset of a rehearsal's clone, by its path in the jail."""
+        clone = f"{self.rehearsals}/{migration[:12]}"
+        return f"{clone}/{path}" if path else clone
 
     def base(self, name: str) -> str:
         """Return a base's dataset."""

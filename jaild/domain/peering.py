@@ -68,6 +68,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     source_name: str
     jail: JailOffer
     attempt: int = 0  # rises with each `begin` of the same migration: what belongs to an earlier one comes too late
+    rehearsal: bool = False  # never handed over: a clone of it is booted, and it is aborted
 
 
 class DatasetState(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +124,16 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     healthy: bool = False  # it runs and passed its gate
     seconds: float = 0.0  # that mount, start and gate took
     message: str = ""  # why it is not healthy
+
+
+class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+    """How a clone of what was received came up on the target; nothing of it is left."""
+
+    healthy: bool = False  # it ran and passed its gate
+    seconds: float = 0.0  # that mount and start took
+    message: str = ""  # why it is not healthy
+    checks: str = ""  # what each said last, a line each
+    log: str = ""  # the end of what it wrote
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):

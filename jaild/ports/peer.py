@@ -13,6 +13,7 @@ from jaild.domain.peering import (
     PeerState,
     Received,
     ReceiveHeader,
+    Rehearsed,
     Resolution,
 )
 from jaild.ports.salvage import SalvagePeer
@@ -69,6 +70,9 @@ class Peer(Protocol):
 
     async def abort(self, migration: str) -> str:
         """Make it throw away what it received. Returns its phase; refused (MIGRATION_ACTIVATED) after `activate`."""
+
+    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+        """Make it boot a clone of what came of a rehearsal; return when the clone is gone again."""
 
     async def resolve(self, migration: str) -> Resolution:
         """Asked by a target in PREPARED of the source: how did the hand-over end."""

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from jaild.domain.findings import Finding
 from jaild.domain.records import Family
-from jaild.domain.spec import Limits, Network
+from jaild.domain.spec import HttpCheck, Limits, Network, TcpCheck
 from jaild.domain.tree import Mount
 
 
@@ -175,6 +175,9 @@ class Runtime(Protocol):
 
         Closing it (`contextlib.aclosing`) kills the command.
         """
+
+    async def probe(self, jail: str, generation: int, check: HttpCheck | TcpCheck, address: str) -> str:
+        """Make a health check from inside a running run's own network; return what is wrong, '' for nothing."""
 
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what a running run uses."""

@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from jaild.domain.errors import NotFoundError
 from jaild.domain.journal import Journal
-from jaild.domain.records import JailRecord
+from jaild.domain.lifecycle import advance
+from jaild.domain.records import JailRecord, Ownership
 from jaild.ports.zfs import Zfs
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
@@ -34,6 +35,9 @@ class Discarder:
             return  # the jail here has nothing to do with it
         if journal.before is not None and entry is not None:
             await self._return(entry, journal, journal.before)
+            return
+        if journal.keep_copy and entry is not None and entry.record is not None:
+            await self._datasets.write(entry, advance(entry.record, Ownership.MOVED))  # its owner is the source
             return
         ghost = entry or Entry(name=journal.jail, folder=self._index.folder_of_jails / journal.jail)
         for dataset in await self._parts(journal.jail):

@@ -91,7 +91,7 @@ def _view(journal: Journal, host_name: str) -> MigrationView:
         outgoing=journal.outgoing,
         source=host_name if journal.outgoing else journal.peer,
         target=journal.peer if journal.outgoing else host_name,
-        phase=journal.phase.value,
+        phase="rehearsed" if journal.offer.rehearsal and journal.phase is Phase.ABORTED else journal.phase.value,
         created=journal.created,
         updated=journal.updated,
         epoch=journal.epoch,

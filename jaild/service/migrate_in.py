@@ -34,6 +34,7 @@ from jaild.domain.peering import (
     PeerState,
     Received,
     ReceiveHeader,
+    Rehearsed,
     Resolution,
 )
 from jaild.domain.records import Desired, Ownership
@@ -50,6 +51,7 @@ from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.receiving import Receiver
+from jaild.service.rehearse_in import RehearseIn
 
 # States of a copy that a migration continues, or (PREPARED) goes on with.
 _CONTINUED = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.PREPARED})
@@ -68,6 +70,7 @@ class MigrateIn:
         journals: Journals,
         datasets: JailDatasets,
         receiver: Receiver,
+        rehearsals: RehearseIn,
         activator: Activator,
         discarder: Discarder,
         drivers: Drivers,
@@ -82,6 +85,7 @@ class MigrateIn:
         self._journals = journals
         self._datasets = datasets
         self._receiver = receiver
+        self._rehearsals = rehearsals
         self._activator = activator
         self._discarder = discarder
         self._drivers = drivers
@@ -218,7 +222,7 @@ class MigrateIn:
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
                 return journal.phase.value
-            if journal.phase not in {Phase.RECEIVING, Phase.PREPARED}:
+            if journal.phase not in {Phase.RECEIVING, Phase.PREPARED} or journal.offer.rehearsal:
                 raise _over(journal)
             if epoch != journal.epoch:
                 raise FailedPreconditionError(
@@ -266,7 +270,8 @@ class MigrateIn:
         return self._activator.owns(journal)
 
     async def close(self) -> None:
-        """End activations that are under way; the next start goes on with them."""
+        """End activations and rehearsals that are under way; the next start goes on with the ones, ends the others."""
+        await self._rehearsals.close()
         for task in self._activating.values():
             task.cancel()
         await asyncio.gather(*self._activating.values(), return_exceptions=True)
@@ -293,6 +298,9 @@ class MigrateIn:
         `FailedPreconditionError` (MIGRATION_ACTIVATED) once the jail is this host's.
         """
         self._interrupt(migration)
+        begun = self._journals.find(migration, outgoing=False)
+        if begun is not None and begun.offer.rehearsal:
+            await self._rehearsals.end(migration)
         async with self._lock(migration):
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
@@ -305,6 +313,10 @@ class MigrateIn:
                 await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
                 await self._events.emit("migration.aborted", f"jails/{journal.jail}", migration=migration)
             return Phase.ABORTED.value
+
+    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+        """Boot a clone of what came of a rehearsal; see `RehearseIn.rehearse`."""
+        return await self._rehearsals.rehearse(migration, keep_copy=keep_copy)
 
     def peer_of(self, migration: str) -> str:
         """Return the name of the other host of a migration; '' if this host knows of none."""

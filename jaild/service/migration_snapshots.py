@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from jaild.domain import layout
+from jaild.domain.journal import Journal
 from jaild.domain.migration import HOLD, MIGRATION
 from jaild.domain.peering import LayerOffer
 from jaild.ports.zfs import Snapshot, Zfs
@@ -88,6 +89,13 @@ class MigrationSnapshots:
             return
         await self._drop(await self._of(jail))
         await self._drop_bookmarks(jail, MIGRATION, keep={s.tag for s in newest})
+
+    async def aborted(self, journal: Journal) -> None:
+        """Drop what a migration that was aborted has made here; what a copy that was kept is continued from, stays."""
+        if journal.keep_copy:
+            await self.settle(journal.jail)
+        else:
+            await self.drop_rounds(journal.jail, journal.id)
 
     async def drop_rounds(self, jail: str, migration: str) -> None:
         """Drop what a migration that was aborted has made here."""

@@ -19,6 +19,7 @@ from jaild.service.journals import Journals
 from jaild.service.migrate_out import MigrateOut
 from jaild.service.operations import Handle, Operations
 from jaild.service.preflight import Preflight
+from jaild.service.rehearse_out import RehearseOut
 
 
 class Migrations:
@@ -29,6 +30,7 @@ class Migrations:
         index: Index,
         preflight: Preflight,
         sender: MigrateOut,
+        rehearser: RehearseOut,
         journals: Journals,
         datasets: JailDatasets,
         drivers: Drivers,
@@ -37,6 +39,7 @@ class Migrations:
         self._index = index
         self._preflight = preflight
         self._sender = sender
+        self._rehearser = rehearser
         self._journals = journals
         self._datasets = datasets
         self._drivers = drivers
@@ -91,6 +94,24 @@ class Migrations:
             return f"migrations/{migration}"
 
         return await self._drivers.submit(f"jails/{jail}", "migrate", caller, work)
+
+    async def rehearse(
+        self, jail: str, target: str, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
+    ) -> Operation:
+        """Try a migration with a clone on the target; the jail stays as it is."""
+        duplicate = self._operations.duplicate(caller, "rehearse", f"jails/{jail}")
+        if duplicate is not None:
+            return duplicate
+        self._require_etag(jail, etag)
+
+        async def work(handle: Handle) -> str:
+            self._require_etag(jail, etag)
+            migration = await self._rehearser.rehearse(
+                handle, jail, target, max_downtime=max_downtime, keep_copy=keep_copy
+            )
+            return f"migrations/{migration}"
+
+        return await self._drivers.submit(f"jails/{jail}", "rehearse", caller, work)
 
     def _require_etag(self, jail: str, etag: str) -> None:
         current = self._index.jail_view(jail).etag

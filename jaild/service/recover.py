@@ -7,6 +7,7 @@
 | a jail whose first generation was not committed | destroyed: its creation never finished |
 | a generation marked staged, or empty | dropped if not active, else its mark is removed |
 | a run of a generation that is not the active one, or of a jail that is to be stopped | stopped and removed |
+| a clone that a rehearsal booted | its run ended, its datasets destroyed |
 | a jail being deleted | deleted |
 | a jail that was being taken over by force | a standby (or what it was) as before: it can be asked for again |
 | a jail that was taken over by force | writable, started; its former owner is told until it knows |
@@ -50,6 +51,7 @@ from jaild.service.migrate_out import MigrateOut
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.notices import Notices
 from jaild.service.operations import Handle, Operations
+from jaild.service.rehearse_in import RehearseIn
 from jaild.service.runs import Runs
 from jaild.service.standby_keeper import StandbyKeeper
 from jaild.service.takeover import Taker
@@ -72,6 +74,7 @@ class Recovery:
         handover: HandOver,
         sender: MigrateOut,
         receiver: MigrateIn,
+        rehearsals: RehearseIn,
         snapshots: MigrationSnapshots,
         notices: Notices,
         taker: Taker,
@@ -95,6 +98,7 @@ class Recovery:
         self._handover = handover
         self._sender = sender
         self._receiver = receiver
+        self._rehearsals = rehearsals
         self._snapshots = snapshots
         self._notices = notices
         self._taker = taker
@@ -130,7 +134,12 @@ class Recovery:
         for entry in list(self._index.jails.values()):
             await self._try_quietly(self._repair_jail(entry))
         await self._runs_of_nobody()
+        await self._try_quietly(self._sweep_rehearsals())
         self._clearance.hold_back()
+
+    async def _sweep_rehearsals(self) -> None:
+        for dataset in await self._rehearsals.sweep():
+            await self._told(f"destroyed {dataset}, left of a rehearsal")
 
     async def _end_operations(self) -> None:
         """End those that nobody goes on with."""
@@ -338,7 +347,7 @@ class Recovery:
         aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED)
         await self._notices.tell(aborted)
         if journal.jail in self._index.jails:
-            await self._try_quietly(self._snapshots.drop_rounds(journal.jail, journal.id))
+            await self._try_quietly(self._snapshots.aborted(journal))
             await self._try_quietly(self._snapshots.release_layers(journal.id, journal.offer.jail.layers))
 
     async def _resume_incoming(self, journal: Journal) -> None:

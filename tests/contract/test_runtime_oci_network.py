@@ -14,7 +14,7 @@ import pytest
 
 from jaild.adapters.runtime import oci_network
 from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.spec import Network
+from jaild.domain.spec import HttpCheck, Network, TcpCheck
 from jaild.ports.runtime import RunSpec
 from tests.contract.oci_rig import OciRig, hosted, hosts_of, leftovers, started
 from tests.contract.runtime_contract import SERVE, output_of
@@ -157,6 +157,22 @@ async def test_a_cut_over_is_quick(rig: OciRig) -> None:
     await runtime.stop("web", 1)
     await runtime.start("web", 2)
     assert loop.time() - begun < 2
+
+
+async def test_a_check_from_inside_reaches_a_server_that_nobody_outside_does(rig: OciRig) -> None:
+    httpd = ("httpd", "-f", "-p", "80", "-h", "/usr/local")
+    spec = replace(rig.spec(), command=httpd, network=Network(mode="none", addresses=(rig.inside,)))
+    runtime = await started(rig, spec)
+    address = rig.inside.partition("/")[0]
+    async with asyncio.timeout(10):
+        while problem := await runtime.probe("web", 1, HttpCheck(port=80, path="/version"), address):
+            assert "Connect call failed" in problem
+    assert await runtime.probe("web", 1, TcpCheck(port=80), address) == ""
+    assert await runtime.probe("web", 1, TcpCheck(port=80), "127.0.0.1") == ""
+    assert "404" in await runtime.probe("web", 1, HttpCheck(port=80, path="/nothing"), address)
+    assert "Connect call failed" in await runtime.probe("web", 1, TcpCheck(port=81), address)
+    with pytest.raises(OSError, match=r"unreachable|No route|Connect call failed"):
+        await asyncio.open_connection(address, 80)
 
 
 async def test_a_jail_without_a_network_has_its_loopback_interface_and_nothing_else(rig: OciRig) -> None:

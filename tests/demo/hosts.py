@@ -18,7 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -100,6 +100,7 @@ class Topology:
     beta: Host
     client: Host
     bridge: str = BRIDGE
+    more: Mapping[str, Host] = field(default_factory=dict)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -133,22 +134,27 @@ def _signal(process: subprocess.Popen[str], how: signal.Signals) -> None:
 
 
 @contextmanager
-def two_hosts(prefix: str = "jdemo") -> Iterator[Topology]:
-    """Make the topology, and remove it with all that runs in it. Sweeps dead runs of `prefix` first."""
+def two_hosts(prefix: str = "jdemo", more: Mapping[str, str] | None = None) -> Iterator[Topology]:
+    """Make the topology, and remove it with all that runs in it. Sweeps dead runs of `prefix` first.
+
+    `more`: further hosts, by name with their address.
+    """
+    addresses = {**ADDRESSES, **(more or {})}
     sweep(prefix)
     name = f"{prefix}-{secrets.token_hex(3)}"
     with ExitStack() as stack:
         stack.callback(_forget, name)
         _record(name)
         made = {}
-        for node in ("net", *ADDRESSES):
+        for node in ("net", *addresses):
             namespace = f"{name}-{node}"
             run(["ip", "netns", "add", namespace])
             stack.callback(run, ["ip", "netns", "delete", namespace])
-            made[node] = _boot(node, namespace)
+            made[node] = _boot(node, namespace, addresses.get(node, ""))
             stack.callback(made[node].end)
         _connect(made)
-        yield Topology(name=name, alpha=made["alpha"], beta=made["beta"], client=made["client"])
+        further = {node: made[node] for node in more or {}}
+        yield Topology(name=name, alpha=made["alpha"], beta=made["beta"], client=made["client"], more=further)
 
 
 def sweep(prefix: str = "jdemo") -> list[str]:
@@ -185,7 +191,7 @@ def _started(pid: int) -> str | None:
         return None
 
 
-def _boot(node: str, namespace: str) -> Host:
+def _boot(node: str, namespace: str, address: str) -> Host:
     # Not `ip netns exec`: it puts a new /sys over the machine's, and the control groups would be gone.
     argv = ["nsenter", f"--net={NAMESPACES / namespace}"]
     argv += ["unshare", "--mount", "--propagation=slave", "--uts", "--pid", "--fork", "--mount-proc"]
@@ -198,7 +204,7 @@ def _boot(node: str, namespace: str) -> Host:
         text=True,
         start_new_session=True,  # an interrupt at the terminal is the demo's to answer
     )
-    host = Host(name=node, namespace=namespace, address=ADDRESSES.get(node, ""), keeper=keeper)
+    host = Host(name=node, namespace=namespace, address=address, keeper=keeper)
     if keeper.stdout is None or keeper.stdout.readline() != "ready\n":
         host.end()
         raise RuntimeError(f"the namespaces of {node} could not be made: status {keeper.returncode}")
@@ -212,8 +218,9 @@ def _connect(made: Mapping[str, Host]) -> None:
             _ip(host, "link", "add", BRIDGE, "type", "bridge")
             _ip(host, "link", "set", BRIDGE, "up")
     switch = made["net"]
-    for name, address in ADDRESSES.items():
-        host = made[name]
+    for name, host in made.items():
+        if host is switch:
+            continue
         _ip(switch, "link", "add", name, "type", "veth", "peer", "name", "uplink", "netns", host.namespace)
         _ip(switch, "link", "set", name, "master", BRIDGE, "up")
         _ip(host, "link", "set", "uplink", "up")
@@ -223,7 +230,7 @@ def _connect(made: Mapping[str, Host]) -> None:
             mac = json.loads(_ip(host, "-json", "link", "show", "uplink"))[0]["address"]
             _ip(host, "link", "set", BRIDGE, "address", mac)  # else it changes with every jail that joins
             _ip(host, "link", "set", "uplink", "master", BRIDGE)
-        _ip(host, "address", "add", f"{address}/{PREFIX_LENGTH}", "dev", addressed)
+        _ip(host, "address", "add", f"{host.address}/{PREFIX_LENGTH}", "dev", addressed)
 
 
 def _ip(host: Host, *words: str) -> str:

@@ -24,6 +24,7 @@ from jaild.v1 import (
     builds_pb2,
     builds_pb2_grpc,
     common_pb2,
+    evacuations_pb2_grpc,
     events_pb2,
     events_pb2_grpc,
     host_pb2,
@@ -32,6 +33,7 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
+    rehearsals_pb2_grpc,
     salvage_pb2_grpc,
     standby_pb2,
     standby_pb2_grpc,
@@ -53,6 +55,8 @@ class Client:
         self.builds = builds_pb2_grpc.BuildsStub(self.channel)
         self.jails = jails_pb2_grpc.JailsStub(self.channel)
         self.migrations = migrations_pb2_grpc.MigrationsStub(self.channel)
+        self.evacuations = evacuations_pb2_grpc.EvacuationsStub(self.channel)
+        self.rehearsals = rehearsals_pb2_grpc.RehearsalsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)
         self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from jaild.adapters.certificates import CertificateAuthority
 from jaild.adapters.process import ProcessRunner
 from jaild.domain.errors import UnavailableError
 from jaild.v1 import jails_pb2
-from tests.demo.hosts import BRIDGE, NAMESPACES, Topology, two_hosts
+from tests.demo.hosts import BRIDGE, NAMESPACES, Host, Topology, two_hosts
 from tests.e2e.node import Node, host_id, hosted
 
 PORT = 7443
@@ -73,24 +73,30 @@ def reaches(here: Node, jail: str, there: Node) -> bool:
 
 @contextmanager
 def paired(pool_size: str = "2G") -> Iterator[Pair]:
+    with joined(pool_size=pool_size) as (nodes, topology):
+        yield Pair(**nodes, topology=topology)
+
+
+@contextmanager
+def joined(more: Mapping[str, str] | None = None, pool_size: str = "2G") -> Iterator[tuple[dict[str, Node], Topology]]:
+    """Run alpha, beta and `more` (names with addresses), each a peer of every other."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jaild-e2e-ca-")))
-        topology = stack.enter_context(two_hosts("jtest"))
-        configs = asyncio.run(_configs(topology, folder))
-        nodes = []
-        for name in ("alpha", "beta"):
-            # The network only: whoever looks at processes from outside sees those of both hosts.
-            enter = ("nsenter", f"--net={NAMESPACES / getattr(topology, name).namespace}", "--")
+        topology = stack.enter_context(two_hosts("jtest", more))
+        hosts = {"alpha": topology.alpha, "beta": topology.beta, **topology.more}
+        configs = asyncio.run(_configs(hosts, folder))
+        nodes = {}
+        for name, host in hosts.items():
+            # The network only: whoever looks at processes from outside sees those of all hosts.
+            enter = ("nsenter", f"--net={NAMESPACES / host.namespace}", "--")
             where = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-"))
             node = Node(where, name, config=configs[name], enter=enter, pool_size=pool_size)
-            nodes.append(stack.enter_context(hosted(node)))
-        alpha, beta = nodes
-        yield Pair(alpha, beta, topology)
+            nodes[name] = stack.enter_context(hosted(node))
+        yield nodes, topology
 
 
-async def _configs(topology: Topology, folder: Path) -> dict[str, dict[str, Any]]:
+async def _configs(hosts: Mapping[str, Host], folder: Path) -> dict[str, dict[str, Any]]:
     authority = CertificateAuthority(ProcessRunner(), folder)
-    hosts = {"alpha": topology.alpha, "beta": topology.beta}
     files = {name: await authority.issue(name, [host.address]) for name, host in hosts.items()}
     tls = {
         name: {"certificate": str(told.certificate), "key": str(told.key), "authority": str(told.authority)}
@@ -100,8 +106,12 @@ async def _configs(topology: Topology, folder: Path) -> dict[str, dict[str, Any]
         name: {
             "network": {"bridge": BRIDGE},
             "listen": {"address": f"{hosts[name].address}:{PORT}", "tls": tls[name]},
-            "grants": {other: {"roles": ["peer"]}},
-            "peers": {other: {"address": f"{hosts[other].address}:{PORT}", "tls": tls[name]}},
+            "grants": {other: {"roles": ["peer"]} for other in hosts if other != name},
+            "peers": {
+                other: {"address": f"{host.address}:{PORT}", "tls": tls[name]}
+                for other, host in hosts.items()
+                if other != name
+            },
         }
-        for name, other in (("alpha", "beta"), ("beta", "alpha"))
+        for name in hosts
     }

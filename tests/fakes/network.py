@@ -24,6 +24,7 @@ from jaild.domain.peering import (
     PeerState,
     Received,
     ReceiveHeader,
+    Rehearsed,
     Resolution,
 )
 from tests.fakes.faults import At, Crash, is_at
@@ -198,6 +199,10 @@ class Link:
     async def abort(self, migration: str) -> str:
         """Make it throw away what it received."""
         return await self.call("abort", lambda there, _: there.abort(migration))
+
+    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+        """Make it boot a clone."""
+        return await self.call("rehearse", lambda there, _: there.rehearse(migration, keep_copy=keep_copy))
 
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""

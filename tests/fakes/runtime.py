@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.domain.findings import Finding
 from jaild.domain.records import Family
+from jaild.domain.spec import HttpCheck, TcpCheck
 from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Runtime, Usage
 
 FACTS = HostFacts(
@@ -72,6 +73,7 @@ class FakeRuntime:
         self.findings: tuple[Finding, ...] = ()  # of every `examine`
         self.usages: dict[str, Usage] = {}
         self.by_name: dict[str, FakeRun] = {}
+        self.unhealthy: dict[str, str] = {}  # run -> what a check from inside finds wrong
         self.free: int | None = 4 << 30
         self._facts = facts
         self._now = now
@@ -193,6 +195,13 @@ class FakeRuntime:
         if answer.stderr:
             yield Output(stderr=answer.stderr)
         yield Output(exit_status=answer.status)
+
+    async def probe(self, jail: str, generation: int, check: HttpCheck | TcpCheck, address: str) -> str:  # noqa: ARG002 -- the port's
+        """Say what `unhealthy` has for the run; a name before the dot is enough."""
+        name = f"{jail}.{generation}"
+        self._call("probe", name)
+        self._running(name)
+        return self.unhealthy.get(name, "")
 
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what `usages` has for the run, or one small process."""

@@ -162,6 +162,11 @@ def test_a_jail_without_a_network_is_a_vnet_with_its_loopback_interface_alone() 
     assert freebsd_network.parameters(run, HOST, RUN_FOLDER) == {"vnet": None}
     assert freebsd_network.inside(run, RUN_FOLDER) == ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
     assert oci_network.missing(run, HostNetwork(bridge=""), (), "jails/web") == []
+    tried = run_spec(network=Network(mode="none", addresses=("10.0.0.5/24", "2001:db8::5/64")))
+    assert freebsd_network.inside(tried, RUN_FOLDER)[1:] == [
+        "/sbin/ifconfig lo0 inet 10.0.0.5/24 alias",
+        "/sbin/ifconfig lo0 inet6 2001:db8::5/64 alias",
+    ]
 
 
 def test_an_epair_takes_the_mtu_of_a_bridge_with_jumbo_frames_before_it_joins() -> None:

@@ -82,6 +82,13 @@ def test_creating_attaches_to_nothing_and_gives_no_address() -> None:
     ]
 
 
+def test_a_jail_without_a_network_has_its_addresses_on_its_loopback_interface() -> None:
+    run = run_spec(network=Network(mode="none", addresses=("10.0.0.5/24", "2001:db8::5/64")))
+    script = "addr replace 10.0.0.5/24 dev lo\naddr replace 2001:db8::5/64 dev lo nodad\n"
+    assert oci_network.attach(run, HOST, RUN_FOLDER) == [Command(argv=("ip", "-batch", "-"), script=script)]
+    assert oci_network.detach(run, HOST, RUN_FOLDER, present=frozenset()) == []
+
+
 def test_attaching_gives_the_addresses_before_the_bridge_is_joined() -> None:
     run = own("10.0.0.5/24", "2001:db8::5/64", gateway="10.0.0.1")
     assert oci_network.attach(run, HOST, RUN_FOLDER) == [

@@ -23,6 +23,7 @@ from jaild.adapters.runtime import (
     freebsd_jailconf,
     freebsd_mounts,
     freebsd_network,
+    inside,
     refusals,
     treepaths,
     treeroot,
@@ -37,6 +38,7 @@ from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.runtime.records import Records, split
 from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.domain.findings import Finding
+from jaild.domain.spec import HttpCheck, TcpCheck
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Usage
 
@@ -202,16 +204,18 @@ class FreebsdRuntime:
         user: str | None = None,
         stdin: AsyncIterator[bytes] | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Run a command in it, with the run's environment and user if none is named.
-
-        stdout comes as it is written; stderr after it, its last 64 KiB.
-        """
+        """Run a command in it, as the run's user if none is named; stderr's last 64 KiB come after stdout."""
         record = await self._started(jail, generation)
         argv = self._command(record.spec, record.jid, command, environment, user)
         stream = freebsd_exec.stream(self._processes, argv, stdin)
         async with contextlib.aclosing(stream):  # `async for` alone would leave the closing to the garbage collector
             async for output in stream:
                 yield output
+
+    async def probe(self, jail: str, generation: int, check: HttpCheck | TcpCheck, address: str) -> str:
+        """Make a health check from a process that enters the jail."""
+        jid = (await self._started(jail, generation)).jid
+        return await inside.made(self._processes, check, address, jid=jid)
 
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what it uses."""

@@ -3,7 +3,7 @@
 Mode `own`: vnet with an epair, made with the run and not on the bridge before it starts. jail(8) moves its inner end
 into the jail, and the kernel gives it back, under its name and without addresses, when the jail is gone.
 Mode `shared`: jail(8) puts the addresses on the host's interface and takes them away. Mode `host`: inherited.
-Mode `none`: vnet with no interface but its own lo0.
+Mode `none`: vnet with no interface but its own lo0, which has the addresses if there are any.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def inside(run: RunSpec, run_folder: Path) -> list[str]:
         return []
     found = ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
     if run.network.mode == "none":
-        return found
+        return found + [f"/sbin/ifconfig lo0 {_family(address)} {address} alias" for address in run.network.addresses]
     interface = ends(run_folder, run.uid, run.generation)[1]
     if any(":" in address for address in run.network.addresses):
         # A new epair has IFDISABLED (as recorded). no_dad: to wait for a second whether somebody else has the address

@@ -21,6 +21,7 @@ import msgspec
 from jaild.adapters.runtime import (
     accounts,
     first_process,
+    inside,
     meminfo,
     mounts,
     oci_bundle,
@@ -31,7 +32,7 @@ from jaild.adapters.runtime import (
     treepaths,
     treeroot,
 )
-from jaild.adapters.runtime.oci_links import Links
+from jaild.adapters.runtime.oci_links import Links, within
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.runtime.oci_ports import Redirects
 from jaild.adapters.runtime.oci_records import Record, Records, split
@@ -39,6 +40,7 @@ from jaild.adapters.runtime.oci_tool import Tool
 from jaild.domain.errors import InternalError, JaildError
 from jaild.domain.findings import Finding
 from jaild.domain.records import Family
+from jaild.domain.spec import HttpCheck, TcpCheck
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Usage
 
@@ -126,7 +128,7 @@ class OciRuntime:
             record = await self._make_container(record)
         record = self._write(record, started=time.time(), ended=False, exit_status=None, attached=True)
         try:
-            await self._links.attach(record.spec)
+            await self._links.attach(record.spec, record.run.pid)
             await self._ports.load(record.spec)
             await self._tool.start(record.spec.name)
             await self._came_up(record)
@@ -200,6 +202,11 @@ class OciRuntime:
         async with contextlib.aclosing(stream):  # `async for` alone would leave the closing to the garbage collector
             async for output in stream:
                 yield output
+
+    async def probe(self, jail: str, generation: int, check: HttpCheck | TcpCheck, address: str) -> str:
+        """Make a health check from a process in the run's network namespace."""
+        enter = within(self._started(jail, generation).run.pid)
+        return await inside.made(self._processes, check, address, enter=enter)
 
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what it uses; 0 where the host has no cgroup controller that counts it."""

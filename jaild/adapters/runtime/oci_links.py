@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,12 @@ class Links:
         if run.network.mode == "own":
             await self._run(oci_network.create(run, self._run_folder))
 
-    async def attach(self, run: RunSpec) -> None:
-        """Make the run reachable."""
-        await self._run(oci_network.attach(run, self._host, self._run_folder))
+    async def attach(self, run: RunSpec, pid: int) -> None:
+        """Make the run, whose first process is `pid`, reachable."""
+        commands = oci_network.attach(run, self._host, self._run_folder)
+        if run.network.mode == "none":
+            commands = [replace(command, argv=(*within(pid), *command.argv)) for command in commands]
+        await self._run(commands)
 
     async def detach(self, run: RunSpec) -> None:
         """Make the run unreachable. No error if it is so."""
@@ -105,6 +109,11 @@ class Links:
         for command in commands:
             stdin = None if command.script is None else command.script.encode()
             await self._processes.run(command.argv, stdin=stdin)
+
+
+def within(pid: int) -> tuple[str, ...]:
+    """Return the command that enters a process's network."""
+    return ("nsenter", f"--net=/proc/{pid}/ns/net", "--")
 
 
 def _interfaces() -> frozenset[str]:

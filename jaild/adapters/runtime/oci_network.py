@@ -2,7 +2,7 @@
 
 Mode `own`: a namespace with a veth whose inner end is `eth0`. Both ends are up from the beginning, so that no carrier
 has to be waited for later; `attach` adds the addresses and the bridge. A run that is not attached reaches nobody.
-Mode `none`: the OCI runtime makes an empty namespace by itself, and there is nothing to do here.
+Mode `none`: the OCI runtime makes an empty namespace by itself; its loopback interface gets the addresses there are.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def create(run: RunSpec, run_folder: Path) -> list[Command]:
 
 
 def attach(run: RunSpec, host: HostNetwork, run_folder: Path) -> list[Command]:
-    """Return what makes a run reachable."""
+    """Return what makes a run reachable; in mode none to be carried out in its namespace, and for itself alone."""
     addresses, gateway = run.network.addresses, run.network.gateway
     if run.network.mode == "own":
         lines = [f"addr replace {a} dev {INNER}{_nodad(a)}" for a in addresses]
@@ -110,6 +110,8 @@ def attach(run: RunSpec, host: HostNetwork, run_folder: Path) -> list[Command]:
             *(found if lines else []),
             Command(argv=("ip", "link", "set", "dev", outside, "master", bridge(run, host))),
         ]
+    if run.network.mode == "none" and addresses:
+        return [_batch(f"addr replace {a} dev lo{_nodad(a)}" for a in addresses)]
     if run.network.mode == "shared" and addresses:
         to = interface(run, host)
         return [_batch(f"addr replace {a} dev {to}{_nodad(a)}" for a in addresses)]

@@ -113,18 +113,20 @@ class JailOffer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ...) -> None: ...
 
 class PreflightRequest(_message.Message):
-    __slots__ = ("migration", "source_id", "source_name", "jail", "attempt")
+    __slots__ = ("migration", "source_id", "source_name", "jail", "attempt", "rehearsal")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_NAME_FIELD_NUMBER: _ClassVar[int]
     JAIL_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    REHEARSAL_FIELD_NUMBER: _ClassVar[int]
     migration: str
     source_id: str
     source_name: str
     jail: JailOffer
     attempt: int
-    def __init__(self, migration: _Optional[str] = ..., source_id: _Optional[str] = ..., source_name: _Optional[str] = ..., jail: _Optional[_Union[JailOffer, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
+    rehearsal: bool
+    def __init__(self, migration: _Optional[str] = ..., source_id: _Optional[str] = ..., source_name: _Optional[str] = ..., jail: _Optional[_Union[JailOffer, _Mapping]] = ..., attempt: _Optional[int] = ..., rehearsal: bool = ...) -> None: ...
 
 class PeerFinding(_message.Message):
     __slots__ = ("severity", "code", "message", "subject", "remedy")

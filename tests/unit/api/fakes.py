@@ -21,6 +21,7 @@ from jaild.domain.peering import (
     PeerState,
     Received,
     ReceiveHeader,
+    Rehearsed,
     Resolution,
 )
 from jaild.domain.recipe import Recipe
@@ -355,6 +356,13 @@ class FakeMigrations(Fake):
     def list(self) -> tuple[MigrationView, ...]:
         return self.migrations
 
+    async def rehearse(
+        self, jail: str, target: str, /, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
+    ) -> Operation:
+        return self.operate(
+            "rehearse", jail, target, max_downtime=max_downtime, keep_copy=keep_copy, etag=etag, caller=caller
+        )
+
     async def finalize(self, migration: str, /, *, caller: Caller) -> Operation:
         return self.operate("finalize", migration, caller=caller)
 
@@ -528,6 +536,10 @@ class FakeIncoming(Fake):
     async def abort(self, migration: str, /) -> str:
         self.seen("abort", migration)
         return "aborted"
+
+    async def rehearse(self, migration: str, /, *, keep_copy: bool) -> Rehearsed:
+        self.seen("rehearse", migration, keep_copy=keep_copy)
+        return Rehearsed(message="it fell over", seconds=0.5, checks="tcp: refused", log="panic")
 
     async def resolve(self, migration: str, /) -> Resolution:
         self.seen("resolve", migration)

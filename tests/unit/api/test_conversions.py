@@ -30,7 +30,7 @@ from jaild.domain.spec import (
     Volume,
 )
 from jaild.domain.views import JailState, JailView, MigrationView
-from jaild.peer.v1 import peer_pb2
+from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.v1 import apps_pb2, jails_pb2
 from jaild.wire import peering, structs
 from tests.unit.api import fakes
@@ -141,6 +141,7 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (domain.PeerState, peer_pb2.GetStateResponse),
         (domain.Activation, peer_pb2.ActivateResponse),
         (domain.Resolution, peer_pb2.ResolveResponse),
+        (domain.Rehearsed, rehearsal_pb2.RehearseResponse),
     ],
 )
 def test_struct_and_message_have_the_same_fields(struct: type[msgspec.Struct], message: Any) -> None:

@@ -29,6 +29,7 @@ from jaild.domain.peering import (
     PeerState,
     Received,
     ReceiveHeader,
+    Rehearsed,
     Resolution,
 )
 from jaild.ports.peer import Peers
@@ -94,6 +95,9 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
     assert await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1}) == "prepared"
     assert await peer.activate("m", 4) == Activation(phase="activated", healthy=True, seconds=0.25)
     assert await peer.abort("m") == "aborted"
+    assert await peer.rehearse("m", keep_copy=True) == Rehearsed(
+        message="it fell over", seconds=0.5, checks="tcp: refused", log="panic"
+    )
     assert await peer.resolve("m") == Resolution(outcome="committed", epoch=4)
     assert [(method, args) for method, args, _ in fakes.incoming.calls[1:]] == [
         ("hello", ("h-1", "alpha", 3)),
@@ -103,6 +107,7 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
         ("prepare", ("m", 4, {"": 1, "data": (1 << 64) - 1})),
         ("activate", ("m", 4)),
         ("abort", ("m",)),
+        ("rehearse", ("m",)),
         ("resolve", ("m",)),
     ]
 

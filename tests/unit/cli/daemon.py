@@ -33,6 +33,7 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
+    rehearsals_pb2_grpc,
     salvage_pb2,
     salvage_pb2_grpc,
     standby_pb2_grpc,
@@ -194,6 +195,14 @@ class Salvages(salvage_pb2_grpc.SalvagesServicer):  # type: ignore[misc]
         return self.daemon.report
 
 
+class Rehearsals(rehearsals_pb2_grpc.RehearsalsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def RehearseJail(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self.daemon.change(request, context)
+
+
 class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -325,6 +334,7 @@ class Daemon:
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)
+        rehearsals_pb2_grpc.add_RehearsalsServicer_to_server(Rehearsals(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
         salvage_pb2_grpc.add_SalvagesServicer_to_server(Salvages(self), server)
         standby_pb2_grpc.add_TakeoversServicer_to_server(Takeovers(self), server)

@@ -16,7 +16,7 @@ import yaml
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2, empty_pb2
 
-from jaild.v1 import common_pb2, events_pb2, jails_pb2, migrations_pb2
+from jaild.v1 import common_pb2, events_pb2, jails_pb2, migrations_pb2, rehearsals_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
 
@@ -405,3 +405,21 @@ def test_cancel_asks_for_it_and_says_how_to_see_the_end(jailctl: Run, daemon: Da
 
     assert daemon.cancelled.is_set()
     assert "jailctl operation wait op-1" in result.stderr
+
+
+def test_a_rehearsal_is_asked_for_and_told_with_what_was_measured(jailctl: Run, daemon: Daemon) -> None:
+    migration = migrations_pb2.Migration(phase="rehearsed", source="alpha", target="beta", bytes=3 << 20)
+    facts = {"healthy": "true", "predicted_blackout": "1.20 s", "start": "0.31 s", "copy": "thrown away"}
+    daemon.answers = [operation(migration, kind="rehearse", target="jails/web", rounds=2, facts=facts)]
+    result = jailctl("jail", "migrate", "web", "beta", "--rehearse", "--keep-copy", "--max-downtime", "2s")
+    assert result.exit_code == 0
+    assert "rehearsed, alpha -> beta, 3M" in result.stdout
+    assert "predicted_blackout: 1.20 s" in result.stdout
+    (request,) = daemon.asked(rehearsals_pb2.RehearseJailRequest)
+    assert (request.name, request.target, request.keep_copy) == ("jails/web", "beta", True)
+    assert request.max_downtime.seconds == 2
+
+
+def test_a_copy_is_kept_by_a_rehearsal_only(jailctl: Run, daemon: Daemon) -> None:
+    assert jailctl("jail", "migrate", "web", "beta", "--keep-copy").exit_code == 2
+    assert daemon.requests == []

@@ -96,6 +96,8 @@ async def unsettled(host: InProcessHost) -> list[str]:
         is_layer = (parts[0], len(parts)) in {("bases", 2), ("apps", 3)}
         if is_layer and dataset.name not in sealed:
             wrong.append(f"{dataset.name} is not sealed")
+        if parts[0] == "rehearsals" and len(parts) > 1:
+            wrong.append(f"{dataset.name} is left of a rehearsal")
         if parts[0] == "jails" and len(parts) == 2 and layout.JAIL_PROPERTY not in dataset.properties:
             wrong.append(f"{dataset.name} has no record")
     jails, runs = await records(host), await host.runtime.runs()

@@ -1,0 +1,61 @@
+"""The Rehearsals services: the operators' of the source, and the one that the source asks of its target."""
+
+from __future__ import annotations
+
+from google.longrunning import operations_pb2
+
+from jaild.api import moments
+from jaild.api.auth import Context, current
+from jaild.api.migrations import MAX_DOWNTIME
+from jaild.api.operation_messages import OperationMessages
+from jaild.api.peer import require_party
+from jaild.api.use_cases import Incoming, Migrations
+from jaild.domain.errors import InvalidArgumentError
+from jaild.peer.v1 import rehearsal_pb2
+from jaild.v1 import rehearsals_pb2
+from jaild.wire import names, structs
+
+
+class RehearsalsServicer:
+    """Answers `jaild.v1.Rehearsals`."""
+
+    def __init__(self, migrations: Migrations, messages: OperationMessages) -> None:
+        self._migrations = migrations
+        self._messages = messages
+
+    async def RehearseJail(  # noqa: N802  # gRPC's names
+        self, request: rehearsals_pb2.RehearseJailRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Try a migration."""
+        jail = names.jail(request.name)
+        if not request.target:
+            raise InvalidArgumentError(
+                "TARGET_MISSING", "the request names no target", remedy="name a peer of GetHost's list of peers"
+            )
+        downtime = MAX_DOWNTIME
+        if request.HasField("max_downtime"):
+            downtime = moments.seconds(request.max_downtime, "max_downtime")
+        operation = await self._migrations.rehearse(
+            jail,
+            request.target,
+            max_downtime=downtime,
+            keep_copy=request.keep_copy,
+            etag=request.etag,
+            caller=current(request.request_id),
+        )
+        return self._messages.of(operation)
+
+
+class ClonesServicer:
+    """Answers `jaild.peer.v1.Rehearsals`."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+
+    async def Rehearse(  # noqa: N802
+        self, request: rehearsal_pb2.RehearseRequest, _: Context
+    ) -> rehearsal_pb2.RehearseResponse:
+        """Boot a clone of what came, and throw it away."""
+        require_party(self._incoming, request.migration)
+        rehearsed = await self._incoming.rehearse(request.migration, keep_copy=request.keep_copy)
+        return structs.message_of(rehearsed, rehearsal_pb2.RehearseResponse)
