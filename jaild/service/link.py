@@ -24,9 +24,10 @@ _T = TypeVar("_T")
 _FIRST_PAUSE = 0.5  # seconds, doubled after each try in vain up to the longest
 _LONGEST_PAUSE = 30.0
 _LONGEST_FROZEN = 1.0  # while the jail is down
-# What a host that is away, restarted, or behind a broken link ends a call with.
+# What a host that is away, restarted (without its memory: NOT_FOUND), or behind a broken link ends a call with.
 _PASSING = re.compile(
     "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|STORE_CLOSED|STREAM_(TRUNCATED|SUPERSEDED)"
+    "|MIGRATION_NOT_FOUND"
 )
 
 

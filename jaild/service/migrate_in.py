@@ -37,7 +37,7 @@ from jaild.domain.peering import (
     Rehearsed,
     Resolution,
 )
-from jaild.domain.records import Desired, Ownership
+from jaild.domain.records import Desired, JailRecord, Ownership
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -156,7 +156,7 @@ class MigrateIn:
             phase=Phase.RECEIVING,
             offer=offer,
             epoch=offer.jail.epoch + 1,
-            before=record if known is None else known.before,
+            before=_copy(record) if known is None else known.before,
             created=self._clock.now() if known is None else known.created,
         )
         await self._journals.put(journal)
@@ -349,6 +349,11 @@ def _over(journal: Journal, *, activated: bool = False) -> FailedPreconditionErr
         resource=f"migrations/{journal.id}",
         detail={"phase": journal.phase.value},
     )
+
+
+def _copy(record: JailRecord | None) -> JailRecord | None:
+    """Return the record of a copy that a migration continues; None if what there is came with the migration itself."""
+    return record if record is not None and record.state in {Ownership.MOVED, Ownership.STANDBY} else None
 
 
 def _require_begun_anew(known: Journal, offer: Offer) -> None:

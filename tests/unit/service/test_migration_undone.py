@@ -134,3 +134,29 @@ def can_little(*hosts: FakeHost) -> None:
         host.zfs.can = dataclasses.replace(
             host.zfs.can, resumable_receive=False, bookmarks=False, written=False, set_many=False
         )
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_target_that_has_lost_its_memory_in_the_middle_is_told_again_and_can_undo_it(
+    quick_path: Path, *, cancelled: bool
+) -> None:
+    source, target = await two_hosts(quick_path, back=False)
+    before = await picture(target)
+    operation = await migrate(source, target)
+    operations = source.core.use_cases.operations
+    async for seen in operations.watch(operation.id):
+        if seen.phase == "precopy":
+            break
+    await target._gone()
+    (target.folder / "jaild.db").unlink()
+    await target.start()
+    async for seen in operations.watch(operation.id):
+        if cancelled and seen.phase == "freeze" and not seen.cancel_requested:
+            await operations.cancel(operation.id, caller())
+    assert reason_of(await source.end_of(operation)) == ("OPERATION_CANCELLED" if cancelled else "")
+    await source.quiet()
+    assert serves(source if cancelled else target, 1)
+    if cancelled:
+        assert await picture(target) == before
+    await source.stop()
+    await target.stop()
