@@ -1,6 +1,6 @@
-"""Puts the numbers of build/demo.json and build/bench.json into the README: `python -m tests.demo.readme`.
+"""Puts the numbers of build/{demo,bench,lab,faults,soak}.json into the README: `python -m tests.demo.readme`.
 
-What stands between `<!-- demo-table -->` and `<!-- /demo-table -->` (and bench-table) is replaced, the rest is left.
+What stands between `<!-- demo-table -->` and `<!-- /demo-table -->` (and so on) is replaced, the rest is left.
 """
 
 from __future__ import annotations
@@ -48,6 +48,33 @@ def bench_table(document: Mapping[str, Any]) -> str:
     return _table(("what", "jaild", "beside", "ratio (least to greatest)", "goal"), rows)
 
 
+def lab_table(document: Mapping[str, Any]) -> str:
+    """What was tried on kernel OpenZFS."""
+    contract = ", ".join(f"{passed} on {version}" for version, passed in sorted(document["contract"].items()))
+    story = document["story"]
+    blackouts = [step["blackout_daemon_s"] for step in story["steps"] if step["name"].startswith("migrate")]
+    rows = [
+        ("cases of the ZFS contract that passed", contract),
+        ("power cuts", f"{document['cuts']}, {document['survived']} survived"),
+        ("acknowledged writes lost, things left over", f"{document['lost_writes']}, {document['orphans']}"),
+        ("the demo's story", f"{story['acknowledged_writes']} acknowledged writes, {story['lost_writes']} lost"),
+        ("its migrations' blackouts, under emulation", ", ".join(f"{seconds:.1f} s" for seconds in blackouts)),
+    ]
+    return _table(("what", "result"), rows)
+
+
+def faults_table(document: Mapping[str, Any]) -> str:
+    """What became of the faults that were injected."""
+    names = ("points", "survived", "lost", "double_owners", "no_owner")
+    return _table([name.replace("_", " ") for name in names], [[str(document[name]) for name in names]])
+
+
+def soak_table(document: Mapping[str, Any]) -> str:
+    """What became of the jail that went back and forth."""
+    names = ("migrations", "lost_writes", "orphans", "double_owners")
+    return _table([name.replace("_", " ") for name in names], [[str(document[name]) for name in names]])
+
+
 def fill(text: str, name: str, content: str) -> str:
     """Return `text` with `content` between the markers of `name`; `ValueError` if they are not there once."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -56,12 +83,20 @@ def fill(text: str, name: str, content: str) -> str:
     return f"{text[: text.index(begin)]}{begin}\n{content}\n{text[text.index(end) :]}"
 
 
+_TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "demo": demo_table,
+    "bench": bench_table,
+    "lab": lab_table,
+    "faults": faults_table,
+    "soak": soak_table,
+}
+
+
 def write(root: Path) -> list[str]:
     """Fill the README of `root` from what is in its build folder; return which files were there."""
     readme = root / "README.md"
     text, used = readme.read_text(), []
-    sources: dict[str, Callable[[Mapping[str, Any]], str]] = {"demo": demo_table, "bench": bench_table}
-    for name, render in sources.items():
+    for name, render in _TABLES.items():
         source = root / "build" / f"{name}.json"
         if source.exists():
             text = fill(text, f"{name}-table", render(json.loads(source.read_text())))
@@ -85,5 +120,7 @@ def _verdict(told: str, *, met: bool) -> str:
 
 if __name__ == "__main__":
     if not (found := write(ROOT)):
-        sys.exit("there is neither build/demo.json nor build/bench.json: make demo, make bench")
+        sys.exit(
+            f"build/ has none of {', '.join(_TABLES)} (.json): make demo, make bench, make lab, make faults, make soak"
+        )
     print(f"README.md is filled from {' and '.join(found)}")  # noqa: T201

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,7 @@ class Found:
     versions: dict[str, str] = field(default_factory=dict)  # OpenZFS as its module says it, by generation
     passed: Counter[str] = field(default_factory=Counter)  # cases of the contract, by generation
     tally: Tally = field(default_factory=Tally)
+    story: dict[str, Any] = field(default_factory=dict)  # as in build/demo.json; empty if it was not told
 
 
 _found = pytest.StashKey[Found]()
@@ -44,6 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_found] = Found()
 
 
+@pytest.fixture(scope="session")
+def found(request: pytest.FixtureRequest) -> Found:
+    return request.config.stash[_found]
+
+
 @pytest.fixture(scope="session", params=CHOSEN, ids=lambda suite: f"zfs-{suite.zfs}")
 def suite(request: pytest.FixtureRequest) -> Suite:
     found: Suite = request.param
@@ -51,33 +58,30 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 
 
 @pytest.fixture(scope="session")
-def machine(
-    suite: Suite, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Machine]:
+def machine(suite: Suite, found: Found, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with a pool `tank` on its disk, mounted at /tank."""
     with running(Machine(image(suite.name), tmp_path_factory.mktemp(suite.name), suite.name)) as started:
         # -o cachefile=none: the root file system forgets it anyway, the boot looks for pools on the disks.
         started.must("zpool", "create", "-O", "atime=off", "-o", "cachefile=none", "tank", VDEV)
-        _see_version(started, suite, request.config)
+        found.versions[suite.zfs] = version_of(started)
         yield started
 
 
 @pytest.fixture(scope="session")
-def campaign(
-    suite: Suite, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Campaign]:
+def campaign(suite: Suite, found: Found, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     """Two hosts that carry a jail with Redis, whose power is cut."""
     folder = tmp_path_factory.mktemp(f"cuts-{suite.name}")
     archives = small(assets.prepare(), folder)
     with lab_fleet(image(suite.name), folder) as fleet:
-        _see_version(next(iter(fleet.machines.values())), suite, request.config)
-        started = Campaign(fleet, archives, folder, SETTING, request.config.stash[_found].tally)
+        found.versions[suite.zfs] = version_of(next(iter(fleet.machines.values())))
+        started = Campaign(fleet, archives, folder, SETTING, found.tally)
         started.prepare()
         yield started
 
 
-def _see_version(machine: Machine, suite: Suite, config: pytest.Config) -> None:
-    config.stash[_found].versions[suite.zfs] = machine.must("cat", "/sys/module/zfs/version").decode().strip()
+def version_of(machine: Machine) -> str:
+    """Return OpenZFS's version, as the module in the kernel says it."""
+    return machine.must("cat", "/sys/module/zfs/version").decode().strip()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -102,6 +106,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         "survived": tally.survived,
         "lost_writes": tally.lost_writes,
         "orphans": tally.orphans,
+        "story": found.story,
         "rows": tally.rows,
     }
     _REPORT.parent.mkdir(exist_ok=True)

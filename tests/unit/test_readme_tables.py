@@ -42,5 +42,29 @@ def test_without_a_result_the_readme_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_the_readme_has_a_place_for_each_table() -> None:
     text = (readme.ROOT / "README.md").read_text()
-    for name in ("demo-table", "bench-table"):
+    for name in ("demo-table", "bench-table", "lab-table", "faults-table", "soak-table"):
         assert readme.fill(text, name, "x") != text
+
+
+def test_the_lab_says_how_many_cases_passed_on_each_zfs_and_what_became_of_the_cuts() -> None:
+    moves = [{**STEP, "name": "migrate"}, {**STEP, "name": "migrate-back", "blackout_daemon_s": 2}]
+    document = {
+        "contract": {"2.3.9-1": 70, "2.1.11-1": 69},
+        "cuts": 50,
+        "survived": 49,
+        "lost_writes": 3,
+        "orphans": 2,
+        "story": {**DEMO, "steps": [STEP, *moves]},
+    }
+    table = readme.lab_table(document)
+    assert "| 69 on 2.1.11-1, 70 on 2.3.9-1 |" in table
+    assert "| power cuts | 50, 49 survived |" in table
+    assert "| 3, 2 |" in table
+    assert "| 5.3 s, 2.0 s |" in table
+
+
+def test_faults_and_soak_are_a_row_each() -> None:
+    faults = {"points": 9, "survived": 8, "lost": 0, "double_owners": 1, "no_owner": 0}
+    assert readme.faults_table(faults).endswith("| 9 | 8 | 0 | 1 | 0 |")
+    soak = {"migrations": 100, "lost_writes": 0, "orphans": 4, "double_owners": 0}
+    assert readme.soak_table(soak).endswith("| 100 | 0 | 4 | 0 |")
