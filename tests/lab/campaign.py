@@ -124,6 +124,22 @@ class Campaign:
         self._forget(act)
         self._tally.survived += 1
 
+    def cut_link(self, seconds: float) -> Answer:
+        """Migrate, and take the target off the network for a while at a random moment; return what jailctl said."""
+        act = self._begin("migrate-target")
+        target = self._fleet.machines[act.victims[0]]
+        with ThreadPoolExecutor(1) as elsewhere:
+            answer = elsewhere.submit(self._fleet.jailctl, act.who, act.host, *act.words)
+            time.sleep(random.uniform(0, self._usual["migrate-target"]))  # noqa: S311 -- no secret
+            target.cut_link()
+            time.sleep(seconds)  # the silence is the point
+            target.restore_link()
+            answer.result()
+            self._settle()
+            self._judge(act, answer)
+        self._see_that_all_is_well(f"the link of {act.victims} cut for {seconds:.0f} s")
+        return answer.result()
+
     # -- what is done
 
     def _import(self) -> Act:
