@@ -63,7 +63,9 @@ def boot() -> None:
     command("modprobe", "-a", "virtio_console", "virtio_net", "bridge")
     command("ip", "link", "set", "lo", "up")
     if "address" in chosen:
-        command("ip", "link", "add", "br0", "type", "bridge")
+        # With a MAC of its own: without one it takes its ports' lowest, which each jail may change.
+        mac = Path("/sys/class/net/eth0/address").read_text().strip()
+        command("ip", "link", "add", "name", "br0", "address", mac, "type", "bridge")
         command("ip", "link", "set", "eth0", "master", "br0", "up")
         command("ip", "link", "set", "br0", "up")
         command("ip", "address", "add", chosen["address"], "dev", "br0")

@@ -257,7 +257,8 @@ class Campaign:
 
     def _must(self, who: Who, host: str, *words: str) -> Answer:
         answer = self._fleet.jailctl(who, host, *words)
-        assert answer.result is Result.OK, f"{answer.command}: {json.dumps(answer.document)} {answer.complaint}"
+        said = f"{answer.command}: {json.dumps(answer.document)} {answer.complaint}"
+        assert answer.result is Result.OK, f"{said}\n{self._logs()}"
         return answer
 
     def _logs(self) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 import yaml
 
+from jaild.domain.errors import JaildError
 from jaild.wire.tls import TlsFiles
 from tests.demo.callers import Callers
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
@@ -26,7 +27,7 @@ from tests.demo.remote import RemoteWriter
 from tests.demo.story import Setting
 from tests.lab.agent import CONFIG, LOG
 from tests.lab.image import Image
-from tests.lab.machine import VDEV, Machine, booting
+from tests.lab.machine import VDEV, Machine, MachineError, booting
 from tests.lab.network import Network, address, network
 from tests.lab.program import libraries
 
@@ -88,8 +89,15 @@ class LabFleet:
         self.await_ready(host)
 
     def log(self, host: str) -> str:
-        """Return the end of what a host's daemon has said, over all its lives."""
-        return self.machines[host].run("tail", "-n", "60", str(LOG)).text
+        """Return what tells of a host's trouble: its console, its network, and the end of its daemon's log."""
+        machine = self.machines[host]
+        found = [machine.console()[-2000:]]
+        try:
+            commands = (("ip", "address"), ("ip", "neigh"), ("tail", "-n", "60", str(LOG)))
+            found += [machine.run(*argv, timeout=20.0).text for argv in commands]
+        except (MachineError, JaildError, ConnectionError) as error:
+            found.append(f"it does not answer on its wire: {error}")
+        return "\n".join(found)
 
     def _settings(self, name: str, files: TlsFiles) -> bytes:
         kept: dict[str, Path] = msgspec.structs.asdict(files)
