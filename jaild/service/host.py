@@ -127,12 +127,19 @@ class Host:
         for dataset in sorted(datasets, key=lambda d: d.name):
             part_of_moved = any(dataset.name == jail or dataset.name.startswith(f"{jail}/") for jail in elsewhere)
             if not dataset.mounted and dataset.mountpoint is not None and not part_of_moved:
+                if self._has_no_record(dataset) and await self._zfs.resume_token(dataset.name) is not None:
+                    continue  # an interrupted receive
                 changed = True
                 try:
                     await self._zfs.mount(dataset.name)
                 except JaildError as error:
                     failures.append(f"{dataset.name} cannot be mounted: {error}")
         return await self._zfs.datasets(self._index.where.root) if changed else datasets
+
+    def _has_no_record(self, dataset: Dataset) -> bool:
+        """Whether a layer's or a jail's dataset says nothing of itself; what is below a jail never does."""
+        below = dataset.name.removeprefix(f"{self._index.where.jails}/")
+        return not dataset.properties and (below == dataset.name or "/" not in below)
 
     async def view(self) -> HostView:
         """Return what the host is, has and can do."""

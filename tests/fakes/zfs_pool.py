@@ -166,7 +166,8 @@ class Pool:
 
     def mount_if_wanted(self, name: str) -> None:
         fs = self.fs(name)
-        if fs.properties.get("canmount", "on") == "on" and self.mountpoint(fs) is not None:
+        half_received = fs.partial and not fs.snapshots
+        if fs.properties.get("canmount", "on") == "on" and self.mountpoint(fs) is not None and not half_received:
             self.mount(name)
 
     def mount(self, name: str) -> None:
@@ -174,6 +175,8 @@ class Pool:
         point = self.mountpoint(fs)
         if fs.mounted or point is None:
             return
+        if fs.partial and not fs.snapshots:
+            raise refusal("DATASET_BUSY", name, f"cannot mount '{name}': it is partially received")
         point.mkdir(parents=True, exist_ok=True)
         if any(point.iterdir()):
             raise refusal("DATASET_BUSY", name, f"cannot mount '{point}': directory is not empty")

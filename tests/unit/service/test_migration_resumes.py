@@ -397,7 +397,7 @@ def cut_after(source: FakeHost, target: FakeHost, size: int, what: str = "data")
             async for chunk in chunks:
                 yield chunk
                 came += len(chunk)
-                if not done and came >= size and what in {header.dataset, header.layer}:
+                if not done and came >= size and what == (header.layer or header.dataset):
                     done = True
                     source.network.sever()
                     raise UnavailableError("PEER_UNREACHABLE", "cut", remedy="none")
@@ -411,3 +411,24 @@ async def seen_held(source: FakeHost) -> bool:
     """Return whether layers are held while the link is away."""
     await source.network.cut.wait()
     return bool(await layer_holds(source))
+
+
+@pytest.mark.parametrize("what", ["bases/deb-1", ""])
+async def test_a_target_whose_host_is_rebooted_in_mid_stream_keeps_what_came_and_mounts_none_of_it(
+    hosts: tuple[FakeHost, FakeHost], what: str
+) -> None:
+    source, target = hosts
+    tokens = tokens_used(source)
+    cut_after(source, target, 1, what)
+    operation = await migrate(source, target)
+    end = asyncio.create_task(source.end_of(operation))
+    await source.network.cut.wait()
+    await target.restart(reboot=True)
+    partial = f"tank/jaild/{what or 'jails/web'}"
+    assert await target.zfs.resume_token(partial) is not None
+    assert not (await target.zfs.dataset(partial)).mounted
+    assert target.core.recovery.repairs == []
+    source.network.heal()
+    assert reason_of(await end) == ""
+    assert len(tokens) == 1
+    assert serves(target, 1)
