@@ -55,6 +55,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rate: int = 0  # bytes per second of the last round
     facts: dict[str, str] = {}
     cancel_requested: bool = False
+    away: bool = False  # it waits for another host that cannot be reached
     resumable: bool = False  # a daemon that ends leaves it as it is, and its successor goes on with it
     done: bool = False
     failure: Failure | None = None

@@ -47,6 +47,7 @@ class Room:
     cpus: int = 0  # 0 if it did not tell
     apart: Mapping[str, int] = field(default_factory=dict)  # key=value -> jails
     layers: frozenset[str] = frozenset()  # that earlier jails of this plan bring
+    taken: int = 0  # jails of this plan
     problem: Finding | None = None
 
 
@@ -80,7 +81,7 @@ def place(guests: Sequence[Guest], rooms: Sequence[Room], needs: Mapping[tuple[s
     """Give each jail a host; `needs` has what (jail, host) would mean for every host without a `problem`.
 
     Among the hosts that have room, the one with the fewest jails of the same label wins, then the one that is left with
-    the larger share of its memory, then of its space, then the one that was named first.
+    the larger share of its memory, then of its space, then the one that takes fewer, then the one that was named first.
     """
     hosts = {room.host: room for room in rooms}
     placed: list[Placed] = []
@@ -152,11 +153,13 @@ def _no_memory(wanted: str, room: Room, there: int, what: str) -> Finding:
     return _error("NO_MEMORY", message, "name another host, or lower its limit", evidence)
 
 
-def _rank(guest: Guest, room: Room, need: Need) -> tuple[int, float, float]:
-    total = room.memory_total or 1
-    memory = (room.memory_total - room.memory_promised - _promise(guest)) / total
+def _rank(guest: Guest, room: Room, need: Need) -> tuple[int, float, float, int]:
+    left = [room.memory_total - room.memory_promised - _promise(guest)]
+    if room.memory_free is not None:
+        left.append(room.memory_free - (guest.memory_used or 0))
+    memory = min(left) / (room.memory_total or 1)
     space = (room.space - _bytes(need, room)) / max(room.space, 1)
-    return room.apart.get(guest.apart, 0) if guest.apart else 0, -memory, -space
+    return room.apart.get(guest.apart, 0) if guest.apart else 0, -memory, -space, room.taken
 
 
 def _notes(guest: Guest, room: Room, need: Need) -> tuple[Finding, ...]:
@@ -183,6 +186,7 @@ def _taken(guest: Guest, room: Room, need: Need) -> Room:
         memory_promised=room.memory_promised + guest.memory_limit,
         apart=apart,
         layers=room.layers | frozenset(need.layers),
+        taken=room.taken + 1,
     )
 
 

@@ -73,6 +73,7 @@ class Link:
         move.journal = msgspec.structs.replace(move.journal, offer=offer)
         await self._journals.put(move.journal)
         move.connect(peer, await peer.begin(offer))
+        move.handle.note(away=False)
 
     async def _wait(self, move: Move, lost: JaildError, since: float, pause: float) -> None:
         away = self._clock.monotonic() - since
@@ -84,8 +85,9 @@ class Link:
             raise past_deadline(move) from lost
         serves = "the jail serves" if move.frozen_at is None else "the jail is down"
         move.handle.note(
+            away=True,
             message=f"{move.target} is away since {away:.0f} s ({lost.reason}); tried again in {pause:.0f} s; "
-            f"{serves}; to give up: jailctl operation cancel {move.handle.id}"
+            f"{serves}; to give up: jailctl operation cancel {move.handle.id}",
         )
         await self._clock.sleep(pause)
 

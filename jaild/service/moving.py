@@ -40,6 +40,8 @@ class Journey:
         self.handle = handle
         self.evacuation = evacuation
         self.stop = asyncio.Event()  # set when it was cancelled
+        self.taken: set[str] = set()  # jails that somebody is busy with
+        self.at_work = 0  # workers that do not wait for a host which is away
         self._put = put
 
     async def note(self, move: JailMove) -> None:
@@ -51,7 +53,7 @@ class Journey:
 
     def waiting(self) -> list[JailMove]:
         """Return the moves that nobody has taken, in their order; those that were tried already come last."""
-        found = [move for move in self.evacuation.moves if move.state is MoveState.WAITING]
+        found = [m for m in self.evacuation.moves if m.state is MoveState.WAITING and m.jail not in self.taken]
         return sorted(found, key=lambda move: move.attempts)
 
 
@@ -104,11 +106,10 @@ class Mover:
                 await journey.note(self._found(move))
         journey.handle.note(bytes_total=sum(move.expected for move in journey.evacuation.moves))
         cancel = asyncio.create_task(self._heed_cancel(journey), name="evacuation's cancel")
-        taken: set[str] = set()
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(journey.evacuation.parallel):
-                    group.create_task(self._work(journey, taken))
+                    group.create_task(self._work(journey, group))
         except BaseExceptionGroup as failures:  # of the store: moves that go badly are noted, not raised
             raise failures.exceptions[0] from None
         finally:
@@ -116,7 +117,11 @@ class Mover:
             await asyncio.gather(cancel, return_exceptions=True)
         if journey.stop.is_set():
             for move in journey.waiting():
-                await journey.note(_given_up(move))
+                if self._goes_on(move):  # a daemon before this one had begun it
+                    await self._cancel(journey, move.operation)
+                    await journey.note(ended(move, await self._operations.wait(move.operation)))
+                else:
+                    await journey.note(_given_up(move))
 
     def _found(self, move: JailMove) -> JailMove:
         """Return what a move has become while no daemon was there to see it: the jail's record is the truth.
@@ -138,17 +143,20 @@ class Mover:
             message="handed over before the daemon was started anew",
         )
 
-    async def _work(self, journey: Journey, taken: set[str]) -> None:
-        while not journey.stop.is_set():
-            move = next((move for move in journey.waiting() if move.jail not in taken), None)
+    async def _work(self, journey: Journey, group: asyncio.TaskGroup) -> None:
+        """Take one jail after the other. While one waits for a host that is away, another worker goes on."""
+        journey.at_work += 1
+        while not journey.stop.is_set() and journey.at_work <= journey.evacuation.parallel:
+            move = next(iter(journey.waiting()), None)
             if move is None:
-                return
-            taken.add(move.jail)
+                break
+            journey.taken.add(move.jail)
             try:
                 if not await self._stopped_within(pause(move), journey):
-                    await self._move(journey, move)
+                    await self._move(journey, move, group)
             finally:
-                taken.discard(move.jail)
+                journey.taken.discard(move.jail)
+        journey.at_work -= 1
 
     async def _stopped_within(self, seconds: float, journey: Journey) -> bool:
         """Let time pass before a move is tried again; return whether the evacuation was cancelled meanwhile."""
@@ -161,7 +169,7 @@ class Mover:
             await asyncio.gather(sleep, stop, return_exceptions=True)
         return journey.stop.is_set()
 
-    async def _move(self, journey: Journey, move: JailMove) -> None:
+    async def _move(self, journey: Journey, move: JailMove, group: asyncio.TaskGroup) -> None:
         try:
             operation = await self._begun(journey.evacuation, move)
         except JaildError as error:
@@ -174,7 +182,18 @@ class Mover:
         await journey.note(move)
         if journey.stop.is_set():
             await self._cancel(journey, operation.id)
-        await journey.note(ended(move, await self._operations.wait(operation.id)))
+        await journey.note(ended(move, await self._end_of(operation.id, journey, group)))
+
+    async def _end_of(self, operation_id: str, journey: Journey, group: asyncio.TaskGroup) -> Operation:
+        relieved = False
+        async for operation in self._operations.watch(operation_id):
+            if operation.away and not relieved and not operation.done:
+                relieved = True
+                journey.at_work -= 1
+                group.create_task(self._work(journey, group))
+        if relieved:
+            journey.at_work += 1
+        return self._operations.get(operation_id)
 
     async def _begun(self, evacuation: Evacuation, move: JailMove) -> Operation:
         if self._goes_on(move):

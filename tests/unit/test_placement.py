@@ -103,5 +103,13 @@ def test_where_they_cannot_be_kept_apart_they_go_all_the_same_and_that_is_told()
     assert [[note.code for note in placed.notes] for placed in placements.placed] == [[], ["NOT_APART"]]
 
 
+def test_jails_without_limits_are_spread_over_hosts_that_told_nothing_or_the_same() -> None:
+    guests = [Guest(jail=f"j{n}") for n in range(4)]
+    assert [host for _, host in went(place(guests, [BETA, GAMMA], {}))] == ["beta", "gamma"] * 2
+    told = [replace(room, memory_total=8 * G, memory_free=4 * G) for room in (BETA, GAMMA)]
+    used = [replace(guest, memory_used=G) for guest in guests]
+    assert [host for _, host in went(place(used, told, {}))] == ["beta", "gamma"] * 2
+
+
 def test_among_equal_hosts_the_one_named_first_is_taken() -> None:
     assert went(place([Guest(jail="a")], [GAMMA, BETA], {})) == [("a", "gamma")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +246,36 @@ async def test_a_host_that_did_not_answer_is_tried_again(hosts: Fleet) -> None:
     assert (await hosts.alpha.end_of(operation)).failure is None
     assert moved(hosts, "a") == "beta"
     assert report(hosts.alpha, operation).moves[0].attempts > 1
+
+
+async def test_no_more_than_were_asked_for_move_at_once(hosts: Fleet) -> None:
+    await jails(hosts.alpha, "a", "b", "c", "d", "e")
+    operation = await evacuate(hosts.alpha, parallel=2)
+    at_once = []
+    async with asyncio.timeout(20):
+        async for _ in hosts.alpha.core.use_cases.operations.watch(operation.id):
+            at_once.append(sum(move.state == "moving" for move in report(hosts.alpha, operation).moves))
+    assert max(at_once) == 2
+
+
+async def test_while_a_target_is_away_the_jails_for_the_other_ones_move(hosts: Fleet) -> None:
+    await jails(hosts.alpha, "a", "b", "c")
+    gate = Gate(hosts.beta)
+    operation = await evacuate(hosts.alpha, ("beta", "gamma"), parallel=1)
+    await gate.reached.wait()
+    hosts.beta.life.kill()
+    gate.open.set()
+    async with asyncio.timeout(20):
+        async for _ in hosts.alpha.core.use_cases.operations.watch(operation.id):
+            if sum(move.state == "moved" for move in report(hosts.alpha, operation).moves) == 1:
+                break
+    states = {jail: state for jail, (state, _) in outcome(hosts.alpha, operation).items()}
+    assert states["a"] == "moving"
+    await hosts.beta.restart()
+    done = await hosts.alpha.end_of(operation)
+    assert moved(hosts, "a") == "beta"
+    assert moved(hosts, "b") == "gamma"
+    assert done.failure is None or moved(hosts, "c") == "alpha"  # it was tried five times while beta was away
 
 
 async def test_two_cannot_be_under_way_and_a_repeated_request_is_the_first(hosts: Fleet) -> None:
