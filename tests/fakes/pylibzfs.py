@@ -8,67 +8,16 @@ the thread that made it. The names and arguments are compared with those recorde
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from jaild.domain.errors import JaildError
+from tests.fakes.pylibzfs_values import CODES, DatasetType, Error, PropertySource, ZFSException
 from tests.fakes.zfs import FakeZfs
 from tests.fakes.zfs_pool import Filesystem, Pool, Snap
 
 T = TypeVar("T")
-
-
-class Error(enum.IntEnum):
-    """Some of libzfs.h's numbers, by py-libzfs's names."""
-
-    NOMEM = 2000
-    BADPROP = 2001
-    PROPREADONLY = 2002
-    BUSY = 2008
-    EXISTS = 2009
-    NOENT = 2010
-    INVALIDNAME = 2014
-    MOUNTFAILED = 2027
-    UMOUNTFAILED = 2028
-    PERM = 2032
-    NOSPC = 2033
-    IO = 2035
-    RELE = 2060
-    HOLD = 2061
-
-
-class DatasetType(enum.IntEnum):
-    FILESYSTEM = 1
-    SNAPSHOT = 2
-    VOLUME = 4
-
-
-class PropertySource(enum.IntEnum):
-    NONE = 1
-    DEFAULT = 2
-    LOCAL = 8
-    INHERITED = 16
-
-
-_CODES = {
-    "DATASET_NOT_FOUND": Error.NOENT,
-    "DATASET_EXISTS": Error.EXISTS,
-    "DATASET_BUSY": Error.BUSY,
-    "SNAPSHOT_HELD": Error.BUSY,
-    "DATASET_HAS_CHILDREN": Error.EXISTS,
-    "DATASET_HAS_CLONES": Error.EXISTS,
-    "INVALID_PROPERTY": Error.BADPROP,
-    "INVALID_DATASET_NAME": Error.INVALIDNAME,
-    "NO_SPACE": Error.NOSPC,
-}
-
-
-class ZFSException(RuntimeError):  # noqa: N818 -- theirs
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class PyLibzfs:
@@ -77,6 +26,7 @@ class PyLibzfs:
     def __init__(self, fake: FakeZfs) -> None:
         self.fake = fake
         self.broken: Error | None = None
+        self.unreadable: set[str] = set()
         self.strangers: list[str] = []  # what was asked by another thread than the one that made the handle
 
     def ZFS(self) -> ZFS:  # noqa: N802 -- theirs
@@ -110,7 +60,56 @@ class ZFS:
         self._asked(f"get_snapshot {name}")
         return ZFSSnapshot(self, *self._found(lambda: self._pool.snap(name), name, at=True))
 
+    def datasets_serialized(
+        self,
+        props: list[str] | None = None,
+        user_props: bool = True,
+        datasets: list[str] | None = None,
+        snapshots: bool = False,
+        retrieve_children: bool = True,
+        snapshots_recursive: bool = False,
+        snapshot_props: list[str] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        assert user_props
+        assert not snapshots
+        assert retrieve_children
+        assert not snapshots_recursive
+        assert snapshot_props is None
+        for name in datasets or []:
+            yield self._serialized(name, props or [])
+
+    def snapshots_serialized(
+        self,
+        props: list[str] | None = None,
+        holds: bool = False,
+        mounted: bool = False,
+        datasets: list[str] | None = None,
+        recursive: bool = True,
+        min_txg: int = 0,
+        max_txg: int = 0,
+    ) -> list[dict[str, Any]]:
+        assert not holds
+        assert not mounted
+        assert (min_txg, max_txg) == (0, 0)
+        tops = [self.get_dataset(name) for name in datasets or []]
+        found = [snap for top in tops for snap in (top.snapshots_recursive if recursive else top.snapshots)]
+        return [{"name": snap.name, "properties": _shown(snap.properties, props or [])} for snap in found]
+
     # -- not theirs
+
+    def _serialized(self, name: str, props: list[str]) -> dict[str, Any]:
+        """A dataset whose properties cannot be read is left out, as by the older version."""
+        dataset = self.get_dataset(name)
+        return {
+            "name": name,
+            "type": dataset.type.name,
+            "properties": _shown(dataset.properties, props),
+            "children": [
+                self._serialized(child.name, props)
+                for child in dataset.children
+                if child.name not in self._module.unreadable
+            ],
+        }
 
     @property
     def _pool(self) -> Pool:
@@ -143,7 +142,7 @@ class ZFS:
             done: T = end.value
             return done
         except JaildError as error:
-            raise self._error(_CODES[error.reason]) from error
+            raise self._error(CODES[error.reason]) from error
 
     def _error(self, code: Error) -> ZFSException:
         self._last = code
@@ -155,6 +154,14 @@ class ZFS:
             self._last, self._module.broken = self._module.broken, None
             found = found[:-1]
         yield from found
+
+
+def _shown(properties: ZFSPropertyDict, props: list[str]) -> dict[str, dict[str, str]]:
+    return {
+        name: {"rawvalue": each.rawvalue, "source": "NONE" if each.source is None else each.source.name}
+        for name, each in properties.items()
+        if name in props or ":" in name
+    }
 
 
 class ZFSPool:

@@ -27,7 +27,8 @@ from jaild.domain.errors import (
 from jaild.main import zfs_of
 from tests.contract.zfs_host import refused
 from tests.fakes import pylibzfs
-from tests.fakes.pylibzfs import Error, PyLibzfs
+from tests.fakes.pylibzfs import PyLibzfs
+from tests.fakes.pylibzfs_values import Error
 from tests.fakes.zfs import FakeZfs
 
 RECORDED = Path(__file__).parent / "data" / "zfs" / "py-libzfs.txt"
@@ -204,6 +205,13 @@ async def test_a_listing_that_broke_off_is_not_taken_for_whole_but_asked_of_the_
     module.broken = Error.IO
     assert len(await zfs.snapshots("tank", recursive=True)) == 2
     assert module.fake.calls[-1] == ("snapshots", "tank")
+
+
+async def test_a_listing_that_left_one_out_is_not_taken_for_whole(module: PyLibzfs, zfs: LibZfs) -> None:
+    await zfs.create("tank/a")
+    module.unreadable = {"tank/a"}
+    assert [each.name for each in await zfs.datasets("tank")] == ["tank", "tank/a"]
+    assert module.fake.calls[-1] == ("datasets", "tank")
 
 
 async def test_a_listing_that_went_well_needs_no_command(module: PyLibzfs, zfs: LibZfs) -> None:

@@ -8,9 +8,24 @@ from contextlib import contextmanager, suppress
 from jaild.adapters.zfs import _parse
 from jaild.adapters.zfs._errors import refusal
 from jaild.adapters.zfs._libzfs_thread import told
-from jaild.adapters.zfs._pylibzfs import DatasetHandle, Handle, SnapshotHandle
+from jaild.adapters.zfs._pylibzfs import DatasetHandle, Handle, Serialized
 from jaild.domain.errors import InternalError
 from jaild.ports.zfs import Dataset, Snapshot
+
+# Of everything that py-libzfs would else read, what a listing needs: all of it takes longer than zfs(8) does.
+_DATASET = [
+    "guid",
+    "mountpoint",
+    "mounted",
+    "readonly",
+    "origin",
+    "used",
+    "referenced",
+    "available",
+    "quota",
+    "creation",
+]
+_SNAPSHOT = ["guid", "creation", "used", "referenced", "createtxg"]
 
 # -- reading
 
@@ -18,26 +33,31 @@ from jaild.ports.zfs import Dataset, Snapshot
 def datasets(zfs: Handle, root: str) -> list[Dataset]:
     """Return `root` and every filesystem below it, by name."""
     top = zfs.get_dataset(root)
-    with _to_the_end(zfs, root):
-        found = [top, *top.children_recursive]
-    with _one_mount_table(zfs, top):
-        described = [_dataset(each) for each in found if each.type.name == "FILESYSTEM"]
-    return sorted(described, key=lambda each: each.name)
+    with _to_the_end(zfs, root), _one_mount_table(zfs, top):
+        names = {root, *(each.name for each in top.children_recursive)}
+        read = [each for tree in zfs.datasets_serialized(props=_DATASET, datasets=[root]) for each in _flat(tree)]
+    _require_all(root, names, read)
+    found = [_parse.dataset(each["name"], _told(each)) for each in read if each["type"] == "FILESYSTEM"]
+    return sorted(found, key=lambda each: each.name)
 
 
 def dataset(zfs: Handle, name: str) -> Dataset:
     """Return one filesystem."""
-    return _dataset(zfs.get_dataset(name))
+    found = zfs.get_dataset(name).properties.items()
+    values = {prop: (each.rawvalue, "-" if each.source is None else each.source.name.lower()) for prop, each in found}
+    return _parse.dataset(name, values)
 
 
 def snapshots(zfs: Handle, name: str, *, recursive: bool) -> list[Snapshot]:
     """Return the snapshots of a dataset, oldest first within each; libzfs tells them in no order."""
     top = zfs.get_dataset(name)
     with _to_the_end(zfs, name):
-        found = list(top.snapshots_recursive if recursive else top.snapshots)
-    read = [(each.name, _values(each)) for each in found]
-    read.sort(key=lambda each: (each[0].partition("@")[0], int(each[1]["createtxg"][0])))
-    return [_parse.snapshot(*each) for each in read]
+        names = {each.name for each in (top.snapshots_recursive if recursive else top.snapshots)}
+        read = zfs.snapshots_serialized(props=_SNAPSHOT, datasets=[name], recursive=recursive)
+    _require_all(name, names, read)
+    found = [(each["name"], _told(each)) for each in read]
+    found.sort(key=lambda each: (each[0].partition("@")[0], int(each[1]["createtxg"][0])))
+    return [_parse.snapshot(*each) for each in found]
 
 
 def holds(zfs: Handle, snapshot: str) -> frozenset[str]:
@@ -197,15 +217,20 @@ def _one_mount_table(zfs: Handle, found: DatasetHandle) -> Iterator[None]:
             pass
 
 
-def _dataset(found: DatasetHandle) -> Dataset:
-    return _parse.dataset(found.name, _values(found))
+def _flat(tree: Serialized) -> Iterator[Serialized]:
+    yield tree
+    for child in tree["children"]:
+        yield from _flat(child)
 
 
-def _values(found: DatasetHandle | SnapshotHandle) -> _parse.Values:
-    return {
-        prop: (each.rawvalue, "-" if each.source is None else each.source.name.lower())
-        for prop, each in found.properties.items()
-    }
+def _told(one: Serialized) -> _parse.Values:
+    return {prop: (told["rawvalue"], told["source"].lower()) for prop, told in one["properties"].items()}
+
+
+def _require_all(subject: str, names: set[str], read: Sequence[Serialized]) -> None:
+    """Raise if something is missing: py-libzfs leaves out, without a word, what it fails to put into Python's types."""
+    if {each["name"] for each in read} != names:
+        raise InternalError("COMMAND_FAILED", f"libzfs: not all below {subject} could be read", resource=subject)
 
 
 def _mount_new(zfs: Handle, name: str, properties: Mapping[str, str]) -> None:
