@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.longrunning import operations_pb2
 
 from jaild.domain.errors import JaildError
 from jaild.domain.migration import MIGRATION
@@ -40,7 +41,8 @@ JAIL = "edge-1"
 _TAG = re.compile(rf"{MIGRATION}[0-9a-f]+-\w+")
 _LATEST = 2.5  # seconds after a migration's begin until trouble comes
 _LONGEST_CUT = 6.0  # seconds
-_SETTLES = 180.0
+_SETTLES = 300.0  # seconds: a source asks a target that is away anew, less and less often
+_BUDGET = 10.0  # seconds that a blackout may be predicted at
 TROUBLES = ("source killed", "target killed", "source without power", "target without power", "link cut")
 # Beside the ledger, so that each round has something to send.
 _LOAD = "(while :; do head -c 131072 /dev/urandom > /var/load; sleep 0.1; done) &"
@@ -89,14 +91,14 @@ class Soak:
         move = Move(source.name, target.name)
         until(lambda: reaches(source, JAIL, target), _SETTLES)
         began = time.monotonic()
-        operation = source.api.migrate_begin(JAIL, target.name, seconds=60)
+        operation = source.api.migrate_begin(JAIL, target.name, seconds=_BUDGET)
         if self._chance.random() < self._rate:
             move.trouble = self._chance.choice(TROUBLES)
             move.after = round(self._chance.uniform(0, _LATEST), 2)
             time.sleep(move.after)
             self._make_trouble(move.trouble, source, target)
         if not move.trouble.startswith("source"):
-            ended = source.api.end(operation)
+            ended = _ended(source, operation)
             told = metadata(ended)
             move.error = ended.error.message if ended.HasField("error") else ""
             move.blackout = told.blackout.ToTimedelta().total_seconds() if told.HasField("blackout") else None
@@ -157,6 +159,16 @@ class Soak:
     def _written(self) -> list[int]:
         text = self._owner().seen(f"jails/{JAIL}/data/{ledger.FILE}").read_text()
         return [int(line) for line in text.split()]
+
+
+def _ended(node: Node, operation: Any) -> Any:
+    """Wait for an operation's end, longer than any one call may take."""
+
+    def now() -> Any:
+        return node.api.call(node.api.operations.GetOperation, operations_pb2.GetOperationRequest(name=operation.name))
+
+    until(lambda: bool(now().done), _SETTLES)
+    return now()
 
 
 def summary(moves: Sequence[Move], orphans: Sequence[str]) -> dict[str, Any]:

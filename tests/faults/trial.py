@@ -155,6 +155,8 @@ class Trial:
             await host.quiet()
         if operation.failure is not None and operation.failure.reason == "ACTIVATED_UNHEALTHY":
             return wrong  # it is said that the target could not start it
+        for host in self.hosts.both:
+            wrong += invariants.unended(host)
         return wrong + await invariants.unserved(self.hosts.both, JAIL)
 
     async def _settled(self, row: Row, target: RealHost) -> None:

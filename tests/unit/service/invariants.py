@@ -86,9 +86,20 @@ async def unserved(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
     return [f"nobody owns {jail}"]
 
 
+def unended(host: InProcessHost) -> list[str]:
+    """Return the operations and migrations that are not over on a host where nothing goes on any more."""
+    wrong = [f"{op.kind} is not done" for op in host.core.use_cases.operations.list() if not op.done]
+    wrong += [
+        f"journal {journal.phase}, {'outgoing' if journal.outgoing else 'incoming'}, not settled"
+        for journal in [*host.core.journals.outgoing(), *host.core.journals.incoming()]
+        if journal.phase not in _SETTLED or not journal.notified
+    ]
+    return [f"{host.name}: {problem}" for problem in wrong]
+
+
 async def unsettled(host: InProcessHost) -> list[str]:
     """Return what must not be left on a host that has recovered."""
-    wrong = [f"{op.kind} is not done" for op in host.core.use_cases.operations.list() if not op.done]
+    wrong: list[str] = []
     datasets = await host.zfs.datasets(host.root)
     sealed = {s.dataset for s in await host.zfs.snapshots(host.root, recursive=True) if s.tag == layout.SEALED}
     for dataset in datasets:
@@ -109,10 +120,7 @@ async def unsettled(host: InProcessHost) -> list[str]:
             wrong.append(f"{name}: the index says {entry and entry.record}, the dataset {record}")
     wrong += [f"{name} is in the index only" for name in host.core.index.jails if name not in jails]
     wrong += [f"a run of nobody: {run.jail}.{run.generation}" for run in runs if run.jail not in jails]
-    for journal in [*host.core.journals.outgoing(), *host.core.journals.incoming()]:
-        if journal.phase not in _SETTLED or not journal.notified:
-            wrong.append(f"journal {journal.phase}, {'outgoing' if journal.outgoing else 'incoming'}, not settled")
-    return [f"{host.name}: {problem}" for problem in wrong]
+    return [f"{host.name}: {problem}" for problem in wrong] + unended(host)
 
 
 def _jail(

@@ -128,6 +128,8 @@ class Trial:
             await host.quiet()
         if operation.failure is not None and operation.failure.reason == "ACTIVATED_UNHEALTHY":
             return wrong  # it is said that the target could not start it
+        for host in hosts:
+            wrong += invariants.unended(host)
         return wrong + await invariants.unserved(hosts, "web")
 
     async def _recovered(self, hosts: Sequence[FakeHost]) -> list[str]:
