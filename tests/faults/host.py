@@ -93,7 +93,7 @@ def _words(argv: Sequence[str]) -> str:
 class RealHost(InProcessHost):
     """One host of a pair. `label` makes names of its calls the same in every run."""
 
-    patience = 60.0
+    patience = 240.0
 
     def __init__(self, folder: Path, name: str, network: Network, pool: PrivateZfs, cgroup: str) -> None:
         super().__init__(folder, name, network, f"{pool.pool}/jaild")
