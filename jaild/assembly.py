@@ -13,14 +13,18 @@ from jaild.ports.archives import Archives
 from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
+from jaild.ports.images import Images
 from jaild.ports.peer import Peers
 from jaild.ports.probe import Probe
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.store import Store
+from jaild.ports.userland import Userland
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
 from jaild.service.activation import Activator
+from jaild.service.base_making import BaseMaking
+from jaild.service.base_sealing import BaseSealing
 from jaild.service.bases import Bases
 from jaild.service.boot import Boot
 from jaild.service.build_log import BuildLogs
@@ -41,6 +45,7 @@ from jaild.service.fencing import Fencing
 from jaild.service.gate import Gate
 from jaild.service.handover import HandOver
 from jaild.service.host import Host
+from jaild.service.image_import import ImageImport
 from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.jails import Jails
@@ -90,6 +95,8 @@ class Ports:
     files: Files
     file_trees: FileTrees
     archives: Archives
+    images: Images
+    userland: Userland
     store: Store
     peers: Peers
     probe: Probe
@@ -227,13 +234,18 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         index, zfs, runtime, ports.peers, operations, journals, draining, evacuations, recovery, events, clock,
         place.name, version("jaild"),
     )  # fmt: skip
+    base_sealing = BaseSealing(index, sealer, files, events, clock)
+    images = ImageImport(ports.images, ports.archives, files, runtime, base_sealing, place.staging)
     builds = Builds(
         index, BuildPlanner(index, runtime, files), BuildSteps(workshop, ports.archives, files),
         BuildLogs(files, operations, clock, place.logs / "builds"), sealer, ports.archives, files, drivers, operations,
         events, clock, place.staging,
     )  # fmt: skip
     use_cases = UseCases(
-        bases=Bases(index, sealer, ports.archives, files, drivers, operations, events, clock),
+        bases=Bases(index, sealer, base_sealing, images, ports.archives, files, drivers, operations, events),
+        base_making=BaseMaking(
+            index, ports.userland, ports.archives, files, runtime, base_sealing, drivers, operations, place.staging
+        ),
         releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
         jails=Jails(
             index,

@@ -36,6 +36,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     run: Path = Path("/var/run/jaild")  # jails' trees
     logs: Path = Path("/var/log/jaild")
     templates: Path = Path("/usr/local/etc/jaild/templates")
+    repositories: Path = Path("/usr/local/etc/jaild/repos")  # pkg.conf(5) files: what bases may be installed from
     socket: Path = Path("/var/run/jaild/jaild.sock")
     listen: Tcp | None = None  # TCP with mutual TLS; not listened on if not said
     grants: dict[str, Grant] = {}  # what a client certificate's name may do

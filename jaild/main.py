@@ -23,7 +23,9 @@ from jaild.adapters.archives import BsdtarArchives
 from jaild.adapters.bootid import KernelBootId
 from jaild.adapters.clock import SystemClock
 from jaild.adapters.files import HostFiles
+from jaild.adapters.freebsd_userland import FreebsdUserland
 from jaild.adapters.lock import only_daemon
+from jaild.adapters.ociimages import OciImages
 from jaild.adapters.peer import GrpcPeers
 from jaild.adapters.probe import SocketProbe
 from jaild.adapters.process import ProcessRunner
@@ -81,12 +83,15 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
     store = SqliteStore(config.state / "jaild.db")
     peers = GrpcPeers(config.peers)
     files = HostFiles(config.state / "spool")
+    archives = BsdtarArchives(processes)
     ports = assembly.Ports(
         zfs=zfs,
         runtime=runtime,
         files=files,
         file_trees=HostFileTrees(),
-        archives=BsdtarArchives(processes),
+        archives=archives,
+        images=OciImages(archives),
+        userland=FreebsdUserland(processes, config.repositories),
         store=store,
         peers=peers,
         probe=SocketProbe(),

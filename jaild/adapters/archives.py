@@ -12,13 +12,14 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
 from jaild.adapters import treeoverlay, treesync, treewalk
 from jaild.adapters.tarstream import TarStream
-from jaild.domain.archive import Checker, Listing, Policy, truncated
+from jaild.domain.archive import Checker, Entry, Listing, Policy, truncated
 from jaild.domain.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -52,18 +53,25 @@ class BsdtarArchives:
 
     async def verify(self, archive: Path, policy: Policy) -> Listing:
         """See the port."""
+        checker = Checker(policy)
+        async with aclosing(self.entries(archive)) as entries:  # what is refused half-way leaves no program behind
+            async for entry in entries:
+                checker.see(entry)
+        return checker.finish()
+
+    async def entries(self, archive: Path) -> AsyncGenerator[Entry, None]:
+        """Yield the archive's entries in their order. Raises what `verify` raises of the archive as a whole."""
         await self._require_tar(archive)
-        checker, stream = Checker(policy), TarStream()
+        stream = TarStream()
         argv = [self._bsdtar, "-c", "-P", "--numeric-owner", "--format=gnutar", "-f", "-", f"@{archive.absolute()}"]
         async with self._processes.start(argv, env=_ENVIRONMENT) as child:
             await child.close_stdin()
             async for piece in child.read(_PIECE):
                 for entry in stream.feed(piece):
-                    checker.see(entry)
+                    yield entry
             done = await child.wait()
         if done.status or not stream.complete:
             raise truncated(str(archive), _evidence(done))
-        return checker.finish()
 
     async def verify_tree(self, source: Path, policy: Policy) -> Listing:
         """See the port."""
@@ -74,13 +82,26 @@ class BsdtarArchives:
     ) -> Extracted:
         """See the port."""
         _require_empty(destination)
-        argv = [*self._unpack(destination, listing.policy), *(_WITHOUT_DEV if listing.policy.leave_out_dev else ())]
+        await self.extract_over(archive, destination, listing.policy, progress=progress)
+        return Extracted(files=listing.files, size=listing.size, notes=listing.notes)
+
+    async def extract_over(
+        self,
+        archive: Path,
+        destination: Path,
+        policy: Policy,
+        *,
+        leave_out: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> None:
+        """Unpack into a folder that may hold something, leaving out what matches patterns of bsdtar(1)."""
+        without = [word for pattern in leave_out for word in ("--exclude", pattern)]
+        argv = [*self._unpack(destination, policy), *(_WITHOUT_DEV if policy.leave_out_dev else ()), *without]
         async with self._processes.start(argv, env=_ENVIRONMENT) as child:
             await _feed(child, archive, progress)
             done = await child.wait()
         if done.status:
             raise _failure(done, archive, destination)
-        return Extracted(files=listing.files, size=listing.size, notes=listing.notes)
 
     async def copy_tree(
         self, source: Path, destination: Path, listing: Listing, *, progress: Progress | None = None

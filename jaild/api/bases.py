@@ -44,6 +44,7 @@ class BasesServicer:
                 size=size,
                 manifest=header.manifest,
                 manifest_entry=header.manifest_entry or "base.txz",
+                image=header.image,
                 caller=caller,
             )
 
@@ -53,7 +54,9 @@ class BasesServicer:
                     "CHUNK_UNEXPECTED", "the header names a path, and yet chunks came", remedy="send one or the other"
                 )
             access.require_role(caller, {Role.OPERATOR}, "jaild.v1.Bases/ImportBase with a path of the host")
-            return await self._bases.import_path(base, header.path, sha256=header.sha256, caller=caller)
+            return await self._bases.import_path(
+                base, header.path, sha256=header.sha256, image=header.image, caller=caller
+            )
 
         use_case = from_path if header.path else from_chunks
         return self._messages.of(await uploads.hand_on(requests, context, use_case))

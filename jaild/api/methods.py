@@ -53,6 +53,8 @@ RULES: dict[str, Rule] = {
     **_reads("jaild.v1.Bases", "GetBase", "ListBases"),
     "/jaild.v1.Bases/ImportBase": Rule(_SOURCE, lambda r: f"bases/{r.header.base_id}"),
     "/jaild.v1.Bases/DeleteBase": Rule(_SOURCE, _name),
+    "/jaild.v1.BaseMaking/InstallBase": Rule(_SOURCE, lambda r: f"bases/{r.base_id}"),
+    "/jaild.v1.BaseMaking/PatchBase": Rule(_SOURCE, lambda r: f"bases/{r.base_id}"),
     **_reads("jaild.v1.Apps", "GetRelease", "ListReleases", "ListApps"),
     "/jaild.v1.Apps/PushRelease": Rule(_PRODUCT, lambda r: f"{r.header.parent}/releases/{r.header.release_id}"),
     "/jaild.v1.Apps/DeleteRelease": Rule(_PRODUCT, _name),

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from jaild.api.apps import AppsServicer
 from jaild.api.auth import Authenticator
+from jaild.api.base_making import BaseMakingServicer
 from jaild.api.bases import BasesServicer
 from jaild.api.builds import BuildsServicer
 from jaild.api.evacuations import EvacuationsServicer
@@ -39,6 +40,7 @@ from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
 from jaild.peer.v1 import standby_pb2_grpc as peer_standby_pb2_grpc
 from jaild.v1 import (
     apps_pb2_grpc,
+    base_making_pb2_grpc,
     bases_pb2_grpc,
     builds_pb2_grpc,
     evacuations_pb2_grpc,
@@ -55,6 +57,7 @@ from jaild.wire.tls import TlsFiles
 
 SERVICES = (
     "jaild.v1.Bases",
+    "jaild.v1.BaseMaking",
     "jaild.v1.Apps",
     "jaild.v1.Builds",
     "jaild.v1.Jails",
@@ -138,6 +141,7 @@ class ApiServer:
         cases = self._use_cases
         messages = OperationMessages(cases.bases, cases.releases, cases.jails, cases.migrations, cases.evacuations)
         bases_pb2_grpc.add_BasesServicer_to_server(BasesServicer(cases.bases, messages), server)
+        base_making_pb2_grpc.add_BaseMakingServicer_to_server(BaseMakingServicer(cases.base_making, messages), server)
         apps_pb2_grpc.add_AppsServicer_to_server(AppsServicer(cases.releases, messages), server)
         builds_pb2_grpc.add_BuildsServicer_to_server(BuildsServicer(cases.builds, messages), server)
         jails_pb2_grpc.add_JailsServicer_to_server(JailsServicer(cases.jails, messages), server)

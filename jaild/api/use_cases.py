@@ -67,12 +67,24 @@ class Bases(Protocol):
         size: int,
         manifest: str,
         manifest_entry: str,
+        image: str = "",
         caller: Caller,
     ) -> Operation: ...
-    async def import_path(self, base_id: str, path: str, /, *, sha256: str, caller: Caller) -> Operation: ...
+    async def import_path(
+        self, base_id: str, path: str, /, *, sha256: str, image: str = "", caller: Caller
+    ) -> Operation: ...
     def get(self, base_id: str, /) -> BaseView: ...
     def list(self) -> Sequence[BaseView]: ...
     async def delete(self, base_id: str, /, *, validate_only: bool, caller: Caller) -> Operation: ...
+
+
+class BaseMaking(Protocol):
+    """Bases made by FreeBSD's own tools."""
+
+    async def install(
+        self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, /, *, caller: Caller
+    ) -> Operation: ...
+    async def patch(self, base_id: str, parent: str, /, *, caller: Caller) -> Operation: ...
 
 
 class Releases(Protocol):
@@ -301,6 +313,7 @@ class UseCases:
     """All of them, as `ApiServer` takes them."""
 
     bases: Bases
+    base_making: BaseMaking
     releases: Releases
     jails: Jails
     migrations: Migrations

@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from jaild.cli import complete, progress, references, render, upload
+from jaild.cli import base_make, complete, progress, references, render, upload
 from jaild.cli.connection import READ_SECONDS, connect, pages
 from jaild.cli.human import size
 from jaild.cli.mutation import How, finish, mutation
@@ -29,20 +29,30 @@ def command() -> None:
         "base import 14.3-RELEASE base.txz --manifest MANIFEST",
         "base import debian-13 - < debian-13.tar",
         "base import 14.3-RELEASE /usr/obj/release --on-host",
+        "base import debian-13 image.tar --image v1",
     ),
 )
 @click.argument("name", type=references.base)
 @click.argument("path")
 @click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
 @click.option("--manifest", type=click.File(), help="MANIFEST of a FreeBSD distribution set to verify against.")
-@click.option("--on-host", is_flag=True, help="PATH is on the daemon's host: archive, distribution set or tree.")
+@click.option("--image", default="", metavar="NAME", help="Image of an OCI layout that holds several.")
+@click.option("--on-host", is_flag=True, help="PATH is on the daemon's host: archive, set, OCI layout or tree.")
 @mutation(plannable=False)
 @click.pass_obj
 def import_(
-    settings: Settings, *, name: str, path: str, sha256: str, manifest: IO[str] | None, on_host: bool, how: How
+    settings: Settings,
+    *,
+    name: str,
+    path: str,
+    sha256: str,
+    manifest: IO[str] | None,
+    image: str,
+    on_host: bool,
+    how: How,
 ) -> None:
     """Import a base from an archive, `-` for stdin, and seal it."""
-    header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, request_id=how.request_id)
+    header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, request_id=how.request_id, image=image)
     if on_host and (manifest is not None or path == "-"):
         raise click.UsageError("--on-host takes a path on the host, where MANIFEST lies beside the archive")
     if manifest is not None:
@@ -126,6 +136,10 @@ def rm(settings: Settings, *, name: str, how: How) -> None:
     with connect(settings) as api:
         operation = api.bases.DeleteBase(bases_pb2.DeleteBaseRequest(name=name, **how.fields()))
         finish(api, settings, operation, how)
+
+
+for _verb in base_make.VERBS:
+    command.add_command(_verb)
 
 
 def _entry(manifest: str, path: str) -> str:

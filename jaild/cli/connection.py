@@ -17,6 +17,7 @@ from jaild.cli import contexts
 from jaild.cli.settings import Settings
 from jaild.v1 import (
     apps_pb2_grpc,
+    base_making_pb2_grpc,
     bases_pb2_grpc,
     builds_pb2_grpc,
     evacuations_pb2_grpc,
@@ -46,6 +47,7 @@ class Api:
 
     endpoint: str
     apps: Any
+    base_making: Any
     bases: Any
     builds: Any
     evacuations: Any
@@ -69,6 +71,7 @@ def connect(settings: Settings) -> Iterator[Api]:
         yield Api(
             endpoint=context.address,
             apps=apps_pb2_grpc.AppsStub(channel),
+            base_making=base_making_pb2_grpc.BaseMakingStub(channel),
             bases=bases_pb2_grpc.BasesStub(channel),
             builds=builds_pb2_grpc.BuildsStub(channel),
             evacuations=evacuations_pb2_grpc.EvacuationsStub(channel),

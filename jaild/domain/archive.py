@@ -77,6 +77,7 @@ class Listing:
     files: int  # entries of every kind that will be made, without the root
     size: int  # bytes of content
     notes: tuple[str, ...] = ()
+    roots: frozenset[bytes] = frozenset()  # what is at the top
 
 
 def shown(name: bytes) -> str:
@@ -151,7 +152,11 @@ class Checker:
                 remedy="pack the tree again: tar -C FOLDER -cf ARCHIVE .",
             )
         return Listing(
-            policy=self._policy, files=len(self._kinds), size=self._size, notes=(*self._notes, *self._summaries())
+            policy=self._policy,
+            files=len(self._kinds),
+            size=self._size,
+            notes=(*self._notes, *self._summaries()),
+            roots=frozenset(name for name in self._kinds if b"/" not in name),
         )
 
     def _within_count(self) -> None:

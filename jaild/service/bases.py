@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from jaild.domain import distset, layout, names
+from jaild.domain import distset
 from jaild.domain.archive import Listing, base_policy
 from jaild.domain.errors import (
-    AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
     JaildError,
 )
 from jaild.domain.operation import Operation
 from jaild.domain.plan import Plan
-from jaild.domain.records import BaseRecord
 from jaild.domain.views import BaseView, Caller
 from jaild.ports.archives import Archives, Extracted
-from jaild.ports.clock import Clock
 from jaild.ports.files import Files, Spooled
+from jaild.service.base_sealing import BaseSealing, Source
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
+from jaild.service.image_import import ImageImport
 from jaild.service.index import Index
 from jaild.service.operations import Handle, Operations
 from jaild.service.sealing import Sealer
 
-_Unpack = Callable[[Path], Awaitable[Extracted]]
 _TOLD = 5  # how many users an error names
 
 
@@ -37,21 +36,23 @@ class Bases:
         self,
         index: Index,
         sealer: Sealer,
+        sealing: BaseSealing,
+        images: ImageImport,
         archives: Archives,
         files: Files,
         drivers: Drivers,
         operations: Operations,
         events: Events,
-        clock: Clock,
     ) -> None:
         self._index = index
         self._sealer = sealer
+        self._sealing = sealing
+        self._images = images
         self._archives = archives
         self._files = files
         self._drivers = drivers
         self._operations = operations
         self._events = events
-        self._clock = clock
 
     def get(self, base_id: str) -> BaseView:
         """Return one. `NotFoundError` (BASE_NOT_FOUND)."""
@@ -70,38 +71,39 @@ class Bases:
         size: int,
         manifest: str,
         manifest_entry: str,
+        image: str = "",
         caller: Caller,
     ) -> Operation:
         """Take an archive as a stream, then import it; returns when all of it has come."""
         duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
-        self._require_new(base_id)
+        self._sealing.require_new(base_id)
         sets = distset.parse(manifest) if manifest else None
         spooled = await self._files.spool(chunks, sha256=sha256, size=size)
         try:
             if sets is not None:
                 distset.verify(sets, manifest_entry or "base.txz", spooled.sha256)
-            return await self._submit(base_id, spooled, caller)
+            return await self._submit(base_id, spooled, image, caller)
         except BaseException:
             await self._files.remove(spooled.path)
             raise
 
-    async def _submit(self, base_id: str, spooled: Spooled, caller: Caller) -> Operation:
+    async def _submit(self, base_id: str, spooled: Spooled, image: str, caller: Caller) -> Operation:
         async def work(handle: Handle) -> str:
             try:
-                return await self._import_archive(handle, base_id, spooled.path, spooled.sha256)
+                return await self._import_archive(handle, base_id, spooled.path, spooled.sha256, image)
             finally:
                 await self._files.remove(spooled.path)
 
         return await self._drivers.submit(f"bases/{base_id}", "import", caller, work)
 
-    async def import_path(self, base_id: str, path: str, *, sha256: str, caller: Caller) -> Operation:
-        """Import an archive, a folder with base.txz and MANIFEST, or an unpacked tree, that lies on this host."""
+    async def import_path(self, base_id: str, path: str, *, sha256: str, image: str = "", caller: Caller) -> Operation:
+        """Import what lies on this host: an archive, a folder with base.txz and MANIFEST, an OCI layout or a tree."""
         duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
-        self._require_new(base_id)
+        self._sealing.require_new(base_id)
         source = Path(path)
         if not source.is_absolute() or not source.exists():
             raise InvalidArgumentError(
@@ -111,7 +113,11 @@ class Bases:
             )
 
         async def work(handle: Handle) -> str:
+            if source.is_dir() and self._images.is_layout(map(os.fsencode, await self._files.names(source))):
+                with handle.cancellable():
+                    return await self._images.from_layout(handle, base_id, source, image)
             if source.is_dir() and not (source / "base.txz").exists():
+                self._images.require_none(image, path)
                 if sha256:
                     raise InvalidArgumentError(
                         "NO_DIGEST_OF_A_TREE",
@@ -131,14 +137,17 @@ class Bases:
                     f"{archive} has sha256 {found}, expected {sha256}",
                     remedy="fetch it again from its origin",
                 )
-            return await self._import_archive(handle, base_id, archive, found)
+            return await self._import_archive(handle, base_id, archive, found, image)
 
         return await self._drivers.submit(f"bases/{base_id}", "import", caller, work)
 
-    async def _import_archive(self, handle: Handle, base_id: str, archive: Path, sha256: str) -> str:
+    async def _import_archive(self, handle: Handle, base_id: str, archive: Path, sha256: str, image: str) -> str:
         with handle.cancellable():
             await handle.phase("check", "checking every entry")
             listing = await self._archives.verify(archive, base_policy())
+            if self._images.is_layout(listing.roots):
+                return await self._images.from_archive(handle, base_id, archive, listing, sha256, image)
+            self._images.require_none(image, archive.name)
             await handle.phase("unpack")
 
             async def unpack(tree: Path) -> Extracted:
@@ -147,7 +156,7 @@ class Bases:
 
                 return await self._archives.extract(archive, tree, listing, progress=progress)
 
-            return await self._seal(handle, base_id, unpack, sha256)
+            return await self._sealing.seal(handle, base_id, unpack, Source(sha256=sha256))
 
     async def _import_tree(self, handle: Handle, base_id: str, source: Path) -> str:
         with handle.cancellable():
@@ -158,45 +167,7 @@ class Bases:
             async def unpack(tree: Path) -> Extracted:
                 return await self._archives.copy_tree(source, tree, listing)
 
-            return await self._seal(handle, base_id, unpack, "")
-
-    async def _seal(self, handle: Handle, base_id: str, unpack: _Unpack, sha256: str) -> str:
-        self._require_new(base_id)
-
-        async def fill(folder: Path) -> BaseRecord:
-            tree = folder / layout.TREE
-            extracted = await unpack(tree)
-            await handle.phase("seal", "reading version and libraries")
-            system = await self._files.system(tree)
-            made = await self._files.make_mount_points(tree, system.family)
-            notes = extracted.notes + ((f"made mount points: {', '.join(made)}",) if made else ())
-            return BaseRecord(
-                name=base_id,
-                family=system.family,
-                version=system.version,
-                abi=system.abi,
-                osreldate=system.osreldate,
-                sha256=sha256,
-                imported=self._clock.now(),
-                files=extracted.files,
-                size=extracted.size,
-                notes=tuple(note[:200] for note in notes[:8]),
-            )
-
-        layer = await self._sealer.seal(self._index.where.base(base_id), layout.BASE_PROPERTY, fill)
-        self._index.bases[base_id] = layer
-        await self._events.emit("base.sealed", f"bases/{base_id}", f"guid {layer.guid}", sha256=sha256)
-        return f"bases/{base_id}"
-
-    def _require_new(self, base_id: str) -> None:
-        names.base(base_id)
-        if base_id in self._index.bases:
-            raise AlreadyExistsError(
-                "BASE_EXISTS",
-                f"base {base_id} is here already, and bases never change",
-                remedy="import it under another name, or delete the one that is there",
-                resource=f"bases/{base_id}",
-            )
+            return await self._sealing.seal(handle, base_id, unpack, Source())
 
     async def delete(self, base_id: str, *, validate_only: bool, caller: Caller) -> Operation:
         """Delete one that no generation refers to. `FailedPreconditionError` (BASE_IN_USE)."""
@@ -229,5 +200,14 @@ class Bases:
                 f"base {base_id} is referred to by {', '.join(used_by[:_TOLD])}"
                 + (f" and {len(used_by) - _TOLD} more" if len(used_by) > _TOLD else ""),
                 remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
+                resource=f"bases/{base_id}",
+            )
+        dataset = self._index.bases[base_id].dataset
+        clones = [name for name, layer in self._index.bases.items() if layer.origin.partition("@")[0] == dataset]
+        if clones:
+            raise FailedPreconditionError(
+                "BASE_HAS_CLONES",
+                f"base {base_id} shares blocks with {', '.join(sorted(clones))}, patched from it",
+                remedy="delete those first",
                 resource=f"bases/{base_id}",
             )

@@ -49,7 +49,7 @@ class ImportBaseRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[ImportBaseHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class ImportBaseHeader(_message.Message):
-    __slots__ = ("base_id", "sha256", "size_bytes", "path", "manifest", "manifest_entry", "request_id")
+    __slots__ = ("base_id", "sha256", "size_bytes", "path", "manifest", "manifest_entry", "request_id", "image")
     BASE_ID_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class ImportBaseHeader(_message.Message):
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_ENTRY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     base_id: str
     sha256: str
     size_bytes: int
@@ -64,7 +65,8 @@ class ImportBaseHeader(_message.Message):
     manifest: str
     manifest_entry: str
     request_id: str
-    def __init__(self, base_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., path: _Optional[str] = ..., manifest: _Optional[str] = ..., manifest_entry: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    image: str
+    def __init__(self, base_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., path: _Optional[str] = ..., manifest: _Optional[str] = ..., manifest_entry: _Optional[str] = ..., request_id: _Optional[str] = ..., image: _Optional[str] = ...) -> None: ...
 
 class GetBaseRequest(_message.Message):
     __slots__ = ("name",)

@@ -86,7 +86,8 @@ class BasesServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBase(self, request, context):
-        """Deletes a base. FAILED_PRECONDITION: BASE_IN_USE naming the generations that refer to it.
+        """Deletes a base. FAILED_PRECONDITION: BASE_IN_USE naming the generations that refer to it, BASE_HAS_CLONES naming the
+        bases that were patched from it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -19,6 +19,7 @@ from jaild.domain.errors import JaildError
 from jaild.v1 import (
     apps_pb2,
     apps_pb2_grpc,
+    base_making_pb2_grpc,
     bases_pb2,
     bases_pb2_grpc,
     builds_pb2,
@@ -51,6 +52,7 @@ class Client:
     def __init__(self, socket: Path) -> None:
         self.channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
         self.bases = bases_pb2_grpc.BasesStub(self.channel)
+        self.base_making = base_making_pb2_grpc.BaseMakingStub(self.channel)
         self.apps = apps_pb2_grpc.AppsStub(self.channel)
         self.builds = builds_pb2_grpc.BuildsStub(self.channel)
         self.jails = jails_pb2_grpc.JailsStub(self.channel)

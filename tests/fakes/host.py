@@ -10,6 +10,8 @@ from typing import Any, cast
 from jaild import assembly
 from jaild.adapters.archives import BsdtarArchives
 from jaild.adapters.files import HostFiles
+from jaild.adapters.freebsd_userland import FreebsdUserland
+from jaild.adapters.ociimages import OciImages
 from jaild.adapters.process import ProcessRunner
 from jaild.adapters.salvagetree import HostFileTrees
 from jaild.adapters.store import SqliteStore
@@ -20,6 +22,7 @@ from jaild.domain.records import BaseRecord, Family, Manifest, ReleaseRecord
 from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.probe import Probe
+from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.zfs import Zfs
@@ -77,6 +80,7 @@ class InProcessHost:
         self.clock: Clock
         self.files = HostFiles(folder / "spool")
         self.trees: FileTrees = HostFileTrees()
+        self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
         self.network = network
         self.life = Life()
         self.reachable = False  # peers are answered from the end of `start` on
@@ -127,12 +131,15 @@ class InProcessHost:
 
         none: frozenset[str] = frozenset()
         zfs, runtime = self.ground(self.life)
+        archives = BsdtarArchives(ProcessRunner())
         ports = assembly.Ports(
             zfs=mortal(zfs, "zfs"),
             runtime=mortal(runtime, "runtime"),
             files=mortal(self.files, "files", _CHANGING),
             file_trees=mortal(self.trees, "trees", none),
-            archives=BsdtarArchives(ProcessRunner()),
+            archives=archives,
+            images=OciImages(archives),
+            userland=FreebsdUserland(self.programs, self.folder / "repos", conf=self.folder / "freebsd-update.conf"),
             store=mortal(store, "store", _JOURNALED),
             peers=LinkedPeers(self.network, self),
             probe=self.probe,

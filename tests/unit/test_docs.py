@@ -23,7 +23,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 # Texts of the code that look like reasons and are none.
 NOT_REASONS = {
     "environment variables": {"LC_ALL", "JAILD_PRIVATE_NAMESPACE"},
-    "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "REPOS_DIR"},
+    "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "IGNORE_OSVERSION", "REPOS_DIR"},
     "capabilities(7)": {
         *("AUDIT_WRITE", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SYS_CHROOT"),
         *("CAP_IPC_LOCK", "CAP_NET_RAW"),

@@ -14,10 +14,13 @@ import pytest
 from jaild.adapters.archives import BsdtarArchives
 from jaild.adapters.files import HostFiles
 from jaild.adapters.process import ProcessRunner
-from jaild.domain import specfile
+from jaild.domain import etctools, specfile
 from jaild.domain.errors import JaildError
+from jaild.domain.etctree import Entry, Kind
 from jaild.domain.operation import Operation
 from jaild.domain.records import BaseRecord, Family
+from jaild.domain.spec import Network
+from jaild.ports.runtime import Output
 from jaild.service.build_log import BuildLog
 from jaild.service.build_steps import BuildSteps, Job
 from jaild.service.operations import Handle, Operations
@@ -143,6 +146,33 @@ async def package_missing(stage: BuildStage) -> None:
     said = "Updating own repository catalogue...\npkg: No packages available to install matching 'nginx'\n"
     stage.says((*stage.pkg, "install", "-r", "own", "nginx", "www/mod_zip"), status=70, stderr=said)
     await stage.tell("install", stage.built())
+
+
+@scenario(
+    "# /etc of a new generation, after an upgrade to another base: its own tools, in a jail of it, before the cut-over."
+)
+async def etc_after_upgrade(stage: BuildStage) -> None:
+    shipped = {name: Entry(kind=Kind.FILE) for name in ("master.passwd", "login.conf", "services")}
+    commands = etctools.commands(Family.FREEBSD, shipped, (), rebased=True)
+    wanted = {"/", "/etc", "/tmp", "/usr/local", "/usr/local/etc"}
+    mounts = tuple(mount for mount in stage.spec().mounts if mount.target in wanted)
+    for command in commands:
+        stage.says(command)
+
+    async def make() -> None:
+        opening = Workshop(stage.runtime).open(
+            "0123456789abcdef", BASE, mounts, network=Network(mode="none"), log=Path("/dev/null")
+        )
+
+        async def hear(_: Output) -> None:
+            return
+
+        async with opening as bench, bench.started() as execute:
+            for command in commands:
+                assert await execute(command, hear) == 0
+            stage.file("runs/work_0123456789ab.1/jail.conf")
+
+    await stage.tell("the workshop", make())
 
 
 @pytest.fixture

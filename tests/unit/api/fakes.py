@@ -117,11 +117,11 @@ class FakeBases(Fake):
         size: int,
         manifest: str,
         manifest_entry: str,
+        image: str = "",
         caller: Caller,
     ) -> Operation:
-        operation = self.operate(
-            "import_stream", base_id, sha256=sha256, size=size, entry=manifest_entry, text=manifest, caller=caller
-        )
+        told = {"entry": manifest_entry, "text": manifest, "image": image}
+        operation = self.operate("import_stream", base_id, sha256=sha256, size=size, **told, caller=caller)
         try:
             if self.refuse_after == 0:
                 raise not_found("room")  # noqa: TRY301
@@ -137,8 +137,10 @@ class FakeBases(Fake):
             self.ended.set()
         return operation
 
-    async def import_path(self, base_id: str, path: str, /, *, sha256: str, caller: Caller) -> Operation:
-        return self.operate("import_path", base_id, path, sha256=sha256, caller=caller)
+    async def import_path(
+        self, base_id: str, path: str, /, *, sha256: str, image: str = "", caller: Caller
+    ) -> Operation:
+        return self.operate("import_path", base_id, path, sha256=sha256, image=image, caller=caller)
 
     def get(self, base_id: str, /) -> BaseView:
         if base_id not in self.bases:
@@ -150,6 +152,16 @@ class FakeBases(Fake):
 
     async def delete(self, base_id: str, /, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("delete", base_id, validate_only=validate_only, caller=caller)
+
+
+class FakeBaseMaking(Fake):
+    async def install(
+        self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, /, *, caller: Caller
+    ) -> Operation:
+        return self.operate("install", base_id, repository, names, abi, osversion, caller=caller)
+
+    async def patch(self, base_id: str, parent: str, /, *, caller: Caller) -> Operation:
+        return self.operate("patch", base_id, parent, caller=caller)
 
 
 class FakeReleases(Fake):
@@ -613,6 +625,7 @@ class Fakes:
         from tests.unit.api.fakes_standby import FakeFiles, FakeReplicas, FakeSalvages, FakeTakeovers
 
         self.bases = FakeBases()
+        self.base_making = FakeBaseMaking()
         self.releases = FakeReleases()
         self.builds = FakeBuilds()
         self.jails = FakeJails()
@@ -633,6 +646,7 @@ class Fakes:
     def use_cases(self) -> UseCases:
         return UseCases(
             bases=self.bases,
+            base_making=self.base_making,
             releases=self.releases,
             builds=self.builds,
             jails=self.jails,

@@ -15,6 +15,7 @@ from jaild.domain.errors import JaildError
 from jaild.peer.v1 import peer_pb2_grpc
 from jaild.v1 import (
     apps_pb2_grpc,
+    base_making_pb2_grpc,
     bases_pb2_grpc,
     builds_pb2_grpc,
     evacuations_pb2_grpc,
@@ -32,6 +33,10 @@ def apps(channel: grpc.aio.Channel) -> Any:
 
 def bases(channel: grpc.aio.Channel) -> Any:
     return bases_pb2_grpc.BasesStub(channel)
+
+
+def base_making(channel: grpc.aio.Channel) -> Any:
+    return base_making_pb2_grpc.BaseMakingStub(channel)
 
 
 def builds(channel: grpc.aio.Channel) -> Any:

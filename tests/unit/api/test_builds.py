@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from jaild.domain.errors import JaildError
-from jaild.v1 import apps_pb2, builds_pb2
+from jaild.v1 import apps_pb2, base_making_pb2, builds_pb2
 from tests.unit.api import fakes as made
 from tests.unit.api import stubs
 from tests.unit.api.conftest import Dial
@@ -94,3 +94,24 @@ async def test_one_release_is_told_with_its_packages_and_a_pushed_one_without_an
     assert not pushed.HasField("built")
     built = (await apps.GetRelease(apps_pb2.GetReleaseRequest(name="apps/web/releases/2"))).built
     assert (built.base, built.osversion, list(built.packages)) == ("bases/14.1", 1401000, ["web-2"])
+
+
+async def test_bases_are_installed_and_patched_by_the_source_team(fakes: Fakes, dial: Dial) -> None:
+    making = stubs.base_making(dial("os-team"))
+    await making.InstallBase(
+        base_making_pb2.InstallBaseRequest(
+            base_id="15.0", repository="base", packages=["FreeBSD-runtime"], abi="FreeBSD:15:amd64", osversion=1500068
+        )
+    )
+    await making.PatchBase(base_making_pb2.PatchBaseRequest(base_id="14.3-p2", parent="bases/14.3"))
+    assert [call[:2] for call in fakes.base_making.calls] == [
+        ("install", ("15.0", "base", ("FreeBSD-runtime",), "FreeBSD:15:amd64", 1500068)),
+        ("patch", ("14.3-p2", "14.3")),
+    ]
+    assert [entry.target for entry in fakes.audit.kept] == ["bases/15.0", "bases/14.3-p2"]
+    with stubs.refused("INVALID_NAME"):
+        await making.PatchBase(base_making_pb2.PatchBaseRequest(base_id="x", parent="14.3"))
+    with stubs.refused("ROLE_REQUIRED"):
+        await stubs.base_making(dial("web-team")).PatchBase(
+            base_making_pb2.PatchBaseRequest(base_id="x", parent="bases/14.3")
+        )

@@ -23,14 +23,14 @@ def importing(**header: object) -> bases_pb2.ImportBaseRequest:
 
 
 async def test_an_import_hands_on_every_byte_and_what_its_header_says(fakes: Fakes, local: grpc.aio.Channel) -> None:
-    header = importing(sha256="ab", size_bytes=5 << 20, manifest="m", request_id="r")
+    header = importing(sha256="ab", size_bytes=5 << 20, manifest="m", request_id="r", image="v1")
     answer = await stubs.bases(local).ImportBase(
         stubs.stream(header, *(IMPORT(chunk=bytes(1 << 20)) for _ in range(5)))
     )
     ((method, args, kwargs),) = fakes.bases.calls
     assert (method, args, fakes.bases.taken) == ("import_stream", ("debian-12",), 5 << 20)
     assert kwargs.pop("caller").request_id == "r"
-    assert kwargs == {"sha256": "ab", "size": 5 << 20, "entry": "base.txz", "text": "m"}
+    assert kwargs == {"sha256": "ab", "size": 5 << 20, "entry": "base.txz", "text": "m", "image": "v1"}
     assert answer.name == "operations/op-1"
 
 

@@ -18,6 +18,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from jaild.v1 import (
     apps_pb2,
     apps_pb2_grpc,
+    base_making_pb2_grpc,
     bases_pb2,
     bases_pb2_grpc,
     builds_pb2,
@@ -109,6 +110,16 @@ class Apps(apps_pb2_grpc.AppsServicer):  # type: ignore[misc]
     def ListReleases(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         names = ("apps/redis/releases/7.0", "apps/web/releases/1")
         return apps_pb2.ListReleasesResponse(releases=[apps_pb2.Release(name=name) for name in names])
+
+
+class BaseMaking(base_making_pb2_grpc.BaseMakingServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def change(self, request: Any, context: Any) -> Any:
+        return self.daemon.change(request, context)
+
+    InstallBase = PatchBase = change
 
 
 class Builds(builds_pb2_grpc.BuildsServicer):  # type: ignore[misc]
@@ -327,6 +338,7 @@ class Daemon:
     def start(self) -> None:
         server = self._server
         apps_pb2_grpc.add_AppsServicer_to_server(Apps(self), server)
+        base_making_pb2_grpc.add_BaseMakingServicer_to_server(BaseMaking(self), server)
         bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
         builds_pb2_grpc.add_BuildsServicer_to_server(Builds(self), server)
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(Evacuations(self), server)

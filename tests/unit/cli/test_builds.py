@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jaild.v1 import apps_pb2, builds_pb2, common_pb2
+from jaild.v1 import apps_pb2, base_making_pb2, bases_pb2, builds_pb2, common_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
 
@@ -106,3 +106,23 @@ def test_a_mistake_is_told_before_anything_is_sent(
     result = jailctl("app", "build", "-f", str(recipe))
     assert (result.exit_code, daemon.uploads) == (code, [])
     assert told in result.stderr
+
+
+def test_a_base_is_installed_or_patched_by_name(jailctl: Run, daemon: Daemon) -> None:
+    base = bases_pb2.Base(name="bases/15.0")
+    daemon.answers = [operation(base, kind="install", target="bases/15.0"), operation(base)]
+    options = ("--repository", "FreeBSD-base", "--abi", "FreeBSD:15:amd64")
+    result = jailctl("base", "install", "15.0", "FreeBSD-set-minimal-jail", *options)
+    assert result.stdout == "install bases/15.0: done\n"
+    jailctl("base", "patch", "14.3", "14.3-p2")
+    (install,) = daemon.asked(base_making_pb2.InstallBaseRequest)
+    assert (install.base_id, list(install.packages)) == ("15.0", ["FreeBSD-set-minimal-jail"])
+    assert (install.repository, install.abi) == ("FreeBSD-base", "FreeBSD:15:amd64")
+    (patch,) = daemon.asked(base_making_pb2.PatchBaseRequest)
+    assert (patch.parent, patch.base_id) == ("bases/14.3", "14.3-p2")
+
+
+def test_an_image_of_a_layout_is_named(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(bases_pb2.Base(name="bases/b"))]
+    jailctl("base", "import", "b", "/srv/layout", "--on-host", "--image", "v1")
+    assert (daemon.uploads[0].header.path, daemon.uploads[0].header.image) == ("/srv/layout", "v1")
