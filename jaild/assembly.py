@@ -234,18 +234,10 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         index, zfs, runtime, ports.peers, operations, journals, draining, evacuations, recovery, events, clock,
         place.name, version("jaild"),
     )  # fmt: skip
-    base_sealing = BaseSealing(index, sealer, files, events, clock)
-    images = ImageImport(ports.images, ports.archives, files, runtime, base_sealing, place.staging)
-    builds = Builds(
-        index, BuildPlanner(index, runtime, files), BuildSteps(workshop, ports.archives, files),
-        BuildLogs(files, operations, clock, place.logs / "builds"), sealer, ports.archives, files, drivers, operations,
-        events, clock, place.staging,
-    )  # fmt: skip
+    making = _making(ports, place, index, sealer, workshop, drivers, operations, events)
     use_cases = UseCases(
-        bases=Bases(index, sealer, base_sealing, images, ports.archives, files, drivers, operations, events),
-        base_making=BaseMaking(
-            index, ports.userland, ports.archives, files, runtime, base_sealing, drivers, operations, place.staging
-        ),
+        bases=making.bases,
+        base_making=making.base_making,
         releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
         jails=Jails(
             index,
@@ -261,7 +253,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
             draining,
         ),
         migrations=migrations,
-        builds=builds,
+        builds=making.builds,
         operations=operations,
         events=events,
         audit=audit,
@@ -302,3 +294,38 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         standbys=standbys,
         keeper=keeper,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Making:
+    """The use cases that make layers."""
+
+    bases: Bases
+    base_making: BaseMaking
+    builds: Builds
+
+
+def _making(
+    ports: Ports,
+    place: Place,
+    index: Index,
+    sealer: Sealer,
+    workshop: Workshop,
+    drivers: Drivers,
+    operations: Operations,
+    events: Events,
+) -> _Making:
+    runtime, files, archives, clock = ports.runtime, ports.files, ports.archives, ports.clock
+    sealing = BaseSealing(index, sealer, files, events, clock)
+    images = ImageImport(ports.images, archives, files, runtime, sealing, place.staging)
+    logs = BuildLogs(files, operations, clock, place.logs / "builds")
+    return _Making(
+        bases=Bases(index, sealer, sealing, images, archives, files, drivers, operations, events),
+        base_making=BaseMaking(
+            index, ports.userland, archives, files, runtime, sealing, drivers, operations, place.staging
+        ),
+        builds=Builds(
+            index, BuildPlanner(index, runtime, files), BuildSteps(workshop, archives, files), logs, sealer, archives,
+            files, drivers, operations, events, clock, place.staging,
+        ),
+    )  # fmt: skip

@@ -28,7 +28,10 @@ from jaild.v1 import base_making_pb2
 def install(
     settings: Settings, *, name: str, packages: tuple[str, ...], repository: str, abi: str, osversion: int, how: How
 ) -> None:
-    """Put a base together from packages of FreeBSD's base system, FreeBSD-set-base-jail by default, and seal it."""
+    """Put a base together from packages of FreeBSD's base system and seal it.
+
+    FreeBSD-set-base-jail is installed if no package is named.
+    """
     with connect(settings) as api:
         request = base_making_pb2.InstallBaseRequest(
             base_id=short(name),
@@ -47,7 +50,7 @@ def install(
 @mutation(plannable=False)
 @click.pass_obj
 def patch(settings: Settings, *, parent: str, name: str, how: How) -> None:
-    """Make a new base of a sealed one with the patches its version has got since (freebsd-update), and seal it."""
+    """Patch a clone of a sealed base by freebsd-update and seal it as a new one."""
     with connect(settings) as api:
         request = base_making_pb2.PatchBaseRequest(parent=parent, base_id=short(name), request_id=how.request_id)
         finish(api, settings, api.base_making.PatchBase(request), how)

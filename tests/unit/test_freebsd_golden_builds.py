@@ -148,9 +148,7 @@ async def package_missing(stage: BuildStage) -> None:
     await stage.tell("install", stage.built())
 
 
-@scenario(
-    "# /etc of a new generation, after an upgrade to another base: its own tools, in a jail of it, before the cut-over."
-)
+@scenario("# The new /etc at an upgrade to another base: its tools, in a jail of it, before the cut-over.")
 async def etc_after_upgrade(stage: BuildStage) -> None:
     shipped = {name: Entry(kind=Kind.FILE) for name in ("master.passwd", "login.conf", "services")}
     commands = etctools.commands(Family.FREEBSD, shipped, (), rebased=True)
