@@ -225,6 +225,8 @@ async def test_of_two_standbys_promoted_at_once_at_most_one_becomes_the_owner(tm
     owning = await invariants.owners([beta, gamma], "web")
     assert len(owning) <= 1, ends
     assert await invariants.unsafe([beta, gamma], "web") == []
+    taken = [await events(host, "jail.taken_over") for host in (beta, gamma)]
+    assert sum(map(len, taken)) <= 1, taken  # not even for a moment
     if not owning:  # both withdrew: one of them again
         assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     del hosts
@@ -269,6 +271,9 @@ async def test_a_round_that_was_cut_off_half_way_is_not_what_is_taken_over(tmp_p
     alpha.network.heal()
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     assert written(beta) == "first"
+    assert whole is not None
+    for dataset in (f"{ROOT}/jails/web", f"{ROOT}/jails/web/data"):
+        assert (await beta.zfs.snapshots(dataset))[-1].tag == whole.round
     await beta.stop()
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from jaild.adapters.zfs._errors import refusal
 from jaild.domain import layout
-from jaild.domain.records import Ownership
+from jaild.domain.records import JailRecord, Ownership, Replica
 from jaild.domain.spec import JailSpec, Standby
 from jaild.domain.standby import KEPT
 from jaild.domain.views import JailState
@@ -103,6 +104,28 @@ async def test_an_owner_that_restarts_goes_on_from_what_both_sides_have(tmp_path
     assert second.taken > first.taken
     guids = [s.guid for s in await beta.zfs.snapshots(f"{ROOT}/jails/web/data")]
     assert len(guids) == 2  # a full copy would have begun anew
+    await stop(hosts)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["owner runs on", "owner restarted"])
+async def test_what_a_standby_had_when_it_fell_silent_is_kept_for_it_however_many_rounds_go_to_others(
+    tmp_path: Path, *, restarted: bool
+) -> None:
+    alpha, beta, gamma = hosts = await hosts_with(tmp_path, "beta", "gamma")
+    had = {s.guid for s in await gamma.zfs.snapshots(f"{ROOT}/jails/web/data")}
+    await gamma.stop()
+    if restarted:
+        await alpha.restart()
+        await alpha.quiet()
+    for number in range(KEPT + 2):
+        write(alpha, f"round {number}")
+        await rounds(alpha)
+    assert len(await alpha.zfs.snapshots(f"{ROOT}/jails/web/data")) <= KEPT + 2
+    await gamma.start()
+    await rounds(alpha)
+    assert view(alpha, "gamma").message == ""
+    assert had & {s.guid for s in await gamma.zfs.snapshots(f"{ROOT}/jails/web/data")}
+    assert (await record(gamma)).replica == msgspec.structs.replace(_replica(await record(beta)), others=("beta",))
     await stop(hosts)
 
 
@@ -213,6 +236,11 @@ def _spec(host: FakeHost) -> JailSpec:
     generation = host.core.index.jails["web"].generation
     assert generation is not None
     return generation.spec
+
+
+def _replica(found: JailRecord) -> Replica:
+    assert found.replica is not None
+    return found.replica
 
 
 def _standby(host: FakeHost) -> Standby:
