@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.demo.story import Setting, spec_text
 from tests.lab import orphans
 from tests.lab.fleet import ROOT, LabFleet
 from tests.lab.orphans import Known
+from tests.lab.report import Tally
 from tests.lab.small import Small
 
 JAIL = "kv"
@@ -44,17 +45,6 @@ class Act:
     words: tuple[str, ...]
     victims: tuple[str, ...]
     holds: Callable[[], bool]  # whether it has been done
-
-
-@dataclass(kw_only=True)
-class Tally:
-    """What came of all cuts."""
-
-    cuts: int = 0
-    survived: int = 0
-    lost_writes: int = 0
-    orphans: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Campaign:

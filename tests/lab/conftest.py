@@ -5,38 +5,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.contract.zfs_contract import ZfsContract
 from tests.demo import assets
-from tests.lab.campaign import Campaign, Tally
+from tests.lab import report
+from tests.lab.campaign import Campaign
 from tests.lab.fleet import SETTING, lab_fleet
 from tests.lab.image import SUITES, Suite, image
 from tests.lab.machine import VDEV, Machine, running
+from tests.lab.report import Found
 from tests.lab.small import small
 
 _REPORT = Path("build/lab.json")
 _CHOSEN = os.environ.get("JAILD_LAB_ZFS", "").split(",")
 CHOSEN = [suite for suite in SUITES if suite.zfs in _CHOSEN] or list(SUITES)
 CUTS = int(os.environ.get("JAILD_LAB_CUTS", "4"))
-
-
-@dataclass
-class Found:
-    """What the report is made of."""
-
-    versions: dict[str, str] = field(default_factory=dict)  # OpenZFS as its module says it, by generation
-    passed: Counter[str] = field(default_factory=Counter)  # cases of the contract, by generation
-    tally: Tally = field(default_factory=Tally)
-    story: dict[str, Any] = field(default_factory=dict)  # as in build/demo.json; empty if it was not told
 
 
 _found = pytest.StashKey[Found]()
@@ -74,7 +62,7 @@ def campaign(suite: Suite, found: Found, tmp_path_factory: pytest.TempPathFactor
     archives = small(assets.prepare(), folder)
     with lab_fleet(image(suite.name), folder) as fleet:
         found.versions[suite.zfs] = version_of(next(iter(fleet.machines.values())))
-        started = Campaign(fleet, archives, folder, SETTING, found.tally)
+        started = Campaign(fleet, archives, folder, SETTING, found.tally(suite.zfs))
         started.prepare()
         yield started
 
@@ -86,28 +74,15 @@ def version_of(machine: Machine) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.when == "call" and report.passed and item.cls is not None and issubclass(item.cls, ZfsContract):
+    outcome = yield
+    if outcome.when == "call" and outcome.passed and item.cls is not None and issubclass(item.cls, ZfsContract):
         suite = item.callspec.params["suite"]
         assert isinstance(suite, Suite)
         item.config.stash[_found].passed[suite.zfs] += 1
-    return report
+    return outcome
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found = session.config.stash[_found]
-    if not found.versions:
-        return
-    tally = found.tally
-    report = {
-        "zfs_versions": sorted(found.versions.values()),
-        "contract": {version: found.passed[zfs] for zfs, version in found.versions.items()},
-        "cuts": tally.cuts,
-        "survived": tally.survived,
-        "lost_writes": tally.lost_writes,
-        "orphans": tally.orphans,
-        "story": found.story,
-        "rows": tally.rows,
-    }
-    _REPORT.parent.mkdir(exist_ok=True)
-    _REPORT.write_text(json.dumps(report, indent=1) + "\n")
+    if found.versions:
+        report.write(_REPORT, found)

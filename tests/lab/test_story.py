@@ -9,9 +9,10 @@ import pytest
 from tests.demo import assets
 from tests.demo.screen import Screen
 from tests.demo.story import Story
-from tests.lab.conftest import CHOSEN, Found, version_of
+from tests.lab.conftest import CHOSEN, version_of
 from tests.lab.fleet import SETTING, lab_fleet
 from tests.lab.image import image
+from tests.lab.report import Found
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(2400)]
 
