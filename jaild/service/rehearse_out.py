@@ -116,7 +116,7 @@ class RehearseOut:
                 remedy="allow more, migrate when less is written, or say to proceed over budget",
             )
             plan = msgspec.structs.replace(plan, findings=(*plan.findings, finding))
-        move.handle.note(plan=plan, predicted_blackout=predicted)
+        move.handle.note(plan=plan, predicted_blackout=predicted, message="the clone is gone again")
         move.handle.facts(
             healthy=str(rehearsed.healthy).lower(),
             predicted_blackout=f"{predicted:.2f} s",
