@@ -115,7 +115,7 @@ class Recovery:
 
     async def repair(self, found: Found) -> None:
         """Repair what is this host's alone. What fails is told, and stops nothing else."""
-        await self._end_operations()
+        interrupted = await self._end_operations()
         await self._workshops()  # first: what they mount could not be destroyed
         for dataset in found.unsealed:
             if not await self._is_coming(dataset):
@@ -133,6 +133,8 @@ class Recovery:
                 await self._told(f"{dataset} has no record of jaild on it: left alone, look at it by hand")
         for entry in list(self._index.jails.values()):
             await self._try_quietly(self._repair_jail(entry))
+            if f"jails/{entry.name}" in interrupted and entry.record and self._index.may_start(entry.record):
+                await self._try_quietly(self._datasets.prune(entry))  # what the next change would have done
         await self._runs_of_nobody()
         await self._try_quietly(self._sweep_rehearsals())
         self._clearance.hold_back()
@@ -141,8 +143,9 @@ class Recovery:
         for dataset in await self._rehearsals.sweep():
             await self._told(f"destroyed {dataset}, left of a rehearsal")
 
-    async def _end_operations(self) -> None:
-        """End those that nobody goes on with."""
+    async def _end_operations(self) -> set[str]:
+        """End those that nobody goes on with; return what they were about."""
+        interrupted = set()
         left = {journal.operation for journal in self._journals.outgoing() if self._goes_on(journal)}
         for operation in self._operations.list():
             if not operation.done and operation.id not in left and operation.kind != evacuation.KIND:
@@ -153,6 +156,8 @@ class Recovery:
                     resource=operation.target,
                 )
                 await self._operations.finish(operation.id, error=error)
+                interrupted.add(operation.target)
+        return interrupted
 
     def _goes_on(self, journal: Journal) -> bool:
         """Whether a migration from here is gone on with where its last daemon left it: sending, or handed over."""

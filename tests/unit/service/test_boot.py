@@ -10,7 +10,7 @@ import pytest
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.spec import Boot
 from jaild.domain.views import JailState
-from tests.fakes.host import FakeHost, caller
+from tests.fakes.host import ROOT, FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import SPEC, create, deploy, ended, reason_of, serves, touched
 
@@ -148,3 +148,15 @@ async def test_what_was_under_way_when_the_daemon_died_is_told_as_ended(host: Fa
     assert told.done
     assert reason_of(told) == "DAEMON_STOPPED"
     assert await invariants.unsettled(host) == []
+
+
+async def test_of_an_interrupted_change_no_safety_snapshot_stays_beyond_those_that_are_kept(host: FakeHost) -> None:
+    await create(host)
+    for release in ("web/2", "web/1", "web/2"):
+        await deploy(host, release)
+    await host.zfs.snapshot(f"{ROOT}/jails/web", "before-5", recursive=True)  # as a change does before it cuts over
+    await host.core.use_cases.jails.deploy("web", "web/1", etag="", validate_only=False, caller=caller())
+    await host.restart()
+    await host.quiet()
+    found = {snapshot.tag for snapshot in await host.zfs.snapshots(f"{ROOT}/jails/web", recursive=True)}
+    assert found == {"before-3", "before-4", "before-5"}
