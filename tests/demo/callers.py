@@ -95,11 +95,16 @@ class Callers:
         self._stack.callback(writer.close)
         return writer
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a jailctl needs to know its contexts."""
+        return environment(XDG_CONFIG_HOME=str(self._folder / "config"), NO_COLOR="1")
+
     def _run(self, *words: str) -> Answer:
         began = time.monotonic()
         done = subprocess.run(
             self._client.argv([JAILCTL, *words]),
-            env=environment(XDG_CONFIG_HOME=str(self._folder / "config"), NO_COLOR="1"),
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -243,10 +243,12 @@ class Campaign:
         return frozenset([*bases, *(name.replace("/releases/", "/") for name in releases)])
 
     def _look(self, host: str, *words: str) -> dict[str, Any]:
-        return self._must(Who.OPERATOR, host, *words).document
+        return self._good(self._fleet.look(host, *words)).document
 
     def _must(self, who: Who, host: str, *words: str) -> Answer:
-        answer = self._fleet.jailctl(who, host, *words)
+        return self._good(self._fleet.jailctl(who, host, *words))
+
+    def _good(self, answer: Answer) -> Answer:
         said = f"{answer.command}: {json.dumps(answer.document)} {answer.complaint}"
         assert answer.result is Result.OK, f"{said}\n{self._logs()}"
         return answer

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -23,9 +24,11 @@ from jaild.domain.errors import JaildError
 from jaild.wire.tls import TlsFiles
 from tests.demo.callers import Callers
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
+from tests.demo.hosts import CHECKOUT
 from tests.demo.remote import RemoteWriter
 from tests.demo.story import Setting
 from tests.lab.agent import CONFIG, LOG
+from tests.lab.asker import Asker
 from tests.lab.image import Image
 from tests.lab.machine import VDEV, Machine, MachineError, booting
 from tests.lab.network import Network, address, network
@@ -51,6 +54,14 @@ class LabFleet:
         }
         addresses = {name: address(number) for name, number in _NUMBERS.items()}
         self._callers = Callers(joined, folder, addresses, stack)
+        paths = {"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+        argv = joined.argv([sys.executable, "-m", "tests.lab.asker"])
+        self._asker = Asker(argv, self._callers.environment | paths)
+        stack.callback(self._asker.close)
+
+    def look(self, host: str, *words: str) -> Answer:
+        """Ask a host as its operator for something that changes nothing: quick, one at a time."""
+        return self._asker.ask("--context", f"{Who.OPERATOR}@{host}", "-o", "json", *words)
 
     def jailctl(self, who: Who, host: str, *words: str) -> Answer:
         """Run jailctl on the client's machine, which sees this machine's files."""
@@ -77,7 +88,7 @@ class LabFleet:
         """Wait until a host's daemon answers; return the seconds that it took. `AssertionError` with its log if not."""
         began = time.monotonic()
         while time.monotonic() < began + _READY:
-            if self.jailctl(Who.OPERATOR, host, "host", "show").result is Result.OK:
+            if self.look(host, "host", "show").result is Result.OK:
                 return time.monotonic() - began
             time.sleep(_PAUSE)
         raise AssertionError(f"the daemon of {host} does not answer:\n{self.log(host)}")
