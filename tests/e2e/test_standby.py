@@ -1,4 +1,4 @@
-"""Replicas between two real hosts: promoted as planned, and taken over after a power cut."""
+"""Replicas between two real hosts: promoted as planned, taken over after a power cut, and who waits for whom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jaild.domain.errors import FailedPreconditionError
-from jaild.v1 import jails_pb2
+from jaild.v1 import jails_pb2, standby_pb2
 from tests.e2e import trees
 from tests.e2e.client import metadata, refused, until
 from tests.e2e.conftest import furnish
@@ -18,8 +18,8 @@ from tests.e2e.pair import JAIL, Pair, paired
 from tests.e2e.test_migration import WRITER, none_is_lost, numbers
 
 pytestmark = pytest.mark.real
-STANDBY = jails_pb2.Jail.STATE_STANDBY
-FENCED = jails_pb2.Jail.STATE_FENCED
+RUNNING, STANDBY = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_STANDBY
+FENCED, WAITING = jails_pb2.Jail.STATE_FENCED, jails_pb2.Jail.STATE_WAITING
 NAME = "edge-1"
 
 
@@ -108,3 +108,27 @@ def test_a_standby_is_taken_over_after_a_power_cut_and_the_old_owner_never_start
     kept = numbers(alpha, jail)
     assert kept == list(range(1, len(kept) + 1))
     assert len(kept) >= len(found)
+
+
+def test_after_a_power_cut_a_jail_waits_for_its_standby_or_for_the_operators_word(pair: Pair, jail: str) -> None:
+    alpha, beta = pair.alpha, pair.beta
+    before = numbers(alpha, jail)[-1]
+    beta.terminate()
+    alpha.power_cut()
+    alpha.start()
+    assert shown(alpha).state == WAITING
+    assert pair.alpha.jail_processes(jail) == []
+    with refused(FailedPreconditionError, "STANDBYS_UNHEARD"):
+        alpha.api.start(jail)
+    beta.start()
+    until(lambda: shown(alpha).state == RUNNING)
+    none_is_lost(pair, alpha, jail, before)
+
+    beta.terminate()
+    alpha.power_cut()
+    alpha.start()
+    request = standby_pb2.ConfirmJailRequest(name=f"jails/{jail}", confirm=f"beta has not taken over {jail}")
+    alpha.api.done(alpha.api.call(alpha.api.takeovers.ConfirmJail, request))
+    until(lambda: shown(alpha).state == RUNNING)
+    beta.start()
+    none_is_lost(pair, alpha, jail, before)
