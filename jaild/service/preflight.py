@@ -57,6 +57,7 @@ class Preflight:
             jail=await offer_of(self._index, self._zfs, entry, record, generation),
         )
         acceptance = await peer.preflight(offer) if not findings else Acceptance()
+        findings = [*findings, *await self._unrelated(entry, record, acceptance, target)]
         plan = Plan(
             kind="migrate",
             target=f"jails/{name}",
@@ -73,6 +74,20 @@ class Preflight:
         """Return an offer that was made before, as the jail is now."""
         jail = await offer_of(self._index, self._zfs, entry, record, generation)
         return msgspec.structs.replace(before, jail=jail)
+
+    async def _unrelated(
+        self, entry: Entry, record: JailRecord, acceptance: Acceptance, target: str
+    ) -> Sequence[Finding]:
+        """Find a copy that no increment fits on: what a salvage came from has none of its snapshots."""
+        if not record.salvaged:
+            return []
+        root = self._index.where.jail(entry.name)
+        ours = {snapshot.guid for snapshot in await self._zfs.snapshots(root, recursive=True)}
+        if all(ours.intersection(there.snapshot_guids) for there in acceptance.datasets):
+            return []
+        message = f"{target} keeps a copy of {entry.name} from before it was salvaged: no increment fits on that"
+        remedy = f"save what you need of it; then, on {target}: jailctl migration finalize, of the salvage"
+        return [_error("COPY_UNRELATED", message, remedy)]
 
     def _identity(self, hello: HostHello, target: str) -> Sequence[Finding]:
         self._index.host_names[hello.host_id] = target

@@ -20,9 +20,9 @@ from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants
-from tests.unit.service.asking import reason_of, serves
+from tests.unit.service.asking import ended, reason_of, serves
 from tests.unit.service.standbys import hosts_with, record, stop, written
-from tests.unit.service.test_migration_faults import MARK, two_hosts
+from tests.unit.service.test_migration_faults import MARK, migrate, two_hosts
 
 BAD = Damage(path="var/db/bad", lost=True, reason="Input/output error")
 
@@ -98,6 +98,23 @@ async def test_a_jail_that_has_a_standby_there_is_promoted_and_not_salvaged_over
     assert reason_of(await salvage(alpha, beta)) == "SALVAGE_COPY_THERE"
     assert await record(beta) == before
     assert serves(alpha, 1)
+    await stop((alpha, beta))
+
+
+async def test_a_salvaged_jail_does_not_go_back_over_the_files_that_were_left(tmp_path: Path) -> None:
+    alpha, beta = await failing_hosts(tmp_path)
+    done = await salvage(alpha, beta)
+    before = await record(alpha)
+    refused = await beta.end_of(await migrate(beta, alpha))
+    assert refused.failure is not None
+    assert [finding.code for finding in refused.failure.findings] == ["COPY_UNRELATED"]
+    assert "finalize" in refused.failure.findings[0].remedy
+    assert await record(alpha) == before
+    assert serves(beta, 1)
+    await ended(alpha, alpha.core.use_cases.migrations.finalize(done.facts["migration"], caller=caller()))
+    assert reason_of(await beta.end_of(await migrate(beta, alpha))) == ""
+    assert reason_of(await alpha.end_of(await migrate(alpha, beta))) == ""  # by an increment
+    assert serves(beta, 1)
     await stop((alpha, beta))
 
 
