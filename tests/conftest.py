@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-REAL_PROGRAMS = ("runc", "bsdtar", "busybox", "ip", "mount", "unshare")
+REAL_PROGRAMS = ("runc", "bsdtar", "busybox", "ip", "mount", "nft", "unshare")
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 

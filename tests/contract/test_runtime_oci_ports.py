@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator
@@ -23,8 +22,6 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[OciRig]:
-    if shutil.which("nft") is None:
-        pytest.skip("nft is not installed")
     # What the host forwards is not a test's to change, and what it sends itself needs no forwarding.
     forwards = tmp_path / "sys/net/ipv4/ip_forward"
     forwards.parent.mkdir(parents=True)
