@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from jaild.domain.errors import JaildError
 from jaild.ports.zfs import Zfs
 
 MIB = 1 << 20
+RECORDSIZE = 128 << 10  # bytes: of every ZFS, if nothing else is said
 
 
 class Place(Protocol):
@@ -71,11 +73,25 @@ async def pieces(data: bytes, size: int = MIB) -> AsyncIterator[bytes]:
         yield data[start : start + size]
 
 
-async def endless(front: bytes) -> AsyncIterator[bytes]:
-    yield front
+# dmu_replay_record (OpenZFS include/sys/zfs_ioctl.h): of a block that is written the offset in its file stands in the
+# fourth word, and the record ends with a checksum of the stream before it, which is not compared if it is of zeros.
+_RECORD, _OFFSET, _CHECKSUM = 312, 24, 32
+
+
+async def unending(stream: bytes, block: bytes) -> AsyncIterator[bytes]:
+    """Send a stream as far as `block`, the last of a file, then that again and again, always at the file's end.
+
+    It is right as far as one reads it, so that only what the receiver lacks can end it.
+    """
+    end = stream.rindex(block) + len(block)
+    record = bytearray(stream[end - len(block) - _RECORD : end])
+    record[_RECORD - _CHECKSUM : _RECORD] = bytes(_CHECKSUM)
+    yield stream[:end]
     while True:
         await asyncio.sleep(0)
-        yield bytes(MIB)
+        (offset,) = struct.unpack_from("=Q", record, _OFFSET)
+        struct.pack_into("=Q", record, _OFFSET, offset + len(block))
+        yield bytes(record)
 
 
 async def refused(call: object, kind: type[JaildError], reason: str) -> JaildError:
