@@ -86,7 +86,7 @@ class Machine:
         self._qemu = subprocess.Popen(
             self._argv(self._sockets), stdin=subprocess.DEVNULL, stderr=(self._folder / f"{self._name}.qemu").open("wb")
         )
-        self._wire = Wire(self._listening(self._sockets / "wire"))
+        self._wire = self._wired(self._sockets / "wire")
 
     def wait_up(self) -> None:
         """Wait until the agent answers."""
@@ -177,13 +177,16 @@ class Machine:
         argv += ["-qmp", f"unix:{sockets / 'qmp'},server=on,wait=off"]
         return [*argv, *network]
 
-    def _listening(self, path: Path) -> Path:
+    def _wired(self, path: Path) -> Wire:
+        """Connect as soon as qemu listens: it binds the socket and then listens, and tells nobody of either."""
         assert self._qemu is not None
-        while not path.exists():  # qemu makes it in its first milliseconds and tells nobody
-            if self._qemu.poll() is not None:
-                raise self._failed("qemu does not start")
+        while True:
+            try:
+                return Wire(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if self._qemu.poll() is not None:
+                    raise self._failed("qemu does not start") from None
             time.sleep(0.01)
-        return path
 
     def _monitor(self, command: str, arguments: dict[str, object]) -> None:
         """Ask qemu (QEMU QMP Reference Manual: greeting, capabilities, then commands, a JSON object on each line)."""

@@ -21,7 +21,11 @@ class Wire:
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._listeners: dict[int, Listener] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
