@@ -5,6 +5,8 @@ All names are full: `pool/jaild/bases/debian-12`, snapshots `dataset@name`. Ever
 DATASET_HAS_CLONES, DATASET_HAS_CHILDREN, SNAPSHOT_HELD, POOL_READONLY), `ResourceExhaustedError` (NO_SPACE),
 `InvalidArgumentError` (INVALID_DATASET_NAME, INVALID_PROPERTY), `PermissionDeniedError` (ZFS_PERMISSION),
 `InternalError` (COMMAND_FAILED) for anything else.
+
+A change whose caller is cancelled has been carried out, or never will be, when the call ends: nothing comes later.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from jaild.domain.errors import (
@@ -163,6 +165,17 @@ class DatasetCases:
         await refused(host.zfs.destroy(f"{host.top}/a"), FailedPreconditionError, "DATASET_HAS_CHILDREN")
         await host.zfs.destroy(f"{host.top}/a", recursive=True)
         assert [each.name for each in await host.zfs.datasets(host.top)] == [host.top]
+
+    async def test_a_cancelled_snapshot_is_there_or_never_comes(self, host: ZfsHost) -> None:
+        seen = []
+        for number in range(20):
+            task = asyncio.create_task(host.zfs.snapshot(host.top, f"s{number}", recursive=True))
+            await asyncio.sleep(0.0005 * number)  # somewhere in it
+            task.cancel()
+            await asyncio.wait({task})
+            seen.append(f"s{number}" in {each.tag for each in await host.zfs.snapshots(host.top)})
+        there = {each.tag for each in await host.zfs.snapshots(host.top)}
+        assert [f"s{number}" in there for number in range(20)] == seen
 
     async def test_a_snapshot_with_a_clone_stays(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
 from jaild.adapters.zfs import _parse, _stream
 from jaild.adapters.zfs._capabilities import Detected, detect
+from jaild.adapters.zfs._ended import to_its_end
 from jaild.adapters.zfs._errors import failure, refusal
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
@@ -322,7 +323,7 @@ class CliZfs:
         """Run `zfs COMMAND OPTIONS SUBJECT`; a failure that says `unless` (alternatives between |) is none."""
         argv = [self._zfs, command, *options, subject]
         for left in reversed(range(_BUSY_TRIES)):
-            completed = await self._processes.run(argv, env=self._environment, check=False, timeout=_PATIENCE)
+            completed = await self._ended(argv)
             said = completed.error_text
             if completed.status == 0 or not left or not await self._may_let_go(said):
                 break
@@ -330,6 +331,10 @@ class CliZfs:
         if completed.status != 0 and not (unless and any(each in said for each in unless.split("|"))):
             raise failure(completed, subject)
         return completed
+
+    async def _ended(self, argv: Sequence[str]) -> Completed:
+        # zfs-fuse carries out what was asked of it also when the asker was killed, some time later: nobody would know.
+        return await to_its_end(self._processes.run(argv, env=self._environment, check=False, timeout=_PATIENCE))
 
     async def _may_let_go(self, said: str) -> bool:
         """Tell whether a failure may be zfs-fuse still letting go of what was unmounted or received a moment ago."""
@@ -339,8 +344,7 @@ class CliZfs:
         """Hold or release many in one process, which goes on after each failure: look at each line that it said."""
         if not snapshots:
             return
-        argv = [self._zfs, command, tag, *map(checked_snapshot, snapshots)]
-        completed = await self._processes.run(argv, env=self._environment, check=False, timeout=_PATIENCE)
+        completed = await self._ended([self._zfs, command, tag, *map(checked_snapshot, snapshots)])
         lines = completed.error_text.splitlines()
         if completed.status != 0 and not (lines and all(any(u in s for u in unless.split("|")) for s in lines)):
             raise failure(completed, " ".join(snapshots))
