@@ -1,6 +1,8 @@
 """The stretch in which the jail is down, and the commit point in it; then Activate, until it is acknowledged.
 
-freeze ─► final increment ─► verify ─► prepare ─► COMMIT ─► activate ─► fence
+freeze ─► final increment ─► prepare, every guid compared ─► COMMIT ─► activate ─► fence
+
+What need not be done while the jail is down is done later: its run is taken away when the other host has started it.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import msgspec
 import structlog
 
 from jaild.domain.budget import patience
-from jaild.domain.errors import DataLossError, JaildError
+from jaild.domain.errors import JaildError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
 from jaild.domain.peering import Activation
@@ -59,7 +61,7 @@ class HandOver:
         self._log = structlog.get_logger("jaild.handover")
 
     async def freeze(self, move: Move) -> None:
-        """Write the intent down, then stop the jail and unmount its tree."""
+        """Write the intent down, then stop the jail."""
         await move.handle.phase("freeze", "stopping the jail")
         move.journal = msgspec.structs.replace(move.journal, phase=Phase.FROZEN)
         await self._journals.put(move.journal)
@@ -69,28 +71,15 @@ class HandOver:
         move.patience = patience(move.journal.max_downtime, move.journal.predicted or 0.0)
         move.frozen_at = self._clock.monotonic()
         await self._runs.stop(move.entry, move.generation.number)
-        await self._runs.remove(move.entry, move.generation.number)
 
     async def last_increment(self, move: Move) -> None:
-        """Send what was written since the last round, and compare every guid."""
+        """Send what was written since the last round."""
         await move.handle.phase("final", "the last increment")
         move.last_increment = (await self._precopy.round(move, urgent=True)).seconds
-        await move.handle.phase("verify", "comparing every guid")
-        found = await self._link.through(move, lambda: move.peer.state(move.id))
-        there = {state.path: state for state in found.datasets}
-        for path, state in move.states.items():
-            guids = there[path].snapshot_guids if path in there else ()
-            if not guids or guids[-1] != state.snapshot_guids[-1]:
-                raise DataLossError(
-                    "GUID_MISMATCH",
-                    f"{move.jail}/{path or '.'}: the target's newest snapshot is not the one that was sent",
-                    remedy="nothing was handed over; look at the target's events, then migrate again",
-                    detail={"sent": str(state.snapshot_guids[-1]), "there": str(guids[-1:] or "")},
-                )
 
     async def prepare(self, move: Move) -> None:
-        """Make the target write PREPARED: from here on it waits for this host's word."""
-        await move.handle.phase("handover", "the target prepares")
+        """Make the target compare every guid and write PREPARED: from here on it waits for this host's word."""
+        await move.handle.phase("handover", "the target compares every guid and prepares")
         guids = {path: state.snapshot_guids[-1] for path, state in move.states.items()}
         await self._link.through(move, lambda: move.peer.prepare(move.id, move.journal.epoch, guids))
 
@@ -155,6 +144,7 @@ class HandOver:
         )
         await self._journals.put(journal)
         try:
+            await self._runs.remove(move.entry, move.generation.number)
             await self.fence(move.entry)
         except JaildError as error:  # the jail has moved; its copy here is fenced at the next start
             await self._events.emit("jail.untidy", f"jails/{move.jail}", f"after the migration: {error}")

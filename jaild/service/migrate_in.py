@@ -228,9 +228,9 @@ class MigrateIn:
                 raise FailedPreconditionError(
                     "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", remedy="begin it again"
                 )
+            newest = await self._receiver.newest(journal.jail)
             for offered in journal.offer.jail.datasets:
-                there = await self._receiver.guids(self._index.where.part(journal.jail, offered.path))
-                if not there or there[-1] != guids.get(offered.path):
+                if newest.get(offered.path, 0) != guids.get(offered.path):
                     raise DataLossError(
                         "GUID_MISMATCH",
                         f"{journal.jail}/{offered.path or '.'} does not end with the snapshot that was announced",

@@ -26,7 +26,7 @@ from jaild.ports.store import Store
 # Phases in which a jail is between two states: an end there would only lengthen the blackout.
 _TO_THE_END = frozenset({"cutover", "commit", "activate"})
 # Phases in which it could be undone, and is when somebody asks; but a daemon that is to stop is sooner at their end.
-_SOONER_DONE = frozenset({"freeze", "final", "verify", "handover"})
+_SOONER_DONE = frozenset({"freeze", "final", "handover"})
 KEPT = 1000  # operations that are done; older ones are forgotten
 
 

@@ -20,6 +20,7 @@ from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.sealing import Sealer
 
 Enter = Callable[[Journal], Awaitable[None]]
+_NOTHING = ("", 0, 0)
 _CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here
 
 
@@ -44,6 +45,7 @@ class Receiver:
         self._events = events
         self._clock = clock
         self._layers: dict[str, asyncio.Lock] = {}
+        self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
 
     async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Take a base or release; one that comes with several jails at once is taken from the first of them.
@@ -111,20 +113,23 @@ class Receiver:
                 remedy="offer it at its begin",
             )
         dataset = self._index.where.part(journal.jail, header.dataset)
-        guids = await self.guids(dataset)
-        if guids and guids[-1] == header.guid:
+        came = self._came.pop(dataset, _NOTHING)  # put back if this stream comes too
+        known = came[2] if header.attempt and came[:2] == (header.migration, header.attempt) else 0
+        newest = known or ([0, *await self.guids(dataset)])[-1]
+        if newest == header.guid:
             return Received(guid=header.guid)
         properties = {"canmount": "noauto", "readonly": "on"}
         properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
-        size = await self._stream(dataset, header, chunks, {} if guids else properties)
-        if not header.dataset and not guids:
+        size = await self._stream(dataset, header, chunks, {} if newest else properties, clean=known != 0)
+        if not header.dataset and not newest:
             await (enter or self.enter)(journal)
-        found = await self.guids(dataset)
-        _require_guid(header, found[-1] if found else 0)
-        if not header.urgent:
+        if not header.urgent:  # what the jail is down for is compared once, before this host prepares
+            found = await self.guids(dataset)
+            _require_guid(header, found[-1] if found else 0)
             await self._zfs.hold(hold, f"{dataset}@{header.tag}")
             await self._snapshots.drop_older(dataset, header.migration, header.tag)
-        return Received(guid=found[-1], bytes=size)
+        self._came[dataset] = (header.migration, header.attempt, header.guid)
+        return Received(guid=header.guid, bytes=size)
 
     async def _stream(
         self,
@@ -133,13 +138,16 @@ class Receiver:
         chunks: AsyncIterator[bytes],
         properties: dict[str, str],
         origin: str | None = None,
+        *,
+        clean: bool = False,
     ) -> int:
         """Receive a stream, or the rest of one that was interrupted; return its bytes.
 
+        `clean`: nothing interrupted can be here.
         `FailedPreconditionError` (TOKEN_STALE) if what is here of it is not what the sender goes on from.
         """
         resumable = header.attempt > 0  # a migration's: others begin anew
-        token = await self._zfs.resume_token(dataset) or ""
+        token = "" if clean else await self._zfs.resume_token(dataset) or ""
         counted = _Counted(chunks)
         if not header.resume_token:
             if token:
@@ -177,6 +185,15 @@ class Receiver:
         entry = Entry(name=journal.jail, folder=found.mountpoint or self._index.folder_of_jails / journal.jail)
         await self._datasets.write(entry, record)
         self._index.jails[journal.jail] = entry
+
+    async def newest(self, jail: str) -> dict[str, int]:
+        """Return the guid of the newest snapshot of each of a jail's datasets, by path; none if it is not here."""
+        root = self._index.where.jail(jail)
+        try:
+            found = await self._zfs.snapshots(root, recursive=True)
+        except NotFoundError:
+            return {}
+        return {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot.guid for snapshot in found}
 
     async def guids(self, dataset: str) -> list[int]:
         """Return the guids of a dataset's snapshots, oldest first; none if it is not here."""

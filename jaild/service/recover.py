@@ -2,7 +2,7 @@
 
 | found | repaired to |
 |---|---|
-| a workshop: the jail of a build, or of /etc's databases | stopped and removed |
+| a workshop (of a build, or of /etc's databases), a run of a jail that moved away | stopped and removed |
 | a layer without @sealed | destroyed: its import or build never finished |
 | a jail whose first generation was not committed | destroyed: its creation never finished |
 | a generation marked staged, or empty | dropped if not active, else its mark is removed |
@@ -116,7 +116,7 @@ class Recovery:
     async def repair(self, found: Found) -> None:
         """Repair what is this host's alone. What fails is told, and stops nothing else."""
         interrupted = await self._end_operations()
-        await self._workshops()  # first: what they mount could not be destroyed
+        await self._end_strangers()  # first: what they mount could not be destroyed or unmounted
         for dataset in found.unsealed:
             if not await self._is_coming(dataset):
                 await self._try(f"destroyed {dataset}, left of an import", self._zfs.destroy(dataset, recursive=True))
@@ -231,8 +231,7 @@ class Recovery:
     async def _delete(self, entry: Entry) -> None:
         for run in await self._runtime.runs():
             if run.jail == entry.name:
-                await self._runtime.stop(run.jail, run.generation)
-                await self._runtime.remove(run.jail, run.generation)
+                await self._end(run.jail, run.generation)
         await self._datasets.destroy(entry)
         self._index.jails.pop(entry.name, None)
 
@@ -260,8 +259,7 @@ class Recovery:
                 await self._try(message, self._drop(entry, int(name)))
 
     async def _drop(self, entry: Entry, number: int) -> None:
-        await self._runtime.stop(entry.name, number)
-        await self._runtime.remove(entry.name, number)
+        await self._end(entry.name, number)
         await self._datasets.drop(entry, number)
 
     async def _runs_of_nobody(self) -> None:
@@ -281,9 +279,11 @@ class Recovery:
                 continue
             await self._try(message, self._end(run.jail, run.generation))
 
-    async def _workshops(self) -> None:
+    async def _end_strangers(self) -> None:
         for run in await self._runtime.runs():
-            if names.is_workshop(run.jail):
+            record = entry.record if (entry := self._index.jails.get(run.jail)) is not None else None
+            moved = record is not None and record.state in {Ownership.MOVED, Ownership.FENCED}
+            if moved or names.is_workshop(run.jail):
                 await self._try(f"ended {run.jail}, left of an operation", self._end(run.jail, run.generation))
 
     async def _end(self, jail: str, generation: int) -> None:

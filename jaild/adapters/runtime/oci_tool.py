@@ -54,6 +54,8 @@ class Tool:
 
     async def delete(self, name: str) -> None:
         """Take a container away, killing what runs in it. No error if there is none."""
+        if not (self._state / name).exists():  # runc and crun keep a folder for each
+            return
         await self._processes.run(await self.argv("delete", "--force", name))
 
     async def names(self) -> list[str]:

@@ -16,7 +16,7 @@ from tests.unit.service.asking import reason_of, serves
 from tests.unit.service.picture import layer_holds, picture
 from tests.unit.service.test_migration_faults import migrate, two_hosts
 
-PHASES = ["connect", "seed", "precopy", "freeze", "final", "verify", "handover"]
+PHASES = ["connect", "seed", "precopy", "freeze", "final", "handover"]
 BACK = pytest.mark.parametrize("back", [False, True], ids=["first move", "move back"])
 
 
