@@ -175,7 +175,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     link = Link(index, ports.peers, journals, clock)
     precopy = Precopy(index, zfs, journals, snapshots, link, Transfer(index, zfs, paces), clock)
     handover = HandOver(
-        index, zfs, ports.peers, journals, datasets, runs, snapshots, link, precopy, events, clock
+        index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, events, clock
     )
     retreat = Retreat(datasets, runs, snapshots, journals, notices, events, clock)
     sender = MigrateOut(index, preflight, link, precopy, handover, retreat, ports.peers, journals, snapshots, clock)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ from typing import TypeVar
 from jaild.adapters import (
     elf,
     filetail,
+    flushing,
     mountpoints,
     mounttargets,
     newfolders,
@@ -69,6 +71,11 @@ class HostFiles:
     async def append(self, path: Path, content: bytes) -> None:
         """Add to a file, which is made (0644) if it is missing."""
         await _in_thread(path, lambda: plainfiles.append(path, content))
+
+    async def flush(self, folders: Sequence[Path]) -> None:
+        """Have the folders' file systems take over what processes wrote to mapped files."""
+        for folder in folders:
+            await _in_thread(folder, partial(flushing.flush, folder))
 
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""

@@ -53,6 +53,12 @@ class Files(Protocol):
     async def append(self, path: Path, content: bytes) -> None:
         """Add to a file, which is made (0644) if it is missing. What a crash leaves of it is not promised."""
 
+    async def flush(self, folders: Sequence[Path]) -> None:
+        """Have the folders' file systems take over what processes wrote to mapped files (mmap(2)): none is left out.
+
+        Without it a snapshot lacks what is in memory only, even of processes that have ended.
+        """
+
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""
 

@@ -17,6 +17,7 @@ from jaild.domain.lifecycle import advance
 from jaild.domain.peering import Activation
 from jaild.domain.records import Ownership
 from jaild.ports.clock import Clock
+from jaild.ports.files import Files
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Zfs
 from jaild.service.events import Events
@@ -39,6 +40,7 @@ class HandOver:
         zfs: Zfs,
         peers: Peers,
         journals: Journals,
+        files: Files,
         datasets: JailDatasets,
         runs: Runs,
         snapshots: MigrationSnapshots,
@@ -51,6 +53,7 @@ class HandOver:
         self._zfs = zfs
         self._peers = peers
         self._journals = journals
+        self._files = files
         self._datasets = datasets
         self._runs = runs
         self._snapshots = snapshots
@@ -75,6 +78,7 @@ class HandOver:
     async def last_increment(self, move: Move) -> None:
         """Send what was written since the last round."""
         await move.handle.phase("final", "the last increment")
+        await self._files.flush([move.entry.folder / dataset.path for dataset in move.journal.offer.jail.datasets])
         move.last_increment = (await self._precopy.round(move, urgent=True)).seconds
 
     async def prepare(self, move: Move) -> None:

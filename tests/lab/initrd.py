@@ -10,23 +10,23 @@ from tests.lab.program import sources
 
 _HERE = Path(__file__).parent
 _AGENT = ("agent.py", "frames.py")
-_PLACE = "/run/lab"  # of the agent and jaild, in the machine; there they have the module names that they have here
+PLACE = "/run/lab"  # of the agent and jaild, in the machine; there they have the module names that they have here
 _INIT = f"""#!/busybox sh
 for folder in proc sys dev root; do /busybox mkdir -p /$folder; done
 /busybox mount -t devtmpfs dev /dev
 for module in /early/*; do /busybox insmod $module; done
 until /busybox mount -t ext4 -o noatime /dev/vda /root 2>/dev/null; do /busybox usleep 20000; done
 /busybox mount -t tmpfs -o mode=755 run /root/run
-/busybox cp -r {_PLACE} /root{_PLACE}
+/busybox cp -r {PLACE} /root{PLACE}
 /busybox mount --move /dev /root/dev
-exec /busybox switch_root -c /dev/console /root /usr/bin/env PYTHONPATH={_PLACE} python3 -S -B -m tests.lab.agent
+exec /busybox switch_root -c /dev/console /root /usr/bin/env PYTHONPATH={PLACE} python3 -S -B -m tests.lab.agent
 """
 
 
 def initrd(image: Image) -> bytes:
     """Return it as a cpio archive."""
     files = {f"early/{path.name}": path.read_bytes() for path in image.early_modules()}
-    place = _PLACE.strip("/")
+    place = PLACE.strip("/")
     files |= {f"{place}/tests/lab/{name}": (_HERE / name).read_bytes() for name in _AGENT}
     files |= {f"{place}/{path}": content for path, content in sources().items()}
     entries = [_folder(name) for name in sorted({str(above) for path in files for above in PurePath(path).parents})]

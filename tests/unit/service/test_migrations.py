@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jaild.adapters import flushing
 from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.records import JailRecord, Ownership
@@ -54,6 +55,25 @@ async def test_a_moved_jail_has_its_data_its_layers_and_its_history(pair: tuple[
     assert (target.core.index.jails["web"].folder / "data" / "var" / "mark").read_text() == "kept"
     assert reason_of(await roll_back(target)) == ""
     assert serves(target, 1)
+
+
+async def test_mapped_files_are_flushed_between_the_stop_and_the_last_snapshot(
+    pair: tuple[FakeHost, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = pair
+    await create(source)
+    seen = []
+
+    def snapshots() -> int:
+        return sum(operation == "snapshot" for operation, _ in source.zfs.calls)
+
+    def note(folder: Path) -> None:
+        seen.append((folder, invariants.running([source], "web"), snapshots()))
+
+    monkeypatch.setattr(flushing, "flush", note)
+    assert await move(source, target) == ""
+    folder = source.core.index.jails["web"].folder
+    assert seen == [(folder, [], snapshots() - 1), (folder / "data", [], snapshots() - 1)]
 
 
 async def test_a_stopped_jail_moves_and_stays_stopped(pair: tuple[FakeHost, FakeHost]) -> None:

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters import flushing
+from jaild.adapters.files import HostFiles
+from jaild.domain.errors import InternalError
+
+
+async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InternalError, match="FILE_FAILED"):
+        await HostFiles(tmp_path).flush([tmp_path, tmp_path / "gone"])
+
+
+def test_where_there_is_no_syncfs_all_file_systems_are_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+    monkeypatch.setattr(os, "sync", lambda: flushed.append("all"))
+    flushing.flush(tmp_path)
+    assert flushed == ["all"]
