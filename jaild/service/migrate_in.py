@@ -92,6 +92,7 @@ class MigrateIn:
         self._events = events
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
+        self._never: set[str] = set()  # migrations that were aborted before they began here
         self._streams: dict[str, asyncio.Timeout] = {}  # those under way; one that is ended is timed out
         self._activating: dict[str, asyncio.Task[Activation]] = {}
         self._log = structlog.get_logger("jaild.migrate_in")
@@ -126,12 +127,14 @@ class MigrateIn:
         """Journal the migration; an older copy of the jail that moved away from here is continued.
 
         Asked again with a higher attempt, it ends what is under way of an earlier one and goes on receiving.
-        `FailedPreconditionError` (MIGRATION_ATTEMPT) if a later one has begun.
+        `FailedPreconditionError` (MIGRATION_ATTEMPT) if a later one has begun, (MIGRATION_PHASE) if it is over.
         """
         known = self._journals.find(offer.migration, outgoing=False)
         if known is not None and offer.attempt > known.offer.attempt:
             self._interrupt(offer.migration)
         async with self._lock(offer.migration):
+            if offer.migration in self._never:  # its abort has overtaken it on the way
+                raise _over(offer.migration, Phase.ABORTED)
             known = self._journals.find(offer.migration, outgoing=False)
             if known is not None:
                 _require_begun_anew(known, offer)
@@ -186,7 +189,7 @@ class MigrateIn:
         async with self._lock(header.migration):
             journal = self._journal(header.migration)
             if journal.phase is not Phase.RECEIVING:
-                raise _over(journal)
+                raise _over(journal.id, journal.phase)
             if header.attempt != journal.offer.attempt:
                 raise _too_late(journal)
             try:
@@ -223,7 +226,7 @@ class MigrateIn:
             if journal.phase is Phase.ACTIVATED:
                 return journal.phase.value
             if journal.phase not in {Phase.RECEIVING, Phase.PREPARED} or journal.offer.rehearsal:
-                raise _over(journal)
+                raise _over(journal.id, journal.phase)
             if epoch != journal.epoch:
                 raise FailedPreconditionError(
                     "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", remedy="begin it again"
@@ -282,7 +285,7 @@ class MigrateIn:
             if journal.phase is Phase.ACTIVATED:
                 return Activation(phase="activated", healthy=journal.healthy, message=journal.message)
             if journal.phase is not Phase.PREPARED or epoch != journal.epoch:
-                raise _over(journal)
+                raise _over(journal.id, journal.phase)
             async with self._drivers.turn(f"jails/{journal.jail}"):
                 activation = await self._activator.activate(journal)
                 done = msgspec.structs.replace(
@@ -304,9 +307,10 @@ class MigrateIn:
         async with self._lock(migration):
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
+                self._never.add(migration)
                 return "unknown"
             if journal.phase is Phase.ACTIVATED or self.owns(journal):
-                raise _over(journal, activated=True)
+                raise _over(migration, Phase.ACTIVATED)
             if journal.phase is not Phase.ABORTED:
                 async with self._drivers.turn(f"jails/{journal.jail}"):
                     await self._discarder.discard(journal)
@@ -340,14 +344,13 @@ class MigrateIn:
         return Resolution(outcome="pending")
 
 
-def _over(journal: Journal, *, activated: bool = False) -> FailedPreconditionError:
-    reason = "MIGRATION_ACTIVATED" if activated or journal.phase is Phase.ACTIVATED else "MIGRATION_PHASE"
+def _over(migration: str, phase: Phase) -> FailedPreconditionError:
     return FailedPreconditionError(
-        reason,
-        f"migration {journal.id} is {journal.phase} here",
+        "MIGRATION_ACTIVATED" if phase is Phase.ACTIVATED else "MIGRATION_PHASE",
+        f"migration {migration} is {phase} here",
         remedy="ask its state; begin a new one if it is over",
-        resource=f"migrations/{journal.id}",
-        detail={"phase": journal.phase.value},
+        resource=f"migrations/{migration}",
+        detail={"phase": phase.value},
     )
 
 
@@ -358,7 +361,7 @@ def _copy(record: JailRecord | None) -> JailRecord | None:
 
 def _require_begun_anew(known: Journal, offer: Offer) -> None:
     if known.phase not in {Phase.RECEIVING, Phase.PREPARED}:
-        raise _over(known)
+        raise _over(known.id, known.phase)
     late = offer.attempt < known.offer.attempt or (
         known.phase is Phase.PREPARED and offer.attempt == known.offer.attempt
     )

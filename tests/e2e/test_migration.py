@@ -75,10 +75,15 @@ def none_is_lost(pair: Pair, owner: Node, jail: str, acknowledged: int) -> None:
     until(lambda: len(numbers(owner, jail)) > len(found))
 
 
+def ballast(pair: Pair, jail: str, *, mebibytes: int) -> None:
+    """Give the jail on alpha data that takes a while to send. A write is a round trip to zfs-fuse, so in large ones."""
+    large = f"bs=1048576 count={mebibytes} iflag=fullblock conv=fsync"
+    pair.alpha.api.sh(jail, f"dd if=/dev/urandom of=/var/ballast {large}")
+
+
 def test_a_jail_moves_there_and_back_and_loses_nothing(pair: Pair, jail: str) -> None:
     alpha, beta = pair.alpha, pair.beta
-    ballast = f"head -c {4 << 20} /dev/urandom | dd of=/var/ballast conv=fsync"
-    alpha.api.sh(jail, ballast)
+    ballast(pair, jail, mebibytes=4)
     there = alpha.api.migrate(jail, "beta")
     facts = metadata(there)
     assert facts.rounds >= 1
@@ -248,7 +253,7 @@ def test_a_target_that_does_not_answer_is_told_and_the_jail_goes_on(pair: Pair, 
 
 def test_a_cancelled_migration_leaves_the_jail_where_it_was(pair: Pair, jail: str) -> None:
     alpha, beta = pair.alpha, pair.beta
-    alpha.api.sh(jail, f"head -c {16 << 20} /dev/urandom | dd of=/var/ballast conv=fsync")
+    ballast(pair, jail, mebibytes=16)
     operation = alpha.api.migrate_begin(jail, "beta")
     assert alpha.api.until_phase(operation, "seed") == "seed"
     alpha.api.cancel(operation)
@@ -258,6 +263,49 @@ def test_a_cancelled_migration_leaves_the_jail_where_it_was(pair: Pair, jail: st
     until(lambda: not [name for name in beta.traces()["datasets"] if name.startswith("/jails/")])
     alpha.api.migrate(jail, "beta")
     none_is_lost(pair, beta, jail, 1)
+
+
+# -- gone on with, or undone
+
+
+@pytest.mark.parametrize("victim", ["alpha", "beta"])
+def test_whichever_daemon_dies_in_the_seed_the_same_operation_moves_the_jail(
+    pair: Pair, jail: str, victim: str
+) -> None:
+    ballast(pair, jail, mebibytes=8)
+    operation = pair.alpha.api.migrate_begin(jail, "beta")
+    assert pair.alpha.api.until_phase(operation, "seed") == "seed"
+    dead = pair.alpha if victim == "alpha" else pair.beta
+    dead.kill()
+    dead.start()
+    pair.alpha.api.done(operation)
+    none_is_lost(pair, pair.beta, jail, 1)
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["first move", "move back"])
+@pytest.mark.parametrize("phase", ["seed", "freeze"])
+def test_a_cancelled_migration_leaves_every_dataset_snapshot_and_property_as_it_was(
+    pair: Pair, jail: str, phase: str, *, back: bool
+) -> None:
+    here, there = (pair.beta, pair.alpha) if back else (pair.alpha, pair.beta)
+    ballast(pair, jail, mebibytes=8)
+    if back:
+        there.api.migrate(jail, here.name)
+    before = [kept(node) for node in (here, there)]
+    operation = here.api.migrate_begin(jail, there.name)
+    assert here.api.until_phase(operation, phase) == phase
+    here.api.cancel(operation)
+    assert here.api.end(operation).HasField("error")
+    none_is_lost(pair, here, jail, 1)
+    until(lambda: [kept(node) for node in (here, there)] == before)
+    here.api.migrate(jail, there.name)
+    none_is_lost(pair, there, jail, 1)
+
+
+def kept(node: Node) -> list[str]:
+    """What of jails there is on a pool: filesystems, snapshots, and what tells how they are used."""
+    properties = "type,guid,canmount,readonly,mounted,mountpoint,quota,origin,jaild:jail"
+    return node.zfs("get", "-rH", "-o", "name,property,value", properties, f"{node.pool}/jaild/jails").splitlines()
 
 
 # -- killed in the middle

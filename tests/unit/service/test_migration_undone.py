@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.peering import Acceptance, Offer
 from jaild.ports.zfs import Snapshot
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
@@ -47,6 +48,31 @@ async def test_cancelled_in_any_phase_before_the_commit_point_all_is_as_before(
     assert [await picture(source), await picture(target)] == before
     assert await layer_holds(source) == []
     assert serves(source, 1)
+    assert reason_of(await source.end_of(await migrate(source, target))) == ""
+    assert serves(target, 1)
+    await source.stop()
+    await target.stop()
+
+
+async def test_a_begin_that_its_own_abort_has_overtaken_begins_nothing(quick_path: Path) -> None:
+    source, target = await two_hosts(quick_path, back=False)
+    before = await picture(target)
+    incoming = target.core.use_cases.incoming
+    begin = incoming.begin
+    overtaken: list[str] = []
+
+    async def late(offer: Offer, /) -> Acceptance:
+        assert await incoming.abort(offer.migration) == "unknown"
+        with pytest.raises(FailedPreconditionError) as caught:
+            await begin(offer)
+        overtaken.append(caught.value.reason)
+        raise caught.value
+
+    incoming.begin = late  # type: ignore[method-assign]
+    assert reason_of(await source.end_of(await migrate(source, target))) == "MIGRATION_PHASE"
+    assert overtaken == ["MIGRATION_PHASE"]
+    assert await picture(target) == before
+    incoming.begin = begin  # type: ignore[method-assign]
     assert reason_of(await source.end_of(await migrate(source, target))) == ""
     assert serves(target, 1)
     await source.stop()
