@@ -40,7 +40,7 @@ proto-check: venv ## refuse committed protobuf code that differs from what proto
 
 lab: venv ## contract, story and CUTS=50 power cuts on kernel OpenZFS in virtual machines: build/lab.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
-	@rm -f build/lab.json
+	@rm -f build/lab.json build/lab-failures.txt
 	JAILD_LAB_CUTS=$(CUTS) $(PYTHON) -m pytest tests/lab
 
 lab-quick: venv ## what CI runs of it: the contract on one OpenZFS, and four power cuts

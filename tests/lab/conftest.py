@@ -22,6 +22,7 @@ from tests.lab.report import Found
 from tests.lab.small import small
 
 _REPORT = Path("build/lab.json")
+_FAILURES = Path("build/lab-failures.txt")
 _CHOSEN = os.environ.get("JAILD_LAB_ZFS", "").split(",")
 CHOSEN = [suite for suite in SUITES if suite.zfs in _CHOSEN] or list(SUITES)
 CUTS = int(os.environ.get("JAILD_LAB_CUTS", "4"))
@@ -79,6 +80,10 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
         suite = item.callspec.params["suite"]
         assert isinstance(suite, Suite)
         item.config.stash[_found].passed[suite.zfs] += 1
+    if outcome.failed:  # told at once: pytest tells it at the end, which is an hour away
+        _FAILURES.parent.mkdir(exist_ok=True)
+        with _FAILURES.open("a") as told:
+            told.write(f"{outcome.nodeid}\n{outcome.longreprtext}\n\n")
     return outcome
 
 

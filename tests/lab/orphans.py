@@ -26,12 +26,13 @@ def find(machine: Machine, known: Known) -> list[str]:
     listed = machine.must("zfs", "list", "-H", "-o", "name,type", "-t", "all", "-r", known.root).decode().splitlines()
     kinds = dict(line.split("\t") for line in listed)
     snapshots = [name for name, kind in kinds.items() if kind == "snapshot"]
-    holds = machine.must("zfs", "holds", "-H", *snapshots).decode().splitlines() if snapshots else []
+    held = machine.run("zfs", "holds", "-H", *snapshots)
     return [
+        *([f"snapshots come and go: {held.error_text}"] if snapshots and held.status else []),
         *_datasets([name for name, kind in kinds.items() if kind == "filesystem"], known),
         *_snapshots(snapshots, known),
         *(f"bookmark {name}" for name, kind in kinds.items() if kind == "bookmark" and f"#{MIGRATION}" not in name),
-        *(f"hold {line}" for line in holds if f"@{MIGRATION}" not in line),
+        *(f"hold {line}" for line in held.text.splitlines() if f"@{MIGRATION}" not in line),
         *_runs(machine, known),
     ]
 
