@@ -74,8 +74,7 @@ class HostFiles:
 
     async def flush(self, folders: Sequence[Path]) -> None:
         """Have the folders' file systems take over what processes wrote to mapped files."""
-        for folder in folders:
-            await _in_thread(folder, partial(flushing.flush, folder))
+        await asyncio.gather(*(_in_thread(folder, partial(flushing.flush, folder)) for folder in folders))
 
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""

@@ -7,6 +7,8 @@ What need not be done while the jail is down is done later: its run is taken awa
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import structlog
 
@@ -29,6 +31,8 @@ from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.precopy import Precopy
 from jaild.service.runs import Runs
+
+_FLUSHED = 0.2  # seconds in which a flush is done where nothing has to be waited for
 
 
 class HandOver:
@@ -78,8 +82,22 @@ class HandOver:
     async def last_increment(self, move: Move) -> None:
         """Send what was written since the last round."""
         await move.handle.phase("final", "the last increment")
-        await self._files.flush([move.entry.folder / dataset.path for dataset in move.journal.offer.jail.datasets])
+        await self._flush(move)
         move.last_increment = (await self._precopy.round(move, urgent=True)).seconds
+
+    async def _flush(self, move: Move) -> None:
+        """Bring what processes wrote to mapped files to the file systems: a snapshot has only what those have."""
+        folders = [move.entry.folder / dataset.path for dataset in move.journal.offer.jail.datasets]
+        flushing = asyncio.ensure_future(self._files.flush(folders))
+        try:
+            await asyncio.wait({flushing}, timeout=_FLUSHED)
+            if not flushing.done() and move.entry.record is not None:
+                # OpenZFS before 2.2 waits for its next transaction group, 5 s apart: any `zfs set` brings it about.
+                await self._datasets.write(move.entry, move.entry.record)
+            await flushing
+        finally:
+            flushing.cancel()
+            await asyncio.wait({flushing})
 
     async def prepare(self, move: Move) -> None:
         """Make the target compare every guid and write PREPARED: from here on it waits for this host's word."""

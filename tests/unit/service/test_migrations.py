@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import errno
+import threading
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -74,6 +76,43 @@ async def test_mapped_files_are_flushed_between_the_stop_and_the_last_snapshot(
     assert await move(source, target) == ""
     folder = source.core.index.jails["web"].folder
     assert seen == [(folder, [], snapshots() - 1), (folder / "data", [], snapshots() - 1)]
+
+
+async def test_a_flush_that_waits_is_helped_by_a_transaction(
+    pair: tuple[FakeHost, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = pair
+    await create(source)
+    waiting, helped = threading.Event(), threading.Event()
+    written = source.zfs.set
+
+    async def noted(name: str, properties: Mapping[str, str]) -> None:
+        await written(name, properties)
+        if waiting.is_set():
+            helped.set()
+
+    def flush(_: Path) -> None:
+        waiting.set()
+        assert helped.wait(10)
+
+    monkeypatch.setattr(flushing, "flush", flush)
+    monkeypatch.setattr(source.zfs, "set", noted)
+    assert await move(source, target) == ""
+    assert helped.is_set()
+
+
+async def test_a_jail_whose_flush_fails_serves_on(
+    pair: tuple[FakeHost, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flush(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    source, target = pair
+    await create(source)
+    monkeypatch.setattr(flushing, "flush", flush)
+    assert await move(source, target) == "FILE_FAILED"
+    assert serves(source, 1)
+    assert await invariants.records(target) == {}
 
 
 async def test_a_stopped_jail_moves_and_stays_stopped(pair: tuple[FakeHost, FakeHost]) -> None:
