@@ -119,6 +119,8 @@ class MigrateOut:
             self._peers.get(journal.peer),
             msgspec.structs.replace(journal, offer=offer, epoch=record.epoch + 1),
         )
+        # Of layers that came whole before the crash nothing would let go any more.
+        await self._snapshots.release_layers(journal.id, offer.jail.layers)
         newest = await self._snapshots.newest_number(entry.name, journal.id)
         if newest is not None:
             move.number, move.pending = newest + 1, f"{prefix(journal.id)}{newest}"

@@ -50,6 +50,7 @@ class Retreat:
         await self._notices.tell(move.journal)
         await self._events.emit("migration.aborted", f"jails/{move.jail}", str(error), migration=move.id)
         try:
+            await self._snapshots.release_layers(move.id, move.journal.offer.jail.layers)
             await self._snapshots.aborted(move.journal)
         except JaildError as left:  # why it was aborted matters more
             await self._events.emit("jail.untidy", f"jails/{move.jail}", f"snapshots of {move.id} are left: {left}")

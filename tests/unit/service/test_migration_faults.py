@@ -16,6 +16,7 @@ from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault, Network, applies
 from tests.unit.service import invariants
+from tests.unit.service.picture import layer_holds
 
 SPEC = JailSpec(base="deb-1", app="web/1")
 MARK = "written by the jail"
@@ -136,6 +137,7 @@ class Trial:
         wrong = await invariants.unsafe(hosts, "web") + await invariants.unserved(hosts, "web")
         for host in hosts:
             wrong += await invariants.unsettled(host)
+            wrong += [f"{host.name} still holds a layer: {hold}" for hold in await layer_holds(host)]
         owning = await invariants.owners(hosts, "web")
         if len(owning) != 1:
             return [*wrong, f"owned by {owning}"]
