@@ -291,8 +291,8 @@ class MigrateIn:
                 done = msgspec.structs.replace(
                     journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
                 )
-                await self._journals.put(done)
                 await self._activator.tidy(self._index.jail(journal.jail), journal)
+                await self._journals.put(done)  # last: what a crash interrupts is gone on with by the next start
             return activation
 
     async def abort(self, migration: str) -> str:

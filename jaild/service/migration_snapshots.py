@@ -56,8 +56,8 @@ class MigrationSnapshots:
     @asynccontextmanager
     async def held_layers(self, migration: str, layers: Sequence[LayerOffer]) -> AsyncIterator[None]:
         """Keep layers from being destroyed while they are sent."""
-        await self._zfs.hold(_layer_hold(migration), *self._sealed(layers))
         try:
+            await self._zfs.hold(_layer_hold(migration), *self._sealed(layers))
             yield
         finally:
             await self.release_layers(migration, layers)
@@ -82,13 +82,17 @@ class MigrationSnapshots:
         await self._drop_bookmarks(jail, MIGRATION)
 
     async def settle(self, jail: str) -> None:
-        """Keep of a jail that has come here what a move back starts from: a bookmark, which takes no space."""
+        """Keep of a jail that has come here what a move back starts from: a bookmark, which takes no space.
+
+        Done again, also after a crash in it, it keeps the same.
+        """
         newest = await self._newest(jail)
         if not await self._bookmark(newest):
             await self._keep_only(jail, newest)
             return
         await self._drop(await self._of(jail))
-        await self._drop_bookmarks(jail, MIGRATION, keep={s.tag for s in newest})
+        kept = {s.tag for s in newest} or await self._newest_marks(jail)
+        await self._drop_bookmarks(jail, MIGRATION, keep=kept)
 
     async def aborted(self, journal: Journal) -> None:
         """Drop what a migration that was aborted has made here; what a copy that was kept is continued from, stays."""
@@ -126,6 +130,11 @@ class MigrationSnapshots:
 
     async def _newest(self, jail: str) -> list[Snapshot]:
         return list({snapshot.dataset: snapshot for snapshot in await self._of(jail)}.values())
+
+    async def _newest_marks(self, jail: str) -> set[str]:
+        found = await self._zfs.bookmarks(self._index.where.jail(jail), recursive=True)
+        own = sorted((mark for mark in found if mark.tag.startswith(MIGRATION)), key=lambda mark: mark.created)
+        return {mark.tag for mark in {mark.dataset: mark for mark in own}.values()}
 
     async def _of(self, jail: str) -> list[Snapshot]:
         root = self._index.where.jail(jail)
