@@ -173,7 +173,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     paces = Paces()
     preflight = Preflight(index, zfs, ports.peers)
     link = Link(index, ports.peers, journals, clock)
-    precopy = Precopy(index, zfs, journals, snapshots, link, Transfer(index, zfs, paces), clock)
+    precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
     handover = HandOver(
         index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, events, clock
     )
@@ -201,7 +201,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         events,
         clock,
     )
-    fencing = Fencing(index, runtime, ports.peers, datasets, handover, drivers, operations, events, clock)
+    fencing = Fencing(index, ports.peers, datasets, runs, handover, drivers, operations, events, clock)
     clearance = Clearance(index, ports.peers, journals, fencing, events, clock)
     keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, journals, events, clock)
     rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -74,7 +73,8 @@ class HostFiles:
 
     async def flush(self, folders: Sequence[Path]) -> None:
         """Have the folders' file systems take over what processes wrote to mapped files."""
-        await asyncio.gather(*(_in_thread(folder, partial(flushing.flush, folder)) for folder in folders))
+        # Cancelled, it is not waited for: it changes nothing, and a pool that hangs must not hold up who gives up.
+        await asyncio.gather(*(asyncio.to_thread(_flushed, folder) for folder in folders))
 
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""
@@ -173,6 +173,11 @@ async def _in_thread(path: Path, work: Callable[[], _T], stopped: threading.Even
             stopped.set()
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+def _flushed(folder: Path) -> None:
+    with explained(folder):
+        flushing.flush(folder)
 
 
 def _read_tree(folder: Path) -> Tree:

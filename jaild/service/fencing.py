@@ -18,13 +18,13 @@ from jaild.domain.standby import told_of
 from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
-from jaild.ports.runtime import Runtime
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
 from jaild.service.handover import HandOver
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.operations import Handle, Operations
+from jaild.service.runs import Runs
 
 CALLER = Caller(actor="fencing")
 _FOLLOWING = frozenset({Ownership.STANDBY, Ownership.MOVED, Ownership.FENCED})  # records that only name the owner
@@ -38,9 +38,9 @@ class Fencing:
     def __init__(
         self,
         index: Index,
-        runtime: Runtime,
         peers: Peers,
         datasets: JailDatasets,
+        runs: Runs,
         handover: HandOver,
         drivers: Drivers,
         operations: Operations,
@@ -48,9 +48,9 @@ class Fencing:
         clock: Clock,
     ) -> None:
         self._index = index
-        self._runtime = runtime
         self._peers = peers
         self._datasets = datasets
+        self._runs = runs
         self._handover = handover
         self._drivers = drivers
         self._operations = operations
@@ -117,11 +117,7 @@ class Fencing:
         )
         await self._datasets.write(entry, fenced)
         entry.unheard, entry.message = frozenset(), ""
-        for run in await self._runtime.runs():
-            if run.jail == entry.name:
-                await self._runtime.stop(run.jail, run.generation)
-                await self._runtime.remove(run.jail, run.generation)
-        entry.run = None
+        await self._runs.end_all(entry)
         await self._handover.fence(entry)
         await self._events.emit("jail.fenced", f"jails/{entry.name}", told_of(fenced), owner=known.owner_name)
 

@@ -102,8 +102,7 @@ class HandOver:
     async def prepare(self, move: Move) -> None:
         """Make the target compare every guid and write PREPARED: from here on it waits for this host's word."""
         await move.handle.phase("handover", "the target compares every guid and prepares")
-        guids = {path: state.snapshot_guids[-1] for path, state in move.states.items()}
-        await self._link.through(move, lambda: move.peer.prepare(move.id, move.journal.epoch, guids))
+        await self._link.through(move, lambda: move.peer.prepare(move.id, move.journal.epoch, move.sent))
 
     async def commit(self, move: Move) -> None:
         """Give the jail away: one `zfs set` of its record."""
@@ -164,12 +163,12 @@ class HandOver:
             healthy=activation.healthy,
             message=activation.message,
         )
-        await self._journals.put(journal)
-        try:
-            await self._runs.remove(move.entry, move.generation.number)
-            await self.fence(move.entry)
-        except JaildError as error:  # the jail has moved; its copy here is fenced at the next start
-            await self._events.emit("jail.untidy", f"jails/{move.jail}", f"after the migration: {error}")
+        for work in (self._runs.end_all, self.fence):
+            try:
+                await work(move.entry)
+            except (JaildError, OSError) as error:  # the jail has moved; the next start, or a move back, tries again
+                await self._events.emit("jail.untidy", f"jails/{move.jail}", f"after the migration: {error}")
+        await self._journals.put(journal)  # last: from then on the copy may become a standby's
 
     async def fence(self, entry: Entry) -> None:
         """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""

@@ -28,7 +28,8 @@ class Move:
     journal: Journal
     connected: bool = False  # the target has begun, and what follows is what it has
     missing_layers: tuple[str, ...] = ()
-    states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets, by path
+    states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets there, by path
+    sent: dict[str, int] = field(default_factory=dict)  # guid of each dataset's newest snapshot here, by path
     layer_tokens: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)  # how often a token was gone on from
     pending: str = ""  # tag of the snapshot that the target does not have whole yet

@@ -13,6 +13,7 @@ from jaild.domain.budget import FIXED_COST, Again, Freeze, OverBudget, Round, af
 from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.peering import DatasetState, LayerOffer
 from jaild.ports.clock import Clock
+from jaild.ports.files import Files
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.index import Index
 from jaild.service.journals import Journals
@@ -33,6 +34,7 @@ class Precopy:
         self,
         index: Index,
         zfs: Zfs,
+        files: Files,
         journals: Journals,
         snapshots: MigrationSnapshots,
         link: Link,
@@ -41,6 +43,7 @@ class Precopy:
     ) -> None:
         self._index = index
         self._zfs = zfs
+        self._files = files
         self._journals = journals
         self._snapshots = snapshots
         self._link = link
@@ -71,6 +74,8 @@ class Precopy:
         while True:
             count = len(move.rounds)
             await move.handle.phase("seed" if move.number == 0 else "precopy", _told(move))
+            # What is in mapped files only is not counted as written: it would all be left for the last round.
+            await self._files.flush([move.entry.folder / each.path for each in move.journal.offer.jail.datasets])
             move.rounds.append(await self.round(move))
             fixed = self._journals.usual_overhead(move.jail) or FIXED_COST
             written = await self._written(move)
@@ -113,8 +118,9 @@ class Precopy:
         """
         began, before = self._clock.monotonic(), move.journal.bytes
         root = self._index.where.jail(move.jail)
-        for snapshot in await self._snapshot(move, hold=not urgent):
-            path = snapshot.dataset.removeprefix(root).lstrip("/")
+        snapshots = {s.dataset.removeprefix(root).lstrip("/"): s for s in await self._snapshot(move, hold=not urgent)}
+        move.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
+        for path, snapshot in snapshots.items():
             await self._link.through(move, partial(self._dataset, move, path, snapshot, urgent=urgent))
         tag, move.pending = move.pending, ""
         move.journal = msgspec.structs.replace(move.journal, rounds=move.journal.rounds + 1)

@@ -142,6 +142,14 @@ class Runs:
         """Take a stopped run away, mounts and all."""
         await self._runtime.remove(entry.name, generation)
 
+    async def end_all(self, entry: Entry) -> None:
+        """Stop and take away every run of a jail, of whichever generation."""
+        for run in await self._runtime.runs():
+            if run.jail == entry.name:
+                if run.running:
+                    await self.stop(entry, run.generation)
+                await self.remove(entry, run.generation)
+
     def forget(self, jail: str) -> None:
         """Stop watching a jail."""
         watcher = self._watchers.pop(jail, None)

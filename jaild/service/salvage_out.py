@@ -17,7 +17,7 @@ import msgspec
 from jaild.domain.errors import DataLossError, FailedPreconditionError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.operation import Operation
-from jaild.domain.peering import DatasetState, ReceiveHeader
+from jaild.domain.peering import ReceiveHeader
 from jaild.domain.plan import Plan
 from jaild.domain.salvage import Damage, Report
 from jaild.domain.views import Caller
@@ -144,7 +144,7 @@ class SalvageOut:
             entries += await self._dataset(move, dataset.path, damages)
         report = Report(source=self._index.host_name, at=self._clock.now(), entries=entries, damages=tuple(damages))
         guids = await move.peer.salvage.finish(move.id, msgspec.json.encode(report).decode())
-        move.states = {path: DatasetState(path=path, snapshot_guids=(guid,)) for path, guid in guids.items()}
+        move.sent = dict(guids)
         return report
 
     async def _dataset(self, move: Move, path: str, damages: list[Damage]) -> int:
