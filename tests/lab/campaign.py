@@ -20,6 +20,7 @@ from tests.demo.remote import RemoteWriter
 from tests.demo.story import Setting, spec_text
 from tests.lab import orphans
 from tests.lab.fleet import ROOT, LabFleet
+from tests.lab.machine import Machine
 from tests.lab.orphans import Known
 from tests.lab.report import Tally
 from tests.lab.small import Small
@@ -130,6 +131,25 @@ class Campaign:
             self._judge(act, answer)
         self._see_that_all_is_well(f"the link of {act.victims} cut for {seconds:.0f} s")
         return answer.result()
+
+    def blackouts(self, times: int) -> dict[str, list[float]]:
+        """Move the jail and restart it so many times, nobody cutting; return the seconds that it was down each time."""
+        found: dict[str, list[float]] = {"migrate": [], "restart": []}
+        for _ in range(times):
+            move = self._begin("migrate-source")
+            restart = self._act(Who.PRODUCT, move.host, ("jail", "restart", JAIL), lambda: True)
+            for kind, act in (("restart", restart), ("migrate", move)):
+                seconds = self._must(act.who, act.host, *act.words).blackout
+                assert seconds is not None, act.words
+                found[kind].append(round(seconds, 2))
+                assert self._writer.wait_for_write(_SERVED), self._writer.status()
+        self._see_that_all_is_well("measured")
+        return found
+
+    @property
+    def machine(self) -> Machine:
+        """One of its hosts."""
+        return self._fleet.machines[SOURCE_HOST]
 
     # -- what is done
 
