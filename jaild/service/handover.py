@@ -166,7 +166,7 @@ class HandOver:
         for work in (self._runs.end_all, self.fence):
             try:
                 await work(move.entry)
-            except (JaildError, OSError) as error:  # the jail has moved; the next start, or a move back, tries again
+            except (JaildError, OSError) as error:  # the jail has moved; the next start does it
                 await self._events.emit("jail.untidy", f"jails/{move.jail}", f"after the migration: {error}")
         await self._journals.put(journal)  # last: from then on the copy may become a standby's
 
