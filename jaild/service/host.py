@@ -10,7 +10,7 @@ from jaild.domain import layout
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.lifecycle import MOUNTED
 from jaild.domain.migration import PROTOCOL
-from jaild.domain.records import JailRecord
+from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.views import HostView, JailState
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
@@ -112,29 +112,43 @@ class Host:
         return record.id
 
     async def _mounted(self, failures: list[str]) -> list[Dataset]:
-        """Return what there is, after mounting what this host owns and a crash may have left unmounted.
+        """Return what there is, after opening (writable, mounted) what is this host's and a crash left as it had come.
 
+        A jail that is started on read-only datasets keeps them so, whatever they are later: its tree was made of them.
         Read once if nothing had to be mounted: that is what a start takes longest for. What cannot be mounted is added
         to `failures`: it stops its own jail and nothing else.
         """
         datasets = await self._zfs.datasets(self._index.where.root)
-        elsewhere: set[str] = set()
-        for dataset in datasets:
-            text = dataset.properties.get(layout.JAIL_PROPERTY)
-            if text is not None and not _is_here(text, dataset.name):
-                elsewhere.add(dataset.name)
+        states = {
+            d.name: _state(d.properties[layout.JAIL_PROPERTY], d.name)
+            for d in datasets
+            if layout.JAIL_PROPERTY in d.properties
+        }
         changed = False
         for dataset in sorted(datasets, key=lambda d: d.name):
-            part_of_moved = any(dataset.name == jail or dataset.name.startswith(f"{jail}/") for jail in elsewhere)
-            if not dataset.mounted and dataset.mountpoint is not None and not part_of_moved:
-                if self._has_no_record(dataset) and await self._zfs.resume_token(dataset.name) is not None:
-                    continue  # an interrupted receive
-                changed = True
-                try:
+            jail = self._jail_of(dataset.name)
+            if jail in states and states[jail] not in MOUNTED:
+                continue
+            closed = dataset.readonly and states.get(jail) is Ownership.ACTIVE
+            unmounted = not dataset.mounted and dataset.mountpoint is not None
+            if not closed and not unmounted:
+                continue
+            if self._has_no_record(dataset) and await self._zfs.resume_token(dataset.name) is not None:
+                continue  # an interrupted receive
+            changed = True
+            try:
+                if closed:
+                    await self._zfs.set(dataset.name, {"readonly": "off"})
+                if unmounted:
                     await self._zfs.mount(dataset.name)
-                except JaildError as error:
-                    failures.append(f"{dataset.name} cannot be mounted: {error}")
+            except JaildError as error:
+                failures.append(f"{dataset.name} cannot be made ready: {error}")
         return await self._zfs.datasets(self._index.where.root) if changed else datasets
+
+    def _jail_of(self, dataset: str) -> str:
+        """Return the dataset of the jail that a dataset is part of; '' for a layer and what is around."""
+        jails = f"{self._index.where.jails}/"
+        return jails + dataset.removeprefix(jails).partition("/")[0] if dataset.startswith(jails) else ""
 
     def _has_no_record(self, dataset: Dataset) -> bool:
         """Whether a layer's or a jail's dataset says nothing of itself; what is below a jail never does."""
@@ -181,10 +195,9 @@ class Host:
         )
 
 
-def _is_here(text: str, dataset: str) -> bool:
-    """Whether a jail with this record is this host's to mount; not one whose record cannot be read."""
+def _state(text: str, dataset: str) -> Ownership | None:
+    """Return a jail's state; None if its record cannot be read."""
     try:
-        state = decode(text, JailRecord, dataset).state
+        return decode(text, JailRecord, dataset).state
     except JaildError:
-        return False
-    return state in MOUNTED
+        return None

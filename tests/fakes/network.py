@@ -294,6 +294,9 @@ class Link:
         except asyncio.CancelledError:
             if task in self._target.hung_up:
                 raise self._timeout() from None
+            caller = asyncio.current_task()
+            if not self._answers() and caller is not None and not caller.cancelling():
+                raise self._unreachable() from None  # its death ended what it was doing, not this caller
             raise
         finally:
             self._target.serving.remove(task)

@@ -82,7 +82,9 @@ async def unserved(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
             continue
         wanted = [f"{host.name}:{jail}.{record.generation}"] if record.desired is Desired.RUNNING else []
         have = await running_now(hosts, jail)
-        return [] if have == wanted else [f"{have} run instead of {wanted}"]
+        below = await host.zfs.datasets(f"{host.core.index.where.jail(jail)}")
+        closed = [f"{each.name} is read-only or not mounted" for each in below if each.readonly or not each.mounted]
+        return closed if have == wanted else [*closed, f"{have} run instead of {wanted}"]
     return [f"nobody owns {jail}"]
 
 

@@ -22,11 +22,14 @@ async def test_a_start_reads_the_tree_of_datasets_once(host: FakeHost) -> None:
     assert [view.name for view in host.core.use_cases.jails.list()] == ["web"]
 
 
-async def test_a_jail_whose_dataset_was_left_unmounted_is_whole_after_a_start(host: FakeHost) -> None:
+async def test_a_jail_whose_dataset_was_left_as_it_came_is_whole_after_a_start(host: FakeHost) -> None:
     await stopped_jail(host)
     await host.stop()
+    for part in ("", "/data"):
+        await host.zfs.set(f"{ROOT}/jails/web{part}", {"readonly": "on"})
     await host.zfs.unmount(f"{ROOT}/jails/web")
     await host.start()
     generation = host.core.use_cases.jails.get("web").generation
     assert generation is not None
     assert generation.spec == SPEC
+    assert not any(dataset.readonly for dataset in await host.zfs.datasets(f"{ROOT}/jails/web"))
