@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from jaild.domain.errors import InternalError
 from jaild.domain.journal import Journal
+from jaild.ports.runtime import RunSpec
 
 _UNCOUNTED = frozenset({"runtime.wait", "runtime.facts", "zfs.capabilities"})  # watchers' and constants: not steps
 
@@ -181,5 +182,7 @@ def _told(args: tuple[Any, ...]) -> str:
     """Say what a call is about: which dataset and, if it sets any, which properties; which phase of a journal."""
     if args and isinstance(args[0], Journal):
         return args[0].phase.value
+    if args and isinstance(args[0], RunSpec):
+        return args[0].name
     keys = " ".join(args[1]) if len(args) > 1 and isinstance(args[1], Mapping) else ""
     return " ".join(filter(None, [str(args[0]) if args else "", keys]))

@@ -15,7 +15,7 @@ from jaild.adapters.runtime.oci import OciRuntime
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.domain.errors import AlreadyExistsError
-from jaild.domain.migration import MIGRATION
+from jaild.domain.migration import HOLD, MIGRATION
 from jaild.ports.process import Child, Completed, Errors, Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -27,7 +27,7 @@ from tests.zfs_fuse import InNamespace, PrivateZfs
 
 PROCESS = "process"  # what the name of a step begins with that is the start of a program by the runtime
 _LONGEST_SLEEP = 0.1  # seconds: pauses between tries are for networks, and there is none here
-_TAG = re.compile(rf"\b{MIGRATION}[0-9a-f]+")
+_TAG = re.compile(rf"\b({MIGRATION}|{HOLD}-)[0-9a-f]+")
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -120,7 +120,7 @@ class RealHost(InProcessHost):
 
     def label(self, call: str) -> str:
         """Return the name of a call without what is this host's or this migration's alone."""
-        return _TAG.sub(f"{MIGRATION}*", call).replace(self.root, "").replace(str(self.folder), "").strip()
+        return _TAG.sub(r"\1*", call).replace(self.root, "").replace(str(self.folder), "").strip()
 
     async def make_root(self) -> None:
         """Make the dataset below the pool's own."""
