@@ -74,8 +74,10 @@ def test_what_a_killed_demo_leaves_is_swept(tmp_path: Path) -> None:
 
 def test_leftovers_finds_a_process_a_folder_and_the_namespaces_of_a_run(tmp_path: Path) -> None:
     name = f"jdemo-test-{tmp_path.name}"
-    argv = [sys.executable, "-c", "import sys; sys.stdin.read()", name]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+    argv = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", name]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # at the moment of its exec a process has no command line yet
         found = leftovers.find(name, tmp_path)
         assert found[0].startswith(f"process {process.pid}: ")
         assert str(tmp_path) in found
