@@ -45,6 +45,7 @@ lab: venv ## contract, story and CUTS=50 power cuts on kernel OpenZFS in virtual
 
 lab-quick: venv ## what CI runs of it: the contract on one OpenZFS, and four power cuts
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
+	@rm -f build/lab-failures.txt
 	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTHON) -m pytest tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
 
 faults: venv ## a fault at every step of a migration on real ZFS (FAULTS=n: at n of them): build/faults.json

@@ -154,18 +154,8 @@ class Machine:
             network += ["-device", f"virtio-net-pci,netdev=net,id=link,mac={mac},romfile="]
         argv = ["setpriv", "--pdeathsig", "KILL", *(entering(self._link.namespace) if self._link else [])]
         argv += ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"]
-        argv += [
-            "-display",
-            "none",
-            "-accel",
-            "tcg,thread=multi",
-            "-cpu",
-            _CPU,
-            "-smp",
-            str(PROCESSORS),
-            "-m",
-            str(MEMORY),
-        ]
+        argv += ["-display", "none", "-accel", "tcg,thread=multi"]
+        argv += ["-cpu", _CPU, "-smp", str(PROCESSORS), "-m", str(MEMORY)]
         argv += ["-kernel", str(self._image.kernel), "-initrd", str(sockets / "initrd"), "-append", append]
         argv += ["-drive", f"file={self._image.root},if=virtio,format=raw,snapshot=on"]  # as new at every start
         argv += ["-drive", f"file={self.disk},if=virtio,format=raw,cache=writeback,discard=unmap"]
