@@ -125,8 +125,11 @@ class Zfs(Protocol):
     async def clone(self, snapshot: str, name: str, properties: Mapping[str, str] | None = None) -> None:
         """Create `name` as a clone of `snapshot`."""
 
-    async def set(self, name: str, properties: Mapping[str, str]) -> None:
-        """Set properties: one by one, in order, where this ZFS cannot set many. Each single one is atomic."""
+    async def set(self, name: str, properties: Mapping[str, str], *others: str) -> None:
+        """Set properties: one by one, in order, where this ZFS cannot set many. Each single one is atomic.
+
+        `others` get the same, each by itself: after a failure some may have them.
+        """
 
     async def inherit(self, name: str, prop: str) -> None:
         """Remove a local property."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaild.domain.errors import JaildError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
@@ -64,19 +66,21 @@ class Activator:
             )
             await self._datasets.write(entry, mine)
             entry.layers = ()
-        await self.open_datasets(entry)
+        # The jail is down: what came is known, and not asked for again.
+        await self._open([self._index.where.part(journal.jail, came.path) for came in journal.offer.jail.datasets])
         await self._index.read_generations(entry)
         return await self.start(entry, began)
 
+    async def _open(self, datasets: Sequence[str]) -> None:
+        await self._zfs.set(datasets[0], {"readonly": "off"}, *datasets[1:])
+        for dataset in sorted(datasets):  # parents first
+            await self._zfs.mount(dataset)
+
     async def open_datasets(self, entry: Entry) -> None:
         """Make an owned jail's datasets writable and mounted, parents first."""
-        for dataset in await self._zfs.datasets(self._index.where.jail(entry.name)):
-            if dataset.readonly:
-                await self._zfs.set(dataset.name, {"readonly": "off"})
-            if not dataset.mounted:
-                await self._zfs.mount(dataset.name)
-            if dataset.name == self._index.where.jail(entry.name) and dataset.mountpoint is not None:
-                entry.folder = dataset.mountpoint
+        root, *below = await self._zfs.datasets(self._index.where.jail(entry.name))
+        await self._open([root.name, *(dataset.name for dataset in below)])
+        entry.folder = root.mountpoint or entry.folder
 
     async def start(self, entry: Entry, began: float) -> Activation:
         """Start an owned jail, if it should run, and pass its gate; `began` (monotonic) is when it was asked for."""

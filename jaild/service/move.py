@@ -8,6 +8,7 @@ import msgspec
 
 from jaild.domain.budget import Round
 from jaild.domain.journal import Journal
+from jaild.domain.migration import Version
 from jaild.domain.peering import Acceptance, DatasetState
 from jaild.domain.records import Generation, JailRecord
 from jaild.ports.peer import Peer
@@ -29,6 +30,7 @@ class Move:
     connected: bool = False  # the target has begun, and what follows is what it has
     missing_layers: tuple[str, ...] = ()
     states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets there, by path
+    arrived: dict[str, Version] = field(default_factory=dict)  # each dataset's newest snapshot that came whole, by path
     sent: dict[str, int] = field(default_factory=dict)  # guid of each dataset's newest snapshot here, by path
     layer_tokens: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)  # how often a token was gone on from

@@ -11,6 +11,7 @@ import structlog
 
 from jaild.domain.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round
 from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.domain.migration import Version
 from jaild.domain.peering import DatasetState, LayerOffer
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
@@ -143,11 +144,13 @@ class Precopy:
 
         async def send(token: str) -> None:
             there = msgspec.structs.replace(state, resume_token=token)
-            await self._transfer.dataset(move, path, snapshot, there, urgent=urgent)
+            before = move.arrived.get(path)
+            await self._transfer.dataset(move, path, snapshot, there, before=before, urgent=urgent)
 
         await self._gone_on_with(move, token, send)
         others = tuple(guid for guid in state.snapshot_guids if guid != snapshot.guid)
         move.states[path] = DatasetState(path=path, snapshot_guids=(*others, snapshot.guid))
+        move.arrived[path] = Version(snapshot.tag, snapshot.guid)
 
     async def _gone_on_with(self, move: Move, token: str, send: Callable[[str], Awaitable[_T]]) -> _T:
         """Send the rest of an interrupted stream, or the whole if the target cannot go on from the token."""

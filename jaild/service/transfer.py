@@ -80,14 +80,22 @@ class Transfer:
         await self._send(route, f"{dataset}@{layout.SEALED}", base, header)
 
     async def dataset(
-        self, route: Route, path: str, wanted: Snapshot, target: DatasetState, *, urgent: bool = False
+        self,
+        route: Route,
+        path: str,
+        wanted: Snapshot,
+        target: DatasetState,
+        *,
+        before: Version | None = None,
+        urgent: bool = False,
     ) -> int:
         """Bring one of the jail's datasets to `wanted`; return the bytes sent.
 
+        `before` is a held snapshot here: while it is the target's newest too, no other base is looked for.
         `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes or snapshots of its own there.
         """
-        source = [Version(mark.tag, mark.guid, bookmark=True) for mark in await self._zfs.bookmarks(wanted.dataset)]
-        source += [Version(s.tag, s.guid) for s in await self._zfs.snapshots(wanted.dataset)]
+        known = before is not None and target.snapshot_guids[-1:] == (before.guid,)
+        source = [before] if before and known else await self._versions(wanted.dataset)
         step = next_stream(source, target.snapshot_guids, Version(wanted.tag, wanted.guid), target.resume_token)
         header = ReceiveHeader(
             migration=route.id,
@@ -116,6 +124,10 @@ class Transfer:
                     resource=f"jails/{route.jail}",
                     detail={"newer_guids": ",".join(map(str, newer))},
                 )
+
+    async def _versions(self, dataset: str) -> list[Version]:
+        marks = [Version(mark.tag, mark.guid, bookmark=True) for mark in await self._zfs.bookmarks(dataset)]
+        return marks + [Version(snapshot.tag, snapshot.guid) for snapshot in await self._zfs.snapshots(dataset)]
 
     async def _send(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
         sent = Sent()

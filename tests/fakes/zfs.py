@@ -121,8 +121,12 @@ class FakeZfs:
         trees.copy(snap.tree, new.home)
         self._pool.mount_if_wanted(name)
 
-    async def set(self, name: str, properties: Mapping[str, str]) -> None:
+    async def set(self, name: str, properties: Mapping[str, str], *others: str) -> None:
         await self._begin("set", checked_dataset(name))
+        for each in (name, *others):
+            self._assign(checked_dataset(each), properties)
+
+    def _assign(self, name: str, properties: Mapping[str, str]) -> None:
         new = self._pool.native(name, checked_properties(name, properties))
         filesystem = self._pool.fs(name)
         if "mountpoint" not in new:

@@ -140,12 +140,13 @@ class CliZfs:
         options = [*_options(checked_properties(name, properties)), checked_snapshot(snapshot)]
         await self._make("clone", options, checked_dataset(name))
 
-    async def set(self, name: str, properties: Mapping[str, str]) -> None:
-        """Set properties: in one transaction where this ZFS can, else one by one."""
+    async def set(self, name: str, properties: Mapping[str, str], *others: str) -> None:
+        """Set properties: in one transaction for each dataset where this ZFS can, else one by one."""
         pairs = [f"{prop}={value}" for prop, value in checked_properties(name, properties).items()]
         many = (await self.capabilities()).set_many
+        rest = [checked_dataset(each) for each in (name, *others)]
         for group in [pairs] if many and pairs else [[pair] for pair in pairs]:
-            await self._run("set", *group, subject=checked_dataset(name))
+            await self._run("set", *group, *rest[:-1], subject=rest[-1])
 
     async def inherit(self, name: str, prop: str) -> None:
         """Remove a local property."""
@@ -265,8 +266,11 @@ class CliZfs:
         """Tell whether the stream makes a new dataset; refuse one whose base is not there.
 
         ZFS checks too, but zfs-fuse receives an increment whose target is missing into *another* dataset that has the
-        base, found by guid (seen: 0.7.0).
+        base, found by guid (seen: 0.7.0), and OpenZFS a clone.
         """
+        plain = origin is None and begin.base_guid and not begin.clone
+        if plain and (await self.capabilities()).implementation == "openzfs":
+            return False
         try:
             there = await self.snapshots(name)
         except NotFoundError:

@@ -88,9 +88,12 @@ class LibZfs:
         checked_snapshot(snapshot)
         await self._thread.run("clone", name, lambda zfs: calls.clone(zfs, snapshot, name, wanted))
 
-    async def set(self, name: str, properties: Mapping[str, str]) -> None:
-        """Set properties in one transaction."""
-        wanted = checked_properties(checked_dataset(name), properties)
+    async def set(self, name: str, properties: Mapping[str, str], *others: str) -> None:
+        """Set properties in one transaction for each dataset."""
+        for each in (name, *others):
+            await self._assign(each, checked_properties(checked_dataset(each), properties))
+
+    async def _assign(self, name: str, wanted: Mapping[str, str]) -> None:
         if not await self._thread.run("set", name, lambda zfs: calls.assign(zfs, name, wanted)):
             await self._cli.set(name, wanted)
 
