@@ -34,6 +34,7 @@ MOUNTS = (
 
 LIBRARIES = "/opt/libraries"  # what jaild imports
 CONFIG = Path("/var/db/jaild/jaild.yaml")  # on a pool: the root file system is as new at every boot
+MODULES = CONFIG.with_name("python")  # what of Python is not on PyPI: py-libzfs, where there is one
 LOG = CONFIG.with_name("daemon.log")
 
 
@@ -81,7 +82,7 @@ def boot() -> None:
 
 def keep_daemon() -> None:
     """Run jaild, and run it again when it has ended, as daemon(8) does on FreeBSD."""
-    paths = f"{os.environ['PYTHONPATH']}:{LIBRARIES}"
+    paths = f"{os.environ['PYTHONPATH']}:{LIBRARIES}:{MODULES}"
     environment = {
         "PATH": PATH,
         "HOME": "/root",

@@ -18,6 +18,8 @@ from tests.lab.campaign import Campaign
 from tests.lab.fleet import SETTING, lab_fleet
 from tests.lab.image import SUITES, Suite, image
 from tests.lab.machine import VDEV, Machine, running
+from tests.lab.pylibzfs import SUITES as HAVE_PYLIBZFS
+from tests.lab.pylibzfs import pylibzfs
 from tests.lab.report import Found
 from tests.lab.small import small
 
@@ -61,7 +63,8 @@ def campaign(suite: Suite, found: Found, tmp_path_factory: pytest.TempPathFactor
     """Two hosts that carry a jail with Redis, whose power is cut."""
     folder = tmp_path_factory.mktemp(f"cuts-{suite.name}")
     archives = small(assets.prepare(), folder)
-    with lab_fleet(image(suite.name), folder) as fleet:
+    libzfs = pylibzfs(suite.name) if suite.name in HAVE_PYLIBZFS else None
+    with lab_fleet(image(suite.name), folder, libzfs=libzfs) as fleet:
         found.versions[suite.zfs] = version_of(next(iter(fleet.machines.values())))
         started = Campaign(fleet, archives, folder, SETTING, found.tally(suite.zfs))
         started.prepare()

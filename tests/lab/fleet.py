@@ -27,7 +27,7 @@ from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
 from tests.demo.hosts import CHECKOUT
 from tests.demo.remote import RemoteWriter
 from tests.demo.story import Setting
-from tests.lab.agent import CONFIG, LOG
+from tests.lab.agent import CONFIG, LOG, MODULES
 from tests.lab.asker import Asker
 from tests.lab.image import Image
 from tests.lab.machine import VDEV, Machine, MachineError, booting
@@ -46,7 +46,10 @@ _PAUSE = 0.3  # seconds between two questions whether it answers
 class LabFleet:
     """The running fleet. `lab_fleet` makes and ends it."""
 
-    def __init__(self, image: Image, joined: Network, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, image: Image, joined: Network, folder: Path, stack: ExitStack, *, libzfs: Path | None = None
+    ) -> None:
+        self._libzfs = libzfs
         disk = libraries(image)
         self.machines = {
             name: Machine(image, folder, name, link=joined.link(name, number), libraries=disk)
@@ -80,6 +83,8 @@ class LabFleet:
             machine.must("zfs", "create", "-o", f"mountpoint={STATE}", "tank/state")
             machine.must("zfs", "create", "-o", "mountpoint=/jaild", ROOT)
             machine.copy_in(self._settings(name, files[name]), str(STATE))
+            if self._libzfs is not None:
+                machine.copy_in(_packed(_modules(self._libzfs)), str(MODULES))
         self._callers.add_contexts(files)
         for name in self.machines:
             self.await_ready(name)
@@ -120,9 +125,14 @@ class LabFleet:
             "run": "/run/jaild",
             "socket": "/run/jaild.sock",
             "network": {"bridge": "br0"},
+            "zfs": "cli" if self._libzfs is None else "libzfs",
         }
         entries = {path.name: path.read_bytes() for path in kept.values()}
         return _packed(entries | {CONFIG.name: yaml.safe_dump(told).encode()})
+
+
+def _modules(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _packed(files: dict[str, bytes]) -> bytes:
@@ -136,11 +146,14 @@ def _packed(files: dict[str, bytes]) -> bytes:
 
 
 @contextmanager
-def lab_fleet(image: Image, folder: Path) -> Iterator[LabFleet]:
-    """Boot and furnish two machines; they, their disks and their network are gone afterwards."""
+def lab_fleet(image: Image, folder: Path, *, libzfs: Path | None = None) -> Iterator[LabFleet]:
+    """Boot and furnish two machines; they, their disks and their network are gone afterwards.
+
+    `libzfs`: the folder of py-libzfs, if their daemons shall use it, as those do that are installed on FreeBSD.
+    """
     with ExitStack() as stack:
         joined = stack.enter_context(network())
-        fleet = LabFleet(image, joined, folder, stack)
+        fleet = LabFleet(image, joined, folder, stack, libzfs=libzfs)
         stack.enter_context(booting(list(fleet.machines.values())))
         fleet.furnish()
         yield fleet
