@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
@@ -52,13 +53,14 @@ from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.receiving import Receiver
 from jaild.service.rehearse_in import RehearseIn
+from jaild.service.turns import Turns
 
 # States of a copy that a migration continues, or (PREPARED) goes on with.
 _CONTINUED = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.PREPARED})
 
 
 class MigrateIn:
-    """Receives jails. One call at a time for each migration."""
+    """Receives jails. One call at a time for each migration, but for streams: those of its datasets come together."""
 
     def __init__(
         self,
@@ -91,14 +93,14 @@ class MigrateIn:
         self._drivers = drivers
         self._events = events
         self._clock = clock
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._turns_of: dict[str, Turns] = {}
         self._never: set[str] = set()  # migrations that were aborted before they began here
-        self._streams: dict[str, asyncio.Timeout] = {}  # those under way; one that is ended is timed out
+        self._streams: dict[str, set[asyncio.Timeout]] = {}  # those under way; one that is ended is timed out
         self._activating: dict[str, asyncio.Task[Activation]] = {}
         self._log = structlog.get_logger("jaild.migrate_in")
 
-    def _lock(self, migration: str) -> asyncio.Lock:
-        return self._locks.setdefault(migration, asyncio.Lock())
+    def _turns(self, migration: str) -> Turns:
+        return self._turns_of.setdefault(migration, Turns())
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce this host."""
@@ -132,7 +134,7 @@ class MigrateIn:
         known = self._journals.find(offer.migration, outgoing=False)
         if known is not None and offer.attempt > known.offer.attempt:
             self._interrupt(offer.migration)
-        async with self._lock(offer.migration):
+        async with self._turns(offer.migration).alone():
             if offer.migration in self._never:  # its abort has overtaken it on the way
                 raise _over(offer.migration, Phase.ABORTED)
             known = self._journals.find(offer.migration, outgoing=False)
@@ -168,9 +170,8 @@ class MigrateIn:
             await self._datasets.write(entry, coming)
 
     def _interrupt(self, migration: str) -> None:
-        """End a stream that is under way: its sender does not know of it any more."""
-        stream = self._streams.get(migration)
-        if stream is not None:
+        """End the streams that are under way: their sender does not know of them any more."""
+        for stream in self._streams.get(migration, ()):
             stream.reschedule(asyncio.get_running_loop().time())
 
     def _journal(self, migration: str) -> Journal:
@@ -186,15 +187,14 @@ class MigrateIn:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Take one ZFS stream and compare its guid."""
-        async with self._lock(header.migration):
+        async with self._turns(header.migration).beside():
             journal = self._journal(header.migration)
             if journal.phase is not Phase.RECEIVING:
                 raise _over(journal.id, journal.phase)
             if header.attempt != journal.offer.attempt:
                 raise _too_late(journal)
             try:
-                async with asyncio.timeout(None) as stream:
-                    self._streams[header.migration] = stream
+                async with asyncio.timeout(None) as stream, self._under_way(header.migration, stream):
                     if header.layer:
                         return await self._receiver.layer(journal, header, chunks)
                     return await self._receiver.dataset(journal, header, chunks)
@@ -202,8 +202,15 @@ class MigrateIn:
                 raise DataLossError(
                     "STREAM_SUPERSEDED", "its sender has begun anew meanwhile", remedy="none: the later attempt goes on"
                 ) from None
-            finally:
-                del self._streams[header.migration]
+
+    @asynccontextmanager
+    async def _under_way(self, migration: str, stream: asyncio.Timeout) -> AsyncIterator[None]:
+        streams = self._streams.setdefault(migration, set())
+        streams.add(stream)
+        try:
+            yield
+        finally:
+            streams.remove(stream)
 
     async def state(self, migration: str) -> PeerState:
         """Return what there is of a migration."""
@@ -221,7 +228,7 @@ class MigrateIn:
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """Compare every guid and persist PREPARED: from here on only the source's word decides."""
-        async with self._lock(migration):
+        async with self._turns(migration).alone():
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
                 return journal.phase.value
@@ -280,7 +287,7 @@ class MigrateIn:
         await asyncio.gather(*self._activating.values(), return_exceptions=True)
 
     async def _activate(self, migration: str, epoch: int) -> Activation:
-        async with self._lock(migration):
+        async with self._turns(migration).alone():
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
                 return Activation(phase="activated", healthy=journal.healthy, message=journal.message)
@@ -304,7 +311,7 @@ class MigrateIn:
         begun = self._journals.find(migration, outgoing=False)
         if begun is not None and begun.offer.rehearsal:
             await self._rehearsals.end(migration)
-        async with self._lock(migration):
+        async with self._turns(migration).alone():
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
                 self._never.add(migration)

@@ -21,6 +21,7 @@ from jaild.service.journals import Journals
 from jaild.service.link import Link
 from jaild.service.migration_snapshots import MigrationSnapshots, prefix
 from jaild.service.move import Move
+from jaild.service.together import together
 from jaild.service.transfer import Transfer
 
 _T = TypeVar("_T")
@@ -121,8 +122,12 @@ class Precopy:
         root = self._index.where.jail(move.jail)
         snapshots = {s.dataset.removeprefix(root).lstrip("/"): s for s in await self._snapshot(move, hold=not urgent)}
         move.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
-        for path, snapshot in snapshots.items():
-            await self._link.through(move, partial(self._dataset, move, path, snapshot, urgent=urgent))
+        send = partial(self._dataset, move, urgent=urgent)
+        if urgent:  # all have come at least once: none has to wait for its parent
+            await self._link.through(move, lambda: together(send(*each) for each in snapshots.items()))
+        else:
+            for each in snapshots.items():
+                await self._link.through(move, partial(send, *each))
         tag, move.pending = move.pending, ""
         move.journal = msgspec.structs.replace(move.journal, rounds=move.journal.rounds + 1)
         await self._journals.put(move.journal)

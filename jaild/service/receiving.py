@@ -9,7 +9,7 @@ from jaild.domain import layout
 from jaild.domain.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.journal import Journal
 from jaild.domain.migration import HOLD
-from jaild.domain.peering import Received, ReceiveHeader
+from jaild.domain.peering import DatasetOffer, Received, ReceiveHeader
 from jaild.domain.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Zfs
@@ -44,7 +44,7 @@ class Receiver:
         self._snapshots = snapshots
         self._events = events
         self._clock = clock
-        self._layers: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
 
     async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
@@ -52,7 +52,7 @@ class Receiver:
 
         `InvalidArgumentError` (LAYER_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
         """
-        async with self._layers.setdefault(header.layer, asyncio.Lock()):
+        async with self._turns.setdefault(header.layer, asyncio.Lock()):
             return await self._layer(journal, header, chunks)
 
     async def _layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
@@ -113,6 +113,20 @@ class Receiver:
                 remedy="offer it at its begin",
             )
         dataset = self._index.where.part(journal.jail, header.dataset)
+        async with self._turns.setdefault(dataset, asyncio.Lock()):
+            return await self._dataset(journal, dataset, offered, header, chunks, enter=enter, hold=hold)
+
+    async def _dataset(
+        self,
+        journal: Journal,
+        dataset: str,
+        offered: DatasetOffer,
+        header: ReceiveHeader,
+        chunks: AsyncIterator[bytes],
+        *,
+        enter: Enter | None,
+        hold: str,
+    ) -> Received:
         came = self._came.pop(dataset, _NOTHING)  # put back if this stream comes too
         known = came[2] if header.attempt and came[:2] == (header.migration, header.attempt) else 0
         newest = known or ([0, *await self.guids(dataset)])[-1]

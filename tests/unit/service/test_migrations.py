@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import threading
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +14,7 @@ import pytest
 from jaild.adapters import flushing
 from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.peering import Received, ReceiveHeader
 from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.spec import ExecCheck, Gate
 from jaild.domain.views import JailState
@@ -102,6 +104,39 @@ async def test_a_flush_that_waits_is_helped_by_a_transaction(
     monkeypatch.setattr(source.zfs, "set", noted)
     assert await move(source, target) == ""
     assert helped.is_set()
+
+
+async def test_the_last_increments_of_all_datasets_are_sent_at_once(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    receive, all_of_them = target.core.use_cases.incoming.receive, asyncio.Barrier(2)
+
+    async def received(header: ReceiveHeader, chunks: AsyncIterator[bytes], /) -> Received:
+        if header.urgent:
+            async with asyncio.timeout(30):
+                await all_of_them.wait()
+        return await receive(header, chunks)
+
+    target.core.use_cases.incoming.receive = received  # type: ignore[method-assign]
+    assert await move(source, target) == ""
+    assert serves(target, 1)
+
+
+async def test_while_the_jail_is_down_nothing_is_asked_of_zfs_that_is_known(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    assert await move(source, target) == ""
+    away = asked(source)
+    last = len(away) - away[::-1].index("snapshot")
+    assert away[last : last + 4] == ["snapshots", "send", "send", "set"]
+    here = asked(target)
+    prepared = here.index("mount") - 4
+    assert here[prepared : prepared + 6] == ["snapshots", "set", "set", "set", "mount", "mount"]
+
+
+def asked(host: FakeHost) -> list[str]:
+    """Return what a host's ZFS was asked of the jail, in order."""
+    return [operation for operation, name in host.zfs.calls if name.startswith("tank/jaild/jails/web")]
 
 
 async def test_a_jail_whose_flush_fails_serves_on(

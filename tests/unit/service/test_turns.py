@@ -1,0 +1,102 @@
+"""Turns that are taken beside each other or alone, and works that are done together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from jaild.service.together import together
+from jaild.service.turns import Turns
+
+
+async def test_who_wants_to_be_alone_waits_for_those_that_are_in_and_keeps_later_ones_out() -> None:
+    turns, leave, told = Turns(), asyncio.Event(), list[str]()
+
+    async def beside(name: str) -> None:
+        async with turns.beside():
+            told.append(f"{name} in")
+            await leave.wait()
+            told.append(f"{name} out")
+
+    async def alone() -> None:
+        async with turns.alone():
+            told.append("alone")
+            await asyncio.sleep(0)
+            told.append("not any more")
+
+    tasks = [asyncio.create_task(each) for each in (beside("one"), beside("two"), alone(), beside("late"))]
+    while told != ["one in", "two in"]:
+        await asyncio.sleep(0)
+    leave.set()
+    await asyncio.gather(*tasks)
+    assert told == ["one in", "two in", "one out", "two out", "alone", "not any more", "late in", "late out"]
+
+
+async def test_who_gives_up_waiting_to_be_alone_keeps_nobody_out() -> None:
+    turns = Turns()
+    async with turns.beside():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0), turns.alone():
+                raise AssertionError
+        async with asyncio.timeout(10), turns.beside():
+            pass
+    async with asyncio.timeout(10), turns.alone():
+        pass
+
+
+async def test_one_that_fails_leaves_its_turn() -> None:
+    turns = Turns()
+    for turn in (turns.beside, turns.alone):
+        with pytest.raises(KeyError):
+            async with turn():
+                raise KeyError
+    async with asyncio.timeout(10), turns.alone():
+        pass
+
+
+async def test_what_is_done_together_is_under_way_at_once() -> None:
+    both = asyncio.Barrier(2)
+
+    async def work() -> None:
+        await both.wait()
+
+    async with asyncio.timeout(10):
+        await together([work(), work()])
+
+
+async def test_the_first_error_ends_the_others_and_is_raised_when_they_have_ended() -> None:
+    ended = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("slow")
+
+    async def bad() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("bad")
+
+    with pytest.raises(KeyError, match="bad"):
+        await together([slow(), bad(), slow()])
+    assert ended == ["slow", "slow"]
+
+
+async def test_who_is_cancelled_ends_all_that_it_does_together() -> None:
+    begun, ended = asyncio.Event(), list[str]()
+
+    async def slow() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("slow")
+
+    task = asyncio.create_task(together([slow(), slow()]))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended == ["slow", "slow"]
