@@ -11,11 +11,13 @@ from jaild.service.turns import Turns
 
 
 async def test_who_wants_to_be_alone_waits_for_those_that_are_in_and_keeps_later_ones_out() -> None:
-    turns, leave, told = Turns(), asyncio.Event(), list[str]()
+    turns, both, leave, told = Turns(), asyncio.Event(), asyncio.Event(), list[str]()
 
     async def beside(name: str) -> None:
         async with turns.beside():
             told.append(f"{name} in")
+            if told == ["one in", "two in"]:
+                both.set()
             await leave.wait()
             told.append(f"{name} out")
 
@@ -26,8 +28,7 @@ async def test_who_wants_to_be_alone_waits_for_those_that_are_in_and_keeps_later
             told.append("not any more")
 
     tasks = [asyncio.create_task(each) for each in (beside("one"), beside("two"), alone(), beside("late"))]
-    while told != ["one in", "two in"]:
-        await asyncio.sleep(0)
+    await both.wait()
     leave.set()
     await asyncio.gather(*tasks)
     assert told == ["one in", "two in", "one out", "two out", "alone", "not any more", "late in", "late out"]
