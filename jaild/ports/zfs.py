@@ -179,13 +179,15 @@ class Zfs(Protocol):
         origin: str | None = None,
         resumable: bool = False,
         properties: Mapping[str, str] | None = None,
+        newest: int = 0,
     ) -> None:
         """Receive a stream into `name`, unmounted, never forced.
 
         An increment over local changes is refused: DATASET_MODIFIED. `origin` is the snapshot to clone from, given
         explicitly. `properties` are set while receiving where that can be done, else after. A truncated or damaged
-        stream: `DataLossError` (STREAM_INVALID). An increment whose base is not here: `FailedPreconditionError`
-        (STREAM_BASE_MISSING). If the sender's iterator raises, the receiver is ended, nothing half-received is kept
+        stream: `DataLossError` (STREAM_INVALID). An increment whose base is not the newest snapshot here:
+        `FailedPreconditionError` (STREAM_BASE_MISSING); that is not looked for again if it has the guid `newest`, as
+        its caller has seen. If the sender's iterator raises, the receiver is ended, nothing half-received is kept
         unless `resumable`, and the sender's error propagates.
         """
 

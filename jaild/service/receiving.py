@@ -134,7 +134,8 @@ class Receiver:
             return Received(guid=header.guid)
         properties = {"canmount": "noauto", "readonly": "on"}
         properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
-        size = await self._stream(dataset, header, chunks, {} if newest else properties, clean=known != 0)
+        carried = {} if newest else properties
+        size = await self._stream(dataset, header, chunks, carried, clean=known != 0, newest=newest)
         if not header.dataset and not newest:
             await (enter or self.enter)(journal)
         if not header.urgent:  # what the jail is down for is compared once, before this host prepares
@@ -154,10 +155,11 @@ class Receiver:
         origin: str | None = None,
         *,
         clean: bool = False,
+        newest: int = 0,
     ) -> int:
         """Receive a stream, or the rest of one that was interrupted; return its bytes.
 
-        `clean`: nothing interrupted can be here.
+        `clean`: nothing interrupted can be here. `newest` is the guid of the newest snapshot here, 0 if there is none.
         `FailedPreconditionError` (TOKEN_STALE) if what is here of it is not what the sender goes on from.
         """
         resumable = header.attempt > 0  # a migration's: others begin anew
@@ -167,7 +169,7 @@ class Receiver:
             if token:
                 await self._zfs.abort_receive(dataset)
             await self._zfs.receive(
-                dataset, counted.chunks(), origin=origin, resumable=resumable, properties=properties
+                dataset, counted.chunks(), origin=origin, resumable=resumable, properties=properties, newest=newest
             )
             return counted.bytes
         if token != header.resume_token:

@@ -67,6 +67,17 @@ class DatasetCases:
             f"{host.top}/a/b": {"jaild:two": "2", "jaild:three": "3"},
         }
 
+    async def test_several_datasets_get_the_same_properties(self, host: ZfsHost) -> None:
+        names = [f"{host.top}/a", f"{host.top}/a/b", f"{host.top}/c"]
+        for name in names:
+            await host.zfs.create(name)
+        await host.zfs.set(names[2], {"jaild:one": "1", "quota": str(20 * MIB)}, *names[:2])
+        found = [await host.zfs.dataset(name) for name in names]
+        assert [(dict(each.properties), each.quota) for each in found] == [({"jaild:one": "1"}, 20 * MIB)] * 3
+        none = f"{host.top}/none"
+        await refused(host.zfs.set(names[0], {"jaild:one": "2"}, none), NotFoundError, "DATASET_NOT_FOUND")
+        await refused(host.zfs.set(none, {"jaild:one": "2"}, names[0]), NotFoundError, "DATASET_NOT_FOUND")
+
     async def test_an_inherited_property_is_gone_and_inheriting_it_again_is_no_error(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a", {"jaild:one": "1", "readonly": "on"})
         for prop in ("jaild:one", "jaild:one", "readonly"):

@@ -85,6 +85,20 @@ class StreamCases:
         with pytest.raises(NotFoundError):
             await host.zfs.dataset(f"{host.top}/none")
 
+    async def test_an_increment_does_not_go_onto_a_later_snapshot_of_the_targets_own(self, host: ZfsHost) -> None:
+        _, full, increment = await self._sent(host)
+        await host.zfs.receive(target := f"{host.top}/dst", pieces(full))
+        await host.zfs.snapshot(target, "own")
+        await refused(host.zfs.receive(target, pieces(increment)), FailedPreconditionError, "STREAM_BASE_MISSING")
+        assert [each.tag for each in await host.zfs.snapshots(target)] == ["s1", "own"]
+
+    async def test_an_increment_goes_onto_the_snapshot_that_its_caller_has_seen(self, host: ZfsHost) -> None:
+        _, full, increment = await self._sent(host)
+        await host.zfs.receive(target := f"{host.top}/dst", pieces(full))
+        [seen] = await host.zfs.snapshots(target)
+        await host.zfs.receive(target, pieces(increment), newest=seen.guid)
+        assert [each.tag for each in await host.zfs.snapshots(target)] == ["s1", "s2"]
+
     async def test_a_full_stream_over_something_is_refused_and_leaves_it(self, host: ZfsHost) -> None:
         name, full, _ = await self._sent(host)
         await refused(host.zfs.receive(name, pieces(full)), AlreadyExistsError, "DATASET_EXISTS")

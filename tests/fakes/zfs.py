@@ -253,6 +253,7 @@ class FakeZfs:
         origin: str | None = None,
         resumable: bool = False,
         properties: Mapping[str, str] | None = None,
+        newest: int = 0,  # noqa: ARG002 -- here it costs nothing to look
     ) -> None:
         await self._begin("receive", checked_dataset(name))
         new = self._pool.native(name, checked_properties(name, properties))

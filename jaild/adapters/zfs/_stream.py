@@ -18,7 +18,6 @@ _GRACE = 30.0  # seconds for a receiver that was told of the end to undo what it
 _BEGIN = "IIQQQIIQQ256s"
 _MAGIC = 0x2F5BACBAC
 _COMPOUND = 2  # DMU_COMPOUNDSTREAM: what `send -R` and `-I` make
-_CLONE = 1  # DRR_FLAG_CLONE
 _RESUMING = 1 << 24  # DMU_BACKUP_FEATURE_RESUMING
 
 
@@ -28,7 +27,6 @@ class Begin:
 
     guid: int
     base_guid: int  # 0: a full stream
-    clone: bool  # makes a new dataset from the base
     resuming: bool
 
 
@@ -38,10 +36,9 @@ def begin(data: bytes, subject: str) -> Begin:
         record = struct.Struct(order + _BEGIN)
         if len(data) < record.size:
             break
-        _, _, magic, version, _, _, flags, guid, base_guid, _ = record.unpack(data[: record.size])
+        _, _, magic, version, _, _, _, guid, base_guid, _ = record.unpack(data[: record.size])
         if magic == _MAGIC and version & 3 != _COMPOUND:
-            resuming = bool(version >> 2 & _RESUMING)
-            return Begin(guid=guid, base_guid=base_guid, clone=bool(flags & _CLONE), resuming=resuming)
+            return Begin(guid=guid, base_guid=base_guid, resuming=bool(version >> 2 & _RESUMING))
     raise refusal("STREAM_INVALID", subject, f"cannot receive into {subject}: not the start of a single ZFS stream")
 
 

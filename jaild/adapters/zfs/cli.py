@@ -239,12 +239,14 @@ class CliZfs:
         origin: str | None = None,
         resumable: bool = False,
         properties: Mapping[str, str] | None = None,
+        newest: int = 0,
     ) -> None:
         """Receive a stream, unmounted, never forced; see the port for what is raised and what is left."""
         wanted = checked_properties(checked_dataset(name), properties)
         can = await self.capabilities()
         begin, stream = await _stream.opened(chunks, name)
-        creating = False if begin.resuming else await self._fits(name, begin, origin)
+        continued = begin.resuming or (begin.base_guid == newest != 0 and can.implementation == "openzfs")
+        creating = False if continued else await self._fits(name, begin, origin)
         options = ["-s"] * (resumable and can.resumable_receive)
         if can.receive_properties:
             options += _options(({"origin": origin} if origin and creating else {}) | wanted)
@@ -266,11 +268,8 @@ class CliZfs:
         """Tell whether the stream makes a new dataset; refuse one whose base is not there.
 
         ZFS checks too, but zfs-fuse receives an increment whose target is missing into *another* dataset that has the
-        base, found by guid (seen: 0.7.0), and OpenZFS a clone.
+        base, found by guid (seen: 0.7.0), and OpenZFS one onto later snapshots that changed nothing (2.1.11, 2.3.9).
         """
-        plain = origin is None and begin.base_guid and not begin.clone
-        if plain and (await self.capabilities()).implementation == "openzfs":
-            return False
         try:
             there = await self.snapshots(name)
         except NotFoundError:

@@ -184,9 +184,10 @@ class LibZfs:
         origin: str | None = None,
         resumable: bool = False,
         properties: Mapping[str, str] | None = None,
+        newest: int = 0,
     ) -> None:
         """Receive a stream."""
-        await self._cli.receive(name, chunks, origin=origin, resumable=resumable, properties=properties)
+        await self._cli.receive(name, chunks, origin=origin, resumable=resumable, properties=properties, newest=newest)
 
     async def resume_token(self, name: str) -> str | None:
         """Return the token of an interrupted resumable receive."""
