@@ -19,7 +19,6 @@ from jaild.domain.peering import (
     Activation,
     HostHello,
     Offer,
-    PeerState,
     Received,
     ReceiveHeader,
     Rehearsed,
@@ -136,11 +135,6 @@ class GrpcPeer:
             await asyncio.gather(sender, answer, return_exceptions=True)  # what they raised has been told, or is moot
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
-
-    async def state(self, migration: str) -> PeerState:
-        """Ask what it has of a migration."""
-        request = peer_pb2.GetStateRequest(migration=migration)
-        return peering.struct_of(await self._ask(self._stub.GetState, request, _ASK), PeerState)
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """First half of the hand-over."""

@@ -95,7 +95,6 @@ RULES: dict[str, Rule] = {
     "/jaild.peer.v1.Peer/Begin": Rule(_PEER, lambda r: f"migrations/{r.offer.migration}"),
     # Not audited by stream: they belong to the Begin, and the last ones are part of the blackout.
     "/jaild.peer.v1.Peer/Receive": Rule(_PEER),
-    "/jaild.peer.v1.Peer/GetState": Rule(_PEER),
     "/jaild.peer.v1.Peer/Prepare": Rule(_PEER, _migration),
     "/jaild.peer.v1.Peer/Activate": Rule(_PEER, _migration),
     "/jaild.peer.v1.Peer/Abort": Rule(_PEER, _migration),

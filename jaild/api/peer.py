@@ -48,11 +48,6 @@ class PeerServicer:
 
         return structs.message_of(await uploads.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
 
-    async def GetState(self, request: peer_pb2.GetStateRequest, _: Context) -> peer_pb2.GetStateResponse:  # noqa: N802
-        """Say what is here of a migration."""
-        self._require_party(request.migration)
-        return structs.message_of(await self._incoming.state(request.migration), peer_pb2.GetStateResponse)
-
     async def Prepare(self, request: peer_pb2.PrepareRequest, _: Context) -> peer_pb2.PrepareResponse:  # noqa: N802
         """First half of the hand-over."""
         self._require_party(request.migration)

@@ -110,13 +110,6 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0  # 0 if it was there already
 
 
-class PeerState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a migration is on the target."""
-
-    phase: str  # unknown, receiving, prepared, activated, aborted
-    datasets: tuple[DatasetState, ...] = ()
-
-
 class Activation(msgspec.Struct, frozen=True, kw_only=True):
     """The target owns the jail."""
 

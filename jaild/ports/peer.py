@@ -10,7 +10,6 @@ from jaild.domain.peering import (
     Activation,
     HostHello,
     Offer,
-    PeerState,
     Received,
     ReceiveHeader,
     Rehearsed,
@@ -58,9 +57,6 @@ class Peer(Protocol):
         If it has that snapshot already it takes no chunks. If it gives up half-way its own error is raised and `chunks`
         is closed. What `chunks` itself raises is raised here, and the peer is told that the stream is not whole.
         """
-
-    async def state(self, migration: str) -> PeerState:
-        """Ask what it has of a migration; phase `unknown` if nothing."""
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """First half of the hand-over: it verifies every guid and persists PREPARED. Returns its phase."""

@@ -29,10 +29,8 @@ from jaild.domain.migration import PROTOCOL
 from jaild.domain.peering import (
     Acceptance,
     Activation,
-    DatasetState,
     HostHello,
     Offer,
-    PeerState,
     Received,
     ReceiveHeader,
     Rehearsed,
@@ -211,20 +209,6 @@ class MigrateIn:
             yield
         finally:
             streams.remove(stream)
-
-    async def state(self, migration: str) -> PeerState:
-        """Return what there is of a migration."""
-        journal = self._journals.find(migration, outgoing=False)
-        if journal is None:
-            return PeerState(phase="unknown")
-        states = [
-            DatasetState(
-                path=offered.path,
-                snapshot_guids=tuple(await self._receiver.guids(self._index.where.part(journal.jail, offered.path))),
-            )
-            for offered in journal.offer.jail.datasets
-        ]
-        return PeerState(phase=journal.phase.value, datasets=tuple(states))
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """Compare every guid and persist PREPARED: from here on only the source's word decides."""

@@ -21,7 +21,6 @@ from jaild.domain.peering import (
     Activation,
     HostHello,
     Offer,
-    PeerState,
     Received,
     ReceiveHeader,
     Rehearsed,
@@ -183,10 +182,6 @@ class Link:
             if broken:
                 raise broken[0] from None
             raise
-
-    async def state(self, migration: str) -> PeerState:
-        """Ask what it has."""
-        return await self.call("state", lambda there, _: there.state(migration))
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """First half of the hand-over."""

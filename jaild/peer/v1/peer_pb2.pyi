@@ -216,20 +216,6 @@ class ReceiveResponse(_message.Message):
     bytes: int
     def __init__(self, guid: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
-class GetStateRequest(_message.Message):
-    __slots__ = ("migration",)
-    MIGRATION_FIELD_NUMBER: _ClassVar[int]
-    migration: str
-    def __init__(self, migration: _Optional[str] = ...) -> None: ...
-
-class GetStateResponse(_message.Message):
-    __slots__ = ("phase", "datasets")
-    PHASE_FIELD_NUMBER: _ClassVar[int]
-    DATASETS_FIELD_NUMBER: _ClassVar[int]
-    phase: str
-    datasets: _containers.RepeatedCompositeFieldContainer[DatasetState]
-    def __init__(self, phase: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ...) -> None: ...
-
 class PrepareRequest(_message.Message):
     __slots__ = ("migration", "epoch", "guids")
     class GuidsEntry(_message.Message):

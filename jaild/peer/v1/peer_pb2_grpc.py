@@ -55,11 +55,6 @@ class PeerStub(object):
                 request_serializer=jaild_dot_peer_dot_v1_dot_peer__pb2.ReceiveRequest.SerializeToString,
                 response_deserializer=jaild_dot_peer_dot_v1_dot_peer__pb2.ReceiveResponse.FromString,
                 _registered_method=True)
-        self.GetState = channel.unary_unary(
-                '/jaild.peer.v1.Peer/GetState',
-                request_serializer=jaild_dot_peer_dot_v1_dot_peer__pb2.GetStateRequest.SerializeToString,
-                response_deserializer=jaild_dot_peer_dot_v1_dot_peer__pb2.GetStateResponse.FromString,
-                _registered_method=True)
         self.Prepare = channel.unary_unary(
                 '/jaild.peer.v1.Peer/Prepare',
                 request_serializer=jaild_dot_peer_dot_v1_dot_peer__pb2.PrepareRequest.SerializeToString,
@@ -117,13 +112,6 @@ class PeerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetState(self, request, context):
-        """Returns what the target has of a migration: its phase, and each dataset's snapshots by guid.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def Prepare(self, request, context):
         """First half of the hand-over: the target verifies every guid and persists PREPARED. It never starts the jail in that state
         by itself.
@@ -175,11 +163,6 @@ def add_PeerServicer_to_server(servicer, server):
                     servicer.Receive,
                     request_deserializer=jaild_dot_peer_dot_v1_dot_peer__pb2.ReceiveRequest.FromString,
                     response_serializer=jaild_dot_peer_dot_v1_dot_peer__pb2.ReceiveResponse.SerializeToString,
-            ),
-            'GetState': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetState,
-                    request_deserializer=jaild_dot_peer_dot_v1_dot_peer__pb2.GetStateRequest.FromString,
-                    response_serializer=jaild_dot_peer_dot_v1_dot_peer__pb2.GetStateResponse.SerializeToString,
             ),
             'Prepare': grpc.unary_unary_rpc_method_handler(
                     servicer.Prepare,
@@ -311,33 +294,6 @@ class Peer(object):
             '/jaild.peer.v1.Peer/Receive',
             jaild_dot_peer_dot_v1_dot_peer__pb2.ReceiveRequest.SerializeToString,
             jaild_dot_peer_dot_v1_dot_peer__pb2.ReceiveResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetState(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/jaild.peer.v1.Peer/GetState',
-            jaild_dot_peer_dot_v1_dot_peer__pb2.GetStateRequest.SerializeToString,
-            jaild_dot_peer_dot_v1_dot_peer__pb2.GetStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

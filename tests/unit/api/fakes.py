@@ -18,7 +18,6 @@ from jaild.domain.peering import (
     Activation,
     HostHello,
     Offer,
-    PeerState,
     Received,
     ReceiveHeader,
     Rehearsed,
@@ -532,10 +531,6 @@ class FakeIncoming(Fake):
         finally:
             self.ended.set()
         return Received(guid=header.guid, bytes=self.taken)
-
-    async def state(self, migration: str, /) -> PeerState:
-        self.seen("state", migration)
-        return PeerState(phase="unknown")
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int], /) -> str:
         self.seen("prepare", migration, epoch, guids)

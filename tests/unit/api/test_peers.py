@@ -26,7 +26,6 @@ from jaild.domain.peering import (
     DatasetOffer,
     JailOffer,
     Offer,
-    PeerState,
     Received,
     ReceiveHeader,
     Rehearsed,
@@ -91,7 +90,6 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
     assert await peer.hello("h-1", "alpha", 3) == await fakes.incoming.hello("h-1", "alpha", 3)
     assert await peer.preflight(OFFER) == fakes.incoming.answer
     assert await peer.begin(OFFER) == fakes.incoming.answer
-    assert await peer.state("m") == PeerState(phase="unknown")
     assert await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1}) == "prepared"
     assert await peer.activate("m", 4) == Activation(phase="activated", healthy=True, seconds=0.25)
     assert await peer.abort("m") == "aborted"
@@ -103,7 +101,6 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
         ("hello", ("h-1", "alpha", 3)),
         ("preflight", (OFFER,)),
         ("begin", (OFFER,)),
-        ("state", ("m",)),
         ("prepare", ("m", 4, {"": 1, "data": (1 << 64) - 1})),
         ("activate", ("m", 4)),
         ("abort", ("m",)),
@@ -194,7 +191,7 @@ async def test_a_peers_refusal_is_raised_as_what_it_was(fakes: Fakes, peer: Grpc
 async def test_a_peers_own_unavailability_keeps_its_reason(fakes: Fakes, peer: GrpcPeer) -> None:
     fakes.incoming.refusal = UnavailableError("POOL_SUSPENDED", "the pool is suspended")
     with pytest.raises(UnavailableError, match="POOL_SUSPENDED"):
-        await peer.state("m")
+        await peer.abort("m")
 
 
 async def test_a_host_that_is_not_there_is_named_with_its_address(peers: GrpcPeers) -> None:
