@@ -92,7 +92,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
                 with _registered(self._endless, wanted=rule.endless):
                     self._admit(entry, context)
                     async for response in function(requests, context):
-                        yield response
+                        # gRPC, cancelled while it writes, tells the caller nothing: this ends between two responses.
+                        with _left(self._endless):
+                            yield response
+                        self._end_here(rule)
             except asyncio.CancelledError as error:
                 ended = error
                 await self._refuse_if_ending(context)
@@ -141,6 +144,10 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
         if not task.cancelled():
             task.exception()  # told to the caller if there still is one, and to the audit log
 
+    def _end_here(self, rule: Rule) -> None:
+        if self._ending and rule.endless:
+            raise asyncio.CancelledError
+
     async def _refuse_if_ending(self, context: auth.Context) -> None:
         if self._ending and not context.cancelled():
             error = UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="connect again in a moment")
@@ -159,6 +166,20 @@ def _registered(tasks: set[asyncio.Task[Any]], *, wanted: bool) -> Iterator[None
         yield
     finally:
         tasks.discard(task)
+
+
+@contextlib.contextmanager
+def _left(tasks: set[asyncio.Task[Any]]) -> Iterator[None]:
+    """Keep the current task out of a set that it is in while the block runs."""
+    task = asyncio.current_task()
+    if task not in tasks:
+        yield
+        return
+    tasks.remove(task)
+    try:
+        yield
+    finally:
+        tasks.add(task)
 
 
 def _kind(handler: Any) -> tuple[Callable[..., Any], Any]:
