@@ -88,10 +88,17 @@ class Host:
         await self._draining.load()
         await self._evacuations.load()
         found = await self._index.load(datasets)
+        self._keep_layers()
         found.damaged += unmounted
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
         await self._events.emit("host.ready", "host", f"{len(self._index.jails)} jails", name=self._name)
+
+    def _keep_layers(self) -> None:
+        """Have the copies that jails left here keep their layers: they are not mounted, so nothing of them is read."""
+        for entry in self._index.jails.values():
+            if entry.record is not None and entry.record.state is Ownership.MOVED:
+                entry.layers = self._journals.layers(entry.record.uid)
 
     async def _root(self) -> Dataset:
         try:

@@ -53,6 +53,12 @@ class Journals:
         """Return those that came here."""
         return [journal for journal in self._all.values() if not journal.outgoing]
 
+    def layers(self, uid: str) -> tuple[str, ...]:
+        """Return the paths of the layers that a jail needed when it moved from here last."""
+        moves = [journal for journal in self.outgoing() if journal.offer.jail.uid == uid]
+        newest = max(moves, key=lambda journal: journal.created, default=None)
+        return tuple(layer.path for layer in newest.offer.jail.layers) if newest is not None else ()
+
     def usual_overhead(self, jail: str) -> float | None:
         """Return the seconds of blackout beside the last increment, as measured last; None for never.
 

@@ -193,6 +193,27 @@ async def test_the_copy_that_stays_is_fenced_and_takes_no_change(pair: tuple[Fak
     assert await invariants.unsettled(source) == []
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_the_copy_that_stays_keeps_its_layers_until_it_is_freed(
+    pair: tuple[FakeHost, FakeHost],
+    restarted: bool,  # noqa: FBT001
+) -> None:
+    source, target = pair
+    await create(source)
+    migration = (await source.end_of(await migrate(source, target))).facts["migration"]
+    if restarted:
+        await source.restart(reboot=True)
+        await source.quiet()
+    with pytest.raises(FailedPreconditionError) as refused:
+        await source.core.use_cases.bases.delete("deb-1", validate_only=False, caller=caller())
+    assert refused.value.reason == "BASE_IN_USE"
+    assert "jails/web" in refused.value.message
+    freed = await ended(source, source.core.use_cases.migrations.finalize(migration, caller=caller()))
+    assert reason_of(freed) == ""
+    deleted = await source.core.use_cases.bases.delete("deb-1", validate_only=False, caller=caller())
+    assert reason_of(await source.end_of(deleted)) == ""
+
+
 async def test_finalize_frees_the_copy_and_a_move_back_sends_all_again(pair: tuple[FakeHost, FakeHost]) -> None:
     source, target = pair
     await create(source)
