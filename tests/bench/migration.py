@@ -4,7 +4,9 @@ For each size of data and repetition, in this order and so within minutes of eac
 
     move a jail that writes, all of its data ── restart it there ── stop, zfs send | zfs receive of all, start
 
-The copy that was left behind is deleted, so that the next one sends everything again.
+The copy that was left behind is deleted, so that the next one sends everything again. Then, to see what datasets cost:
+
+    move a jail with volumes ── move one without ── both back
 """
 
 from __future__ import annotations
@@ -33,10 +35,12 @@ from tests.e2e.client import Client, metadata
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node
 from tests.e2e.pair import JAIL as ADDRESS
-from tests.e2e.pair import PORT, Pair, paired
+from tests.e2e.pair import OTHER, PORT, Pair, paired
 
 SIZES = "64M,512M,4G"
 _JAIL = "edge-1"
+_PARTED = "edge-2"  # the jail with volumes
+_VOLUMES = 8
 _LONGEST = 3600.0  # seconds for one operation
 _PIPED = 256 << 20  # bytes through the TLS pipe
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -95,9 +99,12 @@ def measure(sizes: Sequence[int], repetitions: int, say: Callable[[str], None]) 
         furnish(pair.alpha.api, Path(workshop))
         _warm_up(pair)
         found = {quantity.render(size): _of_size(pair, size, repetitions, say) for size in sizes}
+        say(f"migrations of a jail with {_VOLUMES} volumes")
+        volumes = _of_volumes(pair, repetitions)
     return {
         "repetitions": repetitions,
         "sizes": found,
+        "volumes": volumes,
         "meaning": {
             "seed_bytes_per_second": "from phase seed to the next, by the daemon's own count of bytes",
             "by_hand_bytes_per_second": "the same datasets by zfs send | zfs receive, from pool to pool",
@@ -122,6 +129,23 @@ def _of_size(pair: Pair, size: int, repetitions: int, say: Callable[[str], None]
         source = pair.others(source)
     _delete(source.api)
     return compared(samples)
+
+
+def _of_volumes(pair: Pair, repetitions: int) -> Any:
+    """Move a jail with volumes and one without there and back, one after the other."""
+    pair.alpha.api.create(_JAIL, _specification())
+    pair.alpha.api.create(_PARTED, _specification(volumes=_VOLUMES, address=OTHER))
+    found: dict[str, list[float]] = {_JAIL: [], _PARTED: []}
+    for source in (pair.alpha, pair.beta) * repetitions:
+        for jail, blackouts in found.items():
+            told = _watched(source.api, source.api.migrate_begin(jail, pair.others(source).name), [])[1]
+            blackouts.append(told.blackout.ToTimedelta().total_seconds())
+    return {
+        "count": _VOLUMES,
+        "blackout_seconds": summary(found[_PARTED]),
+        "blackout_seconds_without": summary(found[_JAIL]),
+        "ratio_to_without": ratios(found[_PARTED], found[_JAIL]),
+    }
 
 
 def compared(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -180,9 +204,11 @@ def _delete(api: Client) -> None:
     _done(api, api.jails.DeleteJail, jails_pb2.DeleteJailRequest, force=True)
 
 
-def _specification() -> str:
+def _specification(*, volumes: int = 0, address: str = ADDRESS) -> str:
     command = json.dumps(["/bin/sh", "-c", _WRITES])
-    return trees.spec("tiny-1", "web/1", command=command, network=f"{{mode: own, addresses: [{ADDRESS}]}}")
+    places = {f"v{number}": {"path": f"/var/v{number}"} for number in range(volumes)}
+    network = f"{{mode: own, addresses: [{address}]}}"
+    return trees.spec("tiny-1", "web/1", command=command, network=network, volumes=json.dumps(places))
 
 
 def _watched(api: Client, operation: Any, pids: Sequence[int]) -> tuple[dict[str, Mark], Any]:

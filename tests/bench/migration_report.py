@@ -24,7 +24,8 @@ def goals(found: Mapping[str, Any]) -> list[Goal]:
 def rows(found: Mapping[str, Any]) -> list[Row]:
     """The lines of all sizes, and how the blackout grows with them."""
     lines = [line for size, one in by_size(found) for line in _of_size(size, one)]
-    return lines + [Row(what=goal.name, measured=f"{goal.value:.2f}", goal=goal) for goal in goals(found)]
+    grows = [Row(what=goal.name, measured=f"{goal.value:.2f}", goal=goal) for goal in goals(found)]
+    return [*lines, *grows, _of_volumes(found["volumes"])]
 
 
 def by_size(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -61,6 +62,15 @@ def _of_size(size: str, one: Mapping[str, Any]) -> list[Row]:
             what=what + "CPU of both daemons per GB", measured=seconds_of(one["cpu_seconds_per_gb"]), reference=commands
         ),
     ]
+
+
+def _of_volumes(found: Mapping[str, Any]) -> Row:
+    return Row(
+        what=f"migration of a jail with {found['count']} volumes: blackout",
+        measured=seconds_of(found["blackout_seconds"]),
+        reference=f"{seconds_of(found['blackout_seconds_without'])} without volumes",
+        ratio=spread_of(found["ratio_to_without"]),
+    )
 
 
 def _rate(found: Mapping[str, float]) -> str:

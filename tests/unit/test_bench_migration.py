@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.bench import migration_report, report
+from tests.bench.figures import ratios, summary
 from tests.bench.migration import Cpu, Sample, compared
 
 
@@ -24,7 +25,13 @@ def sample(size: float, *, seed: float, blackout: float, by_hand: float) -> Samp
 
 def document(**blackouts: float) -> dict[str, Any]:
     sizes = {size: compared([sample(2e9, seed=4.0, blackout=dark, by_hand=2.0)]) for size, dark in blackouts.items()}
-    return {"commit": "x", "migration": {"sizes": sizes}}
+    volumes = {
+        "count": 8,
+        "blackout_seconds": summary([0.5]),
+        "blackout_seconds_without": summary([0.25]),
+        "ratio_to_without": ratios([0.5], [0.25]),
+    }
+    return {"commit": "x", "migration": {"sizes": sizes, "volumes": volumes}}
 
 
 def test_a_migration_is_compared_with_the_same_bytes_by_hand_and_with_the_whole_outage_that_the_naive_way_is() -> None:
@@ -49,7 +56,9 @@ def test_one_size_tells_nothing_of_growth() -> None:
     assert report.goals(document(**{"64M": 1.0})) == []
 
 
-def test_the_table_has_five_lines_for_each_size_from_the_least_to_the_most() -> None:
+def test_the_table_has_five_lines_for_each_size_from_the_least_to_the_most_and_two_for_all() -> None:
     lines = report.rows(document(**{"4G": 1.0, "64M": 1.0}))
     assert [line.what.split(":")[0] for line in lines[:10]] == ["migration of 64M"] * 5 + ["migration of 4G"] * 5
-    assert lines[-1].goal == migration_report.goals(document(**{"4G": 1.0, "64M": 1.0})["migration"])[0]
+    assert (lines[-1].what, lines[-1].measured) == ("migration of a jail with 8 volumes: blackout", "0.500 s")
+    assert (lines[-1].reference, lines[-1].ratio) == ("0.250 s without volumes", "2.00 (2.00 to 2.00)")
+    assert lines[-2].goal == migration_report.goals(document(**{"4G": 1.0, "64M": 1.0})["migration"])[0]
