@@ -19,7 +19,7 @@ from jaild.domain.replication import (
 from jaild.domain.salvage import Damage, Report
 from jaild.domain.views import Caller
 from jaild.ports.salvage import Written
-from tests.unit.api.fakes import Fake
+from tests.unit.api.fake import Fake
 
 
 class FakeReplicas(Fake):

@@ -15,8 +15,7 @@ from jaild.domain.operation import Operation
 from jaild.peer.v1 import peer_pb2
 from jaild.v1 import apps_pb2, bases_pb2, host_pb2, jails_pb2, migrations_pb2
 from jaild.wire.tls import TlsFiles
-from tests.unit.api import fakes as made
-from tests.unit.api import stubs
+from tests.unit.api import made, stubs
 from tests.unit.api.conftest import GRANTS, Dial
 from tests.unit.api.fakes import Fakes
 

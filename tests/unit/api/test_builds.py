@@ -7,8 +7,7 @@ import pytest
 
 from jaild.domain.errors import JaildError
 from jaild.v1 import apps_pb2, base_making_pb2, builds_pb2
-from tests.unit.api import fakes as made
-from tests.unit.api import stubs
+from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial
 from tests.unit.api.fakes import Fakes
 

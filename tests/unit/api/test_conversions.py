@@ -33,7 +33,7 @@ from jaild.domain.views import JailState, JailView, MigrationView
 from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.v1 import apps_pb2, jails_pb2
 from jaild.wire import peering, structs
-from tests.unit.api import fakes
+from tests.unit.api import made
 
 FULL = JailSpec(
     base="debian-12",
@@ -228,7 +228,7 @@ def test_an_offer_without_its_names_is_refused() -> None:
 
 
 def test_a_jail_shows_record_and_generation_by_resource_name() -> None:
-    message = jail_messages.jail_message(fakes.jail("web"))
+    message = jail_messages.jail_message(made.jail("web"))
     assert (message.name, message.base, message.release) == ("jails/web", "bases/debian-12", "apps/web/releases/1")
     assert (message.uid, message.epoch, message.generation, message.owner) == ("u-1", 3, 2, "alpha")
     assert message.state == jails_pb2.Jail.STATE_RUNNING
@@ -245,13 +245,13 @@ def test_every_state_has_its_number(state: JailState) -> None:
 
 
 def test_a_release_tells_its_parent_under_pythons_keyword() -> None:
-    message = layer_messages.release_message(fakes.release("web", "2", parent="1"))
+    message = layer_messages.release_message(made.release("web", "2", parent="1"))
     assert getattr(message, "from") == "apps/web/releases/1"
-    assert getattr(layer_messages.release_message(fakes.release("web", "1")), "from") == ""
+    assert getattr(layer_messages.release_message(made.release("web", "1")), "from") == ""
 
 
 def test_apps_count_their_releases_and_name_the_newest() -> None:
-    views = [fakes.release("web", "2", pushed=2), fakes.release("web", "3", pushed=1), fakes.release("db", "1")]
+    views = [made.release("web", "2", pushed=2), made.release("web", "3", pushed=1), made.release("db", "1")]
     found = {app.name: (app.release_count, app.latest_release) for app in layer_messages.app_messages(views)}
     assert found == {"apps/web": (2, "apps/web/releases/2"), "apps/db": (1, "apps/db/releases/1")}
 

@@ -12,7 +12,7 @@ import pytest
 from jaild.api.auth import Authenticator
 from jaild.api.gate import Gate
 from jaild.v1 import events_pb2
-from tests.unit.api.fakes import FakeAudit
+from tests.unit.api.fakes_host import FakeAudit
 
 
 class Details:

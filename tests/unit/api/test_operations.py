@@ -15,8 +15,7 @@ from jaild.domain.plan import Plan
 from jaild.domain.views import MigrationView
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
 from jaild.wire import status
-from tests.unit.api import fakes as made
-from tests.unit.api import stubs
+from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial
 from tests.unit.api.fakes import Fakes
 

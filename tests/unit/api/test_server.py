@@ -22,8 +22,7 @@ from jaild.domain.records import Generation
 from jaild.domain.spec import JailSpec
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
 from jaild.wire.tls import TlsFiles
-from tests.unit.api import fakes as made
-from tests.unit.api import stubs
+from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial
 from tests.unit.api.fakes import Fakes
 

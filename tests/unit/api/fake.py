@@ -1,0 +1,24 @@
+"""What the fakes of the API's tests have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaild.domain.operation import Operation
+
+
+class Fake:
+    """Remembers calls, and raises `refusal` if there is one."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.refusal: Exception | None = None
+
+    def seen(self, method: str, *args: Any, **kwargs: Any) -> None:
+        self.calls.append((method, args, kwargs))
+        if self.refusal is not None:
+            raise self.refusal
+
+    def operate(self, method: str, *args: Any, **kwargs: Any) -> Operation:
+        self.seen(method, *args, **kwargs)
+        return Operation(id=f"op-{len(self.calls)}", kind=method, target="jails/web")
