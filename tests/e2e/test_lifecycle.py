@@ -388,14 +388,10 @@ def test_events_tell_what_happened_in_order(api: Client, jail: str) -> None:
 
 
 def test_a_release_that_cannot_run_on_the_base_is_refused_in_the_plan(api: Client, jail: str, tmp_path: Path) -> None:
-    archive = trees.release(tmp_path / "needy.tgz", "1", file("bin/needy", needy(), 0o755))
+    needy = Path("/usr/bin/true").read_bytes()  # it needs a C library, which tiny bases have not
+    archive = trees.release(tmp_path / "needy.tgz", "1", file("bin/needy", needy, 0o755))
     api.push("web/needy", archive, manifest=MANIFEST)
     with refused(FailedPreconditionError, "PLAN_REFUSED") as refusal:
         api.deploy(jail, "web/needy")
     assert "MISSING_LIBRARY" in codes(refusal.value)
     assert api.generations(jail) == [1]
-
-
-def needy() -> bytes:
-    """A program that needs a C library, which tiny bases have not."""
-    return Path("/usr/bin/true").read_bytes()

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from jaild.domain.errors import FailedPreconditionError, UnavailableError
-from jaild.domain.operation import Operation
 from jaild.domain.peering import Acceptance, Offer, Received, ReceiveHeader
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants
 from tests.unit.service.asking import reason_of, serves
+from tests.unit.service.cutting import cut_after, healed, seen_held, serves_now, tokens_used
 from tests.unit.service.picture import layer_holds
 from tests.unit.service.test_migration_faults import migrate, two_hosts
 from tests.unit.service.test_migration_undone import can_little
@@ -33,14 +33,6 @@ async def hosts(quick_path: Path) -> AsyncIterator[tuple[FakeHost, FakeHost]]:
     yield source, target
     await source.stop()
     await target.stop()
-
-
-async def healed(source: FakeHost, operation: Operation) -> Operation:
-    """Mend the link as soon as it is cut, and return how it ended."""
-    end = asyncio.create_task(source.end_of(operation))
-    await source.network.cut.wait()
-    source.network.heal()
-    return await end
 
 
 async def test_a_stream_that_was_cut_is_gone_on_with_from_its_token(hosts: tuple[FakeHost, FakeHost]) -> None:
@@ -364,53 +356,6 @@ async def test_a_layer_of_a_jail_that_is_coming_cannot_be_deleted(hosts: tuple[F
         await target.core.use_cases.bases.delete("deb-1", validate_only=False, caller=caller())
     assert refused.value.reason == "BASE_IN_USE"
     assert reason_of(await source.end_of(operation)) == ""
-
-
-def serves_now(host: FakeHost) -> bool:
-    return invariants.running([host], "web") == [f"{host.name}:web.1"]
-
-
-def tokens_used(source: FakeHost) -> list[str]:
-    """Return the tokens that streams were resumed from, as they come."""
-    found: list[str] = []
-    original = source.zfs.send
-
-    def send(snapshot: str, *, base: str | None = None, token: str | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        if token is not None:
-            found.append(token)
-        return original(snapshot, base=base, token=token)
-
-    source.zfs.send = send  # type: ignore[method-assign]
-    return found
-
-
-def cut_after(source: FakeHost, target: FakeHost, size: int, what: str = "data") -> None:
-    """Cut the link once, when so many bytes of a stream have arrived."""
-    incoming = target.core.use_cases.incoming
-    original = incoming.receive
-    done = False
-
-    async def receive(header, chunks):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        async def until() -> AsyncIterator[bytes]:
-            nonlocal done
-            came = 0
-            async for chunk in chunks:
-                yield chunk
-                came += len(chunk)
-                if not done and came >= size and what == (header.layer or header.dataset):
-                    done = True
-                    source.network.sever()
-                    raise UnavailableError("PEER_UNREACHABLE", "cut", remedy="none")
-
-        return await original(header, until())
-
-    incoming.receive = receive  # type: ignore[method-assign]
-
-
-async def seen_held(source: FakeHost) -> bool:
-    """Return whether layers are held while the link is away."""
-    await source.network.cut.wait()
-    return bool(await layer_holds(source))
 
 
 @pytest.mark.parametrize("what", ["bases/deb-1", ""])
