@@ -82,6 +82,7 @@ from jaild.service.stats import Stats
 from jaild.service.survey import Surveyor
 from jaild.service.takeover import Taker
 from jaild.service.templates import Templates
+from jaild.service.tidying import Tidying
 from jaild.service.transfer import Transfer
 from jaild.service.workshop import Workshop
 
@@ -131,6 +132,7 @@ class Core:
     journals: Journals
     standbys: Standbys
     keeper: StandbyKeeper
+    tidying: Tidying
 
     def resume(self, booting: asyncio.Task[None]) -> None:
         """Go on with what a daemon before this one had begun and other hosts have a say in.
@@ -145,6 +147,7 @@ class Core:
         await self.evacuations.close()
         await self.recovery.close()
         await self.standbys.close()
+        await self.tidying.close()
         await self.drivers.stop(grace)
         await self.runs.close()
 
@@ -174,8 +177,9 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     preflight = Preflight(index, zfs, ports.peers)
     link = Link(index, ports.peers, journals, clock)
     precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
+    tidying = Tidying(index, drivers, events, clock)
     handover = HandOver(
-        index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, events, clock
+        index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, tidying, events, clock
     )
     retreat = Retreat(datasets, runs, snapshots, journals, notices, events, clock)
     sender = MigrateOut(index, preflight, link, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
@@ -295,6 +299,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         journals=journals,
         standbys=standbys,
         keeper=keeper,
+        tidying=tidying,
     )
 
 

@@ -31,6 +31,7 @@ from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.precopy import Precopy
 from jaild.service.runs import Runs
+from jaild.service.tidying import Tidying
 
 _FLUSHED = 0.2  # seconds in which a flush is done where nothing has to be waited for
 
@@ -50,6 +51,7 @@ class HandOver:
         snapshots: MigrationSnapshots,
         link: Link,
         precopy: Precopy,
+        tidying: Tidying,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -63,6 +65,7 @@ class HandOver:
         self._snapshots = snapshots
         self._link = link
         self._precopy = precopy
+        self._tidying = tidying
         self._events = events
         self._clock = clock
         self._log = structlog.get_logger("jaild.handover")
@@ -163,20 +166,26 @@ class HandOver:
             healthy=activation.healthy,
             message=activation.message,
         )
-        for work in (self._runs.end_all, self.fence):
-            try:
-                await work(move.entry)
-            except (JaildError, OSError) as error:  # the jail has moved; the next start does it
-                await self._events.emit("jail.untidy", f"jails/{move.jail}", f"after the migration: {error}")
+        await self._tidying.do(move.entry, self._runs.end_all, self.fence)
         await self._journals.put(journal)  # last: from then on the copy may become a standby's
+
+    async def fence_in_time(self, entry: Entry) -> None:
+        """Fence what stays behind, now or as soon as that can be done."""
+        await self._tidying.do(entry, self.fence)
 
     async def fence(self, entry: Entry) -> None:
         """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""
         root = self._index.where.jail(entry.name)
         datasets = [d.name for d in await self._zfs.datasets(root)]
+        used: list[JaildError] = []
         for dataset in reversed(datasets):
-            await self._zfs.unmount(dataset)
+            try:
+                await self._zfs.unmount(dataset)
+            except JaildError as error:  # whoever uses it shall not write there any more, at least
+                used.append(error)
         # Children first: one that is mounted at boot below a parent that is not leaves a folder in the way.
         for dataset in reversed(datasets):
             await self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on"})
         await self._snapshots.thin(entry.name)
+        if used:
+            raise used[0]

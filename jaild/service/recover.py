@@ -211,7 +211,7 @@ class Recovery:
             case Ownership.CLAIMED:
                 await self._try(f"withdrew the claim on jail {name}: promote it again", self._taker.unclaim(entry))
             case Ownership.MOVED | Ownership.FENCED:
-                await self._try_quietly(self._handover.fence(entry))
+                await self._handover.fence_in_time(entry)
             case Ownership.ACTIVE if self._index.superseded(record):
                 known = self._index.known_epochs[record.uid]
                 entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"

@@ -184,6 +184,7 @@ class InProcessHost:
         while lanes := [lane.task for lane in self.core.drivers._lanes.values() if lane.task is not None]:
             await asyncio.wait(lanes)
         await self.core.evacuations.settled()
+        await self.core.tidying.settled()
         await self.core.recovery._notices.settled()
         await self.core.recovery._clearance.settled()
         await self.core.recovery._fencing.settled()
