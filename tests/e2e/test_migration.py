@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +103,25 @@ def test_a_jail_moves_there_and_back_and_loses_nothing(pair: Pair, jail: str) ->
     assert metadata(again).bytes_done < 2 << 20
     none_is_lost(pair, beta, jail, 1)
     assert beta.api.sh(jail, "cat /etc/motd") == "tiny 1\n"
+
+
+def test_a_copy_in_whose_folder_somebody_is_is_put_away_when_they_leave(pair: Pair, jail: str) -> None:
+    alpha = pair.alpha
+    copy = f"{alpha.pool}/jaild/jails/{jail}"
+    listed = ("list", "-rH", "-t", "filesystem", "-o", "mounted", copy)
+    place = alpha.zfs("get", "-H", "-o", "value", "mountpoint", copy).strip()
+    shell = subprocess.Popen([*alpha.zfs_argv()[:-1], "env", f"--chdir={place}/data", "sleep", "600"])
+    try:
+        until(lambda: str(Path(f"/proc/{shell.pid}/cwd").readlink()).endswith("/data"))
+        alpha.api.migrate(jail, "beta")
+        none_is_lost(pair, pair.beta, jail, 1)
+        assert alpha.zfs(*listed).split() == ["yes", "yes"]  # what is mounted below keeps the one above
+    finally:
+        shell.kill()
+        shell.wait()
+    until(lambda: alpha.zfs(*listed).split() == ["no", "no"])
+    pair.beta.api.migrate(jail, "alpha")
+    none_is_lost(pair, alpha, jail, 1)
 
 
 def test_layers_that_are_missing_go_first_and_stay(pair: Pair, jail: str, tmp_path: Path) -> None:
