@@ -8,6 +8,7 @@ What need not be done while the jail is down is done later: its run is taken awa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import msgspec
 import structlog
@@ -177,15 +178,19 @@ class HandOver:
         """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""
         root = self._index.where.jail(entry.name)
         datasets = [d.name for d in await self._zfs.datasets(root)]
-        used: list[JaildError] = []
-        for dataset in reversed(datasets):
+        failures: list[JaildError] = []
+
+        async def attempt(work: Awaitable[None]) -> None:
             try:
-                await self._zfs.unmount(dataset)
-            except JaildError as error:  # whoever uses it shall not write there any more, at least
-                used.append(error)
+                await work
+            except JaildError as error:  # who uses one dataset keeps it mounted, and no other one writable
+                failures.append(error)
+
+        for dataset in reversed(datasets):
+            await attempt(self._zfs.unmount(dataset))
         # Children first: one that is mounted at boot below a parent that is not leaves a folder in the way.
         for dataset in reversed(datasets):
-            await self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on"})
+            await attempt(self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on"}))
         await self._snapshots.thin(entry.name)
-        if used:
-            raise used[0]
+        if failures:
+            raise failures[0]

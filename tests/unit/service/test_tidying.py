@@ -55,6 +55,17 @@ async def test_a_copy_that_somebody_uses_is_read_only_at_once_and_put_away_when_
     assert len(await told(source, "jail.tidied")) == 1
 
 
+async def test_one_dataset_that_cannot_be_fenced_keeps_no_other_from_it(hosts: tuple[FakeHost, FakeHost]) -> None:
+    source, target = hosts
+    source.zfs.refuse = {f"set {JAIL}/data": refusal("DATASET_BUSY", JAIL, "set, but not remounted: it is written to")}
+    assert await move(source, target) == ""
+    assert await copy(source) == [(True, False), (True, False)]  # the one has it from its parent
+    assert "it is written to" in (await told(source, "jail.untidy"))[0]
+    source.zfs.refuse.clear()
+    await source.core.tidying.settled()
+    assert len(await told(source, "jail.tidied")) == 1
+
+
 async def test_nothing_is_put_away_any_more_when_the_jail_is_back(hosts: tuple[FakeHost, FakeHost]) -> None:
     source, target = hosts
     assert await move(source, target) == ""
