@@ -205,7 +205,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         events,
         clock,
     )
-    fencing = Fencing(index, ports.peers, datasets, runs, handover, drivers, operations, events, clock)
+    fencing = Fencing(index, ports.peers, datasets, handover, drivers, operations, events, clock)
     clearance = Clearance(index, ports.peers, journals, fencing, events, clock)
     keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, journals, events, clock)
     rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)

@@ -24,7 +24,6 @@ from jaild.service.handover import HandOver
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.operations import Handle, Operations
-from jaild.service.runs import Runs
 
 CALLER = Caller(actor="fencing")
 _FOLLOWING = frozenset({Ownership.STANDBY, Ownership.MOVED, Ownership.FENCED})  # records that only name the owner
@@ -40,7 +39,6 @@ class Fencing:
         index: Index,
         peers: Peers,
         datasets: JailDatasets,
-        runs: Runs,
         handover: HandOver,
         drivers: Drivers,
         operations: Operations,
@@ -50,7 +48,6 @@ class Fencing:
         self._index = index
         self._peers = peers
         self._datasets = datasets
-        self._runs = runs
         self._handover = handover
         self._drivers = drivers
         self._operations = operations
@@ -117,8 +114,7 @@ class Fencing:
         )
         await self._datasets.write(entry, fenced)
         entry.unheard, entry.message = frozenset(), ""
-        await self._runs.end_all(entry)
-        await self._handover.fence(entry)
+        await self._handover.put_away(entry)
         await self._events.emit("jail.fenced", f"jails/{entry.name}", told_of(fenced), owner=known.owner_name)
 
     # -- telling

@@ -167,8 +167,12 @@ class HandOver:
             healthy=activation.healthy,
             message=activation.message,
         )
-        await self._tidying.do(move.entry, self._runs.end_all, self.fence)
+        await self.put_away(move.entry)
         await self._journals.put(journal)  # last: from then on the copy may become a standby's
+
+    async def put_away(self, entry: Entry) -> None:
+        """End the runs of a jail that is another host's now and fence its copy, now or as soon as that can be done."""
+        await self._tidying.do(entry, self._runs.end_all, self.fence)
 
     async def fence_in_time(self, entry: Entry) -> None:
         """Fence what stays behind, now or as soon as that can be done."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.errors import FailedPreconditionError, InternalError
 from jaild.domain.records import Ownership
 from jaild.domain.standby import LEAP
 from jaild.domain.views import JailState
@@ -138,6 +138,21 @@ async def test_a_fenced_copy_is_written_over_by_nobody_until_it_is_removed(tmp_p
     assert reason_of(await delete(alpha)) == ""
     assert reason_of(await beta.end_of(await migrate(beta, alpha))) == ""
     assert serves(alpha, 1)
+    await stop(hosts)
+
+
+async def test_an_owner_that_cannot_stop_the_jail_when_it_is_told_tries_until_it_can(tmp_path: Path) -> None:
+    alpha, beta = hosts = await hosts_with(tmp_path, "beta")
+    alpha.network.sever()
+    assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
+    alpha.runtime.refuse["stop"] = InternalError("COMMAND_FAILED", "runc kill: status 1", remedy="see its log")
+    alpha.network.heal()
+    await happened(alpha, "jail.untidy")
+    assert invariants.running([alpha], "web") == ["alpha:web.1"]
+    alpha.runtime.refuse.clear()
+    await happened(alpha, "jail.tidied")
+    assert invariants.running([alpha], "web") == []
+    assert serves(beta, 1)
     await stop(hosts)
 
 
