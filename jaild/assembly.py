@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jaild.api.use_cases import UseCases
 from jaild.domain.layout import Layout
+from jaild.engine.supervisor import Supervisor
 from jaild.ports.archives import Archives
 from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
@@ -133,6 +134,7 @@ class Core:
     standbys: Standbys
     keeper: StandbyKeeper
     tidying: Tidying
+    supervisor: Supervisor
 
     def resume(self, booting: asyncio.Task[None]) -> None:
         """Go on with what a daemon before this one had begun and other hosts have a say in.
@@ -148,6 +150,7 @@ class Core:
         await self.recovery.close()
         await self.standbys.close()
         await self.tidying.close()
+        await self.supervisor.close()
         await self.drivers.stop(grace)
         await self.runs.close()
 
@@ -157,6 +160,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     zfs, runtime, files, store, clock = ports.zfs, ports.runtime, ports.files, ports.store, ports.clock
     index = Index(Layout(place.dataset), zfs, files)
     events, audit = Events(store, clock), Audit(store, clock)
+    supervisor = Supervisor(clock, events.emit)
     operations = Operations(store, clock)
     drivers = Drivers(operations)
     journals = Journals(store, clock)
@@ -300,6 +304,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         standbys=standbys,
         keeper=keeper,
         tidying=tidying,
+        supervisor=supervisor,
     )
 
 

@@ -121,6 +121,18 @@ class Drain(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class BackgroundTask(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the daemon does by itself, and tries again until it is done."""
+
+    name: str
+    target: str  # the resource that it is about; `host` for the host itself
+    attempts: int  # the one under way included
+    failures: int  # in a row; 0: it does not fail
+    error: str  # of the last attempt that failed; '' if the last one did not
+    failing_since: float  # seconds since the epoch; 0: it does not fail
+    at_work: float  # seconds since the attempt under way began; 0 between attempts
+
+
 class HostView(msgspec.Struct, frozen=True, kw_only=True):
     """The host itself."""
 
