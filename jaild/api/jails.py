@@ -16,10 +16,10 @@ from jaild.api.streams import closable
 from jaild.api.use_cases import Jails
 from jaild.domain import names as rules
 from jaild.domain import specfile
+from jaild.domain.change import Axis, Deploy, Rollback
 from jaild.domain.errors import InvalidArgumentError, NotFoundError
 from jaild.domain.operation import Operation
 from jaild.domain.spec import JailSpec
-from jaild.domain.views import Caller
 from jaild.v1 import jails_pb2
 from jaild.wire import names
 
@@ -87,7 +87,8 @@ class JailsServicer:
     async def DeployRelease(self, request: jails_pb2.DeployReleaseRequest, _: Context) -> _Answer:  # noqa: N802
         """Move it to another release."""
         app, version = names.release(request.release)
-        jail = self._own(request.name, app)
+        jail = names.jail(request.name)
+        ownership.may_apply(current(), self._jails, jail, Deploy(f"{app}/{version}"))
         return await self._answer(
             self._jails.deploy(
                 jail,
@@ -135,9 +136,7 @@ class JailsServicer:
                 resource=request.name,
             )
         caller = current(request.request_id)
-        ownership.may_roll_back(caller, self._jails, jail, axis)
-        if not axis:
-            await self._may_undo_all(caller, jail, request.generation)
+        ownership.may_apply(caller, self._jails, jail, Rollback(request.generation, Axis(axis)))
         return await self._answer(
             self._jails.rollback(
                 jail,
@@ -148,14 +147,6 @@ class JailsServicer:
                 caller=caller,
             )
         )
-
-    async def _may_undo_all(self, caller: Caller, jail: str, number: int) -> None:
-        active = self._jails.get(jail).generation
-        older = await self._jails.generations(jail)
-        before = [item.number for item in older if active is not None and item.number < active.number]
-        wanted = number or max(before, default=0)
-        target = next((item for item in older if item.number == wanted), None)
-        ownership.may_undo_all(caller, active, target, jail)
 
     async def GetGeneration(  # noqa: N802
         self, request: jails_pb2.GetGenerationRequest, _: Context
@@ -222,10 +213,10 @@ class JailsServicer:
     async def _answer(self, operation: Awaitable[Operation]) -> _Answer:
         return self._messages.of(await operation)
 
-    def _own(self, name: str, app: str | None = None) -> str:
-        """Return the jail in `name` if the caller may change it (and give it that app)."""
+    def _own(self, name: str) -> str:
+        """Return the jail in `name` if the caller may change it."""
         jail = names.jail(name)
-        ownership.may_change(current(), self._jails, jail, app)
+        ownership.may_change(current(), self._jails, jail)
         return jail
 
     def _active(self, jail: str) -> int:

@@ -1,13 +1,13 @@
-"""What of a jail a caller may change: a product its own apps' jails, a source team the base under any of them."""
+"""What of a jail a caller may ask for. It is asked again when it is done: `jaild.domain.authorization`."""
 
 from __future__ import annotations
 
 from jaild.api.use_cases import Jails
-from jaild.domain import access
+from jaild.domain import access, authorization
 from jaild.domain.access import Role
+from jaild.domain.change import Change
 from jaild.domain.errors import PermissionDeniedError
 from jaild.domain.operation import Operation
-from jaild.domain.records import Generation
 from jaild.domain.spec import JailSpec
 from jaild.domain.views import Caller
 from jaild.wire import names
@@ -18,45 +18,19 @@ def may_create(caller: Caller, jail: str, spec: JailSpec) -> None:
     access.require_app(caller, _app(spec.app or ""), names.jail_name(jail))
 
 
-def may_change(caller: Caller, jails: Jails, jail: str, app: str | None = None) -> None:
-    """Raise `PermissionDeniedError` (APP_REQUIRED) unless the jail runs an app of the caller's, and `app` is one."""
-    if Role.OPERATOR in caller.roles:
-        return
-    generation = jails.get(jail).generation
-    access.require_app(caller, "" if generation is None else _app(generation.release), names.jail_name(jail))
-    if app is not None:
-        access.require_app(caller, app, names.jail_name(jail))
+def may_change(caller: Caller, jails: Jails, jail: str) -> None:
+    """Raise `PermissionDeniedError` (APP_REQUIRED) unless the jail runs an app of the caller's."""
+    if Role.OPERATOR not in caller.roles:
+        authorization.require_own(caller, jail, jails.get(jail).generation)
 
 
-def may_roll_back(caller: Caller, jails: Jails, jail: str, axis: str) -> None:
-    """Raise `PermissionDeniedError` (AXIS_REQUIRED, APP_REQUIRED) unless the axis is the caller's to undo.
+def may_apply(caller: Caller, jails: Jails, jail: str, change: Change) -> None:
+    """Raise `PermissionDeniedError` (AXIS_REQUIRED, APP_REQUIRED) unless the change is the caller's to ask for.
 
-    The base is the source team's; app and spec, and a generation as a whole, are the product team's.
+    What comes of it is looked at when it is applied: `jaild.domain.authorization`.
     """
-    needed = Role.SOURCE if axis == "base" else Role.PRODUCT
-    if not caller.roles & {needed, Role.OPERATOR}:
-        raise PermissionDeniedError(
-            "AXIS_REQUIRED",
-            f"{caller.actor} may not undo {f'the {axis}' if axis else 'a whole generation'} of {names.jail_name(jail)}",
-            remedy=f"undo your own axis only, or ask somebody with the role {needed} or operator",
-            resource=names.jail_name(jail),
-            detail={"needed": f"{needed} or operator", "has": " ".join(sorted(caller.roles))},
-        )
-    if needed is Role.PRODUCT:
-        may_change(caller, jails, jail)
-
-
-def may_undo_all(caller: Caller, current: Generation | None, target: Generation | None, jail: str) -> None:
-    """Raise `PermissionDeniedError` (AXIS_REQUIRED) if undoing a whole generation would move a base for a product."""
-    if Role.OPERATOR in caller.roles or current is None or target is None or current.base == target.base:
-        return
-    raise PermissionDeniedError(
-        "AXIS_REQUIRED",
-        f"generation {target.number} of {names.jail_name(jail)} is on {target.base}, the jail on {current.base}: "
-        "the base is the source team's",
-        remedy="undo the app alone (axis app), or ask the source team or an operator",
-        resource=names.jail_name(jail),
-    )
+    if Role.OPERATOR not in caller.roles:
+        authorization.require_change(caller, jail, jails.get(jail).generation, change)
 
 
 def may_withdraw(caller: Caller, operation: Operation) -> None:

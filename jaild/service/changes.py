@@ -18,10 +18,12 @@ import asyncio
 import msgspec
 import structlog
 
+from jaild.domain import authorization
 from jaild.domain.change import Change, Draft
 from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.findings import errors
 from jaild.domain.records import Desired, Generation, JailRecord
+from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.service.etcdatabases import EtcDatabases
 from jaild.service.events import Events
@@ -57,8 +59,8 @@ class Changes:
         self._clock = clock
         self._log = structlog.get_logger("jaild.changes")
 
-    async def plan(self, name: str, change: Change) -> Prepared:
-        """Plan a change against the jail as it is now."""
+    async def plan(self, name: str, change: Change, caller: Caller) -> Prepared:
+        """Plan a change against the jail as it is now. `PermissionDeniedError` if it is not the caller's to make."""
         entry, record = self._index.whole(name)
         self._index.require_changeable(record, name)
         if entry.generation is None:
@@ -69,14 +71,16 @@ class Changes:
                 resource=f"jails/{name}",
             )
         older = {number: await self._index.generation(entry, number) for number in await self._index.numbers(entry)}
+        authorization.require_change(caller, name, entry.generation, change)
         draft: Draft = change.apply(entry.generation, older)
+        authorization.require_outcome(caller, name, entry.generation, draft)
         return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry))
 
-    async def carry_out(self, handle: Handle, name: str, change: Change) -> None:
+    async def carry_out(self, handle: Handle, name: str, change: Change, caller: Caller) -> None:
         """Do it. Raises with the old generation active, and running if it ran before."""
         with handle.cancellable():
             await handle.phase("plan")
-            prepared = await self.plan(name, change)
+            prepared = await self.plan(name, change, caller)
             handle.note(plan=prepared.plan)
             prepared.plan.require_clean()
             entry, record = self._index.whole(name)

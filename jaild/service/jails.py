@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import msgspec
 
-from jaild.domain import names
-from jaild.domain.change import Axis, Change, Configure, Deploy, Rollback, Upgrade
+from jaild.domain import authorization, names
+from jaild.domain.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
 from jaild.domain.errors import AbortedError, FailedPreconditionError
 from jaild.domain.operation import Operation
 from jaild.domain.plan import Plan
@@ -19,7 +19,7 @@ from jaild.service.changes import Changes
 from jaild.service.creation import Creation
 from jaild.service.draining import Draining
 from jaild.service.driver import Drivers
-from jaild.service.index import Index
+from jaild.service.index import Entry, Index
 from jaild.service.logs import Logs
 from jaild.service.operations import Handle, Operations
 from jaild.service.runs import Runs
@@ -129,6 +129,7 @@ class Jails:
         self._index.jail(name)
 
         async def work(handle: Handle) -> str:
+            authorization.require_own(caller, name, self._index.jail(name).generation)  # it may run another app by now
             await act(handle, name)
             return f"jails/{name}"
 
@@ -154,10 +155,18 @@ class Jails:
     ) -> Operation:
         """Go back to an older generation, whole or on one axis."""
         entry = self._index.jail(name)
-        if generation:
-            await self._index.generation(entry, generation)
         change = Rollback(generation, Axis(axis))
+        current, number = entry.generation, generation or await self._last(entry)
+        if number and (generation or change.axis is Axis.ALL):
+            target = await self._index.generation(entry, number)
+            if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its turn, too
+                draft = Draft(change.kind, target.spec, cut_to=number)
+                authorization.require_outcome(caller, name, current, draft)
         return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
+
+    async def _last(self, entry: Entry) -> int:
+        numbers = await self._index.numbers(entry)
+        return max((n for n in numbers if entry.generation is not None and n < entry.generation.number), default=0)
 
     async def _change(self, name: str, change: Change, etag: str, *, validate_only: bool, caller: Caller) -> Operation:
         duplicate = self._operations.duplicate(caller, change.kind, f"jails/{name}")
@@ -165,11 +174,11 @@ class Jails:
             return duplicate
         self._require_etag(name, etag)
         if validate_only:
-            return await self._operations.planned((await self._changes.plan(name, change)).plan, caller)
+            return await self._operations.planned((await self._changes.plan(name, change, caller)).plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
-            await self._changes.carry_out(handle, name, change)
+            await self._changes.carry_out(handle, name, change, caller)
             return f"jails/{name}"
 
         return await self._drivers.submit(f"jails/{name}", change.kind, caller, work)

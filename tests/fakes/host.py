@@ -17,6 +17,7 @@ from jaild.adapters.salvagetree import HostFileTrees
 from jaild.adapters.store import SqliteStore
 from jaild.assembly import Core
 from jaild.domain import layout
+from jaild.domain.access import Role
 from jaild.domain.operation import Operation
 from jaild.domain.records import BaseRecord, Family, Manifest, ReleaseRecord
 from jaild.domain.views import Caller
@@ -307,5 +308,5 @@ def _write(tree: Path, files: Mapping[str, str]) -> None:
 
 
 def caller(request_id: str = "", actor: str = "tester") -> Caller:
-    """Return who asks."""
-    return Caller(actor=actor, request_id=request_id)
+    """Return who asks: an operator."""
+    return Caller(actor=actor, roles=frozenset({Role.OPERATOR}), request_id=request_id)
