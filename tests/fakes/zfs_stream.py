@@ -63,7 +63,7 @@ def apply(header: Header, body: bytes, tree: Path) -> None:
             shutil.rmtree(gone)
         else:
             gone.unlink(missing_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(body), mode="r") as tar:
+    with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as tar:
         for member in tar.getmembers():
             if not member.isdir():
                 (tree / member.name).unlink(missing_ok=True)

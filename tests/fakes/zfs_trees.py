@@ -13,11 +13,11 @@ Entry = tuple[int, int, int, str]  # mode, size, mtime in ns, target of a link
 
 def walk(root: Path, holes: Container[str] = ()) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield (path below root, entry), parents first; directories whose full path is in `holes` stay closed."""
-    pending = [str(root)]
+    pending, above = [str(root)], len(str(root)) + 1
     while pending:
         with os.scandir(pending.pop()) as entries:
             for entry in entries:
-                yield os.path.relpath(entry.path, root), entry
+                yield entry.path[above:], entry
                 if entry.is_dir(follow_symlinks=False) and entry.path not in holes:
                     pending.append(entry.path)
 
