@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jaild.api.moments import timestamp
+from jaild.domain import access, redaction
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.records import Generation
 from jaild.domain.spec import JailSpec
-from jaild.domain.views import JailState, JailView
+from jaild.domain.views import Caller, JailState, JailView
 from jaild.v1 import jails_pb2
 from jaild.wire import names, structs
 
@@ -28,16 +29,17 @@ class JailMessages:
     """
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[JailView, jails_pb2.Jail]] = {}
+        self._made: dict[str, tuple[JailView, dict[bool, jails_pb2.Jail]]] = {}  # by whether values are shown in it
 
-    def of(self, view: JailView) -> jails_pb2.Jail:
-        """Return a jail as a message."""
+    def of(self, view: JailView, caller: Caller) -> jails_pb2.Jail:
+        """Return a jail as a message for the caller."""
         made = self._made.get(view.name)
-        if made is not None and made[0] == view:
-            return made[1]
-        message = jail_message(view)
-        self._made[view.name] = (view, message)
-        return message
+        if made is None or made[0] != view:
+            made = self._made[view.name] = (view, {})
+        shown = view.generation is not None and _sees_values(caller, view.generation)
+        if shown not in made[1]:
+            made[1][shown] = jail_message(view, caller)
+        return made[1][shown]
 
     def forget_others(self, views: Sequence[JailView]) -> None:
         """Forget the jails that are not among `views`, which are all that there are."""
@@ -46,8 +48,8 @@ class JailMessages:
             self._made = {name: made for name, made in self._made.items() if name in there}
 
 
-def jail_message(view: JailView) -> jails_pb2.Jail:
-    """Return a jail as a message."""
+def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
+    """Return a jail as a message, with the values of its environment if the caller may see them."""
     message = jails_pb2.Jail(
         name=names.jail_name(view.name),
         state=_STATES[view.state],
@@ -77,26 +79,34 @@ def jail_message(view: JailView) -> jails_pb2.Jail:
         if (created := timestamp(view.record.created)) is not None:
             message.create_time.CopyFrom(created)
     if view.generation is not None:
-        message.spec.CopyFrom(spec_message(view.generation.spec))
+        message.spec.CopyFrom(spec_message(_shown(view.generation, caller)))
         message.base = names.base_name(view.generation.base)
         message.release = names.release_name(view.generation.release)
     return message
 
 
-def generation_message(jail: str, generation: Generation, *, active: bool) -> jails_pb2.Generation:
-    """Return one of a jail's generations as a message."""
+def generation_message(jail: str, generation: Generation, caller: Caller, *, active: bool) -> jails_pb2.Generation:
+    """Return one of a jail's generations as a message, with the values that the caller may see."""
     return jails_pb2.Generation(
         name=names.generation_name(jail, generation.number),
         number=generation.number,
         base=names.base_name(generation.base),
         release=names.release_name(generation.release),
-        spec=spec_message(generation.spec),
+        spec=spec_message(_shown(generation, caller)),
         create_time=timestamp(generation.created),
         reason=generation.reason,
         parent=generation.parent,
         actor=generation.actor,
         active=active,
     )
+
+
+def _shown(generation: Generation, caller: Caller) -> JailSpec:
+    return generation.spec if _sees_values(caller, generation) else redaction.redacted(generation.spec)
+
+
+def _sees_values(caller: Caller, generation: Generation) -> bool:
+    return access.sees_values(caller, generation.release.partition("/")[0])
 
 
 def spec_message(spec: JailSpec) -> jails_pb2.JailSpec:

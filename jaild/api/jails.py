@@ -46,7 +46,7 @@ class JailsServicer:
 
     async def GetJail(self, request: jails_pb2.GetJailRequest, _: Context) -> jails_pb2.Jail:  # noqa: N802
         """Return one jail."""
-        return self._rendered.of(self._jails.get(names.jail(request.name)))
+        return self._rendered.of(self._jails.get(names.jail(request.name)), current())
 
     async def ListJails(self, request: jails_pb2.ListJailsRequest, _: Context) -> jails_pb2.ListJailsResponse:  # noqa: N802
         """Return a page of jails, by name."""
@@ -54,7 +54,7 @@ class JailsServicer:
         self._rendered.forget_others(views)
         page = pages.page(request, views, lambda view: (view.name,), "jails")
         return jails_pb2.ListJailsResponse(
-            jails=[self._rendered.of(view) for view in page.items], next_page_token=page.next_token
+            jails=[self._rendered.of(view, current()) for view in page.items], next_page_token=page.next_token
         )
 
     async def DeleteJail(self, request: jails_pb2.DeleteJailRequest, _: Context) -> _Answer:  # noqa: N802
@@ -156,7 +156,7 @@ class JailsServicer:
         active = self._active(jail)
         for generation in await self._jails.generations(jail):
             if generation.number == number:
-                return generation_message(jail, generation, active=number == active)
+                return generation_message(jail, generation, current(), active=number == active)
         raise NotFoundError(
             "GENERATION_NOT_FOUND",
             f"{request.name} does not exist",
@@ -174,7 +174,9 @@ class JailsServicer:
             request, await self._jails.generations(jail), lambda item: (-item.number,), f"{request.parent}/generations"
         )
         return jails_pb2.ListGenerationsResponse(
-            generations=[generation_message(jail, item, active=item.number == active) for item in page.items],
+            generations=[
+                generation_message(jail, item, current(), active=item.number == active) for item in page.items
+            ],
             next_page_token=page.next_token,
         )
 

@@ -6,6 +6,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import any_pb2, empty_pb2
 from google.protobuf.message import Message
 
+from jaild.api.auth import current
 from jaild.api.evacuation_messages import evacuation_message
 from jaild.api.jail_messages import jail_message
 from jaild.api.layer_messages import base_message, release_message
@@ -21,7 +22,10 @@ from jaild.wire.status import status_of
 
 
 class OperationMessages:
-    """Makes messages of operations. What came of one is looked up when it is asked for, not stored with it."""
+    """Makes messages of operations. What came of one is looked up when it is asked for, not stored with it.
+
+    Each is made for who makes the present call.
+    """
 
     def __init__(
         self, bases: Bases, releases: Releases, jails: Jails, migrations: Migrations, evacuations: Evacuations
@@ -55,7 +59,7 @@ class OperationMessages:
     def _resource(self, result: str) -> Message:
         collection = result.partition("/")[0]
         if collection == "jails":
-            return jail_message(self._jails.get(names.jail(result)))
+            return jail_message(self._jails.get(names.jail(result)), current())
         if collection == "bases":
             return base_message(self._bases.get(names.base(result)))
         if collection == "apps":

@@ -13,6 +13,7 @@ from jaild.cli.mutation import How, finish, mutation
 from jaild.cli.noun import Noun
 from jaild.cli.references import short
 from jaild.cli.settings import Form, Settings
+from jaild.domain.redaction import REDACTED
 from jaild.v1 import jails_pb2
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
@@ -71,14 +72,18 @@ def ls(settings: Settings) -> None:
 
 @command.command("show", examples=("jail show cache", "jail show cache -o json"))
 @NAME
+@click.option("--secrets", is_flag=True, help="Show the environment's values, too, as far as you may see them.")
 @click.pass_obj
-def show(settings: Settings, *, name: str) -> None:
-    """Show a jail and its spec."""
+def show(settings: Settings, *, name: str, secrets: bool) -> None:
+    """Show a jail and its spec; its environment's values in -o json and -o yaml, or with --secrets."""
     with connect(settings) as api:
         jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
     if settings.form is not Form.TABLE:
         render.document(settings.form, jail)
         return
+    if not secrets:  # a terminal has onlookers, and a log keeps what it was told
+        for key in jail.spec.environment:
+            jail.spec.environment[key] = REDACTED
     render.card(
         (
             ("name", short(jail.name)),

@@ -35,7 +35,14 @@ NAME = click.argument("name", type=references.jail, shell_complete=complete.jail
     "-i/-I", "--stdin/--no-stdin", "stdin", default=None, help="Send stdin (default: unless it is a terminal)."
 )
 @click.option("-u", "--user", help="Run as this user (default: the jail's own).")
-@click.option("-e", "--env", type=references.pair, multiple=True, metavar="KEY=VALUE", help="Add to the environment.")
+@click.option(
+    "-e",
+    "--env",
+    type=references.variable,
+    multiple=True,
+    metavar="KEY[=VALUE]",
+    help="Add to the environment; without VALUE your own, which no list of processes shows.",
+)
 @click.pass_context
 def exec_(
     ctx: click.Context,

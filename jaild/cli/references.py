@@ -5,6 +5,7 @@ The functions are types of click's parameters. Whether a name is a good one is f
 
 from __future__ import annotations
 
+import os
 import re
 
 import click
@@ -83,6 +84,15 @@ def pair(text: str) -> tuple[str, str]:
     if not key or not equals:
         raise click.BadParameter(f"{text!r} is not key=value")
     return key, value
+
+
+def variable(text: str) -> tuple[str, str]:
+    """Return key and value of `KEY=value`, or of KEY alone with the value that jailctl's own environment has."""
+    if "=" in text:
+        return pair(text)
+    if text not in os.environ:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE, and no variable of your environment")
+    return text, os.environ[text]
 
 
 def short(name: str) -> str:

@@ -42,6 +42,14 @@ def require_role(caller: Caller, allowed: AbstractSet[Role], method: str) -> Non
     )
 
 
+def sees_values(caller: Caller, app: str) -> bool:
+    """Return whether the caller may see the values of a jail's environment, which are its app's secrets.
+
+    Operators may, and the product teams of `app` (empty for a jail of the base alone). A source team has no need to.
+    """
+    return Role.OPERATOR in caller.roles or (Role.PRODUCT in caller.roles and app in caller.apps)
+
+
 def require_app(caller: Caller, app: str, resource: str) -> None:
     """Raise `PermissionDeniedError` (APP_REQUIRED) if the caller is but a product and the app is not one of its own.
 

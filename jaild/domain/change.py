@@ -10,6 +10,7 @@ import msgspec
 
 from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.records import Generation
+from jaild.domain.redaction import restored
 from jaild.domain.spec import JailSpec
 
 
@@ -65,7 +66,10 @@ class Configure:
     kind = "configure"
 
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
-        """Return the draft. `InvalidArgumentError` (OTHER_AXIS) if base or app differ from the current ones."""
+        """Return the draft, with values that the caller has redacted as the jail has them.
+
+        `InvalidArgumentError` (OTHER_AXIS) if base or app differ from the current ones.
+        """
         del older
         for axis, mine, theirs, command in (
             ("base", current.spec.base, self.spec.base, "upgrade"),
@@ -78,7 +82,7 @@ class Configure:
                     remedy=f"configure leaves the {axis} alone: use {command} to change it",
                     detail={"field": f"$.{axis}"},
                 )
-        return Draft(self.kind, self.spec)
+        return Draft(self.kind, restored(self.spec, current.spec))
 
 
 @dataclass(frozen=True)

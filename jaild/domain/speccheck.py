@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from jaild.domain import cpulist, names, netcheck, pathrules, portcheck, privileges, quantity
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.findings import Finding, Severity
+from jaild.domain.redaction import REDACTED
 from jaild.domain.spec import ExecCheck, HttpCheck, JailSpec
 from jaild.domain.yamltext import step
 
@@ -123,6 +124,8 @@ def variable_mistakes(environment: Mapping[str, str]) -> Iterator[tuple[str, str
             yield path, f"{key!r} is not a variable's name: letters, digits and _, not starting with a digit"
         if "\0" in value or "\n" in value:
             yield path, "a value cannot hold a NUL or a line's end"
+        if value == REDACTED:
+            yield path, f"{REDACTED} stands for a value that was not shown, and there is none to keep: write the value"
 
 
 def _environment(spec: JailSpec) -> Iterator[tuple[str, str]]:

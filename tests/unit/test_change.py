@@ -5,9 +5,11 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from jaild.domain import speccheck
 from jaild.domain.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
 from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.records import Generation
+from jaild.domain.redaction import REDACTED, redacted
 from jaild.domain.spec import JailSpec
 
 
@@ -50,6 +52,23 @@ def test_two_teams_changes_compose_in_either_order() -> None:
 def test_a_configure_takes_the_spec_on_the_same_base_and_app() -> None:
     spec = msgspec.structs.replace(NOW.spec, quota="9G", hostname="w")
     assert apply(Configure(spec)) == Draft("configure", spec)
+
+
+def test_a_value_that_was_not_shown_is_kept_when_its_spec_is_sent_back() -> None:
+    secret = msgspec.structs.replace(NOW.spec, environment={"PASSWORD": "x", "COLOUR": "red"})
+    current = msgspec.structs.replace(NOW, spec=secret)
+    assert apply(Configure(redacted(secret)), current) == Draft("configure", secret)
+    changed = msgspec.structs.replace(redacted(secret), environment={"PASSWORD": REDACTED, "COLOUR": "blue"})
+    assert apply(Configure(changed), current).spec.environment == {"PASSWORD": "x", "COLOUR": "blue"}
+
+
+def test_a_redacted_value_that_the_jail_has_not_never_becomes_its_value() -> None:
+    renamed = msgspec.structs.replace(NOW.spec, environment={"SECRET": REDACTED})
+    current = msgspec.structs.replace(NOW, spec=msgspec.structs.replace(NOW.spec, environment={"PASSWORD": "x"}))
+    spec = apply(Configure(renamed), current).spec
+    assert [(finding.code, finding.subject) for finding in speccheck.check(spec)] == [
+        ("INVALID_SPEC", "$.environment.SECRET")
+    ]
 
 
 @pytest.mark.parametrize(

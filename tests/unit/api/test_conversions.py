@@ -29,7 +29,7 @@ from jaild.domain.spec import (
     TcpCheck,
     Volume,
 )
-from jaild.domain.views import JailState, JailView, MigrationView
+from jaild.domain.views import Caller, JailState, JailView, MigrationView
 from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.v1 import apps_pb2, jails_pb2
 from jaild.wire import peering, structs
@@ -228,7 +228,7 @@ def test_an_offer_without_its_names_is_refused() -> None:
 
 
 def test_a_jail_shows_record_and_generation_by_resource_name() -> None:
-    message = jail_messages.jail_message(made.jail("web"))
+    message = jail_messages.jail_message(made.jail("web"), Caller(actor="ops"))
     assert (message.name, message.base, message.release) == ("jails/web", "bases/debian-12", "apps/web/releases/1")
     assert (message.uid, message.epoch, message.generation, message.owner) == ("u-1", 3, 2, "alpha")
     assert message.state == jails_pb2.Jail.STATE_RUNNING
@@ -239,7 +239,7 @@ def test_a_jail_shows_record_and_generation_by_resource_name() -> None:
 
 @pytest.mark.parametrize("state", JailState)
 def test_every_state_has_its_number(state: JailState) -> None:
-    message = jail_messages.jail_message(JailView(name="web", state=state, message="why"))
+    message = jail_messages.jail_message(JailView(name="web", state=state, message="why"), Caller(actor="ops"))
     assert jails_pb2.Jail.State.Name(message.state) == f"STATE_{state.name}"
     assert (message.message, message.generation) == ("why", 0)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import msgspec
 
 from jaild.api.jail_messages import JailMessages, jail_message
+from jaild.domain.access import Role
 from jaild.domain.records import Generation
 from jaild.domain.spec import JailSpec
-from jaild.domain.views import JailState, JailView
+from jaild.domain.views import Caller, JailState, JailView
 
 GENERATION = Generation(number=1, spec=JailSpec(base="debian-12"), base="debian-12")
+BOSS = Caller(actor="boss", roles=frozenset({Role.OPERATOR}))
 VIEW = JailView(name="web", state=JailState.STOPPED, generation=GENERATION)
 
 
 def test_a_jail_that_did_not_change_is_the_same_message() -> None:
     messages = JailMessages()
-    first = messages.of(VIEW)
-    assert first == jail_message(VIEW)
-    assert messages.of(msgspec.structs.replace(VIEW)) is first
+    first = messages.of(VIEW, BOSS)
+    assert first == jail_message(VIEW, BOSS)
+    assert messages.of(msgspec.structs.replace(VIEW), BOSS) is first
 
 
 def test_a_jail_that_changed_in_anything_is_a_new_message() -> None:
@@ -29,14 +31,14 @@ def test_a_jail_that_changed_in_anything_is_a_new_message() -> None:
         msgspec.structs.replace(VIEW, generation=msgspec.structs.replace(GENERATION, spec=spec)),
     ):
         messages = JailMessages()
-        messages.of(VIEW)
-        assert messages.of(changed) == jail_message(changed)
+        messages.of(VIEW, BOSS)
+        assert messages.of(changed, BOSS) == jail_message(changed, BOSS)
 
 
 def test_a_jail_that_is_gone_is_forgotten() -> None:
     messages = JailMessages()
-    first, kept = messages.of(VIEW), messages.of(msgspec.structs.replace(VIEW, name="other"))
+    first, kept = messages.of(VIEW, BOSS), messages.of(msgspec.structs.replace(VIEW, name="other"), BOSS)
     other = msgspec.structs.replace(VIEW, name="other")
     messages.forget_others([other])
-    assert messages.of(other) is kept
-    assert messages.of(VIEW) is not first
+    assert messages.of(other, BOSS) is kept
+    assert messages.of(VIEW, BOSS) is not first

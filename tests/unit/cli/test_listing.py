@@ -141,3 +141,14 @@ def test_the_blackouts_of_a_host_are_shown_as_bars_from_the_first_to_the_last_th
         ["1", "to", "2", "s", "1", "#" * 10],
     ]
     assert "LONGER THAN PREDICTED" not in shown
+
+
+def test_a_card_has_no_values_of_the_environment_unless_they_are_asked_for(jailctl: Run, daemon: Daemon) -> None:
+    jail = web()
+    jail.spec.environment["PASSWORD"] = "hunter2"
+    daemon.jails = [jail]
+
+    assert "hunter2" not in jailctl("jail", "show", "web").stdout
+    assert "PASSWORD: (redacted)" in jailctl("jail", "show", "web").stdout
+    assert "PASSWORD: hunter2" in jailctl("jail", "show", "web", "--secrets").stdout
+    assert "hunter2" in jailctl("jail", "show", "web", "-o", "yaml").stdout

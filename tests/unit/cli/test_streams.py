@@ -118,6 +118,16 @@ def test_exec_passes_bytes_both_ways_and_ends_with_the_commands_status(jailctl: 
     assert (dict(start.environment), start.user) == ({"A": "b"}, "www")
 
 
+def test_a_value_for_exec_can_come_from_ones_own_environment_where_no_list_of_processes_shows_it(
+    jailctl: Run, daemon: Daemon
+) -> None:
+    given = jailctl("jail", "exec", "-e", "TOKEN", "web", "--", "0", env={"TOKEN": "hunter2"})
+    assert given.exit_code == 0
+    (start,) = daemon.asked(jails_pb2.ExecStart)
+    assert dict(start.environment) == {"TOKEN": "hunter2"}
+    assert jailctl("jail", "exec", "-e", "NOT_SET", "web", "--", "true").exit_code == 2
+
+
 def test_exec_needs_no_dashes_and_takes_the_commands_options_for_the_commands(jailctl: Run, daemon: Daemon) -> None:
     assert jailctl("jail", "exec", "web", "ls", "--help", "0").exit_code == 0
     (start,) = daemon.asked(jails_pb2.ExecStart)

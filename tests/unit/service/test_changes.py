@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from jaild.domain import layout
-from jaild.domain.errors import AbortedError, FailedPreconditionError, JaildError
+from jaild.domain.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, JaildError
 from jaild.domain.records import Manifest
+from jaild.domain.redaction import REDACTED, redacted
 from jaild.domain.spec import ExecCheck, Gate, JailSpec, Volume
 from jaild.service.jail_datasets import KEPT_GENERATIONS
 from tests.fakes.host import FakeHost, caller
@@ -318,3 +319,19 @@ async def test_a_daemon_that_is_stopped_during_a_commit_goes_on_with_what_was_co
     await host.quiet()
     assert serves(host, 2)
     assert await invariants.unsettled(host) == []
+
+
+async def test_a_configuration_that_was_read_without_values_keeps_them(host: FakeHost) -> None:
+    secret = msgspec.structs.replace(SPEC, environment={"PASSWORD": "x"})
+    await create(host, secret)
+    assert reason_of(await configure(host, msgspec.structs.replace(redacted(secret), quota="1G"))) == ""
+    assert host.runtime.by_name["web.2"].spec.environment["PASSWORD"] == "x"
+
+
+async def test_no_jail_is_made_with_the_word_for_a_secret_instead_of_one(host: FakeHost) -> None:
+    with pytest.raises(InvalidArgumentError, match="INVALID_SPEC"):
+        await create(host, redacted(msgspec.structs.replace(SPEC, environment={"PASSWORD": "x"})))
+    await create(host)
+    refused = await configure(host, msgspec.structs.replace(SPEC, environment={"PASSWORD": REDACTED}))
+    assert reason_of(refused) == "INVALID_SPEC"
+    assert serves(host, 1)
