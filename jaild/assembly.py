@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -66,7 +65,7 @@ from jaild.service.precopy import Precopy
 from jaild.service.preflight import Preflight
 from jaild.service.promote import Takeovers
 from jaild.service.receiving import Receiver
-from jaild.service.recover import Recovery
+from jaild.service.recover import BOOT, Recovery
 from jaild.service.rehearse_in import RehearseIn
 from jaild.service.rehearse_out import RehearseOut
 from jaild.service.releases import Releases
@@ -136,23 +135,16 @@ class Core:
     tidying: Tidying
     supervisor: Supervisor
 
-    def resume(self, booting: asyncio.Task[None]) -> None:
-        """Go on with what a daemon before this one had begun and other hosts have a say in.
-
-        What needs its jail started waits until `booting` has done that.
-        """
-        self.recovery.resume(booting)
+    def resume(self) -> None:
+        """Start what should run, and go on with what a daemon before this one had begun and others have a say in."""
+        self.supervisor.retry(BOOT, self.boot.at_start)
+        self.recovery.resume()
         self.evacuations.resume()
 
     async def stop(self, grace: float) -> None:
         """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""
-        await self.evacuations.close()
-        await self.recovery.close()
-        await self.standbys.close()
-        await self.tidying.close()
         await self.supervisor.close()
         await self.drivers.stop(grace)
-        await self.runs.close()
 
 
 def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of what there is
@@ -166,7 +158,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     journals = Journals(store, clock)
     index.known_epochs, index.needed = journals.epochs, journals.needed
     draining = Draining(store, events, clock)
-    runs = Runs(index, runtime, events, clock, place.logs)
+    runs = Runs(index, runtime, supervisor, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
     planner = Planner(index, runtime, runs, files)
     datasets = JailDatasets(index, zfs, files)
@@ -176,12 +168,12 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     changes = Changes(index, planner, datasets, databases, runs, gate, events, clock)
     creation = Creation(index, planner, datasets, databases, runs, gate, events, clock)
     snapshots = MigrationSnapshots(index, zfs)
-    notices = Notices(ports.peers, journals, events, clock)
+    notices = Notices(ports.peers, journals, events, supervisor)
     paces = Paces()
     preflight = Preflight(index, zfs, ports.peers)
     link = Link(index, ports.peers, journals, clock)
     precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
-    tidying = Tidying(index, drivers, events, clock)
+    tidying = Tidying(index, drivers, supervisor, events)
     handover = HandOver(
         index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, tidying, events, clock
     )
@@ -192,7 +184,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
     discarder = Discarder(index, zfs, datasets, snapshots)
     capacity = Capacity(index, runtime, draining)
-    rehearsals = RehearseIn(index, zfs, runtime, files, journals, runs, clock)
+    rehearsals = RehearseIn(index, zfs, runtime, files, journals, runs, supervisor, clock)
     incoming = MigrateIn(
         index,
         zfs,
@@ -206,14 +198,15 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         activator,
         discarder,
         drivers,
+        supervisor,
         events,
         clock,
     )
-    fencing = Fencing(index, ports.peers, datasets, handover, drivers, operations, events, clock)
+    fencing = Fencing(index, ports.peers, datasets, handover, drivers, operations, supervisor, events)
     clearance = Clearance(index, ports.peers, journals, fencing, events, clock)
     keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, journals, events, clock)
     rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)
-    standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, events, clock)
+    standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
     drivers.before_each(standbys.give_way)
     taker = Taker(index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, activator, events, clock)
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
@@ -221,7 +214,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     takeovers = Takeovers(index, taker, clearance, migrations, changes, drivers, operations, clock)
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, sender, incoming,
-        rehearsals, snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, events, clock,
+        rehearsals, snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
         index,
@@ -239,7 +232,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     )
     mover = Mover(index, migrations, journals, operations, paces, clock)
     surveyor = Surveyor(index, zfs, runtime, ports.peers)
-    evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, events, clock)
+    evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, supervisor, events, clock)
     host = Host(
         index, zfs, runtime, ports.peers, operations, journals, draining, evacuations, recovery, events, clock,
         place.name, version("jaild"),

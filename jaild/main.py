@@ -124,21 +124,15 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    booting: asyncio.Task[None] | None = None
-    standing: asyncio.Task[None] | None = None
     try:
         await daemon.start(began)
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
-        booting = asyncio.create_task(daemon.core.boot.at_start(), name="boot")
-        daemon.core.resume(booting)
-        standing = asyncio.create_task(daemon.core.standbys.run(), name="standbys")
+        daemon.core.resume()
+        daemon.core.standbys.run()
         await stop.wait()
     finally:
-        for task in (booting, standing):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await daemon.core.supervisor.close()  # before the API: a call that waits for an activation is answered now
         await server.stop(1.0)
         await daemon.stop()
 

@@ -137,7 +137,7 @@ class Supervisor:
                 raise
 
         if self._closed and name not in self._tasks:
-            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+            raise shutting_down()
         self._begin(_State(name, target, lasting=False), single)
         return self._tasks[name]
 
@@ -256,3 +256,8 @@ class Supervisor:
             _, late = await asyncio.wait(tasks, timeout=_GRACE)
             for task in late:
                 self._log.error("does not end", task=task.get_name())
+
+
+def shutting_down() -> UnavailableError:
+    """Return what is answered while the daemon ends."""
+    return UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")

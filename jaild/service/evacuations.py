@@ -28,6 +28,7 @@ from jaild.domain.evacuation import CANCELLED, KIND, Evacuation, MoveState, summ
 from jaild.domain.evacuation_plan import moves_of, plan_of
 from jaild.domain.operation import Operation
 from jaild.domain.views import Caller
+from jaild.engine.supervisor import Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.store import Store
@@ -53,6 +54,7 @@ class Evacuations:
         surveyor: Surveyor,
         mover: Mover,
         operations: Operations,
+        supervisor: Supervisor,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -62,10 +64,10 @@ class Evacuations:
         self._surveyor = surveyor
         self._mover = mover
         self._operations = operations
+        self._supervisor = supervisor
         self._events = events
         self._clock = clock
         self._all: dict[str, Evacuation] = {}
-        self._under_way: dict[str, asyncio.Task[None]] = {}
         self._log = structlog.get_logger("jaild.evacuations")
 
     async def load(self) -> None:
@@ -189,23 +191,13 @@ class Evacuations:
                 self._go(evacuation.id)
 
     def _go(self, evacuation_id: str) -> None:
-        task = asyncio.create_task(self._carry_out(evacuation_id), name=f"evacuation {evacuation_id}")
-        self._under_way[evacuation_id] = task
-        task.add_done_callback(lambda _: self._under_way.pop(evacuation_id, None))
-
-    async def close(self) -> None:
-        """Leave them as they are: the next start goes on. The moves themselves end with their drivers."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def settled(self) -> None:
-        """Wait until nothing is under way."""
-        while self._under_way:
-            await asyncio.wait(set(self._under_way.values()))
+        self._supervisor.retry(f"evacuation {evacuation_id}", lambda: self._carry_out(evacuation_id), target=HOST)
 
     async def _carry_out(self, evacuation_id: str) -> None:
+        if self._operations.get(evacuation_id).done:  # only its end could not be written down
+            await self._operations.save(evacuation_id)
+            await self.put(self._all[evacuation_id])
+            return
         try:
             error = await self._evacuated(evacuation_id)
         except JaildError as failure:

@@ -5,18 +5,15 @@ ACTIVE ── one `zfs set`: FENCED, the new owner, its epoch ──► run stop
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
-import structlog
 
-from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.domain.errors import FailedPreconditionError, JaildError, UnavailableError
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import JailRecord, Ownership, Takeover
 from jaild.domain.replication import Known, Supersession
 from jaild.domain.standby import told_of
 from jaild.domain.views import Caller
-from jaild.ports.clock import Clock
+from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.ports.peer import Peers
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
@@ -27,8 +24,7 @@ from jaild.service.operations import Handle, Operations
 
 CALLER = Caller(actor="fencing")
 _FOLLOWING = frozenset({Ownership.STANDBY, Ownership.MOVED, Ownership.FENCED})  # records that only name the owner
-_FIRST_PAUSE = 1.0  # seconds, doubled up to the longest
-_LONGEST_PAUSE = 30.0
+_PAUSE = BackOff(first=1.0, longest=30.0)
 
 
 class Fencing:
@@ -42,8 +38,8 @@ class Fencing:
         handover: HandOver,
         drivers: Drivers,
         operations: Operations,
+        supervisor: Supervisor,
         events: Events,
-        clock: Clock,
     ) -> None:
         self._index = index
         self._peers = peers
@@ -51,10 +47,8 @@ class Fencing:
         self._handover = handover
         self._drivers = drivers
         self._operations = operations
+        self._supervisor = supervisor
         self._events = events
-        self._clock = clock
-        self._telling: dict[str, asyncio.Task[None]] = {}
-        self._log = structlog.get_logger("jaild.fencing")
 
     # -- being told
 
@@ -126,28 +120,36 @@ class Fencing:
 
     def tell(self, entry: Entry) -> None:
         """Tell the former owner and the other standbys of a take-over, until all know it."""
+        if self._untold(entry):
+            name = f"supersede {entry.name}"
+            self._supervisor.retry(name, lambda: self._tell(entry), pause=_PAUSE, target=f"jails/{entry.name}")
+
+    def _untold(self, entry: Entry) -> tuple[str, ...]:
         record = entry.record
-        untold = record is not None and record.takeover is not None and record.takeover.untold
-        if not untold or record is None or not self._index.may_start(record) or entry.name in self._telling:
+        if record is None or record.takeover is None or not self._index.may_start(record):
+            return ()
+        return record.takeover.untold
+
+    async def _tell(self, entry: Entry) -> None:
+        """Tell all that do not know it yet; raise what kept one from being told."""
+        told, failure = [], None
+        for host in self._untold(entry):
+            try:
+                await self._say(entry, host)
+            except Exception as error:  # noqa: BLE001 -- one that is away, or answers nonsense, keeps no other from it
+                if not (isinstance(error, JaildError) and error.reason == "PEER_UNKNOWN"):
+                    failure = error
+                    continue
+            told.append(host)
+        if told:
+            await self._note(entry, told)
+        if failure is not None:
+            raise failure
+
+    async def _say(self, entry: Entry, host: str) -> None:
+        record = entry.record
+        if record is None or record.takeover is None:
             return
-        task = asyncio.create_task(self._tell_until_known(entry), name=f"supersede {entry.name}")
-        self._telling[entry.name] = task
-        task.add_done_callback(lambda _: self._telling.pop(entry.name, None))
-
-    async def _tell_until_known(self, entry: Entry) -> None:
-        pause = _FIRST_PAUSE
-        while (record := entry.record) is not None and self._index.may_start(record):
-            if record.takeover is None or not record.takeover.untold:
-                return
-            told = [host for host in record.takeover.untold if await self._told(entry, record, host)]
-            if told:
-                await self._note(entry, told)
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    async def _told(self, entry: Entry, record: JailRecord, host: str) -> bool:
-        if record.takeover is None:
-            return True
         supersession = Supersession(
             jail=entry.name,
             uid=record.uid,
@@ -157,14 +159,9 @@ class Fencing:
             since=record.takeover.since,
             at=record.takeover.at,
         )
-        try:
-            peer = self._peers.get(host).standby
-            if await peer.supersede(supersession) > record.epoch:  # this host is the one that is superseded
-                await self.fence(entry.name, await peer.ownership(entry.name, record.uid))
-        except JaildError as error:
-            self._log.warning("cannot tell", jail=entry.name, host=host, reason=error.reason)
-            return error.reason == "PEER_UNKNOWN"
-        return True
+        peer = self._peers.get(host).standby
+        if await peer.supersede(supersession) > record.epoch:  # this host is the one that is superseded
+            await self.fence(entry.name, await peer.ownership(entry.name, record.uid))
 
     async def _note(self, entry: Entry, hosts: list[str]) -> None:
         async def work(_: Handle) -> str:
@@ -175,21 +172,10 @@ class Fencing:
                 await self._datasets.write(entry, msgspec.structs.replace(record, takeover=takeover))
             return f"jails/{entry.name}"
 
-        try:
-            await self._operations.wait((await self._drivers.submit(f"jails/{entry.name}", "told", CALLER, work)).id)
-        except JaildError as error:  # told once more: that changes nothing
-            self._log.info("not written down yet", jail=entry.name, reason=error.reason)
-
-    async def settled(self) -> None:
-        """Wait until all that can be told has been."""
-        while self._telling:
-            await asyncio.gather(*self._telling.values(), return_exceptions=True)
-
-    async def close(self) -> None:
-        """Tell no more; the next start goes on with it."""
-        for task in list(self._telling.values()):
-            task.cancel()
-        await self.settled()
+        operation = await self._drivers.submit(f"jails/{entry.name}", "told", CALLER, work)
+        failure = (await self._operations.wait(operation.id)).failure
+        if failure is not None:  # they are told once more: that changes nothing
+            raise UnavailableError(failure.reason, failure.message, remedy=failure.remedy, resource=operation.target)
 
 
 def known_in(error: FailedPreconditionError) -> Known:

@@ -37,6 +37,7 @@ from jaild.domain.peering import (
     Resolution,
 )
 from jaild.domain.records import Desired, JailRecord, Ownership
+from jaild.engine.supervisor import Supervisor, shutting_down
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -74,6 +75,7 @@ class MigrateIn:
         activator: Activator,
         discarder: Discarder,
         drivers: Drivers,
+        supervisor: Supervisor,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -89,12 +91,13 @@ class MigrateIn:
         self._activator = activator
         self._discarder = discarder
         self._drivers = drivers
+        self._supervisor = supervisor
         self._events = events
         self._clock = clock
         self._turns_of: dict[str, Turns] = {}
         self._never: set[str] = set()  # migrations that were aborted before they began here
         self._streams: dict[str, set[asyncio.Timeout]] = {}  # those under way; one that is ended is timed out
-        self._activating: dict[str, asyncio.Task[Activation]] = {}
+        self._activated: dict[str, Activation] = {}  # answers, for those who did not hear them
         self._log = structlog.get_logger("jaild.migrate_in")
 
     def _turns(self, migration: str) -> Turns:
@@ -253,28 +256,25 @@ class MigrateIn:
 
         A caller that hangs up does not end it: it asks again, and gets the answer of the one that is under way.
         """
-        task = self._activating.get(migration)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(self._activate(migration, epoch), name=f"activate {migration}")
-            self._activating[migration] = task
-        return await asyncio.shield(task)
+        name = f"activation of {migration}"
+        task = self._supervisor.once(name, lambda: self._activate(migration, epoch))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise shutting_down() from None
+            raise
 
     def owns(self, journal: Journal) -> bool:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""
         return self._activator.owns(journal)
 
-    async def close(self) -> None:
-        """End activations and rehearsals that are under way; the next start goes on with the ones, ends the others."""
-        await self._rehearsals.close()
-        for task in self._activating.values():
-            task.cancel()
-        await asyncio.gather(*self._activating.values(), return_exceptions=True)
-
     async def _activate(self, migration: str, epoch: int) -> Activation:
         async with self._turns(migration).alone():
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
-                return Activation(phase="activated", healthy=journal.healthy, message=journal.message)
+                known = Activation(phase="activated", healthy=journal.healthy, message=journal.message)
+                return self._activated.get(migration, known)
             if journal.phase is not Phase.PREPARED or epoch != journal.epoch:
                 raise _over(journal.id, journal.phase)
             async with self._drivers.turn(f"jails/{journal.jail}"):
@@ -284,6 +284,7 @@ class MigrateIn:
                 )
                 await self._activator.tidy(self._index.jail(journal.jail), journal)
                 await self._journals.put(done)  # last: what a crash interrupts is gone on with by the next start
+            self._activated[migration] = activation
             return activation
 
     async def abort(self, migration: str) -> str:

@@ -22,17 +22,16 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
-import structlog
 
 from jaild.domain import evacuation, layout, names
-from jaild.domain.errors import JaildError, UnavailableError
+from jaild.domain.errors import FailedPreconditionError, JaildError, UnavailableError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import Desired, JailRecord, Ownership
-from jaild.ports.clock import Clock
+from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.ports.files import Files
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
@@ -55,6 +54,9 @@ from jaild.service.rehearse_in import RehearseIn
 from jaild.service.runs import Runs
 from jaild.service.standby_keeper import StandbyKeeper
 from jaild.service.takeover import Taker
+
+BOOT = "boot"  # the task that starts the jails when the daemon starts
+_PAUSE = BackOff(first=0.5, longest=30.0)
 
 
 class Recovery:
@@ -83,8 +85,8 @@ class Recovery:
         fencing: Fencing,
         drivers: Drivers,
         operations: Operations,
+        supervisor: Supervisor,
         events: Events,
-        clock: Clock,
     ) -> None:
         self._index = index
         self._zfs = zfs
@@ -107,10 +109,8 @@ class Recovery:
         self._fencing = fencing
         self._drivers = drivers
         self._operations = operations
+        self._supervisor = supervisor
         self._events = events
-        self._clock = clock
-        self._background: set[asyncio.Task[None]] = set()
-        self._log = structlog.get_logger("jaild.recover")
         self.repairs: list[str] = []
 
     async def repair(self, found: Found) -> None:
@@ -290,26 +290,31 @@ class Recovery:
         await self._runtime.stop(jail, generation)
         await self._runtime.remove(jail, generation)
 
-    def resume(self, booting: asyncio.Task[None]) -> None:
+    def resume(self) -> None:
         """Go on with migrations that another host has a say in, in the background; tell whom take-overs concern.
 
-        A jail that is to be started first is moved when `booting` has done that.
+        A jail that is to be started first is moved when the task `boot` has done that.
         """
         self._fencing.tell_all()
         for journal in self._journals.outgoing():
             if self._goes_on(journal):
                 if journal.phase is Phase.SENDING and _is_to_start(self._index.jails[journal.jail]):
-                    self._go(self._go_on_after(booting, journal))
+                    self._go(journal, self._go_on_after_boot)
                 else:
                     self._go_on(journal)
             elif journal.phase in {Phase.SENDING, Phase.FROZEN, Phase.COMMITTED} or not journal.notified:
-                self._go(self._resume_outgoing(journal))
+                self._go(journal, self._resume_outgoing)
         for journal in self._journals.incoming():
             if journal.phase in {Phase.RECEIVING, Phase.PREPARED}:
-                self._go(self._resume_incoming(journal))
+                self._go(journal, self._resume_incoming)
 
-    async def _go_on_after(self, booting: asyncio.Task[None], journal: Journal) -> None:
-        await asyncio.wait({booting})
+    def _go(self, journal: Journal, work: Callable[[Journal], Awaitable[None]]) -> None:
+        direction = "to" if journal.outgoing else "from"
+        name = f"migration {journal.id} {direction} {journal.peer}"
+        self._supervisor.retry(name, lambda: work(journal), pause=_PAUSE, target=f"jails/{journal.jail}")
+
+    async def _go_on_after_boot(self, journal: Journal) -> None:
+        await self._supervisor.over(BOOT)
         await self._clearance.over(journal.jail)
         if not self._index.halted:  # the host goes down: its next start goes on
             self._go_on(journal)
@@ -324,16 +329,6 @@ class Recovery:
                 raise
 
         self._drivers.resume(journal.operation, work)
-
-    def _go(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
-        self._background.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._background.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("what went on in the background died; the next start takes it up", error=str(error))
 
     async def _resume_outgoing(self, journal: Journal) -> None:
         entry = self._index.jails.get(journal.jail)
@@ -356,39 +351,28 @@ class Recovery:
             await self._try_quietly(self._snapshots.release_layers(journal.id, journal.offer.jail.layers))
 
     async def _resume_incoming(self, journal: Journal) -> None:
-        pause = 0.5
-        while True:
-            try:
-                if self._receiver.owns(journal):  # it was interrupted while it was activated
-                    await self._receiver.activate(journal.id, journal.epoch)
-                    await self._told(f"jail {journal.jail} from {journal.peer}: its activation was gone on with")
-                    return
-                resolution = await self._peers.get(journal.peer).resolve(journal.id)
-                if resolution.outcome == "committed":
-                    await self._receiver.activate(journal.id, resolution.epoch)
-                    await self._told(f"jail {journal.jail} is this host's: {journal.peer} had handed it over")
-                    return
-                # A source that remembers nothing may have lost its pool too: what is prepared may be the only copy.
-                forgotten = resolution.outcome == "unknown" and journal.phase is Phase.RECEIVING
-                if resolution.outcome == "aborted" or forgotten:
-                    await self._receiver.abort(journal.id)
-                    await self._told(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
-                    return
-            except JaildError as error:
-                self._log.warning("cannot resolve yet", migration=journal.id, peer=journal.peer, error=str(error))
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, 30.0)
-
-    async def close(self) -> None:
-        """End what goes on in the background; the next start takes it up again."""
-        tasks = list(self._background)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._notices.close()
-        await self._clearance.close()
-        await self._fencing.close()
-        await self._receiver.close()
+        """Ask the source how it ended, and do what follows; raise while that is not known."""
+        if self._receiver.owns(journal):  # it was interrupted while it was activated
+            await self._receiver.activate(journal.id, journal.epoch)
+            await self._told(f"jail {journal.jail} from {journal.peer}: its activation was gone on with")
+            return
+        resolution = await self._peers.get(journal.peer).resolve(journal.id)
+        if resolution.outcome == "committed":
+            await self._receiver.activate(journal.id, resolution.epoch)
+            await self._told(f"jail {journal.jail} is this host's: {journal.peer} had handed it over")
+            return
+        # A source that remembers nothing may have lost its pool too: what is prepared may be the only copy.
+        forgotten = resolution.outcome == "unknown" and journal.phase is Phase.RECEIVING
+        if resolution.outcome == "aborted" or forgotten:
+            await self._receiver.abort(journal.id)
+            await self._told(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
+            return
+        raise FailedPreconditionError(
+            "MIGRATION_UNDECIDED",
+            f"{journal.peer} says that migration {journal.id} of jail {journal.jail} is {resolution.outcome}",
+            remedy=f"it is asked again by itself; if {journal.peer} has lost the jail: jailctl adopt",
+            resource=f"jails/{journal.jail}",
+        )
 
 
 def _is_to_start(entry: Entry) -> bool:

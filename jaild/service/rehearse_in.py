@@ -19,6 +19,7 @@ from jaild.domain.journal import Journal, Phase
 from jaild.domain.peering import Rehearsed
 from jaild.domain.records import Generation
 from jaild.domain.spec import HttpCheck, Network, TcpCheck
+from jaild.engine.supervisor import Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.runtime import RunSpec, Runtime
@@ -42,6 +43,7 @@ class RehearseIn:
         files: Files,
         journals: Journals,
         runs: Runs,
+        supervisor: Supervisor,
         clock: Clock,
     ) -> None:
         self._index = index
@@ -50,8 +52,8 @@ class RehearseIn:
         self._files = files
         self._journals = journals
         self._runs = runs
+        self._supervisor = supervisor
         self._clock = clock
-        self._under_way: dict[str, asyncio.Task[Rehearsed]] = {}
         self._log = structlog.get_logger("jaild.rehearse_in")
 
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
@@ -67,15 +69,14 @@ class RehearseIn:
                 remedy="begin a rehearsal from the source",
                 resource=f"migrations/{migration}",
             )
-        if migration in self._under_way:
+        name = _task(migration)
+        if self._supervisor.is_under_way(name):
             raise FailedPreconditionError(
                 "REHEARSAL_UNDER_WAY", f"a clone of {journal.jail} is being tried already", remedy="wait for its end"
             )
         if keep_copy:
             await self._journals.put(msgspec.structs.replace(journal, keep_copy=True))
-        task = asyncio.create_task(self._tried(journal), name=f"rehearsal {migration}")
-        self._under_way[migration] = task
-        task.add_done_callback(lambda _: self._under_way.pop(migration, None))
+        task = self._supervisor.once(name, lambda: self._tried(journal), target=f"jails/{journal.jail}")
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -84,18 +85,8 @@ class RehearseIn:
 
     async def end(self, migration: str) -> None:
         """End a rehearsal that is under way, and take away what one has left. No error if there is none."""
-        task = self._under_way.get(migration)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        await self._supervisor.end(_task(migration))
         await self._take_away(migration)
-
-    async def close(self) -> None:
-        """End all; what they leave is taken away at the next start."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def sweep(self) -> Sequence[str]:
         """Destroy what a crash left of clones, after their runs were ended; return what was destroyed."""
@@ -195,6 +186,10 @@ class _Inside:
             return await self._runtime.probe(self._run.jail, self._run.generation, check, address)
         except JaildError as error:
             return f"{address}:{check.port}: {error.message}"
+
+
+def _task(migration: str) -> str:
+    return f"rehearsal {migration}"
 
 
 def name_of(migration: str) -> str:

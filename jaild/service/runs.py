@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import structlog
@@ -12,23 +11,28 @@ from jaild.domain import layout, quantity
 from jaild.domain.errors import JaildError
 from jaild.domain.layers import Layers
 from jaild.domain.records import BaseRecord, Desired, Family, Generation, Manifest, ReleaseRecord
+from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Run, RunSpec, Runtime
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index
 from jaild.service.standby_refusals import unheard
 
+_PAUSE = BackOff(first=1.0, longest=60.0)
+
 
 class Runs:
     """The runs of this host's jails."""
 
-    def __init__(self, index: Index, runtime: Runtime, events: Events, clock: Clock, logs: Path) -> None:
+    def __init__(
+        self, index: Index, runtime: Runtime, supervisor: Supervisor, events: Events, clock: Clock, logs: Path
+    ) -> None:
         self._index = index
         self._runtime = runtime
+        self._supervisor = supervisor
         self._events = events
         self._clock = clock
         self._logs = logs
-        self._watchers: dict[str, asyncio.Task[None]] = {}
         self._log_starts: dict[str, int] = {}
         self._log = structlog.get_logger("jaild.runs")
 
@@ -122,8 +126,13 @@ class Runs:
         entry.run = await self.find(entry.name, generation)
         self.forget(entry.name)
         if entry.run is not None and entry.run.running:
-            task = asyncio.create_task(self._watch(entry, generation), name=f"watch {entry.name}.{generation}")
-            self._watchers[entry.name] = task
+            self._supervisor.retry(
+                _watcher(entry.name),
+                lambda: self._watch(entry, generation),
+                pause=_PAUSE,
+                target=f"jails/{entry.name}",
+                lasting=True,
+            )
 
     async def find(self, jail: str, generation: int) -> Run | None:
         """Return what the runtime knows of a run."""
@@ -152,25 +161,14 @@ class Runs:
 
     def forget(self, jail: str) -> None:
         """Stop watching a jail."""
-        watcher = self._watchers.pop(jail, None)
-        if watcher is not None:
-            watcher.cancel()
-
-    async def close(self) -> None:
-        """Stop watching all; the jails go on."""
-        watchers = list(self._watchers.values())
-        for watcher in watchers:
-            watcher.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
-        self._watchers.clear()
+        self._supervisor.drop(_watcher(jail))
 
     async def _watch(self, entry: Entry, generation: int) -> None:
         try:
             ended = await self._runtime.wait(entry.name, generation)
         except JaildError as error:
-            self._log.warning("cannot watch", jail=entry.name, reason=error.reason, message=error.message)
             entry.message = f"its end cannot be watched: {error.message}"
-            return
+            raise
         if entry.run is None or entry.run.generation != generation:
             return
         entry.run = ended
@@ -196,6 +194,10 @@ class Runs:
         await self._runtime.remove(entry.name, generation.number)
         await self.create(entry, generation)
         return await self.start(entry, generation.number)
+
+
+def _watcher(jail: str) -> str:
+    return f"watch {jail}"
 
 
 def property_size(text: str | None) -> str:

@@ -18,6 +18,7 @@ from jaild.domain.errors import JaildError
 from jaild.domain.records import JailRecord
 from jaild.domain.standby import due, is_behind, wanted
 from jaild.domain.views import Caller, StandbyView
+from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.service.driver import Drivers
@@ -47,6 +48,7 @@ class Standbys:
         keeper: StandbyKeeper,
         drivers: Drivers,
         operations: Operations,
+        supervisor: Supervisor,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -57,54 +59,55 @@ class Standbys:
         self._keeper = keeper
         self._drivers = drivers
         self._operations = operations
+        self._supervisor = supervisor
         self._events = events
         self._clock = clock
         self._standings: dict[tuple[str, str], Standing] = {}
-        self._under_way: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._log = structlog.get_logger("jaild.standby")
 
     # -- when
 
-    async def run(self) -> None:
-        """Look after the replicas for ever."""
-        while True:
-            try:
-                await self.tick()
-                await self._keeper.look_at_ages()
-            except JaildError as error:  # the store fails: the next look may not
-                self._log.warning("cannot look after the replicas", error=str(error))
-            await self._clock.sleep(_PAUSE)
+    def run(self) -> None:
+        """Look after the replicas for ever, those of others' jails that are kept here included."""
+        back_off = BackOff(_PAUSE, _PAUSE)  # one jail that cannot be looked at makes nobody else's rounds late
+        self._supervisor.run("replicas of jails here", self.tick, every=_PAUSE, back_off=back_off)
+        self._supervisor.run("replicas kept here", self._keeper.look_at_ages, every=_PAUSE, back_off=back_off)
 
     async def tick(self) -> None:
-        """Begin the rounds that are due, and tell of replicas that fall behind or have caught up."""
+        """Begin the rounds that are due, and tell of replicas that fall behind or have caught up.
+
+        What keeps one jail from being looked at is raised when all others have been.
+        """
+        failure: Exception | None = None
         for entry in list(self._index.jails.values()):
-            if not self._is_kept(entry):
-                continue
-            await self._agree(entry)
-            hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
-            if hosts and entry.name not in self._under_way and not self._ends(entry.name):
-                task = asyncio.create_task(self._guarded(entry, hosts), name=f"standby round {entry.name}")
-                self._under_way[entry.name] = task
-            await self._look_at_ages(entry)
+            try:
+                await self._look_at(entry)
+            except Exception as error:  # noqa: BLE001 -- one jail that is sick harms no other
+                self._log.warning("cannot look after its replicas", jail=entry.name, exc_info=error)
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def _look_at(self, entry: Entry) -> None:
+        if not self._is_kept(entry):
+            return
+        await self._agree(entry)
+        hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
+        if hosts and not self._ends(entry.name):
+            target = f"jails/{entry.name}"
+            self._supervisor.retry(_round_of(entry.name), lambda: self._guarded(entry, hosts), target=target)
+        await self._look_at_ages(entry)
 
     async def settled(self) -> None:
         """Wait until no round is under way."""
-        while self._under_way:
-            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        for entry in list(self._index.jails.values()):
+            await self._supervisor.over(_round_of(entry.name))
 
     async def give_way(self, target: str, kind: str) -> None:
         """End a round of a jail that is about to be moved, deleted or taken away from here."""
-        task = self._under_way.get(target.removeprefix("jails/"))
-        if task is not None and kind in _ENDING:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def close(self) -> None:
-        """End all rounds; the next start begins them again."""
-        for task in list(self._under_way.values()):
-            task.cancel()
-        await self.settled()
+        if kind in _ENDING:
+            await self._supervisor.end(_round_of(target.removeprefix("jails/")))
 
     def _is_kept(self, entry: Entry) -> bool:
         record = entry.record
@@ -216,8 +219,12 @@ class Standbys:
             async with self._slots:
                 everybody = {host: self._standing(entry, host) for host in self._wanted(entry)}
                 await self._rounds.carry_out(entry, {host: everybody[host] for host in hosts}, everybody.values())
-        except JaildError as error:
+        except Exception as error:
             for host in hosts:
                 self._standing(entry, host).message = str(error)
-        finally:
-            del self._under_way[entry.name]
+            if not isinstance(error, JaildError):
+                raise
+
+
+def _round_of(jail: str) -> str:
+    return f"standby round of {jail}"

@@ -2,73 +2,65 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from jaild.domain.errors import JaildError
+import structlog
+
 from jaild.domain.records import Ownership
-from jaild.ports.clock import Clock
+from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index
 
 Work = Callable[[Entry], Awaitable[None]]
-_FIRST_PAUSE = 5.0  # seconds, doubled up to the longest: somebody's shell in the jail's folder may stay there for long
-_LONGEST_PAUSE = 600.0
+_PAUSE = BackOff(first=5.0, longest=600.0)  # somebody's shell in the jail's folder may stay there for long
 _LEFT = frozenset({Ownership.MOVED, Ownership.FENCED})
 
 
 class Tidying:
     """Puts away what jails leave behind."""
 
-    def __init__(self, index: Index, drivers: Drivers, events: Events, clock: Clock) -> None:
+    def __init__(self, index: Index, drivers: Drivers, supervisor: Supervisor, events: Events) -> None:
         self._index = index
         self._drivers = drivers
+        self._supervisor = supervisor
         self._events = events
-        self._clock = clock
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._log = structlog.get_logger("jaild.tidying")
 
     async def do(self, entry: Entry, *works: Work) -> None:
         """Do all, in the jail's turn. What fails is told and gone on with in the background, until the jail is back."""
-        left = await self._left_of(works, entry)
-        if not left:
+        failures = await self._tried(works, entry)
+        if not failures:
             return
-        task = asyncio.create_task(self._go_on(left, entry), name=f"tidying of {entry.name}")
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        for error in failures.values():
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", f"it has left, but: {error}; tried again")
+        left = list(failures)
 
-    async def _go_on(self, works: Sequence[Work], entry: Entry) -> None:
-        pause = _FIRST_PAUSE
-        while works:
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+        async def go_on() -> None:
             async with self._drivers.turn(f"jails/{entry.name}"):
                 if not self._is_away(entry):
                     return
-                works = await self._left_of(works, entry)
-        await self._events.emit("jail.tidied", f"jails/{entry.name}", "what was left here is put away now")
+                failures = await self._tried(left, entry)
+                left[:] = failures
+                for error in failures.values():
+                    raise error
+            await self._events.emit("jail.tidied", f"jails/{entry.name}", "what was left here is put away now")
+
+        name = f"tidying of {entry.name}"
+        self._supervisor.drop(name)  # of an earlier stay: all of it is done again
+        self._supervisor.retry(name, go_on, pause=_PAUSE, after=_PAUSE.first, target=f"jails/{entry.name}")
 
     def _is_away(self, entry: Entry) -> bool:
         here = self._index.jails.get(entry.name) is entry
         return here and entry.record is not None and entry.record.state in _LEFT
 
-    async def _left_of(self, works: Sequence[Work], entry: Entry) -> list[Work]:
-        left = []
+    async def _tried(self, works: Sequence[Work], entry: Entry) -> dict[Work, Exception]:
+        """Return what could not be done, and why not. One that fails keeps none from being tried."""
+        failures: dict[Work, Exception] = {}
         for work in works:
             try:
                 await work(entry)
-            except (JaildError, OSError) as error:
-                left.append(work)
-                await self._events.emit("jail.untidy", f"jails/{entry.name}", f"it has left, but: {error}; tried again")
-        return left
-
-    async def settled(self) -> None:
-        """Wait until everything has been put away."""
-        while self._under_way:
-            await asyncio.gather(*self._under_way, return_exceptions=True)
-
-    async def close(self) -> None:
-        """Try no more; the next start does what is left."""
-        for task in self._under_way:
-            task.cancel()
-        await self.settled()
+            except Exception as error:  # noqa: BLE001 -- whatever it was: it is done again
+                self._log.warning("cannot put away yet", jail=entry.name, exc_info=error)
+                failures[work] = error
+        return failures

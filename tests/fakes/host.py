@@ -89,7 +89,6 @@ class InProcessHost:
         self.hung_up: list[asyncio.Task[Any]] = []  # those that were cancelled by their callers
         self._store: SqliteStore | None = None
         self._core: Core | None = None
-        self._booting: asyncio.Task[None] | None = None
         self._boots = 1
 
     async def read(self) -> str:
@@ -123,8 +122,7 @@ class InProcessHost:
         await self._core.host.start(self.clock.monotonic())
         await self._core.boot.recall()
         self.reachable = True
-        self._booting = asyncio.create_task(self._core.boot.at_start(), name=f"boot {self.name}")
-        self._core.resume(self._booting)
+        self._core.resume()
 
     def _assembled(self, store: SqliteStore) -> Core:
         def mortal(port: object, name: str, counted: frozenset[str] | None = None) -> Any:
@@ -178,17 +176,11 @@ class InProcessHost:
             await asyncio.gather(ended, died, return_exceptions=True)
 
     async def _ended(self) -> None:
-        if self._booting is not None:
-            await asyncio.wait({self._booting})
-        while tasks := list(self.core.recovery._background):
-            await asyncio.wait(tasks)
+        await self.core.supervisor.idle()
         while lanes := [lane.task for lane in self.core.drivers._lanes.values() if lane.task is not None]:
             await asyncio.wait(lanes)
-        await self.core.evacuations.settled()
-        await self.core.tidying.settled()
-        await self.core.recovery._notices.settled()
+            await self.core.supervisor.idle()
         await self.core.recovery._clearance.settled()
-        await self.core.recovery._fencing.settled()
 
     async def stop(self) -> None:
         """End the daemon in order; the jails go on."""
@@ -199,10 +191,9 @@ class InProcessHost:
     async def _gone(self) -> None:
         self.life.kill()
         self.reachable = False
-        for task in [self._booting, *self.serving]:
-            if task is not None:
-                task.cancel()
-        await self.core.runs.close()
+        for task in self.serving:
+            task.cancel()
+        await self.core.supervisor.close()
         if self._store is not None:
             await self._store.close()
             self._store = None

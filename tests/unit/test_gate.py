@@ -12,6 +12,7 @@ from jaild.domain.errors import AbortedError, FailedPreconditionError
 from jaild.domain.layout import Layout
 from jaild.domain.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, Limits, Network, TcpCheck
 from jaild.domain.spec import Gate as GateSpec
+from jaild.engine.supervisor import Supervisor
 from jaild.ports.runtime import RunSpec
 from jaild.service.events import Events
 from jaild.service.gate import Gate
@@ -66,7 +67,9 @@ class Bench:
         self.runtime = FakeRuntime(now=self.clock.now)
         files = HostFiles(folder / "spool")
         index = Index(Layout("tank/jaild"), FakeZfs(folder / "zfs"), files)
-        self.runs = Runs(index, self.runtime, Events(MemoryStore(), self.clock), self.clock, folder)
+        events = Events(MemoryStore(), self.clock)
+        supervisor = Supervisor(self.clock, events.emit)
+        self.runs = Runs(index, self.runtime, supervisor, events, self.clock, folder)
         self.gate = Gate(self.runtime, self.runs, self.probe, files, self.clock)
 
     async def start(self) -> None:

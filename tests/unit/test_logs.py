@@ -7,6 +7,7 @@ import pytest
 
 from jaild.adapters.files import HostFiles
 from jaild.domain.layout import Layout
+from jaild.engine.supervisor import Supervisor
 from jaild.service.events import Events
 from jaild.service.index import Index
 from jaild.service.logs import Logs
@@ -47,7 +48,8 @@ def logs(tmp_path: Path, clock: ScriptedClock, log: Path) -> Logs:
     log.parent.mkdir()
     files = HostFiles(tmp_path / "spool")
     index = Index(Layout("tank/jaild"), FakeZfs(tmp_path / "zfs"), files)
-    runs = Runs(index, FakeRuntime(), Events(MemoryStore(), clock), clock, log.parent)
+    events = Events(MemoryStore(), clock)
+    runs = Runs(index, FakeRuntime(), Supervisor(clock, events.emit), events, clock, log.parent)
     return Logs(files, runs, clock)
 
 

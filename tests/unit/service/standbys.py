@@ -89,8 +89,7 @@ async def happened(host: FakeHost, kind: str) -> str:
 
 async def booted(host: FakeHost) -> None:
     """Wait until a host has started what it may, though others are never told what they should know."""
-    assert host._booting is not None
-    await asyncio.wait({host._booting})
+    await host.core.supervisor.over("boot")
     await host.core.recovery._clearance.settled()
 
 

@@ -173,7 +173,7 @@ async def test_an_owner_learns_of_a_take_over_from_its_own_next_round(tmp_path: 
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     alpha.network.sever()
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
-    await beta.core.recovery._fencing.close()  # it never gets to tell
+    await beta.core.supervisor.end("supersede web")  # it never gets to tell
     alpha.network.heal()
     await rounds(alpha)
     await happened(alpha, "jail.fenced")

@@ -50,7 +50,7 @@ async def test_a_copy_that_somebody_uses_is_read_only_at_once_and_put_away_when_
     assert await copy(source) == [(True, True), (True, True)]
     assert "a shell is in it" in (await told(source, "jail.untidy"))[0]
     source.zfs.refuse.clear()
-    await source.core.tidying.settled()
+    await source.core.supervisor.idle()
     assert await copy(source) == [(True, False), (True, False)]
     assert len(await told(source, "jail.tidied")) == 1
 
@@ -62,7 +62,7 @@ async def test_one_dataset_that_cannot_be_fenced_keeps_no_other_from_it(hosts: t
     assert await copy(source) == [(True, False), (True, False)]  # the one has it from its parent
     assert "it is written to" in (await told(source, "jail.untidy"))[0]
     source.zfs.refuse.clear()
-    await source.core.tidying.settled()
+    await source.core.supervisor.idle()
     assert len(await told(source, "jail.tidied")) == 1
 
 
@@ -71,7 +71,7 @@ async def test_nothing_is_put_away_any_more_when_the_jail_is_back(hosts: tuple[F
     assert await move(source, target) == ""
     assert await move(target, source) == ""
     source.zfs.refuse.clear()
-    await source.core.tidying.settled()
+    await source.core.supervisor.idle()
     assert serves(source, 1)
     assert await copy(source) == [(False, True), (False, True)]
     assert await told(source, "jail.tidied") == []
