@@ -101,28 +101,30 @@ class Clearance:
     async def heard(self, entry: Entry) -> bool:
         """Ask until the jail may start (True), or is known to be another host's (False)."""
         began, pause, told = self._clock.monotonic(), _FIRST_PAUSE, False
-        while entry.unheard:
-            record = entry.record
-            if record is None or not self._index.may_start(record):
+        while asked := entry.unheard:
+            if not self._is_owned(entry) or (record := entry.record) is None:
                 return False
-            match verdict(record.epoch, await self.answers(entry.name, record.uid, entry.unheard)):
-                case Superseded(host, known):
-                    self._log.warning("superseded", jail=entry.name, by=known.owner_name, told_by=host)
-                    await self._fence(entry, known)
-                case Unheard(hosts):
-                    entry.unheard = frozenset(hosts) - self._optional.get(entry.name, frozenset())
-                    if not entry.unheard:
-                        continue
-                    entry.message = f"waits for {', '.join(hosts)}: has it been taken over?"
-                    if not told and self._clock.monotonic() - began >= PATIENCE:
-                        told = True
-                        await self._events.emit("jail.waiting", f"jails/{entry.name}", remedy_of(entry))
-                    await self._clock.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
-                case _:
-                    entry.unheard, entry.message = frozenset(), ""
-        record = entry.record
-        return record is not None and self._index.may_start(record)
+            found = verdict(record.epoch, await self.answers(entry.name, record.uid, asked))
+            if isinstance(found, Superseded):
+                self._log.warning("superseded", jail=entry.name, by=found.known.owner_name, told_by=found.host)
+                await self._fence(entry, found.known)
+                continue
+            silent = found.hosts if isinstance(found, Unheard) else ()
+            # What an operator said meanwhile, and what else came up, stands: only who was heard now is taken away.
+            entry.unheard -= (asked - set(silent)) | self._optional.get(entry.name, frozenset())
+            if not entry.unheard:
+                entry.message = ""
+                break
+            entry.message = f"waits for {', '.join(sorted(entry.unheard))}: has it been taken over?"
+            if not told and self._clock.monotonic() - began >= PATIENCE:
+                told = True
+                await self._events.emit("jail.waiting", f"jails/{entry.name}", remedy_of(entry))
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return self._is_owned(entry)
+
+    def _is_owned(self, entry: Entry) -> bool:
+        return entry.record is not None and self._index.may_start(entry.record)
 
     async def _fence(self, entry: Entry, known: Known) -> None:
         try:
