@@ -29,6 +29,7 @@ from jaild.ports.salvage import FileTrees
 from jaild.ports.zfs import Zfs
 from jaild.service.sealing import Sealer
 from tests.fakes.clock import FakeClock
+from tests.fakes.edge import Server, served_as
 from tests.fakes.faults import Life, Mortal
 from tests.fakes.network import LinkedPeers, Network
 from tests.fakes.runtime import FakeRuntime
@@ -86,9 +87,9 @@ class InProcessHost:
         self.life = Life()
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
-        self.hung_up: list[asyncio.Task[Any]] = []  # those that were cancelled by their callers
         self._store: SqliteStore | None = None
         self._core: Core | None = None
+        self._server: Server | None = None
         self._boots = 1
 
     async def read(self) -> str:
@@ -108,6 +109,12 @@ class InProcessHost:
         assert self._core is not None
         return self._core
 
+    @property
+    def server(self) -> Server:
+        """What answers its peers."""
+        assert self._server is not None
+        return self._server
+
     async def start(self, life: Life | None = None) -> None:
         """Bring a daemon up (to live `life`): read, repair, resume, boot."""
         self.network.hosts[self.name] = self
@@ -119,6 +126,7 @@ class InProcessHost:
         self._store = SqliteStore(self.folder / "jaild.db")
         await self._store.open()
         self._core = self._assembled(self._store)
+        self._server = Server(self)
         await self._core.host.start(self.clock.monotonic())
         await self._core.boot.recall()
         self.reachable = True
@@ -156,12 +164,8 @@ class InProcessHost:
         return assembly.assemble(ports, place)
 
     def _hang_up(self) -> bool:
-        current = asyncio.current_task()
-        for task in self.serving:
-            if task is current:
-                self.hung_up.append(task)
-                return task.cancel()
-        return False
+        task = served_as.get(None)
+        return task in self.serving and task.cancel()
 
     async def quiet(self) -> None:
         """Wait until boot and everything that goes on in the background has ended by itself, or the daemon is dead."""
@@ -193,6 +197,7 @@ class InProcessHost:
         self.reachable = False
         for task in self.serving:
             task.cancel()
+        self.server.close()
         await self.core.supervisor.close()
         if self._store is not None:
             await self._store.close()

@@ -1,38 +1,28 @@
-"""Hosts that speak to each other without a wire: calls can be lost, answered in vain, doubled, or end in a crash."""
+"""Hosts that speak to each other in one process: calls can be lost, answered in vain, doubled, or end in a crash.
+
+What they say passes the real edge (`tests.fakes.edge`): what does not survive the wire does not survive this.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context as Variables
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
-from jaild.api.use_cases import Incoming, IncomingFiles, Replicas
-from jaild.domain.errors import (
-    DataLossError,
-    DeadlineExceededError,
-    JaildError,
-    NotFoundError,
-    UnavailableError,
-)
-from jaild.domain.peering import (
-    Acceptance,
-    Activation,
-    HostHello,
-    Offer,
-    Received,
-    ReceiveHeader,
-    Rehearsed,
-    Resolution,
-)
-from tests.fakes.faults import At, Crash, is_at
-from tests.fakes.network_standby import SalvageLink, StandbyLink
+import grpc
+
+from jaild.adapters.peer import GrpcPeer
+from jaild.domain.errors import NotFoundError
+from jaild.peer.v1 import peer_pb2
+from tests.fakes.edge import CallContext, Channel, failure, served_as
+from tests.fakes.faults import At, Crash, Life, is_at
 
 if TYPE_CHECKING:
     from tests.fakes.host import InProcessHost
-
-_T = TypeVar("_T")
 
 
 class Fault(StrEnum):
@@ -62,6 +52,23 @@ def applies(fault: Fault, call: str) -> bool:
     return streams if fault in _WITHIN else not (streams and fault is Fault.LATE)
 
 
+# What faults and tests call them: `alpha>beta hello`. A stream is told with what it brings: `alpha>beta receive data`.
+_LABELS = {
+    "OfferReplica": "offer replica",
+    "RollBackReplica": "roll back",
+    "CompleteRound": "complete round",
+    "WithdrawReplica": "withdraw",
+    "GetOwnership": "ownership",
+    "HandOver": "hand over",
+    "GetHandOver": "hand over?",
+    "FinishFiles": "finish files",
+    "ReceiveReplica": "receive replica",
+    "ReceiveFiles": "receive files",
+}
+_TURNS = 30  # of the loop, in which what was sent arrives
+_STREAMS = frozenset({"Receive", "ReceiveReplica", "ReceiveFiles"})
+
+
 class Network:
     """What connects hosts. `at` and `fault` choose what goes wrong; `calls` lists what was asked while `counting`."""
 
@@ -69,6 +76,7 @@ class Network:
         self.hosts: dict[str, InProcessHost] = {}
         self.down = False
         self.cut = asyncio.Event()
+        self.apart: set[frozenset[str]] = set()  # pairs of hosts that do not reach each other
         self.counting = False
         self.calls: list[str] = []
         self.at: At | None = None
@@ -83,9 +91,14 @@ class Network:
         self.cut.set()
 
     def heal(self) -> None:
-        """Let them through again."""
+        """Let them through again, between all hosts."""
         self.down = False
         self.cut.clear()
+        self.apart.clear()
+
+    def separates(self, one: str, other: str) -> bool:
+        """Say whether nothing gets through between two hosts."""
+        return self.down or frozenset({one, other}) in self.apart
 
     def of(self, call: str) -> Fault | None:
         """Count a call and return what happens to it."""
@@ -104,139 +117,142 @@ class Network:
     async def deliver(self) -> None:
         """Carry out what is late. Nobody hears the answer."""
         while self._late:
-            with suppress(JaildError):
+            with suppress(grpc.aio.AioRpcError):
                 await self._late.pop()()
 
 
 class LinkedPeers:
-    """Implements `jaild.ports.peer.Peers`: all other hosts of the network."""
+    """Implements `jaild.ports.peer.Peers` for one daemon: all other hosts of the network."""
 
     def __init__(self, network: Network, source: InProcessHost) -> None:
         self._network = network
         self._source = source
+        self._life = source.life  # its successor asks by peers of its own
 
     def names(self) -> tuple[str, ...]:
         """Return their names, sorted."""
         return tuple(sorted(name for name in self._network.hosts if name != self._source.name))
 
-    def get(self, name: str) -> Link:
+    def get(self, name: str) -> GrpcPeer:
         """Return one."""
         if name not in self.names():
             raise NotFoundError("PEER_UNKNOWN", f"there is no peer {name!r}", remedy=f"use one of {self.names()}")
-        return Link(self._network, self._source, self._network.hosts[name])
+        route = Route(self._network, self._source, self._life, self._network.hosts[name])
+        return GrpcPeer(name, f"{name}.example:7070", Channel(route))  # type: ignore[arg-type]  # of gRPC's kind
 
 
-class Link:
-    """Implements `jaild.ports.peer.Peer`: one host as another one's daemon sees it."""
+@dataclass(frozen=True)
+class Served:
+    """A call that another host carries out."""
 
-    def __init__(self, network: Network, source: InProcessHost, target: InProcessHost) -> None:
+    task: asyncio.Task[bytes]
+    context: CallContext
+
+    def hang_up(self) -> None:
+        """Let it know that nobody waits."""
+        self.context.hung_up = True
+        self.task.cancel()
+
+
+class Route:
+    """The way of calls from one daemon to another host, as far as the network's fault lets them."""
+
+    def __init__(self, network: Network, source: InProcessHost, life: Life, target: InProcessHost) -> None:
         self._network = network
         self._source = source
-        self._life = source.life  # of the daemon that asks; its successor asks by a link of its own
+        self._life = life
         self._target = target
 
-    @property
-    def standby(self) -> StandbyLink:
-        """The same host, as far as replicas and take-overs go."""
-        return StandbyLink(self)
+    async def ask(self, method: str, request: bytes) -> bytes:
+        """Carry out a call. Raises `AioRpcError`."""
+        fault = await self.depart(method, request)
+        if fault is Fault.LATE:
 
-    async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
-        """Introduce ourselves."""
-        return await self.call("hello", lambda there, _: there.hello(host_id, host_name, protocol))
+            async def late() -> bytes:
+                return await self._outcome(self.serve(method, request))
 
-    async def preflight(self, offer: Offer) -> Acceptance:
-        """Ask whether it takes the jail."""
-        return await self.call("preflight", lambda there, _: there.preflight(offer))
+            self._network.delay(late)
+            raise self._timeout()
+        return await self.answered(self.serve(method, request), fault, lambda: self.serve(method, request))
 
-    async def begin(self, offer: Offer) -> Acceptance:
-        """Make it begin."""
-        return await self.call("begin", lambda there, _: there.begin(offer))
-
-    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
-        """Send one ZFS stream."""
-        what = f"receive {header.layer or header.dataset or '.'}"
-        return await self.stream(what, chunks, lambda there, arriving: there.receive(header, arriving))
-
-    async def stream(
-        self, what: str, chunks: AsyncIterator[bytes], make: Callable[[Incoming, AsyncIterator[bytes]], Awaitable[_T]]
-    ) -> _T:
-        """Send a stream. One that broke off here is one that ends too early there."""
-        broken: list[BaseException] = []
-
-        async def arriving(fault: Fault | None) -> AsyncIterator[bytes]:
-            try:
-                async for chunk in chunks:
-                    if fault in _WITHIN:
-                        yield chunk[: len(chunk) // 2]
-                        self._within(fault)
-                    yield chunk
-            except BaseException as error:
-                broken.append(error)
-                raise DataLossError(
-                    "STREAM_TRUNCATED", "the caller hung up before the end of its stream", remedy="send it again"
-                ) from error
-
-        try:
-            return await self.call(what, lambda there, fault: make(there, arriving(fault)))
-        except DataLossError:
-            if broken:
-                raise broken[0] from None
-            raise
-
-    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
-        """First half of the hand-over."""
-        return await self.call("prepare", lambda there, _: there.prepare(migration, epoch, guids))
-
-    async def activate(self, migration: str, epoch: int) -> Activation:
-        """Second half of the hand-over."""
-        return await self.call("activate", lambda there, _: there.activate(migration, epoch))
-
-    async def abort(self, migration: str) -> str:
-        """Make it throw away what it received."""
-        return await self.call("abort", lambda there, _: there.abort(migration))
-
-    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
-        """Make it boot a clone."""
-        return await self.call("rehearse", lambda there, _: there.rehearse(migration, keep_copy=keep_copy))
-
-    async def resolve(self, migration: str) -> Resolution:
-        """Ask how the hand-over ended."""
-        return await self.call("resolve", lambda there, _: there.resolve(migration))
-
-    @property
-    def salvage(self) -> SalvageLink:
-        """The same host, as far as files go that are salvaged."""
-        return SalvageLink(self)
-
-    @property
-    def files(self) -> IncomingFiles:
-        """What the other host answers about salvaged files."""
-        return self._target.core.use_cases.files
-
-    @property
-    def replicas(self) -> Replicas:
-        """What the other host answers about replicas."""
-        return self._target.core.use_cases.replicas
-
-    async def call(self, what: str, make: Callable[[Incoming, Fault | None], Awaitable[_T]]) -> _T:
-        """Let the other host carry out a call, as far as the network's fault lets it."""
+    async def depart(self, method: str, first: bytes) -> Fault | None:
+        """Count a call and return what happens to it, unless that is its end."""
         self._life.check()
-        fault = self._network.of(f"{self._source.name}>{self._target.name} {what}")
+        fault = self._network.of(f"{self._source.name}>{self._target.name} {_label(method, first)}")
         await asyncio.sleep(0)
         self._before(fault)
-        if self._network.down or fault is Fault.REQUEST_LOST or not self._answers():
+        if fault is Fault.REQUEST_LOST:
             raise self._unreachable()
-        if fault is Fault.LATE:
-            self._network.delay(lambda: self._carried_out(make, None))
-            raise self._timeout()
+        self._require_way()
+        return fault
+
+    def serve(self, method: str, given: bytes | AsyncIterator[bytes]) -> Served:
+        """Let the other host carry out a call, in a task of its own that inherits nothing of its caller's."""
+        context = CallContext(self._source.name)
+
+        async def carry_out() -> bytes:
+            if (task := asyncio.current_task()) is not None:
+                served_as.set(task)
+            return await self._target.server.serve(method, given, context)
+
+        name = f"served by {self._target.name}: {method}"
+        task = asyncio.get_running_loop().create_task(carry_out(), name=name, context=Variables())
+        self._target.serving.append(task)
+        task.add_done_callback(self._served)
+        return Served(task, context)
+
+    def _served(self, task: asyncio.Task[bytes]) -> None:
+        self._target.serving.remove(task)
+        if not task.cancelled():
+            task.exception()  # told to the caller, if there still is one
+
+    async def pass_on(self, fault: Fault | None, message: bytes, send: Callable[[bytes], Awaitable[None]]) -> None:
+        """Let a later message of a stream through, or half of it. Raises `AioRpcError` when the stream breaks."""
+        self._life.check()
+        if fault in _WITHIN:
+            chunk = peer_pb2.ReceiveRequest.FromString(message).chunk
+            await send(peer_pb2.ReceiveRequest(chunk=chunk[: len(chunk) // 2]).SerializeToString())
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)  # it arrives
+            self._within(fault)
+        self._require_way()
+        await send(message)
+
+    async def answered(self, served: Served, fault: Fault | None, again: Callable[[], Served]) -> bytes:
+        """Return the answer, if it comes back. Raises `AioRpcError`."""
         try:
-            answer = await self._carried_out(make, fault)
-            if fault is Fault.TWICE:
-                answer = await self._carried_out(make, fault)
-        finally:
-            await self._network.deliver()
+            try:
+                answer = await self._outcome(served)
+                if fault is Fault.TWICE:
+                    answer = await self._outcome(again())
+            finally:
+                await self._network.deliver()
+        except grpc.aio.AioRpcError:
+            self._after(fault)
+            raise
         self._after(fault)
         return answer
+
+    async def _outcome(self, served: Served) -> bytes:
+        died = asyncio.ensure_future(self._target.life.died.wait())
+        try:
+            await asyncio.wait({served.task, died}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            served.hang_up()
+            raise
+        finally:
+            died.cancel()
+        if not served.task.done():
+            raise self._unreachable()
+        try:
+            return served.task.result()
+        except Crash:
+            self._life.check()
+            raise self._unreachable() from None
+        except asyncio.CancelledError:
+            if not self._answers():
+                raise self._unreachable() from None
+            raise self._timeout() from None
 
     def _before(self, fault: Fault | None) -> None:
         match fault:
@@ -272,35 +288,27 @@ class Link:
         self._life.check()
         if not self._answers():
             raise self._unreachable()
-        if self._network.down or fault is Fault.ANSWER_LOST:
+        if fault is Fault.ANSWER_LOST or self._network.separates(self._source.name, self._target.name):
             raise self._timeout()
 
-    async def _carried_out(self, make: Callable[[Incoming, Fault | None], Awaitable[_T]], fault: Fault | None) -> _T:
-        async def serve() -> _T:
-            return await make(self._target.core.use_cases.incoming, fault)
-
-        task = asyncio.create_task(serve(), name=f"served by {self._target.name}")
-        self._target.serving.append(task)
-        try:
-            return await task
-        except Crash:
-            self._life.check()
-            raise self._unreachable() from None
-        except asyncio.CancelledError:
-            if task in self._target.hung_up:
-                raise self._timeout() from None
-            caller = asyncio.current_task()
-            if not self._answers() and caller is not None and not caller.cancelling():
-                raise self._unreachable() from None  # its death ended what it was doing, not this caller
-            raise
-        finally:
-            self._target.serving.remove(task)
+    def _require_way(self) -> None:
+        if self._network.separates(self._source.name, self._target.name) or not self._answers():
+            raise self._unreachable()
 
     def _answers(self) -> bool:
         return self._target.reachable and not self._target.life.dead
 
-    def _unreachable(self) -> UnavailableError:
-        return UnavailableError("PEER_UNREACHABLE", f"{self._target.name} cannot be reached", remedy="try again")
+    def _unreachable(self) -> grpc.aio.AioRpcError:
+        return failure(grpc.StatusCode.UNAVAILABLE, f"failed to connect to {self._target.name}")
 
-    def _timeout(self) -> DeadlineExceededError:
-        return DeadlineExceededError("PEER_TIMEOUT", f"{self._target.name} did not answer in time", remedy="ask again")
+    def _timeout(self) -> grpc.aio.AioRpcError:
+        return failure(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+
+def _label(method: str, first: bytes) -> str:
+    name = method.rpartition("/")[2]
+    label = _LABELS.get(name, name.lower())
+    if name not in _STREAMS:
+        return label
+    header = peer_pb2.ReceiveRequest.FromString(first).header
+    return f"{label} {header.layer or header.dataset or '.'}"
