@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
+from jaild.adapters import boundedlog
+from jaild.adapters.boundedlog import BoundedLog
 from jaild.domain.errors import (
     DataLossError,
     FailedPreconditionError,
@@ -24,14 +26,13 @@ from jaild.domain.operation import Operation
 from jaild.domain.views import AuditEntry, Drain, Event
 
 SCHEMA = 1
-KEPT_AUDIT = 1_000_000  # requests; some 300 MB at most
-KEPT_EVENTS = 100_000  # older ones are dropped; watchers that ask for them are told of the gap
 
 _TABLES = """
 create table if not exists operations (id text primary key, created real not null, record blob not null);
 create table if not exists events (sequence integer primary key autoincrement, target text not null,
     record blob not null);
-create table if not exists audit (sequence integer primary key autoincrement, record blob not null);
+create table if not exists audit (sequence integer primary key autoincrement, record blob not null,
+    refused integer not null default 0);
 create table if not exists journals (id text not null, outgoing integer not null, created real not null,
     record blob not null, primary key (id, outgoing));
 create table if not exists evacuations (id text primary key, created real not null, record blob not null);
@@ -51,6 +52,11 @@ class SqliteStore:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
+        self._events = BoundedLog("events", "true", boundedlog.EVENTS)
+        self._audits = {
+            refused: BoundedLog("audit", f"refused = {int(refused)}", bound)
+            for refused, bound in ((False, boundedlog.AUDIT), (True, boundedlog.AUDIT_REFUSED))
+        }
 
     async def open(self) -> None:
         """Open or make the file. `FailedPreconditionError` (STORE_TOO_NEW) if a later jaild wrote it."""
@@ -76,6 +82,11 @@ class SqliteStore:
                 remedy="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
             )
         connection.executescript(_TABLES)
+        if "refused" not in {column[1] for column in connection.execute("pragma table_info(audit)")}:  # before 0.9
+            connection.execute("alter table audit add column refused integer not null default 0")
+        connection.execute("create index if not exists audit_kind on audit (refused, sequence)")
+        for log in (self._events, *self._audits.values()):
+            log.measure(connection)
         connection.execute(f"pragma user_version={SCHEMA}")
         self._connection = connection
 
@@ -103,6 +114,14 @@ class SqliteStore:
 
         return await self._call(work)
 
+    async def _append(self, log: BoundedLog, size: int, statement: str, *values: object) -> int:
+        def work() -> int:
+            sequence = self._db.execute(statement, values).lastrowid or 0
+            log.appended(self._db, size)
+            return sequence
+
+        return await self._call(work)
+
     async def put_operation(self, operation: Operation) -> None:
         """Insert or replace."""
         await self._execute(
@@ -124,11 +143,9 @@ class SqliteStore:
     async def append_event(self, time: float, kind: str, target: str, message: str, detail: Mapping[str, str]) -> Event:
         """Append, and return it with its sequence number."""
         event = Event(sequence=0, time=time, kind=kind, target=target, message=message, detail=dict(detail))
-        sequence = await self._execute(
-            "insert into events (target, record) values (?, ?)", target, msgspec.json.encode(event)
-        )
-        if sequence % 1000 == 0:
-            await self._execute("delete from events where sequence <= ?", sequence - KEPT_EVENTS)
+        record = msgspec.json.encode(event)
+        statement = "insert into events (target, record) values (?, ?)"
+        sequence = await self._append(self._events, len(record), statement, target, record)
         return msgspec.structs.replace(event, sequence=sequence)
 
     async def events(self, after: int, target: str, limit: int) -> list[Event]:
@@ -161,9 +178,9 @@ class SqliteStore:
     async def append_audit(self, time: float, entry: AuditEntry) -> None:
         """Append."""
         record = msgspec.json.encode(msgspec.structs.replace(entry, time=time))
-        sequence = await self._execute("insert into audit (record) values (?)", record)
-        if sequence % 1000 == 0:
-            await self._execute("delete from audit where sequence <= ?", sequence - KEPT_AUDIT)
+        refused = entry.outcome not in {"", "OK"}
+        statement = "insert into audit (record, refused) values (?, ?)"
+        await self._append(self._audits[refused], len(record), statement, record, int(refused))
 
     async def audit(self, limit: int, before: int) -> list[AuditEntry]:
         """Return entries, newest first."""

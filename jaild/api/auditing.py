@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,9 +12,14 @@ from google.longrunning import operations_pb2
 
 from jaild.api.methods import Rule
 from jaild.api.use_cases import Audit
+from jaild.domain import bounds
 from jaild.domain.errors import JaildError
 from jaild.domain.operation import failure_of
 from jaild.wire import status
+
+# What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
+_NAME = re.compile(r"[a-z]+(/[A-Za-z0-9-][A-Za-z0-9._-]{0,99}){0,5}")
+_SHOWN = 64  # bytes of what is no name
 
 _log = structlog.get_logger(__name__)
 
@@ -46,11 +52,16 @@ class Entry:
         request = self._request
         if self.rule.target is None or getattr(request, "validate_only", False):
             return
-        target = "" if request is None else self.rule.target(request)
+        target = "" if request is None else _checked(self.rule.target(request))
         operation = response.name if isinstance(response, operations_pb2.Operation) else ""
         try:
             await audit.record(
-                self.actor, self.method.lstrip("/"), target, _request_id(request), outcome_of(error), operation
+                self.actor,
+                self.method.lstrip("/"),
+                target,
+                bounds.clipped(_request_id(request), bounds.REQUEST_ID),
+                outcome_of(error),
+                operation,
             )
         except Exception:  # noqa: BLE001  # see above
             _log.exception("audit entry lost", actor=self.actor, method=self.method, target=target)
@@ -66,6 +77,13 @@ def outcome_of(error: BaseException | None) -> str:
     if isinstance(error, asyncio.CancelledError):
         return "CANCELLED HUNG_UP"
     return "INTERNAL INTERNAL"
+
+
+def _checked(target: str) -> str:
+    """Return a name as it is, and of anything else its beginning and end, escaped."""
+    if len(target) <= bounds.AUDIT_FIELD and _NAME.fullmatch(target):
+        return target
+    return f"(no name) {bounds.clipped(ascii(bounds.clipped(target, _SHOWN)), 2 * _SHOWN)}" if target else ""
 
 
 def _request_id(request: Any) -> str:

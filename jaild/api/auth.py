@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import grpc
 import msgspec
 
+from jaild.domain import bounds
 from jaild.domain.access import Grant, Role
 from jaild.domain.errors import InvalidArgumentError, UnauthenticatedError
 from jaild.domain.views import Caller
@@ -17,7 +18,6 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 LOCAL = "local"
 NOBODY = "(no certificate)"
-_REQUEST_ID_LIMIT = 128
 _NAME_PROPERTIES = ("x509_common_name", "x509_subject_alternative_name")
 
 # Each call is a task of its own, so that what the gate sets is seen by that call's servicer and by nothing else.
@@ -73,11 +73,11 @@ def current(request_id: str = "") -> Caller:
     caller = _current.get()
     if not request_id:
         return caller
-    if len(request_id) > _REQUEST_ID_LIMIT or not request_id.isprintable():
+    if len(request_id) > bounds.REQUEST_ID or not request_id.isprintable():
         raise InvalidArgumentError(
             "INVALID_REQUEST_ID",
             "request_id is too long or not printable",
             remedy="use a UUID",
-            detail={"limit": "128"},
+            detail={"limit": str(bounds.REQUEST_ID)},
         )
     return msgspec.structs.replace(caller, request_id=request_id)

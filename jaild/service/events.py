@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import structlog
 
+from jaild.domain import bounds
 from jaild.domain.views import AuditEntry, Event
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
@@ -26,6 +27,8 @@ class Events:
 
     async def emit(self, kind: str, target: str, message: str = "", **detail: str) -> None:
         """Append an event; it is on disk when this returns."""
+        message = bounds.clipped(message, bounds.EVENT_TEXT)
+        detail = {key: bounds.clipped(text, bounds.EVENT_TEXT) for key, text in detail.items()}
         event = await self._store.append_event(self._clock.now(), kind, target, message, detail)
         self._log.info(kind, target=target, message=message, sequence=event.sequence, **detail)
         news, self._news = self._news, asyncio.Event()
@@ -41,6 +44,7 @@ class Events:
         position = last if after < 0 else 0 if begun_anew else after
         while True:
             news = self._news  # taken before reading: what is appended meanwhile sets it
+            last = await self._store.last_event()
             events = await self._store.events(position, target, _PAGE)
             for event in events:
                 yield msgspec.structs.replace(event, gap=True) if begun_anew else event
@@ -50,6 +54,7 @@ class Events:
                 continue
             if not follow:
                 return
+            position = max(position, last)  # others' events need not be looked through again at the next news
             await news.wait()
 
 
@@ -65,15 +70,19 @@ class Audit:
         entry = AuditEntry(
             sequence=0,
             time=0.0,
-            actor=actor,
-            method=method,
-            target=target,
-            request_id=request_id,
-            outcome=outcome,
-            operation=operation,
+            actor=_field(actor),
+            method=_field(method),
+            target=_field(target),
+            request_id=_field(request_id),
+            outcome=_field(outcome),
+            operation=_field(operation),
         )
         await self._store.append_audit(self._clock.now(), entry)
 
     async def entries(self, limit: int, before: int) -> list[AuditEntry]:
         """Return at most `limit` entries below sequence number `before` (0: the newest), newest first."""
         return await self._store.audit(limit, before)
+
+
+def _field(text: str) -> str:
+    return bounds.clipped(text, bounds.AUDIT_FIELD)

@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
+from jaild.domain import bounds, clipping
 from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
 from jaild.domain.operation import Operation, failure_of
 from jaild.domain.plan import Plan
 from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
+from jaild.service.plans import Plans
 
 # Phases in which a jail is between two states: an end there would only lengthen the blackout.
 _TO_THE_END = frozenset({"cutover", "commit", "activate"})
 # Phases in which it could be undone, and is when somebody asks; but a daemon that is to stop is sooner at their end.
 _SOONER_DONE = frozenset({"freeze", "final", "handover"})
-KEPT = 1000  # operations that are done; older ones are forgotten
+KEPT = bounds.OPERATIONS
+KEPT_BYTES = bounds.OPERATIONS_BYTES
 
 
 class Operations:
@@ -37,6 +41,8 @@ class Operations:
         self._store = store
         self._clock = clock
         self._all: dict[str, Operation] = {}
+        self._sizes: dict[str, int] = {}  # bytes of those that are done
+        self._plans = Plans()
         self._requests: dict[tuple[str, str], str] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self.leaving = False  # the daemon ends: what is resumable is left to its successor
@@ -46,6 +52,7 @@ class Operations:
         """Read the store; return those that were not done when the daemon ended."""
         for operation in await self._store.operations():
             self._remember(operation)
+        await self._forget_oldest()
         return [op for op in self._all.values() if not op.done]
 
     def new(self, kind: str, target: str, caller: Caller, plan: Plan | None = None) -> Operation:
@@ -59,7 +66,7 @@ class Operations:
             request_id=caller.request_id,
             created=now,
             updated=now,
-            plan=plan,
+            plan=plan and clipping.plan(plan),
         )
         self._remember(operation)
         return operation
@@ -70,15 +77,32 @@ class Operations:
         await self._forget_oldest()
 
     async def _forget_oldest(self) -> None:
-        while len(done := [op for op in self._all.values() if op.done]) > KEPT:
-            await self.delete(done[0].id)  # looked up anew each time: somebody else may be forgetting too
+        # Of whoever has most: nobody's many requests make the host forget those of others, and their request ids.
+        while (many := len(self._sizes) > KEPT) or sum(self._sizes.values()) > KEPT_BYTES:
+            share: Counter[str] = Counter()
+            for operation_id, size in self._sizes.items():
+                share[self._all[operation_id].actor] += 1 if many else size
+            most = share.most_common(1)[0][0]
+            # Looked up anew each time: somebody else may be forgetting too.
+            await self.delete(next(key for key in self._sizes if self._all[key].actor == most))
 
     async def planned(self, plan: Plan, caller: Caller) -> Operation:
-        """Return a done operation that only carries a plan (`validate_only`); it is not stored."""
-        operation = self.new(plan.kind, plan.target, msgspec.structs.replace(caller, request_id=""), plan)
-        self._replace(operation.id, done=True, phase="plan", result="plan")
-        await self._forget_oldest()
-        return self.get(operation.id)
+        """Return a done operation that only carries a plan (`validate_only`): not stored, not listed, no duplicate."""
+        now = self._clock.now()
+        operation = Operation(
+            id=uuid.uuid4().hex,
+            kind=plan.kind,
+            target=plan.target,
+            actor=caller.actor,
+            created=now,
+            updated=now,
+            phase="plan",
+            plan=clipping.plan(plan),
+            done=True,
+            result="plan",
+        )
+        self._plans.add(operation)
+        return operation
 
     def duplicate(self, caller: Caller, kind: str, target: str) -> Operation | None:
         """Return the operation that the caller's request id has led to before.
@@ -99,18 +123,18 @@ class Operations:
 
     def get(self, operation_id: str) -> Operation:
         """Return one. `NotFoundError` (OPERATION_NOT_FOUND)."""
-        try:
-            return self._all[operation_id]
-        except KeyError:
+        operation = self._all.get(operation_id) or self._plans.get(operation_id)
+        if operation is None:
             raise NotFoundError(
                 "OPERATION_NOT_FOUND",
                 f"there is no operation {operation_id}",
                 remedy=f"list them; the last {KEPT} are kept",
                 resource=f"operations/{operation_id}",
-            ) from None
+            )
+        return operation
 
     def list(self) -> list[Operation]:
-        """Return all, newest first."""
+        """Return all but mere plans, newest first."""
         return sorted(self._all.values(), key=lambda op: op.created, reverse=True)
 
     async def watch(self, operation_id: str) -> AsyncIterator[Operation]:
@@ -180,8 +204,12 @@ class Operations:
             raise FailedPreconditionError(
                 "OPERATION_RUNNING", f"{operation.name} is not done", remedy="cancel it first", resource=operation.name
             )
+        if self._plans.discard(operation_id):
+            return
         del self._all[operation_id]
-        self._requests.pop((operation.actor, operation.request_id), None)
+        self._sizes.pop(operation_id, None)
+        if self._requests.get((operation.actor, operation.request_id)) == operation_id:
+            del self._requests[operation.actor, operation.request_id]
         await self._store.delete_operation(operation_id)
 
     def update(self, operation_id: str, **changes: Any) -> Operation:
@@ -202,12 +230,17 @@ class Operations:
 
     def _remember(self, operation: Operation) -> None:
         self._all[operation.id] = operation
+        if operation.done:
+            self._sizes[operation.id] = clipping.size(operation)
         if operation.request_id:
             self._requests[operation.actor, operation.request_id] = operation.id
 
     def _replace(self, operation_id: str, **changes: Any) -> Operation:
-        operation = msgspec.structs.replace(self._all[operation_id], updated=self._clock.now(), **changes)
+        kept = clipping.changes(changes)
+        operation = msgspec.structs.replace(self._all[operation_id], updated=self._clock.now(), **kept)
         self._all[operation_id] = operation
+        if operation.done:
+            self._sizes[operation_id] = clipping.size(operation)
         changed = self._changed.pop(operation_id, None)
         if changed is not None:
             changed.set()

@@ -90,3 +90,40 @@ async def test_a_refused_request_is_written_down_too() -> None:
     await audit.record("ada", "DeployJail", "jails/web", "r", "PERMISSION_DENIED", "")
     (entry,) = await audit.entries(10, 0)
     assert (entry.actor, entry.outcome, entry.time, entry.sequence) == ("ada", "PERMISSION_DENIED", 50.0, 1)
+
+
+async def test_a_message_without_end_is_clipped_and_says_how_long_it_was(events: Events) -> None:
+    await events.emit("jail.exited", "jails/web", "a" * 1_000_000 + "z", why="b" * 1_000_000)
+    (event,) = [event async for event in events.watch(0, "", follow=False)]
+    assert len(event.message) <= 4096
+    assert event.message.endswith("z")
+    assert "(1000001 bytes)" in event.message
+    assert len(event.detail["why"]) <= 4096
+
+
+async def test_an_audit_entry_holds_little_whatever_was_sent() -> None:
+    audit = Audit(MemoryStore(), FakeClock(1.0))
+    await audit.record("a" * 9999, "m", "t" * 9999, "r" * 9999, "OK", "")
+    (entry,) = await audit.entries(1, 0)
+    assert max(map(len, (entry.actor, entry.target, entry.request_id))) <= 256
+
+
+async def test_a_follower_of_one_jail_does_not_look_through_the_events_of_others_again() -> None:
+    store = MemoryStore()
+    events = Events(store, FakeClock(1.0))
+    asked: list[int] = []
+    read = store.events
+
+    async def noting(after: int, target: str, limit: int) -> list[Event]:
+        asked.append(after)
+        return await read(after, target, limit)
+
+    store.events = noting  # type: ignore[method-assign]
+    following = asyncio.ensure_future(anext(events.watch(0, "jails/db", follow=True)))
+    for number in range(3):
+        await emit(events, str(number))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    await emit(events, "mine", target="jails/db")
+    assert (await following).kind == "mine"
+    assert asked[-1] == 3  # behind what the look before has seen

@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
+from jaild.domain import bounds
 from jaild.domain.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.domain.findings import Finding, Severity
 from jaild.domain.operation import Operation
 from jaild.domain.plan import Plan
 from jaild.domain.views import Caller
@@ -144,11 +147,78 @@ async def test_the_oldest_that_are_done_are_forgotten_and_open_ones_never(
     assert operations.duplicate(Caller(actor="0", request_id="r"), "deploy", "jails/web") is None
 
 
-async def test_plans_alone_do_not_fill_the_memory(operations: Operations, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_plans_push_neither_operations_nor_their_request_ids_out(
+    operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "KEPT", 2)
+    real = await started(operations)
+    await operations.finish(real.id)
     for _ in range(5):
-        await operations.planned(PLAN, ADA)
-    assert len(operations.list()) == 2
+        plan = await operations.planned(PLAN, ADA)
+    assert operations.list() == [operations.get(real.id)]
+    assert operations.duplicate(ADA, "deploy", "jails/web") == operations.get(real.id)
+    assert operations.get(plan.id).plan == PLAN
+    await operations.delete(plan.id)
+    with pytest.raises(NotFoundError):
+        operations.get(plan.id)
+
+
+async def test_plans_alone_do_not_fill_the_memory(operations: Operations, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "PLANS", 2)
+    plans = [await operations.planned(PLAN, ADA) for _ in range(3)]
+    with pytest.raises(NotFoundError):
+        operations.get(plans[0].id)
+    monkeypatch.setattr(bounds, "PLANS_BYTES", 1000)
+    large = Plan(kind="deploy", target="jails/web", steps=("x" * 900,))
+    last = [await operations.planned(large, ADA) for _ in range(2)][-1]
+    assert operations.get(last.id).plan == large
+    with pytest.raises(NotFoundError):
+        operations.get(plans[2].id)
+
+
+async def test_whoever_asks_most_has_its_own_oldest_forgotten_and_nobody_elses(
+    operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT", 3)
+    quiet = await started(operations, BOB)
+    await operations.finish(quiet.id)
+    for number in range(9):
+        operation = await started(operations, Caller(actor="ada", request_id=str(number)))
+        await operations.finish(operation.id)
+    assert operations.duplicate(BOB, "deploy", "jails/web") == operations.get(quiet.id)
+    assert len(operations.list()) == 3
+
+
+async def test_what_is_kept_is_bounded_in_bytes_after_a_restart_too(
+    operations: Operations, store: MemoryStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(4):
+        operation = await started(operations, Caller(actor="ada"))
+        await operations.finish(operation.id, result="x" * 1000)
+    monkeypatch.setattr(module, "KEPT_BYTES", 3000)
+    again = Operations(store, clock)
+    await again.load()
+    assert len(again.list()) == len(await store.operations()) == 2
+
+
+async def test_texts_and_findings_of_an_operation_are_cut_to_what_is_kept(operations: Operations) -> None:
+    note = Finding(severity=Severity.NOTE, code="N", message="n" * 1000)
+    stop = Finding(severity=Severity.ERROR, code="MERGE_CONFLICT", message="stop")
+    operation = await started(operations)
+    Handle(operations, operation.id).note(message="m" * 1_000_000)
+    plan = Plan(kind="deploy", target="jails/web", findings=(*[note] * 1000, stop), steps=("s",) * 1000)
+    operations.update(operation.id, plan=plan, facts={"log": "f" * 1_000_000})
+    refusal = FailedPreconditionError("PLAN_REFUSED", "e" * 1_000_000, findings=plan.findings)
+    ended = await operations.finish(operation.id, error=refusal)
+    assert len(ended.message) <= 4096
+    assert len(ended.facts["log"]) <= 4096
+    assert ended.plan is not None
+    assert ended.failure is not None
+    for findings in (ended.plan.findings, ended.failure.findings):
+        assert findings[0] == stop  # what stops it comes first, what does not fit is counted
+        assert findings[-1].code == "MORE_FINDINGS"
+        assert findings[-1].message.startswith(str(1001 - len(findings) + 1))
+    assert len(msgspec.json.encode(ended)) < 600_000
 
 
 async def test_ends_at_the_same_time_forget_each_old_one_once(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jaild.adapters import boundedlog
 from jaild.adapters import store as module
+from jaild.adapters.boundedlog import Bound
 from jaild.adapters.store import SqliteStore
 from jaild.domain.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
 from jaild.domain.evacuation import Evacuation, JailMove
@@ -56,6 +59,14 @@ def journal(number: int, *, outgoing: bool, created: float = 1.0, phase: Phase =
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(tmp_path / "state" / "jaild.db")
+    await store.open()
+    yield store
+    await store.close()
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(folder / "jaild.db")
     await store.open()
     yield store
     await store.close()
@@ -246,15 +257,57 @@ async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
 
 
 async def test_old_events_are_dropped_and_who_asks_for_them_is_told_of_the_gap(
-    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "KEPT_EVENTS", 3)
-    await sqlite._call(lambda: sqlite._db.execute("insert into sqlite_sequence (name, seq) values ('events', 994)"))
-    for _ in range(6):
-        await sqlite.append_event(0.0, "k", "t", "", {})
-    events = await sqlite.events(994, "", 10)
-    assert [(event.sequence, event.gap) for event in events] == [(998, True), (999, False), (1000, False)]
-    assert [event.gap for event in await sqlite.events(997, "", 10)] == [False, False, False]
+    monkeypatch.setattr(boundedlog, "EVENTS", Bound(bytes=1 << 20, rows=3))
+    async with opened(tmp_path) as sqlite:
+        for _ in range(6):
+            await sqlite.append_event(0.0, "k", "t", "", {})
+        events = await sqlite.events(0, "", 10)
+        assert [(event.sequence, event.gap) for event in events] == [(4, True), (5, False), (6, False)]
+        assert [event.gap for event in await sqlite.events(3, "", 10)] == [False, False, False]
+
+
+async def test_however_large_the_entries_are_the_logs_stay_within_their_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EVENTS", "AUDIT", "AUDIT_REFUSED"):
+        monkeypatch.setattr(boundedlog, name, Bound(bytes=100_000, rows=1000))
+    refused = msgspec.structs.replace(AUDIT, outcome="PERMISSION_DENIED NO_ROLE", request_id="r" * 5000)
+    for _ in range(2):  # what there is is measured when it is opened again
+        async with opened(tmp_path) as sqlite:
+            for _ in range(100):
+                await sqlite.append_event(0.0, "k", "t", "x" * 5000, {})
+                await sqlite.append_audit(0.0, refused)
+            assert 10 < len(await sqlite.events(0, "", 1000)) < 20
+            assert 10 < len(await sqlite.audit(1000, 0)) < 20
+            size = await sqlite._call(lambda: sqlite._db.execute("pragma page_count").fetchone()[0])
+            assert size * 4096 < 500_000
+
+
+async def test_refused_calls_do_not_push_the_entries_of_accepted_ones_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boundedlog, "AUDIT", Bound(bytes=1 << 20, rows=10))
+    monkeypatch.setattr(boundedlog, "AUDIT_REFUSED", Bound(bytes=1 << 20, rows=5))
+    async with opened(tmp_path) as sqlite:
+        await sqlite.append_audit(0.0, msgspec.structs.replace(AUDIT, outcome="OK"))
+        for _ in range(50):
+            await sqlite.append_audit(0.0, msgspec.structs.replace(AUDIT, outcome="NOT_FOUND JAIL_NOT_FOUND"))
+        entries = await sqlite.audit(100, 0)
+        assert [entry.outcome for entry in entries].count("OK") == 1
+        assert len(entries) == 6
+
+
+async def test_an_audit_log_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "jaild.db")
+    old.execute("create table audit (sequence integer primary key autoincrement, record blob not null)")
+    old.execute("insert into audit (record) values (?)", (msgspec.json.encode(AUDIT),))
+    old.commit()
+    old.close()
+    async with opened(tmp_path) as sqlite:
+        await sqlite.append_audit(0.0, AUDIT)
+        assert [entry.sequence for entry in await sqlite.audit(9, 0)] == [2, 1]
 
 
 async def test_writers_at_the_same_time_all_get_through(sqlite: SqliteStore) -> None:

@@ -200,6 +200,20 @@ async def test_uploads_and_commands_are_audited_with_what_their_first_message_na
     ]
 
 
+@pytest.mark.parametrize("rest", ["x" * 100_000, "web\n2026 root: all well", "\N{OLD PERSIAN NUMBER ONE}" * 99])
+async def test_what_is_no_name_is_audited_in_a_few_printable_bytes(
+    fakes: Fakes, local: grpc.aio.Channel, rest: str
+) -> None:
+    name = f"jails/{rest}"
+    with stubs.refused("INVALID_NAME"):
+        await stubs.jails(local).StopJail(jails_pb2.StopJailRequest(name=name, request_id="r" * 100_000))
+    (entry,) = fakes.audit.kept
+    assert entry.target.startswith("(no name) 'jails/")
+    assert entry.target.isprintable()
+    assert len(entry.target.encode()) <= 256
+    assert len(entry.request_id) <= 128
+
+
 async def test_neither_reading_nor_planning_is_audited(fakes: Fakes, local: grpc.aio.Channel) -> None:
     await stubs.jails(local).ListJails(jails_pb2.ListJailsRequest())
     await stubs.jails(local).DeleteJail(jails_pb2.DeleteJailRequest(name="jails/web", validate_only=True))

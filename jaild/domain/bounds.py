@@ -1,0 +1,38 @@
+"""Every bound on what others can make this host keep, read or compute, in one place; docs/operators.md lists them.
+
+None of them depends on the clock: what is too much today is too much on a faster machine too.
+"""
+
+from __future__ import annotations
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+# What is stored of a request. A text is clipped, so that the entry about it is still written.
+REQUEST_ID = 128  # characters; a longer one is refused
+AUDIT_FIELD = 256  # bytes of one field of an audit entry
+AUDIT_BYTES = 64 * MIB  # of accepted calls' entries; the oldest go first
+AUDIT_REFUSED_BYTES = 16 * MIB  # of refused calls' entries: they cannot push accepted ones out
+AUDIT_ROWS = 1_000_000  # of each of the two kinds
+EVENT_TEXT = 4 * KIB  # bytes of an event's message, and of each of its details
+EVENT_BYTES = 64 * MIB
+EVENT_ROWS = 100_000
+
+# Operations.
+OPERATION_TEXT = 4 * KIB  # bytes of a message, a fact, a failure's texts
+OPERATION_FINDINGS = 256 * KIB  # bytes of the findings of a plan, and of a failure
+OPERATIONS = 1000  # that are done; the oldest of whoever has most are forgotten
+OPERATIONS_BYTES = 32 * MIB
+PLANS = 200  # of `validate_only`: in memory, beside the operations
+PLANS_BYTES = 8 * MIB
+
+
+def clipped(text: str, limit: int) -> str:
+    """Return a text's beginning and end in at most `limit` bytes of UTF-8 (32 or more), with how much is left out."""
+    if len(text) * 4 <= limit:  # no character has more than four bytes
+        return text
+    raw = text.encode("utf-8", "backslashreplace")
+    if len(raw) <= limit:
+        return text
+    mark = f"...({len(raw)} bytes)..."
+    room = max(limit - len(mark), 2)
+    return raw[: room // 2].decode("utf-8", "ignore") + mark + raw[-(room // 2) :].decode("utf-8", "ignore")
