@@ -161,7 +161,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     runs = Runs(index, runtime, supervisor, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
     planner = Planner(index, runtime, runs, files)
-    datasets = JailDatasets(index, zfs, files)
+    datasets = JailDatasets(index, zfs, files, supervisor)
     sealer = Sealer(zfs, files)
     workshop = Workshop(runtime)
     databases = EtcDatabases(index, runs, workshop, files)
@@ -177,7 +177,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     handover = HandOver(
         index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, tidying, events, clock
     )
-    retreat = Retreat(datasets, runs, snapshots, journals, notices, events, clock)
+    retreat = Retreat(datasets, runs, snapshots, journals, notices, drivers, supervisor, events, clock)
     sender = MigrateOut(index, preflight, link, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
     acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining)
     receiver = Receiver(index, zfs, datasets, sealer, snapshots, events, clock)
@@ -208,7 +208,9 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
     drivers.before_each(standbys.give_way)
-    taker = Taker(index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, activator, events, clock)
+    taker = Taker(
+        index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, activator, supervisor, events, clock
+    )
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
     migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, drivers, operations)
     takeovers = Takeovers(index, taker, clearance, migrations, changes, drivers, operations, clock)

@@ -120,6 +120,30 @@ class Supervisor:
 
         self._begin(_State(name, target, lasting=lasting), loop)
 
+    async def insist(
+        self, name: str, work: Callable[[], Awaitable[_T]], *, pause: BackOff = _USUAL, target: str = "host"
+    ) -> _T:
+        """Do `work` until it returns, and return that: for what its caller cannot go on without.
+
+        A caller that is cancelled leaves it behind. `UnavailableError` (SHUTTING_DOWN) if the supervisor is closed
+        meanwhile; if it is closed already, `work` is done once, and raises what it raises.
+        """
+
+        async def loop(state: _State) -> _T:
+            results: list[_T] = []
+
+            async def keep() -> None:
+                results.append(await work())
+
+            while not await self._attempt(state, keep):
+                await self._clock.sleep(pause.after(state.failures))
+            return results[0]
+
+        if self._closed and name not in self._tasks:
+            return await work()
+        self._begin(_State(name, target, lasting=False), loop)
+        return await answer_of(self._tasks[name])
+
     def once(self, name: str, work: Callable[[], Coroutine[Any, Any, _T]], *, target: str = "host") -> asyncio.Task[_T]:
         """Do `work` once; what it raises is for whoever awaits the task, and is told if it is no `JaildError`.
 
@@ -261,3 +285,13 @@ class Supervisor:
 def shutting_down() -> UnavailableError:
     """Return what is answered while the daemon ends."""
     return UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+
+
+async def answer_of(task: asyncio.Task[_T]) -> _T:
+    """Wait for a task that goes on if its caller is cancelled. `UnavailableError` (SHUTTING_DOWN) if it is ended."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if task.cancelled():
+            raise shutting_down() from None
+        raise

@@ -151,7 +151,7 @@ class Changes:
             raise
 
     async def _is_committed(self, entry: Entry, committed: JailRecord) -> bool:
-        return await self._datasets.recorded(entry.name) == committed
+        return await self._datasets.recorded(entry) == committed
 
     async def _cut_over(
         self,

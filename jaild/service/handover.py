@@ -122,14 +122,14 @@ class HandOver:
 
     async def committed(self, move: Move) -> bool:
         """Ask the dataset itself: a `zfs set` that was interrupted may have been carried out."""
-        record = await self._datasets.recorded(move.jail)
+        record = await self._datasets.recorded(move.entry)
         move.entry.record = record
         if record.state is Ownership.MOVED:
             move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
             try:
                 await self._journals.put(move.journal)
-            except JaildError as error:  # the record itself is the truth; the journal only follows it
-                self._log.warning("the journal cannot follow", migration=move.id, reason=error.reason)
+            except Exception as error:  # noqa: BLE001 -- the record itself is the truth; the journal only follows it
+                self._log.warning("the journal cannot follow", migration=move.id, error=str(error))
         return record.state is Ownership.MOVED
 
     async def finish(self, move: Move) -> Activation:

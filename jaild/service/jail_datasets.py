@@ -12,6 +12,7 @@ from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundErr
 from jaild.domain.migration import HOLD, MIGRATION
 from jaild.domain.records import Generation, JailRecord, Manifest
 from jaild.domain.spec import JailSpec
+from jaild.engine.supervisor import Supervisor
 from jaild.ports.files import Files, NewFolder
 from jaild.ports.zfs import Dataset, Snapshot, Zfs
 from jaild.service.index import Entry, Index, decode
@@ -28,10 +29,11 @@ SAFETY = "before-"  # snapshot taken before a change: a net for people, never re
 class JailDatasets:
     """Writes what a jail is."""
 
-    def __init__(self, index: Index, zfs: Zfs, files: Files) -> None:
+    def __init__(self, index: Index, zfs: Zfs, files: Files, supervisor: Supervisor) -> None:
         self._index = index
         self._zfs = zfs
         self._files = files
+        self._supervisor = supervisor
 
     async def make(self, name: str, record: JailRecord, spec: JailSpec) -> Entry:
         """Create the jail's datasets with its record on them, and its data as the base ships it."""
@@ -88,18 +90,40 @@ class JailDatasets:
             await self._zfs.set(dataset, {"quota": wanted})
 
     async def write(self, entry: Entry, record: JailRecord) -> None:
-        """Replace the jail's record: one atomic `zfs set`. If it fails, the dataset is asked what it has now."""
+        """Replace the jail's record: one atomic `zfs set`. What this raises means that it was not written.
+
+        If the command fails, the dataset is asked what it has now, until it answers.
+        """
         try:
             await self._zfs.set(self._index.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
-        except JaildError:
-            if await self.recorded(entry.name) != record:
+        except Exception:
+            if await self.recorded(entry) != record:
                 raise
         entry.record = record
 
-    async def recorded(self, name: str) -> JailRecord:
-        """Return a jail's record as its dataset has it: after an interrupted `write`, only that is sure."""
-        dataset = await self._zfs.dataset(self._index.where.jail(name))
-        return decode(dataset.properties[layout.JAIL_PROPERTY], JailRecord, dataset.name)
+    async def recorded(self, entry: Entry) -> JailRecord:
+        """Return a jail's record as its dataset has it, asked until it answers: after a `write` only that is sure.
+
+        `NotFoundError` and `FailedPreconditionError` (RECORD_DAMAGED) are answers: it is gone, or cannot be read.
+        `UnavailableError` (SHUTTING_DOWN): the daemon ends, and its successor asks.
+        """
+        message = entry.message
+
+        async def ask() -> JailRecord | JaildError:
+            try:
+                dataset = await self._zfs.dataset(self._index.where.jail(entry.name))
+                return decode(dataset.properties.get(layout.JAIL_PROPERTY, ""), JailRecord, dataset.name)
+            except (NotFoundError, FailedPreconditionError) as error:
+                return error
+            except Exception as error:
+                entry.message = f"its dataset does not say whether its record was written; asked again: {error}"
+                raise
+
+        answer = await self._supervisor.insist(f"record of {entry.name}", ask, target=f"jails/{entry.name}")
+        entry.message = message
+        if isinstance(answer, JaildError):
+            raise answer
+        return answer
 
     async def stage(self, entry: Entry, generation: Generation, trees: Trees) -> None:
         """Write a new generation, marked as staged until its first commit."""

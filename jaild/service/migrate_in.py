@@ -37,7 +37,7 @@ from jaild.domain.peering import (
     Resolution,
 )
 from jaild.domain.records import Desired, JailRecord, Ownership
-from jaild.engine.supervisor import Supervisor, shutting_down
+from jaild.engine.supervisor import Supervisor, answer_of
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -258,12 +258,7 @@ class MigrateIn:
         """
         name = f"activation of {migration}"
         task = self._supervisor.once(name, lambda: self._activate(migration, epoch))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise shutting_down() from None
-            raise
+        return await answer_of(task)
 
     def owns(self, journal: Journal) -> bool:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""

@@ -28,7 +28,6 @@ class Notices:
     async def tell(self, journal: Journal) -> None:
         """Journal that a migration was aborted and say so; if that cannot be done now, go on in the background."""
         untold = msgspec.structs.replace(journal, notified=False)
-        await self._journals.put(untold)
         try:
             await self._say(untold)
         except Exception as error:  # noqa: BLE001 -- whatever it was: it is said again until it is known
@@ -42,6 +41,7 @@ class Notices:
             )
 
     async def _say(self, journal: Journal) -> None:
+        await self._journals.put(journal)
         try:
             await self._peers.get(journal.peer).abort(journal.id)
         except JaildError as error:

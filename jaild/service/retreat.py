@@ -9,14 +9,19 @@ from jaild.domain.errors import JaildError
 from jaild.domain.journal import Phase
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import Ownership
+from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.ports.clock import Clock
+from jaild.service.driver import Drivers
 from jaild.service.events import Events
+from jaild.service.index import Entry
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.notices import Notices
 from jaild.service.runs import Runs
+
+_PAUSE = BackOff(first=1.0, longest=30.0)
 
 
 class Retreat:
@@ -29,6 +34,8 @@ class Retreat:
         snapshots: MigrationSnapshots,
         journals: Journals,
         notices: Notices,
+        drivers: Drivers,
+        supervisor: Supervisor,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -37,6 +44,8 @@ class Retreat:
         self._snapshots = snapshots
         self._journals = journals
         self._notices = notices
+        self._drivers = drivers
+        self._supervisor = supervisor
         self._events = events
         self._clock = clock
         self._log = structlog.get_logger("jaild.retreat")
@@ -69,15 +78,28 @@ class Retreat:
         await self._events.emit("migration.thawed", f"jails/{move.jail}", message, migration=move.id)
 
     async def thaw(self, move: Move) -> None:
-        """Make the jail active here again if it was frozen, and start it if it ran."""
+        """Make the jail active here again if it was frozen, and start it if it ran: as soon as its datasets answer."""
         if move.entry.record is None or move.entry.record.state is not Ownership.FROZEN:
             return
-        await self._datasets.write(move.entry, advance(move.entry.record, Ownership.ACTIVE, migration="", peer=""))
+        active = advance(move.entry.record, Ownership.ACTIVE, migration="", peer="")
+        name = f"jail {move.jail} is made active here again"
+        await self._supervisor.insist(name, lambda: self._datasets.write(move.entry, active), target=_target(move))
         if move.was_running:
             try:
                 await self._runs.ensure(move.entry, move.generation)
-            except JaildError as error:
+            except Exception as error:  # noqa: BLE001 -- whatever keeps it down: it is started as soon as it can be
                 move.entry.message = f"it did not start again after a failed migration: {error}"
-                await self._events.emit("jail.failed", f"jails/{move.jail}", move.entry.message)
+                await self._events.emit("jail.failed", _target(move), f"{move.entry.message}; tried again")
+                name = f"start of {move.jail} after a failed migration"
+                self._supervisor.retry(name, lambda: self._start(move.entry), pause=_PAUSE, target=_target(move))
             if move.frozen_at is not None:
                 move.handle.note(blackout=self._clock.monotonic() - move.frozen_at)
+
+    async def _start(self, entry: Entry) -> None:
+        """Start it in its turn, unless somebody has done so, stopped it, or moved it away meanwhile."""
+        async with self._drivers.turn(f"jails/{entry.name}"):
+            await self._runs.boot(entry)
+
+
+def _target(move: Move) -> str:
+    return f"jails/{move.jail}"

@@ -31,6 +31,7 @@ from jaild.domain.plan import Plan
 from jaild.domain.records import Desired, JailRecord, Ownership, Takeover
 from jaild.domain.replication import HandingOver
 from jaild.domain.standby import Elsewhere, Orphaned, Owned, claimable, leap, moment, whole_round
+from jaild.engine.supervisor import Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Snapshot, Zfs
@@ -64,6 +65,7 @@ class Taker:
         clearance: Clearance,
         fencing: Fencing,
         activator: Activator,
+        supervisor: Supervisor,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -76,6 +78,7 @@ class Taker:
         self._clearance = clearance
         self._fencing = fencing
         self._activator = activator
+        self._supervisor = supervisor
         self._events = events
         self._clock = clock
 
@@ -276,10 +279,14 @@ class Taker:
 
     async def _withdraw(self, entry: Entry, record: JailRecord) -> None:
         """Go back to what it was, unless it is this host's already: only the dataset knows."""
-        now = await self._datasets.recorded(entry.name)
+        now = await self._datasets.recorded(entry)
         entry.record = now
         if now.state is Ownership.CLAIMED:
-            await self._datasets.write(entry, advance(now, record.state))
+            former = advance(now, record.state)
+            name = f"withdrawal of the claim on {entry.name}"
+            await self._supervisor.insist(
+                name, lambda: self._datasets.write(entry, former), target=f"jails/{entry.name}"
+            )
 
     async def _opened(self, entry: Entry) -> None:
         for left in reversed(range(_TRIES)):
