@@ -68,6 +68,7 @@ class Daemon:
         await self.files.sweep()
         await self.files.remove(self.staging)  # what a crash left of a push
         await self.files.make_folder(self.staging)
+        await self.files.restrict([self.staging])
         await self.core.host.start(began)
         await self.core.boot.recall()
 
@@ -111,7 +112,8 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
 
 async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
     """Run the daemon until SIGTERM or SIGINT. `FailedPreconditionError` (ALREADY_RUNNING) if one does."""
-    for folder in (config.state, config.run, config.logs, config.socket.parent):
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there may be shared: it is left as it is
+    for folder in (config.run, config.logs, config.socket.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with only_daemon(config.state / "lock"):
         await _serve(config, zfs, processes, began)

@@ -63,9 +63,9 @@ class HostFiles:
         """Return a file's size in bytes; 0 if there is none."""
         return await _in_thread(path, lambda: filetail.size(path))
 
-    async def write(self, path: Path, content: bytes) -> None:
-        """Replace a file atomically and durably, with mode 0644."""
-        await _in_thread(path, lambda: plainfiles.write(path, content))
+    async def write(self, path: Path, content: bytes, *, mode: int = 0o644) -> None:
+        """Replace a file atomically and durably."""
+        await _in_thread(path, lambda: plainfiles.write(path, content, mode))
 
     async def append(self, path: Path, content: bytes) -> None:
         """Add to a file, which is made (0644) if it is missing."""
@@ -96,6 +96,15 @@ class HostFiles:
     async def own(self, folder: Path, uid: int, gid: int, mode: int) -> None:
         """Give a folder itself an owner and a mode; it must not be a symlink."""
         await _in_thread(folder, lambda: newfolders.own(folder, uid, gid, mode))
+
+    async def restrict(self, paths: Sequence[Path]) -> None:
+        """Leave files and folders to their owner alone. Missing ones and read-only file systems are no errors."""
+
+        def work() -> None:
+            for path in paths:
+                plainfiles.restrict(path)
+
+        await _in_thread(paths[0] if paths else Path("/"), work)
 
     async def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted; none if it does not exist."""

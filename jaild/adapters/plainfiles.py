@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from jaild.adapters import spool
 from jaild.adapters.openfolder import opened
 from jaild.domain.errors import FailedPreconditionError, NotFoundError
+
+_OTHERS = 0o077
 
 
 def read(path: Path) -> bytes:
@@ -29,12 +33,12 @@ def digest(path: Path) -> str:
         raise _not_found(path) from error
 
 
-def write(path: Path, content: bytes) -> None:
-    """Replace a file, mode 0644. A symlink at `path` is replaced, not followed."""
+def write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace a file, which is never there with a wider mode. A symlink at `path` is replaced, not followed."""
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with scratch.open("xb") as file:
-            os.fchmod(file.fileno(), 0o644)
+        with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -64,6 +68,26 @@ def make_folder(path: Path) -> None:
     path.mkdir(exist_ok=True)
     path.chmod(0o755)  # mkdir's own mode is cut by the umask
     _sync(path.parent)
+
+
+def restrict(path: Path) -> None:
+    """Take from everybody but its owner what they may do with a file or folder. No error if it is not there.
+
+    Nor on a file system that takes no changes: what is on it is kept from others by the folder that it is mounted in.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    try:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if mode & _OTHERS:
+            os.fchmod(descriptor, mode & ~_OTHERS)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def names(folder: Path) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,7 +71,8 @@ class SqliteStore:
         self._thread.shutdown()
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._close_to_others()
         connection = sqlite3.connect(self._path, isolation_level=None)
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
@@ -89,6 +92,16 @@ class SqliteStore:
             log.measure(connection)
         connection.execute(f"pragma user_version={SCHEMA}")
         self._connection = connection
+
+    def _close_to_others(self) -> None:
+        """Let nobody else read the file: journals hold jails' specs, secrets included.
+
+        SQLite gives its WAL the mode of the file; one that an older jaild left has that jaild's.
+        """
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{self._path}{suffix}").chmod(0o600)
 
     async def _call(self, work: Callable[[], _T]) -> _T:
         try:

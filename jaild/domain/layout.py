@@ -30,6 +30,7 @@ GENERATION = "generation.json"
 ETC = "etc"
 LOCAL_ETC = "usr-local-etc"
 STAGED = "staged"  # a file in a generation's folder until it has been committed for the first time
+SECRET_MODE = 0o600  # of what holds a spec: its environment is where secrets are
 DATA = "data"
 DATA_FOLDERS = ("var", "root", "home")
 

@@ -47,8 +47,8 @@ class Files(Protocol):
     async def size(self, path: Path) -> int:
         """Return a file's size in bytes; 0 if there is none."""
 
-    async def write(self, path: Path, content: bytes) -> None:
-        """Replace a file atomically and durably: a crash leaves the old content or the new."""
+    async def write(self, path: Path, content: bytes, *, mode: int = 0o644) -> None:
+        """Replace a file atomically and durably: a crash leaves the old content or the new, never a wider mode."""
 
     async def append(self, path: Path, content: bytes) -> None:
         """Add to a file, which is made (0644) if it is missing. What a crash leaves of it is not promised."""
@@ -70,6 +70,12 @@ class Files(Protocol):
 
     async def own(self, folder: Path, uid: int, gid: int, mode: int) -> None:
         """Give a folder itself an owner and a mode; it must not be a symlink."""
+
+    async def restrict(self, paths: Sequence[Path]) -> None:
+        """Leave files and folders to their owner alone: of 0644 remains 0600.
+
+        Missing ones, and those on a read-only file system, are left as they are.
+        """
 
     async def names(self, folder: Path) -> list[str]:
         """Return the names in a folder, sorted; none if it does not exist."""

@@ -115,11 +115,19 @@ class Index:
                     self._load_layer(dataset, guids, self.releases, key, layout.RELEASE_PROPERTY, ReleaseRecord, found)
                 case ["jails"] if dataset.mountpoint is not None:
                     self.folder_of_jails = dataset.mountpoint
+                    await self._close_jails(found)
                 case ["jails", name]:
                     await self._load_jail(dataset, name, found)
                     if name in self.jails:
                         self.jails[name].used = used[dataset.name]
         return found
+
+    async def _close_jails(self, found: Found) -> None:
+        """Let nobody but root into the folder of all jails: what is below (replicas, snapshots) has any modes."""
+        try:
+            await self._files.restrict([self.folder_of_jails])
+        except JaildError as error:
+            found.damaged.append(f"{self.folder_of_jails} is open to other users of this host: {error}")
 
     def _load_layer(
         self,
@@ -167,9 +175,16 @@ class Index:
             entry.message = f"its record or generation cannot be read: {error}"
 
     async def read_generations(self, entry: Entry) -> None:
-        """Read the active generation and what the others refer to, from the jail's mounted dataset."""
+        """Read the active generation and what the others refer to, from the jail's mounted dataset.
+
+        Of an owned jail, what an older jaild (here, or where it comes from) left open to others is closed.
+        """
         entry.references = {}
-        for number in await self.numbers(entry):
+        numbers = await self.numbers(entry)
+        if entry.record is not None and self.may_start(entry.record):
+            folders = [layout.generation_folder(entry.folder, number) for number in numbers]
+            await self._files.restrict([path for folder in folders for path in (folder, folder / layout.GENERATION)])
+        for number in numbers:
             generation = await self.generation(entry, number)
             entry.references[number] = (generation.base, generation.release)
             if entry.record is not None and number == entry.record.generation:

@@ -130,8 +130,10 @@ class JailDatasets:
         folder = layout.generation_folder(entry.folder, generation.number)
         await self._files.remove(folder)
         await self._files.make_folder(folder)
+        await self._files.restrict([folder])
         await self._files.write(folder / layout.STAGED, b"")
-        await self._files.write(folder / layout.GENERATION, msgspec.json.format(msgspec.json.encode(generation)))
+        text = msgspec.json.format(msgspec.json.encode(generation))
+        await self._files.write(folder / layout.GENERATION, text, mode=layout.SECRET_MODE)
         await self.write_trees(entry, generation.number, trees)
 
     async def write_trees(self, entry: Entry, number: int, trees: Trees) -> None:

@@ -128,6 +128,8 @@ class RehearseIn:
             await self._zfs.dataset(where.rehearsals)
         except NotFoundError:
             await self._zfs.create(where.rehearsals)
+        above = (await self._zfs.dataset(where.rehearsals)).mountpoint
+        await self._files.restrict([above] if above else [])
         for offered in journal.offer.jail.datasets:
             newest = (await self._zfs.snapshots(where.part(journal.jail, offered.path)))[-1]
             clone = where.rehearsal(journal.id, offered.path)

@@ -109,7 +109,7 @@ class SalvageIn:
             msgspec.json.decode(await self._files.read(path), type=Generation)
         except (NotFoundError, msgspec.DecodeError):
             await self._files.make_folder(path.parent)
-            await self._files.write(path, told)
+            await self._files.write(path, told, mode=layout.SECRET_MODE)
 
     async def report(self, name: str) -> Report:
         """Return what a jail lost when it was salvaged. `NotFoundError` (NOT_SALVAGED)."""

@@ -105,6 +105,30 @@ async def test_exec_runs_as_the_user_that_is_asked_for(rig: OciRig) -> None:
     assert refused.value.reason == "USER_MISSING"
 
 
+def readable_by_others(folder: Path, secret: bytes) -> list[str]:
+    """Return the files below a folder that hold something and that users other than root can open."""
+    found = []
+    for path in [p for p in folder.rglob("*") if p.is_file() and "trees" not in p.parts]:
+        closed = any(not above.stat().st_mode & 0o001 for above in path.parents if above.is_relative_to(folder))
+        if not (closed and not path.stat().st_mode & 0o077) and secret in path.read_bytes():
+            found.append(str(path))
+    return found
+
+
+async def test_an_environment_is_in_no_list_of_processes_and_in_no_file_that_others_can_read(rig: OciRig) -> None:
+    secret = b"s3cret-of-the-jail"
+    runtime = await started(rig, replace(rig.spec(), environment={"PASSWORD": secret.decode()}))
+    stream = runtime.exec("web", 1, ("sh", "-c", "echo $PASSWORD $T; exec sleep 4711"), environment={"T": "t0k"})
+    async with aclosing(stream):
+        assert (await anext(aiter(stream))).stdout == secret + b" t0k\n"
+        lines = [(p / "cmdline").read_bytes() for p in Path("/proc").iterdir() if p.name.isdigit()]
+        assert [line for line in lines if secret in line or b"t0k" in line] == []
+        for said in (secret, b"T=t0k"):
+            assert readable_by_others(rig.run_folder, said) == []
+    written = [p for p in rig.run_folder.rglob("*.json") if secret in p.read_bytes()]
+    assert {path.name for path in written} >= {"run.json", "config.json"}  # or this test would see nothing
+
+
 async def test_closing_an_exec_kills_its_command(rig: OciRig) -> None:
     runtime = await started(rig, rig.spec())
     stream = runtime.exec("web", 1, ("sh", "-c", "echo $$; exec sleep 4711"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -75,6 +76,20 @@ async def opened(folder: Path) -> AsyncIterator[SqliteStore]:
 @pytest.fixture(params=["sqlite", "memory"])
 def store(request: pytest.FixtureRequest, sqlite: SqliteStore) -> Store:
     return sqlite if request.param == "sqlite" else MemoryStore()
+
+
+async def test_nobody_else_reads_journals_which_hold_specs(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "jaild.db"
+    for older in (False, True):
+        if older:  # as an older jaild made them
+            for each in path.parent.iterdir():
+                each.chmod(0o644)
+        store = SqliteStore(path)
+        await store.open()
+        await store.put_journal(journal(1, outgoing=True))
+        assert {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()} == {0o600}
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        await store.close()
 
 
 async def test_an_operation_comes_back_whole_and_the_last_one_put_counts(store: Store) -> None:

@@ -37,6 +37,7 @@ from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.runtime.oci_ports import Redirects
 from jaild.adapters.runtime.oci_records import Record, Records, split
 from jaild.adapters.runtime.oci_tool import Tool
+from jaild.adapters.runtime.records import write_secret
 from jaild.domain.errors import InternalError, JaildError
 from jaild.domain.findings import Finding
 from jaild.domain.records import Family
@@ -287,7 +288,7 @@ class OciRuntime:
             namespace=self._links.namespace(run),
             hidden=frozenset({"cgroup"} if Path("/proc/self/ns/cgroup").exists() else ()),
         )
-        (self._records.bundle(run.name) / "config.json").write_bytes(msgspec.json.encode(config))
+        write_secret(self._records.bundle(run.name) / "config.json", msgspec.json.encode(config))
 
     async def _make_container(self, record: Record) -> Record:
         run = record.spec

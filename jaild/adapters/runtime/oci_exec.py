@@ -16,6 +16,7 @@ import msgspec
 from jaild.adapters.runtime import first_process
 from jaild.adapters.runtime.feeding import feed
 from jaild.adapters.runtime.oci_tool import Tool
+from jaild.adapters.runtime.records import write_secret
 from jaild.ports.process import Child, Completed, Processes
 from jaild.ports.runtime import Output
 
@@ -34,7 +35,7 @@ async def stream(
     """Run `process` (OCI's object) in the run and yield both its streams as they come. Closing kills the command."""
     token = secrets.token_hex(8)
     config, pid_file = bundle / f"exec-{token}.json", bundle / f"exec-{token}.pid"
-    config.write_bytes(msgspec.json.encode(process))
+    write_secret(config, msgspec.json.encode(process))
     argv = await tool.argv("exec", "--process", str(config), "--pid-file", str(pid_file), name)
     completed: Completed | None = None
     pieces: asyncio.Queue[Output | None] = asyncio.Queue(_AHEAD)

@@ -7,6 +7,7 @@ goes last, so what a crash leaves is always found again.
 from __future__ import annotations
 
 import ipaddress
+import os
 import stat
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -31,6 +32,13 @@ class Described(Protocol):
 
 
 R = TypeVar("R", bound=Described)
+
+
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that holds an environment: nobody but root may read it, also where one of other modes was there."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 def split(name: str) -> tuple[str, int] | None:
@@ -71,9 +79,10 @@ class Records(Generic[R]):
     def write(self, record: R) -> R:
         """Keep a record: whole or not at all, however the daemon ends."""
         folder = self.folder(record.spec.name)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         new = folder / f"{_RECORD}.new"
-        new.write_bytes(msgspec.json.encode(record, enc_hook=_encode))
+        write_secret(new, msgspec.json.encode(record, enc_hook=_encode))
         new.replace(folder / _RECORD)
         return record
 

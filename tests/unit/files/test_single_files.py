@@ -45,6 +45,34 @@ async def test_what_is_written_replaces_the_old_file_and_leaves_nothing_beside_i
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
+async def test_a_secret_is_in_no_file_of_wider_mode_not_even_for_a_moment(
+    files: HostFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    original = os.fsync
+
+    def look(descriptor: int) -> None:
+        seen.extend(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir())
+        original(descriptor)
+
+    monkeypatch.setattr("jaild.adapters.plainfiles.os.fsync", look)
+    (tmp_path / "spec").write_bytes(b"old")
+    (tmp_path / "spec").chmod(0o600)
+    await files.write(tmp_path / "spec", b"new", mode=0o600)
+    assert set(seen) == {0o600}
+
+
+async def test_restricting_takes_from_others_what_they_have_and_nothing_from_the_owner(
+    files: HostFiles, tmp_path: Path
+) -> None:
+    file, folder, closed = tmp_path / "file", tmp_path / "folder", tmp_path / "closed"
+    file.touch(0o644)
+    folder.mkdir(0o755)
+    closed.touch(0o400)
+    await files.restrict([file, folder, closed, tmp_path / "missing"])
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file, folder, closed)] == [0o600, 0o700, 0o400]
+
+
 async def test_a_write_that_fails_leaves_the_old_content(
     files: HostFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
