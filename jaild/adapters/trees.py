@@ -14,6 +14,7 @@ import stat
 from collections import defaultdict
 from pathlib import Path
 
+from jaild.domain import bounds
 from jaild.domain.errors import (
     AbortedError,
     AlreadyExistsError,
@@ -23,7 +24,7 @@ from jaild.domain.errors import (
 )
 from jaild.domain.etctree import Entry, Kind, Tree
 
-LIMIT = 64 << 20  # bytes of all files: a configuration is far smaller, and it is held in memory three times
+LIMIT = bounds.TREE_BYTES  # a configuration is far smaller, and it is held in memory three times
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -99,6 +100,9 @@ def _read_folder(descriptor: int, prefix: str, tree: dict[str, Entry], room: int
     """Read one folder and those below; return how many bytes of `room` are left."""
     for name in sorted(os.listdir(descriptor)):
         path = f"{prefix}{name}"
+        room -= bounds.TREE_ENTRY + len(path)
+        if room < 0 or path.count("/") >= bounds.TREE_DEPTH:
+            raise _too_large(path)
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(name, dir_fd=descriptor)
@@ -125,12 +129,7 @@ def _read_file(descriptor: int, name: str, path: str, room: int) -> Entry:
             raise _unsupported(path)
         content = stream.read(room + 1)
     if len(content) > room:
-        raise ResourceExhaustedError(
-            "TREE_TOO_LARGE",
-            f"the configuration is larger than {LIMIT >> 20} MiB, at {path}",
-            remedy="keep what is no configuration in the jail's data or in a volume",
-            detail={"path": path},
-        )
+        raise _too_large(path)
     return _entry(Kind.FILE, status, content=content)
 
 
@@ -143,6 +142,16 @@ def _entry(kind: Kind, status: os.stat_result, *, content: bytes = b"", target: 
         content=content,
         target=target,
         mtime=status.st_mtime_ns,
+    )
+
+
+def _too_large(path: str) -> ResourceExhaustedError:
+    shown = bounds.clipped(path, bounds.AUDIT_FIELD)
+    return ResourceExhaustedError(
+        "TREE_TOO_LARGE",
+        f"the configuration is larger than {LIMIT >> 20} MiB or deeper than {bounds.TREE_DEPTH} folders, at {shown}",
+        remedy="keep what is no configuration in the jail's data or in a volume",
+        detail={"path": shown},
     )
 
 

@@ -67,12 +67,16 @@ def merge(name: str, ancestor: str, theirs: str, mine: str) -> AccountMerge | No
 
 def _order(theirs: Mapping[str, str], mine: Mapping[str, str]) -> list[str]:
     """Return mine's order, with what only theirs has after what it follows there."""
-    order = list(mine)
+    after: dict[str, list[str]] = {}  # what only theirs has -> by the entry of mine that it follows there
     previous = ""
     for key in theirs:
-        if key not in mine:
-            order.insert(order.index(previous) + 1 if previous else 0, key)
-        previous = key
+        if key in mine:
+            previous = key
+        else:
+            after.setdefault(previous, []).append(key)
+    order = after.get("", [])
+    for key in mine:
+        order += [key, *after.get(key, ())]
     return order
 
 

@@ -25,6 +25,15 @@ OPERATIONS_BYTES = 32 * MIB
 PLANS = 200  # of `validate_only`: in memory, beside the operations
 PLANS_BYTES = 8 * MIB
 
+# Configuration: three trees are compared by line, of which root in a jail writes one.
+TREE_BYTES = 64 * MIB  # of a configuration tree's files
+TREE_ENTRY = 256  # bytes that a path counts for, beside its name and content: empty files are not free
+TREE_DEPTH = 64  # folders
+MERGE_FILE = MIB  # bytes of one file
+MERGE_STEPS = 5_000_000  # comparisons of lines in all files of a tree: about a second
+MERGE_CONFLICTS = 200  # that a plan shows
+ACCOUNTS = 200  # users, and groups, of a manifest
+
 
 def clipped(text: str, limit: int) -> str:
     """Return a text's beginning and end in at most `limit` bytes of UTF-8 (32 or more), with how much is left out."""

@@ -3,18 +3,25 @@
 Ancestor: the tree as the old base (or release) brought it. Theirs: as the new one brings it. Mine: the jail's own.
 A path changed on one side takes that side; changed on both, files are merged by line (accounts by entry), and the
 attributes one by one. What cannot be merged is a conflict, and the jail's own version stays in the result.
+
+What root in a jail writes there decides how long a comparison by line takes: for texts whose lines are alike it grows
+with the square of their length and worse. So a merge has a number of steps, the same on every machine, and a file for
+which they do not suffice is a conflict too. Blocks for a second at most: call it in a thread.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from merge3 import Merge3
 
-from jaild.domain import accountfiles, etctree
+from jaild.domain import accountfiles, bounds, etctree
 from jaild.domain.etctree import Entry, Kind, Tree
 from jaild.domain.findings import Finding, Severity
+from jaild.domain.linematch import Steps, TooManyStepsError
 
 _DIFF_LINES = 20
 _READABLE = 0o004  # of a file that nobody but its owner may read, nothing is shown
@@ -27,13 +34,14 @@ class Conflict:
     path: str
     message: str
     diff: tuple[str, ...] = ()
+    code: str = "MERGE_CONFLICT"  # or MERGE_TOO_COSTLY
 
     def finding(self, folder: str) -> Finding:
         """Return it as an error of a plan; `folder` is where the tree stands in the jail: /etc."""
         path = _printable(f"{folder}/{self.path}")
         return Finding(
             severity=Severity.ERROR,
-            code="MERGE_CONFLICT",
+            code=self.code,
             message=f"{path}: {self.message}",
             subject=path,
             remedy="make the jail's file fit the new version (or take its own back), then plan again",
@@ -50,11 +58,32 @@ class Merged:
     conflicts: tuple[Conflict, ...]
     regenerate: tuple[str, ...]
 
+    def findings(self, folder: str) -> list[Finding]:
+        """Return the conflicts as errors of a plan, as many as help; `folder` is where the tree stands in the jail."""
+        shown = [conflict.finding(folder) for conflict in self.conflicts[: bounds.MERGE_CONFLICTS]]
+        if more := len(self.conflicts) - len(shown):
+            rest = Conflict(path="", message=f"{more} more conflicts in the files below it")
+            shown.append(rest.finding(folder))
+        return shown
+
+
+@dataclass
+class _Conflicts:
+    """What was found so far, and what is left of the steps for all files."""
+
+    found: list[Conflict] = dataclasses.field(default_factory=list)
+    paths: set[str] = dataclasses.field(default_factory=set)
+    steps: Steps = dataclasses.field(default_factory=lambda: Steps(bounds.MERGE_STEPS))
+
+    def append(self, conflict: Conflict) -> None:
+        self.found.append(conflict)
+        self.paths.add(conflict.path)
+
 
 def merge(ancestor: Tree, theirs: Tree, mine: Tree) -> Merged:
     """Merge three ways."""
     result: dict[str, Entry] = {}
-    conflicts: list[Conflict] = []
+    conflicts = _Conflicts()
     for path in sorted(ancestor.keys() | theirs.keys() | mine.keys()):
         entry = _merge_path(path, ancestor.get(path), theirs.get(path), mine.get(path), conflicts)
         if entry is not None:
@@ -64,7 +93,7 @@ def merge(ancestor: Tree, theirs: Tree, mine: Tree) -> Merged:
     return Merged(
         tree=tree,
         changed=etctree.changed(mine, tree),
-        conflicts=tuple(conflicts),
+        conflicts=tuple(conflicts.found),
         regenerate=etctree.stale(mine, tree),
     )
 
@@ -79,7 +108,7 @@ def _same(one: Entry | None, other: Entry | None) -> bool:
 
 
 def _merge_path(
-    path: str, ancestor: Entry | None, theirs: Entry | None, mine: Entry | None, conflicts: list[Conflict]
+    path: str, ancestor: Entry | None, theirs: Entry | None, mine: Entry | None, conflicts: _Conflicts
 ) -> Entry | None:
     if _same(ancestor, theirs) or _same(theirs, mine):
         return mine
@@ -101,7 +130,7 @@ def _exclusion(theirs: Entry | None, mine: Entry | None) -> str:
     return f"it is a {mine.kind} in the jail, and a {theirs.kind} in the new version"
 
 
-def _merge_entries(path: str, ancestor: Entry | None, theirs: Entry, mine: Entry, conflicts: list[Conflict]) -> Entry:
+def _merge_entries(path: str, ancestor: Entry | None, theirs: Entry, mine: Entry, conflicts: _Conflicts) -> Entry:
     """Merge two of one kind that differ from the ancestor and from each other."""
     old = ancestor if ancestor is not None and ancestor.kind is mine.kind else None
     merged = mine
@@ -117,36 +146,53 @@ def _merge_entries(path: str, ancestor: Entry | None, theirs: Entry, mine: Entry
         elif my == was:
             merged = msgspec.structs.replace(merged, **{field: their})
     if mine.kind is Kind.FILE:
-        content, conflict = _merge_content(path, old, theirs, mine)
+        content, conflict = _merge_content(path, old, theirs, mine, conflicts.steps)
         merged = msgspec.structs.replace(merged, content=content)
         if conflict is not None:
             conflicts.append(conflict)
     return merged if merged.same(mine) else msgspec.structs.replace(merged, mtime=0)
 
 
-def _merge_content(path: str, ancestor: Entry | None, theirs: Entry, mine: Entry) -> tuple[bytes, Conflict | None]:
+def _merge_content(
+    path: str, ancestor: Entry | None, theirs: Entry, mine: Entry, steps: Steps
+) -> tuple[bytes, Conflict | None]:
     old = ancestor.content if ancestor is not None else None
-    if theirs.content in {mine.content, old}:
-        return mine.content, None
-    if old == mine.content:
-        return theirs.content, None
-    if path in accountfiles.NAMES:
-        decoded = [(part or b"").decode("utf-8", "surrogateescape") for part in (old, theirs.content, mine.content)]
-        accounts = accountfiles.merge(path, *decoded)
-        if accounts is not None:
-            conflict = Conflict(path=path, message="accounts", diff=accounts.conflicts) if accounts.conflicts else None
-            return accounts.text.encode("utf-8", "surrogateescape"), conflict
+    if theirs.content in {mine.content, old} or old == mine.content:
+        return (theirs if old == mine.content else mine).content, None
+    if max(len(old or b""), len(theirs.content), len(mine.content)) > bounds.MERGE_FILE:
+        return mine.content, _too_costly(path, f"a file of more than {bounds.MERGE_FILE >> 10} KiB is not merged")
+    if path in accountfiles.NAMES and (merged := _merge_accounts(path, old or b"", theirs.content, mine.content)):
+        return merged
     if any(b"\0" in part for part in (old or b"", theirs.content, mine.content)):
         return mine.content, Conflict(path=path, message="both sides changed it, and it is not text")
     private = path in accountfiles.PRIVATE or not mine.mode & theirs.mode & _READABLE
-    return _merge_text(path, old or b"", theirs.content, mine.content, private=private)
+    try:
+        return _merge_text(path, old or b"", theirs.content, mine.content, steps, private=private)
+    except TooManyStepsError:
+        return mine.content, _too_costly(path, "its lines are too many, or too much alike, to be compared one by one")
 
 
-def _merge_text(path: str, old: bytes, theirs: bytes, mine: bytes, *, private: bool) -> tuple[bytes, Conflict | None]:
+def _merge_accounts(path: str, *sides: bytes) -> tuple[bytes, Conflict | None] | None:
+    """Return the file merged by entry; None if only its lines can be compared."""
+    accounts = accountfiles.merge(path, *(side.decode("utf-8", "surrogateescape") for side in sides))
+    if accounts is None:
+        return None
+    conflict = Conflict(path=path, message="accounts", diff=accounts.conflicts) if accounts.conflicts else None
+    return accounts.text.encode("utf-8", "surrogateescape"), conflict
+
+
+def _too_costly(path: str, why: str) -> Conflict:
+    return Conflict(path=path, message=f"both sides changed it, and {why}", code="MERGE_TOO_COSTLY")
+
+
+def _merge_text(
+    path: str, old: bytes, theirs: bytes, mine: bytes, steps: Steps, *, private: bool
+) -> tuple[bytes, Conflict | None]:
     merged: list[bytes] = []
     diff: list[str] = []
     base, here, there = (part.splitlines(keepends=True) for part in (old, mine, theirs))
-    groups = Merge3(base, here, there).merge_groups()
+    matcher: Any = steps.matcher  # a function, where the stubs want a class
+    groups = Merge3(base, here, there, sequence_matcher=matcher).merge_groups()
     for what, *lines in groups:
         if what == "conflict":
             merged.extend(lines[1])
@@ -163,7 +209,7 @@ def _merge_text(path: str, old: bytes, theirs: bytes, mine: bytes, *, private: b
     return mine, Conflict(path=path, message="both sides changed the same lines", diff=tuple(diff))
 
 
-def _keep_parents(result: dict[str, Entry], theirs: Tree, mine: Tree, conflicts: list[Conflict]) -> None:
+def _keep_parents(result: dict[str, Entry], theirs: Tree, mine: Tree, conflicts: _Conflicts) -> None:
     """Give each path of the result its folders: one side may have removed or replaced what the other put files into."""
     for path in sorted(result):
         parts = path.split("/")
@@ -172,7 +218,7 @@ def _keep_parents(result: dict[str, Entry], theirs: Tree, mine: Tree, conflicts:
             if have is None:
                 result[parent] = mine.get(parent) or theirs[parent]
             elif have.kind is not Kind.DIRECTORY:
-                if all(conflict.path != parent for conflict in conflicts):
+                if parent not in conflicts.paths:
                     message = f"one side has a {have.kind} where the other has files below it"
                     conflicts.append(Conflict(path=parent, message=message, diff=(path,)))
                 own = mine.get(parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from jaild.domain import pathrules
+from jaild.domain import bounds, pathrules
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.records import Manifest
@@ -46,6 +46,10 @@ def _mistakes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for index, folder in enumerate(manifest.directories):
         if wrong := pathrules.not_in_data(folder):
             yield f"$.directories[{index}]", f"{folder!r} cannot be made in the jail's data: {wrong}"
+    for field, count in (("users", len(manifest.users)), ("groups", len(manifest.groups))):
+        if count > bounds.ACCOUNTS:
+            yield f"$.{field}", f"{count} are too many: {bounds.ACCOUNTS} at most"
+            return
     yield from _user_mistakes(manifest)
     yield from _group_mistakes(manifest)
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.domain import compat, etctools, layout, speccheck
-from jaild.domain.accounts import apply_accounts
+from jaild.domain import compat, etcplan, etctools, layout, speccheck
 from jaild.domain.change import Draft
 from jaild.domain.errors import NotFoundError
-from jaild.domain.etcmerge import merge
 from jaild.domain.etctree import Tree
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.libraries import Libraries
@@ -54,6 +52,7 @@ class Planner:
         self._runtime = runtime
         self._runs = runs
         self._files = files
+        self._one_at_a_time = asyncio.Lock()
         self._proofs: dict[tuple[int, int], tuple[Finding, ...]] = {}  # by the guids of base and release
 
     async def prepare(self, name: str, entry: Entry | None, draft: Draft, number: int) -> Prepared:
@@ -74,7 +73,8 @@ class Planner:
             findings += _removed_volumes(current.spec, draft.spec)
         trees = None
         if not draft.cut_to:
-            trees, merged = await self.merge(entry, draft.spec)
+            async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
+                trees, merged = await self.merge(entry, draft.spec)
             findings += merged
         plan = Plan(
             kind=draft.kind,
@@ -177,35 +177,37 @@ class Planner:
     async def merge(self, entry: Entry | None, spec: JailSpec) -> tuple[Trees, list[Finding]]:
         """Merge both configuration trees for `spec`: ancestor and theirs from the layers, mine the jail's own."""
         base, release = self._index.base(spec.base), self._index.release(spec.app) if spec.app else None
-        theirs = await self._files.read_tree(base.tree / "etc")
-        local_theirs = await self._files.read_tree(release.tree / "etc") if release else {}
-        findings: list[Finding] = []
+        etc = etcplan.Sides(theirs=await self._files.read_tree(base.tree / "etc"))
+        local = etcplan.Sides(theirs=await self._files.read_tree(release.tree / "etc") if release else {})
         etc_state = local_state = ""
         current = entry.generation if entry is not None else None
-        known, rebased = [theirs], False
-        if entry is None or current is None:
-            etc, local_etc = theirs, local_theirs
-        else:
+        if entry is not None and current is not None:
             folder = layout.generation_folder(entry.folder, current.number)
             etc_state = await self._files.state_of(folder / layout.ETC)
             local_state = await self._files.state_of(folder / layout.LOCAL_ETC)
-            ancestor = await self._files.read_tree(self._index.base(current.base).tree / "etc")
-            known.append(await self._files.read_tree(folder / layout.ETC))
-            rebased = current.base != spec.base
-            etc, found = _three_way(ancestor, theirs, known[-1], "/etc")
-            findings += found
-            ancestor = await self._local_ancestor(current)
-            where = f"{self._runs.manifest(spec.app or '').mount_point}/etc"
-            local_mine = await self._files.read_tree(folder / layout.LOCAL_ETC)
-            local_etc, found = _three_way(ancestor, local_theirs, local_mine, where)
-            findings += found
-        family = base.record.family if isinstance(base.record, BaseRecord) else Family.LINUX
-        if release is not None:
-            manifest = self._manifest(release)
-            etc, clashes = apply_accounts(etc, manifest.users, manifest.groups, family)
-            findings += clashes
-        tools = etctools.commands(family, etc, known, rebased=rebased)
-        return Trees(etc, local_etc, etc_state, local_state, tools), findings
+            etc = etcplan.Sides(
+                theirs=etc.theirs,
+                ancestor=await self._files.read_tree(self._index.base(current.base).tree / "etc"),
+                mine=await self._files.read_tree(folder / layout.ETC),
+            )
+            local = etcplan.Sides(
+                theirs=local.theirs,
+                ancestor=await self._local_ancestor(current),
+                mine=await self._files.read_tree(folder / layout.LOCAL_ETC),
+            )
+        manifest = self._manifest(release) if release is not None else Manifest()
+        request = etcplan.Request(
+            etc=etc,
+            local=local,
+            local_folder=f"{manifest.mount_point}/etc",
+            family=base.record.family if isinstance(base.record, BaseRecord) else Family.LINUX,
+            users=manifest.users,
+            groups=manifest.groups,
+            rebased=current is not None and current.base != spec.base,
+        )
+        # What root in the jail wrote decides how long this takes: other jails' drivers, peers and readers go on.
+        answer = await asyncio.to_thread(etcplan.carry_out, request)
+        return Trees(answer.etc, answer.local_etc, etc_state, local_state, answer.tools), list(answer.findings)
 
     async def _local_ancestor(self, current: Generation) -> Tree:
         if not current.release:
@@ -222,11 +224,6 @@ class Planner:
             await self._files.state_of(folder / layout.LOCAL_ETC, like=trees.local_etc_state),
         )
         return states != (trees.etc_state, trees.local_etc_state)
-
-
-def _three_way(ancestor: Tree, theirs: Tree, mine: Tree, where: str) -> tuple[Tree, list[Finding]]:
-    merged = merge(ancestor, theirs, mine)
-    return merged.tree, [conflict.finding(where) for conflict in merged.conflicts]
 
 
 def _built(release: Layer) -> Built | None:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from difflib import SequenceMatcher
+from random import Random
+
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaild.domain import bounds
 from jaild.domain.etcmerge import Merged, merge
 from jaild.domain.etctree import Entry, Kind, Tree, stale
 from jaild.domain.findings import Severity
+from jaild.domain.linematch import Steps
 
 
 def text(content: str, mode: int = 0o644, uid: int = 0) -> Entry:
@@ -273,3 +279,54 @@ def test_a_file_with_an_entry_twice_is_merged_by_line() -> None:
     merged = one(text(old), text(old.replace("again", "twice")), text("# mine\n" + old), path="passwd")
     assert merged.conflicts == ()
     assert merged.tree["passwd"].content.decode() == "# mine\n" + old.replace("again", "twice")
+
+
+# --- what a merge may cost
+
+
+def alike(seed: int, lines: int = 400) -> str:
+    """Return a text of few different lines, each often: the worst for a comparison."""
+    random = Random(seed)  # noqa: S311  # always the same
+    return "".join(f"{random.randrange(3)}\n" for _ in range(lines))
+
+
+def test_a_merge_ends_after_its_steps_and_says_which_file_was_too_costly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MERGE_STEPS", 30_000)
+    mine = {"cheap": text("a\nb\nc\n"), "dear": text(alike(1, 150)), "later": text("a\nb\nd\n")}
+    theirs = {"cheap": text("x\na\nb\n"), "dear": text(alike(2, 150)), "later": text("x\na\nb\n")}
+    ancestor = {"cheap": text("a\nb\n"), "dear": text(alike(3, 150)), "later": text("a\nb\n")}
+    merged = merge(ancestor, theirs, mine)
+    assert [(conflict.path, conflict.code) for conflict in merged.conflicts] == [("dear", "MERGE_TOO_COSTLY")]
+    assert merged.tree["dear"].content == mine["dear"].content
+    assert merged.tree["cheap"].content == b"x\na\nb\nc\n"
+    assert merged.tree["later"].content == b"x\na\nb\nd\n"  # one file's cost does not make the others conflicts
+    assert merged.findings("/etc")[0].code == "MERGE_TOO_COSTLY"
+
+
+def test_the_steps_are_those_of_all_files_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MERGE_STEPS", 100_000)
+    sides = [{f"f{n}": text(alike(100 * side + n, 100)) for n in range(40)} for side in range(3)]
+    codes = {conflict.code for conflict in merge(*sides).conflicts}
+    assert codes == {"MERGE_CONFLICT", "MERGE_TOO_COSTLY"}
+
+
+def test_counted_steps_change_nothing_in_a_merge_that_ends() -> None:
+    for seed in range(20):
+        one, two = alike(seed, 60).splitlines(), alike(seed + 100, 60).splitlines()
+        counted = Steps(10**9).matcher(None, one, two).get_matching_blocks()
+        assert counted == SequenceMatcher(None, one, two).get_matching_blocks()
+
+
+def test_a_file_too_large_to_be_merged_is_a_conflict_and_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MERGE_FILE", 10)
+    merged = one(text("a\n"), text("b\n"), text("c" * 20))
+    assert [conflict.code for conflict in merged.conflicts] == ["MERGE_TOO_COSTLY"]
+
+
+def test_of_conflicts_without_end_a_plan_shows_some_and_counts_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MERGE_CONFLICTS", 3)
+    sides = [{f"f{n}": text(f"{side}\n") for n in range(9)} for side in "atm"]
+    findings = merge(*sides).findings("/etc")
+    assert len(findings) == 4
+    assert findings[-1].message.endswith("6 more conflicts in the files below it")
+    assert findings[-1].severity is Severity.ERROR

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jaild.adapters import trees
+from jaild.domain import bounds
 from jaild.domain.errors import (
     AbortedError,
     AlreadyExistsError,
@@ -163,3 +164,23 @@ def test_the_fingerprint_changes_with_path_mode_owner_target_kind_and_content_an
     assert trees.fingerprint(tmp_path / "etc") == before
     (tmp_path / "etc/empty").write_text("x")
     assert trees.fingerprint(tmp_path / "etc") != before
+
+
+def test_a_tree_of_paths_without_content_is_not_read_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        (tmp_path / f"empty{number}").touch()
+    monkeypatch.setattr(trees, "LIMIT", 10 * bounds.TREE_ENTRY)
+    with pytest.raises(ResourceExhaustedError) as caught:
+        trees.read(tmp_path)
+    assert caught.value.reason == "TREE_TOO_LARGE"
+
+
+def test_folders_in_folders_are_not_followed_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "TREE_DEPTH", 3)
+    (tmp_path / "1/2/3").mkdir(parents=True)
+    assert "1/2/3" in trees.read(tmp_path)
+    (tmp_path / "1/2/3/4").mkdir()
+    with pytest.raises(ResourceExhaustedError, match="deeper than 3 folders"):
+        trees.read(tmp_path)
