@@ -393,7 +393,7 @@ class FreebsdHost:
 
 
 def _program(argv: Argv) -> Argv:
-    """Return the command of `jexec JID [chroot ... /] /usr/bin/env -i NAME=VALUE ... COMMAND ...`."""
-    rest = argv[argv.index("-i") + 1 :]
-    first = next(at for at, word in enumerate(rest) if "=" not in word)
-    return rest[first:]
+    """Return the command of `jexec JID [chroot ... /] /usr/bin/env -i -S 'NAME=${JAILD_0} ...' COMMAND ...`."""
+    at = argv.index("-i")
+    assert argv[at + 1] == "-S"
+    return argv[at + 3 :]

@@ -33,6 +33,7 @@ class Told:
 
     argv: Argv
     said: Said | None  # None: it hung, and was killed
+    env: Mapping[str, str] = field(default_factory=dict)  # what was added to the minimal one
 
 
 Answer = Callable[[Argv, bytes], Awaitable[Said]]
@@ -58,17 +59,16 @@ class ScriptedProcesses:
     ) -> Completed:
         """Note and answer."""
         assert cwd is None
-        assert env is None
         assert output is None
         told = tuple(argv)
         try:
             said = await self.answer(told, stdin or b"")
         except Hangs:
-            self.calls.append(Told(told, None))
+            self.calls.append(Told(told, None, env or {}))
             raise DeadlineExceededError(
                 "COMMAND_TIMEOUT", f"{' '.join(argv)}: not done after {timeout:g} s, killed"
             ) from None
-        self.calls.append(Told(told, said))
+        self.calls.append(Told(told, said, env or {}))
         if check and said.status != 0:
             raise command_failed(argv, said.status, said.stderr)
         return _completed(told, said)
@@ -84,11 +84,10 @@ class ScriptedProcesses:
     ) -> AsyncIterator[ScriptedChild]:
         """Note; the answer is asked for when the program's input has ended."""
         assert cwd is None
-        assert env is None
         assert on_stderr is None
         child = ScriptedChild(tuple(argv), self.answer)
         yield child
-        self.calls.append(Told(child.argv, child.said))
+        self.calls.append(Told(child.argv, child.said, env or {}))
 
 
 class ScriptedChild:

@@ -122,7 +122,8 @@ class Stage(ToldRig):
             if call.argv[0] == "kill":  # kill(2), by the daemon itself
                 self.lines.append(f"* SIG{call.argv[1][1:]} to {call.argv[2]}")
                 continue
-            self.lines.append(f"$ {shlex.join(call.argv)}")
+            added = "".join(f"{name}={shlex.quote(value)} " for name, value in call.env.items())
+            self.lines.append(f"$ {added}{shlex.join(call.argv)}")
             if call.said is None:
                 self.lines.append("# does not end: killed")
             elif call.said.status != 0:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path, PurePath
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaild.adapters.runtime import freebsd_command, freebsd_jailconf, freebsd_limits, freebsd_network, oci_network
@@ -21,6 +22,7 @@ from tests.contract.runtime_contract import run_spec
 RUN_FOLDER = Path("/var/run/jaild")
 HOST = HostNetwork(bridge="jaild0", address="10.0.0.1/24", shared="em0")
 # All that a program's argument can hold: no NUL. Surrogates stand for bytes that are no UTF-8.
+VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 ARGUMENTS = st.text(st.characters(exclude_characters="\0"))
 
 
@@ -207,22 +209,45 @@ WWW = Account(uid=80, gid=81, groups=(82,), home="/srv")
 @given(st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), ARGUMENTS))
 def test_nothing_of_the_environment_is_before_the_jails_own_env(environment: dict[str, str]) -> None:
     run = replace(run_spec(), environment=environment)
-    argv = freebsd_command.inside(7, run, WWW, ("prog", "a b"))
+    program = freebsd_command.inside(7, run, WWW, ("prog", "a b"))
+    argv = program.argv
     at = argv.index("/usr/bin/env")
     assert argv[:at] == ("jexec", "7", "/usr/sbin/chroot", "-u", "80", "-g", "81", "-G", "81,82", "/")
-    assert argv[at + 1] == "-i"
-    assert {f"{name}={value}" for name, value in environment.items()} <= set(argv[at + 2 : -2])
-    assert argv[-2:] == ("prog", "a b")
+    assert argv[at + 1 : at + 3] == ("-i", "-S")
+    assert argv[at + 4 :] == ("prog", "a b")
+    assert all(name.startswith("JAILD_") for name in program.environment)
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), ARGUMENTS.map("secret!{}".format)))
+def test_no_value_of_the_environment_is_in_an_argument_list(environment: dict[str, str]) -> None:
+    run = replace(run_spec(), environment=environment)
+    command = freebsd_command.inside(7, run, WWW, ("prog",), {"TOKEN": "hunter2"})
+    keeper = freebsd_command.supervised(command, title="jaild web.1", log=Path("/log"), pid_file=Path("/pid"))
+    told = "\0".join(keeper.argv)
+    assert [value for value in (*environment.values(), "hunter2") if value in told] == []
+    assert {*environment.values(), "hunter2"} <= set(keeper.environment.values())
+
+
+@settings(max_examples=30, deadline=None)  # each starts a program
+@given(st.dictionaries(st.from_regex(r"X[A-Z_]{1,8}", fullmatch=True), VALUES, max_size=4))
+def test_env_gives_the_command_exactly_the_environment_that_is_meant(environment: dict[str, str]) -> None:
+    run = replace(run_spec(), environment=environment)
+    command = freebsd_command.inside(7, run, Account(uid=0, gid=0), ("env", "-0"))
+    argv = command.argv[command.argv.index("/usr/bin/env") :]
+    done = subprocess.run(argv, env=dict(command.environment), check=True, capture_output=True)
+    seen = dict(line.split("=", 1) for line in done.stdout.decode().split("\0")[:-1])
+    assert seen.pop("PATH").startswith("/usr/local/sbin:")
+    assert seen == {"HOME": "/", **environment}
 
 
 def test_what_stands_before_a_command_is_known_as_its_setup() -> None:
-    argv = freebsd_command.inside(7, run_spec(), WWW, ("prog",))
+    argv = freebsd_command.inside(7, run_spec(), WWW, ("prog",)).argv
     programs = {PurePath(word).name for word in argv[: argv.index("-i")] if word == "jexec" or word.startswith("/usr/")}
     assert programs == freebsd_command.SETUP
 
 
 def test_root_needs_no_change_of_user() -> None:
-    argv = freebsd_command.inside(7, run_spec(), Account(uid=0, gid=0), ("prog",))
+    argv = freebsd_command.inside(7, run_spec(), Account(uid=0, gid=0), ("prog",)).argv
     assert argv[:3] == ("jexec", "7", "/usr/bin/env")
 
 

@@ -206,8 +206,8 @@ class FreebsdRuntime:
     ) -> AsyncGenerator[Output, None]:
         """Run a command in it, as the run's user if none is named; stderr's last 64 KiB come after stdout."""
         record = await self._started(jail, generation)
-        argv = self._command(record.spec, record.jid, command, environment, user)
-        stream = freebsd_exec.stream(self._processes, argv, stdin)
+        program = self._command(record.spec, record.jid, command, environment, user)
+        stream = freebsd_exec.stream(self._processes, program, stdin)
         async with contextlib.aclosing(stream):  # `async for` alone would leave the closing to the garbage collector
             async for output in stream:
                 yield output
@@ -280,7 +280,7 @@ class FreebsdRuntime:
         command: tuple[str, ...],
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
-    ) -> tuple[str, ...]:
+    ) -> freebsd_command.Program:
         tree = self._tree(run.jail, run.generation)
         who = run.user if user is None else user
         account = accounts.resolve(who, treepaths.text(tree, "/etc/passwd"), treepaths.text(tree, "/etc/group"))

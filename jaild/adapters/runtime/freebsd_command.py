@@ -1,13 +1,18 @@
 """Commands in a jail as argument lists: pure.
 
 Nothing of the spec's environment is set outside the jail: LD_PRELOAD there would run a jail's library as the host's
-root. So env(1) of the jail sets it, from nothing. Users are resolved in the tree's own passwd and given as numbers to
-chroot(8) of the jail, since `jexec -U` knows names only, needs pwd.db, and has no way to name a group.
+root. So env(1) of the jail sets it, from nothing. Its values are secrets, and all may read argument lists (ps(1)):
+they come to it in the environment after all, under names that mean nothing to anybody, JAILD_0, JAILD_1. -S of env(1)
+puts them in place of ${JAILD_0}, as they are and unsplit, before -i takes effect (usr.bin/env/envopts.c).
+
+Users are resolved in the tree's own passwd and given as numbers to chroot(8) of the jail, since `jexec -U` knows names
+only, needs pwd.db, and has no way to name a group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from jaild.adapters.runtime.accounts import Account
@@ -18,9 +23,17 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SETUP = frozenset({"jexec", "chroot", "env"})  # names of a process on its way to its command
 
 
+@dataclass(frozen=True)
+class Program:
+    """What is to be started on the host: `environment` is of that process, to be added to a minimal one."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
 def inside(
     jid: int, run: RunSpec, account: Account, command: tuple[str, ...], environment: Mapping[str, str] | None = None
-) -> tuple[str, ...]:
+) -> Program:
     """Return what runs `command` in the jail `jid`; `environment` is added to the run's own.
 
     Each program becomes the next, so that the process that was started is the command at the end.
@@ -34,16 +47,20 @@ def inside(
             resource=run.name,
         )
     merged = {"PATH": _PATH, "HOME": account.home, **run.environment, **(environment or {})}
-    variables = (f"{name}={value}" for name, value in merged.items())
-    return ("jexec", str(jid), *_as(account), "/usr/bin/env", "-i", *variables, *command)
+    variables = " ".join(f"{name}=${{JAILD_{number}}}" for number, name in enumerate(merged))
+    return Program(
+        ("jexec", str(jid), *_as(account), "/usr/bin/env", "-i", "-S", variables, *command),
+        {f"JAILD_{number}": value for number, value in enumerate(merged.values())},
+    )
 
 
-def supervised(command: tuple[str, ...], *, title: str, log: Path, pid_file: Path) -> tuple[str, ...]:
+def supervised(command: Program, *, title: str, log: Path, pid_file: Path) -> Program:
     """Return what starts `command` as nobody's child, its output appended to `log`, its pid in `pid_file`.
 
     daemon(8) on the host, so that neither log nor pid file is in the jail's reach. It ends with the command.
     """
-    return ("daemon", "-f", "-o", str(log), "-p", str(pid_file), "-t", title, *command)
+    argv = ("daemon", "-f", "-o", str(log), "-p", str(pid_file), "-t", title, *command.argv)
+    return Program(argv, command.environment)
 
 
 def _as(account: Account) -> tuple[str, ...]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from jaild.adapters.runtime.feeding import feed
+from jaild.adapters.runtime.freebsd_command import Program
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Output
 
 
 async def stream(
-    processes: Processes, argv: Sequence[str], stdin: AsyncIterator[bytes] | None
+    processes: Processes, program: Program, stdin: AsyncIterator[bytes] | None
 ) -> AsyncGenerator[Output, None]:
-    """Run `argv` and yield its output: stdout as it comes, then the last 64 KiB of stderr, then its status.
+    """Run `program` and yield its output: stdout as it comes, then the last 64 KiB of stderr, then its status.
 
     jexec(8) becomes the command, so killing the process that was started, at closing, kills the command itself.
     """
-    async with processes.start(argv) as child:
+    async with processes.start(program.argv, env=program.environment) as child:
         feeder = asyncio.create_task(feed(child, stdin))
         try:
             async for piece in child.read():

@@ -29,14 +29,14 @@ class FirstProcesses:
         self._jails = jails
         self._events = events
 
-    async def start(self, run: RunSpec, jid: int, command: tuple[str, ...], pid_file: Path) -> int:
+    async def start(self, run: RunSpec, jid: int, command: freebsd_command.Program, pid_file: Path) -> int:
         """Start `command`, which enters the jail `jid`, and return its pid when the jail's program runs.
 
         Raises `InternalError` (COMMAND_FAILED) if it did not come to that.
         """
         pid_file.unlink(missing_ok=True)
-        argv = freebsd_command.supervised(command, title=f"jaild {run.name}", log=run.log, pid_file=pid_file)
-        completed = await self._processes.run(argv, check=False)
+        keeper = freebsd_command.supervised(command, title=f"jaild {run.name}", log=run.log, pid_file=pid_file)
+        completed = await self._processes.run(keeper.argv, env=keeper.environment, check=False)
         if completed.status != 0:
             raise explain(completed, run.name)
         with contextlib.suppress(TimeoutError):
