@@ -45,6 +45,7 @@ from jaild.service.fencing import Fencing
 from jaild.service.gate import Gate
 from jaild.service.handover import HandOver
 from jaild.service.host import Host
+from jaild.service.host_names import HostNames
 from jaild.service.image_import import ImageImport
 from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
@@ -60,6 +61,7 @@ from jaild.service.moving import Mover
 from jaild.service.notices import Notices
 from jaild.service.operations import Operations
 from jaild.service.pacing import Paces
+from jaild.service.parties import Parties
 from jaild.service.planning import Planner
 from jaild.service.precopy import Precopy
 from jaild.service.preflight import Preflight
@@ -170,7 +172,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     snapshots = MigrationSnapshots(index, zfs)
     notices = Notices(ports.peers, journals, events, supervisor)
     paces = Paces()
-    preflight = Preflight(index, zfs, ports.peers)
+    host_names = HostNames(index, ports.peers, journals, events)
+    preflight = Preflight(index, zfs, ports.peers, host_names)
     link = Link(index, ports.peers, journals, clock)
     precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
     tidying = Tidying(index, drivers, supervisor, events)
@@ -178,7 +181,9 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, tidying, events, clock
     )
     retreat = Retreat(datasets, runs, snapshots, journals, notices, drivers, supervisor, events, clock)
-    sender = MigrateOut(index, preflight, link, precopy, handover, retreat, ports.peers, journals, snapshots, clock)
+    sender = MigrateOut(
+        index, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
+    )
     acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining)
     receiver = Receiver(index, zfs, datasets, sealer, snapshots, events, clock)
     activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
@@ -267,6 +272,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         boot=boot,
         evacuations=evacuations,
         incoming=incoming,
+        parties=Parties(index, ports.peers, journals, keeper, host_names, events),
         replicas=Replicas(keeper, fencing, takeovers),
         takeovers=takeovers,
         salvages=SalvageOut(

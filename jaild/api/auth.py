@@ -65,6 +65,11 @@ def enter(caller: Caller) -> None:
     _current.set(caller)
 
 
+def speaker() -> str:
+    """Return the name of the host that makes this call, as its certificate has it: the only authority for that."""
+    return _current.get().actor
+
+
 def current(request_id: str = "") -> Caller:
     """Return who makes this call, with its own id for the request.
 

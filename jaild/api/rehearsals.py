@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from google.longrunning import operations_pb2
 
-from jaild.api import moments
+from jaild.api import auth, moments
 from jaild.api.auth import Context, current
 from jaild.api.migrations import MAX_DOWNTIME
 from jaild.api.operation_messages import OperationMessages
-from jaild.api.peer import require_party
-from jaild.api.use_cases import Incoming, Migrations
+from jaild.api.use_cases import Incoming, Migrations, Parties
 from jaild.domain.errors import InvalidArgumentError
+from jaild.domain.party import Arriving
 from jaild.peer.v1 import rehearsal_pb2
 from jaild.v1 import rehearsals_pb2
 from jaild.wire import names, structs
@@ -49,13 +49,14 @@ class RehearsalsServicer:
 class ClonesServicer:
     """Answers `jaild.peer.v1.Rehearsals`."""
 
-    def __init__(self, incoming: Incoming) -> None:
+    def __init__(self, incoming: Incoming, parties: Parties) -> None:
         self._incoming = incoming
+        self._parties = parties
 
     async def Rehearse(  # noqa: N802
         self, request: rehearsal_pb2.RehearseRequest, _: Context
     ) -> rehearsal_pb2.RehearseResponse:
         """Boot a clone of what came, and throw it away."""
-        require_party(self._incoming, request.migration)
+        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
         rehearsed = await self._incoming.rehearse(request.migration, keep_copy=request.keep_copy)
         return structs.message_of(rehearsed, rehearsal_pb2.RehearseResponse)

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
 
-from jaild.api import uploads
+from jaild.api import auth, uploads
 from jaild.api.auth import Context, current
 from jaild.api.moments import timestamp
 from jaild.api.operation_messages import OperationMessages
-from jaild.api.peer import require_itself
-from jaild.api.use_cases import Incoming, IncomingFiles, Salvages
+from jaild.api.use_cases import IncomingFiles, Parties, Salvages
 from jaild.domain.errors import InvalidArgumentError
+from jaild.domain.party import Arriving
 from jaild.domain.peering import ReceiveHeader
 from jaild.peer.v1 import peer_pb2
 from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
@@ -67,16 +67,16 @@ class SalvagesServicer:
 class PeerSalvageServicer:
     """Answers `jaild.peer.v1.Salvage`."""
 
-    def __init__(self, files: IncomingFiles, incoming: Incoming) -> None:
+    def __init__(self, files: IncomingFiles, parties: Parties) -> None:
         self._files = files
-        self._incoming = incoming
+        self._parties = parties
 
     async def ReceiveFiles(  # noqa: N802
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_salvage_pb2.ReceiveFilesResponse:
         """Receive the files of one dataset."""
         header = peering.struct_of(await uploads.first(requests), ReceiveHeader)
-        require_itself(self._incoming.peer_of(header.migration))
+        await self._parties.require_party(auth.speaker(), Arriving(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Written:
             return await self._files.receive(header, chunks)
@@ -88,6 +88,6 @@ class PeerSalvageServicer:
         self, request: peer_salvage_pb2.FinishFilesRequest, _: Context
     ) -> peer_salvage_pb2.FinishFilesResponse:
         """Take the list of what is lost."""
-        require_itself(self._incoming.peer_of(request.migration))
+        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
         guids = await self._files.finish(request.migration, request.report)
         return peer_salvage_pb2.FinishFilesResponse(guids=guids)

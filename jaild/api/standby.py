@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from jaild.api import uploads
+from jaild.api import auth, uploads
 from jaild.api.auth import Context
-from jaild.api.peer import require_itself
-from jaild.api.use_cases import Replicas
+from jaild.api.use_cases import Parties, Replicas
+from jaild.domain import party
+from jaild.domain.party import Replicated, Wanted
 from jaild.domain.peering import Received, ReceiveHeader
 from jaild.domain.replication import ReplicaOffer, RollBack, Supersession, WholeRound
 from jaild.peer.v1 import peer_pb2, standby_pb2
@@ -15,17 +16,19 @@ from jaild.wire import peering, structs
 
 
 class StandbyServicer:
-    """Answers `jaild.peer.v1.Standby`."""
+    """Answers `jaild.peer.v1.Standby`. Methods ask first whether the caller may speak about the jail."""
 
-    def __init__(self, replicas: Replicas) -> None:
+    def __init__(self, replicas: Replicas, parties: Parties) -> None:
         self._replicas = replicas
+        self._parties = parties
 
     async def OfferReplica(  # noqa: N802  # gRPC's names
         self, request: standby_pb2.OfferReplicaRequest, _: Context
     ) -> standby_pb2.OfferReplicaResponse:
         """Say whether a replica is kept."""
-        require_itself(request.source_name)
-        state = await self._replicas.offer(peering.struct_of(request, ReplicaOffer))
+        offer = peering.struct_of(request, ReplicaOffer)
+        await self._parties.require_party(auth.speaker(), offer)
+        state = await self._replicas.offer(offer)
         return peering.replica_state_message(state)
 
     async def ReceiveReplica(  # noqa: N802
@@ -33,7 +36,7 @@ class StandbyServicer:
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
         header = peering.struct_of(await uploads.first(requests), ReceiveHeader)
-        require_itself(self._replicas.owner_of(header.migration))
+        await self._parties.require_party(auth.speaker(), Replicated(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:
             return await self._replicas.receive(header, chunks)
@@ -44,7 +47,7 @@ class StandbyServicer:
         self, request: standby_pb2.RollBackReplicaRequest, _: Context
     ) -> standby_pb2.RollBackReplicaResponse:
         """Destroy what the owner does not have."""
-        require_itself(self._replicas.owner_of(request.jail))
+        await self._parties.require_party(auth.speaker(), Replicated(request.jail))
         destroyed = await self._replicas.roll_back(peering.struct_of(request, RollBack))
         return standby_pb2.RollBackReplicaResponse(destroyed=destroyed)
 
@@ -52,7 +55,7 @@ class StandbyServicer:
         self, request: standby_pb2.CompleteRoundRequest, _: Context
     ) -> standby_pb2.CompleteRoundResponse:
         """Let a round count."""
-        require_itself(self._replicas.owner_of(request.jail))
+        await self._parties.require_party(auth.speaker(), Replicated(request.jail))
         await self._replicas.complete(peering.struct_of(request, WholeRound))
         return standby_pb2.CompleteRoundResponse()
 
@@ -60,15 +63,18 @@ class StandbyServicer:
         self, request: standby_pb2.WithdrawReplicaRequest, _: Context
     ) -> standby_pb2.WithdrawReplicaResponse:
         """Destroy a replica."""
-        if owner := self._replicas.owner_of(request.jail):
-            require_itself(owner)
-            await self._replicas.withdraw(request.jail, request.uid, request.epoch)
+        await self._parties.require_party(auth.speaker(), Replicated(request.jail))
+        await self._replicas.withdraw(request.jail, request.uid, request.epoch)
         return standby_pb2.WithdrawReplicaResponse()
 
     async def GetOwnership(  # noqa: N802
         self, request: standby_pb2.GetOwnershipRequest, _: Context
     ) -> standby_pb2.GetOwnershipResponse:
-        """Tell what there is of a jail."""
+        """Tell what there is of a jail, to any peer that knows its uid.
+
+        A host asks before it starts or takes over a jail, also one that has no record of it yet (a pool in another
+        chassis): if an owner kept silent to whom it does not know, that host would become a second one.
+        """
         known = await self._replicas.ownership(request.jail, request.uid)
         return structs.message_of(known, standby_pb2.GetOwnershipResponse)
 
@@ -76,15 +82,15 @@ class StandbyServicer:
         self, request: standby_pb2.HandOverRequest, _: Context
     ) -> standby_pb2.HandOverResponse:
         """Migrate a jail to the standby that asks."""
-        require_itself(request.target)
+        await self._parties.require_party(auth.speaker(), Wanted(request.jail, request.uid, request.target))
         told = await self._replicas.hand_over(request.jail, request.uid, request.target, request.request_id)
         return structs.message_of(told, standby_pb2.HandOverResponse)
 
     async def GetHandOver(  # noqa: N802
         self, request: standby_pb2.HandOverRequest, _: Context
     ) -> standby_pb2.HandOverResponse:
-        """Tell how a hand-over goes."""
-        require_itself(request.target)
+        """Tell how a hand-over goes: one that the caller itself has asked for, whatever the jail is by now."""
+        party.require_itself(auth.speaker(), request.target)
         told = await self._replicas.handing_over(request.target, request.jail, request.request_id)
         return structs.message_of(told, standby_pb2.HandOverResponse)
 
@@ -92,6 +98,7 @@ class StandbyServicer:
         self, request: standby_pb2.SupersedeRequest, _: Context
     ) -> standby_pb2.SupersedeResponse:
         """Take note of a take-over."""
-        require_itself(request.owner_name)
-        epoch = await self._replicas.supersede(peering.struct_of(request, Supersession))
+        told = peering.struct_of(request, Supersession)
+        await self._parties.require_party(auth.speaker(), told)
+        epoch = await self._replicas.supersede(told)
         return standby_pb2.SupersedeResponse(epoch=epoch)

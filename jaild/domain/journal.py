@@ -67,6 +67,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     keep_copy: bool = False  # a rehearsal whose copy stays on the target when it is aborted
     notified: bool = True  # source: the target knows that it was aborted
+    adopted: bool = False  # source: the target took its copy over by force, and says that it owns the jail
 
 
 def epoch_in_force(journal: Journal) -> int:

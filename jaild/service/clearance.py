@@ -64,7 +64,7 @@ class Clearance:
         return frozenset(
             journal.peer
             for journal in self._journals.outgoing()
-            if journal.jail == jail and (journal.phase in unfinished or not journal.notified)
+            if journal.jail == jail and (journal.phase in unfinished or not journal.notified or journal.adopted)
         )
 
     def go_on(self, start: Callable[[Entry], Awaitable[None]]) -> None:

@@ -58,7 +58,6 @@ class Fencing:
         record = entry.record if entry is not None else None
         if entry is None or record is None or record.uid != told.uid:
             return told.epoch
-        self._index.host_names[told.owner] = told.owner_name
         if record.epoch >= told.epoch:
             return record.epoch
         known = Known(

@@ -54,6 +54,7 @@ from jaild.service.receiving import Receiver
 from jaild.service.rehearse_in import RehearseIn
 from jaild.service.turns import Turns
 
+_NEVER = 1000  # aborts that are remembered of migrations that have not begun
 # States of a copy that a migration continues, or (PREPARED) goes on with.
 _CONTINUED = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.PREPARED})
 
@@ -95,7 +96,7 @@ class MigrateIn:
         self._events = events
         self._clock = clock
         self._turns_of: dict[str, Turns] = {}
-        self._never: set[str] = set()  # migrations that were aborted before they began here
+        self._never: dict[tuple[str, str], None] = {}  # source, migration: aborted before it began here
         self._streams: dict[str, set[asyncio.Timeout]] = {}  # those under way; one that is ended is timed out
         self._activated: dict[str, Activation] = {}  # answers, for those who did not hear them
         self._log = structlog.get_logger("jaild.migrate_in")
@@ -105,7 +106,7 @@ class MigrateIn:
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce this host."""
-        self._index.host_names[host_id] = host_name
+        del host_id, host_name  # they were noted on the way here: `jaild.service.parties`
         facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
         root = await self._zfs.dataset(self._index.where.root)
         hello = HostHello(
@@ -136,7 +137,7 @@ class MigrateIn:
         if known is not None and offer.attempt > known.offer.attempt:
             self._interrupt(offer.migration)
         async with self._turns(offer.migration).alone():
-            if offer.migration in self._never:  # its abort has overtaken it on the way
+            if (offer.source_name, offer.migration) in self._never:  # its abort has overtaken it on the way
                 raise _over(offer.migration, Phase.ABORTED)
             known = self._journals.find(offer.migration, outgoing=False)
             if known is not None:
@@ -282,8 +283,8 @@ class MigrateIn:
             self._activated[migration] = activation
             return activation
 
-    async def abort(self, migration: str) -> str:
-        """Throw away what came; an older copy goes back to where it was.
+    async def abort(self, migration: str, *, source: str) -> str:
+        """Throw away what came from `source`; an older copy goes back to where it was.
 
         `FailedPreconditionError` (MIGRATION_ACTIVATED) once the jail is this host's.
         """
@@ -294,7 +295,9 @@ class MigrateIn:
         async with self._turns(migration).alone():
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
-                self._never.add(migration)
+                self._never[source, migration] = None
+                if len(self._never) > _NEVER:
+                    del self._never[next(iter(self._never))]
                 return "unknown"
             if journal.phase is Phase.ACTIVATED or self.owns(journal):
                 raise _over(migration, Phase.ACTIVATED)
@@ -308,11 +311,6 @@ class MigrateIn:
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
         """Boot a clone of what came of a rehearsal; see `RehearseIn.rehearse`."""
         return await self._rehearsals.rehearse(migration, keep_copy=keep_copy)
-
-    def peer_of(self, migration: str) -> str:
-        """Return the name of the other host of a migration; '' if this host knows of none."""
-        journal = self._journals.find(migration, outgoing=False) or self._journals.find(migration, outgoing=True)
-        return journal.peer if journal is not None else ""
 
     async def resolve(self, migration: str) -> Resolution:
         """Answer a target that asks how the hand-over ended: the jail's record here is the truth."""

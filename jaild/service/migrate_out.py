@@ -31,6 +31,7 @@ from jaild.service.journals import Journals
 from jaild.service.link import Link, past_deadline
 from jaild.service.migration_snapshots import MigrationSnapshots, prefix
 from jaild.service.move import Move
+from jaild.service.notices import Notices
 from jaild.service.operations import Handle
 from jaild.service.precopy import Precopy
 from jaild.service.preflight import Preflight
@@ -48,6 +49,7 @@ class MigrateOut:
         precopy: Precopy,
         handover: HandOver,
         retreat: Retreat,
+        notices: Notices,
         peers: Peers,
         journals: Journals,
         snapshots: MigrationSnapshots,
@@ -59,6 +61,7 @@ class MigrateOut:
         self._precopy = precopy
         self._handover = handover
         self._retreat = retreat
+        self._notices = notices
         self._peers = peers
         self._journals = journals
         self._snapshots = snapshots
@@ -191,6 +194,7 @@ class MigrateOut:
 
     async def _activate(self, move: Move) -> str:
         activation = await self._handover.finish(move)
+        self._notices.hand_on(move.journal, move.record.standbys)
         if not activation.healthy:
             raise AbortedError(
                 "ACTIVATED_UNHEALTHY",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.errors import FailedPreconditionError, PermissionDeniedError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.migration import PROTOCOL
 from jaild.domain.peering import Acceptance, HostHello, Offer
@@ -16,6 +16,7 @@ from jaild.domain.plan import Plan
 from jaild.domain.records import Generation, JailRecord
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Zfs
+from jaild.service.host_names import HostNames
 from jaild.service.index import Entry, Index
 from jaild.service.offering import offer_of
 
@@ -35,10 +36,11 @@ class Examined:
 class Preflight:
     """Asks whether a jail can move."""
 
-    def __init__(self, index: Index, zfs: Zfs, peers: Peers) -> None:
+    def __init__(self, index: Index, zfs: Zfs, peers: Peers, names: HostNames) -> None:
         self._index = index
         self._zfs = zfs
         self._peers = peers
+        self._names = names
 
     async def examine(self, name: str, target: str) -> Examined:
         """Ask both sides. An error among the plan's findings is a refusal."""
@@ -49,7 +51,7 @@ class Preflight:
             raise FailedPreconditionError("JAIL_NOT_READY", f"jail {name} has no generation yet", remedy="wait for it")
         peer = self._peers.get(target)
         hello = await peer.hello(self._index.host_id, self._index.host_name, PROTOCOL)
-        findings = self._identity(hello, target)
+        findings = await self._identity(hello, target)
         offer = Offer(
             migration=uuid.uuid4().hex,
             source_id=self._index.host_id,
@@ -89,13 +91,16 @@ class Preflight:
         remedy = f"save what you need of it; then, on {target}: jailctl migration finalize, of the salvage"
         return [_error("COPY_UNRELATED", message, remedy)]
 
-    def _identity(self, hello: HostHello, target: str) -> Sequence[Finding]:
-        self._index.host_names[hello.host_id] = target
+    async def _identity(self, hello: HostHello, target: str) -> Sequence[Finding]:
         if hello.protocol != PROTOCOL:
             message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
             return [_error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")]
         if hello.host_id == self._index.host_id:
             return [_error("SAME_HOST", f"{target} is this host", "name another peer")]
+        try:
+            await self._names.learn(target, hello.host_id)
+        except PermissionDeniedError as refusal:
+            return [_error(refusal.reason, refusal.message, refusal.remedy)]
         return []
 
 

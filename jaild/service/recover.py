@@ -342,6 +342,8 @@ class Recovery:
                     committed, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
                 )
             )
+            if entry is not None and entry.record is not None:
+                self._notices.hand_on(committed, entry.record.standbys)
             await self._told(f"jail {journal.jail} moved to {journal.peer}, which acknowledged now")
             return
         aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED)
@@ -364,7 +366,7 @@ class Recovery:
         # A source that remembers nothing may have lost its pool too: what is prepared may be the only copy.
         forgotten = resolution.outcome == "unknown" and journal.phase is Phase.RECEIVING
         if resolution.outcome == "aborted" or forgotten:
-            await self._receiver.abort(journal.id)
+            await self._receiver.abort(journal.id, source=journal.peer)
             await self._told(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
             return
         raise FailedPreconditionError(

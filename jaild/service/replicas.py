@@ -27,10 +27,6 @@ class Replicas:
         self._fencing = fencing
         self._takeovers = takeovers
 
-    def owner_of(self, jail: str) -> str:
-        """Return the name of the host whose replica of a jail is kept or taken here; '' for none."""
-        return self._keeper.owner_of(jail)
-
     async def offer(self, offer: ReplicaOffer) -> ReplicaState:
         """Say whether a replica is kept, and what there is of it."""
         return await self._keeper.offer(offer)

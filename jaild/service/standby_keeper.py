@@ -76,7 +76,6 @@ class StandbyKeeper:
     async def offer(self, offer: ReplicaOffer) -> ReplicaState:
         """Say whether a replica is kept, and what there is of it. `FailedPreconditionError` (OWNER_SUPERSEDED)."""
         async with self.lock(offer.jail.name):
-            self._index.host_names[offer.source_id] = offer.source_name
             entry = self._index.jails.get(offer.jail.name)
             record = entry.record if entry is not None else None
             if (
@@ -254,7 +253,7 @@ class StandbyKeeper:
         """Destroy a replica that its owner does not want any more; no error if there is none."""
         async with self.lock(jail):
             entry = self._index.jails.get(jail)
-            if entry is None or entry.record is None or entry.record.uid != uid:
+            if entry is None or entry.record is None or entry.record.uid != uid or entry.record.state not in _MINE:
                 return
             entry, record = self._mine(jail, uid, epoch)
             await self._datasets.write(entry, advance(record, Ownership.DELETING))

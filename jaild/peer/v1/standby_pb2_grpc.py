@@ -124,7 +124,8 @@ class StandbyServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetOwnership(self, request, context):
-        """Tells what the host knows of a jail. Asked before a jail with standbys is started at boot, and before one is taken over.
+        """Tells what the host knows of a jail. Asked before a jail with standbys is started at boot, before one is taken over, and
+        of a jail's parties when a host that is none says that it owns it. Any peer that knows the uid is answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,7 +147,8 @@ class StandbyServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Supersede(self, request, context):
-        """Tells that the jail was taken over: a host that owns it with a lower epoch stops it for good.
+        """Tells that the jail was taken over: a host that owns it with a lower epoch stops it for good. Said by the new owner, or
+        to standbys by the owner that they know: it has handed the jail over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -7,7 +7,7 @@ from tests.unit.api.fakes_host import FakeAudit, FakeBoot, FakeEvents, FakeHost,
 from tests.unit.api.fakes_jails import FakeJails, FakeStats
 from tests.unit.api.fakes_layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeReleases
 from tests.unit.api.fakes_moves import FakeEvacuations, FakeIncoming, FakeMigrations
-from tests.unit.api.fakes_standby import FakeFiles, FakeReplicas, FakeSalvages, FakeTakeovers
+from tests.unit.api.fakes_standby import FakeFiles, FakeParties, FakeReplicas, FakeSalvages, FakeTakeovers
 
 
 class Fakes:
@@ -28,6 +28,7 @@ class Fakes:
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.incoming = FakeIncoming()
+        self.parties = FakeParties()
         self.replicas = FakeReplicas()
         self.takeovers = FakeTakeovers()
         self.salvages = FakeSalvages()
@@ -49,6 +50,7 @@ class Fakes:
             boot=self.boot,
             evacuations=self.evacuations,
             incoming=self.incoming,
+            parties=self.parties,
             replicas=self.replicas,
             takeovers=self.takeovers,
             salvages=self.salvages,

@@ -131,7 +131,6 @@ class FakeEvacuations(Fake):
 class FakeIncoming(Fake):
     def __init__(self) -> None:
         super().__init__()
-        self.parties: dict[str, str] = {}  # migration -> peer
         self.answer = Acceptance()
         self.taken = 0
         self.got_some = asyncio.Event()
@@ -139,9 +138,6 @@ class FakeIncoming(Fake):
         self.error: BaseException | None = None
         self.give_up: tuple[int, JaildError] | None = None
         self.has_it = False
-
-    def peer_of(self, migration: str, /) -> str:
-        return self.parties.get(migration, "")
 
     async def hello(self, host_id: str, host_name: str, protocol: int, /) -> HostHello:
         self.seen("hello", host_id, host_name, protocol)
@@ -190,8 +186,8 @@ class FakeIncoming(Fake):
         self.seen("activate", migration, epoch)
         return Activation(phase="activated", healthy=True, seconds=0.25)
 
-    async def abort(self, migration: str, /) -> str:
-        self.seen("abort", migration)
+    async def abort(self, migration: str, /, *, source: str) -> str:
+        self.seen("abort", migration, source)
         return "aborted"
 
     async def rehearse(self, migration: str, /, *, keep_copy: bool) -> Rehearsed:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.operation import Operation
+from jaild.domain.party import About
 from jaild.domain.peering import DatasetState, Received, ReceiveHeader
 from jaild.domain.replication import (
     HandingOver,
@@ -22,6 +23,13 @@ from jaild.ports.salvage import Written
 from tests.unit.api.fake import Fake
 
 
+class FakeParties(Fake):
+    """Who may speak: everybody, unless there is a refusal."""
+
+    async def require_party(self, speaker: str, about: About, /) -> None:
+        self.seen("require_party", speaker, about)
+
+
 class FakeReplicas(Fake):
     """What other hosts ask about replicas."""
 
@@ -29,17 +37,12 @@ class FakeReplicas(Fake):
 
     def __init__(self) -> None:
         super().__init__()
-        self.owner = ""
         self.state = ReplicaState(
             missing_layers=("bases/a",),
             datasets=(DatasetState(path="data", snapshot_guids=(7, (1 << 64) - 1)),),
             round="standby-3-1",
             taken=5.5,
         )
-
-    def owner_of(self, jail: str, /) -> str:
-        self.seen("owner_of", jail)
-        return self.owner
 
     async def offer(self, offer: ReplicaOffer, /) -> ReplicaState:
         self.seen("offer", offer)

@@ -10,7 +10,7 @@ import pytest
 from jaild.adapters.peer import GrpcPeers, PeerAddress
 from jaild.adapters.peer_standby import GrpcStandbyPeer
 from jaild.api.server import ApiServer
-from jaild.domain.errors import FailedPreconditionError, PermissionDeniedError
+from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.peering import DatasetOffer, JailOffer, Received, ReceiveHeader
 from jaild.domain.replication import (
     HandingOver,
@@ -67,7 +67,6 @@ async def chunks(count: int) -> AsyncIterator[bytes]:
 async def test_every_question_arrives_with_all_that_was_said_and_brings_the_answer(
     fakes: Fakes, peer: GrpcStandbyPeer
 ) -> None:
-    fakes.replicas.owner = "beta"
     asked: StandbyPeer = peer
     assert await asked.offer(OFFER) == fakes.replicas.state
     assert await asked.roll_back(ROLL_BACK) == 2
@@ -79,7 +78,7 @@ async def test_every_question_arrives_with_all_that_was_said_and_brings_the_answ
     assert await asked.hand_over("web", "u", "beta", "r") == HandingOver(message="seed round 0")
     assert await asked.handing_over("web", "u", "beta", "r") == HandingOver(done=True)
     assert await asked.supersede(TOLD) == TOLD.epoch
-    assert [(method, args) for method, args, _ in fakes.replicas.calls if method != "owner_of"] == [
+    assert [(method, args) for method, args, _ in fakes.replicas.calls] == [
         ("offer", (OFFER,)),
         ("roll_back", (ROLL_BACK,)),
         ("complete", (WHOLE,)),
@@ -97,33 +96,9 @@ async def test_a_refused_offer_brings_its_findings(fakes: Fakes, peer: GrpcStand
 
 
 async def test_a_round_is_streamed_to_the_service_of_replicas(fakes: Fakes, peer: GrpcStandbyPeer) -> None:
-    fakes.replicas.owner = "beta"
     header = ReceiveHeader(migration="web", dataset="data", tag="standby-3-1", guid=BIG)
     assert await peer.receive(header, chunks(3)) == Received(guid=BIG, bytes=3 << 20)
     assert fakes.incoming.calls == []
-
-
-async def test_a_host_speaks_only_for_itself_and_touches_only_its_own_replicas(
-    fakes: Fakes, peer: GrpcStandbyPeer
-) -> None:
-    fakes.replicas.owner = "alpha"
-    header = ReceiveHeader(migration="web", dataset="data", tag="standby-3-1", guid=1)
-    other = ReplicaOffer(source_id="h-1", source_name="alpha", jail=OFFER.jail, interval=30.0)
-    told = Supersession(jail="web", uid="u", epoch=1003, owner="h-1", owner_name="alpha")
-    for call in (
-        peer.offer(other),
-        peer.receive(header, chunks(1)),
-        peer.roll_back(ROLL_BACK),
-        peer.complete(WHOLE),
-        peer.withdraw("web", "u", 3),
-        peer.hand_over("web", "u", "alpha", "r"),
-        peer.handing_over("web", "u", "alpha", "r"),
-        peer.supersede(told),
-    ):
-        with pytest.raises(PermissionDeniedError) as refused:
-            await call
-        assert refused.value.reason == "PEER_MISMATCH"
-    assert {method for method, _, _ in fakes.replicas.calls} == {"owner_of"}
 
 
 async def test_a_refusal_arrives_with_its_reason_and_its_evidence(fakes: Fakes, peer: GrpcStandbyPeer) -> None:
