@@ -158,6 +158,9 @@ class Runtime(Protocol):
     async def runs(self) -> list[Run]:
         """Return every run there is, found from the system itself and not from memory."""
 
+    async def find(self, jail: str, generation: int) -> Run | None:
+        """Return one run; None if there is no record of it. Looks at no other, however many there are."""
+
     async def wait(self, jail: str, generation: int) -> Run:
         """Wait until a started run has ended and return it. Event-driven; cancel to stop waiting."""
 

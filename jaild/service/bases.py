@@ -60,7 +60,8 @@ class Bases:
 
     def list(self) -> list[BaseView]:
         """Return all, by name."""
-        return [self._index.base_view(name) for name in sorted(self._index.bases)]
+        users = self._index.users()
+        return [self._index.base_view(name, users) for name in sorted(self._index.bases)]
 
     async def import_stream(
         self,

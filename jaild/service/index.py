@@ -5,6 +5,7 @@ The truth is on the datasets; whatever cannot be read of it is shown as damaged 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,14 @@ class Found:
     unsealed: list[str] = field(default_factory=list)  # datasets that a crash left of an import or push
     recordless: list[str] = field(default_factory=list)  # jail datasets without a record
     damaged: list[str] = field(default_factory=list)  # what is wrong with sealed layers whose record cannot be read
+
+
+@dataclass
+class Users:
+    """Who refers to each layer: generations, replicas, migrations that come here. The empty name is nobody's."""
+
+    bases: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    releases: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by app/version
 
 
 class Index:
@@ -277,18 +286,26 @@ class Index:
                 kind, _, name = path.partition("/")
                 yield (name, "", who) if kind == "bases" else ("", name, who)
 
-    def base_view(self, name: str) -> BaseView:
-        """Return a base as readers see it."""
+    def users(self) -> Users:
+        """Return who refers to which layer, from one look at all generations: what a list of layers needs once."""
+        users = Users()
+        for base, release, where in self.references():
+            users.bases[base].append(where)
+            users.releases[release].append(where)
+        return users
+
+    def base_view(self, name: str, users: Users | None = None) -> BaseView:
+        """Return a base as readers see it; `users` from `users()` for one of many."""
         layer = self.base(name)
-        used_by = tuple(where for base, _, where in self.references() if base == name)
+        used_by = tuple((users or self.users()).bases.get(name, ()))
         if not isinstance(layer.record, BaseRecord):
             raise TypeError(name)
         return BaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
 
-    def release_view(self, reference: str) -> ReleaseView:
-        """Return a release as readers see it."""
+    def release_view(self, reference: str, users: Users | None = None) -> ReleaseView:
+        """Return a release as readers see it; `users` from `users()` for one of many."""
         layer = self.release(reference)
-        used_by = tuple(where for _, release, where in self.references() if release == reference)
+        used_by = tuple((users or self.users()).releases.get(reference, ()))
         if not isinstance(layer.record, ReleaseRecord):
             raise TypeError(reference)
         return ReleaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)

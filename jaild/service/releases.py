@@ -58,7 +58,8 @@ class Releases:
 
     def list(self, app: str | None) -> list[ReleaseView]:
         """Return an app's releases, or all; by app, oldest first."""
-        found = [self._index.release_view(key) for key in self._index.releases]
+        users = self._index.users()
+        found = [self._index.release_view(key, users) for key in self._index.releases]
         return sorted(
             (view for view in found if app is None or view.record.app == app),
             key=lambda view: (view.record.app, view.record.pushed, view.record.version),

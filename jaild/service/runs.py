@@ -136,10 +136,7 @@ class Runs:
 
     async def find(self, jail: str, generation: int) -> Run | None:
         """Return what the runtime knows of a run."""
-        for run in await self._runtime.runs():
-            if (run.jail, run.generation) == (jail, generation):
-                return run
-        return None
+        return await self._runtime.find(jail, generation)
 
     async def stop(self, entry: Entry, generation: int) -> None:
         """Stop a run; its end is not taken for a failure."""

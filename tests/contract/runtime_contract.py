@@ -149,6 +149,13 @@ class RuntimeContract:
         states = {run.generation: run.running for run in await rig.runtime.runs()}
         assert states == {1: True, 2: False}
 
+    async def test_one_run_is_found_as_it_is_among_all_of_them(self, rig: Rig) -> None:
+        await rig.runtime.create(rig.spec(1))
+        await rig.runtime.start("web", 1)
+        await rig.runtime.create(rig.spec(2))
+        found = [await rig.runtime.find("web", number) for number in (1, 2, 3)]
+        assert found == [*sorted(await rig.runtime.runs(), key=lambda run: run.generation), None]
+
     async def test_only_one_generation_of_a_jail_is_started(self, rig: Rig) -> None:
         await rig.runtime.create(rig.spec(1))
         await rig.runtime.create(rig.spec(2))

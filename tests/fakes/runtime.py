@@ -161,6 +161,12 @@ class FakeRuntime:
         self._call("runs", "")
         return [run.run for run in self.by_name.values()]
 
+    async def find(self, jail: str, generation: int) -> Run | None:
+        """Return one of them."""
+        self._call("find", f"{jail}.{generation}")
+        run = self.by_name.get(f"{jail}.{generation}")
+        return run.run if run is not None else None
+
     async def wait(self, jail: str, generation: int) -> Run:
         """Wait for `end` or `stop`."""
         name = f"{jail}.{generation}"

@@ -179,6 +179,11 @@ class FreebsdRuntime:
                 found.append(Run(jail=jail, generation=generation, uid="", running=False, pid=0, started=0.0))
         return found
 
+    async def find(self, jail: str, generation: int) -> Run | None:
+        """Return one run; None if there is no record of it."""
+        record = self._records.read(f"{jail}.{generation}")
+        return (await self._settled(record, await self._jails.all())).run if record is not None else None
+
     async def wait(self, jail: str, generation: int) -> Run:
         """Wait until a started run has ended; what its command left running in the jail is ended with it."""
         record = self._known(jail, generation)

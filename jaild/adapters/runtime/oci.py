@@ -169,6 +169,11 @@ class OciRuntime:
             if which is not None
         ]
 
+    async def find(self, jail: str, generation: int) -> Run | None:
+        """Return one run; None if there is no record of it."""
+        record = self._current(f"{jail}.{generation}")
+        return record.run if record is not None else None
+
     async def wait(self, jail: str, generation: int) -> Run:
         """Wait until a started run has ended."""
         record = self._known(jail, generation)
