@@ -213,6 +213,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
     drivers.before_each(standbys.give_way)
+    drivers.before_each(activator.give_way)
     taker = Taker(
         index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, activator, supervisor, events, clock
     )

@@ -11,6 +11,7 @@ import sys
 
 _STATUS_LINE_PARTS = 2
 _GOOD = range(200, 400)
+_LONGEST_LINE = 4096  # bytes
 
 
 class SocketProbe:
@@ -34,15 +35,23 @@ class SocketProbe:
                 reader, writer = await asyncio.open_connection(address, port)
                 try:
                     writer.write(f"GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: jaild\r\n\r\n".encode())
-                    line = (await reader.readline()).decode("latin-1").strip()
+                    line = await _first_line(reader)
                 finally:
                     writer.close()
         except (OSError, TimeoutError) as error:
             return f"{what}: {_text(error, timeout)}"
         parts = line.split(maxsplit=2)
-        if len(parts) < _STATUS_LINE_PARTS or not parts[0].startswith("HTTP/") or not parts[1].isdigit():
+        if len(parts) < _STATUS_LINE_PARTS or not parts[0].startswith("HTTP/") or not parts[1].isdecimal():
             return f"{what}: answered {line[:80]!r}, which is not HTTP"
         return "" if int(parts[1]) in _GOOD else f"{what}: answered {line[:80]!r}"
+
+
+async def _first_line(reader: asyncio.StreamReader) -> str:
+    """Return what comes before the first newline, and no more than a status line can be: a service sends anything."""
+    line = b""
+    while b"\n" not in line and len(line) < _LONGEST_LINE and (piece := await reader.read(_LONGEST_LINE - len(line))):
+        line += piece
+    return line.partition(b"\n")[0].decode("latin-1").strip()
 
 
 def _text(error: Exception, timeout: float) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
-from jaild.domain.errors import JaildError
+import structlog
+
+from jaild.domain.errors import AbortedError, JaildError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
 from jaild.domain.peering import Activation
-from jaild.domain.records import Desired, Ownership
+from jaild.domain.records import Desired, Generation, Ownership
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Zfs
 from jaild.service.events import Events
@@ -17,6 +20,8 @@ from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.runs import Runs
+
+_STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
 
 class Activator:
@@ -41,6 +46,8 @@ class Activator:
         self._snapshots = snapshots
         self._events = events
         self._clock = clock
+        self._checking: dict[str, asyncio.Task[None]] = {}
+        self._log = structlog.get_logger("jaild.activation")
 
     def owns(self, journal: Journal) -> bool:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""
@@ -66,9 +73,14 @@ class Activator:
             )
             await self._datasets.write(entry, mine)
             entry.layers = ()
-        # The jail is down: what came is known, and not asked for again.
-        await self._open([self._index.where.part(journal.jail, came.path) for came in journal.offer.jail.datasets])
-        await self._index.read_generations(entry)
+        try:
+            # The jail is down: what came is known, and not asked for again.
+            await self._open([self._index.where.part(journal.jail, came.path) for came in journal.offer.jail.datasets])
+            await self._index.read_generations(entry)
+        except JaildError:
+            raise  # its source asks again
+        except Exception as error:  # noqa: BLE001 -- asked again it would be the same, and its source would ask for ever
+            return await self._unhealthy(entry, error, 0.0)
         return await self.start(entry, began)
 
     async def _open(self, datasets: Sequence[str]) -> None:
@@ -91,13 +103,42 @@ class Activator:
         try:
             if entry.run is None or not entry.run.running:
                 seconds = await self._runs.ensure(entry, generation) - began
-            await self._gate.require_healthy(entry.name, generation.number, generation.spec)
-        except JaildError as error:
-            entry.message = f"it did not become healthy after its migration: {error}"
-            await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
-            return Activation(phase="activated", healthy=False, seconds=seconds, message=str(error))
+            await self._checked(entry, generation)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that it does not serve
+            return await self._unhealthy(entry, error, seconds)
         await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
         return Activation(phase="activated", healthy=True, seconds=seconds)
+
+    async def _unhealthy(self, entry: Entry, error: Exception, seconds: float) -> Activation:
+        told = str(error) if isinstance(error, JaildError) else f"{type(error).__name__}: {error}"
+        self._log.warning("a jail that came is not healthy", jail=entry.name, exc_info=error)
+        entry.message = f"it did not become healthy after its migration: {told}"
+        await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
+        return Activation(phase="activated", healthy=False, seconds=seconds, message=told)
+
+    async def _checked(self, entry: Entry, generation: Generation) -> None:
+        """Wait for the health gate. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""
+        checking = asyncio.create_task(self._gate.require_healthy(entry.name, generation.number, generation.spec))
+        self._checking[entry.name] = checking
+        try:
+            await asyncio.wait({checking})
+        finally:
+            checking.cancel()
+            del self._checking[entry.name]
+        if checking.cancelled():
+            raise AbortedError(
+                "HEALTH_CHECK_ENDED",
+                f"jail {entry.name} was stopped before its health checks had passed",
+                remedy="start it, and see whether it becomes healthy",
+                resource=f"jails/{entry.name}",
+            )
+        await checking
+
+    async def give_way(self, target: str, kind: str) -> None:
+        """End the health checks of a jail that somebody stops: who wants it down does not wait for it to be well."""
+        checking = self._checking.get(target.removeprefix("jails/"))
+        if checking is not None and kind in _STOPPING:
+            checking.cancel()
 
     async def tidy(self, entry: Entry, journal: Journal) -> None:
         """See to what could wait until the jail served."""
@@ -105,5 +146,6 @@ class Activator:
         try:
             await self._snapshots.settle(entry.name)
             await self._datasets.measure(entry)
-        except JaildError as error:
+        except Exception as error:  # noqa: BLE001 -- the jail serves: the next start does what is left
+            self._log.warning("left untidy", jail=entry.name, exc_info=error)
             await self._events.emit("jail.untidy", f"jails/{entry.name}", str(error), migration=journal.id)

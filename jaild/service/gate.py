@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing, suppress
 
+import structlog
+
 from jaild.domain import netcheck
 from jaild.domain.errors import AbortedError, JaildError
 from jaild.domain.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec
@@ -26,6 +28,7 @@ class Gate:
         self._probe = probe
         self._files = files
         self._clock = clock
+        self._log = structlog.get_logger("jaild.gate")
 
     async def require_healthy(self, name: str, generation: int, spec: JailSpec) -> None:
         """Return when every check has passed `successes` times in a row.
@@ -47,7 +50,7 @@ class Gate:
         finally:
             for task in (ended, passing):
                 task.cancel()
-                with suppress(asyncio.CancelledError, JaildError):
+                with suppress(asyncio.CancelledError, Exception):  # what counts has been raised
                     await task
 
     async def _passes(self, name: str, generation: int, spec: JailSpec) -> list[str]:
@@ -64,6 +67,13 @@ class Gate:
             await self._clock.sleep(spec.gate.interval)
 
     async def _check(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
+        try:
+            return await self._answer(name, generation, spec, check)
+        except Exception as error:  # noqa: BLE001 -- whatever a service makes of a check is a check that failed
+            self._log.warning("a health check died", jail=name, error=repr(error))
+            return f"{type(check).__name__}: {type(error).__name__}: {error}"
+
+    async def _answer(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
         if isinstance(check, ExecCheck):
             return await self._exec(name, generation, check)
         found = netcheck.addresses(spec)

@@ -153,8 +153,8 @@ class HandOver:
         while True:
             try:
                 return await self._peers.get(journal.peer).activate(journal.id, journal.epoch)
-            except JaildError as error:
-                self._log.warning("not acknowledged yet", migration=journal.id, reason=error.reason, error=str(error))
+            except Exception as error:  # noqa: BLE001 -- it is given away: only the target's word ends this
+                self._log.warning("not acknowledged yet", migration=journal.id, error=str(error))
             await self._clock.sleep(pause)
             pause = min(pause * 2, 10.0)
 

@@ -209,7 +209,7 @@ class Index:
     async def numbers(self, entry: Entry) -> list[int]:
         """Return the numbers of a jail's generations that were committed once, ascending."""
         folder = entry.folder / "generations"
-        found = [int(name) for name in await self._files.names(folder) if name.isdigit()]
+        found = [int(name) for name in await self._files.names(folder) if name.isascii() and name.isdigit()]
         return sorted([number for number in found if not await self.only_staged(entry, number)])
 
     async def only_staged(self, entry: Entry, number: int) -> bool:

@@ -183,7 +183,7 @@ class JailDatasets:
     async def next_number(self, entry: Entry) -> int:
         """Return the number that a new generation gets: one above the highest there ever was a folder for."""
         names = await self._files.names(entry.folder / "generations")
-        return max((int(name) for name in names if name.isdigit()), default=0) + 1
+        return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
 
     async def destroy(self, entry: Entry) -> None:
         """Destroy the jail with all its data, its holds first."""

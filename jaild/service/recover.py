@@ -250,7 +250,7 @@ class Recovery:
     async def _staged(self, entry: Entry) -> None:
         folder = entry.folder / "generations"
         for name in await self._files.names(folder):
-            if not name.isdigit():
+            if not (name.isascii() and name.isdigit()):
                 continue
             if entry.record is not None and int(name) == entry.record.generation:
                 await self._try_quietly(self._files.remove(folder / name / layout.STAGED))

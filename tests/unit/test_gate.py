@@ -271,3 +271,17 @@ async def test_a_command_that_hangs_is_a_failed_check_and_is_closed(
     )
     assert "sleep: not done within 0.001 s" in (await bench.refusal(spec)).message
     assert closed
+
+
+@pytest.mark.parametrize("raised", [ValueError("no separator"), KeyError("x"), UnicodeError("label too long")])
+async def test_a_check_that_dies_of_whatever_the_service_does_is_a_failed_check(
+    bench: Bench, raised: Exception
+) -> None:
+    def die() -> str:
+        raise raised
+
+    bench.probe.answers = [die, ""]
+    await bench.passes(SPEC)
+    bench.probe.answers = [die]
+    with pytest.raises(AbortedError, match=type(raised).__name__):
+        await bench.passes(SPEC)

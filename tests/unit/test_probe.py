@@ -1,0 +1,66 @@
+"""Health checks over the network: a service may answer whatever it likes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from jaild.adapters.probe import SocketProbe
+
+
+@asynccontextmanager
+async def service(answer: bytes) -> AsyncIterator[int]:
+    """Serve `answer` to everybody, and yield the port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def asked(answer: bytes) -> str:
+    async with service(answer) as port:
+        return await SocketProbe().http("127.0.0.1", port, "/", 5.0)
+
+
+async def test_a_good_status_is_healthy() -> None:
+    assert await asked(b"HTTP/1.0 204 No Content\r\n\r\n") == ""
+    assert await asked(b"HTTP/1.0 200") == ""
+
+
+async def test_a_bad_status_is_told() -> None:
+    assert "'HTTP/1.1 503 Sorry'" in await asked(b"HTTP/1.1 503 Sorry\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"x" * (70 << 10),
+        b"HTTP/1.1 2" + b"0" * (70 << 10),
+        b"",
+        b"\n",
+        b"HTTP/1.1 \xb2\xb2\xb2 superscript\r\n",
+        b"HTTP/1.1\r\n",
+        b"\xff\xfe\x00\r\n",
+    ],
+    ids=[
+        "70 KiB, no newline",
+        "a status of 70 KiB",
+        "nothing",
+        "a newline",
+        "superscripts",
+        "no status",
+        "bytes",
+    ],
+)
+async def test_an_answer_that_is_no_http_is_a_failed_check(answer: bytes) -> None:
+    problem = await asked(answer)
+    assert problem.startswith("http://127.0.0.1:")
+    assert "answered" in problem
+    assert len(problem) < 200
