@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
@@ -41,7 +42,7 @@ class AppsServicer:
         size = uploads.expected_size(header.size_bytes)
         named = str(getattr(header, "from"))  # a keyword of Python's
         parent = parent_of(named, app) if named else ""
-        manifest = _manifest(header)
+        manifest = await _manifest(header)
 
         async def push(chunks: AsyncIterator[bytes]) -> Operation:
             return await self._releases.push(
@@ -108,7 +109,7 @@ def parent_of(named: str, app: str) -> str:
     return version
 
 
-def _manifest(header: apps_pb2.PushReleaseHeader) -> Manifest:
+async def _manifest(header: apps_pb2.PushReleaseHeader) -> Manifest:
     if header.WhichOneof("manifest_source") == "manifest_yaml":
-        return specfile.parse_manifest(header.manifest_yaml)
+        return await asyncio.to_thread(specfile.parse_manifest, header.manifest_yaml)
     return manifest_of(header.manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -36,7 +37,8 @@ class BuildsServicer:
         caller = current(header.request_id)
         access.require_app(caller, app, header.parent)
         size = uploads.expected_size(header.size_bytes)
-        recipe = specfile.parse_recipe(header.recipe_yaml, header.recipe_source or "recipe")
+        source = header.recipe_source or "recipe"
+        recipe = await asyncio.to_thread(specfile.parse_recipe, header.recipe_yaml, source)
         if header.base:
             recipe = msgspec.structs.replace(recipe, base=names.base(header.base))
         if named := str(getattr(header, "from")):  # a keyword of Python's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 from typing import TypeAlias
@@ -230,11 +231,13 @@ class JailsServicer:
         if form == "spec":
             return spec_of(source.spec)
         if form == "yaml":
-            return require_sendable(specfile.parse(source.yaml, "request"), "request")
+            return require_sendable(await asyncio.to_thread(specfile.parse, source.yaml, "request"), "request")
         if form == "template":
             name = source.template.name
             text = await self._jails.render_template(name, dict(source.template.values))
-            return require_sendable(specfile.parse(text, f"template {name}"), f"template {name}")
+            return require_sendable(
+                await asyncio.to_thread(specfile.parse, text, f"template {name}"), f"template {name}"
+            )
         raise InvalidArgumentError(
             "SPEC_MISSING", "the request has no spec", remedy="give it as a message, as YAML or as a template"
         )

@@ -1,8 +1,8 @@
 """YAML from people, read with suspicion: values together with the line each stands on.
 
 What YAML allows and a specification never needs is refused, with the line: aliases (a few hundred bytes of them
-make gigabytes), keys said twice (the last one would win in silence), keys that are not text, and depth or size
-beyond reason.
+make gigabytes), keys said twice (the last one would win in silence), keys that are not text, and depth, size or
+number beyond reason. Half a second of work at most, with a few megabytes: call it in a thread.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
-LIMIT = 1 << 20  # bytes
+from jaild.domain import bounds
+
+LIMIT = bounds.YAML_BYTES
 _DEPTH = 32
 _PLAIN_KEY = re.compile(r"[\w-]+")
 _TEXT = "tag:yaml.org,2002:str"
@@ -61,7 +63,7 @@ def read(text: str) -> Text:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             raise UnreadableError("it is empty", 1)
-        lines = {path: line for path, line, _ in _walk("$", node)}
+        lines = _lines(node)
         return Text(loader.construct_document(node), lines)
     except yaml.MarkedYAMLError as error:
         line = _line(error.problem_mark or error.context_mark)
@@ -79,17 +81,32 @@ def _line(mark: Any) -> int:
 
 
 def _check_events(text: str) -> None:
-    depth = documents = 0
+    depth = documents = parts = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = _line(event.start_mark)
         depth += isinstance(event, _OPENING) - isinstance(event, _CLOSING)
         documents += isinstance(event, yaml.DocumentStartEvent)
+        parts += isinstance(event, yaml.NodeEvent)
+        if parts > bounds.YAML_PARTS:
+            raise UnreadableError(f"it has more than {bounds.YAML_PARTS} keys and values", line)
         if depth > _DEPTH:
             raise UnreadableError(f"it is nested deeper than {_DEPTH}", line)
         if documents > 1:
             raise UnreadableError("it holds more than one document", line)
         if isinstance(event, yaml.AliasEvent):
             raise UnreadableError(f"aliases (*{event.anchor}) are not allowed: write the value out", line)
+
+
+def _lines(node: yaml.Node) -> dict[str, int]:
+    """Return the line of each part by its path. A long key stands in the path of all below it: those are counted."""
+    lines: dict[str, int] = {}
+    room = bounds.YAML_PATHS
+    for path, line, _ in _walk("$", node):
+        room -= len(path)
+        if room < 0:
+            raise UnreadableError("its keys are too long for what stands below them", line)
+        lines[path] = line
+    return lines
 
 
 def _walk(path: str, node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:

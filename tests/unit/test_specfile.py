@@ -122,6 +122,8 @@ def test_an_alias_is_refused_before_it_is_expanded() -> None:
         ("base: \x07\n", "not YAML"),
         ("base: !!python/object/apply:os.system [id]\n", "not YAML"),
         ("base: 2026-13-45\n", "cannot be"),
+        ("labels: {" + ", ".join(f"k{n}: v" for n in range(2500)) + "}", "more than 5000 keys and values"),
+        ("? " + "x" * 9000 + "\n: [" + "1, " * 900 + "1]", "too long for what stands below"),
         ("base: " + "[" * 40, "deeper"),
         ("base: b\n<<: {app: a/1}\n", "not text"),
         ("base: '" + "x" * yamltext.LIMIT + "'", "larger"),
