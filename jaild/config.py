@@ -13,6 +13,7 @@ from jaild.adapters.peer import PeerAddress
 from jaild.api.server import Tcp
 from jaild.domain.access import Grant
 from jaild.domain.errors import InvalidArgumentError
+from jaild.domain.policy import on_host
 
 ZfsChoice = Literal["auto", "cli", "libzfs"]
 
@@ -48,6 +49,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def host_name(self) -> str:
         """The configured name, or the host's."""
         return self.name or socket.gethostname().partition(".")[0]
+
+    @property
+    def grants_here(self) -> dict[str, Grant]:
+        """The grants, with policies that know this host's network."""
+        return {name: self._here(grant) if grant.bound else grant for name, grant in self.grants.items()}
+
+    def _here(self, grant: Grant) -> Grant:
+        network = self.network
+        policy = on_host(grant.policy, address=network.address, bridge=network.bridge, shared=network.shared)
+        return msgspec.structs.replace(grant, policy=policy)
 
 
 def load(path: Path | None, defaults: dict[str, Any]) -> Config:

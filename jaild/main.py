@@ -121,7 +121,7 @@ async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) ->
 
 async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
     daemon = assemble(config, zfs, runtime_of(config, processes), processes)
-    server = ApiServer(daemon.core.use_cases, socket=config.socket, grants=config.grants, tcp=config.listen)
+    server = ApiServer(daemon.core.use_cases, socket=config.socket, grants=config.grants_here, tcp=config.listen)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

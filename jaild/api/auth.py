@@ -12,6 +12,7 @@ import msgspec
 from jaild.domain import bounds
 from jaild.domain.access import Grant, Role
 from jaild.domain.errors import InvalidArgumentError, UnauthenticatedError
+from jaild.domain.policy import Policy
 from jaild.domain.views import Caller
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -44,7 +45,8 @@ class Authenticator:
             )
         for name in names:
             if grant := self._grants.get(name):
-                return Caller(actor=name, roles=frozenset(grant.roles), apps=frozenset(grant.apps))
+                policy = (grant.policy or Policy()) if grant.bound else None
+                return Caller(actor=name, roles=frozenset(grant.roles), apps=frozenset(grant.apps), policy=policy)
         raise UnauthenticatedError(
             "CERTIFICATE_UNKNOWN",
             f"the certificate's names ({', '.join(names)}) have no roles on this host",

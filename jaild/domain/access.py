@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from jaild.domain.errors import PermissionDeniedError
+from jaild.domain.policy import Policy
 from jaild.domain.views import Caller
 
 
@@ -22,10 +23,21 @@ class Role(StrEnum):
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a name may do. `apps` counts for products only."""
+    """What a name may do. `apps` and `policy` count for products only; without a policy they have the default one."""
 
     roles: tuple[Role, ...]
     apps: tuple[str, ...] = ()
+    policy: Policy | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a policy that would bind nobody."""
+        if self.policy is not None and (Role.PRODUCT not in self.roles or Role.OPERATOR in self.roles):
+            raise ValueError("a policy is for the role product; an operator has none")
+
+    @property
+    def bound(self) -> bool:
+        """Whether a policy holds for whoever has it."""
+        return Role.PRODUCT in self.roles and Role.OPERATOR not in self.roles
 
 
 def require_role(caller: Caller, allowed: AbstractSet[Role], method: str) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from jaild.domain.policy import Policy
 from jaild.domain.records import BaseRecord, Generation, JailRecord, ReleaseRecord
 from jaild.domain.spec import Limits
 
@@ -185,9 +186,13 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: a certificate's name (or `local`), its roles, and for products the apps it may touch."""
+    """Who asks: a certificate's name (or `local`), its roles, for products the apps it may touch and its policy.
+
+    Without a policy (operators, the host's own work) nothing is held against one.
+    """
 
     actor: str
     roles: frozenset[str] = frozenset()
     apps: frozenset[str] = frozenset()
+    policy: Policy | None = None
     request_id: str = ""

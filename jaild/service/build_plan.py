@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from jaild.domain import compat, recipe, recipecheck
+from jaild.domain import compat, policycheck, recipe, recipecheck
 from jaild.domain.errors import AlreadyExistsError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.plan import Plan
+from jaild.domain.policy import BuildPolicy
 from jaild.domain.recipe import Recipe
 from jaild.domain.records import BaseRecord, Family, Manifest, ReleaseRecord
+from jaild.domain.spec import JailSpec, Limits, Network
+from jaild.domain.views import Caller
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
 from jaild.service.index import Index, Layer
@@ -21,8 +24,11 @@ class BuildPlanner:
         self._runtime = runtime
         self._files = files
 
-    async def plan(self, app: str, version: str, wanted: Recipe) -> Plan:
-        """Plan a build. Raises what makes the request wrong in itself: broken recipe, unknown names, RELEASE_EXISTS."""
+    async def plan(self, app: str, version: str, wanted: Recipe, caller: Caller) -> Plan:
+        """Plan a caller's build.
+
+        Raises what makes the request wrong in itself: broken recipe, unknown names, RELEASE_EXISTS.
+        """
         recipecheck.require(wanted)
         target = f"apps/{app}/releases/{version}"
         if f"{app}/{version}" in self._index.releases:
@@ -36,14 +42,17 @@ class BuildPlanner:
         parent = self._index.release(f"{app}/{wanted.parent}") if wanted.parent else None
         manifest = self.manifest(app, wanted)
         facts = await self._runtime.facts()
-        findings = [*compat.check_kernel(base, facts.osreldate, facts.family), *_packages(wanted, base)]
+        findings = [*policycheck.build_findings(caller, wanted)]
+        findings += [*compat.check_kernel(base, facts.osreldate, facts.family), *_packages(wanted, base)]
+        furnished = JailSpec(base=wanted.base, network=Network(mode=wanted.network), limits=policy_of(caller).limits)
+        findings += await self._runtime.examine(furnished, target)
         findings += await self._places(wanted, manifest)
         if parent is not None:
             findings += _parent(parent, manifest, base)
         return Plan(
             kind="build",
             target=target,
-            steps=_steps(app, version, wanted, manifest),
+            steps=_steps(app, version, wanted, manifest, policy_of(caller)),
             findings=tuple(findings),
             base=wanted.base,
             release=f"{app}/{version}",
@@ -73,6 +82,11 @@ class BuildPlanner:
             if not any(to == place or to.startswith(f"{place}/") for place in places):
                 findings.append(_place(to, f"cannot be written: the release is at {manifest.mount_point}"))
         return findings
+
+
+def policy_of(caller: Caller) -> BuildPolicy:
+    """Return what every build of the caller's has to keep to."""
+    return caller.policy.builds if caller.policy is not None else BuildPolicy()
 
 
 def _place(target: str, problem: str) -> Finding:
@@ -121,10 +135,16 @@ def _parent(parent: Layer, manifest: Manifest, base: BaseRecord) -> list[Finding
     return findings
 
 
-def _steps(app: str, version: str, wanted: Recipe, manifest: Manifest) -> tuple[str, ...]:
+def _steps(app: str, version: str, wanted: Recipe, manifest: Manifest, policy: BuildPolicy) -> tuple[str, ...]:
     begin = f"begin with {app}/{wanted.parent} at {manifest.mount_point}" if wanted.parent else "begin with nothing"
     return (
-        f"make a build jail of {wanted.base}, network {wanted.network}; {begin}",
+        f"make a build jail of {wanted.base}, network {wanted.network}{_shown(policy.limits)}; {begin}",
         *(recipe.shown(step) for step in wanted.steps),
         f"seal what is at {manifest.mount_point} as {app}/{version}",
     )
+
+
+def _shown(limits: Limits) -> str:
+    said = (("memory", limits.memory), ("cpus", limits.cpus), ("processes", limits.processes))
+    shown = ", ".join(f"{name} {value}" for name, value in said if value is not None)
+    return f", at most {shown}" if shown else ""

@@ -15,6 +15,7 @@ from jaild.domain.accounts import apply_accounts
 from jaild.domain.buildaccounts import with_made
 from jaild.domain.errors import DeadlineExceededError, FailedPreconditionError, InternalError, NotFoundError
 from jaild.domain.etctree import Tree
+from jaild.domain.policy import BuildPolicy
 from jaild.domain.recipe import Copy, Recipe
 from jaild.domain.records import BaseRecord, Family, Manifest
 from jaild.domain.spec import Network
@@ -40,6 +41,7 @@ class Job:
     release: Path  # becomes the release: what the jail sees at the mount point
     scratch: Path  # its etc, var, root and home
     uploads: Path  # a folder for each copy step, named by its number
+    policy: BuildPolicy  # what it has to keep to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,22 @@ class BuildSteps:
         self._files = files
 
     async def carry_out(self, operation_id: str, job: Job, log: BuildLog) -> Outcome:
-        """Do them in order. `InternalError` (BUILD_STEP_FAILED), `DeadlineExceededError` (BUILD_STEP_TIMEOUT)."""
+        """Do them in order.
+
+        `InternalError` (BUILD_STEP_FAILED), `DeadlineExceededError` (BUILD_STEP_TIMEOUT, BUILD_TIMEOUT).
+        """
+        try:
+            async with asyncio.timeout(job.policy.time):
+                return await self._carried_out(operation_id, job, log)
+        except TimeoutError:
+            raise DeadlineExceededError(
+                "BUILD_TIMEOUT",
+                f"the steps were not done within {job.policy.time:g} s, all that a build may take here",
+                remedy="let the recipe do less, or ask an operator for more (policy.builds.time of the grant)",
+                detail={"output": log.tail},
+            ) from None
+
+    async def _carried_out(self, operation_id: str, job: Job, log: BuildLog) -> Outcome:
         before = await self._furnish(job)
         mounts = layers.workbench_of(
             family=job.base.family,
@@ -108,7 +125,9 @@ class BuildSteps:
         )
         network = Network(mode=job.recipe.network)
         packages: tuple[str, ...] = ()
-        async with self._workshop.open(operation_id, job.base, mounts, network=network, log=log.path) as bench:
+        async with self._workshop.open(
+            operation_id, job.base, mounts, network=network, log=log.path, limits=job.policy.limits
+        ) as bench:
             commands = etctools.commands(job.base.family, before, [await self._etc(job.base_tree)], rebased=False)
             for command in commands:  # accounts of the manifest are no accounts on FreeBSD before that
                 await log.begin("accounts", " ".join(command))

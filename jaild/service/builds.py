@@ -16,6 +16,7 @@ from jaild.domain import layout, manifestcheck, names
 from jaild.domain.archive import release_policy
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.operation import Operation
+from jaild.domain.policy import BuildPolicy
 from jaild.domain.recipe import Recipe
 from jaild.domain.records import Built, ReleaseRecord
 from jaild.domain.views import Caller
@@ -23,7 +24,7 @@ from jaild.ports.archives import Archives
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files, Spooled
 from jaild.service.build_log import BuildLogs
-from jaild.service.build_plan import BuildPlanner
+from jaild.service.build_plan import BuildPlanner, policy_of
 from jaild.service.build_steps import BuildSteps, Job, Outcome, packages_file
 from jaild.service.driver import Drivers
 from jaild.service.events import Events
@@ -81,7 +82,7 @@ class Builds:
         if duplicate is not None:
             return duplicate
         names.release(f"{app}/{version}")
-        plan = await self._planner.plan(app, version, recipe)
+        plan = await self._planner.plan(app, version, recipe, caller)
         if validate_only:
             return await self._operations.planned(plan, caller)
         plan.require_clean()
@@ -95,7 +96,7 @@ class Builds:
         async def work(handle: Handle) -> str:
             try:
                 with handle.cancellable():
-                    return await self._carry_out(handle, app, version, recipe, spooled)
+                    return await self._carry_out(handle, app, version, recipe, spooled, caller)
             finally:
                 await self._forget(spooled)
                 await self._files.remove(self._staging / handle.id)
@@ -115,9 +116,11 @@ class Builds:
         async for piece in self._logs.read(operation_id, follow=follow):
             yield piece
 
-    async def _carry_out(self, handle: Handle, app: str, version: str, recipe: Recipe, spooled: Spooled | None) -> str:
+    async def _carry_out(
+        self, handle: Handle, app: str, version: str, recipe: Recipe, spooled: Spooled | None, caller: Caller
+    ) -> str:
         await handle.phase("plan")
-        plan = await self._planner.plan(app, version, recipe)  # again: it may have waited behind others
+        plan = await self._planner.plan(app, version, recipe, caller)  # again: it may have waited behind others
         handle.note(plan=plan)
         plan.require_clean()
         uploads = self._staging / handle.id
@@ -128,7 +131,7 @@ class Builds:
             await self._archives.extract(spooled.path, uploads, listing)
 
         async def fill(folder: Path) -> ReleaseRecord:
-            return await self._build(handle, app, version, recipe, folder, uploads)
+            return await self._build(handle, app, version, recipe, folder, uploads, policy_of(caller))
 
         origin = self._index.release(f"{app}/{recipe.parent}").dataset if recipe.parent else ""
         dataset = self._index.where.release(app, version)
@@ -141,7 +144,14 @@ class Builds:
         return target
 
     async def _build(
-        self, handle: Handle, app: str, version: str, recipe: Recipe, folder: Path, uploads: Path
+        self,
+        handle: Handle,
+        app: str,
+        version: str,
+        recipe: Recipe,
+        folder: Path,
+        uploads: Path,
+        policy: BuildPolicy,
     ) -> ReleaseRecord:
         base, base_tree = self._planner.base(recipe), self._index.base(recipe.base).tree
         tree, bench = folder / layout.TREE, folder / layout.BUILD
@@ -158,6 +168,7 @@ class Builds:
             release=work,
             scratch=bench / "scratch",
             uploads=uploads,
+            policy=policy,
         )
         outcome = await self._steps.carry_out(handle.id, job, await self._logs.open(handle))
         await handle.phase("check", "checking every file")

@@ -74,7 +74,7 @@ class Changes:
         authorization.require_change(caller, name, entry.generation, change)
         draft: Draft = change.apply(entry.generation, older)
         authorization.require_outcome(caller, name, entry.generation, draft)
-        return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry))
+        return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry), caller)
 
     async def carry_out(self, handle: Handle, name: str, change: Change, caller: Caller) -> None:
         """Do it. Raises with the old generation active, and running if it ran before."""

@@ -12,6 +12,7 @@ from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, Jai
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership
 from jaild.domain.spec import JailSpec
+from jaild.domain.views import Caller
 from jaild.ports.clock import Clock
 from jaild.service.etcdatabases import EtcDatabases
 from jaild.service.events import Events
@@ -48,8 +49,8 @@ class Creation:
         self._events = events
         self._clock = clock
 
-    async def plan(self, name: str, spec: JailSpec) -> Prepared:
-        """Plan a new jail. `AlreadyExistsError` (JAIL_EXISTS)."""
+    async def plan(self, name: str, spec: JailSpec, caller: Caller) -> Prepared:
+        """Plan a new jail of the caller's. `AlreadyExistsError` (JAIL_EXISTS)."""
         if name in self._index.jails:
             raise AlreadyExistsError(
                 "JAIL_EXISTS",
@@ -57,13 +58,13 @@ class Creation:
                 remedy="choose another name, or change the one that is there",
                 resource=f"jails/{name}",
             )
-        return await self._planner.prepare(name, None, Draft("create", spec), 1)
+        return await self._planner.prepare(name, None, Draft("create", spec), 1, caller)
 
-    async def create(self, handle: Handle, name: str, spec: JailSpec, *, stopped: bool) -> None:
+    async def create(self, handle: Handle, name: str, spec: JailSpec, caller: Caller, *, stopped: bool) -> None:
         """Create it; on failure nothing of it is left."""
         with handle.cancellable():
             await handle.phase("plan")
-            prepared = await self.plan(name, spec)
+            prepared = await self.plan(name, spec, caller)
             handle.note(plan=prepared.plan)
             prepared.plan.require_clean()
             if prepared.trees is None:

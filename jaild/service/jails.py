@@ -79,12 +79,12 @@ class Jails:
             return duplicate
         self._draining.require_open(f"jails/{name}")
         if validate_only:
-            return await self._operations.planned((await self._creation.plan(name, spec)).plan, caller)
-        prepared = await self._creation.plan(name, spec)
+            return await self._operations.planned((await self._creation.plan(name, spec, caller)).plan, caller)
+        prepared = await self._creation.plan(name, spec, caller)
         prepared.plan.require_clean()
 
         async def work(handle: Handle) -> str:
-            await self._creation.create(handle, name, spec, stopped=stopped)
+            await self._creation.create(handle, name, spec, caller, stopped=stopped)
             return f"jails/{name}"
 
         return await self._drivers.submit(f"jails/{name}", "create", caller, work, plan=prepared.plan)

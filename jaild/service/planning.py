@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.domain import compat, etcplan, etctools, layout, speccheck
+from jaild.domain import compat, etcplan, etctools, layout, policycheck, speccheck
 from jaild.domain.change import Draft
 from jaild.domain.errors import NotFoundError
 from jaild.domain.etctree import Tree
@@ -16,6 +16,7 @@ from jaild.domain.libraries import Libraries
 from jaild.domain.plan import Plan
 from jaild.domain.records import BaseRecord, Built, Family, Generation, Manifest, ReleaseRecord
 from jaild.domain.spec import JailSpec
+from jaild.domain.views import Caller
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
 from jaild.service.index import Entry, Index, Layer
@@ -55,8 +56,8 @@ class Planner:
         self._one_at_a_time = asyncio.Lock()
         self._proofs: dict[tuple[int, int], tuple[Finding, ...]] = {}  # by the guids of base and release
 
-    async def prepare(self, name: str, entry: Entry | None, draft: Draft, number: int) -> Prepared:
-        """Plan a change of `name` (a new jail if `entry` is None); the new generation would get `number`.
+    async def prepare(self, name: str, entry: Entry | None, draft: Draft, number: int, caller: Caller) -> Prepared:
+        """Plan a caller's change of `name` (a new jail if `entry` is None); the new generation would get `number`.
 
         Raises what makes the request wrong in itself (an unknown base, a broken spec); what the checks find is in the
         plan: see `Plan.require_clean`.
@@ -65,7 +66,8 @@ class Planner:
         base = self._index.base(draft.spec.base)
         release = self._index.release(draft.spec.app) if draft.spec.app else None
         current = entry.generation if entry is not None else None
-        findings = [*await self._compatibility(base, release), *self._conflicts(name, draft.spec)]
+        findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
+        findings += [*await self._compatibility(base, release), *self._conflicts(name, draft.spec)]
         findings += self._command(draft.spec)
         findings += await self._runtime.examine(draft.spec, f"jails/{name}")
         findings += await self._mount_points(base, release, draft.spec)

@@ -67,7 +67,14 @@ class Workshop:
 
     @asynccontextmanager
     async def open(
-        self, operation_id: str, base: BaseRecord, mounts: tuple[Mount, ...], *, network: Network, log: Path
+        self,
+        operation_id: str,
+        base: BaseRecord,
+        mounts: tuple[Mount, ...],
+        *,
+        network: Network,
+        log: Path,
+        limits: Limits | None = None,
     ) -> AsyncIterator[Bench]:
         """Mount a tree for an operation; when the block ends nothing of it is mounted or running any more."""
         run = RunSpec(
@@ -80,7 +87,7 @@ class Workshop:
             user="root",
             hostname="workshop",
             network=network,
-            limits=Limits(),
+            limits=limits or Limits(),
             osrelease=base.version if base.family is Family.FREEBSD else "",
             osreldate=base.osreldate,
             log=log,

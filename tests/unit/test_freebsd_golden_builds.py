@@ -18,6 +18,7 @@ from jaild.domain import etctools, specfile
 from jaild.domain.errors import JaildError
 from jaild.domain.etctree import Entry, Kind
 from jaild.domain.operation import Operation
+from jaild.domain.policy import BuildPolicy
 from jaild.domain.records import BaseRecord, Family
 from jaild.domain.spec import Network
 from jaild.ports.runtime import Output
@@ -94,6 +95,7 @@ class BuildStage(Stage):
             release=self.folder / "work/root",
             scratch=self.folder / "work/build/scratch",
             uploads=self.folder / "uploads",
+            policy=BuildPolicy(),
         )
         operations = Operations(MemoryStore(), FakeClock())
         operations._all["0123456789abcdef"] = Operation(id="0123456789abcdef", kind="build", target="apps/web/1")
