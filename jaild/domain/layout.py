@@ -6,6 +6,7 @@
     POOL/jaild/jails/<jail>          jaild:jail  generations/<n>/{generation.json, etc/, usr-local-etc/}
     POOL/jaild/jails/<jail>/data     var/ root/ home/
     POOL/jaild/jails/<jail>/<volume>
+                                     jaild:snapshot  on each snapshot of jaild's own: what it is for
     POOL/jaild/rehearsals/<migration>   clone of a jail that is being received, with its parts; gone with the rehearsal
 
 A layer's tree is the folder `root/` in its dataset, so that what jaild knows of it travels beside it.
@@ -20,6 +21,8 @@ HOST_PROPERTY = "jaild:host"
 BASE_PROPERTY = "jaild:base"
 RELEASE_PROPERTY = "jaild:release"
 JAIL_PROPERTY = "jaild:jail"
+SNAPSHOT_PROPERTY = "jaild:snapshot"  # on a snapshot, set on itself: it is jaild's, and what it is for
+BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its bookmarks are jaild's, by tag and guid
 
 SEALED = "sealed"  # the snapshot that makes a layer a layer; without it, it is what a crash left of an import
 TREE = "root"

@@ -54,13 +54,15 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A snapshot. `written` is what it holds alone."""
+    """A snapshot. `used` is what it holds alone."""
 
     name: str  # dataset@snapshot
     guid: int
     created: int
     used: int
     referenced: int
+    purpose: str = ""  # what jaild made it for, as its own property says (never an inherited one); '': somebody else's
+    holds: int = 0  # how many tags hold it
 
     @property
     def dataset(self) -> str:
@@ -119,6 +121,15 @@ class Zfs(Protocol):
         What is not on disk yet (of the last 5 seconds, by default) is not counted.
         """
 
+    async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
+        """Return which snapshots of `root` and all below have clones elsewhere in the pool, and the clones' names."""
+
+    async def is_unchanged(self, snapshot: str) -> bool:
+        """Whether nothing was written to a dataset since one of its snapshots, later snapshots being no writes.
+
+        Where `Capabilities.written` is missing, what was written since the newest snapshot is not seen.
+        """
+
     async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
         """Create a filesystem whose parent exists; it is mounted unless canmount says otherwise."""
 
@@ -134,8 +145,11 @@ class Zfs(Protocol):
     async def inherit(self, name: str, prop: str) -> None:
         """Remove a local property."""
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False) -> None:
-        """Make `dataset@tag`, with `recursive` on every child too, all in one transaction."""
+    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
+        """Make `dataset@tag`, with `recursive` on every child too, all in one transaction with their `purpose`."""
+
+    async def mark(self, purpose: str, *snapshots: str) -> None:
+        """Say on snapshots what jaild has them for: streams bring nothing of it. Marking twice is no error."""
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         """Destroy a dataset (`recursive`: with what is below it), snapshot or bookmark. Unmounts it; never forced."""
@@ -183,9 +197,10 @@ class Zfs(Protocol):
     ) -> None:
         """Receive a stream into `name`, unmounted, never forced.
 
-        An increment over local changes is refused: DATASET_MODIFIED. `origin` is the snapshot to clone from, given
-        explicitly. `properties` are set while receiving where that can be done, else after. A truncated or damaged
-        stream: `DataLossError` (STREAM_INVALID). An increment whose base is not the newest snapshot here:
+        An increment over local changes is refused: DATASET_MODIFIED. Later snapshots than its base, with nothing
+        written since, stay and are stepped over: ZFS compares what is there by itself. `origin` is the snapshot to
+        clone from, given explicitly. `properties` are set while receiving where that can be done, else after. A
+        truncated or damaged stream: `DataLossError` (STREAM_INVALID). An increment whose base is no snapshot here:
         `FailedPreconditionError` (STREAM_BASE_MISSING); that is not looked for again if it has the guid `newest`, as
         its caller has seen. If the sender's iterator raises, the receiver is ended, nothing half-received is kept
         unless `resumable`, and the sender's error propagates.

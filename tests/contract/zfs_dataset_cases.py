@@ -238,6 +238,36 @@ class DatasetCases:
         assert [each.tag for each in found if each.dataset == f"{host.top}/a/b"] == ["z", "m", "a"]
         assert len(found) == len({each.guid for each in found}) == 6
 
+    async def test_a_snapshot_says_what_it_is_for_and_inherits_nothing_of_it(self, host: ZfsHost) -> None:
+        for name in ("a", "a/b"):
+            await host.zfs.create(f"{host.top}/{name}")
+        await host.zfs.set(f"{host.top}/a", {"jaild:snapshot": "of-the-dataset"})
+        await host.zfs.snapshot(f"{host.top}/a", "own", recursive=True, purpose="safety")
+        await host.zfs.snapshot(f"{host.top}/a", "theirs", recursive=True)
+        found = await host.zfs.snapshots(f"{host.top}/a", recursive=True)
+        assert [each.purpose for each in found] == ["safety", "", "safety", ""]
+        await host.zfs.mark("migration/1", *(each.name for each in found[1:3]))
+        await host.zfs.mark("migration/1")
+        found = await host.zfs.snapshots(f"{host.top}/a", recursive=True)
+        assert [each.purpose for each in found] == ["safety", "migration/1", "migration/1", ""]
+
+    async def test_what_keeps_a_snapshot_is_told_with_it(self, host: ZfsHost) -> None:
+        for name in ("a", "a/b"):
+            await host.zfs.create(f"{host.top}/{name}")
+        await host.zfs.snapshot(f"{host.top}/a", "s", recursive=True)
+        assert dict(await host.zfs.clones(f"{host.top}/a")) == {}
+        await host.zfs.hold("jaild:one", f"{host.top}/a@s")
+        await host.zfs.hold("jaild:two", f"{host.top}/a@s")
+        for clone in ("x", "y", "a/inside"):
+            await host.zfs.clone(f"{host.top}/a/b@s", f"{host.top}/{clone}")
+        found = await host.zfs.snapshots(f"{host.top}/a", recursive=True)
+        assert {each.name.removeprefix(host.top): each.holds for each in found} == {"/a@s": 2, "/a/b@s": 0}
+        assert {name: sorted(clones) for name, clones in (await host.zfs.clones(f"{host.top}/a")).items()} == {
+            f"{host.top}/a/b@s": [f"{host.top}/x", f"{host.top}/y"]
+        }
+        for tag in ("jaild:one", "jaild:two"):
+            await host.zfs.release(tag, f"{host.top}/a@s")
+
     async def test_a_clone_has_its_origins_files_and_leaves_them_alone(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a")
         await host.write(name, "f", b"old")

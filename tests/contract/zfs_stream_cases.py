@@ -85,12 +85,31 @@ class StreamCases:
         with pytest.raises(NotFoundError):
             await host.zfs.dataset(f"{host.top}/none")
 
-    async def test_an_increment_does_not_go_onto_a_later_snapshot_of_the_targets_own(self, host: ZfsHost) -> None:
+    async def test_an_increment_steps_over_later_snapshots_with_nothing_written_since_and_leaves_them(
+        self, host: ZfsHost
+    ) -> None:
         _, full, increment = await self._sent(host)
         await host.zfs.receive(target := f"{host.top}/dst", pieces(full))
-        await host.zfs.snapshot(target, "own")
-        await refused(host.zfs.receive(target, pieces(increment)), FailedPreconditionError, "STREAM_BASE_MISSING")
-        assert [each.tag for each in await host.zfs.snapshots(target)] == ["s1", "own"]
+        for tag in ("own", "held"):
+            await host.zfs.snapshot(target, tag)
+        await host.zfs.clone(f"{target}@own", f"{host.top}/clone")
+        await host.zfs.hold("jaild:one", f"{target}@held")
+        assert await host.zfs.is_unchanged(f"{target}@s1")
+        await host.zfs.receive(target, pieces(increment))
+        assert [each.tag for each in await host.zfs.snapshots(target)] == ["s1", "own", "held", "s2"]
+        assert await host.read(target, "new") == b"new"
+        assert not await host.zfs.is_unchanged(f"{target}@s1")
+        await host.zfs.release("jaild:one", f"{target}@held")
+
+    async def test_an_increment_does_not_go_onto_what_was_written_before_a_later_snapshot(self, host: ZfsHost) -> None:
+        _, full, increment = await self._sent(host)
+        await host.zfs.receive(target := f"{host.top}/dst", pieces(full))
+        await host.zfs.mount(target)
+        await host.write(target, "own", b"own")
+        await host.zfs.snapshot(target, "later")
+        assert not await host.zfs.is_unchanged(f"{target}@s1")
+        await refused(host.zfs.receive(target, pieces(increment)), FailedPreconditionError, "DATASET_MODIFIED")
+        assert [each.tag for each in await host.zfs.snapshots(target)] == ["s1", "later"]
 
     async def test_an_increment_goes_onto_the_snapshot_that_its_caller_has_seen(self, host: ZfsHost) -> None:
         _, full, increment = await self._sent(host)

@@ -78,23 +78,6 @@ class ZFS:
         for name in datasets or []:
             yield self._serialized(name, props or [])
 
-    def snapshots_serialized(
-        self,
-        props: list[str] | None = None,
-        holds: bool = False,
-        mounted: bool = False,
-        datasets: list[str] | None = None,
-        recursive: bool = True,
-        min_txg: int = 0,
-        max_txg: int = 0,
-    ) -> list[dict[str, Any]]:
-        assert not holds
-        assert not mounted
-        assert (min_txg, max_txg) == (0, 0)
-        tops = [self.get_dataset(name) for name in datasets or []]
-        found = [snap for top in tops for snap in (top.snapshots_recursive if recursive else top.snapshots)]
-        return [{"name": snap.name, "properties": _shown(snap.properties, props or [])} for snap in found]
-
     # -- not theirs
 
     def _serialized(self, name: str, props: list[str]) -> dict[str, Any]:
@@ -218,19 +201,6 @@ class ZFSSnapshot:
         self._root._asked(f"close {self.name}")
 
     @property
-    def properties(self) -> ZFSPropertyDict:
-        found = {
-            "createtxg": self._fs.snapshots.index(self._snap),
-            "guid": self._snap.guid,
-            "creation": self._snap.created,
-            "used": 0,
-            "referenced": self._snap.size,
-        }
-        return ZFSPropertyDict(
-            {name: ZFSProperty(self, name, str(value), PropertySource.NONE) for name, value in found.items()}
-        )
-
-    @property
     def holds(self) -> dict[str, int]:
         self._root._asked(f"holds {self.name}")
         return dict.fromkeys(self._snap.holds, 1_700_000_000)
@@ -311,15 +281,10 @@ class ZFSDataset:
     def snapshots(self) -> Iterator[ZFSSnapshot]:
         return self._root._iterated([ZFSSnapshot(self._root, self._fs, snap) for snap in reversed(self._fs.snapshots)])
 
-    @property
-    def snapshots_recursive(self) -> Iterator[ZFSSnapshot]:
-        found = [(fs, snap) for fs in self._root._pool.tree(self.name) for snap in reversed(fs.snapshots)]
-        return self._root._iterated([ZFSSnapshot(self._root, *each) for each in found])
-
     def snapshot(self, name: str, fsopts: dict[str, str] | None = None, recursive: bool = False) -> None:
-        assert not fsopts
+        purpose = (fsopts or {}).get("jaild:snapshot", "")
         self._root._asked(f"snapshot {name}")
-        self._root._do(self._root._module.fake.snapshot(*name.split("@"), recursive=recursive))
+        self._root._do(self._root._module.fake.snapshot(*name.split("@"), recursive=recursive, purpose=purpose))
 
     def update_properties(self, all_properties: dict[str, dict[str, str]]) -> None:
         self._root._asked(f"update_properties {self.name}")

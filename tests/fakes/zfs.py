@@ -74,7 +74,15 @@ class FakeZfs:
         found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
         self._pool.fs(dataset)
         return [
-            Snapshot(name=f"{fs.name}@{s.tag}", guid=s.guid, created=s.created, used=0, referenced=s.size)
+            Snapshot(
+                name=f"{fs.name}@{s.tag}",
+                guid=s.guid,
+                created=s.created,
+                used=0,
+                referenced=s.size,
+                purpose=s.purpose,
+                holds=len(s.holds),
+            )
             for fs in found
             for s in fs.snapshots
         ]
@@ -92,6 +100,20 @@ class FakeZfs:
     async def written(self, root: str, tag: str) -> int:
         await self._begin("written", checked_snapshot(f"{root}@{tag}"))
         return sum(self._pool.written(fs, tag) for fs in self._pool.tree(root))
+
+    async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
+        await self._begin("clones", checked_dataset(root))
+        inside = {fs.name for fs in self._pool.tree(root)}
+        self._pool.fs(root)
+        found: dict[str, tuple[str, ...]] = {}
+        for fs in self._pool.filesystems.values():
+            if fs.origin.partition("@")[0] in inside and fs.name not in inside:
+                found[fs.origin] = (*found.get(fs.origin, ()), fs.name)
+        return found
+
+    async def is_unchanged(self, snapshot: str) -> bool:
+        await self._begin("is_unchanged", checked_snapshot(snapshot))
+        return not self._pool.modified(*self._pool.snap(snapshot))
 
     async def holds(self, snapshot: str) -> frozenset[str]:
         await self._begin("holds", checked_snapshot(snapshot))
@@ -146,7 +168,7 @@ class FakeZfs:
         self._pool.native(name, {prop: ""})
         self._pool.fs(name).properties.pop(prop, None)
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False) -> None:
+    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
         await self._begin("snapshot", checked_snapshot(f"{dataset}@{tag}"))
         self._pool.fs(dataset)
         found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
@@ -156,7 +178,12 @@ class FakeZfs:
                     "DATASET_EXISTS", f"{fs.name}@{tag}", f"cannot create '{fs.name}@{tag}': it already exists"
                 )
         for fs in found:
-            self._pool.freeze(fs, tag, new_guid(), int(time.time()))
+            self._pool.freeze(fs, tag, new_guid(), int(time.time()), purpose)
+
+    async def mark(self, purpose: str, *snapshots: str) -> None:
+        await self._begin("mark", " ".join(snapshots))
+        for name in snapshots:
+            self._pool.snap(checked_snapshot(name))[1].purpose = purpose
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         await self._begin("destroy", checked_either(name))

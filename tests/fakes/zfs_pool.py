@@ -60,6 +60,7 @@ class Snap:
     tree: Path
     size: int
     holds: set[str] = field(default_factory=set)
+    purpose: str = ""
 
 
 @dataclass(kw_only=True)
@@ -203,22 +204,25 @@ class Pool:
 
     # -- contents
 
-    def freeze(self, fs: Filesystem, tag: str, guid: int, created: int) -> None:
+    def freeze(self, fs: Filesystem, tag: str, guid: int, created: int, purpose: str = "") -> None:
         tree = self.store / f"{new_guid()}"
         trees.copy(fs.live, tree, self.mounts)
-        fs.snapshots.append(Snap(tag=tag, guid=guid, created=created, tree=tree, size=trees.size(tree)))
+        size = trees.size(tree)
+        fs.snapshots.append(Snap(tag=tag, guid=guid, created=created, tree=tree, size=size, purpose=purpose))
 
     def become(self, fs: Filesystem, tree: Path) -> None:
         trees.clear(fs.live, self.mounts)
         trees.copy(tree, fs.live)
 
-    def modified(self, fs: Filesystem) -> bool:
+    def modified(self, fs: Filesystem, since: Snap) -> bool:
+        """Whether anything is other than in a snapshot: in what is live, or in a later snapshot."""
         children = {each.name.removeprefix(fs.name + "/") for each in self.tree(fs.name)}
-        live, last = (
+        later = [snap.tree for snap in fs.snapshots[fs.snapshots.index(since) + 1 :]]
+        old, *new = (
             {path: entry for path, entry in trees.contents(root, self.mounts).items() if path not in children}
-            for root in (fs.live, fs.snapshots[-1].tree)
+            for root in (since.tree, *later, fs.live)
         )
-        return live != last
+        return any(each != old for each in new)
 
     def written(self, fs: Filesystem, tag: str) -> int:
         """Bytes of the files that are new or other than in a snapshot."""
@@ -289,7 +293,8 @@ class Pool:
     def _check_target(self, fs: Filesystem, header: streams.Header) -> None:
         if not header.base_guid:
             raise refusal("DATASET_EXISTS", fs.name, f"cannot receive into {fs.name}: destination '{fs.name}' exists")
-        if header.base_guid != fs.snapshots[-1].guid:
-            raise refusal("STREAM_BASE_MISSING", fs.name, f"newest snapshot of {fs.name} is not the stream's base")
-        if self.modified(fs):
+        base = next((snap for snap in fs.snapshots if snap.guid == header.base_guid), None)
+        if base is None:
+            raise refusal("STREAM_BASE_MISSING", fs.name, f"no snapshot of {fs.name} is the stream's base")
+        if self.modified(fs, base):
             raise refusal("DATASET_MODIFIED", fs.name, f"{fs.name} has been modified since most recent snapshot")

@@ -10,7 +10,7 @@ from jaild.adapters.zfs._errors import refusal
 from jaild.adapters.zfs._libzfs_thread import told
 from jaild.adapters.zfs._pylibzfs import DatasetHandle, Handle, Serialized
 from jaild.domain.errors import InternalError
-from jaild.ports.zfs import Dataset, Snapshot
+from jaild.ports.zfs import Dataset
 
 # Of everything that py-libzfs would else read, what a listing needs: all of it takes longer than zfs(8) does.
 _DATASET = [
@@ -25,7 +25,6 @@ _DATASET = [
     "quota",
     "creation",
 ]
-_SNAPSHOT = ["guid", "creation", "used", "referenced", "createtxg"]
 
 # -- reading
 
@@ -46,18 +45,6 @@ def dataset(zfs: Handle, name: str) -> Dataset:
     found = zfs.get_dataset(name).properties.items()
     values = {prop: (each.rawvalue, "-" if each.source is None else each.source.name.lower()) for prop, each in found}
     return _parse.dataset(name, values)
-
-
-def snapshots(zfs: Handle, name: str, *, recursive: bool) -> list[Snapshot]:
-    """Return the snapshots of a dataset, oldest first within each; libzfs tells them in no order."""
-    top = zfs.get_dataset(name)
-    with _to_the_end(zfs, name):
-        names = {each.name for each in (top.snapshots_recursive if recursive else top.snapshots)}
-        read = zfs.snapshots_serialized(props=_SNAPSHOT, datasets=[name], recursive=recursive)
-    _require_all(name, names, read)
-    found = [(each["name"], _told(each)) for each in read]
-    found.sort(key=lambda each: (each[0].partition("@")[0], int(each[1]["createtxg"][0])))
-    return [_parse.snapshot(*each) for each in found]
 
 
 def holds(zfs: Handle, snapshot: str) -> frozenset[str]:
@@ -98,9 +85,9 @@ def inherit(zfs: Handle, name: str, prop: str) -> None:
         raise refusal("INVALID_PROPERTY", name, f"cannot inherit {prop} for '{name}': invalid property")
 
 
-def snapshot(zfs: Handle, name: str, tag: str, *, recursive: bool) -> None:
-    """Make a snapshot; zfs_snapshot(3) makes those of the children in the same transaction."""
-    zfs.get_dataset(name).snapshot(f"{name}@{tag}", recursive=recursive)
+def snapshot(zfs: Handle, name: str, properties: Mapping[str, str], *, recursive: bool) -> None:
+    """Make a snapshot; zfs_snapshot(3) makes those of the children in the same transaction, with the properties."""
+    zfs.get_dataset(name.partition("@")[0]).snapshot(name, fsopts=dict(properties), recursive=recursive)
 
 
 def bookmark(zfs: Handle, snapshot: str, tag: str) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaild.domain.layout import SNAPSHOT_PROPERTY
 from jaild.ports.zfs import Bookmark, Dataset, Snapshot
 
 COLUMNS = "name,property,value,source"
@@ -64,7 +65,14 @@ def snapshot(name: str, found: Values) -> Snapshot:
         created=_number(found, "creation"),
         used=_number(found, "used"),
         referenced=_number(found, "referenced"),
+        purpose=_purpose(*found.get(SNAPSHOT_PROPERTY, ("", "-"))),
+        holds=_number(found, "userrefs"),
     )
+
+
+def _purpose(value: str, source: str) -> str:
+    # Received, it is another host's: what came by `zfs send -p` in somebody's own backup is not jaild's here.
+    return value if source == "local" else ""
 
 
 def bookmark(name: str, found: Values) -> Bookmark:

@@ -13,6 +13,7 @@ from jaild.adapters.zfs._ended import to_its_end
 from jaild.adapters.zfs._errors import failure, refusal
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.domain.layout import SNAPSHOT_PROPERTY
 from jaild.ports.process import Completed, Processes
 from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
 
@@ -22,7 +23,7 @@ _PATIENCE = 600.0  # seconds: a recursive destroy on slow disks takes minutes
 _LETTING_GO = re.compile(r"'[^'@]*': dataset is busy")
 _BUSY_TRIES = 200
 _BUSY_PAUSE = 0.02  # seconds between them
-_SNAPSHOT_COLUMNS = "type,guid,creation,used,referenced"
+_SNAPSHOT_COLUMNS = f"type,guid,creation,used,referenced,userrefs,{SNAPSHOT_PROPERTY}"
 
 
 class CliZfs:
@@ -94,6 +95,28 @@ class CliZfs:
         found = await self._get(checked_dataset(root), f"written@{tag}", "-r", "-t", "filesystem")
         return sum(int(value) for values in found.values() for value, _ in values.values() if value.isdigit())
 
+    async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
+        """Return which snapshots have clones, from the origins of all that is in the pool."""
+        only = ["-t", "filesystem,volume"] if (await self._detect()).get_types else []
+        found = await self._get(checked_dataset(root).partition("/")[0], "origin", "-r", *only)
+        clones: dict[str, tuple[str, ...]] = {}
+        for name, values in found.items():
+            origin = values["origin"][0]
+            if _is_in(root, origin.partition("@")[0]) and not _is_in(root, name):
+                clones[origin] = (*clones.get(origin, ()), name)
+        return clones
+
+    async def is_unchanged(self, snapshot: str) -> bool:
+        """Ask for `written@snap`; where there is none, see whether an increment to the newest snapshot has anything."""
+        dataset, _, tag = checked_snapshot(snapshot).partition("@")
+        if (await self.capabilities()).written:
+            return await self._value(f"written@{tag}", dataset) == "0"
+        newest = (await self.snapshots(dataset))[-1]
+        if newest.name == snapshot:
+            return True
+        async with self.send(newest.name, base=snapshot) as stream:
+            return await _stream.is_empty(stream)
+
     async def holds(self, snapshot: str) -> frozenset[str]:
         """Return the tags that hold a snapshot; `FailedPreconditionError` (ZFS_CANNOT) where this ZFS cannot tell."""
         if not (await self.capabilities()).lists_holds:
@@ -153,9 +176,17 @@ class CliZfs:
         checked_properties(name, {prop: ""})
         await self._run("inherit", prop, subject=checked_dataset(name))
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False) -> None:
+    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
         """Make a snapshot, with `recursive` of every child too, all in one transaction."""
-        await self._run("snapshot", *["-r"] * recursive, subject=checked_snapshot(f"{dataset}@{tag}"))
+        name = checked_snapshot(f"{dataset}@{tag}")
+        options = _options(checked_properties(name, {SNAPSHOT_PROPERTY: purpose} if purpose else {}))
+        await self._run("snapshot", *["-r"] * recursive, *options, subject=name)
+
+    async def mark(self, purpose: str, *snapshots: str) -> None:
+        """Say on snapshots what jaild has them for."""
+        if names := [checked_snapshot(each) for each in snapshots]:
+            [(prop, value)] = checked_properties(names[0], {SNAPSHOT_PROPERTY: purpose}).items()
+            await self._run("set", f"{prop}={value}", *names[:-1], subject=names[-1])
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         """Destroy a dataset or snapshot. Never forced."""
@@ -256,7 +287,7 @@ class CliZfs:
                 completed = await _stream.feed(child, stream)
             if completed.status != 0:
                 # What is half-received goes below, for this too.
-                raise await self._receive_failure(completed, name)  # noqa: TRY301
+                raise await self._receive_failure(completed, name, begin)  # noqa: TRY301
             if not can.receive_properties:
                 await self._finish(name, wanted, origin if creating else None)
         except BaseException:
@@ -268,7 +299,8 @@ class CliZfs:
         """Tell whether the stream makes a new dataset; refuse one whose base is not there.
 
         ZFS checks too, but zfs-fuse receives an increment whose target is missing into *another* dataset that has the
-        base, found by guid (seen: 0.7.0), and OpenZFS one onto later snapshots that changed nothing (2.1.11, 2.3.9).
+        base, found by guid (seen: 0.7.0). Later snapshots than the base are no obstacle to any of them while nothing
+        was written since (seen: zfs-fuse 0.7.0, OpenZFS 2.1.11, 2.3.9), and stay.
         """
         try:
             there = await self.snapshots(name)
@@ -276,13 +308,18 @@ class CliZfs:
             if begin.base_guid and (origin is None or await self._guid(origin) != begin.base_guid):
                 raise refusal("STREAM_BASE_MISSING", name, f"{name}: the stream's base is not here") from None
             return True
-        if begin.base_guid and there and there[-1].guid != begin.base_guid:
-            raise refusal("STREAM_BASE_MISSING", name, f"{name}: its newest snapshot is not the stream's base")
+        if begin.base_guid and there and begin.base_guid not in {each.guid for each in there}:
+            raise refusal("STREAM_BASE_MISSING", name, f"{name}: none of its snapshots is the stream's base")
         return False
 
-    async def _receive_failure(self, completed: Completed, name: str) -> JaildError:
-        """Return why it failed. OpenZFS says of an interrupted first receive only that the dataset exists."""
+    async def _receive_failure(self, completed: Completed, name: str, begin: _stream.Begin) -> JaildError:
+        """Return why it failed. OpenZFS says of an interrupted first receive only that the dataset exists.
+
+        zfs-fuse says that the newest snapshot is not the base, if there were writes between the base and that.
+        """
         error = failure(completed, name)
+        if error.reason == "STREAM_BASE_MISSING" and begin.base_guid in {s.guid for s in await self.snapshots(name)}:
+            return refusal("DATASET_MODIFIED", name, f"{name} has been modified since the stream's base")
         if error.reason == "DATASET_EXISTS" and await self.resume_token(name) is not None:
             return refusal("RECEIVE_INTERRUPTED", name, f"{name}: an interrupted receive is there already")
         return error
@@ -380,6 +417,10 @@ class CliZfs:
             return int(await self._value("guid", name))
         except NotFoundError:
             return 0
+
+
+def _is_in(root: str, name: str) -> bool:
+    return name == root or name.startswith(f"{root}/")
 
 
 def _options(properties: Mapping[str, str]) -> list[str]:

@@ -9,7 +9,8 @@
 | rollback | zfs_rollback(3) destroys the newer snapshots and bookmarks; zfs(8) is what refuses |
 | destroy, recursive | libzfs has no such call; the refusals before anything is lost are the commands' |
 | bookmarks | libzfs does not tell when it could not read them all |
-| written | py-libzfs has no written@snap |
+| snapshots, and what each is for | user properties of snapshots are not in what libzfs is asked for in one go |
+| clones, written, unchanged | py-libzfs has no written@snap, and a handle for each dataset of a pool is dear |
 | capabilities, features of pools | read off the tools' own texts, once |
 
 Where libzfs refuses without a reason (mount, unmount, bookmark), or cannot read to the end, the command is asked: it
@@ -27,6 +28,7 @@ from jaild.adapters.zfs._libzfs_thread import HandleThread
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.adapters.zfs._pylibzfs import Module, imported
 from jaild.domain.errors import InternalError
+from jaild.domain.layout import SNAPSHOT_PROPERTY
 from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot, Zfs
 
 
@@ -62,13 +64,15 @@ class LibZfs:
 
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         """Return the snapshots of a dataset, oldest first."""
-        checked_dataset(dataset)
-        try:
-            return await self._thread.run(
-                "list", dataset, lambda zfs: calls.snapshots(zfs, dataset, recursive=recursive)
-            )
-        except InternalError:
-            return await self._cli.snapshots(dataset, recursive=recursive)
+        return await self._cli.snapshots(dataset, recursive=recursive)
+
+    async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
+        """Return which snapshots have clones elsewhere."""
+        return await self._cli.clones(root)
+
+    async def is_unchanged(self, snapshot: str) -> bool:
+        """Whether nothing was written since a snapshot."""
+        return await self._cli.is_unchanged(snapshot)
 
     async def holds(self, snapshot: str) -> frozenset[str]:
         """Return the tags that hold a snapshot."""
@@ -102,10 +106,15 @@ class LibZfs:
         checked_properties(checked_dataset(name), {prop: ""})
         await self._thread.run("inherit", name, lambda zfs: calls.inherit(zfs, name, prop))
 
-    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False) -> None:
+    async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
         """Make a snapshot, with `recursive` of every child too, all in one transaction."""
         name = checked_snapshot(f"{dataset}@{tag}")
-        await self._thread.run("snapshot", name, lambda zfs: calls.snapshot(zfs, dataset, tag, recursive=recursive))
+        own = checked_properties(name, {SNAPSHOT_PROPERTY: purpose} if purpose else {})
+        await self._thread.run("snapshot", name, lambda zfs: calls.snapshot(zfs, name, own, recursive=recursive))
+
+    async def mark(self, purpose: str, *snapshots: str) -> None:
+        """Say on snapshots what jaild has them for."""
+        await self._cli.mark(purpose, *snapshots)
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         """Destroy a dataset, snapshot or bookmark. Never forced."""
