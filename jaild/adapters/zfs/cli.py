@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
 from jaild.adapters.zfs import _parse, _stream
-from jaild.adapters.zfs._capabilities import Detected, detect
-from jaild.adapters.zfs._ended import to_its_end
+from jaild.adapters.zfs._commands import Commands
 from jaild.adapters.zfs._errors import failure, refusal
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.layout import SNAPSHOT_PROPERTY
-from jaild.ports.process import Completed, Processes
+from jaild.ports.process import Completed
 from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
 
-_PATIENCE = 600.0  # seconds: a recursive destroy on slow disks takes minutes
-# zfs-fuse lets go of a dataset some time after its unmount (measured: 20 to 600 ms), and tells nobody when. A held
-# snapshot is busy too, but is named with its @.
-_LETTING_GO = re.compile(r"'[^'@]*': dataset is busy")
-_BUSY_TRIES = 200
-_BUSY_PAUSE = 0.02  # seconds between them
 _SNAPSHOT_COLUMNS = f"type,guid,creation,used,referenced,userrefs,{SNAPSHOT_PROPERTY}"
 
 
-class CliZfs:
+class CliZfs(Commands):
     """Implements `jaild.ports.zfs.Zfs`; `zfs` and `zpool` are the programs, `environment` is added to theirs."""
-
-    def __init__(
-        self,
-        processes: Processes,
-        *,
-        zfs: str = "zfs",
-        zpool: str = "zpool",
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._processes = processes
-        self._zfs = zfs
-        self._zpool = zpool
-        self._environment = environment
-        self._detected: Detected | None = None
 
     # -- reading
 
@@ -343,52 +320,6 @@ class CliZfs:
         rich = ["-L", "-e", "-c"] * (await self.capabilities()).rich_send
         return [*rich, *(["-i", base] if base else []), snapshot]
 
-    # -- running
-
-    async def _detect(self) -> Detected:
-        if self._detected is None:
-            version = await self._processes.run([self._zfs, "version"], env=self._environment, check=False)
-            usage = await self._processes.run([self._zfs, "-?"], env=self._environment, check=False)
-            properties = await self._processes.run([self._zfs, "get"], env=self._environment, check=False)
-            if "create" not in usage.text + usage.error_text:
-                raise failure(usage, self._zfs)
-            self._detected = detect(
-                usage.text + usage.error_text,
-                properties.text + properties.error_text,
-                version.text.split("\n")[0] if version.status == 0 else None,
-            )
-        return self._detected
-
-    async def _run(self, command: str, *options: str, subject: str, unless: str = "") -> Completed:
-        """Run `zfs COMMAND OPTIONS SUBJECT`; a failure that says `unless` (alternatives between |) is none."""
-        argv = [self._zfs, command, *options, subject]
-        for left in reversed(range(_BUSY_TRIES)):
-            completed = await self._ended(argv)
-            said = completed.error_text
-            if completed.status == 0 or not left or not await self._may_let_go(said):
-                break
-            await asyncio.sleep(_BUSY_PAUSE)
-        if completed.status != 0 and not (unless and any(each in said for each in unless.split("|"))):
-            raise failure(completed, subject)
-        return completed
-
-    async def _ended(self, argv: Sequence[str]) -> Completed:
-        # zfs-fuse carries out what was asked of it also when the asker was killed, some time later: nobody would know.
-        return await to_its_end(self._processes.run(argv, env=self._environment, check=False, timeout=_PATIENCE))
-
-    async def _may_let_go(self, said: str) -> bool:
-        """Tell whether a failure may be zfs-fuse still letting go of what was unmounted or received a moment ago."""
-        return bool(_LETTING_GO.search(said)) and (await self.capabilities()).implementation == "zfs-fuse"
-
-    async def _each(self, command: str, tag: str, snapshots: Sequence[str], unless: str) -> None:
-        """Hold or release many in one process, which goes on after each failure: look at each line that it said."""
-        if not snapshots:
-            return
-        completed = await self._ended([self._zfs, command, tag, *map(checked_snapshot, snapshots)])
-        lines = completed.error_text.splitlines()
-        if completed.status != 0 and not (lines and all(any(u in s for u in unless.split("|")) for s in lines)):
-            raise failure(completed, " ".join(snapshots))
-
     async def _make(self, command: str, options: Sequence[str], name: str) -> None:
         try:
             await self._run(command, *options, subject=name)
@@ -396,27 +327,6 @@ class CliZfs:
             if "but not mounted" in error.message:  # created all the same: a failed call must leave nothing
                 await self.destroy(name)
             raise
-
-    async def _get(self, name: str, properties: str, *options: str) -> dict[str, _parse.Values]:
-        completed = await self._run("get", *options, "-Hp", "-o", _parse.COLUMNS, properties, subject=name)
-        return _parse.values(completed.text)
-
-    async def _get_all(self, root: str, *options: str) -> dict[str, _parse.Values]:
-        """Return all properties. zfs-fuse's "all" is without guid: there a second process asks for that."""
-        found = await self._get(root, "all", *options)
-        if all("guid" in values for values in found.values()):
-            return found
-        guids = await self._get(root, "guid", *options)
-        return {name: values | guids[name] for name, values in found.items() if name in guids}
-
-    async def _value(self, prop: str, name: str) -> str:
-        return (await self._get(name, prop))[name][prop][0]
-
-    async def _guid(self, name: str) -> int:
-        try:
-            return int(await self._value("guid", name))
-        except NotFoundError:
-            return 0
 
 
 def _is_in(root: str, name: str) -> bool:
