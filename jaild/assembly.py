@@ -34,6 +34,7 @@ from jaild.service.builds import Builds
 from jaild.service.capacity import Capacity
 from jaild.service.changes import Changes
 from jaild.service.clearance import Clearance
+from jaild.service.copy_check import CopyCheck
 from jaild.service.creation import Creation
 from jaild.service.discarding import Discarder
 from jaild.service.draining import Draining
@@ -60,6 +61,7 @@ from jaild.service.migrations import Migrations
 from jaild.service.moving import Mover
 from jaild.service.notices import Notices
 from jaild.service.operations import Operations
+from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.pacing import Paces
 from jaild.service.parties import Parties
 from jaild.service.planning import Planner
@@ -163,13 +165,14 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     runs = Runs(index, runtime, supervisor, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
     planner = Planner(index, runtime, runs, files)
-    datasets = JailDatasets(index, zfs, files, supervisor)
+    owned = OwnedSnapshots(zfs)
+    datasets = JailDatasets(index, zfs, files, owned, supervisor)
     sealer = Sealer(zfs, files)
     workshop = Workshop(runtime)
     databases = EtcDatabases(index, runs, workshop, files)
     changes = Changes(index, planner, datasets, databases, runs, gate, events, clock)
     creation = Creation(index, planner, datasets, databases, runs, gate, events, clock)
-    snapshots = MigrationSnapshots(index, zfs)
+    snapshots = MigrationSnapshots(index, zfs, owned)
     notices = Notices(ports.peers, journals, events, supervisor)
     paces = Paces()
     host_names = HostNames(index, ports.peers, journals, events)
@@ -184,8 +187,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     sender = MigrateOut(
         index, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
     )
-    acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining)
-    receiver = Receiver(index, zfs, datasets, sealer, snapshots, events, clock)
+    acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining, CopyCheck(index, zfs))
+    receiver = Receiver(index, zfs, datasets, sealer, owned, events, clock)
     activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
     discarder = Discarder(index, zfs, datasets, snapshots)
     capacity = Capacity(index, runtime, draining)
@@ -209,13 +212,25 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     )
     fencing = Fencing(index, ports.peers, datasets, handover, drivers, operations, supervisor, events)
     clearance = Clearance(index, ports.peers, journals, fencing, events, clock)
-    keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, journals, events, clock)
-    rounds = Rounds(index, zfs, ports.peers, Transfer(index, zfs, paces), fencing, clock)
+    keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, events, clock)
+    rounds = Rounds(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
     drivers.before_each(standbys.give_way)
     drivers.before_each(activator.give_way)
     taker = Taker(
-        index, zfs, ports.peers, datasets, journals, keeper, clearance, fencing, activator, supervisor, events, clock
+        index,
+        zfs,
+        ports.peers,
+        datasets,
+        owned,
+        journals,
+        keeper,
+        clearance,
+        fencing,
+        activator,
+        supervisor,
+        events,
+        clock,
     )
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
     migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, drivers, operations)

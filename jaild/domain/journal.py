@@ -48,6 +48,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offer: Offer
     epoch: int  # after the hand-over
     before: JailRecord | None = None  # target: of the older copy that is continued, which it returns to if aborted
+    had: dict[str, tuple[int, ...]] = {}  # target: guids of that copy's snapshots, oldest first, by path
+    guids: dict[str, int] = {}  # target: of the snapshots that it has prepared with, by path
     operation: str = ""  # source: id of the operation that drives it
     peer_id: str = ""  # source: the target's host id
     max_downtime: float = 5.0  # source: seconds of blackout that are allowed

@@ -1,4 +1,8 @@
-"""What a migration sends next, decided from what both sides have. Snapshots are matched by guid, never by name."""
+"""What a migration sends next, decided from what both sides have. Snapshots are matched by guid, never by name.
+
+What counts is the newest snapshot that both have. Whether what the target has later is more than others' snapshots of
+the same data, its ZFS finds out when it receives.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 PROTOCOL = 1  # between hosts; see jaild.peer.v1
-MIGRATION = "mig-"  # what tags of migration snapshots begin with
 HOLD = "jaild-migration"  # tag of the holds on both sides
 SLACK = 1.1  # of what has to come: block clones expand on receive, and metadata needs room
 
@@ -37,9 +40,13 @@ class Full:
 
 @dataclass(frozen=True)
 class Increment:
-    """From `base`, of which the target has the snapshot."""
+    """From `base`, of which the target has the snapshot.
+
+    `over`: guids of later snapshots there, which this host does not have. ZFS steps over them if nothing was written.
+    """
 
     base: Version
+    over: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,8 @@ class Resume:
 
 @dataclass(frozen=True)
 class Conflict:
-    """The target has a dataset of that name that cannot be continued; `newer`: its snapshots after the common one."""
+    """The target has a dataset of that name, with these snapshots, of which this host has none."""
 
-    common: Version | None
     newer: tuple[int, ...]
 
 
@@ -73,15 +79,14 @@ def incremental_path(source: Sequence[Version], target: Sequence[int], wanted: V
     A bookmark serves as a base as its snapshot does, which is taken where it is still there.
     """
     if wanted.guid in target:
-        return Nothing() if target[-1] == wanted.guid else Conflict(wanted, _after(target, wanted.guid))
+        return Nothing()
     if not target:
         return Full()
     known = {v.guid: v for v in sorted(source, key=lambda v: not v.bookmark)}
     common = next((known[guid] for guid in reversed(target) if guid in known), None)
     if common is None:
-        return Conflict(None, tuple(target))
-    newer = _after(target, common.guid)
-    return Conflict(common, newer) if newer else Increment(common)
+        return Conflict(tuple(target))
+    return Increment(common, _after(target, common.guid))
 
 
 def _after(guids: Sequence[int], guid: int) -> tuple[int, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.replication import Known
 from jaild.domain.spec import JailSpec
 
-PREFIX = "standby-"  # what tags of rounds begin with
 HOLD = "jaild-standby"  # tag of the holds on both sides
 # Whole rounds on both sides: a standby that is one or two behind has a snapshot in common with a new owner.
 KEPT = 3
@@ -22,7 +21,7 @@ _OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN})
 
 def tag_of(epoch: int, now: float) -> str:
     """Return the tag of a round that is begun now: no other owner, and no other round, has the same."""
-    return f"{PREFIX}{epoch}-{int(now * 1000)}"
+    return f"standby-{epoch}-{int(now * 1000)}"
 
 
 def wanted(spec: JailSpec | None, host: str) -> tuple[str, ...]:
@@ -50,21 +49,12 @@ def is_behind(taken: float, interval: float, now: float) -> bool:
     return now - taken > interval
 
 
-def whole_round(tags: Sequence[Sequence[str]], prefix: str) -> str:
-    """Return the newest tag that every dataset (each: its tags, oldest first) has; empty for none."""
-    if not tags:
-        return ""
-    common = set(tags[0]).intersection(*tags[1:])
-    return next((tag for tag in reversed(tags[0]) if tag in common and tag.startswith(prefix)), "")
+def dropped(rounds: Sequence[tuple[str, int]], having: Iterable[Collection[int]]) -> list[str]:
+    """Return which of jaild's rounds of a dataset (tag and guid, oldest first) may go.
 
-
-def dropped(tags: Iterable[tuple[str, int]], needed: Iterable[int]) -> list[str]:
-    """Return which rounds' snapshots of a dataset (tag and guid, oldest first) may go.
-
-    The newest few stay, and those that `needed` names by guid: the newest that some standby has.
+    The newest few stay, and of each standby (`having`: the guids that it has, or may have) the newest that it has too.
     """
-    rounds = [(tag, guid) for tag, guid in tags if tag.startswith(PREFIX)]
-    keep = set(needed)
+    keep = {next((guid for _, guid in reversed(rounds) if guid in there), 0) for there in having}
     return [tag for tag, guid in rounds[:-KEPT] if guid not in keep]
 
 

@@ -15,6 +15,7 @@ from jaild.domain.spec import JailSpec
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
+from jaild.service.copy_check import CopyCheck
 from jaild.service.draining import REMEDY, Draining
 from jaild.service.index import Entry, Index, Layer, decode
 from jaild.service.journals import Journals
@@ -34,6 +35,7 @@ class Acceptor:
         peers: Peers,
         journals: Journals,
         draining: Draining,
+        copies: CopyCheck,
     ) -> None:
         self._index = index
         self._zfs = zfs
@@ -41,6 +43,7 @@ class Acceptor:
         self._peers = peers
         self._journals = journals
         self._draining = draining
+        self._copies = copies
 
     async def examine(self, offer: Offer) -> Acceptance:
         """Return what stops the jail from coming, which layers are missing, and what is here of it.
@@ -64,6 +67,8 @@ class Acceptor:
                     "look at it by hand, and rename or destroy it",
                 )
             )
+        if not self._coming(offer):  # of what it has brought so far, it has seen itself how far that is
+            findings += await self._copies.findings(offer)
         findings += await self._space(offer, missing, states)
         return Acceptance(
             findings=tuple(findings),

@@ -144,6 +144,7 @@ class Activator:
         """See to what could wait until the jail served."""
         # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
         try:
+            await self._snapshots.came(journal)
             await self._snapshots.settle(entry.name)
             await self._datasets.measure(entry)
         except Exception as error:  # noqa: BLE001 -- the jail serves: the next start does what is left

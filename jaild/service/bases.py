@@ -174,6 +174,7 @@ class Bases:
         """Delete one that no generation refers to. `FailedPreconditionError` (BASE_IN_USE)."""
         target = f"bases/{base_id}"
         self._require_unused(base_id)
+        await self._sealer.require_unclaimed(self._index.bases[base_id])
         if validate_only:
             return await self._operations.planned(
                 Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller

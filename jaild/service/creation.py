@@ -9,6 +9,7 @@ import msgspec
 
 from jaild.domain.change import Draft
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError
+from jaild.domain.findings import Finding
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership
 from jaild.domain.spec import JailSpec
@@ -167,9 +168,14 @@ class Creation:
                 resource=f"jails/{name}",
             )
 
+    async def deletion(self, name: str) -> tuple[Finding, ...]:
+        """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
+        return await self._datasets.deletion(name)
+
     async def delete(self, handle: Handle, name: str, *, force: bool) -> None:
         """Delete a jail with all its data: its record says so first, so that a crash does not bring half of it back."""
         self.require_deletable(name, force=force)
+        await self._datasets.require_destroyable(name)  # before it is stopped
         entry, record = self._index.whole(name)
         await handle.phase("commit")
         if record.state is not Ownership.DELETING:  # a deletion that failed half-way is gone on with

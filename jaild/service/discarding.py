@@ -56,11 +56,12 @@ class Discarder:
                 await self._zfs.abort_receive(self._index.where.layer(layer.path))
 
     async def _return(self, entry: Entry, journal: Journal, before: JailRecord) -> None:
+        root = self._index.where.jail(journal.jail)
         for dataset in reversed(await self._parts(journal.jail)):
+            had = journal.had.get(dataset.removeprefix(root).lstrip("/"), ())
             with suppress(NotFoundError):  # an interrupted receive into it was all there was
-                if not await self._snapshots.return_to_before(dataset, journal.id):
-                    await self._datasets.release_holds(dataset)
-                    await self._zfs.destroy(dataset, recursive=True)
+                if not await self._snapshots.return_to_before(dataset, had):
+                    await self._datasets.destroy_all(dataset)
         await self._datasets.write(entry, before)
 
     async def _parts(self, jail: str) -> list[str]:

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from jaild.domain import layout, standby
+from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
-from jaild.domain.migration import HOLD, MIGRATION
+from jaild.domain.findings import Finding, Severity
+from jaild.domain.ownedsnapshots import SAFETY, going_along
 from jaild.domain.records import Generation, JailRecord, Manifest
 from jaild.domain.spec import JailSpec
 from jaild.engine.supervisor import Supervisor
 from jaild.ports.files import Files, NewFolder
-from jaild.ports.zfs import Dataset, Snapshot, Zfs
+from jaild.ports.zfs import Dataset, Zfs
 from jaild.service.index import Entry, Index, decode
+from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.planning import Trees
 from jaild.service.runs import property_size
 from jaild.service.sealing import encode
 
 KEPT_GENERATIONS = 10  # older ones are dropped at a commit, and with them what they hold of bases and releases
 KEPT_SAFETY_SNAPSHOTS = 3
-_HOLDS = {MIGRATION: HOLD, standby.PREFIX: standby.HOLD}  # what tags of held snapshots begin with: who holds them
-SAFETY = "before-"  # snapshot taken before a change: a net for people, never restored by itself
 
 
 class JailDatasets:
     """Writes what a jail is."""
 
-    def __init__(self, index: Index, zfs: Zfs, files: Files, supervisor: Supervisor) -> None:
+    def __init__(self, index: Index, zfs: Zfs, files: Files, owned: OwnedSnapshots, supervisor: Supervisor) -> None:
         self._index = index
         self._zfs = zfs
         self._files = files
+        self._owned = owned
         self._supervisor = supervisor
 
     async def make(self, name: str, record: JailRecord, spec: JailSpec) -> Entry:
@@ -165,20 +167,17 @@ class JailDatasets:
         for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
-        snapshots = await self._zfs.snapshots(self._index.where.jail(entry.name), recursive=True)
-        tags = sorted({s.tag for s in snapshots if s.tag.startswith(SAFETY)}, key=lambda tag: int(tag[len(SAFETY) :]))
-        for tag in tags[:-KEPT_SAFETY_SNAPSHOTS]:
-            for snapshot in snapshots:
-                if snapshot.tag == tag:
-                    await self._zfs.destroy(snapshot.name)
+        dataset = self._index.where.jail(entry.name)
+        snapshots = await self._owned.of(dataset, SAFETY)
+        tags = [snapshot.tag for snapshot in snapshots if snapshot.dataset == dataset]
+        old = frozenset(tags[:-KEPT_SAFETY_SNAPSHOTS])
+        await self._owned.drop([snapshot for snapshot in snapshots if snapshot.tag in old])
 
     async def safety_snapshot(self, entry: Entry, number: int) -> None:
-        """Snapshot all of a jail before generation `number` takes over."""
-        dataset, tag = self._index.where.jail(entry.name), f"{SAFETY}{number}"
-        for old in await self._zfs.snapshots(dataset, recursive=True):
-            if old.tag == tag:  # an earlier try at the same number
-                await self._zfs.destroy(old.name)
-        await self._zfs.snapshot(dataset, tag, recursive=True)
+        """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself."""
+        dataset, tag = self._index.where.jail(entry.name), f"before-{number}"
+        await self._owned.drop(await self._owned.tagged(dataset, tag, SAFETY))  # of an earlier try at the same number
+        await self._owned.take(dataset, tag, SAFETY)
 
     async def next_number(self, entry: Entry) -> int:
         """Return the number that a new generation gets: one above the highest there ever was a folder for."""
@@ -186,26 +185,42 @@ class JailDatasets:
         return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
 
     async def destroy(self, entry: Entry) -> None:
-        """Destroy the jail with all its data, its holds first."""
-        dataset = self._index.where.jail(entry.name)
-        await self.release_holds(dataset)
+        """Destroy the jail with all its data, its holds first.
+
+        `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: nothing is lost then.
+        """
+        await self.destroy_all(self._index.where.jail(entry.name))
+
+    async def destroy_all(self, dataset: str) -> None:
+        """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""
+        await self._owned.require_unclaimed(dataset, f"destroying {dataset}")
+        await self._owned.release_all(dataset)
         await self._zfs.destroy(dataset, recursive=True)
 
-    async def release_holds(self, dataset: str) -> None:
-        """Drop the holds that migrations left on a jail's snapshots. Some ZFS cannot list holds: ours has one name."""
-        snapshots = await self._zfs.snapshots(dataset, recursive=True)
-        for prefix, tag in _HOLDS.items():
-            held = [snapshot.name for snapshot in snapshots if snapshot.tag.startswith(prefix)]
-            if held:
-                await self._zfs.release(tag, *held)
+    async def require_destroyable(self, name: str) -> None:
+        """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of a jail."""
+        with suppress(NotFoundError):  # nothing of it is left to be destroyed
+            what = f"destroying jail {name}"
+            await self._owned.require_unclaimed(self._index.where.jail(name), what, f"jails/{name}")
 
-    async def return_to(self, snapshot: Snapshot, newer: Sequence[Snapshot]) -> None:
-        """Take a dataset back to a snapshot: destroy the newer ones (all of them, oldest first), undo what followed."""
-        for each in reversed(newer):
-            for tag in _HOLDS.values():
-                await self._zfs.release(tag, each.name)
-            await self._zfs.destroy(each.name)
-        await self._zfs.rollback(snapshot.name)
+    async def deletion(self, name: str) -> tuple[Finding, ...]:
+        """Return who keeps snapshots of a jail, as an error, and what others' snapshots go with it."""
+        dataset, resource = self._index.where.jail(name), f"jails/{name}"
+        try:
+            await self.require_destroyable(name)
+            return going_along(await self._owned.foreign(dataset), resource)
+        except NotFoundError:
+            return ()
+        except FailedPreconditionError as error:
+            kept = Finding(
+                severity=Severity.ERROR,
+                code=error.reason,
+                message=error.message,
+                subject=resource,
+                remedy=error.remedy,
+                evidence=tuple(error.detail.get("snapshots", "").split(",")),
+            )
+            return (kept,)
 
     async def destroy_if_there(self, entry: Entry) -> None:
         """Destroy what there is of a jail that did not come into being, but no dataset that has another record."""

@@ -99,7 +99,8 @@ class Jails:
         target = f"jails/{name}"
         if validate_only:
             steps = ("stop it",) if self.get(name).started else ()
-            plan = Plan(kind="delete", target=target, steps=(*steps, "destroy its datasets and all data in them"))
+            steps = (*steps, "destroy its datasets and all data in them")
+            plan = Plan(kind="delete", target=target, steps=steps, findings=await self._creation.deletion(name))
             return await self._operations.planned(plan, caller)
 
         async def work(handle: Handle) -> str:

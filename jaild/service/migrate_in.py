@@ -149,10 +149,10 @@ class MigrateIn:
                     "PLAN_REFUSED", found[0].message, remedy=found[0].remedy, findings=acceptance.findings
                 )
             async with self._drivers.turn(f"jails/{offer.jail.name}"):
-                await self._begun(offer, known)
+                await self._begun(offer, known, acceptance)
             return acceptance
 
-    async def _begun(self, offer: Offer, known: Journal | None) -> None:
+    async def _begun(self, offer: Offer, known: Journal | None, acceptance: Acceptance) -> None:
         entry = self._index.jails.get(offer.jail.name)
         record = entry.record if entry is not None else None
         journal = Journal(
@@ -164,6 +164,7 @@ class MigrateIn:
             offer=offer,
             epoch=offer.jail.epoch + 1,
             before=_copy(record) if known is None else known.before,
+            had={d.path: d.snapshot_guids for d in acceptance.datasets} if known is None else known.had,
             created=self._clock.now() if known is None else known.created,
         )
         await self._journals.put(journal)
@@ -226,14 +227,9 @@ class MigrateIn:
                 raise FailedPreconditionError(
                     "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", remedy="begin it again"
                 )
-            newest = await self._receiver.newest(journal.jail)
-            for offered in journal.offer.jail.datasets:
-                if newest.get(offered.path, 0) != guids.get(offered.path):
-                    raise DataLossError(
-                        "GUID_MISMATCH",
-                        f"{journal.jail}/{offered.path or '.'} does not end with the snapshot that was announced",
-                        remedy="the source aborts; migrate again",
-                    )
+            offered = journal.offer.jail.datasets
+            await self._receiver.require(journal.jail, {each.path: guids.get(each.path, 0) for each in offered})
+            journal = msgspec.structs.replace(journal, guids=guids)
             if journal.phase is Phase.RECEIVING:
                 async with self._drivers.turn(f"jails/{journal.jail}"):
                     await self._prepared(journal)

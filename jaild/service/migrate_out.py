@@ -29,7 +29,7 @@ from jaild.service.handover import HandOver
 from jaild.service.index import Index
 from jaild.service.journals import Journals
 from jaild.service.link import Link, past_deadline
-from jaild.service.migration_snapshots import MigrationSnapshots, prefix
+from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.notices import Notices
 from jaild.service.operations import Handle
@@ -124,9 +124,9 @@ class MigrateOut:
         )
         # Of layers that came whole before the crash nothing would let go any more.
         await self._snapshots.release_layers(journal.id, offer.jail.layers)
-        newest = await self._snapshots.newest_number(entry.name, journal.id)
+        newest = await self._snapshots.newest(entry.name, journal.id)
         if newest is not None:
-            move.number, move.pending = newest + 1, f"{prefix(journal.id)}{newest}"
+            move.number, move.pending = newest[0] + 1, newest[1]
         return await self.carry_out(move, self._until_prepared)
 
     async def carry_out(self, move: Move, until_prepared: Callable[[Move], Awaitable[None]]) -> str:

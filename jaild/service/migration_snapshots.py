@@ -7,20 +7,22 @@ jail itself the bookmark of it (its snapshot where this ZFS has no bookmarks), s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
 from jaild.domain import layout
 from jaild.domain.journal import Journal
-from jaild.domain.migration import HOLD, MIGRATION
+from jaild.domain.migration import HOLD
+from jaild.domain.ownedsnapshots import MIGRATION, marks_of, marks_text, of_migration
 from jaild.domain.peering import LayerOffer
-from jaild.ports.zfs import Snapshot, Zfs
+from jaild.ports.zfs import Bookmark, Snapshot, Zfs
 from jaild.service.index import Index
+from jaild.service.owned_snapshots import OwnedSnapshots
 
 
-def prefix(migration: str) -> str:
-    """Return what the tags of a migration's snapshots begin with; their number follows."""
-    return f"{MIGRATION}{migration[:12]}-"
+def tag_of(migration: str, what: object) -> str:
+    """Return the name of a migration's snapshots: `what` is their number. Whose they are their property says."""
+    return f"mig-{migration[:12]}-{what}"
 
 
 def _layer_hold(migration: str) -> str:
@@ -30,28 +32,34 @@ def _layer_hold(migration: str) -> str:
 class MigrationSnapshots:
     """Those of this host's jails, on either side of a migration."""
 
-    def __init__(self, index: Index, zfs: Zfs) -> None:
+    def __init__(self, index: Index, zfs: Zfs, owned: OwnedSnapshots) -> None:
         self._index = index
         self._zfs = zfs
+        self._owned = owned
 
-    async def take(self, jail: str, tag: str, *, hold: bool = True) -> list[Snapshot]:
+    async def take(self, jail: str, migration: str, what: object, *, hold: bool = True) -> list[Snapshot]:
         """Snapshot all of a jail's datasets at once, hold the snapshots, and return them, parents first."""
-        await self._zfs.snapshot(self._index.where.jail(jail), tag, recursive=True)
-        return await self.tagged(jail, tag, hold=hold)
-
-    async def tagged(self, jail: str, tag: str, *, hold: bool = True) -> list[Snapshot]:
-        """Return the jail's snapshots of that tag, parents first, held."""
         root = self._index.where.jail(jail)
-        found = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag == tag]
+        taken = await self._owned.take(root, tag_of(migration, what), of_migration(migration))
         if hold:
-            await self._zfs.hold(HOLD, *(s.name for s in found))
-        return sorted(found, key=lambda s: s.dataset)
+            await self._owned.hold(taken)
+        return taken
 
-    async def newest_number(self, jail: str, migration: str) -> int | None:
-        """Return the number of the newest snapshot that a migration has made of a jail; None if there is none."""
-        own = prefix(migration)
-        numbers = [s.tag.removeprefix(own) for s in await self._of(jail) if s.tag.startswith(own)]
-        return max((int(number) for number in numbers if number.isdigit()), default=None)
+    async def tagged(self, jail: str, migration: str, tag: str, *, hold: bool = True) -> list[Snapshot]:
+        """Return a migration's snapshots of that name, parents first, held."""
+        found = await self._owned.tagged(self._index.where.jail(jail), tag, of_migration(migration))
+        if hold:
+            await self._owned.hold(found)
+        return found
+
+    async def newest(self, jail: str, migration: str) -> tuple[int, str] | None:
+        """Return number and name of the newest snapshot that a migration has made of a jail; None for none."""
+        root = self._index.where.jail(jail)
+        tags = [s.tag for s in await self._owned.of(root, of_migration(migration)) if s.dataset == root]
+        if not tags:
+            return None
+        number, _, _ = tags[-1].removeprefix(tag_of(migration, "")).partition(".")
+        return (int(number) if number.isdigit() else len(tags)), tags[-1]
 
     @asynccontextmanager
     async def held_layers(self, migration: str, layers: Sequence[LayerOffer]) -> AsyncIterator[None]:
@@ -71,15 +79,17 @@ class MigrationSnapshots:
 
     async def supersede(self, jail: str, migration: str, tag: str) -> None:
         """Keep of a migration's rounds only the one that the target has now."""
-        own = [s for s in await self._of(jail) if s.tag.startswith(prefix(migration))]
-        await self._bookmark([s for s in own if s.tag == tag])
-        await self._drop([s for s in own if s.tag != tag])
-        await self._drop_bookmarks(jail, prefix(migration), keep={tag})
+        own = await self._owned.of(self._index.where.jail(jail), of_migration(migration))
+        marked = await self._bookmark(jail, [s for s in own if s.tag == tag])
+        await self._owned.drop([s for s in own if s.tag != tag])
+        if marked:
+            start = tag_of(migration, "")  # of jaild's own bookmarks, those of this migration
+            await self._drop_bookmarks(jail, lambda mark: mark.tag.startswith(start) and mark.tag != tag)
 
     async def thin(self, jail: str) -> None:
         """Keep of a copy that stays behind only the newest snapshot: a move back is an increment onto it."""
         await self._keep_only(jail, await self._newest(jail))
-        await self._drop_bookmarks(jail, MIGRATION)
+        await self._drop_bookmarks(jail)
 
     async def settle(self, jail: str) -> None:
         """Keep of a jail that has come here what a move back starts from: a bookmark, which takes no space.
@@ -87,72 +97,90 @@ class MigrationSnapshots:
         Done again, also after a crash in it, it keeps the same.
         """
         newest = await self._newest(jail)
-        if not await self._bookmark(newest):
+        if not await self._bookmark(jail, newest):
             await self._keep_only(jail, newest)
             return
-        await self._drop(await self._of(jail))
-        kept = {s.tag for s in newest} or await self._newest_marks(jail)
-        await self._drop_bookmarks(jail, MIGRATION, keep=kept)
+        await self._owned.drop(await self._of(jail))
+        kept = {s.guid for s in newest} or await self._newest_marks(jail)
+        await self._drop_bookmarks(jail, lambda mark: mark.guid not in kept)
+
+    async def came(self, journal: Journal) -> None:
+        """Take for jaild's own what a migration has brought last, in the time in which the jail was down."""
+        root = self._index.where.jail(journal.jail)
+        await self._owned.keep(of_migration(journal.id), root, journal.guids.values())
 
     async def aborted(self, journal: Journal) -> None:
         """Drop what a migration that was aborted has made here; what a copy that was kept is continued from, stays."""
         if journal.keep_copy:
             await self.settle(journal.jail)
-        else:
-            await self.drop_rounds(journal.jail, journal.id)
+            return
+        root = self._index.where.jail(journal.jail)
+        await self._owned.drop(await self._owned.of(root, of_migration(journal.id)))
+        start = tag_of(journal.id, "")
+        await self._drop_bookmarks(journal.jail, lambda mark: mark.tag.startswith(start))
 
-    async def drop_rounds(self, jail: str, migration: str) -> None:
-        """Drop what a migration that was aborted has made here."""
-        await self._drop([s for s in await self._of(jail) if s.tag.startswith(prefix(migration))])
-        await self._drop_bookmarks(jail, prefix(migration))
+    async def return_to_before(self, dataset: str, guids: Sequence[int]) -> bool:
+        """Take a copy back to the newest of the snapshots that it had before a migration came.
 
-    async def drop_older(self, dataset: str, migration: str, tag: str) -> None:
-        """Drop what came of a migration into one dataset, but the newest."""
-        found = [s for s in await self._zfs.snapshots(dataset) if s.tag.startswith(prefix(migration))]
-        await self._drop([s for s in found if s.tag != tag])
-
-    async def return_to_before(self, dataset: str, migration: str) -> bool:
-        """Take a copy back to what it was before a migration came; return whether there was anything before."""
+        Returns whether it had any. `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep what came since.
+        """
         await self._zfs.abort_receive(dataset)
         found = await self._zfs.snapshots(dataset)
-        before = [s for s in found if not s.tag.startswith(prefix(migration))]
-        if not before:
+        place = max((i for i, snapshot in enumerate(found) if snapshot.guid in guids), default=None)
+        if place is None:
             return False
-        if before[-1] != found[-1]:
-            await self._drop([s for s in found if s not in before])
-            await self._zfs.rollback(before[-1].name)
+        if newer := found[place + 1 :]:
+            await self._owned.return_to(found[place], newer)
         return True
 
     async def _keep_only(self, jail: str, kept: Sequence[Snapshot]) -> None:
         names = {snapshot.name for snapshot in kept}  # by name: what one uses changes while the jail writes
-        await self._zfs.hold(HOLD, *sorted(names))
-        await self._drop([s for s in await self._of(jail) if s.name not in names])
+        await self._owned.hold(kept)
+        await self._owned.drop([s for s in await self._of(jail) if s.name not in names])
 
     async def _newest(self, jail: str) -> list[Snapshot]:
         return list({snapshot.dataset: snapshot for snapshot in await self._of(jail)}.values())
 
-    async def _newest_marks(self, jail: str) -> set[str]:
-        found = await self._zfs.bookmarks(self._index.where.jail(jail), recursive=True)
-        own = sorted((mark for mark in found if mark.tag.startswith(MIGRATION)), key=lambda mark: mark.created)
-        return {mark.tag for mark in {mark.dataset: mark for mark in own}.values()}
+    async def _newest_marks(self, jail: str) -> set[int]:
+        own = sorted(await self._marks(jail), key=lambda mark: mark.created)
+        return {mark.guid for mark in {mark.dataset: mark for mark in own}.values()}
 
     async def _of(self, jail: str) -> list[Snapshot]:
-        root = self._index.where.jail(jail)
-        return [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag.startswith(MIGRATION)]
+        return await self._owned.of(self._index.where.jail(jail), MIGRATION)
 
-    async def _bookmark(self, snapshots: Sequence[Snapshot]) -> bool:
+    # -- bookmarks: which are jaild's stands in a property of the jail's dataset, before they are made
+
+    async def _marks(self, jail: str) -> list[Bookmark]:
+        own = await self._recorded(jail)
+        found = await self._zfs.bookmarks(self._index.where.jail(jail), recursive=True)
+        return [mark for mark in found if (mark.tag, mark.guid) in own]
+
+    async def _recorded(self, jail: str) -> frozenset[tuple[str, int]]:
+        dataset = await self._zfs.dataset(self._index.where.jail(jail))
+        return marks_of(dataset.properties.get(layout.BOOKMARKS_PROPERTY, ""))
+
+    async def _bookmark(self, jail: str, snapshots: Sequence[Snapshot]) -> bool:
         if not (await self._zfs.capabilities()).bookmarks:
             return False
+        there = frozenset((mark.tag, mark.guid) for mark in await self._marks(jail))
+        await self._record(jail, there | {(snapshot.tag, snapshot.guid) for snapshot in snapshots})
         for snapshot in snapshots:
             await self._zfs.bookmark(snapshot.name, snapshot.tag)
         return True
 
-    async def _drop(self, snapshots: Sequence[Snapshot]) -> None:
-        await self._zfs.release(HOLD, *(snapshot.name for snapshot in snapshots))
-        for snapshot in snapshots:
-            await self._zfs.destroy(snapshot.name)
-
-    async def _drop_bookmarks(self, jail: str, start: str, keep: frozenset[str] | set[str] = frozenset()) -> None:
-        for mark in await self._zfs.bookmarks(self._index.where.jail(jail), recursive=True):
-            if mark.tag.startswith(start) and mark.tag not in keep:
+    async def _drop_bookmarks(self, jail: str, goes: Callable[[Bookmark], bool] = lambda _: True) -> None:
+        stay = set()
+        for mark in await self._marks(jail):
+            if goes(mark):
                 await self._zfs.destroy(mark.name)
+            else:
+                stay.add((mark.tag, mark.guid))
+        await self._record(jail, stay)
+
+    async def _record(self, jail: str, marks: Collection[tuple[str, int]]) -> None:
+        if frozenset(marks) == await self._recorded(jail):
+            return
+        if marks:
+            await self._zfs.set(self._index.where.jail(jail), {layout.BOOKMARKS_PROPERTY: marks_text(marks)})
+        else:
+            await self._zfs.inherit(self._index.where.jail(jail), layout.BOOKMARKS_PROPERTY)

@@ -35,6 +35,7 @@ class Move:
     layer_tokens: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)  # how often a token was gone on from
     pending: str = ""  # tag of the snapshot that the target does not have whole yet
+    whole: str = ""  # tag of the newest snapshot that it has whole
     number: int = 0  # of the next snapshot
     rounds: list[Round] = field(default_factory=list)
     frozen_at: float | None = None  # monotonic

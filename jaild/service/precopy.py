@@ -19,7 +19,7 @@ from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.index import Index
 from jaild.service.journals import Journals
 from jaild.service.link import Link
-from jaild.service.migration_snapshots import MigrationSnapshots, prefix
+from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.together import together
 from jaild.service.transfer import Transfer
@@ -111,7 +111,7 @@ class Precopy:
         """Return what was written since the last round's snapshot, where ZFS tells."""
         if not (await self._zfs.capabilities()).written:
             return None
-        return await self._zfs.written(self._index.where.jail(move.jail), f"{prefix(move.id)}{move.number - 1}")
+        return await self._zfs.written(self._index.where.jail(move.jail), move.whole)
 
     async def round(self, move: Move, *, urgent: bool = False) -> Round:
         """Snapshot the jail, or take the snapshot that is not whole on the target yet, and bring the target to it.
@@ -128,20 +128,21 @@ class Precopy:
         else:
             for each in snapshots.items():
                 await self._link.through(move, partial(send, *each))
-        tag, move.pending = move.pending, ""
+        move.whole, move.pending = move.pending, ""
         move.journal = msgspec.structs.replace(move.journal, rounds=move.journal.rounds + 1)
         await self._journals.put(move.journal)
         if not urgent:
-            await self._snapshots.supersede(move.jail, move.id, tag)
+            await self._snapshots.supersede(move.jail, move.id, move.whole)
         return Round(move.journal.bytes - before, self._clock.monotonic() - began)
 
     async def _snapshot(self, move: Move, *, hold: bool) -> list[Snapshot]:
         if move.pending:
-            found = await self._snapshots.tagged(move.jail, move.pending, hold=hold)
+            found = await self._snapshots.tagged(move.jail, move.id, move.pending, hold=hold)
             if found:
                 return found
-        move.pending, move.number = f"{prefix(move.id)}{move.number}", move.number + 1
-        return await self._snapshots.take(move.jail, move.pending, hold=hold)
+        taken = await self._snapshots.take(move.jail, move.id, move.number, hold=hold)
+        move.pending, move.number = taken[0].tag, move.number + 1
+        return taken
 
     async def _dataset(self, move: Move, path: str, snapshot: Snapshot, *, urgent: bool) -> None:
         state = move.states.get(path, DatasetState(path=path))

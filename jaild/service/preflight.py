@@ -81,12 +81,17 @@ class Preflight:
         self, entry: Entry, record: JailRecord, acceptance: Acceptance, target: str
     ) -> Sequence[Finding]:
         """Find a copy that no increment fits on: what a salvage came from has none of its snapshots."""
-        if not record.salvaged:
+        copies = [there for there in acceptance.datasets if there.snapshot_guids or not there.resume_token]
+        if not copies:
             return []
         root = self._index.where.jail(entry.name)
         ours = {snapshot.guid for snapshot in await self._zfs.snapshots(root, recursive=True)}
-        if all(ours.intersection(there.snapshot_guids) for there in acceptance.datasets):
+        ours |= {mark.guid for mark in await self._zfs.bookmarks(root, recursive=True)}
+        if all(ours.intersection(there.snapshot_guids) for there in copies):
             return []
+        if not record.salvaged:
+            message = f"the copy of {entry.name} on {target} has no snapshot in common with this host's"
+            return [_error("COPY_UNRELATED", message, f"on {target}: save what you need of it, then delete it there")]
         message = f"{target} keeps a copy of {entry.name} from before it was salvaged: no increment fits on that"
         remedy = f"save what you need of it; then, on {target}: jailctl migration finalize, of the salvage"
         return [_error("COPY_UNRELATED", message, remedy)]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from jaild.domain import layout
 from jaild.domain.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.journal import Journal
-from jaild.domain.migration import HOLD
+from jaild.domain.ownedsnapshots import of_migration
 from jaild.domain.peering import DatasetOffer, Received, ReceiveHeader
 from jaild.domain.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
 from jaild.ports.clock import Clock
-from jaild.ports.zfs import Zfs
+from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index, decode
 from jaild.service.jail_datasets import JailDatasets
-from jaild.service.migration_snapshots import MigrationSnapshots
+from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.sealing import Sealer
 
 Enter = Callable[[Journal], Awaitable[None]]
@@ -33,7 +34,7 @@ class Receiver:
         zfs: Zfs,
         datasets: JailDatasets,
         sealer: Sealer,
-        snapshots: MigrationSnapshots,
+        owned: OwnedSnapshots,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -41,11 +42,12 @@ class Receiver:
         self._zfs = zfs
         self._datasets = datasets
         self._sealer = sealer
-        self._snapshots = snapshots
+        self._owned = owned
         self._events = events
         self._clock = clock
         self._turns: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
+        self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet
 
     async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Take a base or release; one that comes with several jails at once is taken from the first of them.
@@ -99,9 +101,11 @@ class Receiver:
         chunks: AsyncIterator[bytes],
         *,
         enter: Enter | None = None,
-        hold: str = HOLD,
+        purpose: str = "",
     ) -> Received:
         """Take one of the jail's datasets; `enter` puts the record on the first one (as incoming if not said).
+
+        `purpose`: what its snapshots are for, if they are not the migration's.
 
         `InvalidArgumentError` (DATASET_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
         """
@@ -114,7 +118,8 @@ class Receiver:
             )
         dataset = self._index.where.part(journal.jail, header.dataset)
         async with self._turns.setdefault(dataset, asyncio.Lock()):
-            return await self._dataset(journal, dataset, offered, header, chunks, enter=enter, hold=hold)
+            enter, purpose = enter or self.enter, purpose or of_migration(journal.id)
+            return await self._dataset(journal, dataset, offered, header, chunks, enter=enter, purpose=purpose)
 
     async def _dataset(
         self,
@@ -124,25 +129,33 @@ class Receiver:
         header: ReceiveHeader,
         chunks: AsyncIterator[bytes],
         *,
-        enter: Enter | None,
-        hold: str,
+        enter: Enter,
+        purpose: str,
     ) -> Received:
         came = self._came.pop(dataset, _NOTHING)  # put back if this stream comes too
         known = came[2] if header.attempt and came[:2] == (header.migration, header.attempt) else 0
-        newest = known or ([0, *await self.guids(dataset)])[-1]
-        if newest == header.guid:
+        there = [known] if known else await self.guids(dataset)
+        newest = there[-1] if there else 0
+        if header.guid in there:
+            self._came[dataset] = came
             return Received(guid=header.guid)
         properties = {"canmount": "noauto", "readonly": "on"}
         properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
         carried = {} if newest else properties
         size = await self._stream(dataset, header, chunks, carried, clean=known != 0, newest=newest)
-        if not header.dataset and not newest:
-            await (enter or self.enter)(journal)
         if not header.urgent:  # what the jail is down for is compared once, before this host prepares
-            found = await self.guids(dataset)
-            _require_guid(header, found[-1] if found else 0)
-            await self._zfs.hold(hold, f"{dataset}@{header.tag}")
-            await self._snapshots.drop_older(dataset, header.migration, header.tag)
+            # Others may make snapshots at any moment, so that it need not be the newest.
+            _require_guid(header, header.guid if header.guid in await self.guids(dataset) else 0)
+            late = self._late.get(dataset, set())
+            await self._owned.keep(purpose, dataset, (header.guid, *late))
+            late.clear()
+        else:
+            self._late.setdefault(dataset, set()).add(header.guid)
+        if not header.dataset and journal.jail not in self._index.jails:
+            await enter(journal)
+        if not header.urgent and purpose == of_migration(header.migration):
+            own = [s for s in await self._owned.of(dataset, purpose) if s.dataset == dataset]
+            await self._owned.drop([s for s in own if s.guid != header.guid])
         self._came[dataset] = (header.migration, header.attempt, header.guid)
         return Received(guid=header.guid, bytes=size)
 
@@ -202,14 +215,25 @@ class Receiver:
         await self._datasets.write(entry, record)
         self._index.jails[journal.jail] = entry
 
-    async def newest(self, jail: str) -> dict[str, int]:
-        """Return the guid of the newest snapshot of each of a jail's datasets, by path; none if it is not here."""
+    async def require(self, jail: str, guids: Mapping[str, int]) -> None:
+        """Raise `DataLossError` (GUID_MISMATCH) if a dataset of a jail does not end with the snapshot of that guid.
+
+        Later snapshots of others are no matter as long as nothing was written since.
+        """
         root = self._index.where.jail(jail)
-        try:
-            found = await self._zfs.snapshots(root, recursive=True)
-        except NotFoundError:
-            return {}
-        return {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot.guid for snapshot in found}
+        found: dict[str, list[Snapshot]] = {}
+        with suppress(NotFoundError):
+            for snapshot in await self._zfs.snapshots(root, recursive=True):
+                found.setdefault(snapshot.dataset, []).append(snapshot)
+        for path, guid in guids.items():
+            there = found.get(self._index.where.part(jail, path), [])
+            wanted = next((snapshot for snapshot in there if snapshot.guid == guid), None)
+            if wanted is None or (wanted is not there[-1] and not await self._zfs.is_unchanged(wanted.name)):
+                raise DataLossError(
+                    "GUID_MISMATCH",
+                    f"{jail}/{path or '.'} does not end with the snapshot that was announced",
+                    remedy="send it again; of a migration: the source aborts, migrate again",
+                )
 
     async def guids(self, dataset: str) -> list[int]:
         """Return the guids of a dataset's snapshots, oldest first; none if it is not here."""

@@ -140,8 +140,8 @@ class Recovery:
         self._clearance.hold_back()
 
     async def _sweep_rehearsals(self) -> None:
-        for dataset in await self._rehearsals.sweep():
-            await self._told(f"destroyed {dataset}, left of a rehearsal")
+        for message in await self._rehearsals.sweep():
+            await self._told(message)
 
     async def _end_operations(self) -> set[str]:
         """End those that nobody goes on with; return what they were about."""
@@ -179,8 +179,7 @@ class Recovery:
         return layer in coming and await self._zfs.resume_token(layer) is not None
 
     async def _destroy_incoming(self, dataset: str) -> None:
-        await self._datasets.release_holds(dataset)
-        await self._zfs.destroy(dataset, recursive=True)
+        await self._datasets.destroy_all(dataset)
 
     async def _try(self, message: str, work: object) -> None:
         try:

@@ -16,6 +16,7 @@ import structlog
 
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.journal import Journal, Phase
+from jaild.domain.ownedsnapshots import of_migration
 from jaild.domain.peering import Rehearsed
 from jaild.domain.records import Generation
 from jaild.domain.spec import HttpCheck, Network, TcpCheck
@@ -27,6 +28,7 @@ from jaild.ports.zfs import Zfs
 from jaild.service.gate import Gate
 from jaild.service.index import Entry, Index
 from jaild.service.journals import Journals
+from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.runs import Runs
 
 PREFIX = "rehearsal-"  # of the names under which clones run
@@ -89,16 +91,22 @@ class RehearseIn:
         await self._take_away(migration)
 
     async def sweep(self) -> Sequence[str]:
-        """Destroy what a crash left of clones, after their runs were ended; return what was destroyed."""
+        """Destroy what a crash left of clones, after their runs were ended; say what was, and what others keep."""
         try:
             found = await self._zfs.datasets(self._index.where.rehearsals)
         except NotFoundError:
             return ()
         depth = self._index.where.rehearsals.count("/") + 1
-        left = [dataset.name for dataset in found if dataset.name.count("/") == depth]
-        for name in left:
-            await self._zfs.destroy(name, recursive=True)
-        return left
+        told = []
+        for name in [dataset.name for dataset in found if dataset.name.count("/") == depth]:
+            try:
+                await OwnedSnapshots(self._zfs).require_unclaimed(name, f"destroying {name}")
+                await self._zfs.destroy(name, recursive=True)
+            except JaildError as error:  # one that cannot go keeps no other
+                told.append(f"could not destroy {name}, left of a rehearsal: {error}")
+            else:
+                told.append(f"destroyed {name}, left of a rehearsal")
+        return told
 
     async def _tried(self, journal: Journal) -> Rehearsed:
         generation = msgspec.json.decode(journal.offer.jail.generation_json, type=Generation)
@@ -131,7 +139,9 @@ class RehearseIn:
         above = (await self._zfs.dataset(where.rehearsals)).mountpoint
         await self._files.restrict([above] if above else [])
         for offered in journal.offer.jail.datasets:
-            newest = (await self._zfs.snapshots(where.part(journal.jail, offered.path)))[-1]
+            # jaild's own: a clone of others' snapshot would stand in their way.
+            own = await OwnedSnapshots(self._zfs).of(where.part(journal.jail, offered.path), of_migration(journal.id))
+            newest = [snapshot for snapshot in own if snapshot.dataset == where.part(journal.jail, offered.path)][-1]
             clone = where.rehearsal(journal.id, offered.path)
             await self._zfs.clone(newest.name, clone, {"readonly": "off"})
             await self._zfs.mount(clone)

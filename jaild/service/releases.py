@@ -170,6 +170,7 @@ class Releases:
         """Delete one that nothing refers to. `FailedPreconditionError` (RELEASE_IN_USE, RELEASE_HAS_CLONES)."""
         target = f"apps/{app}/releases/{version}"
         self._require_unused(app, version)
+        await self._sealer.require_unclaimed(self._index.releases[f"{app}/{version}"])
         if validate_only:
             return await self._operations.planned(
                 Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller

@@ -23,7 +23,7 @@ from jaild.ports.zfs import Zfs
 from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
-from jaild.service.migration_snapshots import MigrationSnapshots, prefix
+from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.receiving import Receiver
 
 REPORT = "salvage.json"  # on the jail's own dataset
@@ -98,7 +98,7 @@ class SalvageIn:
             await self._mend(entry.folder, journal)
             await self._datasets.write(entry, msgspec.structs.replace(record, salvaged=report.summary))
             root = self._index.where.jail(journal.jail)
-            taken = await self._snapshots.take(journal.jail, f"{prefix(migration)}files")
+            taken = await self._snapshots.take(journal.jail, migration, "files")
             return {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot.guid for snapshot in taken}
 
     async def _mend(self, folder: Path, journal: Journal) -> None:

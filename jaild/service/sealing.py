@@ -18,6 +18,7 @@ from jaild.domain.records import BaseRecord, ReleaseRecord
 from jaild.ports.files import Files
 from jaild.ports.zfs import Zfs
 from jaild.service.index import Layer
+from jaild.service.owned_snapshots import OwnedSnapshots
 
 MAX_RECORD = 4000  # bytes of JSON in a property: every ZFS takes that (zfs-fuse ends at 8 KiB, with a crash)
 Fill = Callable[[Path], Awaitable[BaseRecord | ReleaseRecord]]
@@ -91,12 +92,17 @@ class Sealer:
 
     async def destroy(self, layer: Layer) -> None:
         """Take a layer away. `FailedPreconditionError` (DATASET_HAS_CLONES) if another one is made from it."""
+        await self.require_unclaimed(layer)
         await self._zfs.unmount(layer.dataset)  # refused while something uses it: then nothing was touched
         try:
             await self._zfs.destroy(layer.dataset, recursive=True)
         except BaseException:
             await self._zfs.mount(layer.dataset)
             raise
+
+    async def require_unclaimed(self, layer: Layer) -> None:
+        """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if somebody, or a transfer, keeps a layer's snapshot."""
+        await OwnedSnapshots(self._zfs).require_unclaimed(layer.dataset, f"deleting {layer.dataset}")
 
 
 def _prefix(record: BaseRecord | ReleaseRecord) -> str:

@@ -13,14 +13,15 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from jaild.domain.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.domain.errors import FailedPreconditionError, NotFoundError
 from jaild.domain.findings import Finding, errors
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
+from jaild.domain.ownedsnapshots import STANDBY
 from jaild.domain.peering import Offer, Received, ReceiveHeader
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership, Replica
 from jaild.domain.replication import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
-from jaild.domain.standby import HOLD, PREFIX, dropped, is_behind
+from jaild.domain.standby import dropped, is_behind
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
@@ -28,6 +29,7 @@ from jaild.service.events import Events
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
+from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.receiving import Receiver
 from jaild.service.standby_refusals import refusal_of, superseded
 
@@ -45,6 +47,7 @@ class StandbyKeeper:
         acceptor: Acceptor,
         receiver: Receiver,
         datasets: JailDatasets,
+        owned: OwnedSnapshots,
         journals: Journals,
         events: Events,
         clock: Clock,
@@ -54,12 +57,14 @@ class StandbyKeeper:
         self._acceptor = acceptor
         self._receiver = receiver
         self._datasets = datasets
+        self._owned = owned
         self._journals = journals
         self._events = events
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
         self._offers: dict[str, ReplicaOffer] = {}
         self._late: set[str] = set()
+        self._in_use: dict[str, frozenset[str]] = {}  # jail -> old rounds' snapshots that others keep, as was told
 
     def lock(self, jail: str) -> asyncio.Lock:
         """Return what whoever changes a replica holds."""
@@ -156,9 +161,7 @@ class StandbyKeeper:
             )
             if header.layer:
                 return await self._receiver.layer(journal, header, chunks)
-            if not header.tag.startswith(PREFIX):
-                raise InvalidArgumentError("NOT_A_ROUND", f"@{header.tag} is no round's", remedy="offer the jail again")
-            return await self._receiver.dataset(journal, header, chunks, enter=self._enter, hold=HOLD)
+            return await self._receiver.dataset(journal, header, chunks, enter=self._enter, purpose=STANDBY)
 
     def _offered(self, jail: str) -> ReplicaOffer:
         offer = self._offers.get(jail)
@@ -191,7 +194,10 @@ class StandbyKeeper:
         self._index.jails[journal.jail] = entry
 
     async def roll_back(self, wanted: RollBack) -> int:
-        """Destroy what a replica has after a snapshot that its owner has, too. `NotFoundError` (SNAPSHOT_NOT_FOUND)."""
+        """Destroy what a replica has after a snapshot that its owner has, too. `NotFoundError` (SNAPSHOT_NOT_FOUND).
+
+        `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep some of it: nothing is destroyed then.
+        """
         async with self.lock(wanted.jail):
             self._mine(wanted.jail, wanted.uid, wanted.epoch)
             dataset = self._index.where.part(wanted.jail, wanted.dataset)
@@ -202,8 +208,10 @@ class StandbyKeeper:
                     "SNAPSHOT_NOT_FOUND", f"{dataset} has no snapshot {wanted.guid}", remedy="offer the jail again"
                 )
             newer = snapshots[guids.index(wanted.guid) + 1 :]
-            await self._datasets.return_to(snapshots[guids.index(wanted.guid)], newer)
-            message = f"{wanted.dataset or '.'}: {len(newer)} snapshots that its owner does not have were destroyed"
+            await self._owned.return_to(snapshots[guids.index(wanted.guid)], newer)
+            names = ", ".join(snapshot.tag for snapshot in newer)
+            message = f"{wanted.dataset or '.'}: {len(newer)} snapshots that its owner does not have were destroyed: "
+            message += names
             await self._events.emit("standby.rolled_back", f"jails/{wanted.jail}", message)
             return len(newer)
 
@@ -223,12 +231,8 @@ class StandbyKeeper:
         async with self.lock(whole.jail):
             entry, record = self._mine(whole.jail, whole.uid, whole.epoch)
             offer = self._offered(whole.jail)
-            for path, guid in whole.guids.items():
-                found = await self._receiver.guids(self._index.where.part(whole.jail, path))
-                if not found or found[-1] != guid:
-                    raise DataLossError(
-                        "GUID_MISMATCH", f"{whole.jail}/{path or '.'} does not end with the round", remedy="send again"
-                    )
+            await self._receiver.require(whole.jail, whole.guids)
+            await self._owned.keep(STANDBY, self._index.where.jail(whole.jail), whole.guids.values())
             replica = Replica(round=whole.round, taken=whole.taken, interval=offer.interval, others=offer.others)
             counted = advance(
                 record,
@@ -242,20 +246,29 @@ class StandbyKeeper:
             await self._datasets.measure(entry)
 
     async def _prune(self, whole: WholeRound) -> None:
+        own = await self._owned.of(self._index.where.jail(whole.jail), STANDBY)
+        old = []
         for path, guid in whole.guids.items():
-            dataset = self._index.where.part(whole.jail, path)
-            tags = [(snapshot.tag, snapshot.guid) for snapshot in await self._zfs.snapshots(dataset)]
-            for tag in dropped(tags, [guid]):
-                await self._zfs.release(HOLD, f"{dataset}@{tag}")
-                await self._zfs.destroy(f"{dataset}@{tag}")
+            rounds = [snapshot for snapshot in own if snapshot.dataset == self._index.where.part(whole.jail, path)]
+            tags = frozenset(dropped([(snapshot.tag, snapshot.guid) for snapshot in rounds], [{guid}]))
+            old += [snapshot for snapshot in rounds if snapshot.tag in tags]
+        in_use = frozenset(await self._owned.drop(old))
+        if in_use - self._in_use.get(whole.jail, frozenset()):
+            message = f"others keep {', '.join(sorted(in_use))}: they are dropped when their holds and clones are gone"
+            await self._events.emit("standby.snapshots_in_use", f"jails/{whole.jail}", message)
+        self._in_use[whole.jail] = in_use
 
     async def withdraw(self, jail: str, uid: str, epoch: int) -> None:
-        """Destroy a replica that its owner does not want any more; no error if there is none."""
+        """Destroy a replica that its owner does not want any more; no error if there is none.
+
+        `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: it stays a replica.
+        """
         async with self.lock(jail):
             entry = self._index.jails.get(jail)
             if entry is None or entry.record is None or entry.record.uid != uid or entry.record.state not in _MINE:
                 return
             entry, record = self._mine(jail, uid, epoch)
+            await self._datasets.require_destroyable(jail)
             await self._datasets.write(entry, advance(record, Ownership.DELETING))
             await self._datasets.destroy(entry)
             del self._index.jails[jail]
@@ -275,10 +288,9 @@ class StandbyKeeper:
     async def clear_left(self, dataset: str) -> bool:
         """Destroy a dataset without a record if it is what a crash left of a first round; say whether it was."""
         snapshots = await self._zfs.snapshots(dataset, recursive=True)
-        if not snapshots or not all(snapshot.tag.startswith(PREFIX) for snapshot in snapshots):
+        if not snapshots or any(s.purpose != STANDBY for s in snapshots) or await self._owned.claims(dataset):
             return False
-        await self._zfs.release(HOLD, *(snapshot.name for snapshot in snapshots))
-        await self._zfs.destroy(dataset, recursive=True)
+        await self._datasets.destroy_all(dataset)
         return True
 
     async def look_at_ages(self) -> None:

@@ -9,17 +9,18 @@ A round changes nothing of the jail but its snapshots.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
 from jaild.domain.errors import DataLossError, FailedPreconditionError, JaildError
 from jaild.domain.findings import errors
-from jaild.domain.migration import Conflict, Version, incremental_path
+from jaild.domain.migration import Increment, Path
+from jaild.domain.ownedsnapshots import STANDBY
 from jaild.domain.peering import DatasetState
 from jaild.domain.records import Generation, JailRecord
 from jaild.domain.replication import ReplicaOffer, ReplicaState, RollBack, WholeRound
-from jaild.domain.standby import HOLD, PREFIX, dropped, tag_of, wanted
+from jaild.domain.standby import dropped, tag_of, wanted
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.standby import StandbyPeer
@@ -27,6 +28,7 @@ from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.fencing import Fencing, known_in
 from jaild.service.index import Entry, Index
 from jaild.service.offering import offer_of
+from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.transfer import Transfer
 
 
@@ -40,7 +42,7 @@ class Standing:
     behind: bool = False
     message: str = ""
     heard: bool = False
-    newest: set[int] = field(default_factory=set)  # guids of the newest snapshots that it has
+    has: frozenset[int] = frozenset()  # guids of the snapshots that it had when it was heard last, and got since
 
     @property
     def reference(self) -> float:
@@ -66,15 +68,23 @@ class Rounds:
     """Carries rounds out."""
 
     def __init__(
-        self, index: Index, zfs: Zfs, peers: Peers, transfer: Transfer, fencing: Fencing, clock: Clock
+        self,
+        index: Index,
+        zfs: Zfs,
+        owned: OwnedSnapshots,
+        peers: Peers,
+        transfer: Transfer,
+        fencing: Fencing,
+        clock: Clock,
     ) -> None:
         self._index = index
         self._zfs = zfs
+        self._owned = owned
         self._peers = peers
         self._transfer = transfer
         self._fencing = fencing
         self._clock = clock
-        self._old: dict[str, set[int]] = {}  # rounds' snapshots that were there when a jail was first looked at
+        self._old: dict[str, frozenset[int]] = {}  # rounds' snapshots that were there when a jail was first looked at
         self._log = structlog.get_logger("jaild.standby")
 
     async def carry_out(self, entry: Entry, standings: Mapping[str, Standing], everybody: Iterable[Standing]) -> None:
@@ -95,28 +105,26 @@ class Rounds:
         if not offers:
             return
         tag, taken = tag_of(record.epoch, self._clock.now()), self._clock.now()
-        root = self._index.where.jail(entry.name)
-        await self._zfs.snapshot(root, tag, recursive=True)
-        snapshots = [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag == tag]
-        await self._zfs.hold(HOLD, *(snapshot.name for snapshot in snapshots))
+        snapshots = await self._owned.take(self._index.where.jail(entry.name), tag, STANDBY)
+        await self._owned.hold(snapshots)
         for host, (offer, state) in offers.items():
             try:
                 await self._send(entry, host, offer, state, snapshots)
-                guids = await self._complete(entry, record, host, snapshots, tag, taken)
+                await self._complete(entry, record, host, snapshots, taken)
             except JaildError as error:
                 standings[host].message = str(error)
                 self._log.warning("round failed", jail=entry.name, host=host, reason=error.reason, error=str(error))
             else:
-                standings[host].taken, standings[host].message, standings[host].newest = taken, "", guids
+                standings[host].taken, standings[host].message = taken, ""
+                standings[host].has |= {snapshot.guid for snapshot in snapshots}
         await self._prune(entry, everybody)
 
     async def _remember_old(self, entry: Entry) -> None:
         if entry.name not in self._old:
-            self._old[entry.name] = {snapshot.guid for snapshot in await self._rounds_of(entry)}
+            self._old[entry.name] = frozenset(snapshot.guid for snapshot in await self._rounds_of(entry))
 
     async def _rounds_of(self, entry: Entry) -> list[Snapshot]:
-        root = self._index.where.jail(entry.name)
-        return [s for s in await self._zfs.snapshots(root, recursive=True) if s.tag.startswith(PREFIX)]
+        return await self._owned.of(self._index.where.jail(entry.name), STANDBY)
 
     async def _offer(
         self, entry: Entry, record: JailRecord, generation: Generation, host: str, standing: Standing
@@ -140,7 +148,7 @@ class Rounds:
             standing.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
             return None
         standing.heard, standing.taken = True, state.taken
-        standing.newest = {d.snapshot_guids[-1] for d in state.datasets if d.snapshot_guids}
+        standing.has = frozenset(guid for dataset in state.datasets for guid in dataset.snapshot_guids)
         return offer, state
 
     async def _send(
@@ -155,50 +163,43 @@ class Rounds:
         root = self._index.where.jail(entry.name)
         for snapshot in sorted(snapshots, key=lambda s: s.dataset):
             path = snapshot.dataset.removeprefix(root).lstrip("/")
-            has = await self._continuable(entry, host, snapshot, there.get(path, DatasetState(path=path)))
-            await self._transfer.dataset(route, path, snapshot, has)
+            await self._dataset(entry, route, snapshot, there.get(path, DatasetState(path=path)))
 
-    async def _continuable(self, entry: Entry, host: str, snapshot: Snapshot, has: DatasetState) -> DatasetState:
-        """Return what the standby has of a dataset, after it has dropped what this host does not have."""
-        versions = [Version(s.tag, s.guid) for s in await self._zfs.snapshots(snapshot.dataset)]
-        match incremental_path(versions, has.snapshot_guids, Version(snapshot.tag, snapshot.guid)):
-            case Conflict(Version() as common, _) if entry.record is not None:
-                wanted_back = RollBack(
-                    jail=entry.name,
-                    uid=entry.record.uid,
-                    epoch=entry.record.epoch,
-                    dataset=has.path,
-                    guid=common.guid,
-                )
-                await self._peers.get(host).standby.roll_back(wanted_back)
-                kept = has.snapshot_guids[: has.snapshot_guids.index(common.guid) + 1]
-                return DatasetState(path=has.path, snapshot_guids=kept)
-            case _:
-                return has
+    async def _dataset(self, entry: Entry, route: _Route, snapshot: Snapshot, has: DatasetState) -> None:
+        """Bring one dataset there. Snapshots of others are stepped over; what was written there besides is undone."""
+        path: Path = await self._transfer.path(snapshot, has)
+        try:
+            await self._transfer.dataset(route, has.path, snapshot, has)
+        except FailedPreconditionError as error:
+            if error.reason != "TARGET_DIVERGED" or not isinstance(path, Increment) or entry.record is None:
+                raise
+            record, common = entry.record, path.base.guid
+            wanted_back = RollBack(jail=entry.name, uid=record.uid, epoch=record.epoch, dataset=has.path, guid=common)
+            await route.peer.roll_back(wanted_back)
+            kept = has.snapshot_guids[: has.snapshot_guids.index(common) + 1]
+            await self._transfer.dataset(route, has.path, snapshot, DatasetState(path=has.path, snapshot_guids=kept))
 
     async def _complete(
-        self, entry: Entry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], tag: str, taken: float
-    ) -> set[int]:
+        self, entry: Entry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], taken: float
+    ) -> None:
         root = self._index.where.jail(entry.name)
         guids = {s.dataset.removeprefix(root).lstrip("/"): s.guid for s in snapshots}
         if not guids:
             raise DataLossError("SNAPSHOT_GONE", f"the round's snapshots of {entry.name} are gone", remedy="wait")
+        tag = snapshots[0].tag
         whole = WholeRound(jail=entry.name, uid=record.uid, epoch=record.epoch, round=tag, taken=taken, guids=guids)
         await self._peers.get(host).standby.complete(whole)
-        return set(guids.values())
 
     async def _prune(self, entry: Entry, standings: Iterable[Standing]) -> None:
-        """Drop old rounds here. What a standby that was not heard yet may need is what was there at the start."""
-        needed: set[int] = set()
-        for standing in standings:
-            needed |= standing.newest if standing.heard else self._old[entry.name]
+        """Drop old rounds here. What a standby has in common with this host stays, whatever became of this round.
+
+        What one that was not heard yet may need is all that was there at the start.
+        """
+        unheard = [frozenset({guid}) for guid in self._old[entry.name]]
+        having = [there for s in standings for there in ([s.has] if s.heard else unheard)]
         by_dataset: dict[str, list[Snapshot]] = {}
         for snapshot in await self._rounds_of(entry):
             by_dataset.setdefault(snapshot.dataset, []).append(snapshot)
-        for dataset, snapshots in by_dataset.items():
-            await self._drop(dataset, dropped([(s.tag, s.guid) for s in snapshots], needed))
-
-    async def _drop(self, dataset: str, tags: Iterable[str]) -> None:
-        for tag in tags:
-            await self._zfs.release(HOLD, f"{dataset}@{tag}")
-            await self._zfs.destroy(f"{dataset}@{tag}")
+        for snapshots in by_dataset.values():
+            tags = frozenset(dropped([(s.tag, s.guid) for s in snapshots], having))
+            await self._owned.drop([s for s in snapshots if s.tag in tags])

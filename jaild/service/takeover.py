@@ -26,11 +26,11 @@ from jaild.domain.errors import (
 )
 from jaild.domain.journal import Phase
 from jaild.domain.lifecycle import advance
-from jaild.domain.migration import MIGRATION
+from jaild.domain.ownedsnapshots import MIGRATION, kind_of, whole
 from jaild.domain.plan import Plan
 from jaild.domain.records import Desired, JailRecord, Ownership, Takeover
 from jaild.domain.replication import HandingOver
-from jaild.domain.standby import Elsewhere, Orphaned, Owned, claimable, leap, moment, whole_round
+from jaild.domain.standby import Elsewhere, Orphaned, Owned, claimable, leap, moment
 from jaild.engine.supervisor import Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
@@ -43,6 +43,7 @@ from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.operations import Handle
+from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.standby_keeper import StandbyKeeper
 
 _COMING = frozenset({Ownership.INCOMING, Ownership.PREPARED})
@@ -60,6 +61,7 @@ class Taker:
         zfs: Zfs,
         peers: Peers,
         datasets: JailDatasets,
+        owned: OwnedSnapshots,
         journals: Journals,
         keeper: StandbyKeeper,
         clearance: Clearance,
@@ -73,6 +75,7 @@ class Taker:
         self._zfs = zfs
         self._peers = peers
         self._datasets = datasets
+        self._owned = owned
         self._journals = journals
         self._keeper = keeper
         self._clearance = clearance
@@ -119,12 +122,14 @@ class Taker:
     async def round_of(self, name: str, record: JailRecord) -> dict[str, Snapshot]:
         """Return the snapshots of the newest whole round, by dataset. `FailedPreconditionError` (NOTHING_WHOLE)."""
         root = self._index.where.jail(name)
-        snapshots = await self._zfs.snapshots(root, recursive=True)
+        journal = self._journals.find(record.migration, outgoing=False) if record.migration else None
+        sent = frozenset(journal.guids.values()) if journal is not None else frozenset()
+        own = [s for s in await self._zfs.snapshots(root, recursive=True) if s.purpose or s.guid in sent]
         wanted = self._expected(name, record) or [d.name for d in await self._zfs.datasets(root)]
-        by_dataset = {dataset: {s.tag: s for s in snapshots if s.dataset == dataset} for dataset in wanted}
+        by_dataset = {dataset: {s.tag: s for s in own if s.dataset == dataset} for dataset in wanted}
         tag = record.replica.round if record.replica is not None and record.replica.round else ""
-        if record.state in _COMING and (came := whole_round([list(d) for d in by_dataset.values()], MIGRATION)):
-            tag = came
+        if record.state in _COMING:
+            tag = whole({d: [t for t, s in tags.items() if _came(s, sent)] for d, tags in by_dataset.items()}) or tag
         if not tag or any(tag not in tags for tags in by_dataset.values()):
             raise FailedPreconditionError(
                 "NOTHING_WHOLE",
@@ -248,7 +253,10 @@ class Taker:
         snapshots = await self._zfs.snapshots(dataset)
         guids = [each.guid for each in snapshots]
         if newer := snapshots[guids.index(snapshot.guid) + 1 :]:
-            await self._datasets.return_to(snapshot, newer)
+            if await self._zfs.is_unchanged(snapshot.name):  # what is newer, others' too, has the same in it
+                await self._owned.drop([each for each in newer if each.purpose])
+            else:
+                await self._owned.return_to(snapshot, newer)
 
     async def _commit(self, handle: Handle, entry: Entry, record: JailRecord, taken: dict[str, Snapshot]) -> None:
         await handle.phase("commit", "this host owns it from here on")
@@ -315,6 +323,10 @@ class Taker:
         if journal is not None:
             former = Ownership.PREPARED if journal.phase is Phase.PREPARED else Ownership.INCOMING
         await self._datasets.write(entry, advance(entry.record, former))
+
+
+def _came(snapshot: Snapshot, sent: frozenset[int]) -> bool:
+    return snapshot.guid in sent or kind_of(snapshot.purpose) == MIGRATION
 
 
 def require_orphaned(name: str, found: Owned | Elsewhere | Orphaned) -> None:

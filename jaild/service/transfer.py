@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,17 @@ import msgspec
 
 from jaild.domain import layout
 from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.migration import Conflict, Full, Increment, Nothing, Resume, Version, next_stream
+from jaild.domain.migration import (
+    Conflict,
+    Full,
+    Increment,
+    Nothing,
+    Path,
+    Resume,
+    Version,
+    incremental_path,
+    next_stream,
+)
 from jaild.domain.peering import DatasetState, LayerOffer, ReceiveHeader
 from jaild.ports.peer import Receives
 from jaild.ports.zfs import Snapshot, Zfs
@@ -92,7 +102,7 @@ class Transfer:
         """Bring one of the jail's datasets to `wanted`; return the bytes sent.
 
         `before` is a held snapshot here: while it is the target's newest too, no other base is looked for.
-        `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes or snapshots of its own there.
+        `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes of its own there, or another dataset.
         """
         known = before is not None and target.snapshot_guids[-1:] == (before.guid,)
         source = [before] if before and known else await self._versions(wanted.dataset)
@@ -110,20 +120,24 @@ class Transfer:
                 return 0
             case Full():
                 return await self._send(route, wanted.name, None, header)
-            case Increment(base):
+            case Increment(base, over):
                 header = msgspec.structs.replace(header, base_guid=base.guid)
-                return await self._send(route, wanted.name, f"{wanted.dataset}{base.suffix}", header)
+                try:
+                    return await self._send(route, wanted.name, f"{wanted.dataset}{base.suffix}", header)
+                except FailedPreconditionError as error:
+                    if error.reason != "DATASET_MODIFIED" or not over:
+                        raise
+                    since = f"was written to after the common snapshot {base.tag}"
+                    raise _diverged(route, path, since, over) from error
             case Resume(token):
                 return await self._send(route, wanted.name, None, msgspec.structs.replace(header, resume_token=token))
-            case Conflict(common, newer):
-                since = f" after the common snapshot {common.tag}" if common else ""
-                raise FailedPreconditionError(
-                    "TARGET_DIVERGED",
-                    f"the target has snapshots of its own of {route.jail}/{path or '.'}{since}: {len(newer)}",
-                    remedy="look at the copy on the target; delete it there if it is not needed, then migrate again",
-                    resource=f"jails/{route.jail}",
-                    detail={"newer_guids": ",".join(map(str, newer))},
-                )
+            case Conflict(newer):
+                raise _diverged(route, path, "has no snapshot in common", newer)
+
+    async def path(self, wanted: Snapshot, target: DatasetState) -> Path:
+        """Return how a dataset gets to a target that has this of it."""
+        versions = await self._versions(wanted.dataset)
+        return incremental_path(versions, target.snapshot_guids, Version(wanted.tag, wanted.guid))
 
     async def _versions(self, dataset: str) -> list[Version]:
         marks = [Version(mark.tag, mark.guid, bookmark=True) for mark in await self._zfs.bookmarks(dataset)]
@@ -143,3 +157,13 @@ class Transfer:
             yield chunk
             sent.bytes += len(chunk)
             route.count(len(chunk))
+
+
+def _diverged(route: Route, path: str, why: str, newer: Sequence[int]) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "TARGET_DIVERGED",
+        f"the target's copy of {route.jail}/{path or '.'} {why}; {len(newer)} snapshots there are not this host's",
+        remedy="look at the copy on the target; delete it there if it is not needed, then migrate again",
+        resource=f"jails/{route.jail}",
+        detail={"newer_guids": ",".join(map(str, newer))},
+    )

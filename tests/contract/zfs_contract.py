@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tests.contract.zfs_dataset_cases import DatasetCases
+from tests.contract.zfs_owned_cases import OwnedCases
 from tests.contract.zfs_rich_cases import RichCases
 from tests.contract.zfs_stream_cases import StreamCases
 
 
-class ZfsContract(DatasetCases, StreamCases, RichCases):
+class ZfsContract(DatasetCases, StreamCases, OwnedCases, RichCases):
     """The whole of it; `host` is a fixture that returns a `ZfsHost`."""

@@ -15,7 +15,7 @@ from jaild.adapters.runtime.oci import OciRuntime
 from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.domain.errors import AlreadyExistsError
-from jaild.domain.migration import HOLD, MIGRATION
+from jaild.domain.migration import HOLD
 from jaild.ports.process import Child, Completed, Errors, Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -27,7 +27,8 @@ from tests.zfs_fuse import InNamespace, PrivateZfs
 
 PROCESS = "process"  # what the name of a step begins with that is the start of a program by the runtime
 _LONGEST_SLEEP = 0.1  # seconds: pauses between tries are for networks, and there is none here
-_TAG = re.compile(rf"\b({MIGRATION}|{HOLD}-)[0-9a-f]+")
+_MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any
+_TAG = re.compile(rf"\b({_MIGRATION}|{HOLD}-)[0-9a-f]+")
 _WORD = re.compile(r"[a-z]+")
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 from jaild.adapters.runtime import mounts, oci_network
-from jaild.domain.migration import MIGRATION
 from tests.faults.host import RealHost
 
-_TAG = re.compile(rf"{MIGRATION}[0-9a-f]+-\w+")
+_MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any
+_TAG = re.compile(rf"{_MIGRATION}[0-9a-f]+-\w+")
 
 
 async def of(host: RealHost) -> Counter[str]:
@@ -19,7 +19,7 @@ async def of(host: RealHost) -> Counter[str]:
     Names that differ from migration to migration are made the same.
     """
     found = [f"{dataset.name} readonly={dataset.readonly}" for dataset in await host.zfs.datasets(host.root)]
-    found += [f"{_TAG.sub(f'{MIGRATION}*', name)} held {holds} times" for name, holds in (await _holds(host)).items()]
+    found += [f"{_TAG.sub(f'{_MIGRATION}*', name)} held {holds} times" for name, holds in (await _holds(host)).items()]
     found += [f"mounted: {point}" for point in mounts.below(host.folder.resolve(), mounts.mounted())]
     prefix = oci_network.prefix(host.run_folder)
     found += [f"namespace: {n.removeprefix(prefix)}" for n in _names(oci_network.NAMESPACES) if n.startswith(prefix)]

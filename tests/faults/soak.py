@@ -25,7 +25,6 @@ import grpc
 from google.longrunning import operations_pb2
 
 from jaild.domain.errors import JaildError
-from jaild.domain.migration import MIGRATION
 from tests.demo.hosts import CHECKOUT
 from tests.demo.interrupts import Interrupts
 from tests.e2e import trees
@@ -38,7 +37,8 @@ from tests.faults import ledger, leftovers, report
 from tests.faults.report import say
 
 JAIL = "edge-1"
-_TAG = re.compile(rf"{MIGRATION}[0-9a-f]+-\w+")
+_MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any
+_TAG = re.compile(rf"{_MIGRATION}[0-9a-f]+-\w+")
 _LATEST = 2.5  # seconds after a migration's begin until trouble comes
 _LONGEST_CUT = 6.0  # seconds
 _SETTLES = 300.0  # seconds: a source asks a target that is away anew, less and less often
@@ -112,7 +112,7 @@ class Soak:
         found = {}
         for role, node in (("owner", owner), ("other", self._pair.others(owner))):
             lines = [f"{what}: {each}" for what, listed in node.traces().items() for each in listed]
-            found[role] = Counter(_TAG.sub(f"{MIGRATION}*", line).replace(str(node.folder), "") for line in lines)
+            found[role] = Counter(_TAG.sub(f"{_MIGRATION}*", line).replace(str(node.folder), "") for line in lines)
         return found
 
     # -- trouble

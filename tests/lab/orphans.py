@@ -7,9 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from jaild.domain import layout
-from jaild.domain.migration import MIGRATION
-from jaild.service.jail_datasets import KEPT_SAFETY_SNAPSHOTS, SAFETY
+from jaild.service.jail_datasets import KEPT_SAFETY_SNAPSHOTS
 from tests.lab.machine import Machine
+
+_MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any
+_SAFETY = "before-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,8 @@ def find(machine: Machine, known: Known) -> list[str]:
         *([f"snapshots come and go: {held.error_text}"] if snapshots and held.status else []),
         *_datasets([name for name, kind in kinds.items() if kind == "filesystem"], known),
         *_snapshots(snapshots, known),
-        *(f"bookmark {name}" for name, kind in kinds.items() if kind == "bookmark" and f"#{MIGRATION}" not in name),
-        *(f"hold {line}" for line in held.text.splitlines() if f"@{MIGRATION}" not in line),
+        *(f"bookmark {name}" for name, kind in kinds.items() if kind == "bookmark" and f"#{_MIGRATION}" not in name),
+        *(f"hold {line}" for line in held.text.splitlines() if f"@{_MIGRATION}" not in line),
         *_runs(machine, known),
     ]
 
@@ -50,12 +52,12 @@ def _snapshots(found: list[str], known: Known) -> list[str]:
     strange, counted = [], Counter[tuple[str, str]]()
     for name in found:
         dataset, _, tag = name.partition("@")
-        kind = next((k for k in (MIGRATION, SAFETY) if tag.startswith(k)), tag)
+        kind = next((k for k in (_MIGRATION, _SAFETY) if tag.startswith(k)), tag)
         counted[dataset, kind] += 1
         of_jail = dataset.startswith(f"{layout.Layout(known.root).jails}/")
-        if kind not in ({MIGRATION, SAFETY} if of_jail else {layout.SEALED}):
+        if kind not in ({_MIGRATION, _SAFETY} if of_jail else {layout.SEALED}):
             strange.append(f"snapshot {name}")
-    most = {MIGRATION: 1, SAFETY: KEPT_SAFETY_SNAPSHOTS, layout.SEALED: 1}
+    most = {_MIGRATION: 1, _SAFETY: KEPT_SAFETY_SNAPSHOTS, layout.SEALED: 1}
     return strange + [
         f"{number} snapshots {dataset}@{kind}*: {[name for name in found if name.startswith(f'{dataset}@{kind}')]}"
         for (dataset, kind), number in counted.items()

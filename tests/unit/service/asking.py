@@ -13,7 +13,20 @@ from tests.unit.service import invariants
 
 SPEC = JailSpec(base="deb-1", app="web/1")
 _ZFS_CHANGES = frozenset(
-    {"create", "clone", "set", "inherit", "snapshot", "destroy", "rename", "rollback", "hold", "release", "receive"}
+    {
+        "create",
+        "clone",
+        "set",
+        "inherit",
+        "snapshot",
+        "destroy",
+        "rename",
+        "rollback",
+        "hold",
+        "release",
+        "receive",
+        "mark",
+    }
 )
 _RUNTIME_CHANGES = frozenset({"create", "start", "stop", "remove"})
 

@@ -154,7 +154,7 @@ async def test_of_an_interrupted_change_no_safety_snapshot_stays_beyond_those_th
     await create(host)
     for release in ("web/2", "web/1", "web/2"):
         await deploy(host, release)
-    await host.zfs.snapshot(f"{ROOT}/jails/web", "before-5", recursive=True)  # as a change does before it cuts over
+    await host.zfs.snapshot(f"{ROOT}/jails/web", "before-5", recursive=True, purpose="safety")  # as before it cuts over
     await host.core.use_cases.jails.deploy("web", "web/1", etag="", validate_only=False, caller=caller())
     await host.restart()
     await host.quiet()

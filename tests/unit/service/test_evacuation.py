@@ -97,10 +97,10 @@ async def test_a_move_that_fails_stops_no_other_and_leaves_its_jail_where_it_was
     await jails(hosts.alpha, "a", "b", "c")
     original = hosts.alpha.zfs.snapshot
 
-    async def failing(name: str, tag: str, *, recursive: bool = False) -> None:
+    async def failing(name: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
         if name.endswith("/b"):
             raise FailedPreconditionError("DATASET_BUSY", "a disk does not answer", remedy="replace it")
-        await original(name, tag, recursive=recursive)
+        await original(name, tag, recursive=recursive, purpose=purpose)
 
     hosts.alpha.zfs.snapshot = failing  # type: ignore[method-assign, assignment]
     done = await hosts.alpha.end_of(await evacuate(hosts.alpha))
