@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from jaild.adapters.peer import PeerAddress
+from jaild.adapters.room import Uploads
 from jaild.api.server import Tcp
 from jaild.domain.access import Grant
 from jaild.domain.errors import InvalidArgumentError
@@ -43,6 +44,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grants: dict[str, Grant] = {}  # what a client certificate's name may do
     peers: dict[str, PeerAddress] = {}
     network: Network = Network()
+    uploads: Uploads = Uploads()
     cgroup: str = "jaild"  # Linux: parent of the jails' control groups
 
     @property

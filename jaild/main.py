@@ -29,6 +29,7 @@ from jaild.adapters.ociimages import OciImages
 from jaild.adapters.peer import GrpcPeers
 from jaild.adapters.probe import SocketProbe
 from jaild.adapters.process import ProcessRunner
+from jaild.adapters.room import Room
 from jaild.adapters.runtime.freebsd import FreebsdRuntime
 from jaild.adapters.runtime.freebsd_events import KqueueEvents
 from jaild.adapters.runtime.oci import OciRuntime
@@ -83,8 +84,9 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
     """Put a daemon together on the given ports. Nothing is started."""
     store = SqliteStore(config.state / "jaild.db")
     peers = GrpcPeers(config.peers)
-    files = HostFiles(config.state / "spool")
-    archives = BsdtarArchives(processes)
+    room = Room(config.state, config.uploads)
+    files = HostFiles(config.state / "spool", room)
+    archives = BsdtarArchives(processes, room=room)
     ports = assembly.Ports(
         zfs=zfs,
         runtime=runtime,

@@ -13,11 +13,12 @@ import re
 import shutil
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 from jaild.adapters import treeoverlay, treesync, treewalk
+from jaild.adapters.room import Room
 from jaild.adapters.tarstream import TarStream
 from jaild.domain.archive import Checker, Entry, Listing, Policy, truncated
 from jaild.domain.errors import (
@@ -33,6 +34,7 @@ from jaild.ports.process import Child, Completed, Processes
 
 _T = TypeVar("_T")
 _PIECE = 1 << 20
+_BLOCK = 4096  # bytes that an entry takes at least, content or not
 # In the C locale libarchive gives up at the first name in a pax header that is not ASCII.
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
 # Of all that libarchive reads only tar: its mtree reader, for one, takes contents from the host's own files
@@ -47,8 +49,9 @@ _WITHOUT_DEV = ("--exclude", "^dev/?*")  # ^: at the root only (archive_match(3)
 class BsdtarArchives:
     """Checks and unpacks archives with bsdtar (implements `jaild.ports.archives.Archives`)."""
 
-    def __init__(self, processes: Processes, *, bsdtar: str = "bsdtar") -> None:
+    def __init__(self, processes: Processes, *, bsdtar: str = "bsdtar", room: Room | None = None) -> None:
         self._processes = processes
+        self._room = room  # the file system of the staging folder, beside the daemon's own memory
         self._bsdtar = bsdtar
 
     async def verify(self, archive: Path, policy: Policy) -> Listing:
@@ -82,7 +85,9 @@ class BsdtarArchives:
     ) -> Extracted:
         """See the port."""
         _require_empty(destination)
-        await self.extract_over(archive, destination, listing.policy, progress=progress)
+        blocks = listing.size + listing.files * _BLOCK
+        with self._room.unpacking(destination, blocks) if self._room is not None else nullcontext():
+            await self.extract_over(archive, destination, listing.policy, progress=progress)
         return Extracted(files=listing.files, size=listing.size, notes=listing.notes)
 
     async def extract_over(

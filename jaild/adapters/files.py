@@ -28,6 +28,7 @@ from jaild.adapters import (
     treeupdate,
 )
 from jaild.adapters.oserrors import explained
+from jaild.adapters.room import Place, Room
 from jaild.domain.etctree import Tree
 from jaild.domain.libraries import Libraries
 from jaild.domain.osversion import OsVersion
@@ -40,8 +41,10 @@ _T = TypeVar("_T")
 class HostFiles:
     """`jaild.ports.files.Files` on the host's file systems. Incoming streams go to the spool folder."""
 
-    def __init__(self, spool_folder: Path) -> None:
+    def __init__(self, spool_folder: Path, room: Room | None = None) -> None:
         self._spool_folder = spool_folder
+        self._room = room or Room(spool_folder)
+        self._places: dict[Path, Place] = {}  # of streams that came in whole, until their files are removed
 
     async def sweep(self) -> list[Path]:
         """Remove what a crash left in the spool folder and return it. To be called before the first `spool`."""
@@ -79,6 +82,8 @@ class HostFiles:
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""
         await _in_thread(path, lambda: treeremoval.remove(path))
+        if place := self._places.pop(path, None):
+            place.give_back()
 
     async def make_folder(self, path: Path) -> None:
         """Make a folder (0755) and what is missing above it. `FailedPreconditionError` (NOT_A_FOLDER)."""
@@ -147,10 +152,14 @@ class HostFiles:
         """Take a stream into a file of the daemon's own. `sha256` '' and `size` 0: not announced, so not compared."""
         async with AsyncExitStack() as stack:
             with explained(self._spool_folder):
-                incoming = await stack.enter_async_context(spool.Spool(self._spool_folder, size=size or None))
+                incoming = await stack.enter_async_context(
+                    spool.Spool(self._spool_folder, self._room, size=size or None)
+                )
             async for chunk in chunks:
                 await incoming.write(chunk)
             path = await incoming.finish(sha256)
+            if incoming.place is not None:
+                self._places[path] = incoming.place
         return Spooled(path=path, sha256=incoming.sha256, size=incoming.written)
 
     async def digest(self, path: Path) -> str:

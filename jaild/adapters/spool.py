@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from jaild.domain.errors import DataLossError, InternalError, InvalidArgumentError, ResourceExhaustedError
+from jaild.adapters.room import Place, Room
+from jaild.domain.errors import DataLossError, InternalError, ResourceExhaustedError
 
 _PREFIX = "spool-"
 
@@ -36,13 +37,14 @@ class Spool:
     """One incoming stream: `async with Spool(folder) as spool`, `write` its pieces, then `finish`.
 
     The file stays after the context only if `finish` gave it out and nothing was raised since: then it is the caller's
-    to remove. `size` is what the sender announced, `limit` the most that is taken, both in bytes.
+    to remove, and `place`, its share of the room, to give back then. `size` is what the sender announced, in bytes.
     """
 
-    def __init__(self, folder: Path, *, size: int | None = None, limit: int | None = None) -> None:
+    def __init__(self, folder: Path, room: Room, *, size: int | None = None) -> None:
         self._folder = folder
         self._announced = size
-        self._limit = limit
+        self._room = room
+        self.place: Place | None = None
         self._path = folder / f"{_PREFIX}{secrets.token_hex(8)}"
         self._digest = hashlib.sha256()
         self._written = 0
@@ -56,10 +58,13 @@ class Spool:
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._limit is not None and self._announced is not None and self._announced > self._limit:
-            raise _too_large(self._announced, self._limit)
-        self._file = self._path.open("xb", buffering=0)
-        self._path.chmod(0o600)
+        self.place = await asyncio.to_thread(self._room.begin, self._announced or 0)
+        try:
+            self._file = self._path.open("xb", buffering=0)
+            self._path.chmod(0o600)
+        except OSError:
+            self.place.give_back()
+            raise
         return self
 
     async def __aexit__(
@@ -69,16 +74,16 @@ class Spool:
             self._file.close()
         if kind is not None or not self._finished:
             self._path.unlink(missing_ok=True)
+            if self.place is not None:
+                self.place.give_back()
 
     async def write(self, chunk: bytes) -> None:
         """Take the next piece.
 
         Raises `InvalidArgumentError` (ARCHIVE_TOO_LARGE), `DataLossError` (STREAM_TRUNCATED: more came than announced),
-        `ResourceExhaustedError` (NO_SPACE).
+        `ResourceExhaustedError` (UPLOADS_FULL, NO_SPACE).
         """
         after = self._written + len(chunk)
-        if self._limit is not None and after > self._limit:
-            raise _too_large(after, self._limit)
         if self._announced is not None and after > self._announced:
             raise _wrong_size(after, self._announced)
         await asyncio.to_thread(self._take, chunk)
@@ -113,6 +118,8 @@ class Spool:
 
     def _take(self, chunk: bytes) -> None:
         file, view = self._open(), memoryview(chunk)
+        if self.place is not None:
+            self.place.write(len(chunk))
         try:
             while view:
                 view = view[file.write(view) :]
@@ -126,15 +133,6 @@ class Spool:
             os.fsync(self._open().fileno())
         except OSError as error:
             raise _failed(error, self._folder) from error
-
-
-def _too_large(size: int, limit: int) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        "ARCHIVE_TOO_LARGE",
-        f"the stream has {size} bytes or more; {limit} are allowed",
-        remedy="leave out what the tree does not need, or split it",
-        detail={"limit": str(limit)},
-    )
 
 
 def _wrong_size(size: int, announced: int) -> DataLossError:

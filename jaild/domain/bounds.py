@@ -39,6 +39,11 @@ YAML_BYTES = 256 * KIB
 YAML_PARTS = 5000  # keys and values
 YAML_PATHS = 4 * MIB  # bytes of the paths by which mistakes are told
 
+# Uploads, and the host's own memory on the same file system. The first three are `uploads` in jaild.yaml.
+UPLOAD_EACH = 16 * GIB
+UPLOADS_TOTAL = 32 * GIB
+UPLOAD_RESERVE = 512 * MIB  # free space that uploads leave: more than all that the daemon itself writes there
+
 
 def clipped(text: str, limit: int) -> str:
     """Return a text's beginning and end in at most `limit` bytes of UTF-8 (32 or more), with how much is left out."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jaild.adapters.room import Room, Uploads
 from jaild.adapters.spool import Spool, sha256_file, sweep
 from jaild.domain.errors import DataLossError, InternalError, InvalidArgumentError, JaildError, ResourceExhaustedError
 
@@ -13,8 +14,12 @@ DATA = b"0123456789" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
+def room(folder: Path, each: int = 1 << 20) -> Room:
+    return Room(folder, Uploads(each=str(each), reserve="1"))
+
+
 async def test_a_stream_with_the_right_digest_becomes_a_file_that_stays(tmp_path: Path) -> None:
-    async with Spool(tmp_path / "in", size=len(DATA), limit=len(DATA)) as spool:
+    async with Spool(tmp_path / "in", room(tmp_path, len(DATA)), size=len(DATA)) as spool:
         for at in range(0, len(DATA), 999):
             await spool.write(DATA[at : at + 999])
         path = await spool.finish(DIGEST.upper())
@@ -25,7 +30,7 @@ async def test_a_stream_with_the_right_digest_becomes_a_file_that_stays(tmp_path
 
 
 async def _take(folder: Path, data: bytes, digest: str, size: int | None, limit: int | None) -> None:
-    async with Spool(folder, size=size, limit=limit) as spool:
+    async with Spool(folder, room(folder, limit or len(DATA) * 2), size=size) as spool:
         await spool.write(data[:5000])
         await spool.write(data[5000:])
         await spool.finish(digest)
@@ -58,14 +63,14 @@ async def test_a_wrong_digest_says_both(tmp_path: Path) -> None:
 
 
 async def test_a_stream_that_is_given_up_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with Spool(tmp_path) as spool:
+    async with Spool(tmp_path, room(tmp_path)) as spool:
         await spool.write(DATA)
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
 
 
 async def _fail_after_finish(folder: Path) -> None:
-    async with Spool(folder) as spool:
+    async with Spool(folder, room(folder)) as spool:
         await spool.write(DATA)
         await spool.finish()
         raise ValueError("after the end")
@@ -79,11 +84,11 @@ async def test_an_error_after_the_end_takes_the_file_away_too(tmp_path: Path) ->
 
 async def test_a_spool_outside_its_context_takes_nothing(tmp_path: Path) -> None:
     with pytest.raises(InternalError):
-        await Spool(tmp_path).write(b"x")
+        await Spool(tmp_path, room(tmp_path)).write(b"x")
 
 
 async def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
-    async with Spool(tmp_path) as spool:
+    async with Spool(tmp_path, room(tmp_path)) as spool:
         with Path("/dev/full").open("wb", buffering=0) as full:
             spool._file = full
             with pytest.raises(ResourceExhaustedError) as caught:
@@ -93,7 +98,7 @@ async def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
 
 
 async def test_a_sweep_removes_what_a_crash_left_and_nothing_else(tmp_path: Path) -> None:
-    crashed = Spool(tmp_path)
+    crashed = Spool(tmp_path, room(tmp_path))
     await crashed.__aenter__()
     await crashed.write(DATA)
     (tmp_path / "other").touch()

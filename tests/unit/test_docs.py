@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from jaild import config
+from jaild.adapters.room import Uploads
 from jaild.cli.exits import MEANING
 from jaild.domain import recipecheck, speccheck, specfile
 from jaild.service.templates import Templates
@@ -90,7 +91,7 @@ def test_the_sample_configuration_loads_and_shows_every_setting() -> None:
     assert loaded.grants["cache-team"].apps == ("redis", "varnish")
     assert loaded.listen is not None
     assert set(config.Config.__struct_fields__) == shown
-    for field in config.Network.__struct_fields__:
+    for field in (*config.Network.__struct_fields__, *Uploads.__struct_fields__):
         assert re.search(rf"^  (# )?{field}: ", sample.read_text(), re.MULTILINE), field
 
 
