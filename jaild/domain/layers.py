@@ -19,8 +19,8 @@ _PACKAGE_DATABASE = {Family.FREEBSD: "/var/db/pkg", Family.LINUX: "/var/lib/dpkg
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
     """The folders of the host that a tree is made of; all absolute, empty where there is none.
 
-    `packages` is the folder that the jail's package database is shown from: the release's on FreeBSD (it says what is
-    in /usr/local), the base's on Linux (there dpkg says what is in /usr). `volumes` maps paths in the jail to folders,
+    `packages` is the tree that the jail's package database is shown from: the release's on FreeBSD (it says what is in
+    /usr/local), the base's on Linux (there dpkg says what is in /usr). `volumes` maps paths in the jail to folders,
     `tmpfs` paths to sizes in bytes (0: the system's default).
     """
 
@@ -49,13 +49,14 @@ def tree_of(layers: Layers) -> tuple[Mount, ...]:
     mounts = [_layer("/", layers.base, readonly=True)]
     if layers.release:
         mounts.append(_layer(layers.mount_point, layers.release, readonly=True))
-    mounts.extend(_layer(f"/{name}", f"{layers.data}/{name}") for name in DATA_FOLDERS)
-    mounts.append(_layer("/etc", f"{layers.generation}/etc"))
+    mounts.extend(_layer(f"/{name}", layers.data, name) for name in DATA_FOLDERS)
+    mounts.append(_layer("/etc", layers.generation, "etc"))
     if layers.release and layers.release_has_etc:
-        mounts.append(_layer(f"{layers.mount_point}/etc", f"{layers.generation}/usr-local-etc"))
+        mounts.append(_layer(f"{layers.mount_point}/etc", layers.generation, "usr-local-etc"))
     mounts.extend(Mount(kind=MountKind.TMPFS, target=path, size=size) for path, size in layers.tmpfs.items())
     if layers.packages:
-        mounts.append(_layer(package_database(layers.family), layers.packages, readonly=True))
+        database = package_database(layers.family)
+        mounts.append(_layer(database, layers.packages, database, readonly=True))
     mounts.extend(_layer(path, folder) for path, folder in sorted(layers.volumes.items()))
     _refuse_duplicates(mounts)
     return tree.order(tuple(mounts))
@@ -68,16 +69,17 @@ def workbench_of(*, family: Family, base: str, release: str, mount_point: str, s
     package database.
     """
     mounts = [_layer("/", base, readonly=True), _layer(mount_point, release)]
-    mounts += [_layer(f"/{name}", f"{scratch}/{name}") for name in (*DATA_FOLDERS, "etc")]
+    mounts += [_layer(f"/{name}", scratch, name) for name in (*DATA_FOLDERS, "etc")]
     mounts.append(Mount(kind=MountKind.TMPFS, target="/tmp"))  # noqa: S108 -- in the jail
     if family is Family.FREEBSD:
         database = package_database(family)
-        mounts.append(_layer(database, f"{release}{database}"))
+        mounts.append(_layer(database, release, database))
     return tree.order(tuple(mounts))
 
 
-def _layer(target: str, source: str, *, readonly: bool = False) -> Mount:
-    return Mount(kind=MountKind.LAYER, target=str(PurePosixPath(target)), source=source, readonly=readonly)
+def _layer(target: str, source: str, within: str = "", *, readonly: bool = False) -> Mount:
+    place, inside = str(PurePosixPath(target)), within.lstrip("/")
+    return Mount(kind=MountKind.LAYER, target=place, source=source, within=inside, readonly=readonly)
 
 
 def _refuse_duplicates(mounts: list[Mount]) -> None:
@@ -87,7 +89,7 @@ def _refuse_duplicates(mounts: list[Mount]) -> None:
         if other is not mount:
             raise InvalidArgumentError(
                 "DUPLICATE_MOUNT",
-                f"{mount.target} would be mounted twice: {other.source or other.kind} and {mount.source or mount.kind}",
+                f"{mount.target} would be mounted twice: {other.folder or other.kind} and {mount.folder or mount.kind}",
                 remedy="give the volume or the release another mount point",
                 detail={"target": mount.target},
             )

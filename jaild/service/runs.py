@@ -55,8 +55,8 @@ class Runs:
         record = base.record
         if not isinstance(record, BaseRecord):
             raise TypeError(generation.base)
-        families = {Family.LINUX: str(base.tree), Family.FREEBSD: release}
-        packages = families[record.family] + layering.package_database(record.family)
+        packages = {Family.LINUX: str(base.tree), Family.FREEBSD: release}[record.family]
+        has_packages = bool(packages) and Path(packages + layering.package_database(record.family)).is_dir()
         mounts = layering.tree_of(
             Layers(
                 family=record.family,
@@ -65,7 +65,7 @@ class Runs:
                 data=str(entry.folder / layout.DATA),
                 release=release,
                 mount_point=manifest.mount_point,
-                packages=packages if families[record.family] and Path(packages).is_dir() else "",
+                packages=packages if has_packages else "",
                 volumes={volume.path: str(entry.folder / name) for name, volume in spec.volumes.items()},
             )
         )

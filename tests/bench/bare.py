@@ -24,7 +24,7 @@ import msgspec
 from jaild.adapters.runtime import mounts
 from jaild.adapters.runtime.oci_records import Records
 from jaild.domain import layout
-from jaild.domain.tree import Mount
+from jaild.domain.tree import Mount, MountKind
 from tests.bench.daemon import NotMeasuredError
 from tests.demo.programs import environment, run
 
@@ -164,7 +164,7 @@ class BareJail:
         tree = self._tree(number)
         tree.mkdir(parents=True)
         for mount in record.spec.mounts:
-            spent.run(*mounts.argv(self._moved(mount), tree / mount.target.lstrip("/")))
+            spent.run(*_mounting(self._moved(mount), tree / mount.target.lstrip("/")))
         self._write_bundle(number)
         self._create_container(spent, number)
 
@@ -206,3 +206,13 @@ class BareJail:
         spent.run("umount", "-n", "-c", "--", *map(str, mounts.below(tree, mounts.mounted())))
         shutil.rmtree(self._bundle(number))
         tree.rmdir()
+
+
+def _mounting(mount: Mount, target: Path) -> tuple[str, ...]:
+    """Return what mounts a part of a tree by hand."""
+    if mount.kind is MountKind.TMPFS:
+        size = (f"size={mount.size}",) if mount.size else ()
+        options = ",".join(("nodev", "nosuid", "private", "mode=1777", *size))
+        return ("mount", "-n", "-t", "tmpfs", "-o", options, "tmpfs", str(target))
+    options = ",".join(("bind", "private", "nodev", *(("ro",) if mount.readonly else ())))
+    return ("mount", "-n", "-o", options, "--", mount.folder, str(target))

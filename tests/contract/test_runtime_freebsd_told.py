@@ -41,7 +41,7 @@ BOOT = ("/bin/sh", "/etc/rc")
 def left(rig: ToldRig) -> dict[str, object]:
     """What a run could leave on the host."""
     found: dict[str, object] = {
-        "mounts": rig.host.mounts,
+        "mounts": rig.host.table.mounts,
         "jails": rig.host.jails,
         "rules": rig.host.rules,
         "processes": rig.host.running,
@@ -123,6 +123,100 @@ async def test_a_symlink_in_the_tree_is_not_mounted_on(rig: ToldRig, tmp_path: P
         await rig.runtime.create(replace(rig.spec(), mounts=mounts))
     assert refused.value.reason == "MOUNT_TARGET_SYMLINK"
     assert left(rig) == {}
+
+
+def with_volume(rig: ToldRig, generation: int = 1) -> RunSpec:
+    """A run with a volume below what the jail can write to."""
+    (rig.data / "db/volume").mkdir(exist_ok=True)
+    (rig.folder / "volume").mkdir(exist_ok=True)
+    volume = Mount(kind=MountKind.LAYER, source=str(rig.folder / "volume"), target="/var/db/volume")
+    return replace(rig.spec(generation), mounts=(*rig.layers(), volume))
+
+
+def mounted(rig: ToldRig, generation: int) -> list[str]:
+    tree = rig.run_folder.resolve() / f"trees/web/{generation}"
+    return [target.removeprefix(str(tree)) for _, target, _, _ in rig.host.table.mounts if tree in Path(target).parents]
+
+
+async def test_nothing_is_mounted_below_what_a_jail_can_write_to_while_it_runs(rig: ToldRig) -> None:
+    runtime = await started(rig, with_volume(rig))
+    await runtime.create(with_volume(rig, 2))
+    assert mounted(rig, 2) == ["/tmp", "/var", "/dev"]
+    with pytest.raises(FailedPreconditionError) as refused:
+        await runtime.start("web", 2)
+    assert refused.value.reason == "RUN_RUNNING"
+    assert mounted(rig, 2) == ["/tmp", "/var", "/dev"]
+    await runtime.stop("web", 1)
+    await runtime.start("web", 2)
+    assert mounted(rig, 2) == ["/tmp", "/var", "/dev", "/var/db/volume"]
+
+
+async def test_a_jail_without_a_record_that_still_runs_keeps_the_rest_of_a_tree_from_being_mounted(
+    rig: ToldRig,
+) -> None:
+    await rig.runtime.create(with_volume(rig))
+    rig.host.jails[5] = FakeJail(5, "web_9", str(rig.run_folder.resolve() / "trees/web/9"), {})
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.start("web", 1)
+    assert (refused.value.reason, refused.value.resource) == ("RUN_RUNNING", "web_9")
+    assert mounted(rig, 1) == ["/tmp", "/var", "/dev"]
+
+
+async def test_what_lies_below_what_a_jail_can_write_to_is_mounted_anew_at_each_start(rig: ToldRig) -> None:
+    runtime = await started(rig, with_volume(rig))
+    (first,) = (fsid for fsid, place in rig.host.table.places.items() if place.endswith("/volume"))
+    await runtime.stop("web", 1)
+    await runtime.start("web", 1)
+    assert ("umount", first) in [call.argv for call in rig.host.processes.calls]
+    assert mounted(rig, 1) == ["/tmp", "/var", "/dev", "/var/db/volume"]
+
+
+async def test_a_link_that_the_jail_left_on_the_way_to_a_volume_is_refused_when_nothing_runs(
+    rig: ToldRig, tmp_path: Path
+) -> None:
+    await rig.runtime.create(with_volume(rig))
+    place = rig.run_folder / "trees/web/1/var/db"
+    place.rename(place.with_name("moved"))
+    place.symlink_to(tmp_path)
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.start("web", 1)
+    assert refused.value.reason == "MOUNT_TARGET_SYMLINK"
+    assert mounted(rig, 1) == ["/tmp", "/var", "/dev"]
+    assert rig.host.jails == {}
+
+
+@pytest.mark.parametrize("missing", ["data/db/volume", "volume"])
+async def test_what_cannot_be_mounted_at_the_start_is_refused_while_the_last_generation_serves(
+    rig: ToldRig, missing: str
+) -> None:
+    spec = with_volume(rig)
+    (rig.folder / missing).rmdir()
+    with pytest.raises(FailedPreconditionError) as refused:
+        await rig.runtime.create(spec)
+    assert refused.value.reason == ("MOUNT_TARGET_MISSING" if missing.startswith("data") else "MOUNT_SOURCE_MISSING")
+    assert left(rig) == {}
+
+
+async def test_a_mount_that_went_astray_is_taken_away_by_its_fsid_and_told(rig: ToldRig, tmp_path: Path) -> None:
+    runtime, spec = rig.runtime, with_volume(rig)
+    await runtime.create(spec)
+    (tmp_path / "victim").mkdir()
+    place = rig.run_folder.resolve() / "trees/web/1/var/db/volume"
+    rig.host.table.astray = {str(place): str(tmp_path / "victim")}
+    with pytest.raises(FailedPreconditionError) as refused:
+        await runtime.start("web", 1)
+    assert refused.value.reason == "MOUNT_MISPLACED"
+    assert refused.value.detail == {"missing": str(place), "more": str(tmp_path / "victim")}
+    assert mounted(rig, 1) == ["/tmp", "/var", "/dev"]
+    assert not [target for _, target, _, _ in rig.host.table.mounts if "victim" in target]
+
+
+async def test_what_is_unmounted_is_named_by_its_fsid_and_never_by_a_path(rig: ToldRig) -> None:
+    runtime = await started(rig, with_volume(rig))
+    await runtime.stop("web", 1)
+    await runtime.remove("web", 1)
+    unmounted = {call.argv[-1] for call in rig.host.processes.calls if call.argv[0] == "umount"}
+    assert unmounted == set(rig.host.table.places)
 
 
 async def test_a_process_that_ignores_its_stop_signal_is_killed_after_the_timeout(rig: ToldRig) -> None:
@@ -243,16 +337,15 @@ async def test_only_the_root_of_a_jail_that_is_dying_is_unmounted_by_force(rig: 
     rig.host.processes.calls.clear()
     await runtime.remove("web", 1)
     unmounts = [call.argv[1:] for call in rig.host.processes.calls if call.argv[0] == "umount"]
-    root = rig.run_folder.resolve() / "trees/web/1"
-    assert [words for words in unmounts if words[0] == "-f"] == [("-f", str(root))]
+    root = str(rig.run_folder.resolve() / "trees/web/1")
+    assert [rig.host.table.places[words[1]] for words in unmounts if words[0] == "-f"] == [root]
     assert unmounts[-1][0] == "-f"
 
 
 async def test_a_busy_mount_keeps_the_root_of_a_dying_jail_where_it_is(rig: ToldRig) -> None:
     await rig.runtime.create(rig.spec())
     tree = rig.run_folder.resolve() / "trees/web/1"
-    busy = Said(stderr=f"umount: unmount of {tree}/var failed: Device busy\n", status=1)
-    rig.host.refuse[f"umount {tree}/var"] = busy
+    rig.host.table.busy = {f"{tree}/var"}
     with pytest.raises(FailedPreconditionError) as refused:
         await freebsd_mounts.unmount_tree(rig.host.processes, tree, dying=True, patience=0.0)
     assert refused.value.reason == "TREE_BUSY"
@@ -262,9 +355,7 @@ async def test_a_busy_mount_keeps_the_root_of_a_dying_jail_where_it_is(rig: Told
 async def test_what_is_busy_is_named_and_nothing_is_deleted(rig: ToldRig) -> None:
     await rig.runtime.create(rig.spec())
     tree = rig.run_folder.resolve() / "trees/web/1"
-    rig.host.refuse[f"umount {tree}/var"] = Said(
-        stderr=f"umount: unmount of {tree}/var failed: Device busy\n", status=1
-    )
+    rig.host.table.busy = {f"{tree}/var"}
     with pytest.raises(FailedPreconditionError) as refused:
         await freebsd_mounts.unmount_tree(rig.host.processes, tree, patience=0.0)
     assert refused.value.reason == "TREE_BUSY"

@@ -193,7 +193,7 @@ async def test_a_tree_in_use_is_not_removed_and_the_mounts_are_named(
 ) -> None:
     await rig.runtime.create(rig.spec())
     patient = mounts.unmount_tree
-    monkeypatch.setattr(mounts, "unmount_tree", lambda p, root: patient(p, root, patience=0.3))
+    monkeypatch.setattr(mounts, "unmount_tree", lambda root: patient(root, patience=0.3))
     with (rig.run_folder / "trees/web/1/var/precious").open():
         with pytest.raises(FailedPreconditionError) as refused:
             await rig.runtime.remove("web", 1)
@@ -216,10 +216,43 @@ async def test_what_a_crash_left_is_found_and_can_be_removed(rig: OciRig) -> Non
 
 async def test_a_tree_that_is_gone_is_told_and_not_started_without(rig: OciRig) -> None:
     await rig.runtime.create(rig.spec())
-    await mounts.unmount_tree(PROCESSES, (rig.run_folder / "trees/web/1").resolve())
+    await mounts.unmount_tree((rig.run_folder / "trees/web/1").resolve())
     with pytest.raises(JaildError) as refused:
         await rig.runtime.start("web", 1)
     assert refused.value.reason == "RUN_NOT_FOUND"
+
+
+async def test_layers_are_private_without_devices_and_read_only_where_they_are_sealed(rig: OciRig) -> None:
+    await rig.runtime.create(rig.spec())
+    tree = (rig.run_folder / "trees/web/1").resolve()
+    found = {m.target: m.options & {"ro", "rw", "nodev", "nosuid"} for m in mounts.mounted()}
+    assert {str(place.relative_to(tree)): found[place] for place in mounts.below(tree, mounts.mounted())} == {
+        ".": {"ro", "nodev"},
+        "var": {"rw", "nodev"},
+        "tmp": {"rw", "nodev", "nosuid"},
+        "usr/local": {"ro", "nodev"},
+    }
+    lines = [line.partition(" - ")[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    assert not [line for line in lines if str(tree) in line and "shared:" in line]
+
+
+async def test_a_tree_that_the_running_generation_changed_is_not_started_and_leaves_nothing(rig: OciRig) -> None:
+    (rig.data / "db/volume").mkdir(parents=True)
+    volume = Mount(kind=MountKind.LAYER, source=str(rig.release), target="/var/db/volume")
+    tree = (*rig.layers(), volume)
+    runtime = await started(rig, rig.spec())
+    await runtime.create(replace(rig.spec(2), mounts=tree))
+    (rig.data / "db").rename(rig.data / "moved")
+    await runtime.stop("web", 1)
+    with pytest.raises(FailedPreconditionError) as refused:
+        await runtime.start("web", 2)
+    assert refused.value.reason == "MOUNT_MISPLACED"
+    assert refused.value.detail["more"].endswith("/trees/web/2/var/moved/volume")
+    await runtime.start("web", 1)
+    for generation in (1, 2):
+        await runtime.stop("web", generation)
+        await runtime.remove("web", generation)
+    assert leftovers(rig) == {}
 
 
 async def test_limits_are_kept_by_the_kernel(rig: OciRig) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from tests import jailconf
 from tests.fakes.freebsd_kernel import FakeEvents, FakeKernel
+from tests.fakes.freebsd_mount_table import MountTable
 from tests.fakes.processes import Argv, Hangs, Said, ScriptedProcesses, Told
 
 LONGEST_NAME = 15  # of an interface
@@ -69,7 +69,7 @@ class FreebsdHost:
         }
         self.jails: dict[int, FakeJail] = {}
         self.running: dict[int, FakeProcess] = {}
-        self.mounts: list[tuple[str, str, str, str]] = []
+        self.table = MountTable(lambda place: any(jail.path == place for jail in self.jails.values()))
         self.interfaces = {name: FakeInterface(name) for name in ("em0", "lo0")}
         self.pools: dict[str, bool] = {}  # whether it is imported
         self.datasets: set[str] = set()
@@ -150,31 +150,10 @@ class FreebsdHost:
         return Said(self.rulesets.get(int(argv[3]), ""))
 
     def _mount(self, argv: Argv) -> Said:
-        if argv == ("mount", "-p"):
-            return Said("".join(f"{s}\t{t}\t{k}\t{o} \t0 0\n" for s, t, k, o in self.mounts))
-        kind, source, target = argv[2], argv[-2], argv[-1]
-        options = argv[4] if argv[3] == "-o" else ""
-        if kind == "nullfs":
-            if not Path(source).is_dir():
-                return Said(stderr=f"mount_nullfs: {source}: No such file or directory\n", status=64)
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-        shown = "ro" if options == "ro" else "rw"
-        self.mounts.append((source, target, kind, shown))
-        return Said()
+        return self.table.mount(argv)
 
     def _umount(self, argv: Argv) -> Said:
-        force, target = argv[1] == "-f", argv[-1]
-        mounted = [m for m in self.mounts if m[1] == target]
-        if not mounted:
-            return Said(stderr=f"umount: {target}: not a file system root directory\n", status=1)
-        inside = any(m[1].startswith(f"{target}/") for m in self.mounts)
-        assert not (force and inside), "by force it would be torn off its parent"
-        if inside or (not force and any(j.path == target for j in self.jails.values())):
-            return Said(stderr=f"umount: unmount of {target} failed: Device busy\n", status=1)
-        self.mounts.remove(mounted[-1])
-        for entry in Path(target).iterdir():  # what _mount copied
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-        return Said()
+        return self.table.umount(argv)
 
     # -- jails and processes
 

@@ -212,7 +212,7 @@ async def test_a_ruleset_that_is_unknown_or_shows_everything_is_refused(rig: Tol
     with pytest.raises(FailedPreconditionError) as refused:
         await rig.runtime.create(replace(rig.spec(), devfs_ruleset=name))
     assert refused.value.reason == code
-    assert rig.host.mounts == []
+    assert rig.host.table.mounts == []
 
 
 async def test_rulesets_that_include_each_other_are_no_endless_search(rig: ToldRig) -> None:

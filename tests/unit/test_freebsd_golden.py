@@ -123,7 +123,9 @@ class Stage(ToldRig):
                 self.lines.append(f"* SIG{call.argv[1][1:]} to {call.argv[2]}")
                 continue
             added = "".join(f"{name}={shlex.quote(value)} " for name, value in call.env.items())
-            self.lines.append(f"$ {added}{shlex.join(call.argv)}")
+            place = self.host.table.places.get(call.argv[-1])
+            told = f"  # the fsid of {place}" if place else ""
+            self.lines.append(f"$ {added}{shlex.join(call.argv)}{told}")
             if call.said is None:
                 self.lines.append("# does not end: killed")
             elif call.said.status != 0:

@@ -107,7 +107,7 @@ class BuildStage(Stage):
     async def tell(self, heading: str, work: Awaitable[object]) -> None:
         """As `shown`, with what looks at the host and changes nothing left out."""
         await self.shown(heading, work)
-        looks = ("$ jls ", "$ mount -p", "$ ps -J", "$ devfs rule", "$ ifconfig -l")
+        looks = ("$ jls ", "$ mount -v", "$ ps -J", "$ devfs rule", "$ ifconfig -l")
         lines, self.lines, left_out = self.lines, [], False
         for line in lines:
             left_out = line.startswith(looks) or (left_out and line.startswith(("# status", "err|")))
@@ -130,7 +130,7 @@ def scenario(about: str) -> Callable[[Scenario], Scenario]:
     return register
 
 
-@scenario("# A recipe with a pkg, a copy and a run step. What only looks at the host (jls, ps, mount -p) is left out.")
+@scenario("# A recipe with a pkg, a copy and a run step. What only looks at the host (jls, ps, mount -v) is left out.")
 async def recipe(stage: BuildStage) -> None:
     await stage.tell("accounts of the manifest, packages, files, a command; then what is installed", stage.built())
     stage.show("work/build/scratch/var/tmp/jaild-pkg/repository.conf", "/var/tmp/jaild-pkg/repository.conf in the jail")
@@ -202,11 +202,11 @@ async def test_the_packages_are_listed_by_name(stage: BuildStage) -> None:
 
 async def test_nothing_is_mounted_and_no_jail_is_left_of_a_build(stage: BuildStage) -> None:
     await stage.built()
-    assert (stage.host.mounts, stage.host.jails) == ([], {})
+    assert (stage.host.table.mounts, stage.host.jails) == ([], {})
 
 
 async def test_nothing_is_mounted_and_no_jail_is_left_of_a_build_that_failed(stage: BuildStage) -> None:
     stage.says(("/usr/local/sbin/nginx", "-t"), status=1)
     with pytest.raises(JaildError):
         await stage.built()
-    assert (stage.host.mounts, stage.host.jails) == ([], {})
+    assert (stage.host.table.mounts, stage.host.jails) == ([], {})

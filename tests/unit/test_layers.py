@@ -10,7 +10,7 @@ from jaild.domain.tree import Mount, MountKind
 
 def drawn(mounts: tuple[Mount, ...]) -> list[str]:
     return [
-        f"{m.target} {m.source or m.kind}{' ro' if m.readonly else ''}{f' {m.size}' * bool(m.size)}" for m in mounts
+        f"{m.target} {m.folder or m.kind}{' ro' if m.readonly else ''}{f' {m.size}' * bool(m.size)}" for m in mounts
     ]
 
 
@@ -19,7 +19,7 @@ def test_a_freebsd_jail_is_base_release_data_configuration_and_the_releases_pack
         family=Family.FREEBSD,
         base="/p/bases/14.3",
         release="/p/apps/web/1/root",
-        packages="/p/apps/web/1/pkg",
+        packages="/p/apps/web/1/root",
         generation="/p/jails/web/generations/7",
         data="/p/jails/web/data",
         volumes={"/var/cache": "/p/jails/web/cache", "/var/cache/hot": "/p/jails/web/hot"},
@@ -34,7 +34,7 @@ def test_a_freebsd_jail_is_base_release_data_configuration_and_the_releases_pack
         "/usr/local /p/apps/web/1/root ro",
         "/var/cache /p/jails/web/cache",
         "/usr/local/etc /p/jails/web/generations/7/usr-local-etc",
-        "/var/db/pkg /p/apps/web/1/pkg ro",
+        "/var/db/pkg /p/apps/web/1/root/var/db/pkg ro",
         "/var/cache/hot /p/jails/web/hot",
     ]
 
@@ -43,7 +43,7 @@ def test_a_linux_jail_shows_the_bases_package_database_over_the_data() -> None:
     layers = Layers(
         family=Family.LINUX,
         base="/b",
-        packages="/b/var/lib/dpkg",
+        packages="/b",
         release="/r",
         mount_point="/opt/redis",
         release_has_etc=False,

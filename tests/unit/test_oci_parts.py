@@ -34,15 +34,20 @@ def test_a_tree_is_unmounted_children_first_and_its_neighbours_stay() -> None:
     assert mounts.below(root, mounts.parse(MOUNTINFO)) == [root / "etc", root / "etc", root / "var x", root]
 
 
-def test_layers_are_bound_privately_and_read_only_ones_stay_so() -> None:
-    base = Mount(kind=MountKind.LAYER, source="/pool/base", target="/", readonly=True)
-    assert " ".join(mounts.argv(base, Path("/t"))) == "mount -n -o bind,private,nodev,ro -- /pool/base /t"
-    data = Mount(kind=MountKind.LAYER, source="/pool/data", target="/var")
-    assert " ".join(mounts.argv(data, Path("/t/var"))) == "mount -n -o bind,private,nodev -- /pool/data /t/var"
-    tmp = Mount(kind=MountKind.TMPFS, target="/tmp", size=1024)
-    assert " ".join(mounts.argv(tmp, Path("/t/tmp"))) == (
-        "mount -n -t tmpfs -o nodev,nosuid,private,mode=1777,size=1024 tmpfs /t/tmp"
-    )
+def test_what_is_mounted_in_a_tree_is_found_by_whatever_name_it_has() -> None:
+    table = [*mounts.parse(MOUNTINFO), *mounts.parse("90 61 254:0 /volume /elsewhere rw - ext4 /dev/vda rw")]
+    root = Path("/run/trees/web/1")
+    assert mounts.below(root, table) == [Path("/elsewhere"), root / "etc", root / "etc", root / "var x", root]
+
+
+def test_a_tree_that_is_not_as_it_was_mounted_is_told_with_what_is_missing_and_what_is_more() -> None:
+    root, table = Path("/run/trees/web/1"), mounts.parse(MOUNTINFO)
+    tree = tuple(Mount(kind=MountKind.TMPFS, target=place) for place in ("/", "/var x", "/etc", "/etc"))
+    mounts.require_whole(root, tree, table)
+    with pytest.raises(FailedPreconditionError) as refused:
+        mounts.require_whole(root, (*tree[:3], Mount(kind=MountKind.TMPFS, target="/var/db")), table)
+    assert refused.value.reason == "MOUNT_MISPLACED"
+    assert refused.value.detail["missing"] == f"{root}/var/db"
 
 
 def test_users_are_resolved_in_the_jails_own_files() -> None:
@@ -73,10 +78,42 @@ def test_a_file_of_the_tree_is_never_read_through_a_symlink(tmp_path: Path) -> N
     assert refused.value.reason == "MOUNT_TARGET_SYMLINK"
 
 
+def test_what_is_no_regular_file_of_the_tree_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    os.mkfifo(tmp_path / "etc/passwd")
+    assert treepaths.text(tmp_path, "/etc/passwd") == ""
+
+
 @pytest.mark.parametrize("inside", ["/../etc", "/etc/../../x", "etc"])
 def test_a_target_stays_inside_the_tree(tmp_path: Path, inside: str) -> None:
-    with pytest.raises(InvalidArgumentError):
-        treepaths.target(tmp_path, inside)
+    with pytest.raises(InvalidArgumentError), treepaths.target(tmp_path, inside):
+        pass
+
+
+@pytest.mark.parametrize("link", ["layer", "layer/var", "layer/var/db"])
+def test_a_link_in_what_is_to_be_mounted_is_refused(tmp_path: Path, link: str) -> None:
+    (tmp_path / "host/var/db").mkdir(parents=True)
+    (tmp_path / link).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / link).symlink_to(tmp_path / "host" / link.partition("/")[2])
+    mount = Mount(kind=MountKind.LAYER, target="/var/db", source=str(tmp_path / "layer"), within="var/db")
+    with pytest.raises(FailedPreconditionError) as refused, treepaths.source(mount):
+        pass
+    assert refused.value.reason == "MOUNT_SOURCE_SYMLINK"
+
+
+def test_a_link_above_a_layer_is_the_operators(tmp_path: Path) -> None:
+    (tmp_path / "disk/layer/var").mkdir(parents=True)
+    (tmp_path / "pool").symlink_to("disk")
+    mount = Mount(kind=MountKind.LAYER, target="/var", source=str(tmp_path / "pool/layer"), within="var")
+    with treepaths.source(mount) as folder:
+        assert os.fstat(folder).st_ino == (tmp_path / "disk/layer/var").stat().st_ino
+
+
+def test_a_layer_that_is_not_there_is_told(tmp_path: Path) -> None:
+    mount = Mount(kind=MountKind.LAYER, target="/var", source=str(tmp_path / "pool/layer"), within="var")
+    with pytest.raises(FailedPreconditionError) as refused, treepaths.source(mount):
+        pass
+    assert refused.value.reason == "MOUNT_SOURCE_MISSING"
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -95,14 +95,15 @@ class FreebsdRuntime:
     async def create(self, run: RunSpec) -> None:
         """Mount the tree, make the epair, write jail.conf. There is no jail yet."""
         tree = self._tree(run.jail, run.generation)
-        if self._records.folder(run.name).exists() or freebsd_mounts.below(tree, await self._mounted()):
+        table = await self._mounted()
+        if self._records.folder(run.name).exists() or freebsd_mounts.below(tree, table):
             raise refusals.exists(run.name)
         stop_signal(run.stop_signal)
         ruleset = await self._around.prepare(run, self._records.held(run.jail))
         record = self._records.write(Record(spec=run))
         try:
             run.log.parent.mkdir(parents=True, exist_ok=True)
-            await freebsd_mounts.mount_tree(self._processes, tree, run.mounts, ruleset=ruleset)
+            await freebsd_mounts.mount_tree(self._processes, tree, run.mounts, ruleset=ruleset, before=table)
             self._command(run, 0, run.command)  # raises now rather than while nothing serves
             self._write_conf(run, jail_name(run))
             await self._around.links.create(run)
@@ -114,13 +115,16 @@ class FreebsdRuntime:
         """Attach the network, make the jail, start the command in it."""
         record = self._known(jail, generation)
         run = record.spec
-        if not self._conf(run).exists() or not freebsd_mounts.below(
-            self._tree(jail, generation), await self._mounted()
-        ):
+        table = await self._mounted()
+        if not self._conf(run).exists() or not freebsd_mounts.below(self._tree(jail, generation), table):
             raise refusals.interrupted(run.name)
         jails = await self._jails.all()
         await self._clear_the_way(jail, jails)
         refusals.require_none(await self._around.links.taken(run))
+        if freebsd_mounts.has_late(run.mounts):
+            tree = self._tree(jail, generation)
+            await self._jails.require_none_in(tree.parent)  # not even one that no record tells of
+            await freebsd_mounts.complete_tree(self._processes, tree, run.mounts, before=table)
         name = jail_name(run, {each.name for each in jails})  # dying ones keep theirs
         record = self._write(
             self._known(jail, generation), name=name, started=0.0, ended=False, exit_status=None, pid=0, attached=True

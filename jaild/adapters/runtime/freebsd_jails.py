@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from jaild.adapters.runtime import refusals
 from jaild.adapters.runtime.freebsd_errors import explain
 from jaild.domain.errors import DeadlineExceededError
 from jaild.ports.process import Processes
@@ -55,6 +56,12 @@ class Jails:
         """Return every jail, dying ones too."""
         shown = await self._processes.run(("jls", "-d", "--libxo", "json", "jid", "name", "path", "dying"))
         return parse_jls(shown.stdout)
+
+    async def require_none_in(self, folder: Path) -> None:
+        """Raise `FailedPreconditionError` (RUN_RUNNING) if a jail that is not dying has its root below `folder`."""
+        for jail in await self.all():
+            if not jail.dying and Path(jail.path).is_relative_to(folder):
+                raise refusals.running(jail.name)
 
     async def create(self, name: str, conf: Path, run: str) -> None:
         """Make a jail and wait for its exec.start. What jail(8) says is kept in the error."""

@@ -1,5 +1,9 @@
 """A jail's tree as mounts of the Linux kernel: put together parents first, taken apart children first.
 
+The next generation's tree is mounted while the last one runs, and both share the data: whoever is root in the jail may
+swap any folder there for a link at any moment. So a folder is opened step by step, and mounted on as it is open; what
+is unmounted is what the mount table shows, from within the open folder that it is in.
+
 Every mount is private: a bind mount of a shared source joins the source's peer group, and what is mounted over it
 would then appear in the source (a base) and in every other namespace (mount_namespaces(7)).
 """
@@ -8,27 +12,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import re
 import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from jaild.adapters.runtime import treepaths
+from jaild.adapters.openfolder import CHANGED, reached
+from jaild.adapters.oserrors import explained
+from jaild.adapters.runtime import mount_syscalls as kernel
+from jaild.adapters.runtime import refusals, treepaths
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.tree import Mount, MountKind
-from jaild.ports.process import Processes
+
+_T = TypeVar("_T")
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _RETRY = 0.2  # seconds: an open file makes a mount busy without any event when it is closed
+_AGAIN = 0.005  # seconds: a folder on the way was swapped, and will be again
+_GONE = CHANGED | {errno.EINVAL}  # of umount2: no longer mounted there
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mounted:
     """A line of /proc/self/mountinfo (proc_pid_mountinfo(5))."""
 
+    number: int
+    parent: int  # the number of the mount that it is mounted in
     target: Path
     kind: str  # type of file system
     options: frozenset[str]  # of this mount
@@ -43,6 +58,8 @@ def parse(text: str) -> list[Mounted]:
         fields, rest = mount.split(" "), filesystem.split(" ")
         found.append(
             Mounted(
+                number=int(fields[0]),
+                parent=int(fields[1]),
                 target=Path(_ESCAPE.sub(lambda m: chr(int(m[1], 8)), fields[4])),
                 kind=rest[0],
                 options=frozenset(fields[5].split(",")),
@@ -59,41 +76,81 @@ def mounted() -> list[Mounted]:
 
 def below(root: Path, table: Sequence[Mounted]) -> list[Path]:
     """Return the mount points at and below `root`, children first; of two on one place the upper first."""
-    found = [(len(m.target.parts), i, m.target) for i, m in enumerate(table) if m.target.is_relative_to(root)]
-    return [target for _, _, target in sorted(found, reverse=True)]
+    return [mount.target for mount in _inside(root, table)]
 
 
-def argv(mount: Mount, target: Path) -> tuple[str, ...]:
-    """Return the command that mounts `mount` at `target` on the host."""
-    if mount.kind is MountKind.TMPFS:
-        size = (f"size={mount.size}",) if mount.size else ()
-        options = ",".join(("nodev", "nosuid", "private", "mode=1777", *size))
-        return ("mount", "-n", "-t", "tmpfs", "-o", options, "tmpfs", str(target))
-    options = ",".join(("bind", "private", "nodev", *(("ro",) if mount.readonly else ())))
-    return ("mount", "-n", "-o", options, "--", mount.source, str(target))
+def _inside(root: Path, table: Sequence[Mounted]) -> list[Mounted]:
+    """Return what is mounted at `root`, or in such a mount by whatever name, children first."""
+    found = [mount for mount in table if mount.target.is_relative_to(root)]
+    numbers = {mount.number for mount in found}
+    while more := [mount for mount in table if mount.parent in numbers and mount.number not in numbers]:
+        found += more
+        numbers |= {mount.number for mount in more}
+    parents = {mount.number: mount.parent for mount in found}
+
+    def depth(number: int) -> int:
+        return 1 + depth(parents[number]) if number in parents and parents[number] != number else 0
+
+    place = {mount.number: at for at, mount in enumerate(table)}
+    return sorted(found, key=lambda m: (depth(m.number), len(m.target.parts), place[m.number]), reverse=True)
 
 
-async def mount_tree(processes: Processes, root: Path, mounts: Sequence[Mount]) -> None:
+async def mount_tree(root: Path, mounts: Sequence[Mount]) -> None:
     """Mount `mounts`, parents first, with `root` as the jail's /.
 
     Each target is looked up in what is mounted so far, and no symlink below the root is followed: it could lead out
-    of the tree. Raises `FailedPreconditionError` (MOUNT_TARGET_SYMLINK, MOUNT_TARGET_MISSING). What was mounted before
-    a failure stays: `unmount_tree` takes it away.
+    of the tree. Raises `FailedPreconditionError` (MOUNT_TARGET_SYMLINK, MOUNT_TARGET_MISSING, MOUNT_SOURCE_SYMLINK,
+    MOUNT_SOURCE_MISSING, MOUNT_MISPLACED), `UnavailableError` (RUNTIME_MISSING) before Linux 5.12. What was mounted
+    before a failure stays: `unmount_tree` takes it away.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    for mount in mounts:
-        await processes.run(argv(mount, treepaths.target(root, mount.target)))
+    await _whole(lambda: _mount_all(root, mounts))
 
 
-async def unmount_tree(processes: Processes, root: Path, *, patience: float = 5.0) -> None:
+def _mount_all(root: Path, mounts: Sequence[Mount]) -> None:
+    with explained(root):
+        root.mkdir(parents=True, exist_ok=True)
+        numbers = {_mount(root, mount): _place(root, mount) for mount in mounts}
+        there = {mount.number: mount.target for mount in _inside(root, mounted())}
+    if there != numbers:
+        raise refusals.misplaced(root, sorted(numbers.values()), sorted(there.values()))
+
+
+def _mount(root: Path, mount: Mount) -> int:
+    """Mount one of a tree; return its number in the mount table."""
+    with treepaths.target(root, mount.target) as folder:
+        if mount.kind is MountKind.TMPFS:
+            size = {"size": str(mount.size)} if mount.size else {}
+            flags, made = kernel.NO_DEVICES | kernel.NO_SUID, kernel.tmpfs({"mode": "1777", **size})
+        else:
+            with treepaths.source(mount) as source:
+                flags, made = kernel.NO_DEVICES | (kernel.READ_ONLY if mount.readonly else 0), kernel.bind(source)
+        try:
+            kernel.place(made, folder, flags)
+            return kernel.number(made)
+        finally:
+            os.close(made)
+
+
+def require_whole(root: Path, mounts: Sequence[Mount], table: Sequence[Mounted]) -> None:
+    """Raise `FailedPreconditionError` (MOUNT_MISPLACED) unless all of a tree is mounted where it belongs, and no more.
+
+    It was when `mount_tree` returned. Since then the jail's last generation, which shares the data, may have moved or
+    removed the folders that are mounted on here.
+    """
+    wanted, there = sorted(_place(root, mount) for mount in mounts), sorted(below(root, table))
+    if wanted != there:
+        raise refusals.misplaced(root, wanted, there)
+
+
+async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
     """Unmount all at and below `root`, children first. No error if nothing is mounted there.
 
     What is busy is tried again whenever the mount table changes, for `patience` seconds; then
     `FailedPreconditionError` (TREE_BUSY) names the mounts that stayed.
     """
     deadline = time.monotonic() + patience
-    while targets := below(root, mounted()):
-        done = await processes.run(("umount", "-n", "-c", "--", *map(str, targets)), check=False)
+    while _inside(root, mounted()):
+        busy = await _whole(lambda: _unmount_what_can_be(root))
         left = below(root, mounted())
         if not left:
             return
@@ -104,9 +161,39 @@ async def unmount_tree(processes: Processes, root: Path, *, patience: float = 5.
                 f"still in use: {', '.join(map(str, left))}",
                 remedy="end the processes that use them (`fuser -vm PATH`), then try again",
                 resource=str(root),
-                detail={"stderr": done.error_text.strip()},
+                detail={"stderr": busy},
             )
-        await changed(min(rest, _RETRY))
+        await changed(min(rest, _RETRY if busy else _AGAIN))
+
+
+def _unmount_what_can_be(root: Path) -> str:
+    """Try each mount once; return what was said of one that is in use."""
+    said = ""
+    for mount in _inside(root, mounted()):
+        if not mount.target.is_relative_to(root):  # the folder that it is on is in no tree any more
+            said = f"{mount.target}: no longer below {root}"
+            continue
+        try:
+            with reached(root.parent, mount.target.relative_to(root.parent).parts[:-1]) as folder:
+                kernel.unmount(folder, mount.target.name)
+        except OSError as error:
+            if error.errno not in _GONE:
+                said = f"{mount.target}: {error.strerror}"
+    return said
+
+
+def _place(root: Path, mount: Mount) -> Path:
+    return root / mount.target.lstrip("/")
+
+
+async def _whole(work: Callable[[], _T]) -> _T:
+    """Do blocking work in a thread. When cancelled, wait until it no longer changes anything."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 async def changed(timeout: float) -> None:

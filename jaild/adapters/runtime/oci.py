@@ -109,7 +109,7 @@ class OciRuntime:
         refusals.require_none(await self._links.taken(run, self._records.held(run.jail)))
         record = self._records.write(Record(spec=run))
         try:
-            await mounts.mount_tree(self._processes, tree, run.mounts)
+            await mounts.mount_tree(tree, run.mounts)
             self._write_config(run, tree)
             await self._links.create(run)
             await self._make_container(record)
@@ -120,9 +120,11 @@ class OciRuntime:
     async def start(self, jail: str, generation: int) -> None:
         """Attach the network and let the command begin."""
         record = self._known(jail, generation)
-        if record.process is None or not mounts.below(self._tree(jail, generation), mounts.mounted()):
+        tree = self._tree(jail, generation)
+        if record.process is None or not mounts.below(tree, mounts.mounted()):
             raise refusals.interrupted(record.spec.name)
         await self._clear_the_way(jail)
+        mounts.require_whole(tree, record.spec.mounts, mounts.mounted())  # now that nothing of the jail runs
         refusals.require_none(await self._links.taken(record.spec))
         if record.started or not first_process.alive(record.process):
             await self._delete_container(record.spec.name, record)
@@ -369,7 +371,7 @@ class OciRuntime:
             await self._detach(record)
         await self._links.delete(jail, generation, record.spec.uid if record else "")
         tree = self._tree(jail, generation)
-        await mounts.unmount_tree(self._processes, tree)
+        await mounts.unmount_tree(tree)
         treeroot.remove(tree)
         self._records.forget(name)
 

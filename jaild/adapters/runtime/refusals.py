@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.findings import Finding, Severity
@@ -58,3 +59,20 @@ def running(name: str) -> FailedPreconditionError:
 def not_running(name: str) -> FailedPreconditionError:
     """Return RUN_NOT_RUNNING."""
     return FailedPreconditionError("RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name)
+
+
+def misplaced(root: Path, wanted: Sequence[Path], there: Sequence[Path]) -> FailedPreconditionError:
+    """Return MOUNT_MISPLACED for a tree whose mounts are not where they belong."""
+    missing = [str(place) for place in wanted if place not in there]
+    more = [str(place) for place in there if place not in wanted]
+    return FailedPreconditionError(
+        "MOUNT_MISPLACED",
+        f"the tree {root} is not as it was to be: {_listed('not mounted', missing)}{_listed('; mounted', more)}",
+        remedy="the running jail moved a folder that a volume is mounted on or below; leave it, and try again",
+        resource=str(root),
+        detail={"missing": "\n".join(missing), "more": "\n".join(more)},
+    )
+
+
+def _listed(word: str, places: Sequence[str]) -> str:
+    return f"{word} {', '.join(places)}" if places else ""

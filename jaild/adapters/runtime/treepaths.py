@@ -1,73 +1,121 @@
-"""Paths inside a jail's tree, looked up by the host: no symlink is followed, since its target may be the host's."""
+"""Paths inside a jail's tree, looked up by the host: no symlink is followed, since its target may be the host's.
+
+What is given is a descriptor, not a path: another look-up of the path may lead elsewhere by then.
+"""
 
 from __future__ import annotations
 
-import os
 import stat
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
+from jaild.adapters.openfolder import CHANGED, NotAFileError, StepError, look, reached, reading
 from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.domain.tree import Mount
 
 _LARGEST = 8 << 20  # bytes of an /etc file: more is not an /etc file
 
 
-class _Fd:
-    """A descriptor that `closing` can close."""
+@contextmanager
+def target(root: Path, inside: str) -> Iterator[int]:
+    """Open mount target `inside` of the tree at `root`; give its descriptor.
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    Raises `FailedPreconditionError` (MOUNT_TARGET_SYMLINK, MOUNT_TARGET_MISSING).
+    """
+    parts = _parts(inside)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(reached(root, parts))
+        except StepError as error:
+            raise _refused(inside, parts, error) from error
+        yield folder
 
-    def close(self) -> None:
-        os.close(self.number)
+
+@contextmanager
+def source(mount: Mount) -> Iterator[int]:
+    """Open the folder of the host that `mount` shows; give its descriptor.
+
+    Links above `mount.source` are the operator's and followed; it is none itself, nor is anything of `mount.within`.
+    Raises `FailedPreconditionError` (MOUNT_SOURCE_MISSING, MOUNT_SOURCE_SYMLINK).
+    """
+    top = Path(mount.source)
+    steps = (top.name, *PurePosixPath(mount.within).parts)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(reached(top.parent.resolve(), steps))
+        except FileNotFoundError as error:
+            raise _source_refused(mount, str(top.parent)) from error
+        except StepError as error:
+            place = str(top.parent.joinpath(*steps[: error.depth]))
+            raise _source_refused(mount, place, is_link=error.is_link) from error
+        yield folder
 
 
-def _open(root: Path, inside: str, flags: int) -> int:
-    """Open `inside` below `root`; raise `OSError` if missing, `FailedPreconditionError` at a symlink."""
+def text(root: Path, inside: str) -> str:
+    """Return the text of a small file of the tree; empty if there is none, or it is no regular file.
+
+    Raises `FailedPreconditionError` (MOUNT_TARGET_SYMLINK) for a symlink on the way.
+    """
+    parts = _parts(inside)
+    try:
+        with reached(root, parts[:-1]) as folder:
+            if stat.S_ISLNK(look(parts[-1], folder).st_mode):
+                raise _symlink(inside, parts)
+            with reading(parts[-1], within=folder) as file:
+                return file.read(_LARGEST).decode("utf-8", "replace")
+    except StepError as error:
+        if error.is_link:
+            raise _symlink(inside, parts[: error.depth]) from error
+        return ""
+    except (NotAFileError, FileNotFoundError):
+        return ""
+    except OSError as error:
+        if error.errno not in CHANGED:
+            raise
+        raise _symlink(inside, parts) from error  # swapped since it was looked at
+
+
+def _parts(inside: str) -> tuple[str, ...]:
     parts = PurePosixPath(inside).parts[1:]
     if not inside.startswith("/") or ".." in parts:
         raise InvalidArgumentError(
             "MOUNT_TARGET_INVALID", f"{inside!r} is no path inside a jail", remedy="use an absolute path without '..'"
         )
-    folder = os.open(root, os.O_PATH | os.O_CLOEXEC)
-    for depth, part in enumerate(parts, 1):
-        with closing(_Fd(folder)) as parent:
-            # Asked beforehand, since O_PATH with O_NOFOLLOW opens the link itself; a later switch leads nowhere.
-            if stat.S_ISLNK(os.stat(part, dir_fd=parent.number, follow_symlinks=False).st_mode):
-                path = "/" + "/".join(parts[:depth])
-                raise FailedPreconditionError(
-                    "MOUNT_TARGET_SYMLINK",
-                    f"{path} is a symlink in the jail's tree",
-                    remedy="make it a real folder in the base or release: a link could lead out of the jail",
-                    resource=inside,
-                )
-            wanted = flags if depth == len(parts) else os.O_PATH
-            folder = os.open(part, wanted | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent.number)
-    return folder
+    return parts
 
 
-def target(root: Path, inside: str) -> Path:
-    """Return the host's path of mount target `inside`.
-
-    Raises `FailedPreconditionError` (MOUNT_TARGET_SYMLINK, MOUNT_TARGET_MISSING).
-    """
-    try:
-        with closing(_Fd(_open(root, inside, os.O_PATH))):
-            return root.joinpath(*PurePosixPath(inside).parts[1:])
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FailedPreconditionError(
-            "MOUNT_TARGET_MISSING",
-            f"{inside} is not in the jail's tree",
-            remedy="the base or the release must bring the folder: nothing is made in a sealed layer",
-            resource=inside,
-        ) from error
+def _refused(inside: str, parts: Sequence[str], error: StepError) -> FailedPreconditionError:
+    if error.is_link:
+        return _symlink(inside, parts[: error.depth])
+    return FailedPreconditionError(
+        "MOUNT_TARGET_MISSING",
+        f"{inside} is not in the jail's tree",
+        remedy="the base or the release must bring the folder: nothing is made in a sealed layer",
+        resource=inside,
+    )
 
 
-def text(root: Path, inside: str) -> str:
-    """Return the text of a small file of the tree; empty if there is none. A symlink on the way is refused."""
-    try:
-        fd = _open(root, inside, os.O_RDONLY | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_LARGEST).decode("utf-8", "replace")
+def _symlink(inside: str, parts: Sequence[str]) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "MOUNT_TARGET_SYMLINK",
+        f"/{'/'.join(parts)} is a symlink in the jail's tree",
+        remedy="make it a real folder in the base or release: a link could lead out of the jail",
+        resource=inside,
+    )
+
+
+def _source_refused(mount: Mount, place: str, *, is_link: bool = False) -> FailedPreconditionError:
+    if is_link:
+        return FailedPreconditionError(
+            "MOUNT_SOURCE_SYMLINK",
+            f"{place}, to be mounted at {mount.target}, is a symlink: it could lead to any folder of the host",
+            remedy="make it a real folder in the release, the base or the jail's data",
+            resource=mount.target,
+        )
+    return FailedPreconditionError(
+        "MOUNT_SOURCE_MISSING",
+        f"{place}, to be mounted at {mount.target}, is not there or no folder",
+        remedy="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
+        resource=mount.target,
+    )
