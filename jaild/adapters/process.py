@@ -9,9 +9,11 @@ import os
 import signal
 import time
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+import structlog
 
 from jaild.domain.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
 from jaild.ports.process import PATH, Completed, Errors
@@ -20,6 +22,8 @@ _ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
 _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
 _BUFFER = 1 << 20  # bytes of stdout read ahead of the consumer
 _STDERR_GRACE = 1.0  # seconds to wait for the end of stderr after the program's end: its children may keep it open
+_REAPED = 10.0  # seconds that a killed program is waited for
+_log = structlog.get_logger("jaild.process")
 
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
@@ -28,10 +32,13 @@ class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=_BUFFER, loop=loop)
         self.exited = asyncio.Event()
+        self.at_exit: Callable[[], None] | None = None
 
     def process_exited(self) -> None:
         super().process_exited()
         self.exited.set()
+        if self.at_exit is not None:
+            self.at_exit()
 
 
 class _RunningChild:
@@ -110,15 +117,37 @@ class _RunningChild:
                 await on_stderr(piece)
 
     async def end(self) -> None:
-        """Kill it if it runs, close the pipes and reap it."""
+        """Kill it if it runs, close the pipes and reap it.
+
+        One that waits in the kernel for a disk that does not answer cannot be killed: nobody waits for it for longer
+        than a few seconds, and it is reaped when it ends.
+        """
         self.kill()
         try:
-            # In this order: close() polls a child that runs, and would race asyncio's own watcher for its status.
-            await self._protocol.exited.wait()
+            async with asyncio.timeout(_REAPED):
+                await self._protocol.exited.wait()
+        except TimeoutError:
+            _log.error("killed, and it does not end: a disk that does not answer?", argv=self._argv, pid=self.pid)
         finally:
-            self._transport.close()
-            if self._drain is not None:
-                self._drain.cancel()
+            # In this order: close() polls a child that runs, and would race asyncio's own watcher for its status.
+            if self._protocol.exited.is_set():
+                self._close()
+            else:
+                _unended.add(self)
+                self._protocol.at_exit = self._ended_at_last
+
+    def _ended_at_last(self) -> None:
+        _log.warning("ended at last", argv=self._argv, pid=self.pid)
+        _unended.discard(self)
+        self._close()
+
+    def _close(self) -> None:
+        self._transport.close()
+        if self._drain is not None:
+            self._drain.cancel()
+
+
+_unended: set[_RunningChild] = set()  # killed, and not ended yet
 
 
 class ProcessRunner:

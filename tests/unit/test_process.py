@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from jaild.adapters import process
 from jaild.adapters.process import ProcessRunner
 from jaild.domain.errors import DeadlineExceededError, InternalError, UnavailableError
 
@@ -91,6 +93,21 @@ async def test_cancelling_kills_the_program_and_its_children(processes: ProcessR
         await task
     for pid in text.split():
         await _gone(int(pid))
+
+
+async def test_a_program_that_cannot_be_killed_keeps_nobody_waiting_and_is_reaped_when_it_ends(
+    processes: ProcessRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_REAPED", 0.1)
+    with monkeypatch.context() as kernel:
+        kernel.setattr(os, "killpg", lambda _pid, _signal: None)  # as for one that waits for a disk
+        async with asyncio.timeout(5), processes.start(["sleep", "60"]) as child:
+            pid = child.pid
+    assert len(process._unended) == 1
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(5):
+        await child.wait()
+    assert not process._unended
 
 
 async def test_a_daemon_that_keeps_the_pipes_open_ends_in_a_timeout_and_not_in_a_hang(
