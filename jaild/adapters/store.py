@@ -54,6 +54,7 @@ class SqliteStore:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
+        self._damaged: dict[str, str] = {}
         self._events = BoundedLog("events", "true", boundedlog.EVENTS)
         self._audits = {
             refused: BoundedLog("audit", f"refused = {int(refused)}", bound)
@@ -146,8 +147,7 @@ class SqliteStore:
 
     async def operations(self) -> list[Operation]:
         """Return all, oldest first."""
-        rows = await self._select("select 0, record from operations order by created, id")
-        return [msgspec.json.decode(record, type=Operation) for _, record in rows]
+        return await self._all("operations", Operation)
 
     async def delete_operation(self, operation_id: str) -> None:
         """Forget one."""
@@ -176,11 +176,11 @@ class SqliteStore:
         )
         first = await self._select("select coalesce(min(sequence), 1), x'' from events")
         gap = after >= 0 and first[0][0] > after + 1
+        found = [(sequence, self._decoded(record, Event, f"events/{sequence}")) for sequence, record in rows]
         return [
-            msgspec.structs.replace(
-                msgspec.json.decode(record, type=Event), sequence=sequence, gap=gap and position == 0
-            )
-            for position, (sequence, record) in enumerate(rows)
+            msgspec.structs.replace(event, sequence=sequence, gap=gap and position == 0)
+            for position, (sequence, event) in enumerate(found)
+            if event is not None
         ]
 
     async def last_event(self) -> int:
@@ -203,10 +203,8 @@ class SqliteStore:
             before,
             limit,
         )
-        return [
-            msgspec.structs.replace(msgspec.json.decode(record, type=AuditEntry), sequence=sequence)
-            for sequence, record in rows
-        ]
+        found = [(sequence, self._decoded(record, AuditEntry, f"audit/{sequence}")) for sequence, record in rows]
+        return [msgspec.structs.replace(entry, sequence=sequence) for sequence, entry in found if entry is not None]
 
     async def put_journal(self, journal: Journal) -> None:
         """Insert or replace."""
@@ -220,8 +218,7 @@ class SqliteStore:
 
     async def journals(self) -> list[Journal]:
         """Return all, oldest first."""
-        rows = await self._select("select 0, record from journals order by created, id")
-        return [msgspec.json.decode(record, type=Journal) for _, record in rows]
+        return await self._all("journals", Journal)
 
     async def put_evacuation(self, evacuation: Evacuation) -> None:
         """Insert or replace."""
@@ -234,8 +231,7 @@ class SqliteStore:
 
     async def evacuations(self) -> list[Evacuation]:
         """Return all, oldest first."""
-        rows = await self._select("select 0, record from evacuations order by created, id")
-        return [msgspec.json.decode(record, type=Evacuation) for _, record in rows]
+        return await self._all("evacuations", Evacuation)
 
     async def delete_evacuation(self, evacuation_id: str) -> None:
         """Forget one."""
@@ -248,7 +244,28 @@ class SqliteStore:
     async def drain(self) -> Drain | None:
         """Return what was put last."""
         rows = await self._select("select 0, record from host where key = 'drain'")
-        return msgspec.json.decode(rows[0][1], type=Drain | None) if rows else None
+        if not rows or rows[0][1] == b"null":
+            return None
+        # One that cannot be read was there for a reason: a host that takes no jails harms nobody.
+        unreadable = Drain(since=0.0, actor="", reason="what the store says of it cannot be read")
+        return self._decoded(rows[0][1], Drain, "host/drain") or unreadable
+
+    def damaged(self) -> tuple[str, ...]:
+        """Return the rows that could not be read, with the reason."""
+        return tuple(f"{row}: {problem}" for row, problem in sorted(self._damaged.items()))
+
+    async def _all(self, table: str, kind: type[_T]) -> list[_T]:
+        statement = f"select id, record from {table} order by created, id"  # noqa: S608 -- a name of ours
+        found = [self._decoded(record, kind, f"{table}/{row}") for row, record in await self._select(statement)]
+        return [record for record in found if record is not None]
+
+    def _decoded(self, record: bytes, kind: type[_T], row: str) -> _T | None:
+        """Return a row; None if it cannot be read, whatever is in it: it stays, and keeps no other from being read."""
+        try:
+            return msgspec.json.decode(record, type=kind)
+        except Exception as error:  # noqa: BLE001 -- no JSON, another schema, bytes that are no text, no bytes at all
+            self._damaged[row] = f"{type(error).__name__}: {error}"
+            return None
 
 
 def _failure(error: sqlite3.Error, path: Path) -> JaildError:

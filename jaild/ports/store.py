@@ -17,6 +17,9 @@ from jaild.domain.views import AuditEntry, Drain, Event
 class Store(Protocol):
     """The host's own memory."""
 
+    def damaged(self) -> tuple[str, ...]:
+        """Return what could not be read so far: the row and why. It is left out of all answers, and stays as it is."""
+
     async def put_operation(self, operation: Operation) -> None:
         """Insert or replace."""
 

@@ -78,6 +78,9 @@ class Boot:
             halted = msgspec.json.decode(await self._files.read(self._memory), type=_Halted)
         except NotFoundError:
             return
+        except Exception as error:  # noqa: BLE001 -- whatever lies there: it keeps no daemon down, and no jail
+            await self._events.emit("repair", HOST, f"{self._memory} cannot be read, so the jails start: {error}")
+            return
         if halted.boot and halted.boot == await self._boot_id.read():
             self._hold()
         else:

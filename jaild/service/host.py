@@ -15,6 +15,7 @@ from jaild.domain.views import HostView, JailState
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
+from jaild.ports.store import Store
 from jaild.ports.zfs import Dataset, Zfs
 from jaild.service.draining import Draining
 from jaild.service.evacuations import Evacuations
@@ -39,6 +40,7 @@ class Host:
         zfs: Zfs,
         runtime: Runtime,
         peers: Peers,
+        store: Store,
         operations: Operations,
         journals: Journals,
         draining: Draining,
@@ -53,6 +55,7 @@ class Host:
         self._zfs = zfs
         self._runtime = runtime
         self._peers = peers
+        self._store = store
         self._operations = operations
         self._journals = journals
         self._draining = draining
@@ -89,7 +92,7 @@ class Host:
         await self._evacuations.load()
         found = await self._index.load(datasets)
         self._keep_layers()
-        found.damaged += unmounted
+        found.damaged += [*unmounted, *(f"jaild.db: {row}" for row in self._store.damaged())]
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
         await self._events.emit("host.ready", "host", f"{len(self._index.jails)} jails", name=self._name)
@@ -113,7 +116,15 @@ class Host:
     async def _host_id(self, root: Dataset) -> str:
         text = root.properties.get(layout.HOST_PROPERTY)
         if text is not None:
-            return msgspec.json.decode(text, type=_HostRecord).id
+            try:
+                return msgspec.json.decode(text, type=_HostRecord).id
+            except (ValueError, TypeError, RecursionError) as error:  # no other id may be given to it
+                raise FailedPreconditionError(
+                    "RECORD_DAMAGED",
+                    f"this host's id on {root.name} cannot be read: {error}",
+                    remedy=f"bring {layout.HOST_PROPERTY} back: every jail's record here names it as the owner",
+                    detail={"record": text[:200]},
+                ) from error
         record = _HostRecord(id=uuid.uuid4().hex)
         await self._zfs.set(root.name, {layout.HOST_PROPERTY: msgspec.json.encode(record).decode()})
         return record.id

@@ -14,18 +14,10 @@ from typing import TypeVar
 import msgspec
 
 from jaild.domain import layout
-from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.domain.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.layout import Layout
 from jaild.domain.lifecycle import may_start, require_changeable, superseded
-from jaild.domain.records import (
-    SCHEMA,
-    BaseRecord,
-    Desired,
-    Generation,
-    JailRecord,
-    Ownership,
-    ReleaseRecord,
-)
+from jaild.domain.records import SCHEMA, BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord
 from jaild.domain.standby import told_of
 from jaild.domain.views import BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
@@ -180,13 +172,15 @@ class Index:
                 await self.read_generations(entry)
             elif entry.record.state is Ownership.ACTIVE:
                 entry.message = f"{dataset.name} is not mounted"
-        except (JaildError, OSError, msgspec.DecodeError) as error:
+        except Exception as error:  # noqa: BLE001 -- whatever lies there harms this jail and no other
             entry.message = f"its record or generation cannot be read: {error}"
+            if entry.record is not None:
+                found.damaged.append(f"jail {name}: {entry.message}")
 
     async def read_generations(self, entry: Entry) -> None:
         """Read the active generation and what the others refer to, from the jail's mounted dataset.
 
-        Of an owned jail, what an older jaild (here, or where it comes from) left open to others is closed.
+        Of an owned jail, what an older jaild left open to others is closed.
         """
         entry.references = {}
         numbers = await self.numbers(entry)
@@ -194,7 +188,13 @@ class Index:
             folders = [layout.generation_folder(entry.folder, number) for number in numbers]
             await self._files.restrict([path for folder in folders for path in (folder, folder / layout.GENERATION)])
         for number in numbers:
-            generation = await self.generation(entry, number)
+            try:
+                generation = await self.generation(entry, number)
+            except DataLossError as error:
+                if entry.record is not None and number == entry.record.generation:
+                    raise
+                entry.message = str(error)  # it cannot be gone back to; the others can
+                continue
             entry.references[number] = (generation.base, generation.release)
             if entry.record is not None and number == entry.record.generation:
                 entry.generation = generation
@@ -224,7 +224,7 @@ class Index:
         return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
 
     async def generation(self, entry: Entry, number: int) -> Generation:
-        """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND)."""
+        """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
         path = layout.generation_folder(entry.folder, number) / layout.GENERATION
         try:
             return msgspec.json.decode(await self._files.read(path), type=Generation)
@@ -235,6 +235,13 @@ class Index:
                 remedy="list its generations",
                 resource=f"jails/{entry.name}/generations/{number}",
             ) from None
+        except (ValueError, TypeError, RecursionError, JaildError) as error:  # ValueError: of msgspec and of Unicode
+            raise DataLossError(
+                "GENERATION_DAMAGED",
+                f"generation {number} of jail {entry.name} cannot be read: {path}: {error}",
+                remedy="bring the file back from a snapshot of the jail, then restart the daemon",
+                resource=f"jails/{entry.name}/generations/{number}",
+            ) from error
 
     def base(self, name: str) -> Layer:
         """Return a base. `NotFoundError` (BASE_NOT_FOUND)."""
@@ -317,7 +324,7 @@ class Index:
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
         run = entry.run
-        state = JailState.WAITING if entry.unheard else self._state(record, run)
+        state = JailState.WAITING if entry.unheard else self._state(record, run, readable=entry.generation is not None)
         halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
         return JailView(
             name=name,
@@ -334,7 +341,7 @@ class Index:
             peer_name=record.peer,
         )
 
-    def _state(self, record: JailRecord, run: Run | None) -> JailState:
+    def _state(self, record: JailRecord, run: Run | None, *, readable: bool) -> JailState:
         if record.state is not Ownership.ACTIVE:
             return JailState(record.state.value)
         if self.superseded(record):
@@ -343,8 +350,9 @@ class Index:
             return JailState.RUNNING
         if self.halted and run is None:
             return JailState.STOPPED
-        failed = record.desired is Desired.RUNNING and record.generation != 0
-        return JailState.FAILED if failed else JailState.STOPPED
+        if record.generation and not readable:
+            return JailState.DAMAGED
+        return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
 
 
 def _lasting(record: JailRecord) -> str:
@@ -356,7 +364,7 @@ def decode(text: str, kind: type[_Record], where: str) -> _Record:
     """Read a record from a property. `FailedPreconditionError` (RECORD_TOO_NEW, RECORD_DAMAGED)."""
     try:
         record = msgspec.json.decode(text, type=kind)
-    except msgspec.DecodeError as error:
+    except (ValueError, TypeError, RecursionError) as error:  # a record, or anything else that somebody put there
         raise FailedPreconditionError(
             "RECORD_DAMAGED",
             f"the record on {where} cannot be read: {error}",

@@ -184,8 +184,8 @@ class Recovery:
     async def _try(self, message: str, work: object) -> None:
         try:
             await work  # type: ignore[misc]
-        except JaildError as error:
-            await self._told(f"could not repair ({message}): {error}")
+        except Exception as error:  # noqa: BLE001 -- one thing that cannot be repaired keeps no other from it
+            await self._told(f"could not repair ({message}): {error if isinstance(error, JaildError) else repr(error)}")
         else:
             await self._told(message)
 
@@ -224,8 +224,8 @@ class Recovery:
     async def _try_quietly(self, work: object) -> None:
         try:
             await work  # type: ignore[misc]
-        except JaildError as error:
-            await self._told(f"could not repair: {error}")
+        except Exception as error:  # noqa: BLE001 -- as above
+            await self._told(f"could not repair: {error if isinstance(error, JaildError) else repr(error)}")
 
     async def _delete(self, entry: Entry) -> None:
         for run in await self._runtime.runs():

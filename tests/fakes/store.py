@@ -31,6 +31,10 @@ class MemoryStore:
         self._evacuations: dict[str, Evacuation] = {}
         self._drain: Drain | None = None
 
+    def damaged(self) -> tuple[str, ...]:
+        """Nothing is."""
+        return ()
+
     async def _write(self) -> None:
         await asyncio.sleep(0)
         await self.ready.wait()
