@@ -25,9 +25,12 @@ _LATER = frozenset(
         "JAIL_MIGRATING",
         "JAIL_QUEUE_FULL",
         "HOST_HALTED",  # it is being shut down, or boots
+        "STANDBYS_UNHEARD",  # they are being asked
     }
 )
-_NOT_HERE = frozenset({"JAIL_MOVED", "JAIL_NOT_FOUND", "JAIL_DELETING", "JAIL_NOT_OWNED", "JAIL_INCOMING"})
+_NOT_HERE = frozenset(
+    {"JAIL_MOVED", "JAIL_NOT_FOUND", "JAIL_DELETING", "JAIL_NOT_OWNED", "JAIL_INCOMING", "JAIL_FENCED"}
+)
 CANCELLED = "OPERATION_CANCELLED"
 
 

@@ -11,13 +11,14 @@ from jaild.domain.journal import Phase
 from jaild.domain.migration import SLACK
 from jaild.domain.peering import Acceptance, DatasetState, LayerOffer, Offer
 from jaild.domain.records import BaseRecord, Generation, Ownership
+from jaild.domain.recordtext import decode
 from jaild.domain.spec import JailSpec
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.service.copy_check import CopyCheck
 from jaild.service.draining import REMEDY, Draining
-from jaild.service.index import Entry, Index, Layer, decode
+from jaild.service.index import Entry, Index, Layer
 from jaild.service.journals import Journals
 from jaild.service.standby_refusals import fenced_copy
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from jaild.domain.authority import Intent
 from jaild.domain.errors import AbortedError, JaildError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
@@ -59,7 +60,7 @@ class Activator:
     async def activate(self, journal: Journal) -> Activation:
         """Become the owner if this host is not, and start the jail."""
         began = self._clock.monotonic()
-        entry, record = self._index.whole(journal.jail)
+        entry, record = self._index.permitted(journal.jail, Intent.READ)
         if not self.owns(journal):
             mine = advance(
                 record,

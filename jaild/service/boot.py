@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.domain import halting
+from jaild.domain.authority import Intent
 from jaild.domain.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.operation import Operation
 from jaild.domain.plan import Plan
@@ -131,7 +132,7 @@ class Boot:
         if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
             return False  # `Recovery.resume` goes on with its activation
         wanted = not _runs(entry) and entry.generation.spec.boot.autostart
-        return wanted and not entry.unheard and self._index.may_start(entry.record)
+        return wanted and self._index.may(entry, Intent.START)
 
     async def _start_all(self) -> dict[str, str]:
         """Return why what did not start did not."""

@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from jaild.domain import authorization
+from jaild.domain.authority import Intent
 from jaild.domain.change import Change, Draft
 from jaild.domain.errors import FailedPreconditionError, JaildError
 from jaild.domain.findings import errors
@@ -61,19 +62,12 @@ class Changes:
 
     async def plan(self, name: str, change: Change, caller: Caller) -> Prepared:
         """Plan a change against the jail as it is now. `PermissionDeniedError` if it is not the caller's to make."""
-        entry, record = self._index.whole(name)
-        self._index.require_changeable(record, name)
-        if entry.generation is None:
-            raise FailedPreconditionError(
-                "JAIL_NOT_READY",
-                f"jail {name} has no generation yet",
-                remedy="wait for its creation",
-                resource=f"jails/{name}",
-            )
+        owned = self._index.owned(name, Intent.CHANGE)
+        entry = owned.entry
         older = {number: await self._index.generation(entry, number) for number in await self._index.numbers(entry)}
-        authorization.require_change(caller, name, entry.generation, change)
-        draft: Draft = change.apply(entry.generation, older)
-        authorization.require_outcome(caller, name, entry.generation, draft)
+        authorization.require_change(caller, name, owned.generation, change)
+        draft: Draft = change.apply(owned.generation, older)
+        authorization.require_outcome(caller, name, owned.generation, draft)
         return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry), caller)
 
     async def carry_out(self, handle: Handle, name: str, change: Change, caller: Caller) -> None:
@@ -83,10 +77,8 @@ class Changes:
             prepared = await self.plan(name, change, caller)
             handle.note(plan=prepared.plan)
             prepared.plan.require_clean()
-            entry, record = self._index.whole(name)
-            old = entry.generation
-            if old is None:
-                raise TypeError(name)
+            owned = self._index.owned(name, Intent.CHANGE)
+            entry, record, old = owned.entry, owned.record, owned.generation
             new, first_time = await self._generation(entry, old, prepared, handle.operation.actor), prepared.trees
             self._planner.require_still_free(name, new.spec)
             entry.references[new.number] = (new.base, new.release)  # from now on they cannot be deleted
@@ -233,7 +225,8 @@ class Changes:
 
     async def start(self, handle: Handle, name: str) -> None:
         """Start the active generation and make it stay started."""
-        entry, generation = self._ready(name)
+        owned = self._index.owned(name, Intent.START)
+        entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
         if entry.run is not None and entry.run.running:
             return
@@ -245,7 +238,8 @@ class Changes:
 
     async def stop(self, handle: Handle, name: str) -> None:
         """Stop the jail and make it stay stopped."""
-        entry, generation = self._ready(name)
+        owned = self._index.owned(name, Intent.STOP)
+        entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.STOPPED)
         await handle.phase("stop")
         await self._runs.stop(entry, generation.number)
@@ -254,7 +248,7 @@ class Changes:
 
     async def shut_down(self, handle: Handle, name: str) -> None:
         """Stop the jail for the host's shutdown. What it should be stays as it is: the next boot starts it again."""
-        entry, record = self._index.whole(name)
+        entry, record = self._index.permitted(name, Intent.READ)  # what runs here ends with the host, whoever's it is
         if entry.run is None or not entry.run.running:  # it ended, or moved away, while this waited its turn
             return
         await handle.phase("stop")
@@ -265,7 +259,8 @@ class Changes:
 
     async def restart(self, handle: Handle, name: str) -> None:
         """Stop and start the active generation. The blackout is measured."""
-        entry, generation = self._ready(name)
+        owned = self._index.owned(name, Intent.START)
+        entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
         await handle.phase("cutover")
         began = self._clock.monotonic()
@@ -276,15 +271,6 @@ class Changes:
         await handle.phase("gate", "waiting for the health checks")
         await self._gate.require_healthy(name, generation.number, generation.spec)
         await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))
-
-    def _ready(self, name: str) -> tuple[Entry, Generation]:
-        entry, record = self._index.whole(name)
-        self._index.require_changeable(record, name)
-        if entry.generation is None:
-            raise FailedPreconditionError(
-                "JAIL_NOT_READY", f"jail {name} has no generation yet", remedy="wait for its creation"
-            )
-        return entry, entry.generation
 
     async def _desire(self, entry: Entry, desired: Desired) -> None:
         if entry.record is not None and entry.record.desired is not desired:

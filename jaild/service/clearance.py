@@ -11,8 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from jaild.domain import authority
+from jaild.domain.authority import Intent, Refusal
 from jaild.domain.errors import JaildError
 from jaild.domain.journal import Phase
+from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.replication import Known
 from jaild.domain.standby import Superseded, Unheard, to_be_heard, verdict, vouching
 from jaild.ports.clock import Clock
@@ -21,7 +24,6 @@ from jaild.service.events import Events
 from jaild.service.fencing import Fencing
 from jaild.service.index import Entry, Index
 from jaild.service.journals import Journals
-from jaild.service.standby_refusals import remedy_of, unheard
 
 PATIENCE = 60.0  # seconds without an answer after which people are told
 _FIRST_PAUSE = 0.5  # seconds, doubled up to the longest
@@ -49,7 +51,7 @@ class Clearance:
         for entry in self._index.jails.values():
             record = entry.record
             running = entry.run is not None and entry.run.running
-            if record is not None and self._index.may_start(record) and not running:
+            if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not running:
                 spec = entry.generation.spec if entry.generation is not None else None
                 needed = to_be_heard(record, spec, self._index.host_name)
                 self._optional[entry.name] = self._targets(entry.name) - needed
@@ -118,13 +120,16 @@ class Clearance:
             entry.message = f"waits for {', '.join(sorted(entry.unheard))}: has it been taken over?"
             if not told and self._clock.monotonic() - began >= PATIENCE:
                 told = True
-                await self._events.emit("jail.waiting", f"jails/{entry.name}", remedy_of(entry))
+                await self._events.emit("jail.waiting", f"jails/{entry.name}", self._refusal(entry, record).remedy)
             await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         return self._is_owned(entry)
 
+    def _refusal(self, entry: Entry, record: JailRecord) -> Refusal:
+        return authority.unheard(self._index.claim(entry, record))
+
     def _is_owned(self, entry: Entry) -> bool:
-        return entry.record is not None and self._index.may_start(entry.record)
+        return self._index.may(entry, Intent.RUN_ON)
 
     async def _fence(self, entry: Entry, known: Known) -> None:
         try:
@@ -149,5 +154,5 @@ class Clearance:
         """Take the operator's word. `FailedPreconditionError` (STANDBYS_UNHEARD) unless it is the right sentence."""
         entry = self._index.jail(name)
         if entry.unheard and sentence != vouching(name, entry.unheard):
-            raise unheard(entry)
+            raise self._refusal(entry, self._index.permitted(name, Intent.READ)[1]).error()
         entry.unheard, entry.message = frozenset(), ""

@@ -7,6 +7,7 @@ import uuid
 
 import msgspec
 
+from jaild.domain.authority import Intent
 from jaild.domain.change import Draft
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError
 from jaild.domain.findings import Finding
@@ -23,8 +24,6 @@ from jaild.service.jail_datasets import JailDatasets
 from jaild.service.operations import Handle
 from jaild.service.planning import Planner, Prepared
 from jaild.service.runs import Runs
-
-_DELETABLE = frozenset({Ownership.ACTIVE, Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED, Ownership.DELETING})
 
 
 class Creation:
@@ -150,9 +149,9 @@ class Creation:
             if self._index.jails.get(entry.name) is entry:
                 del self._index.jails[entry.name]
 
-    def require_deletable(self, name: str, *, force: bool) -> None:
-        """Raise `FailedPreconditionError` (JAIL_RUNNING, JAIL_MIGRATING) unless it may be deleted."""
-        entry, record = self._index.whole(name)
+    def require_deletable(self, name: str, *, force: bool) -> tuple[Entry, JailRecord]:
+        """Return a jail that may be deleted. `FailedPreconditionError` (JAIL_RUNNING, or why it is not to be)."""
+        entry, record = self._index.permitted(name, Intent.DELETE)
         if entry.run is not None and entry.run.running and not force:
             raise FailedPreconditionError(
                 "JAIL_RUNNING",
@@ -160,13 +159,7 @@ class Creation:
                 remedy="stop it first, or delete it with force",
                 resource=f"jails/{name}",
             )
-        if record.state not in _DELETABLE:
-            raise FailedPreconditionError(
-                "JAIL_MIGRATING",
-                f"jail {name} is {record.state}",
-                remedy="wait for its migration, or cancel that",
-                resource=f"jails/{name}",
-            )
+        return entry, record
 
     async def deletion(self, name: str) -> tuple[Finding, ...]:
         """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
@@ -176,7 +169,7 @@ class Creation:
         """Delete a jail with all its data: its record says so first, so that a crash does not bring half of it back."""
         self.require_deletable(name, force=force)
         await self._datasets.require_destroyable(name)  # before it is stopped
-        entry, record = self._index.whole(name)
+        entry, record = self.require_deletable(name, force=force)
         await handle.phase("commit")
         if record.state is not Ownership.DELETING:  # a deletion that failed half-way is gone on with
             await self._datasets.write(entry, advance(record, Ownership.DELETING))

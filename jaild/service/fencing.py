@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jaild.domain.authority import Intent
 from jaild.domain.errors import FailedPreconditionError, JaildError, UnavailableError
 from jaild.domain.lifecycle import advance
 from jaild.domain.records import JailRecord, Ownership, Takeover
@@ -73,7 +74,7 @@ class Fencing:
             await self._datasets.write(entry, followed)
             await self._events.emit("standby.owner_changed", f"jails/{told.jail}", f"{told.owner_name} owns it now")
             return told.epoch
-        if not self._index.may_start(record):
+        if not self._index.may(entry, Intent.GIVE_UP):
             raise FailedPreconditionError(
                 "STANDBY_BUSY",
                 f"{self._index.host_name} has jail {told.jail} as {record.state}",
@@ -86,8 +87,8 @@ class Fencing:
         """Give a jail up for its new owner; in the jail's driver, so that nothing else is done with it meanwhile."""
 
         async def work(handle: Handle) -> str:
-            entry, record = self._index.whole(name)
-            if self._index.may_start(record) and record.epoch < known.epoch:
+            entry, record = self._index.permitted(name, Intent.READ)
+            if self._index.may(entry, Intent.GIVE_UP) and record.epoch < known.epoch:
                 await self._give_up(handle, entry, record, known)
             return f"jails/{name}"
 
@@ -125,7 +126,7 @@ class Fencing:
 
     def _untold(self, entry: Entry) -> tuple[str, ...]:
         record = entry.record
-        if record is None or record.takeover is None or not self._index.may_start(record):
+        if record is None or record.takeover is None or not self._index.may(entry, Intent.TELL):
             return ()
         return record.takeover.untold
 
@@ -165,7 +166,7 @@ class Fencing:
     async def _note(self, entry: Entry, hosts: list[str]) -> None:
         async def work(_: Handle) -> str:
             record = entry.record
-            if record is not None and record.takeover is not None and self._index.may_start(record):
+            if record is not None and record.takeover is not None and self._index.may(entry, Intent.TELL):
                 untold = tuple(host for host in record.takeover.untold if host not in hosts)
                 takeover = msgspec.structs.replace(record.takeover, untold=untold)
                 await self._datasets.write(entry, msgspec.structs.replace(record, takeover=takeover))

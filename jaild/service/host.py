@@ -11,6 +11,7 @@ from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, Jai
 from jaild.domain.lifecycle import MOUNTED
 from jaild.domain.migration import PROTOCOL
 from jaild.domain.records import JailRecord, Ownership
+from jaild.domain.recordtext import decode
 from jaild.domain.views import HostView, JailState
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
@@ -20,7 +21,7 @@ from jaild.ports.zfs import Dataset, Zfs
 from jaild.service.draining import Draining
 from jaild.service.evacuations import Evacuations
 from jaild.service.events import Events
-from jaild.service.index import Index, decode
+from jaild.service.index import Index
 from jaild.service.journals import Journals
 from jaild.service.operations import Operations
 from jaild.service.recover import Recovery

@@ -13,19 +13,20 @@ from typing import TypeVar
 
 import msgspec
 
-from jaild.domain import layout
+from jaild.domain import authority, layout
+from jaild.domain.authority import Claim, Intent, Standing
 from jaild.domain.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.layout import Layout
-from jaild.domain.lifecycle import may_start, require_changeable, superseded
-from jaild.domain.records import SCHEMA, BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord
+from jaild.domain.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord
+from jaild.domain.recordtext import decode
 from jaild.domain.standby import told_of
 from jaild.domain.views import BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
 from jaild.ports.runtime import Run
 from jaild.ports.zfs import Dataset, Zfs
 
-_Record = TypeVar("_Record", BaseRecord, ReleaseRecord, JailRecord)
 _LayerRecord = TypeVar("_LayerRecord", BaseRecord, ReleaseRecord)
+_SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNHEARD: JailState.WAITING}
 
 
 @dataclass
@@ -58,7 +59,16 @@ class Entry:
     used: int = 0
     message: str = ""
     layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
-    unheard: frozenset[str] = frozenset()  # standbys that may have taken it over: it is not started before they answer
+    unheard: frozenset[str] = frozenset()  # hosts that may have taken it over: see `jaild.domain.authority`
+
+
+@dataclass(frozen=True)
+class OwnedJail:
+    """A jail that something may be done with: what `Index.owned` has looked at."""
+
+    entry: Entry
+    record: JailRecord
+    generation: Generation  # the active one
 
 
 @dataclass
@@ -184,7 +194,7 @@ class Index:
         """
         entry.references = {}
         numbers = await self.numbers(entry)
-        if entry.record is not None and self.may_start(entry.record):
+        if self.may(entry, Intent.RUN_ON):
             folders = [layout.generation_folder(entry.folder, number) for number in numbers]
             await self._files.restrict([path for folder in folders for path in (folder, folder / layout.GENERATION)])
         for number in numbers:
@@ -256,8 +266,20 @@ class Index:
         """Return a jail. `NotFoundError` (JAIL_NOT_FOUND)."""
         return _lookup(self.jails, name, "JAIL_NOT_FOUND", "jail", f"jails/{name}")
 
-    def whole(self, name: str) -> tuple[Entry, JailRecord]:
-        """Return a jail whose record can be read. `FailedPreconditionError` (JAIL_DAMAGED) otherwise."""
+    def claim(self, entry: Entry, record: JailRecord) -> Claim:
+        """Return what is decided by what may be done with a jail."""
+        known = self.known_epochs.get(record.uid, 0)
+        return Claim(jail=entry.name, record=record, host=self.host_id, known_epoch=known, unheard=entry.unheard)
+
+    def may(self, entry: Entry, intent: Intent) -> bool:
+        """Say whether something may be done with a jail now; with one whose record cannot be read, nothing may."""
+        return entry.record is not None and authority.refusal(intent, self.claim(entry, entry.record)) is None
+
+    def permitted(self, name: str, intent: Intent) -> tuple[Entry, JailRecord]:
+        """Return a jail if that may be done with it now.
+
+        `FailedPreconditionError` with the reason if not, JAIL_DAMAGED if its record cannot be read.
+        """
         entry = self.jail(name)
         if entry.record is None:
             raise FailedPreconditionError(
@@ -266,19 +288,19 @@ class Index:
                 remedy=f"look at {self.where.jail(name)}; nothing is done with it until it can be read",
                 resource=f"jails/{name}",
             )
+        authority.require(intent, self.claim(entry, entry.record))
         return entry, entry.record
 
-    def may_start(self, record: JailRecord) -> bool:
-        """Return whether this host may run a jail: the boot rule, with what the journals remember of it."""
-        return may_start(record, self.host_id, self.known_epochs.get(record.uid, 0))
+    def owned(self, name: str, intent: Intent) -> OwnedJail:
+        """Return a jail with its active generation if that may be done with it now, as `permitted` does.
 
-    def superseded(self, record: JailRecord) -> bool:
-        """Return whether a jail that says it is this host's is an old copy of one that was handed on since."""
-        return superseded(record, self.host_id, self.known_epochs.get(record.uid, 0))
-
-    def require_changeable(self, record: JailRecord, name: str) -> None:
-        """Raise `FailedPreconditionError` unless the jail is this host's to change."""
-        require_changeable(record, self.host_id, name, self.known_epochs.get(record.uid, 0))
+        `FailedPreconditionError` (JAIL_NOT_READY) for one that has no generation yet.
+        """
+        entry, record = self.permitted(name, intent)
+        if entry.generation is None:
+            why, remedy = f"jail {name} has no generation yet", "wait for its creation"
+            raise FailedPreconditionError("JAIL_NOT_READY", why, remedy=remedy, resource=f"jails/{name}")
+        return OwnedJail(entry, record, entry.generation)
 
     def references(self) -> Iterator[tuple[str, str, str]]:
         """Yield (base, release, who) for every generation on the host, and for what is coming."""
@@ -324,7 +346,7 @@ class Index:
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
         run = entry.run
-        state = JailState.WAITING if entry.unheard else self._state(record, run, readable=entry.generation is not None)
+        state = self._state(entry, record)
         halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
         return JailView(
             name=name,
@@ -341,16 +363,17 @@ class Index:
             peer_name=record.peer,
         )
 
-    def _state(self, record: JailRecord, run: Run | None, *, readable: bool) -> JailState:
+    def _state(self, entry: Entry, record: JailRecord) -> JailState:
+        run = entry.run
         if record.state is not Ownership.ACTIVE:
             return JailState(record.state.value)
-        if self.superseded(record):
-            return JailState.SUPERSEDED
+        if (told := _SHOWN.get(self.claim(entry, record).standing)) is not None:
+            return told
         if run is not None and run.running:
             return JailState.RUNNING
         if self.halted and run is None:
             return JailState.STOPPED
-        if record.generation and not readable:
+        if record.generation and entry.generation is None:
             return JailState.DAMAGED
         return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
 
@@ -358,26 +381,6 @@ class Index:
 def _lasting(record: JailRecord) -> str:
     """Return what is to be told of a jail for as long as its record says so."""
     return told_of(record) or record.salvaged
-
-
-def decode(text: str, kind: type[_Record], where: str) -> _Record:
-    """Read a record from a property. `FailedPreconditionError` (RECORD_TOO_NEW, RECORD_DAMAGED)."""
-    try:
-        record = msgspec.json.decode(text, type=kind)
-    except (ValueError, TypeError, RecursionError) as error:  # a record, or anything else that somebody put there
-        raise FailedPreconditionError(
-            "RECORD_DAMAGED",
-            f"the record on {where} cannot be read: {error}",
-            remedy=f"look at its jaild: properties: zfs get all {where}",
-            detail={"record": text[:200]},
-        ) from error
-    if record.schema > SCHEMA:
-        raise FailedPreconditionError(
-            "RECORD_TOO_NEW",
-            f"the record on {where} has schema {record.schema}, this jaild knows {SCHEMA}",
-            remedy="start the jaild that wrote it",
-        )
-    return record
 
 
 _Thing = TypeVar("_Thing")

@@ -13,11 +13,12 @@ from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundErr
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.ownedsnapshots import SAFETY, going_along
 from jaild.domain.records import Generation, JailRecord, Manifest
+from jaild.domain.recordtext import decode
 from jaild.domain.spec import JailSpec
 from jaild.engine.supervisor import Supervisor
 from jaild.ports.files import Files, NewFolder
 from jaild.ports.zfs import Dataset, Zfs
-from jaild.service.index import Entry, Index, decode
+from jaild.service.index import Entry, Index
 from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.planning import Trees
 from jaild.service.runs import property_size

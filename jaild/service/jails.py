@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import msgspec
 
 from jaild.domain import authorization, names
+from jaild.domain.authority import Intent
 from jaild.domain.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
 from jaild.domain.errors import AbortedError, FailedPreconditionError
 from jaild.domain.operation import Operation
@@ -105,7 +106,7 @@ class Jails:
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
-            _, record = self._index.whole(name)
+            _, record = self._index.permitted(name, Intent.DELETE)
             await self._creation.delete(handle, name, force=force)
             await self._standbys.forget(name, record)
             return ""
@@ -215,7 +216,7 @@ class Jails:
         stdin: AsyncIterator[bytes],
     ) -> AsyncIterator[Output]:
         """Run a command in the running jail; `FailedPreconditionError` (JAIL_NOT_RUNNING)."""
-        entry, _ = self._index.whole(name)
+        entry, _ = self._index.permitted(name, Intent.READ)
         if entry.run is None or not entry.run.running or entry.generation is None:
             raise FailedPreconditionError(
                 "JAIL_NOT_RUNNING",

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 
+from jaild.domain.authority import Intent
 from jaild.domain.errors import (
     DataLossError,
     FailedPreconditionError,
@@ -236,7 +237,7 @@ class MigrateIn:
             return Phase.PREPARED.value
 
     async def _prepared(self, journal: Journal) -> None:
-        entry, record = self._index.whole(journal.jail)
+        entry, record = self._index.permitted(journal.jail, Intent.READ)
         prepared = advance(
             record,
             Ownership.PREPARED,

@@ -19,8 +19,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 
+from jaild.domain.authority import Intent
 from jaild.domain.budget import MAX_THAWS
-from jaild.domain.errors import AbortedError, DeadlineExceededError, FailedPreconditionError
+from jaild.domain.errors import AbortedError, DeadlineExceededError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.records import Ownership
 from jaild.ports.clock import Clock
@@ -106,15 +107,13 @@ class MigrateOut:
 
     async def resume(self, handle: Handle, journal: Journal) -> str:
         """Go on with a migration that an earlier daemon left: before its freeze, or after its commit point."""
-        entry, record = self._index.whole(journal.jail)
+        entry, record = self._index.permitted(journal.jail, Intent.READ)
         if record.state is Ownership.MOVED and record.migration == journal.id:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
             await self._journals.put(committed)
             return await self._activate(Move(handle, entry, record, self._peers.get(journal.peer), committed))
-        self._index.require_changeable(record, journal.jail)
-        if entry.generation is None:
-            raise FailedPreconditionError("JAIL_NOT_READY", f"jail {entry.name} has no generation", remedy="look at it")
-        offer = await self._preflight.offer(entry, record, entry.generation, journal.offer)
+        generation = self._index.owned(journal.jail, Intent.GIVE_AWAY).generation
+        offer = await self._preflight.offer(entry, record, generation, journal.offer)
         move = Move(
             handle,
             entry,

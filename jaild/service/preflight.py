@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.domain.errors import FailedPreconditionError, PermissionDeniedError
+from jaild.domain.authority import Intent
+from jaild.domain.errors import PermissionDeniedError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.migration import PROTOCOL
 from jaild.domain.peering import Acceptance, HostHello, Offer
@@ -42,13 +43,10 @@ class Preflight:
         self._peers = peers
         self._names = names
 
-    async def examine(self, name: str, target: str) -> Examined:
-        """Ask both sides. An error among the plan's findings is a refusal."""
-        entry, record = self._index.whole(name)
-        self._index.require_changeable(record, name)
-        generation = entry.generation
-        if generation is None:
-            raise FailedPreconditionError("JAIL_NOT_READY", f"jail {name} has no generation yet", remedy="wait for it")
+    async def examine(self, name: str, target: str, intent: Intent = Intent.GIVE_AWAY) -> Examined:
+        """Ask both sides. An error among the plan's findings is a refusal; `intent` is what it is examined for."""
+        owned = self._index.owned(name, intent)
+        entry, record, generation = owned.entry, owned.record, owned.generation
         peer = self._peers.get(target)
         hello = await peer.hello(self._index.host_id, self._index.host_name, PROTOCOL)
         findings = await self._identity(hello, target)

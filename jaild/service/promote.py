@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from jaild.domain.authority import Intent
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.operation import Operation
-from jaild.domain.records import JailRecord, Ownership
+from jaild.domain.records import Desired, JailRecord, Ownership
 from jaild.domain.replication import HandingOver
 from jaild.domain.standby import Elsewhere, Orphaned, Owned, moment
 from jaild.domain.views import Caller
@@ -120,11 +121,15 @@ class Takeovers:
         )
 
     async def confirm(self, name: str, sentence: str, *, caller: Caller) -> Operation:
-        """Start a jail that waits for its standbys, on the operator's word that none has taken it over."""
+        """Let a jail go on that waits for its standbys, on the operator's word that none has taken it over.
+
+        It is started if it is to run.
+        """
         self._clearance.confirm(name, sentence)
 
         async def work(handle: Handle) -> str:
-            await self._changes.start(handle, name)
+            if self._index.permitted(name, Intent.START)[1].desired is Desired.RUNNING:
+                await self._changes.start(handle, name)
             return f"jails/{name}"
 
         return await self._drivers.submit(f"jails/{name}", "start", caller, work)
@@ -133,7 +138,7 @@ class Takeovers:
 
     async def hand_over(self, name: str, uid: str, target: str, request_id: str) -> HandingOver:
         """Migrate a jail to the standby that asks, once for each request, and tell how that goes."""
-        _, record = self._index.whole(name)
+        _, record = self._index.permitted(name, Intent.READ)
         if record.uid != uid:
             raise FailedPreconditionError("JAIL_NOT_OWNED", f"{name} is another jail here", remedy="ask its owner")
         operation = await self._migrations.migrate(

@@ -12,10 +12,11 @@ from jaild.domain.journal import Journal
 from jaild.domain.ownedsnapshots import of_migration
 from jaild.domain.peering import DatasetOffer, Received, ReceiveHeader
 from jaild.domain.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
+from jaild.domain.recordtext import decode
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.events import Events
-from jaild.service.index import Entry, Index, decode
+from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.sealing import Sealer

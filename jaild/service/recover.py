@@ -27,6 +27,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from jaild.domain import evacuation, layout, names
+from jaild.domain.authority import Intent, Standing
 from jaild.domain.errors import FailedPreconditionError, JaildError, UnavailableError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
@@ -133,7 +134,7 @@ class Recovery:
                 await self._told(f"{dataset} has no record of jaild on it: left alone, look at it by hand")
         for entry in list(self._index.jails.values()):
             await self._try_quietly(self._repair_jail(entry))
-            if f"jails/{entry.name}" in interrupted and entry.record and self._index.may_start(entry.record):
+            if f"jails/{entry.name}" in interrupted and self._index.may(entry, Intent.RUN_ON):
                 await self._try_quietly(self._datasets.prune(entry))  # what the next change would have done
         await self._runs_of_nobody()
         await self._try_quietly(self._sweep_rehearsals())
@@ -211,7 +212,7 @@ class Recovery:
                 await self._try(f"withdrew the claim on jail {name}: promote it again", self._taker.unclaim(entry))
             case Ownership.MOVED | Ownership.FENCED:
                 await self._handover.fence_in_time(entry)
-            case Ownership.ACTIVE if self._index.superseded(record):
+            case Ownership.ACTIVE if self._index.claim(entry, record).standing is Standing.SUPERSEDED:
                 known = self._index.known_epochs[record.uid]
                 entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"
                 await self._told(f"jail {name} is {entry.message}")
@@ -265,11 +266,12 @@ class Recovery:
         for run in await self._runtime.runs():
             entry = self._index.jails.get(run.jail)
             record = entry.record if entry is not None else None
-            rightful = record is not None and self._index.may_start(record)
             if entry is not None and record is None:
                 continue  # damaged: nothing is done with it
             what = f"{run.jail}.{run.generation}"
-            if entry is None or record is None or not rightful or run.generation != record.generation:
+            if entry is None or record is None or not self._index.may(entry, Intent.RUN_ON):
+                message = f"stopped {what}, which is not this host's to run"
+            elif run.generation != record.generation:
                 message = f"stopped {what}, which is not the active generation here"
             elif record.desired is Desired.STOPPED:
                 message = f"stopped {what}, which is to be stopped"
@@ -292,12 +294,13 @@ class Recovery:
     def resume(self) -> None:
         """Go on with migrations that another host has a say in, in the background; tell whom take-overs concern.
 
-        A jail that is to be started first is moved when the task `boot` has done that.
+        A jail that is to be started first is moved when the task `boot` has done that, one whose standbys are to be
+        heard first when they have been.
         """
         self._fencing.tell_all()
         for journal in self._journals.outgoing():
             if self._goes_on(journal):
-                if journal.phase is Phase.SENDING and _is_to_start(self._index.jails[journal.jail]):
+                if journal.phase is Phase.SENDING and self._waits(self._index.jails[journal.jail]):
                     self._go(journal, self._go_on_after_boot)
                 else:
                     self._go_on(journal)
@@ -311,6 +314,9 @@ class Recovery:
         direction = "to" if journal.outgoing else "from"
         name = f"migration {journal.id} {direction} {journal.peer}"
         self._supervisor.retry(name, lambda: work(journal), pause=_PAUSE, target=f"jails/{journal.jail}")
+
+    def _waits(self, entry: Entry) -> bool:
+        return _is_to_start(entry) or not self._index.may(entry, Intent.GIVE_AWAY)
 
     async def _go_on_after_boot(self, journal: Journal) -> None:
         await self._supervisor.over(BOOT)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
+from jaild.domain.authority import Intent
 from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.ownedsnapshots import of_migration
@@ -146,7 +147,7 @@ class RehearseIn:
             await self._zfs.clone(newest.name, clone, {"readonly": "off"})
             await self._zfs.mount(clone)
         folder = (await self._zfs.dataset(where.rehearsal(journal.id, ""))).mountpoint
-        _, record = self._index.whole(journal.jail)
+        _, record = self._index.permitted(journal.jail, Intent.READ)
         if folder is None:
             raise FailedPreconditionError(
                 "DATASET_NOT_MOUNTED",

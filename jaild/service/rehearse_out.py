@@ -12,6 +12,7 @@ import asyncio
 
 import msgspec
 
+from jaild.domain.authority import Intent
 from jaild.domain.budget import FIXED_COST, predict
 from jaild.domain.errors import AbortedError, CancelledError
 from jaild.domain.findings import Finding, Severity
@@ -67,7 +68,7 @@ class RehearseOut:
 
     async def _accepted(self, handle: Handle, name: str, target: str, budget: float) -> Move:
         await handle.phase("preflight", f"asking {target}")
-        examined = await self._preflight.examine(name, target)
+        examined = await self._preflight.examine(name, target, Intent.REHEARSE)
         handle.note(plan=examined.plan)
         examined.plan.require_clean()
         now = self._clock.now()

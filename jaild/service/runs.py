@@ -8,6 +8,7 @@ import structlog
 
 from jaild.domain import layers as layering
 from jaild.domain import layout, quantity
+from jaild.domain.authority import Intent
 from jaild.domain.errors import JaildError
 from jaild.domain.layers import Layers
 from jaild.domain.records import BaseRecord, Desired, Family, Generation, Manifest, ReleaseRecord
@@ -16,7 +17,6 @@ from jaild.ports.clock import Clock
 from jaild.ports.runtime import Run, RunSpec, Runtime
 from jaild.service.events import Events
 from jaild.service.index import Entry, Index
-from jaild.service.standby_refusals import unheard
 
 _PAUSE = BackOff(first=1.0, longest=60.0)
 
@@ -104,8 +104,7 @@ class Runs:
 
     async def start(self, entry: Entry, generation: int) -> float:
         """Start a created run and watch it; return the (monotonic) time at which it had started."""
-        if entry.unheard:
-            raise unheard(entry)
+        self._index.permitted(entry.name, Intent.START)  # whatever led here: there is no other way to start a jail
         log = self.log_path(entry.name)
         self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
         await self._runtime.start(entry.name, generation)
@@ -178,7 +177,7 @@ class Runs:
         record = entry.record
         if record is None or entry.generation is None or record.desired is not Desired.RUNNING:
             return
-        if not self._index.may_start(record) or (entry.run is not None and entry.run.running):
+        if not self._index.may(entry, Intent.START) or (entry.run is not None and entry.run.running):
             return
         await self.ensure(entry, entry.generation)
 

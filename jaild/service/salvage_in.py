@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.domain import layout
+from jaild.domain.authority import Intent
 from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.peering import ReceiveHeader
@@ -93,7 +94,7 @@ class SalvageIn:
         async with self._lock:
             journal = self._journal(migration)
             report = _report(text)
-            entry, record = self._index.whole(journal.jail)
+            entry, record = self._index.permitted(journal.jail, Intent.READ)
             await self._files.write(entry.folder / REPORT, msgspec.json.format(msgspec.json.encode(report)))
             await self._mend(entry.folder, journal)
             await self._datasets.write(entry, msgspec.structs.replace(record, salvaged=report.summary))

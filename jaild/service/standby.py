@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
+from jaild.domain.authority import Intent
 from jaild.domain.errors import JaildError
 from jaild.domain.records import JailRecord
 from jaild.domain.standby import due, is_behind, wanted
@@ -92,8 +93,10 @@ class Standbys:
     async def _look_at(self, entry: Entry) -> None:
         if not self._is_kept(entry):
             return
-        await self._agree(entry)
-        hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
+        hosts: list[str] = []
+        if self._index.may(entry, Intent.REPLICATE):
+            await self._agree(entry)
+            hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
         if hosts and not self._ends(entry.name):
             target = f"jails/{entry.name}"
             self._supervisor.retry(_round_of(entry.name), lambda: self._guarded(entry, hosts), target=target)
@@ -111,7 +114,7 @@ class Standbys:
 
     def _is_kept(self, entry: Entry) -> bool:
         record = entry.record
-        mine = record is not None and self._index.may_start(record) and record.generation != 0
+        mine = record is not None and self._index.may(entry, Intent.RUN_ON) and record.generation != 0
         return mine and record is not None and bool(record.standbys or self._wanted(entry))
 
     def _wanted(self, entry: Entry) -> tuple[str, ...]:
@@ -146,7 +149,7 @@ class Standbys:
     def views(self, entry: Entry) -> tuple[StandbyView, ...]:
         """Return how a jail's replicas are."""
         record = entry.record
-        if record is not None and record.replica is not None and not self._index.may_start(record):
+        if record is not None and record.replica is not None and not self._index.may(entry, Intent.RUN_ON):
             replica = record.replica
             behind = is_behind(replica.taken, replica.interval, self._clock.now())
             return (StandbyView(host=record.peer, taken=replica.taken, interval=replica.interval, behind=behind),)
@@ -178,7 +181,7 @@ class Standbys:
             return
 
         async def work(_: Handle) -> str:
-            if (current := entry.record) is not None and self._index.may_start(current):
+            if (current := entry.record) is not None and self._index.may(entry, Intent.REPLICATE):
                 await self._datasets.write(entry, msgspec.structs.replace(current, standbys=named))
             return f"jails/{entry.name}"
 

@@ -6,7 +6,6 @@ from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.findings import Finding, Severity
 from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.replication import ReplicaOffer
-from jaild.domain.standby import vouching
 from jaild.service.index import Entry, Index
 
 
@@ -49,26 +48,6 @@ def fenced_copy(index: Index, entry: Entry) -> Finding:
         "FENCED_COPY",
         f"{index.host_name} keeps what was written to {entry.name} before it was taken over",
         f"when nobody needs it: jailctl jail rm {entry.name}, on {index.host_name}",
-    )
-
-
-def unheard(entry: Entry) -> FailedPreconditionError:
-    """Return the refusal to start a jail that may have been taken over."""
-    hosts = ", ".join(sorted(entry.unheard))
-    return FailedPreconditionError(
-        "STANDBYS_UNHEARD",
-        f"jail {entry.name} may have been taken over while this host was away: {hosts} has not answered",
-        remedy=remedy_of(entry),
-        resource=f"jails/{entry.name}",
-        detail={"confirm": vouching(entry.name, entry.unheard)},
-    )
-
-
-def remedy_of(entry: Entry) -> str:
-    """Return what lets a jail start that waits for its standbys."""
-    return (
-        "it starts by itself as soon as all have answered that they have not; if you know that: "
-        f'jailctl jail confirm {entry.name} --confirm "{vouching(entry.name, entry.unheard)}"'
     )
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaild.domain import quantity
-from jaild.domain.errors import FailedPreconditionError, JaildError
+from jaild.domain.authority import Intent
+from jaild.domain.errors import JaildError
 from jaild.domain.evacuation import JailMove, MoveState
 from jaild.domain.findings import Finding, Severity
-from jaild.domain.lifecycle import require_changeable
 from jaild.domain.migration import PROTOCOL
 from jaild.domain.peering import HostHello, Offer
 from jaild.domain.placement import Guest, Need, Placements, Room, place
@@ -96,11 +96,8 @@ class Surveyor:
         return None
 
     def _ready(self, jail: str) -> tuple[Entry, JailRecord, Generation]:
-        entry, record = self._index.whole(jail)
-        require_changeable(record, self._index.host_id, jail)
-        if entry.generation is None:
-            raise FailedPreconditionError("JAIL_NOT_READY", f"jail {jail} has no generation yet", remedy="wait for it")
-        return entry, record, entry.generation
+        owned = self._index.owned(jail, Intent.GIVE_AWAY)
+        return owned.entry, owned.record, owned.generation
 
     async def _guest(self, entry: Entry) -> Guest:
         spec = self._ready(entry.name)[2].spec

@@ -17,6 +17,7 @@ import asyncio
 
 import msgspec
 
+from jaild.domain.authority import Intent
 from jaild.domain.errors import (
     AbortedError,
     DeadlineExceededError,
@@ -89,28 +90,11 @@ class Taker:
 
     def standby(self, name: str) -> tuple[Entry, JailRecord]:
         """Return a standby. `FailedPreconditionError` (JAIL_NOT_STANDBY) for anything else."""
-        entry, record = self._index.whole(name)
-        if record.state is not Ownership.STANDBY:
-            raise FailedPreconditionError(
-                "JAIL_NOT_STANDBY",
-                f"jail {name} is {record.state} here, no standby",
-                remedy="promote where `jailctl jail ls` says standby; for incoming or prepared: jailctl adopt --force",
-                resource=f"jails/{name}",
-            )
-        return entry, record
+        return self._index.permitted(name, Intent.PROMOTE)
 
     def adoptable(self, name: str) -> tuple[Entry, JailRecord]:
         """Return a jail that another host owns. `FailedPreconditionError` (NOT_ADOPTABLE) for anything else."""
-        entry, record = self._index.whole(name)
-        foreign = record.state is Ownership.ACTIVE and record.owner != self._index.host_id
-        if record.state not in _COMING and not foreign:
-            raise FailedPreconditionError(
-                "NOT_ADOPTABLE",
-                f"jail {name} is {record.state} here",
-                remedy="adopt takes what an interrupted migration left (incoming, prepared), or a jail of another host "
-                "on an imported pool; a standby is promoted",
-                resource=f"jails/{name}",
-            )
+        entry, record = self._index.permitted(name, Intent.ADOPT)
         if not record.peer:
             record = msgspec.structs.replace(record, peer=self._index.host_names.get(record.owner, record.owner))
         return entry, record
@@ -163,7 +147,7 @@ class Taker:
 
     async def hand_over(self, handle: Handle, name: str, host: str) -> None:
         """Let the owner migrate the jail here."""
-        _, record = self._index.whole(name)
+        _, record = self._index.permitted(name, Intent.READ)
         await handle.phase("handover", f"{host} hands it over")
         told = await self._handed_over(handle, name, record.uid, host)
         if told.reason == "ACTIVATED_UNHEALTHY":
@@ -204,7 +188,7 @@ class Taker:
     def _serves(self, name: str) -> bool:
         entry = self._index.jails.get(name)
         record = entry.record if entry is not None else None
-        if entry is None or record is None or not self._index.may_start(record):
+        if entry is None or record is None or not self._index.may(entry, Intent.RUN_ON):
             return False
         return record.desired is Desired.STOPPED or (entry.run is not None and entry.run.running)
 

@@ -25,6 +25,25 @@ STARTERS = frozenset(
 MODULES = frozenset({"subprocess", "asyncio.subprocess", "multiprocessing", "pty", "pexpect", "sh"})
 OS_PREFIXES = ("exec", "spawn", "posix_spawn", "popen", "system", "fork", "startfile")
 
+AUTHORITY = "jaild/domain/authority.py"
+# What decides whether something may be done with a jail is asked by `Index.may`, `permitted` and `owned` alone.
+DECIDING = {
+    "unheard": {
+        "jaild/service/index.py": "keeps it, and asks with it",
+        "jaild/service/clearance.py": "finds out by asking standbys",
+        "jaild/service/fencing.py": "nothing is in doubt any more when a jail is given up",
+    },
+    "known_epochs": {
+        "jaild/service/index.py": "asks with it",
+        "jaild/assembly.py": "the journals know it",
+        "jaild/service/recover.py": "tells it",
+    },
+    "host_id": {
+        "jaild/service/capacity.py": "counts what jails here were promised; nothing is done with them",
+        "jaild/service/host.py": "counts jails; nothing is done with them",
+    },
+}
+
 
 def is_generated(path: Path) -> bool:
     return path.name.endswith(("_pb2.py", "_pb2_grpc.py"))
@@ -117,3 +136,39 @@ def test_the_rules_look_at_something() -> None:
     assert len(MODULES_OF_JAILD) > 100
     assert PROCESS in map(shown, MODULES_OF_JAILD)
     assert list(starts_of_processes(ast.parse((ROOT / PROCESS).read_text())))
+
+
+def decisions(tree: ast.AST) -> Iterator[str]:
+    """Yield what in a module decides by itself, or asks past `jaild.domain.authority`, what may be done with a jail."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in {"unheard", "known_epochs"}:
+            yield node.attr
+        elif isinstance(node, ast.Compare):
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            if any(side.endswith(".owner") for side in sides) and any(side.endswith("host_id") for side in sides):
+                yield "host_id"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("if entry.unheard: pass", "unheard"),
+        ("self._index.known_epochs[record.uid]", "known_epochs"),
+        ("mine = record.owner == self._index.host_id", "host_id"),
+        ("if host_id != entry.record.owner: pass", "host_id"),
+    ],
+)
+def test_the_rule_about_who_decides_over_jails_sees(text: str, what: str) -> None:
+    assert list(decisions(ast.parse(text))) == [what]
+
+
+def test_what_may_be_done_with_a_jail_is_decided_in_one_place() -> None:
+    found = {
+        (what, shown(path))
+        for path in MODULES_OF_JAILD
+        if shown(path) != AUTHORITY and shown(path).startswith(("jaild/service/", "jaild/api/", "jaild/assembly"))
+        for what in decisions(ast.parse(path.read_text()))
+    }
+    allowed = {(what, where) for what, places in DECIDING.items() for where in places}
+    assert found - allowed == set(), "ask Index.may, permitted or owned, with the Intent"
+    assert allowed - found == set(), "an exception that nobody needs any more: take it out of the list"

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.lifecycle import advance, may_start, require_changeable
+from jaild.domain.lifecycle import advance
 from jaild.domain.records import JailRecord, Ownership
 
 ACTIVE, FROZEN, MOVED = Ownership.ACTIVE, Ownership.FROZEN, Ownership.MOVED
@@ -76,39 +76,3 @@ def test_a_jail_that_moved_away_runs_here_again_only_through_a_whole_migration()
     for state in (FROZEN, ACTIVE):
         with pytest.raises(FailedPreconditionError):
             advance(record(INCOMING), state)
-
-
-@pytest.mark.parametrize("state", list(Ownership))
-@pytest.mark.parametrize("owner", ["here", "there"])
-def test_only_an_active_jail_of_this_host_may_be_started(state: Ownership, owner: str) -> None:
-    assert may_start(record(state, owner=owner), "here") == (state is ACTIVE and owner == "here")
-
-
-@pytest.mark.parametrize(("known", "may"), [(0, True), (3, True), (4, False)])
-def test_a_jail_of_which_a_higher_epoch_was_seen_is_not_started(known: int, may: bool) -> None:  # noqa: FBT001 -- a table
-    assert may_start(record(ACTIVE), "here", known) is may
-
-
-def test_an_active_jail_of_this_host_may_be_changed() -> None:
-    require_changeable(record(ACTIVE), "here", "web")
-
-
-@pytest.mark.parametrize(
-    ("state", "owner", "reason"),
-    [
-        (FROZEN, "here", "JAIL_MIGRATING"),
-        (INCOMING, "there", "JAIL_INCOMING"),
-        (PREPARED, "there", "JAIL_INCOMING"),
-        (MOVED, "there", "JAIL_MOVED"),
-        (STANDBY, "there", "JAIL_STANDBY"),
-        (CLAIMED, "there", "JAIL_STANDBY"),
-        (FENCED, "there", "JAIL_FENCED"),
-        (DELETING, "here", "JAIL_DELETING"),
-        (ACTIVE, "there", "JAIL_NOT_OWNED"),
-    ],
-)
-def test_a_jail_that_is_not_this_hosts_to_change_says_why(state: Ownership, owner: str, reason: str) -> None:
-    with pytest.raises(FailedPreconditionError) as caught:
-        require_changeable(record(state, owner=owner), "here", "web")
-    assert (caught.value.reason, caught.value.resource) == (reason, "jails/web")
-    assert caught.value.remedy

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from jaild.domain import layout
+from jaild.domain.authority import Standing, standing_of
 from jaild.domain.journal import Phase
 from jaild.domain.layout import Layout
-from jaild.domain.lifecycle import may_start
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership
 from jaild.ports.runtime import Run
 from jaild.ports.zfs import Dataset
@@ -54,12 +54,16 @@ async def running_now(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
     ]
 
 
+def _owns(host: InProcessHost, record: JailRecord) -> bool:
+    return standing_of(record, host.core.index.host_id) is Standing.OWNED
+
+
 async def owners(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
     """Return the hosts that may start a jail."""
     found = []
     for host in hosts:
         record = (await records(host)).get(jail)
-        if record is not None and may_start(record, host.core.index.host_id):
+        if record is not None and _owns(host, record):
             found.append(host.name)
     return found
 
@@ -78,7 +82,7 @@ async def unserved(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
     """Return why a jail is not served by its owner's active generation, if that is what it should be."""
     for host in hosts:
         record = (await records(host)).get(jail)
-        if record is None or not may_start(record, host.core.index.host_id):
+        if record is None or not _owns(host, record):
             continue
         wanted = [f"{host.name}:{jail}.{record.generation}"] if record.desired is Desired.RUNNING else []
         have = await running_now(hosts, jail)

@@ -298,7 +298,7 @@ async def test_a_prepared_jail_never_starts_by_itself(pair: tuple[FakeHost, Fake
     assert invariants.running([target], "web") == []
     with pytest.raises(FailedPreconditionError) as refused:
         await target.core.use_cases.jails.delete("web", force=True, etag="", validate_only=False, caller=caller())
-    assert refused.value.reason == "JAIL_MIGRATING"
+    assert refused.value.reason == "JAIL_INCOMING"
     assert reason_of(await ended(target, target.core.use_cases.jails.start("web", caller=caller()))) == "JAIL_INCOMING"
     await source.restart()
     await source.quiet()

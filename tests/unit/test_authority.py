@@ -1,0 +1,117 @@
+"""What may be done with a jail: the whole table, written down once more."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from jaild.domain.authority import ALLOWED, Claim, Intent, Standing, refusal, require, standing_of, unheard
+from jaild.domain.errors import FailedPreconditionError
+from jaild.domain.records import Desired, JailRecord, Ownership
+
+ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
+
+# By standing: what may be done. READ always may.
+MAY = {
+    Standing.OWNED: "run on, tell, give up, stop, start, change, rehearse, replicate, give away, delete",
+    Standing.UNHEARD: "run on, tell, give up, stop",
+    Standing.SUPERSEDED: "delete",
+    Standing.FOREIGN: "delete, adopt",
+    Standing.FROZEN: "commit",
+    Standing.DOUBTED: "",
+    Standing.INCOMING: "adopt",
+    Standing.PREPARED: "adopt",
+    Standing.MOVED: "delete",
+    Standing.STANDBY: "delete, promote",
+    Standing.CLAIMED: "",
+    Standing.FENCED: "delete",
+    Standing.DELETING: "delete",
+}
+BETA = frozenset({"beta"})
+
+
+def claim(state: Ownership, known: int = 0, doubt: frozenset[str] = frozenset(), **changes: object) -> Claim:
+    record = JailRecord(uid="u", owner="here", epoch=3, state=state, generation=2, created=5.0)
+    return Claim(
+        jail="web",
+        record=msgspec.structs.replace(record, **changes),
+        host="here",
+        known_epoch=known,
+        unheard=doubt,
+    )
+
+
+CLAIMS = {
+    Standing.OWNED: claim(ACTIVE, 3),
+    Standing.UNHEARD: claim(ACTIVE, 3, BETA),
+    Standing.SUPERSEDED: claim(ACTIVE, 4, BETA),
+    Standing.FOREIGN: claim(ACTIVE, owner="there"),
+    Standing.FROZEN: claim(FROZEN),
+    Standing.DOUBTED: claim(FROZEN, 0, BETA),
+    Standing.INCOMING: claim(Ownership.INCOMING, owner="there"),
+    Standing.PREPARED: claim(Ownership.PREPARED, owner="there"),
+    Standing.MOVED: claim(Ownership.MOVED, owner="there"),
+    Standing.STANDBY: claim(Ownership.STANDBY, owner="there"),
+    Standing.CLAIMED: claim(Ownership.CLAIMED, owner="there"),
+    Standing.FENCED: claim(Ownership.FENCED, owner="there"),
+    Standing.DELETING: claim(Ownership.DELETING),
+}
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+@pytest.mark.parametrize("intent", list(Intent))
+def test_what_may_be_done_is_what_the_table_says(intent: Intent, standing: Standing) -> None:
+    found = CLAIMS[standing]
+    assert found.standing is standing
+    allowed = {"read", *MAY[standing].split(", ")}
+    assert (refusal(intent, found) is None) == (intent.value in allowed)
+
+
+def test_every_intent_is_decided() -> None:
+    assert set(ALLOWED) == set(Intent)
+
+
+@pytest.mark.parametrize(("known", "standing"), [(0, Standing.OWNED), (3, Standing.OWNED), (4, Standing.SUPERSEDED)])
+def test_a_jail_of_which_a_higher_epoch_was_seen_is_an_old_copy(known: int, standing: Standing) -> None:
+    assert standing_of(claim(ACTIVE).record, "here", known) is standing
+
+
+@pytest.mark.parametrize(
+    ("standing", "reason"),
+    [
+        (Standing.UNHEARD, "STANDBYS_UNHEARD"),
+        (Standing.SUPERSEDED, "JAIL_SUPERSEDED"),
+        (Standing.FOREIGN, "JAIL_NOT_OWNED"),
+        (Standing.FROZEN, "JAIL_MIGRATING"),
+        (Standing.DOUBTED, "STANDBYS_UNHEARD"),
+        (Standing.INCOMING, "JAIL_INCOMING"),
+        (Standing.PREPARED, "JAIL_INCOMING"),
+        (Standing.MOVED, "JAIL_MOVED"),
+        (Standing.STANDBY, "JAIL_STANDBY"),
+        (Standing.CLAIMED, "JAIL_STANDBY"),
+        (Standing.FENCED, "JAIL_FENCED"),
+        (Standing.DELETING, "JAIL_DELETING"),
+    ],
+)
+def test_a_jail_that_is_not_this_hosts_to_change_says_why(standing: Standing, reason: str) -> None:
+    with pytest.raises(FailedPreconditionError) as caught:
+        require(Intent.CHANGE, CLAIMS[standing])
+    assert (caught.value.reason, caught.value.resource) == (reason, "jails/web")
+    assert caught.value.remedy
+
+
+def test_who_cannot_be_promoted_or_adopted_is_told_what_can() -> None:
+    for intent, reason in ((Intent.PROMOTE, "JAIL_NOT_STANDBY"), (Intent.ADOPT, "NOT_ADOPTABLE")):
+        found = refusal(intent, CLAIMS[Standing.OWNED])
+        assert found is not None
+        assert found.reason == reason
+        assert "active" in found.message
+
+
+def test_what_lets_an_unheard_jail_go_on_is_said_word_by_word() -> None:
+    found = unheard(claim(ACTIVE, 0, frozenset({"gamma", "beta"}), desired=Desired.RUNNING))
+    sentence = "beta has not taken over web, gamma has not taken over web"
+    assert found.detail["confirm"] == sentence
+    assert f'jailctl jail confirm web --confirm "{sentence}"' in found.remedy
+    assert "starts by itself" in found.remedy
+    assert "starts by itself" not in unheard(claim(ACTIVE, 0, BETA, desired=Desired.STOPPED)).remedy
