@@ -47,7 +47,7 @@ def _finding(caller: Caller, breach: Breach) -> Finding:
     return Finding(
         severity=Severity.ERROR,
         code=code,
-        message=f"{subject}: {message}; {where} does not allow it",
+        message=f"{message}; {where} does not allow it",
         subject=subject,
         remedy=f"ask an operator of this host to make this change, or to widen {where} in its configuration",
         evidence=(f"grants.{caller.actor}.policy.{rule}",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jaild.domain import compat, policycheck, recipe, recipecheck
 from jaild.domain.errors import AlreadyExistsError
 from jaild.domain.findings import Finding, Severity
@@ -86,7 +88,7 @@ class BuildPlanner:
 
 def policy_of(caller: Caller) -> BuildPolicy:
     """Return what every build of the caller's has to keep to."""
-    return caller.policy.builds if caller.policy is not None else BuildPolicy()
+    return caller.policy.builds if caller.policy is not None else BuildPolicy(time=math.inf)
 
 
 def _place(target: str, problem: str) -> Finding:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -73,6 +74,12 @@ def test_a_pool_is_made_kept_over_a_stop_and_not_made_again(folder: Path) -> Non
     assert running(folder) is None
     assert _run(folder, "read") == "kept"
     assert running(folder) not in {None, first}
+
+
+def test_nobody_else_reads_the_file_that_the_pool_is_on_also_one_of_an_older_jaild(folder: Path) -> None:
+    (folder / "vdevs").mkdir(0o755)
+    _run(folder, "write", "kept")
+    assert stat.S_IMODE((folder / "vdevs").stat().st_mode) == 0o700
 
 
 def test_a_killed_daemons_mounts_are_there_for_the_next_one(folder: Path) -> None:

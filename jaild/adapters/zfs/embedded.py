@@ -54,6 +54,7 @@ class EmbeddedPool:
         Raises `DeadlineExceededError` (ZFS_FUSE_SILENT) besides what the port `Zfs` raises.
         """
         self._vdev.parent.mkdir(parents=True, exist_ok=True)
+        self._vdev.parent.chmod(0o700)  # whoever reads the pool's file reads all that is in it
         if not kernel_has_zfs() and running(self._folder) is None:
             await self._start_fuse()
         await self._answers()

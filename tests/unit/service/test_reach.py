@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -165,6 +166,23 @@ async def test_a_build_that_takes_longer_than_all_may_is_ended(host: FakeHost, m
     assert reason_of(done) == "BUILD_TIMEOUT"
     assert host.runtime.by_name == {}
     assert "web/9" not in host.core.index.releases
+
+
+async def test_an_operators_build_has_no_end_but_its_recipes(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed: list[float | None] = []
+    original = asyncio.timeout
+
+    def noted(delay: float | None) -> asyncio.Timeout:
+        allowed.append(delay)
+        return original(delay)
+
+    monkeypatch.setattr("jaild.service.build_steps.asyncio.timeout", noted)
+    asked = host.core.use_cases.builds.build(
+        "web", "9", RECIPE, nothing(), sha256="", size=0, validate_only=False, caller=caller()
+    )
+    await host.end_of(await asked)
+    assert math.inf in allowed
+    assert BuildPolicy().time not in allowed
 
 
 def test_what_a_spec_says_by_saying_nothing_is_allowed_by_the_policy_that_says_nothing() -> None:

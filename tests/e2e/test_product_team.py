@@ -1,0 +1,143 @@
+"""A product team on a real daemon, by its certificate and jailctl: how far it reaches, and who is told its secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.certificates import CertificateAuthority
+from jaild.adapters.process import ProcessRunner
+from jaild.adapters.zfs.private_namespace import running
+from jaild.wire.tls import TlsFiles
+from tests.conftest import missing_for_real_tests
+from tests.demo.programs import environment
+from tests.e2e import trees
+from tests.e2e.conftest import furnish
+from tests.e2e.node import Node, hosted
+
+pytestmark = pytest.mark.real
+SECRET = "s3cret-of-the-jail"
+WHO = ("host", "web-team", "dashboard")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A host with a policy for web-team, and callers with certificates."""
+
+    node: Node
+    address: str
+    files: dict[str, TlsFiles]
+    folder: Path
+
+    def jailctl(self, who: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one as somebody."""
+        return subprocess.run(
+            [Path(sys.executable).with_name("jailctl"), "--context", who, *words],
+            env=environment(XDG_CONFIG_HOME=str(self.folder)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def spec(self, number: int, **more: str) -> str:
+        """Write a spec with the host's address `number`; return its path."""
+        path = self.folder / "spec.yaml"
+        network = f"{{mode: own, addresses: [{self.node.addresses[number]}]}}"
+        path.write_text(trees.spec("tiny-1", "web/1", network=network, environment=f"{{PASSWORD: {SECRET}}}", **more))
+        return str(path)
+
+
+@pytest.fixture(scope="module")
+def site(workshop: Path) -> Iterator[Site]:
+    if missing_for_real_tests():
+        pytest.skip(f"missing: {', '.join(missing_for_real_tests())}")
+
+    async def issued() -> dict[str, TlsFiles]:
+        authority = CertificateAuthority(ProcessRunner(), workshop / "tls")
+        return {who: await authority.issue(who, ["127.0.0.1"]) for who in WHO}
+
+    (workshop / "tls").mkdir()
+    files = asyncio.run(issued())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    node = Node(Path(tempfile.mkdtemp(prefix="jaild-e2e-")), "solo")
+    upper = ipaddress.ip_interface(node.addresses[8]).ip  # .9 of a /28: the range is its upper half
+    policy = {"networks": ["none", "own"], "addresses": [f"{upper - 1}/29"], "limits": {"open_files": 4096}}
+    node.config["listen"] = {"address": address, "tls": _settings(files["host"])}
+    node.config["grants"] = {
+        "web-team": {"roles": ["product"], "apps": ["web"], "policy": policy},
+        "dashboard": {"roles": ["viewer"]},
+    }
+    with hosted(node) as made:
+        furnish(made.api, workshop)
+        site = Site(made, address, files, workshop)
+        for who in WHO[1:]:
+            told = files[who]
+            words = ["--ca", str(told.authority), "--cert", str(told.certificate), "--key", str(told.key)]
+            subprocess.run(
+                [Path(sys.executable).with_name("jailctl"), "context", "add", who, "--address", address, *words],
+                env=environment(XDG_CONFIG_HOME=str(workshop)),
+                check=True,
+                capture_output=True,
+            )
+        limits = "{open_files: 1024}"
+        done = site.jailctl("web-team", "jail", "create", "web", "-f", site.spec(9, limits=limits))
+        assert done.returncode == 0, done.stderr
+        yield site
+        made.api.delete("web")
+
+
+def _settings(files: TlsFiles) -> dict[str, str]:
+    return {"certificate": str(files.certificate), "key": str(files.key), "authority": str(files.authority)}
+
+
+def test_what_the_policy_does_not_allow_is_refused_with_the_rule(site: Site) -> None:
+    before = site.node.api.all_jails()["web"]
+    refused = site.jailctl("web-team", "jail", "configure", "web", "-f", site.spec(2, limits="{open_files: 1024}"))
+    assert refused.returncode == 4, refused.stderr
+    for told in ("POLICY_ADDRESS $.network.addresses[0]", "grants.web-team.policy.addresses: ", "ask an operator"):
+        assert told in refused.stderr
+    lifted = site.jailctl("web-team", "jail", "configure", "web", "-f", site.spec(9), "--plan")
+    assert "POLICY_LIMIT $.limits.open_files" in lifted.stdout + lifted.stderr
+    after = site.node.api.all_jails()["web"]
+    assert (after.generation, after.start_time) == (before.generation, before.start_time)
+
+
+def test_only_the_team_is_told_its_secrets_and_a_viewers_spec_keeps_them(site: Site) -> None:
+    shown = site.jailctl("dashboard", "jail", "show", "web", "-o", "json")
+    assert json.loads(shown.stdout)["spec"]["environment"] == {"PASSWORD": "(redacted)"}
+    mine = json.loads(site.jailctl("web-team", "jail", "show", "web", "-o", "json").stdout)
+    assert mine["spec"]["environment"] == {"PASSWORD": SECRET}
+    text = Path(site.spec(9, limits="{open_files: 512}")).read_text().replace(SECRET, "(redacted)")
+    (site.folder / "kept.yaml").write_text(text)
+    kept = site.jailctl("web-team", "jail", "configure", "web", "-f", str(site.folder / "kept.yaml"))
+    assert kept.returncode == 0, kept.stderr
+    assert site.node.api.sh("web", "echo $PASSWORD").strip() == SECRET
+
+
+def test_nobody_else_on_the_host_finds_a_secret(site: Site) -> None:
+    site.node.folder.chmod(0o755)  # a folder of a test's own is closed, that of an installed daemon is not
+
+    def holding_it(*who: str) -> set[str]:
+        search = ["grep", "-rlsa", "--devices=skip", SECRET, str(site.node.folder)]
+        mounts = ["nsenter", f"--mount=/proc/{running(site.node.folder)}/ns/mnt", "--"]  # where the datasets are seen
+        found = subprocess.run([*mounts, *who, *search], capture_output=True, text=True, check=False, timeout=120)
+        return {Path(line).name for line in found.stdout.splitlines()}
+
+    assert holding_it() >= {"generation.json", "config.json", "run.json"}
+    assert holding_it("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") == set()
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert [line for line in lines if SECRET.encode() in line] == []
+    assert SECRET not in site.node.log()
