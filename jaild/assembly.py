@@ -257,8 +257,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     surveyor = Surveyor(index, zfs, runtime, ports.peers)
     evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, supervisor, events, clock)
     host = Host(
-        index, zfs, runtime, ports.peers, store, operations, journals, draining, evacuations, recovery, events, clock,
-        place.name, version("jaild"),
+        index, zfs, runtime, ports.peers, store, operations, journals, draining, evacuations, recovery, supervisor,
+        events, clock, place.name, version("jaild"),
     )  # fmt: skip
     making = _making(ports, place, index, sealer, workshop, drivers, operations, events)
     use_cases = UseCases(

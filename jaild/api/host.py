@@ -9,7 +9,7 @@ from jaild.api.auth import Context, current
 from jaild.api.moments import timestamp
 from jaild.api.operation_messages import OperationMessages
 from jaild.api.use_cases import Audit, Boot, Host
-from jaild.domain.views import AuditEntry, Drain, HostView
+from jaild.domain.views import AuditEntry, BackgroundTask, Drain, HostView
 from jaild.v1 import host_pb2
 
 _AUDIT = "audit"
@@ -80,6 +80,20 @@ def host_message(view: HostView) -> host_pb2.HostInfo:
         repairs=view.repairs,
         drain=_drain_message(view.drain),
         halted=view.halted,
+        background_tasks=view.background_tasks,
+        failing_tasks=[_task_message(task) for task in view.failing],
+    )
+
+
+def _task_message(task: BackgroundTask) -> host_pb2.FailingTask:
+    return host_pb2.FailingTask(
+        name=task.name,
+        target=task.target,
+        attempts=task.attempts,
+        failures=task.failures,
+        error=task.error,
+        since=timestamp(task.failing_since),
+        at_work=task.at_work,
     )
 
 

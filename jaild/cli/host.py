@@ -52,6 +52,8 @@ def show(settings: Settings) -> None:
             ),
             ("peers", ", ".join(host.peers)),
             ("repaired", "\n".join(host.repairs)),
+            ("background", f"{host.background_tasks} tasks" if host.background_tasks else ""),
+            ("failing", "\n".join(map(_failing, host.failing_tasks))),
         )
     )
 
@@ -118,6 +120,10 @@ def stop_jails(settings: Settings, *, deadline: float, how: How) -> None:
     request.deadline.FromMilliseconds(round(deadline * 1000))
     with connect(settings) as api:
         finish(api, settings, api.host.StopJails(request), how)
+
+
+def _failing(task: host_pb2.FailingTask) -> str:
+    return f"{task.name} (since {render.moment(task.since)}, {task.failures} times): {task.error}"
 
 
 def _drained(host: host_pb2.HostInfo) -> str:

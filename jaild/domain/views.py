@@ -158,6 +158,8 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     repairs: tuple[str, ...]
     drain: Drain | None = None
     halted: bool = False
+    background_tasks: int = 0
+    failing: tuple[BackgroundTask, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

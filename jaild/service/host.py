@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import msgspec
+import structlog
 
 from jaild.domain import layout
 from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
@@ -13,6 +14,7 @@ from jaild.domain.migration import PROTOCOL
 from jaild.domain.records import JailRecord, Ownership
 from jaild.domain.recordtext import decode
 from jaild.domain.views import HostView, JailState
+from jaild.engine.supervisor import Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
@@ -25,6 +27,8 @@ from jaild.service.index import Index
 from jaild.service.journals import Journals
 from jaild.service.operations import Operations
 from jaild.service.recover import Recovery
+
+_SHOWN = 100  # tasks that fail
 
 
 class _HostRecord(msgspec.Struct, frozen=True):
@@ -47,6 +51,7 @@ class Host:
         draining: Draining,
         evacuations: Evacuations,
         recovery: Recovery,
+        supervisor: Supervisor,
         events: Events,
         clock: Clock,
         name: str,
@@ -62,12 +67,15 @@ class Host:
         self._draining = draining
         self._evacuations = evacuations
         self._recovery = recovery
+        self._supervisor = supervisor
         self._events = events
         self._clock = clock
         self._name = name
         self._version = version
         self._started = 0.0
         self._ready_seconds = 0.0
+        self._root_dataset: Dataset | None = None
+        self._log = structlog.get_logger("jaild.host")
 
     async def start(self, began: float) -> None:
         """Read what is there and repair it; `began` is the monotonic time at which the daemon was started.
@@ -75,7 +83,7 @@ class Host:
         `FailedPreconditionError` (ROOT_DATASET_MISSING) if the configured dataset is not there.
         """
         self._started = self._clock.now()
-        root = await self._root()
+        root = self._root_dataset = await self._root()
         self._index.host_name = self._name
         self._index.host_id = await self._host_id(root)
         self._index.host_names[self._index.host_id] = self._name
@@ -177,7 +185,11 @@ class Host:
     async def view(self) -> HostView:
         """Return what the host is, has and can do."""
         facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
-        root = await self._zfs.dataset(self._index.where.root)
+        try:
+            self._root_dataset = await self._zfs.dataset(self._index.where.root)
+        except JaildError as error:  # what fails is what one looks for here: the rest is shown all the same
+            self._log.warning("the space is as it was", error=str(error))
+        root, tasks = self._root_dataset, self._supervisor.statistics()
         owned = [
             entry
             for entry in self._index.jails.values()
@@ -201,8 +213,8 @@ class Host:
             osreldate=facts.osreldate,
             machine=facts.machine,
             dataset=self._index.where.root,
-            used=root.used,
-            available=root.available,
+            used=root.used if root is not None else 0,
+            available=root.available if root is not None else 0,
             jails=len(owned),
             running=running,
             peers=self._peers.names(),
@@ -211,6 +223,8 @@ class Host:
             repairs=tuple(self._recovery.repairs),
             drain=self._draining.now,
             halted=self._index.halted,
+            background_tasks=len(tasks),
+            failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
         )
 
 

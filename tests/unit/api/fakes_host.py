@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from jaild.domain.operation import Operation
 from jaild.domain.views import (
     AuditEntry,
+    BackgroundTask,
     Caller,
     Drain,
     Event,
@@ -105,6 +106,18 @@ class FakeHost:
             started=1.0,
             ready_seconds=0.5,
             repairs=("removed a stale mount",),
+            background_tasks=7,
+            failing=(
+                BackgroundTask(
+                    name="abort of m1",
+                    target="jails/web",
+                    attempts=3,
+                    failures=2,
+                    error="beta is away",
+                    failing_since=4.0,
+                    at_work=0.5,
+                ),
+            ),
             drain=Drain(since=3.0, actor="ops", reason="disk"),
         )
 

@@ -224,7 +224,14 @@ class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
     StartJails = StopJails = change
 
     def GetHost(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        return host_pb2.HostInfo(name="alpha", zfs_capabilities={"bookmarks": True, "raw_send": False}, peers=["beta"])
+        failing = host_pb2.FailingTask(name="supersede web", failures=3, error="beta is away")
+        return host_pb2.HostInfo(
+            name="alpha",
+            zfs_capabilities={"bookmarks": True, "raw_send": False},
+            peers=["beta"],
+            background_tasks=5,
+            failing_tasks=[failing],
+        )
 
     def ListAuditEntries(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         entries = [host_pb2.AuditEntry(sequence=number, actor="local") for number in range(request.page_size + 7)]

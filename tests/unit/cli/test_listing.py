@@ -92,6 +92,9 @@ def test_a_card_shows_the_spec_with_the_specs_own_field_names(jailctl: Run, daem
 
 def test_what_a_host_cannot_do_is_told_apart_from_what_it_can(jailctl: Run) -> None:
     shown = jailctl("host", "show").stdout
+    assert "5 tasks" in shown
+    assert "supersede web" in shown
+    assert "3 times): beta is away" in shown
 
     assert "zfs can:     bookmarks\n" in shown
     assert "zfs cannot:  raw_send\n" in shown

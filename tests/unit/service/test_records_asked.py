@@ -10,7 +10,7 @@ from jaild.domain.records import Ownership
 from tests.fakes.faults import Effect
 from tests.fakes.host import FakeHost
 from tests.unit.service.asking import create, deploy, reason_of, serves
-from tests.unit.service.standbys import hosts_with, promote, stop
+from tests.unit.service.standbys import happened, hosts_with, promote, stop
 from tests.unit.service.test_migration_faults import migrate, two_hosts
 
 JAIL = "tank/jaild/jails/web"
@@ -108,3 +108,21 @@ async def test_a_take_over_that_fails_while_zfs_does_not_answer_is_a_standby_aga
     assert record.state is Ownership.STANDBY
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     await stop(hosts)
+
+
+async def test_what_is_asked_again_and_again_is_shown_by_the_host_and_the_jail(quick_path: Path) -> None:
+    source, target = await two_hosts(quick_path, back=False)
+    source.zfs.refuse = Sick(source, Ownership.FROZEN, sets=1, gets=1_000_000)
+    moving = await migrate(source, target)
+    await happened(source, "task.failed")
+    source.zfs.refuse["dataset tank/jaild"] = InternalError("COMMAND_FAILED", "zfs get: I/O error")
+    shown = await source.core.host.view()
+    assert [(task.name, task.target) for task in shown.failing] == [("record of web", "jails/web")]
+    assert "I/O error" in shown.failing[0].error
+    assert shown.failing[0].failures > 0
+    assert shown.available > 0
+    assert "asked again" in source.core.use_cases.jails.get("web").message
+    source.zfs.refuse = {}
+    assert reason_of(await source.end_of(moving)) == "COMMAND_FAILED"
+    assert (await source.core.host.view()).failing == ()
+    await stop([source, target])
