@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+from jaild.domain import bounds
+from jaild.domain.errors import ResourceExhaustedError
+
 Name = str | bytes
 
 # Folders in folders. Each on the way is a descriptor held open, and a call on the stack: a jail can make them deeper
@@ -32,10 +35,50 @@ class NotAFileError(OSError):
 class StepError(OSError):
     """The way down through folders does not go on at step `depth`, counted from 1: missing, no folder, or a link."""
 
-    def __init__(self, code: int, text: str, step: str, *, depth: int, is_link: bool) -> None:
+    def __init__(self, code: int, text: str, step: Name, *, depth: int, is_link: bool) -> None:
         super().__init__(code, text, step)
         self.depth = depth
         self.is_link = is_link
+
+
+class TreeRoom:
+    """What may still be read of a configuration tree, by `jaild.domain.bounds`.
+
+    Raises `ResourceExhaustedError` (TREE_TOO_LARGE) when that is used up.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.left = size  # bytes
+
+    def enter(self, path: str) -> None:
+        """Count an entry by its path in the tree."""
+        if path.count("/") >= bounds.TREE_DEPTH:
+            raise self._too_large(path)
+        self.take(bounds.TREE_ENTRY + len(path), path)
+
+    def take(self, size: int, path: str) -> None:
+        """Count bytes that were read."""
+        self.left -= size
+        if self.left < 0:
+            raise self._too_large(path)
+
+    def _too_large(self, path: str) -> ResourceExhaustedError:
+        shown = bounds.clipped(path, bounds.AUDIT_FIELD)
+        size, depth = self._size >> 20, bounds.TREE_DEPTH
+        return ResourceExhaustedError(
+            "TREE_TOO_LARGE",
+            f"the configuration is larger than {size} MiB or deeper than {depth} folders, at {shown}",
+            remedy="keep what is no configuration in the jail's data or in a volume",
+            detail={"path": shown},
+        )
+
+
+def too_deep() -> ResourceExhaustedError:
+    """Return TREE_TOO_LARGE for folders in folders beyond DEEPEST."""
+    return ResourceExhaustedError(
+        "TREE_TOO_LARGE", f"the tree is deeper than {DEEPEST} folders", remedy="remove or move what lies that deep"
+    )
 
 
 @contextmanager
@@ -49,7 +92,7 @@ def opened(path: Path | Name, *, within: int | None = None) -> Iterator[int]:
 
 
 @contextmanager
-def reached(top: Path, steps: Sequence[str]) -> Iterator[int]:
+def reached(top: Path, steps: Sequence[Name]) -> Iterator[int]:
     """Go down from the folder `top`, itself no symlink, and give a descriptor of the folder where it ends.
 
     Raises `StepError` for a step that is missing, a link, or no folder; `OSError` as it comes.
@@ -65,7 +108,7 @@ def reached(top: Path, steps: Sequence[str]) -> Iterator[int]:
         os.close(current)
 
 
-def _next(folder: int, step: str, depth: int) -> int:
+def _next(folder: int, step: Name, depth: int) -> int:
     try:
         if not stat.S_ISLNK(look(step, folder).st_mode):
             return os.open(step, os.O_RDONLY | _FOLDER, dir_fd=folder)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from jaild.adapters.openfolder import look, names_in, opened
+from jaild.adapters.openfolder import DEEPEST, look, names_in, opened, reading
 from jaild.adapters.oserrors import explain
 from jaild.adapters.salvagewriter import TreeWriter
 from jaild.domain.salvage import (
@@ -107,6 +107,9 @@ class _Reader:
         if stat.S_ISDIR(status.st_mode):
             if status.st_dev != device:  # a dataset of its own, which has a stream of its own
                 return
+            if path.count(b"/") >= DEEPEST:
+                self._damages.append(Damage(path=shown(path), lost=True, reason=f"deeper than {DEEPEST} folders"))
+                return
             with opened(name, within=folder) as inner:
                 yield from self._folder(inner, path, device)
         elif stat.S_ISREG(status.st_mode):
@@ -127,9 +130,8 @@ class _Reader:
             else:
                 self._damages.append(Damage(path=shown(path), lost=True, reason="another name of a file that is lost"))
             return
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-        try:
-            mode = stat.S_IMODE(status.st_mode)
+        with reading(name, within=folder) as file:
+            descriptor, mode = file.fileno(), stat.S_IMODE(status.st_mode)
             yield File(path, mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_size)
             missing, why = [], ""
             for start in range(0, status.st_size, _BLOCK):
@@ -140,8 +142,6 @@ class _Reader:
                     else:
                         missing.append(piece[:2])
                         why = piece[2]
-        finally:
-            os.close(descriptor)
         lost = bool(missing) and sum(to - start for start, to in missing) == status.st_size
         self._names[inode] = None if lost else path
         if lost:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from jaild.adapters.openfolder import opened
+from jaild.adapters.openfolder import reached
 from jaild.domain.salvage import Data, File, Folder, Hardlink, Pipe, Record, Symlink, Withdrawn, invalid
 
 
@@ -108,12 +108,5 @@ class TreeWriter:
         *steps, name = path.split(b"/")
         if not name or b"\0" in path or any(step in {b"", b".", b".."} for step in (*steps, name)):
             raise invalid(f"{path!r} is no path")
-        current = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            for step in steps:
-                with opened(step, within=current) as inner:
-                    os.dup2(inner, current, inheritable=False)
-            yield current, name
-        finally:
-            with suppress(OSError):
-                os.close(current)
+        with reached(self._root, steps) as folder:
+            yield folder, name

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from jaild.adapters.openfolder import look, names_in, opened
+from jaild.adapters.openfolder import DEEPEST, look, names_in, opened, reading, too_deep
 from jaild.domain.errors import CancelledError, FailedPreconditionError
 
 _PIECE = 1 << 20
@@ -18,7 +18,8 @@ def copy(source: Path, destination: Path, stopped: threading.Event) -> None:
     """Copy the content of a folder into one that is missing or empty, which gets its owner and mode too.
 
     Sockets, pipes and device nodes are skipped: they belong to who made them. Two names of one file become two files.
-    Raises `FailedPreconditionError` (DESTINATION_NOT_EMPTY), `OSError` as it comes, `CancelledError` when `stopped`.
+    Raises `FailedPreconditionError` (DESTINATION_NOT_EMPTY), `ResourceExhaustedError` (TREE_TOO_LARGE) below
+    `openfolder.DEEPEST`, `OSError` as it comes, `CancelledError` when `stopped`.
     """
     with opened(source) as source_fd:
         with suppress(FileExistsError):
@@ -28,10 +29,12 @@ def copy(source: Path, destination: Path, stopped: threading.Event) -> None:
                 raise FailedPreconditionError(
                     "DESTINATION_NOT_EMPTY", f"{destination} is not empty", remedy="copy into a new folder"
                 )
-            _folder(source_fd, destination_fd, stopped)
+            _folder(source_fd, destination_fd, stopped, 1)
 
 
-def _folder(source: int, destination: int, stopped: threading.Event) -> None:
+def _folder(source: int, destination: int, stopped: threading.Event, depth: int) -> None:
+    if depth > DEEPEST:
+        raise too_deep()
     mine = os.fstat(source)
     for name in names_in(source):
         if stopped.is_set():
@@ -41,7 +44,7 @@ def _folder(source: int, destination: int, stopped: threading.Event) -> None:
             os.mkdir(name, 0o700, dir_fd=destination)
             with opened(name, within=source) as inner_source, opened(name, within=destination) as inner_destination:
                 if status.st_dev == mine.st_dev:
-                    _folder(inner_source, inner_destination, stopped)
+                    _folder(inner_source, inner_destination, stopped, depth + 1)
                 else:
                     _dress(inner_destination, status)
         elif stat.S_ISREG(status.st_mode):
@@ -54,20 +57,16 @@ def _folder(source: int, destination: int, stopped: threading.Event) -> None:
 
 
 def _file(name: str, source: int, destination: int) -> None:
-    original = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        copied = os.open(name, flags, 0o600, dir_fd=destination)
-        try:
-            while piece := os.read(original, _PIECE):
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(copied, view) :]
-            _dress(copied, os.fstat(original))
-        finally:
-            os.close(copied)
-    finally:
-        os.close(original)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with (
+        reading(name, within=source) as original,
+        os.fdopen(os.open(name, flags, 0o600, dir_fd=destination), "wb", buffering=0) as copied,
+    ):
+        while piece := original.read(_PIECE):
+            view = memoryview(piece)
+            while view:
+                view = view[copied.write(view) :]
+        _dress(copied.fileno(), os.fstat(original.fileno()))
 
 
 def _dress(descriptor: int, wanted: os.stat_result) -> None:

@@ -7,28 +7,25 @@ Synchronous: call it in a thread.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import stat
 from collections import defaultdict
 from pathlib import Path
 
+from jaild.adapters.openfolder import CHANGED, NotAFileError, TreeRoom, look, names_in, opened, reading
 from jaild.domain import bounds
 from jaild.domain.errors import (
     AbortedError,
     AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
-    ResourceExhaustedError,
 )
 from jaild.domain.etctree import Entry, Kind, Tree
 
 LIMIT = bounds.TREE_BYTES  # a configuration is far smaller, and it is held in memory three times
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_PIECE = 1 << 20
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHANGED = frozenset({errno.ENOENT, errno.ELOOP, errno.EMLINK, errno.ENOTDIR})  # EMLINK: FreeBSD's word for O_NOFOLLOW
 _MODE = 0o7777
 
 
@@ -36,20 +33,18 @@ def read(folder: Path) -> dict[str, Entry]:
     """Return all below `folder`.
 
     Raises `AbortedError` (TREE_CHANGED) if it changes meanwhile, `FailedPreconditionError` (UNSUPPORTED_FILE) for a
-    device, socket or pipe, `ResourceExhaustedError` (TREE_TOO_LARGE) above LIMIT.
+    device, socket or pipe, `ResourceExhaustedError` (TREE_TOO_LARGE) above LIMIT or `bounds.TREE_DEPTH`.
     """
     tree: dict[str, Entry] = {}
-    descriptor = os.open(folder, _FOLDER)
-    try:
-        _read_folder(descriptor, "", tree, LIMIT)
-    except OSError as error:
-        if error.errno not in _CHANGED:
-            raise
-        raise AbortedError(
-            "TREE_CHANGED", f"{folder} was changed while it was read: {error}", remedy="try again"
-        ) from error
-    finally:
-        os.close(descriptor)
+    with opened(folder) as descriptor:
+        try:
+            _read_folder(descriptor, "", tree, TreeRoom(LIMIT))
+        except OSError as error:
+            if error.errno not in CHANGED:
+                raise
+            raise AbortedError(
+                "TREE_CHANGED", f"{folder} was changed while it was read: {error}", remedy="try again"
+            ) from error
     return dict(sorted(tree.items()))
 
 
@@ -67,14 +62,11 @@ def write(tree: Tree, folder: Path) -> None:
             raise InvalidArgumentError("INVALID_TREE", f"{path!r} has no place in a tree", detail={"path": path})
         below[parent].append(name)
     folder.mkdir(exist_ok=True)
-    descriptor = os.open(folder, _FOLDER)
-    try:
-        if os.listdir(descriptor):  # noqa: PTH208 -- by the descriptor
+    with opened(folder) as descriptor:
+        if names_in(descriptor):
             raise AlreadyExistsError("TREE_EXISTS", f"{folder} is not empty", remedy="remove what is in it")
         _write_folder(descriptor, "", tree, below)
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     _sync(folder.parent)
 
 
@@ -96,41 +88,38 @@ def digest(tree: Tree) -> str:
     return sha.hexdigest()
 
 
-def _read_folder(descriptor: int, prefix: str, tree: dict[str, Entry], room: int) -> int:
-    """Read one folder and those below; return how many bytes of `room` are left."""
-    for name in sorted(os.listdir(descriptor)):
+def _read_folder(descriptor: int, prefix: str, tree: dict[str, Entry], room: TreeRoom) -> None:
+    for name in sorted(names_in(descriptor)):
         path = f"{prefix}{name}"
-        room -= bounds.TREE_ENTRY + len(path)
-        if room < 0 or path.count("/") >= bounds.TREE_DEPTH:
-            raise _too_large(path)
-        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        room.enter(path)
+        status = look(name, descriptor)
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(name, dir_fd=descriptor)
             tree[path] = _entry(Kind.LINK, status, target=target)
         elif stat.S_ISDIR(status.st_mode):
-            inner = os.open(name, _FOLDER, dir_fd=descriptor)
-            try:
+            with opened(name, within=descriptor) as inner:
                 tree[path] = _entry(Kind.DIRECTORY, os.fstat(inner))
-                room = _read_folder(inner, f"{path}/", tree, room)
-            finally:
-                os.close(inner)
-        elif stat.S_ISREG(status.st_mode):
-            tree[path] = _read_file(descriptor, name, path, room)
-            room -= len(tree[path].content)
+                _read_folder(inner, f"{path}/", tree, room)
         else:
-            raise _unsupported(path)
-    return room
+            tree[path] = _read_file(descriptor, name, path, room)
 
 
-def _read_file(descriptor: int, name: str, path: str, room: int) -> Entry:
-    with os.fdopen(os.open(name, _READ, dir_fd=descriptor), "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise _unsupported(path)
-        content = stream.read(room + 1)
-    if len(content) > room:
-        raise _too_large(path)
-    return _entry(Kind.FILE, status, content=content)
+def _read_file(descriptor: int, name: str, path: str, room: TreeRoom) -> Entry:
+    content = bytearray()
+    try:
+        with reading(name, within=descriptor) as stream:
+            status = os.fstat(stream.fileno())
+            while piece := stream.read(min(_PIECE, room.left + 1)):
+                room.take(len(piece), path)
+                content += piece
+    except NotAFileError as error:
+        raise FailedPreconditionError(
+            "UNSUPPORTED_FILE",
+            f"{path} is no file, folder or link",
+            remedy="remove it from the jail's configuration: devices, sockets and pipes belong in /dev, /run or /var",
+            detail={"path": path},
+        ) from error
+    return _entry(Kind.FILE, status, content=bytes(content))
 
 
 def _entry(kind: Kind, status: os.stat_result, *, content: bytes = b"", target: str = "") -> Entry:
@@ -142,25 +131,6 @@ def _entry(kind: Kind, status: os.stat_result, *, content: bytes = b"", target: 
         content=content,
         target=target,
         mtime=status.st_mtime_ns,
-    )
-
-
-def _too_large(path: str) -> ResourceExhaustedError:
-    shown = bounds.clipped(path, bounds.AUDIT_FIELD)
-    return ResourceExhaustedError(
-        "TREE_TOO_LARGE",
-        f"the configuration is larger than {LIMIT >> 20} MiB or deeper than {bounds.TREE_DEPTH} folders, at {shown}",
-        remedy="keep what is no configuration in the jail's data or in a volume",
-        detail={"path": shown},
-    )
-
-
-def _unsupported(path: str) -> FailedPreconditionError:
-    return FailedPreconditionError(
-        "UNSUPPORTED_FILE",
-        f"{path} is no file, folder or link",
-        remedy="remove it from the jail's configuration: devices, sockets and pipes belong in /dev, /run or /var",
-        detail={"path": path},
     )
 
 
@@ -176,19 +146,21 @@ def _write_folder(descriptor: int, path: str, tree: Tree, below: dict[str, list[
             continue
         if entry.kind is Kind.DIRECTORY:
             os.mkdir(name, 0o700, dir_fd=descriptor)
-        made = os.open(name, _FOLDER if entry.kind is Kind.DIRECTORY else _CREATE, 0o600, dir_fd=descriptor)
-        try:
-            if entry.kind is Kind.DIRECTORY:
+            with opened(name, within=descriptor) as made:
                 _write_folder(made, inner, tree, below)
-            else:
-                _write_all(made, entry.content)
-            os.fchown(made, entry.uid, entry.gid)
-            os.fchmod(made, entry.mode)  # after the owner: chown(2) drops set-user-id
-            if entry.mtime:
-                os.utime(made, ns=(entry.mtime, entry.mtime))
-            os.fsync(made)
-        finally:
-            os.close(made)
+                _dress(made, entry)
+            continue
+        with os.fdopen(os.open(name, _CREATE, 0o600, dir_fd=descriptor), "wb", buffering=0) as file:
+            _write_all(file.fileno(), entry.content)
+            _dress(file.fileno(), entry)
+
+
+def _dress(made: int, entry: Entry) -> None:
+    os.fchown(made, entry.uid, entry.gid)
+    os.fchmod(made, entry.mode)  # after the owner: chown(2) drops set-user-id
+    if entry.mtime:
+        os.utime(made, ns=(entry.mtime, entry.mtime))
+    os.fsync(made)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
@@ -198,8 +170,5 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 
 def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, _FOLDER)
-    try:
+    with opened(folder) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,16 +1,26 @@
-"""A word for the state of a tree, from what stat(2) tells; content is read only of what changed a moment ago."""
+"""A word for the state of a tree, from what stat(2) tells; content is read only of what changed a moment ago.
+
+Root in the jail writes there meanwhile: so every step is by descriptor, as `openfolder` says, with its limits.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from jaild.adapters.openfolder import CHANGED, NotAFileError, TreeRoom, look, names_in, opened, reading
+from jaild.domain import bounds
 
 # Some file systems keep times by the second (seen: zfs-fuse 0.7): within one, times do not tell a change from the next.
 _MOMENT = 2.0  # seconds
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+LIMIT = bounds.TREE_BYTES  # content counts where it changed a moment ago
+_PIECE = 1 << 20
+_MEANWHILE = CHANGED | {errno.ESTALE}
 
 
 def state(folder: Path, like: str = "") -> str:
@@ -19,35 +29,61 @@ def state(folder: Path, like: str = "") -> str:
     Change times count, so that content replaced with its old size and time is seen; inodes, so that a swap of two is.
     A word begins with the time from which on changes were told by content: `like` is the earlier word that this one
     will be compared with, so that both tell by content of the same files. Symlinks are looked at and not followed; what
-    goes away meanwhile is left out.
+    goes away or is swapped meanwhile is left out; another file system is not entered. Raises `ResourceExhaustedError`
+    (TREE_TOO_LARGE) above LIMIT or `bounds.TREE_DEPTH`.
     """
     recent = float(like.partition(" ")[0]) if like else time.time() - _MOMENT
     try:
-        lines = [_line(b".", folder.lstat())]
+        with opened(folder) as top:
+            status = os.fstat(top)
+            look_through = _Walk(recent=recent, device=status.st_dev, room=TreeRoom(LIMIT))
+            look_through.lines.append(_line(b".", status))
+            look_through.folder(top, b"")
     except FileNotFoundError:
         return ""
-    pending = [(os.fsencode(folder), b"")]
-    while pending:
-        place, prefix = pending.pop()
-        try:
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    lines.append(_told(entry, prefix, recent))
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append((entry.path, prefix + entry.name + b"/"))
-        except (FileNotFoundError, NotADirectoryError):
-            lines.append(b"%s\0changed meanwhile\n" % prefix)
-    return f"{recent} {hashlib.sha256(b''.join(sorted(lines))).hexdigest()}"
+    return f"{recent} {hashlib.sha256(b''.join(sorted(look_through.lines))).hexdigest()}"
 
 
-def _told(entry: os.DirEntry[bytes], prefix: bytes, recent: float) -> bytes:
-    path = prefix + entry.name
-    try:
-        status = entry.stat(follow_symlinks=False)
+@dataclass(kw_only=True)
+class _Walk:
+    recent: float
+    device: int
+    room: TreeRoom
+    lines: list[bytes] = field(default_factory=list)
+
+    def folder(self, folder: int, prefix: bytes) -> None:
+        for name in names_in(folder):
+            path = prefix + os.fsencode(name)
+            self.room.enter(os.fsdecode(path))
+            try:
+                self._entry(folder, name, path)
+            except OSError as error:
+                if error.errno not in _MEANWHILE and not isinstance(error, NotAFileError):
+                    raise
+                self.lines.append(b"%s\0changed meanwhile\n" % path)  # the next word differs, whatever this one says
+
+    def _entry(self, folder: int, name: str, path: bytes) -> None:
+        status = look(name, folder)
         line = _line(path, status)
-        return line + _content(entry.path, status) if status.st_ctime >= recent else line
-    except OSError:  # gone, or another thing by now: the next word differs, whatever this one says
-        return b"%s\0changed meanwhile\n" % path
+        if status.st_ctime >= self.recent:
+            line += self._content(folder, name, path, status)
+        self.lines.append(line)
+        if stat.S_ISDIR(status.st_mode) and status.st_dev == self.device:
+            with opened(name, within=folder) as inner:
+                if os.fstat(inner).st_dev == self.device:
+                    self.folder(inner, path + b"/")
+
+    def _content(self, folder: int, name: str, path: bytes, status: os.stat_result) -> bytes:
+        if stat.S_ISLNK(status.st_mode):
+            return os.fsencode(os.readlink(name, dir_fd=folder))
+        if not stat.S_ISREG(status.st_mode) or status.st_dev != self.device:
+            return b""
+        digest = hashlib.sha256()
+        with reading(name, within=folder) as file:
+            while piece := file.read(_PIECE):
+                self.room.take(len(piece), os.fsdecode(path))
+                digest.update(piece)
+        return digest.digest()
 
 
 def _line(path: bytes, status: os.stat_result) -> bytes:
@@ -61,12 +97,3 @@ def _line(path: bytes, status: os.stat_result) -> bytes:
         status.st_ino,
     )
     return b"%s\0%s\n" % (path, repr(numbers).encode())
-
-
-def _content(path: bytes, status: os.stat_result) -> bytes:
-    if stat.S_ISLNK(status.st_mode):
-        return os.readlink(path)  # noqa: PTH115 -- a name is bytes
-    if not stat.S_ISREG(status.st_mode):
-        return b""
-    with os.fdopen(os.open(path, _READ), "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaild.adapters.openfolder import look, names_in, opened
+from jaild.adapters.openfolder import look, names_in, opened, reading
 from jaild.adapters.treeremoval import remove_within
 from jaild.domain.errors import InvalidArgumentError
 from jaild.domain.etctree import Entry, Kind, Tree
@@ -99,8 +99,7 @@ def _same(folder: int, name: str, entry: Entry, status: os.stat_result) -> bool:
     # A file with two names would change under both when one is written to later.
     if status.st_nlink > 1 or status.st_size != len(entry.content) or not _same_attributes(entry, status):
         return False
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    with os.fdopen(descriptor, "rb") as file:
+    with reading(name, within=folder) as file:
         return file.read(len(entry.content) + 1) == entry.content
 
 

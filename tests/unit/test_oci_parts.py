@@ -60,6 +60,14 @@ def test_users_are_resolved_in_the_jails_own_files() -> None:
     assert accounts.resolve("5:6", "", "") == accounts.Account(uid=5, gid=6)
 
 
+@pytest.mark.parametrize("number", ["", "x", "-1", "1" * 5000, "0x10"])
+def test_a_line_whose_id_is_no_number_is_no_account(number: str) -> None:
+    with pytest.raises(FailedPreconditionError) as refused:
+        accounts.resolve("www", f"www:x:{number}:81::/srv:/bin/sh\n", GROUP)
+    assert refused.value.reason == "USER_MISSING"
+    assert accounts.resolve("5:6", PASSWD, f"six:x:{number}:\n").gid == 6
+
+
 @pytest.mark.parametrize("user", ["nobody", "www:nogroup"])
 def test_an_unknown_account_is_named(user: str) -> None:
     with pytest.raises(FailedPreconditionError) as refused:

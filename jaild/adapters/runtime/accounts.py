@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from jaild.domain.errors import FailedPreconditionError
 
 _PASSWD_FIELDS = 7
 _GROUP_FIELDS = 4
+_ID = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +23,10 @@ class Account:
 
 
 def _entries(text: str, fields: int) -> list[list[str]]:
+    """Return the lines that have all fields and numbers where ids belong: the jail's root writes what it likes."""
     rows = (line.split(":") for line in text.splitlines() if line and not line.startswith("#"))
-    return [row for row in rows if len(row) >= fields]
+    ids = slice(2, 4) if fields == _PASSWD_FIELDS else slice(2, 3)
+    return [row for row in rows if len(row) >= fields and all(map(_ID.fullmatch, row[ids]))]
 
 
 def _missing(kind: str, name: str) -> FailedPreconditionError:
