@@ -68,6 +68,7 @@ from jaild.service.planning import Planner
 from jaild.service.precopy import Precopy
 from jaild.service.preflight import Preflight
 from jaild.service.promote import Takeovers
+from jaild.service.received import ReceivedCopies
 from jaild.service.receiving import Receiver
 from jaild.service.recover import BOOT, Recovery
 from jaild.service.rehearse_in import RehearseIn
@@ -188,11 +189,12 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         index, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
     )
     acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining, CopyCheck(index, zfs))
+    copies = ReceivedCopies(index, zfs, files)
     receiver = Receiver(index, zfs, datasets, sealer, owned, events, clock)
     activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
     discarder = Discarder(index, zfs, datasets, snapshots)
     capacity = Capacity(index, runtime, draining)
-    rehearsals = RehearseIn(index, zfs, runtime, files, journals, runs, supervisor, clock)
+    rehearsals = RehearseIn(index, zfs, runtime, files, copies, journals, runs, supervisor, clock)
     incoming = MigrateIn(
         index,
         zfs,
@@ -202,6 +204,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         journals,
         datasets,
         receiver,
+        copies,
         rehearsals,
         activator,
         discarder,
@@ -225,6 +228,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         owned,
         journals,
         keeper,
+        acceptor,
+        copies,
         clearance,
         fencing,
         activator,

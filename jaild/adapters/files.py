@@ -54,6 +54,10 @@ class HostFiles:
         """Return a file's content. `NotFoundError` (FILE_NOT_FOUND) if there is none."""
         return await _in_thread(path, lambda: plainfiles.read(path))
 
+    async def read_below(self, root: Path, path: Path, limit: int) -> bytes:
+        """Return a regular file's content, of `limit` bytes at most; no symlink below `root` is followed."""
+        return await _in_thread(root / path, lambda: plainfiles.read_below(root, path, limit))
+
     async def read_at(self, path: Path, position: int, size: int) -> bytes:
         """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
         return await _in_thread(path, lambda: filetail.read_at(path, position, size))

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 from jaild.adapters import spool
@@ -23,6 +24,33 @@ def read(path: Path) -> bytes:
         raise _not_found(path) from error
     with os.fdopen(descriptor, "rb") as file:
         return file.read()
+
+
+def read_below(root: Path, path: Path, limit: int) -> bytes:
+    """Return the content of the regular file `path` below `root`, where others have written: no symlink is followed.
+
+    `NotFoundError` (FILE_NOT_FOUND), `FailedPreconditionError` (NOT_A_PLAIN_FILE) if it is none or longer than `limit`
+    bytes, `OSError` as it comes, which a symlink on the way is, too.
+    """
+    *folders, name = path.parts
+    try:
+        with ExitStack() as stack:
+            folder = stack.enter_context(opened(root))
+            for each in folders:
+                folder = stack.enter_context(opened(each, within=folder))
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except FileNotFoundError as error:
+        raise _not_found(root / path) from error
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(limit + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    if content is None or len(content) > limit:
+        raise FailedPreconditionError(
+            "NOT_A_PLAIN_FILE",
+            f"{root / path} is no file of at most {limit} bytes",
+            remedy="see what is there, and who put it there",
+            resource=str(root / path),
+        )
+    return content
 
 
 def digest(path: Path) -> str:

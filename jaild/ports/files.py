@@ -38,6 +38,13 @@ class Files(Protocol):
     async def read(self, path: Path) -> bytes:
         """Return a file's content. `NotFoundError` (FILE_NOT_FOUND) if there is none."""
 
+    async def read_below(self, root: Path, path: Path, limit: int) -> bytes:
+        """Return the content of the regular file `path` below `root`, where others have written.
+
+        No symlink is followed (an error: FILE_FAILED). `NotFoundError` (FILE_NOT_FOUND), `FailedPreconditionError`
+        (NOT_A_PLAIN_FILE) if it is no regular file, or longer than `limit` bytes.
+        """
+
     async def read_at(self, path: Path, position: int, size: int) -> bytes:
         """Return at most `size` bytes from a position; b'' at the end, or if there is no file."""
 

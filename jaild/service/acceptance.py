@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.domain import compat, layout, names, speccheck
-from jaild.domain.errors import InvalidArgumentError, NotFoundError
-from jaild.domain.findings import Finding, Severity
+from jaild.domain import compat, layout, names, received, speccheck
+from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.domain.findings import Finding, Severity, errors
 from jaild.domain.journal import Phase
 from jaild.domain.migration import SLACK
 from jaild.domain.peering import Acceptance, DatasetState, LayerOffer, Offer
@@ -49,13 +49,12 @@ class Acceptor:
     async def examine(self, offer: Offer) -> Acceptance:
         """Return what stops the jail from coming, which layers are missing, and what is here of it.
 
-        `InvalidArgumentError` (INVALID_NAME) if a name in the offer is none: datasets are made of them.
+        `InvalidArgumentError` (INVALID_NAME) if a name in the offer is none: datasets are made of them;
+        (INVALID_PEER_MESSAGE) if it contradicts itself: what is examined here must be what starts.
         """
-        _require_names(offer)
-        generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
+        generation = _offered(offer)
         findings = [*self._halted(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
-        findings += self._conflicts(offer.jail.name, generation.spec)
-        findings += await self._runtime.examine(generation.spec, f"jails/{offer.jail.name}")
+        findings += await self._spec(offer.jail.name, generation.spec)
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
         findings += await self._kernel(offer)
@@ -99,12 +98,35 @@ class Acceptor:
 
     async def examine_replica(self, offer: Offer) -> Acceptance:
         """As `examine`, for a replica: it may have an address of another jail as long as it is not started."""
-        _require_names(offer)
+        _offered(offer)
         missing, findings = self._layers(offer)
         findings += await self._kernel(offer)
         states = await self._states(offer)
         findings += await self._space(offer, missing, states)
         return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
+
+    async def require_startable(self, name: str, generation: Generation) -> None:
+        """Raise `FailedPreconditionError` (PLAN_REFUSED) if what a copy has in it cannot be started here.
+
+        A replica is kept although another jail here has its address: that is looked at when it is taken over.
+        """
+        findings = await self._spec(name, generation.spec)
+        needed = {f"bases/{generation.base}": generation.base in self._index.bases}
+        if generation.release:
+            needed[f"apps/{generation.release}"] = generation.release in self._index.releases
+        findings += [
+            _error("LAYER_MISSING", f"{path} is not here", "import or push it (the same content), then try again")
+            for path, here in needed.items()
+            if not here
+        ]
+        if refused := errors(tuple(findings)):
+            raise FailedPreconditionError(
+                "PLAN_REFUSED", refused[0].message, remedy=refused[0].remedy, findings=tuple(findings)
+            )
+
+    async def _spec(self, name: str, spec: JailSpec) -> list[Finding]:
+        found = [*speccheck.check(spec), *self._conflicts(name, spec)]
+        return [*found, *await self._runtime.examine(spec, f"jails/{name}")]
 
     def _identity(self, offer: Offer) -> list[Finding]:
         if offer.source_name not in self._peers.names():
@@ -222,6 +244,27 @@ class Acceptor:
             return []
         message = f"{needed} bytes have to come, {free} are free on {self._index.host_name}"
         return [_error("NO_SPACE", message, "free some space there, or choose another target")]
+
+
+def _offered(offer: Offer) -> Generation:
+    """Return the generation that is offered, if the offer can be taken as it is."""
+    _require_names(offer)
+    try:
+        generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
+    except msgspec.DecodeError as error:
+        raise _contradiction(offer, f"its generation cannot be read: {error}") from error
+    if found := received.mistakes(offer.jail, generation):
+        raise _contradiction(offer, found[0])
+    return generation
+
+
+def _contradiction(offer: Offer, what: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "INVALID_PEER_MESSAGE",
+        f"the offer of jail {offer.jail.name} cannot be taken: {what}",
+        remedy="see that both hosts run the same jaild",
+        resource=f"jails/{offer.jail.name}",
+    )
 
 
 def _require_names(offer: Offer) -> None:

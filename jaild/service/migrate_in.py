@@ -37,7 +37,8 @@ from jaild.domain.peering import (
     Rehearsed,
     Resolution,
 )
-from jaild.domain.records import Desired, JailRecord, Ownership
+from jaild.domain.received import require_same
+from jaild.domain.records import Desired, Generation, JailRecord, Ownership
 from jaild.engine.supervisor import Supervisor, answer_of
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
@@ -51,8 +52,10 @@ from jaild.service.events import Events
 from jaild.service.index import Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
+from jaild.service.received import ReceivedCopies
 from jaild.service.receiving import Receiver
 from jaild.service.rehearse_in import RehearseIn
+from jaild.service.together import together
 from jaild.service.turns import Turns
 
 _NEVER = 1000  # aborts that are remembered of migrations that have not begun
@@ -73,6 +76,7 @@ class MigrateIn:
         journals: Journals,
         datasets: JailDatasets,
         receiver: Receiver,
+        copies: ReceivedCopies,
         rehearsals: RehearseIn,
         activator: Activator,
         discarder: Discarder,
@@ -89,6 +93,7 @@ class MigrateIn:
         self._journals = journals
         self._datasets = datasets
         self._receiver = receiver
+        self._copies = copies
         self._rehearsals = rehearsals
         self._activator = activator
         self._discarder = discarder
@@ -217,7 +222,11 @@ class MigrateIn:
             streams.remove(stream)
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
-        """Compare every guid and persist PREPARED: from here on only the source's word decides."""
+        """Compare every guid, and what would start with what was offered, and persist PREPARED.
+
+        From here on only the source's word decides. `DataLossError` (GUID_MISMATCH), `FailedPreconditionError`
+        (GENERATION_DIFFERS, GENERATION_MISSING, GENERATION_UNREADABLE).
+        """
         async with self._turns(migration).alone():
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
@@ -228,13 +237,24 @@ class MigrateIn:
                 raise FailedPreconditionError(
                     "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", remedy="begin it again"
                 )
-            offered = journal.offer.jail.datasets
-            await self._receiver.require(journal.jail, {each.path: guids.get(each.path, 0) for each in offered})
             journal = msgspec.structs.replace(journal, guids=guids)
-            if journal.phase is Phase.RECEIVING:
+            wanted = {each.path: guids.get(each.path, 0) for each in journal.offer.jail.datasets}
+            if journal.phase is Phase.PREPARED:
+                await self._receiver.require(journal.jail, wanted)
+                return journal.phase.value
+            try:  # side by side: the jail is down
+                await together([self._receiver.require(journal.jail, wanted), self._require_as_offered(journal)])
                 async with self._drivers.turn(f"jails/{journal.jail}"):
-                    await self._prepared(journal)
+                    await together([self._prepared(journal), self._copies.close(journal.jail)])
+            finally:
+                await self._copies.close(journal.jail)
             return Phase.PREPARED.value
+
+    async def _require_as_offered(self, journal: Journal) -> None:
+        """Read what would start, out of what has come: the offer was only said."""
+        offer = journal.offer.jail
+        came = await self._copies.open(journal.jail, offer.generation)
+        require_same(journal.jail, msgspec.json.decode(offer.generation_json, type=Generation), came)
 
     async def _prepared(self, journal: Journal) -> None:
         entry, record = self._index.permitted(journal.jail, Intent.READ)

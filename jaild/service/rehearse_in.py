@@ -19,6 +19,7 @@ from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundErr
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.ownedsnapshots import of_migration
 from jaild.domain.peering import Rehearsed
+from jaild.domain.received import require_same
 from jaild.domain.records import Generation
 from jaild.domain.spec import HttpCheck, Network, TcpCheck
 from jaild.engine.supervisor import Supervisor
@@ -30,6 +31,7 @@ from jaild.service.gate import Gate
 from jaild.service.index import Entry, Index
 from jaild.service.journals import Journals
 from jaild.service.owned_snapshots import OwnedSnapshots
+from jaild.service.received import ReceivedCopies
 from jaild.service.runs import Runs
 
 PREFIX = "rehearsal-"  # of the names under which clones run
@@ -44,6 +46,7 @@ class RehearseIn:
         zfs: Zfs,
         runtime: Runtime,
         files: Files,
+        copies: ReceivedCopies,
         journals: Journals,
         runs: Runs,
         supervisor: Supervisor,
@@ -53,6 +56,7 @@ class RehearseIn:
         self._zfs = zfs
         self._runtime = runtime
         self._files = files
+        self._copies = copies
         self._journals = journals
         self._runs = runs
         self._supervisor = supervisor
@@ -154,6 +158,8 @@ class RehearseIn:
                 f"{where.rehearsals} has no mountpoint, so a clone in it cannot be booted",
                 remedy=f"give {where.root} a mountpoint",
             )
+        came = await self._copies.read(folder, journal.jail, generation.number)
+        require_same(journal.jail, generation, came)
         # Another uid: no interface, MAC address or control group of it is the jail's.
         clone_of = Entry(
             name=name_of(journal.id), folder=folder, record=msgspec.structs.replace(record, uid=journal.id)

@@ -36,6 +36,7 @@ from jaild.engine.supervisor import Supervisor
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Snapshot, Zfs
+from jaild.service.acceptance import Acceptor
 from jaild.service.activation import Activator
 from jaild.service.clearance import Clearance
 from jaild.service.events import Events
@@ -45,6 +46,7 @@ from jaild.service.jail_datasets import JailDatasets
 from jaild.service.journals import Journals
 from jaild.service.operations import Handle
 from jaild.service.owned_snapshots import OwnedSnapshots
+from jaild.service.received import ReceivedCopies
 from jaild.service.standby_keeper import StandbyKeeper
 
 _COMING = frozenset({Ownership.INCOMING, Ownership.PREPARED})
@@ -65,6 +67,8 @@ class Taker:
         owned: OwnedSnapshots,
         journals: Journals,
         keeper: StandbyKeeper,
+        acceptor: Acceptor,
+        copies: ReceivedCopies,
         clearance: Clearance,
         fencing: Fencing,
         activator: Activator,
@@ -79,6 +83,8 @@ class Taker:
         self._owned = owned
         self._journals = journals
         self._keeper = keeper
+        self._acceptor = acceptor
+        self._copies = copies
         self._clearance = clearance
         self._fencing = fencing
         self._activator = activator
@@ -212,6 +218,7 @@ class Taker:
                 require_orphaned(name, await self.examine(name, record))
                 for dataset, snapshot in taken.items():
                     await self._return(dataset, snapshot)
+                await self._require_startable(entry, record)
                 await self._commit(handle, entry, record, taken)
             except BaseException:
                 await asyncio.shield(self._withdraw(entry, record))
@@ -222,6 +229,13 @@ class Taker:
         handle.facts(epoch=entry.record.epoch if entry.record else 0, healthy=str(activation.healthy).lower())
         if not activation.healthy:
             raise unhealthy(name, activation.message)
+
+    async def _require_startable(self, entry: Entry, record: JailRecord) -> None:
+        """Look at what would start: the generation in the copy itself, as it is after the return to its last round."""
+        generation = entry.generation if record.state is Ownership.ACTIVE else None  # of another host's pool: mounted
+        if generation is None:
+            generation = await self._copies.generation(entry.name, record.generation)
+        await self._acceptor.require_startable(entry.name, generation)
 
     def _require_layers(self, name: str, entry: Entry) -> None:
         here = {f"bases/{base}" for base in self._index.bases} | {f"apps/{release}" for release in self._index.releases}

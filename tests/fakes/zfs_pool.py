@@ -196,10 +196,13 @@ class Pool:
                 fs.mounted = None
 
     def leave(self, name: str) -> None:
-        """Unmount for good: ZFS removes the mount point of what is destroyed, renamed or mounted elsewhere."""
-        point = self.fs(name).mounted
+        """Unmount for good: ZFS removes the mount point of what is destroyed, renamed or mounted elsewhere.
+
+        Also of what is not mounted: the folder that was left when it was unmounted (measured with zfs-fuse 0.7).
+        """
+        point = self.fs(name).mounted or self.mountpoint(self.fs(name))
         self.unmount(name)
-        if point is not None:
+        if point is not None and point.is_dir() and str(point) not in self.mounts and not any(point.iterdir()):
             point.rmdir()
 
     # -- contents

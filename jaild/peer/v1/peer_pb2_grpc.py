@@ -113,7 +113,8 @@ class PeerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Prepare(self, request, context):
-        """First half of the hand-over: the target verifies every guid and persists PREPARED. It never starts the jail in that state
+        """First half of the hand-over: the target verifies every guid, reads the generation that came (GENERATION_DIFFERS if it is
+        not the one that was offered), and persists PREPARED. It never starts the jail in that state
         by itself.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -11,6 +11,7 @@ import pytest
 from jaild.adapters.files import HostFiles
 from jaild.adapters.oserrors import explain
 from jaild.domain.errors import (
+    FailedPreconditionError,
     InternalError,
     NotFoundError,
     PermissionDeniedError,
@@ -173,3 +174,27 @@ async def test_a_piece_of_a_log_is_what_lies_there(files: HostFiles, tmp_path: P
     path.write_bytes(b"0123456789")
     assert await files.read_at(path, 4, 2) == b"45"
     assert await files.read_at(path, 10, 2) == b""
+
+
+async def test_a_file_where_others_have_written_is_read_by_no_link_and_only_if_it_is_one(
+    files: HostFiles, tmp_path: Path, outside: Path
+) -> None:
+    root = tmp_path / "copy"
+    (root / "generations" / "1").mkdir(parents=True)
+    (root / "generations" / "1" / "g").write_bytes(b"12345678")
+    (root / "generations" / "1" / "link").symlink_to("g")
+    (root / "generations" / "2").symlink_to(outside)
+    os.mkfifo(root / "generations" / "1" / "fifo")
+    assert await files.read_below(root, Path("generations/1/g"), 8) == b"12345678"
+    for path, error in (
+        ("generations/1/link", InternalError),
+        ("generations/2/passwd", InternalError),
+        ("generations/1/fifo", FailedPreconditionError),
+        ("generations/1/no", NotFoundError),
+        ("generations/3/g", NotFoundError),
+    ):
+        with pytest.raises(error):
+            await files.read_below(root, Path(path), 8)
+    with pytest.raises(FailedPreconditionError) as refused:
+        await files.read_below(root, Path("generations/1/g"), 7)
+    assert refused.value.reason == "NOT_A_PLAIN_FILE"

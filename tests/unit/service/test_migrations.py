@@ -130,8 +130,9 @@ async def test_while_the_jail_is_down_nothing_is_asked_of_zfs_that_is_known(pair
     last = len(away) - away[::-1].index("snapshot")
     assert away[last : last + 4] == ["snapshots", "send", "send", "set"]
     here = asked(target)
-    prepared = here.index("mount") - 4
-    assert here[prepared : prepared + 6] == ["snapshots", "set", "set", "set", "mount", "mount"]
+    prepared = here.index("mount") - 1
+    looked_into = ["mount", "set", "unmount"]  # the last two side by side, as the first with the list of snapshots
+    assert here[prepared : prepared + 8] == ["snapshots", *looked_into, "set", "set", "mount", "mount"]
 
 
 def asked(host: FakeHost) -> list[str]:
