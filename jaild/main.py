@@ -20,6 +20,7 @@ import structlog
 from jaild import assembly, doctor
 from jaild import config as configuration
 from jaild.adapters.archives import BsdtarArchives
+from jaild.adapters.ballast import Ballast
 from jaild.adapters.bootid import KernelBootId
 from jaild.adapters.clock import SystemClock
 from jaild.adapters.files import HostFiles
@@ -82,7 +83,7 @@ class Daemon:
 
 def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -> Daemon:
     """Put a daemon together on the given ports. Nothing is started."""
-    store = SqliteStore(config.state / "jaild.db")
+    store = SqliteStore(config.state / "jaild.db", Ballast(config.state / "ballast"))
     peers = GrpcPeers(config.peers)
     room = Room(config.state, config.uploads)
     files = HostFiles(config.state / "spool", room)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import structlog
 
 from jaild.adapters import boundedlog
+from jaild.adapters.ballast import Ballast
 from jaild.adapters.boundedlog import BoundedLog
 from jaild.domain.errors import (
     DataLossError,
@@ -41,17 +44,24 @@ create table if not exists evacuations (id text primary key, created real not nu
 create table if not exists host (key text primary key, record blob not null);
 """
 _T = TypeVar("_T")
+_TRIES = 10
+_FREED = 0.5  # seconds between two
+_log = structlog.get_logger("jaild.store")
 
 
 class SqliteStore:
     """`jaild.ports.store.Store` in one file.
 
     Every method raises `ResourceExhaustedError` (NO_SPACE), `DataLossError` (STORE_DAMAGED), `InternalError`
-    (STORE_FAILED), `FailedPreconditionError` (STORE_CLOSED).
+    (STORE_FAILED), `FailedPreconditionError` (STORE_CLOSED). When the file system is full the ballast is given up for
+    all but events and the audit log: these are refused until there is a ballast again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ballast: Ballast | None = None, pause: Callable[[float], None] = time.sleep) -> None:
         self._path = path
+        self._ballast = ballast
+        self._spent = False  # there is a ballast to be made again
+        self._pause = pause
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._connection: sqlite3.Connection | None = None
         self._damaged: dict[str, str] = {}
@@ -93,6 +103,47 @@ class SqliteStore:
             log.measure(connection)
         connection.execute(f"pragma user_version={SCHEMA}")
         self._connection = connection
+        self._spent = self._ballast is not None
+        self._restore()
+
+    def trouble(self) -> str:
+        """Return what is wrong with the room for it; '' for nothing."""
+        if self._ballast is None or not self._spent:
+            return ""
+        return (
+            f"the file system of {self._path.parent} is full: the reserve for journals ({self._ballast.path.name}) is"
+            " given up, events and audit entries go to the log only"
+        )
+
+    def _restore(self) -> None:
+        """Make the ballast again, if it was given up and there is room for it."""
+        if self._spent and self._ballast is not None:
+            with suppress(OSError):  # full again by now, or read-only: the next write says so
+                self._spent = not self._ballast.fill()
+
+    def _insist(self, work: Callable[[], _T]) -> _T:
+        """Do what must be written down, with the ballast's room if there is no other."""
+        try:
+            done = work()
+        except sqlite3.Error as error:
+            if self._ballast is None or not _is_full(error) or not self._ballast.give_up():
+                raise
+            self._spent = True
+            _log.warning("reserve for journals given up", path=str(self._ballast.path))
+            done = self._again(work)
+        else:
+            self._restore()
+        return done
+
+    def _again(self, work: Callable[[], _T]) -> _T:
+        for _ in range(_TRIES):  # ZFS and soft updates free a file's blocks a moment after its removal
+            try:
+                return work()
+            except sqlite3.Error as error:
+                if not _is_full(error):
+                    raise
+            self._pause(_FREED)
+        return work()
 
     def _close_to_others(self) -> None:
         """Let nobody else read the file: journals hold jails' specs, secrets included.
@@ -118,7 +169,7 @@ class SqliteStore:
 
     async def _execute(self, statement: str, *values: object) -> int:
         def work() -> int:
-            return self._db.execute(statement, values).lastrowid or 0
+            return self._insist(lambda: self._db.execute(statement, values).lastrowid or 0)
 
         return await self._call(work)
 
@@ -130,6 +181,9 @@ class SqliteStore:
 
     async def _append(self, log: BoundedLog, size: int, statement: str, *values: object) -> int:
         def work() -> int:
+            self._restore()
+            if self._spent:
+                raise _no_space(self._path, self.trouble())
             sequence = self._db.execute(statement, values).lastrowid or 0
             log.appended(self._db, size)
             return sequence
@@ -270,10 +324,8 @@ class SqliteStore:
 
 def _failure(error: sqlite3.Error, path: Path) -> JaildError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes have the primary one in their low byte
-    if code == sqlite3.SQLITE_FULL:
-        return ResourceExhaustedError(
-            "NO_SPACE", f"no room left for {path}: {error}", remedy="free space on its file system, then try again"
-        )
+    if _is_full(error):
+        return _no_space(path, str(error))
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return DataLossError(
             "STORE_DAMAGED",
@@ -281,3 +333,14 @@ def _failure(error: sqlite3.Error, path: Path) -> JaildError:
             remedy="stop the daemon and move the file away: jails are on their datasets, not in it",
         )
     return InternalError("STORE_FAILED", f"{path}: {error}", remedy="look at that file and its file system")
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE  # the WAL's index cannot grow
+
+
+def _no_space(path: Path, why: str) -> ResourceExhaustedError:
+    return ResourceExhaustedError(
+        "NO_SPACE", f"no room left for {path}: {why}", remedy="free space on its file system, then try again"
+    )

@@ -80,6 +80,7 @@ def host_message(view: HostView) -> host_pb2.HostInfo:
         repairs=view.repairs,
         drain=_drain_message(view.drain),
         halted=view.halted,
+        warnings=view.warnings,
         background_tasks=view.background_tasks,
         failing_tasks=[_task_message(task) for task in view.failing],
     )

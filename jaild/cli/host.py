@@ -32,6 +32,7 @@ def show(settings: Settings) -> None:
     render.card(
         (
             ("name", host.name),
+            ("to mend", "\n".join(host.warnings)),
             ("id", host.id),
             ("jaild", f"{host.version}, peer protocol {host.peer_protocol}"),
             ("started", render.moment(host.start_time)),

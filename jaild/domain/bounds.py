@@ -43,6 +43,7 @@ YAML_PATHS = 4 * MIB  # bytes of the paths by which mistakes are told
 UPLOAD_EACH = 16 * GIB
 UPLOADS_TOTAL = 32 * GIB
 UPLOAD_RESERVE = 512 * MIB  # free space that uploads leave: more than all that the daemon itself writes there
+BALLAST = 16 * MIB  # given up when the file system is full, so that journals can be written
 
 
 def clipped(text: str, limit: int) -> str:

@@ -160,6 +160,7 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     halted: bool = False
     background_tasks: int = 0
     failing: tuple[BackgroundTask, ...] = ()
+    warnings: tuple[str, ...] = ()  # what the operator must mend now
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

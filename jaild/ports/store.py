@@ -20,6 +20,9 @@ class Store(Protocol):
     def damaged(self) -> tuple[str, ...]:
         """Return what could not be read so far: the row and why. It is left out of all answers, and stays as it is."""
 
+    def trouble(self) -> str:
+        """Return what is wrong with it that the operator must know; '' for nothing."""
+
     async def put_operation(self, operation: Operation) -> None:
         """Insert or replace."""
 

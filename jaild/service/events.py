@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import structlog
 
 from jaild.domain import bounds
+from jaild.domain.errors import ResourceExhaustedError
 from jaild.domain.views import AuditEntry, Event
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
@@ -23,16 +24,36 @@ class Events:
         self._store = store
         self._clock = clock
         self._news = asyncio.Event()
+        self._lost = 0  # events that could not be stored
         self._log = structlog.get_logger("jaild.events")
 
     async def emit(self, kind: str, target: str, message: str = "", **detail: str) -> None:
-        """Append an event; it is on disk when this returns."""
+        """Append an event; it is on disk when this returns.
+
+        If there is no room on the disk it is in the log only, and counted: what happened goes on, an abort above all.
+        """
         message = bounds.clipped(message, bounds.EVENT_TEXT)
         detail = {key: bounds.clipped(text, bounds.EVENT_TEXT) for key, text in detail.items()}
-        event = await self._store.append_event(self._clock.now(), kind, target, message, detail)
+        gone, self._lost = self._lost, 0
+        try:
+            if gone:
+                await self._append("host.events_lost", "host", f"{gone} events are in the log only: no room", {})
+                gone = 0
+            event = await self._append(kind, target, message, detail)
+        except ResourceExhaustedError as error:
+            self._lost += gone + 1
+            self._log.error(kind, target=target, message=message, not_stored=error.message, **detail)
+            return
         self._log.info(kind, target=target, message=message, sequence=event.sequence, **detail)
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+    def trouble(self) -> str:
+        """Return what is wrong with the host's memory; '' for nothing."""
+        return self._store.trouble()
+
+    async def _append(self, kind: str, target: str, message: str, detail: Mapping[str, str]) -> Event:
+        return await self._store.append_event(self._clock.now(), kind, target, message, detail)
 
     async def watch(self, after: int, target: str, follow: bool) -> AsyncIterator[Event]:  # noqa: FBT001 -- as the API has it
         """Yield events after a sequence number (-1: only new ones); with `follow` go on until the caller closes.

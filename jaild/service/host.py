@@ -225,6 +225,7 @@ class Host:
             halted=self._index.halted,
             background_tasks=len(tasks),
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
+            warnings=tuple(filter(None, (self._events.trouble(),))),
         )
 
 

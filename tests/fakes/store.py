@@ -35,6 +35,10 @@ class MemoryStore:
         """Nothing is."""
         return ()
 
+    def trouble(self) -> str:
+        """Nothing is wrong, unless writes fail."""
+        return "" if self.failure is None else self.failure.message
+
     async def _write(self) -> None:
         await asyncio.sleep(0)
         await self.ready.wait()

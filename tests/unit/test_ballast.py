@@ -1,0 +1,115 @@
+"""Journals are written although the file system is full."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jaild.adapters.ballast import Ballast
+from jaild.adapters.store import SqliteStore
+from jaild.domain.errors import ResourceExhaustedError
+from jaild.service.events import Events
+from tests.fakes.clock import FakeClock
+from tests.fakes.store import MemoryStore
+from tests.unit.test_store import AUDIT, journal
+
+SIZE = 1 << 20
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MiB."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(tmp_path)], check=True)
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def fill_up(folder: Path) -> Path:
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(os.urandom(4096))
+        except OSError:
+            return path
+
+
+def test_the_ballast_is_whole_or_not_there(tmp_path: Path) -> None:
+    ballast = Ballast(tmp_path / "ballast", SIZE)
+    assert ballast.fill()
+    assert ballast.fill()
+    assert (tmp_path / "ballast").stat().st_size == SIZE
+    assert ballast.give_up()
+    assert not ballast.give_up()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ballast_does_not_take_the_last_room(tmp_path: Path) -> None:
+    assert not Ballast(tmp_path / "ballast", SIZE, lambda _: 2 * SIZE - 1).fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_its_content_cannot_be_compressed_away(tmp_path: Path) -> None:
+    ballast = Ballast(tmp_path / "ballast", SIZE)
+    ballast.fill()
+    assert len(set((tmp_path / "ballast").read_bytes())) == 256
+
+
+@pytest.mark.real
+async def test_a_journal_is_written_on_a_full_file_system_and_the_ballast_comes_back_when_there_is_room(
+    small: Path,
+) -> None:
+    store = SqliteStore(small / "jaild.db", Ballast(small / "ballast", SIZE), pause=lambda _: None)
+    await store.open()
+    try:
+        assert (small / "ballast").stat().st_size == SIZE
+        assert store.trouble() == ""
+        filler = await asyncio.to_thread(fill_up, small)
+        large = msgspec.structs.replace(journal(1, outgoing=True), message="x" * 100_000)
+        await store.put_journal(large)
+        assert await store.journals() == [large]
+        assert not (small / "ballast").exists()
+        assert "full" in store.trouble()
+        for refused in (store.append_event(0.0, "k", "t", "", {}), store.append_audit(0.0, AUDIT)):
+            with pytest.raises(ResourceExhaustedError) as caught:  # the room that was gained is for journals
+                await refused
+            assert caught.value.reason == "NO_SPACE"
+        filler.unlink()
+        await store.put_journal(large)
+        assert (small / "ballast").stat().st_size == SIZE
+        assert store.trouble() == ""
+        assert (await store.append_event(0.0, "k", "t", "", {})).sequence == 1
+    finally:
+        await store.close()
+
+
+@pytest.mark.real
+async def test_without_a_ballast_left_the_want_of_space_is_told(small: Path) -> None:
+    store = SqliteStore(small / "jaild.db", Ballast(small / "ballast", SIZE), pause=lambda _: None)
+    await store.open()
+    try:
+        await asyncio.to_thread(fill_up, small)
+        with pytest.raises(ResourceExhaustedError) as caught:
+            await store.put_journal(msgspec.structs.replace(journal(1, outgoing=True), message="x" * 5_000_000))
+        assert caught.value.reason == "NO_SPACE"
+    finally:
+        await store.close()
+
+
+async def test_a_change_goes_on_when_its_event_cannot_be_stored_and_the_next_one_tells_of_it() -> None:
+    store = MemoryStore()
+    events = Events(store, FakeClock(1.0))
+    store.failure = ResourceExhaustedError("NO_SPACE", "full")
+    await events.emit("a", "jails/web")
+    await events.emit("b", "jails/web")
+    assert events.trouble() == "full"
+    store.failure = None
+    await events.emit("c", "jails/web")
+    found = [(event.kind, event.message) for event in await store.events(0, "", 9)]
+    assert found == [("host.events_lost", "2 events are in the log only: no room"), ("c", "")]
