@@ -101,8 +101,9 @@ class MigrationSnapshots:
             await self._keep_only(jail, newest)
             return
         await self._owned.drop(await self._of(jail))
-        kept = {s.guid for s in newest} or await self._newest_marks(jail)
-        await self._drop_bookmarks(jail, lambda mark: mark.guid not in kept)
+        # By tag, which all datasets have in common: a crash in the line above leaves snapshots of some of them only.
+        kept = {s.tag for s in newest} or await self._newest_marks(jail)
+        await self._drop_bookmarks(jail, lambda mark: mark.tag not in kept)
 
     async def came(self, journal: Journal) -> None:
         """Take for jaild's own what a migration has brought last, in the time in which the jail was down."""
@@ -141,9 +142,9 @@ class MigrationSnapshots:
     async def _newest(self, jail: str) -> list[Snapshot]:
         return list({snapshot.dataset: snapshot for snapshot in await self._of(jail)}.values())
 
-    async def _newest_marks(self, jail: str) -> set[int]:
+    async def _newest_marks(self, jail: str) -> set[str]:
         own = sorted(await self._marks(jail), key=lambda mark: mark.created)
-        return {mark.guid for mark in {mark.dataset: mark for mark in own}.values()}
+        return {mark.tag for mark in {mark.dataset: mark for mark in own}.values()}
 
     async def _of(self, jail: str) -> list[Snapshot]:
         return await self._owned.of(self._index.where.jail(jail), MIGRATION)
