@@ -320,10 +320,19 @@ class MigrateIn:
                 raise _over(migration, Phase.ACTIVATED)
             if journal.phase is not Phase.ABORTED:
                 async with self._drivers.turn(f"jails/{journal.jail}"):
-                    await self._discarder.discard(journal)
+                    await self._discarded(journal)
                 await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
                 await self._events.emit("migration.aborted", f"jails/{journal.jail}", migration=migration)
             return Phase.ABORTED.value
+
+    async def _discarded(self, journal: Journal) -> None:
+        try:
+            await self._discarder.discard(journal)
+        except FailedPreconditionError as error:  # the source asks again until it is done: told once
+            if journal.message != error.message:
+                await self._events.emit("jail.untidy", f"jails/{journal.jail}", f"{error}", migration=journal.id)
+                await self._journals.put(msgspec.structs.replace(journal, message=error.message))
+            raise
 
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
         """Boot a clone of what came of a rehearsal; see `RehearseIn.rehearse`."""

@@ -112,13 +112,34 @@ class OwnedSnapshots:
         for tag in HOLDS.values():
             await self._zfs.release(tag, *held)
 
+    async def require_returnable(self, snapshot: Snapshot) -> None:
+        """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if `return_if_changed` would undo what others keep."""
+        newer = await self._newer(snapshot)
+        if newer and not await self._zfs.is_unchanged(snapshot.name):
+            await self._require_free(snapshot, newer)
+
+    async def return_if_changed(self, snapshot: Snapshot) -> None:
+        """Take a dataset back to a snapshot, unless later ones have the same in them: of these the own ones go."""
+        newer = await self._newer(snapshot)
+        if newer and await self._zfs.is_unchanged(snapshot.name):
+            await self.drop([each for each in newer if each.purpose])
+        elif newer:
+            await self.return_to(snapshot, newer)
+
+    async def _newer(self, snapshot: Snapshot) -> list[Snapshot]:
+        found = await self._zfs.snapshots(snapshot.dataset)
+        return found[[each.guid for each in found].index(snapshot.guid) + 1 :]
+
+    async def _require_free(self, snapshot: Snapshot, newer: Sequence[Snapshot]) -> None:
+        if claims := await self.claims(snapshot.dataset, among=newer):
+            raise claimed(claims, f"taking {snapshot.dataset} back to @{snapshot.tag}")
+
     async def return_to(self, snapshot: Snapshot, newer: Sequence[Snapshot]) -> None:
         """Take a dataset back to a snapshot: destroy the newer ones (all of them, oldest first), undo what followed.
 
         `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep one of them, with nothing destroyed.
         """
-        if claims := await self.claims(snapshot.dataset, among=newer):
-            raise claimed(claims, f"taking {snapshot.dataset} back to @{snapshot.tag}")
+        await self._require_free(snapshot, newer)
         for each in reversed(newer):
             for tag in HOLDS.values():
                 await self._zfs.release(tag, each.name)

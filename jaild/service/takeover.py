@@ -110,7 +110,10 @@ class Taker:
         return claimable(name, record, await self._clearance.answers(name, record.uid, self._peers.names()))
 
     async def round_of(self, name: str, record: JailRecord) -> dict[str, Snapshot]:
-        """Return the snapshots of the newest whole round, by dataset. `FailedPreconditionError` (NOTHING_WHOLE)."""
+        """Return the snapshots of the newest whole round, by dataset.
+
+        `FailedPreconditionError` (NOTHING_WHOLE, SNAPSHOTS_IN_USE: others keep what is later, and it is not the same).
+        """
         root = self._index.where.jail(name)
         journal = self._journals.find(record.migration, outgoing=False) if record.migration else None
         sent = frozenset(journal.guids.values()) if journal is not None else frozenset()
@@ -127,7 +130,10 @@ class Taker:
                 remedy="look for another host that has it; what is here can be removed with jailctl jail rm",
                 resource=f"jails/{name}",
             )
-        return {dataset: tags[tag] for dataset, tags in by_dataset.items()}
+        taken = {dataset: tags[tag] for dataset, tags in by_dataset.items()}
+        for snapshot in taken.values():
+            await self._owned.require_returnable(snapshot)
+        return taken
 
     def _expected(self, name: str, record: JailRecord) -> list[str]:
         journal = self._journals.find(record.migration, outgoing=False) if record.migration else None
@@ -216,8 +222,8 @@ class Taker:
                 await self._datasets.write(entry, advance(record, Ownership.CLAIMED))
             try:
                 require_orphaned(name, await self.examine(name, record))
-                for dataset, snapshot in taken.items():
-                    await self._return(dataset, snapshot)
+                for snapshot in taken.values():
+                    await self._owned.return_if_changed(snapshot)
                 await self._require_startable(entry, record)
                 await self._commit(handle, entry, record, taken)
             except BaseException:
@@ -246,15 +252,6 @@ class Taker:
                 remedy="import or push them (the same content), then try again",
                 resource=f"jails/{name}",
             )
-
-    async def _return(self, dataset: str, snapshot: Snapshot) -> None:
-        snapshots = await self._zfs.snapshots(dataset)
-        guids = [each.guid for each in snapshots]
-        if newer := snapshots[guids.index(snapshot.guid) + 1 :]:
-            if await self._zfs.is_unchanged(snapshot.name):  # what is newer, others' too, has the same in it
-                await self._owned.drop([each for each in newer if each.purpose])
-            else:
-                await self._owned.return_to(snapshot, newer)
 
     async def _commit(self, handle: Handle, entry: Entry, record: JailRecord, taken: dict[str, Snapshot]) -> None:
         await handle.phase("commit", "this host owns it from here on")

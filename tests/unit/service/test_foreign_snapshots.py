@@ -351,6 +351,9 @@ async def test_a_new_copy_of_which_others_keep_a_snapshot_is_thrown_away_when_th
         await incoming.abort(migration, source="alpha")
     assert caught.value.reason == "SNAPSHOTS_IN_USE"
     assert await there(target) == before
+    told = [e async for e in target.core.use_cases.events.watch(0, "", False) if e.kind == "jail.untidy"]
+    assert len(told) == 1
+    assert f"{DATA}@theirs" in told[0].message
     if kind == "hold":
         await target.zfs.release("backup", f"{DATA}@theirs")
     else:

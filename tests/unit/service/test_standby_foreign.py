@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jaild.domain.errors import FailedPreconditionError
 from tests.fakes.host import FakeHost
 from tests.unit.service.standbys import events, hosts_with, promote, record, rounds, stop, view, write, written
 
@@ -84,11 +85,13 @@ async def test_snapshots_of_others_on_a_standby_are_stepped_over_and_stay(tmp_pa
 async def scribble(host: FakeHost, tag: str) -> None:
     """Write to a replica and snapshot that, as nobody should."""
     await host.zfs.set(DATA, {"readonly": "off"})
-    await host.zfs.mount(DATA)
+    for dataset in (WEB, DATA):
+        await host.zfs.mount(dataset)
     point = (await host.zfs.dataset(DATA)).mountpoint
     assert point is not None
     (point / "scribbled").write_text(tag)
     await host.zfs.snapshot(DATA, tag)
+    await host.zfs.unmount(WEB)
 
 
 @KINDS
@@ -112,6 +115,27 @@ async def test_a_replica_that_cannot_be_rolled_back_goes_on_as_soon_as_it_can(tm
     await rounds(alpha)
     assert len(await own(alpha)) == 3
     await stop([alpha, beta, gamma])
+
+
+@KINDS
+async def test_a_take_over_that_had_to_undo_what_others_keep_is_refused_before_it_is_claimed(
+    tmp_path: Path, kind: str
+) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    await alpha.stop()
+    await scribble(beta, "theirs")
+    await keep(beta, kind, f"{DATA}@theirs")
+    before = await record(beta)
+    beta.zfs.calls.clear()
+    with pytest.raises(FailedPreconditionError, match="backup" if kind == "hold" else "tank/theirs") as caught:
+        await promote(beta, down=True, confirm=DOWN)
+    assert caught.value.reason == "SNAPSHOTS_IN_USE"
+    assert await record(beta) == before
+    assert not [call for call in beta.zfs.calls if call[0] in {"set", "destroy", "rollback"}]
+    await let_go(beta, kind, f"{DATA}@theirs")
+    assert (await promote(beta, down=True, confirm=DOWN)).failure is None
+    assert "theirs" not in [snapshot.tag for snapshot in await beta.zfs.snapshots(DATA)]
+    await beta.stop()
 
 
 @KINDS
