@@ -10,20 +10,22 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from jaild.adapters import spool
-from jaild.adapters.openfolder import opened
+from jaild.adapters.openfolder import opened, reading
 from jaild.domain.errors import FailedPreconditionError, NotFoundError
 
 _OTHERS = 0o077
 
 
 def read(path: Path) -> bytes:
-    """Return a file's content; a symlink is not followed. `NotFoundError` (FILE_NOT_FOUND), `OSError` as it comes."""
+    """Return a file's content; what is no regular file is not opened.
+
+    Raises `NotFoundError` (FILE_NOT_FOUND), `OSError` as it comes.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with reading(path) as file:
+            return file.read()
     except FileNotFoundError as error:
         raise _not_found(path) from error
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
 
 
 def read_below(root: Path, path: Path, limit: int) -> bytes:

@@ -137,6 +137,22 @@ async def test_the_root_is_read_only_and_the_data_is_not(rig: RealRig) -> None:
     assert (rig.data / "new").read_text() == "1\n"
 
 
+async def test_a_volume_in_the_data_is_mounted_at_each_start_and_goes_with_its_run(rig: RealRig) -> None:
+    (rig.data / "db/volume").mkdir(parents=True)
+    (rig.folder / "volume").mkdir()
+    (rig.folder / "volume/inside").write_text("yes\n")
+    volume = Mount(kind=MountKind.LAYER, source=str(rig.folder / "volume"), target="/var/db/volume")
+    spec = replace(rig.spec(), mounts=(*rig.spec().mounts, volume))
+    await rig.runtime.create(spec)
+    place = (rig.folder / "run").resolve() / "trees/web/1/var/db/volume"
+    assert place not in [mount.target for mount in await freebsd_mounts.mounted(PROCESSES)]
+    for _ in range(2):
+        await rig.runtime.start("web", 1)
+        assert (await output_of(rig.runtime, spec, "cat", "/var/db/volume/inside"))[1] == b"yes\n"
+        assert [m.target for m in await freebsd_mounts.mounted(PROCESSES)].count(place) == 1
+        await rig.runtime.stop("web", 1)
+
+
 async def test_the_userlands_version_is_the_specs(rig: RealRig) -> None:
     spec = replace(rig.spec(), osrelease="13.0-RELEASE", osreldate=1300139)
     runtime = await started(rig, spec)

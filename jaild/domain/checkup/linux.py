@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from jaild.domain.checkup.report import Check, error, warning
 from jaild.domain.findings import Finding
 
 CONTROLLERS = {"memory": "limits.memory", "cpu": "limits.cpus", "pids": "limits.processes"}
+OLDEST = (5, 12)  # mount_setattr(2)
+_RELEASE = re.compile(r"(\d+)\.(\d+)")
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 
 
@@ -66,6 +69,10 @@ def _kernel(facts: LinuxFacts) -> Check:
     if lacking:
         what = f"this kernel has no {', '.join(lacking)} namespaces"
         findings.append(error("NAMESPACE_MISSING", what, "boot a kernel with them; a container may forbid them"))
+    release = _RELEASE.match(facts.kernel)
+    if release is not None and (int(release[1]), int(release[2])) < OLDEST:
+        what = f"this kernel is {facts.kernel}: trees are mounted by calls that came with {OLDEST[0]}.{OLDEST[1]}"
+        findings.append(error("LINUX_TOO_OLD", what, "boot a newer kernel"))
     if facts.bridge and not facts.bridges:
         what = f"network.bridge is {facts.bridge}, and this kernel has no bridges"
         findings.append(
