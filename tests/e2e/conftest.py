@@ -32,6 +32,7 @@ def node(workshop: Path) -> Iterator[Node]:
     with hosted(Node(Path(tempfile.mkdtemp(prefix="jaild-e2e-")), "solo")) as made:
         furnish(made.api, workshop)
         yield made
+        assert made.busy() == []  # whatever the module's stories made the daemon do
 
 
 def furnish(api: Client, workshop: Path) -> None:

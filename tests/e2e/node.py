@@ -76,7 +76,11 @@ class Node:
         (self.folder / "jaild.yaml").write_text(yaml.safe_dump(self.config))
         with (self.folder / "daemon.log").open("ab") as log:
             self._daemon = subprocess.Popen(
-                self.argv("--pool-size", self._pool_size), cwd=CHECKOUT, env=surroundings(), stdout=log, stderr=log
+                self.argv("--pool-size", self._pool_size),
+                cwd=CHECKOUT,
+                env=surroundings() | self._watched(),
+                stdout=log,
+                stderr=log,
             )
         self._client = Client(self.folder / "jaild.sock")
         ready = grpc.channel_ready_future(self._client.channel)
@@ -94,6 +98,18 @@ class Node:
 
     def log(self) -> str:
         return (self.folder / "daemon.log").read_text()
+
+    def busy(self) -> list[str]:
+        """What kept the daemon's loop busy for more than 50 ms so far: milliseconds and callback, one a line."""
+        path = self.folder / "loop.log"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def _watched(self) -> dict[str, str]:
+        """The environment in which `tests/loopwatch` is imported by the daemon's Python."""
+        return {
+            "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'tests' / 'loopwatch'}",
+            "JAILD_TESTS_LOOP": str(self.folder / "loop.log"),
+        }
 
     def signal(self, number: signal.Signals) -> int:
         """Signal the daemon and wait for its end; return its status."""
