@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from google.longrunning import operations_pb2
 from jaild.api.methods import Rule
 from jaild.api.use_cases import Audit
 from jaild.domain import bounds
-from jaild.domain.errors import JaildError
+from jaild.domain.errors import InvalidArgumentError, JaildError
 from jaild.domain.operation import failure_of
 from jaild.wire import status
 
@@ -24,6 +25,19 @@ _SHOWN = 64  # bytes of what is no name
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class TooLarge:
+    """Stands for a message that was not read."""
+
+    size: int
+    limit: int
+
+
+def bounded(read: Callable[[bytes], Any], limit: int) -> Callable[[bytes], Any]:
+    """Return `read` for messages of at most `limit` bytes; others are not looked into, but become a `TooLarge`."""
+    return lambda message: read(message) if len(message) <= limit else TooLarge(len(message), limit)
+
+
 class Entry:
     """What is known of one call so far."""
 
@@ -31,18 +45,33 @@ class Entry:
         self.method = method
         self.rule = rule
         self._request: Any = None
+        self._too_large: TooLarge | None = None
         self.actor = ""
 
     def note(self, request: Any) -> Any:
         """Remember a unary request, or a stream's first message; return it."""
-        if self._request is None:
+        if isinstance(request, TooLarge):
+            self._too_large = request
+        elif self._request is None:
             self._request = request
         return request
 
     async def noting(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         """Pass a stream of requests on, remembering the first."""
         async for request in requests:
-            yield self.note(request)
+            self.note(request)
+            self.require_whole()
+            yield request
+
+    def require_whole(self) -> None:
+        """Raise `InvalidArgumentError` (REQUEST_TOO_LARGE) if a request was too large to be read."""
+        if self._too_large is not None:
+            raise InvalidArgumentError(
+                "REQUEST_TOO_LARGE",
+                f"the message has {self._too_large.size} bytes; {self._too_large.limit} are allowed",
+                remedy="send less at once: archives go in chunks, of 1 MiB by advice",
+                detail={"limit": str(self._too_large.limit)},
+            )
 
     async def write(self, audit: Audit, error: BaseException | None, response: Any = None) -> None:
         """Write the entry, if the call asked for a change. That it could not be written is logged, not answered.

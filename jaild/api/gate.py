@@ -14,7 +14,7 @@ import structlog
 from jaild.api import auditing, auth
 from jaild.api.methods import RULES, Rule
 from jaild.api.use_cases import Audit
-from jaild.domain import access
+from jaild.domain import access, bounds
 from jaild.domain.errors import InternalError, JaildError, UnavailableError
 from jaild.domain.operation import failure_of
 from jaild.wire import status
@@ -48,7 +48,9 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             wrapped = self._streaming(method, rule, function, streaming=handler.request_streaming)
         else:  # writes its responses to the context itself: gRPC's own health service
             wrapped = self._answering(method, rule, function, streaming=False)
-        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+        limit = bounds.STREAM_MESSAGE if handler.request_streaming else bounds.REQUEST
+        read = auditing.bounded(handler.request_deserializer, limit)
+        return make(wrapped, read, handler.response_serializer)
 
     def end_streams(self) -> None:
         """End the endless streams with UNAVAILABLE (SHUTTING_DOWN)."""
@@ -131,6 +133,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
         caller = self._authenticator.caller(context)
         entry.actor = caller.actor
         access.require_role(caller, entry.rule.roles, entry.method.lstrip("/"))
+        entry.require_whole()
         auth.enter(caller)
 
     async def _to_its_end(self, work: Awaitable[Any]) -> Any:

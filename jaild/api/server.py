@@ -33,6 +33,7 @@ from jaild.api.standby import StandbyServicer
 from jaild.api.stats import StatsServicer
 from jaild.api.takeovers import TakeoversServicer
 from jaild.api.use_cases import UseCases
+from jaild.domain import bounds
 from jaild.domain.access import Grant
 from jaild.domain.errors import UnavailableError
 from jaild.peer.v1 import peer_pb2_grpc, rehearsal_pb2_grpc
@@ -76,7 +77,12 @@ SERVICES = (
     "google.longrunning.Operations",
 )
 _OPTIONS = (
-    ("grpc.max_receive_message_length", 8 << 20),  # chunks are 1 MiB by advice; a client may send larger ones
+    (
+        "grpc.max_receive_message_length",
+        bounds.STREAM_MESSAGE,
+    ),  # the gate refuses smaller ones where they are no chunks
+    ("grpc.absolute_max_metadata_size", bounds.METADATA),
+    ("grpc.max_concurrent_streams", bounds.CALLS),
     ("grpc.max_send_message_length", 64 << 20),  # a page of 1000 jails
     ("grpc.so_reuseport", 0),  # a second daemon on the same port must fail, not share it
     # Peers and watching clients ping, so that a dead host is noticed; without this they would be thrown out for it.

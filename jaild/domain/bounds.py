@@ -7,6 +7,12 @@ from __future__ import annotations
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
+# What one message may have. A stream's are larger: chunks are 1 MiB by advice, a client may send larger ones.
+REQUEST = MIB
+STREAM_MESSAGE = 8 * MIB
+METADATA = 16 * KIB  # of a call
+CALLS = 1000  # at a time on one connection; a client's next ones wait
+
 # What is stored of a request. A text is clipped, so that the entry about it is still written.
 REQUEST_ID = 128  # characters; a longer one is refused
 AUDIT_FIELD = 256  # bytes of one field of an audit entry

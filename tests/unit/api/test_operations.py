@@ -231,3 +231,21 @@ async def test_the_audit_log_comes_in_pages_newest_first(local: grpc.aio.Channel
         if not token:
             break
     assert found == [[5, 4], [3, 2], [1]]
+
+
+async def test_a_message_that_is_too_large_is_refused_unread_and_the_caller_is_told_the_limit(
+    fakes: Fakes, local: grpc.aio.Channel
+) -> None:
+    request = jails_pb2.CreateJailRequest(jail_id="web")
+    request.spec.yaml = "#" * (1 << 20)
+    with stubs.refused("REQUEST_TOO_LARGE"):
+        await stubs.jails(local).CreateJail(request)
+    (entry,) = fakes.audit.kept
+    assert (entry.method, entry.target) == ("jaild.v1.Jails/CreateJail", "")
+    assert entry.outcome == "INVALID_ARGUMENT REQUEST_TOO_LARGE"
+    assert fakes.jails.calls == []
+
+
+async def test_who_may_not_call_is_not_told_of_the_message(dial: Dial) -> None:
+    with stubs.refused("ROLE_REQUIRED"):
+        await stubs.jails(dial("watcher")).DeleteJail(jails_pb2.DeleteJailRequest(name="jails/" + "x" * (1 << 20)))
