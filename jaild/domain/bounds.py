@@ -50,6 +50,7 @@ UPLOAD_EACH = 16 * GIB
 UPLOADS_TOTAL = 32 * GIB
 UPLOAD_RESERVE = 512 * MIB  # free space that uploads leave: more than all that the daemon itself writes there
 BALLAST = 16 * MIB  # given up when the file system is full, so that journals can be written
+BUILD_LOG = 4 * MIB  # of what a build's commands write; a hundred logs are kept
 
 
 def clipped(text: str, limit: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from jaild.domain import bounds
 from jaild.domain.errors import NotFoundError
 from jaild.domain.operation import Operation
 from jaild.ports.clock import Clock
@@ -25,6 +26,7 @@ class BuildLog:
         self._handle = handle
         self._heading = ""
         self._tail = b""
+        self._room = bounds.BUILD_LOG
         self.path = path
 
     async def begin(self, step: str, heading: str) -> None:
@@ -37,7 +39,10 @@ class BuildLog:
         """Take a piece of output."""
         if not piece:
             return
-        await self._files.append(self.path, piece)
+        if self._room > 0:  # an error still carries the end of what came after
+            kept, self._room = piece[: self._room], self._room - len(piece)
+            more = b"" if self._room > 0 else f"\n== the log ends here, at {bounds.BUILD_LOG >> 20} MiB\n".encode()
+            await self._files.append(self.path, kept + more)
         self._tail = (self._tail + piece)[-_TAIL:]
         last = self._tail.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
         self._handle.note(message=f"{self._heading}: {last[:200]}")
