@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from jaild.adapters.zfs._errors import refusal
@@ -25,7 +25,7 @@ class FakeZfs:
     `can` is what `capabilities` returns. A "mounted" dataset's contents are moved to its mount point.
     """
 
-    def __init__(self, root: Path, pool: str = "tank") -> None:
+    def __init__(self, root: Path, pool: str = "tank", *, now: Callable[[], float] = time.time) -> None:
         self.refuse: dict[str, Exception] = {}
         self.calls: list[tuple[str, str]] = []
         self.can = Capabilities(
@@ -40,6 +40,7 @@ class FakeZfs:
             estimates=True,
             lists_holds=True,
         )
+        self._now = now
         self._pool = Pool(root / ".fake-zfs", pool, root / pool)
 
     @property
@@ -178,7 +179,7 @@ class FakeZfs:
                     "DATASET_EXISTS", f"{fs.name}@{tag}", f"cannot create '{fs.name}@{tag}': it already exists"
                 )
         for fs in found:
-            self._pool.freeze(fs, tag, new_guid(), int(time.time()), purpose)
+            self._pool.freeze(fs, tag, new_guid(), int(self._now()), purpose)
 
     async def mark(self, purpose: str, *snapshots: str) -> None:
         await self._begin("mark", " ".join(snapshots))

@@ -1,6 +1,7 @@
 """`python -m tests.faults`: a fault at every step of a migration, on real ZFS and a real runtime: build/faults.json.
 
-The status is 0 if every point was survived: one owner that serves, nothing lost, nothing left over.
+The status is 0 if every point was survived: one owner that serves, nothing lost, nothing left over. The model of three
+hosts (`tests.model`) is part of it, unless only some points are wanted.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from tests.demo.hosts import CHECKOUT
 from tests.demo.interrupts import Interrupts
 from tests.faults import report
 from tests.faults.report import say
+from tests.model.run import run
 
 _SEEDS = 1 << 16
+_MODEL_STEPS = 5000
 
 
 def main() -> int:
@@ -34,6 +37,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="REGEX", help="only those whose name matches, as progress has it")
     parser.add_argument("--workers", type=int, default=1, help="pairs of hosts side by side (default: 1)")
     parser.add_argument("--output", type=Path, default=CHECKOUT / "build" / "faults.json")
+    parser.add_argument("--model-steps", type=int, default=None, help="of the model (default: 5000 beside all points)")
     given = parser.parse_args()
     if os.geteuid() != 0:
         say("faults: needs root: pools, mounts, containers")
@@ -43,9 +47,23 @@ def main() -> int:
     given.output.parent.mkdir(parents=True, exist_ok=True)
     with Interrupts():
         rows, status = _rows(given)
-    document = {**report.about("tests.faults", given.seed, began), **report.summary(rows)}
+    model = _model(given)
+    document = {**report.about("tests.faults", given.seed, began), **report.summary(rows), **model}
     report.write(given.output, document, {"rows": rows})
-    return 0 if report.clean(rows) and status == 0 else 1
+    return 0 if report.clean(rows) and status == 0 and not model.get("model_failed") else 1
+
+
+def _model(given: argparse.Namespace) -> dict[str, Any]:
+    """Carry the model out; return what the report says of it. What it found stands beside the output, in model.txt."""
+    steps = given.model_steps
+    if steps is None:
+        steps = 0 if given.points or given.only else _MODEL_STEPS
+    if not steps:
+        return {}
+    found = run(steps=steps, seed=given.seed)
+    given.output.with_name("model.txt").write_text(found.text)
+    say(found.text)
+    return {"model_steps": found.steps, "model_examples": found.examples, "model_failed": found.failed}
 
 
 def _rows(given: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:

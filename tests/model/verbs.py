@@ -1,0 +1,199 @@
+"""What operators ask of hosts. They vouch for what is true only, as the words say that they are asked to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from jaild.domain.errors import JaildError
+from jaild.domain.operation import Operation
+from jaild.domain.records import Ownership
+from jaild.domain.standby import vouching
+from tests.fakes.host import caller
+from tests.model.world import ModelHost, Told, World
+
+_TAKEN = frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.CLAIMED})
+
+Verb: TypeAlias = Callable[[], Awaitable[Operation | None]]
+
+
+def is_true(world: World, jail: str, clause: str) -> bool:
+    """Say whether what an operator is asked to vouch for is so."""
+    host = world.hosts.get(clause.split(" ", 1)[0])
+    if host is None:
+        return False
+    said = clause.removeprefix(f"{host.name} ")
+    record = host.record(jail)
+    if said == "is down":
+        return not host.powered or (not host.up and not host.runs(jail))
+    if said == f"has lost {jail}":
+        return record is None
+    if said == f"has not taken over {jail}":
+        if record is None:
+            return host.name not in {name for told in world.told.values() for name in told.took}
+        taken = record.owner == host.id and record.state in _TAKEN
+        return not taken and host.name not in world.told.setdefault(record.uid, Told()).took
+    return said == "has newer data"  # one knows, and takes the older
+
+
+def _vouched(world: World, jail: str, words: str) -> bool:
+    return bool(words) and all(is_true(world, jail, clause) for clause in words.split(", "))
+
+
+def migrate(host: ModelHost, jail: str, target: str) -> Verb:
+    """Move it."""
+    return lambda: host.core.use_cases.migrations.migrate(
+        jail, target, max_downtime=10.0, proceed_over_budget=True, etag="", validate_only=False, caller=caller()
+    )
+
+
+def evacuate(host: ModelHost, targets: tuple[str, ...]) -> Verb:
+    """Empty the host."""
+    return lambda: host.core.use_cases.evacuations.evacuate(
+        targets,
+        parallel=2,
+        bandwidth=0,
+        max_downtime=10.0,
+        proceed_over_budget=True,
+        validate_only=False,
+        caller=caller(),
+    )
+
+
+def rehearse(host: ModelHost, jail: str, target: str, *, keep_copy: bool) -> Verb:
+    """Try a move."""
+    return lambda: host.core.use_cases.migrations.rehearse(
+        jail, target, max_downtime=10.0, keep_copy=keep_copy, etag="", caller=caller()
+    )
+
+
+def salvage(host: ModelHost, jail: str, target: str) -> Verb:
+    """Move it file by file."""
+    return lambda: host.core.use_cases.salvages.salvage(jail, target, validate_only=False, caller=caller())
+
+
+def promote(host: ModelHost, jail: str) -> Verb:
+    """Let its owner hand it over."""
+    return lambda: host.core.use_cases.takeovers.promote(
+        jail, owner_is_down=False, confirm="", validate_only=False, caller=caller()
+    )
+
+
+def seize(world: World, host: ModelHost, jail: str) -> Verb:
+    """Promote by force, if what is to be vouched for is true."""
+
+    async def asked() -> Operation | None:
+        takeovers = host.core.use_cases.takeovers
+        try:
+            return await takeovers.promote(jail, owner_is_down=True, confirm="", validate_only=False, caller=caller())
+        except JaildError as error:
+            words = error.detail.get("confirm", "")
+        if not _vouched(world, jail, words):
+            return None
+        return await takeovers.promote(jail, owner_is_down=True, confirm=words, validate_only=False, caller=caller())
+
+    return asked
+
+
+def adopt(world: World, host: ModelHost, jail: str) -> Verb:
+    """Adopt by force, if what is to be vouched for is true."""
+
+    async def asked() -> Operation | None:
+        takeovers = host.core.use_cases.takeovers
+        try:
+            return await takeovers.adopt(jail, confirm="", validate_only=False, caller=caller())
+        except JaildError as error:
+            words = error.detail.get("confirm", "")
+        if not _vouched(world, jail, words):
+            return None
+        return await takeovers.adopt(jail, confirm=words, validate_only=False, caller=caller())
+
+    return asked
+
+
+def confirm(world: World, host: ModelHost, jail: str) -> Verb:
+    """Let a jail start that waits for its standbys, if none has taken it over."""
+
+    async def asked() -> Operation | None:
+        entry = host.core.index.jails.get(jail)
+        words = vouching(jail, entry.unheard) if entry is not None else ""
+        if not _vouched(world, jail, words):
+            return None
+        return await host.core.use_cases.takeovers.confirm(jail, words, caller=caller())
+
+    return asked
+
+
+def finalize(host: ModelHost, jail: str) -> Verb:
+    """Free the copy that the newest move from here left."""
+
+    async def asked() -> Operation | None:
+        moved = [m for m in host.core.use_cases.migrations.list() if m.jail == jail and m.outgoing]
+        if not moved:
+            return None
+        newest = max(moved, key=lambda m: m.created)
+        return await host.core.use_cases.migrations.finalize(newest.id, caller=caller())
+
+    return asked
+
+
+def create(world: World, host: ModelHost, jail: str, standbys: tuple[str, ...]) -> Verb:
+    """Make it."""
+    return lambda: host.core.use_cases.jails.create(
+        jail, world.spec(standbys), stopped=False, validate_only=False, caller=caller()
+    )
+
+
+def configure(world: World, host: ModelHost, jail: str, standbys: tuple[str, ...]) -> Verb:
+    """Have its replicas elsewhere, or none."""
+
+    async def asked() -> Operation | None:
+        generation = host.core.use_cases.jails.get(jail).generation
+        if generation is None:
+            return None
+        spec = world.spec(standbys, generation.release, generation.base)
+        return await host.core.use_cases.jails.configure(jail, spec, etag="", validate_only=False, caller=caller())
+
+    return asked
+
+
+def change(host: ModelHost, jail: str, what: str) -> Verb:
+    """Deploy, upgrade, roll back, start, stop, restart."""
+    jails = host.core.use_cases.jails
+    how: dict[str, Any] = {"etag": "", "validate_only": False, "caller": caller()}
+    made: dict[str, Verb] = {
+        "deploy": lambda: jails.deploy(jail, "web/2", **how),
+        "upgrade": lambda: jails.upgrade(jail, "deb-2", **how),
+        "rollback": lambda: jails.rollback(jail, generation=0, axis="", **how),
+        "start": lambda: jails.start(jail, caller=caller()),
+        "stop": lambda: jails.stop(jail, caller=caller()),
+        "restart": lambda: jails.restart(jail, caller=caller()),
+    }
+    return made[what]
+
+
+def remove(world: World, host: ModelHost, jail: str) -> Verb:
+    """Delete it here."""
+
+    async def asked() -> Operation | None:
+        record = host.record(jail)
+        operation = await host.core.use_cases.jails.delete(
+            jail, force=True, etag="", validate_only=False, caller=caller()
+        )
+        if record is not None and record.uid in world.told and record.state in _TAKEN:
+            world.told[record.uid].deleted = True
+        return operation
+
+    return asked
+
+
+def cancel(host: ModelHost) -> Verb:
+    """Withdraw the newest operation that is not done."""
+
+    async def asked() -> Operation | None:
+        under_way = [op for op in host.core.use_cases.operations.list() if not op.done]
+        if under_way:
+            await host.core.use_cases.operations.cancel(under_way[0].id, caller())
+        return None
+
+    return asked
