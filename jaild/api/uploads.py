@@ -43,6 +43,9 @@ async def rest(requests: AsyncIterator[Any], field: str = "chunk") -> AsyncItera
         yield getattr(request, field)
 
 
+GIVEN_UP = 120.0  # seconds that a use case is given to end after its sender has hung up
+
+
 async def hand_on(
     requests: AsyncIterator[Any],
     context: Context,
@@ -58,8 +61,11 @@ async def hand_on(
         return await asyncio.shield(worker)
     except asyncio.CancelledError:
         channel.end(_truncated())
-        await asyncio.wait({worker})
-        if (error := worker.exception()) is not None:  # nobody is left to be told
+        await asyncio.wait({worker}, timeout=GIVEN_UP)
+        if not worker.done():  # it reads no more chunks, so it cannot learn of their end: a receive that hangs
+            worker.cancel()
+            await asyncio.wait({worker})
+        if not worker.cancelled() and (error := worker.exception()) is not None:  # nobody is left to be told
             _log.warning("upload given up", error=repr(error))
         raise
     finally:

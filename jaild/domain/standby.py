@@ -39,14 +39,12 @@ def leap(epoch: int, host_id: str) -> int:
     return epoch + LEAP + int(host_id[:4] or "0", 16) % LEAP
 
 
-def due(taken: float, tried: float, interval: float, now: float) -> bool:
-    """Say whether a round is to begin: after half the interval, so that one that takes as long is still in time."""
-    return now - taken >= interval / 2 and now - tried >= min(interval / 2, 10.0)
+def due(age: float, tried: float, interval: float) -> bool:
+    """Say whether a round is to begin: after half the interval, so that one that takes as long is still in time.
 
-
-def is_behind(taken: float, interval: float, now: float) -> bool:
-    """Say whether more than the interval's writes would be lost now."""
-    return now - taken > interval
+    `age`: seconds since the last whole round was taken; `tried`: since one was begun last.
+    """
+    return age >= interval / 2 and tried >= min(interval / 2, 10.0)
 
 
 def dropped(rounds: Sequence[tuple[str, int]], having: Iterable[Collection[int]]) -> list[str]:

@@ -9,6 +9,7 @@ A round gives way to whatever ends the jail's being here.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -17,7 +18,7 @@ import structlog
 from jaild.domain.authority import Intent
 from jaild.domain.errors import JaildError
 from jaild.domain.records import JailRecord
-from jaild.domain.standby import due, is_behind, wanted
+from jaild.domain.standby import due, wanted
 from jaild.domain.views import Caller, StandbyView
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.ports.clock import Clock
@@ -33,7 +34,7 @@ from jaild.service.standby_rounds import Rounds, Standing
 CALLER = Caller(actor="standby")
 _PAUSE = 1.0  # seconds between looks at what is due
 _AGAIN = 10.0  # seconds after which a replica is tried to be withdrawn again
-_AT_ONCE = 2  # rounds side by side
+_WITHDRAWN = 5.0  # seconds that a host is given to say that it keeps none: others wait meanwhile
 _ENDING = frozenset({"delete", "migrate", "salvage", "promote", "adopt", "fence", "finalize"})
 
 
@@ -64,7 +65,7 @@ class Standbys:
         self._events = events
         self._clock = clock
         self._standings: dict[tuple[str, str], Standing] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._silent: dict[str, float] = {}  # hosts that did not withdraw a replica, and when (monotonic)
         self._log = structlog.get_logger("jaild.standby")
 
     # -- when
@@ -97,20 +98,32 @@ class Standbys:
         if self._index.may(entry, Intent.REPLICATE):
             await self._agree(entry)
             hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
-        if hosts and not self._ends(entry.name):
-            target = f"jails/{entry.name}"
-            self._supervisor.retry(_round_of(entry.name), lambda: self._guarded(entry, hosts), target=target)
+        if not self._ends(entry.name):
+            stalled = [host for host in hosts if self._standing(entry, host).stalled]
+            self._begin(entry, _round_of(entry.name), [host for host in hosts if host not in stalled])
+            for host in stalled:
+                self._begin(entry, _round_of(entry.name, host), [host])
         await self._look_at_ages(entry)
+
+    def _begin(self, entry: Entry, name: str, hosts: Sequence[str]) -> None:
+        if hosts:
+            self._supervisor.retry(name, lambda: self._round(entry, hosts), target=f"jails/{entry.name}")
 
     async def settled(self) -> None:
         """Wait until no round is under way."""
         for entry in list(self._index.jails.values()):
-            await self._supervisor.over(_round_of(entry.name))
+            for name in self._rounds_under_way(entry.name):
+                await self._supervisor.over(name)
 
     async def give_way(self, target: str, kind: str) -> None:
         """End a round of a jail that is about to be moved, deleted or taken away from here."""
         if kind in _ENDING:
-            await self._supervisor.end(_round_of(target.removeprefix("jails/")))
+            for name in self._rounds_under_way(target.removeprefix("jails/")):
+                await self._supervisor.end(name)
+
+    def _rounds_under_way(self, jail: str) -> list[str]:
+        hosts = [host for name, host in self._standings if name == jail]
+        return [_round_of(jail), *(_round_of(jail, host) for host in hosts)]
 
     def _is_kept(self, entry: Entry) -> bool:
         record = entry.record
@@ -125,20 +138,21 @@ class Standbys:
         return standby.interval if standby is not None else 0.0
 
     def _standing(self, entry: Entry, host: str) -> Standing:
-        return self._standings.setdefault((entry.name, host), Standing(since=self._clock.now()))
+        return self._standings.setdefault((entry.name, host), Standing(since=self._clock.monotonic()))
 
     def _is_due(self, entry: Entry, host: str) -> bool:
-        standing = self._standing(entry, host)
-        return due(standing.taken, standing.tried, self._interval(entry), self._clock.now())
+        standing, now = self._standing(entry, host), self._clock.monotonic()
+        age = math.inf if standing.taken_at is None else now - standing.taken_at
+        return due(age, now - standing.tried, self._interval(entry))
 
     def _ends(self, name: str) -> bool:
         return any(operation.kind in _ENDING for operation in self._drivers.pending(f"jails/{name}"))
 
     async def _look_at_ages(self, entry: Entry) -> None:
-        interval, now = self._interval(entry), self._clock.now()
+        interval, now = self._interval(entry), self._clock.monotonic()
         for host in self._wanted(entry):
             standing = self._standing(entry, host)
-            behind = is_behind(standing.reference, interval, now)
+            behind = now - standing.reference > interval
             if behind != standing.behind:
                 standing.behind = behind
                 kind = "standby.behind" if behind else "standby.caught_up"
@@ -151,7 +165,7 @@ class Standbys:
         record = entry.record
         if record is not None and record.replica is not None and not self._index.may(entry, Intent.RUN_ON):
             replica = record.replica
-            behind = is_behind(replica.taken, replica.interval, self._clock.now())
+            behind = self._keeper.age_of(entry.name, replica) > replica.interval
             return (StandbyView(host=record.peer, taken=replica.taken, interval=replica.interval, behind=behind),)
         if not self._is_kept(entry):
             return ()
@@ -194,15 +208,15 @@ class Standbys:
     async def _withdraw(self, entry: Entry, record: JailRecord, host: str) -> bool:
         if host == self._index.host_name:
             return True
-        standing = self._standing(entry, host)
-        if self._clock.now() - standing.tried < _AGAIN:
+        if self._clock.monotonic() - self._silent.get(host, -math.inf) < _AGAIN:
             return False
-        standing.tried = self._clock.now()
         try:
-            await self._peers.get(host).standby.withdraw(entry.name, record.uid, record.epoch)
-        except JaildError as error:
-            self._log.warning("replica not withdrawn yet", jail=entry.name, host=host, reason=error.reason)
-            return error.reason == "PEER_UNKNOWN"
+            async with asyncio.timeout(_WITHDRAWN):
+                await self._peers.get(host).standby.withdraw(entry.name, record.uid, record.epoch)
+        except (JaildError, TimeoutError) as error:
+            self._silent[host] = self._clock.monotonic()
+            self._log.warning("replica not withdrawn yet", jail=entry.name, host=host, error=str(error))
+            return isinstance(error, JaildError) and error.reason == "PEER_UNKNOWN"
         self._standings.pop((entry.name, host), None)
         return True
 
@@ -217,11 +231,11 @@ class Standbys:
 
     # -- a round
 
-    async def _guarded(self, entry: Entry, hosts: Sequence[str]) -> None:
+    async def _round(self, entry: Entry, hosts: Sequence[str]) -> None:
         try:
-            async with self._slots:
-                everybody = {host: self._standing(entry, host) for host in self._wanted(entry)}
-                await self._rounds.carry_out(entry, {host: everybody[host] for host in hosts}, everybody.values())
+            everybody = {host: self._standing(entry, host) for host in self._wanted(entry)}
+            due_here = {host: everybody[host] for host in hosts if host in everybody}
+            await self._rounds.carry_out(entry, due_here, everybody.values())
         except Exception as error:
             for host in hosts:
                 self._standing(entry, host).message = str(error)
@@ -229,5 +243,5 @@ class Standbys:
                 raise
 
 
-def _round_of(jail: str) -> str:
-    return f"standby round of {jail}"
+def _round_of(jail: str, host: str = "") -> str:
+    return f"standby round of {jail}" + (f" to {host}" if host else "")

@@ -9,6 +9,7 @@ A round that was cut off changes nothing that counts: the record still names the
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -21,7 +22,7 @@ from jaild.domain.ownedsnapshots import STANDBY
 from jaild.domain.peering import Offer, Received, ReceiveHeader
 from jaild.domain.records import Desired, Generation, JailRecord, Ownership, Replica
 from jaild.domain.replication import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
-from jaild.domain.standby import dropped, is_behind
+from jaild.domain.standby import dropped
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Zfs
 from jaild.service.acceptance import Acceptor
@@ -64,6 +65,7 @@ class StandbyKeeper:
         self._locks: dict[str, asyncio.Lock] = {}
         self._offers: dict[str, ReplicaOffer] = {}
         self._late: set[str] = set()
+        self._taken_at: dict[str, tuple[float, float]] = {}  # wall clock of a round, and the same moment monotonic
         self._in_use: dict[str, frozenset[str]] = {}  # jail -> old rounds' snapshots that others keep, as was told
 
     def lock(self, jail: str) -> asyncio.Lock:
@@ -293,15 +295,22 @@ class StandbyKeeper:
         await self._datasets.destroy_all(dataset)
         return True
 
+    def age_of(self, jail: str, replica: Replica) -> float:
+        """Return how many seconds ago its last whole round was taken, whatever the wall clock did since it was seen."""
+        taken, at = self._taken_at.get(jail, (math.nan, 0.0))
+        if taken != replica.taken:
+            at = self._clock.monotonic() - max(self._clock.now() - replica.taken, 0.0)
+            self._taken_at[jail] = replica.taken, at
+        return self._clock.monotonic() - at
+
     async def look_at_ages(self) -> None:
         """Tell of replicas that fall behind their interval, and of those that have caught up."""
-        now = self._clock.now()
         for entry in list(self._index.jails.values()):
             record = entry.record
             if record is None or record.state is not Ownership.STANDBY or record.replica is None:
                 self._late.discard(entry.name)
                 continue
-            behind = is_behind(record.replica.taken, record.replica.interval, now)
+            behind = self.age_of(entry.name, record.replica) > record.replica.interval
             if behind and entry.name not in self._late:
                 self._late.add(entry.name)
                 message = f"nothing whole has come from {record.peer} for more than {record.replica.interval:g} s"

@@ -8,12 +8,14 @@ A round changes nothing of the jail but its snapshots.
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from jaild.domain.errors import DataLossError, FailedPreconditionError, JaildError
+from jaild.domain.errors import DataLossError, DeadlineExceededError, FailedPreconditionError, JaildError
 from jaild.domain.findings import errors
 from jaild.domain.migration import Increment, Path
 from jaild.domain.ownedsnapshots import STANDBY
@@ -31,14 +33,19 @@ from jaild.service.offering import offer_of
 from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.transfer import Transfer
 
+STALLED = 60.0  # seconds without progress after which a round is given up
+_AT_ONCE = 2  # rounds side by side to one host
+
 
 @dataclass
 class Standing:
     """How a replica is, as its owner knows it."""
 
-    since: float  # when it was first looked for
-    taken: float = 0.0  # 0: not known, or nothing whole yet
-    tried: float = 0.0
+    since: float  # monotonic: when it was first looked for
+    taken: float = 0.0  # wall clock, for people; 0: not known, or nothing whole yet
+    taken_at: float | None = None  # the same moment, monotonic
+    tried: float = -math.inf  # monotonic
+    stalled: bool = False  # its last round made no progress: it gets rounds of its own, for which nobody waits
     behind: bool = False
     message: str = ""
     heard: bool = False
@@ -46,8 +53,13 @@ class Standing:
 
     @property
     def reference(self) -> float:
-        """The time from which it counts as old."""
-        return self.taken or self.since
+        """The (monotonic) time from which it counts as old."""
+        return self.since if self.taken_at is None else self.taken_at
+
+    def heard_of(self, taken: float, clock: Clock) -> None:
+        """Note which round it has, as it says itself. A wall clock that jumps later changes nothing of its age."""
+        if taken != self.taken:
+            self.taken, self.taken_at = taken, clock.monotonic() - max(clock.now() - taken, 0.0) if taken else None
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,13 @@ class _Route:
     id: str
     jail: str
     peer: StandbyPeer
+    limit: asyncio.Timeout
     frozen_at: float | None = None
     attempt: int = 0
 
-    def count(self, size: int) -> None:
-        """Nobody waits for a round, so nobody counts its bytes."""
+    def count(self, size: int) -> None:  # noqa: ARG002 -- as routes have it: here only that something went counts
+        """Give it its whole time again."""
+        self.limit.reschedule(asyncio.get_running_loop().time() + STALLED)
 
 
 class Rounds:
@@ -84,6 +98,9 @@ class Rounds:
         self._transfer = transfer
         self._fencing = fencing
         self._clock = clock
+        self._slots: dict[str, asyncio.Semaphore] = {}  # by host: one that is sick keeps nobody else's
+        self._under_way: dict[str, list[frozenset[int]]] = {}  # by jail: guids of the rounds that are being sent
+        self._newest_tag = 0.0
         self._old: dict[str, frozenset[int]] = {}  # rounds' snapshots that were there when a jail was first looked at
         self._log = structlog.get_logger("jaild.standby")
 
@@ -96,28 +113,77 @@ class Rounds:
         if record is None or generation is None or not set(standings) <= set(record.standbys):
             return  # not written down yet
         await self._remember_old(entry)
-        offers = {}
-        for host, standing in standings.items():
-            standing.tried = self._clock.now()
-            answered = await self._offer(entry, record, generation, host, standing)
-            if answered is not None:
-                offers[host] = answered
+        for standing in standings.values():
+            standing.tried = self._clock.monotonic()
+        answers = await asyncio.gather(*(self._offer(entry, record, generation, *each) for each in standings.items()))
+        offers = {host: answer for host, answer in zip(standings, answers, strict=True) if answer is not None}
         if not offers:
             return
-        tag, taken = tag_of(record.epoch, self._clock.now()), self._clock.now()
-        snapshots = await self._owned.take(self._index.where.jail(entry.name), tag, STANDBY)
+        taken, taken_at = self._clock.now(), self._clock.monotonic()
+        snapshots = await self._owned.take(self._index.where.jail(entry.name), self._tag(record, taken), STANDBY)
         await self._owned.hold(snapshots)
-        for host, (offer, state) in offers.items():
+        guids = frozenset(snapshot.guid for snapshot in snapshots)
+        under_way = self._under_way.setdefault(entry.name, [])
+        under_way.append(guids)
+
+        async def bring(host: str, offer: ReplicaOffer, state: ReplicaState) -> None:
+            standing = standings[host]
             try:
-                await self._send(entry, host, offer, state, snapshots)
-                await self._complete(entry, record, host, snapshots, taken)
-            except JaildError as error:
-                standings[host].message = str(error)
-                self._log.warning("round failed", jail=entry.name, host=host, reason=error.reason, error=str(error))
+                await self._bring(entry, record, host, offer, state, snapshots, taken)
+            except Exception as error:
+                standing.message = str(error) if isinstance(error, JaildError) else repr(error)
+                standing.stalled = isinstance(error, DeadlineExceededError)
+                self._log.warning("round failed", jail=entry.name, host=host, error=standing.message)
+                if not isinstance(error, JaildError):
+                    raise
             else:
-                standings[host].taken, standings[host].message = taken, ""
-                standings[host].has |= {snapshot.guid for snapshot in snapshots}
+                standing.taken, standing.taken_at, standing.message, standing.stalled = taken, taken_at, "", False
+                standing.has |= guids
+
+        try:
+            done = await asyncio.gather(*(bring(h, *offers[h]) for h in offers), return_exceptions=True)
+        finally:
+            under_way.remove(guids)
         await self._prune(entry, everybody)
+        for defect in done:
+            if defect is not None:  # the others' rounds are whole all the same
+                raise defect
+
+    def _tag(self, record: JailRecord, now: float) -> str:
+        """Return a tag that no other round has, also if the wall clock was put back."""
+        self._newest_tag = max(now, self._newest_tag + 0.001)
+        return tag_of(record.epoch, self._newest_tag)
+
+    async def _bring(
+        self,
+        entry: Entry,
+        record: JailRecord,
+        host: str,
+        offer: ReplicaOffer,
+        state: ReplicaState,
+        snapshots: Sequence[Snapshot],
+        taken: float,
+    ) -> None:
+        """Send a round to one host. `DeadlineExceededError` (STANDBY_STALLED) if nothing of it goes on any more."""
+        slots = self._slots.setdefault(host, asyncio.Semaphore(_AT_ONCE))
+        try:
+            async with asyncio.timeout(STALLED):
+                await slots.acquire()
+            try:
+                async with asyncio.timeout(STALLED) as limit:
+                    route = _Route(entry.name, entry.name, self._peers.get(host).standby, limit)
+                    await self._send(entry, route, offer, state, snapshots)
+                    route.count(0)
+                    await self._complete(entry, record, host, snapshots, taken)
+            finally:
+                slots.release()
+        except TimeoutError:
+            raise DeadlineExceededError(
+                "STANDBY_STALLED",
+                f"nothing of jail {entry.name}'s round went on to {host} for {STALLED:g} s",
+                remedy=f"look at {host}: its disks, its zfs receive; it is tried again by itself",
+                resource=f"jails/{entry.name}",
+            ) from None
 
     async def _remember_old(self, entry: Entry) -> None:
         if entry.name not in self._old:
@@ -138,7 +204,11 @@ class Rounds:
             others=tuple(other for other in wanted(spec, self._index.host_name) if other != host),
         )
         try:
-            state = await self._peers.get(host).standby.offer(offer)
+            async with asyncio.timeout(STALLED):
+                state = await self._peers.get(host).standby.offer(offer)
+        except TimeoutError:
+            standing.message, standing.stalled = f"{host} does not answer (STANDBY_STALLED)", True
+            return None
         except JaildError as error:
             standing.message = str(error)
             if error.reason == "OWNER_SUPERSEDED" and isinstance(error, FailedPreconditionError):
@@ -147,15 +217,19 @@ class Rounds:
         if refused := errors(state.findings):
             standing.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
             return None
-        standing.heard, standing.taken = True, state.taken
+        standing.heard = True
+        standing.heard_of(state.taken, self._clock)
         standing.has = frozenset(guid for dataset in state.datasets for guid in dataset.snapshot_guids)
         return offer, state
 
     async def _send(
-        self, entry: Entry, host: str, offer: ReplicaOffer, state: ReplicaState, snapshots: Sequence[Snapshot]
+        self,
+        entry: Entry,
+        route: _Route,
+        offer: ReplicaOffer,
+        state: ReplicaState,
+        snapshots: Sequence[Snapshot],
     ) -> None:
-        peer = self._peers.get(host).standby
-        route = _Route(entry.name, entry.name, peer)
         for layer in offer.jail.layers:
             if layer.path in state.missing_layers:
                 await self._transfer.layer(route, layer)
@@ -197,6 +271,7 @@ class Rounds:
         """
         unheard = [frozenset({guid}) for guid in self._old[entry.name]]
         having = [there for s in standings for there in ([s.has] if s.heard else unheard)]
+        having += self._under_way.get(entry.name, [])
         by_dataset: dict[str, list[Snapshot]] = {}
         for snapshot in await self._rounds_of(entry):
             by_dataset.setdefault(snapshot.dataset, []).append(snapshot)

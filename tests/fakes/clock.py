@@ -10,11 +10,12 @@ class FakeClock:
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.time = now
+        self.stepped = 0.0  # seconds by which somebody put the wall clock on (or, below 0, back)
         self.slept: list[float] = []
 
     def now(self) -> float:
         """Seconds since the epoch, as set."""
-        return self.time
+        return self.time + self.stepped
 
     def monotonic(self) -> float:
         """Return the same: only differences mean something."""

@@ -45,6 +45,34 @@ DECIDING = {
 }
 
 
+# Where a task may be begun beside the supervisor: each is awaited, or ended, by whoever begins it.
+AWAITED = "children of a call that waits for them"
+TASKS = {
+    "jaild/engine/supervisor.py": "the supervisor",
+    "jaild/service/driver.py": "the lanes: one driver for each target, which ends an operation whatever it raises",
+    "jaild/service/clearance.py": "asks standbys before a start; goes onto the supervisor next",
+    "jaild/api/gate.py": "calls that go on when their caller hangs up, waited for when the daemon stops",
+    "jaild/api/uploads.py": AWAITED,
+    "jaild/service/activation.py": AWAITED,
+    "jaild/service/boot.py": AWAITED,
+    "jaild/service/gate.py": AWAITED,
+    "jaild/service/handover.py": AWAITED,
+    "jaild/service/moving.py": AWAITED,
+    "jaild/service/sealing.py": AWAITED,
+    "jaild/service/together.py": AWAITED,
+    "jaild/adapters/archives.py": AWAITED,
+    "jaild/adapters/files.py": AWAITED,
+    "jaild/adapters/peer.py": AWAITED,
+    "jaild/adapters/process.py": AWAITED,
+    "jaild/adapters/runtime/freebsd_exec.py": AWAITED,
+    "jaild/adapters/runtime/freebsd_first.py": AWAITED,
+    "jaild/adapters/runtime/mounts.py": "watches the mount table, for as long as somebody waits for a change",
+    "jaild/adapters/runtime/oci_exec.py": AWAITED,
+    "jaild/adapters/zfs/_ended.py": AWAITED,
+    "jaild/adapters/zfs/_stream.py": AWAITED,
+}
+
+
 def is_generated(path: Path) -> bool:
     return path.name.endswith(("_pb2.py", "_pb2_grpc.py"))
 
@@ -118,6 +146,20 @@ def test_only_the_process_adapter_starts_processes() -> None:
     }
     assert found - ALLOWED.keys() == set()
     assert ALLOWED.keys() - found == set(), "an exception that nobody needs any more: take it out of the list"
+
+
+def begins_a_task(tree: ast.AST) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr in {"create_task", "ensure_future"} and "group" not in whole
+        for node in ast.walk(tree)
+        if (whole := ast.unparse(node)) and "tasks." not in whole
+    )
+
+
+def test_background_tasks_are_begun_by_the_supervisor_only() -> None:
+    found = {shown(path) for path in MODULES_OF_JAILD if begins_a_task(ast.parse(path.read_text()))}
+    assert found - TASKS.keys() == set(), "begin it with engine.supervisor: whatever it raises is told and tried again"
+    assert TASKS.keys() - found == set(), "an exception that nobody needs any more: take it out of the list"
 
 
 def test_no_module_is_longer_than_one_can_read_at_once() -> None:
