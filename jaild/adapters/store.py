@@ -18,6 +18,7 @@ import structlog
 from jaild.adapters import boundedlog
 from jaild.adapters.ballast import Ballast
 from jaild.adapters.boundedlog import BoundedLog
+from jaild.adapters.room import free_bytes
 from jaild.domain.errors import (
     DataLossError,
     FailedPreconditionError,
@@ -46,6 +47,7 @@ create table if not exists host (key text primary key, record blob not null);
 _T = TypeVar("_T")
 _TRIES = 10
 _FREED = 0.5  # seconds between two
+_NOTHING = 1 << 20  # bytes: less is no space
 _log = structlog.get_logger("jaild.store")
 
 
@@ -126,7 +128,7 @@ class SqliteStore:
         try:
             done = work()
         except sqlite3.Error as error:
-            if self._ballast is None or not _is_full(error) or not self._ballast.give_up():
+            if self._ballast is None or not _is_full(error, self._path) or not self._ballast.give_up():
                 raise
             self._spent = True
             _log.warning("reserve for journals given up", path=str(self._ballast.path))
@@ -140,7 +142,7 @@ class SqliteStore:
             try:
                 return work()
             except sqlite3.Error as error:
-                if not _is_full(error):
+                if not _is_full(error, self._path):
                     raise
             self._pause(_FREED)
         return work()
@@ -324,7 +326,7 @@ class SqliteStore:
 
 def _failure(error: sqlite3.Error, path: Path) -> JaildError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # extended codes have the primary one in their low byte
-    if _is_full(error):
+    if _is_full(error, path):
         return _no_space(path, str(error))
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return DataLossError(
@@ -335,9 +337,18 @@ def _failure(error: sqlite3.Error, path: Path) -> JaildError:
     return InternalError("STORE_FAILED", f"{path}: {error}", remedy="look at that file and its file system")
 
 
-def _is_full(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE  # the WAL's index cannot grow
+def _is_full(error: sqlite3.Error, path: Path) -> bool:
+    """Return whether an error means that there is no space.
+
+    SQLite says SQLITE_FULL for ENOSPC alone: at a dataset's quota, where ZFS answers EDQUOT, it is an I/O error.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code != sqlite3.SQLITE_IOERR:
+        return code == sqlite3.SQLITE_FULL
+    try:
+        return free_bytes(path.parent) < _NOTHING
+    except OSError:
+        return False
 
 
 def _no_space(path: Path, why: str) -> ResourceExhaustedError:

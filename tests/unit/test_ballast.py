@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jaild.adapters import store as module
 from jaild.adapters.ballast import Ballast
 from jaild.adapters.store import SqliteStore
-from jaild.domain.errors import ResourceExhaustedError
+from jaild.domain.errors import InternalError, ResourceExhaustedError
 from jaild.service.events import Events
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
@@ -113,3 +115,43 @@ async def test_a_change_goes_on_when_its_event_cannot_be_stored_and_the_next_one
     await events.emit("c", "jails/web")
     found = [(event.kind, event.message) for event in await store.events(0, "", 9)]
     assert found == [("host.events_lost", "2 events are in the log only: no room"), ("c", "")]
+
+
+class AtItsQuota:
+    """A connection whose first write fails as SQLite does where ZFS answers EDQUOT (tried on zfs-fuse)."""
+
+    def __init__(self, whole: sqlite3.Connection) -> None:
+        self._whole = whole
+        self._failed = False
+
+    def execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        if statement.startswith("insert") and not self._failed:
+            self._failed = True
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+            raise error
+        return self._whole.execute(statement, values)
+
+    def close(self) -> None:
+        self._whole.close()
+
+
+@pytest.mark.parametrize(("free", "written"), [(0, True), (1 << 30, False)])
+async def test_a_datasets_quota_is_a_full_file_system_and_another_io_error_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, free: int, written: bool
+) -> None:
+    store = SqliteStore(tmp_path / "jaild.db", Ballast(tmp_path / "ballast", SIZE), pause=lambda _: None)
+    await store.open()
+    try:
+        monkeypatch.setattr(store, "_connection", AtItsQuota(store._db))
+        monkeypatch.setattr(module, "free_bytes", lambda _: free)
+        if written:
+            await store.put_journal(journal(1, outgoing=True))
+            assert len(await store.journals()) == 1
+        else:
+            with pytest.raises(InternalError) as caught:
+                await store.put_journal(journal(1, outgoing=True))
+            assert caught.value.reason == "STORE_FAILED"
+        assert (tmp_path / "ballast").exists() is not written
+    finally:
+        await store.close()
