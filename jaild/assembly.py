@@ -80,6 +80,7 @@ from jaild.service.runs import Runs
 from jaild.service.salvage_in import SalvageIn
 from jaild.service.salvage_out import SalvageOut
 from jaild.service.sealing import Sealer
+from jaild.service.sole_owner import SoleOwner
 from jaild.service.standby import Standbys
 from jaild.service.standby_keeper import StandbyKeeper
 from jaild.service.standby_rounds import Rounds
@@ -177,12 +178,13 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     notices = Notices(ports.peers, journals, events, supervisor)
     paces = Paces()
     host_names = HostNames(index, ports.peers, journals, events)
-    preflight = Preflight(index, zfs, ports.peers, host_names)
+    sole = SoleOwner(index, ports.peers, journals)
+    preflight = Preflight(index, zfs, ports.peers, host_names, sole)
     link = Link(index, ports.peers, journals, clock)
     precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
     tidying = Tidying(index, drivers, supervisor, events)
     handover = HandOver(
-        index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, tidying, events, clock
+        index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, sole, tidying, events, clock
     )
     retreat = Retreat(datasets, runs, snapshots, journals, notices, drivers, supervisor, events, clock)
     sender = MigrateOut(
@@ -213,8 +215,9 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         events,
         clock,
     )
-    fencing = Fencing(index, ports.peers, datasets, handover, drivers, operations, supervisor, events)
-    clearance = Clearance(index, ports.peers, journals, fencing, events, clock)
+    fencing = Fencing(index, ports.peers, sole, datasets, handover, drivers, operations, supervisor, events)
+    clearance = Clearance(index, sole, fencing, supervisor, events, clock)
+    sole.when_in_doubt(clearance.look_into)
     keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, events, clock)
     rounds = Rounds(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
@@ -230,7 +233,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         keeper,
         acceptor,
         copies,
-        clearance,
+        sole,
         fencing,
         activator,
         supervisor,
@@ -259,7 +262,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         place.halted,
     )
     mover = Mover(index, migrations, journals, operations, paces, clock)
-    surveyor = Surveyor(index, zfs, runtime, ports.peers)
+    surveyor = Surveyor(index, zfs, runtime, ports.peers, sole)
     evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, supervisor, events, clock)
     host = Host(
         index, zfs, runtime, ports.peers, store, operations, journals, draining, evacuations, recovery, supervisor,

@@ -193,15 +193,19 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
     return Refusal(reason=reason, message=f"jail {claim.jail} {message}", remedy=remedy, resource=resource)
 
 
-def unheard(claim: Claim) -> Refusal:
-    """Return the refusal for a jail that one of `claim.unheard` may have taken over."""
+def unheard(claim: Claim, *, asked: bool = False) -> Refusal:
+    """Return the refusal for a jail that one of `claim.unheard` may have taken over.
+
+    `asked`: it was about to be given away, not held back since the host's start.
+    """
     hosts = ", ".join(sorted(claim.unheard))
     sentence = vouching(claim.jail, claim.unheard)
-    waits = claim.standing is Standing.UNHEARD and claim.record.desired is Desired.RUNNING
+    waits = not asked and claim.standing is Standing.UNHEARD and claim.record.desired is Desired.RUNNING
     then = "it starts by itself" if waits else "ask again"
     return Refusal(
         reason="STANDBYS_UNHEARD",
-        message=f"jail {claim.jail} may have been taken over while this host was away: {hosts} has not answered",
+        message=f"jail {claim.jail} may have been taken over{'' if asked else ' while this host was away'}: "
+        f"{hosts} has not answered",
         remedy=f"{then} as soon as all have answered that they have not; if you know that: "
         f'jailctl jail confirm {claim.jail} --confirm "{sentence}"',
         resource=f"jails/{claim.jail}",

@@ -29,7 +29,15 @@ _LATER = frozenset(
     }
 )
 _NOT_HERE = frozenset(
-    {"JAIL_MOVED", "JAIL_NOT_FOUND", "JAIL_DELETING", "JAIL_NOT_OWNED", "JAIL_INCOMING", "JAIL_FENCED"}
+    {
+        "JAIL_MOVED",
+        "JAIL_NOT_FOUND",
+        "JAIL_DELETING",
+        "JAIL_NOT_OWNED",
+        "JAIL_INCOMING",
+        "JAIL_FENCED",
+        "OWNER_SUPERSEDED",
+    }
 )
 CANCELLED = "OPERATION_CANCELLED"
 

@@ -22,6 +22,7 @@ from jaild.service.handover import HandOver
 from jaild.service.index import Entry, Index
 from jaild.service.jail_datasets import JailDatasets
 from jaild.service.operations import Handle, Operations
+from jaild.service.sole_owner import SoleOwner
 
 CALLER = Caller(actor="fencing")
 _FOLLOWING = frozenset({Ownership.STANDBY, Ownership.MOVED, Ownership.FENCED})  # records that only name the owner
@@ -35,6 +36,7 @@ class Fencing:
         self,
         index: Index,
         peers: Peers,
+        sole: SoleOwner,
         datasets: JailDatasets,
         handover: HandOver,
         drivers: Drivers,
@@ -44,6 +46,7 @@ class Fencing:
     ) -> None:
         self._index = index
         self._peers = peers
+        self._sole = sole
         self._datasets = datasets
         self._handover = handover
         self._drivers = drivers
@@ -74,6 +77,8 @@ class Fencing:
             await self._datasets.write(entry, followed)
             await self._events.emit("standby.owner_changed", f"jails/{told.jail}", f"{told.owner_name} owns it now")
             return told.epoch
+        if record.state is Ownership.FROZEN:  # on its way to a third host: it is not handed over any more
+            self._sole.doubt(entry, told.owner_name)
         if not self._index.may(entry, Intent.GIVE_UP):
             raise FailedPreconditionError(
                 "STANDBY_BUSY",

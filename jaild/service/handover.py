@@ -13,12 +13,14 @@ from collections.abc import Awaitable
 import msgspec
 import structlog
 
+from jaild.domain.authority import Intent
 from jaild.domain.budget import patience
 from jaild.domain.errors import JaildError
 from jaild.domain.journal import Journal, Phase
 from jaild.domain.lifecycle import advance
 from jaild.domain.peering import Activation
 from jaild.domain.records import Ownership
+from jaild.domain.standby import vouching
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.peer import Peers
@@ -32,8 +34,10 @@ from jaild.service.migration_snapshots import MigrationSnapshots
 from jaild.service.move import Move
 from jaild.service.precopy import Precopy
 from jaild.service.runs import Runs
+from jaild.service.sole_owner import SoleOwner
 from jaild.service.tidying import Tidying
 
+_AGAIN = 5.0  # seconds until a silent standby is asked again
 _FLUSHED = 0.2  # seconds in which a flush is done where nothing has to be waited for
 
 
@@ -52,6 +56,7 @@ class HandOver:
         snapshots: MigrationSnapshots,
         link: Link,
         precopy: Precopy,
+        sole: SoleOwner,
         tidying: Tidying,
         events: Events,
         clock: Clock,
@@ -66,13 +71,19 @@ class HandOver:
         self._snapshots = snapshots
         self._link = link
         self._precopy = precopy
+        self._sole = sole
         self._tidying = tidying
         self._events = events
         self._clock = clock
         self._log = structlog.get_logger("jaild.handover")
 
-    async def freeze(self, move: Move) -> None:
-        """Write the intent down, then stop the jail."""
+    async def freeze(self, move: Move) -> bool:
+        """Write the intent down, then stop the jail.
+
+        False while a standby is silent that may have taken it over: the jail serves on, and it is to be tried again.
+        """
+        if not await self._is_to_give(move):
+            return False
         await move.handle.phase("freeze", "stopping the jail")
         move.journal = msgspec.structs.replace(move.journal, phase=Phase.FROZEN)
         await self._journals.put(move.journal)
@@ -82,6 +93,22 @@ class HandOver:
         move.patience = patience(move.journal.max_downtime, move.journal.predicted or 0.0)
         move.frozen_at = self._clock.monotonic()
         await self._runs.stop(move.entry, move.generation.number)
+        return True
+
+    async def _is_to_give(self, move: Move) -> bool:
+        silent = await self._sole.silent(move.jail)
+        if not silent:
+            move.handle.note(away=False)
+            return True
+        hosts = ", ".join(sorted(silent))
+        move.handle.note(
+            away=True,
+            message=f"{hosts} does not answer, and may have taken the jail over; asked again in {_AGAIN:.0f} s; the "
+            f'jail serves; if you know that none has: jailctl jail confirm {move.jail} --confirm "'
+            f'{vouching(move.jail, silent)}"; to give up: jailctl operation cancel {move.handle.id}',
+        )
+        await self._clock.sleep(_AGAIN)
+        return False
 
     async def last_increment(self, move: Move) -> None:
         """Send what was written since the last round."""
@@ -109,10 +136,8 @@ class HandOver:
         await self._link.through(move, lambda: move.peer.prepare(move.id, move.journal.epoch, move.sent))
 
     async def commit(self, move: Move) -> None:
-        """Give the jail away: one `zfs set` of its record."""
-        record = move.entry.record
-        if record is None:
-            raise TypeError(move.jail)
+        """Give the jail away: one `zfs set` of its record. Not if somebody has taken it over since it was frozen."""
+        _, record = self._index.permitted(move.jail, Intent.COMMIT)
         moved = advance(record, Ownership.MOVED, owner=move.journal.peer_id, epoch=move.journal.epoch)
         await self._datasets.write(move.entry, moved)
         move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)

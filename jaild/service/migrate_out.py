@@ -170,10 +170,12 @@ class MigrateOut:
                     )
 
     async def _prepared(self, move: Move) -> bool:
-        """Send until the rest fits, then stop the jail for it; False if the jail had to be started again."""
+        """Send until the rest fits, then stop the jail for it; False if it could not be, or had to be started again."""
         await self._precopy.until_it_fits(move)
         try:
-            await self._handover.freeze(move)
+            if not await self._handover.freeze(move):
+                move.rounds = []  # what is written meanwhile is sent first
+                return False
             async with asyncio.timeout(move.patience):
                 await self._handover.last_increment(move)
                 await self._handover.prepare(move)

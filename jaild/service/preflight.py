@@ -20,6 +20,7 @@ from jaild.ports.zfs import Zfs
 from jaild.service.host_names import HostNames
 from jaild.service.index import Entry, Index
 from jaild.service.offering import offer_of
+from jaild.service.sole_owner import SoleOwner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +38,20 @@ class Examined:
 class Preflight:
     """Asks whether a jail can move."""
 
-    def __init__(self, index: Index, zfs: Zfs, peers: Peers, names: HostNames) -> None:
+    def __init__(self, index: Index, zfs: Zfs, peers: Peers, names: HostNames, sole: SoleOwner) -> None:
         self._index = index
         self._zfs = zfs
         self._peers = peers
         self._names = names
+        self._sole = sole
 
     async def examine(self, name: str, target: str, intent: Intent = Intent.GIVE_AWAY) -> Examined:
         """Ask both sides. An error among the plan's findings is a refusal; `intent` is what it is examined for."""
         owned = self._index.owned(name, intent)
         entry, record, generation = owned.entry, owned.record, owned.generation
         peer = self._peers.get(target)
+        if intent is Intent.GIVE_AWAY:
+            await self._sole.require(name)
         hello = await peer.hello(self._index.host_id, self._index.host_name, PROTOCOL)
         findings = await self._identity(hello, target)
         offer = Offer(

@@ -121,11 +121,11 @@ class Takeovers:
         )
 
     async def confirm(self, name: str, sentence: str, *, caller: Caller) -> Operation:
-        """Let a jail go on that waits for its standbys, on the operator's word that none has taken it over.
+        """Take the operator's word that no silent standby has taken a jail over; it is started if it is to run.
 
-        It is started if it is to run.
+        It lets a jail go on that waits since its host's start, and one that runs be given away.
         """
-        self._clearance.confirm(name, sentence)
+        await self._clearance.confirm(name, sentence)
 
         async def work(handle: Handle) -> str:
             if self._index.permitted(name, Intent.START)[1].desired is Desired.RUNNING:

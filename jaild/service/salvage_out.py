@@ -117,7 +117,8 @@ class SalvageOut:
             await self._link.through(move, _nothing)
             _require_new(move)
             await self._precopy.layers(move)
-            await self._handover.freeze(move)
+            while not await self._handover.freeze(move):
+                await handle.phase("connect", "a standby is silent")
             report = await self._bring(move)
             await self._handover.prepare(move)
 

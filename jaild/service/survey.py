@@ -23,6 +23,7 @@ from jaild.service.capacity import apart
 from jaild.service.draining import REMEDY
 from jaild.service.index import Entry, Index
 from jaild.service.offering import offer_of
+from jaild.service.sole_owner import SoleOwner
 
 _AT_ONCE = 4  # questions to peers
 
@@ -38,28 +39,33 @@ class Survey:
 class Surveyor:
     """Asks around. Changes nothing, here or there."""
 
-    def __init__(self, index: Index, zfs: Zfs, runtime: Runtime, peers: Peers) -> None:
+    def __init__(self, index: Index, zfs: Zfs, runtime: Runtime, peers: Peers, sole: SoleOwner) -> None:
         self._index = index
         self._zfs = zfs
         self._runtime = runtime
         self._peers = peers
+        self._sole = sole
 
     async def survey(self, targets: Sequence[str]) -> Survey:
         """Plan where every jail of this host goes. `NotFoundError` (PEER_UNKNOWN)."""
         for target in targets:
             self._peers.get(target)
         rooms = await asyncio.gather(*(self._room(target) for target in targets))
-        guests: list[Guest] = []
-        left_out: list[JailMove] = []
-        for entry in sorted(self._index.jails.values(), key=lambda entry: entry.name):
-            if entry.record is not None and entry.record.state is Ownership.MOVED:
-                continue
-            try:
-                guests.append(await self._guest(entry))
-            except JaildError as error:
-                left_out.append(_left_out(entry, error))
-        reachable = [room.host for room in rooms if room.problem is None]
         at_once = asyncio.Semaphore(_AT_ONCE)
+
+        async def look_at(entry: Entry) -> Guest | JailMove:
+            async with at_once:
+                try:
+                    return await self._guest(entry)
+                except JaildError as error:
+                    return _left_out(entry, error)
+
+        here = sorted(self._index.jails.values(), key=lambda entry: entry.name)
+        left = [e for e in here if e.record is not None and e.record.state is Ownership.MOVED]
+        found = await asyncio.gather(*(look_at(entry) for entry in here if entry not in left))
+        guests = [each for each in found if isinstance(each, Guest)]
+        left_out = [each for each in found if isinstance(each, JailMove)]
+        reachable = [room.host for room in rooms if room.problem is None]
         needs: dict[tuple[str, str], Need] = {}
 
         async def ask(jail: str) -> None:
@@ -100,6 +106,7 @@ class Surveyor:
         return owned.entry, owned.record, owned.generation
 
     async def _guest(self, entry: Entry) -> Guest:
+        await self._sole.require(entry.name)
         spec = self._ready(entry.name)[2].spec
         used = None
         if entry.run is not None and entry.run.running:

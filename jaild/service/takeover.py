@@ -38,7 +38,6 @@ from jaild.ports.peer import Peers
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.service.acceptance import Acceptor
 from jaild.service.activation import Activator
-from jaild.service.clearance import Clearance
 from jaild.service.events import Events
 from jaild.service.fencing import Fencing
 from jaild.service.index import Entry, Index
@@ -47,6 +46,7 @@ from jaild.service.journals import Journals
 from jaild.service.operations import Handle
 from jaild.service.owned_snapshots import OwnedSnapshots
 from jaild.service.received import ReceivedCopies
+from jaild.service.sole_owner import SoleOwner
 from jaild.service.standby_keeper import StandbyKeeper
 
 _COMING = frozenset({Ownership.INCOMING, Ownership.PREPARED})
@@ -69,7 +69,7 @@ class Taker:
         keeper: StandbyKeeper,
         acceptor: Acceptor,
         copies: ReceivedCopies,
-        clearance: Clearance,
+        sole: SoleOwner,
         fencing: Fencing,
         activator: Activator,
         supervisor: Supervisor,
@@ -85,7 +85,7 @@ class Taker:
         self._keeper = keeper
         self._acceptor = acceptor
         self._copies = copies
-        self._clearance = clearance
+        self._sole = sole
         self._fencing = fencing
         self._activator = activator
         self._supervisor = supervisor
@@ -107,7 +107,7 @@ class Taker:
 
     async def examine(self, name: str, record: JailRecord) -> Owned | Elsewhere | Orphaned:
         """Ask all peers who has the jail."""
-        return claimable(name, record, await self._clearance.answers(name, record.uid, self._peers.names()))
+        return claimable(name, record, await self._sole.answers(name, record.uid, self._peers.names()))
 
     async def round_of(self, name: str, record: JailRecord) -> dict[str, Snapshot]:
         """Return the snapshots of the newest whole round, by dataset.

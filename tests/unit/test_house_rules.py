@@ -31,6 +31,7 @@ DECIDING = {
     "unheard": {
         "jaild/service/index.py": "keeps it, and asks with it",
         "jaild/service/clearance.py": "finds out by asking standbys",
+        "jaild/service/sole_owner.py": "puts in doubt what another host has said to have",
         "jaild/service/fencing.py": "nothing is in doubt any more when a jail is given up",
     },
     "known_epochs": {
