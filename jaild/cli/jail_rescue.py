@@ -20,7 +20,7 @@ NAME = click.argument("name", type=references.jail, shell_complete=complete.jail
 @mutation(plannable=False)
 @click.pass_obj
 def confirm(settings: Settings, *, name: str, confirm: str, how: How) -> None:
-    """Start a jail that waits for a standby that does not answer: you know that it was not taken over."""
+    """Vouch for a standby that does not answer: the jail starts if it waits, or can be given away."""
     request = standby_pb2.ConfirmJailRequest(name=name, confirm=confirm, request_id=how.request_id)
     with connect(settings) as api:
         finish(api, settings, api.takeovers.ConfirmJail(request), how)

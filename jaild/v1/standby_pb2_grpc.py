@@ -74,7 +74,8 @@ class TakeoversServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmJail(self, request, context):
-        """Starts a jail that waits since its host's start for a standby that does not answer. Response: Jail.
+        """Vouches for the standbys that do not answer: a jail that waits since its host's start goes on (it is started if it
+        should run), one that runs can be given away. Response: Jail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -10,6 +10,7 @@ import pytest
 
 from jaild.domain.errors import FailedPreconditionError
 from jaild.domain.records import Ownership
+from jaild.domain.replication import Supersession
 from jaild.domain.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
@@ -29,7 +30,7 @@ from tests.unit.service.cutoff import (
     salvage,
 )
 from tests.unit.service.fleet import Gate, until
-from tests.unit.service.standbys import happened, hosts_with, promote, record, stop
+from tests.unit.service.standbys import hosts_with, promote, record, stop
 from tests.unit.service.test_migration_faults import migrate
 
 Three = tuple[FakeHost, FakeHost, FakeHost]
@@ -161,16 +162,14 @@ async def test_a_take_over_that_is_told_while_the_jail_is_frozen_stops_its_hand_
         return await original(migration, epoch, guids)
 
     gamma.core.use_cases.incoming.prepare = prepare  # type: ignore[method-assign]
+    told = answers_to_take_overs(alpha)
     operation = await migrate(alpha, gamma)
     await prepared.wait()
     assert (await record(alpha)).state is Ownership.FROZEN
     cut(alpha.network, alpha, beta)
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     mend(alpha.network, alpha, beta)
-    await happened(beta, "task.failed")  # it is busy, and told again
-    async with asyncio.timeout(20):
-        while not alpha.core.index.jails["web"].unheard:
-            await asyncio.sleep(0.001)
+    await told.wait()  # it is busy, and told again
     go_on.set()
     assert reason_of(await alpha.end_of(operation)) == "STANDBYS_UNHEARD"
     await alpha.quiet()
@@ -178,6 +177,21 @@ async def test_a_take_over_that_is_told_while_the_jail_is_frozen_stops_its_hand_
     assert alpha.core.use_cases.jails.get("web").state is JailState.FENCED
     assert invariants.running(hosts, "web") == ["beta:web.1"]
     assert await invariants.unsafe(hosts, "web") == []
+
+
+def answers_to_take_overs(host: FakeHost) -> asyncio.Event:
+    """Return what is set when a host has answered to a take-over."""
+    replicas, answered = host.core.use_cases.replicas, asyncio.Event()
+    original = replicas.supersede
+
+    async def supersede(told: Supersession) -> int:
+        try:
+            return await original(told)
+        finally:
+            answered.set()
+
+    replicas.supersede = supersede  # type: ignore[method-assign]
+    return answered
 
 
 async def cut_while_sending(alpha: FakeHost, beta: FakeHost, gamma: FakeHost) -> None:
