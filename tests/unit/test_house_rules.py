@@ -51,7 +51,6 @@ AWAITED = "children of a call that waits for them"
 TASKS = {
     "jaild/engine/supervisor.py": "the supervisor",
     "jaild/service/driver.py": "the lanes: one driver for each target, which ends an operation whatever it raises",
-    "jaild/service/clearance.py": "asks standbys before a start; goes onto the supervisor next",
     "jaild/api/gate.py": "calls that go on when their caller hangs up, waited for when the daemon stops",
     "jaild/api/uploads.py": AWAITED,
     "jaild/service/activation.py": AWAITED,
