@@ -120,6 +120,7 @@ class Place:
     logs: Path
     templates: Path
     staging: Path  # unpacked archives, thrown away at each start
+    patience: float = 120.0  # seconds that later boot orders wait for the jails of one
     halted: Path  # file that says: the jails were stopped for the host's shutdown
 
 
@@ -260,6 +261,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         events,
         clock,
         place.halted,
+        place.patience,
     )
     mover = Mover(index, migrations, journals, operations, paces, clock)
     surveyor = Surveyor(index, zfs, runtime, ports.peers, sole)

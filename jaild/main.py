@@ -109,6 +109,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         templates=config.templates,
         staging=config.state / "staging",
         halted=config.state / "halted.json",
+        patience=config.boot_patience,
     )
     return Daemon(assembly.assemble(ports, place), peers, store, files, place.staging)
 

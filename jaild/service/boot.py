@@ -43,7 +43,10 @@ class _Halted(msgspec.Struct, frozen=True):
 
 
 class Boot:
-    """Starts and stops all jails. `memory` is the file that says they were stopped."""
+    """Starts and stops all jails. `memory` is the file that says they were stopped.
+
+    `patience`: seconds that later boot orders wait for the jails of one, whatever their own health checks allow.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Boot:
         events: Events,
         clock: Clock,
         memory: Path,
+        patience: float,
     ) -> None:
         self._index = index
         self._journals = journals
@@ -72,6 +76,7 @@ class Boot:
         self._events = events
         self._clock = clock
         self._memory = memory
+        self._patience = patience
 
     async def recall(self) -> None:
         """Learn whether the jails were stopped for the host's shutdown since it booted. Before anybody is answered."""
@@ -142,9 +147,16 @@ class Boot:
             if self._index.halted:  # somebody stops them already
                 break
             asked = {name: await self._start(name, failed) for name in names}
+            until = self._clock.monotonic() + self._patience
             for name, operation in asked.items():
-                if operation and (failure := (await self._operations.wait(operation)).failure) is not None:
-                    failed[name] = f"{failure.message} ({failure.reason})"
+                if not operation:
+                    continue
+                seen = await self._operations.wait(operation, max(until - self._clock.monotonic(), 0.0))
+                if not seen.done:
+                    message = f"not healthy after {self._patience:g} s: jails of later boot orders do not wait for it"
+                    await self._events.emit("jail.slow", f"jails/{name}", message)
+                elif seen.failure is not None:
+                    failed[name] = f"{seen.failure.message} ({seen.failure.reason})"
         return failed
 
     async def _start_heard(self, entry: Entry) -> None:

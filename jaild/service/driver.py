@@ -155,8 +155,8 @@ class Drivers:
                     run.cancel()
                     await asyncio.gather(run, return_exceptions=True)
                     raise
-                except JaildError as error:  # its end is known in memory; what it did is never done a second time
-                    self._log.exception("operation not stored", operation=job.operation_id, reason=error.reason)
+                except Exception:  # noqa: BLE001 -- its end is known in memory; what it did is never done a second time
+                    self._log.exception("operation not stored", operation=job.operation_id)
                 finally:
                     lane.jobs.popleft()
         finally:

@@ -85,6 +85,7 @@ class InProcessHost:
         self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
         self.network = network
         self.life = Life()
+        self.boot_patience = 120.0
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
         self._store: SqliteStore | None = None
@@ -160,6 +161,7 @@ class InProcessHost:
             templates=self.folder / "templates",
             staging=self.folder / "staging",
             halted=self.folder / "halted.json",
+            patience=self.boot_patience,
         )
         return assembly.assemble(ports, place)
 
