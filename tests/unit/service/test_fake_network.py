@@ -165,10 +165,10 @@ async def test_hosts_that_are_cut_off_from_each_other_reach_others(pair: tuple[F
     await gamma.start()
     alpha.network.apart.add(frozenset({"alpha", "beta"}))
     with pytest.raises(UnavailableError) as caught:
-        await beta_of(pair).hello("id", "alpha", 1)
+        await beta_of(pair).hello("alpha's id", "alpha", 1)
     assert caught.value.reason == "PEER_UNREACHABLE"
-    assert (await LinkedPeers(alpha.network, gamma).get("beta").hello("id", "gamma", 1)).host_name == "beta"
+    assert (await LinkedPeers(alpha.network, gamma).get("beta").hello("gamma's id", "gamma", 1)).host_name == "beta"
     alpha.network.heal()
-    assert (await beta_of(pair).hello("id", "alpha", 1)).host_name == "beta"
+    assert (await beta_of(pair).hello("alpha's id", "alpha", 1)).host_name == "beta"
     await gamma.stop()
     assert beta.core.index.jails == {}
