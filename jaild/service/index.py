@@ -57,6 +57,7 @@ class Entry:
     references: dict[int, tuple[str, str]] = field(default_factory=dict)  # number -> (base, release)
     run: Run | None = None
     used: int = 0
+    damaged: bool = False  # its record or its active generation cannot be read
     message: str = ""
     layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
     unheard: frozenset[str] = frozenset()  # hosts that may have taken it over: see `jaild.domain.authority`
@@ -183,7 +184,7 @@ class Index:
             elif entry.record.state is Ownership.ACTIVE:
                 entry.message = f"{dataset.name} is not mounted"
         except Exception as error:  # noqa: BLE001 -- whatever lies there harms this jail and no other
-            entry.message = f"its record or generation cannot be read: {error}"
+            entry.damaged, entry.message = True, f"its record or generation cannot be read: {error}"
             if entry.record is not None:
                 found.damaged.append(f"jail {name}: {entry.message}")
 
@@ -192,7 +193,7 @@ class Index:
 
         Of an owned jail, what an older jaild left open to others is closed.
         """
-        entry.references = {}
+        entry.references, entry.damaged = {}, False
         numbers = await self.numbers(entry)
         if self.may(entry, Intent.RUN_ON):
             folders = [layout.generation_folder(entry.folder, number) for number in numbers]
@@ -373,7 +374,7 @@ class Index:
             return JailState.RUNNING
         if self.halted and run is None:
             return JailState.STOPPED
-        if record.generation and entry.generation is None:
+        if entry.damaged:
             return JailState.DAMAGED
         return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
 
