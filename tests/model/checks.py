@@ -97,7 +97,7 @@ async def _dead_ends(world: World, jail: str) -> list[str]:
 def _unowned(world: World, jail: str, uid: str, records: dict[ModelHost, JailRecord]) -> list[str]:
     owners = [host for host, record in records.items() if _says_it_owns(host, record)]
     known = world.told.get(uid)
-    if known is None or known.deleted:
+    if known is None or any(told.deleted for told in world.told.values()):
         return []
     if len(owners) != 1:
         found = ", ".join(host.told_of(jail) for host in records)

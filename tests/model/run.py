@@ -50,6 +50,7 @@ def run(*, steps: int, seed: int, length: int = 30) -> Outcome:
     SEEN.clear()
     began = time.monotonic()
     told, failed = io.StringIO(), False
+    before = hypothesis.core.global_force_seed, engine.MAX_SHRINKING_SECONDS
     engine.MAX_SHRINKING_SECONDS = _SHRINKING
     hypothesis.core.global_force_seed = seed  # type: ignore[assignment]  # what its --hypothesis-seed sets
     try:
@@ -58,6 +59,8 @@ def run(*, steps: int, seed: int, length: int = 30) -> Outcome:
     except Exception as error:  # noqa: BLE001 -- whatever it found is its result
         failed = True
         told.write("".join(traceback.format_exception(error)))
+    finally:
+        hypothesis.core.global_force_seed, engine.MAX_SHRINKING_SECONDS = before
     seconds = time.monotonic() - began
     done, examples = SEEN["step"], SEEN["example"]
     lines = [f"model: {examples} examples, {done} steps, seed {seed}, {seconds:.0f} s: {'FAILED' if failed else 'ok'}"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.machine import Fleet
-from tests.model.run import how
+from tests.model.run import run
 
 
 @pytest.mark.timeout(400)  # what it finds is made shorter before it is told
 def test_whatever_fails_and_whoever_asks_each_jail_has_one_owner_and_no_write_is_lost_untold() -> None:
-    run_state_machine_as_test(Fleet, settings=how(examples=25, length=30, derandomize=True))
+    # With this seed the third example finds issue 10's fault 1 where its mend is taken out (docs/faults.md).
+    found = run(steps=800, seed=3, length=40)
+    assert not found.failed, found.text
