@@ -85,9 +85,13 @@ class HostFiles:
 
     async def remove(self, path: Path) -> None:
         """Remove a file or folder; no error if it is gone. `FailedPreconditionError` (TREE_BUSY) at a mount."""
-        await _in_thread(path, lambda: treeremoval.remove(path))
-        if place := self._places.pop(path, None):
-            place.give_back()
+
+        def work() -> None:
+            treeremoval.remove(path)
+            if place := self._places.pop(path, None):  # here: a caller who is cancelled does not come back
+                place.give_back()
+
+        await _in_thread(path, work)
 
     async def make_folder(self, path: Path) -> None:
         """Make a folder (0755) and what is missing above it. `FailedPreconditionError` (NOT_A_FOLDER)."""

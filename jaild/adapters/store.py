@@ -86,12 +86,23 @@ class SqliteStore:
     def _open(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._close_to_others()
+        self._spent = self._ballast is not None
+        self._connection = self._insist(self._connected)  # a daemon comes back on a full file system too
+
+    def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
         (version,) = connection.execute("pragma user_version").fetchone()
         if version > SCHEMA:
-            connection.close()
             raise FailedPreconditionError(
                 "STORE_TOO_NEW",
                 f"{self._path} has schema {version}, this jaild knows {SCHEMA}",
@@ -104,9 +115,6 @@ class SqliteStore:
         for log in (self._events, *self._audits.values()):
             log.measure(connection)
         connection.execute(f"pragma user_version={SCHEMA}")
-        self._connection = connection
-        self._spent = self._ballast is not None
-        self._restore()
 
     def trouble(self) -> str:
         """Return what is wrong with the room for it; '' for nothing."""
@@ -128,14 +136,21 @@ class SqliteStore:
         try:
             done = work()
         except sqlite3.Error as error:
-            if self._ballast is None or not _is_full(error, self._path) or not self._ballast.give_up():
+            if not _is_full(error, self._path) or not self._gave_up():
                 raise
             self._spent = True
-            _log.warning("reserve for journals given up", path=str(self._ballast.path))
+            _log.warning("reserve for journals given up", path=str(self._path.parent))
             done = self._again(work)
         else:
             self._restore()
         return done
+
+    def _gave_up(self) -> bool:
+        try:
+            return self._ballast is not None and self._ballast.give_up()
+        except OSError as error:  # a full copy-on-write file system may refuse a removal too: what was wanted is told
+            _log.warning("the reserve for journals cannot be given up", error=str(error))
+            return False
 
     def _again(self, work: Callable[[], _T]) -> _T:
         for _ in range(_TRIES):  # ZFS and soft updates free a file's blocks a moment after its removal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import subprocess
@@ -104,6 +105,22 @@ async def test_without_a_ballast_left_the_want_of_space_is_told(small: Path) -> 
         await store.close()
 
 
+@pytest.mark.real
+async def test_a_daemon_that_starts_on_a_full_file_system_reads_its_journals(small: Path) -> None:
+    store = SqliteStore(small / "jaild.db", Ballast(small / "ballast", SIZE), pause=lambda _: None)
+    await store.open()
+    await store.put_journal(journal(1, outgoing=True))
+    await store.close()
+    await asyncio.to_thread(fill_up, small)
+    again = SqliteStore(small / "jaild.db", Ballast(small / "ballast", SIZE), pause=lambda _: None)
+    await again.open()
+    try:
+        assert await again.journals() == [journal(1, outgoing=True)]
+        assert "full" in again.trouble()
+    finally:
+        await again.close()
+
+
 async def test_a_change_goes_on_when_its_event_cannot_be_stored_and_the_next_one_tells_of_it() -> None:
     store = MemoryStore()
     events = Events(store, FakeClock(1.0))
@@ -153,5 +170,26 @@ async def test_a_datasets_quota_is_a_full_file_system_and_another_io_error_is_no
                 await store.put_journal(journal(1, outgoing=True))
             assert caught.value.reason == "STORE_FAILED"
         assert (tmp_path / "ballast").exists() is not written
+    finally:
+        await store.close()
+
+
+async def test_a_ballast_that_cannot_be_removed_leaves_the_want_of_space_to_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ballast = Ballast(tmp_path / "ballast", SIZE)
+    store = SqliteStore(tmp_path / "jaild.db", ballast, pause=lambda _: None)
+    await store.open()
+
+    def refused() -> bool:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    try:
+        monkeypatch.setattr(store, "_connection", AtItsQuota(store._db))
+        monkeypatch.setattr(module, "free_bytes", lambda _: 0)
+        monkeypatch.setattr(ballast, "give_up", refused)
+        with pytest.raises(ResourceExhaustedError) as caught:
+            await store.put_journal(journal(1, outgoing=True))
+        assert caught.value.reason == "NO_SPACE"
     finally:
         await store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -111,6 +112,20 @@ async def test_a_stream_counts_until_its_file_is_removed_and_one_that_is_refused
     assert await files.names(tmp_path / "spool") == [first.path.name]
     await files.remove(first.path)
     await files.spool(pieces(40, 20), sha256="", size=0)
+
+
+async def test_a_stream_whose_removal_was_cancelled_counts_no_more(tmp_path: Path) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"x" * 100
+
+    files = HostFiles(tmp_path / "spool", Room(tmp_path, Uploads(each="100", total="150", reserve="1")))
+    first = await files.spool(pieces(), sha256="", size=0)
+    removal = asyncio.create_task(files.remove(first.path))
+    await asyncio.sleep(0)
+    removal.cancel()
+    await asyncio.wait({removal})
+    assert await files.names(tmp_path / "spool") == []
+    await files.spool(pieces(), sha256="", size=100)
 
 
 def test_a_configured_size_that_is_none_is_refused_with_its_name(tmp_path: Path) -> None:
