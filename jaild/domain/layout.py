@@ -22,7 +22,7 @@ BASE_PROPERTY = "jaild:base"
 RELEASE_PROPERTY = "jaild:release"
 JAIL_PROPERTY = "jaild:jail"
 SNAPSHOT_PROPERTY = "jaild:snapshot"  # on a snapshot, set on itself: it is jaild's, and what it is for
-BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its bookmarks are jaild's, by tag and guid
+BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its bookmarks are jaild's; many: .2, .3
 
 SEALED = "sealed"  # the snapshot that makes a layer a layer; without it, it is what a crash left of an import
 TREE = "root"

@@ -6,7 +6,7 @@
 | migration/ID | that migration, on both hosts | jaild-migration |
 | standby | a replica's round, on both hosts | jaild-standby |
 
-Bookmarks take no properties: those of jaild are listed, with tag and guid, in a property of the jail's dataset.
+Bookmarks take no properties: those of jaild are listed, with tag and guid, in properties of the jail's dataset.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ STANDBY = "standby"
 MIGRATION = "migration"  # of any: what `kind_of` tells
 HOLDS = {MIGRATION: migration.HOLD, STANDBY: standby.HOLD}  # kind: tag of the hold that keeps such a snapshot
 _TOLD = 5  # claims that a message names
+_MARKS = 64  # of a property: 3 KiB, were each of a tag of its own
 _HEX = re.compile(r"[0-9a-f]+").fullmatch
 
 
@@ -91,10 +92,15 @@ def marks_of(text: str) -> frozenset[tuple[str, int]]:
     return frozenset((tag, int(guid, 16)) for tag, _, guids in groups for guid in guids.split(".") if _HEX(guid))
 
 
-def marks_text(marks: Iterable[tuple[str, int]]) -> str:
-    """Return the property's text for these bookmarks. Two rounds of a hundred datasets are 3.6 KiB."""
+def marks_texts(marks: Iterable[tuple[str, int]]) -> list[str]:
+    """Return the properties' texts for these bookmarks: three rounds of each dataset, and a property takes 4 KiB."""
+    ordered = sorted(marks)
+    return [_marks_text(ordered[at : at + _MARKS]) for at in range(0, len(ordered), _MARKS)]
+
+
+def _marks_text(marks: Iterable[tuple[str, int]]) -> str:
     by_tag: dict[str, list[str]] = {}
-    for tag, guid in sorted(marks):
+    for tag, guid in marks:
         by_tag.setdefault(tag, []).append(f"{guid:x}")
     return ",".join(f"{tag}={'.'.join(guids)}" for tag, guids in by_tag.items())
 

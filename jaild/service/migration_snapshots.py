@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from jaild.domain import layout
 from jaild.domain.journal import Journal
 from jaild.domain.migration import HOLD
-from jaild.domain.ownedsnapshots import MIGRATION, marks_of, marks_text, of_migration
+from jaild.domain.ownedsnapshots import MIGRATION, marks_of, marks_texts, of_migration
 from jaild.domain.peering import LayerOffer
 from jaild.ports.zfs import Bookmark, Snapshot, Zfs
 from jaild.service.index import Index
@@ -149,7 +149,7 @@ class MigrationSnapshots:
     async def _of(self, jail: str) -> list[Snapshot]:
         return await self._owned.of(self._index.where.jail(jail), MIGRATION)
 
-    # -- bookmarks: which are jaild's stands in a property of the jail's dataset, before they are made
+    # -- bookmarks: which are jaild's stands in properties of the jail's dataset, before they are made
 
     async def _marks(self, jail: str) -> list[Bookmark]:
         own = await self._recorded(jail)
@@ -157,8 +157,11 @@ class MigrationSnapshots:
         return [mark for mark in found if (mark.tag, mark.guid) in own]
 
     async def _recorded(self, jail: str) -> frozenset[tuple[str, int]]:
-        dataset = await self._zfs.dataset(self._index.where.jail(jail))
-        return marks_of(dataset.properties.get(layout.BOOKMARKS_PROPERTY, ""))
+        return frozenset(mark for text in (await self._records(jail)).values() for mark in marks_of(text))
+
+    async def _records(self, jail: str) -> dict[str, str]:
+        found = (await self._zfs.dataset(self._index.where.jail(jail))).properties
+        return {name: text for name, text in found.items() if name.startswith(layout.BOOKMARKS_PROPERTY)}
 
     async def _bookmark(self, jail: str, snapshots: Sequence[Snapshot]) -> bool:
         if not (await self._zfs.capabilities()).bookmarks:
@@ -179,9 +182,10 @@ class MigrationSnapshots:
         await self._record(jail, stay)
 
     async def _record(self, jail: str, marks: Collection[tuple[str, int]]) -> None:
-        if frozenset(marks) == await self._recorded(jail):
-            return
-        if marks:
-            await self._zfs.set(self._index.where.jail(jail), {layout.BOOKMARKS_PROPERTY: marks_text(marks)})
-        else:
-            await self._zfs.inherit(self._index.where.jail(jail), layout.BOOKMARKS_PROPERTY)
+        dataset, here = self._index.where.jail(jail), await self._records(jail)
+        texts = enumerate(marks_texts(marks), 1)
+        wanted = {f"{layout.BOOKMARKS_PROPERTY}{f'.{n}' if n > 1 else ''}": text for n, text in texts}
+        if changed := {name: text for name, text in wanted.items() if here.get(name) != text}:
+            await self._zfs.set(dataset, changed)  # at once: a ZFS with bookmarks can
+        for name in here.keys() - wanted.keys():
+            await self._zfs.inherit(dataset, name)

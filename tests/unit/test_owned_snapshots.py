@@ -5,24 +5,28 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.domain.ownedsnapshots import Claim, claimed, going_along, marks_of, marks_text, of_migration, whole
+from jaild.domain.ownedsnapshots import Claim, claimed, going_along, marks_of, marks_texts, of_migration, whole
 from jaild.domain.standby import dropped
 from jaild.service.migration_snapshots import tag_of
 
+PROPERTY = 4096  # bytes that jaild gives every ZFS as a property's value
 _TAGS = st.text("abcxyz0189-_.:", min_size=1, max_size=20)
 _GUIDS = st.integers(min_value=1, max_value=(1 << 64) - 1)
 
 
-@given(st.sets(st.tuples(_TAGS, _GUIDS), max_size=30))
+@given(st.sets(st.tuples(_TAGS, _GUIDS), max_size=200))
 def test_bookmarks_that_were_written_down_are_read_again(marks: set[tuple[str, int]]) -> None:
-    assert marks_of(marks_text(marks)) == marks
+    texts = marks_texts(marks)
+    assert {mark for text in texts for mark in marks_of(text)} == marks
+    assert all(len(text) < PROPERTY for text in texts)
 
 
-def test_two_rounds_of_a_hundred_datasets_fit_into_a_property() -> None:
+def test_three_rounds_of_a_thousand_datasets_fit_into_their_properties() -> None:
     highest = (1 << 64) - 1
-    tags = (tag_of("f" * 32, 99_998), tag_of("f" * 32, 99_999))
-    text = marks_text((tag, highest - number) for tag in tags for number in range(100))
-    assert len(text) < 4000
+    tags = [tag_of("f" * 32, number) for number in (99_997, 99_998, 99_999)]
+    texts = marks_texts((tag, highest - number) for tag in tags for number in range(1000))
+    assert len(texts) > 1
+    assert all(len(text) < PROPERTY for text in texts)
 
 
 def test_what_somebody_wrote_there_names_no_bookmark() -> None:

@@ -15,6 +15,7 @@ from jaild.domain.findings import Severity
 from jaild.domain.peering import Received, ReceiveHeader
 from jaild.domain.plan import Plan
 from jaild.domain.records import Ownership
+from jaild.domain.spec import Volume
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.unit.service import invariants
@@ -375,3 +376,14 @@ async def test_a_clone_of_a_rehearsal_that_others_keep_is_told_and_keeps_no_othe
     assert left == {"tank/jaild/rehearsals", "tank/jaild/rehearsals/one"}
     assert any("backup" in repair for repair in host.core.recovery.repairs)
     await host.zfs.release("backup", "tank/jaild/rehearsals/one@hourly")
+
+
+async def test_a_jail_with_many_volumes_moves_there_and_back_by_its_bookmarks(pair: Pair) -> None:
+    source, target = pair
+    volumes = {f"v{number}": Volume(path=f"/var/v{number}") for number in range(90)}
+    assert reason_of(await configure(source, msgspec.structs.replace(SPEC, volumes=volumes))) == ""
+    for one, other in (pair, pair[::-1], pair):
+        assert await move(one, other) == ""
+    own = await target.zfs.bookmarks(WEB, recursive=True)
+    assert len(own) == len(volumes) + 2
+    assert [mark.tag for mark in own] == [own[0].tag] * len(own)
