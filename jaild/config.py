@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
-from jaild.adapters.peer import PeerAddress
-from jaild.adapters.room import Uploads
-from jaild.api.server import Tcp
-from jaild.domain.access import Grant
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.policy import on_host
+from jaild.adapters.files.room import Uploads
+from jaild.adapters.peers import PeerAddress
+from jaild.model.access import Grant
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.policy import on_host
+from jaild.server import Tcp
 
 ZfsChoice = Literal["auto", "cli", "libzfs"]
 

@@ -17,38 +17,39 @@ from pathlib import Path
 
 import structlog
 
-from jaild import assembly, doctor
 from jaild import config as configuration
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.ballast import Ballast
-from jaild.adapters.bootid import KernelBootId
-from jaild.adapters.clock import SystemClock
-from jaild.adapters.files import HostFiles
-from jaild.adapters.freebsd_userland import FreebsdUserland
-from jaild.adapters.lock import only_daemon
-from jaild.adapters.ociimages import OciImages
-from jaild.adapters.peer import GrpcPeers
-from jaild.adapters.probe import SocketProbe
-from jaild.adapters.process import ProcessRunner
-from jaild.adapters.room import Room
-from jaild.adapters.runtime.freebsd import FreebsdRuntime
-from jaild.adapters.runtime.freebsd_events import KqueueEvents
-from jaild.adapters.runtime.oci import OciRuntime
-from jaild.adapters.runtime.oci_network import HostNetwork
-from jaild.adapters.salvagetree import HostFileTrees
-from jaild.adapters.store import SqliteStore
+from jaild import daemon as assembly
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.files.ballast import Ballast
+from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.room import Room
+from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.adapters.freebsd.kqueue import KqueueEvents
+from jaild.adapters.freebsd.runtime import FreebsdRuntime
+from jaild.adapters.freebsd.userland import FreebsdUserland
+from jaild.adapters.oci.network import HostNetwork
+from jaild.adapters.oci.runtime import OciRuntime
+from jaild.adapters.peers import GrpcPeers
+from jaild.adapters.sqlite import SqliteStore
+from jaild.adapters.system.bootid import KernelBootId
+from jaild.adapters.system.clock import SystemClock
+from jaild.adapters.system.lock import only_daemon
+from jaild.adapters.system.probe import SocketProbe
+from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.adapters.zfs.private_namespace import enter
-from jaild.api.server import ApiServer
-from jaild.assembly import Core
 from jaild.config import Config, ZfsChoice
-from jaild.domain import quantity
-from jaild.domain.errors import JaildError, UnavailableError
+from jaild.daemon import Core
+from jaild.doctor import command as doctor
+from jaild.model import quantity
+from jaild.model.errors import JaildError, UnavailableError
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
+from jaild.server import ApiServer
 
 CONFIG = Path("/usr/local/etc/jaild/jaild.yaml")
 _GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown

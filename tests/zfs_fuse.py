@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaild.adapters.process import ProcessRunner
+from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.ports.process import Child, Completed, Errors, Processes
 

@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaild.domain.errors import InvalidArgumentError
+from jaild.model.errors import InvalidArgumentError
 from jaild.ports.process import Processes
-from jaild.wire.tls import TlsFiles
+from jaild.rpc.tls import TlsFiles
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from jaild.domain.peering import ReceiveHeader
+from jaild.model.migration.protocol import ReceiveHeader
 from jaild.peer.v1 import salvage_pb2
 from jaild.ports.salvage import Written
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from jaild.domain.peering import Received, ReceiveHeader
-from jaild.domain.replication import (
+from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.replication.protocol import (
     HandingOver,
     Known,
     ReplicaOffer,
@@ -18,7 +18,8 @@ from jaild.domain.replication import (
     WholeRound,
 )
 from jaild.peer.v1 import standby_pb2
-from jaild.wire import peering, structs
+from jaild.rpc import structs
+from jaild.rpc.messages import peers as peering
 
 _ASK = 5.0  # seconds: answered from memory, and somebody at night waits for it
 _WORK = 120.0  # for what looks at, or destroys, datasets

@@ -9,7 +9,7 @@ from typing import cast
 import click
 from click.shell_completion import CompletionItem
 
-from jaild.cli.settings import options
+from jaild.cli.client.settings import options
 
 NOUNS = {
     "base": "Import, list and remove bases: versions of an OS userland.",

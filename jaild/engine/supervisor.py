@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from jaild.domain.errors import JaildError, UnavailableError
-from jaild.domain.views import BackgroundTask
+from jaild.model.errors import JaildError, UnavailableError
+from jaild.model.views import BackgroundTask
 from jaild.ports.clock import Clock
 
 _T = TypeVar("_T")

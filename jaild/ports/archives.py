@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaild.domain.archive import Listing, Policy
+from jaild.model.layers.archive import Listing, Policy
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all; of the archive as it lies there
 

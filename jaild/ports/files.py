@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaild.domain.etctree import Tree
-from jaild.domain.libraries import Libraries
-from jaild.domain.osversion import OsVersion
-from jaild.domain.records import Family
+from jaild.model.etc.tree import Tree
+from jaild.model.layers.libraries import Libraries
+from jaild.model.layers.osversion import OsVersion
+from jaild.model.layers.records import Family
 
 
 @dataclass(frozen=True, kw_only=True)

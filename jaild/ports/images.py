@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaild.domain.ociimage import Platform
+from jaild.model.layers.ociimage import Platform
 from jaild.ports.archives import Progress
 
 

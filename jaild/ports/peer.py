@@ -1,11 +1,11 @@
-"""Port: another host's daemon. `jaild.adapters.peer` speaks to it by gRPC; each call is idempotent per migration."""
+"""Port: another host's daemon. `jaild.adapters.peers` speaks to it by gRPC; each call is idempotent per migration."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from jaild.domain.peering import (
+from jaild.model.migration.protocol import (
     Acceptance,
     Activation,
     HostHello,

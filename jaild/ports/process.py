@@ -1,4 +1,4 @@
-"""Port: running programs. One adapter (`jaild.adapters.process`) implements it; nothing else starts a process."""
+"""Port: running programs. One adapter (`jaild.adapters.system.process`) implements it, and starts them all."""
 
 from __future__ import annotations
 

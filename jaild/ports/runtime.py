@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaild.domain.findings import Finding
-from jaild.domain.records import Family
-from jaild.domain.spec import HttpCheck, Limits, Network, TcpCheck
-from jaild.domain.tree import Mount
+from jaild.model.findings import Finding
+from jaild.model.jails.spec import HttpCheck, Limits, Network, TcpCheck
+from jaild.model.jails.tree import Mount
+from jaild.model.layers.records import Family
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Demands(Protocol):
 
     @property
     def allow(self) -> tuple[str, ...]:
-        """What it may do beyond what every jail may: of `jaild.domain.privileges`."""
+        """What it may do beyond what every jail may: of `jaild.model.jails.privileges`."""
 
     @property
     def devfs_ruleset(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Port: trees of files as streams, read from file systems that fail in places. See `jaild.domain.salvage`."""
+"""Port: trees of files as streams, read from file systems that fail in places. See `jaild.model.salvage`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaild.domain.peering import ReceiveHeader
-from jaild.domain.salvage import Damage
+from jaild.model.migration.protocol import ReceiveHeader
+from jaild.model.salvage import Damage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from jaild.domain.peering import Received, ReceiveHeader
-from jaild.domain.replication import HandingOver, Known, ReplicaOffer, ReplicaState, RollBack, Supersession, WholeRound
+from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.replication.protocol import (
+    HandingOver,
+    Known,
+    ReplicaOffer,
+    ReplicaState,
+    RollBack,
+    Supersession,
+    WholeRound,
+)
 
 
 class StandbyPeer(Protocol):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from jaild.domain.evacuation import Evacuation
-from jaild.domain.journal import Journal
-from jaild.domain.operation import Operation
-from jaild.domain.views import AuditEntry, Drain, Event
+from jaild.model.evacuation.record import Evacuation
+from jaild.model.migration.journal import Journal
+from jaild.model.operation import Operation
+from jaild.model.views import AuditEntry, Drain, Event
 
 
 class Store(Protocol):

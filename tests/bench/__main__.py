@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs
-from jaild.domain import quantity
+from jaild.model import quantity
 from tests.bench import migration, report
 from tests.bench.room import remove_cgroups, room
 from tests.bench.worker import pool_of

@@ -21,10 +21,10 @@ from typing import Any
 
 import msgspec
 
-from jaild.adapters.runtime import mounts
-from jaild.adapters.runtime.oci_records import Records
-from jaild.domain import layout
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.oci import mounts
+from jaild.adapters.oci.records import Records
+from jaild.model import layout
+from jaild.model.jails.tree import Mount, MountKind
 from tests.bench.daemon import NotMeasuredError
 from tests.demo.programs import environment, run
 

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jaild import config as configuration
-from jaild.adapters.process import ProcessRunner
-from jaild.domain import layout
-from jaild.domain.layout import Layout
+from jaild.adapters.system.process import ProcessRunner
 from jaild.main import serve
+from jaild.model import layout
+from jaild.model.layout import Layout
 from tests.bench.thousand import populate
 from tests.fakes.zfs import FakeZfs
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaild.domain import quantity
+from jaild.model import quantity
 from jaild.v1 import events_pb2, jails_pb2
 from tests.bench.daemon import NotMeasuredError
 from tests.bench.figures import ratios, summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jaild.domain import quantity
+from jaild.model import quantity
 from tests.bench.figures import Goal, Row, seconds_of, spread_of
 
 _GROWS = 1.5

@@ -10,11 +10,12 @@ from typing import Any
 
 import msgspec
 
-from jaild.domain import layout, specfile
-from jaild.domain.layout import Layout
-from jaild.domain.records import Generation, JailRecord, Ownership
+from jaild.layers.sealing import encode
+from jaild.model import layout
+from jaild.model.jails import specfile
+from jaild.model.layers.records import Generation, JailRecord, Ownership
+from jaild.model.layout import Layout
 from jaild.ports.zfs import Zfs
-from jaild.service.sealing import encode
 from jaild.v1 import host_pb2, jails_pb2
 from tests.bench.daemon import Daemon, NotMeasuredError
 from tests.bench.figures import summary, too_slow

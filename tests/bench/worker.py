@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaild.adapters.process import ProcessRunner
+from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
-from jaild.domain.layout import Layout
+from jaild.model.layout import Layout
 from jaild.v1 import host_pb2
 from tests.bench import changes, fake_daemon, thousand
 from tests.bench.bare import Place

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaild.adapters.runtime.freebsd import FreebsdRuntime
-from jaild.adapters.runtime.oci_network import HostNetwork
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.freebsd.runtime import FreebsdRuntime
+from jaild.adapters.oci.network import HostNetwork
+from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec
 from tests.contract.runtime_contract import Rig, run_spec
 from tests.fakes.freebsd_host import FreebsdHost

@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from jaild.adapters.process import ProcessRunner
-from jaild.adapters.runtime import mounts, oci_cgroup, oci_network
-from jaild.adapters.runtime.oci import OciRuntime
-from jaild.adapters.runtime.oci_network import HostNetwork
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.oci import cgroup as oci_cgroup
+from jaild.adapters.oci import mounts
+from jaild.adapters.oci import network as oci_network
+from jaild.adapters.oci.network import HostNetwork
+from jaild.adapters.oci.runtime import OciRuntime
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec, Runtime
 from tests.contract.runtime_contract import Rig, run_spec
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
-from jaild.domain.spec import Limits, Network
-from jaild.domain.tree import Mount
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.tree import Mount
 from jaild.ports.runtime import Output, Run, RunSpec, Runtime
 
 SERVE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")

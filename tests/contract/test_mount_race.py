@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import mounts
-from jaild.domain.errors import JaildError
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.oci import mounts
+from jaild.model.errors import JaildError
+from jaild.model.jails.tree import Mount, MountKind
 
 pytestmark = pytest.mark.real
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain.errors import UnavailableError
+from jaild.model.errors import UnavailableError
 from jaild.ports.runtime import Run, RunSpec, Runtime
 from tests.contract.runtime_contract import Rig, RuntimeContract, run_spec
 from tests.fakes.runtime import FakeRuntime

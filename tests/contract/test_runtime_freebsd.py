@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.process import ProcessRunner
-from jaild.adapters.runtime import freebsd_mounts
-from jaild.adapters.runtime.freebsd import FreebsdRuntime
-from jaild.adapters.runtime.freebsd_events import KqueueEvents
-from jaild.adapters.runtime.oci_network import HostNetwork, mac
-from jaild.domain.errors import InternalError
-from jaild.domain.spec import Network
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.freebsd import mounts as freebsd_mounts
+from jaild.adapters.freebsd.kqueue import KqueueEvents
+from jaild.adapters.freebsd.runtime import FreebsdRuntime
+from jaild.adapters.oci.network import HostNetwork, mac
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import InternalError
+from jaild.model.jails.spec import Network
+from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec
 from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_of, run_spec
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import freebsd_mounts
-from jaild.adapters.runtime.freebsd import FreebsdRuntime
-from jaild.domain.errors import FailedPreconditionError, InternalError, InvalidArgumentError
-from jaild.domain.spec import Limits, Network
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.freebsd import mounts as freebsd_mounts
+from jaild.adapters.freebsd.runtime import FreebsdRuntime
+from jaild.model.errors import FailedPreconditionError, InternalError, InvalidArgumentError
+from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import RunSpec
 from tests.contract.freebsd_rig import ToldRig
 from tests.contract.runtime_contract import RuntimeContract, only

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import mounts, oci_cgroup
-from jaild.domain.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
-from jaild.domain.spec import Limits, Network
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.oci import cgroup as oci_cgroup
+from jaild.adapters.oci import mounts
+from jaild.model.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
+from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.tree import Mount, MountKind
 from tests.contract.oci_rig import FOLDERS, PROCESSES, OciRig, hosted, hosts_of, leftovers, log_has, started
 from tests.contract.runtime_contract import RuntimeContract, only, output_of
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import oci_network
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.spec import HttpCheck, Network, TcpCheck
+from jaild.adapters.oci import network as oci_network
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
 from jaild.ports.runtime import RunSpec
 from tests.contract.oci_rig import OciRig, hosted, hosts_of, leftovers, started
 from tests.contract.runtime_contract import SERVE, output_of

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import oci_ports
-from jaild.domain.errors import FailedPreconditionError, InternalError
-from jaild.domain.spec import Network, Port
+from jaild.adapters.oci import ports as oci_ports
+from jaild.model.errors import FailedPreconditionError, InternalError
+from jaild.model.jails.spec import Network, Port
 from jaild.ports.runtime import RunSpec
 from tests.contract.oci_rig import PROCESSES, OciRig, hosted, started
 

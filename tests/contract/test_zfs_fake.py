@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import UnavailableError
+from jaild.model.errors import UnavailableError
 from tests.contract.zfs_contract import ZfsContract
 from tests.contract.zfs_host import ZfsHost
 from tests.fakes.zfs import FakeZfs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, NotFoundError
+from jaild.model.errors import FailedPreconditionError, NotFoundError
 from tests.contract.zfs_contract import ZfsContract
 from tests.contract.zfs_host import ZfsHost, pieces, refused
 from tests.zfs_fuse import PrivateZfs, private_zfs_fuse

@@ -6,12 +6,7 @@ import asyncio
 
 import pytest
 
-from jaild.domain.errors import (
-    AlreadyExistsError,
-    FailedPreconditionError,
-    InvalidArgumentError,
-    NotFoundError,
-)
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.ports.zfs import Dataset
 from tests.contract.zfs_host import MIB, ZfsHost, refused
 

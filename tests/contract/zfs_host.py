@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pytest
 
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
 from jaild.ports.zfs import Zfs
 
 MIB = 1 << 20

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.service.owned_snapshots import OwnedSnapshots
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.model.errors import FailedPreconditionError
 from tests.contract.zfs_host import ZfsHost, pieces, refused
 
 

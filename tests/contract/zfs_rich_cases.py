@@ -6,7 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jaild.domain.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
+from jaild.model.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    JaildError,
+    NotFoundError,
+)
 from tests.contract.zfs_host import MIB, ZfsHost, noise, pieces, refused
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jaild.domain.errors import (
+from jaild.model.errors import (
     AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,

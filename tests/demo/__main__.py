@@ -12,7 +12,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
 from tests.demo import assets, freebsd, leftovers, workspace
 from tests.demo.assets import Assets
 from tests.demo.callers import CallError

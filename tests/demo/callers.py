@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from jaild.adapters.certificates import CertificateAuthority
-from jaild.adapters.process import ProcessRunner
-from jaild.wire.tls import TlsFiles
+from jaild.adapters.system.process import ProcessRunner
+from jaild.rpc.tls import TlsFiles
 from tests.demo.fleet import Answer, Who
 from tests.demo.hosts import CHECKOUT
 from tests.demo.programs import environment

@@ -21,7 +21,7 @@ import grpc
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from jaild.wire.tls import TlsFiles
+from jaild.rpc.tls import TlsFiles
 from tests.demo.callers import Callers
 from tests.demo.fleet import Answer, Who
 from tests.demo.machines import Machine, Machines

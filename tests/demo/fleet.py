@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from jaild.cli.exits import Exit
+from jaild.cli.output.exits import Exit
 
 SOURCE_HOST, TARGET_HOST = "alpha", "beta"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.domain import osversion
+from jaild.model.layers import osversion
 from tests.demo import redis
 from tests.demo.assets import Assets, Base, Release, Userland
 from tests.demo.programs import run

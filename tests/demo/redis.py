@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from jaild.domain.records import Group, Manifest, User
+from jaild.model.layers.records import Group, Manifest, User
 from tests.demo import debian, elfclosure
 
 PROGRAMS = ("redis-server", "redis-cli")

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from jaild.cli.human import duration, size
+from jaild.cli.output.human import duration, size
 from tests.demo.assets import Assets, Base, Release
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Fleet, Result, Who, Writer
 from tests.demo.screen import Screen

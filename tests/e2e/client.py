@@ -15,7 +15,8 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import duration_pb2
 from google.rpc import status_pb2
 
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
+from jaild.rpc import status
 from jaild.v1 import (
     apps_pb2,
     apps_pb2_grpc,
@@ -39,7 +40,6 @@ from jaild.v1 import (
     standby_pb2,
     standby_pb2_grpc,
 )
-from jaild.wire import status
 
 SECONDS = 60.0  # that any one call may take
 CHUNK = 1 << 20

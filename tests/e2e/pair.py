@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jaild.adapters.certificates import CertificateAuthority
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.errors import UnavailableError
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import UnavailableError
 from jaild.v1 import jails_pb2
 from tests.demo.hosts import BRIDGE, NAMESPACES, Host, Topology, two_hosts
 from tests.e2e.node import Node, host_id, hosted

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
-from jaild.domain.errors import (
+from jaild.model.errors import (
     AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jaild.domain.errors import (
+from jaild.model.errors import (
     CancelledError,
     DeadlineExceededError,
     FailedPreconditionError,

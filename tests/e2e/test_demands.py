@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import stats_pb2, stats_pb2_grpc
 from tests.e2e.client import Client, codes, refused
 from tests.e2e.node import Node

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import evacuations_pb2, jails_pb2, rehearsals_pb2
 from tests.e2e import trees
 from tests.e2e.client import metadata, refused, until

@@ -10,7 +10,7 @@ from subprocess import CalledProcessError
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import common_pb2
 from tests.e2e.client import refused, response
 from tests.e2e.conftest import furnish

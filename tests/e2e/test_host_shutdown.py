@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from google.protobuf import duration_pb2
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import host_pb2, jails_pb2
 from tests.e2e.client import Client, refused
 from tests.e2e.node import Node

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
+from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
 from jaild.v1 import base_making_pb2, bases_pb2
 from tests.e2e import trees
 from tests.e2e.client import Client, refused

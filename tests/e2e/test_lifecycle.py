@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.zfs.private_namespace import running
-from jaild.domain.errors import AbortedError, CancelledError, FailedPreconditionError, InvalidArgumentError
+from jaild.model.errors import AbortedError, CancelledError, FailedPreconditionError, InvalidArgumentError
 from jaild.v1 import bases_pb2, common_pb2, events_pb2, jails_pb2
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, digest, metadata, refused, response

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, refused
 from tests.e2e.node import Node

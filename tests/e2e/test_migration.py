@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
+from jaild.model.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, jails_pb2, migrations_pb2
 from tests.e2e import trees
 from tests.e2e.client import codes, metadata, refused, response, until

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.certificates import CertificateAuthority
-from jaild.adapters.process import ProcessRunner
+from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.private_namespace import running
-from jaild.wire.tls import TlsFiles
+from jaild.rpc.tls import TlsFiles
 from tests.conftest import missing_for_real_tests
 from tests.demo.programs import environment
 from tests.e2e import trees

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from google.longrunning import operations_pb2
 
-from jaild.domain.errors import UnavailableError
+from jaild.model.errors import UnavailableError
 from jaild.v1 import bases_pb2, jails_pb2
 from tests.e2e import trees
 from tests.e2e.client import Client, refused, until

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import DataLossError
+from jaild.model.errors import DataLossError
 from jaild.v1 import jails_pb2, salvage_pb2
 from tests.e2e import trees
 from tests.e2e.client import refused

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import jails_pb2, standby_pb2
 from tests.e2e import trees
 from tests.e2e.client import metadata, refused, until

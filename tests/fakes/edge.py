@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 
-from jaild.adapters import peer as client_side
-from jaild.api import server as server_side
-from jaild.api.server import ApiServer
-from jaild.domain.access import Grant, Role
+from jaild import server as server_side
+from jaild.adapters import peers as client_side
+from jaild.model.access import Grant, Role
+from jaild.server import ApiServer
 from tests.fakes.faults import Crash
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from jaild.domain.errors import InternalError
-from jaild.domain.journal import Journal
+from jaild.model.errors import InternalError
+from jaild.model.migration.journal import Journal
 from jaild.ports.runtime import RunSpec
 
 _UNCOUNTED = frozenset({"runtime.wait", "runtime.facts", "zfs.capabilities"})  # watchers' and constants: not steps

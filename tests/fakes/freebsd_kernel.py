@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaild.adapters.runtime.freebsd_events import KqueueEvents
+from jaild.adapters.freebsd.kqueue import KqueueEvents
 
 VNODE, PROC = -4, -5
 

@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from jaild import assembly
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.files import HostFiles
-from jaild.adapters.freebsd_userland import FreebsdUserland
-from jaild.adapters.ociimages import OciImages
-from jaild.adapters.process import ProcessRunner
-from jaild.adapters.salvagetree import HostFileTrees
-from jaild.adapters.store import SqliteStore
-from jaild.assembly import Core
-from jaild.domain import layout
-from jaild.domain.access import Role
-from jaild.domain.operation import Operation
-from jaild.domain.records import BaseRecord, Family, Manifest, ReleaseRecord
-from jaild.domain.views import Caller
+from jaild import daemon as assembly
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.adapters.freebsd.userland import FreebsdUserland
+from jaild.adapters.sqlite import SqliteStore
+from jaild.adapters.system.process import ProcessRunner
+from jaild.daemon import Core
+from jaild.layers.sealing import Sealer
+from jaild.model import layout
+from jaild.model.access import Role
+from jaild.model.layers.records import BaseRecord, Family, Manifest, ReleaseRecord
+from jaild.model.operation import Operation
+from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.probe import Probe
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.zfs import Zfs
-from jaild.service.sealing import Sealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.edge import Server, served_as
 from tests.fakes.faults import Life, Mortal

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import grpc
 
-from jaild.adapters.peer import GrpcPeer
-from jaild.domain.errors import NotFoundError
+from jaild.adapters.peers import GrpcPeer
+from jaild.model.errors import NotFoundError
 from jaild.peer.v1 import peer_pb2
 from tests.fakes.edge import CallContext, Channel, failure, served_as
 from tests.fakes.faults import At, Crash, Life, is_at

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaild.domain.errors import DeadlineExceededError, command_failed
+from jaild.model.errors import DeadlineExceededError, command_failed
 from jaild.ports.process import Completed, Errors
 
 Argv = tuple[str, ...]

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
 from tests.fakes.pylibzfs_values import CODES, DatasetType, Error, PropertySource, ZFSException
 from tests.fakes.zfs import FakeZfs
 from tests.fakes.zfs_pool import Filesystem, Pool, Snap

@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
-from jaild.domain.findings import Finding
-from jaild.domain.records import Family
-from jaild.domain.spec import HttpCheck, TcpCheck
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.model.findings import Finding
+from jaild.model.jails.spec import HttpCheck, TcpCheck
+from jaild.model.layers.records import Family
 from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Runtime, Usage
 
 FACTS = HostFacts(

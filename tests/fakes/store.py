@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from jaild.domain.errors import JaildError
-from jaild.domain.evacuation import Evacuation
-from jaild.domain.journal import Journal
-from jaild.domain.operation import Operation
-from jaild.domain.views import AuditEntry, Drain, Event
+from jaild.model.errors import JaildError
+from jaild.model.evacuation.record import Evacuation
+from jaild.model.migration.journal import Journal
+from jaild.model.operation import Operation
+from jaild.model.views import AuditEntry, Drain, Event
 
 
 class MemoryStore:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaild.adapters.zfs._errors import refusal
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
 from jaild.ports.zfs import Dataset
 from tests.fakes import zfs_stream as streams
 from tests.fakes import zfs_trees as trees

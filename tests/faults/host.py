@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from jaild.adapters.clock import SystemClock
-from jaild.adapters.probe import SocketProbe
-from jaild.adapters.process import ProcessRunner
-from jaild.adapters.runtime.oci import OciRuntime
-from jaild.adapters.runtime.oci_network import HostNetwork
+from jaild.adapters.oci.network import HostNetwork
+from jaild.adapters.oci.runtime import OciRuntime
+from jaild.adapters.system.clock import SystemClock
+from jaild.adapters.system.probe import SocketProbe
+from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
-from jaild.domain.errors import AlreadyExistsError
-from jaild.domain.migration import HOLD
+from jaild.model.errors import AlreadyExistsError
+from jaild.model.migration.streams import HOLD
 from jaild.ports.process import Child, Completed, Errors, Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs

@@ -6,7 +6,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from jaild.adapters.runtime import mounts, oci_network
+from jaild.adapters.oci import mounts
+from jaild.adapters.oci import network as oci_network
 from tests.faults.host import RealHost
 
 _MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaild.adapters.zfs.fuse_waker import FuseWaker
-from jaild.domain import specfile
-from jaild.domain.operation import Operation
-from jaild.domain.records import Manifest
+from jaild.model.jails import specfile
+from jaild.model.layers.records import Manifest
+from jaild.model.operation import Operation
 from tests.demo.programs import run
 from tests.e2e import trees
 from tests.fakes.host import caller

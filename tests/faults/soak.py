@@ -24,7 +24,7 @@ from typing import Any
 import grpc
 from google.longrunning import operations_pb2
 
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
 from tests.demo.hosts import CHECKOUT
 from tests.demo.interrupts import Interrupts
 from tests.e2e import trees

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from jaild.domain.errors import JaildError
-from jaild.domain.operation import Operation
+from jaild.model.errors import JaildError
+from jaild.model.operation import Operation
 from tests.fakes.faults import Effect, Life
 from tests.fakes.network import Network
 from tests.faults import hanging, ledger, leftovers

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from jaild.adapters.runtime import oci_network
+from jaild.adapters.oci import network as oci_network
 from tests.demo.programs import run
 from tests.fakes.faults import Crash
 from tests.faults import matrix

@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 import yaml
 
-from jaild.domain.errors import JaildError
-from jaild.wire.tls import TlsFiles
+from jaild.model.errors import JaildError
+from jaild.rpc.tls import TlsFiles
 from tests.demo.callers import Callers
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
 from tests.demo.hosts import CHECKOUT

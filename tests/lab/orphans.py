@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 
-from jaild.domain import layout
-from jaild.service.jail_datasets import KEPT_SAFETY_SNAPSHOTS
+from jaild.jails.datasets import KEPT_SAFETY_SNAPSHOTS
+from jaild.model import layout
 from tests.lab.machine import Machine
 
 _MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any

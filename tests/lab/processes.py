@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
-from jaild.domain.errors import DeadlineExceededError, UnavailableError, command_failed
+from jaild.model.errors import DeadlineExceededError, UnavailableError, command_failed
 from jaild.ports.process import Completed, Errors
 from tests.lab.frames import PIECE, WINDOW, Kind
 from tests.lab.wire import Wire

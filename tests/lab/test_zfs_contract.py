@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jaild.adapters.zfs.cli import CliZfs
-from jaild.domain.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError
 from tests.contract.zfs_contract import ZfsContract
 from tests.contract.zfs_host import ZfsHost, refused
 from tests.lab.machine import Machine

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from jaild.domain.errors import JaildError
-from jaild.domain.records import Desired, JailRecord, Ownership
-from jaild.domain.views import JailState
+from jaild.model.errors import JaildError
+from jaild.model.layers.records import Desired, JailRecord, Ownership
+from jaild.model.views import JailState
 from tests.fakes.host import ROOT, caller
 from tests.model import verbs
 from tests.model.world import ModelHost, Told, World

@@ -17,9 +17,9 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jaild.domain.errors import JaildError
-from jaild.domain.operation import Operation
-from jaild.domain.records import Ownership
+from jaild.model.errors import JaildError
+from jaild.model.layers.records import Ownership
+from jaild.model.operation import Operation
 from tests.fakes.faults import Crash, Effect
 from tests.fakes.network import Fault
 from tests.model import checks, verbs

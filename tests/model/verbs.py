@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from jaild.domain.errors import JaildError
-from jaild.domain.operation import Operation
-from jaild.domain.records import Ownership
-from jaild.domain.standby import vouching
+from jaild.model.errors import JaildError
+from jaild.model.layers.records import Ownership
+from jaild.model.operation import Operation
+from jaild.model.replication.policy import vouching
 from tests.fakes.host import caller
 from tests.model.world import ModelHost, Told, World
 

@@ -16,11 +16,11 @@ from unittest import mock
 
 import msgspec
 
-from jaild.domain import layout
-from jaild.domain.errors import JaildError
-from jaild.domain.records import JailRecord
-from jaild.domain.spec import JailSpec, Standby
-from jaild.domain.standby import LEAP
+from jaild.model import layout
+from jaild.model.errors import JaildError
+from jaild.model.jails.spec import JailSpec, Standby
+from jaild.model.layers.records import JailRecord
+from jaild.model.replication.policy import LEAP
 from tests.fakes import zfs_pool
 from tests.fakes.faults import Crash, Life
 from tests.fakes.host import ROOT, FakeHost

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain.accounts import apply_accounts
-from jaild.domain.etctree import Entry, Kind, stale
-from jaild.domain.findings import Severity
-from jaild.domain.records import Family, Group, User
+from jaild.model.etc.accounts import apply_accounts
+from jaild.model.etc.tree import Entry, Kind, stale
+from jaild.model.findings import Severity
+from jaild.model.layers.records import Family, Group, User
 
 REDIS = User(name="redis", uid=800, gid=801, home="/var/lib/redis", comment="Redis")
 GROUP = Group(name="redis", gid=801, members=("www",))

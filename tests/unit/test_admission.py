@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.domain.admission import QUEUE_LIMIT, Accepted, Denied, Duplicate, admit
-from jaild.domain.operation import Operation
+from jaild.model.admission import QUEUE_LIMIT, Accepted, Denied, Duplicate, admit
+from jaild.model.operation import Operation
 
 KINDS = ("create", "deploy", "upgrade", "configure", "rollback", "start", "stop", "delete", "migrate", "finalize")
 kinds = st.sampled_from(KINDS)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters import treesync
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.archive import release_policy
-from jaild.domain.errors import CancelledError
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.files import sync as treesync
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import CancelledError
+from jaild.model.layers.archive import release_policy
 from jaild.ports.archives import Difference
 from tests.unit.tars import Item, bsdtar, file, folder, hardlink, pack, picture, symlink
 

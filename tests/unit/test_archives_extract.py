@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.archive import Listing, base_policy, release_policy
-from jaild.domain.errors import (
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import (
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
@@ -22,6 +21,7 @@ from jaild.domain.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
+from jaild.model.layers.archive import Listing, base_policy, release_policy
 from tests.unit.tars import Item, bsdtar, file, folder, hardlink, node, pack, picture, symlink
 
 BASE, RELEASE = base_policy(), release_policy()

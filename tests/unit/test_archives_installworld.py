@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.archive import base_policy
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.layers.archive import base_policy
 
 PROCESSES = ProcessRunner()
 

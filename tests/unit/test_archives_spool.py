@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.room import Room, Uploads
-from jaild.adapters.spool import Spool, sha256_file, sweep
-from jaild.domain.errors import DataLossError, InternalError, InvalidArgumentError, JaildError, ResourceExhaustedError
+from jaild.adapters.files.room import Room, Uploads
+from jaild.adapters.files.spool import Spool, sha256_file, sweep
+from jaild.model.errors import DataLossError, InternalError, InvalidArgumentError, JaildError, ResourceExhaustedError
 
 DATA = b"0123456789" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()

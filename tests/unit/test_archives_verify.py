@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.process import ProcessRunner
-from jaild.adapters.tarstream import TarStream
-from jaild.domain.archive import EntryKind, base_policy, release_policy
-from jaild.domain.errors import DataLossError, InvalidArgumentError, NotFoundError
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.archives.tarstream import TarStream
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import DataLossError, InvalidArgumentError, NotFoundError
+from jaild.model.layers.archive import EntryKind, base_policy, release_policy
 from tests.unit.tars import Item, bsdtar, file, folder, hardlink, node, pack, symlink
 
 BASE, RELEASE = base_policy(), release_policy()

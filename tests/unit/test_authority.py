@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jaild.domain.authority import ALLOWED, Claim, Intent, Standing, refusal, require, standing_of, unheard
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.records import Desired, JailRecord, Ownership
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.authority import ALLOWED, Claim, Intent, Standing, refusal, require, standing_of, unheard
+from jaild.model.layers.records import Desired, JailRecord, Ownership
 
 ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
 

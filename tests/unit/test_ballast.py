@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters import store as module
-from jaild.adapters.ballast import Ballast
-from jaild.adapters.store import SqliteStore
-from jaild.domain.errors import InternalError, ResourceExhaustedError
-from jaild.service.events import Events
+from jaild.adapters import sqlite as module
+from jaild.adapters.files.ballast import Ballast
+from jaild.adapters.sqlite import SqliteStore
+from jaild.engine.events import Events
+from jaild.model.errors import InternalError, ResourceExhaustedError
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
 from tests.unit.test_store import AUDIT, journal

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain.bandwidth import Bucket, take
-from jaild.service.pacing import Pace
+from jaild.model.bandwidth import Bucket, take
+from jaild.transfer.pacing import Pace
 from tests.fakes.clock import FakeClock
 
 

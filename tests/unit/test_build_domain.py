@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain import buildaccounts, compat, etctools, pkgstep
-from jaild.domain.etctree import Entry, Kind, Tree
-from jaild.domain.recipe import Repository
-from jaild.domain.records import BaseRecord, Built, Family, Group, Manifest, User
+from jaild.model.etc import buildaccounts
+from jaild.model.etc import regenerate as etctools
+from jaild.model.etc.tree import Entry, Kind, Tree
+from jaild.model.layers import compatibility as compat
+from jaild.model.layers import pkgstep
+from jaild.model.layers.recipe import Repository
+from jaild.model.layers.records import BaseRecord, Built, Family, Group, Manifest, User
 
 BASE = BaseRecord(name="14.1", family=Family.FREEBSD, version="14.1-RELEASE", abi="FreeBSD:14:amd64", osreldate=1401000)
 PWD, CAP, SERVICES, CERTS = "pwd_mkdb", "cap_mkdb", "services_mkdb", "certctl"

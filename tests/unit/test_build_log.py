@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.domain import bounds
-from jaild.domain.views import Caller
-from jaild.service.build_log import BuildLog
-from jaild.service.operations import Handle, Operations
+from jaild.adapters.files.host import HostFiles
+from jaild.engine.operations import Handle, Operations
+from jaild.layers.build_log import BuildLog
+from jaild.model import bounds
+from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
 

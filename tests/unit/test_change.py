@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from jaild.domain import speccheck
-from jaild.domain.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.domain.records import Generation
-from jaild.domain.redaction import REDACTED, redacted
-from jaild.domain.spec import JailSpec
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.jails import validation as speccheck
+from jaild.model.jails.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
+from jaild.model.jails.redaction import REDACTED, redacted
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
 
 
 def generation(number: int, base: str, app: str | None, quota: str) -> Generation:

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.domain.compat import ElfFile, Libraries, check, check_abi, check_kernel
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.records import BaseRecord, Family
+from jaild.model.findings import Finding, Severity
+from jaild.model.layers.compatibility import ElfFile, Libraries, check, check_abi, check_kernel
+from jaild.model.layers.records import BaseRecord, Family
 
 RTLD = "/lib64/ld-linux-x86-64.so.2"
 

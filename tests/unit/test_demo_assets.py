@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import yaml
 
-from jaild.domain.records import Manifest
+from jaild.model.layers.records import Manifest
 from tests.demo import debian, redis
 from tests.demo.cache import Cache, digest_of
 from tests.demo.elfclosure import MissingLibraryError, to_bundle

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain import distset
-from jaild.domain.errors import DataLossError, InvalidArgumentError, NotFoundError
+from jaild.model.errors import DataLossError, InvalidArgumentError, NotFoundError
+from jaild.model.layers import distset
 
 BASE, KERNEL = "b" * 64, "a" * 64
 MANIFEST = (

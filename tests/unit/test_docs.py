@@ -11,10 +11,12 @@ import pytest
 import yaml
 
 from jaild import config
-from jaild.adapters.room import Uploads
-from jaild.cli.exits import MEANING
-from jaild.domain import recipecheck, speccheck, specfile
-from jaild.service.templates import Templates
+from jaild.adapters.files.room import Uploads
+from jaild.cli.output.exits import MEANING
+from jaild.jails.templates import Templates
+from jaild.model.jails import specfile
+from jaild.model.jails import validation as speccheck
+from jaild.model.layers import recipe_check as recipecheck
 
 ROOT = Path(__file__).parents[2]
 _REASON = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
@@ -110,7 +112,7 @@ VALUES = {
 
 @pytest.mark.parametrize("template", sorted(path.stem for path in (ROOT / "templates").glob("*.yaml")))
 async def test_a_template_filled_in_is_a_valid_spec(template: str) -> None:
-    from jaild.adapters.files import HostFiles
+    from jaild.adapters.files.host import HostFiles
 
     text = (ROOT / "templates" / f"{template}.yaml").read_text()
     places = set(re.findall(r"\$\{(\w+)\}", text))

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from jaild.domain.admission import QUEUE_LIMIT
-from jaild.domain.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError, UnavailableError
-from jaild.domain.operation import Failure
-from jaild.domain.views import Caller
-from jaild.service.driver import Drivers, Work
-from jaild.service.operations import Handle, Operations
+from jaild.engine.dispatcher import Drivers, Work
+from jaild.engine.operations import Handle, Operations
+from jaild.model.admission import QUEUE_LIMIT
+from jaild.model.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError, UnavailableError
+from jaild.model.operation import Failure
+from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.store import SqliteStore
-from jaild.service.driver import Drivers
-from jaild.service.operations import Handle, Operations
+from jaild.adapters.sqlite import SqliteStore
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.operations import Handle, Operations
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import caller
 

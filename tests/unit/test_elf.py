@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters import elf
-from jaild.domain.compat import ElfFile, Libraries, check
+from jaild.adapters.files import elf
+from jaild.model.layers.compatibility import ElfFile, Libraries, check
 
 LS = Path(shutil.which("ls") or "/bin/ls").resolve()
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaild.domain import bounds
-from jaild.domain.etcmerge import Merged, merge
-from jaild.domain.etctree import Entry, Kind, Tree, stale
-from jaild.domain.findings import Severity
-from jaild.domain.linematch import Steps
+from jaild.model import bounds
+from jaild.model.etc.linematch import Steps
+from jaild.model.etc.merge import Merged, merge
+from jaild.model.etc.tree import Entry, Kind, Tree, stale
+from jaild.model.findings import Severity
 
 
 def text(content: str, mode: int = 0o644, uid: int = 0) -> Entry:

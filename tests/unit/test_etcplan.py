@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain import bounds, etcplan, etctools
-from jaild.domain.etcplan import Request, Sides
-from jaild.domain.etctree import Entry, Kind
-from jaild.domain.records import Family, User
+from jaild.model import bounds
+from jaild.model.etc import plan as etcplan
+from jaild.model.etc import regenerate as etctools
+from jaild.model.etc.plan import Request, Sides
+from jaild.model.etc.tree import Entry, Kind
+from jaild.model.layers.records import Family, User
 
 WWW = User(name="www", uid=80, gid=80)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain.evacuation import ATTEMPTS, Evacuation, JailMove, MoveState, ended, pause, summary
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.operation import Failure, Operation
+from jaild.model.evacuation.record import ATTEMPTS, Evacuation, JailMove, MoveState, ended, pause, summary
+from jaild.model.findings import Finding, Severity
+from jaild.model.operation import Failure, Operation
 
 MOVE = JailMove(jail="web", target="beta", state=MoveState.MOVING, operation="op-2")
 

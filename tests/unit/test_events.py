@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jaild.domain.views import Event
-from jaild.service import events as module
-from jaild.service.events import Audit, Events
+from jaild.engine import events as module
+from jaild.engine.events import Audit, Events
+from jaild.model.views import Event
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
 

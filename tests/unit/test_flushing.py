@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters import flushing
-from jaild.adapters.files import HostFiles
-from jaild.domain.errors import InternalError
+from jaild.adapters.files import flushing
+from jaild.adapters.files.host import HostFiles
+from jaild.model.errors import InternalError
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import freebsd_devfs, freebsd_jailconf, freebsd_pf, oci_bundle
-from jaild.adapters.runtime.freebsd_rctl import Rctl
-from jaild.adapters.runtime.freebsd_records import Record
-from jaild.domain import privileges
-from jaild.domain.errors import FailedPreconditionError, InternalError
-from jaild.domain.spec import JailSpec, Limits, Network, Port
+from jaild.adapters.freebsd import devfs as freebsd_devfs
+from jaild.adapters.freebsd import jailconf as freebsd_jailconf
+from jaild.adapters.freebsd import pf as freebsd_pf
+from jaild.adapters.freebsd.rctl import Rctl
+from jaild.adapters.freebsd.records import Record
+from jaild.adapters.oci import bundle as oci_bundle
+from jaild.model.errors import FailedPreconditionError, InternalError
+from jaild.model.jails import privileges
+from jaild.model.jails.spec import JailSpec, Limits, Network, Port
 from tests import jailconf
 from tests.contract.freebsd_rig import ToldRig
 from tests.contract.runtime_contract import run_spec

@@ -16,15 +16,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jaild.adapters.freebsd import network as freebsd_network
+from jaild.adapters.freebsd import pf as freebsd_pf
+from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.runtime import announce as announcing
-from jaild.adapters.runtime import freebsd_network, freebsd_pf
-from jaild.adapters.runtime.oci_network import HostNetwork
 from jaild.adapters.zfs import embedded as embedding
 from jaild.adapters.zfs.embedded import EmbeddedPool
-from jaild.domain import privileges
-from jaild.domain.errors import JaildError
-from jaild.domain.spec import Limits, Network, Port
-from jaild.domain.tree import Mount, MountKind
+from jaild.model.errors import JaildError
+from jaild.model.jails import privileges
+from jaild.model.jails.spec import Limits, Network, Port
+from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import RunSpec
 from tests.contract.freebsd_rig import ToldRig
 from tests.fakes.processes import Said

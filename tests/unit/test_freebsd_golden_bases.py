@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from jaild.domain.operation import Operation
-from jaild.domain.records import Family
+from jaild.model.layers.records import Family
+from jaild.model.operation import Operation
 from jaild.ports.process import Completed
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.processes import Said

@@ -11,21 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.files import HostFiles
-from jaild.adapters.process import ProcessRunner
-from jaild.domain import etctools, specfile
-from jaild.domain.errors import JaildError
-from jaild.domain.etctree import Entry, Kind
-from jaild.domain.operation import Operation
-from jaild.domain.policy import BuildPolicy
-from jaild.domain.records import BaseRecord, Family
-from jaild.domain.spec import Network
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.files.host import HostFiles
+from jaild.adapters.system.process import ProcessRunner
+from jaild.engine.operations import Handle, Operations
+from jaild.layers.build_log import BuildLog
+from jaild.layers.build_steps import BuildSteps, Job
+from jaild.layers.sandbox import Workshop
+from jaild.model.errors import JaildError
+from jaild.model.etc import regenerate as etctools
+from jaild.model.etc.tree import Entry, Kind
+from jaild.model.jails import specfile
+from jaild.model.jails.spec import Network
+from jaild.model.layers.records import BaseRecord, Family
+from jaild.model.operation import Operation
+from jaild.model.policy import BuildPolicy
 from jaild.ports.runtime import Output
-from jaild.service.build_log import BuildLog
-from jaild.service.build_steps import BuildSteps, Job
-from jaild.service.operations import Handle, Operations
-from jaild.service.workshop import Workshop
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
 from tests.unit.test_freebsd_golden import Stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from jaild.adapters.process import ProcessRunner
+from jaild.adapters.system.process import ProcessRunner
 
 # What Python has on Linux only, taken away; asyncio and others have looked at sys.platform by then.
 PROGRAM = """

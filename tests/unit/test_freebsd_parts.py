@@ -10,12 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaild.adapters.runtime import freebsd_command, freebsd_jailconf, freebsd_limits, freebsd_network, oci_network
+from jaild.adapters.freebsd import (
+    command as freebsd_command,
+)
+from jaild.adapters.freebsd import (
+    jailconf as freebsd_jailconf,
+)
+from jaild.adapters.freebsd import (
+    limits as freebsd_limits,
+)
+from jaild.adapters.freebsd import (
+    network as freebsd_network,
+)
+from jaild.adapters.freebsd.records import boots, jail_name
+from jaild.adapters.oci import network as oci_network
+from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.accounts import Account
-from jaild.adapters.runtime.freebsd_records import boots, jail_name
-from jaild.adapters.runtime.oci_network import HostNetwork, mac
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.spec import Limits, Network
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails.spec import Limits, Network
 from tests import jailconf
 from tests.contract.runtime_contract import run_spec
 

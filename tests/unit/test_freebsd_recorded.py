@@ -6,16 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import (
-    freebsd_facts,
-    freebsd_jails,
-    freebsd_limits,
-    freebsd_mounts,
-    freebsd_network,
+from jaild.adapters.freebsd import (
+    facts as freebsd_facts,
 )
-from jaild.adapters.runtime.freebsd_errors import explain
-from jaild.adapters.runtime.freebsd_jails import Jail
-from jaild.domain.tree import Mount, MountKind
+from jaild.adapters.freebsd import (
+    jails as freebsd_jails,
+)
+from jaild.adapters.freebsd import (
+    limits as freebsd_limits,
+)
+from jaild.adapters.freebsd import (
+    mounts as freebsd_mounts,
+)
+from jaild.adapters.freebsd import (
+    network as freebsd_network,
+)
+from jaild.adapters.freebsd.errors import explain
+from jaild.adapters.freebsd.jails import Jail
+from jaild.model.jails.tree import Mount, MountKind
 from tests.freebsd_recordings import recordings
 
 ROOT = Path("/var/run/jaild/web/1/root")

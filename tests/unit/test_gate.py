@@ -7,17 +7,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.domain.errors import AbortedError, FailedPreconditionError
-from jaild.domain.layout import Layout
-from jaild.domain.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, Limits, Network, TcpCheck
-from jaild.domain.spec import Gate as GateSpec
+from jaild.adapters.files.host import HostFiles
+from jaild.engine.events import Events
+from jaild.engine.inventory import Index
 from jaild.engine.supervisor import Supervisor
+from jaild.jails.health import Gate
+from jaild.jails.runs import Runs
+from jaild.model.errors import AbortedError, FailedPreconditionError
+from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, Limits, Network, TcpCheck
+from jaild.model.jails.spec import Gate as GateSpec
+from jaild.model.layout import Layout
 from jaild.ports.runtime import RunSpec
-from jaild.service.events import Events
-from jaild.service.gate import Gate
-from jaild.service.index import Index
-from jaild.service.runs import Runs
 from tests.fakes.clock import FakeClock
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.store import MemoryStore

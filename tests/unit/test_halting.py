@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain import halting
+from jaild.model.jails import shutdown as halting
 
 
 def test_jails_of_one_order_are_together_and_lower_orders_come_first() -> None:

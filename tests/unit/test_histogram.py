@@ -4,9 +4,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.domain.histogram import BLACKOUTS, Bucket, histogram, stats
-from jaild.domain.journal import Journal, Phase
-from jaild.domain.peering import JailOffer, Offer
+from jaild.model.migration.journal import Journal, Phase
+from jaild.model.migration.protocol import JailOffer, Offer
+from jaild.model.migration.stats import BLACKOUTS, Bucket, histogram, stats
 
 OFFER = Offer(
     migration="m",

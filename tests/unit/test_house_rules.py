@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 400  # lines
 VAGUE = frozenset({"utils", "util", "common", "helpers", "helper", "misc"})
 
-PROCESS = "jaild/adapters/process.py"
+PROCESS = "jaild/adapters/system/process.py"
 # What may stand elsewhere, and why.
 ALLOWED = {
     ("jaild/adapters/zfs/private_namespace.py", "os.execvp"): (
@@ -25,23 +25,23 @@ STARTERS = frozenset(
 MODULES = frozenset({"subprocess", "asyncio.subprocess", "multiprocessing", "pty", "pexpect", "sh"})
 OS_PREFIXES = ("exec", "spawn", "posix_spawn", "popen", "system", "fork", "startfile")
 
-AUTHORITY = "jaild/domain/authority.py"
+AUTHORITY = "jaild/model/jails/authority.py"
 # What decides whether something may be done with a jail is asked by `Index.may`, `permitted` and `owned` alone.
 DECIDING = {
     "unheard": {
-        "jaild/service/index.py": "keeps it, and asks with it",
-        "jaild/service/clearance.py": "finds out by asking standbys",
-        "jaild/service/sole_owner.py": "puts in doubt what another host has said to have",
-        "jaild/service/fencing.py": "nothing is in doubt any more when a jail is given up",
+        "jaild/engine/inventory.py": "keeps it, and asks with it",
+        "jaild/replication/start_guard.py": "finds out by asking standbys",
+        "jaild/transfer/sole_owner.py": "puts in doubt what another host has said to have",
+        "jaild/replication/fencing.py": "nothing is in doubt any more when a jail is given up",
     },
     "known_epochs": {
-        "jaild/service/index.py": "asks with it",
+        "jaild/engine/inventory.py": "asks with it",
         "jaild/assembly.py": "the journals know it",
-        "jaild/service/recover.py": "tells it",
+        "jaild/host/recovery.py": "tells it",
     },
     "host_id": {
-        "jaild/service/capacity.py": "counts what jails here were promised; nothing is done with them",
-        "jaild/service/host.py": "counts jails; nothing is done with them",
+        "jaild/transfer/capacity.py": "counts what jails here were promised; nothing is done with them",
+        "jaild/host/service.py": "counts jails; nothing is done with them",
     },
 }
 
@@ -50,24 +50,24 @@ DECIDING = {
 AWAITED = "children of a call that waits for them"
 TASKS = {
     "jaild/engine/supervisor.py": "the supervisor",
-    "jaild/service/driver.py": "the lanes: one driver for each target, which ends an operation whatever it raises",
-    "jaild/api/gate.py": "calls that go on when their caller hangs up, waited for when the daemon stops",
-    "jaild/api/uploads.py": AWAITED,
-    "jaild/service/activation.py": AWAITED,
-    "jaild/service/boot.py": AWAITED,
-    "jaild/service/gate.py": AWAITED,
-    "jaild/service/handover.py": AWAITED,
-    "jaild/service/moving.py": AWAITED,
-    "jaild/service/sealing.py": AWAITED,
-    "jaild/service/together.py": AWAITED,
-    "jaild/adapters/archives.py": AWAITED,
-    "jaild/adapters/files.py": AWAITED,
-    "jaild/adapters/peer.py": AWAITED,
-    "jaild/adapters/process.py": AWAITED,
-    "jaild/adapters/runtime/freebsd_exec.py": AWAITED,
-    "jaild/adapters/runtime/freebsd_first.py": AWAITED,
-    "jaild/adapters/runtime/mounts.py": "watches the mount table, for as long as somebody waits for a change",
-    "jaild/adapters/runtime/oci_exec.py": AWAITED,
+    "jaild/engine/dispatcher.py": "the lanes: one driver for each target, which ends an operation whatever it raises",
+    "jaild/rpc/interceptor.py": "calls that go on when their caller hangs up, waited for when the daemon stops",
+    "jaild/rpc/uploads.py": AWAITED,
+    "jaild/migration/activation.py": AWAITED,
+    "jaild/host/autostart.py": AWAITED,
+    "jaild/jails/health.py": AWAITED,
+    "jaild/migration/cutover.py": AWAITED,
+    "jaild/evacuation/worker.py": AWAITED,
+    "jaild/layers/sealing.py": AWAITED,
+    "jaild/engine/together.py": AWAITED,
+    "jaild/adapters/archives/bsdtar.py": AWAITED,
+    "jaild/adapters/files/host.py": AWAITED,
+    "jaild/adapters/peers.py": AWAITED,
+    "jaild/adapters/system/process.py": AWAITED,
+    "jaild/adapters/freebsd/exec.py": AWAITED,
+    "jaild/adapters/freebsd/first_process.py": AWAITED,
+    "jaild/adapters/oci/mounts.py": "watches the mount table, for as long as somebody waits for a change",
+    "jaild/adapters/oci/exec.py": AWAITED,
     "jaild/adapters/zfs/_ended.py": AWAITED,
     "jaild/adapters/zfs/_stream.py": AWAITED,
 }
@@ -181,7 +181,9 @@ def test_the_rules_look_at_something() -> None:
 
 
 def decisions(tree: ast.AST) -> Iterator[str]:
-    """Yield what in a module decides by itself, or asks past `jaild.domain.authority`, what may be done with a jail."""
+    """Yield what in a module decides by itself, or asks past `jaild.model.jails.authority`, what may be done with a
+    jail.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in {"unheard", "known_epochs"}:
             yield node.attr

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from jaild.adapters.process import ProcessRunner
 from jaild.adapters.runtime import inside
-from jaild.domain.spec import HttpCheck, TcpCheck
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.jails.spec import HttpCheck, TcpCheck
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import DeadlineExceededError, InternalError, UnavailableError
+from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError
 from tests.lab import agent
 from tests.lab.frames import WINDOW
 from tests.lab.processes import LabProcesses

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.layers import Layers, tree_of
-from jaild.domain.records import Family
-from jaild.domain.tree import Mount, MountKind
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails.mounts import Layers, tree_of
+from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.layers.records import Family
 
 
 def drawn(mounts: tuple[Mount, ...]) -> list[str]:

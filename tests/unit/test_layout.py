@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain import layout, names
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.layout import Layout
+from jaild.model import layout, names
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.layout import Layout
 
 WHERE = Layout("tank/site/jaild")
 

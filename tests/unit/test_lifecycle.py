@@ -5,9 +5,9 @@ from itertools import product
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.lifecycle import advance
-from jaild.domain.records import JailRecord, Ownership
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.ownership import advance
+from jaild.model.layers.records import JailRecord, Ownership
 
 ACTIVE, FROZEN, MOVED = Ownership.ACTIVE, Ownership.FROZEN, Ownership.MOVED
 INCOMING, PREPARED, DELETING = Ownership.INCOMING, Ownership.PREPARED, Ownership.DELETING

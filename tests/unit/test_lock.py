@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.lock import only_daemon
-from jaild.domain.errors import FailedPreconditionError
+from jaild.adapters.system.lock import only_daemon
+from jaild.model.errors import FailedPreconditionError
 
 
 def test_a_second_daemon_on_one_state_folder_is_refused_and_told_who_has_it(tmp_path: Path) -> None:

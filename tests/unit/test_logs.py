@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.domain.layout import Layout
+from jaild.adapters.files.host import HostFiles
+from jaild.engine.events import Events
+from jaild.engine.inventory import Index
 from jaild.engine.supervisor import Supervisor
-from jaild.service.events import Events
-from jaild.service.index import Index
-from jaild.service.logs import Logs
-from jaild.service.runs import Runs
+from jaild.jails.logs import Logs
+from jaild.jails.runs import Runs
+from jaild.model.layout import Layout
 from tests.fakes.clock import FakeClock
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.store import MemoryStore

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from jaild.domain.budget import (
+from jaild.model.migration.budget import (
     MAX_ROUNDS,
     MAX_STALLED,
     Again,
@@ -17,7 +17,16 @@ from jaild.domain.budget import (
     patience,
     predict,
 )
-from jaild.domain.migration import Conflict, Full, Increment, Nothing, Resume, Version, incremental_path, next_stream
+from jaild.model.migration.streams import (
+    Conflict,
+    Full,
+    Increment,
+    Nothing,
+    Resume,
+    Version,
+    incremental_path,
+    next_stream,
+)
 
 GUIDS = st.integers(min_value=1, max_value=30)
 histories = st.lists(GUIDS, unique=True, max_size=10)

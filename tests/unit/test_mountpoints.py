@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.mountpoints import make_mount_points
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.records import Family
+from jaild.adapters.files.mountpoints import make_mount_points
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.layers.records import Family
 
 
 def test_an_empty_tree_gets_every_mount_point(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaild.adapters.runtime import oci_bundle
+from jaild.adapters.oci import bundle as oci_bundle
 from jaild.adapters.runtime.accounts import Account
-from jaild.domain.spec import Limits, Network
+from jaild.model.jails.spec import Limits, Network
 from jaild.ports.runtime import RunSpec
 from tests.contract.runtime_contract import run_spec
 

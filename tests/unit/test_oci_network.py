@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import oci_network
-from jaild.adapters.runtime.oci_network import Command, HostNetwork
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.spec import Network
+from jaild.adapters.oci import network as oci_network
+from jaild.adapters.oci.network import Command, HostNetwork
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.spec import Network
 from jaild.ports.runtime import RunSpec
 from tests.contract.runtime_contract import run_spec
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import accounts, first_process, mounts, oci_cgroup, treepaths
+from jaild.adapters.oci import cgroup as oci_cgroup
+from jaild.adapters.oci import mounts
+from jaild.adapters.oci.records import Record, Records, split
+from jaild.adapters.runtime import accounts, first_process, treepaths
 from jaild.adapters.runtime.first_process import FirstProcess
-from jaild.adapters.runtime.oci_records import Record, Records, split
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.domain.spec import Limits, Network
-from jaild.domain.tree import Mount, MountKind
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import Usage
 from tests.contract.runtime_contract import run_spec
 

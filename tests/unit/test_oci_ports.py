@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import oci_ports
-from jaild.adapters.runtime.oci_ports import Redirects
-from jaild.domain.errors import UnavailableError
-from jaild.domain.spec import JailSpec, Network, Port
+from jaild.adapters.oci import ports as oci_ports
+from jaild.adapters.oci.ports import Redirects
+from jaild.model.errors import UnavailableError
+from jaild.model.jails.spec import JailSpec, Network, Port
 from tests.contract.runtime_contract import run_spec
 from tests.fakes.processes import Argv, Said, ScriptedProcesses
 

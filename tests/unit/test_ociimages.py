@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.ociimages import OciImages
-from jaild.adapters.process import ProcessRunner
-from jaild.domain import ociimage
-from jaild.domain.errors import (
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import (
     DataLossError,
     FailedPreconditionError,
     InvalidArgumentError,
     JaildError,
     NotFoundError,
 )
-from jaild.domain.ociimage import Platform
+from jaild.model.layers import ociimage
+from jaild.model.layers.ociimage import Platform
 from tests.ocilayouts import Layout, named, platform
 from tests.unit.tars import Item, file, folder, hardlink, symlink
 

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from jaild.domain import bounds
-from jaild.domain.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.operation import Operation
-from jaild.domain.plan import Plan
-from jaild.domain.views import Caller
-from jaild.service import operations as module
-from jaild.service.operations import Handle, Operations
+from jaild.engine import operations as module
+from jaild.engine.operations import Handle, Operations
+from jaild.model import bounds
+from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.findings import Finding, Severity
+from jaild.model.operation import Operation
+from jaild.model.plan import Plan
+from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
 

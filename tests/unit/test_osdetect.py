@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.osdetect import detect, read_inside
-from jaild.domain import osversion
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.records import Family
+from jaild.adapters.files.osdetect import detect, read_inside
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.layers import osversion
+from jaild.model.layers.records import Family
 
 SCRIPT = '#!/bin/sh\nset -e\nUSERLAND_VERSION="13.2-RELEASE-p1"\n: ${LOADER_DIR:=$ROOT/boot}\nexit 1\n'
 PARAM_H = "/* doc: __FreeBSD_version */\n#undef __FreeBSD_version\n#define __FreeBSD_version 1302001\t/* Master */\n"

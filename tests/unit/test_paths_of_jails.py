@@ -1,6 +1,6 @@
 """What works on a tree that a jail's root can write goes by open folders, never by a path: a house rule.
 
-Any folder on a path can be swapped for a link at any moment; `jaild/adapters/openfolder.py` says how else.
+Any folder on a path can be swapped for a link at any moment; `jaild/adapters/files/openat.py` says how else.
 """
 
 from __future__ import annotations

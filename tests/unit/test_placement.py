@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.placement import Guest, Need, Placements, Room, place
+from jaild.model.evacuation.placement import Guest, Need, Placements, Room, place
+from jaild.model.findings import Finding, Severity
 
 G = 1 << 30
 BETA, GAMMA = Room(host="beta", space=100 * G), Room(host="gamma", space=100 * G)

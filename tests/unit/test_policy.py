@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaild import config
-from jaild.domain import policycheck
-from jaild.domain.access import Grant, Role
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.policy import BuildPolicy, Ceilings, Policy, on_host
-from jaild.domain.recipe import Recipe, Repository, Step
-from jaild.domain.spec import JailSpec, Limits, Network, Port, Standby, Volume
-from jaild.domain.views import Caller
+from jaild.model.access import Grant, Role
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import policy_check as policycheck
+from jaild.model.jails.spec import JailSpec, Limits, Network, Port, Standby, Volume
+from jaild.model.layers.recipe import Recipe, Repository, Step
+from jaild.model.policy import BuildPolicy, Ceilings, Policy, on_host
+from jaild.model.views import Caller
 
 TIGHT = Policy(
     networks=("own",),

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.domain import cpulist, portcheck, privileges, speccheck
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.spec import JailSpec, Limits, Network, Port
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import cpulist, portcheck, privileges
+from jaild.model.jails import validation as speccheck
+from jaild.model.jails.spec import JailSpec, Limits, Network, Port
 
 
 def own(*ports: Port, addresses: tuple[str, ...] = ("10.0.0.5/24", "2001:db8::5/64")) -> Network:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from jaild.adapters.probe import SocketProbe
+from jaild.adapters.system.probe import SocketProbe
 
 
 @asynccontextmanager

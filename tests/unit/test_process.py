@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters import process
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.errors import DeadlineExceededError, InternalError, UnavailableError
+from jaild.adapters.system import process
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.domain import quantity
-from jaild.domain.errors import InvalidArgumentError
+from jaild.model import quantity
+from jaild.model.errors import InvalidArgumentError
 
 
 @pytest.mark.parametrize(

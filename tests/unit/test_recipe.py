@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.domain import recipe, recipecheck, specfile
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.recipe import Recipe
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import specfile
+from jaild.model.layers import recipe
+from jaild.model.layers import recipe_check as recipecheck
+from jaild.model.layers.recipe import Recipe
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n"
 GOOD = """

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from jaild import config
-from jaild.adapters.files import HostFiles
-from jaild.adapters.room import Room, Uploads
-from jaild.domain.errors import InvalidArgumentError, JaildError, ResourceExhaustedError
+from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.room import Room, Uploads
+from jaild.model.errors import InvalidArgumentError, JaildError, ResourceExhaustedError
 
 
 class Disk:

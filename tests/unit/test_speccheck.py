@@ -4,10 +4,22 @@ from typing import Any
 
 import pytest
 
-from jaild.domain import manifestcheck, speccheck
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.records import Group, Manifest, User
-from jaild.domain.spec import ExecCheck, Gate, HttpCheck, JailSpec, Limits, Network, Placement, Stop, TcpCheck, Volume
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import validation as speccheck
+from jaild.model.jails.spec import (
+    ExecCheck,
+    Gate,
+    HttpCheck,
+    JailSpec,
+    Limits,
+    Network,
+    Placement,
+    Stop,
+    TcpCheck,
+    Volume,
+)
+from jaild.model.layers import manifest as manifestcheck
+from jaild.model.layers.records import Group, Manifest, User
 
 
 def own(*addresses: str, **more: Any) -> Network:

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.domain import specfile, yamltext
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.records import Group, Manifest, User
-from jaild.domain.spec import ExecCheck, Gate, HttpCheck, JailSpec, Limits, Network, TcpCheck, Volume
+from jaild.model import yamltext
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import specfile
+from jaild.model.jails.spec import ExecCheck, Gate, HttpCheck, JailSpec, Limits, Network, TcpCheck, Volume
+from jaild.model.layers.records import Group, Manifest, User
 
 FULL = JailSpec(
     base="debian-12",

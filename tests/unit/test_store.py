@@ -10,18 +10,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters import boundedlog
-from jaild.adapters import store as module
-from jaild.adapters.boundedlog import Bound
-from jaild.adapters.store import SqliteStore
-from jaild.domain.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
-from jaild.domain.evacuation import Evacuation, JailMove
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.journal import Journal, Phase
-from jaild.domain.operation import Failure, Operation
-from jaild.domain.peering import JailOffer, Offer
-from jaild.domain.plan import Plan
-from jaild.domain.views import AuditEntry, Drain
+from jaild.adapters import bounded_log as boundedlog
+from jaild.adapters import sqlite as module
+from jaild.adapters.bounded_log import Bound
+from jaild.adapters.sqlite import SqliteStore
+from jaild.model.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
+from jaild.model.evacuation.record import Evacuation, JailMove
+from jaild.model.findings import Finding, Severity
+from jaild.model.migration.journal import Journal, Phase
+from jaild.model.migration.protocol import JailOffer, Offer
+from jaild.model.operation import Failure, Operation
+from jaild.model.plan import Plan
+from jaild.model.views import AuditEntry, Drain
 from jaild.ports.store import Store
 from tests.fakes.store import MemoryStore
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.domain import specfile
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.service.templates import Templates
+from jaild.adapters.files.host import HostFiles
+from jaild.jails.templates import Templates
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.jails import specfile
 
 WEB = "base: ${base}\nhostname: ${name}\nlabels:\n  price: $$5\n"
 

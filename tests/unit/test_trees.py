@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from jaild.adapters import trees
-from jaild.domain import bounds
-from jaild.domain.errors import (
+from jaild.adapters.files import config_tree as trees
+from jaild.model import bounds
+from jaild.model.errors import (
     AbortedError,
     AlreadyExistsError,
     FailedPreconditionError,
     InvalidArgumentError,
     ResourceExhaustedError,
 )
-from jaild.domain.etctree import Entry, Kind
+from jaild.model.etc.tree import Entry, Kind
 
 ME: dict[str, Any] = {"uid": os.getuid(), "gid": os.getgid()}
 FOLDER = Entry(kind=Kind.DIRECTORY, mode=0o750, mtime=1_600_000_000_000_000_000, **ME)

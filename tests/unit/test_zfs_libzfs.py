@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.process import ProcessRunner
+from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs import _pylibzfs
 from jaild.adapters.zfs._errors import libzfs_failure
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.libzfs import LibZfs
-from jaild.domain.errors import (
+from jaild.main import zfs_of
+from jaild.model.errors import (
     FailedPreconditionError,
     InternalError,
     NotFoundError,
     PermissionDeniedError,
     UnavailableError,
 )
-from jaild.main import zfs_of
 from tests.contract.zfs_host import refused
 from tests.fakes import pylibzfs
 from tests.fakes.pylibzfs import PyLibzfs

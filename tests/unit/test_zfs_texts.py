@@ -7,7 +7,7 @@ import pytest
 from jaild.adapters.zfs import _parse
 from jaild.adapters.zfs._capabilities import detect
 from jaild.adapters.zfs._errors import failure, reason_of
-from jaild.domain.errors import InternalError, NotFoundError
+from jaild.model.errors import InternalError, NotFoundError
 from jaild.ports.process import Completed
 
 _DATA = Path(__file__).parent / "data/zfs"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.domain.errors import InvalidArgumentError
+from jaild.model.errors import InvalidArgumentError
 
 _START_TIME = 19  # in /proc/PID/stat after the command's name (proc_pid_stat(5): field 22)
 

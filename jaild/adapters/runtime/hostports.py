@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from jaild.adapters.runtime.refusals import FIELD
-from jaild.domain import portcheck
-from jaild.domain.errors import FailedPreconditionError, JaildError
-from jaild.domain.spec import Port
+from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.model.jails import portcheck
+from jaild.model.jails.spec import Port
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 

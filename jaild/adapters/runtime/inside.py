@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from jaild.adapters import probe
-from jaild.domain.spec import HttpCheck, TcpCheck
+from jaild.adapters.system import probe
+from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.ports.process import Processes
 
 _GRACE = 10.0  # seconds beyond the check's own timeout, for the program to come up

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.domain.findings import Finding, Severity
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.findings import Finding, Severity
 
 FIELD = "field"  # in an error's detail: the path of the spec's field that it is about
 

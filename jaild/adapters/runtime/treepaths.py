@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
-from jaild.adapters.openfolder import CHANGED, NotAFileError, StepError, look, reached, reading
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.domain.tree import Mount
+from jaild.adapters.files.openat import CHANGED, NotAFileError, StepError, look, reached, reading
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.model.jails.tree import Mount
 
 _LARGEST = 8 << 20  # bytes of an /etc file: more is not an /etc file
 

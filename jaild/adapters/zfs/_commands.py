@@ -11,7 +11,7 @@ from jaild.adapters.zfs._capabilities import Detected, detect
 from jaild.adapters.zfs._ended import to_its_end
 from jaild.adapters.zfs._errors import failure
 from jaild.adapters.zfs._names import checked_snapshot
-from jaild.domain.errors import NotFoundError
+from jaild.model.errors import NotFoundError
 from jaild.ports.process import Completed, Processes
 
 _PATIENCE = 600.0  # seconds: a recursive destroy on slow disks takes minutes

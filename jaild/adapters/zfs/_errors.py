@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jaild.domain.errors import (
+from jaild.model.errors import (
     AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,

@@ -9,7 +9,7 @@ from jaild.adapters.zfs import _parse
 from jaild.adapters.zfs._errors import refusal
 from jaild.adapters.zfs._libzfs_thread import told
 from jaild.adapters.zfs._pylibzfs import DatasetHandle, Handle, Serialized
-from jaild.domain.errors import InternalError
+from jaild.model.errors import InternalError
 from jaild.ports.zfs import Dataset
 
 # Of everything that py-libzfs would else read, what a listing needs: all of it takes longer than zfs(8) does.

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from jaild.adapters.zfs._errors import libzfs_failure, refusal
 from jaild.adapters.zfs._pylibzfs import Handle, Module
-from jaild.domain.errors import DeadlineExceededError, JaildError
+from jaild.model.errors import DeadlineExceededError, JaildError
 
 T = TypeVar("T")
 

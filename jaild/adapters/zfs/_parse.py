@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaild.domain.layout import SNAPSHOT_PROPERTY
+from jaild.model.layout import SNAPSHOT_PROPERTY
 from jaild.ports.zfs import Bookmark, Dataset, Snapshot
 
 COLUMNS = "name,property,value,source"

@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast
 
-from jaild.domain.errors import UnavailableError
+from jaild.model.errors import UnavailableError
 
 # name, type, properties (by name: rawvalue, source by the name of PropertySource), of a dataset children too
 Serialized = dict[str, Any]

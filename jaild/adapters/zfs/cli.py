@@ -9,8 +9,8 @@ from jaild.adapters.zfs import _parse, _stream
 from jaild.adapters.zfs._commands import Commands
 from jaild.adapters.zfs._errors import failure, refusal
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
-from jaild.domain.errors import FailedPreconditionError, JaildError, NotFoundError
-from jaild.domain.layout import SNAPSHOT_PROPERTY
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.layout import SNAPSHOT_PROPERTY
 from jaild.ports.process import Completed
 from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
 

@@ -17,7 +17,7 @@ from jaild.adapters.zfs._errors import failure
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.fuse_waker import FuseWaker
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs, pid_file, running
-from jaild.domain.errors import DeadlineExceededError, NotFoundError
+from jaild.model.errors import DeadlineExceededError, NotFoundError
 from jaild.ports.process import Completed, Processes
 
 DEFAULT_SIZE = 16 << 30  # bytes; sparse, so nothing is taken before it is written

@@ -27,8 +27,8 @@ from jaild.adapters.zfs import _libzfs_calls as calls
 from jaild.adapters.zfs._libzfs_thread import HandleThread
 from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.adapters.zfs._pylibzfs import Module, imported
-from jaild.domain.errors import InternalError
-from jaild.domain.layout import SNAPSHOT_PROPERTY
+from jaild.model.errors import InternalError
+from jaild.model.layout import SNAPSHOT_PROPERTY
 from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot, Zfs
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaild.domain.errors import PermissionDeniedError, UnavailableError
+from jaild.model.errors import PermissionDeniedError, UnavailableError
 
 MARKER = "JAILD_PRIVATE_NAMESPACE"  # environment: the folder whose namespace this process is in
 

@@ -12,10 +12,10 @@ import grpc
 import pytest
 
 from jaild.adapters.certificates import CertificateAuthority
-from jaild.adapters.process import ProcessRunner
-from jaild.api.server import ApiServer, Tcp
-from jaild.domain.access import Grant, Role
-from jaild.wire.tls import TlsFiles
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.access import Grant, Role
+from jaild.rpc.tls import TlsFiles
+from jaild.server import ApiServer, Tcp
 from tests.unit.api.fakes import Fakes
 
 GRANTS = {

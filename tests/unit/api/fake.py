@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaild.domain.operation import Operation
+from jaild.model.operation import Operation
 
 
 class Fake:

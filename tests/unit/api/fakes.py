@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaild.api.use_cases import UseCases
+from jaild.rpc.use_cases import UseCases
 from tests.unit.api.fakes_host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
 from tests.unit.api.fakes_jails import FakeJails, FakeStats
 from tests.unit.api.fakes_layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeReleases

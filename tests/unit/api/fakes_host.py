@@ -5,15 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from jaild.domain.operation import Operation
-from jaild.domain.views import (
-    AuditEntry,
-    BackgroundTask,
-    Caller,
-    Drain,
-    Event,
-    HostView,
-)
+from jaild.model.operation import Operation
+from jaild.model.views import AuditEntry, BackgroundTask, Caller, Drain, Event, HostView
 from tests.unit.api.fake import Fake
 from tests.unit.api.made import not_found
 

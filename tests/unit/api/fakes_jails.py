@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from jaild.domain.operation import Operation
-from jaild.domain.records import Generation
-from jaild.domain.spec import JailSpec
-from jaild.domain.views import (
-    Caller,
-    JailStats,
-    JailView,
-)
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
+from jaild.model.operation import Operation
+from jaild.model.views import Caller, JailStats, JailView
 from jaild.ports.runtime import Output
 from tests.unit.api.fake import Fake
 from tests.unit.api.made import not_found

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from jaild.domain.operation import Operation
-from jaild.domain.recipe import Recipe
-from jaild.domain.records import Manifest
-from jaild.domain.views import (
-    BaseView,
-    Caller,
-    ReleaseView,
-)
+from jaild.model.layers.recipe import Recipe
+from jaild.model.layers.records import Manifest
+from jaild.model.operation import Operation
+from jaild.model.views import BaseView, Caller, ReleaseView
 from tests.unit.api.fake import Fake
 from tests.unit.api.made import not_found
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
-from jaild.domain.errors import JaildError
-from jaild.domain.evacuation import Evacuation, JailMove, MoveState
-from jaild.domain.histogram import MigrationStats, stats
-from jaild.domain.operation import Operation
-from jaild.domain.peering import (
+from jaild.model.errors import JaildError
+from jaild.model.evacuation.record import Evacuation, JailMove, MoveState
+from jaild.model.migration.protocol import (
     Acceptance,
     Activation,
     HostHello,
@@ -19,10 +17,9 @@ from jaild.domain.peering import (
     Rehearsed,
     Resolution,
 )
-from jaild.domain.views import (
-    Caller,
-    MigrationView,
-)
+from jaild.model.migration.stats import MigrationStats, stats
+from jaild.model.operation import Operation
+from jaild.model.views import Caller, MigrationView
 from tests.unit.api.fake import Fake
 from tests.unit.api.made import not_found
 

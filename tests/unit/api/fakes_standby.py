@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.operation import Operation
-from jaild.domain.party import About
-from jaild.domain.peering import DatasetState, Received, ReceiveHeader
-from jaild.domain.replication import (
+from jaild.model.findings import Finding, Severity
+from jaild.model.migration.party import About
+from jaild.model.migration.protocol import DatasetState, Received, ReceiveHeader
+from jaild.model.operation import Operation
+from jaild.model.replication.protocol import (
     HandingOver,
     Known,
     ReplicaOffer,
@@ -17,8 +17,8 @@ from jaild.domain.replication import (
     Supersession,
     WholeRound,
 )
-from jaild.domain.salvage import Damage, Report
-from jaild.domain.views import Caller
+from jaild.model.salvage import Damage, Report
+from jaild.model.views import Caller
 from jaild.ports.salvage import Written
 from tests.unit.api.fake import Fake
 

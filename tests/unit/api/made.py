@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.domain.errors import NotFoundError
-from jaild.domain.records import BaseRecord, Built, Family, Generation, JailRecord, Manifest, Ownership, ReleaseRecord
-from jaild.domain.spec import JailSpec
-from jaild.domain.views import (
-    BaseView,
-    JailState,
-    JailView,
-    ReleaseView,
+from jaild.model.errors import NotFoundError
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import (
+    BaseRecord,
+    Built,
+    Family,
+    Generation,
+    JailRecord,
+    Manifest,
+    Ownership,
+    ReleaseRecord,
 )
+from jaild.model.views import BaseView, JailState, JailView, ReleaseView
 
 
 def not_found(resource: str) -> NotFoundError:

@@ -11,8 +11,9 @@ import pytest
 from google.longrunning import operations_pb2_grpc
 from google.rpc import status_pb2
 
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
 from jaild.peer.v1 import peer_pb2_grpc
+from jaild.rpc import status
 from jaild.v1 import (
     apps_pb2_grpc,
     base_making_pb2_grpc,
@@ -24,7 +25,6 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2_grpc,
 )
-from jaild.wire import status
 
 
 def apps(channel: grpc.aio.Channel) -> Any:

@@ -8,13 +8,13 @@ from google.longrunning import operations_pb2
 from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2
 
-from jaild.api import server as api
-from jaild.api.methods import RULES
-from jaild.domain.access import Role
-from jaild.domain.operation import Operation
+from jaild import server as api
+from jaild.model.access import Role
+from jaild.model.operation import Operation
 from jaild.peer.v1 import peer_pb2
+from jaild.rpc.policy import RULES
+from jaild.rpc.tls import TlsFiles
 from jaild.v1 import apps_pb2, bases_pb2, host_pb2, jails_pb2, migrations_pb2
-from jaild.wire.tls import TlsFiles
 from tests.unit.api import made, stubs
 from tests.unit.api.conftest import GRANTS, Dial
 from tests.unit.api.fakes import Fakes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from jaild.domain.errors import JaildError
+from jaild.model.errors import JaildError
 from jaild.v1 import apps_pb2, base_making_pb2, builds_pb2
 from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial

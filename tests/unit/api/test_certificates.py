@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.certificates import CertificateAuthority
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.errors import InvalidArgumentError
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import InvalidArgumentError
 
 RUNNER = ProcessRunner()
 

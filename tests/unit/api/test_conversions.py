@@ -9,12 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.api import jail_messages, layer_messages, moments, operation_messages
-from jaild.domain import peering as domain
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.records import Group, Manifest, User
-from jaild.domain.spec import (
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.spec import (
     Boot,
     ExecCheck,
     Gate,
@@ -29,10 +26,16 @@ from jaild.domain.spec import (
     TcpCheck,
     Volume,
 )
-from jaild.domain.views import Caller, JailState, JailView, MigrationView
+from jaild.model.layers.records import Group, Manifest, User
+from jaild.model.migration import protocol as domain
+from jaild.model.views import Caller, JailState, JailView, MigrationView
 from jaild.peer.v1 import peer_pb2, rehearsal_pb2
+from jaild.rpc import moments, structs
+from jaild.rpc.messages import jails as jail_messages
+from jaild.rpc.messages import layers as layer_messages
+from jaild.rpc.messages import operations as operation_messages
+from jaild.rpc.messages import peers as peering
 from jaild.v1 import apps_pb2, jails_pb2
-from jaild.wire import peering, structs
 from tests.unit.api import made
 
 FULL = JailSpec(

@@ -8,7 +8,7 @@ import grpc
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 
-from jaild.domain.operation import Operation
+from jaild.model.operation import Operation
 from jaild.v1 import evacuations_pb2, host_pb2
 from tests.unit.api import stubs
 from tests.unit.api.fakes import Fakes

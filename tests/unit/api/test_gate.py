@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from jaild.api.auth import Authenticator
-from jaild.api.gate import Gate
+from jaild.rpc.auth import Authenticator
+from jaild.rpc.interceptor import Gate
 from jaild.v1 import events_pb2
 from tests.unit.api.fakes_host import FakeAudit
 

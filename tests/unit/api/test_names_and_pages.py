@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.api import pages
-from jaild.domain.errors import InvalidArgumentError
-from jaild.wire import names
+from jaild.model.errors import InvalidArgumentError
+from jaild.rpc import names, pages
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.operation import Failure, Operation
-from jaild.domain.plan import Plan
-from jaild.domain.views import MigrationView
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.findings import Finding, Severity
+from jaild.model.operation import Failure, Operation
+from jaild.model.plan import Plan
+from jaild.model.views import MigrationView
+from jaild.rpc import status
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
-from jaild.wire import status
 from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial
 from tests.unit.api.fakes import Fakes

@@ -11,15 +11,15 @@ import pytest
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
-from jaild.adapters.peer import GrpcPeer, GrpcPeers, PeerAddress
-from jaild.api import server as api
-from jaild.api.server import ApiServer
-from jaild.domain.errors import PermissionDeniedError
-from jaild.domain.party import Arriving, Introduction, Leaving, Replicated, Wanted
-from jaild.domain.peering import ReceiveHeader
+from jaild import server as api
+from jaild.adapters.peers import GrpcPeer, GrpcPeers, PeerAddress
+from jaild.model.errors import PermissionDeniedError
+from jaild.model.migration.party import Arriving, Introduction, Leaving, Replicated, Wanted
+from jaild.model.migration.protocol import ReceiveHeader
 from jaild.peer.v1 import peer_pb2, standby_pb2
-from jaild.wire import structs
-from jaild.wire.tls import TlsFiles
+from jaild.rpc import structs
+from jaild.rpc.tls import TlsFiles
+from jaild.server import ApiServer
 from tests.unit.api import stubs
 from tests.unit.api.conftest import Dial
 from tests.unit.api.fakes import Fakes

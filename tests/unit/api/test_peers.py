@@ -9,9 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters.peer import GrpcPeer, GrpcPeers, PeerAddress
-from jaild.api.server import ApiServer
-from jaild.domain.errors import (
+from jaild.adapters.peers import GrpcPeer, GrpcPeers, PeerAddress
+from jaild.model.errors import (
     DataLossError,
     FailedPreconditionError,
     NotFoundError,
@@ -19,8 +18,8 @@ from jaild.domain.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.peering import (
+from jaild.model.findings import Finding, Severity
+from jaild.model.migration.protocol import (
     Acceptance,
     Activation,
     DatasetOffer,
@@ -32,7 +31,8 @@ from jaild.domain.peering import (
     Resolution,
 )
 from jaild.ports.peer import Peers
-from jaild.wire.tls import TlsFiles
+from jaild.rpc.tls import TlsFiles
+from jaild.server import ApiServer
 from tests.unit.api.fakes import Fakes
 
 HEADER = ReceiveHeader(migration="m", dataset="data", tag="m-1", guid=(1 << 64) - 1)

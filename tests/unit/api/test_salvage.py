@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from jaild.adapters.peer import GrpcPeers, PeerAddress
-from jaild.api.server import ApiServer
-from jaild.domain.peering import ReceiveHeader
+from jaild.adapters.peers import GrpcPeers, PeerAddress
+from jaild.model.migration.protocol import ReceiveHeader
 from jaild.ports.salvage import SalvagePeer, Written
+from jaild.rpc.tls import TlsFiles
+from jaild.server import ApiServer
 from jaild.v1 import salvage_pb2, salvage_pb2_grpc
-from jaild.wire.tls import TlsFiles
 from tests.unit.api.fakes import Fakes
 
 HEADER = ReceiveHeader(migration="m", dataset="data", tag="files", guid=0)

@@ -11,10 +11,10 @@ import pytest
 from google.longrunning import operations_pb2
 from google.protobuf.message import Message
 
-from jaild.domain.access import Role, sees_values
-from jaild.domain.operation import Operation
-from jaild.domain.redaction import REDACTED
-from jaild.domain.views import Caller, JailView
+from jaild.model.access import Role, sees_values
+from jaild.model.jails.redaction import REDACTED
+from jaild.model.operation import Operation
+from jaild.model.views import Caller, JailView
 from jaild.v1 import events_pb2, jails_pb2
 from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial

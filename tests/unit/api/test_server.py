@@ -15,13 +15,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from structlog.testing import capture_logs
 
-from jaild.api import server as api
-from jaild.domain.errors import FailedPreconditionError, UnavailableError
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.records import Generation
-from jaild.domain.spec import JailSpec
+from jaild import server as api
+from jaild.model.errors import FailedPreconditionError, UnavailableError
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
+from jaild.rpc.tls import TlsFiles
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
-from jaild.wire.tls import TlsFiles
 from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial
 from tests.unit.api.fakes import Fakes

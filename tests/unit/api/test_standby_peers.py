@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from jaild.adapters.peer import GrpcPeers, PeerAddress
 from jaild.adapters.peer_standby import GrpcStandbyPeer
-from jaild.api.server import ApiServer
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.peering import DatasetOffer, JailOffer, Received, ReceiveHeader
-from jaild.domain.replication import (
+from jaild.adapters.peers import GrpcPeers, PeerAddress
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.migration.protocol import DatasetOffer, JailOffer, Received, ReceiveHeader
+from jaild.model.replication.protocol import (
     HandingOver,
     Known,
     ReplicaOffer,
@@ -22,8 +21,9 @@ from jaild.domain.replication import (
     WholeRound,
 )
 from jaild.ports.standby import StandbyPeer
+from jaild.rpc.tls import TlsFiles
+from jaild.server import ApiServer
 from jaild.v1 import standby_pb2, standby_pb2_grpc
-from jaild.wire.tls import TlsFiles
 from tests.unit.api.fakes import Fakes
 
 BIG = (1 << 64) - 1  # a guid has all 64 bits

@@ -6,9 +6,9 @@ from typing import Any
 
 import grpc
 
-from jaild.api import stats
-from jaild.domain.spec import Limits
-from jaild.domain.views import JailStats
+from jaild.jails import usage_rpc as stats
+from jaild.model.jails.spec import Limits
+from jaild.model.views import JailStats
 from jaild.v1 import stats_pb2, stats_pb2_grpc
 from tests.unit.api.fakes import Fakes
 

@@ -7,11 +7,11 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from jaild.domain import errors
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.operation import Failure, failure_of
+from jaild.model import errors
+from jaild.model.findings import Finding, Severity
+from jaild.model.operation import Failure, failure_of
+from jaild.rpc import status
 from jaild.v1 import common_pb2
-from jaild.wire import status
 
 
 def subclasses() -> list[type[errors.JaildError]]:

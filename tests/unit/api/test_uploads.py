@@ -7,9 +7,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from jaild.api.server import ApiServer
-from jaild.domain.errors import DataLossError
-from jaild.domain.records import Manifest
+from jaild.model.errors import DataLossError
+from jaild.model.layers.records import Manifest
+from jaild.server import ApiServer
 from jaild.v1 import apps_pb2, bases_pb2
 from tests.unit.api import stubs
 from tests.unit.api.fakes import Fakes

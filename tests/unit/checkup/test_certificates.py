@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.certificates import CertificateAuthority
-from jaild.adapters.checkup import tls
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.checkup import certificates
-from jaild.domain.checkup.certificates import CertificateFacts
-from jaild.wire.tls import TlsFiles
+from jaild.adapters.system.process import ProcessRunner
+from jaild.doctor.checks import certificates
+from jaild.doctor.checks.certificates import CertificateFacts
+from jaild.doctor.facts import tls
+from jaild.rpc.tls import TlsFiles
 
 DAY = 86400.0
 NOW = 1_800_000_000.0

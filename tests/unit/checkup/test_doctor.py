@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild import config, doctor
-from jaild.domain.checkup import report
-from jaild.domain.checkup.report import Check, Report
-from jaild.domain.errors import UnavailableError
+from jaild import config
+from jaild.doctor import command as doctor
+from jaild.doctor.checks import report
+from jaild.doctor.checks.report import Check, Report
+from jaild.model.errors import UnavailableError
 from tests.fakes.processes import Argv, Said, ScriptedProcesses
 
 REPORT = Report(

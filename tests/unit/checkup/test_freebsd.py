@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.checkup import freebsd as gathering
-from jaild.domain.checkup import freebsd
-from jaild.domain.checkup.freebsd import FreebsdFacts
+from jaild.doctor.checks import freebsd
+from jaild.doctor.checks.freebsd import FreebsdFacts
+from jaild.doctor.facts import freebsd as gathering
 from tests.fakes.processes import Argv, Said, ScriptedProcesses
 from tests.freebsd_recordings import recordings
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.checkup import host as gathering
-from jaild.adapters.checkup import linux as linux_gathering
-from jaild.adapters.checkup import peers
-from jaild.adapters.peer import GrpcPeers
-from jaild.adapters.runtime import mounts
-from jaild.domain.checkup import host, linux
-from jaild.domain.checkup.host import Clock, PeerAnswer, Place
-from jaild.domain.checkup.linux import LinuxFacts
-from jaild.domain.checkup.report import Check
+from jaild.adapters.oci import mounts
+from jaild.adapters.peers import GrpcPeers
+from jaild.doctor.checks import host, linux
+from jaild.doctor.checks.host import Clock, PeerAnswer, Place
+from jaild.doctor.checks.linux import LinuxFacts
+from jaild.doctor.checks.report import Check
+from jaild.doctor.facts import host as gathering
+from jaild.doctor.facts import linux as linux_gathering
+from jaild.doctor.facts import peers
 
 STATE = Place(setting="state", path="/var/db/jaild", kind="folder", mode=0o700, free=9 << 30)
 SOCKET = Place(setting="socket", path="/var/run/jaild/jaild.sock", kind="socket", mode=0o600)
@@ -151,8 +151,8 @@ async def test_a_socket_answers_only_while_somebody_listens(tmp_path: Path) -> N
 
 
 async def test_a_peer_without_a_readable_certificate_is_told_and_no_other_is_lost(tmp_path: Path) -> None:
-    from jaild.adapters.peer import PeerAddress
-    from jaild.wire.tls import TlsFiles
+    from jaild.adapters.peers import PeerAddress
+    from jaild.rpc.tls import TlsFiles
 
     files = TlsFiles(certificate=tmp_path / "c", key=tmp_path / "k", authority=tmp_path / "a")
     book = {name: PeerAddress(address="192.0.2.1:1", tls=files) for name in ("beta", "gamma")}

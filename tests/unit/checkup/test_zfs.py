@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.checkup import zfs as gathering
-from jaild.domain.checkup import zfs
-from jaild.domain.checkup.zfs import PoolFacts, ZfsFacts
+from jaild.doctor.checks import zfs
+from jaild.doctor.checks.zfs import PoolFacts, ZfsFacts
+from jaild.doctor.facts import zfs as gathering
 from tests.fakes.processes import Argv, Said, ScriptedProcesses
 
 DATA = Path(__file__).parents[1] / "data" / "zfs"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from jaild.cli import waiting
+from jaild.cli.client import waiting
 from jaild.cli.main import command
 from tests.unit.cli.daemon import Daemon
 

@@ -9,10 +9,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from jaild.cli import contexts
-from jaild.cli.contexts import Context, Contexts
+from jaild.cli.client import contexts
+from jaild.cli.client.contexts import Context, Contexts
+from jaild.cli.client.settings import Settings
 from jaild.cli.main import command
-from jaild.cli.settings import Settings
 from tests.unit.cli.daemon import Daemon
 
 PROD = Context("prod:8443", "/ca", "/cert", "/key")

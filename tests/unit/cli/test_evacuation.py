@@ -13,8 +13,8 @@ import pytest
 from google.protobuf import duration_pb2
 from rich.console import Console
 
-from jaild.cli import board
-from jaild.cli.exits import Exit
+from jaild.cli.output import board
+from jaild.cli.output.exits import Exit
 from jaild.v1 import common_pb2, evacuations_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status

@@ -12,8 +12,8 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from jaild.cli import exits
 from jaild.cli.main import NOUNS, command
+from jaild.cli.output import exits
 from tests.unit.cli.daemon import Daemon
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from google.protobuf import duration_pb2, empty_pb2
 
-from jaild.cli.exits import Exit
+from jaild.cli.output.exits import Exit
 from jaild.v1 import common_pb2, host_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 import yaml
 
-from jaild.cli import render
+from jaild.cli.output import render
 from jaild.v1 import jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from jaild.cli import human, progress
+from jaild.cli.output import human, progress
 
 
 class Screen(StringIO):

@@ -12,8 +12,8 @@ from typing import IO
 
 import pytest
 
-from jaild.cli import jail_inside
-from jaild.cli.upload import CHUNK
+from jaild.cli.client.upload import CHUNK
+from jaild.cli.commands import jail_inside
 from jaild.v1 import apps_pb2, bases_pb2, events_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from jaild.domain.errors import DataLossError, JaildError, UnavailableError
 from jaild.engine.supervisor import BackOff, Supervisor
+from jaild.model.errors import DataLossError, JaildError, UnavailableError
 from tests.fakes.clock import FakeClock
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
+from jaild.adapters.files.host import HostFiles
 
 ME = (os.getuid(), os.getgid())
 

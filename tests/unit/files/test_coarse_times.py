@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters import treestate
+from jaild.adapters.files import fingerprint as treestate
 
 
 @pytest.fixture

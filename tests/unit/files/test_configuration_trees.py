@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.domain.errors import (
-    InternalError,
-    InvalidArgumentError,
-)
-from jaild.domain.etctree import Entry, Kind
+from jaild.adapters.files.host import HostFiles
+from jaild.model.errors import InternalError, InvalidArgumentError
+from jaild.model.etc.tree import Entry, Kind
 from tests.unit.files.conftest import ME, untouched
 
 

@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters import files as files_module
-from jaild.adapters import treecopy
-from jaild.adapters.files import HostFiles
-from jaild.domain.errors import (
-    CancelledError,
-    FailedPreconditionError,
-    InternalError,
-)
+from jaild.adapters.files import copy as treecopy
+from jaild.adapters.files import host as files_module
+from jaild.adapters.files.host import HostFiles
+from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError
 from tests.unit.files.conftest import untouched
 
 

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.domain.errors import (
-    FailedPreconditionError,
-)
+from jaild.adapters.files.host import HostFiles
+from jaild.model.errors import FailedPreconditionError
 from jaild.ports.files import NewFolder
 from tests.unit.files.conftest import ME, untouched
 

@@ -10,12 +10,26 @@ from typing import Any
 
 import pytest
 
-from jaild.adapters import treeadded, treecopy, treeremoval, trees, treestate
-from jaild.adapters.openfolder import DEEPEST, NotAFileError, StepError, opened, reached, reading
-from jaild.adapters.salvagetree import HostFileTrees
-from jaild.domain import bounds
-from jaild.domain.errors import JaildError, ResourceExhaustedError
-from jaild.domain.salvage import Damage
+from jaild.adapters.files import (
+    config_tree as trees,
+)
+from jaild.adapters.files import (
+    copy as treecopy,
+)
+from jaild.adapters.files import (
+    fingerprint as treestate,
+)
+from jaild.adapters.files import (
+    remove as treeremoval,
+)
+from jaild.adapters.files import (
+    treeadded,
+)
+from jaild.adapters.files.openat import DEEPEST, NotAFileError, StepError, opened, reached, reading
+from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.model import bounds
+from jaild.model.errors import JaildError, ResourceExhaustedError
+from jaild.model.salvage import Damage
 
 
 @pytest.fixture

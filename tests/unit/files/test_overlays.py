@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.archives import BsdtarArchives
-from jaild.adapters.files import HostFiles
-from jaild.adapters.process import ProcessRunner
-from jaild.domain.errors import InvalidArgumentError
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.files.host import HostFiles
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import InvalidArgumentError
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.salvagetree import HostFileTrees
-from jaild.domain.errors import DataLossError
-from jaild.domain.salvage import Damage, File, Folder, Hardlink, Record, framed
+from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.model.errors import DataLossError
+from jaild.model.salvage import Damage, File, Folder, Hardlink, Record, framed
 from jaild.ports.salvage import FileTrees
 
 BLOCK = 128 << 10

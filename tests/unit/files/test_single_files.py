@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.adapters.oserrors import explain
-from jaild.domain.errors import (
+from jaild.adapters.files.errors import explain
+from jaild.adapters.files.host import HostFiles
+from jaild.model.errors import (
     FailedPreconditionError,
     InternalError,
     NotFoundError,
@@ -56,7 +56,7 @@ async def test_a_secret_is_in_no_file_of_wider_mode_not_even_for_a_moment(
         seen.extend(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir())
         original(descriptor)
 
-    monkeypatch.setattr("jaild.adapters.plainfiles.os.fsync", look)
+    monkeypatch.setattr("jaild.adapters.files.plain.os.fsync", look)
     (tmp_path / "spec").write_bytes(b"old")
     (tmp_path / "spec").chmod(0o600)
     await files.write(tmp_path / "spec", b"new", mode=0o600)
@@ -84,7 +84,7 @@ async def test_a_write_that_fails_leaves_the_old_content(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("jaild.adapters.plainfiles.os.fsync", full)
+    monkeypatch.setattr("jaild.adapters.files.plain.os.fsync", full)
     with pytest.raises(ResourceExhaustedError) as caught:
         await files.write(path, b"new")
     assert caught.value.reason == "NO_SPACE"
@@ -97,7 +97,7 @@ async def test_content_and_folder_are_on_disk_before_a_write_returns(
 ) -> None:
     synced: list[str] = []
     monkeypatch.setattr(
-        "jaild.adapters.plainfiles.os.fsync",
+        "jaild.adapters.files.plain.os.fsync",
         lambda fd: synced.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"),
     )
     await files.write(tmp_path / "record", b"x")

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.files import HostFiles
-from jaild.domain.errors import (
-    DataLossError,
-    JaildError,
-)
+from jaild.adapters.files.host import HostFiles
+from jaild.model.errors import DataLossError, JaildError
 
 
 async def pieces(*parts: bytes) -> AsyncIterator[bytes]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from jaild.domain.operation import Operation
-from jaild.domain.records import Generation
-from jaild.domain.spec import JailSpec
-from jaild.domain.views import JailState
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
+from jaild.model.operation import Operation
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.domain.errors import JaildError
-from jaild.domain.operation import Operation
-from jaild.domain.records import Desired
+from jaild.model.errors import JaildError
+from jaild.model.layers.records import Desired
+from jaild.model.operation import Operation
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.unit.service.asking import configure, delete, deploy, ended, reason_of, roll_back, upgrade

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from jaild.domain.errors import UnavailableError
-from jaild.domain.operation import Operation
+from jaild.model.errors import UnavailableError
+from jaild.model.operation import Operation
 from tests.fakes.host import FakeHost
 from tests.unit.service import invariants
 from tests.unit.service.picture import layer_holds

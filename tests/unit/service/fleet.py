@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaild.domain.evacuation import Evacuation
-from jaild.domain.operation import Operation
+from jaild.model.evacuation.record import Evacuation
+from jaild.model.operation import Operation
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.unit.service.conftest import furnished

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.domain import layout
-from jaild.domain.authority import Standing, standing_of
-from jaild.domain.journal import Phase
-from jaild.domain.layout import Layout
-from jaild.domain.records import Desired, Generation, JailRecord, Ownership
+from jaild.model import layout
+from jaild.model.jails.authority import Standing, standing_of
+from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
+from jaild.model.layout import Layout
+from jaild.model.migration.journal import Phase
 from jaild.ports.runtime import Run
 from jaild.ports.zfs import Dataset
 from tests.fakes.host import FakeHost, InProcessHost

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaild.domain.operation import Operation
-from jaild.domain.records import JailRecord
-from jaild.domain.spec import JailSpec, Standby
-from jaild.domain.views import StandbyView
+from jaild.model.jails.spec import JailSpec, Standby
+from jaild.model.layers.records import JailRecord
+from jaild.model.operation import Operation
+from jaild.model.views import StandbyView
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.unit.service import invariants

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.domain.records import Ownership
-from jaild.domain.spec import Gate, JailSpec, TcpCheck
+from jaild.model.jails.spec import Gate, JailSpec, TcpCheck
+from jaild.model.layers.records import Ownership
 from tests.fakes.host import FakeHost, Healthy, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import configure, ended, reason_of, serves

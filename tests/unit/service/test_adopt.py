@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain import layout
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.operation import Operation
-from jaild.domain.records import JailRecord, Ownership
-from jaild.domain.standby import LEAP
-from jaild.domain.views import JailState
-from jaild.service.sealing import encode
+from jaild.layers.sealing import encode
+from jaild.model import layout
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.operation import Operation
+from jaild.model.replication.policy import LEAP
+from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.records import Desired, Ownership
-from jaild.domain.views import JailState
+from jaild.model.layers.records import Desired, Ownership
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from jaild.domain import authorization
-from jaild.domain.access import Role
-from jaild.domain.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
-from jaild.domain.errors import PermissionDeniedError
-from jaild.domain.operation import Operation
-from jaild.domain.records import Generation
-from jaild.domain.spec import JailSpec
-from jaild.domain.views import Caller
+from jaild.model.access import Role
+from jaild.model.errors import PermissionDeniedError
+from jaild.model.jails import authorization
+from jaild.model.jails.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
+from jaild.model.operation import Operation
+from jaild.model.views import Caller
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service.asking import SPEC, active, create, deploy, reason_of, upgrade
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.spec import Boot
-from jaild.domain.views import JailState
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.spec import Boot
+from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import SPEC, create, deploy, ended, reason_of, serves, touched

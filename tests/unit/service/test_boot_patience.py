@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.domain.spec import Boot
-from jaild.domain.views import JailState
+from jaild.model.jails.spec import Boot
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost
 from tests.unit.service.asking import create
 from tests.unit.service.standbys import happened

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain import layout
-from jaild.domain.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, JaildError
-from jaild.domain.records import Manifest
-from jaild.domain.redaction import REDACTED, redacted
-from jaild.domain.spec import ExecCheck, Gate, JailSpec, Volume
-from jaild.service.jail_datasets import KEPT_GENERATIONS
+from jaild.jails.datasets import KEPT_GENERATIONS
+from jaild.model import layout
+from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, JaildError
+from jaild.model.jails.redaction import REDACTED, redacted
+from jaild.model.jails.spec import ExecCheck, Gate, JailSpec, Volume
+from jaild.model.layers.records import Manifest
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import (

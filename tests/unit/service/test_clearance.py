@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from jaild.domain.replication import Known
+from jaild.model.replication.protocol import Known
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service.asking import reason_of, serves
 from tests.unit.service.standbys import hosts_with, stop

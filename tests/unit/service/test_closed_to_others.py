@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain import layout
+from jaild.model import layout
 from tests.fakes.host import FakeHost
 from tests.unit.service.asking import SPEC, create, deploy, reason_of, serves
 from tests.unit.service.conftest import furnished

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain.errors import AlreadyExistsError, FailedPreconditionError, InternalError
-from jaild.domain.records import Manifest
-from jaild.domain.spec import ExecCheck, Gate, Network
-from jaild.domain.views import JailState
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InternalError
+from jaild.model.jails.spec import ExecCheck, Gate, Network
+from jaild.model.layers.records import Manifest
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import SPEC, create, delete, deploy, ended, reason_of, serves, touched

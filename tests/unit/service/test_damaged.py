@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain import layout
-from jaild.domain.views import JailState
+from jaild.model import layout
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost
 from tests.unit.service.asking import create
 from tests.unit.service.standbys import stop

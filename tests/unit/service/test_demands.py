@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.spec import Network, Port
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.spec import Network, Port
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network as Wires
 from tests.unit.service.asking import SPEC, configure, create, reason_of, serves, touched

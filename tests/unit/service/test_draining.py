@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.migration import PROTOCOL
-from jaild.domain.spec import Limits, Placement
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.spec import Limits, Placement
+from jaild.model.migration.streams import PROTOCOL
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service.asking import SPEC, create, deploy, reason_of
 from tests.unit.service.fleet import Fleet, fleet

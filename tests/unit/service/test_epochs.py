@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain import layout
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.records import Ownership
-from jaild.domain.views import JailState
-from jaild.service.sealing import encode
+from jaild.layers.sealing import encode
+from jaild.model import layout
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.layers.records import Ownership
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import delete, deploy, reason_of, serves

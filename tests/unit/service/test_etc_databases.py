@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from jaild.domain import names
-from jaild.domain.records import Family, Manifest, User
-from jaild.domain.spec import JailSpec
-from jaild.domain.tree import MountKind
+from jaild.model import names
+from jaild.model.jails.spec import JailSpec
+from jaild.model.jails.tree import MountKind
+from jaild.model.layers.records import Family, Manifest, User
 from jaild.ports.runtime import Output, RunSpec
 from tests.fakes.host import FakeHost
 from tests.fakes.runtime import FACTS, Answer, FakeRuntime

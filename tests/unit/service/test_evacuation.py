@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.domain.spec import Gate as HealthGate
-from jaild.domain.spec import HttpCheck, Limits, Placement
-from jaild.domain.views import JailState
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.jails.spec import Gate as HealthGate
+from jaild.model.jails.spec import HttpCheck, Limits, Placement
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.fakes.runtime import FACTS

@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.api import auth
-from jaild.domain.errors import (
+from jaild.model.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
     InternalError,
@@ -19,9 +18,10 @@ from jaild.domain.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from jaild.domain.findings import Finding, Severity
-from jaild.domain.peering import Acceptance, HostHello, JailOffer, Offer, Received, ReceiveHeader
+from jaild.model.findings import Finding, Severity
+from jaild.model.migration.protocol import Acceptance, HostHello, JailOffer, Offer, Received, ReceiveHeader
 from jaild.ports.peer import Peer
+from jaild.rpc import auth
 from tests.fakes.host import FakeHost
 from tests.fakes.network import LinkedPeers, Network
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, JaildError
-from jaild.domain.findings import Severity
-from jaild.domain.peering import Received, ReceiveHeader
-from jaild.domain.plan import Plan
-from jaild.domain.records import Ownership
-from jaild.domain.spec import Volume
+from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.model.findings import Severity
+from jaild.model.jails.spec import Volume
+from jaild.model.layers.records import Ownership
+from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.plan import Plan
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.unit.service import invariants

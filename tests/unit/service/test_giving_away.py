@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.records import Ownership
-from jaild.domain.replication import Supersession
-from jaild.domain.views import JailState
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.layers.records import Ownership
+from jaild.model.replication.protocol import Supersession
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import ended, reason_of, serves

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, InternalError
-from jaild.domain.operation import Operation
-from jaild.domain.records import Desired
-from jaild.domain.spec import Boot, Stop
-from jaild.domain.views import JailState
+from jaild.model.errors import FailedPreconditionError, InternalError
+from jaild.model.jails.spec import Boot, Stop
+from jaild.model.layers.records import Desired
+from jaild.model.operation import Operation
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.unit.service import invariants

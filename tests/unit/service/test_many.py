@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jaild.domain.spec import JailSpec
+from jaild.model.jails.spec import JailSpec
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service.asking import create, deploy, ended
 

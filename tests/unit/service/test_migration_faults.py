@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.operation import Operation
-from jaild.domain.spec import JailSpec
+from jaild.model.jails.spec import JailSpec
+from jaild.model.operation import Operation
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault, Network, applies

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, UnavailableError
-from jaild.domain.peering import Acceptance, Offer, Received, ReceiveHeader
+from jaild.model.errors import FailedPreconditionError, UnavailableError
+from jaild.model.migration.protocol import Acceptance, Offer, Received, ReceiveHeader
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants

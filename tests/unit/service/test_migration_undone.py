@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.peering import Acceptance, Offer
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.migration.protocol import Acceptance, Offer
 from jaild.ports.zfs import Snapshot
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault

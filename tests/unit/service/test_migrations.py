@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters import flushing
-from jaild.domain import layout
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.peering import Received, ReceiveHeader
-from jaild.domain.records import JailRecord, Ownership
-from jaild.domain.spec import ExecCheck, Gate
-from jaild.domain.views import JailState
+from jaild.adapters.files import flushing
+from jaild.model import layout
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.spec import ExecCheck, Gate
+from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.unit.service import invariants

@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters.peer import GrpcPeer
-from jaild.domain.errors import JaildError, PermissionDeniedError
-from jaild.domain.findings import errors
-from jaild.domain.party import Introduction, Ties
-from jaild.domain.peering import Offer, ReceiveHeader
-from jaild.domain.records import Ownership
-from jaild.domain.replication import ReplicaOffer, RollBack, Supersession, WholeRound
-from jaild.service.offering import offer_of
+from jaild.adapters.peers import GrpcPeer
+from jaild.model.errors import JaildError, PermissionDeniedError
+from jaild.model.findings import errors
+from jaild.model.layers.records import Ownership
+from jaild.model.migration.party import Introduction, Ties
+from jaild.model.migration.protocol import Offer, ReceiveHeader
+from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersession, WholeRound
+from jaild.transfer.offer import offer_of
 from tests.fakes.host import FakeHost
 from tests.fakes.network import LinkedPeers
 from tests.unit.service import invariants

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, InternalError
-from jaild.domain.records import Ownership
-from jaild.domain.standby import LEAP
-from jaild.domain.views import JailState
+from jaild.model.errors import FailedPreconditionError, InternalError
+from jaild.model.layers.records import Ownership
+from jaild.model.replication.policy import LEAP
+from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants

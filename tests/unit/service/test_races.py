@@ -7,9 +7,9 @@ import asyncio
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.domain.peering import DatasetOffer, JailOffer, LayerOffer, Offer
-from jaild.domain.spec import ExecCheck, Network
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.model.jails.spec import ExecCheck, Network
+from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer, Offer
 from jaild.ports.runtime import Output
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service.asking import SPEC, create, reason_of

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.domain import policycheck
-from jaild.domain.access import Role
-from jaild.domain.errors import FailedPreconditionError
-from jaild.domain.operation import Operation
-from jaild.domain.policy import BuildPolicy, Policy
-from jaild.domain.recipe import Recipe, Step
-from jaild.domain.records import Manifest
-from jaild.domain.spec import JailSpec, Limits, Network
-from jaild.domain.views import Caller
+from jaild.model.access import Role
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails import policy_check as policycheck
+from jaild.model.jails.spec import JailSpec, Limits, Network
+from jaild.model.layers.recipe import Recipe, Step
+from jaild.model.layers.records import Manifest
+from jaild.model.operation import Operation
+from jaild.model.policy import BuildPolicy, Policy
+from jaild.model.views import Caller
 from jaild.ports.runtime import Output
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service.asking import SPEC, active, configure, create, deploy, reason_of, roll_back, serves, touched
@@ -176,7 +176,7 @@ async def test_an_operators_build_has_no_end_but_its_recipes(host: FakeHost, mon
         allowed.append(delay)
         return original(delay)
 
-    monkeypatch.setattr("jaild.service.build_steps.asyncio.timeout", noted)
+    monkeypatch.setattr("jaild.layers.build_steps.asyncio.timeout", noted)
     asked = host.core.use_cases.builds.build(
         "web", "9", RECIPE, nothing(), sha256="", size=0, validate_only=False, caller=caller()
     )

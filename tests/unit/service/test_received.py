@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.domain import layout
-from jaild.domain.errors import InvalidArgumentError
-from jaild.domain.peering import DatasetOffer, JailOffer, LayerOffer
-from jaild.domain.received import mistakes
-from jaild.domain.records import Generation, Ownership
-from jaild.domain.spec import JailSpec, Network, Volume
+from jaild.model import layout
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails.spec import JailSpec, Network, Volume
+from jaild.model.layers.records import Generation, Ownership
+from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
+from jaild.model.migration.received import mistakes
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.asking import SPEC, active, reason_of, serves

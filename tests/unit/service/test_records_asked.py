@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jaild.domain.errors import InternalError
-from jaild.domain.records import Ownership
+from jaild.model.errors import InternalError
+from jaild.model.layers.records import Ownership
 from tests.fakes.faults import Effect
 from tests.fakes.host import FakeHost
 from tests.unit.service.asking import create, deploy, reason_of, serves

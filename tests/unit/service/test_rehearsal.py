@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError, InternalError
-from jaild.domain.operation import Operation
-from jaild.domain.spec import ExecCheck, Gate, HttpCheck, Network
-from jaild.domain.views import JailState
+from jaild.model.errors import FailedPreconditionError, InternalError
+from jaild.model.jails.spec import ExecCheck, Gate, HttpCheck, Network
+from jaild.model.operation import Operation
+from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network as Wire
 from tests.unit.service import invariants

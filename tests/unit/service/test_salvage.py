@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.salvagetree import HostFileTrees
+from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.zfs._errors import refusal
-from jaild.domain.errors import NotFoundError
-from jaild.domain.operation import Operation
-from jaild.domain.records import Ownership
-from jaild.domain.salvage import Damage
+from jaild.model.errors import NotFoundError
+from jaild.model.layers.records import Ownership
+from jaild.model.operation import Operation
+from jaild.model.salvage import Damage
 from jaild.ports.salvage import Written
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import ROOT, FakeHost, caller

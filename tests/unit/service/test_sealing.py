@@ -9,9 +9,9 @@ from typing import Any, NoReturn, cast
 
 import pytest
 
-from jaild.domain import layout
+from jaild.layers.sealing import Sealer
+from jaild.model import layout
 from jaild.ports.zfs import Zfs
-from jaild.service.sealing import Sealer
 from tests.fakes.host import FakeHost
 
 

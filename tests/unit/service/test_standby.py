@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from jaild.adapters.zfs._errors import refusal
-from jaild.domain import layout
-from jaild.domain.records import JailRecord, Ownership, Replica
-from jaild.domain.spec import JailSpec, Standby
-from jaild.domain.standby import KEPT
-from jaild.domain.views import JailState
+from jaild.model import layout
+from jaild.model.jails.spec import JailSpec, Standby
+from jaild.model.layers.records import JailRecord, Ownership, Replica
+from jaild.model.replication.policy import KEPT
+from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost
 from tests.unit.service import invariants
 from tests.unit.service.asking import configure, create, delete, reason_of, serves

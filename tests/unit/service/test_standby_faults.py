@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import JaildError
-from jaild.domain.records import Ownership
-from jaild.domain.views import JailState
+from jaild.model.errors import JaildError
+from jaild.model.layers.records import Ownership
+from jaild.model.views import JailState
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost
 from tests.fakes.network import Fault

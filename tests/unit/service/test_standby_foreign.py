@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.domain.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError
 from tests.fakes.host import FakeHost
 from tests.unit.service.standbys import events, hosts_with, promote, record, rounds, stop, view, write, written
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jaild.api import uploads
-from jaild.service import standby_rounds
+from jaild.replication import round as standby_rounds
+from jaild.rpc import uploads
 from tests.fakes.host import FakeHost
 from tests.unit.service.standbys import INTERVAL, events, happened, hosts_with, rounds, stop, view
 

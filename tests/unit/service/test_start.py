@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaild.domain.spec import JailSpec
+from jaild.model.jails.spec import JailSpec
 from tests.fakes.host import ROOT, FakeHost, caller
 
 SPEC = JailSpec(base="deb-1", app="web/1")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from jaild.domain.errors import InternalError, NotFoundError
-from jaild.domain.spec import Limits
+from jaild.model.errors import InternalError, NotFoundError
+from jaild.model.jails.spec import Limits
 from jaild.ports.runtime import Usage
 from tests.fakes.host import FakeHost
 from tests.unit.service.asking import SPEC, create

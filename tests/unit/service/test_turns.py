@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from jaild.service.together import together
-from jaild.service.turns import Turns
+from jaild.engine.locks import Turns
+from jaild.engine.together import together
 
 
 async def test_who_wants_to_be_alone_waits_for_those_that_are_in_and_keeps_later_ones_out() -> None:

@@ -1,0 +1,103 @@
+"""OCI images by bsdtar(1): index, manifest and configuration are read here, layers unpacked one over the other."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+from jaild.adapters.archives import ocilayers
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.files import plain as plainfiles
+from jaild.model.errors import DataLossError, NotFoundError
+from jaild.model.layers import ociimage
+from jaild.model.layers.archive import Checker, Entry, base_policy
+from jaild.model.layers.ociimage import Descriptor, Index, Manifest, Platform
+from jaild.ports.archives import Progress
+from jaild.ports.images import Image
+
+_MAX_DOCUMENT = 4 << 20  # bytes: image-spec advises registries so for manifests
+_MAX_DEPTH = 4  # indexes in indexes
+
+
+class OciImages:
+    """Implements `jaild.ports.images.Images`."""
+
+    def __init__(self, archives: BsdtarArchives) -> None:
+        self._archives = archives
+
+    async def open(self, layout: Path, *, reference: str, wanted: Platform) -> Image:
+        """See the port."""
+        index = ociimage.parse(await _document(layout / ociimage.INDEX), Index, ociimage.INDEX)
+        chosen = ociimage.choose(index.manifests, reference, wanted)
+        for _ in range(_MAX_DEPTH):
+            if not chosen.is_index:
+                break
+            inner = ociimage.parse(await self._blob(layout, chosen), Index, chosen.digest)
+            chosen = ociimage.choose(inner.manifests, "", wanted)
+        manifest = ociimage.parse(await self._blob(layout, chosen), Manifest, chosen.digest)
+        ociimage.require_layers(manifest)
+        config = ociimage.parse(await self._blob(layout, manifest.config), Platform, manifest.config.digest)
+        ociimage.require_platform(config, wanted)
+        for layer in manifest.layers:
+            await self._verified(layout, layer)
+        return Image(
+            digest=ociimage.hexadecimal(chosen.digest),
+            layers=tuple(_path(layout, layer) for layer in manifest.layers),
+            size=sum(layer.size for layer in manifest.layers),
+        )
+
+    async def unpack(self, image: Image, destination: Path, *, progress: Progress | None = None) -> tuple[str, ...]:
+        """See the port."""
+        notes: dict[str, None] = {}
+        done = 0
+        for layer in image.layers:
+            checker, entries, gone = Checker(base_policy()), list[Entry](), list[bytes]()
+            async with aclosing(self._archives.entries(layer)) as found:
+                async for entry in found:
+                    removed = ociimage.removed(entry.name)
+                    if removed is None:
+                        checker.see(entry)
+                        entries.append(entry)
+                    elif removed:
+                        gone.append(removed)
+            if entries:
+                notes |= dict.fromkeys(checker.finish().notes)
+            await asyncio.to_thread(ocilayers.make_way, destination, gone, entries)
+            await self._archives.extract_over(layer, destination, base_policy(), leave_out=(".wh.*",))
+            done += layer.stat().st_size
+            if progress is not None:
+                progress(done, image.size)
+        return tuple(notes)
+
+    async def _blob(self, layout: Path, descriptor: Descriptor) -> bytes:
+        if descriptor.size > _MAX_DOCUMENT:
+            raise ociimage.unreadable(f"{descriptor.digest} is a document of {descriptor.size} bytes")
+        return await _document(await self._verified(layout, descriptor))
+
+    async def _verified(self, layout: Path, descriptor: Descriptor) -> Path:
+        path = _path(layout, descriptor)
+        try:
+            found = await asyncio.to_thread(plainfiles.digest, path)
+            size = path.stat().st_size
+        except (NotFoundError, FileNotFoundError) as error:
+            raise ociimage.unreadable(f"the blob {descriptor.digest} is missing") from error
+        if found != ociimage.hexadecimal(descriptor.digest) or size != descriptor.size:
+            raise DataLossError(
+                "DIGEST_MISMATCH",
+                f"the blob {descriptor.digest} has sha256 {found} and {size} bytes, {descriptor.size} were said",
+                remedy="copy the image again from its registry",
+                detail={"expected": descriptor.digest, "found": found},
+            )
+        return path
+
+
+def _path(layout: Path, descriptor: Descriptor) -> Path:
+    return layout / "blobs" / "sha256" / ociimage.hexadecimal(descriptor.digest)
+
+
+async def _document(path: Path) -> bytes:
+    try:
+        return await asyncio.to_thread(plainfiles.read, path)
+    except NotFoundError as error:
+        raise ociimage.unreadable(f"there is no {path.name}") from error

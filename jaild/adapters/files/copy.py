@@ -1,0 +1,79 @@
+"""Copies a tree with owners, modes, links and times. No link is followed; what is mounted in it is left out."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from jaild.adapters.files.openat import DEEPEST, look, names_in, opened, reading, too_deep
+from jaild.model.errors import CancelledError, FailedPreconditionError
+
+_PIECE = 1 << 20
+
+
+def copy(source: Path, destination: Path, stopped: threading.Event) -> None:
+    """Copy the content of a folder into one that is missing or empty, which gets its owner and mode too.
+
+    Sockets, pipes and device nodes are skipped: they belong to who made them. Two names of one file become two files.
+    Raises `FailedPreconditionError` (DESTINATION_NOT_EMPTY), `ResourceExhaustedError` (TREE_TOO_LARGE) below
+    `openfolder.DEEPEST`, `OSError` as it comes, `CancelledError` when `stopped`.
+    """
+    with opened(source) as source_fd:
+        with suppress(FileExistsError):
+            destination.mkdir(mode=0o700)
+        with opened(destination) as destination_fd:
+            if names_in(destination_fd):
+                raise FailedPreconditionError(
+                    "DESTINATION_NOT_EMPTY", f"{destination} is not empty", remedy="copy into a new folder"
+                )
+            _folder(source_fd, destination_fd, stopped, 1)
+
+
+def _folder(source: int, destination: int, stopped: threading.Event, depth: int) -> None:
+    if depth > DEEPEST:
+        raise too_deep()
+    mine = os.fstat(source)
+    for name in names_in(source):
+        if stopped.is_set():
+            raise CancelledError("CANCELLED", "copying a tree was cancelled")
+        status = look(name, source)
+        if stat.S_ISDIR(status.st_mode):
+            os.mkdir(name, 0o700, dir_fd=destination)
+            with opened(name, within=source) as inner_source, opened(name, within=destination) as inner_destination:
+                if status.st_dev == mine.st_dev:
+                    _folder(inner_source, inner_destination, stopped, depth + 1)
+                else:
+                    _dress(inner_destination, status)
+        elif stat.S_ISREG(status.st_mode):
+            _file(name, source, destination)
+        elif stat.S_ISLNK(status.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=destination)
+            os.chown(name, status.st_uid, status.st_gid, dir_fd=destination, follow_symlinks=False)
+            os.utime(name, ns=_times(status), dir_fd=destination, follow_symlinks=False)
+    _dress(destination, mine)
+
+
+def _file(name: str, source: int, destination: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with (
+        reading(name, within=source) as original,
+        os.fdopen(os.open(name, flags, 0o600, dir_fd=destination), "wb", buffering=0) as copied,
+    ):
+        while piece := original.read(_PIECE):
+            view = memoryview(piece)
+            while view:
+                view = view[copied.write(view) :]
+        _dress(copied.fileno(), os.fstat(original.fileno()))
+
+
+def _dress(descriptor: int, wanted: os.stat_result) -> None:
+    os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))  # after the owner: changing that takes setuid away
+    os.utime(descriptor, ns=_times(wanted))
+
+
+def _times(status: os.stat_result) -> tuple[int, int]:
+    return status.st_atime_ns, status.st_mtime_ns

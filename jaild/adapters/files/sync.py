@@ -1,0 +1,263 @@
+"""Makes one folder equal to another and leaves what is equal alone: so a clone keeps sharing blocks with its origin.
+
+Every step is relative to an open folder and none follows a link: what stands in either tree was given by somebody else.
+Content, owner, mode, time, links and hard links are compared; flags, ACLs and extended attributes are not (releases are
+unpacked without them).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jaild.model.errors import CancelledError, InternalError
+
+_PIECE = 1 << 20
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """What a run did. `added` is in bytes of content, the others are entries."""
+
+    added: int = 0
+    unchanged: int = 0
+    written: int = 0
+    adjusted: int = 0
+    removed: int = 0
+
+
+@dataclass(kw_only=True)
+class _Run:
+    source: int  # descriptors of the two roots
+    destination: int
+    scratch: bytes  # where the next file is written, in the destination's root, until it is renamed into its place
+    stopped: threading.Event
+    counts: Counts = field(default_factory=Counts)
+    made: dict[int, bytes] = field(default_factory=dict)  # inode of the source: its first name in the destination
+    claimed: dict[int, int] = field(default_factory=dict)  # inode of the destination: that of the source it stands for
+
+
+def sync(source: Path, destination: Path, stopped: threading.Event) -> Counts:
+    """Make `destination` equal to `source`; blocks, so call it in a thread. `stopped` set: `CancelledError`.
+
+    Raises `OSError` as it comes (ENOSPC, EDQUOT). Interrupted, it leaves a mixture of both;
+    running it again completes it.
+    """
+    with _opened(source, None) as source_fd, _opened(destination, None) as destination_fd:
+        scratch = _free_name({*_names(source_fd), *_names(destination_fd)})
+        run = _Run(source=source_fd, destination=destination_fd, scratch=scratch, stopped=stopped)
+        _folder(run, source_fd, destination_fd, b"")
+        _adjust_folder(run, os.fstat(source_fd), destination_fd)
+    return run.counts
+
+
+@contextmanager
+def _opened(path: Path | bytes, folder: int | None) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _names(folder: int) -> list[bytes]:
+    return sorted(os.fsencode(name) for name in os.listdir(folder))
+
+
+def _look(name: bytes, folder: int) -> os.stat_result:
+    return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+
+def _folder(run: _Run, source: int, destination: int, path: bytes) -> None:
+    wanted = _names(source)
+    keep = set(wanted)
+    for name in _names(destination):
+        if name in keep:
+            continue
+        _remove(name, destination)
+        run.counts.removed += 1
+    there = set(_names(destination))
+    for name in wanted:
+        if run.stopped.is_set():
+            raise CancelledError("CANCELLED", "the comparison of two trees was cancelled")
+        _entry(run, source, destination, path, name, exists=name in there)
+
+
+def _entry(run: _Run, source: int, destination: int, path: bytes, name: bytes, *, exists: bool) -> None:
+    wanted = _look(name, source)
+    present = _look(name, destination) if exists else None
+    if present is not None and stat.S_IFMT(present.st_mode) != stat.S_IFMT(wanted.st_mode):
+        _remove(name, destination)
+        present = None
+    if stat.S_ISDIR(wanted.st_mode):
+        if present is None:
+            os.mkdir(name, 0o700, dir_fd=destination)
+        with _opened(name, source) as inner_source, _opened(name, destination) as inner_destination:
+            _folder(run, inner_source, inner_destination, path + name + b"/")
+            _adjust_folder(run, wanted, inner_destination)
+    elif wanted.st_ino in run.made:
+        _same_inode(run, destination, name, run.made[wanted.st_ino], present)
+    else:
+        _first_name(run, source, destination, name, wanted, present)
+        run.made[wanted.st_ino] = path + name
+        run.claimed[_look(name, destination).st_ino] = wanted.st_ino
+
+
+def _first_name(
+    run: _Run, source: int, destination: int, name: bytes, wanted: os.stat_result, present: os.stat_result | None
+) -> None:
+    # In the destination this may be one file with two names where the source has two files: changing it in place would
+    # then change the other one.
+    if present is not None and run.claimed.get(present.st_ino, wanted.st_ino) != wanted.st_ino:
+        present = None
+    if stat.S_ISLNK(wanted.st_mode):
+        _symlink(run, source, destination, name, wanted, present)
+    elif stat.S_ISREG(wanted.st_mode):
+        _file(run, source, destination, name, wanted, present)
+    else:
+        raise InternalError(
+            "TREE_SYNC",
+            f"{os.fsdecode(name)!r} is neither file, folder nor link",
+            remedy="report this, with the archive",
+        )
+
+
+def _same_inode(run: _Run, destination: int, name: bytes, first: bytes, present: os.stat_result | None) -> None:
+    if present is not None and present.st_ino == _look(first, run.destination).st_ino:
+        run.counts.unchanged += 1
+        return
+    os.link(first, run.scratch, src_dir_fd=run.destination, dst_dir_fd=run.destination, follow_symlinks=False)
+    os.rename(run.scratch, name, src_dir_fd=run.destination, dst_dir_fd=destination)
+    run.counts.written += 1
+
+
+def _symlink(
+    run: _Run, source: int, destination: int, name: bytes, wanted: os.stat_result, present: os.stat_result | None
+) -> None:
+    target = os.readlink(name, dir_fd=source)
+    if present is not None and os.readlink(name, dir_fd=destination) == target:
+        if _owner(present) == _owner(wanted):
+            run.counts.unchanged += 1
+        else:
+            os.chown(name, wanted.st_uid, wanted.st_gid, dir_fd=destination, follow_symlinks=False)
+            run.counts.adjusted += 1
+        return
+    os.symlink(target, run.scratch, dir_fd=run.destination)
+    os.chown(run.scratch, wanted.st_uid, wanted.st_gid, dir_fd=run.destination, follow_symlinks=False)
+    os.utime(run.scratch, ns=_times(wanted), dir_fd=run.destination, follow_symlinks=False)
+    os.rename(run.scratch, name, src_dir_fd=run.destination, dst_dir_fd=destination)
+    run.counts.written += 1
+
+
+def _file(
+    run: _Run, source: int, destination: int, name: bytes, wanted: os.stat_result, present: os.stat_result | None
+) -> None:
+    original = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source)
+    try:
+        if present is None or not _equal_content(original, wanted, destination, name, present):
+            _write(run, original, destination, name, wanted)
+            run.counts.written += 1
+            run.counts.added += wanted.st_size
+            return
+    finally:
+        os.close(original)
+    if _attributes(present) == _attributes(wanted):
+        run.counts.unchanged += 1
+        return
+    copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=destination)
+    try:
+        _dress(copy, wanted)
+    finally:
+        os.close(copy)
+    run.counts.adjusted += 1
+
+
+def _equal_content(
+    original: int, wanted: os.stat_result, destination: int, name: bytes, present: os.stat_result
+) -> bool:
+    if present.st_size != wanted.st_size:
+        return False
+    copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=destination)
+    try:
+        offset = 0
+        while piece := os.pread(original, _PIECE, offset):
+            if os.pread(copy, len(piece), offset) != piece:
+                return False
+            offset += len(piece)
+        return True
+    finally:
+        os.close(copy)
+
+
+def _write(run: _Run, original: int, destination: int, name: bytes, wanted: os.stat_result) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    copy = os.open(run.scratch, flags, 0o600, dir_fd=run.destination)
+    try:
+        offset = 0
+        while piece := os.pread(original, _PIECE, offset):
+            if run.stopped.is_set():
+                raise CancelledError("CANCELLED", "the comparison of two trees was cancelled")
+            if piece.count(0) != len(piece):  # holes stay holes
+                _write_all(copy, piece, offset)
+            offset += len(piece)
+        os.ftruncate(copy, offset)
+        _dress(copy, wanted)
+    finally:
+        os.close(copy)
+    os.rename(run.scratch, name, src_dir_fd=run.destination, dst_dir_fd=destination)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(descriptor, view, offset)
+        view = view[done:]
+        offset += done
+
+
+def _free_name(taken: set[bytes]) -> bytes:
+    """Return a name that neither root has: the trees may hold one like ours."""
+    number = 0
+    while (name := b".jaild-sync.%d" % number) in taken:
+        number += 1
+    return name
+
+
+def _remove(name: bytes, folder: int) -> None:
+    if stat.S_ISDIR(_look(name, folder).st_mode):
+        shutil.rmtree(os.fsdecode(name), dir_fd=folder)
+    else:
+        os.unlink(name, dir_fd=folder)
+
+
+def _adjust_folder(run: _Run, wanted: os.stat_result, folder: int) -> None:
+    present = os.fstat(folder)
+    if _attributes(present) != _attributes(wanted):
+        _dress(folder, wanted)
+        if _attributes(present)[:3] != _attributes(wanted)[:3]:
+            run.counts.adjusted += 1
+
+
+def _dress(descriptor: int, wanted: os.stat_result) -> None:
+    os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))  # after the owner: changing that takes setuid away
+    os.utime(descriptor, ns=_times(wanted))
+
+
+def _owner(status: os.stat_result) -> tuple[int, int]:
+    return status.st_uid, status.st_gid
+
+
+def _times(status: os.stat_result) -> tuple[int, int]:
+    return status.st_mtime_ns, status.st_mtime_ns
+
+
+def _attributes(status: os.stat_result) -> tuple[int, int, int, int]:
+    # The time counts: Python takes a .pyc for stale when its source's time is not the recorded one.
+    return stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns

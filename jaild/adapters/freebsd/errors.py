@@ -1,0 +1,103 @@
+"""What FreeBSD's tools say, told as our errors.
+
+They exit with 0 or 1 whatever went wrong, so only their text tells; every text here was seen on FreeBSD 13.2
+(tests/unit/data/freebsd). What is not known here stays a failed command with all it said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from jaild.model.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    JaildError,
+    ResourceExhaustedError,
+    UnavailableError,
+    command_failed,
+)
+from jaild.ports.process import Completed
+
+_KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
+    (
+        re.compile(r'^jail: "[^"]+" already exists', re.MULTILINE),
+        lambda text, resource: AlreadyExistsError(
+            "RUN_EXISTS",
+            text,
+            remedy="`jls -d` shows which jail has the name; one that is not jaild's must be renamed or removed",
+            resource=resource,
+        ),
+    ),
+    (
+        re.compile(r'^(jail|jls|jexec): (jail )?"[^"]+" not found', re.MULTILINE),
+        lambda text, resource: FailedPreconditionError(
+            "RUN_NOT_RUNNING", text, remedy="start it first", resource=resource
+        ),
+    ),
+    (
+        re.compile(r"unknown parameter: "),
+        lambda text, resource: UnavailableError(
+            "RUNTIME_MISSING",
+            text,
+            remedy="this kernel lacks a part of jails that the spec needs; load its module, or use another host",
+            resource=resource,
+        ),
+    ),
+    (
+        re.compile(r"^ifconfig: interface \S+ does not exist|BRDGADD \S+: No such file or directory", re.MULTILINE),
+        lambda text, resource: FailedPreconditionError(
+            "NETWORK_MISSING",
+            text,
+            remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
+            resource=resource,
+        ),
+    ),
+    (
+        re.compile(r"^mount_nullfs: \S+: No such file or directory", re.MULTILINE),
+        lambda text, resource: FailedPreconditionError(
+            "MOUNT_SOURCE_MISSING",
+            text,
+            remedy="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
+            resource=resource,
+        ),
+    ),
+    (
+        re.compile(r"^mount: \S+: No such file or directory", re.MULTILINE),
+        lambda text, resource: FailedPreconditionError(
+            "MOUNT_TARGET_MISSING",
+            text,
+            remedy="the base or the release must bring the folder: nothing is made in a sealed layer",
+            resource=resource,
+        ),
+    ),
+    (
+        re.compile(r"^mount_nullfs: \S+: Resource deadlock avoided|: Device busy", re.MULTILINE),
+        lambda text, resource: FailedPreconditionError(
+            "TREE_BUSY",
+            text,
+            remedy="end the processes that use it (`fstat -f PATH`), then try again",
+            resource=resource,
+        ),
+    ),
+    (
+        re.compile(r"^(rctl: failed to add rule|cpuset: setaffinity)", re.MULTILINE),
+        lambda text, resource: ResourceExhaustedError(
+            "LIMIT_UNSUPPORTED",
+            text,
+            remedy="take the limit out of the spec, or see rctl(8) and cpuset(1) for what this kernel can keep",
+            resource=resource,
+        ),
+    ),
+)
+
+
+def explain(completed: Completed, resource: str) -> JaildError:
+    """Return the error for a program of FreeBSD that ended badly while it worked on `resource`."""
+    said = completed.error_text.strip()
+    for pattern, make in _KNOWN:
+        if pattern.search(said):
+            error = make(said.splitlines()[-1] if pattern.search(said.splitlines()[-1]) else said, resource)
+            error.detail |= {"argv": " ".join(completed.argv), "stderr": said}
+            return error
+    return command_failed(completed.argv, completed.status, completed.error_text)

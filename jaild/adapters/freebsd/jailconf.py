@@ -1,0 +1,68 @@
+r"""A run as a jail.conf(5) of its own: pure, so that it can be read in a test.
+
+Every value is written in single quotes, in which nothing is expanded; of the backslash codes that jail.conf(5) knows
+only `\\`, `\'` and `\n` are needed (usr.sbin/jail/jaillex.l takes every other byte as it is; no argument holds a NUL).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jaild.adapters.freebsd.records import boots
+from jaild.ports.runtime import RunSpec
+
+Value = str | Sequence[str] | None  # None: a boolean that is on
+# What `jaild.model.jails.privileges` lists, in jail(8)'s words. `new`: the jail's own, out of sight of the host's.
+ALLOW: Mapping[str, Mapping[str, Value]] = {
+    "raw_sockets": {"allow.raw_sockets": None},
+    "sysvipc": {"sysvmsg": "new", "sysvsem": "new", "sysvshm": "new"},
+    "mlock": {"allow.mlock": None},
+    "socket_af": {"allow.socket_af": None},
+}
+_HEAD = "# {name}: written by jaild before each start, read by jail(8) at start and stop. Do not edit.\n"
+
+
+def quote(value: str) -> str:
+    """Return `value` as a string that jail(8) reads back unchanged."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"
+
+
+def render(name: str, parameters: Mapping[str, Value]) -> str:
+    """Return a jail's block. `name` and the parameters' names are words of ours, never a user's."""
+    lines = (f"\t{key}{_assigned(value)};\n" for key, value in parameters.items())
+    return f"{name} {{\n{''.join(lines)}}}\n"
+
+
+def config(run: RunSpec, name: str, root: Path, network: Mapping[str, Value], network_commands: Sequence[str]) -> str:
+    """Return the whole file, for a jail called `name`.
+
+    `network` are jail(8)'s own parameters, `network_commands` what sets addresses from inside, before anything else
+    runs there. A command that is not FreeBSD's boot is not here: jaild starts it itself when the jail is there.
+    """
+    parameters: dict[str, Value] = {"path": str(root), "host.hostname": run.hostname}
+    if run.osrelease:
+        parameters |= {"osrelease": run.osrelease, "osreldate": str(run.osreldate)}
+    # Without persist the kernel would remove the jail between `jail -c` and the command's first process.
+    parameters |= {"persist": None, **network}
+    for allowed in run.allow:
+        parameters |= ALLOW[allowed]
+    commands = [*network_commands, *(("/bin/sh /etc/rc",) if boots(run) else ())]
+    if commands:
+        # Without exec.clean, which looks up root in the jail's pwd.db, and not every base has one. jaild starts jail(8)
+        # with nothing but PATH and LC_ALL.
+        parameters["exec.start"] = commands
+    if boots(run):
+        stop = "/bin/sh /etc/rc.shutdown jail"
+        parameters |= {"exec.clean": None, "exec.consolelog": str(run.log), "exec.stop": stop}
+    # Whoever had to be asked to end was asked (exec.stop, or the spec's signal); the removal kills the rest.
+    parameters["stop.timeout"] = "0"
+    return _HEAD.format(name=run.name) + render(name, parameters)
+
+
+def _assigned(value: Value) -> str:
+    if value is None:
+        return ""
+    values = [value] if isinstance(value, str) else value
+    return f" = {', '.join(map(quote, values))}"

@@ -1,0 +1,151 @@
+"""A jail's network on FreeBSD as arguments of ifconfig(8) and parameters of jail.conf(5): pure.
+
+Mode `own`: vnet with an epair, made with the run and not on the bridge before it starts. jail(8) moves its inner end
+into the jail, and the kernel gives it back, under its name and without addresses, when the jail is gone.
+Mode `shared`: jail(8) puts the addresses on the host's interface and takes them away. Mode `host`: inherited.
+Mode `none`: vnet with no interface but its own lo0, which has the addresses if there are any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from pathlib import Path
+
+from jaild.adapters.freebsd.jailconf import Value
+from jaild.adapters.oci import network as oci_network
+from jaild.adapters.oci.network import HostNetwork, mac
+from jaild.ports.runtime import RunSpec
+
+Argv = tuple[str, ...]
+EPAIR_MTU = "1500"  # of a new one
+
+
+def ends(run_folder: Path, uid: str, generation: int) -> tuple[str, str]:
+    """Return the names of a run's epair: the host's end and the jail's, 15 characters each, which is the most."""
+    stem = "jl" + hashlib.sha256(f"{run_folder}:{uid}:{generation}".encode()).hexdigest()[:12]
+    return f"{stem}a", f"{stem}b"
+
+
+def parse_list(text: str) -> frozenset[str]:
+    """Return the names that `ifconfig -l` lists."""
+    return frozenset(text.split())
+
+
+def parse_members(text: str) -> frozenset[str]:
+    """Return a bridge's members out of `ifconfig BRIDGE`."""
+    rows = (line.split() for line in text.splitlines())
+    return frozenset(row[1] for row in rows if len(row) > 1 and row[0] == "member:")
+
+
+def parse_addresses(text: str) -> frozenset[str]:
+    """Return the addresses, without prefix or scope, out of `ifconfig INTERFACE`."""
+    rows = (line.split() for line in text.splitlines())
+    return frozenset(row[1].partition("%")[0] for row in rows if len(row) > 1 and row[0] in {"inet", "inet6"})
+
+
+def parse_ether(text: str) -> str:
+    """Return the MAC address out of `ifconfig INTERFACE`; '' if it has none, as lo0."""
+    rows = (line.split() for line in text.splitlines())
+    return next((row[1] for row in rows if len(row) > 1 and row[0] == "ether"), "")
+
+
+def bridge_made(host: HostNetwork, created: str) -> list[Argv]:
+    """Return what makes the just created bridge `created` the one that is wanted."""
+    return [("ifconfig", created, "name", host.bridge)] if created != host.bridge else []
+
+
+def bridge_brought_up(host: HostNetwork, shown: str) -> list[Argv]:
+    """Return what brings a bridge, as `ifconfig BRIDGE` shows it, to what is wanted."""
+    found: list[Argv] = []
+    if host.address and _plain(host.address) not in parse_addresses(shown):
+        found.append(("ifconfig", host.bridge, _family(host.address), host.address, "alias"))
+    if host.uplink and host.uplink not in parse_members(shown):
+        found.append(("ifconfig", host.bridge, "addm", host.uplink))
+        found.append(("ifconfig", host.uplink, "up"))
+    return [*found, ("ifconfig", host.bridge, "up")]
+
+
+def epair_named(created: str, run: RunSpec, run_folder: Path) -> list[Argv]:
+    """Return what makes the just created epair, told by its first end's name (`epair0a`), the run's.
+
+    The kernel's own MAC addresses depend on the host (if_epair(4)), so both are set: the jail's moves with the jail.
+    """
+    outer, inner = ends(run_folder, run.uid, run.generation)
+    return [
+        ("ifconfig", created, "name", outer),
+        ("ifconfig", created[:-1] + "b", "name", inner),
+        ("ifconfig", outer, "ether", mac(f"{run.uid}:host:{run.generation}")),
+        ether(inner, run),
+        ("ifconfig", outer, "up"),
+    ]
+
+
+def joined(outer: str, inner: str, bridge: str, shown: str) -> list[Argv]:
+    """Return what puts an epair on a bridge, as `ifconfig BRIDGE` shows it: with its MTU, or it would be refused."""
+    found = re.search(r"\bmtu (\d+)", shown)
+    mtu = found[1] if found else EPAIR_MTU
+    fitted: list[Argv] = [] if mtu == EPAIR_MTU else [("ifconfig", end, "mtu", mtu) for end in (outer, inner)]
+    return [*fitted, ("ifconfig", bridge, "addm", outer)]
+
+
+def ether(inner: str, run: RunSpec) -> Argv:
+    """Return what gives the jail's end the jail's own MAC address."""
+    return ("ifconfig", inner, "ether", mac(run.uid))
+
+
+def parameters(run: RunSpec, host: HostNetwork, run_folder: Path) -> dict[str, Value]:
+    """Return the network's parameters in jail.conf."""
+    if run.network.mode == "own":
+        return {"vnet": None, "vnet.interface": ends(run_folder, run.uid, run.generation)[1]}
+    if run.network.mode == "none":
+        return {"vnet": None}
+    if run.network.mode == "host":
+        return {"ip4": "inherit", "ip6": "inherit"}
+    interface = oci_network.interface(run, host)
+    found: dict[str, list[str]] = {}
+    for address in run.network.addresses:
+        key = "ip6.addr" if ":" in address else "ip4.addr"
+        found.setdefault(key, []).append(f"{interface}|{address}")
+    return dict(found)
+
+
+def inside(run: RunSpec, run_folder: Path) -> list[str]:
+    """Return exec.start's commands that set up a vnet jail's interfaces, in words that need no quoting.
+
+    They run in the jail, by its own ifconfig(8) and route(8): the host's can do so (`-j`) from FreeBSD 14 only.
+    """
+    if run.network.mode not in {"own", "none"}:
+        return []
+    found = ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
+    if run.network.mode == "none":
+        return found + [f"/sbin/ifconfig lo0 {_family(address)} {address} alias" for address in run.network.addresses]
+    interface = ends(run_folder, run.uid, run.generation)[1]
+    if any(":" in address for address in run.network.addresses):
+        # A new epair has IFDISABLED (as recorded). no_dad: to wait for a second whether somebody else has the address
+        # would be blackout, and the address moves with the jail.
+        found.append(f"/sbin/ifconfig {interface} inet6 -ifdisabled no_dad")
+    found += [f"/sbin/ifconfig {interface} {_family(address)} {address} alias" for address in run.network.addresses]
+    found.append(f"/sbin/ifconfig {interface} up")
+    if run.network.gateway:
+        gateway = run.network.gateway
+        scope = f"%{interface}" if ipaddress.ip_address(gateway).is_link_local else ""
+        found.append(f"/sbin/route add -{_family(gateway)} default {gateway}{scope}")
+    return found
+
+
+def left_aliases(run: RunSpec, host: HostNetwork, shown: str) -> list[Argv]:
+    """Return what takes a shared run's addresses off the interface that `shown` describes, those that are there."""
+    interface, there = oci_network.interface(run, host), parse_addresses(shown)
+    plain = (_plain(address) for address in run.network.addresses)
+    return [("ifconfig", interface, _family(a), a, "-alias") for a in plain if a in there]
+
+
+def _family(address: str) -> str:
+    return "inet6" if ":" in address else "inet"
+
+
+def _plain(address: str) -> str:
+    """Return an address without its prefix length, as ifconfig(8) writes it."""
+    return str(ipaddress.ip_interface(address).ip)

@@ -1,0 +1,203 @@
+"""A jail's network on Linux as arguments of ip(8): pure.
+
+Mode `own`: a namespace with a veth whose inner end is `eth0`. Both ends are up from the beginning, so that no carrier
+has to be waited for later; `attach` adds the addresses and the bridge. A run that is not attached reaches nobody.
+Mode `none`: the OCI runtime makes an empty namespace by itself; its loopback interface gets the addresses there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaild.adapters.runtime.refusals import FIELD
+from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.ports.runtime import Demands, RunSpec
+
+INNER = "eth0"
+NAMESPACES = Path("/run/netns")  # where ip-netns(8) keeps them
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostNetwork:
+    """What the host offers its jails."""
+
+    bridge: str  # of mode own; made if missing; empty: none
+    address: str | None = None  # of the host on the bridge, with prefix length
+    uplink: str | None = None  # interface that is put on the bridge
+    shared: str | None = None  # interface of mode shared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One ip(8), with a script on its stdin where it is a batch."""
+
+    argv: tuple[str, ...]
+    script: str | None = None
+
+
+def mac(uid: str) -> str:
+    """Return the jail's MAC address: the same on every host, unicast, locally administered (IEEE 802)."""
+    digest = bytearray(hashlib.sha256(f"jaild-mac:{uid}".encode()).digest()[:6])
+    digest[0] = digest[0] & 0xFC | 0x02
+    return digest.hex(":")
+
+
+def prefix(run_folder: Path) -> str:
+    """Return what this daemon's namespaces begin with: two daemons on one host may run the same jail's generations."""
+    return f"jl{hashlib.sha256(str(run_folder).encode()).hexdigest()[:6]}-"
+
+
+def namespace(run_folder: Path, jail: str, generation: int) -> str:
+    """Return the name of a run's namespace."""
+    return f"{prefix(run_folder)}{jail}.{generation}"
+
+
+def outer(run_folder: Path, uid: str, generation: int) -> str:
+    """Return the host's end of a run's veth: 14 characters (IFNAMSIZ allows 15)."""
+    return "jl" + hashlib.sha256(f"{run_folder}:{uid}:{generation}".encode()).hexdigest()[:12]
+
+
+def prepare(host: HostNetwork, *, bridge_exists: bool, bridge_mac: str) -> list[Command]:
+    """Return what makes the bridge, or brings an existing one to what is wanted.
+
+    `bridge_mac` is given at its birth: a bridge without one takes its ports' lowest, which each jail may change.
+    """
+    if not host.bridge:
+        return []
+    found = []
+    if not bridge_exists:
+        kind = ("type", "bridge", "stp_state", "0", "forward_delay", "0")
+        found.append(Command(argv=("ip", "link", "add", "name", host.bridge, "address", bridge_mac, *kind)))
+    if host.address:
+        found.append(Command(argv=("ip", "addr", "replace", host.address, "dev", host.bridge)))
+    if host.uplink:
+        found.append(Command(argv=("ip", "link", "set", "dev", host.uplink, "master", host.bridge, "up")))
+    found.append(Command(argv=("ip", "link", "set", "dev", host.bridge, "up")))
+    return found
+
+
+def create(run: RunSpec, run_folder: Path) -> list[Command]:
+    """Return what makes a run's namespace and veth, not attached to anything."""
+    inside = namespace(run_folder, run.jail, run.generation)
+    outside = outer(run_folder, run.uid, run.generation)
+    peer = f"peer name {INNER} address {mac(run.uid)} netns {inside}"
+    script = (
+        f"link add name {outside} type veth {peer}\n"
+        # No link-local address of the host towards the jail: it is reached over the bridge only.
+        f"link set dev {outside} addrgenmode none alias {run.name} up\n"
+    )
+    return [
+        Command(argv=("ip", "netns", "add", inside)),
+        Command(argv=("ip", "-batch", "-"), script=script),
+        Command(argv=("ip", "-netns", inside, "-batch", "-"), script=f"link set dev lo up\nlink set dev {INNER} up\n"),
+    ]
+
+
+def attach(run: RunSpec, host: HostNetwork, run_folder: Path) -> list[Command]:
+    """Return what makes a run reachable; in mode none to be carried out in its namespace, and for itself alone."""
+    addresses, gateway = run.network.addresses, run.network.gateway
+    if run.network.mode == "own":
+        lines = [f"addr replace {a} dev {INNER}{_nodad(a)}" for a in addresses]
+        lines += [f"route replace default via {gateway} dev {INNER}"] if gateway else []
+        inside = namespace(run_folder, run.jail, run.generation)
+        outside = outer(run_folder, run.uid, run.generation)
+        found = [Command(argv=("ip", "-netns", inside, "-batch", "-"), script="".join(f"{line}\n" for line in lines))]
+        return [
+            *(found if lines else []),
+            Command(argv=("ip", "link", "set", "dev", outside, "master", bridge(run, host))),
+        ]
+    if run.network.mode == "none" and addresses:
+        return [_batch(f"addr replace {a} dev lo{_nodad(a)}" for a in addresses)]
+    if run.network.mode == "shared" and addresses:
+        to = interface(run, host)
+        return [_batch(f"addr replace {a} dev {to}{_nodad(a)}" for a in addresses)]
+    return []
+
+
+def detach(run: RunSpec, host: HostNetwork, run_folder: Path, *, present: frozenset[str]) -> list[Command]:
+    """Return what makes a run unreachable again, as far as it is in `present` (interfaces and addresses there now)."""
+    if run.network.mode == "own":
+        outside = outer(run_folder, run.uid, run.generation)
+        return [Command(argv=("ip", "link", "set", "dev", outside, "nomaster"))] if outside in present else []
+    if run.network.mode == "shared":
+        there = [a for a in run.network.addresses if a in present]
+        return [_batch(f"addr del {a} dev {interface(run, host)}" for a in there)] if there else []
+    return []
+
+
+def bridge(run: Demands, host: HostNetwork) -> str:
+    """Return the bridge of a run in mode own; raise `FailedPreconditionError` (NETWORK_MISSING) if none is set."""
+    return run.network.bridge or host.bridge or _missing(run, "bridge")
+
+
+def interface(run: Demands, host: HostNetwork) -> str:
+    """Return the interface of a run in mode shared; raise `FailedPreconditionError` (NETWORK_MISSING) without one."""
+    return run.network.interface or host.shared or _missing(run, "shared interface")
+
+
+def needed(run: Demands, host: HostNetwork) -> str:
+    """Return the interface that a run cannot do without; raise `FailedPreconditionError` (NETWORK_MISSING)."""
+    if run.network.mode == "own":
+        return bridge(run, host)
+    return interface(run, host) if run.network.mode == "shared" else ""
+
+
+def missing(demands: Demands, host: HostNetwork, there: Collection[str], resource: str) -> list[JaildError]:
+    """Return NETWORK_MISSING if the host lacks what `demands` need; `there` are its interfaces."""
+    try:
+        wanted = needed(demands, host)
+    except FailedPreconditionError as error:
+        return [error]
+    if not wanted or wanted in there:
+        return []
+    return [
+        FailedPreconditionError(
+            "NETWORK_MISSING",
+            f"network mode {demands.network.mode} needs the interface {wanted}, and this host has none of that name",
+            remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
+            resource=resource,
+            detail={FIELD: "$.network"},
+        )
+    ]
+
+
+def taken(run: RunSpec, held: Collection[str], there: Collection[str]) -> list[JaildError]:
+    """Return ADDRESS_IN_USE for addresses of a run in mode shared that are on the host's interface already.
+
+    They are the host's own, or somebody else's: at its stop the jail would take them along. `there` and `held`, what
+    another generation of the jail has put there, are without prefix length.
+    """
+    plain = [str(ipaddress.ip_interface(address).ip) for address in run.network.addresses]
+    return [
+        FailedPreconditionError(
+            "ADDRESS_IN_USE",
+            f"{address} is on the host's interface already, and not by {run.jail}",
+            remedy="give the jail an address of its own: the host would lose this one when the jail stops",
+            resource=run.name,
+            detail={FIELD: f"$.network.addresses[{index}]"},
+        )
+        for index, address in enumerate(plain)
+        if run.network.mode == "shared" and address in there and address not in held
+    ]
+
+
+def _missing(run: Demands, what: str) -> str:
+    raise FailedPreconditionError(
+        "NETWORK_MISSING",
+        f"network mode {run.network.mode} is wanted, and this host has no {what}",
+        remedy="name one in the jail's spec or in the daemon's configuration, or use another network mode",
+        detail={FIELD: "$.network"},
+    )
+
+
+def _nodad(address: str) -> str:
+    # The jail's address moves with it: waiting a second to see whether somebody else has it would be blackout.
+    return " nodad" if ":" in address else ""
+
+
+def _batch(lines: Iterable[str]) -> Command:
+    return Command(argv=("ip", "-batch", "-"), script="".join(f"{line}\n" for line in lines))

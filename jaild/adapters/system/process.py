@@ -1,0 +1,273 @@
+"""Starting programs: the one file that does. Each gets a session of its own, so that ending it ends its helpers too."""
+
+from __future__ import annotations
+
+import asyncio
+import asyncio.subprocess
+import contextlib
+import os
+import signal
+import time
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
+from jaild.ports.process import PATH, Completed, Errors
+
+_ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
+_KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
+_BUFFER = 1 << 20  # bytes of stdout read ahead of the consumer
+_STDERR_GRACE = 1.0  # seconds to wait for the end of stderr after the program's end: its children may keep it open
+_REAPED = 10.0  # seconds that a killed program is waited for
+_log = structlog.get_logger("jaild.process")
+
+
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells the exit at once: Process.wait() of Python 3.11 waits for the pipes too, which a grandchild can hold."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=_BUFFER, loop=loop)
+        self.exited = asyncio.Event()
+        self.at_exit: Callable[[], None] | None = None
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.exited.set()
+        if self.at_exit is not None:
+            self.at_exit()
+
+
+class _RunningChild:
+    """A started program (implements `jaild.ports.process.Child`)."""
+
+    def __init__(
+        self, argv: tuple[str, ...], transport: asyncio.SubprocessTransport, protocol: _Protocol, started: float
+    ) -> None:
+        self._argv = argv
+        self._transport = transport
+        self._protocol = protocol
+        self._started = started
+        self._tail = bytearray()
+        self._drain: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._transport.get_pid()
+
+    async def write(self, data: bytes) -> None:
+        writer = self._protocol.stdin
+        if writer is None or writer.is_closing() or self._protocol.exited.is_set():
+            raise BrokenPipeError(f"{self._argv[0]} takes no more input")
+        writer.write(data)
+        try:
+            await writer.drain()
+        except ConnectionResetError as error:  # what asyncio makes of EPIPE at times
+            raise BrokenPipeError(f"{self._argv[0]} takes no more input") from error
+        if writer.is_closing():  # asyncio drops the data silently when it learns of EPIPE between two turns of its loop
+            raise BrokenPipeError(f"{self._argv[0]} takes no more input")
+
+    async def close_stdin(self) -> None:
+        writer = self._protocol.stdin
+        if writer is None:
+            return
+        writer.close()
+        # That the program left input unread is told by its status, not by our end of the pipe.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            await writer.wait_closed()
+
+    async def read(self, size: int = 1 << 20) -> AsyncIterator[bytes]:
+        reader = self._protocol.stdout
+        while reader is not None and (piece := await reader.read(size)):
+            yield piece
+
+    async def wait(self) -> Completed:
+        await self._protocol.exited.wait()
+        if self._drain is not None:
+            await asyncio.wait({self._drain}, timeout=_STDERR_GRACE)
+        status = self._transport.get_returncode()
+        if status is None:
+            raise InternalError("COMMAND_FAILED", f"{self._argv[0]} ended without a status")
+        return Completed(
+            argv=self._argv,
+            status=status,
+            stdout=b"",
+            stderr=bytes(self._tail),
+            seconds=time.monotonic() - self._started,
+        )
+
+    def kill(self) -> None:
+        if not self._protocol.exited.is_set():
+            with contextlib.suppress(ProcessLookupError):  # it ended, and we have not been told yet
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def keep_stderr(self, on_stderr: Errors | None = None) -> None:
+        """Start reading stderr, keeping its end and handing on what comes."""
+        if self._protocol.stderr is not None:
+            self._drain = asyncio.ensure_future(self._keep_tail(self._protocol.stderr, on_stderr))
+
+    async def _keep_tail(self, stream: asyncio.StreamReader, on_stderr: Errors | None) -> None:
+        while piece := await stream.read(_KEPT_STDERR):
+            self._tail += piece
+            del self._tail[:-_KEPT_STDERR]
+            if on_stderr is not None:
+                await on_stderr(piece)
+
+    async def end(self) -> None:
+        """Kill it if it runs, close the pipes and reap it.
+
+        One that waits in the kernel for a disk that does not answer cannot be killed: nobody waits for it for longer
+        than a few seconds, and it is reaped when it ends.
+        """
+        self.kill()
+        try:
+            async with asyncio.timeout(_REAPED):
+                await self._protocol.exited.wait()
+        except TimeoutError:
+            _log.error("killed, and it does not end: a disk that does not answer?", argv=self._argv, pid=self.pid)
+        finally:
+            # In this order: close() polls a child that runs, and would race asyncio's own watcher for its status.
+            if self._protocol.exited.is_set():
+                self._close()
+            else:
+                _unended.add(self)
+                self._protocol.at_exit = self._ended_at_last
+
+    def _ended_at_last(self) -> None:
+        _log.warning("ended at last", argv=self._argv, pid=self.pid)
+        _unended.discard(self)
+        self._close()
+
+    def _close(self) -> None:
+        self._transport.close()
+        if self._drain is not None:
+            self._drain.cancel()
+
+
+_unended: set[_RunningChild] = set()  # killed, and not ended yet
+
+
+class ProcessRunner:
+    """Runs programs on asyncio (implements `jaild.ports.process.Processes`)."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        timeout: float = 120.0,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        check: bool = True,
+        output: Path | None = None,
+    ) -> Completed:
+        """Run to the end; see `Processes.run` for the errors."""
+        with _opened(output) as file:
+            before = file.tell() if file else 0
+            taps = (PIPE if stdin is not None else DEVNULL, file or PIPE, file or PIPE)
+            child = await _spawn(argv, taps, cwd, env)
+            try:
+                async with asyncio.timeout(timeout):
+                    completed = await _communicate(child, stdin)
+            except TimeoutError as error:
+                raise _timed_out(argv, timeout) from error
+            finally:
+                await child.end()
+        if check and completed.status != 0:
+            stderr = completed.error_text if output is None else _appended(output, before)
+            raise command_failed(argv, completed.status, stderr)
+        return completed
+
+    @contextlib.asynccontextmanager
+    async def start(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        on_stderr: Errors | None = None,
+    ) -> AsyncIterator[_RunningChild]:
+        """Start with pipes; leaving the context kills and reaps it."""
+        child = await _spawn(argv, (PIPE, PIPE, PIPE), cwd, env)
+        try:
+            child.keep_stderr(on_stderr)
+            yield child
+        finally:
+            await child.end()
+
+
+async def _communicate(child: _RunningChild, stdin: bytes | None) -> Completed:
+    child.keep_stderr()
+    async with asyncio.TaskGroup() as tasks:
+        if stdin is not None:
+            tasks.create_task(_feed(child, stdin))
+        pieces = [piece async for piece in child.read()]
+    completed = await child.wait()
+    return Completed(
+        argv=completed.argv,
+        status=completed.status,
+        stdout=b"".join(pieces),
+        stderr=completed.stderr,
+        seconds=completed.seconds,
+    )
+
+
+async def _feed(child: _RunningChild, data: bytes) -> None:
+    # A program may end without reading all its input; its status says whether that was right.
+    with contextlib.suppress(BrokenPipeError):
+        await child.write(data)
+    await child.close_stdin()
+
+
+async def _spawn(
+    argv: Sequence[str],
+    taps: tuple[int, int | IO[bytes], int | IO[bytes]],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+) -> _RunningChild:
+    loop = asyncio.get_running_loop()
+    started = time.monotonic()
+    try:
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _Protocol(loop),
+            *argv,
+            stdin=taps[0],
+            stdout=taps[1],
+            stderr=taps[2],
+            cwd=cwd,
+            env={**_ENVIRONMENT, **(env or {})},
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        if cwd is not None and str(error.filename) == str(cwd):
+            raise InternalError("COMMAND_FAILED", f"{argv[0]}: cannot start in {cwd}: {error.strerror}") from error
+        raise UnavailableError(
+            "PROGRAM_MISSING",
+            f"{argv[0]}: {error.strerror}",
+            remedy=f"install {argv[0]}, or put it on PATH",
+            resource=argv[0],
+        ) from error
+    return _RunningChild(tuple(argv), transport, protocol, started)
+
+
+def _opened(output: Path | None) -> contextlib.AbstractContextManager[IO[bytes] | None]:
+    return contextlib.nullcontext() if output is None else output.open("ab")
+
+
+def _appended(output: Path, before: int) -> str:
+    with output.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(before, size - _KEPT_STDERR))
+        return file.read(_KEPT_STDERR).decode("utf-8", "replace")
+
+
+def _timed_out(argv: Sequence[str], timeout: float) -> DeadlineExceededError:
+    return DeadlineExceededError(
+        "COMMAND_TIMEOUT",
+        f"{' '.join(argv)}: not done after {timeout:g} s, killed",
+        remedy="look at what it was waiting for (disk, network, a lock), then try again",
+        detail={"argv": " ".join(argv), "seconds": f"{timeout:g}"},
+    )

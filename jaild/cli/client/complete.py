@@ -1,0 +1,86 @@
+"""Names for the shell's completion, asked of the daemon: quickly, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+import grpc
+from google.longrunning import operations_pb2
+
+from jaild.cli.client import contexts
+from jaild.cli.client.connection import Api, connect
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Settings
+from jaild.v1 import apps_pb2, bases_pb2, evacuations_pb2, host_pb2, jails_pb2, migrations_pb2
+
+_SECONDS = 0.7  # somebody pressed TAB and waits
+
+
+def jails(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a jail's name."""
+    return _ask(ctx, incomplete, _names(lambda api: api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails"))
+
+
+def bases(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a base's name."""
+    return _ask(ctx, incomplete, _names(lambda api: api.bases.ListBases, bases_pb2.ListBasesRequest(), "bases"))
+
+
+def apps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an app's name."""
+    return _ask(ctx, incomplete, _names(lambda api: api.apps.ListApps, apps_pb2.ListAppsRequest(), "apps"))
+
+
+def releases(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete app/version."""
+    request = apps_pb2.ListReleasesRequest(parent="apps/-")
+    return _ask(ctx, incomplete, _names(lambda api: api.apps.ListReleases, request, "releases"))
+
+
+def migrations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a migration's id."""
+    request = migrations_pb2.ListMigrationsRequest()
+    return _ask(ctx, incomplete, _names(lambda api: api.migrations.ListMigrations, request, "migrations"))
+
+
+def evacuations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an evacuation's id."""
+    request = evacuations_pb2.ListEvacuationsRequest()
+    return _ask(ctx, incomplete, _names(lambda api: api.evacuations.ListEvacuations, request, "evacuations"))
+
+
+def operations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete an operation's id."""
+    request = operations_pb2.ListOperationsRequest(name="operations")
+    return _ask(ctx, incomplete, _names(lambda api: api.operations.ListOperations, request, "operations"))
+
+
+def peers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete another host's name."""
+    return _ask(ctx, incomplete, lambda api: list(api.host.GetHost(host_pb2.GetHostRequest(), timeout=_SECONDS).peers))
+
+
+def context_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a context's name."""
+    try:
+        return sorted(name for name in contexts.load().known if name.startswith(incomplete))
+    except click.ClickException:
+        return []
+
+
+def _names(method: Callable[[Api], Any], request: Any, field: str) -> Callable[[Api], list[str]]:
+    def ask(api: Api) -> list[str]:
+        request.page_size = 1000
+        return [short(item.name) for item in getattr(method(api)(request, timeout=_SECONDS), field)]
+
+    return ask
+
+
+def _ask(ctx: click.Context, incomplete: str, ask: Callable[[Api], list[str]]) -> list[str]:
+    try:
+        with connect(ctx.ensure_object(Settings)) as api:
+            return [name for name in ask(api) if name.startswith(incomplete)]
+    except (grpc.RpcError, click.ClickException):  # an error has no place in a half-written command line
+        return []

@@ -1,0 +1,126 @@
+"""The connection to a daemon: its unix socket, or TCP with mutual TLS and nothing less."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+from google.longrunning import operations_pb2_grpc
+
+from jaild.cli.client import contexts
+from jaild.cli.client.settings import Settings
+from jaild.v1 import (
+    apps_pb2_grpc,
+    base_making_pb2_grpc,
+    bases_pb2_grpc,
+    builds_pb2_grpc,
+    evacuations_pb2_grpc,
+    events_pb2_grpc,
+    host_pb2_grpc,
+    jails_pb2_grpc,
+    migrations_pb2_grpc,
+    rehearsals_pb2_grpc,
+    salvage_pb2_grpc,
+    standby_pb2_grpc,
+    stats_pb2_grpc,
+)
+
+READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
+
+# A host that lost its power says nothing: while we watch, its silence tells. jaild's server permits such pings.
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+
+@dataclass(frozen=True)
+class Api:
+    """A daemon's services. The stubs are generated without types."""
+
+    endpoint: str
+    apps: Any
+    base_making: Any
+    bases: Any
+    builds: Any
+    evacuations: Any
+    events: Any
+    host: Any
+    jails: Any
+    migrations: Any
+    operations: Any
+    salvages: Any
+    takeovers: Any
+    stats: Any
+    rehearsals: Any
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Api]:
+    """Yield the API of the daemon that `settings` choose. Nothing is sent before the first call."""
+    context = contexts.choose(settings, os.environ)
+    settings.endpoint = context.address
+    with _channel(context) as channel:
+        yield Api(
+            endpoint=context.address,
+            apps=apps_pb2_grpc.AppsStub(channel),
+            base_making=base_making_pb2_grpc.BaseMakingStub(channel),
+            bases=bases_pb2_grpc.BasesStub(channel),
+            builds=builds_pb2_grpc.BuildsStub(channel),
+            evacuations=evacuations_pb2_grpc.EvacuationsStub(channel),
+            events=events_pb2_grpc.EventsStub(channel),
+            host=host_pb2_grpc.HostStub(channel),
+            jails=jails_pb2_grpc.JailsStub(channel),
+            migrations=migrations_pb2_grpc.MigrationsStub(channel),
+            rehearsals=rehearsals_pb2_grpc.RehearsalsStub(channel),
+            operations=operations_pb2_grpc.OperationsStub(channel),
+            salvages=salvage_pb2_grpc.SalvagesStub(channel),
+            takeovers=standby_pb2_grpc.TakeoversStub(channel),
+            stats=stats_pb2_grpc.StatsStub(channel),
+        )
+
+
+def pages(method: Callable[..., Any], request: Any, field: str, limit: int = 0) -> list[Any]:
+    """Return what a List method has in `field`, page by page; at most `limit` if that is not 0."""
+    items: list[Any] = []
+    while True:
+        request.page_size = max(0, limit - len(items))
+        answer = method(request, timeout=READ_SECONDS)
+        items += getattr(answer, field)
+        request.page_token = answer.next_page_token
+        if not answer.next_page_token or (limit and len(items) >= limit):
+            return items[:limit] if limit else items
+
+
+def _channel(context: contexts.Context) -> grpc.Channel:
+    address = context.address
+    if address.startswith("/"):
+        address = f"unix://{address}"
+    if address.startswith("unix:"):
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    if not (context.ca and context.cert and context.key):
+        raise click.UsageError(
+            f"{address} is not a unix socket, and TCP needs certificates:"
+            " give them with `jailctl context add NAME --address ... --ca ... --cert ... --key ...`"
+        )
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_read(context.ca), private_key=_read(context.key), certificate_chain=_read(context.cert)
+    )
+    options = list(_OPTIONS)
+    if context.server_name:
+        options.append(("grpc.ssl_target_name_override", context.server_name))
+    return grpc.secure_channel(address, credentials, options=options)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"cannot read the certificate file {path}: {error.strerror}") from error

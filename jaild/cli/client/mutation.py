@@ -1,0 +1,142 @@
+"""What every change has in common: ask for its plan only, wait for it or not, and say how it went."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from jaild.cli.client.connection import Api
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.client.waiting import Backoff, Waiter, metadata
+from jaild.cli.output import findings, progress, render
+from jaild.cli.output.exits import Exit
+from jaild.cli.output.failures import Failure, from_status
+from jaild.cli.output.human import duration, printable, size
+from jaild.cli.output.render import seconds
+from jaild.v1 import common_pb2, jails_pb2, migrations_pb2
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_BYTES = "_bytes"
+
+
+@dataclass(frozen=True)
+class How:
+    """How a change was asked for."""
+
+    plan: bool = False
+    wait: bool = True
+    request_id: str = ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields that every plannable request has."""
+        return {"request_id": self.request_id, "validate_only": self.plan}
+
+
+def mutation(*, plannable: bool = True) -> Callable[[_Function], _Function]:
+    """Return a decorator that adds the options of a change and hands them over as the argument `how`."""
+
+    def decorate(function: _Function) -> _Function:
+        @functools.wraps(function)
+        def collected(*args: Any, wait: bool, request_id: str, plan: bool = False, **kwargs: Any) -> Any:
+            return function(*args, how=How(plan=plan, wait=wait, request_id=request_id), **kwargs)
+
+        wrapped: Any = collected
+        wrapped = click.option(
+            "--request-id",
+            default="",
+            metavar="ID",
+            help="Your own id: a repeated request returns the first's operation.",
+        )(wrapped)
+        wrapped = click.option(
+            "--wait/--no-wait", default=True, help="Wait for the end, or print the operation's name."
+        )(wrapped)
+        if plannable:
+            wrapped = click.option("--plan", is_flag=True, help="Only show what would be done; touch nothing.")(wrapped)
+        return wrapped  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def finish(api: Api, settings: Settings, operation: Any, how: How) -> None:
+    """Bring an operation to its end as `how` says, and print its result. Raises `Failure` if it failed."""
+    if not (how.wait or how.plan or operation.done):
+        _print_started(settings, operation)
+        return
+    if not operation.done:
+        with progress.shown() as view:
+            operation = Waiter(api, view, Backoff()).wait(operation)
+    tell(settings, operation)
+
+
+def tell(settings: Settings, operation: Any) -> None:
+    """Print the result of an operation that is done; raise `Failure` if it failed or its plan is refused."""
+    plan = common_pb2.Plan()
+    planned = operation.response.Unpack(plan) if operation.HasField("response") else False
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, plan if planned else operation)
+    elif planned:
+        click.echo("\n".join(findings.plan_lines(plan)))
+    elif operation.HasField("response"):
+        click.echo("\n".join(summary(operation)))
+    if operation.HasField("error"):
+        raise failed(operation)
+    if planned and findings.errors(plan):
+        count = findings.count(plan.findings)
+        raise Failure(f"it would be refused: {count}", Exit.REFUSED, remedy="see the findings above")
+
+
+def summary(operation: Any) -> list[str]:
+    """Return what an operation that went well did, as lines: the result, the blackout, what else was measured."""
+    about = metadata(operation)
+    lines = [f"{printable(about.kind)} {printable(about.target)}: {_result(operation.response)}"]
+    if about.HasField("blackout"):
+        predicted = about.HasField("predicted_blackout")
+        expected = f" (predicted {duration(seconds(about.predicted_blackout))})" if predicted else ""
+        lines.append(f"  blackout: {duration(seconds(about.blackout))}{expected}")
+    if about.rounds:
+        lines.append(f"  rounds: {about.rounds}")
+    lines += [f"  {printable(key)}: {printable(value)}" for key, value in sorted(map(_fact, about.facts.items()))]
+    warnings = [finding for finding in about.plan.findings if finding.severity == common_pb2.SEVERITY_WARNING]
+    return lines + ["  " + line for line in findings.lines(warnings)]
+
+
+def _fact(item: tuple[str, str]) -> tuple[str, str]:
+    key, value = item
+    if key.endswith(_BYTES) and value.isdecimal():
+        return key.removesuffix(_BYTES), size(int(value))
+    return key, value
+
+
+def _result(response: Any) -> str:
+    jail, migration = jails_pb2.Jail(), migrations_pb2.Migration()
+    if response.Unpack(jail):
+        state = jails_pb2.Jail.State.Name(jail.state).removeprefix("STATE_").lower()
+        parts = [state, f"generation {jail.generation}", f"base {short(jail.base)}"]
+        return printable(", ".join(parts + ([f"release {short(jail.release)}"] if jail.release else [])))
+    if response.Unpack(migration):
+        return printable(f"{migration.phase}, {migration.source} -> {migration.target}, {size(migration.bytes)}")
+    return "done"
+
+
+def failed(operation: Any) -> Failure:
+    """Return the failure of an operation that ended with an error."""
+    failure = from_status(operation.error, of_operation=True)
+    about = metadata(operation)
+    if not failure.found and findings.errors(about.plan):
+        failure.found = tuple(about.plan.findings)
+    if about.HasField("blackout"):
+        failure.detail.setdefault("blackout", duration(seconds(about.blackout)))
+    failure.detail.setdefault("operation", operation.name)
+    return failure
+
+
+def _print_started(settings: Settings, operation: Any) -> None:
+    if settings.form is Form.TABLE:
+        click.echo(operation.name)
+    else:
+        render.document(settings.form, operation)

@@ -1,0 +1,147 @@
+"""`jailctl app`: applications and their releases."""
+
+from __future__ import annotations
+
+from typing import IO
+
+import click
+
+from jaild.cli.client import complete, references, upload
+from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.noun import Noun
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.commands import app_build
+from jaild.cli.output import progress, render
+from jaild.cli.output.human import size
+from jaild.v1 import apps_pb2
+
+
+@click.group("app", cls=Noun)
+def command() -> None:
+    """Push, list and remove releases of applications."""
+
+
+@command.command(
+    "push",
+    examples=(
+        "app push redis/7.0 redis-7.0.tar.zst --manifest redis.yaml",
+        "app push redis/7.2 redis-7.2.tar.zst --manifest redis.yaml --from 7.0",
+    ),
+)
+@click.argument("release", metavar="APP/VERSION", type=references.release)
+@click.argument("archive")
+@click.option("--manifest", type=click.File(), required=True, help="YAML: mount point, command, accounts, folders.")
+@click.option("--from", "origin", metavar="VERSION", help="Earlier release of the app to share unchanged files with.")
+@click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
+@mutation(plannable=False)
+@click.pass_obj
+def push(
+    settings: Settings, *, release: str, archive: str, manifest: IO[str], origin: str | None, sha256: str, how: How
+) -> None:
+    """Push a release from an archive, `-` for stdin, and seal it."""
+    parent, _, version = release.partition("/releases/")
+    header = apps_pb2.PushReleaseHeader(
+        parent=parent, release_id=version, manifest_yaml=manifest.read(), request_id=how.request_id
+    )
+    if origin:
+        setattr(header, "from", _origin(parent, origin))
+    with connect(settings) as api:
+        with upload.opened(archive) as source, progress.shown() as view:
+            header.size_bytes = source.size
+            header.sha256 = sha256 or source.digest(view)
+            first = apps_pb2.PushReleaseRequest(header=header)
+            requests = source.requests(first, lambda block: apps_pb2.PushReleaseRequest(chunk=block), view)
+            operation = upload.send(api.apps.PushRelease, source, requests)
+        finish(api, settings, operation, how)
+
+
+@command.command("ls")
+@click.pass_obj
+def ls(settings: Settings) -> None:
+    """List applications."""
+    with connect(settings) as api:
+        apps = pages(api.apps.ListApps, apps_pb2.ListAppsRequest(), "apps")
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"apps": [render.as_dict(app) for app in apps]})
+        return
+    rows = [(short(app.name), str(app.release_count), short(app.latest_release)) for app in apps]
+    render.table(("NAME", "RELEASES", "LATEST"), rows)
+
+
+@command.command("releases", examples=("app releases redis", "app releases"))
+@click.argument("app", type=references.app, required=False, default="-", shell_complete=complete.apps)
+@click.pass_obj
+def releases(settings: Settings, *, app: str) -> None:
+    """List an application's releases, or those of all."""
+    with connect(settings) as api:
+        found = pages(api.apps.ListReleases, apps_pb2.ListReleasesRequest(parent=app), "releases")
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"releases": [render.as_dict(release) for release in found]})
+        return
+    render.table(
+        ("NAME", "FROM", "SIZE", "ADDED", "ON POOL", "USED BY", "AGE"),
+        [
+            (
+                short(release.name),
+                short(getattr(release, "from")),
+                size(release.size_bytes),
+                size(release.added_bytes),
+                size(release.used_bytes),
+                str(len(release.used_by)),
+                render.since(release.push_time),
+            )
+            for release in found
+        ],
+    )
+
+
+@command.command("show")
+@click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
+@click.pass_obj
+def show(settings: Settings, *, release: str) -> None:
+    """Show a release: its manifest, what it takes, who uses it."""
+    with connect(settings) as api:
+        found = api.apps.GetRelease(apps_pb2.GetReleaseRequest(name=release), timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, found)
+        return
+    render.card(
+        (
+            ("name", short(found.name)),
+            ("from", short(getattr(found, "from"))),
+            ("pushed", render.moment(found.push_time)),
+            ("files", str(found.files)),
+            ("size", size(found.size_bytes)),
+            ("added", size(found.added_bytes)),
+            ("on pool", size(found.used_bytes)),
+            ("sha256", found.sha256),
+            ("guid", str(found.guid)),
+            ("built on", short(found.built.base)),
+            ("osversion", str(found.built.osversion or "")),
+            ("packages", "\n".join(found.built.packages)),
+            ("used by", "\n".join(found.used_by)),
+            ("manifest", render.plain(found.manifest)),
+        )
+    )
+
+
+@command.command("rm")
+@click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
+@mutation()
+@click.pass_obj
+def rm(settings: Settings, *, release: str, how: How) -> None:
+    """Remove a release; refused while a generation uses it."""
+    with connect(settings) as api:
+        operation = api.apps.DeleteRelease(apps_pb2.DeleteReleaseRequest(name=release, **how.fields()))
+        finish(api, settings, operation, how)
+
+
+for _verb in app_build.VERBS:
+    command.add_command(_verb)
+
+
+def _origin(parent: str, text: str) -> str:
+    """Return the full name of the release in `--from`, which may be a bare version of the same app."""
+    return references.release(text) if "/" in text else f"{parent}/releases/{text}"

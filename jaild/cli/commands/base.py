@@ -1,0 +1,150 @@
+"""`jailctl base`: versions of an OS userland."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import click
+
+from jaild.cli.client import complete, references, upload
+from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.noun import Noun
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.commands import base_make
+from jaild.cli.output import progress, render
+from jaild.cli.output.human import size
+from jaild.v1 import bases_pb2
+
+
+@click.group("base", cls=Noun)
+def command() -> None:
+    """Import, list and remove bases: versions of an OS userland."""
+
+
+@command.command(
+    "import",
+    examples=(
+        "base import debian-12 debian-12.tar.zst",
+        "base import 14.3-RELEASE base.txz --manifest MANIFEST",
+        "base import debian-13 - < debian-13.tar",
+        "base import 14.3-RELEASE /usr/obj/release --on-host",
+        "base import debian-13 image.tar --image v1",
+    ),
+)
+@click.argument("name", type=references.base)
+@click.argument("path")
+@click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
+@click.option("--manifest", type=click.File(), help="MANIFEST of a FreeBSD distribution set to verify against.")
+@click.option("--image", default="", metavar="NAME", help="Image of an OCI layout that holds several.")
+@click.option("--on-host", is_flag=True, help="PATH is on the daemon's host: archive, set, OCI layout or tree.")
+@mutation(plannable=False)
+@click.pass_obj
+def import_(
+    settings: Settings,
+    *,
+    name: str,
+    path: str,
+    sha256: str,
+    manifest: IO[str] | None,
+    image: str,
+    on_host: bool,
+    how: How,
+) -> None:
+    """Import a base from an archive, `-` for stdin, and seal it."""
+    header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, request_id=how.request_id, image=image)
+    if on_host and (manifest is not None or path == "-"):
+        raise click.UsageError("--on-host takes a path on the host, where MANIFEST lies beside the archive")
+    if manifest is not None:
+        header.manifest = manifest.read()
+        header.manifest_entry = _entry(header.manifest, path)
+    with connect(settings) as api:
+        if on_host:
+            header.path = path
+            operation = api.bases.ImportBase(iter([bases_pb2.ImportBaseRequest(header=header)]))
+        else:
+            with upload.opened(path) as archive, progress.shown() as view:
+                header.size_bytes = archive.size
+                header.sha256 = sha256 or archive.digest(view)
+                first = bases_pb2.ImportBaseRequest(header=header)
+                requests = archive.requests(first, lambda block: bases_pb2.ImportBaseRequest(chunk=block), view)
+                operation = upload.send(api.bases.ImportBase, archive, requests)
+        finish(api, settings, operation, how)
+
+
+@command.command("ls")
+@click.pass_obj
+def ls(settings: Settings) -> None:
+    """List bases."""
+    with connect(settings) as api:
+        bases = pages(api.bases.ListBases, bases_pb2.ListBasesRequest(), "bases")
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"bases": [render.as_dict(base) for base in bases]})
+        return
+    render.table(
+        ("NAME", "ABI", "VERSION", "SIZE", "ON POOL", "USED BY", "AGE"),
+        [
+            (
+                short(base.name),
+                base.abi,
+                base.version,
+                size(base.size_bytes),
+                size(base.used_bytes),
+                str(len(base.used_by)),
+                render.since(base.import_time),
+            )
+            for base in bases
+        ],
+    )
+
+
+@command.command("show")
+@click.argument("name", type=references.base, shell_complete=complete.bases)
+@click.pass_obj
+def show(settings: Settings, *, name: str) -> None:
+    """Show a base, and which generations use it."""
+    with connect(settings) as api:
+        base = api.bases.GetBase(bases_pb2.GetBaseRequest(name=name), timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, base)
+        return
+    render.card(
+        (
+            ("name", short(base.name)),
+            ("family", base.family),
+            ("version", base.version),
+            ("abi", base.abi),
+            ("osreldate", str(base.osreldate or "")),
+            ("imported", render.moment(base.import_time)),
+            ("files", str(base.files)),
+            ("size", size(base.size_bytes)),
+            ("on pool", size(base.used_bytes)),
+            ("sha256", base.sha256),
+            ("guid", str(base.guid)),
+            ("used by", "\n".join(base.used_by)),
+            ("notes", "\n".join(base.notes)),
+        )
+    )
+
+
+@command.command("rm")
+@click.argument("name", type=references.base, shell_complete=complete.bases)
+@mutation()
+@click.pass_obj
+def rm(settings: Settings, *, name: str, how: How) -> None:
+    """Remove a base; refused while a generation uses it."""
+    with connect(settings) as api:
+        operation = api.bases.DeleteBase(bases_pb2.DeleteBaseRequest(name=name, **how.fields()))
+        finish(api, settings, operation, how)
+
+
+for _verb in base_make.VERBS:
+    command.add_command(_verb)
+
+
+def _entry(manifest: str, path: str) -> str:
+    """Return the archive's own name if MANIFEST has it; else the daemon looks for base.txz."""
+    name = Path(path).name
+    return name if any(line.split("\t")[0] == name for line in manifest.splitlines()) else ""

@@ -1,0 +1,149 @@
+"""Emptying a host: `jailctl host drain, undrain, evacuate` and `evacuation`, its report."""
+
+from __future__ import annotations
+
+import click
+
+from jaild.cli.client import complete, references
+from jaild.cli.client.connection import READ_SECONDS, Api, connect
+from jaild.cli.client.mutation import How, failed, finish, mutation
+from jaild.cli.client.noun import Verb
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.client.waiting import Backoff, Waiter
+from jaild.cli.output import board, render
+from jaild.cli.output.human import duration, printable, size
+from jaild.cli.output.render import seconds
+from jaild.v1 import evacuations_pb2
+
+_STATE = evacuations_pb2.JailMove
+
+
+@click.command("drain", cls=Verb, examples=('host drain --reason "disk 2 reports errors"',))
+@click.option("--reason", default="", help="Why; shown to whoever is refused.")
+@click.pass_obj
+def drain(settings: Settings, *, reason: str) -> None:
+    """Take no new jails and no migrations; the jails that are here go on."""
+    with connect(settings) as api:
+        host = api.evacuations.DrainHost(evacuations_pb2.DrainHostRequest(reason=reason))
+    _say(settings, host, f"{host.name} takes no jails; {host.jails} are here")
+
+
+@click.command("undrain", cls=Verb)
+@click.pass_obj
+def undrain(settings: Settings) -> None:
+    """Take jails again."""
+    with connect(settings) as api:
+        host = api.evacuations.UndrainHost(evacuations_pb2.UndrainHostRequest())
+    _say(settings, host, f"{host.name} takes jails again")
+
+
+@click.command(
+    "evacuate",
+    cls=Verb,
+    examples=(
+        "host evacuate --to beta,gamma --plan",
+        "host evacuate --to beta,gamma --parallel 4 --bandwidth 50M",
+    ),
+)
+@click.option("--to", "targets", type=references.hosts, required=True, metavar="HOST,...", help="Peers to move to.")
+@click.option("--parallel", type=click.IntRange(1, 32), default=2, show_default=True, help="Moves at a time.")
+@click.option("--bandwidth", type=references.rate, default="0", metavar="RATE", help="Bytes per second in all: 50M.")
+@click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest blackout of each (default: 5s).")
+@click.option("--proceed", is_flag=True, help="Go on although a predicted blackout is longer.")
+@click.option("--dry-run", is_flag=True, help="The same as --plan.")
+@mutation()
+@click.pass_obj
+def evacuate(
+    settings: Settings,
+    *,
+    targets: tuple[str, ...],
+    parallel: int,
+    bandwidth: int,
+    max_downtime: float | None,
+    proceed: bool,
+    dry_run: bool,
+    how: How,
+) -> None:
+    """Drain the host and move all its jails to others; Ctrl-C takes back what still can be."""
+    request = evacuations_pb2.EvacuateHostRequest(
+        targets=targets,
+        parallel=parallel,
+        bandwidth=bandwidth,
+        proceed_over_budget=proceed,
+        request_id=how.request_id,
+        validate_only=how.plan or dry_run,
+    )
+    if max_downtime is not None:
+        request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
+    with connect(settings) as api:
+        operation = api.evacuations.EvacuateHost(request)
+        if request.validate_only or not how.wait:
+            finish(api, settings, operation, how)
+            return
+        name = f"evacuations/{short(operation.name)}"
+        with board.shown(lambda: _get(api, name)) as view:
+            operation = Waiter(api, view, Backoff()).wait(operation)
+        _report(settings, _get(api, name))
+    if operation.HasField("error"):
+        raise failed(operation)
+
+
+@click.command("evacuation", cls=Verb, examples=("host evacuation", "host evacuation -o json"))
+@click.argument("name", type=references.evacuation, required=False, shell_complete=complete.evacuations)
+@click.pass_obj
+def evacuation(settings: Settings, *, name: str | None) -> None:
+    """Show an evacuation as it is now, or its report; without a name the last one."""
+    with connect(settings) as api:
+        if name is not None:
+            _report(settings, _get(api, name))
+            return
+        request = evacuations_pb2.ListEvacuationsRequest(page_size=1)
+        found = api.evacuations.ListEvacuations(request, timeout=READ_SECONDS).evacuations
+    if not found:
+        raise click.ClickException("this host has never been evacuated")
+    _report(settings, found[0])
+
+
+VERBS = (drain, undrain, evacuate, evacuation)
+
+
+def _get(api: Api, name: str) -> evacuations_pb2.Evacuation:
+    found: evacuations_pb2.Evacuation = api.evacuations.GetEvacuation(
+        evacuations_pb2.GetEvacuationRequest(name=name), timeout=READ_SECONDS
+    )
+    return found
+
+
+def _say(settings: Settings, host: object, text: str) -> None:
+    if settings.form is Form.TABLE:
+        click.echo(printable(text))
+    else:
+        render.document(settings.form, host)
+
+
+def _report(settings: Settings, found: evacuations_pb2.Evacuation) -> None:
+    """Print what became of each jail, and for those that did not go well why and what to do."""
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, found)
+        return
+    render.table(
+        ("JAIL", "TO", "STATE", "SENT", "TOOK", "BLACKOUT", "REASON"),
+        [
+            (
+                short(move.jail),
+                move.target,
+                board.state(move),
+                size(move.sent_bytes) if move.sent_bytes else "",
+                duration(seconds(move.duration)) if move.HasField("duration") and move.attempts else "",
+                render.span(move.blackout) if move.HasField("blackout") else "",
+                move.reason,
+            )
+            for move in found.moves
+        ],
+    )
+    for move in found.moves:
+        if move.reason:
+            click.echo(printable(f"{short(move.jail)}: {move.message}"))
+            if move.remedy:
+                click.echo(printable(f"    to do: {move.remedy}"))

@@ -1,0 +1,136 @@
+"""`jailctl host`: the host itself."""
+
+from __future__ import annotations
+
+import click
+
+from jaild.cli.client import references
+from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.noun import Noun
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.commands import evacuation
+from jaild.cli.output import render
+from jaild.cli.output.human import duration, size
+from jaild.v1 import host_pb2
+
+
+@click.group("host", cls=Noun)
+def command() -> None:
+    """Tell what the host is, and who did what on it; drain and evacuate it."""
+
+
+@command.command("show")
+@click.pass_obj
+def show(settings: Settings) -> None:
+    """Show the host: software, space, jails, peers, what recovery repaired."""
+    with connect(settings) as api:
+        host = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, host)
+        return
+    able = sorted(name for name, has in host.zfs_capabilities.items() if has)
+    lacking = sorted(name for name, has in host.zfs_capabilities.items() if not has)
+    render.card(
+        (
+            ("name", host.name),
+            ("to mend", "\n".join(host.warnings)),
+            ("id", host.id),
+            ("jaild", f"{host.version}, peer protocol {host.peer_protocol}"),
+            ("started", render.moment(host.start_time)),
+            ("ready after", duration(host.ready_seconds)),
+            ("kernel", f"{host.kernel} {host.machine}"),
+            ("osreldate", str(host.osreldate or "")),
+            ("runtime", host.runtime),
+            ("zfs", host.zfs),
+            ("zfs can", ", ".join(able)),
+            ("zfs cannot", ", ".join(lacking)),
+            ("dataset", host.dataset),
+            ("space", f"{size(host.used_bytes)} used, {size(host.available_bytes)} free"),
+            ("jails", f"{host.jails}, {host.running} running"),
+            ("drained", _drained(host)),
+            (
+                "halted",
+                "its jails were stopped for its shutdown; `jailctl host start-jails` ends that" if host.halted else "",
+            ),
+            ("peers", ", ".join(host.peers)),
+            ("repaired", "\n".join(host.repairs)),
+            ("background", f"{host.background_tasks} tasks" if host.background_tasks else ""),
+            ("failing", "\n".join(map(_failing, host.failing_tasks))),
+        )
+    )
+
+
+for _verb in evacuation.VERBS:
+    command.add_command(_verb)
+
+
+@command.command("audit", examples=("host audit -n 20", "host audit -n 0 -o json"))
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, help="At most so many; 0 for all.")
+@click.pass_obj
+def audit(settings: Settings, *, lines: int) -> None:
+    """List who asked for what, newest first, with what was refused."""
+    with connect(settings) as api:
+        entries = pages(api.host.ListAuditEntries, host_pb2.ListAuditEntriesRequest(), "entries", lines)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"entries": [render.as_dict(entry) for entry in entries]})
+        return
+    render.table(
+        ("NR", "WHEN", "WHO", "METHOD", "TARGET", "OUTCOME", "OPERATION"),
+        [
+            (
+                str(entry.sequence),
+                render.clock(entry.time),
+                entry.actor,
+                entry.method.removeprefix("jaild.v1."),
+                entry.target,
+                entry.outcome,
+                entry.operation,
+            )
+            for entry in entries
+        ],
+    )
+
+
+@command.command("start-jails", examples=("host start-jails", "host start-jails --plan"))
+@click.option(
+    "--daemon-wait",
+    type=references.seconds,
+    default="0s",
+    metavar="TIME",
+    help="The daemon may be starting: wait so long for it.",
+)
+@mutation()
+@click.pass_obj
+def start_jails(settings: Settings, *, daemon_wait: float, how: How) -> None:
+    """Start all jails that should run, lower boot order first; also after stop-jails."""
+    request = host_pb2.StartJailsRequest(**how.fields())
+    with connect(settings) as api:
+        operation = api.host.StartJails(request, wait_for_ready=daemon_wait > 0, timeout=daemon_wait + READ_SECONDS)
+        finish(api, settings, operation, how)
+
+
+@command.command("stop-jails", examples=("host stop-jails --deadline 75s", "host stop-jails --plan"))
+@click.option("--deadline", type=references.seconds, default="60s", metavar="TIME", help="How long it may take in all.")
+@mutation()
+@click.pass_obj
+def stop_jails(settings: Settings, *, deadline: float, how: How) -> None:
+    """Stop all jails for the host's shutdown, in reverse boot order; its next boot starts them again.
+
+    Until then, or until start-jails, nothing is changed on the host. What each jail should be stays as it is.
+    """
+    request = host_pb2.StopJailsRequest(**how.fields())
+    request.deadline.FromMilliseconds(round(deadline * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.host.StopJails(request), how)
+
+
+def _failing(task: host_pb2.FailingTask) -> str:
+    return f"{task.name} (since {render.moment(task.since)}, {task.failures} times): {task.error}"
+
+
+def _drained(host: host_pb2.HostInfo) -> str:
+    if not host.HasField("drain"):
+        return ""
+    why = f": {host.drain.reason}" if host.drain.reason else ""
+    return f"takes no jails since {render.moment(host.drain.since)}, by {host.drain.actor}{why}"

@@ -1,0 +1,188 @@
+"""`jailctl jail`: the workloads; their life here, their changes and insides in modules of their own."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+from jaild.cli.client import complete, references
+from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.noun import Noun
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.commands import jail_changes, jail_inside
+from jaild.cli.commands import takeover as jail_rescue
+from jaild.cli.output import render
+from jaild.cli.output.human import size
+from jaild.model.jails.redaction import REDACTED
+from jaild.v1 import jails_pb2
+
+NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
+
+
+@click.group("jail", cls=Noun)
+def command() -> None:
+    """Create, run, change, migrate and look into jails."""
+
+
+@command.command(
+    "create",
+    examples=(
+        "jail create cache -f cache.yaml",
+        "jail create web --template web --set base=debian-12 --set address=10.0.0.5/24",
+        "jail create cache -f cache.yaml --plan",
+    ),
+)
+@click.argument("name", type=references.jail)
+@click.option("-f", "--file", type=click.File(), help="The spec, in YAML; `-` for stdin.")
+@click.option("--template", metavar="NAME", help="A template on the daemon's host instead.")
+@click.option("--set", "values", type=references.pair, multiple=True, metavar="KEY=VALUE", help="Fill in ${KEY}.")
+@click.option("--stopped", is_flag=True, help="Create it without starting it.")
+@mutation()
+@click.pass_obj
+def create(
+    settings: Settings,
+    *,
+    name: str,
+    file: IO[str] | None,
+    template: str | None,
+    values: tuple[tuple[str, str], ...],
+    stopped: bool,
+    how: How,
+) -> None:
+    """Create a jail from a spec or a template, and start it."""
+    request = jails_pb2.CreateJailRequest(
+        jail_id=short(name), spec=_source(file, template, values), stopped=stopped, **how.fields()
+    )
+    with connect(settings) as api:
+        finish(api, settings, api.jails.CreateJail(request), how)
+
+
+@command.command("ls")
+@click.pass_obj
+def ls(settings: Settings) -> None:
+    """List jails."""
+    with connect(settings) as api:
+        jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"jails": [render.as_dict(jail) for jail in jails]})
+        return
+    columns = ("NAME", "STATE", "GEN", "BASE", "RELEASE", "ADDRESS", "UP", "USED", "NOTE")
+    render.table(columns, [_row(jail) for jail in jails])
+
+
+@command.command("show", examples=("jail show cache", "jail show cache -o json"))
+@NAME
+@click.option("--secrets", is_flag=True, help="Show the environment's values, too, as far as you may see them.")
+@click.pass_obj
+def show(settings: Settings, *, name: str, secrets: bool) -> None:
+    """Show a jail and its spec; its environment's values in -o json and -o yaml, or with --secrets."""
+    with connect(settings) as api:
+        jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, jail)
+        return
+    if not secrets:  # a terminal has onlookers, and a log keeps what it was told
+        for key in jail.spec.environment:
+            jail.spec.environment[key] = REDACTED
+    render.card(
+        (
+            ("name", short(jail.name)),
+            ("state", _state(jail)),
+            ("message", jail.message),
+            ("exit status", str(jail.exit_status) if jail.HasField("exit_status") else ""),
+            ("operation", jail.operation),
+            ("generation", str(jail.generation or "")),
+            ("base", short(jail.base)),
+            ("release", short(jail.release)),
+            ("owner", f"{jail.owner}, epoch {jail.epoch}"),
+            ("peer", jail.peer),
+            ("standby", jail_rescue.standby_lines(jail)),
+            ("created", render.moment(jail.create_time)),
+            ("started", render.moment(jail.start_time)),
+            ("used", size(jail.used_bytes)),
+            ("uid", jail.uid),
+            ("etag", jail.etag),
+            ("spec", render.plain(jail.spec)),
+        )
+    )
+
+
+@command.command("rm", examples=("jail rm cache --plan", "jail rm cache --force"))
+@NAME
+@click.option("--force", is_flag=True, help="Stop it first if it runs.")
+@mutation()
+@click.pass_obj
+def rm(settings: Settings, *, name: str, force: bool, how: How) -> None:
+    """Remove a jail with all its data; refused while it runs."""
+    with connect(settings) as api:
+        operation = api.jails.DeleteJail(jails_pb2.DeleteJailRequest(name=name, force=force, **how.fields()))
+        finish(api, settings, operation, how)
+
+
+@command.command("start")
+@NAME
+@mutation(plannable=False)
+@click.pass_obj
+def start(settings: Settings, *, name: str, how: How) -> None:
+    """Start a jail; it starts at boot again, too."""
+    with connect(settings) as api:
+        request = jails_pb2.StartJailRequest(name=name, request_id=how.request_id)
+        finish(api, settings, api.jails.StartJail(request), how)
+
+
+@command.command("stop")
+@NAME
+@mutation(plannable=False)
+@click.pass_obj
+def stop(settings: Settings, *, name: str, how: How) -> None:
+    """Stop a jail, so that it stays stopped at boot, too."""
+    with connect(settings) as api:
+        request = jails_pb2.StopJailRequest(name=name, request_id=how.request_id)
+        finish(api, settings, api.jails.StopJail(request), how)
+
+
+@command.command("restart")
+@NAME
+@mutation(plannable=False)
+@click.pass_obj
+def restart(settings: Settings, *, name: str, how: How) -> None:
+    """Stop and start a jail on its active generation."""
+    with connect(settings) as api:
+        request = jails_pb2.RestartJailRequest(name=name, request_id=how.request_id)
+        finish(api, settings, api.jails.RestartJail(request), how)
+
+
+for _verb in (*jail_inside.VERBS, *jail_changes.VERBS, *jail_rescue.VERBS):
+    command.add_command(_verb)
+
+
+def _source(file: IO[str] | None, template: str | None, values: tuple[tuple[str, str], ...]) -> Any:
+    if (file is None) == (template is None):
+        raise click.UsageError("give the spec with -f FILE, or a template with --template NAME")
+    if file is not None:
+        if values:
+            raise click.UsageError("--set fills in a template; a file is taken as it is")
+        return jails_pb2.SpecSource(yaml=file.read())
+    return jails_pb2.SpecSource(template=jails_pb2.Template(name=template, values=dict(values)))
+
+
+def _state(jail: jails_pb2.Jail) -> str:
+    return jails_pb2.Jail.State.Name(jail.state).removeprefix("STATE_").lower()
+
+
+def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
+    peer = f"peer {jail.peer}" if jail.peer else ""
+    return (
+        short(jail.name),
+        _state(jail),
+        str(jail.generation or ""),
+        short(jail.base),
+        short(jail.release),
+        " ".join(jail.spec.network.addresses),
+        render.since(jail.start_time),
+        size(jail.used_bytes),
+        jail.message or jail.operation or jail_rescue.standby_note(jail) or peer,
+    )

@@ -1,0 +1,188 @@
+"""The four changes of a jail, and its move: each is planned, carried out, watched and told in the same way."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import IO
+
+import click
+
+from jaild.cli.client import complete, references
+from jaild.cli.client.connection import READ_SECONDS, connect
+from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.noun import Verb
+from jaild.cli.client.settings import Settings
+from jaild.cli.output import render
+from jaild.v1 import jails_pb2, migrations_pb2, rehearsals_pb2
+
+_AXES = {
+    None: jails_pb2.RollbackJailRequest.AXIS_UNSPECIFIED,
+    "base": jails_pb2.RollbackJailRequest.AXIS_BASE,
+    "app": jails_pb2.RollbackJailRequest.AXIS_APP,
+    "spec": jails_pb2.RollbackJailRequest.AXIS_SPEC,
+}
+
+NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
+
+
+@click.command("deploy", cls=Verb, examples=("jail deploy cache redis/7.2 --plan", "jail deploy cache redis/7.2"))
+@NAME
+@click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
+@mutation()
+@click.pass_obj
+def deploy(settings: Settings, *, name: str, release: str, how: How) -> None:
+    """Move a jail to another release; base and data stay."""
+    request = jails_pb2.DeployReleaseRequest(name=name, release=release, **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.jails.DeployRelease(request), how)
+
+
+@click.command("upgrade", cls=Verb, examples=("jail upgrade cache debian-13 --plan", "jail upgrade cache debian-13"))
+@NAME
+@click.argument("base", type=references.base, shell_complete=complete.bases)
+@mutation()
+@click.pass_obj
+def upgrade(settings: Settings, *, name: str, base: str, how: How) -> None:
+    """Move a jail to another base; application and data stay."""
+    request = jails_pb2.UpgradeBaseRequest(name=name, base=base, **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.jails.UpgradeBase(request), how)
+
+
+@click.command("configure", cls=Verb, examples=("jail configure cache -f cache.yaml --plan",))
+@NAME
+@click.option("-f", "--file", type=click.File(), required=True, help="The whole new spec, in YAML; `-` for stdin.")
+@mutation()
+@click.pass_obj
+def configure(settings: Settings, *, name: str, file: IO[str], how: How) -> None:
+    """Change a jail's spec; base and release in it stay what they are."""
+    spec = jails_pb2.SpecSource(yaml=file.read())
+    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.jails.ConfigureJail(request), how)
+
+
+@click.command("edit", cls=Verb)
+@NAME
+@mutation()
+@click.pass_obj
+def edit(settings: Settings, *, name: str, how: How) -> None:
+    """Change a jail's spec in $EDITOR; refused if somebody else changed it meanwhile."""
+    with connect(settings) as api:
+        jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
+    before = render.plain(jail.spec) + "\n"
+    after = click.edit(before, extension=".yaml")
+    if after is None or after == before:
+        click.echo("nothing changed", err=True)
+        return
+    spec = jails_pb2.SpecSource(yaml=after)
+    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, etag=jail.etag, **how.fields())
+    try:
+        with connect(settings) as api:
+            finish(api, settings, api.jails.ConfigureJail(request), how)
+    except BaseException:
+        _keep(after)
+        raise
+    if how.plan:
+        _keep(after)
+
+
+@click.command(
+    "rollback",
+    cls=Verb,
+    examples=("jail rollback cache", "jail rollback cache --to 3", "jail rollback cache --axis base"),
+)
+@NAME
+@click.option("--to", "number", type=click.IntRange(min=1), help="Generation to go back to (default: the one before).")
+@click.option("--axis", type=click.Choice(["base", "app", "spec"]), help="Undo only this (default: all three).")
+@mutation()
+@click.pass_obj
+def rollback(settings: Settings, *, name: str, number: int | None, axis: str | None, how: How) -> None:
+    """Go back to an older generation, or undo one axis; data is never rolled back."""
+    request = jails_pb2.RollbackJailRequest(name=name, generation=number or 0, axis=_AXES[axis], **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.jails.RollbackJail(request), how)
+
+
+@click.command(
+    "migrate",
+    cls=Verb,
+    examples=(
+        "jail migrate cache beta --plan",
+        "jail migrate cache beta --rehearse",
+        "jail migrate cache beta --max-downtime 2s --deadline 1h",
+    ),
+)
+@NAME
+@click.argument("target", shell_complete=complete.peers)
+@click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest blackout (default: 5s).")
+@click.option(
+    "--over-budget",
+    type=click.Choice(["refuse", "proceed"]),
+    default="refuse",
+    help="What to do when the predicted blackout stays longer (default: refuse).",
+)
+@click.option("--proceed", "over_budget", flag_value="proceed", help="The same as --over-budget proceed.")
+@click.option(
+    "--deadline",
+    type=references.seconds,
+    metavar="TIME",
+    help="Give up if it takes longer (default: try until cancelled).",
+)
+@click.option("--rehearse", is_flag=True, help="Only try it: boot a clone there, check its health, throw it away.")
+@click.option(
+    "--keep-copy", is_flag=True, help="With --rehearse: leave the copy there, so that the move is an increment."
+)
+@mutation()
+@click.pass_obj
+def migrate(
+    settings: Settings,
+    *,
+    name: str,
+    target: str,
+    max_downtime: float | None,
+    over_budget: str,
+    deadline: float | None,
+    rehearse: bool,
+    keep_copy: bool,
+    how: How,
+) -> None:
+    """Move a jail to another host; Ctrl-C takes it back while it still can be."""
+    if keep_copy and not rehearse:
+        raise click.UsageError("--keep-copy goes with --rehearse")
+    if rehearse and not how.plan:
+        _rehearse(settings, name, target, max_downtime, how, keep_copy=keep_copy)
+        return
+    request = migrations_pb2.MigrateJailRequest(
+        name=name, target=target, proceed_over_budget=over_budget == "proceed", **how.fields()
+    )
+    if max_downtime is not None:
+        request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
+    if deadline is not None:
+        request.deadline.FromMilliseconds(round(deadline * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.migrations.MigrateJail(request), how)
+
+
+def _rehearse(
+    settings: Settings, name: str, target: str, max_downtime: float | None, how: How, *, keep_copy: bool
+) -> None:
+    request = rehearsals_pb2.RehearseJailRequest(
+        name=name, target=target, keep_copy=keep_copy, request_id=how.request_id
+    )
+    if max_downtime is not None:
+        request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.rehearsals.RehearseJail(request), how)
+
+
+VERBS = (deploy, upgrade, configure, edit, rollback, migrate)
+
+
+def _keep(text: str) -> None:
+    """Keep what somebody typed, since it did not become the jail's spec."""
+    descriptor, path = tempfile.mkstemp(prefix="jailctl-", suffix=".yaml")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(f"your text is kept in {path}", err=True)

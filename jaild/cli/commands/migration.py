@@ -1,0 +1,151 @@
+"""`jailctl migration`: moves between hosts, as this host saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from jaild.cli.client import complete, references
+from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.noun import Noun
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.output import render
+from jaild.cli.output.human import size
+from jaild.v1 import migrations_pb2
+
+_BAR = 30  # characters of the longest bar
+
+
+@click.group("migration", cls=Noun)
+def command() -> None:
+    """Look at moves between hosts; free what they left."""
+
+
+@command.command("ls")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, help="At most so many; 0 for all.")
+@click.pass_obj
+def ls(settings: Settings, *, lines: int) -> None:
+    """List migrations, newest first."""
+    with connect(settings) as api:
+        request = migrations_pb2.ListMigrationsRequest()
+        found = pages(api.migrations.ListMigrations, request, "migrations", lines)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"migrations": [render.as_dict(migration) for migration in found]})
+        return
+    render.table(
+        ("NAME", "JAIL", "FROM", "TO", "PHASE", "SENT", "ROUNDS", "BLACKOUT", "AGE", "NOTE"),
+        [
+            (
+                short(migration.name),
+                short(migration.jail),
+                migration.source,
+                migration.target,
+                migration.phase,
+                size(migration.bytes),
+                str(migration.rounds),
+                _blackout(migration),
+                render.since(migration.create_time),
+                migration.message,
+            )
+            for migration in found
+        ],
+    )
+
+
+@command.command("show")
+@click.argument("name", type=references.migration, shell_complete=complete.migrations)
+@click.pass_obj
+def show(settings: Settings, *, name: str) -> None:
+    """Show a migration."""
+    with connect(settings) as api:
+        request = migrations_pb2.GetMigrationRequest(name=name)
+        migration = api.migrations.GetMigration(request, timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, migration)
+        return
+    render.card(
+        (
+            ("name", short(migration.name)),
+            ("jail", short(migration.jail)),
+            ("from", migration.source),
+            ("to", migration.target),
+            ("this host", "the source" if migration.outgoing else "the target"),
+            ("phase", migration.phase),
+            ("message", migration.message),
+            ("began", render.moment(migration.create_time)),
+            ("changed", render.moment(migration.update_time)),
+            ("sent", size(migration.bytes)),
+            ("rounds", str(migration.rounds)),
+            ("blackout", _blackout(migration)),
+            (
+                "predicted",
+                render.span(migration.predicted_blackout) if migration.HasField("predicted_blackout") else "",
+            ),
+            ("epoch", str(migration.epoch)),
+        )
+    )
+
+
+@command.command("stats")
+@click.pass_obj
+def stats(settings: Settings) -> None:
+    """Show how long jails were down when they moved from this host, and how well that was predicted."""
+    with connect(settings) as api:
+        request = migrations_pb2.GetMigrationStatsRequest()
+        found = api.migrations.GetMigrationStats(request, timeout=READ_SECONDS)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, found)
+        return
+    render.card(
+        (
+            ("moved", str(found.moved)),
+            ("aborted", str(found.aborted)),
+            ("stopped in vain", str(found.thaws)),
+            ("median blackout", render.span(found.median_blackout) if found.HasField("median_blackout") else ""),
+            ("longest blackout", render.span(found.longest_blackout) if found.HasField("longest_blackout") else ""),
+        )
+    )
+    for title, buckets in (("BLACKOUT", found.blackouts), ("LONGER THAN PREDICTED", found.errors)):
+        if any(bucket.count for bucket in buckets):
+            click.echo()
+            render.table((title, "MIGRATIONS", ""), _bars(buckets))
+
+
+def _bars(buckets: Sequence[migrations_pb2.MigrationStats.Bucket]) -> list[tuple[str, str, str]]:
+    """Return a row for each bucket, without the empty ones at both ends."""
+    full = [number for number, bucket in enumerate(buckets) if bucket.count]
+    most = max(bucket.count for bucket in buckets)
+    return [
+        (
+            _between(buckets, number),
+            str(buckets[number].count),
+            "#" * -(-_BAR * buckets[number].count // most),
+        )
+        for number in range(full[0], full[-1] + 1)
+    ]
+
+
+def _between(buckets: Sequence[migrations_pb2.MigrationStats.Bucket], number: int) -> str:
+    low = f"{render.seconds(buckets[number - 1].below):g}" if number else ""
+    high = f"{render.seconds(buckets[number].below):g}" if buckets[number].HasField("below") else ""
+    if not low:
+        return f"below {high} s"
+    return f"{low} to {high} s" if high else f"{low} s and more"
+
+
+@command.command("finalize")
+@click.argument("name", type=references.migration, shell_complete=complete.migrations)
+@mutation(plannable=False)
+@click.pass_obj
+def finalize(settings: Settings, *, name: str, how: How) -> None:
+    """Free the source's copy of a jail that moved away; moving back is a full copy after that."""
+    request = migrations_pb2.FinalizeMigrationRequest(name=name, request_id=how.request_id)
+    with connect(settings) as api:
+        finish(api, settings, api.migrations.FinalizeMigration(request), how)
+
+
+def _blackout(migration: migrations_pb2.Migration) -> str:
+    return render.span(migration.blackout) if migration.HasField("blackout") else ""

@@ -1,0 +1,131 @@
+"""`jailctl operation`: long-running changes, under way and past."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from google.longrunning import operations_pb2
+from google.rpc import code_pb2
+
+from jaild.cli.client import complete, references
+from jaild.cli.client.connection import connect, pages
+from jaild.cli.client.mutation import tell
+from jaild.cli.client.noun import Noun
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.client.waiting import Backoff, Waiter, cancel, get, metadata
+from jaild.cli.output import findings, progress, render
+from jaild.cli.output.failures import reason
+from jaild.cli.output.human import size
+
+NAME = click.argument("name", type=references.operation, shell_complete=complete.operations)
+
+
+@click.group("operation", cls=Noun)
+def command() -> None:
+    """List, watch and cancel long-running changes."""
+
+
+@command.command("ls")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, help="At most so many; 0 for all.")
+@click.pass_obj
+def ls(settings: Settings, *, lines: int) -> None:
+    """List operations."""
+    with connect(settings) as api:
+        request = operations_pb2.ListOperationsRequest(name="operations")
+        found = pages(api.operations.ListOperations, request, "operations", lines)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, {"operations": [render.as_dict(operation) for operation in found]})
+        return
+    render.table(("NAME", "KIND", "TARGET", "RESULT", "PHASE", "BY", "AGE", "NOTE"), [_row(each) for each in found])
+
+
+@command.command("show")
+@NAME
+@click.pass_obj
+def show(settings: Settings, *, name: str) -> None:
+    """Show an operation: how far it is, or how it ended."""
+    with connect(settings) as api:
+        operation = get(api, name)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, operation)
+        return
+    about = metadata(operation)
+    facts = [f"{key}: {value}" for key, value in sorted(about.facts.items())]
+    render.card(
+        (
+            ("name", short(operation.name)),
+            ("kind", about.kind),
+            ("target", about.target),
+            ("result", _result(operation)),
+            ("error", operation.error.message),
+            ("phase", about.phase),
+            ("message", about.message),
+            ("by", about.actor),
+            ("request id", about.request_id),
+            ("accepted", render.moment(about.create_time)),
+            ("changed", render.moment(about.update_time)),
+            ("bytes", _bytes(about.bytes_done, about.bytes_total)),
+            ("predicted", render.span(about.predicted_blackout) if about.HasField("predicted_blackout") else ""),
+            ("blackout", render.span(about.blackout) if about.HasField("blackout") else ""),
+            ("rounds", str(about.rounds or "")),
+            ("facts", "\n".join(facts)),
+        )
+    )
+    if about.HasField("plan"):
+        click.echo("\n".join(findings.plan_lines(about.plan)))
+
+
+@command.command("wait")
+@NAME
+@click.pass_obj
+def wait(settings: Settings, *, name: str) -> None:
+    """Wait for an operation and end with its status; Ctrl-C asks to cancel it."""
+    with connect(settings) as api:
+        operation = get(api, name)
+        with progress.shown() as view:
+            operation = Waiter(api, view, Backoff()).wait(operation)
+    tell(settings, operation)
+
+
+@command.command("cancel")
+@NAME
+@click.pass_obj
+def cancel_(settings: Settings, *, name: str) -> None:
+    """Ask for an operation to be cancelled; refused where it cannot go back."""
+    with connect(settings) as api:
+        cancel(api, name)
+        operation = get(api, name)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, operation)
+        return
+    click.echo(f"asked to cancel {short(name)}; to see how it ends: jailctl operation wait {short(name)}", err=True)
+
+
+def _row(operation: Any) -> tuple[str, ...]:
+    about = metadata(operation)
+    return (
+        short(operation.name),
+        about.kind,
+        short(about.target),
+        _result(operation),
+        "" if operation.done else about.phase,
+        about.actor,
+        render.since(about.create_time),
+        operation.error.message or ("" if operation.done else about.message),
+    )
+
+
+def _result(operation: Any) -> str:
+    if not operation.done:
+        return "working"
+    if not operation.HasField("error"):
+        return "done"
+    return reason(operation.error) or str(code_pb2.Code.Name(operation.error.code))
+
+
+def _bytes(done: int, total: int) -> str:
+    if not done and not total:
+        return ""
+    return f"{size(done)} of {size(total)}" if total else size(done)

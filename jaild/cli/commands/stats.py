@@ -1,0 +1,92 @@
+"""`jailctl stats`: what jails use now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from jaild.cli.client import complete, references
+from jaild.cli.client.connection import READ_SECONDS, Api, connect
+from jaild.cli.client.noun import Verb
+from jaild.cli.client.references import short
+from jaild.cli.client.settings import Form, Settings
+from jaild.cli.output import render
+from jaild.cli.output.human import duration, size
+from jaild.v1 import stats_pb2
+
+Loads = Mapping[str, float]
+
+
+@click.command("stats", cls=Verb, examples=("stats", "stats cache web --interval 5", "stats --interval 0 -o json"))
+@click.argument("names", nargs=-1, type=references.jail, shell_complete=complete.jails, metavar="[NAME]...")
+@click.option(
+    "--interval",
+    type=click.FloatRange(0, 3600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Measure the CPU over so long where the system does not tell it itself; 0: only its time since the start.",
+)
+@click.pass_obj
+def command(settings: Settings, *, names: Sequence[str], interval: float) -> None:
+    """Print what jails use now: CPU, memory, processes, disk."""
+    with connect(settings) as api:
+        first = jails = _measure(api, names)
+        if interval and any(jail.HasField("cpu_seconds") and not jail.HasField("cpu_cores") for jail in first):
+            time.sleep(interval)
+            jails = _measure(api, names)
+    loads = _loads(first, jails)
+    if settings.form is not Form.TABLE:
+        rows = [render.as_dict(jail) | ({"cpuCores": loads[jail.name]} if jail.name in loads else {}) for jail in jails]
+        render.document(settings.form, {"jails": rows})
+        return
+    columns = ("NAME", "CPU", "CPU TIME", "MEMORY", "PROCESSES", "DATA", "DISK", "UP", "NOTE")
+    render.table(columns, [_row(jail, loads) for jail in jails])
+
+
+def _measure(api: Api, names: Sequence[str]) -> list[Any]:
+    answer = api.stats.ListJailStats(stats_pb2.ListJailStatsRequest(names=names), timeout=READ_SECONDS)
+    return list(answer.jails)
+
+
+def _loads(first: Sequence[Any], then: Sequence[Any]) -> Loads:
+    """Return how many CPUs each jail keeps busy: as its system says, or between two measurements of the same run."""
+    before = {jail.name: jail for jail in first if jail.HasField("cpu_seconds")}
+    found = {}
+    for jail in then:
+        if jail.HasField("cpu_cores"):
+            found[jail.name] = jail.cpu_cores
+            continue
+        earlier = before.get(jail.name)
+        if earlier is None or not jail.HasField("cpu_seconds") or earlier.start_time != jail.start_time:
+            continue
+        passed = (jail.sample_time.ToNanoseconds() - earlier.sample_time.ToNanoseconds()) / 1e9
+        if passed > 0:
+            found[jail.name] = round(max(0.0, jail.cpu_seconds - earlier.cpu_seconds) / passed, 3)
+    return found
+
+
+def _row(jail: Any, loads: Loads) -> tuple[str, ...]:
+    disk, note = size(jail.disk_bytes), jail.message
+    data = _of(size(jail.data_bytes), size(jail.data_quota_bytes) if jail.HasField("data_quota_bytes") else "")
+    if not jail.HasField("cpu_seconds"):
+        return (short(jail.name), "", "", "", "", data, disk, "", note or "not running")
+    load = f"{loads[jail.name] * 100:.0f}%" if jail.name in loads else ""
+    return (
+        short(jail.name),
+        _of(load, f"{jail.cpu_limit * 100:.0f}%" if jail.HasField("cpu_limit") else "") if load else "",
+        duration(jail.cpu_seconds),
+        _of(size(jail.memory_bytes), size(jail.memory_limit_bytes) if jail.HasField("memory_limit_bytes") else ""),
+        _of(str(jail.processes), str(jail.processes_limit) if jail.HasField("processes_limit") else ""),
+        data,
+        disk,
+        render.since(jail.start_time),
+        note,
+    )
+
+
+def _of(used: str, limit: str) -> str:
+    return f"{used} of {limit}" if limit else used

@@ -1,0 +1,113 @@
+"""What is shown on stderr while one waits: a live line on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from jaild.cli.output.human import printable
+
+
+class View(Protocol):
+    """Shows how far something is."""
+
+    def step(self, phase: str, message: str = "", done: int = 0, total: int = 0) -> None:
+        """Show phase, message and bytes; `total` 0 means unknown or not counted. May be called from any thread."""
+
+    def note(self, text: str) -> None:
+        """Say something that stays."""
+
+
+class Lines:
+    """For logs and pipes: a line for each phase and message, none for bytes."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def step(self, phase: str, message: str = "", done: int = 0, total: int = 0) -> None:  # noqa: ARG002
+        """Print phase and message if they changed."""
+        line = printable(f"{phase}: {message}" if message else phase)
+        if line and line != self._last:
+            click.echo(line, err=True)
+        self._last = line
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        click.echo(printable(text), err=True)
+
+
+class _Counted(ProgressColumn):
+    """Another column, shown only while bytes are counted."""
+
+    def __init__(self, column: ProgressColumn, *, needs_total: bool = False) -> None:
+        super().__init__()
+        self._column = column
+        self._needs_total = needs_total
+
+    def render(self, task: Task) -> object:  # type: ignore[override]
+        """Return the column's text, or nothing."""
+        shown = task.total if self._needs_total else task.completed
+        return self._column.render(task) if shown else Text("")
+
+
+class Live:
+    """For terminals: one line that changes, gone at the end."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._phase = ""
+        self._task = progress.add_task("", total=None, message="")
+
+    def step(self, phase: str, message: str = "", done: int = 0, total: int = 0) -> None:
+        """Show the phase; with each new one the bar and its speed begin anew."""
+        if phase != self._phase:
+            self._progress.remove_task(self._task)
+            self._task = self._progress.add_task("", total=None, message="")
+            self._phase = phase
+        self._progress.update(
+            self._task,
+            description=printable(phase),
+            message=printable(message),
+            completed=done,
+            total=total or None,
+        )
+
+    def note(self, text: str) -> None:
+        """Print a line above."""
+        self._progress.console.print(Text(printable(text)))
+
+
+@contextmanager
+def shown() -> Iterator[View]:
+    """Yield the view that suits stderr."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", style="bold", markup=False),
+        _Counted(BarColumn(bar_width=30), needs_total=True),
+        _Counted(DownloadColumn(binary_units=True)),
+        _Counted(TransferSpeedColumn()),
+        TextColumn("{task.fields[message]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Live(progress)

@@ -1,0 +1,134 @@
+"""Results on stdout: documents for programs, tables and cards for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import yaml
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jaild.cli.client.settings import Form
+from jaild.cli.output import human
+
+_STYLE = {
+    **dict.fromkeys(("running", "yes", "OK", "activated", "done"), "green"),
+    **dict.fromkeys(("failed", "damaged", "aborted", "superseded", "fenced", "unhealthy"), "bold red"),
+    **dict.fromkeys(("frozen", "incoming", "prepared", "claimed", "waiting", "working", "moving"), "yellow"),
+    **dict.fromkeys(("stopped", "moved", "standby", "deleting", "finalized", "cancelled", "skipped"), "dim"),
+}
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """Return a message by protobuf's JSON names, also those fields that are empty."""
+    # By way of text: for Any the library returns mappings of its own, which YAML does not know.
+    document: dict[str, Any] = json.loads(json_format.MessageToJson(message, always_print_fields_with_no_presence=True))
+    return document
+
+
+def document(form: Form, data: Any) -> None:
+    """Print `data`, or a message, as JSON or YAML."""
+    click.echo(text(form, as_dict(data) if isinstance(data, Message) else data))
+
+
+def line(form: Form, message: Message) -> None:
+    """Print one of many messages: JSON as a line of its own, YAML as a document of its own."""
+    data = as_dict(message)
+    click.echo(f"---\n{text(form, data)}" if form is Form.YAML else json.dumps(data, ensure_ascii=False))
+
+
+def text(form: Form, data: Any) -> str:
+    """Return `data` as JSON or YAML text, without the last newline."""
+    if form is Form.YAML:
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip("\n")
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def plain(message: Message) -> str:
+    """Return what is set in a message as YAML with the field names of specs and manifests; empty for nothing."""
+    data = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return text(Form.YAML, data) if data else ""
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows: in colour on a terminal, as plain whole columns anywhere else. Empty columns are left out."""
+    cells = [[human.printable(cell).replace("\n", " ") for cell in row] for row in rows]
+    kept = [index for index in range(len(columns)) if index == 0 or any(row[index] for row in cells)]
+    head = [columns[index] for index in kept]
+    body = [[row[index] for index in kept] for row in cells]
+    if sys.stdout.isatty():
+        _rich(head, body)
+    else:
+        _plain([head, *body])
+
+
+def card(rows: Iterable[tuple[str, str]]) -> None:
+    """Print what one thing is, a line for each fact that has a value; what a value has further stands below."""
+    shown = [(key, human.printable(value)) for key, value in rows if value]
+    width = max((len(key) for key, _ in shown), default=0) + 2
+    for key, value in shown:
+        head = click.style(f"{key}:".ljust(width), bold=True)
+        click.echo(head + value.replace("\n", "\n" + " " * width))
+
+
+def styled(word: str) -> Text:
+    """Return a state's word in its colour."""
+    return Text(human.printable(word), style=_STYLE.get(word, ""))
+
+
+def since(stamp: Timestamp) -> str:
+    """Return how long ago a time was; empty if it is unset."""
+    return human.age(time.time() - _seconds(stamp)) if stamp.ByteSize() else ""
+
+
+def moment(stamp: Timestamp) -> str:
+    """Return a time with its age; empty if it is unset."""
+    if not stamp.ByteSize():
+        return ""
+    return f"{clock(stamp)} ({since(stamp)} ago)"
+
+
+def clock(stamp: Timestamp) -> str:
+    """Return a time as the local clock shows it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(_seconds(stamp)))
+
+
+def span(duration: Duration) -> str:
+    """Return a measured time."""
+    return human.duration(seconds(duration))
+
+
+def seconds(duration: Duration) -> float:
+    """Return a duration in seconds."""
+    return duration.seconds + duration.nanos / 1e9
+
+
+def _seconds(stamp: Timestamp) -> float:
+    return stamp.seconds + stamp.nanos / 1e9
+
+
+def _rich(head: Sequence[str], body: Iterable[Sequence[str]]) -> None:
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in head:
+        grid.add_column(name, overflow="fold")
+    for row in body:
+        grid.add_row(*(Text(cell, style=_STYLE.get(cell, "")) for cell in row))
+    no_color = bool(os.environ.get("NO_COLOR"))  # rich before 14 takes an empty one for set
+    Console(markup=False, highlight=False, no_color=no_color).print(grid)
+
+
+def _plain(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,370 @@
+"""The use cases put together on whatever ports they are given: the daemon's real ones, or fakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.drain import Draining
+from jaild.engine.events import Audit, Events
+from jaild.engine.inventory import Index
+from jaild.engine.operations import Operations
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.supervisor import Supervisor
+from jaild.evacuation.service import Evacuations
+from jaild.evacuation.survey import Surveyor
+from jaild.evacuation.worker import Mover
+from jaild.host.autostart import Boot
+from jaild.host.recovery import BOOT, Recovery
+from jaild.host.service import Host
+from jaild.jails.changes import Changes
+from jaild.jails.creation import Creation
+from jaild.jails.datasets import JailDatasets
+from jaild.jails.etc_databases import EtcDatabases
+from jaild.jails.health import Gate
+from jaild.jails.logs import Logs
+from jaild.jails.planner import Planner
+from jaild.jails.runs import Runs
+from jaild.jails.service import Jails
+from jaild.jails.templates import Templates
+from jaild.jails.usage import Stats
+from jaild.layers.base_builds import BaseMaking
+from jaild.layers.base_sealing import BaseSealing
+from jaild.layers.bases import Bases
+from jaild.layers.build_log import BuildLogs
+from jaild.layers.build_plan import BuildPlanner
+from jaild.layers.build_steps import BuildSteps
+from jaild.layers.builds import Builds
+from jaild.layers.image_import import ImageImport
+from jaild.layers.releases import Releases
+from jaild.layers.sandbox import Workshop
+from jaild.layers.sealing import Sealer
+from jaild.migration.activation import Activator
+from jaild.migration.cutover import HandOver
+from jaild.migration.discarding import Discarder
+from jaild.migration.notices import Notices
+from jaild.migration.precopy import Precopy
+from jaild.migration.rehearsal import RehearseOut
+from jaild.migration.rehearsal_target import RehearseIn
+from jaild.migration.retreat import Retreat
+from jaild.migration.service import Migrations
+from jaild.migration.session import Link
+from jaild.migration.source import MigrateOut
+from jaild.migration.target import MigrateIn
+from jaild.migration.tidying import Tidying
+from jaild.model.layout import Layout
+from jaild.ports.archives import Archives
+from jaild.ports.bootid import BootId
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+from jaild.ports.images import Images
+from jaild.ports.peer import Peers
+from jaild.ports.probe import Probe
+from jaild.ports.runtime import Runtime
+from jaild.ports.salvage import FileTrees
+from jaild.ports.store import Store
+from jaild.ports.userland import Userland
+from jaild.ports.zfs import Zfs
+from jaild.replication.failover import Taker
+from jaild.replication.fencing import Fencing
+from jaild.replication.parties import Parties
+from jaild.replication.replicas import StandbyKeeper
+from jaild.replication.replicas_facade import Replicas
+from jaild.replication.round import Rounds
+from jaild.replication.scheduler import Standbys
+from jaild.replication.service import Takeovers
+from jaild.replication.start_guard import Clearance
+from jaild.rpc.use_cases import UseCases
+from jaild.salvage.source import SalvageOut
+from jaild.salvage.target import SalvageIn
+from jaild.transfer.acceptance import Acceptor
+from jaild.transfer.capacity import Capacity
+from jaild.transfer.copy_check import CopyCheck
+from jaild.transfer.host_names import HostNames
+from jaild.transfer.journal import Journals
+from jaild.transfer.pacing import Paces
+from jaild.transfer.preflight import Preflight
+from jaild.transfer.received import ReceivedCopies
+from jaild.transfer.receiver import Receiver
+from jaild.transfer.sender import Transfer
+from jaild.transfer.snapshots import MigrationSnapshots
+from jaild.transfer.sole_owner import SoleOwner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What the use cases stand on."""
+
+    zfs: Zfs
+    runtime: Runtime
+    files: Files
+    file_trees: FileTrees
+    archives: Archives
+    images: Images
+    userland: Userland
+    store: Store
+    peers: Peers
+    probe: Probe
+    clock: Clock
+    boot_id: BootId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What this host is called, and where its things are."""
+
+    name: str
+    dataset: str
+    logs: Path
+    templates: Path
+    staging: Path  # unpacked archives, thrown away at each start
+    patience: float = 120.0  # seconds that later boot orders wait for the jails of one
+    halted: Path  # file that says: the jails were stopped for the host's shutdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """The use cases, and what is started and stopped with them."""
+
+    use_cases: UseCases
+    index: Index
+    host: Host
+    recovery: Recovery
+    boot: Boot
+    drivers: Drivers
+    evacuations: Evacuations
+    runs: Runs
+    journals: Journals
+    standbys: Standbys
+    keeper: StandbyKeeper
+    tidying: Tidying
+    supervisor: Supervisor
+
+    def resume(self) -> None:
+        """Start what should run, and go on with what a daemon before this one had begun and others have a say in."""
+        self.supervisor.retry(BOOT, self.boot.at_start)
+        self.recovery.resume()
+        self.evacuations.resume()
+
+    async def stop(self, grace: float) -> None:
+        """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""
+        await self.supervisor.close()
+        await self.drivers.stop(grace)
+
+
+def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of what there is
+    """Put the use cases together. Nothing is started."""
+    zfs, runtime, files, store, clock = ports.zfs, ports.runtime, ports.files, ports.store, ports.clock
+    index = Index(Layout(place.dataset), zfs, files)
+    events, audit = Events(store, clock), Audit(store, clock)
+    supervisor = Supervisor(clock, events.emit)
+    operations = Operations(store, clock)
+    drivers = Drivers(operations)
+    journals = Journals(store, clock)
+    index.known_epochs, index.needed = journals.epochs, journals.needed
+    draining = Draining(store, events, clock)
+    runs = Runs(index, runtime, supervisor, events, clock, place.logs)
+    gate = Gate(runtime, runs, ports.probe, files, clock)
+    planner = Planner(index, runtime, runs, files)
+    owned = OwnedSnapshots(zfs)
+    datasets = JailDatasets(index, zfs, files, owned, supervisor)
+    sealer = Sealer(zfs, files)
+    workshop = Workshop(runtime)
+    databases = EtcDatabases(index, runs, workshop, files)
+    changes = Changes(index, planner, datasets, databases, runs, gate, events, clock)
+    creation = Creation(index, planner, datasets, databases, runs, gate, events, clock)
+    snapshots = MigrationSnapshots(index, zfs, owned)
+    notices = Notices(ports.peers, journals, events, supervisor)
+    paces = Paces()
+    host_names = HostNames(index, ports.peers, journals, events)
+    sole = SoleOwner(index, ports.peers, journals)
+    preflight = Preflight(index, zfs, ports.peers, host_names, sole)
+    link = Link(index, ports.peers, journals, clock)
+    precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
+    tidying = Tidying(index, drivers, supervisor, events)
+    handover = HandOver(
+        index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, sole, tidying, events, clock
+    )
+    retreat = Retreat(datasets, runs, snapshots, journals, notices, drivers, supervisor, events, clock)
+    sender = MigrateOut(
+        index, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
+    )
+    acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining, CopyCheck(index, zfs))
+    copies = ReceivedCopies(index, zfs, files)
+    receiver = Receiver(index, zfs, datasets, sealer, owned, events, clock)
+    activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
+    discarder = Discarder(index, zfs, datasets, snapshots)
+    capacity = Capacity(index, runtime, draining)
+    rehearsals = RehearseIn(index, zfs, runtime, files, copies, journals, runs, supervisor, clock)
+    incoming = MigrateIn(
+        index,
+        zfs,
+        runtime,
+        acceptor,
+        capacity,
+        journals,
+        datasets,
+        receiver,
+        copies,
+        rehearsals,
+        activator,
+        discarder,
+        drivers,
+        supervisor,
+        events,
+        clock,
+    )
+    fencing = Fencing(index, ports.peers, sole, datasets, handover, drivers, operations, supervisor, events)
+    clearance = Clearance(index, sole, fencing, supervisor, events, clock)
+    sole.when_in_doubt(clearance.look_into)
+    keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, events, clock)
+    rounds = Rounds(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
+    standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
+    drivers.before_each(standbys.give_way)
+    drivers.before_each(activator.give_way)
+    taker = Taker(
+        index,
+        zfs,
+        ports.peers,
+        datasets,
+        owned,
+        journals,
+        keeper,
+        acceptor,
+        copies,
+        sole,
+        fencing,
+        activator,
+        supervisor,
+        events,
+        clock,
+    )
+    rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
+    migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, drivers, operations)
+    takeovers = Takeovers(index, taker, clearance, migrations, changes, drivers, operations, clock)
+    recovery = Recovery(
+        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, sender, incoming,
+        rehearsals, snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, supervisor, events,
+    )  # fmt: skip
+    boot = Boot(
+        index,
+        journals,
+        incoming,
+        changes,
+        clearance,
+        ports.boot_id,
+        files,
+        drivers,
+        operations,
+        events,
+        clock,
+        place.halted,
+        place.patience,
+    )
+    mover = Mover(index, migrations, journals, operations, paces, clock)
+    surveyor = Surveyor(index, zfs, runtime, ports.peers, sole)
+    evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, supervisor, events, clock)
+    host = Host(
+        index, zfs, runtime, ports.peers, store, operations, journals, draining, evacuations, recovery, supervisor,
+        events, clock, place.name, version("jaild"),
+    )  # fmt: skip
+    making = _making(ports, place, index, sealer, workshop, drivers, operations, events)
+    use_cases = UseCases(
+        bases=making.bases,
+        base_making=making.base_making,
+        releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
+        jails=Jails(
+            index,
+            creation,
+            changes,
+            runs,
+            runtime,
+            Logs(files, runs, clock),
+            Templates(files, place.templates),
+            standbys,
+            drivers,
+            operations,
+            draining,
+        ),
+        migrations=migrations,
+        builds=making.builds,
+        operations=operations,
+        events=events,
+        audit=audit,
+        stats=Stats(index, runtime, zfs, clock),
+        host=host,
+        boot=boot,
+        evacuations=evacuations,
+        incoming=incoming,
+        parties=Parties(index, ports.peers, journals, keeper, host_names, events),
+        replicas=Replicas(keeper, fencing, takeovers),
+        takeovers=takeovers,
+        salvages=SalvageOut(
+            index,
+            ports.peers,
+            ports.file_trees,
+            preflight,
+            sender,
+            link,
+            precopy,
+            handover,
+            journals,
+            drivers,
+            operations,
+            events,
+            clock,
+        ),
+        files=SalvageIn(index, zfs, files, ports.file_trees, journals, datasets, receiver, snapshots),
+    )
+    return Core(
+        use_cases=use_cases,
+        index=index,
+        host=host,
+        recovery=recovery,
+        boot=boot,
+        drivers=drivers,
+        evacuations=evacuations,
+        runs=runs,
+        journals=journals,
+        standbys=standbys,
+        keeper=keeper,
+        tidying=tidying,
+        supervisor=supervisor,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Making:
+    """The use cases that make layers."""
+
+    bases: Bases
+    base_making: BaseMaking
+    builds: Builds
+
+
+def _making(
+    ports: Ports,
+    place: Place,
+    index: Index,
+    sealer: Sealer,
+    workshop: Workshop,
+    drivers: Drivers,
+    operations: Operations,
+    events: Events,
+) -> _Making:
+    runtime, files, archives, clock = ports.runtime, ports.files, ports.archives, ports.clock
+    sealing = BaseSealing(index, sealer, files, events, clock)
+    images = ImageImport(ports.images, archives, files, runtime, sealing, place.staging)
+    logs = BuildLogs(files, operations, clock, place.logs / "builds")
+    return _Making(
+        bases=Bases(index, sealer, sealing, images, archives, files, drivers, operations, events),
+        base_making=BaseMaking(
+            index, ports.userland, archives, files, runtime, sealing, drivers, operations, place.staging
+        ),
+        builds=Builds(
+            index, BuildPlanner(index, runtime, files), BuildSteps(workshop, archives, files), logs, sealer, archives,
+            files, drivers, operations, events, clock, place.staging,
+        ),
+    )  # fmt: skip

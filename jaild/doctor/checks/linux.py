@@ -1,0 +1,91 @@
+"""What a Linux host needs: an OCI runtime that works with its control groups, namespaces, a bridge, FUSE. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from jaild.doctor.checks.report import Check, error, warning
+from jaild.model.findings import Finding
+
+CONTROLLERS = {"memory": "limits.memory", "cpu": "limits.cpus", "pids": "limits.processes"}
+OLDEST = (5, 12)  # mount_setattr(2)
+_RELEASE = re.compile(r"(\d+)\.(\d+)")
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinuxFacts:
+    """What /proc, /sys and the runtimes said."""
+
+    kernel: str
+    layout: str  # of control groups: unified, hybrid, legacy, none
+    controllers: frozenset[str]
+    runtimes: tuple[tuple[str, str], ...]  # name, version: those that answer, in the order in which they are taken
+    namespaces: frozenset[str]
+    bridge: str = ""  # network.bridge; '' for none
+    bridges: bool = True  # the kernel has bridges, or a module of them
+    kernel_zfs: bool = False
+    fuse: bool = True  # /dev/fuse is there
+
+
+def checks(facts: LinuxFacts) -> list[Check]:
+    """Return all checks."""
+    return [_runtime(facts), _groups(facts), _kernel(facts), _fuse(facts)]
+
+
+def _runtime(facts: LinuxFacts) -> Check:
+    if not facts.runtimes:
+        finding = error("RUNTIME_MISSING", "neither runc nor crun works here", "install runc")
+        return Check(topic="runtime", findings=(finding,))
+    name, version = facts.runtimes[0]
+    findings: tuple[Finding, ...] = ()
+    if name == "crun" and facts.layout == "hybrid":
+        what = "crun refuses hybrid control groups, which this host has"
+        findings = (error("RUNTIME_REFUSED", what, "install runc, or boot with systemd.unified_cgroup_hierarchy=1"),)
+    return Check(topic="runtime", summary=f"{name} {version}", findings=findings)
+
+
+def _groups(facts: LinuxFacts) -> Check:
+    findings: list[Finding] = []
+    if facts.layout == "none":
+        what = "no control groups are mounted"
+        findings.append(
+            error("CGROUP_MISSING", what, "mount -t cgroup2 none /sys/fs/cgroup, or boot with an init that does")
+        )
+    else:
+        for controller, setting in CONTROLLERS.items():
+            if controller not in facts.controllers:
+                what = f"there is no controller {controller}: {setting} in a spec is refused"
+                remedy = f"boot with cgroup_enable={controller}, or leave that limit out"
+                findings.append(warning("CGROUP_CONTROLLER_MISSING", what, remedy, subject=controller))
+    known = ", ".join(sorted(facts.controllers)) or "no controllers"
+    return Check(topic="control groups", summary=f"{facts.layout}: {known}", findings=tuple(findings))
+
+
+def _kernel(facts: LinuxFacts) -> Check:
+    findings = []
+    lacking = [name for name in NAMESPACES if name not in facts.namespaces]
+    if lacking:
+        what = f"this kernel has no {', '.join(lacking)} namespaces"
+        findings.append(error("NAMESPACE_MISSING", what, "boot a kernel with them; a container may forbid them"))
+    release = _RELEASE.match(facts.kernel)
+    if release is not None and (int(release[1]), int(release[2])) < OLDEST:
+        what = f"this kernel is {facts.kernel}: trees are mounted by calls that came with {OLDEST[0]}.{OLDEST[1]}"
+        findings.append(error("LINUX_TOO_OLD", what, "boot a newer kernel"))
+    if facts.bridge and not facts.bridges:
+        what = f"network.bridge is {facts.bridge}, and this kernel has no bridges"
+        findings.append(
+            error("BRIDGE_MISSING", what, 'modprobe bridge, or set network.bridge to "" and do without mode own')
+        )
+    bridge = f", bridge {facts.bridge}" if facts.bridge else ""
+    return Check(topic="system", summary=f"Linux {facts.kernel}, namespaces{bridge}", findings=tuple(findings))
+
+
+def _fuse(facts: LinuxFacts) -> Check:
+    if facts.kernel_zfs:
+        return Check(topic="zfs module", summary="the kernel has ZFS")
+    if facts.fuse:
+        return Check(topic="zfs module", summary="none; /dev/fuse is there for zfs-fuse")
+    finding = error("FUSE_MISSING", "neither the kernel's ZFS nor /dev/fuse is there", "modprobe zfs, or modprobe fuse")
+    return Check(topic="zfs module", findings=(finding,))

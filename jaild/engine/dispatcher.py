@@ -1,0 +1,220 @@
+"""One task per target is the only writer of its state; everyone else asks.
+
+A request is accepted (queued behind what is there), recognised as a duplicate, or denied with a named reason; what is
+decided is pure and lives in `jaild.model.admission`. A target's task ends when its queue is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+
+import structlog
+
+from jaild.engine.operations import Handle, Operations
+from jaild.model.admission import Accepted, Denied, Duplicate, admit
+from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, JaildError, UnavailableError
+from jaild.model.operation import Operation
+from jaild.model.plan import Plan
+from jaild.model.views import Caller
+
+Before = Callable[[str, str], Awaitable[None]]
+Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
+
+
+@dataclass(frozen=True)
+class _Job:
+    operation_id: str
+    work: Work
+    saved: asyncio.Future[None]  # on disk; before that nothing is begun
+    alone: bool = True
+
+
+@dataclass
+class _Lane:
+    jobs: deque[_Job]
+    task: asyncio.Task[None] | None = None
+
+
+class Drivers:
+    """The tasks, one per target that has something to do."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+        self._lanes: dict[str, _Lane] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._stopping = False
+        self._held: Callable[[], JaildError] | None = None
+        self._before: list[Before] = []
+        self._log = structlog.get_logger("jaild.driver")
+
+    def before_each(self, hook: Before) -> None:
+        """Let `hook` (target, kind) be done before each piece of work: what goes on beside the drivers gives way."""
+        self._before.append(hook)
+
+    def pending(self, target: str) -> list[Operation]:
+        """Return what is running or queued on a target, oldest first."""
+        lane = self._lanes.get(target)
+        found = [self._operations.get(job.operation_id) for job in lane.jobs] if lane else []
+        return [operation for operation in found if not operation.done]  # who waited for the end may ask at once
+
+    def hold(self, refusal: Callable[[], JaildError]) -> None:
+        """Take nothing but what is submitted `while_held`, until `release`; all else is answered by `refusal`."""
+        self._held = refusal
+
+    def release(self) -> None:
+        """Take everything again."""
+        self._held = None
+
+    async def submit(
+        self,
+        target: str,
+        kind: str,
+        caller: Caller,
+        work: Work,
+        *,
+        plan: Plan | None = None,
+        while_held: bool = False,
+        alone: bool = True,
+    ) -> Operation:
+        """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied.
+
+        `alone`: the target's turn is its own; not of work that waits for what a peer's calls do to the target.
+        """
+        if self._stopping:
+            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+        if self._held is not None and not while_held:
+            raise self._held()
+        match admit(self.pending(target), kind, self._operations.duplicate(caller, kind, target)):
+            case Duplicate(operation):
+                return operation
+            case Denied(reason, message, remedy):
+                raise FailedPreconditionError(reason, message, remedy=remedy, resource=target)
+            case Accepted():
+                operation = self._operations.new(kind, target, caller, plan)
+        # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
+        saved = asyncio.ensure_future(self._operations.save(operation.id))
+        self._enqueue(target, _Job(operation.id, work, saved, alone))
+        await asyncio.shield(saved)
+        return self._operations.get(operation.id)
+
+    def resume(self, operation_id: str, work: Work) -> None:
+        """Go on with a resumable operation that an earlier daemon left."""
+        target = self._operations.get(operation_id).target
+        saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        saved.set_result(None)
+        self._enqueue(target, _Job(operation_id, work, saved))
+
+    def _enqueue(self, target: str, job: _Job) -> None:
+        lane = self._lanes.setdefault(target, _Lane(deque()))
+        lane.jobs.append(job)
+        if lane.task is None:
+            lane.task = asyncio.create_task(self._drive(target, lane), name=f"driver {target}")
+
+    @asynccontextmanager
+    async def turn(self, target: str) -> AsyncIterator[None]:
+        """Be the writer of a target's state for what is no operation, such as a peer's call: its queue waits."""
+        async with self._turns.setdefault(target, asyncio.Lock()):
+            yield
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing more, interrupt what may be interrupted, and wait up to `grace` seconds for the rest."""
+        self._stopping = True
+        self._operations.leaving = True
+        await self.clear()
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def clear(self) -> None:
+        """End what waits its turn, and interrupt what may be interrupted."""
+        for lane in list(self._lanes.values()):  # a lane goes when its last job is done
+            while len(lane.jobs) > 1:
+                job = lane.jobs.pop()
+                await self._operations.finish(job.operation_id, error=self._interruption())
+        for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
+            self._operations.stop(operation_id)
+
+    def _interruption(self) -> JaildError:
+        return self._held() if self._held is not None and not self._stopping else _interrupted()
+
+    async def _drive(self, target: str, lane: _Lane) -> None:
+        try:
+            while lane.jobs:
+                job = lane.jobs[0]
+                run = asyncio.create_task(self._run(job), name=f"operation {job.operation_id}")
+                try:
+                    await asyncio.shield(run)
+                except asyncio.CancelledError:
+                    run.cancel()
+                    await asyncio.gather(run, return_exceptions=True)
+                    raise
+                except Exception:  # noqa: BLE001 -- its end is known in memory; what it did is never done a second time
+                    self._log.exception("operation not stored", operation=job.operation_id)
+                finally:
+                    lane.jobs.popleft()
+        finally:
+            lane.task = None
+            if self._lanes.get(target) is lane and not lane.jobs:
+                del self._lanes[target]
+
+    async def _run(self, job: _Job) -> None:
+        operation_id = job.operation_id
+        handle = Handle(self._operations, operation_id)
+        operation = handle.operation
+        log = self._log.bind(operation=operation_id, kind=operation.kind, target=operation.target)
+        if operation.cancel_requested and not operation.resumable:
+            await self._operations.finish(operation_id, error=_cancelled(operation))
+            return
+        log.info("operation started", actor=operation.actor)
+        try:
+            await job.saved
+            for hook in self._before:
+                await hook(operation.target, operation.kind)
+            async with self.turn(operation.target) if job.alone else nullcontext():
+                result = await job.work(handle)
+        except JaildError as error:
+            log.warning("operation failed", reason=error.reason, message=error.message)
+            await self._operations.finish(operation_id, error=error)
+        except asyncio.CancelledError:
+            asked = handle.operation.cancel_requested
+            log.warning("operation interrupted", cancelled=asked)
+            if handle.is_left:
+                await self._operations.save(operation_id)
+                return
+            await self._operations.finish(operation_id, error=_cancelled(operation) if asked else self._interruption())
+        except Exception as error:
+            log.exception("operation died of a defect")
+            defect = InternalError(
+                "INTERNAL",
+                f"{operation.kind} died: {type(error).__name__}: {error}",
+                remedy="this is a defect of jaild: report it with the daemon's log",
+                resource=operation.target,
+            )
+            await self._operations.finish(operation_id, error=defect)
+        else:
+            await self._operations.finish(operation_id, result=result)
+            log.info("operation done", result=result)
+
+
+def _cancelled(operation: Operation) -> JaildError:
+    return CancelledError(
+        "OPERATION_CANCELLED",
+        f"{operation.kind} of {operation.target} was cancelled",
+        remedy="nothing was changed; ask again if you still want it",
+        resource=operation.target,
+    )
+
+
+def _interrupted() -> JaildError:
+    return UnavailableError(
+        "DAEMON_STOPPED",
+        "the daemon was stopped while this was under way",
+        remedy="ask again: what was begun has been undone, or is repaired at the daemon's start",
+    )

@@ -1,0 +1,398 @@
+"""What this host has, in memory: filled at start, kept right by the writers. Readers never start a process.
+
+The truth is on the datasets; whatever cannot be read of it is shown as damaged and left alone, never dropped.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from jaild.model import layout
+from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.jails import authority
+from jaild.model.jails.authority import Claim, Intent, Standing
+from jaild.model.layers.record_text import decode
+from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord
+from jaild.model.layout import Layout
+from jaild.model.replication.policy import told_of
+from jaild.model.views import BaseView, JailState, JailView, ReleaseView
+from jaild.ports.files import Files
+from jaild.ports.runtime import Run
+from jaild.ports.zfs import Dataset, Zfs
+
+_LayerRecord = TypeVar("_LayerRecord", BaseRecord, ReleaseRecord)
+_SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNHEARD: JailState.WAITING}
+
+
+@dataclass
+class Layer:
+    """A sealed base or release."""
+
+    dataset: str
+    guid: int  # of @sealed
+    folder: Path  # where it is mounted; its tree is `folder / layout.TREE`
+    used: int
+    record: BaseRecord | ReleaseRecord
+    origin: str = ""
+
+    @property
+    def tree(self) -> Path:
+        """The folder that jails see."""
+        return self.folder / layout.TREE
+
+
+@dataclass
+class Entry:
+    """A jail."""
+
+    name: str
+    folder: Path
+    record: JailRecord | None = None
+    generation: Generation | None = None
+    references: dict[int, tuple[str, str]] = field(default_factory=dict)  # number -> (base, release)
+    run: Run | None = None
+    used: int = 0
+    damaged: bool = False  # its record or its active generation cannot be read
+    message: str = ""
+    layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
+    unheard: frozenset[str] = frozenset()  # hosts that may have taken it over: see `jaild.model.jails.authority`
+
+
+@dataclass(frozen=True)
+class OwnedJail:
+    """A jail that something may be done with: what `Index.owned` has looked at."""
+
+    entry: Entry
+    record: JailRecord
+    generation: Generation  # the active one
+
+
+@dataclass
+class Found:
+    """What loading came upon that is not whole: for recovery."""
+
+    unsealed: list[str] = field(default_factory=list)  # datasets that a crash left of an import or push
+    recordless: list[str] = field(default_factory=list)  # jail datasets without a record
+    damaged: list[str] = field(default_factory=list)  # what is wrong with sealed layers whose record cannot be read
+
+
+@dataclass
+class Users:
+    """Who refers to each layer: generations, replicas, migrations that come here. The empty name is nobody's."""
+
+    bases: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    releases: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by app/version
+
+
+class Index:
+    """Bases, releases and jails by name."""
+
+    def __init__(self, where: Layout, zfs: Zfs, files: Files) -> None:
+        self.where = where
+        self.host_id = ""
+        self.host_name = ""
+        self.halted = False  # the jails were stopped for the host's shutdown
+        self.bases: dict[str, Layer] = {}
+        self.releases: dict[str, Layer] = {}  # by app/version
+        self.jails: dict[str, Entry] = {}
+        self.folder_of_jails = Path("/nonexistent")
+        self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
+        self.needed: Mapping[str, tuple[str, ...]] = {}  # what comes here -> paths of the layers that it will refer to
+        self.known_epochs: Mapping[str, int] = {}  # jail's uid -> the highest epoch that the journals saw
+        self._zfs = zfs
+        self._files = files
+
+    async def load(self, datasets: Sequence[Dataset]) -> Found:
+        """Fill it from all datasets of the host, and from one list of snapshots for each kind of layer."""
+        found = Found()
+        guids = {
+            snapshot.dataset: snapshot.guid
+            for parent in (self.where.bases, self.where.apps)
+            for snapshot in await self._zfs.snapshots(parent, recursive=True)
+            if snapshot.tag == layout.SEALED
+        }
+        used = {dataset.name: dataset.used for dataset in datasets}
+        for dataset in datasets:
+            parts = dataset.name.removeprefix(self.where.root).strip("/").split("/")
+            match parts:
+                case ["bases", name]:
+                    self._load_layer(dataset, guids, self.bases, name, layout.BASE_PROPERTY, BaseRecord, found)
+                case ["apps", app, version]:
+                    key = f"{app}/{version}"
+                    self._load_layer(dataset, guids, self.releases, key, layout.RELEASE_PROPERTY, ReleaseRecord, found)
+                case ["jails"] if dataset.mountpoint is not None:
+                    self.folder_of_jails = dataset.mountpoint
+                    await self._close_jails(found)
+                case ["jails", name]:
+                    await self._load_jail(dataset, name, found)
+                    if name in self.jails:
+                        self.jails[name].used = used[dataset.name]
+        return found
+
+    async def _close_jails(self, found: Found) -> None:
+        """Let nobody but root into the folder of all jails: what is below (replicas, snapshots) has any modes."""
+        try:
+            await self._files.restrict([self.folder_of_jails])
+        except JaildError as error:
+            found.damaged.append(f"{self.folder_of_jails} is open to other users of this host: {error}")
+
+    def _load_layer(
+        self,
+        dataset: Dataset,
+        guids: dict[str, int],
+        into: dict[str, Layer],
+        key: str,
+        prop: str,
+        kind: type[_LayerRecord],
+        found: Found,
+    ) -> None:
+        guid = guids.get(dataset.name)
+        text = dataset.properties.get(prop)
+        if guid is None or text is None or dataset.mountpoint is None:
+            found.unsealed.append(dataset.name)
+            return
+        try:
+            record = decode(text, kind, dataset.name)
+        except JaildError as error:
+            found.damaged.append(str(error))
+            return
+        into[key] = Layer(
+            dataset=dataset.name,
+            guid=guid,
+            folder=dataset.mountpoint,
+            used=dataset.used,
+            record=record,
+            origin=dataset.origin,
+        )
+
+    async def _load_jail(self, dataset: Dataset, name: str, found: Found) -> None:
+        text = dataset.properties.get(layout.JAIL_PROPERTY)
+        if text is None:
+            found.recordless.append(dataset.name)
+            return
+        entry = Entry(name=name, folder=dataset.mountpoint or Path("/nonexistent"))
+        self.jails[name] = entry
+        try:
+            entry.record = decode(text, JailRecord, dataset.name)
+            if dataset.mounted:  # a copy of a jail that is elsewhere is not
+                await self.read_generations(entry)
+            elif entry.record.state is Ownership.ACTIVE:
+                entry.message = f"{dataset.name} is not mounted"
+        except Exception as error:  # noqa: BLE001 -- whatever lies there harms this jail and no other
+            entry.damaged, entry.message = True, f"its record or generation cannot be read: {error}"
+            if entry.record is not None:
+                found.damaged.append(f"jail {name}: {entry.message}")
+
+    async def read_generations(self, entry: Entry) -> None:
+        """Read the active generation and what the others refer to, from the jail's mounted dataset.
+
+        Of an owned jail, what an older jaild left open to others is closed.
+        """
+        entry.references, entry.damaged = {}, False
+        numbers = await self.numbers(entry)
+        if self.may(entry, Intent.RUN_ON):
+            folders = [layout.generation_folder(entry.folder, number) for number in numbers]
+            await self._files.restrict([path for folder in folders for path in (folder, folder / layout.GENERATION)])
+        for number in numbers:
+            try:
+                generation = await self.generation(entry, number)
+            except DataLossError as error:
+                if entry.record is not None and number == entry.record.generation:
+                    raise
+                entry.message = str(error)  # it cannot be gone back to; the others can
+                continue
+            entry.references[number] = (generation.base, generation.release)
+            if entry.record is not None and number == entry.record.generation:
+                entry.generation = generation
+        if entry.record is not None and entry.record.generation not in (0, *entry.references):
+            raise FailedPreconditionError(
+                "GENERATION_MISSING",
+                f"generation {entry.record.generation} of jail {entry.name} is not in {entry.folder}",
+                remedy=f"mount {self.where.jail(entry.name)} and restart the daemon",
+                resource=f"jails/{entry.name}",
+            )
+
+    async def numbers(self, entry: Entry) -> list[int]:
+        """Return the numbers of a jail's generations that were committed once, ascending."""
+        folder = entry.folder / "generations"
+        found = [int(name) for name in await self._files.names(folder) if name.isascii() and name.isdigit()]
+        return sorted([number for number in found if not await self.only_staged(entry, number)])
+
+    async def only_staged(self, entry: Entry, number: int) -> bool:
+        """Return whether a generation's folder is what a change made that never came to its commit.
+
+        The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
+        nothing in it yet comes from a crash before the mark was written.
+        """
+        if entry.record is not None and number == entry.record.generation:
+            return False
+        names = await self._files.names(layout.generation_folder(entry.folder, number))
+        return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
+
+    async def generation(self, entry: Entry, number: int) -> Generation:
+        """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
+        path = layout.generation_folder(entry.folder, number) / layout.GENERATION
+        try:
+            return msgspec.json.decode(await self._files.read(path), type=Generation)
+        except NotFoundError:
+            raise NotFoundError(
+                "GENERATION_NOT_FOUND",
+                f"jail {entry.name} has no generation {number}",
+                remedy="list its generations",
+                resource=f"jails/{entry.name}/generations/{number}",
+            ) from None
+        except (ValueError, TypeError, RecursionError, JaildError) as error:  # ValueError: of msgspec and of Unicode
+            raise DataLossError(
+                "GENERATION_DAMAGED",
+                f"generation {number} of jail {entry.name} cannot be read: {path}: {error}",
+                remedy="bring the file back from a snapshot of the jail, then restart the daemon",
+                resource=f"jails/{entry.name}/generations/{number}",
+            ) from error
+
+    def base(self, name: str) -> Layer:
+        """Return a base. `NotFoundError` (BASE_NOT_FOUND)."""
+        return _lookup(self.bases, name, "BASE_NOT_FOUND", "base", f"bases/{name}")
+
+    def release(self, reference: str) -> Layer:
+        """Return a release by `app/version`. `NotFoundError` (RELEASE_NOT_FOUND)."""
+        app, _, version = reference.partition("/")
+        return _lookup(self.releases, reference, "RELEASE_NOT_FOUND", "release", f"apps/{app}/releases/{version}")
+
+    def jail(self, name: str) -> Entry:
+        """Return a jail. `NotFoundError` (JAIL_NOT_FOUND)."""
+        return _lookup(self.jails, name, "JAIL_NOT_FOUND", "jail", f"jails/{name}")
+
+    def claim(self, entry: Entry, record: JailRecord) -> Claim:
+        """Return what is decided by what may be done with a jail."""
+        known = self.known_epochs.get(record.uid, 0)
+        return Claim(jail=entry.name, record=record, host=self.host_id, known_epoch=known, unheard=entry.unheard)
+
+    def may(self, entry: Entry, intent: Intent) -> bool:
+        """Say whether something may be done with a jail now; with one whose record cannot be read, nothing may."""
+        return entry.record is not None and authority.refusal(intent, self.claim(entry, entry.record)) is None
+
+    def permitted(self, name: str, intent: Intent) -> tuple[Entry, JailRecord]:
+        """Return a jail if that may be done with it now.
+
+        `FailedPreconditionError` with the reason if not, JAIL_DAMAGED if its record cannot be read.
+        """
+        entry = self.jail(name)
+        if entry.record is None:
+            raise FailedPreconditionError(
+                "JAIL_DAMAGED",
+                f"jail {name}: {entry.message}",
+                remedy=f"look at {self.where.jail(name)}; nothing is done with it until it can be read",
+                resource=f"jails/{name}",
+            )
+        authority.require(intent, self.claim(entry, entry.record))
+        return entry, entry.record
+
+    def owned(self, name: str, intent: Intent) -> OwnedJail:
+        """Return a jail with its active generation if that may be done with it now, as `permitted` does.
+
+        `FailedPreconditionError` (JAIL_NOT_READY) for one that has no generation yet.
+        """
+        entry, record = self.permitted(name, intent)
+        if entry.generation is None:
+            why, remedy = f"jail {name} has no generation yet", "wait for its creation"
+            raise FailedPreconditionError("JAIL_NOT_READY", why, remedy=remedy, resource=f"jails/{name}")
+        return OwnedJail(entry, record, entry.generation)
+
+    def references(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (base, release, who) for every generation on the host, and for what is coming."""
+        for entry in self.jails.values():
+            for number, (base, release) in entry.references.items():
+                yield base, release, f"jails/{entry.name}/generations/{number}"
+            for path in entry.layers:
+                kind, _, name = path.partition("/")
+                yield (name, "", f"jails/{entry.name}") if kind == "bases" else ("", name, f"jails/{entry.name}")
+        for who, paths in self.needed.items():
+            for path in paths:
+                kind, _, name = path.partition("/")
+                yield (name, "", who) if kind == "bases" else ("", name, who)
+
+    def users(self) -> Users:
+        """Return who refers to which layer, from one look at all generations: what a list of layers needs once."""
+        users = Users()
+        for base, release, where in self.references():
+            users.bases[base].append(where)
+            users.releases[release].append(where)
+        return users
+
+    def base_view(self, name: str, users: Users | None = None) -> BaseView:
+        """Return a base as readers see it; `users` from `users()` for one of many."""
+        layer = self.base(name)
+        used_by = tuple((users or self.users()).bases.get(name, ()))
+        if not isinstance(layer.record, BaseRecord):
+            raise TypeError(name)
+        return BaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
+
+    def release_view(self, reference: str, users: Users | None = None) -> ReleaseView:
+        """Return a release as readers see it; `users` from `users()` for one of many."""
+        layer = self.release(reference)
+        used_by = tuple((users or self.users()).releases.get(reference, ()))
+        if not isinstance(layer.record, ReleaseRecord):
+            raise TypeError(reference)
+        return ReleaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
+
+    def jail_view(self, name: str, operation: str = "") -> JailView:
+        """Return a jail as readers see it; `operation` is the one under way."""
+        entry = self.jail(name)
+        record = entry.record
+        if record is None:
+            return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
+        run = entry.run
+        state = self._state(entry, record)
+        halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
+        return JailView(
+            name=name,
+            state=state,
+            record=record,
+            generation=entry.generation,
+            owner_name=self.host_names.get(record.owner, record.owner),
+            etag=f"{record.uid[:8]}-{record.epoch}-{record.generation}-{record.state}",
+            started=run.started if run and run.running else 0.0,
+            exit_status=run.exit_status if run and not run.running else None,
+            used=entry.used,
+            operation=operation,
+            message="stopped for the host's shutdown" if halted else entry.message or _lasting(record),
+            peer_name=record.peer,
+        )
+
+    def _state(self, entry: Entry, record: JailRecord) -> JailState:
+        run = entry.run
+        if record.state is not Ownership.ACTIVE:
+            return JailState(record.state.value)
+        if (told := _SHOWN.get(self.claim(entry, record).standing)) is not None:
+            return told
+        if run is not None and run.running:
+            return JailState.RUNNING
+        if self.halted and run is None:
+            return JailState.STOPPED
+        if entry.damaged:
+            return JailState.DAMAGED
+        return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
+
+
+def _lasting(record: JailRecord) -> str:
+    """Return what is to be told of a jail for as long as its record says so."""
+    return told_of(record) or record.salvaged
+
+
+_Thing = TypeVar("_Thing")
+
+
+def _lookup(things: dict[str, _Thing], key: str, reason: str, kind: str, resource: str) -> _Thing:
+    try:
+        return things[key]
+    except KeyError:
+        known = ", ".join(sorted(things)[:10]) or "none"
+        raise NotFoundError(
+            reason, f"there is no {kind} {key} on this host", remedy=f"there are: {known}", resource=resource
+        ) from None

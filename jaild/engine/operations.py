@@ -1,0 +1,290 @@
+"""Operations: long-running changes, durable, watchable, cancellable while that is safe.
+
+    queued ──► running (phase …) ──► done (result | failure)
+
+An operation that was not done when the daemon died is ended at the next start by recovery, or gone on with if it is
+resumable: it never stays half-way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from jaild.engine.plans import Plans
+from jaild.model import bounds, clipping
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
+from jaild.model.operation import Operation, failure_of
+from jaild.model.plan import Plan
+from jaild.model.views import Caller
+from jaild.ports.clock import Clock
+from jaild.ports.store import Store
+
+# Phases in which a jail is between two states: an end there would only lengthen the blackout.
+_TO_THE_END = frozenset({"cutover", "commit", "activate"})
+# Phases in which it could be undone, and is when somebody asks; but a daemon that is to stop is sooner at their end.
+_SOONER_DONE = frozenset({"freeze", "final", "handover"})
+KEPT = bounds.OPERATIONS
+KEPT_BYTES = bounds.OPERATIONS_BYTES
+
+
+class Operations:
+    """All operations of this host, in memory and in the store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._all: dict[str, Operation] = {}
+        self._sizes: dict[str, int] = {}  # bytes of those that are done
+        self._plans = Plans()
+        self._requests: dict[tuple[str, str], str] = {}
+        self._changed: dict[str, asyncio.Event] = {}
+        self.leaving = False  # the daemon ends: what is resumable is left to its successor
+        self._cancellable: dict[str, asyncio.Task[Any]] = {}
+
+    async def load(self) -> list[Operation]:
+        """Read the store; return those that were not done when the daemon ended."""
+        for operation in await self._store.operations():
+            self._remember(operation)
+        await self._forget_oldest()
+        return [op for op in self._all.values() if not op.done]
+
+    def new(self, kind: str, target: str, caller: Caller, plan: Plan | None = None) -> Operation:
+        """Make an operation in memory at once, so that nothing can slip in between; `save` it next."""
+        now = self._clock.now()
+        operation = Operation(
+            id=uuid.uuid4().hex,
+            kind=kind,
+            target=target,
+            actor=caller.actor,
+            request_id=caller.request_id,
+            created=now,
+            updated=now,
+            plan=plan and clipping.plan(plan),
+        )
+        self._remember(operation)
+        return operation
+
+    async def save(self, operation_id: str) -> None:
+        """Write an operation to the store and forget the oldest that are done."""
+        await self._store.put_operation(self._all[operation_id])
+        await self._forget_oldest()
+
+    async def _forget_oldest(self) -> None:
+        # Of whoever has most: nobody's many requests make the host forget those of others, and their request ids.
+        while (many := len(self._sizes) > KEPT) or sum(self._sizes.values()) > KEPT_BYTES:
+            share: Counter[str] = Counter()
+            for operation_id, size in self._sizes.items():
+                share[self._all[operation_id].actor] += 1 if many else size
+            most = share.most_common(1)[0][0]
+            # Looked up anew each time: somebody else may be forgetting too.
+            await self.delete(next(key for key in self._sizes if self._all[key].actor == most))
+
+    async def planned(self, plan: Plan, caller: Caller) -> Operation:
+        """Return a done operation that only carries a plan (`validate_only`): not stored, not listed, no duplicate."""
+        now = self._clock.now()
+        operation = Operation(
+            id=uuid.uuid4().hex,
+            kind=plan.kind,
+            target=plan.target,
+            actor=caller.actor,
+            created=now,
+            updated=now,
+            phase="plan",
+            plan=clipping.plan(plan),
+            done=True,
+            result="plan",
+        )
+        self._plans.add(operation)
+        return operation
+
+    def duplicate(self, caller: Caller, kind: str, target: str) -> Operation | None:
+        """Return the operation that the caller's request id has led to before.
+
+        `InvalidArgumentError` (REQUEST_ID_REUSED) if that was of another kind, or of another target.
+        """
+        if not caller.request_id:
+            return None
+        known = self._all.get(self._requests.get((caller.actor, caller.request_id), ""))
+        if known is not None and (known.kind, known.target) != (kind, target):
+            raise InvalidArgumentError(
+                "REQUEST_ID_REUSED",
+                f"request id {caller.request_id} was used for {known.kind} of {known.target}",
+                remedy="make a new id for each request, and repeat it only with the same one",
+                resource=known.name,
+            )
+        return known
+
+    def get(self, operation_id: str) -> Operation:
+        """Return one. `NotFoundError` (OPERATION_NOT_FOUND)."""
+        operation = self._all.get(operation_id) or self._plans.get(operation_id)
+        if operation is None:
+            raise NotFoundError(
+                "OPERATION_NOT_FOUND",
+                f"there is no operation {operation_id}",
+                remedy=f"list them; the last {KEPT} are kept",
+                resource=f"operations/{operation_id}",
+            )
+        return operation
+
+    def list(self) -> list[Operation]:
+        """Return all but mere plans, newest first."""
+        return sorted(self._all.values(), key=lambda op: op.created, reverse=True)
+
+    async def watch(self, operation_id: str) -> AsyncIterator[Operation]:
+        """Yield an operation now and each time it changed, until it is done."""
+        while True:
+            operation = self.get(operation_id)
+            changed = self._changed.setdefault(operation_id, asyncio.Event())
+            yield operation
+            if operation.done:
+                self._changed.pop(operation_id, None)
+                return
+            await changed.wait()
+
+    async def wait(self, operation_id: str, timeout: float | None = None) -> Operation:
+        """Wait until it is done, at most `timeout` seconds; return it as it then is."""
+        try:
+            async with asyncio.timeout(timeout):
+                async for operation in self.watch(operation_id):
+                    if operation.done:
+                        return operation
+        except TimeoutError:
+            pass
+        return self.get(operation_id)
+
+    async def cancel(self, operation_id: str, caller: Caller) -> None:
+        """Ask for its end. It ends where that is safe, at once or at its next step; no error if it is done.
+
+        `FailedPreconditionError` (NOT_CANCELLABLE) once it is past the point where it could be undone.
+        """
+        operation = self.get(operation_id)
+        if operation.done:
+            return
+        if operation.phase in _TO_THE_END:
+            raise FailedPreconditionError(
+                "NOT_CANCELLABLE",
+                f"{operation.name} is in its phase {operation.phase} and goes on to the end",
+                remedy="wait for it, then undo it by a rollback or by migrating back",
+                resource=operation.name,
+                detail={"actor": caller.actor},
+            )
+        self._replace(operation_id, cancel_requested=True)
+        await self.save(operation_id)
+        self.interrupt(operation_id)
+
+    def stop(self, operation_id: str) -> None:
+        """End its work because the daemon ends, unless it is sooner done."""
+        if self.get(operation_id).phase not in _SOONER_DONE:
+            self.interrupt(operation_id)
+
+    def interrupt(self, operation_id: str) -> None:
+        """End its work now if it is in a stretch that may be interrupted; once, so that its undoing is not."""
+        task = self._cancellable.pop(operation_id, None)
+        if task is not None:
+            task.cancel()
+
+    def may_be_interrupted(self, operation_id: str, task: asyncio.Task[Any] | None) -> None:
+        """Note the task that may be cancelled now; None when the stretch is over."""
+        if task is None:
+            self._cancellable.pop(operation_id, None)
+        else:
+            self._cancellable[operation_id] = task
+
+    async def delete(self, operation_id: str) -> None:
+        """Forget one that is done. `FailedPreconditionError` (OPERATION_RUNNING) otherwise."""
+        operation = self.get(operation_id)
+        if not operation.done:
+            raise FailedPreconditionError(
+                "OPERATION_RUNNING", f"{operation.name} is not done", remedy="cancel it first", resource=operation.name
+            )
+        if self._plans.discard(operation_id):
+            return
+        del self._all[operation_id]
+        self._sizes.pop(operation_id, None)
+        if self._requests.get((operation.actor, operation.request_id)) == operation_id:
+            del self._requests[operation.actor, operation.request_id]
+        await self._store.delete_operation(operation_id)
+
+    def update(self, operation_id: str, **changes: Any) -> Operation:
+        """Change an operation in memory and tell the watchers."""
+        return self._replace(operation_id, **changes)
+
+    async def finish(self, operation_id: str, *, result: str = "", error: JaildError | None = None) -> Operation:
+        """End it; it is on disk when this returns."""
+        operation = self._replace(
+            operation_id,
+            done=True,
+            result=result,
+            failure=failure_of(error) if error else None,
+            phase="done" if error is None else self._all[operation_id].phase,
+        )
+        await self.save(operation_id)
+        return operation
+
+    def _remember(self, operation: Operation) -> None:
+        self._all[operation.id] = operation
+        if operation.done:
+            self._sizes[operation.id] = clipping.size(operation)
+        if operation.request_id:
+            self._requests[operation.actor, operation.request_id] = operation.id
+
+    def _replace(self, operation_id: str, **changes: Any) -> Operation:
+        kept = clipping.changes(changes)
+        operation = msgspec.structs.replace(self._all[operation_id], updated=self._clock.now(), **kept)
+        self._all[operation_id] = operation
+        if operation.done:
+            self._sizes[operation_id] = clipping.size(operation)
+        changed = self._changed.pop(operation_id, None)
+        if changed is not None:
+            changed.set()
+        return operation
+
+
+class Handle:
+    """What the work of an operation reports through."""
+
+    def __init__(self, operations: Operations, operation_id: str) -> None:
+        self._operations = operations
+        self.id = operation_id
+
+    @property
+    def operation(self) -> Operation:
+        """As it is now."""
+        return self._operations.get(self.id)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether an interruption means that the daemon ends and its successor goes on."""
+        return self._operations.leaving and self.operation.resumable and not self.operation.cancel_requested
+
+    async def phase(self, phase: str, message: str = "") -> None:
+        """Enter a phase; on disk when this returns."""
+        self._operations.update(self.id, phase=phase, message=message)
+        await self._operations.save(self.id)
+
+    def note(self, **changes: Any) -> None:
+        """Change what readers see (message, bytes_done, predicted_blackout, rounds ...), in memory only."""
+        self._operations.update(self.id, **changes)
+
+    def facts(self, **facts: str | int) -> None:
+        """Add to the facts about the result."""
+        merged = self.operation.facts | {name: str(value) for name, value in facts.items()}
+        self._operations.update(self.id, facts=merged)
+
+    @contextmanager
+    def cancellable(self) -> Iterator[None]:
+        """Mark a stretch that may be interrupted: a cancel ends it by `asyncio.CancelledError`."""
+        if self.operation.cancel_requested:
+            raise asyncio.CancelledError
+        self._operations.may_be_interrupted(self.id, asyncio.current_task())
+        try:
+            yield
+        finally:
+            self._operations.may_be_interrupted(self.id, None)

@@ -1,0 +1,69 @@
+"""The Evacuations service."""
+
+from __future__ import annotations
+
+from google.longrunning import operations_pb2
+
+from jaild.host.rpc import host_message
+from jaild.migration.rpc import MAX_DOWNTIME
+from jaild.rpc import moments, names, pages
+from jaild.rpc.auth import Context, current
+from jaild.rpc.messages.evacuations import evacuation_message
+from jaild.rpc.messages.operations import OperationMessages
+from jaild.rpc.use_cases import Evacuations, Host
+from jaild.v1 import evacuations_pb2, host_pb2
+
+_PARALLEL = 2  # if the request does not say
+
+
+class EvacuationsServicer:
+    """Answers `jaild.v1.Evacuations`."""
+
+    def __init__(self, evacuations: Evacuations, host: Host, messages: OperationMessages) -> None:
+        self._evacuations = evacuations
+        self._host = host
+        self._messages = messages
+
+    async def EvacuateHost(  # noqa: N802  # gRPC's names
+        self, request: evacuations_pb2.EvacuateHostRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Move all jails away."""
+        downtime = MAX_DOWNTIME
+        if request.HasField("max_downtime"):
+            downtime = moments.seconds(request.max_downtime, "max_downtime")
+        operation = await self._evacuations.evacuate(
+            tuple(request.targets),
+            parallel=request.parallel or _PARALLEL,
+            bandwidth=request.bandwidth,
+            max_downtime=downtime,
+            proceed_over_budget=request.proceed_over_budget,
+            validate_only=request.validate_only,
+            caller=current(request.request_id),
+        )
+        return self._messages.of(operation)
+
+    async def GetEvacuation(  # noqa: N802
+        self, request: evacuations_pb2.GetEvacuationRequest, _: Context
+    ) -> evacuations_pb2.Evacuation:
+        """Return one evacuation as it is now."""
+        return evacuation_message(self._evacuations.get(names.evacuation(request.name)))
+
+    async def ListEvacuations(  # noqa: N802
+        self, request: evacuations_pb2.ListEvacuationsRequest, _: Context
+    ) -> evacuations_pb2.ListEvacuationsResponse:
+        """Return a page of evacuations, newest first."""
+        page = pages.page(request, self._evacuations.list(), lambda e: (-e.created, e.id), "evacuations")
+        return evacuations_pb2.ListEvacuationsResponse(
+            evacuations=[evacuation_message(evacuation) for evacuation in page.items],
+            next_page_token=page.next_token,
+        )
+
+    async def DrainHost(self, request: evacuations_pb2.DrainHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802
+        """Take no jails."""
+        await self._evacuations.drain(request.reason, caller=current(""))
+        return host_message(await self._host.view())
+
+    async def UndrainHost(self, _request: evacuations_pb2.UndrainHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802
+        """Take jails again."""
+        await self._evacuations.undrain(caller=current(""))
+        return host_message(await self._host.view())

@@ -1,0 +1,235 @@
+"""Carrying out an evacuation: so many moves at a time, each in its jail's own driver, whatever becomes of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import msgspec
+
+from jaild.engine.inventory import Index
+from jaild.engine.operations import Handle, Operations
+from jaild.migration.service import Migrations
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.evacuation.record import (
+    CANCELLED,
+    Evacuation,
+    JailMove,
+    MoveState,
+    ended,
+    pause,
+    refused,
+    summary,
+    with_move,
+)
+from jaild.model.layers.records import Ownership
+from jaild.model.operation import Operation, failure_of
+from jaild.model.views import Caller
+from jaild.ports.clock import Clock
+from jaild.transfer.journal import Journals
+from jaild.transfer.pacing import Pace, Paces
+
+Put = Callable[[Evacuation], Awaitable[None]]
+
+
+class Journey:
+    """One evacuation under way: its present record, and what waits."""
+
+    def __init__(self, handle: Handle, evacuation: Evacuation, put: Put) -> None:
+        self.handle = handle
+        self.evacuation = evacuation
+        self.stop = asyncio.Event()  # set when it was cancelled
+        self.taken: set[str] = set()  # jails that somebody is busy with
+        self.at_work = 0  # workers that do not wait for a host which is away
+        self._put = put
+
+    async def note(self, move: JailMove) -> None:
+        """Take over what became of a move; on disk when this returns."""
+        self.evacuation = with_move(self.evacuation, move)
+        await self._put(self.evacuation)
+        await self.handle.phase("move", summary(self.evacuation))
+        self.handle.note(bytes_done=sum(m.bytes for m in self.evacuation.moves))
+
+    def waiting(self) -> list[JailMove]:
+        """Return the moves that nobody has taken, in their order; those that were tried already come last."""
+        found = [m for m in self.evacuation.moves if m.state is MoveState.WAITING and m.jail not in self.taken]
+        return sorted(found, key=lambda move: move.attempts)
+
+
+class Mover:
+    """Moves jails for evacuations."""
+
+    def __init__(
+        self,
+        index: Index,
+        migrations: Migrations,
+        journals: Journals,
+        operations: Operations,
+        paces: Paces,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._migrations = migrations
+        self._journals = journals
+        self._operations = operations
+        self._paces = paces
+        self._clock = clock
+
+    def as_of_now(self, evacuation: Evacuation) -> Evacuation:
+        """Return it with what the operations of its running moves have sent by now."""
+        for move in evacuation.moves:
+            if move.state is MoveState.MOVING and move.operation:
+                with suppress(NotFoundError):  # forgotten by a restart
+                    running = self._operations.get(move.operation)
+                    told = msgspec.structs.replace(
+                        move,
+                        bytes=running.bytes_done,
+                        seconds=self._clock.now() - running.created,
+                        message=f"{running.phase}: {running.message}" if running.message else running.phase,
+                    )
+                    evacuation = with_move(evacuation, told)
+        return evacuation
+
+    async def carry_out(self, journey: Journey) -> None:
+        """Return when every move is over, or was given up because the evacuation was cancelled."""
+        jails = [move.jail for move in journey.evacuation.moves]
+        self._paces.hold(jails, Pace(journey.evacuation.bandwidth, self._clock))
+        try:
+            await self._until_over(journey)
+        finally:
+            self._paces.free(jails)
+
+    async def _until_over(self, journey: Journey) -> None:
+        for move in journey.evacuation.moves:
+            if move.state is MoveState.MOVING:
+                await journey.note(self._found(move))
+        journey.handle.note(bytes_total=sum(move.expected for move in journey.evacuation.moves))
+        cancel = asyncio.create_task(self._heed_cancel(journey), name="evacuation's cancel")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(journey.evacuation.parallel):
+                    group.create_task(self._work(journey, group))
+        except BaseExceptionGroup as failures:  # of the store: moves that go badly are noted, not raised
+            raise failures.exceptions[0] from None
+        finally:
+            cancel.cancel()
+            await asyncio.gather(cancel, return_exceptions=True)
+        if journey.stop.is_set():
+            for move in journey.waiting():
+                if self._goes_on(move):  # a daemon before this one had begun it
+                    await self._cancel(journey, move.operation)
+                    await journey.note(ended(move, await self._operations.wait(move.operation)))
+                else:
+                    await journey.note(_given_up(move))
+
+    def _found(self, move: JailMove) -> JailMove:
+        """Return what a move has become while no daemon was there to see it: the jail's record is the truth.
+
+        One whose operation goes on is waited for in its turn.
+        """
+        if self._goes_on(move):
+            return msgspec.structs.replace(move, state=MoveState.WAITING)
+        entry = self._index.jails.get(move.jail)
+        record = entry.record if entry is not None else None
+        if record is None or record.state is not Ownership.MOVED:
+            return msgspec.structs.replace(move, state=MoveState.WAITING, operation="")
+        journal = self._journals.find(record.migration, outgoing=True)
+        return msgspec.structs.replace(
+            move,
+            state=MoveState.MOVED,
+            bytes=journal.bytes if journal is not None else 0,
+            blackout=journal.blackout if journal is not None else None,
+            message="handed over before the daemon was started anew",
+        )
+
+    async def _work(self, journey: Journey, group: asyncio.TaskGroup) -> None:
+        """Take one jail after the other. While one waits for a host that is away, another worker goes on."""
+        journey.at_work += 1
+        while not journey.stop.is_set() and journey.at_work <= journey.evacuation.parallel:
+            move = next(iter(journey.waiting()), None)
+            if move is None:
+                break
+            journey.taken.add(move.jail)
+            try:
+                if not await self._stopped_within(pause(move), journey):
+                    await self._move(journey, move, group)
+            finally:
+                journey.taken.discard(move.jail)
+        journey.at_work -= 1
+
+    async def _stopped_within(self, seconds: float, journey: Journey) -> bool:
+        """Let time pass before a move is tried again; return whether the evacuation was cancelled meanwhile."""
+        if seconds:
+            sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+            stop = asyncio.ensure_future(journey.stop.wait())
+            await asyncio.wait({sleep, stop}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (sleep, stop):
+                task.cancel()
+            await asyncio.gather(sleep, stop, return_exceptions=True)
+        return journey.stop.is_set()
+
+    async def _move(self, journey: Journey, move: JailMove, group: asyncio.TaskGroup) -> None:
+        try:
+            operation = await self._begun(journey.evacuation, move)
+        except JaildError as error:
+            tried = msgspec.structs.replace(move, attempts=move.attempts + 1)
+            await journey.note(refused(tried, failure_of(error)))
+            return
+        move = msgspec.structs.replace(
+            move, state=MoveState.MOVING, operation=operation.id, reason="", message="", remedy=""
+        )
+        await journey.note(move)
+        if journey.stop.is_set():
+            await self._cancel(journey, operation.id)
+        await journey.note(ended(move, await self._end_of(operation.id, journey, group)))
+
+    async def _end_of(self, operation_id: str, journey: Journey, group: asyncio.TaskGroup) -> Operation:
+        relieved = False
+        async for operation in self._operations.watch(operation_id):
+            if operation.away and not relieved and not operation.done:
+                relieved = True
+                journey.at_work -= 1
+                group.create_task(self._work(journey, group))
+        if relieved:
+            journey.at_work += 1
+        return self._operations.get(operation_id)
+
+    async def _begun(self, evacuation: Evacuation, move: JailMove) -> Operation:
+        if self._goes_on(move):
+            return self._operations.get(move.operation)
+        return await self._migrations.migrate(
+            move.jail,
+            move.target,
+            max_downtime=evacuation.max_downtime,
+            proceed_over_budget=evacuation.proceed_over_budget,
+            etag="",
+            validate_only=False,
+            caller=Caller(actor=evacuation.actor),
+        )
+
+    def _goes_on(self, move: JailMove) -> bool:
+        return any(operation.id == move.operation and not operation.done for operation in self._operations.list())
+
+    async def _heed_cancel(self, journey: Journey) -> None:
+        """When it is asked for, take no more jails, and take back those under way that still can be."""
+        async for operation in self._operations.watch(journey.handle.id):
+            if operation.cancel_requested and not journey.stop.is_set():
+                journey.stop.set()
+                for move in journey.evacuation.moves:
+                    if move.state is MoveState.MOVING:
+                        await self._cancel(journey, move.operation)
+
+    async def _cancel(self, journey: Journey, operation_id: str) -> None:
+        with suppress(FailedPreconditionError):  # past the point where it could be undone: it goes on to its end
+            await self._operations.cancel(operation_id, Caller(actor=journey.evacuation.actor))
+
+
+def _given_up(move: JailMove) -> JailMove:
+    return msgspec.structs.replace(
+        move,
+        state=MoveState.SKIPPED,
+        reason=CANCELLED,
+        message="the evacuation was cancelled before its turn came",
+        remedy="evacuate again, or migrate it by itself",
+    )

@@ -1,0 +1,295 @@
+"""The jails of the host, started and stopped together.
+
+    (the host boots) ──► STARTED ◄── start-jails ── HALTED ──► (the host goes down)
+                            └──────── stop-jails ─────▲
+
+The daemon itself starts what should run when it starts (docs/decisions/0230). HALTED is remembered with the id of the
+host's boot: a daemon that is restarted meanwhile leaves the jails stopped, the host's next boot starts them. What each
+jail should be (`desired`) is not touched by either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.operations import Handle, Operations
+from jaild.jails.changes import Changes
+from jaild.migration.target import MigrateIn
+from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.jails import shutdown as halting
+from jaild.model.jails.authority import Intent
+from jaild.model.layers.records import Desired
+from jaild.model.operation import Operation
+from jaild.model.plan import Plan
+from jaild.model.views import Caller
+from jaild.ports.bootid import BootId
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+from jaild.replication.start_guard import Clearance
+from jaild.transfer.journal import Journals
+
+BOOT = Caller(actor="boot")
+HOST = "host"  # target of the operations
+
+
+class _Halted(msgspec.Struct, frozen=True):
+    boot: str  # the host's boot in which the jails were stopped
+
+
+class Boot:
+    """Starts and stops all jails. `memory` is the file that says they were stopped.
+
+    `patience`: seconds that later boot orders wait for the jails of one, whatever their own health checks allow.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        journals: Journals,
+        receiver: MigrateIn,
+        changes: Changes,
+        clearance: Clearance,
+        boot_id: BootId,
+        files: Files,
+        drivers: Drivers,
+        operations: Operations,
+        events: Events,
+        clock: Clock,
+        memory: Path,
+        patience: float,
+    ) -> None:
+        self._index = index
+        self._journals = journals
+        self._receiver = receiver
+        self._changes = changes
+        self._clearance = clearance
+        self._boot_id = boot_id
+        self._files = files
+        self._drivers = drivers
+        self._operations = operations
+        self._events = events
+        self._clock = clock
+        self._memory = memory
+        self._patience = patience
+
+    async def recall(self) -> None:
+        """Learn whether the jails were stopped for the host's shutdown since it booted. Before anybody is answered."""
+        try:
+            halted = msgspec.json.decode(await self._files.read(self._memory), type=_Halted)
+        except NotFoundError:
+            return
+        except Exception as error:  # noqa: BLE001 -- whatever lies there: it keeps no daemon down, and no jail
+            await self._events.emit("repair", HOST, f"{self._memory} cannot be read, so the jails start: {error}")
+            return
+        if halted.boot and halted.boot == await self._boot_id.read():
+            self._hold()
+        else:
+            await self._files.remove(self._memory)
+
+    async def at_start(self) -> None:
+        """Start what should run, in boot order, unless the jails were stopped for the host's shutdown."""
+        if self._index.halted:
+            await self._events.emit("host.halted", HOST, "the jails stay stopped: jailctl host start-jails starts them")
+            return
+        await self._start_all()
+
+    # -- start-jails
+
+    async def start(self, *, validate_only: bool, caller: Caller) -> Operation:
+        """Start what should run, in boot order, jails of one order side by side. No error if all runs."""
+        duplicate = self._operations.duplicate(caller, "start-jails", HOST)
+        if duplicate is not None:
+            return duplicate
+        plan = Plan(kind="start-jails", target=HOST, steps=tuple(_steps("start", self._to_start())))
+        if validate_only:
+            return await self._operations.planned(plan, caller)
+        await self._files.remove(self._memory)
+        self._release()
+
+        async def work(handle: Handle) -> str:
+            with handle.cancellable():
+                await handle.phase("start")
+                failed = await self._start_all()
+            if failed:
+                raise FailedPreconditionError(
+                    "JAILS_NOT_STARTED",
+                    f"{len(failed)} jails did not start: {', '.join(sorted(failed))}",
+                    remedy="`jailctl jail show NAME` says why of each",
+                    resource=HOST,
+                    detail=failed,
+                )
+            return HOST
+
+        return await self._drivers.submit(HOST, "start-jails", caller, work, plan=plan)
+
+    def _to_start(self) -> list[tuple[int, list[str]]]:
+        return halting.groups({e.name: _order(e) for e in self._index.jails.values() if self._should_start(e)})
+
+    def _should_start(self, entry: Entry) -> bool:
+        if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
+            return False
+        if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
+            return False  # `Recovery.resume` goes on with its activation
+        wanted = not _runs(entry) and entry.generation.spec.boot.autostart
+        return wanted and self._index.may(entry, Intent.START)
+
+    async def _start_all(self) -> dict[str, str]:
+        """Return why what did not start did not."""
+        failed: dict[str, str] = {}
+        self._clearance.go_on(self._start_heard)
+        for _, names in self._to_start():
+            if self._index.halted:  # somebody stops them already
+                break
+            asked = {name: await self._start(name, failed) for name in names}
+            until = self._clock.monotonic() + self._patience
+            for name, operation in asked.items():
+                if not operation:
+                    continue
+                seen = await self._operations.wait(operation, max(until - self._clock.monotonic(), 0.0))
+                if not seen.done:
+                    message = f"not healthy after {self._patience:g} s: jails of later boot orders do not wait for it"
+                    await self._events.emit("jail.slow", f"jails/{name}", message)
+                elif seen.failure is not None:
+                    failed[name] = f"{seen.failure.message} ({seen.failure.reason})"
+        return failed
+
+    async def _start_heard(self, entry: Entry) -> None:
+        if self._should_start(entry) and not self._index.halted and (operation := await self._start(entry.name, {})):
+            await self._operations.wait(operation)
+
+    async def _start(self, name: str, failed: dict[str, str]) -> str:
+        async def work(handle: Handle) -> str:
+            await self._changes.start(handle, name)
+            return f"jails/{name}"
+
+        try:
+            return (await self._drivers.submit(f"jails/{name}", "start", BOOT, work)).id
+        except JaildError as error:  # somebody deletes or migrates it already; the others are started all the same
+            failed[name] = str(error)
+            await self._events.emit("jail.not_started", f"jails/{name}", str(error))
+            return ""
+
+    # -- stop-jails
+
+    async def stop(self, *, deadline: float, validate_only: bool, caller: Caller) -> Operation:
+        """Stop what runs within `deadline` seconds, the boot order backwards, for the host's shutdown.
+
+        From now on, and until `start` or the host's next boot, no change is taken (HOST_HALTED), and none goes on that
+        may be interrupted. The operation fails with JAILS_STILL_RUNNING if the time was not enough.
+        """
+        duplicate = self._operations.duplicate(caller, "stop-jails", HOST)
+        if duplicate is not None:
+            return duplicate
+        plan = Plan(kind="stop-jails", target=HOST, steps=tuple(_steps("stop", self._to_stop()[::-1])))
+        if validate_only:
+            return await self._operations.planned(plan, caller)
+        until = self._clock.monotonic() + deadline
+        await self._files.write(self._memory, msgspec.json.encode(_Halted(await self._boot_id.read())))
+        self._hold()
+        await self._drivers.clear()
+
+        async def work(handle: Handle) -> str:
+            await handle.phase("stop")
+            await self._stop_all(handle, until)
+            return HOST
+
+        return await self._drivers.submit(HOST, "stop-jails", caller, work, plan=plan, while_held=True)
+
+    def _to_stop(self) -> list[tuple[int, list[str]]]:
+        return halting.groups({entry.name: _order(entry) for entry in self._index.jails.values() if _runs(entry)})
+
+    async def _stop_all(self, handle: Handle, until: float) -> None:
+        stopping: dict[str, asyncio.Task[None]] = {}
+        try:
+            # Looked up again: a migration whose commit point had passed may have brought one meanwhile.
+            while groups := [
+                (o, new) for o, names in self._to_stop() if (new := [n for n in names if n not in stopping])
+            ]:
+                timeouts = [max(self._timeout(name) for name in names) for _, names in groups]
+                while groups:
+                    order, names = groups.pop()
+                    handle.note(message=f"order {order}: {', '.join(names)}")
+                    for name in names:
+                        stopping[name] = asyncio.create_task(self._stop(handle, name), name=f"stop {name}")
+                    patience = halting.share(until - self._clock.monotonic(), timeouts[::-1])
+                    await asyncio.wait([stopping[name] for name in names], timeout=patience)
+                    timeouts.pop()
+            if stopping:
+                await asyncio.wait(stopping.values(), timeout=max(0.0, until - self._clock.monotonic()))
+            self._require_stopped(stopping)
+        finally:
+            for task in stopping.values():
+                task.cancel()  # who only waits: the jail's own task goes on
+            await asyncio.gather(*stopping.values(), return_exceptions=True)
+
+    def _require_stopped(self, stopping: dict[str, asyncio.Task[None]]) -> None:
+        left = sorted(entry.name for entry in self._index.jails.values() if _runs(entry))
+        if not left:
+            return
+        why = {
+            name: str(task.exception()) if (task := stopping.get(name)) is not None and task.done() else "not done yet"
+            for name in left
+        }
+        raise DeadlineExceededError(
+            "JAILS_STILL_RUNNING",
+            f"{len(left)} jails run still: {', '.join(left)}",
+            remedy="give them more time, or look at what keeps them: jailctl jail show NAME",
+            resource=HOST,
+            detail=why,
+        )
+
+    async def _stop(self, handle: Handle, name: str) -> None:
+        target = f"jails/{name}"
+        for operation in self._drivers.pending(target):  # what may not be interrupted goes on to its end
+            await self._operations.wait(operation.id)
+
+        async def work(own: Handle) -> str:
+            await self._changes.shut_down(own, name)
+            return target
+
+        caller = Caller(actor=handle.operation.actor)
+        asked = await self._drivers.submit(target, "shutdown", caller, work, while_held=True)
+        failure = (await self._operations.wait(asked.id)).failure
+        if failure is not None:
+            raise FailedPreconditionError(failure.reason, failure.message, remedy=failure.remedy, resource=target)
+
+    def _timeout(self, name: str) -> float:
+        generation = self._index.jails[name].generation
+        return generation.spec.stop.timeout if generation is not None else 0.0
+
+    # -- halted or not
+
+    def _hold(self) -> None:
+        self._index.halted = True
+        self._drivers.hold(_halted)
+
+    def _release(self) -> None:
+        self._index.halted = False
+        self._drivers.release()
+
+
+def _runs(entry: Entry) -> bool:
+    return entry.run is not None and entry.run.running
+
+
+def _order(entry: Entry) -> int:
+    return entry.generation.spec.boot.order if entry.generation is not None else 0
+
+
+def _steps(verb: str, groups: list[tuple[int, list[str]]]) -> list[str]:
+    return [f"{verb} {', '.join(names)} (order {order})" for order, names in groups]
+
+
+def _halted() -> JaildError:
+    return FailedPreconditionError(
+        "HOST_HALTED",
+        "the jails of this host were stopped for its shutdown: nothing is changed until it has booted again",
+        remedy="ask again then; if the host stays up: jailctl host start-jails",
+        resource=HOST,
+    )

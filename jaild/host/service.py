@@ -1,0 +1,237 @@
+"""The host: what it is, and the order in which a daemon comes up."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+import structlog
+
+from jaild.engine.drain import Draining
+from jaild.engine.events import Events
+from jaild.engine.inventory import Index
+from jaild.engine.operations import Operations
+from jaild.engine.supervisor import Supervisor
+from jaild.evacuation.service import Evacuations
+from jaild.host.recovery import Recovery
+from jaild.model import layout
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.jails.ownership import MOUNTED
+from jaild.model.layers.record_text import decode
+from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.migration.streams import PROTOCOL
+from jaild.model.views import HostView, JailState
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.ports.runtime import Runtime
+from jaild.ports.store import Store
+from jaild.ports.zfs import Dataset, Zfs
+from jaild.transfer.journal import Journals
+
+_SHOWN = 100  # tasks that fail
+
+
+class _HostRecord(msgspec.Struct, frozen=True):
+    id: str
+    schema: int = 1
+
+
+class Host:
+    """Brings the daemon up, and tells what it runs on."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        runtime: Runtime,
+        peers: Peers,
+        store: Store,
+        operations: Operations,
+        journals: Journals,
+        draining: Draining,
+        evacuations: Evacuations,
+        recovery: Recovery,
+        supervisor: Supervisor,
+        events: Events,
+        clock: Clock,
+        name: str,
+        version: str,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._runtime = runtime
+        self._peers = peers
+        self._store = store
+        self._operations = operations
+        self._journals = journals
+        self._draining = draining
+        self._evacuations = evacuations
+        self._recovery = recovery
+        self._supervisor = supervisor
+        self._events = events
+        self._clock = clock
+        self._name = name
+        self._version = version
+        self._started = 0.0
+        self._ready_seconds = 0.0
+        self._root_dataset: Dataset | None = None
+        self._log = structlog.get_logger("jaild.host")
+
+    async def start(self, began: float) -> None:
+        """Read what is there and repair it; `began` is the monotonic time at which the daemon was started.
+
+        `FailedPreconditionError` (ROOT_DATASET_MISSING) if the configured dataset is not there.
+        """
+        self._started = self._clock.now()
+        root = self._root_dataset = await self._root()
+        self._index.host_name = self._name
+        self._index.host_id = await self._host_id(root)
+        self._index.host_names[self._index.host_id] = self._name
+        for parent in (self._index.where.bases, self._index.where.apps, self._index.where.jails):
+            try:
+                await self._zfs.create(parent)
+            except AlreadyExistsError:
+                continue
+        unmounted: list[str] = []
+        datasets = await self._mounted(unmounted)
+        await self._runtime.prepare_host()
+        await self._operations.load()
+        await self._journals.load()
+        await self._draining.load()
+        await self._evacuations.load()
+        found = await self._index.load(datasets)
+        self._keep_layers()
+        found.damaged += [*unmounted, *(f"jaild.db: {row}" for row in self._store.damaged())]
+        await self._recovery.repair(found)
+        self._ready_seconds = self._clock.monotonic() - began
+        await self._events.emit("host.ready", "host", f"{len(self._index.jails)} jails", name=self._name)
+
+    def _keep_layers(self) -> None:
+        """Have the copies that jails left here keep their layers: they are not mounted, so nothing of them is read."""
+        for entry in self._index.jails.values():
+            if entry.record is not None and entry.record.state is Ownership.MOVED:
+                entry.layers = self._journals.layers(entry.record.uid)
+
+    async def _root(self) -> Dataset:
+        try:
+            return await self._zfs.dataset(self._index.where.root)
+        except NotFoundError:
+            raise FailedPreconditionError(
+                "ROOT_DATASET_MISSING",
+                f"the dataset {self._index.where.root} does not exist",
+                remedy=f"make it: zfs create -o mountpoint=/jaild -o atime=off {self._index.where.root}",
+            ) from None
+
+    async def _host_id(self, root: Dataset) -> str:
+        text = root.properties.get(layout.HOST_PROPERTY)
+        if text is not None:
+            try:
+                return msgspec.json.decode(text, type=_HostRecord).id
+            except (ValueError, TypeError, RecursionError) as error:  # no other id may be given to it
+                raise FailedPreconditionError(
+                    "RECORD_DAMAGED",
+                    f"this host's id on {root.name} cannot be read: {error}",
+                    remedy=f"bring {layout.HOST_PROPERTY} back: every jail's record here names it as the owner",
+                    detail={"record": text[:200]},
+                ) from error
+        record = _HostRecord(id=uuid.uuid4().hex)
+        await self._zfs.set(root.name, {layout.HOST_PROPERTY: msgspec.json.encode(record).decode()})
+        return record.id
+
+    async def _mounted(self, failures: list[str]) -> list[Dataset]:
+        """Return what there is, after opening (writable, mounted) what is this host's and a crash left as it had come.
+
+        A jail that is started on read-only datasets keeps them so, whatever they are later: its tree was made of them.
+        Read once if nothing had to be mounted: that is what a start takes longest for. What cannot be mounted is added
+        to `failures`: it stops its own jail and nothing else.
+        """
+        datasets = await self._zfs.datasets(self._index.where.root)
+        states = {
+            d.name: _state(d.properties[layout.JAIL_PROPERTY], d.name)
+            for d in datasets
+            if layout.JAIL_PROPERTY in d.properties
+        }
+        changed = False
+        for dataset in sorted(datasets, key=lambda d: d.name):
+            jail = self._jail_of(dataset.name)
+            if jail in states and states[jail] not in MOUNTED:
+                continue
+            closed = dataset.readonly and states.get(jail) is Ownership.ACTIVE
+            unmounted = not dataset.mounted and dataset.mountpoint is not None
+            if not closed and not unmounted:
+                continue
+            if self._has_no_record(dataset) and await self._zfs.resume_token(dataset.name) is not None:
+                continue  # an interrupted receive
+            changed = True
+            try:
+                if closed:
+                    await self._zfs.set(dataset.name, {"readonly": "off"})
+                if unmounted:
+                    await self._zfs.mount(dataset.name)
+            except JaildError as error:
+                failures.append(f"{dataset.name} cannot be made ready: {error}")
+        return await self._zfs.datasets(self._index.where.root) if changed else datasets
+
+    def _jail_of(self, dataset: str) -> str:
+        """Return the dataset of the jail that a dataset is part of; '' for a layer and what is around."""
+        jails = f"{self._index.where.jails}/"
+        return jails + dataset.removeprefix(jails).partition("/")[0] if dataset.startswith(jails) else ""
+
+    def _has_no_record(self, dataset: Dataset) -> bool:
+        """Whether a layer's or a jail's dataset says nothing of itself; what is below a jail never does."""
+        below = dataset.name.removeprefix(f"{self._index.where.jails}/")
+        return not dataset.properties and (below == dataset.name or "/" not in below)
+
+    async def view(self) -> HostView:
+        """Return what the host is, has and can do."""
+        facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
+        try:
+            self._root_dataset = await self._zfs.dataset(self._index.where.root)
+        except JaildError as error:  # what fails is what one looks for here: the rest is shown all the same
+            self._log.warning("the space is as it was", error=str(error))
+        root, tasks = self._root_dataset, self._supervisor.statistics()
+        owned = [
+            entry
+            for entry in self._index.jails.values()
+            if entry.record is not None and entry.record.owner == self._index.host_id
+        ]
+        running = sum(self._index.jail_view(entry.name).state is JailState.RUNNING for entry in owned)
+        able = {
+            name: getattr(capabilities, name)
+            for name in capabilities.__dataclass_fields__
+            if isinstance(getattr(capabilities, name), bool)
+        }
+        return HostView(
+            id=self._index.host_id,
+            name=self._name,
+            version=self._version,
+            peer_protocol=PROTOCOL,
+            zfs=f"{capabilities.implementation} {capabilities.version}".strip(),
+            zfs_capabilities=able,
+            runtime=facts.runtime,
+            kernel=facts.kernel,
+            osreldate=facts.osreldate,
+            machine=facts.machine,
+            dataset=self._index.where.root,
+            used=root.used if root is not None else 0,
+            available=root.available if root is not None else 0,
+            jails=len(owned),
+            running=running,
+            peers=self._peers.names(),
+            started=self._started,
+            ready_seconds=self._ready_seconds,
+            repairs=tuple(self._recovery.repairs),
+            drain=self._draining.now,
+            halted=self._index.halted,
+            background_tasks=len(tasks),
+            failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
+            warnings=tuple(filter(None, (self._events.trouble(),))),
+        )
+
+
+def _state(text: str, dataset: str) -> Ownership | None:
+    """Return a jail's state; None if its record cannot be read."""
+    try:
+        return decode(text, JailRecord, dataset).state
+    except JaildError:
+        return None

@@ -1,0 +1,253 @@
+"""A jail's datasets and what lies in them: made, described, grown, destroyed. The only writer of a jail's record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.supervisor import Supervisor
+from jaild.jails.planner import Trees
+from jaild.jails.runs import property_size
+from jaild.layers.sealing import encode
+from jaild.model import layout
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.record_text import decode
+from jaild.model.layers.records import Generation, JailRecord, Manifest
+from jaild.model.snapshots import SAFETY, going_along
+from jaild.ports.files import Files, NewFolder
+from jaild.ports.zfs import Dataset, Zfs
+
+KEPT_GENERATIONS = 10  # older ones are dropped at a commit, and with them what they hold of bases and releases
+KEPT_SAFETY_SNAPSHOTS = 3
+
+
+class JailDatasets:
+    """Writes what a jail is."""
+
+    def __init__(self, index: Index, zfs: Zfs, files: Files, owned: OwnedSnapshots, supervisor: Supervisor) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._files = files
+        self._owned = owned
+        self._supervisor = supervisor
+
+    async def make(self, name: str, record: JailRecord, spec: JailSpec) -> Entry:
+        """Create the jail's datasets with its record on them, and its data as the base ships it."""
+        dataset = self._index.where.jail(name)
+        await self._zfs.create(dataset, {layout.JAIL_PROPERTY: encode(record)})
+        entry = Entry(name=name, folder=await self._folder(dataset), record=record)
+        data = self._index.where.part(name, layout.DATA)
+        await self._zfs.create(data, {"quota": property_size(spec.quota)})
+        await self._folder(data)
+        base = self._index.base(spec.base).tree
+        for folder in layout.DATA_FOLDERS:
+            await self._files.copy(base / folder, entry.folder / layout.DATA / folder)
+        return entry
+
+    async def _folder(self, dataset: str) -> Path:
+        found = await self._zfs.dataset(dataset)
+        if found.mountpoint is None or not found.mounted:
+            raise FailedPreconditionError(
+                "DATASET_NOT_MOUNTED",
+                f"{dataset} is not mounted",
+                remedy=f"mount it: zfs mount {dataset}; if that fails its parent has no mountpoint",
+            )
+        return found.mountpoint
+
+    async def fit(self, entry: Entry, spec: JailSpec, manifest: Manifest) -> None:
+        """Make the volumes, quotas and folders that a spec and its release want and that are missing.
+
+        A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
+        """
+        present = {d.name: d for d in await self._zfs.datasets(self._index.where.jail(entry.name))}
+        await self._quota(self._index.where.part(entry.name, layout.DATA), spec.quota, present)
+        owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
+        uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
+        for name, volume in sorted(spec.volumes.items()):
+            dataset = self._index.where.part(entry.name, name)
+            if dataset in present:
+                await self._quota(dataset, volume.quota, present)
+                continue
+            properties = {"quota": property_size(volume.quota)}
+            if volume.recordsize:
+                properties["recordsize"] = volume.recordsize
+            await self._zfs.create(dataset, properties)
+            await self._files.own(await self._folder(dataset), uid, gid, 0o755)
+        mount_points = [NewFolder(path=path.lstrip("/"), uid=0, gid=0) for path in _in_data(spec)]
+        await self._files.make_folders(entry.folder / layout.DATA, mount_points)
+        for path in manifest.directories:
+            folder, below = _writable(entry.folder, spec, PurePosixPath(path))
+            if below:
+                await self._files.make_folders(folder, [NewFolder(path=below, uid=uid, gid=gid, mode=0o750)])
+
+    async def _quota(self, dataset: str, quota: str | None, present: Mapping[str, Dataset]) -> None:
+        wanted = property_size(quota)
+        if wanted != (str(present[dataset].quota) if present[dataset].quota else "none"):
+            await self._zfs.set(dataset, {"quota": wanted})
+
+    async def write(self, entry: Entry, record: JailRecord) -> None:
+        """Replace the jail's record: one atomic `zfs set`. What this raises means that it was not written.
+
+        If the command fails, the dataset is asked what it has now, until it answers.
+        """
+        try:
+            await self._zfs.set(self._index.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
+        except Exception:
+            if await self.recorded(entry) != record:
+                raise
+        entry.record = record
+
+    async def recorded(self, entry: Entry) -> JailRecord:
+        """Return a jail's record as its dataset has it, asked until it answers: after a `write` only that is sure.
+
+        `NotFoundError` and `FailedPreconditionError` (RECORD_DAMAGED) are answers: it is gone, or cannot be read.
+        `UnavailableError` (SHUTTING_DOWN): the daemon ends, and its successor asks.
+        """
+        message = entry.message
+
+        async def ask() -> JailRecord | JaildError:
+            try:
+                dataset = await self._zfs.dataset(self._index.where.jail(entry.name))
+                return decode(dataset.properties.get(layout.JAIL_PROPERTY, ""), JailRecord, dataset.name)
+            except (NotFoundError, FailedPreconditionError) as error:
+                return error
+            except Exception as error:
+                entry.message = f"its dataset does not say whether its record was written; asked again: {error}"
+                raise
+
+        answer = await self._supervisor.insist(f"record of {entry.name}", ask, target=f"jails/{entry.name}")
+        entry.message = message
+        if isinstance(answer, JaildError):
+            raise answer
+        return answer
+
+    async def stage(self, entry: Entry, generation: Generation, trees: Trees) -> None:
+        """Write a new generation, marked as staged until its first commit."""
+        folder = layout.generation_folder(entry.folder, generation.number)
+        await self._files.remove(folder)
+        await self._files.make_folder(folder)
+        await self._files.restrict([folder])
+        await self._files.write(folder / layout.STAGED, b"")
+        text = msgspec.json.format(msgspec.json.encode(generation))
+        await self._files.write(folder / layout.GENERATION, text, mode=layout.SECRET_MODE)
+        await self.write_trees(entry, generation.number, trees)
+
+    async def write_trees(self, entry: Entry, number: int, trees: Trees) -> None:
+        """Write a generation's configuration, also under a run that is ready to start."""
+        folder = layout.generation_folder(entry.folder, number)
+        await self._files.make_folder(folder / layout.ETC)
+        await self._files.make_folder(folder / layout.LOCAL_ETC)
+        await self._files.write_tree(folder / layout.ETC, trees.etc)
+        await self._files.write_tree(folder / layout.LOCAL_ETC, trees.local_etc)
+
+    async def commit(self, entry: Entry, record: JailRecord, generation: Generation) -> None:
+        """Make a generation the active one: before this the old one is, after it the new one."""
+        await self.write(entry, record)
+        entry.generation = generation
+        entry.references[generation.number] = (generation.base, generation.release)
+
+    async def settle(self, entry: Entry, number: int) -> None:
+        """Take away the mark of a generation that has been committed."""
+        await self._files.remove(layout.generation_folder(entry.folder, number) / layout.STAGED)
+
+    async def drop(self, entry: Entry, number: int) -> None:
+        """Remove a generation's folder."""
+        await self._files.remove(layout.generation_folder(entry.folder, number))
+        entry.references.pop(number, None)
+
+    async def prune(self, entry: Entry) -> None:
+        """Drop the oldest generations beyond those that are kept, and the oldest safety snapshots."""
+        active = entry.generation.number if entry.generation else 0
+        for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
+            if number != active:
+                await self.drop(entry, number)
+        dataset = self._index.where.jail(entry.name)
+        snapshots = await self._owned.of(dataset, SAFETY)
+        tags = [snapshot.tag for snapshot in snapshots if snapshot.dataset == dataset]
+        old = frozenset(tags[:-KEPT_SAFETY_SNAPSHOTS])
+        await self._owned.drop([snapshot for snapshot in snapshots if snapshot.tag in old])
+
+    async def safety_snapshot(self, entry: Entry, number: int) -> None:
+        """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself."""
+        dataset, tag = self._index.where.jail(entry.name), f"before-{number}"
+        await self._owned.drop(await self._owned.tagged(dataset, tag, SAFETY))  # of an earlier try at the same number
+        await self._owned.take(dataset, tag, SAFETY)
+
+    async def next_number(self, entry: Entry) -> int:
+        """Return the number that a new generation gets: one above the highest there ever was a folder for."""
+        names = await self._files.names(entry.folder / "generations")
+        return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
+
+    async def destroy(self, entry: Entry) -> None:
+        """Destroy the jail with all its data, its holds first.
+
+        `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: nothing is lost then.
+        """
+        await self.destroy_all(self._index.where.jail(entry.name))
+
+    async def destroy_all(self, dataset: str) -> None:
+        """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""
+        await self._owned.require_unclaimed(dataset, f"destroying {dataset}")
+        await self._owned.release_all(dataset)
+        await self._zfs.destroy(dataset, recursive=True)
+
+    async def require_destroyable(self, name: str) -> None:
+        """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of a jail."""
+        with suppress(NotFoundError):  # nothing of it is left to be destroyed
+            what = f"destroying jail {name}"
+            await self._owned.require_unclaimed(self._index.where.jail(name), what, f"jails/{name}")
+
+    async def deletion(self, name: str) -> tuple[Finding, ...]:
+        """Return who keeps snapshots of a jail, as an error, and what others' snapshots go with it."""
+        dataset, resource = self._index.where.jail(name), f"jails/{name}"
+        try:
+            await self.require_destroyable(name)
+            return going_along(await self._owned.foreign(dataset), resource)
+        except NotFoundError:
+            return ()
+        except FailedPreconditionError as error:
+            kept = Finding(
+                severity=Severity.ERROR,
+                code=error.reason,
+                message=error.message,
+                subject=resource,
+                remedy=error.remedy,
+                evidence=tuple(error.detail.get("snapshots", "").split(",")),
+            )
+            return (kept,)
+
+    async def destroy_if_there(self, entry: Entry) -> None:
+        """Destroy what there is of a jail that did not come into being, but no dataset that has another record."""
+        try:
+            dataset = await self._zfs.dataset(self._index.where.jail(entry.name))
+        except NotFoundError:
+            return  # it failed before its dataset was made
+        text = dataset.properties.get(layout.JAIL_PROPERTY)
+        here = decode(text, JailRecord, dataset.name).uid if text is not None else ""
+        if here == (entry.record.uid if entry.record is not None else ""):
+            await self.destroy(entry)
+
+    async def measure(self, entry: Entry) -> None:
+        """Take the jail's size on the pool into the index."""
+        entry.used = (await self._zfs.dataset(self._index.where.jail(entry.name))).used
+
+
+def _in_data(spec: JailSpec) -> list[str]:
+    roots = tuple(f"/{folder}/" for folder in layout.DATA_FOLDERS)
+    return [volume.path for volume in spec.volumes.values() if volume.path.startswith(roots)]
+
+
+def _writable(jail: Path, spec: JailSpec, path: PurePosixPath) -> tuple[Path, str]:
+    """Return the host's folder that holds a path of the jail, and the path below it: a volume's, or the data's."""
+    around = [(PurePosixPath(volume.path), name) for name, volume in spec.volumes.items()]
+    around = [(place, name) for place, name in around if path.is_relative_to(place)]
+    place, name = max(around, key=lambda found: len(found[0].parts), default=(PurePosixPath("/"), layout.DATA))
+    below = path.relative_to(place)
+    return jail / name, "" if below == PurePosixPath() else str(below)

@@ -1,0 +1,120 @@
+"""The health gate: a new generation must prove itself before it is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, suppress
+
+import structlog
+
+from jaild.jails.runs import Runs
+from jaild.model.errors import AbortedError, JaildError
+from jaild.model.jails import network as netcheck
+from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+from jaild.ports.probe import Probe
+from jaild.ports.runtime import Runtime
+
+_TOLD = 2000  # bytes of the log's end that an error carries
+
+
+class Gate:
+    """Runs a spec's health checks until they pass often enough, or time is up."""
+
+    def __init__(self, runtime: Runtime, runs: Runs, probe: Probe, files: Files, clock: Clock) -> None:
+        self._runtime = runtime
+        self._runs = runs
+        self._probe = probe
+        self._files = files
+        self._clock = clock
+        self._log = structlog.get_logger("jaild.gate")
+
+    async def require_healthy(self, name: str, generation: int, spec: JailSpec) -> None:
+        """Return when every check has passed `successes` times in a row.
+
+        `AbortedError` (HEALTH_GATE_FAILED) with the checks' last output and the log's end when the deadline passes or
+        the jail's first process ends. A spec without checks only has to keep running for `successes` intervals.
+        """
+        ended = asyncio.create_task(self._runtime.wait(name, generation))
+        passing = asyncio.create_task(self._passes(name, generation, spec))
+        try:
+            done, _ = await asyncio.wait({ended, passing}, return_when=asyncio.FIRST_COMPLETED)
+            if ended in done:
+                status = ended.result().exit_status
+                text = "an unknown status" if status is None else f"status {status}"
+                raise await self._failed(name, generation, [f"its first process ended with {text}"])
+            problems = passing.result()
+            if problems:
+                raise await self._failed(name, generation, problems)
+        finally:
+            for task in (ended, passing):
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):  # what counts has been raised
+                    await task
+
+    async def _passes(self, name: str, generation: int, spec: JailSpec) -> list[str]:
+        deadline = self._clock.monotonic() + spec.gate.deadline
+        row = 0
+        while True:
+            results = await asyncio.gather(*(self._check(name, generation, spec, check) for check in spec.health))
+            problems = [problem for problem in results if problem]
+            row = 0 if problems else row + 1
+            if row >= spec.gate.successes and (spec.health or row > spec.gate.successes):
+                return []
+            if self._clock.monotonic() >= deadline and problems:
+                return problems
+            await self._clock.sleep(spec.gate.interval)
+
+    async def _check(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
+        try:
+            return await self._answer(name, generation, spec, check)
+        except Exception as error:  # noqa: BLE001 -- whatever a service makes of a check is a check that failed
+            self._log.warning("a health check died", jail=name, error=repr(error))
+            return f"{type(check).__name__}: {type(error).__name__}: {error}"
+
+    async def _answer(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
+        if isinstance(check, ExecCheck):
+            return await self._exec(name, generation, check)
+        found = netcheck.addresses(spec)
+        address = check.address or (str(found[0]) if found else "127.0.0.1")
+        if isinstance(check, HttpCheck):
+            return await self._probe.http(address, check.port, check.path, check.timeout)
+        return await self._probe.tcp(address, check.port, check.timeout)
+
+    async def _exec(self, name: str, generation: int, check: ExecCheck) -> str:
+        what, output = " ".join(check.command), b""
+        try:
+            command = self._runtime.exec(name, generation, check.command)
+            async with asyncio.timeout(check.timeout), aclosing(command) as pieces:
+                async for piece in pieces:
+                    output = (output + piece.stdout + piece.stderr)[-_TOLD:]
+                    if piece.exit_status == 0:
+                        return ""
+                    if piece.exit_status is not None:
+                        return f"{what}: exit status {piece.exit_status}: {output.decode(errors='replace').strip()}"
+        except TimeoutError:
+            return f"{what}: not done within {check.timeout:g} s"
+        except JaildError as error:
+            return f"{what}: {error.message}"
+        return f"{what}: ended without a status"
+
+    async def _own_output(self, name: str) -> bytes:
+        """Return the end of what this run wrote, whole lines only."""
+        path, begins = self._runs.log_path(name), self._runs.log_start(name)
+        size = await self._files.size(path)
+        output = await self._files.read_at(path, max(begins, size - _TOLD), _TOLD)
+        return output if size - _TOLD <= begins else output.partition(b"\n")[2]
+
+    async def _failed(self, name: str, generation: int, problems: list[str]) -> AbortedError:
+        try:
+            tail = (await self._own_output(name)).decode(errors="replace").strip()
+        except JaildError as error:
+            tail = f"(log not readable: {error.message})"
+        return AbortedError(
+            "HEALTH_GATE_FAILED",
+            f"generation {generation} of jail {name} is not healthy: {'; '.join(problems)}",
+            remedy="mend the release or the spec's health checks; the log's end is in the details",
+            resource=f"jails/{name}/generations/{generation}",
+            detail={"log": tail, "checks": "\n".join(problems)},
+        )

@@ -1,0 +1,274 @@
+"""Plans: everything that could stop a change is looked at here, before anything is touched."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import msgspec
+
+from jaild.engine.inventory import Entry, Index, Layer
+from jaild.jails.runs import Runs
+from jaild.model import layout
+from jaild.model.errors import NotFoundError
+from jaild.model.etc import plan as etcplan
+from jaild.model.etc import regenerate as etctools
+from jaild.model.etc.tree import Tree
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails import policy_check as policycheck
+from jaild.model.jails import validation as speccheck
+from jaild.model.jails.change import Draft
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers import compatibility as compat
+from jaild.model.layers.libraries import Libraries
+from jaild.model.layers.records import BaseRecord, Built, Family, Generation, Manifest, ReleaseRecord
+from jaild.model.plan import Plan
+from jaild.model.views import Caller
+from jaild.ports.files import Files
+from jaild.ports.runtime import Runtime
+
+_PROOFS = 256  # pairs of base and release whose proof is kept in memory
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A generation's configuration, and the words by which a later change of what it was merged from is noticed."""
+
+    etc: Tree
+    local_etc: Tree
+    etc_state: str = ""
+    local_etc_state: str = ""
+    tools: tuple[etctools.Argv, ...] = ()  # what must be run in the jail when they are written: `EtcDatabases`
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan with what its staging needs. `trees` is None when an older generation is cut over to as it is."""
+
+    plan: Plan
+    draft: Draft
+    trees: Trees | None
+
+
+class Planner:
+    """Computes plans. Reads much, writes nothing."""
+
+    def __init__(self, index: Index, runtime: Runtime, runs: Runs, files: Files) -> None:
+        self._index = index
+        self._runtime = runtime
+        self._runs = runs
+        self._files = files
+        self._one_at_a_time = asyncio.Lock()
+        self._proofs: dict[tuple[int, int], tuple[Finding, ...]] = {}  # by the guids of base and release
+
+    async def prepare(self, name: str, entry: Entry | None, draft: Draft, number: int, caller: Caller) -> Prepared:
+        """Plan a caller's change of `name` (a new jail if `entry` is None); the new generation would get `number`.
+
+        Raises what makes the request wrong in itself (an unknown base, a broken spec); what the checks find is in the
+        plan: see `Plan.require_clean`.
+        """
+        speccheck.require(draft.spec)
+        base = self._index.base(draft.spec.base)
+        release = self._index.release(draft.spec.app) if draft.spec.app else None
+        current = entry.generation if entry is not None else None
+        findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
+        findings += [*await self._compatibility(base, release), *self._conflicts(name, draft.spec)]
+        findings += self._command(draft.spec)
+        findings += await self._runtime.examine(draft.spec, f"jails/{name}")
+        findings += await self._mount_points(base, release, draft.spec)
+        if current is not None:
+            findings += _removed_volumes(current.spec, draft.spec)
+        trees = None
+        if not draft.cut_to:
+            async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
+                trees, merged = await self.merge(entry, draft.spec)
+            findings += merged
+        plan = Plan(
+            kind=draft.kind,
+            target=f"jails/{name}",
+            steps=_steps(draft, current, number),
+            findings=tuple(findings),
+            from_generation=current.number if current else 0,
+            to_generation=draft.cut_to or number,
+            base=draft.spec.base,
+            release=draft.spec.app or "",
+        )
+        return Prepared(plan, draft, trees)
+
+    def require_still_free(self, name: str, spec: JailSpec) -> None:
+        """Look again, without waiting, at what another request may have taken since the plan was made.
+
+        `FailedPreconditionError` (PLAN_REFUSED), `NotFoundError` (BASE_NOT_FOUND, RELEASE_NOT_FOUND).
+        """
+        self._index.base(spec.base)
+        if spec.app:
+            self._index.release(spec.app)
+        Plan(kind="change", target=f"jails/{name}", findings=tuple(self._conflicts(name, spec))).require_clean()
+
+    async def _compatibility(self, base: Layer, release: Layer | None) -> list[Finding]:
+        record = base.record
+        if not isinstance(record, BaseRecord):
+            raise TypeError(base.dataset)
+        facts = await self._runtime.facts()
+        findings = list(compat.check_kernel(record, facts.osreldate, facts.family))
+        if release is not None:
+            manifest = self._manifest(release)
+            findings += compat.check_abi(manifest.abi, record)
+            findings += compat.check_osversion(_built(release), record)
+            findings += await self._proof(base, release, manifest.mount_point)
+        return findings
+
+    async def _proof(self, base: Layer, release: Layer, mount_point: str) -> tuple[Finding, ...]:
+        """Check every ELF file of a release against a base: once for each pair, since neither ever changes."""
+        pair = (base.guid, release.guid)
+        if pair not in self._proofs:
+            libraries = await self._libraries(release, mount_point), await self._libraries(base, "/")
+            # A tenth of a second of pure work for a large release: in a thread, so that other jails' drivers go on.
+            found = await asyncio.to_thread(compat.check, *libraries, mount_point=mount_point)
+            if len(self._proofs) >= _PROOFS:
+                del self._proofs[next(iter(self._proofs))]
+            self._proofs[pair] = found
+        return self._proofs[pair]
+
+    def _manifest(self, release: Layer) -> Manifest:
+        record = release.record
+        return Manifest() if isinstance(record, BaseRecord) else record.manifest
+
+    async def _libraries(self, layer: Layer, prefix: str) -> Libraries:
+        try:
+            return msgspec.json.decode(await self._files.read(layer.folder / layout.LIBRARIES), type=Libraries)
+        except NotFoundError:
+            return await self._files.libraries(layer.tree, prefix)
+
+    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
+        others = {
+            entry.name: entry.generation.spec
+            for entry in self._index.jails.values()
+            if entry.generation is not None
+            and entry.record is not None
+            and entry.record.state not in {"moved", "standby", "fenced"}
+        }
+        return speccheck.conflicts(name, spec, others)
+
+    def _command(self, spec: JailSpec) -> list[Finding]:
+        if spec.command or self._runs.manifest(spec.app or "").command:
+            return []
+        return [
+            Finding(
+                severity=Severity.ERROR,
+                code="NO_COMMAND",
+                message="neither the spec nor the release's manifest says what to run",
+                subject="$.command",
+                remedy="add a command to one of them",
+            )
+        ]
+
+    async def _mount_points(self, base: Layer, release: Layer | None, spec: JailSpec) -> list[Finding]:
+        roots = [("/", base.tree)]
+        if release is not None:
+            roots.append((self._manifest(release).mount_point, release.tree))
+        targets = [*(f"/{name}" for name in (*layout.DATA_FOLDERS, "etc", "tmp")), *(root for root, _ in roots[1:])]
+        found = await self._files.obstacles(roots, targets)
+        found |= await self._files.obstacles([*roots], _outside_data(spec))
+        return [
+            Finding(
+                severity=Severity.ERROR,
+                code="MOUNT_TARGET",
+                message=f"{target} cannot be mounted on: {problem}",
+                subject=target,
+                remedy="choose a folder that is there, or one below /var, /root or /home",
+            )
+            for target, problem in found.items()
+        ]
+
+    async def merge(self, entry: Entry | None, spec: JailSpec) -> tuple[Trees, list[Finding]]:
+        """Merge both configuration trees for `spec`: ancestor and theirs from the layers, mine the jail's own."""
+        base, release = self._index.base(spec.base), self._index.release(spec.app) if spec.app else None
+        etc = etcplan.Sides(theirs=await self._files.read_tree(base.tree / "etc"))
+        local = etcplan.Sides(theirs=await self._files.read_tree(release.tree / "etc") if release else {})
+        etc_state = local_state = ""
+        current = entry.generation if entry is not None else None
+        if entry is not None and current is not None:
+            folder = layout.generation_folder(entry.folder, current.number)
+            etc_state = await self._files.state_of(folder / layout.ETC)
+            local_state = await self._files.state_of(folder / layout.LOCAL_ETC)
+            etc = etcplan.Sides(
+                theirs=etc.theirs,
+                ancestor=await self._files.read_tree(self._index.base(current.base).tree / "etc"),
+                mine=await self._files.read_tree(folder / layout.ETC),
+            )
+            local = etcplan.Sides(
+                theirs=local.theirs,
+                ancestor=await self._local_ancestor(current),
+                mine=await self._files.read_tree(folder / layout.LOCAL_ETC),
+            )
+        manifest = self._manifest(release) if release is not None else Manifest()
+        request = etcplan.Request(
+            etc=etc,
+            local=local,
+            local_folder=f"{manifest.mount_point}/etc",
+            family=base.record.family if isinstance(base.record, BaseRecord) else Family.LINUX,
+            users=manifest.users,
+            groups=manifest.groups,
+            rebased=current is not None and current.base != spec.base,
+        )
+        # What root in the jail wrote decides how long this takes: other jails' drivers, peers and readers go on.
+        answer = await asyncio.to_thread(etcplan.carry_out, request)
+        return Trees(answer.etc, answer.local_etc, etc_state, local_state, answer.tools), list(answer.findings)
+
+    async def _local_ancestor(self, current: Generation) -> Tree:
+        if not current.release:
+            return {}
+        return await self._files.read_tree(self._index.release(current.release).tree / "etc")
+
+    async def changed_since(self, entry: Entry, trees: Trees) -> bool:
+        """Return whether the active generation's configuration was touched since `trees` were merged from it."""
+        if entry.generation is None:
+            return False
+        folder = layout.generation_folder(entry.folder, entry.generation.number)
+        states = (
+            await self._files.state_of(folder / layout.ETC, like=trees.etc_state),
+            await self._files.state_of(folder / layout.LOCAL_ETC, like=trees.local_etc_state),
+        )
+        return states != (trees.etc_state, trees.local_etc_state)
+
+
+def _built(release: Layer) -> Built | None:
+    return release.record.built if isinstance(release.record, ReleaseRecord) else None
+
+
+def _outside_data(spec: JailSpec) -> list[str]:
+    # Below the jail's data a missing folder is made; elsewhere the layers are read-only.
+    data = tuple(f"/{name}/" for name in layout.DATA_FOLDERS)
+    return [volume.path for volume in spec.volumes.values() if not volume.path.startswith(data)]
+
+
+def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Finding]:
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="VOLUME_UNMOUNTED",
+            message=f"volume {name} is no longer mounted; its data is kept",
+            subject=f"$.volumes.{name}",
+            remedy="put it back into the spec to see it again",
+        )
+        for name in old.volumes
+        if name not in new.volumes
+    ]
+
+
+def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, ...]:
+    spec = draft.spec
+    what = spec.base + (f" + {spec.app}" if spec.app else "")
+    if draft.cut_to:
+        return (f"cut over to generation {draft.cut_to} ({what}) as it is", "health gate", "commit")
+    stage = f"stage generation {number} ({what}) with its configuration merged"
+    if current is None:
+        return (stage, "create data and volumes", "start", "health gate", "commit")
+    return (
+        stage,
+        "snapshot the data as a safety net",
+        f"stop generation {current.number}, start generation {number}",
+        "health gate; back to the old generation if it fails",
+        "commit",
+    )

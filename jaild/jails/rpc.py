@@ -1,0 +1,243 @@
+"""The Jails service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
+from typing import TypeAlias
+
+from google.longrunning import operations_pb2
+
+from jaild.jails import authorization as ownership
+from jaild.model import names as rules
+from jaild.model.errors import InvalidArgumentError, NotFoundError
+from jaild.model.jails import specfile
+from jaild.model.jails.change import Axis, Deploy, Rollback
+from jaild.model.jails.spec import JailSpec
+from jaild.model.operation import Operation
+from jaild.rpc import names, pages, uploads
+from jaild.rpc.auth import Context, current
+from jaild.rpc.messages.jails import AXES, JailMessages, generation_message, require_sendable, spec_of
+from jaild.rpc.messages.operations import OperationMessages
+from jaild.rpc.streams import closable
+from jaild.rpc.use_cases import Jails
+from jaild.v1 import jails_pb2
+
+_Answer: TypeAlias = operations_pb2.Operation
+
+
+class JailsServicer:
+    """Answers `jaild.v1.Jails`."""
+
+    def __init__(self, jails: Jails, messages: OperationMessages) -> None:
+        self._jails = jails
+        self._messages = messages
+        self._rendered = JailMessages()
+
+    async def CreateJail(self, request: jails_pb2.CreateJailRequest, _: Context) -> _Answer:  # noqa: N802  # gRPC's names
+        """Create a jail."""
+        jail = rules.jail(request.jail_id)
+        spec = await self._spec(request.spec)
+        caller = current(request.request_id)
+        ownership.may_create(caller, jail, spec)
+        return await self._answer(
+            self._jails.create(jail, spec, stopped=request.stopped, validate_only=request.validate_only, caller=caller)
+        )
+
+    async def GetJail(self, request: jails_pb2.GetJailRequest, _: Context) -> jails_pb2.Jail:  # noqa: N802
+        """Return one jail."""
+        return self._rendered.of(self._jails.get(names.jail(request.name)), current())
+
+    async def ListJails(self, request: jails_pb2.ListJailsRequest, _: Context) -> jails_pb2.ListJailsResponse:  # noqa: N802
+        """Return a page of jails, by name."""
+        views = self._jails.list()
+        self._rendered.forget_others(views)
+        page = pages.page(request, views, lambda view: (view.name,), "jails")
+        return jails_pb2.ListJailsResponse(
+            jails=[self._rendered.of(view, current()) for view in page.items], next_page_token=page.next_token
+        )
+
+    async def DeleteJail(self, request: jails_pb2.DeleteJailRequest, _: Context) -> _Answer:  # noqa: N802
+        """Delete a jail with its data."""
+        return await self._answer(
+            self._jails.delete(
+                names.jail(request.name),
+                force=request.force,
+                etag=request.etag,
+                validate_only=request.validate_only,
+                caller=current(request.request_id),
+            )
+        )
+
+    async def StartJail(self, request: jails_pb2.StartJailRequest, _: Context) -> _Answer:  # noqa: N802
+        """Start it."""
+        jail = self._own(request.name)
+        return await self._answer(self._jails.start(jail, caller=current(request.request_id)))
+
+    async def StopJail(self, request: jails_pb2.StopJailRequest, _: Context) -> _Answer:  # noqa: N802
+        """Stop it."""
+        jail = self._own(request.name)
+        return await self._answer(self._jails.stop(jail, caller=current(request.request_id)))
+
+    async def RestartJail(self, request: jails_pb2.RestartJailRequest, _: Context) -> _Answer:  # noqa: N802
+        """Stop and start it."""
+        jail = self._own(request.name)
+        return await self._answer(self._jails.restart(jail, caller=current(request.request_id)))
+
+    async def DeployRelease(self, request: jails_pb2.DeployReleaseRequest, _: Context) -> _Answer:  # noqa: N802
+        """Move it to another release."""
+        app, version = names.release(request.release)
+        jail = names.jail(request.name)
+        ownership.may_apply(current(), self._jails, jail, Deploy(f"{app}/{version}"))
+        return await self._answer(
+            self._jails.deploy(
+                jail,
+                f"{app}/{version}",
+                etag=request.etag,
+                validate_only=request.validate_only,
+                caller=current(request.request_id),
+            )
+        )
+
+    async def UpgradeBase(self, request: jails_pb2.UpgradeBaseRequest, _: Context) -> _Answer:  # noqa: N802
+        """Move it to another base."""
+        return await self._answer(
+            self._jails.upgrade(
+                names.jail(request.name),
+                names.base(request.base),
+                etag=request.etag,
+                validate_only=request.validate_only,
+                caller=current(request.request_id),
+            )
+        )
+
+    async def ConfigureJail(self, request: jails_pb2.ConfigureJailRequest, _: Context) -> _Answer:  # noqa: N802
+        """Change the rest of its spec."""
+        jail = self._own(request.name)
+        return await self._answer(
+            self._jails.configure(
+                jail,
+                await self._spec(request.spec),
+                etag=request.etag,
+                validate_only=request.validate_only,
+                caller=current(request.request_id),
+            )
+        )
+
+    async def RollbackJail(self, request: jails_pb2.RollbackJailRequest, _: Context) -> _Answer:  # noqa: N802
+        """Go back to an older generation, on all axes or one."""
+        jail = names.jail(request.name)
+        axis = AXES.get(request.axis)
+        if axis is None or request.generation < 0:
+            raise InvalidArgumentError(
+                "INVALID_ROLLBACK",
+                f"axis {request.axis}, generation {request.generation}: there is no such thing",
+                remedy="name an axis of RollbackJailRequest.Axis, and a generation that is there or 0 for the last",
+                resource=request.name,
+            )
+        caller = current(request.request_id)
+        ownership.may_apply(caller, self._jails, jail, Rollback(request.generation, Axis(axis)))
+        return await self._answer(
+            self._jails.rollback(
+                jail,
+                generation=request.generation,
+                axis=axis,
+                etag=request.etag,
+                validate_only=request.validate_only,
+                caller=caller,
+            )
+        )
+
+    async def GetGeneration(  # noqa: N802
+        self, request: jails_pb2.GetGenerationRequest, _: Context
+    ) -> jails_pb2.Generation:
+        """Return one generation."""
+        jail, number = names.generation(request.name)
+        active = self._active(jail)
+        for generation in await self._jails.generations(jail):
+            if generation.number == number:
+                return generation_message(jail, generation, current(), active=number == active)
+        raise NotFoundError(
+            "GENERATION_NOT_FOUND",
+            f"{request.name} does not exist",
+            remedy="see ListGenerations for those that do",
+            resource=request.name,
+        )
+
+    async def ListGenerations(  # noqa: N802
+        self, request: jails_pb2.ListGenerationsRequest, _: Context
+    ) -> jails_pb2.ListGenerationsResponse:
+        """Return a page of a jail's generations, newest first."""
+        jail = names.jail(request.parent)
+        active = self._active(jail)
+        page = pages.page(
+            request, await self._jails.generations(jail), lambda item: (-item.number,), f"{request.parent}/generations"
+        )
+        return jails_pb2.ListGenerationsResponse(
+            generations=[
+                generation_message(jail, item, current(), active=item.number == active) for item in page.items
+            ],
+            next_page_token=page.next_token,
+        )
+
+    async def ExecInJail(  # noqa: N802
+        self, requests: AsyncIterator[jails_pb2.ExecInJailRequest], _: Context
+    ) -> AsyncIterator[jails_pb2.ExecInJailResponse]:
+        """Run a command in a running jail."""
+        start: jails_pb2.ExecStart = await uploads.first(requests, "start")
+        jail = self._own(start.name)
+        if not start.command:
+            raise InvalidArgumentError("COMMAND_MISSING", "there is nothing to run", remedy="give the command as argv")
+        outputs = self._jails.exec(
+            jail,
+            tuple(start.command),
+            environment=dict(start.environment),
+            user=start.user if start.HasField("user") else None,
+            stdin=uploads.rest(requests, "stdin"),
+        )
+        async with aclosing(closable(outputs)) as stream:
+            async for output in stream:
+                yield jails_pb2.ExecInJailResponse(
+                    stdout=output.stdout, stderr=output.stderr, exit_status=output.exit_status
+                )
+
+    async def TailLogs(  # noqa: N802
+        self, request: jails_pb2.TailLogsRequest, _: Context
+    ) -> AsyncIterator[jails_pb2.TailLogsResponse]:
+        """Send what the jail wrote."""
+        if request.lines < 0:
+            raise InvalidArgumentError("INVALID_LINES", f"lines is {request.lines}", remedy="give 0 or more")
+        logs = self._jails.logs(names.jail(request.name), lines=request.lines, follow=request.follow)
+        async with aclosing(closable(logs)) as stream:
+            async for data in stream:
+                yield jails_pb2.TailLogsResponse(data=data)
+
+    async def _answer(self, operation: Awaitable[Operation]) -> _Answer:
+        return self._messages.of(await operation)
+
+    def _own(self, name: str) -> str:
+        """Return the jail in `name` if the caller may change it."""
+        jail = names.jail(name)
+        ownership.may_change(current(), self._jails, jail)
+        return jail
+
+    def _active(self, jail: str) -> int:
+        record = self._jails.get(jail).record
+        return 0 if record is None else record.generation
+
+    async def _spec(self, source: jails_pb2.SpecSource) -> JailSpec:
+        form = source.WhichOneof("source")
+        if form == "spec":
+            return spec_of(source.spec)
+        if form == "yaml":
+            return require_sendable(await asyncio.to_thread(specfile.parse, source.yaml, "request"), "request")
+        if form == "template":
+            name = source.template.name
+            text = await self._jails.render_template(name, dict(source.template.values))
+            return require_sendable(
+                await asyncio.to_thread(specfile.parse, text, f"template {name}"), f"template {name}"
+            )
+        raise InvalidArgumentError(
+            "SPEC_MISSING", "the request has no spec", remedy="give it as a message, as YAML or as a template"
+        )

@@ -1,0 +1,201 @@
+"""Running generations: what a run is made of, starting and stopping it, finding it again, noticing its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.supervisor import BackOff, Supervisor
+from jaild.model import layout, quantity
+from jaild.model.errors import JaildError
+from jaild.model.jails import mounts as layering
+from jaild.model.jails.authority import Intent
+from jaild.model.jails.mounts import Layers
+from jaild.model.layers.records import BaseRecord, Desired, Family, Generation, Manifest, ReleaseRecord
+from jaild.ports.clock import Clock
+from jaild.ports.runtime import Run, RunSpec, Runtime
+
+_PAUSE = BackOff(first=1.0, longest=60.0)
+
+
+class Runs:
+    """The runs of this host's jails."""
+
+    def __init__(
+        self, index: Index, runtime: Runtime, supervisor: Supervisor, events: Events, clock: Clock, logs: Path
+    ) -> None:
+        self._index = index
+        self._runtime = runtime
+        self._supervisor = supervisor
+        self._events = events
+        self._clock = clock
+        self._logs = logs
+        self._log_starts: dict[str, int] = {}
+        self._log = structlog.get_logger("jaild.runs")
+
+    def log_path(self, jail: str) -> Path:
+        """Where a jail's output is appended."""
+        return self._logs / f"{jail}.log"
+
+    def log_start(self, jail: str) -> int:
+        """Return where in the log the output of the run that was started last begins."""
+        return self._log_starts.get(jail, 0)
+
+    def spec_of(self, entry: Entry, generation: Generation) -> RunSpec:
+        """Return all that the runtime needs to run a generation."""
+        if entry.record is None:
+            raise TypeError(entry.name)
+        spec = generation.spec
+        base = self._index.base(generation.base)
+        manifest = self.manifest(generation.release)
+        release = str(self._index.release(generation.release).tree) if generation.release else ""
+        record = base.record
+        if not isinstance(record, BaseRecord):
+            raise TypeError(generation.base)
+        packages = {Family.LINUX: str(base.tree), Family.FREEBSD: release}[record.family]
+        has_packages = bool(packages) and Path(packages + layering.package_database(record.family)).is_dir()
+        mounts = layering.tree_of(
+            Layers(
+                family=record.family,
+                base=str(base.tree),
+                generation=str(layout.generation_folder(entry.folder, generation.number)),
+                data=str(entry.folder / layout.DATA),
+                release=release,
+                mount_point=manifest.mount_point,
+                packages=packages if has_packages else "",
+                volumes={volume.path: str(entry.folder / name) for name, volume in spec.volumes.items()},
+            )
+        )
+        return RunSpec(
+            jail=entry.name,
+            generation=generation.number,
+            uid=entry.record.uid,
+            mounts=mounts,
+            command=spec.command or manifest.command,
+            environment=manifest.environment | spec.environment,
+            user=spec.user or manifest.user or "root",
+            hostname=spec.hostname or entry.name,
+            network=spec.network,
+            limits=spec.limits,
+            allow=spec.allow,
+            devfs_ruleset=spec.devfs_ruleset,
+            osrelease=record.version if record.family is Family.FREEBSD else "",
+            osreldate=record.osreldate,
+            log=self.log_path(entry.name),
+            stop_signal=spec.stop.signal,
+            stop_timeout=spec.stop.timeout,
+        )
+
+    def manifest(self, release: str) -> Manifest:
+        """Return a release's manifest; an empty one for a jail of the base alone."""
+        if not release:
+            return Manifest()
+        record = self._index.release(release).record
+        if not isinstance(record, ReleaseRecord):
+            raise TypeError(release)
+        return record.manifest
+
+    async def create(self, entry: Entry, generation: Generation) -> None:
+        """Mount a generation's tree and make its run ready, beside whatever serves."""
+        await self._runtime.create(self.spec_of(entry, generation))
+
+    async def start(self, entry: Entry, generation: int) -> float:
+        """Start a created run and watch it; return the (monotonic) time at which it had started."""
+        self._index.permitted(entry.name, Intent.START)  # whatever led here: there is no other way to start a jail
+        log = self.log_path(entry.name)
+        self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
+        await self._runtime.start(entry.name, generation)
+        started = self._clock.monotonic()
+        await self._announce(entry.name, generation)
+        entry.message = ""
+        await self.adopt(entry, generation)
+        return started
+
+    async def _announce(self, jail: str, generation: int) -> None:
+        try:
+            await self._runtime.announce(jail, generation)
+        except JaildError as error:  # neighbours find it by themselves, later: no reason to take a jail down
+            self._log.warning("cannot announce", jail=jail, reason=error.reason, message=error.message)
+
+    async def adopt(self, entry: Entry, generation: int) -> None:
+        """Take a run into the index as it is, and watch it if it runs."""
+        entry.run = await self.find(entry.name, generation)
+        self.forget(entry.name)
+        if entry.run is not None and entry.run.running:
+            self._supervisor.retry(
+                _watcher(entry.name),
+                lambda: self._watch(entry, generation),
+                pause=_PAUSE,
+                target=f"jails/{entry.name}",
+                lasting=True,
+            )
+
+    async def find(self, jail: str, generation: int) -> Run | None:
+        """Return what the runtime knows of a run."""
+        return await self._runtime.find(jail, generation)
+
+    async def stop(self, entry: Entry, generation: int) -> None:
+        """Stop a run; its end is not taken for a failure."""
+        self.forget(entry.name)
+        await self._runtime.stop(entry.name, generation)
+        entry.run = None
+
+    async def remove(self, entry: Entry, generation: int) -> None:
+        """Take a stopped run away, mounts and all."""
+        await self._runtime.remove(entry.name, generation)
+
+    async def end_all(self, entry: Entry) -> None:
+        """Stop and take away every run of a jail, of whichever generation."""
+        for run in await self._runtime.runs():
+            if run.jail == entry.name:
+                if run.running:
+                    await self.stop(entry, run.generation)
+                await self.remove(entry, run.generation)
+
+    def forget(self, jail: str) -> None:
+        """Stop watching a jail."""
+        self._supervisor.drop(_watcher(jail))
+
+    async def _watch(self, entry: Entry, generation: int) -> None:
+        try:
+            ended = await self._runtime.wait(entry.name, generation)
+        except JaildError as error:
+            entry.message = f"its end cannot be watched: {error.message}"
+            raise
+        if entry.run is None or entry.run.generation != generation:
+            return
+        entry.run = ended
+        status = "unknown status" if ended.exit_status is None else f"status {ended.exit_status}"
+        entry.message = f"its first process ended by itself with {status}; see its log: jailctl jail logs {entry.name}"
+        await self._events.emit("jail.exited", f"jails/{entry.name}", entry.message, generation=str(generation))
+
+    async def boot(self, entry: Entry) -> None:
+        """Bring a jail to what its record says: the boot rule, for this host's start and for repairs."""
+        record = entry.record
+        if record is None or entry.generation is None or record.desired is not Desired.RUNNING:
+            return
+        if not self._index.may(entry, Intent.START) or (entry.run is not None and entry.run.running):
+            return
+        await self.ensure(entry, entry.generation)
+
+    async def ensure(self, entry: Entry, generation: Generation) -> float:
+        """Start a generation from whatever is left of it: nothing, a leftover of a crash, or a stopped run.
+
+        Returns the (monotonic) time at which it had started.
+        """
+        await self._runtime.stop(entry.name, generation.number)  # it may run although its start seemed to fail
+        await self._runtime.remove(entry.name, generation.number)
+        await self.create(entry, generation)
+        return await self.start(entry, generation.number)
+
+
+def _watcher(jail: str) -> str:
+    return f"watch {jail}"
+
+
+def property_size(text: str | None) -> str:
+    """Return a spec's size as a ZFS property value: bytes, or none."""
+    return str(quantity.parse(text)) if text else "none"

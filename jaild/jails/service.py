@@ -1,0 +1,241 @@
+"""The jails of this host: what callers may ask. Every mutation goes through the jail's driver."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+import msgspec
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.drain import Draining
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.operations import Handle, Operations
+from jaild.jails.changes import Changes
+from jaild.jails.creation import Creation
+from jaild.jails.logs import Logs
+from jaild.jails.runs import Runs
+from jaild.jails.templates import Templates
+from jaild.model import names
+from jaild.model.errors import AbortedError, FailedPreconditionError
+from jaild.model.jails import authorization
+from jaild.model.jails.authority import Intent
+from jaild.model.jails.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
+from jaild.model.operation import Operation
+from jaild.model.plan import Plan
+from jaild.model.views import Caller, JailView
+from jaild.ports.runtime import Output, Runtime
+from jaild.replication.scheduler import Standbys
+
+Generations = list[Generation]  # `list` is a method's name below
+
+
+class Jails:
+    """The use cases of product teams and the source team."""
+
+    def __init__(
+        self,
+        index: Index,
+        creation: Creation,
+        changes: Changes,
+        runs: Runs,
+        runtime: Runtime,
+        logs: Logs,
+        templates: Templates,
+        standbys: Standbys,
+        drivers: Drivers,
+        operations: Operations,
+        draining: Draining,
+    ) -> None:
+        self._index = index
+        self._creation = creation
+        self._changes = changes
+        self._runs = runs
+        self._runtime = runtime
+        self._logs = logs
+        self._templates = templates
+        self._standbys = standbys
+        self._drivers = drivers
+        self._operations = operations
+        self._draining = draining
+
+    def get(self, name: str) -> JailView:
+        """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
+        pending = self._drivers.pending(f"jails/{name}")
+        view = self._index.jail_view(name, pending[0].name if pending else "")
+        standbys = self._standbys.views(self._index.jail(name))
+        return msgspec.structs.replace(view, standbys=standbys) if standbys else view
+
+    def list(self) -> list[JailView]:
+        """Return all, by name."""
+        return [self.get(name) for name in sorted(self._index.jails)]
+
+    async def create(
+        self, name: str, spec: JailSpec, *, stopped: bool, validate_only: bool, caller: Caller
+    ) -> Operation:
+        """Create a jail and start it unless `stopped`."""
+        names.jail(name)
+        duplicate = self._operations.duplicate(caller, "create", f"jails/{name}")
+        if duplicate is not None:
+            return duplicate
+        self._draining.require_open(f"jails/{name}")
+        if validate_only:
+            return await self._operations.planned((await self._creation.plan(name, spec, caller)).plan, caller)
+        prepared = await self._creation.plan(name, spec, caller)
+        prepared.plan.require_clean()
+
+        async def work(handle: Handle) -> str:
+            await self._creation.create(handle, name, spec, caller, stopped=stopped)
+            return f"jails/{name}"
+
+        return await self._drivers.submit(f"jails/{name}", "create", caller, work, plan=prepared.plan)
+
+    async def delete(self, name: str, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
+        """Delete a jail with its data; refused while it runs unless `force`."""
+        duplicate = self._operations.duplicate(caller, "delete", f"jails/{name}")
+        if duplicate is not None:
+            return duplicate
+        self._require_etag(name, etag)
+        self._creation.require_deletable(name, force=force)
+        target = f"jails/{name}"
+        if validate_only:
+            steps = ("stop it",) if self.get(name).started else ()
+            steps = (*steps, "destroy its datasets and all data in them")
+            plan = Plan(kind="delete", target=target, steps=steps, findings=await self._creation.deletion(name))
+            return await self._operations.planned(plan, caller)
+
+        async def work(handle: Handle) -> str:
+            self._require_etag(name, etag)
+            _, record = self._index.permitted(name, Intent.DELETE)
+            await self._creation.delete(handle, name, force=force)
+            await self._standbys.forget(name, record)
+            return ""
+
+        return await self._drivers.submit(target, "delete", caller, work)
+
+    async def start(self, name: str, *, caller: Caller) -> Operation:
+        """Start the active generation; no error if it runs."""
+        return await self._simple(name, "start", self._changes.start, caller)
+
+    async def stop(self, name: str, *, caller: Caller) -> Operation:
+        """Stop it, also for the next boot; no error if it is stopped."""
+        return await self._simple(name, "stop", self._changes.stop, caller)
+
+    async def restart(self, name: str, *, caller: Caller) -> Operation:
+        """Stop and start the active generation."""
+        return await self._simple(name, "restart", self._changes.restart, caller)
+
+    async def _simple(
+        self, name: str, kind: str, act: Callable[[Handle, str], Awaitable[None]], caller: Caller
+    ) -> Operation:
+        self._index.jail(name)
+
+        async def work(handle: Handle) -> str:
+            authorization.require_own(caller, name, self._index.jail(name).generation)  # it may run another app by now
+            await act(handle, name)
+            return f"jails/{name}"
+
+        return await self._drivers.submit(f"jails/{name}", kind, caller, work)
+
+    async def deploy(self, name: str, release: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
+        """Move the jail to another release."""
+        names.release(release)
+        return await self._change(name, Deploy(release), etag, validate_only=validate_only, caller=caller)
+
+    async def upgrade(self, name: str, base: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
+        """Move the jail to another base."""
+        return await self._change(name, Upgrade(names.base(base)), etag, validate_only=validate_only, caller=caller)
+
+    async def configure(
+        self, name: str, spec: JailSpec, *, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation:
+        """Change the rest of the spec."""
+        return await self._change(name, Configure(spec), etag, validate_only=validate_only, caller=caller)
+
+    async def rollback(
+        self, name: str, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation:
+        """Go back to an older generation, whole or on one axis."""
+        entry = self._index.jail(name)
+        change = Rollback(generation, Axis(axis))
+        current, number = entry.generation, generation or await self._last(entry)
+        if number and (generation or change.axis is Axis.ALL):
+            target = await self._index.generation(entry, number)
+            if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its turn, too
+                draft = Draft(change.kind, target.spec, cut_to=number)
+                authorization.require_outcome(caller, name, current, draft)
+        return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
+
+    async def _last(self, entry: Entry) -> int:
+        numbers = await self._index.numbers(entry)
+        return max((n for n in numbers if entry.generation is not None and n < entry.generation.number), default=0)
+
+    async def _change(self, name: str, change: Change, etag: str, *, validate_only: bool, caller: Caller) -> Operation:
+        duplicate = self._operations.duplicate(caller, change.kind, f"jails/{name}")
+        if duplicate is not None:
+            return duplicate
+        self._require_etag(name, etag)
+        if validate_only:
+            return await self._operations.planned((await self._changes.plan(name, change, caller)).plan, caller)
+
+        async def work(handle: Handle) -> str:
+            self._require_etag(name, etag)
+            await self._changes.carry_out(handle, name, change, caller)
+            return f"jails/{name}"
+
+        return await self._drivers.submit(f"jails/{name}", change.kind, caller, work)
+
+    def _require_etag(self, name: str, etag: str) -> None:
+        current = self._index.jail_view(name).etag
+        if etag and etag != current:
+            raise AbortedError(
+                "ETAG_MISMATCH",
+                f"jail {name} was changed since you read it",
+                remedy="read it again, look whether your change still makes sense, and ask with the new etag",
+                resource=f"jails/{name}",
+                detail={"expected": etag, "current": current},
+            )
+
+    async def generations(self, name: str) -> Generations:
+        """Return a jail's generations, newest first."""
+        entry = self._index.jail(name)
+        numbers = await self._index.numbers(entry)
+        return [await self._index.generation(entry, number) for number in reversed(numbers)]
+
+    async def render_template(self, name: str, values: Mapping[str, str]) -> str:
+        """Return a template's YAML with its places filled in."""
+        return await self._templates.render(name, values)
+
+    def exec(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        *,
+        environment: Mapping[str, str],
+        user: str | None,
+        stdin: AsyncIterator[bytes],
+    ) -> AsyncIterator[Output]:
+        """Run a command in the running jail; `FailedPreconditionError` (JAIL_NOT_RUNNING)."""
+        entry, _ = self._index.permitted(name, Intent.READ)
+        if entry.run is None or not entry.run.running or entry.generation is None:
+            raise FailedPreconditionError(
+                "JAIL_NOT_RUNNING",
+                f"jail {name} is not running",
+                remedy=f"start it: jailctl jail start {name}",
+                resource=f"jails/{name}",
+            )
+        spec = self._runs.spec_of(entry, entry.generation)
+        return self._runtime.exec(
+            name,
+            entry.run.generation,
+            command,
+            environment={**spec.environment, **environment},
+            user=user or spec.user,
+            stdin=stdin,
+        )
+
+    def logs(self, name: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
+        """Yield what the jail wrote: the last `lines` (0: all), then what comes."""
+        self._index.jail(name)
+        return self._logs.read(name, lines=lines, follow=follow)

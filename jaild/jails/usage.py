@@ -1,0 +1,75 @@
+"""What jails use now: asked of runtime and ZFS, for people who look and for monitoring."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from jaild.engine.inventory import Entry, Index
+from jaild.model import layout
+from jaild.model.errors import JaildError
+from jaild.model.jails.spec import Limits
+from jaild.model.views import JailStats
+from jaild.ports.clock import Clock
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Dataset, Zfs
+
+_AT_ONCE = 8  # measurements side by side: each may be a process
+
+
+class Stats:
+    """Measures. Changes nothing."""
+
+    def __init__(self, index: Index, runtime: Runtime, zfs: Zfs, clock: Clock) -> None:
+        self._index = index
+        self._runtime = runtime
+        self._zfs = zfs
+        self._clock = clock
+
+    async def measure(self, names: Sequence[str]) -> list[JailStats]:
+        """Return what some jails use, or all if none is named, by name. `NotFoundError` (JAIL_NOT_FOUND)."""
+        wanted = sorted(set(names) or self._index.jails)
+        entries = [self._index.jail(name) for name in wanted]
+        datasets = await self._datasets(wanted if names else [])
+        few = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(entry: Entry) -> JailStats:
+            async with few:
+                return await self._one(entry, datasets)
+
+        return await asyncio.gather(*map(one, entries))
+
+    async def _datasets(self, names: Sequence[str]) -> Mapping[str, Dataset]:
+        where = self._index.where
+        trees = [where.jail(name) for name in names] or [where.jails]  # all at once: one command
+        return {dataset.name: dataset for tree in trees for dataset in await self._zfs.datasets(tree)}
+
+    async def _one(self, entry: Entry, datasets: Mapping[str, Dataset]) -> JailStats:
+        jail = datasets.get(self._index.where.jail(entry.name))
+        data = datasets.get(self._index.where.part(entry.name, layout.DATA))
+        found = JailStats(
+            name=entry.name,
+            limits=entry.generation.spec.limits if entry.generation is not None else Limits(),
+            disk=jail.used if jail is not None else 0,
+            data=data.used if data is not None else 0,
+            data_quota=data.quota if data is not None else 0,
+            sampled=self._clock.now(),
+        )
+        run = entry.run
+        if run is None or not run.running:
+            return found
+        found = msgspec.structs.replace(found, running=True, started=run.started)
+        try:
+            used = await self._runtime.usage(entry.name, run.generation)
+        except JaildError as error:  # it ended just now, most likely: that is no reason to tell nothing of the others
+            return msgspec.structs.replace(found, message=str(error))
+        return msgspec.structs.replace(
+            found,
+            cpu_seconds=used.cpu_seconds,
+            cpus=used.cpus,
+            memory=used.memory,
+            processes=used.processes,
+            sampled=self._clock.now(),
+        )

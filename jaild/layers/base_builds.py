@@ -1,0 +1,164 @@
+"""Bases made on a FreeBSD host: put together from the base system's packages, or patched from a sealed one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.inventory import Index
+from jaild.engine.operations import Handle, Operations
+from jaild.layers.base_sealing import BaseSealing, Source
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.model.layers.archive import base_policy
+from jaild.model.layers.osversion import OsVersion
+from jaild.model.layers.records import BaseRecord, Family
+from jaild.model.operation import Operation
+from jaild.model.views import Caller
+from jaild.ports.archives import Archives, Extracted
+from jaild.ports.files import Files
+from jaild.ports.runtime import Runtime
+from jaild.ports.userland import Packages, Userland
+
+_ABI = re.compile(r"FreeBSD:([1-9][0-9]?):[a-z0-9]+")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PER_MAJOR = 100_000  # __FreeBSD_version counts from there in each major version
+
+
+class BaseMaking:
+    """Makes bases by FreeBSD's own tools."""
+
+    def __init__(
+        self,
+        index: Index,
+        userland: Userland,
+        archives: Archives,
+        files: Files,
+        runtime: Runtime,
+        sealing: BaseSealing,
+        drivers: Drivers,
+        operations: Operations,
+        staging: Path,
+    ) -> None:
+        self._index = index
+        self._userland = userland
+        self._archives = archives
+        self._files = files
+        self._runtime = runtime
+        self._sealing = sealing
+        self._drivers = drivers
+        self._operations = operations
+        self._staging = staging
+
+    async def install(
+        self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, *, caller: Caller
+    ) -> Operation:
+        """Put a base together from packages (pkgbase)."""
+        duplicate = self._operations.duplicate(caller, "install", f"bases/{base_id}")
+        if duplicate is not None:
+            return duplicate
+        self._sealing.require_new(base_id)
+        packages = _packages(repository, names, abi, osversion)
+        await self._require_freebsd()
+
+        async def fill(handle: Handle, tree: Path, work: Path) -> str:
+            await handle.phase("install", f"{' '.join(packages.names)} from {packages.repository}")
+            await self._userland.install(tree, packages, work)
+            return f"pkgbase: {' '.join(packages.names)} from {packages.repository}"
+
+        def look(system: OsVersion) -> None:
+            if system.abi != packages.abi:
+                raise FailedPreconditionError(
+                    "ABI_MISMATCH",
+                    f"{packages.abi} was asked for, installed is {system.abi}",
+                    remedy="name its own ABI",
+                )
+
+        return await self._submit(base_id, "install", caller, fill, Source(look=look))
+
+    async def patch(self, base_id: str, parent: str, *, caller: Caller) -> Operation:
+        """Make a base of another one with the patches that its version has got since. That one stays as it is."""
+        duplicate = self._operations.duplicate(caller, "patch", f"bases/{base_id}")
+        if duplicate is not None:
+            return duplicate
+        self._sealing.require_new(base_id)
+        record = self._index.base(parent).record
+        if not isinstance(record, BaseRecord):
+            raise TypeError(parent)
+        if record.family is not Family.FREEBSD:
+            raise _freebsd_only(f"base {parent} is {record.family}")
+        await self._require_freebsd()
+
+        async def fill(handle: Handle, tree: Path, work: Path) -> str:
+            await handle.phase("patch", f"{parent} ({record.version}): fetching and installing")
+            if not await self._userland.patch(tree, record.version, work):
+                raise FailedPreconditionError(
+                    "BASE_UP_TO_DATE",
+                    f"there are no patches for {parent} ({record.version}); no base {base_id} was made",
+                    remedy=f"use {parent}; ask again when there is a new advisory",
+                    resource=f"bases/{parent}",
+                )
+            return f"patched from {parent} ({record.version}) by freebsd-update"
+
+        return await self._submit(base_id, "patch", caller, fill, Source(origin=parent))
+
+    async def _submit(
+        self,
+        base_id: str,
+        kind: str,
+        caller: Caller,
+        fill: Callable[[Handle, Path, Path], Awaitable[str]],
+        source: Source,
+    ) -> Operation:
+        async def work(handle: Handle) -> str:
+            folder = self._staging / handle.id
+
+            async def unpack(tree: Path) -> Extracted:
+                await self._files.make_folder(folder)
+                note = await fill(handle, tree, folder)
+                await handle.phase("check", "checking every file")
+                listing = await self._archives.verify_tree(tree, base_policy())
+                return Extracted(files=listing.files, size=listing.size, notes=(note, *listing.notes))
+
+            try:
+                with handle.cancellable():
+                    return await self._sealing.seal(handle, base_id, unpack, source)
+            finally:
+                await self._files.remove(folder)
+
+        return await self._drivers.submit(f"bases/{base_id}", kind, caller, work)
+
+    async def _require_freebsd(self) -> None:
+        facts = await self._runtime.facts()
+        if facts.family is not Family.FREEBSD:
+            raise _freebsd_only(f"this host runs {facts.family}")
+
+
+def _freebsd_only(why: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "FREEBSD_ONLY",
+        f"pkg and freebsd-update make FreeBSD bases on FreeBSD hosts, and {why}",
+        remedy="do it on a FreeBSD host and move a jail here, or import an archive",
+    )
+
+
+def _packages(repository: str, names: tuple[str, ...], abi: str, osversion: int) -> Packages:
+    """Return what is asked for, completed. `InvalidArgumentError` (INVALID_PACKAGES)."""
+    major = _ABI.fullmatch(abi)
+    if major is None:
+        raise _wrong(f"abi {abi!r} is not one of FreeBSD", "write FreeBSD:15:amd64")
+    if not _WORD.fullmatch(repository):
+        raise _wrong(f"{repository!r} is not a repository's name", "name one of the host's folder of repositories")
+    for name in names:
+        if not _WORD.fullmatch(name):
+            raise _wrong(f"{name!r} is not a package's name", "write FreeBSD-set-base-jail")
+    lowest = int(major[1]) * _PER_MAJOR
+    if osversion and not lowest <= osversion < lowest + _PER_MAJOR:
+        raise _wrong(f"osversion {osversion} is not of {abi}", f"write one from {lowest} on, or leave it out")
+    chosen = names or ("FreeBSD-set-base-jail",)
+    return Packages(repository=repository, names=chosen, abi=abi, osversion=osversion or lowest)
+
+
+def _wrong(message: str, remedy: str) -> InvalidArgumentError:
+    return InvalidArgumentError("INVALID_PACKAGES", message, remedy=remedy)

@@ -1,0 +1,211 @@
+"""Bases: imported, listed, deleted. The source team's use cases."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.events import Events
+from jaild.engine.inventory import Index
+from jaild.engine.operations import Handle, Operations
+from jaild.layers.base_sealing import BaseSealing, Source
+from jaild.layers.image_import import ImageImport
+from jaild.layers.sealing import Sealer
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError
+from jaild.model.layers import distset
+from jaild.model.layers.archive import Listing, base_policy
+from jaild.model.operation import Operation
+from jaild.model.plan import Plan
+from jaild.model.views import BaseView, Caller
+from jaild.ports.archives import Archives, Extracted
+from jaild.ports.files import Files, Spooled
+
+_TOLD = 5  # how many users an error names
+
+
+class Bases:
+    """The bases of this host."""
+
+    def __init__(
+        self,
+        index: Index,
+        sealer: Sealer,
+        sealing: BaseSealing,
+        images: ImageImport,
+        archives: Archives,
+        files: Files,
+        drivers: Drivers,
+        operations: Operations,
+        events: Events,
+    ) -> None:
+        self._index = index
+        self._sealer = sealer
+        self._sealing = sealing
+        self._images = images
+        self._archives = archives
+        self._files = files
+        self._drivers = drivers
+        self._operations = operations
+        self._events = events
+
+    def get(self, base_id: str) -> BaseView:
+        """Return one. `NotFoundError` (BASE_NOT_FOUND)."""
+        return self._index.base_view(base_id)
+
+    def list(self) -> list[BaseView]:
+        """Return all, by name."""
+        users = self._index.users()
+        return [self._index.base_view(name, users) for name in sorted(self._index.bases)]
+
+    async def import_stream(
+        self,
+        base_id: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        sha256: str,
+        size: int,
+        manifest: str,
+        manifest_entry: str,
+        image: str = "",
+        caller: Caller,
+    ) -> Operation:
+        """Take an archive as a stream, then import it; returns when all of it has come."""
+        duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
+        if duplicate is not None:
+            return duplicate
+        self._sealing.require_new(base_id)
+        sets = distset.parse(manifest) if manifest else None
+        spooled = await self._files.spool(chunks, sha256=sha256, size=size)
+        try:
+            if sets is not None:
+                distset.verify(sets, manifest_entry or "base.txz", spooled.sha256)
+            return await self._submit(base_id, spooled, image, caller)
+        except BaseException:
+            await self._files.remove(spooled.path)
+            raise
+
+    async def _submit(self, base_id: str, spooled: Spooled, image: str, caller: Caller) -> Operation:
+        async def work(handle: Handle) -> str:
+            try:
+                return await self._import_archive(handle, base_id, spooled.path, spooled.sha256, image)
+            finally:
+                await self._files.remove(spooled.path)
+
+        return await self._drivers.submit(f"bases/{base_id}", "import", caller, work)
+
+    async def import_path(self, base_id: str, path: str, *, sha256: str, image: str = "", caller: Caller) -> Operation:
+        """Import what lies on this host: an archive, a folder with base.txz and MANIFEST, an OCI layout or a tree."""
+        duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
+        if duplicate is not None:
+            return duplicate
+        self._sealing.require_new(base_id)
+        source = Path(path)
+        if not source.is_absolute() or not source.exists():
+            raise InvalidArgumentError(
+                "PATH_NOT_FOUND",
+                f"{path!r} is not an absolute path of something on this host",
+                remedy="give the daemon's own path, or stream the archive instead",
+            )
+
+        async def work(handle: Handle) -> str:
+            if source.is_dir() and self._images.is_layout(map(os.fsencode, await self._files.names(source))):
+                with handle.cancellable():
+                    return await self._images.from_layout(handle, base_id, source, image)
+            if source.is_dir() and not (source / "base.txz").exists():
+                self._images.require_none(image, path)
+                if sha256:
+                    raise InvalidArgumentError(
+                        "NO_DIGEST_OF_A_TREE",
+                        f"{path} is an unpacked tree and has no sha256",
+                        remedy="leave it out, or import an archive",
+                    )
+                return await self._import_tree(handle, base_id, source)
+            archive = source / "base.txz" if source.is_dir() else source
+            await handle.phase("digest", f"reading {archive}")
+            found = await self._files.digest(archive)
+            if source.is_dir():
+                sets = distset.parse((await self._files.read(source / "MANIFEST")).decode())
+                distset.verify(sets, "base.txz", found)
+            if sha256 and sha256.lower() != found:
+                raise InvalidArgumentError(
+                    "DIGEST_MISMATCH",
+                    f"{archive} has sha256 {found}, expected {sha256}",
+                    remedy="fetch it again from its origin",
+                )
+            return await self._import_archive(handle, base_id, archive, found, image)
+
+        return await self._drivers.submit(f"bases/{base_id}", "import", caller, work)
+
+    async def _import_archive(self, handle: Handle, base_id: str, archive: Path, sha256: str, image: str) -> str:
+        with handle.cancellable():
+            await handle.phase("check", "checking every entry")
+            listing = await self._archives.verify(archive, base_policy())
+            if self._images.is_layout(listing.roots):
+                return await self._images.from_archive(handle, base_id, archive, listing, sha256, image)
+            self._images.require_none(image, archive.name)
+            await handle.phase("unpack")
+
+            async def unpack(tree: Path) -> Extracted:
+                def progress(done: int, total: int) -> None:
+                    handle.note(bytes_done=done, bytes_total=total)
+
+                return await self._archives.extract(archive, tree, listing, progress=progress)
+
+            return await self._sealing.seal(handle, base_id, unpack, Source(sha256=sha256))
+
+    async def _import_tree(self, handle: Handle, base_id: str, source: Path) -> str:
+        with handle.cancellable():
+            await handle.phase("check", "checking every file")
+            listing: Listing = await self._archives.verify_tree(source, base_policy())
+            await handle.phase("unpack")
+
+            async def unpack(tree: Path) -> Extracted:
+                return await self._archives.copy_tree(source, tree, listing)
+
+            return await self._sealing.seal(handle, base_id, unpack, Source())
+
+    async def delete(self, base_id: str, *, validate_only: bool, caller: Caller) -> Operation:
+        """Delete one that no generation refers to. `FailedPreconditionError` (BASE_IN_USE)."""
+        target = f"bases/{base_id}"
+        self._require_unused(base_id)
+        await self._sealer.require_unclaimed(self._index.bases[base_id])
+        if validate_only:
+            return await self._operations.planned(
+                Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller
+            )
+
+        async def work(handle: Handle) -> str:
+            await handle.phase("commit")
+            self._require_unused(base_id)  # nothing is awaited between this look and the next line
+            layer = self._index.bases.pop(base_id)
+            try:
+                await self._sealer.destroy(layer)
+            except JaildError:
+                self._index.bases[base_id] = layer
+                raise
+            await self._events.emit("base.deleted", target)
+            return ""
+
+        return await self._drivers.submit(target, "delete", caller, work)
+
+    def _require_unused(self, base_id: str) -> None:
+        used_by = self._index.base_view(base_id).used_by
+        if used_by:
+            raise FailedPreconditionError(
+                "BASE_IN_USE",
+                f"base {base_id} is referred to by {', '.join(used_by[:_TOLD])}"
+                + (f" and {len(used_by) - _TOLD} more" if len(used_by) > _TOLD else ""),
+                remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
+                resource=f"bases/{base_id}",
+            )
+        dataset = self._index.bases[base_id].dataset
+        clones = [name for name, layer in self._index.bases.items() if layer.origin.partition("@")[0] == dataset]
+        if clones:
+            raise FailedPreconditionError(
+                "BASE_HAS_CLONES",
+                f"base {base_id} shares blocks with {', '.join(sorted(clones))}, patched from it",
+                remedy="delete those first",
+                resource=f"bases/{base_id}",
+            )

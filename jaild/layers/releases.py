@@ -1,0 +1,213 @@
+"""Releases of apps: pushed, listed, deleted. The product teams' use cases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.events import Events
+from jaild.engine.inventory import Index
+from jaild.engine.operations import Handle, Operations
+from jaild.layers.sealing import Sealer
+from jaild.model import layout, names
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.layers import manifest as manifestcheck
+from jaild.model.layers.archive import release_policy
+from jaild.model.layers.records import Manifest, ReleaseRecord
+from jaild.model.operation import Operation
+from jaild.model.plan import Plan
+from jaild.model.views import Caller, ReleaseView
+from jaild.ports.archives import Archives
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files, Spooled
+from jaild.ports.zfs import Zfs
+
+
+class Releases:
+    """The releases of this host."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        sealer: Sealer,
+        archives: Archives,
+        files: Files,
+        drivers: Drivers,
+        operations: Operations,
+        events: Events,
+        clock: Clock,
+        staging: Path,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._sealer = sealer
+        self._archives = archives
+        self._files = files
+        self._drivers = drivers
+        self._operations = operations
+        self._events = events
+        self._clock = clock
+        self._staging = staging
+
+    def get(self, app: str, version: str) -> ReleaseView:
+        """Return one. `NotFoundError` (RELEASE_NOT_FOUND)."""
+        return self._index.release_view(f"{app}/{version}")
+
+    def list(self, app: str | None) -> list[ReleaseView]:
+        """Return an app's releases, or all; by app, oldest first."""
+        users = self._index.users()
+        found = [self._index.release_view(key, users) for key in self._index.releases]
+        return sorted(
+            (view for view in found if app is None or view.record.app == app),
+            key=lambda view: (view.record.app, view.record.pushed, view.record.version),
+        )
+
+    async def packages(self, app: str, version: str) -> tuple[str, ...]:
+        """Return the packages in a release that was built here, name-version; none for others."""
+        layer = self._index.release(f"{app}/{version}")
+        try:
+            return msgspec.json.decode(await self._files.read(layer.folder / layout.PACKAGES), type=tuple[str, ...])
+        except NotFoundError:
+            return ()
+
+    async def push(
+        self,
+        app: str,
+        version: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        sha256: str,
+        size: int,
+        parent: str,
+        manifest: Manifest,
+        caller: Caller,
+    ) -> Operation:
+        """Take an archive as a stream, then seal it; with `parent` (a version) as a clone with the difference."""
+        duplicate = self._operations.duplicate(caller, "push", f"apps/{app}/releases/{version}")
+        if duplicate is not None:
+            return duplicate
+        names.release(f"{app}/{version}")
+        manifestcheck.require(manifest)
+        self._require_new(app, version)
+        if parent:
+            self._index.release(f"{app}/{parent}")
+        spooled = await self._files.spool(chunks, sha256=sha256, size=size)
+
+        async def work(handle: Handle) -> str:
+            try:
+                with handle.cancellable():
+                    return await self._unpack(handle, app, version, parent, manifest, spooled)
+            finally:
+                await self._files.remove(spooled.path)
+
+        target = f"apps/{app}/releases/{version}"
+        try:
+            return await self._drivers.submit(target, "push", caller, work)
+        except BaseException:
+            await self._files.remove(spooled.path)
+            raise
+
+    async def _unpack(
+        self, handle: Handle, app: str, version: str, parent: str, manifest: Manifest, spooled: Spooled
+    ) -> str:
+        self._require_new(app, version)
+        await handle.phase("check", "checking every entry")
+        listing = await self._archives.verify(spooled.path, release_policy())
+        await handle.phase("unpack")
+
+        def progress(done: int, total: int) -> None:
+            handle.note(bytes_done=done, bytes_total=total)
+
+        async def fill(folder: Path) -> ReleaseRecord:
+            tree = folder / layout.TREE
+            if parent:
+                staging = self._staging / handle.id
+                difference = await self._archives.extract_difference(
+                    spooled.path, tree, listing, staging=staging, progress=progress
+                )
+                files, total, added = difference.files, difference.size, difference.added
+            else:
+                extracted = await self._archives.extract(spooled.path, tree, listing, progress=progress)
+                files, total, added = extracted.files, extracted.size, extracted.size
+            await self._files.make_folder(tree / "etc")  # what a generation's own configuration is mounted on
+            await handle.phase("seal", "reading libraries")
+            handle.facts(files=files, size_bytes=total, added_bytes=added, shared_bytes=max(0, total - added))
+            return ReleaseRecord(
+                app=app,
+                version=version,
+                manifest=manifest,
+                sha256=spooled.sha256,
+                parent=parent,
+                pushed=self._clock.now(),
+                files=files,
+                size=total,
+                added=added,
+            )
+
+        origin = self._index.release(f"{app}/{parent}").dataset if parent else ""
+        dataset = self._index.where.release(app, version)
+        await self._sealer.ensure_parent(dataset)
+        layer = await self._sealer.seal(dataset, layout.RELEASE_PROPERTY, fill, origin=origin)
+        self._index.releases[f"{app}/{version}"] = layer
+        handle.facts(used_bytes=layer.used)
+        target = f"apps/{app}/releases/{version}"
+        await self._events.emit("release.sealed", target, f"guid {layer.guid}", sha256=spooled.sha256)
+        return target
+
+    def _require_new(self, app: str, version: str) -> None:
+        if f"{app}/{version}" in self._index.releases:
+            raise AlreadyExistsError(
+                "RELEASE_EXISTS",
+                f"release {app}/{version} is here already, and releases never change",
+                remedy="push it under another version, or delete the one that is there",
+                resource=f"apps/{app}/releases/{version}",
+            )
+
+    async def delete(self, app: str, version: str, *, validate_only: bool, caller: Caller) -> Operation:
+        """Delete one that nothing refers to. `FailedPreconditionError` (RELEASE_IN_USE, RELEASE_HAS_CLONES)."""
+        target = f"apps/{app}/releases/{version}"
+        self._require_unused(app, version)
+        await self._sealer.require_unclaimed(self._index.releases[f"{app}/{version}"])
+        if validate_only:
+            return await self._operations.planned(
+                Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller
+            )
+
+        async def work(handle: Handle) -> str:
+            await handle.phase("commit")
+            self._require_unused(app, version)  # nothing is awaited between this look and the next line
+            layer = self._index.releases.pop(f"{app}/{version}")
+            try:
+                await self._sealer.destroy(layer)
+            except JaildError:
+                self._index.releases[f"{app}/{version}"] = layer
+                raise
+            if not any(key.startswith(f"{app}/") for key in self._index.releases):
+                await self._zfs.destroy(self._index.where.app(app))
+            await self._events.emit("release.deleted", target)
+            return ""
+
+        return await self._drivers.submit(target, "delete", caller, work)
+
+    def _require_unused(self, app: str, version: str) -> None:
+        view = self._index.release_view(f"{app}/{version}")
+        if view.used_by:
+            raise FailedPreconditionError(
+                "RELEASE_IN_USE",
+                f"release {app}/{version} is referred to by {', '.join(view.used_by[:5])}",
+                remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
+                resource=f"apps/{app}/releases/{version}",
+            )
+        dataset = self._index.releases[f"{app}/{version}"].dataset
+        clones = [key for key, layer in self._index.releases.items() if layer.origin.partition("@")[0] == dataset]
+        if clones:
+            raise FailedPreconditionError(
+                "RELEASE_HAS_CLONES",
+                f"release {app}/{version} shares blocks with {', '.join(sorted(clones))}, pushed from it",
+                remedy="delete those first",
+                resource=f"apps/{app}/releases/{version}",
+            )

@@ -1,0 +1,153 @@
+"""A jail that was handed over to this host: made its own, started, and brought through its health gate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.jails.datasets import JailDatasets
+from jaild.jails.health import Gate
+from jaild.jails.runs import Runs
+from jaild.model.errors import AbortedError, JaildError
+from jaild.model.jails.authority import Intent
+from jaild.model.jails.ownership import advance
+from jaild.model.layers.records import Desired, Generation, Ownership
+from jaild.model.migration.journal import Journal, Phase
+from jaild.model.migration.protocol import Activation
+from jaild.ports.clock import Clock
+from jaild.ports.zfs import Zfs
+from jaild.transfer.snapshots import MigrationSnapshots
+
+_STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
+
+
+class Activator:
+    """Takes jails over. Runs in the jail's turn only."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        datasets: JailDatasets,
+        runs: Runs,
+        gate: Gate,
+        snapshots: MigrationSnapshots,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._datasets = datasets
+        self._runs = runs
+        self._gate = gate
+        self._snapshots = snapshots
+        self._events = events
+        self._clock = clock
+        self._checking: dict[str, asyncio.Task[None]] = {}
+        self._log = structlog.get_logger("jaild.activation")
+
+    def owns(self, journal: Journal) -> bool:
+        """Whether the jail is this host's by that migration, but its activation has not come to its end."""
+        entry = self._index.jails.get(journal.jail)
+        record = entry.record if entry is not None else None
+        mine = record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch
+        return mine and journal.phase is Phase.PREPARED
+
+    async def activate(self, journal: Journal) -> Activation:
+        """Become the owner if this host is not, and start the jail."""
+        began = self._clock.monotonic()
+        entry, record = self._index.permitted(journal.jail, Intent.READ)
+        if not self.owns(journal):
+            mine = advance(
+                record,
+                Ownership.ACTIVE,
+                owner=self._index.host_id,
+                epoch=journal.epoch,
+                migration="",
+                peer="",
+                replica=None,
+                takeover=None,
+            )
+            await self._datasets.write(entry, mine)
+            entry.layers = ()
+        try:
+            # The jail is down: what came is known, and not asked for again.
+            await self._open([self._index.where.part(journal.jail, came.path) for came in journal.offer.jail.datasets])
+            await self._index.read_generations(entry)
+        except JaildError:
+            raise  # its source asks again
+        except Exception as error:  # noqa: BLE001 -- asked again it would be the same, and its source would ask for ever
+            return await self._unhealthy(entry, error, 0.0)
+        return await self.start(entry, began)
+
+    async def _open(self, datasets: Sequence[str]) -> None:
+        await self._zfs.set(datasets[0], {"readonly": "off"}, *datasets[1:])
+        for dataset in sorted(datasets):  # parents first
+            await self._zfs.mount(dataset)
+
+    async def open_datasets(self, entry: Entry) -> None:
+        """Make an owned jail's datasets writable and mounted, parents first."""
+        root, *below = await self._zfs.datasets(self._index.where.jail(entry.name))
+        await self._open([root.name, *(dataset.name for dataset in below)])
+        entry.folder = root.mountpoint or entry.folder
+
+    async def start(self, entry: Entry, began: float) -> Activation:
+        """Start an owned jail, if it should run, and pass its gate; `began` (monotonic) is when it was asked for."""
+        generation = entry.generation
+        if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
+            return Activation(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
+        seconds = 0.0
+        try:
+            if entry.run is None or not entry.run.running:
+                seconds = await self._runs.ensure(entry, generation) - began
+            await self._checked(entry, generation)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that it does not serve
+            return await self._unhealthy(entry, error, seconds)
+        await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
+        return Activation(phase="activated", healthy=True, seconds=seconds)
+
+    async def _unhealthy(self, entry: Entry, error: Exception, seconds: float) -> Activation:
+        told = str(error) if isinstance(error, JaildError) else f"{type(error).__name__}: {error}"
+        self._log.warning("a jail that came is not healthy", jail=entry.name, exc_info=error)
+        entry.message = f"it did not become healthy after its migration: {told}"
+        await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
+        return Activation(phase="activated", healthy=False, seconds=seconds, message=told)
+
+    async def _checked(self, entry: Entry, generation: Generation) -> None:
+        """Wait for the health gate. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""
+        checking = asyncio.create_task(self._gate.require_healthy(entry.name, generation.number, generation.spec))
+        self._checking[entry.name] = checking
+        try:
+            await asyncio.wait({checking})
+        finally:
+            checking.cancel()
+            del self._checking[entry.name]
+        if checking.cancelled():
+            raise AbortedError(
+                "HEALTH_CHECK_ENDED",
+                f"jail {entry.name} was stopped before its health checks had passed",
+                remedy="start it, and see whether it becomes healthy",
+                resource=f"jails/{entry.name}",
+            )
+        await checking
+
+    async def give_way(self, target: str, kind: str) -> None:
+        """End the health checks of a jail that somebody stops: who wants it down does not wait for it to be well."""
+        checking = self._checking.get(target.removeprefix("jails/"))
+        if checking is not None and kind in _STOPPING:
+            checking.cancel()
+
+    async def tidy(self, entry: Entry, journal: Journal) -> None:
+        """See to what could wait until the jail served."""
+        # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
+        try:
+            await self._snapshots.came(journal)
+            await self._snapshots.settle(entry.name)
+            await self._datasets.measure(entry)
+        except Exception as error:  # noqa: BLE001 -- the jail serves: the next start does what is left
+            self._log.warning("left untidy", jail=entry.name, exc_info=error)
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", str(error), migration=journal.id)

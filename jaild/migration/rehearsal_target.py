@@ -1,0 +1,216 @@
+"""The target's side of a rehearsal: a clone of what was received is booted where nobody can reach it, and thrown away.
+
+Received datasets stay untouched: their newest snapshots are cloned below `rehearsals/`, and the clone runs under a name
+of its own, in a network with nothing but a loopback interface that has the jail's addresses. A crash leaves a run of
+nobody and datasets below `rehearsals/`: both are taken away at the next start, whatever else is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.supervisor import Supervisor
+from jaild.jails.health import Gate
+from jaild.jails.runs import Runs
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.jails.authority import Intent
+from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
+from jaild.model.layers.records import Generation
+from jaild.model.migration.journal import Journal, Phase
+from jaild.model.migration.protocol import Rehearsed
+from jaild.model.migration.received import require_same
+from jaild.model.snapshots import of_migration
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+from jaild.ports.runtime import RunSpec, Runtime
+from jaild.ports.zfs import Zfs
+from jaild.transfer.journal import Journals
+from jaild.transfer.received import ReceivedCopies
+
+PREFIX = "rehearsal-"  # of the names under which clones run
+
+
+class RehearseIn:
+    """Boots clones. One at a time for each migration."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        runtime: Runtime,
+        files: Files,
+        copies: ReceivedCopies,
+        journals: Journals,
+        runs: Runs,
+        supervisor: Supervisor,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._runtime = runtime
+        self._files = files
+        self._copies = copies
+        self._journals = journals
+        self._runs = runs
+        self._supervisor = supervisor
+        self._clock = clock
+        self._log = structlog.get_logger("jaild.rehearse_in")
+
+    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+        """Boot a clone, wait for its gate, throw it away; return when nothing of it is left.
+
+        A caller that hangs up ends it. `FailedPreconditionError` (NOT_A_REHEARSAL, REHEARSAL_UNDER_WAY).
+        """
+        journal = self._journals.find(migration, outgoing=False)
+        if journal is None or journal.phase is not Phase.RECEIVING or not journal.offer.rehearsal:
+            raise FailedPreconditionError(
+                "NOT_A_REHEARSAL",
+                f"migration {migration} is no rehearsal that is being received here",
+                remedy="begin a rehearsal from the source",
+                resource=f"migrations/{migration}",
+            )
+        name = _task(migration)
+        if self._supervisor.is_under_way(name):
+            raise FailedPreconditionError(
+                "REHEARSAL_UNDER_WAY", f"a clone of {journal.jail} is being tried already", remedy="wait for its end"
+            )
+        if keep_copy:
+            await self._journals.put(msgspec.structs.replace(journal, keep_copy=True))
+        task = self._supervisor.once(name, lambda: self._tried(journal), target=f"jails/{journal.jail}")
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self.end(migration)
+            raise
+
+    async def end(self, migration: str) -> None:
+        """End a rehearsal that is under way, and take away what one has left. No error if there is none."""
+        await self._supervisor.end(_task(migration))
+        await self._take_away(migration)
+
+    async def sweep(self) -> Sequence[str]:
+        """Destroy what a crash left of clones, after their runs were ended; say what was, and what others keep."""
+        try:
+            found = await self._zfs.datasets(self._index.where.rehearsals)
+        except NotFoundError:
+            return ()
+        depth = self._index.where.rehearsals.count("/") + 1
+        told = []
+        for name in [dataset.name for dataset in found if dataset.name.count("/") == depth]:
+            try:
+                await OwnedSnapshots(self._zfs).require_unclaimed(name, f"destroying {name}")
+                await self._zfs.destroy(name, recursive=True)
+            except JaildError as error:  # one that cannot go keeps no other
+                told.append(f"could not destroy {name}, left of a rehearsal: {error}")
+            else:
+                told.append(f"destroyed {name}, left of a rehearsal")
+        return told
+
+    async def _tried(self, journal: Journal) -> Rehearsed:
+        generation = msgspec.json.decode(journal.offer.jail.generation_json, type=Generation)
+        began = self._clock.monotonic()
+        seconds = 0.0
+        try:
+            run = await self._cloned(journal, generation)
+            await self._runtime.create(run)
+            await self._runtime.start(run.jail, run.generation)
+            seconds = self._clock.monotonic() - began
+            gate = Gate(self._runtime, self._runs, _Inside(self._runtime, run), self._files, self._clock)
+            await gate.require_healthy(run.jail, run.generation, generation.spec)
+        except JaildError as error:
+            self._log.warning("a rehearsal failed", jail=journal.jail, reason=error.reason)
+            told = error.detail
+            message = f"{error.message} ({error.reason})".replace(name_of(journal.id), journal.jail)
+            return Rehearsed(seconds=seconds, message=message, checks=told.get("checks", ""), log=told.get("log", ""))
+        else:
+            return Rehearsed(healthy=True, seconds=seconds)
+        finally:
+            await asyncio.shield(self._take_away(journal.id))
+
+    async def _cloned(self, journal: Journal, generation: Generation) -> RunSpec:
+        """Clone the newest snapshot of each dataset, parents first, and return what would run in the clone."""
+        where = self._index.where
+        try:
+            await self._zfs.dataset(where.rehearsals)
+        except NotFoundError:
+            await self._zfs.create(where.rehearsals)
+        above = (await self._zfs.dataset(where.rehearsals)).mountpoint
+        await self._files.restrict([above] if above else [])
+        for offered in journal.offer.jail.datasets:
+            # jaild's own: a clone of others' snapshot would stand in their way.
+            own = await OwnedSnapshots(self._zfs).of(where.part(journal.jail, offered.path), of_migration(journal.id))
+            newest = [snapshot for snapshot in own if snapshot.dataset == where.part(journal.jail, offered.path)][-1]
+            clone = where.rehearsal(journal.id, offered.path)
+            await self._zfs.clone(newest.name, clone, {"readonly": "off"})
+            await self._zfs.mount(clone)
+        folder = (await self._zfs.dataset(where.rehearsal(journal.id, ""))).mountpoint
+        _, record = self._index.permitted(journal.jail, Intent.READ)
+        if folder is None:
+            raise FailedPreconditionError(
+                "DATASET_NOT_MOUNTED",
+                f"{where.rehearsals} has no mountpoint, so a clone in it cannot be booted",
+                remedy=f"give {where.root} a mountpoint",
+            )
+        came = await self._copies.read(folder, journal.jail, generation.number)
+        require_same(journal.jail, generation, came)
+        # Another uid: no interface, MAC address or control group of it is the jail's.
+        clone_of = Entry(
+            name=name_of(journal.id), folder=folder, record=msgspec.structs.replace(record, uid=journal.id)
+        )
+        spec = generation.spec
+        return dataclasses.replace(
+            self._runs.spec_of(clone_of, generation),
+            hostname=spec.hostname or journal.jail,
+            network=Network(mode="none", addresses=spec.network.addresses),
+        )
+
+    async def _take_away(self, migration: str) -> None:
+        """Stop and remove the clone's run, destroy its datasets, remove its log."""
+        name = name_of(migration)
+        for run in await self._runtime.runs():
+            if run.jail == name:
+                await self._runtime.stop(run.jail, run.generation)
+                await self._runtime.remove(run.jail, run.generation)
+        try:
+            await self._zfs.destroy(self._index.where.rehearsal(migration, ""), recursive=True)
+        except NotFoundError:
+            return
+        await self._files.remove(self._runs.log_path(name))
+
+
+class _Inside:
+    """Implements `jaild.ports.probe.Probe`: checks are made from inside the run's own network."""
+
+    def __init__(self, runtime: Runtime, run: RunSpec) -> None:
+        self._runtime = runtime
+        self._run = run
+
+    async def tcp(self, address: str, port: int, timeout: float) -> str:
+        """Open a connection there."""
+        return await self._made(TcpCheck(port=port, timeout=timeout), address)
+
+    async def http(self, address: str, port: int, path: str, timeout: float) -> str:
+        """GET a path there."""
+        return await self._made(HttpCheck(port=port, path=path, timeout=timeout), address)
+
+    async def _made(self, check: HttpCheck | TcpCheck, address: str) -> str:
+        try:
+            return await self._runtime.probe(self._run.jail, self._run.generation, check, address)
+        except JaildError as error:
+            return f"{address}:{check.port}: {error.message}"
+
+
+def _task(migration: str) -> str:
+    return f"rehearsal {migration}"
+
+
+def name_of(migration: str) -> str:
+    """Return the name under which the clone of a migration runs."""
+    return f"{PREFIX}{migration[:12]}"

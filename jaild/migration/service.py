@@ -1,0 +1,149 @@
+"""Migrations: what operators may ask."""
+
+from __future__ import annotations
+
+import builtins
+
+import msgspec
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.inventory import Index
+from jaild.engine.operations import Handle, Operations
+from jaild.jails.datasets import JailDatasets
+from jaild.migration.rehearsal import RehearseOut
+from jaild.migration.source import MigrateOut
+from jaild.model.errors import AbortedError, FailedPreconditionError
+from jaild.model.layers.records import Ownership
+from jaild.model.migration.journal import Phase
+from jaild.model.migration.stats import MigrationStats
+from jaild.model.operation import Operation
+from jaild.model.views import Caller, MigrationView
+from jaild.transfer.journal import Journals
+from jaild.transfer.preflight import Preflight
+
+
+class Migrations:
+    """The use cases of operators."""
+
+    def __init__(
+        self,
+        index: Index,
+        preflight: Preflight,
+        sender: MigrateOut,
+        rehearser: RehearseOut,
+        journals: Journals,
+        datasets: JailDatasets,
+        drivers: Drivers,
+        operations: Operations,
+    ) -> None:
+        self._index = index
+        self._preflight = preflight
+        self._sender = sender
+        self._rehearser = rehearser
+        self._journals = journals
+        self._datasets = datasets
+        self._drivers = drivers
+        self._operations = operations
+
+    def get(self, migration: str) -> MigrationView:
+        """Return one. `NotFoundError` (MIGRATION_NOT_FOUND)."""
+        return self._journals.view(migration, self._index.host_name)
+
+    def list(self) -> builtins.list[MigrationView]:
+        """Return all, newest first."""
+        return self._journals.views(self._index.host_name)
+
+    def stats(self) -> MigrationStats:
+        """Return how those from this host went."""
+        return self._journals.stats()
+
+    async def migrate(
+        self,
+        jail: str,
+        target: str,
+        *,
+        max_downtime: float,
+        proceed_over_budget: bool,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        deadline: float | None = None,
+    ) -> Operation:
+        """Move a jail to a peer; the blackout is to stay within `max_downtime` seconds.
+
+        `deadline`: seconds after which it is given up, with the jail as it was; None for never.
+        """
+        duplicate = self._operations.duplicate(caller, "migrate", f"jails/{jail}")
+        if duplicate is not None:
+            return duplicate
+        self._require_etag(jail, etag)
+        if validate_only:
+            examined = await self._preflight.examine(jail, target)
+            return await self._operations.planned(examined.plan, caller)
+
+        async def work(handle: Handle) -> str:
+            self._require_etag(jail, etag)
+            migration = await self._sender.migrate(
+                handle,
+                jail,
+                target,
+                max_downtime=max_downtime,
+                proceed_over_budget=proceed_over_budget,
+                deadline=deadline,
+            )
+            return f"migrations/{migration}"
+
+        return await self._drivers.submit(f"jails/{jail}", "migrate", caller, work)
+
+    async def rehearse(
+        self, jail: str, target: str, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
+    ) -> Operation:
+        """Try a migration with a clone on the target; the jail stays as it is."""
+        duplicate = self._operations.duplicate(caller, "rehearse", f"jails/{jail}")
+        if duplicate is not None:
+            return duplicate
+        self._require_etag(jail, etag)
+
+        async def work(handle: Handle) -> str:
+            self._require_etag(jail, etag)
+            migration = await self._rehearser.rehearse(
+                handle, jail, target, max_downtime=max_downtime, keep_copy=keep_copy
+            )
+            return f"migrations/{migration}"
+
+        return await self._drivers.submit(f"jails/{jail}", "rehearse", caller, work)
+
+    def _require_etag(self, jail: str, etag: str) -> None:
+        current = self._index.jail_view(jail).etag
+        if etag and etag != current:
+            raise AbortedError(
+                "ETAG_MISMATCH",
+                f"jail {jail} was changed since you read it",
+                remedy="read it again and ask with the new etag",
+                resource=f"jails/{jail}",
+                detail={"expected": etag, "current": current},
+            )
+
+    async def finalize(self, migration: str, *, caller: Caller) -> Operation:
+        """Free the copy that this host kept of a jail that moved away."""
+        view = self.get(migration)
+
+        async def work(handle: Handle) -> str:
+            journal = self._journals.find(migration, outgoing=True)
+            if journal is None or journal.phase not in {Phase.ACTIVATED, Phase.FINALIZED}:
+                raise FailedPreconditionError(
+                    "MIGRATION_NOT_ACTIVATED",
+                    f"migration {migration} is {view.phase} here" + ("" if view.outgoing else ", where it came to"),
+                    remedy="finalize on the source, when the target runs the jail",
+                    resource=f"migrations/{migration}",
+                )
+            entry = self._index.jails.get(journal.jail)
+            await handle.phase("commit")
+            mine = entry is not None and entry.record is not None and entry.record.migration == migration
+            if entry is not None and entry.record is not None and mine and entry.record.state is Ownership.MOVED:
+                await self._datasets.destroy(entry)
+                del self._index.jails[journal.jail]
+            await self._journals.put(msgspec.structs.replace(journal, phase=Phase.FINALIZED))
+            return ""
+
+        return await self._drivers.submit(f"jails/{view.jail}", "finalize", caller, work)

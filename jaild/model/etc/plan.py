@@ -1,0 +1,85 @@
+"""A new generation's two configuration trees, made of those that there are. Pure, and slow: call it in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaild.model import bounds
+from jaild.model.etc import regenerate as etctools
+from jaild.model.etc.accounts import apply_accounts
+from jaild.model.etc.merge import merge
+from jaild.model.etc.tree import Tree
+from jaild.model.findings import Finding, Severity
+from jaild.model.layers.records import Family, Group, User
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """What one folder's tree is made of; ancestor and mine are None for a jail that is not there yet."""
+
+    theirs: Tree
+    ancestor: Tree | None = None
+    mine: Tree | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The trees of /etc and of the release's folder for it (`local_folder`), and whose they are."""
+
+    etc: Sides
+    local: Sides
+    local_folder: str
+    family: Family
+    users: Sequence[User] = ()
+    groups: Sequence[Group] = ()
+    rebased: bool = False  # the new generation is on another base
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The trees, what stands in the way, and what must be run in the jail when they are written."""
+
+    etc: Tree
+    local_etc: Tree
+    findings: tuple[Finding, ...]
+    tools: tuple[etctools.Argv, ...]
+
+
+def carry_out(request: Request) -> Answer:
+    """Merge both, and put the release's accounts in."""
+    etc, findings = _merged(request.etc, "/etc")
+    local_etc, found = _merged(request.local, request.local_folder)
+    findings += found
+    if request.users or request.groups:
+        large = [path for path in ("passwd", "group", "master.passwd", "shadow", "gshadow") if _large(etc, path)]
+        if large:
+            findings += [_too_large(path) for path in large]
+        else:
+            etc, clashes = apply_accounts(etc, request.users, request.groups, request.family)
+            findings += clashes
+    known = [tree for tree in (request.etc.theirs, request.etc.mine) if tree is not None]
+    tools = etctools.commands(request.family, etc, known, rebased=request.rebased)
+    return Answer(etc=etc, local_etc=local_etc, findings=tuple(findings), tools=tools)
+
+
+def _merged(sides: Sides, folder: str) -> tuple[Tree, list[Finding]]:
+    if sides.ancestor is None or sides.mine is None:
+        return sides.theirs, []
+    merged = merge(sides.ancestor, sides.theirs, sides.mine)
+    return merged.tree, merged.findings(folder)
+
+
+def _large(tree: Tree, path: str) -> bool:
+    entry = tree.get(path)
+    return entry is not None and len(entry.content) > bounds.MERGE_FILE
+
+
+def _too_large(path: str) -> Finding:
+    return Finding(
+        severity=Severity.ERROR,
+        code="MERGE_TOO_COSTLY",
+        message=f"/etc/{path} is larger than {bounds.MERGE_FILE >> 10} KiB, and the release's accounts go into it",
+        subject=f"/etc/{path}",
+        remedy="make the file smaller in the jail, then plan again",
+    )

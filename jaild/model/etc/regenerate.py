@@ -1,0 +1,44 @@
+"""What FreeBSD makes of the texts in /etc, and when it must be made again: by the tools of the base that will read it.
+
+pwd_mkdb(8), cap_mkdb(1), services_mkdb(8), certctl(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaild.model.etc.tree import Tree
+from jaild.model.layers.records import Family
+
+Argv = tuple[str, ...]
+PASSWORDS: Argv = ("/usr/sbin/pwd_mkdb", "-p", "-d", "/etc", "/etc/master.passwd")
+_CAPABILITIES: Argv = ("/usr/bin/cap_mkdb", "/etc/login.conf")
+# Not in /var/db, its default: that is the jail's data, which the generation that serves reads meanwhile.
+_SERVICES: Argv = ("/usr/sbin/services_mkdb", "-q", "-o", "/etc/services.db", "/etc/services")
+_CERTIFICATES: Argv = ("/usr/sbin/certctl", "rehash")
+_MADE = (  # the text, what is made of it, and by what
+    ("master.passwd", ("passwd", "pwd.db", "spwd.db"), PASSWORDS),
+    ("login.conf", ("login.conf.db",), _CAPABILITIES),
+    ("services", ("services.db",), _SERVICES),
+)
+
+
+def commands(family: Family, etc: Tree, known: Sequence[Tree], *, rebased: bool) -> tuple[Argv, ...]:
+    """Return what must be run in a jail whose /etc is `etc`, in order; nothing but on FreeBSD.
+
+    `known` are trees in which texts and databases belong together: the base's as shipped, the jail's as it runs. On
+    another base (`rebased`) everything is made again, since formats and certificates are the base's.
+    """
+    if family is not Family.FREEBSD:
+        return ()
+    found = [
+        argv
+        for text, made, argv in _MADE
+        if text in etc and (rebased or not any(_agree(etc, tree, (text, *made)) for tree in known))
+    ]
+    return (*found, _CERTIFICATES) if rebased else tuple(found)
+
+
+def _agree(one: Tree, other: Tree, paths: tuple[str, ...]) -> bool:
+    pairs = [(one.get(path), other.get(path)) for path in paths]
+    return all(mine is None if theirs is None else theirs.same(mine) for mine, theirs in pairs)

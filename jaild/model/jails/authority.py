@@ -1,0 +1,220 @@
+"""What may be done with a jail on this host: the one place that decides it, for every command, peer and repair.
+
+Asked are its record (who owns it, by which epoch), what the journals here saw in force, and whether the hosts that may
+have taken it over while this one was away have been heard (docs/decisions/0280).
+
+| | owned | unheard | superseded | foreign | others |
+|---|---|---|---|---|---|
+| READ: show, logs, exec | yes | yes | yes | yes | yes |
+| RUN_ON: be left running, be told of as its owner's | yes | yes | no | no | no |
+| TELL: tell those whom a take-over by this host concerns | yes | yes | no | no | no |
+| GIVE_UP: stop it for a host that proved a higher epoch | yes | yes | no | no | no |
+| STOP | yes | yes | no | no | no |
+| START: start, restart | yes | no | no | no | no |
+| CHANGE: deploy, upgrade, configure, rollback | yes | no | no | no | no |
+| REHEARSE | yes | no | no | no | no |
+| REPLICATE: send rounds, name and withdraw standbys | yes | no | no | no | no |
+| GIVE_AWAY: migrate, evacuate, salvage, hand over | asked first | no | no | no | no |
+| COMMIT: hand over what is frozen for it | no | no | no | no | frozen |
+| DELETE | yes | no | yes | yes | moved, standby, fenced, deleting |
+| PROMOTE | no | no | no | no | standby |
+| ADOPT | no | no | no | yes | incoming, prepared |
+
+Unheard is a jail of this host that did not run when its daemon started, to be started or stopped, until every standby
+has said that it has not taken it over, or an operator has. A jail that ran on while its daemon was away is owned: what
+else it did could not be undone by waiting. "Asked first": at the moment of giving any jail away its standbys are asked
+once more, and one that is silent counts as unheard for that (`jaild.transfer.sole_owner`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.layers.records import Desired, JailRecord, Ownership
+from jaild.model.replication.policy import vouching
+
+
+class Intent(StrEnum):
+    """What somebody wants to do with a jail. There is nothing else."""
+
+    READ = "read"
+    RUN_ON = "run on"
+    TELL = "tell"
+    GIVE_UP = "give up"
+    STOP = "stop"
+    START = "start"
+    CHANGE = "change"
+    REHEARSE = "rehearse"
+    REPLICATE = "replicate"
+    GIVE_AWAY = "give away"
+    COMMIT = "commit"
+    DELETE = "delete"
+    PROMOTE = "promote"
+    ADOPT = "adopt"
+
+
+class Standing(StrEnum):
+    """What a jail is to this host."""
+
+    OWNED = "owned"  # active here, in force, and nobody can have taken it over unseen
+    UNHEARD = "unheard"  # the same, but for hosts that have not said yet that they have not taken it over
+    SUPERSEDED = "superseded"  # it says that it is this host's, and was handed on since: it comes from an old pool
+    FOREIGN = "foreign"  # active, and another host's: its pool was imported here
+    FROZEN = "frozen"
+    DOUBTED = "frozen, in doubt"  # frozen, and somebody may have taken it over
+    INCOMING = "incoming"
+    PREPARED = "prepared"
+    MOVED = "moved"
+    STANDBY = "standby"
+    CLAIMED = "claimed"
+    FENCED = "fenced"
+    DELETING = "deleting"
+
+
+_OWNED = frozenset({Standing.OWNED})
+_IN_FORCE = frozenset({Standing.OWNED, Standing.UNHEARD})
+_COPIES = frozenset({Standing.SUPERSEDED, Standing.FOREIGN, Standing.MOVED, Standing.STANDBY, Standing.FENCED})
+
+ALLOWED: Mapping[Intent, frozenset[Standing]] = {
+    Intent.READ: frozenset(Standing),
+    Intent.RUN_ON: _IN_FORCE,
+    Intent.TELL: _IN_FORCE,
+    Intent.GIVE_UP: _IN_FORCE,
+    Intent.STOP: _IN_FORCE,
+    Intent.START: _OWNED,
+    Intent.CHANGE: _OWNED,
+    Intent.REHEARSE: _OWNED,
+    Intent.REPLICATE: _OWNED,
+    Intent.GIVE_AWAY: _OWNED,
+    Intent.COMMIT: frozenset({Standing.FROZEN}),
+    Intent.DELETE: _OWNED | _COPIES | {Standing.DELETING},
+    Intent.PROMOTE: frozenset({Standing.STANDBY}),
+    Intent.ADOPT: frozenset({Standing.FOREIGN, Standing.INCOMING, Standing.PREPARED}),
+}
+
+_WHY: Mapping[Standing, tuple[str, str, str]] = {
+    Standing.OWNED: ("ILLEGAL_TRANSITION", "is active here, not frozen to be handed over", "migrate it again"),
+    Standing.FOREIGN: ("JAIL_NOT_OWNED", "belongs to another host", "ask the host that owns it"),
+    Standing.FROZEN: ("JAIL_MIGRATING", "is being migrated", "wait for the migration, or cancel its operation"),
+    Standing.INCOMING: ("JAIL_INCOMING", "is being received from another host", "ask the host that owns it"),
+    Standing.PREPARED: ("JAIL_INCOMING", "waits for the hand-over from another host", "ask the host that owns it"),
+    Standing.MOVED: ("JAIL_MOVED", "moved to another host", "ask the host that owns it now"),
+    Standing.STANDBY: ("JAIL_STANDBY", "is a replica here", "ask the host that owns it, or promote this one"),
+    Standing.CLAIMED: ("JAIL_STANDBY", "is being taken over", "wait for that operation"),
+    Standing.FENCED: ("JAIL_FENCED", "was taken over by another host", "ask the host that owns it now"),
+    Standing.DELETING: ("JAIL_DELETING", "is being deleted", "wait until it is gone"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What there is to decide by: a jail as this host has it."""
+
+    jail: str  # its name
+    record: JailRecord
+    host: str  # this host's id
+    known_epoch: int = 0  # the highest that the journals here saw in force
+    unheard: frozenset[str] = frozenset()  # names of hosts that may have taken it over
+
+    @property
+    def standing(self) -> Standing:
+        """What the jail is to this host."""
+        return standing_of(self.record, self.host, self.known_epoch, self.unheard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why something may not be done, and what lets it be done."""
+
+    reason: str
+    message: str
+    remedy: str
+    resource: str
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+    def error(self) -> FailedPreconditionError:
+        """Return it as it is raised."""
+        return FailedPreconditionError(
+            self.reason, self.message, remedy=self.remedy, resource=self.resource, detail=dict(self.detail)
+        )
+
+
+def standing_of(record: JailRecord, host: str, known_epoch: int = 0, unheard: Iterable[str] = frozenset()) -> Standing:
+    """Return what a jail is to the host with this id."""
+    if record.state is Ownership.FROZEN:
+        return Standing.DOUBTED if unheard else Standing.FROZEN
+    if record.state is not Ownership.ACTIVE:
+        return Standing(record.state.value)
+    if record.owner != host:
+        return Standing.FOREIGN
+    if record.epoch < known_epoch:
+        return Standing.SUPERSEDED
+    return Standing.UNHEARD if unheard else Standing.OWNED
+
+
+def refusal(intent: Intent, claim: Claim) -> Refusal | None:
+    """Return why something may not be done with a jail; None if it may."""
+    standing = claim.standing
+    if standing in ALLOWED[intent]:
+        return None
+    resource = f"jails/{claim.jail}"
+    match intent, standing:
+        case Intent.PROMOTE, _:
+            return Refusal(
+                reason="JAIL_NOT_STANDBY",
+                message=f"jail {claim.jail} is {claim.record.state} here, no standby",
+                remedy="promote where `jailctl jail ls` says standby; for incoming or prepared: jailctl adopt --force",
+                resource=resource,
+            )
+        case Intent.ADOPT, _:
+            return Refusal(
+                reason="NOT_ADOPTABLE",
+                message=f"jail {claim.jail} is {claim.record.state} here",
+                remedy="adopt takes what an interrupted migration left (incoming, prepared), or a jail of another host "
+                "on an imported pool; a standby is promoted",
+                resource=resource,
+            )
+        case _, Standing.UNHEARD | Standing.DOUBTED:
+            return unheard(claim)
+        case _, Standing.SUPERSEDED:
+            return Refusal(
+                reason="JAIL_SUPERSEDED",
+                message=f"jail {claim.jail} is here with epoch {claim.record.epoch}, but epoch {claim.known_epoch} of "
+                "it was seen",
+                remedy="this is an old copy: look for the migration by which it left (jailctl migration ls); delete "
+                "this copy when the jail is well where it went",
+                resource=resource,
+                detail={"epoch": str(claim.record.epoch), "known_epoch": str(claim.known_epoch)},
+            )
+    reason, message, remedy = _WHY[standing]
+    return Refusal(reason=reason, message=f"jail {claim.jail} {message}", remedy=remedy, resource=resource)
+
+
+def unheard(claim: Claim, *, asked: bool = False) -> Refusal:
+    """Return the refusal for a jail that one of `claim.unheard` may have taken over.
+
+    `asked`: it was about to be given away, not held back since the host's start.
+    """
+    hosts = ", ".join(sorted(claim.unheard))
+    sentence = vouching(claim.jail, claim.unheard)
+    waits = not asked and claim.standing is Standing.UNHEARD and claim.record.desired is Desired.RUNNING
+    then = "it starts by itself" if waits else "ask again"
+    return Refusal(
+        reason="STANDBYS_UNHEARD",
+        message=f"jail {claim.jail} may have been taken over{'' if asked else ' while this host was away'}: "
+        f"{hosts} has not answered",
+        remedy=f"{then} as soon as all have answered that they have not; if you know that: "
+        f'jailctl jail confirm {claim.jail} --confirm "{sentence}"',
+        resource=f"jails/{claim.jail}",
+        detail={"confirm": sentence},
+    )
+
+
+def require(intent: Intent, claim: Claim) -> None:
+    """Raise `FailedPreconditionError` unless something may be done with a jail."""
+    found = refusal(intent, claim)
+    if found is not None:
+        raise found.error()

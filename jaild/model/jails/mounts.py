@@ -1,0 +1,95 @@
+"""Which layers make up a jail's tree: base, release, data, configuration, package database, volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+import msgspec
+
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import tree
+from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.layers.records import Family
+
+DATA_FOLDERS = ("var", "root", "home")
+_PACKAGE_DATABASE = {Family.FREEBSD: "/var/db/pkg", Family.LINUX: "/var/lib/dpkg"}
+
+
+class Layers(msgspec.Struct, frozen=True, kw_only=True):
+    """The folders of the host that a tree is made of; all absolute, empty where there is none.
+
+    `packages` is the tree that the jail's package database is shown from: the release's on FreeBSD (it says what is in
+    /usr/local), the base's on Linux (there dpkg says what is in /usr). `volumes` maps paths in the jail to folders,
+    `tmpfs` paths to sizes in bytes (0: the system's default).
+    """
+
+    family: Family
+    base: str
+    generation: str  # holds etc and usr-local-etc
+    data: str  # holds DATA_FOLDERS
+    release: str = ""
+    mount_point: str = "/usr/local"
+    release_has_etc: bool = True  # its etc folder is what the generation's usr-local-etc is mounted on
+    packages: str = ""
+    volumes: Mapping[str, str] = {}
+    tmpfs: Mapping[str, int] = msgspec.field(default_factory=lambda: {"/tmp": 0})  # noqa: S108 -- in the jail
+
+
+def package_database(family: Family) -> str:
+    """Return where a jail of this family looks for its package database."""
+    return _PACKAGE_DATABASE[family]
+
+
+def tree_of(layers: Layers) -> tuple[Mount, ...]:
+    """Return the mounts, parents first. Raises `InvalidArgumentError` (DUPLICATE_MOUNT) if two want the same place.
+
+    devfs, /proc and /sys are the runtime's own business and not among them.
+    """
+    mounts = [_layer("/", layers.base, readonly=True)]
+    if layers.release:
+        mounts.append(_layer(layers.mount_point, layers.release, readonly=True))
+    mounts.extend(_layer(f"/{name}", layers.data, name) for name in DATA_FOLDERS)
+    mounts.append(_layer("/etc", layers.generation, "etc"))
+    if layers.release and layers.release_has_etc:
+        mounts.append(_layer(f"{layers.mount_point}/etc", layers.generation, "usr-local-etc"))
+    mounts.extend(Mount(kind=MountKind.TMPFS, target=path, size=size) for path, size in layers.tmpfs.items())
+    if layers.packages:
+        database = package_database(layers.family)
+        mounts.append(_layer(database, layers.packages, database, readonly=True))
+    mounts.extend(_layer(path, folder) for path, folder in sorted(layers.volumes.items()))
+    _refuse_duplicates(mounts)
+    return tree.order(tuple(mounts))
+
+
+def workbench_of(*, family: Family, base: str, release: str, mount_point: str, scratch: str) -> tuple[Mount, ...]:
+    """Return the mounts of a build jail, parents first: the release writable over a base that is not.
+
+    `release` and `scratch` are folders of the host: `scratch` holds etc and DATA_FOLDERS, `release` on FreeBSD its
+    package database.
+    """
+    mounts = [_layer("/", base, readonly=True), _layer(mount_point, release)]
+    mounts += [_layer(f"/{name}", scratch, name) for name in (*DATA_FOLDERS, "etc")]
+    mounts.append(Mount(kind=MountKind.TMPFS, target="/tmp"))  # noqa: S108 -- in the jail
+    if family is Family.FREEBSD:
+        database = package_database(family)
+        mounts.append(_layer(database, release, database))
+    return tree.order(tuple(mounts))
+
+
+def _layer(target: str, source: str, within: str = "", *, readonly: bool = False) -> Mount:
+    place, inside = str(PurePosixPath(target)), within.lstrip("/")
+    return Mount(kind=MountKind.LAYER, target=place, source=source, within=inside, readonly=readonly)
+
+
+def _refuse_duplicates(mounts: list[Mount]) -> None:
+    taken: dict[str, Mount] = {}
+    for mount in mounts:
+        other = taken.setdefault(mount.target, mount)
+        if other is not mount:
+            raise InvalidArgumentError(
+                "DUPLICATE_MOUNT",
+                f"{mount.target} would be mounted twice: {other.folder or other.kind} and {mount.folder or mount.kind}",
+                remedy="give the volume or the release another mount point",
+                detail={"target": mount.target},
+            )

@@ -1,0 +1,106 @@
+"""The rules of a jail's network: which mode needs what, and what an address may be."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from jaild.model.jails.spec import ExecCheck, JailSpec, Network
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,14}")  # IFNAMSIZ is 16 with the NUL, on both systems
+_V4_WITHOUT_BROADCAST = 31  # from this prefix length on every address is a host's (RFC 3021)
+
+
+def addresses(spec: JailSpec) -> tuple[Address, ...]:
+    """Return the jail's addresses without prefixes. The spec must have passed `mistakes`."""
+    return tuple(ipaddress.ip_interface(text).ip for text in spec.network.addresses)
+
+
+def mistakes(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each broken rule of `$.network`."""
+    network = spec.network
+    yield from _mode_mistakes(network)
+    found: list[Interface] = []
+    for index, text in enumerate(network.addresses):
+        path = f"$.network.addresses[{index}]"
+        address = _interface(text)
+        if isinstance(address, str):
+            yield path, address
+        elif address.ip in {other.ip for other in found}:
+            yield path, f"{address.ip} is there twice"
+        else:
+            found.append(address)
+            if network.mode == "own" and address.ip.is_loopback:
+                yield path, "a loopback address cannot be reached in mode own"
+    if network.gateway is not None:
+        yield from _gateway_mistakes(network.gateway, found)
+    unreachable = network.mode != "host" and not network.addresses
+    if unreachable and any(not isinstance(probe, ExecCheck) and probe.address is None for probe in spec.health):
+        yield "$.health", "a check over the network needs an address to reach: the jail has none"
+
+
+def probe_mistakes(path: str, text: str, spec: JailSpec) -> Iterator[tuple[str, str]]:
+    """Yield why a health check cannot be sent to the address `text`."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        yield path, f"{text!r} is not an address: write it without a prefix length"
+        return
+    own = [entry.ip for entry in map(_interface, spec.network.addresses) if not isinstance(entry, str)]
+    if spec.network.mode == "own" and address not in own:
+        yield path, f"{address} is not one of the jail's own addresses"
+
+
+def _mode_mistakes(network: Network) -> Iterator[tuple[str, str]]:
+    if network.mode in {"host", "none"}:
+        if network.addresses:
+            why = "has the host's addresses" if network.mode == "host" else "has no addresses"
+            yield "$.network.addresses", f"mode {network.mode} {why}: leave them out, or use mode own or shared"
+    elif not network.addresses:
+        yield "$.network.addresses", f"mode {network.mode} needs at least one address"
+    for field, value, mode in (
+        ("gateway", network.gateway, "own"),
+        ("bridge", network.bridge, "own"),
+        ("interface", network.interface, "shared"),
+    ):
+        if value is None:
+            continue
+        if network.mode != mode:
+            yield f"$.network.{field}", f"only mode {mode} has it, and this is mode {network.mode}"
+        if field != "gateway" and not _INTERFACE.fullmatch(value):
+            yield f"$.network.{field}", f"{value!r} is not an interface's name of at most 15 characters"
+
+
+def _interface(text: str) -> Interface | str:
+    """Return the address, or what is wrong with it."""
+    host, slash, prefix = text.partition("/")
+    if not slash or not prefix.isdecimal() or "%" in host:
+        return f"{text!r} needs its prefix length, as in 10.0.0.5/24 or 2001:db8::5/64"
+    try:
+        address = ipaddress.ip_interface(text)
+    except ValueError as error:
+        return f"{text!r} is not an address: {error}"
+    if address.ip.is_multicast or address.ip.is_unspecified:
+        return f"{address.ip} is not an address that a jail can have"
+    if isinstance(address, ipaddress.IPv4Interface) and address.network.prefixlen < _V4_WITHOUT_BROADCAST:
+        if address.ip == address.network.network_address:
+            return f"{address.ip} is the address of the network {address.network} itself"
+        if address.ip == address.network.broadcast_address:
+            return f"{address.ip} is the broadcast address of {address.network}"
+    return address
+
+
+def _gateway_mistakes(text: str, found: list[Interface]) -> Iterator[tuple[str, str]]:
+    path = "$.network.gateway"
+    try:
+        gateway = ipaddress.ip_address(text)
+    except ValueError:
+        yield path, f"{text!r} is not an address"
+        return
+    if any(gateway == address.ip for address in found):
+        yield path, f"{gateway} is the jail's own address"
+    elif not (gateway.version == 6 and gateway.is_link_local) and not any(gateway in a.network for a in found):  # noqa: PLR2004
+        yield path, f"{gateway} is in none of the subnets of the jail's addresses"

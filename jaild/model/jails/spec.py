@@ -1,0 +1,155 @@
+"""A jail's specification, as product teams write it in YAML: what it should be, never the steps.
+
+The types here are the schema: `jaild.model.jails.specfile` reads YAML into them and names the path and line of a
+mistake, `jaild.model.jails.validation` holds the rules that types cannot say.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Unknown keys are mistakes, and defaults are not written."""
+
+
+class Port(_Strict, frozen=True):
+    """A port of the host that leads into the jail, to its first address of the same family."""
+
+    host: PortNumber
+    jail: PortNumber | None = None  # the same number if not said
+    protocol: Literal["tcp", "udp"] = "tcp"
+    address: str | None = None  # of the host; every one of the host's if not said
+
+
+class Network(_Strict, frozen=True):
+    """How the jail is reached.
+
+    `own`: addresses of its own on a bridge (FreeBSD: vnet; Linux: a network namespace and a veth pair).
+    `shared`: addresses put on one of the host's interfaces. `host`: the host's own network, no isolation.
+    `none`: a network of its own with nothing but the loopback interface in it.
+    """
+
+    mode: Literal["own", "shared", "host", "none"] = "host"
+    addresses: tuple[str, ...] = ()  # with prefix length: 10.0.0.5/24, 2001:db8::5/64
+    gateway: str | None = None
+    bridge: str | None = None  # mode own; the host's configured bridge if not said
+    interface: str | None = None  # mode shared; the host's configured interface if not said
+    ports: tuple[Port, ...] = ()  # modes own and shared
+
+
+class Volume(_Strict, frozen=True):
+    """Writable space of its own, besides the jail's data."""
+
+    path: str  # absolute, inside the jail
+    quota: str | None = None  # bytes, or 10M, 2G, 1T
+    recordsize: str | None = None  # as ZFS takes it: 16K
+
+
+class Limits(_Strict, frozen=True):
+    """What the jail may use at most. Absent means no limit."""
+
+    memory: str | None = None  # bytes, or 512M, 2G
+    cpus: Annotated[float, msgspec.Meta(gt=0, le=4096)] | None = None  # cores, fractions allowed
+    processes: Positive | None = None
+    open_files: Positive | None = None
+    cpuset: str | None = None  # the CPUs that it runs on, by number: 0-3,6
+
+
+class HttpCheck(_Strict, frozen=True, tag="http", tag_field="kind"):
+    """GET `path` on the jail's first address (or `address`) must answer with a status in 200..399."""
+
+    port: PortNumber
+    path: str = "/"
+    address: str | None = None
+    timeout: Seconds = 2.0
+
+
+class TcpCheck(_Strict, frozen=True, tag="tcp", tag_field="kind"):
+    """A TCP connection to `port` must be accepted."""
+
+    port: PortNumber
+    address: str | None = None
+    timeout: Seconds = 2.0
+
+
+class ExecCheck(_Strict, frozen=True, tag="exec", tag_field="kind"):
+    """A command run in the jail must end with status 0."""
+
+    command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    timeout: Seconds = 5.0
+
+
+HealthCheck = HttpCheck | TcpCheck | ExecCheck
+
+
+class Gate(_Strict, frozen=True):
+    """When a generation counts as healthy: every check passes `successes` times in a row within `deadline` seconds."""
+
+    successes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    interval: Seconds = 0.2
+    deadline: Seconds = 30.0
+
+
+class Boot(_Strict, frozen=True):
+    """What happens when the host starts: lower `order` first, jails of one order side by side."""
+
+    autostart: bool = True
+    order: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
+
+
+class Placement(_Strict, frozen=True):
+    """Where the jail belongs when hosts are evacuated: the higher `priority` leaves first.
+
+    Jails whose labels have the same value under the key `apart` are put on different hosts where that is possible.
+    """
+
+    priority: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 100
+    apart: str | None = None  # a key of `labels`
+
+
+class Stop(_Strict, frozen=True):
+    """How the jail ends: `signal` (or FreeBSD's rc.shutdown), then SIGKILL after `timeout` seconds."""
+
+    signal: str = "TERM"
+    timeout: Seconds = 10.0
+
+
+class Standby(_Strict, frozen=True):
+    """Replicas on other hosts: kept up to date, never started by themselves.
+
+    `interval`: seconds of writes that may be lost at most when this host is. A round begins after half of it.
+    """
+
+    peers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=8)]
+    interval: Annotated[float, msgspec.Meta(ge=1, le=604_800)] = 60.0
+
+
+class JailSpec(_Strict, frozen=True):
+    """All that one says about a jail. `base` and `app` name what it runs, the rest how."""
+
+    base: str
+    app: str | None = None  # app/version
+    command: tuple[str, ...] = ()  # the release's own start command if empty
+    environment: dict[str, str] = {}
+    hostname: str | None = None  # the jail's name if not said
+    user: str | None = None  # who runs the command; the release's manifest or root if not said
+    network: Network = Network()
+    quota: str | None = None  # of the jail's data
+    volumes: dict[str, Volume] = {}
+    limits: Limits = Limits()
+    allow: tuple[str, ...] = ()  # more than every jail may: `jaild.model.jails.privileges` has the list
+    devfs_ruleset: str | None = None  # FreeBSD: a name out of devfs.rules(5); devfsrules_jail if not said
+    health: tuple[HealthCheck, ...] = ()
+    gate: Gate = Gate()
+    boot: Boot = Boot()
+    stop: Stop = Stop()
+    labels: dict[str, str] = {}
+    placement: Placement = Placement()
+    standby: Standby | None = None

@@ -1,0 +1,230 @@
+"""The proof that a release runs on a base: every library, symbol version and symbol that its files need is there.
+
+Nothing is executed. A file that passes can still fail at run time (dlopen, syscalls); one that does not, cannot start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from jaild.model.findings import Finding, Severity
+from jaild.model.layers.libraries import ElfFile, Libraries, Scope
+from jaild.model.layers.records import BaseRecord, Built, Family
+
+__all__ = ["ElfFile", "Libraries", "check", "check_abi", "check_kernel"]
+
+_EVIDENCE = 25  # lines; what is beyond is counted
+_PROGRAM_FOLDERS = frozenset({"bin", "sbin", "libexec"})
+_OLDER_BASE = "choose a base that has it, or build the release against this one"
+
+
+def check(release: Libraries, base: Libraries, *, mount_point: str) -> tuple[Finding, ...]:
+    """Return what keeps the files of `release`, mounted at `mount_point`, from running on `base`.
+
+    MISSING_LIBRARY, MISSING_SYMBOL_VERSION, MISSING_SYMBOL, MISSING_INTERPRETER, WRONG_MACHINE; none means that all of
+    them will load. Each names its file in `subject` and the symbols in `evidence`.
+    """
+    scope = Scope(release, base, mount_point)
+    kinds = {file.kind for file in base.files}
+    findings = list(release.findings)
+    right = [file for file in release.files if file.kind in kinds or not kinds]
+    findings.extend(_wrong_machine(file, kinds) for file in release.files if kinds and file.kind not in kinds)
+    programs = {file.path: scope.loaded(file) for file in right if file.dynamic}
+    excused = _found_by_programs(right, {path: found for path, (found, _) in programs.items()})
+    by_name = {path.rpartition("/")[2] for path in [f.path for f in release.files] + list(release.links)}
+    for file in right:
+        if file.interpreter and scope.file(file.interpreter) is None:
+            findings.append(_missing_interpreter(file))
+        if file.path in programs:
+            found, missing = programs[file.path]
+            lost = [(name, by) for name, by in missing if (file.path, name) not in excused]
+            findings.extend(_missing_libraries(file, lost, by_name))
+            findings.extend(_missing_symbols(scope, file, found, whole=not missing))
+    return tuple(findings)
+
+
+def check_kernel(base: BaseRecord, host_osreldate: int, host_family: Family) -> tuple[Finding, ...]:
+    """Return whether the host's kernel can run the base: WRONG_FAMILY, KERNEL_TOO_OLD, KERNEL_UNKNOWN.
+
+    FreeBSD's kernel runs older userlands, never newer ones, and does not compare by itself (jail(8), osreldate).
+    """
+    if base.family is not host_family:
+        return (
+            Finding(
+                severity=Severity.ERROR,
+                code="WRONG_FAMILY",
+                message=f"base {base.name} is {base.family}, and this host runs {host_family}",
+                subject=f"bases/{base.name}",
+                remedy="choose a base of the host's own family",
+            ),
+        )
+    if base.family is not Family.FREEBSD:
+        return ()
+    if not base.osreldate or not host_osreldate:
+        return (
+            Finding(
+                severity=Severity.WARNING,
+                code="KERNEL_UNKNOWN",
+                message=f"whether the host's kernel is new enough for base {base.name} cannot be told: no osreldate",
+                subject=f"bases/{base.name}",
+                remedy="import the base again from an archive with usr/include/sys/param.h or bin/sh",
+            ),
+        )
+    if base.osreldate <= host_osreldate:
+        return ()
+    return (
+        Finding(
+            severity=Severity.ERROR,
+            code="KERNEL_TOO_OLD",
+            message=f"base {base.name} is newer than the host's kernel",
+            subject=f"bases/{base.name}",
+            remedy="upgrade the host first, or choose an older base",
+            evidence=(f"base osreldate {base.osreldate}, kern.osreldate {host_osreldate}",),
+        ),
+    )
+
+
+def check_abi(release_abi: str, base: BaseRecord) -> tuple[Finding, ...]:
+    """Return how a release's `OS:version:machine` fits the base's: ABI_MISMATCH, or nothing if the release says none.
+
+    FreeBSD keeps its ABI within a major version and pkg(8) insists on the same one, so another is an error. Elsewhere
+    another system or version is a note: there the libraries themselves are the proof. `*` fits anything.
+    """
+    wanted, have = release_abi.split(":"), base.abi.split(":")
+    if not release_abi or not base.abi:
+        return ()
+    wanted, have = ([*parts, "*", "*"][:3] for parts in (wanted, have))
+    differs = [w.lower() != h.lower() and "*" not in {w, h} for w, h in zip(wanted, have, strict=True)]
+    if not any(differs):
+        return ()
+    grave = differs[2] or "freebsd" in {wanted[0].lower(), have[0].lower()}
+    return (
+        Finding(
+            severity=Severity.ERROR if grave else Severity.NOTE,
+            code="ABI_MISMATCH",
+            message=f"the release was made for {release_abi}, and base {base.name} is {base.abi}",
+            subject=f"bases/{base.name}",
+            remedy="choose a base of that ABI, or build the release for this one" if grave else "",
+        ),
+    )
+
+
+def check_osversion(built: Built | None, base: BaseRecord) -> tuple[Finding, ...]:
+    """Return whether a base is older than the one that a release was built on: BASE_TOO_OLD.
+
+    FreeBSD's userland is compatible forwards only: what was built on 14.2 may use what 14.1 has not.
+    """
+    if built is None or base.family is not Family.FREEBSD or built.osversion <= base.osreldate:
+        return ()
+    return (
+        Finding(
+            severity=Severity.ERROR,
+            code="BASE_TOO_OLD",
+            message=f"the release was built on {built.base}, which is newer than base {base.name}",
+            subject=f"bases/{base.name}",
+            remedy="choose a base that is not older, or build the release on this one",
+            evidence=(f"built on osversion {built.osversion}, osreldate of the base {base.osreldate}",),
+        ),
+    )
+
+
+def _name(file: ElfFile) -> str:
+    return file.path.rpartition("/")[2]
+
+
+def _shown(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return distinct lines in order, at most as many as anybody reads."""
+    unique = list(dict.fromkeys(lines))
+    more = len(unique) - _EVIDENCE
+    return (*unique[:_EVIDENCE], f"and {more} more") if more > 0 else tuple(unique)
+
+
+def _wrong_machine(file: ElfFile, kinds: set[tuple[str, int]]) -> Finding:
+    # Emulators and boot loaders carry images of other machines as data: only what would be run or linked is an error.
+    runs = file.dynamic or bool(_PROGRAM_FOLDERS & set(file.path.split("/")))
+    have = ", ".join(f"{machine} ({bits} bits)" for machine, bits in sorted(kinds))
+    return Finding(
+        severity=Severity.ERROR if runs else Severity.NOTE,
+        code="WRONG_MACHINE",
+        message=f"{file.path} is for {file.machine} ({file.bits} bits), the base for {have}",
+        subject=file.path,
+        remedy="build the release for the base's machine",
+    )
+
+
+def _missing_interpreter(file: ElfFile) -> Finding:
+    return Finding(
+        severity=Severity.ERROR,
+        code="MISSING_INTERPRETER",
+        message=f"{file.path} is run by {file.interpreter}, which neither the base nor the release has",
+        subject=file.path,
+        remedy="build the release for the base's system",
+        evidence=(f"{_name(file)} needs {file.interpreter}",),
+    )
+
+
+def _found_by_programs(files: list[ElfFile], loaded: Mapping[str, Mapping[str, ElfFile]]) -> set[tuple[str, str]]:
+    """Return (library, name) where a library lacks a name by itself, but a program that loads both brings it."""
+    excused: set[tuple[str, str]] = set()
+    for program in files:
+        if program.interpreter:
+            found = loaded[program.path]
+            excused.update((file.path, name) for file in found.values() for name in file.needed if name in found)
+    return excused
+
+
+def _missing_libraries(file: ElfFile, missing: list[tuple[str, ElfFile]], by_name: set[str]) -> Iterator[Finding]:
+    for name, wanted_by in missing:
+        # A plug-in's libraries may have been loaded by its host already: not found by path is then no proof.
+        elsewhere = name in by_name and not file.interpreter
+        where, remedy = "neither the base nor the release has", f"ship {name} in the release, or {_OLDER_BASE}"
+        if name in by_name:
+            where, remedy = "is in none of the folders where it looks", "set a runpath, such as $ORIGIN/../lib"
+        yield Finding(
+            severity=Severity.WARNING if elsewhere else Severity.ERROR,
+            code="MISSING_LIBRARY",
+            message=f"{file.path} needs {name}, which {where}",
+            subject=file.path,
+            remedy=remedy,
+            evidence=(f"{_name(wanted_by)} needs {name}",),
+        )
+
+
+def _missing_symbols(scope: Scope, file: ElfFile, found: Mapping[str, ElfFile], *, whole: bool) -> Iterator[Finding]:
+    """Yield the versions and symbols that nothing loaded defines. `whole`: every library was found."""
+    versions: list[str] = []
+    symbols: list[str] = []
+    if any(library.opaque for library in found.values()):
+        return
+    for name, version, wanted in _references(file):
+        library = found.get(name)
+        if name and library is None:
+            continue  # told as a missing library
+        if library is not None and library.versions and version not in library.versions:
+            if f"{name} {version}" not in file.weak_versions:
+                versions.extend(f"{_name(file)} needs {s}@{version} of {name}" for s in wanted)
+                versions.extend([f"{_name(file)} needs {version} of {name}"] if not wanted else [])
+        elif name or (whole and file.interpreter):  # a plug-in's plain symbols may come from its host
+            lost = [s for s in wanted if not scope.defined(s, version, found.values())]
+            symbols.extend(f"{_name(file)} needs {s}{f'@{version} of {name}' if name else ''}" for s in lost)
+    if versions:
+        yield _symbol_finding(file, "MISSING_SYMBOL_VERSION", "symbol versions", versions)
+    if symbols:
+        yield _symbol_finding(file, "MISSING_SYMBOL", "symbols", symbols)
+
+
+def _references(file: ElfFile) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for name, by_version in file.needs.items():
+        for version, wanted in by_version.items():
+            yield name, version, wanted
+
+
+def _symbol_finding(file: ElfFile, code: str, what: str, lines: list[str]) -> Finding:
+    return Finding(
+        severity=Severity.ERROR,
+        code=code,
+        message=f"{file.path} needs {what} that its libraries do not define",
+        subject=file.path,
+        remedy=_OLDER_BASE,
+        evidence=_shown(lines),
+    )

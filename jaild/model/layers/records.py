@@ -1,0 +1,169 @@
+"""What jaild remembers: bases, releases, jails and their generations. All of it lives on the datasets it describes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from jaild.model.jails.spec import JailSpec
+
+SCHEMA = 1  # absent from a record means 1; a daemon refuses a newer one rather than guess
+
+
+class Family(StrEnum):
+    """Which operating system's userland a base is."""
+
+    FREEBSD = "freebsd"
+    LINUX = "linux"
+
+
+class BaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sealed base, as its dataset's `jaild:base` property tells it (JSON, at most 4 KiB)."""
+
+    name: str
+    family: Family
+    version: str  # FreeBSD: 13.2-RELEASE-p1 from freebsd-version; Linux: VERSION_ID of os-release
+    abi: str  # FreeBSD:13:amd64, or debian:12:amd64
+    osreldate: int = 0  # FreeBSD's __FreeBSD_version; 0 on Linux
+    sha256: str = ""  # of the archive as it came; empty for an unpacked tree
+    imported: float = 0.0  # seconds since the epoch
+    files: int = 0
+    size: int = 0  # bytes unpacked
+    notes: tuple[str, ...] = ()  # what the import left out, such as device nodes
+    schema: int = SCHEMA
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account that a release needs."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str = "/nonexistent"
+    shell: str = "/usr/sbin/nologin"
+    comment: str = ""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group that a release needs."""
+
+    name: str
+    gid: int
+    members: tuple[str, ...] = ()
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a product team says of a release when it pushes one."""
+
+    mount_point: str = "/usr/local"
+    command: tuple[str, ...] = ()
+    abi: str = ""  # as a base's; any base if empty
+    environment: dict[str, str] = {}
+    user: str | None = None
+    users: tuple[User, ...] = ()
+    groups: tuple[Group, ...] = ()
+    directories: tuple[str, ...] = ()  # made in the jail's data if missing, owned by `user`: /var/lib/redis
+
+
+class Built(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a release that was built here comes from. Its packages are listed beside it, in `packages.json`."""
+
+    base: str
+    abi: str  # of that base: FreeBSD:14:amd64
+    osversion: int = 0  # FreeBSD: __FreeBSD_version of that base; a jail's base must not be older. 0 on Linux
+    recipe: str = ""  # sha256 of the recipe's text, hex
+    packages: int = 0  # how many are installed in it
+
+
+class ReleaseRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sealed release: `release.json` on its dataset; the `jaild:release` property holds it without the manifest."""
+
+    app: str
+    version: str
+    manifest: Manifest = Manifest()
+    sha256: str = ""
+    parent: str = ""  # the version it was cloned from
+    pushed: float = 0.0
+    files: int = 0
+    size: int = 0  # bytes unpacked
+    added: int = 0  # bytes written that the parent did not have: all of `size` without one
+    built: Built | None = None  # by a recipe; None for one that was pushed
+    schema: int = SCHEMA
+
+    @property
+    def reference(self) -> str:
+        """`app/version`."""
+        return f"{self.app}/{self.version}"
+
+
+class Ownership(StrEnum):
+    """Who may run the jail. The state diagram stands in `jaild.model.jails.ownership`."""
+
+    ACTIVE = "active"
+    FROZEN = "frozen"
+    INCOMING = "incoming"
+    PREPARED = "prepared"
+    MOVED = "moved"
+    STANDBY = "standby"
+    CLAIMED = "claimed"
+    FENCED = "fenced"
+    DELETING = "deleting"
+
+
+class Desired(StrEnum):
+    """Whether the jail should be running where it is owned."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class Replica(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a copy is that the jail's owner keeps up to date here."""
+
+    round: str = ""  # tag of the newest snapshots that are whole: every dataset has one; empty before the first
+    taken: float = 0.0  # when they were taken, by the owner's clock: what was written later is not here
+    interval: float = 0.0  # seconds: the most that may be lost
+    others: tuple[str, ...] = ()  # names of the other hosts that keep one
+
+
+class Takeover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of owner without the former one's doing, as the new one (active) and the former one (fenced) have it."""
+
+    host: str  # name of the other one of the two
+    at: float
+    since: float = 0.0  # what the former owner wrote after this time is in its own copy only
+    untold: tuple[str, ...] = ()  # hosts that are still to be told of it
+
+
+class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A jail's ownership: the `jaild:jail` property on its dataset, replaced whole by one atomic `zfs set`."""
+
+    uid: str
+    owner: str  # host id
+    epoch: int  # rises by one at each hand-over; the higher one is right
+    state: Ownership
+    generation: int  # the active one; 0 while the first is being made
+    desired: Desired = Desired.STOPPED
+    created: float = 0.0
+    migration: str = ""  # the one that this state belongs to (frozen, incoming, prepared, moved)
+    peer: str = ""  # the other host of that migration; the owner's name (standby, fenced)
+    standbys: tuple[str, ...] = ()  # hosts that may have a replica: each is asked before the jail is started at boot
+    replica: Replica | None = None  # of a standby, also while it is claimed or a migration continues it
+    takeover: Takeover | None = None  # if it was taken over by force
+    salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
+    schema: int = SCHEMA
+
+
+class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An immutable triple with its number: `generations/<n>/generation.json` on the jail's dataset."""
+
+    number: int
+    spec: JailSpec
+    base: str
+    release: str = ""  # app/version; empty for a jail of the base alone
+    created: float = 0.0
+    reason: str = ""  # create, deploy, upgrade, configure, rollback
+    parent: int = 0
+    actor: str = ""
+    schema: int = SCHEMA

@@ -1,0 +1,77 @@
+"""What each side of a migration writes down before it acts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from jaild.model.layers.records import JailRecord
+from jaild.model.migration.protocol import Offer
+
+
+class Phase(StrEnum):
+    """How far a migration is.
+
+    source: SENDING ─► FROZEN ─► COMMITTED ─► ACTIVATED ─► FINALIZED
+              │  ◄─ thaw ─┤
+              └───────────┴─► ABORTED (the jail is active here again)
+    target: RECEIVING ─► PREPARED ─► ACTIVATED
+              │  ◄─ begin ──┤  (of a later attempt)
+              └─────────────┴─► ABORTED
+
+    A source that is started again goes on in SENDING and in COMMITTED, and aborts in FROZEN. The commit point itself is
+    the jail's property on the source, not this journal: recovery believes the property.
+    """
+
+    SENDING = "sending"
+    FROZEN = "frozen"
+    COMMITTED = "committed"
+    RECEIVING = "receiving"
+    PREPARED = "prepared"
+    ACTIVATED = "activated"
+    ABORTED = "aborted"
+    FINALIZED = "finalized"
+
+
+HANDED_OVER = frozenset({Phase.COMMITTED, Phase.ACTIVATED, Phase.FINALIZED})  # the target owns the jail
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One migration as one of its two hosts remembers it. Replaced whole."""
+
+    id: str
+    jail: str
+    outgoing: bool
+    peer: str  # the other host's configured name
+    phase: Phase
+    offer: Offer
+    epoch: int  # after the hand-over
+    before: JailRecord | None = None  # target: of the older copy that is continued, which it returns to if aborted
+    had: dict[str, tuple[int, ...]] = {}  # target: guids of that copy's snapshots, oldest first, by path
+    guids: dict[str, int] = {}  # target: of the snapshots that it has prepared with, by path
+    operation: str = ""  # source: id of the operation that drives it
+    peer_id: str = ""  # source: the target's host id
+    max_downtime: float = 5.0  # source: seconds of blackout that are allowed
+    proceed_over_budget: bool = False  # source: go on although more are predicted
+    deadline: float = 0.0  # source: seconds since the epoch at which it is given up; 0 for none
+    thaws: int = (
+        0  # source: times that the jail was stopped and started again because its last part did not get through
+    )
+    created: float = 0.0
+    updated: float = 0.0
+    bytes: int = 0
+    rounds: int = 0
+    predicted: float | None = None  # seconds of blackout, before the last freeze
+    blackout: float | None = None  # seconds, measured
+    overhead: float | None = None  # seconds of it that were not the last increment
+    healthy: bool = False
+    message: str = ""
+    keep_copy: bool = False  # a rehearsal whose copy stays on the target when it is aborted
+    notified: bool = True  # source: the target knows that it was aborted
+    adopted: bool = False  # source: the target took its copy over by force, and says that it owns the jail
+
+
+def epoch_in_force(journal: Journal) -> int:
+    """Return the highest epoch of the jail that a journal proves to have been in force."""
+    return journal.epoch if journal.phase in HANDED_OVER else journal.epoch - 1

@@ -1,0 +1,67 @@
+"""A long-running change as it is remembered: durable, watchable, cancellable while that is safe."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.model.errors import JaildError
+from jaild.model.findings import Finding
+from jaild.model.plan import Plan
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `JaildError` that can be stored. `error` is its class's name."""
+
+    error: str
+    reason: str
+    message: str
+    remedy: str = ""
+    resource: str = ""
+    detail: dict[str, str] = {}
+    findings: tuple[Finding, ...] = ()
+
+
+def failure_of(error: JaildError) -> Failure:
+    """Return what is stored of an error."""
+    return Failure(
+        error=type(error).__name__,
+        reason=error.reason,
+        message=error.message,
+        remedy=error.remedy,
+        resource=error.resource,
+        detail=error.detail,
+        findings=error.findings,
+    )
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change, as of its last step. Replaced whole, never mutated; times are seconds since the epoch."""
+
+    id: str
+    kind: str
+    target: str
+    actor: str = ""
+    request_id: str = ""
+    created: float = 0.0
+    updated: float = 0.0
+    phase: str = "queued"
+    message: str = ""
+    bytes_done: int = 0
+    bytes_total: int = 0
+    predicted_blackout: float | None = None  # seconds
+    blackout: float | None = None  # seconds, measured
+    plan: Plan | None = None
+    rounds: int = 0
+    rate: int = 0  # bytes per second of the last round
+    facts: dict[str, str] = {}
+    cancel_requested: bool = False
+    away: bool = False  # it waits for another host that cannot be reached
+    resumable: bool = False  # a daemon that ends leaves it as it is, and its successor goes on with it
+    done: bool = False
+    failure: Failure | None = None
+    result: str = ""  # the resource that came of it; its message is looked up when asked
+
+    @property
+    def name(self) -> str:
+        """Resource name."""
+        return f"operations/{self.id}"

@@ -1,0 +1,145 @@
+"""Replicas and take-overs, decided purely: what is kept, who may start a jail, what an operator has to say in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.replication.protocol import Known
+
+HOLD = "jaild-standby"  # tag of the holds on both sides
+# Whole rounds on both sides: a standby that is one or two behind has a snapshot in common with a new owner.
+KEPT = 3
+# A take-over by force raises the epoch by this at least: the former owner may have handed over a few times since the
+# standby heard of it last, each time by one.
+LEAP = 1000
+_OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN})
+
+
+def tag_of(epoch: int, now: float) -> str:
+    """Return the tag of a round that is begun now: no other owner, and no other round, has the same."""
+    return f"standby-{epoch}-{int(now * 1000)}"
+
+
+def wanted(spec: JailSpec | None, host: str) -> tuple[str, ...]:
+    """Return the hosts that are to keep a replica of a jail that `host` owns."""
+    return () if spec is None or spec.standby is None else tuple(p for p in spec.standby.peers if p != host)
+
+
+def to_be_heard(record: JailRecord, spec: JailSpec | None, host: str) -> frozenset[str]:
+    """Return the hosts that may have taken a jail over while its owner `host` was away."""
+    return frozenset({*record.standbys, *wanted(spec, host)} - {host})
+
+
+def leap(epoch: int, host_id: str) -> int:
+    """Return the epoch of a take-over by force: two hosts that take over at once get different ones."""
+    return epoch + LEAP + int(host_id[:4] or "0", 16) % LEAP
+
+
+def due(age: float, tried: float, interval: float) -> bool:
+    """Say whether a round is to begin: after half the interval, so that one that takes as long is still in time.
+
+    `age`: seconds since the last whole round was taken; `tried`: since one was begun last.
+    """
+    return age >= interval / 2 and tried >= min(interval / 2, 10.0)
+
+
+def dropped(rounds: Sequence[tuple[str, int]], having: Iterable[Collection[int]]) -> list[str]:
+    """Return which of jaild's rounds of a dataset (tag and guid, oldest first) may go.
+
+    The newest few stay, and of each standby (`having`: the guids that it has, or may have) the newest that it has too.
+    """
+    keep = {next((guid for _, guid in reversed(rounds) if guid in there), 0) for there in having}
+    return [tag for tag, guid in rounds[:-KEPT] if guid not in keep]
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Nobody has taken the jail over."""
+
+
+@dataclass(frozen=True)
+class Unheard:
+    """These hosts may have: they have not answered, or are just deciding."""
+
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """One has, or knows who has."""
+
+    host: str
+    known: Known
+
+
+def verdict(epoch: int, answers: Mapping[str, Known | None]) -> Clear | Unheard | Superseded:
+    """Decide whether an owner with `epoch` is still the owner, by what its standbys answered (None: nothing)."""
+    higher = {host: known for host, known in answers.items() if known is not None and known.epoch > epoch}
+    if higher:
+        host = max(higher, key=lambda name: higher[name].epoch)
+        return Superseded(host, higher[host])
+    silent = [host for host, known in answers.items() if known is None or known.state == Ownership.CLAIMED]
+    return Unheard(tuple(sorted(silent))) if silent else Clear()
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A host answers that the jail is its own: it can hand it over."""
+
+    host: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another host has it, claims it, or has seen a higher epoch: there is nothing to take over."""
+
+    host: str
+    known: Known
+
+
+@dataclass(frozen=True)
+class Orphaned:
+    """Nobody answers that it has the jail. `words`: what the operator has to vouch for."""
+
+    words: str
+
+
+def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]) -> Owned | Elsewhere | Orphaned:
+    """Decide what a take-over of `record` can be, by what all peers answered (None: nothing)."""
+    heard = {host: known for host, known in answers.items() if known is not None and known.state}
+    for host, known in sorted(heard.items(), key=lambda item: -item[1].epoch):
+        if known.state in _OWNING and known.epoch >= record.epoch:
+            return Owned(host)
+        if known.epoch > record.epoch or known.state == Ownership.CLAIMED:
+            return Elsewhere(host, known)
+    replica = record.replica
+    others = replica.others if replica is not None else ()
+    lost = f"{record.peer} has lost {name}" if answers.get(record.peer) is not None else f"{record.peer} is down"
+    silent = [f"{host} has not taken over {name}" for host in others if answers.get(host) is None]
+    taken = replica.taken if replica is not None else 0.0
+    newer = [f"{host} has newer data" for host, known in sorted(heard.items()) if known.taken > taken]
+    return Orphaned(", ".join([lost, *silent, *newer]))
+
+
+def vouching(name: str, hosts: Iterable[str]) -> str:
+    """Return the sentence that lets a jail start although these standbys have not answered."""
+    return ", ".join(f"{host} has not taken over {name}" for host in sorted(hosts))
+
+
+def told_of(record: JailRecord) -> str:
+    """Return what is told of a jail that was taken over from this host; empty for any other."""
+    takeover = record.takeover
+    if record.state is not Ownership.FENCED or takeover is None:
+        return ""
+    when = f" at {moment(takeover.at)}" if takeover.at else ""
+    lost = f"; what was written here after {moment(takeover.since)} is in this copy only" if takeover.since else ""
+    return f"{takeover.host} took it over{when}{lost}"
+
+
+def moment(seconds: float) -> str:
+    """Return a time as people read it, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

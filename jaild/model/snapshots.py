@@ -1,0 +1,113 @@
+"""Whose a snapshot is. Its name says nothing: jaild's own say so by a property of theirs, all others are somebody's.
+
+| purpose | made by, dropped by | held by |
+|---|---|---|
+| safety | a change of generation; the oldest by later ones | nobody |
+| migration/ID | that migration, on both hosts | jaild-migration |
+| standby | a replica's round, on both hosts | jaild-standby |
+
+Bookmarks take no properties: those of jaild are listed, with tag and guid, in properties of the jail's dataset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.findings import Finding, Severity
+from jaild.model.migration import streams as migration
+from jaild.model.replication import policy as standby
+
+SAFETY = "safety"
+STANDBY = "standby"
+MIGRATION = "migration"  # of any: what `kind_of` tells
+HOLDS = {MIGRATION: migration.HOLD, STANDBY: standby.HOLD}  # kind: tag of the hold that keeps such a snapshot
+_TOLD = 5  # claims that a message names
+_MARKS = 64  # of a property: 3 KiB, were each of a tag of its own
+_HEX = re.compile(r"[0-9a-f]+").fullmatch
+
+
+def of_migration(identity: str) -> str:
+    """Return the purpose of a migration's snapshots."""
+    return f"{MIGRATION}/{identity}"
+
+
+def kind_of(purpose: str) -> str:
+    """Return what sort of purpose one is."""
+    return purpose.partition("/")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A snapshot that others keep: neither it nor its dataset can be destroyed."""
+
+    snapshot: str
+    holds: tuple[str, ...] = ()  # tags
+    untold: int = 0  # holds whose tags this ZFS does not tell
+    clones: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        untold = (f"{self.untold} holds (zfs holds {self.snapshot})",) if self.untold else ()
+        held = tuple(f"the hold {tag}" for tag in self.holds) + untold
+        return f"{self.snapshot} is kept by {', '.join((*held, *(f'its clone {name}' for name in self.clones)))}"
+
+
+def claimed(claims: Sequence[Claim], what: str, resource: str = "") -> FailedPreconditionError:
+    """Return why `what` cannot be done: others keep snapshots that would have to go."""
+    more = f" (and {len(claims) - _TOLD} more)" if len(claims) > _TOLD else ""
+    return FailedPreconditionError(
+        "SNAPSHOTS_IN_USE",
+        f"{what} is refused: {'; '.join(str(claim) for claim in claims[:_TOLD])}{more}",
+        remedy="ask whose they are; then zfs release TAG SNAPSHOT, and zfs destroy or zfs promote CLONE; ask again",
+        resource=resource,
+        detail={"snapshots": ",".join(claim.snapshot for claim in claims)},
+    )
+
+
+def going_along(names: Sequence[str], subject: str) -> tuple[Finding, ...]:
+    """Return the note that snapshots of others go with what is destroyed."""
+    if not names:
+        return ()
+    note = Finding(
+        severity=Severity.NOTE,
+        code="FOREIGN_SNAPSHOTS",
+        message=f"snapshots that jaild did not make go with it: {told(names)}",
+        subject=subject,
+        remedy="save what you need of them first",
+        evidence=tuple(names),
+    )
+    return (note,)
+
+
+def told(names: Sequence[str]) -> str:
+    """Return the newest of many names (oldest first), and how many more there are."""
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return f"{', '.join(names[-_TOLD:])}{more}"
+
+
+def marks_of(text: str) -> frozenset[tuple[str, int]]:
+    """Return which bookmarks (tag and guid) a jail's property names as jaild's: `TAG=GUID.GUID,TAG=GUID`, in hex."""
+    groups = (group.partition("=") for group in text.split(",") if group)
+    return frozenset((tag, int(guid, 16)) for tag, _, guids in groups for guid in guids.split(".") if _HEX(guid))
+
+
+def marks_texts(marks: Iterable[tuple[str, int]]) -> list[str]:
+    """Return the properties' texts for these bookmarks: three rounds of each dataset, and a property takes 4 KiB."""
+    ordered = sorted(marks)
+    return [_marks_text(ordered[at : at + _MARKS]) for at in range(0, len(ordered), _MARKS)]
+
+
+def _marks_text(marks: Iterable[tuple[str, int]]) -> str:
+    by_tag: dict[str, list[str]] = {}
+    for tag, guid in marks:
+        by_tag.setdefault(tag, []).append(f"{guid:x}")
+    return ",".join(f"{tag}={'.'.join(guids)}" for tag, guids in by_tag.items())
+
+
+def whole(by_dataset: Mapping[str, Sequence[str]]) -> str:
+    """Return the newest tag that every dataset (each: its tags, oldest first) has; empty for none."""
+    first, *others = by_dataset.values() or [()]
+    common = set(first).intersection(*others)
+    return next((tag for tag in reversed(first) if tag in common), "")

@@ -1,0 +1,196 @@
+"""A jail that another host took over while this one was away: stopped for good, what was written here kept.
+
+ACTIVE ── one `zfs set`: FENCED, the new owner, its epoch ──► run stopped, datasets unmounted and read-only ──► told
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.operations import Handle, Operations
+from jaild.engine.supervisor import BackOff, Supervisor
+from jaild.jails.datasets import JailDatasets
+from jaild.migration.cutover import HandOver
+from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableError
+from jaild.model.jails.authority import Intent
+from jaild.model.jails.ownership import advance
+from jaild.model.layers.records import JailRecord, Ownership, Takeover
+from jaild.model.replication.policy import told_of
+from jaild.model.replication.protocol import Known, Supersession
+from jaild.model.views import Caller
+from jaild.ports.peer import Peers
+from jaild.transfer.sole_owner import SoleOwner
+
+CALLER = Caller(actor="fencing")
+_FOLLOWING = frozenset({Ownership.STANDBY, Ownership.MOVED, Ownership.FENCED})  # records that only name the owner
+_PAUSE = BackOff(first=1.0, longest=30.0)
+
+
+class Fencing:
+    """Stops what is superseded here, and tells those that this host has superseded."""
+
+    def __init__(
+        self,
+        index: Index,
+        peers: Peers,
+        sole: SoleOwner,
+        datasets: JailDatasets,
+        handover: HandOver,
+        drivers: Drivers,
+        operations: Operations,
+        supervisor: Supervisor,
+        events: Events,
+    ) -> None:
+        self._index = index
+        self._peers = peers
+        self._sole = sole
+        self._datasets = datasets
+        self._handover = handover
+        self._drivers = drivers
+        self._operations = operations
+        self._supervisor = supervisor
+        self._events = events
+
+    # -- being told
+
+    async def supersede(self, told: Supersession) -> int:
+        """Take a peer's word that it took a jail over; return the highest epoch that this host knows."""
+        entry = self._index.jails.get(told.jail)
+        record = entry.record if entry is not None else None
+        if entry is None or record is None or record.uid != told.uid:
+            return told.epoch
+        if record.epoch >= told.epoch:
+            return record.epoch
+        known = Known(
+            state=Ownership.ACTIVE.value,
+            owner=told.owner,
+            owner_name=told.owner_name,
+            epoch=told.epoch,
+            since=told.since,
+            at=told.at,
+        )
+        if record.state in _FOLLOWING:
+            followed = msgspec.structs.replace(record, owner=told.owner, peer=told.owner_name, epoch=told.epoch)
+            await self._datasets.write(entry, followed)
+            await self._events.emit("standby.owner_changed", f"jails/{told.jail}", f"{told.owner_name} owns it now")
+            return told.epoch
+        if record.state is Ownership.FROZEN:  # on its way to a third host: it is not handed over any more
+            self._sole.doubt(entry, told.owner_name)
+        if not self._index.may(entry, Intent.GIVE_UP):
+            raise FailedPreconditionError(
+                "STANDBY_BUSY",
+                f"{self._index.host_name} has jail {told.jail} as {record.state}",
+                remedy="it is told again by itself",
+            )
+        await self.fence(told.jail, known)
+        return told.epoch
+
+    async def fence(self, name: str, known: Known) -> None:
+        """Give a jail up for its new owner; in the jail's driver, so that nothing else is done with it meanwhile."""
+
+        async def work(handle: Handle) -> str:
+            entry, record = self._index.permitted(name, Intent.READ)
+            if self._index.may(entry, Intent.GIVE_UP) and record.epoch < known.epoch:
+                await self._give_up(handle, entry, record, known)
+            return f"jails/{name}"
+
+        operation = await self._drivers.submit(f"jails/{name}", "fence", CALLER, work)
+        await self._operations.wait(operation.id)
+
+    async def _give_up(self, handle: Handle, entry: Entry, record: JailRecord, known: Known) -> None:
+        await handle.phase("commit", f"{known.owner_name} owns it now")
+        fenced = advance(
+            record,
+            Ownership.FENCED,
+            owner=known.owner,
+            peer=known.owner_name,
+            epoch=known.epoch,
+            standbys=(),
+            takeover=Takeover(host=known.owner_name, at=known.at, since=known.since),
+        )
+        await self._datasets.write(entry, fenced)
+        entry.unheard, entry.message = frozenset(), ""
+        await self._handover.put_away(entry)
+        await self._events.emit("jail.fenced", f"jails/{entry.name}", told_of(fenced), owner=known.owner_name)
+
+    # -- telling
+
+    def tell_all(self) -> None:
+        """Go on telling, in the background, whom this host's take-overs concern."""
+        for entry in self._index.jails.values():
+            self.tell(entry)
+
+    def tell(self, entry: Entry) -> None:
+        """Tell the former owner and the other standbys of a take-over, until all know it."""
+        if self._untold(entry):
+            name = f"supersede {entry.name}"
+            self._supervisor.retry(name, lambda: self._tell(entry), pause=_PAUSE, target=f"jails/{entry.name}")
+
+    def _untold(self, entry: Entry) -> tuple[str, ...]:
+        record = entry.record
+        if record is None or record.takeover is None or not self._index.may(entry, Intent.TELL):
+            return ()
+        return record.takeover.untold
+
+    async def _tell(self, entry: Entry) -> None:
+        """Tell all that do not know it yet; raise what kept one from being told."""
+        told, failure = [], None
+        for host in self._untold(entry):
+            try:
+                await self._say(entry, host)
+            except Exception as error:  # noqa: BLE001 -- one that is away, or answers nonsense, keeps no other from it
+                if not (isinstance(error, JaildError) and error.reason == "PEER_UNKNOWN"):
+                    failure = error
+                    continue
+            told.append(host)
+        if told:
+            await self._note(entry, told)
+        if failure is not None:
+            raise failure
+
+    async def _say(self, entry: Entry, host: str) -> None:
+        record = entry.record
+        if record is None or record.takeover is None:
+            return
+        supersession = Supersession(
+            jail=entry.name,
+            uid=record.uid,
+            epoch=record.epoch,
+            owner=self._index.host_id,
+            owner_name=self._index.host_name,
+            since=record.takeover.since,
+            at=record.takeover.at,
+        )
+        peer = self._peers.get(host).standby
+        if await peer.supersede(supersession) > record.epoch:  # this host is the one that is superseded
+            await self.fence(entry.name, await peer.ownership(entry.name, record.uid))
+
+    async def _note(self, entry: Entry, hosts: list[str]) -> None:
+        async def work(_: Handle) -> str:
+            record = entry.record
+            if record is not None and record.takeover is not None and self._index.may(entry, Intent.TELL):
+                untold = tuple(host for host in record.takeover.untold if host not in hosts)
+                takeover = msgspec.structs.replace(record.takeover, untold=untold)
+                await self._datasets.write(entry, msgspec.structs.replace(record, takeover=takeover))
+            return f"jails/{entry.name}"
+
+        operation = await self._drivers.submit(f"jails/{entry.name}", "told", CALLER, work)
+        failure = (await self._operations.wait(operation.id)).failure
+        if failure is not None:  # they are told once more: that changes nothing
+            raise UnavailableError(failure.reason, failure.message, remedy=failure.remedy, resource=operation.target)
+
+
+def known_in(error: FailedPreconditionError) -> Known:
+    """Return who owns a jail, as the refusal OWNER_SUPERSEDED says it."""
+    detail = error.detail
+    return Known(
+        state=Ownership.ACTIVE.value,
+        owner=detail["owner"],
+        owner_name=detail["owner_name"],
+        epoch=int(detail["epoch"]),
+        since=float(detail["since"]),
+        at=float(detail["at"]),
+    )

@@ -1,0 +1,334 @@
+"""Replicas that this host keeps of other hosts' jails: taken in rounds from their owners, never started by themselves.
+
+    offer ─► layers, datasets (streams) ─► complete: the record names the round     ◄── for ever
+                                            └─ behind its interval: an event, until it has caught up
+
+A round that was cut off changes nothing that counts: the record still names the last whole one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.jails.datasets import JailDatasets
+from jaild.model.errors import FailedPreconditionError, NotFoundError
+from jaild.model.findings import Finding, errors
+from jaild.model.jails.ownership import advance
+from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership, Replica
+from jaild.model.migration.journal import Journal, Phase
+from jaild.model.migration.protocol import Offer, Received, ReceiveHeader
+from jaild.model.replication.policy import dropped
+from jaild.model.replication.protocol import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
+from jaild.model.snapshots import STANDBY
+from jaild.ports.clock import Clock
+from jaild.ports.zfs import Zfs
+from jaild.transfer.acceptance import Acceptor
+from jaild.transfer.journal import Journals
+from jaild.transfer.receiver import Receiver
+from jaild.transfer.refusals import refusal_of, superseded
+
+_MINE = frozenset({Ownership.STANDBY, Ownership.CLAIMED})  # states of a replica
+_LEFT = frozenset({Phase.ACTIVATED, Phase.FINALIZED})  # of a migration away from here that is over
+
+
+class StandbyKeeper:
+    """Keeps replicas. One call at a time for each jail."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        acceptor: Acceptor,
+        receiver: Receiver,
+        datasets: JailDatasets,
+        owned: OwnedSnapshots,
+        journals: Journals,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._acceptor = acceptor
+        self._receiver = receiver
+        self._datasets = datasets
+        self._owned = owned
+        self._journals = journals
+        self._events = events
+        self._clock = clock
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._offers: dict[str, ReplicaOffer] = {}
+        self._late: set[str] = set()
+        self._taken_at: dict[str, tuple[float, float]] = {}  # wall clock of a round, and the same moment monotonic
+        self._in_use: dict[str, frozenset[str]] = {}  # jail -> old rounds' snapshots that others keep, as was told
+
+    def lock(self, jail: str) -> asyncio.Lock:
+        """Return what whoever changes a replica holds."""
+        return self._locks.setdefault(jail, asyncio.Lock())
+
+    def owner_of(self, jail: str) -> str:
+        """Return the name of the host whose replica of a jail is kept or taken here; '' for none."""
+        entry = self._index.jails.get(jail)
+        if entry is None or entry.record is None:
+            offer = self._offers.get(jail)
+            return offer.source_name if offer is not None else ""
+        return entry.record.peer if entry.record.state in _MINE else ""
+
+    async def offer(self, offer: ReplicaOffer) -> ReplicaState:
+        """Say whether a replica is kept, and what there is of it. `FailedPreconditionError` (OWNER_SUPERSEDED)."""
+        async with self.lock(offer.jail.name):
+            entry = self._index.jails.get(offer.jail.name)
+            record = entry.record if entry is not None else None
+            if (
+                record is not None
+                and record.uid == offer.jail.uid
+                and (
+                    record.epoch > offer.jail.epoch
+                    or (record.epoch == offer.jail.epoch and record.owner != offer.source_id)
+                )
+            ):
+                raise superseded(self._index, offer.jail.name, record)
+            findings: tuple[Finding, ...] = refusal_of(self._index, entry, offer)
+            if findings:
+                return ReplicaState(findings=findings)
+            if entry is not None and record is not None and not self._may_become(record):
+                busy = FailedPreconditionError(
+                    "STANDBY_BUSY",
+                    f"{self._index.host_name} has jail {offer.jail.name} as {record.state}",
+                    remedy="it is asked again by itself",
+                )
+                raise busy
+            asked = Offer(
+                migration=offer.jail.name, source_id=offer.source_id, source_name=offer.source_name, jail=offer.jail
+            )
+            acceptance = await self._acceptor.examine_replica(asked)
+            if errors(acceptance.findings):
+                return ReplicaState(findings=acceptance.findings)
+            self._offers[offer.jail.name] = offer
+            if entry is not None and record is not None:
+                await self._follow(entry, record, offer)
+            replica = entry.record.replica if entry is not None and entry.record is not None else None
+            return ReplicaState(
+                missing_layers=acceptance.missing_layers,
+                datasets=acceptance.datasets,
+                round=replica.round if replica is not None else "",
+                taken=replica.taken if replica is not None else 0.0,
+            )
+
+    def _may_become(self, record: JailRecord) -> bool:
+        if record.state is not Ownership.MOVED:
+            return record.state is Ownership.STANDBY
+        left = self._journals.find(record.migration, outgoing=True)
+        return left is None or left.phase in _LEFT
+
+    async def _follow(self, entry: Entry, record: JailRecord, offer: ReplicaOffer) -> None:
+        """Write down whose replica it is now, if that has changed: before anything of it comes."""
+        replica = msgspec.structs.replace(record.replica or Replica(), interval=offer.interval, others=offer.others)
+        wanted = advance(
+            record,
+            Ownership.STANDBY,
+            owner=offer.source_id,
+            peer=offer.source_name,
+            epoch=offer.jail.epoch,
+            migration="",
+            replica=replica,
+        )
+        self._show(entry, offer)
+        if wanted != record:
+            await self._datasets.write(entry, wanted)
+
+    def _show(self, entry: Entry, offer: ReplicaOffer) -> None:
+        entry.generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
+        entry.layers = tuple(layer.path for layer in offer.jail.layers)
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Take one stream of a replica, or of a layer that it needs."""
+        jail = header.migration
+        async with self.lock(jail):
+            offer = self._offered(jail)
+            journal = Journal(
+                id=jail,
+                jail=jail,
+                outgoing=False,
+                peer=offer.source_name,
+                phase=Phase.RECEIVING,
+                offer=Offer(migration=jail, source_id=offer.source_id, source_name=offer.source_name, jail=offer.jail),
+                epoch=offer.jail.epoch,
+            )
+            if header.layer:
+                return await self._receiver.layer(journal, header, chunks)
+            return await self._receiver.dataset(journal, header, chunks, enter=self._enter, purpose=STANDBY)
+
+    def _offered(self, jail: str) -> ReplicaOffer:
+        offer = self._offers.get(jail)
+        entry = self._index.jails.get(jail)
+        mine = entry is None or (entry.record is not None and entry.record.state is Ownership.STANDBY)
+        if offer is None or not mine:
+            raise FailedPreconditionError(
+                "STANDBY_NOT_OFFERED", f"no replica of {jail} is being taken", remedy="offer it (again)"
+            )
+        return offer
+
+    async def _enter(self, journal: Journal) -> None:
+        """Put the record on the jail's dataset as soon as there is one, and the jail into the index."""
+        offer = self._offered(journal.jail)
+        record = JailRecord(
+            uid=offer.jail.uid,
+            owner=offer.source_id,
+            epoch=offer.jail.epoch,
+            state=Ownership.STANDBY,
+            generation=offer.jail.generation,
+            desired=Desired(offer.jail.desired),
+            created=self._clock.now(),
+            peer=offer.source_name,
+            replica=Replica(interval=offer.interval, others=offer.others),
+        )
+        found = await self._zfs.dataset(self._index.where.jail(journal.jail))
+        entry = Entry(name=journal.jail, folder=found.mountpoint or self._index.folder_of_jails / journal.jail)
+        await self._datasets.write(entry, record)
+        self._show(entry, offer)
+        self._index.jails[journal.jail] = entry
+
+    async def roll_back(self, wanted: RollBack) -> int:
+        """Destroy what a replica has after a snapshot that its owner has, too. `NotFoundError` (SNAPSHOT_NOT_FOUND).
+
+        `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep some of it: nothing is destroyed then.
+        """
+        async with self.lock(wanted.jail):
+            self._mine(wanted.jail, wanted.uid, wanted.epoch)
+            dataset = self._index.where.part(wanted.jail, wanted.dataset)
+            snapshots = await self._zfs.snapshots(dataset)
+            guids = [snapshot.guid for snapshot in snapshots]
+            if wanted.guid not in guids:
+                raise NotFoundError(
+                    "SNAPSHOT_NOT_FOUND", f"{dataset} has no snapshot {wanted.guid}", remedy="offer the jail again"
+                )
+            newer = snapshots[guids.index(wanted.guid) + 1 :]
+            await self._owned.return_to(snapshots[guids.index(wanted.guid)], newer)
+            names = ", ".join(snapshot.tag for snapshot in newer)
+            message = f"{wanted.dataset or '.'}: {len(newer)} snapshots that its owner does not have were destroyed: "
+            message += names
+            await self._events.emit("standby.rolled_back", f"jails/{wanted.jail}", message)
+            return len(newer)
+
+    def _mine(self, jail: str, uid: str, epoch: int) -> tuple[Entry, JailRecord]:
+        entry = self._index.jails.get(jail)
+        record = entry.record if entry is not None else None
+        if entry is None or record is None or record.uid != uid or record.state is not Ownership.STANDBY:
+            raise FailedPreconditionError(
+                "JAIL_NOT_STANDBY", f"{jail} is no replica on {self._index.host_name}", remedy="ask who owns it"
+            )
+        if record.epoch > epoch:
+            raise superseded(self._index, jail, record)
+        return entry, record
+
+    async def complete(self, whole: WholeRound) -> None:
+        """Let a round count, and drop older ones. `DataLossError` (GUID_MISMATCH) if a dataset does not have it."""
+        async with self.lock(whole.jail):
+            entry, record = self._mine(whole.jail, whole.uid, whole.epoch)
+            offer = self._offered(whole.jail)
+            await self._receiver.require(whole.jail, whole.guids)
+            await self._owned.keep(STANDBY, self._index.where.jail(whole.jail), whole.guids.values())
+            replica = Replica(round=whole.round, taken=whole.taken, interval=offer.interval, others=offer.others)
+            counted = advance(
+                record,
+                Ownership.STANDBY,
+                generation=offer.jail.generation,
+                desired=Desired(offer.jail.desired),
+                replica=replica,
+            )
+            await self._datasets.write(entry, counted)
+            await self._prune(whole)
+            await self._datasets.measure(entry)
+
+    async def _prune(self, whole: WholeRound) -> None:
+        own = await self._owned.of(self._index.where.jail(whole.jail), STANDBY)
+        old = []
+        for path, guid in whole.guids.items():
+            rounds = [snapshot for snapshot in own if snapshot.dataset == self._index.where.part(whole.jail, path)]
+            tags = frozenset(dropped([(snapshot.tag, snapshot.guid) for snapshot in rounds], [{guid}]))
+            old += [snapshot for snapshot in rounds if snapshot.tag in tags]
+        in_use = frozenset(await self._owned.drop(old))
+        if in_use - self._in_use.get(whole.jail, frozenset()):
+            message = f"others keep {', '.join(sorted(in_use))}: they are dropped when their holds and clones are gone"
+            await self._events.emit("standby.snapshots_in_use", f"jails/{whole.jail}", message)
+        self._in_use[whole.jail] = in_use
+
+    async def withdraw(self, jail: str, uid: str, epoch: int) -> None:
+        """Destroy a replica that its owner does not want any more; no error if there is none.
+
+        `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: it stays a replica.
+        """
+        async with self.lock(jail):
+            entry = self._index.jails.get(jail)
+            if entry is None or entry.record is None or entry.record.uid != uid or entry.record.state not in _MINE:
+                return
+            entry, record = self._mine(jail, uid, epoch)
+            await self._datasets.require_destroyable(jail)
+            await self._datasets.write(entry, advance(record, Ownership.DELETING))
+            await self._datasets.destroy(entry)
+            del self._index.jails[jail]
+            self._offers.pop(jail, None)
+            await self._events.emit(
+                "standby.withdrawn", f"jails/{jail}", f"{record.peer} keeps no replica here any more"
+            )
+
+    def known(self, jail: str, uid: str) -> Known:
+        """Return what this host has of a jail."""
+        entry = self._index.jails.get(jail)
+        record = entry.record if entry is not None else None
+        if record is None or record.uid != uid:
+            return Known()
+        return known_of(self._index, record)
+
+    async def clear_left(self, dataset: str) -> bool:
+        """Destroy a dataset without a record if it is what a crash left of a first round; say whether it was."""
+        snapshots = await self._zfs.snapshots(dataset, recursive=True)
+        if not snapshots or any(s.purpose != STANDBY for s in snapshots) or await self._owned.claims(dataset):
+            return False
+        await self._datasets.destroy_all(dataset)
+        return True
+
+    def age_of(self, jail: str, replica: Replica) -> float:
+        """Return how many seconds ago its last whole round was taken, whatever the wall clock did since it was seen."""
+        taken, at = self._taken_at.get(jail, (math.nan, 0.0))
+        if taken != replica.taken:
+            at = self._clock.monotonic() - max(self._clock.now() - replica.taken, 0.0)
+            self._taken_at[jail] = replica.taken, at
+        return self._clock.monotonic() - at
+
+    async def look_at_ages(self) -> None:
+        """Tell of replicas that fall behind their interval, and of those that have caught up."""
+        for entry in list(self._index.jails.values()):
+            record = entry.record
+            if record is None or record.state is not Ownership.STANDBY or record.replica is None:
+                self._late.discard(entry.name)
+                continue
+            behind = self.age_of(entry.name, record.replica) > record.replica.interval
+            if behind and entry.name not in self._late:
+                self._late.add(entry.name)
+                message = f"nothing whole has come from {record.peer} for more than {record.replica.interval:g} s"
+                await self._events.emit("standby.behind", f"jails/{entry.name}", message, owner=record.peer)
+            elif not behind and entry.name in self._late:
+                self._late.discard(entry.name)
+                await self._events.emit("standby.caught_up", f"jails/{entry.name}", f"from {record.peer}")
+
+
+def known_of(index: Index, record: JailRecord) -> Known:
+    """Return a record as other hosts are told of it."""
+    taken = record.replica.taken if record.replica is not None and record.state in _MINE else 0.0
+    return Known(
+        state=record.state.value,
+        owner=record.owner,
+        owner_name=index.host_names.get(record.owner, record.peer),
+        epoch=record.epoch,
+        taken=taken,
+        since=record.takeover.since if record.takeover is not None else 0.0,
+        at=record.takeover.at if record.takeover is not None else 0.0,
+    )

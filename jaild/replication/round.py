@@ -1,0 +1,280 @@
+"""One round of a jail's replicas: a snapshot of all its datasets at once, sent as increments, counted when it is whole.
+
+    offer ─► snapshot ─► layers, increments ─► complete ─► older rounds dropped
+      └── superseded: another host took the jail over ──► it is given up here
+
+A round changes nothing of the jail but its snapshots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.model.errors import DataLossError, DeadlineExceededError, FailedPreconditionError, JaildError
+from jaild.model.findings import errors
+from jaild.model.layers.records import Generation, JailRecord
+from jaild.model.migration.protocol import DatasetState
+from jaild.model.migration.streams import Increment, Path
+from jaild.model.replication.policy import dropped, tag_of, wanted
+from jaild.model.replication.protocol import ReplicaOffer, ReplicaState, RollBack, WholeRound
+from jaild.model.snapshots import STANDBY
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.ports.standby import StandbyPeer
+from jaild.ports.zfs import Snapshot, Zfs
+from jaild.replication.fencing import Fencing, known_in
+from jaild.transfer.offer import offer_of
+from jaild.transfer.sender import Transfer
+
+STALLED = 60.0  # seconds without progress after which a round is given up
+_AT_ONCE = 2  # rounds side by side to one host
+
+
+@dataclass
+class Standing:
+    """How a replica is, as its owner knows it."""
+
+    since: float  # monotonic: when it was first looked for
+    taken: float = 0.0  # wall clock, for people; 0: not known, or nothing whole yet
+    taken_at: float | None = None  # the same moment, monotonic
+    tried: float = -math.inf  # monotonic
+    stalled: bool = False  # its last round made no progress: it gets rounds of its own, for which nobody waits
+    behind: bool = False
+    message: str = ""
+    heard: bool = False
+    has: frozenset[int] = frozenset()  # guids of the snapshots that it had when it was heard last, and got since
+
+    @property
+    def reference(self) -> float:
+        """The (monotonic) time from which it counts as old."""
+        return self.since if self.taken_at is None else self.taken_at
+
+    def heard_of(self, taken: float, clock: Clock) -> None:
+        """Note which round it has, as it says itself. A wall clock that jumps later changes nothing of its age."""
+        if taken != self.taken:
+            self.taken, self.taken_at = taken, clock.monotonic() - max(clock.now() - taken, 0.0) if taken else None
+
+
+@dataclass(frozen=True)
+class _Route:
+    """Where the streams of a round go."""
+
+    id: str
+    jail: str
+    peer: StandbyPeer
+    limit: asyncio.Timeout
+    frozen_at: float | None = None
+    attempt: int = 0
+
+    def count(self, size: int) -> None:  # noqa: ARG002 -- as routes have it: here only that something went counts
+        """Give it its whole time again."""
+        self.limit.reschedule(asyncio.get_running_loop().time() + STALLED)
+
+
+class Rounds:
+    """Carries rounds out."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        owned: OwnedSnapshots,
+        peers: Peers,
+        transfer: Transfer,
+        fencing: Fencing,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._owned = owned
+        self._peers = peers
+        self._transfer = transfer
+        self._fencing = fencing
+        self._clock = clock
+        self._slots: dict[str, asyncio.Semaphore] = {}  # by host: one that is sick keeps nobody else's
+        self._under_way: dict[str, list[frozenset[int]]] = {}  # by jail: guids of the rounds that are being sent
+        self._newest_tag = 0.0
+        self._old: dict[str, frozenset[int]] = {}  # rounds' snapshots that were there when a jail was first looked at
+        self._log = structlog.get_logger("jaild.standby")
+
+    async def carry_out(self, entry: Entry, standings: Mapping[str, Standing], everybody: Iterable[Standing]) -> None:
+        """Bring the replicas on these hosts up to date; what went wrong stands in their standings.
+
+        `everybody`: the standings of all hosts that are to have one, since what they need of old rounds is kept.
+        """
+        record, generation = entry.record, entry.generation
+        if record is None or generation is None or not set(standings) <= set(record.standbys):
+            return  # not written down yet
+        await self._remember_old(entry)
+        for standing in standings.values():
+            standing.tried = self._clock.monotonic()
+        answers = await asyncio.gather(*(self._offer(entry, record, generation, *each) for each in standings.items()))
+        offers = {host: answer for host, answer in zip(standings, answers, strict=True) if answer is not None}
+        if not offers:
+            return
+        taken, taken_at = self._clock.now(), self._clock.monotonic()
+        snapshots = await self._owned.take(self._index.where.jail(entry.name), self._tag(record, taken), STANDBY)
+        await self._owned.hold(snapshots)
+        guids = frozenset(snapshot.guid for snapshot in snapshots)
+        under_way = self._under_way.setdefault(entry.name, [])
+        under_way.append(guids)
+
+        async def bring(host: str, offer: ReplicaOffer, state: ReplicaState) -> None:
+            standing = standings[host]
+            try:
+                await self._bring(entry, record, host, offer, state, snapshots, taken)
+            except Exception as error:
+                standing.message = str(error) if isinstance(error, JaildError) else repr(error)
+                standing.stalled = isinstance(error, DeadlineExceededError)
+                self._log.warning("round failed", jail=entry.name, host=host, error=standing.message)
+                if not isinstance(error, JaildError):
+                    raise
+            else:
+                standing.taken, standing.taken_at, standing.message, standing.stalled = taken, taken_at, "", False
+                standing.has |= guids
+
+        try:
+            done = await asyncio.gather(*(bring(h, *offers[h]) for h in offers), return_exceptions=True)
+        finally:
+            under_way.remove(guids)
+        await self._prune(entry, everybody)
+        for defect in done:
+            if defect is not None:  # the others' rounds are whole all the same
+                raise defect
+
+    def _tag(self, record: JailRecord, now: float) -> str:
+        """Return a tag that no other round has, also if the wall clock was put back."""
+        self._newest_tag = max(now, self._newest_tag + 0.001)
+        return tag_of(record.epoch, self._newest_tag)
+
+    async def _bring(
+        self,
+        entry: Entry,
+        record: JailRecord,
+        host: str,
+        offer: ReplicaOffer,
+        state: ReplicaState,
+        snapshots: Sequence[Snapshot],
+        taken: float,
+    ) -> None:
+        """Send a round to one host. `DeadlineExceededError` (STANDBY_STALLED) if nothing of it goes on any more."""
+        slots = self._slots.setdefault(host, asyncio.Semaphore(_AT_ONCE))
+        try:
+            async with asyncio.timeout(STALLED):
+                await slots.acquire()
+            try:
+                async with asyncio.timeout(STALLED) as limit:
+                    route = _Route(entry.name, entry.name, self._peers.get(host).standby, limit)
+                    await self._send(entry, route, offer, state, snapshots)
+                    route.count(0)
+                    await self._complete(entry, record, host, snapshots, taken)
+            finally:
+                slots.release()
+        except TimeoutError:
+            raise DeadlineExceededError(
+                "STANDBY_STALLED",
+                f"nothing of jail {entry.name}'s round went on to {host} for {STALLED:g} s",
+                remedy=f"look at {host}: its disks, its zfs receive; it is tried again by itself",
+                resource=f"jails/{entry.name}",
+            ) from None
+
+    async def _remember_old(self, entry: Entry) -> None:
+        if entry.name not in self._old:
+            self._old[entry.name] = frozenset(snapshot.guid for snapshot in await self._rounds_of(entry))
+
+    async def _rounds_of(self, entry: Entry) -> list[Snapshot]:
+        return await self._owned.of(self._index.where.jail(entry.name), STANDBY)
+
+    async def _offer(
+        self, entry: Entry, record: JailRecord, generation: Generation, host: str, standing: Standing
+    ) -> tuple[ReplicaOffer, ReplicaState] | None:
+        spec = generation.spec
+        offer = ReplicaOffer(
+            source_id=self._index.host_id,
+            source_name=self._index.host_name,
+            jail=await offer_of(self._index, self._zfs, entry, record, generation),
+            interval=spec.standby.interval if spec.standby is not None else 0.0,
+            others=tuple(other for other in wanted(spec, self._index.host_name) if other != host),
+        )
+        try:
+            async with asyncio.timeout(STALLED):
+                state = await self._peers.get(host).standby.offer(offer)
+        except TimeoutError:
+            standing.message, standing.stalled = f"{host} does not answer (STANDBY_STALLED)", True
+            return None
+        except JaildError as error:
+            standing.message = str(error)
+            if error.reason == "OWNER_SUPERSEDED" and isinstance(error, FailedPreconditionError):
+                await self._fencing.fence(entry.name, known_in(error))
+            return None
+        if refused := errors(state.findings):
+            standing.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
+            return None
+        standing.heard = True
+        standing.heard_of(state.taken, self._clock)
+        standing.has = frozenset(guid for dataset in state.datasets for guid in dataset.snapshot_guids)
+        return offer, state
+
+    async def _send(
+        self,
+        entry: Entry,
+        route: _Route,
+        offer: ReplicaOffer,
+        state: ReplicaState,
+        snapshots: Sequence[Snapshot],
+    ) -> None:
+        for layer in offer.jail.layers:
+            if layer.path in state.missing_layers:
+                await self._transfer.layer(route, layer)
+        there = {dataset.path: dataset for dataset in state.datasets}
+        root = self._index.where.jail(entry.name)
+        for snapshot in sorted(snapshots, key=lambda s: s.dataset):
+            path = snapshot.dataset.removeprefix(root).lstrip("/")
+            await self._dataset(entry, route, snapshot, there.get(path, DatasetState(path=path)))
+
+    async def _dataset(self, entry: Entry, route: _Route, snapshot: Snapshot, has: DatasetState) -> None:
+        """Bring one dataset there. Snapshots of others are stepped over; what was written there besides is undone."""
+        path: Path = await self._transfer.path(snapshot, has)
+        try:
+            await self._transfer.dataset(route, has.path, snapshot, has)
+        except FailedPreconditionError as error:
+            if error.reason != "TARGET_DIVERGED" or not isinstance(path, Increment) or entry.record is None:
+                raise
+            record, common = entry.record, path.base.guid
+            wanted_back = RollBack(jail=entry.name, uid=record.uid, epoch=record.epoch, dataset=has.path, guid=common)
+            await route.peer.roll_back(wanted_back)
+            kept = has.snapshot_guids[: has.snapshot_guids.index(common) + 1]
+            await self._transfer.dataset(route, has.path, snapshot, DatasetState(path=has.path, snapshot_guids=kept))
+
+    async def _complete(
+        self, entry: Entry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], taken: float
+    ) -> None:
+        root = self._index.where.jail(entry.name)
+        guids = {s.dataset.removeprefix(root).lstrip("/"): s.guid for s in snapshots}
+        if not guids:
+            raise DataLossError("SNAPSHOT_GONE", f"the round's snapshots of {entry.name} are gone", remedy="wait")
+        tag = snapshots[0].tag
+        whole = WholeRound(jail=entry.name, uid=record.uid, epoch=record.epoch, round=tag, taken=taken, guids=guids)
+        await self._peers.get(host).standby.complete(whole)
+
+    async def _prune(self, entry: Entry, standings: Iterable[Standing]) -> None:
+        """Drop old rounds here. What a standby has in common with this host stays, whatever became of this round.
+
+        What one that was not heard yet may need is all that was there at the start.
+        """
+        unheard = [frozenset({guid}) for guid in self._old[entry.name]]
+        having = [there for s in standings for there in ([s.has] if s.heard else unheard)]
+        having += self._under_way.get(entry.name, [])
+        by_dataset: dict[str, list[Snapshot]] = {}
+        for snapshot in await self._rounds_of(entry):
+            by_dataset.setdefault(snapshot.dataset, []).append(snapshot)
+        for snapshots in by_dataset.values():
+            tags = frozenset(dropped([(s.tag, s.guid) for s in snapshots], having))
+            await self._owned.drop([s for s in snapshots if s.tag in tags])

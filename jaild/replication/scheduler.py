@@ -1,0 +1,247 @@
+"""Replicas of this host's jails on their standbys: when a round is due, and an alarm where one is late.
+
+    tick ─► due? ─► a round (`jaild.replication.round`)
+               └── no answer, refused ──► tried again; behind its interval: an event, until it has caught up
+
+A round gives way to whatever ends the jail's being here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from jaild.engine.dispatcher import Drivers
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.operations import Handle, Operations
+from jaild.engine.supervisor import BackOff, Supervisor
+from jaild.jails.datasets import JailDatasets
+from jaild.model.errors import JaildError
+from jaild.model.jails.authority import Intent
+from jaild.model.layers.records import JailRecord
+from jaild.model.replication.policy import due, wanted
+from jaild.model.views import Caller, StandbyView
+from jaild.ports.clock import Clock
+from jaild.ports.peer import Peers
+from jaild.replication.replicas import StandbyKeeper
+from jaild.replication.round import Rounds, Standing
+
+CALLER = Caller(actor="standby")
+_PAUSE = 1.0  # seconds between looks at what is due
+_AGAIN = 10.0  # seconds after which a replica is tried to be withdrawn again
+_WITHDRAWN = 5.0  # seconds that a host is given to say that it keeps none: others wait meanwhile
+_ENDING = frozenset({"delete", "migrate", "salvage", "promote", "adopt", "fence", "finalize"})
+
+
+class Standbys:
+    """Keeps the replicas of this host's jails up to date."""
+
+    def __init__(
+        self,
+        index: Index,
+        peers: Peers,
+        datasets: JailDatasets,
+        rounds: Rounds,
+        keeper: StandbyKeeper,
+        drivers: Drivers,
+        operations: Operations,
+        supervisor: Supervisor,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._peers = peers
+        self._datasets = datasets
+        self._rounds = rounds
+        self._keeper = keeper
+        self._drivers = drivers
+        self._operations = operations
+        self._supervisor = supervisor
+        self._events = events
+        self._clock = clock
+        self._standings: dict[tuple[str, str], Standing] = {}
+        self._silent: dict[str, float] = {}  # hosts that did not withdraw a replica, and when (monotonic)
+        self._log = structlog.get_logger("jaild.standby")
+
+    # -- when
+
+    def run(self) -> None:
+        """Look after the replicas for ever, those of others' jails that are kept here included."""
+        back_off = BackOff(_PAUSE, _PAUSE)  # one jail that cannot be looked at makes nobody else's rounds late
+        self._supervisor.run("replicas of jails here", self.tick, every=_PAUSE, back_off=back_off)
+        self._supervisor.run("replicas kept here", self._keeper.look_at_ages, every=_PAUSE, back_off=back_off)
+
+    async def tick(self) -> None:
+        """Begin the rounds that are due, and tell of replicas that fall behind or have caught up.
+
+        What keeps one jail from being looked at is raised when all others have been.
+        """
+        failure: Exception | None = None
+        for entry in list(self._index.jails.values()):
+            try:
+                await self._look_at(entry)
+            except Exception as error:  # noqa: BLE001 -- one jail that is sick harms no other
+                self._log.warning("cannot look after its replicas", jail=entry.name, exc_info=error)
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def _look_at(self, entry: Entry) -> None:
+        if not self._is_kept(entry):
+            return
+        hosts: list[str] = []
+        if self._index.may(entry, Intent.REPLICATE):
+            await self._agree(entry)
+            hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
+        if not self._ends(entry.name):
+            stalled = [host for host in hosts if self._standing(entry, host).stalled]
+            self._begin(entry, _round_of(entry.name), [host for host in hosts if host not in stalled])
+            for host in stalled:
+                self._begin(entry, _round_of(entry.name, host), [host])
+        await self._look_at_ages(entry)
+
+    def _begin(self, entry: Entry, name: str, hosts: Sequence[str]) -> None:
+        if hosts:
+            self._supervisor.retry(name, lambda: self._round(entry, hosts), target=f"jails/{entry.name}")
+
+    async def settled(self) -> None:
+        """Wait until no round is under way."""
+        for entry in list(self._index.jails.values()):
+            for name in self._rounds_under_way(entry.name):
+                await self._supervisor.over(name)
+
+    async def give_way(self, target: str, kind: str) -> None:
+        """End a round of a jail that is about to be moved, deleted or taken away from here."""
+        if kind in _ENDING:
+            for name in self._rounds_under_way(target.removeprefix("jails/")):
+                await self._supervisor.end(name)
+
+    def _rounds_under_way(self, jail: str) -> list[str]:
+        hosts = [host for name, host in self._standings if name == jail]
+        return [_round_of(jail), *(_round_of(jail, host) for host in hosts)]
+
+    def _is_kept(self, entry: Entry) -> bool:
+        record = entry.record
+        mine = record is not None and self._index.may(entry, Intent.RUN_ON) and record.generation != 0
+        return mine and record is not None and bool(record.standbys or self._wanted(entry))
+
+    def _wanted(self, entry: Entry) -> tuple[str, ...]:
+        return wanted(entry.generation.spec if entry.generation is not None else None, self._index.host_name)
+
+    def _interval(self, entry: Entry) -> float:
+        standby = entry.generation.spec.standby if entry.generation is not None else None
+        return standby.interval if standby is not None else 0.0
+
+    def _standing(self, entry: Entry, host: str) -> Standing:
+        return self._standings.setdefault((entry.name, host), Standing(since=self._clock.monotonic()))
+
+    def _is_due(self, entry: Entry, host: str) -> bool:
+        standing, now = self._standing(entry, host), self._clock.monotonic()
+        age = math.inf if standing.taken_at is None else now - standing.taken_at
+        return due(age, now - standing.tried, self._interval(entry))
+
+    def _ends(self, name: str) -> bool:
+        return any(operation.kind in _ENDING for operation in self._drivers.pending(f"jails/{name}"))
+
+    async def _look_at_ages(self, entry: Entry) -> None:
+        interval, now = self._interval(entry), self._clock.monotonic()
+        for host in self._wanted(entry):
+            standing = self._standing(entry, host)
+            behind = now - standing.reference > interval
+            if behind != standing.behind:
+                standing.behind = behind
+                kind = "standby.behind" if behind else "standby.caught_up"
+                old = f"{now - standing.reference:.0f} s old, {interval:g} s are allowed"
+                why = f"{old}: {standing.message or 'its round takes longer'}" if behind else "in time again"
+                await self._events.emit(kind, f"jails/{entry.name}", f"the replica on {host} is {why}", host=host)
+
+    def views(self, entry: Entry) -> tuple[StandbyView, ...]:
+        """Return how a jail's replicas are."""
+        record = entry.record
+        if record is not None and record.replica is not None and not self._index.may(entry, Intent.RUN_ON):
+            replica = record.replica
+            behind = self._keeper.age_of(entry.name, replica) > replica.interval
+            return (StandbyView(host=record.peer, taken=replica.taken, interval=replica.interval, behind=behind),)
+        if not self._is_kept(entry):
+            return ()
+        return tuple(
+            StandbyView(
+                host=host,
+                taken=self._standing(entry, host).taken,
+                interval=self._interval(entry),
+                behind=self._standing(entry, host).behind,
+                message=self._standing(entry, host).message,
+            )
+            for host in self._wanted(entry)
+        )
+
+    # -- who
+
+    async def _agree(self, entry: Entry) -> None:
+        """Let the record name every host that may have a replica, before it gets one and until it has none."""
+        record = entry.record
+        if record is None or self._drivers.pending(f"jails/{entry.name}"):
+            return
+        hosts = set(self._wanted(entry))
+        gone = set(record.standbys) - hosts
+        withdrawn = {host for host in gone if await self._withdraw(entry, record, host)}
+        named = tuple(sorted((set(record.standbys) | hosts) - withdrawn))
+        if named == record.standbys:
+            return
+
+        async def work(_: Handle) -> str:
+            if (current := entry.record) is not None and self._index.may(entry, Intent.REPLICATE):
+                await self._datasets.write(entry, msgspec.structs.replace(current, standbys=named))
+            return f"jails/{entry.name}"
+
+        try:
+            operation = await self._drivers.submit(f"jails/{entry.name}", "standby", CALLER, work)
+            await self._operations.wait(operation.id)
+        except JaildError as error:  # somebody else has work for the jail: it is looked at again
+            self._log.info("standbys not written down yet", jail=entry.name, reason=error.reason)
+
+    async def _withdraw(self, entry: Entry, record: JailRecord, host: str) -> bool:
+        if host == self._index.host_name:
+            return True
+        if self._clock.monotonic() - self._silent.get(host, -math.inf) < _AGAIN:
+            return False
+        try:
+            async with asyncio.timeout(_WITHDRAWN):
+                await self._peers.get(host).standby.withdraw(entry.name, record.uid, record.epoch)
+        except (JaildError, TimeoutError) as error:
+            self._silent[host] = self._clock.monotonic()
+            self._log.warning("replica not withdrawn yet", jail=entry.name, host=host, error=str(error))
+            return isinstance(error, JaildError) and error.reason == "PEER_UNKNOWN"
+        self._standings.pop((entry.name, host), None)
+        return True
+
+    async def forget(self, name: str, record: JailRecord) -> None:
+        """Withdraw the replicas of a jail that was deleted, as far as their hosts can be reached."""
+        for host in record.standbys:
+            try:
+                await self._peers.get(host).standby.withdraw(name, record.uid, record.epoch)
+            except JaildError as error:
+                message = f"{host} may still keep a replica: delete it there ({error.reason})"
+                await self._events.emit("jail.untidy", f"jails/{name}", message)
+
+    # -- a round
+
+    async def _round(self, entry: Entry, hosts: Sequence[str]) -> None:
+        try:
+            everybody = {host: self._standing(entry, host) for host in self._wanted(entry)}
+            due_here = {host: everybody[host] for host in hosts if host in everybody}
+            await self._rounds.carry_out(entry, due_here, everybody.values())
+        except Exception as error:
+            for host in hosts:
+                self._standing(entry, host).message = str(error)
+            if not isinstance(error, JaildError):
+                raise
+
+
+def _round_of(jail: str, host: str = "") -> str:
+    return f"standby round of {jail}" + (f" to {host}" if host else "")

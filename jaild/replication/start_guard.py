@@ -1,0 +1,141 @@
+"""Before a jail with standbys is started at boot: its standbys are asked whether one has taken it over.
+
+Every one must answer, or the operator must vouch for it: a host that was away cannot know by itself, and a standby that
+is silent may be the owner by now. A jail that ran on while only its daemon was away does not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.supervisor import Supervisor
+from jaild.model.errors import JaildError
+from jaild.model.jails import authority
+from jaild.model.jails.authority import Intent, Refusal
+from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.replication.policy import Superseded, Unheard, verdict, vouching
+from jaild.model.replication.protocol import Known
+from jaild.ports.clock import Clock
+from jaild.replication.fencing import Fencing
+from jaild.transfer.sole_owner import SoleOwner
+
+PATIENCE = 60.0  # seconds without an answer after which people are told
+_FIRST_PAUSE = 0.5  # seconds, doubled up to the longest
+_LONGEST_PAUSE = 5.0
+
+
+class Clearance:
+    """Asks standbys."""
+
+    def __init__(
+        self, index: Index, sole: SoleOwner, fencing: Fencing, supervisor: Supervisor, events: Events, clock: Clock
+    ) -> None:
+        self._index = index
+        self._sole = sole
+        self._fencing = fencing
+        self._supervisor = supervisor
+        self._events = events
+        self._clock = clock
+        self._start: Callable[[Entry], Awaitable[None]] | None = None
+        self._optional: dict[str, frozenset[str]] = {}
+        self._log = structlog.get_logger("jaild.clearance")
+
+    def hold_back(self) -> None:
+        """Let no jail start, from now on, that is not running and whose standbys have not been heard."""
+        for entry in self._index.jails.values():
+            record = entry.record
+            running = entry.run is not None and entry.run.running
+            if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not running:
+                needed = self._sole.standbys(entry, record)
+                self._optional[entry.name] = self._sole.targets(entry.name) - needed
+                entry.unheard = needed | self._optional[entry.name]
+
+    def go_on(self, start: Callable[[Entry], Awaitable[None]]) -> None:
+        """Ask, in the background, about every jail that is held back; `start` those that may."""
+        self._start = start
+        for entry in self._index.jails.values():
+            self.look_into(entry)
+
+    def look_into(self, entry: Entry) -> None:
+        """Ask, in the background, about a jail that is held back, until it may be started or was given up."""
+        if entry.unheard:
+            name = _task(entry.name)
+            self._supervisor.retry(name, lambda: self._start_when_heard(entry), target=f"jails/{entry.name}")
+
+    async def _start_when_heard(self, entry: Entry) -> None:
+        if await self.heard(entry) and self._start is not None:
+            await self._start(entry)
+
+    async def over(self, jail: str) -> None:
+        """Wait until a jail that is held back has been started, or is known to be another host's."""
+        await self._supervisor.over(_task(jail))
+
+    async def settled(self) -> None:
+        """Wait until all have been heard."""
+        for jail in list(self._index.jails):
+            await self.over(jail)
+
+    async def heard(self, entry: Entry) -> bool:
+        """Ask until the jail may start (True), or is known to be another host's (False)."""
+        began, pause, told = self._clock.monotonic(), _FIRST_PAUSE, False
+        while asked := entry.unheard:
+            record = entry.record
+            if record is not None and record.state is Ownership.FROZEN:  # it is started again here, or given away
+                await self._clock.sleep(_LONGEST_PAUSE)
+                continue
+            if record is None or not self._is_owned(entry):
+                return False
+            found = verdict(record.epoch, await self._sole.answers(entry.name, record.uid, asked))
+            if isinstance(found, Superseded):
+                self._log.warning("superseded", jail=entry.name, by=found.known.owner_name, told_by=found.host)
+                await self._fence(entry, found.known)
+                continue
+            silent = found.hosts if isinstance(found, Unheard) else ()
+            # What an operator said meanwhile, and what else came up, stands: only who was heard now is taken away.
+            entry.unheard -= (asked - set(silent)) | self._optional.get(entry.name, frozenset())
+            if not entry.unheard:
+                entry.message = ""
+                break
+            entry.message = f"waits for {', '.join(sorted(entry.unheard))}: has it been taken over?"
+            if not told and self._clock.monotonic() - began >= PATIENCE:
+                told = True
+                await self._events.emit("jail.waiting", f"jails/{entry.name}", self._refusal(entry, record).remedy)
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return self._is_owned(entry)
+
+    def _refusal(self, entry: Entry, record: JailRecord) -> Refusal:
+        return authority.unheard(self._index.claim(entry, record))
+
+    def _is_owned(self, entry: Entry) -> bool:
+        return self._index.may(entry, Intent.RUN_ON)
+
+    async def _fence(self, entry: Entry, known: Known) -> None:
+        try:
+            await self._fencing.fence(entry.name, known)
+        except JaildError as error:  # it does not start all the same
+            self._log.warning("cannot fence yet", jail=entry.name, error=str(error))
+            await self._clock.sleep(_LONGEST_PAUSE)
+
+    async def confirm(self, name: str, sentence: str) -> None:
+        """Take the operator's word. `FailedPreconditionError` (STANDBYS_UNHEARD) unless it is the right sentence.
+
+        Of a jail that is not held back it is about whoever is silent now: it may be given away then.
+        """
+        entry, record = self._index.permitted(name, Intent.RUN_ON)
+        hosts = entry.unheard or await self._sole.silent(name)
+        if hosts and sentence != vouching(name, hosts):
+            claim = replace(self._index.claim(entry, record), unheard=hosts)
+            raise authority.unheard(claim, asked=not entry.unheard).error()
+        self._sole.vouch(entry, record, hosts)
+        if entry.unheard:
+            entry.unheard, entry.message = entry.unheard - hosts, ""
+
+
+def _task(jail: str) -> str:
+    return f"ask about {jail}"

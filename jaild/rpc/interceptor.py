@@ -1,0 +1,211 @@
+"""The interceptor that every call passes: it authenticates, admits, audits, and turns errors into statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+
+from jaild.model import access, bounds
+from jaild.model.errors import InternalError, JaildError, UnavailableError
+from jaild.model.operation import failure_of
+from jaild.rpc import audit as auditing
+from jaild.rpc import auth, status
+from jaild.rpc.policy import RULES, Rule
+from jaild.rpc.use_cases import Audit
+
+_log = structlog.get_logger(__name__)
+
+_Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
+
+
+class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+    """Wraps each handler. `end_streams` is for the daemon's end: it ends the streams that would go on for ever."""
+
+    def __init__(self, authenticator: auth.Authenticator, audit: Audit) -> None:
+        self._authenticator = authenticator
+        self._audit = audit
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._endless: set[asyncio.Task[Any]] = set()
+        self._ending = False
+
+    async def intercept_service(self, continuation: _Continuation, details: grpc.HandlerCallDetails) -> Any:
+        """Return the method's handler, wrapped; None where there is no such method."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        method = details.method
+        rule = RULES.get(method, Rule(frozenset()))
+        make, function = _kind(handler)
+        if not handler.response_streaming:
+            wrapped: Any = self._answering(method, rule, function, streaming=handler.request_streaming)
+        elif inspect.isasyncgenfunction(function):
+            wrapped = self._streaming(method, rule, function, streaming=handler.request_streaming)
+        else:  # writes its responses to the context itself: gRPC's own health service
+            wrapped = self._answering(method, rule, function, streaming=False)
+        limit = bounds.STREAM_MESSAGE if handler.request_streaming else bounds.REQUEST
+        read = auditing.bounded(handler.request_deserializer, limit)
+        return make(wrapped, read, handler.response_serializer)
+
+    def end_streams(self) -> None:
+        """End the endless streams with UNAVAILABLE (SHUTTING_DOWN)."""
+        self._ending = True
+        for task in self._endless:
+            task.cancel()
+
+    async def settle(self) -> None:
+        """Wait for what goes on after its caller hung up or was cut off: changes being accepted, uploads cleaned up."""
+        while self._changes:
+            await asyncio.wait(self._changes)
+
+    def _answering(self, method: str, rule: Rule, function: Callable[..., Awaitable[Any]], *, streaming: bool) -> Any:
+        async def call(given: Any, context: auth.Context) -> Any:
+            entry = auditing.Entry(method, rule)
+            requests = entry.noting(given) if streaming else entry.note(given)
+            work = self._audited(entry, function, requests, context)
+            # A client that hangs up must not leave a change half accepted. A stream's handler wants to know of it.
+            shielded = rule.target is not None and not streaming
+            try:
+                with _registered(self._endless, wanted=rule.endless), _registered(self._changes, wanted=streaming):
+                    return await (self._to_its_end(work) if shielded else work)
+            except asyncio.CancelledError:
+                await self._refuse_if_ending(context)
+                raise
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001  # the last place where one can be caught
+                await _refuse(context, error, method)
+
+        return call
+
+    def _streaming(
+        self, method: str, rule: Rule, function: Callable[..., AsyncIterator[Any]], *, streaming: bool
+    ) -> Any:
+        async def call(given: Any, context: auth.Context) -> AsyncIterator[Any]:
+            entry = auditing.Entry(method, rule)
+            requests = entry.noting(given) if streaming else entry.note(given)
+            ended: BaseException | None = None
+            try:
+                with _registered(self._endless, wanted=rule.endless):
+                    self._admit(entry, context)
+                    async for response in function(requests, context):
+                        # gRPC, cancelled while it writes, tells the caller nothing: this ends between two responses.
+                        with _left(self._endless):
+                            yield response
+                        self._end_here(rule)
+            except asyncio.CancelledError as error:
+                ended = error
+                await self._refuse_if_ending(context)
+                raise
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001
+                ended = error
+                await _refuse(context, error, method)
+            finally:
+                await entry.write(self._audit, ended)
+
+        return call
+
+    async def _audited(
+        self,
+        entry: auditing.Entry,
+        function: Callable[..., Awaitable[Any]],
+        requests: Any,
+        context: auth.Context,
+    ) -> Any:
+        try:
+            self._admit(entry, context)
+            response = await function(requests, context)
+        except BaseException as error:
+            await entry.write(self._audit, error)
+            raise
+        await entry.write(self._audit, None, response)
+        return response
+
+    def _admit(self, entry: auditing.Entry, context: auth.Context) -> None:
+        entry.actor = next(iter(auth.certificate_names(context)), auth.NOBODY)
+        caller = self._authenticator.caller(context)
+        entry.actor = caller.actor
+        access.require_role(caller, entry.rule.roles, entry.method.lstrip("/"))
+        entry.require_whole()
+        auth.enter(caller)
+
+    async def _to_its_end(self, work: Awaitable[Any]) -> Any:
+        task = asyncio.ensure_future(work)
+        self._changes.add(task)
+        task.add_done_callback(self._settled)
+        return await asyncio.shield(task)
+
+    def _settled(self, task: asyncio.Task[Any]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled():
+            task.exception()  # told to the caller if there still is one, and to the audit log
+
+    def _end_here(self, rule: Rule) -> None:
+        if self._ending and rule.endless:
+            raise asyncio.CancelledError
+
+    async def _refuse_if_ending(self, context: auth.Context) -> None:
+        if self._ending and not context.cancelled():
+            error = UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="connect again in a moment")
+            await _abort(context, error)
+
+
+@contextlib.contextmanager
+def _registered(tasks: set[asyncio.Task[Any]], *, wanted: bool) -> Iterator[None]:
+    """Keep the current task in a set while the block runs."""
+    task = asyncio.current_task()
+    if not wanted or task is None:
+        yield
+        return
+    tasks.add(task)
+    try:
+        yield
+    finally:
+        tasks.discard(task)
+
+
+@contextlib.contextmanager
+def _left(tasks: set[asyncio.Task[Any]]) -> Iterator[None]:
+    """Keep the current task out of a set that it is in while the block runs."""
+    task = asyncio.current_task()
+    if task not in tasks:
+        yield
+        return
+    tasks.remove(task)
+    try:
+        yield
+    finally:
+        tasks.add(task)
+
+
+def _kind(handler: Any) -> tuple[Callable[..., Any], Any]:
+    """Return how to make a handler of the same kind, and the function in it."""
+    if handler.request_streaming and handler.response_streaming:
+        return grpc.stream_stream_rpc_method_handler, handler.stream_stream
+    if handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler, handler.stream_unary
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler, handler.unary_stream
+    return grpc.unary_unary_rpc_method_handler, handler.unary_unary
+
+
+async def _refuse(context: auth.Context, error: Exception, method: str) -> NoReturn:
+    if not isinstance(error, JaildError):
+        _log.error("unexpected error", method=method, exc_info=error)
+        error = InternalError(
+            "INTERNAL", "the daemon made a mistake", remedy="its log tells what happened; please report it"
+        )
+    await _abort(context, error)
+
+
+async def _abort(context: auth.Context, error: JaildError) -> NoReturn:
+    failure = failure_of(error)
+    sent = status.trailer_of(failure)
+    await context.abort(status.code_of(failure), sent.message, ((status.DETAILS, sent.SerializeToString()),))

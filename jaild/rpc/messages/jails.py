@@ -1,0 +1,134 @@
+"""Jails, their specs and generations as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaild.model import access
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import redaction
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
+from jaild.model.views import Caller, JailState, JailView
+from jaild.rpc import names, structs
+from jaild.rpc.moments import timestamp
+from jaild.v1 import jails_pb2
+
+_STATES = {state: f"STATE_{state.name}" for state in JailState}
+AXES = {
+    jails_pb2.RollbackJailRequest.AXIS_UNSPECIFIED: "",
+    jails_pb2.RollbackJailRequest.AXIS_BASE: "base",
+    jails_pb2.RollbackJailRequest.AXIS_APP: "app",
+    jails_pb2.RollbackJailRequest.AXIS_SPEC: "spec",
+}
+
+
+class JailMessages:
+    """Jails as messages, each made once for as long as its view stays the same: that is most of what a list takes.
+
+    The messages are shared: nobody may change one.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[JailView, dict[bool, jails_pb2.Jail]]] = {}  # by whether values are shown in it
+
+    def of(self, view: JailView, caller: Caller) -> jails_pb2.Jail:
+        """Return a jail as a message for the caller."""
+        made = self._made.get(view.name)
+        if made is None or made[0] != view:
+            made = self._made[view.name] = (view, {})
+        shown = view.generation is not None and _sees_values(caller, view.generation)
+        if shown not in made[1]:
+            made[1][shown] = jail_message(view, caller)
+        return made[1][shown]
+
+    def forget_others(self, views: Sequence[JailView]) -> None:
+        """Forget the jails that are not among `views`, which are all that there are."""
+        if len(self._made) > len(views):
+            there = {view.name for view in views}
+            self._made = {name: made for name, made in self._made.items() if name in there}
+
+
+def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
+    """Return a jail as a message, with the values of its environment if the caller may see them."""
+    message = jails_pb2.Jail(
+        name=names.jail_name(view.name),
+        state=_STATES[view.state],
+        owner=view.owner_name,
+        etag=view.etag,
+        start_time=timestamp(view.started),
+        exit_status=view.exit_status,
+        used_bytes=view.used,
+        operation=view.operation,
+        message=view.message,
+        peer=view.peer_name,
+        standbys=[
+            jails_pb2.StandbyStatus(
+                host=standby.host,
+                recovery_point_time=timestamp(standby.taken),
+                interval=standby.interval,
+                behind=standby.behind,
+                message=standby.message,
+            )
+            for standby in view.standbys
+        ],
+    )
+    if view.record is not None:
+        message.uid = view.record.uid
+        message.generation = view.record.generation
+        message.epoch = view.record.epoch
+        if (created := timestamp(view.record.created)) is not None:
+            message.create_time.CopyFrom(created)
+    if view.generation is not None:
+        message.spec.CopyFrom(spec_message(_shown(view.generation, caller)))
+        message.base = names.base_name(view.generation.base)
+        message.release = names.release_name(view.generation.release)
+    return message
+
+
+def generation_message(jail: str, generation: Generation, caller: Caller, *, active: bool) -> jails_pb2.Generation:
+    """Return one of a jail's generations as a message, with the values that the caller may see."""
+    return jails_pb2.Generation(
+        name=names.generation_name(jail, generation.number),
+        number=generation.number,
+        base=names.base_name(generation.base),
+        release=names.release_name(generation.release),
+        spec=spec_message(_shown(generation, caller)),
+        create_time=timestamp(generation.created),
+        reason=generation.reason,
+        parent=generation.parent,
+        actor=generation.actor,
+        active=active,
+    )
+
+
+def _shown(generation: Generation, caller: Caller) -> JailSpec:
+    return generation.spec if _sees_values(caller, generation) else redaction.redacted(generation.spec)
+
+
+def _sees_values(caller: Caller, generation: Generation) -> bool:
+    return access.sees_values(caller, generation.release.partition("/")[0])
+
+
+def spec_message(spec: JailSpec) -> jails_pb2.JailSpec:
+    """Return a spec as a message. What the spec leaves at its default is absent."""
+    return structs.message_of(spec, jails_pb2.JailSpec)
+
+
+def spec_of(message: jails_pb2.JailSpec) -> JailSpec:
+    """Return a message as a spec. Raises `InvalidArgumentError` (INVALID_SPEC)."""
+    return structs.struct_of(message, JailSpec, reason="INVALID_SPEC", source="spec")
+
+
+def require_sendable(spec: JailSpec, source: str) -> JailSpec:
+    """Return a spec that came as text if the API could show it again.
+
+    Raises `InvalidArgumentError` (INVALID_SPEC) for a number beyond 32 bits.
+    """
+    try:
+        spec_message(spec)
+    except ValueError as error:
+        raise InvalidArgumentError(
+            "INVALID_SPEC", f"{source}: {error}", remedy="use smaller numbers", resource=source
+        ) from error
+    return spec

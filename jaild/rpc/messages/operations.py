@@ -1,0 +1,120 @@
+"""Operations and migrations as messages."""
+
+from __future__ import annotations
+
+from google.longrunning import operations_pb2
+from google.protobuf import any_pb2, empty_pb2
+from google.protobuf.message import Message
+
+from jaild.model.errors import NotFoundError
+from jaild.model.operation import Operation
+from jaild.model.views import MigrationView
+from jaild.rpc import names
+from jaild.rpc.auth import current
+from jaild.rpc.messages.evacuations import evacuation_message
+from jaild.rpc.messages.jails import jail_message
+from jaild.rpc.messages.layers import base_message, release_message
+from jaild.rpc.messages.plans import plan_message
+from jaild.rpc.moments import duration, timestamp
+from jaild.rpc.status import status_of
+from jaild.rpc.use_cases import Bases, Evacuations, Jails, Migrations, Releases
+from jaild.v1 import common_pb2, migrations_pb2
+
+
+class OperationMessages:
+    """Makes messages of operations. What came of one is looked up when it is asked for, not stored with it.
+
+    Each is made for who makes the present call.
+    """
+
+    def __init__(
+        self, bases: Bases, releases: Releases, jails: Jails, migrations: Migrations, evacuations: Evacuations
+    ) -> None:
+        self._bases = bases
+        self._releases = releases
+        self._jails = jails
+        self._migrations = migrations
+        self._evacuations = evacuations
+
+    def of(self, operation: Operation) -> operations_pb2.Operation:
+        """Return an operation as a message."""
+        message = operations_pb2.Operation(name=operation.name, done=operation.done)
+        message.metadata.Pack(metadata_message(operation))
+        if not operation.done:
+            return message
+        if operation.failure is not None:
+            message.error.CopyFrom(status_of(operation.failure))
+        else:
+            message.response.CopyFrom(_packed(self._response(operation)))
+        return message
+
+    def _response(self, operation: Operation) -> Message:
+        if operation.result == "plan" and operation.plan is not None:
+            return plan_message(operation.plan)
+        try:
+            return self._resource(operation.result)
+        except NotFoundError:  # deleted since
+            return empty_pb2.Empty()
+
+    def _resource(self, result: str) -> Message:
+        collection = result.partition("/")[0]
+        if collection == "jails":
+            return jail_message(self._jails.get(names.jail(result)), current())
+        if collection == "bases":
+            return base_message(self._bases.get(names.base(result)))
+        if collection == "apps":
+            return release_message(self._releases.get(*names.release(result)))
+        if collection == "migrations":
+            return migration_message(self._migrations.get(names.migration(result)))
+        if collection == "evacuations":
+            return evacuation_message(self._evacuations.get(names.evacuation(result)))
+        return empty_pb2.Empty()
+
+
+def metadata_message(operation: Operation) -> common_pb2.OperationMetadata:
+    """Return what is told of an operation while it goes on."""
+    return common_pb2.OperationMetadata(
+        kind=operation.kind,
+        target=operation.target,
+        phase=operation.phase,
+        message=operation.message,
+        actor=operation.actor,
+        request_id=operation.request_id,
+        create_time=timestamp(operation.created),
+        update_time=timestamp(operation.updated),
+        bytes_done=operation.bytes_done,
+        bytes_total=operation.bytes_total,
+        predicted_blackout=duration(operation.predicted_blackout),
+        blackout=duration(operation.blackout),
+        plan=None if operation.plan is None else plan_message(operation.plan),
+        rounds=operation.rounds,
+        facts=operation.facts,
+        cancel_requested=operation.cancel_requested,
+        bytes_per_second=operation.rate,
+    )
+
+
+def migration_message(view: MigrationView) -> migrations_pb2.Migration:
+    """Return a migration as a message."""
+    return migrations_pb2.Migration(
+        name=names.migration_name(view.id),
+        jail=names.jail_name(view.jail),
+        source=view.source,
+        target=view.target,
+        outgoing=view.outgoing,
+        phase="finalized" if view.finalized else view.phase,
+        create_time=timestamp(view.created),
+        update_time=timestamp(view.updated),
+        epoch=view.epoch,
+        bytes=view.bytes,
+        rounds=view.rounds,
+        predicted_blackout=duration(view.predicted),
+        blackout=duration(view.blackout),
+        message=view.message,
+    )
+
+
+def _packed(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

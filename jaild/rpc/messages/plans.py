@@ -1,0 +1,53 @@
+"""Findings and plans as messages."""
+
+from __future__ import annotations
+
+from jaild.model.findings import Finding, Severity
+from jaild.model.plan import Plan
+from jaild.rpc import names
+from jaild.v1 import common_pb2
+
+_SEVERITIES = {
+    Severity.ERROR: common_pb2.SEVERITY_ERROR,
+    Severity.WARNING: common_pb2.SEVERITY_WARNING,
+    Severity.NOTE: common_pb2.SEVERITY_NOTE,
+}
+_BACK = {number: severity for severity, number in _SEVERITIES.items()}
+
+
+def finding_message(finding: Finding) -> common_pb2.Finding:
+    """Return a finding as a message."""
+    return common_pb2.Finding(
+        severity=_SEVERITIES[finding.severity],
+        code=finding.code,
+        message=finding.message,
+        subject=finding.subject,
+        remedy=finding.remedy,
+        evidence=finding.evidence,
+    )
+
+
+def finding_of(message: common_pb2.Finding) -> Finding:
+    """Return a message as a finding. A severity that we do not know is taken for an error, the safe side."""
+    return Finding(
+        severity=_BACK.get(message.severity, Severity.ERROR),
+        code=message.code,
+        message=message.message,
+        subject=message.subject,
+        remedy=message.remedy,
+        evidence=tuple(message.evidence),
+    )
+
+
+def plan_message(plan: Plan) -> common_pb2.Plan:
+    """Return a plan as a message."""
+    return common_pb2.Plan(
+        kind=plan.kind,
+        target=plan.target,
+        steps=plan.steps,
+        findings=[finding_message(finding) for finding in plan.findings],
+        from_generation=plan.from_generation,
+        to_generation=plan.to_generation,
+        base=names.base_name(plan.base),
+        release=names.release_name(plan.release),
+    )

@@ -1,0 +1,35 @@
+"""Times and durations: seconds as floats inside, protobuf's messages outside."""
+
+from __future__ import annotations
+
+from google.protobuf import duration_pb2, timestamp_pb2
+
+from jaild.model.errors import InvalidArgumentError
+
+_NANOS = 1_000_000_000
+
+
+def timestamp(seconds: float) -> timestamp_pb2.Timestamp | None:
+    """Return a point in time; None, which leaves the field absent, for 0."""
+    if not seconds:
+        return None
+    whole, nanos = divmod(round(seconds * 1_000_000) * 1000, _NANOS)  # a float of today holds microseconds, not more
+    return timestamp_pb2.Timestamp(seconds=whole, nanos=nanos)
+
+
+def duration(seconds: float | None) -> duration_pb2.Duration | None:
+    """Return a duration; None for None."""
+    if seconds is None:
+        return None
+    nanos = round(seconds * _NANOS)
+    sign = -1 if nanos < 0 else 1
+    whole, rest = divmod(abs(nanos), _NANOS)
+    return duration_pb2.Duration(seconds=sign * whole, nanos=sign * rest)
+
+
+def seconds(message: duration_pb2.Duration, field: str) -> float:
+    """Return a duration in seconds. Raises `InvalidArgumentError` (INVALID_DURATION) if it is negative."""
+    value = message.seconds + message.nanos / _NANOS
+    if value < 0:
+        raise InvalidArgumentError("INVALID_DURATION", f"{field} is {value:g} s", remedy="give 0 s or more")
+    return value

@@ -1,0 +1,124 @@
+"""Every method there is: which roles may call it, and for one that changes something, what resource it is about.
+
+A method that is not in this table cannot be called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jaild.model.access import Role
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may call a method. Methods with a `target` are audited; it is taken from the (first) request.
+
+    `endless` marks streams that go on until the caller or the daemon ends them.
+    """
+
+    roles: frozenset[Role]
+    target: Callable[[Any], str] | None = None
+    endless: bool = False
+
+
+_READERS = frozenset({Role.VIEWER, Role.PRODUCT, Role.SOURCE, Role.OPERATOR})
+_ACTORS = frozenset({Role.PRODUCT, Role.SOURCE, Role.OPERATOR})
+_PRODUCT = frozenset({Role.PRODUCT, Role.OPERATOR})
+_SOURCE = frozenset({Role.SOURCE, Role.OPERATOR})
+_OPERATOR = frozenset({Role.OPERATOR})
+_PEER = frozenset({Role.PEER})
+_ALL = frozenset(Role)
+
+
+def _name(request: Any) -> str:
+    return str(request.name)
+
+
+def _migration(request: Any) -> str:
+    return f"migrations/{request.migration}"
+
+
+def _host(_request: Any) -> str:
+    return "host"
+
+
+def _reads(service: str, *methods: str) -> dict[str, Rule]:
+    return {f"/{service}/{method}": Rule(_READERS) for method in methods}
+
+
+RULES: dict[str, Rule] = {
+    **_reads("jaild.v1.Bases", "GetBase", "ListBases"),
+    "/jaild.v1.Bases/ImportBase": Rule(_SOURCE, lambda r: f"bases/{r.header.base_id}"),
+    "/jaild.v1.Bases/DeleteBase": Rule(_SOURCE, _name),
+    "/jaild.v1.BaseMaking/InstallBase": Rule(_SOURCE, lambda r: f"bases/{r.base_id}"),
+    "/jaild.v1.BaseMaking/PatchBase": Rule(_SOURCE, lambda r: f"bases/{r.base_id}"),
+    **_reads("jaild.v1.Apps", "GetRelease", "ListReleases", "ListApps"),
+    "/jaild.v1.Apps/PushRelease": Rule(_PRODUCT, lambda r: f"{r.header.parent}/releases/{r.header.release_id}"),
+    "/jaild.v1.Apps/DeleteRelease": Rule(_PRODUCT, _name),
+    "/jaild.v1.Builds/BuildRelease": Rule(_PRODUCT, lambda r: f"{r.header.parent}/releases/{r.header.release_id}"),
+    "/jaild.v1.Builds/TailBuild": Rule(_READERS, endless=True),
+    **_reads("jaild.v1.Jails", "GetJail", "ListJails", "GetGeneration", "ListGenerations"),
+    "/jaild.v1.Jails/TailLogs": Rule(_READERS, endless=True),
+    "/jaild.v1.Jails/CreateJail": Rule(_PRODUCT, lambda r: f"jails/{r.jail_id}"),
+    "/jaild.v1.Jails/DeleteJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Jails/StartJail": Rule(_PRODUCT, _name),
+    "/jaild.v1.Jails/StopJail": Rule(_PRODUCT, _name),
+    "/jaild.v1.Jails/RestartJail": Rule(_PRODUCT, _name),
+    "/jaild.v1.Jails/DeployRelease": Rule(_PRODUCT, _name),
+    "/jaild.v1.Jails/UpgradeBase": Rule(_SOURCE, _name),
+    "/jaild.v1.Jails/ConfigureJail": Rule(_PRODUCT, _name),
+    "/jaild.v1.Jails/RollbackJail": Rule(_ACTORS, _name),  # each on its own axis
+    "/jaild.v1.Jails/ExecInJail": Rule(_PRODUCT, lambda r: str(r.start.name), endless=True),
+    **_reads("jaild.v1.Migrations", "GetMigration", "ListMigrations", "GetMigrationStats"),
+    "/jaild.v1.Migrations/MigrateJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Rehearsals/RehearseJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
+    **_reads("jaild.v1.Stats", "ListJailStats"),
+    **_reads("jaild.v1.Host", "GetHost", "ListAuditEntries"),
+    "/jaild.v1.Host/StartJails": Rule(_OPERATOR, _host),
+    "/jaild.v1.Host/StopJails": Rule(_OPERATOR, _host),
+    **_reads("jaild.v1.Evacuations", "GetEvacuation", "ListEvacuations"),
+    "/jaild.v1.Evacuations/EvacuateHost": Rule(_OPERATOR, _host),
+    "/jaild.v1.Evacuations/DrainHost": Rule(_OPERATOR, _host),
+    "/jaild.v1.Evacuations/UndrainHost": Rule(_OPERATOR, _host),
+    "/jaild.v1.Events/WatchEvents": Rule(_READERS, endless=True),
+    "/jaild.v1.Events/WatchOperation": Rule(_READERS, endless=True),
+    **_reads("google.longrunning.Operations", "GetOperation", "ListOperations"),
+    "/google.longrunning.Operations/WaitOperation": Rule(_READERS, endless=True),
+    "/google.longrunning.Operations/CancelOperation": Rule(_ACTORS, _name),  # its own, or the operator
+    "/google.longrunning.Operations/DeleteOperation": Rule(_ACTORS, _name),
+    "/jaild.peer.v1.Peer/Hello": Rule(_PEER | _OPERATOR),  # an operator may ask whether a host answers
+    "/jaild.peer.v1.Peer/Preflight": Rule(_PEER),
+    "/jaild.peer.v1.Peer/Begin": Rule(_PEER, lambda r: f"migrations/{r.offer.migration}"),
+    # Not audited by stream: they belong to the Begin, and the last ones are part of the blackout.
+    "/jaild.peer.v1.Peer/Receive": Rule(_PEER),
+    "/jaild.peer.v1.Peer/Prepare": Rule(_PEER, _migration),
+    "/jaild.peer.v1.Peer/Activate": Rule(_PEER, _migration),
+    "/jaild.peer.v1.Peer/Abort": Rule(_PEER, _migration),
+    "/jaild.peer.v1.Peer/Resolve": Rule(_PEER),
+    **_reads("jaild.v1.Salvages", "GetSalvageReport"),
+    "/jaild.v1.Salvages/SalvageJail": Rule(_OPERATOR, _name),
+    "/jaild.peer.v1.Salvage/ReceiveFiles": Rule(_PEER),
+    "/jaild.peer.v1.Salvage/FinishFiles": Rule(_PEER, _migration),
+    "/jaild.v1.Takeovers/PromoteJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Takeovers/AdoptJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Takeovers/ConfirmJail": Rule(_OPERATOR, _name),
+    # Rounds are not audited: there is one every few seconds.
+    "/jaild.peer.v1.Standby/OfferReplica": Rule(_PEER),
+    "/jaild.peer.v1.Standby/ReceiveReplica": Rule(_PEER),
+    "/jaild.peer.v1.Standby/CompleteRound": Rule(_PEER),
+    "/jaild.peer.v1.Standby/GetOwnership": Rule(_PEER),
+    "/jaild.peer.v1.Standby/RollBackReplica": Rule(_PEER, lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Standby/WithdrawReplica": Rule(_PEER, lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Standby/HandOver": Rule(_PEER, lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Standby/GetHandOver": Rule(_PEER),
+    "/jaild.peer.v1.Standby/Supersede": Rule(_PEER, lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Rehearsals/Rehearse": Rule(_PEER, _migration),
+    "/grpc.health.v1.Health/Check": Rule(_ALL),
+    "/grpc.health.v1.Health/List": Rule(_ALL),
+    "/grpc.health.v1.Health/Watch": Rule(_ALL, endless=True),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Rule(_ALL, endless=True),
+}

@@ -1,0 +1,93 @@
+"""The two services of salvages: the operators', and the one that hosts ask each other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from google.longrunning import operations_pb2
+
+from jaild.model.errors import InvalidArgumentError
+from jaild.model.migration.party import Arriving
+from jaild.model.migration.protocol import ReceiveHeader
+from jaild.peer.v1 import peer_pb2
+from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
+from jaild.ports.salvage import Written
+from jaild.rpc import auth, names, uploads
+from jaild.rpc.auth import Context, current
+from jaild.rpc.messages import peers as peering
+from jaild.rpc.messages.operations import OperationMessages
+from jaild.rpc.moments import timestamp
+from jaild.rpc.use_cases import IncomingFiles, Parties, Salvages
+from jaild.v1 import salvage_pb2
+
+
+class SalvagesServicer:
+    """Answers `jaild.v1.Salvages`."""
+
+    def __init__(self, salvages: Salvages, files: IncomingFiles, messages: OperationMessages) -> None:
+        self._salvages = salvages
+        self._files = files
+        self._messages = messages
+
+    async def SalvageJail(  # noqa: N802  # gRPC's names
+        self, request: salvage_pb2.SalvageJailRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Bring a jail's files to a peer."""
+        jail = names.jail(request.name)
+        if not request.target:
+            raise InvalidArgumentError(
+                "TARGET_MISSING", "the request names no target", remedy="name a peer of GetHost's list of peers"
+            )
+        operation = await self._salvages.salvage(
+            jail, request.target, validate_only=request.validate_only, caller=current(request.request_id)
+        )
+        return self._messages.of(operation)
+
+    async def GetSalvageReport(  # noqa: N802
+        self, request: salvage_pb2.GetSalvageReportRequest, _: Context
+    ) -> salvage_pb2.SalvageReport:
+        """Return what a jail lost."""
+        report = await self._files.report(names.jail(request.name))
+        return salvage_pb2.SalvageReport(
+            source=report.source,
+            time=timestamp(report.at),
+            entries=report.entries,
+            damages=[
+                salvage_pb2.SalvageDamage(
+                    path=damage.path,
+                    lost=damage.lost,
+                    reason=damage.reason,
+                    ranges=[salvage_pb2.ByteRange(**{"from": start, "to": to}) for start, to in damage.ranges],
+                )
+                for damage in report.damages
+            ],
+        )
+
+
+class PeerSalvageServicer:
+    """Answers `jaild.peer.v1.Salvage`."""
+
+    def __init__(self, files: IncomingFiles, parties: Parties) -> None:
+        self._files = files
+        self._parties = parties
+
+    async def ReceiveFiles(  # noqa: N802
+        self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
+    ) -> peer_salvage_pb2.ReceiveFilesResponse:
+        """Receive the files of one dataset."""
+        header = peering.struct_of(await uploads.first(requests), ReceiveHeader)
+        await self._parties.require_party(auth.speaker(), Arriving(header.migration))
+
+        async def receive(chunks: AsyncIterator[bytes]) -> Written:
+            return await self._files.receive(header, chunks)
+
+        written = await uploads.hand_on(requests, context, receive)
+        return peer_salvage_pb2.ReceiveFilesResponse(entries=written.entries, sha256=written.sha256)
+
+    async def FinishFiles(  # noqa: N802
+        self, request: peer_salvage_pb2.FinishFilesRequest, _: Context
+    ) -> peer_salvage_pb2.FinishFilesResponse:
+        """Take the list of what is lost."""
+        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        guids = await self._files.finish(request.migration, request.report)
+        return peer_salvage_pb2.FinishFilesResponse(guids=guids)

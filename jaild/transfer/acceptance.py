@@ -1,0 +1,292 @@
+"""Whether a target takes a jail: everything that could stop it later is looked at first."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.engine.drain import REMEDY, Draining
+from jaild.engine.inventory import Entry, Index, Layer
+from jaild.model import layout, names
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.findings import Finding, Severity, errors
+from jaild.model.jails import validation as speccheck
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers import compatibility as compat
+from jaild.model.layers.record_text import decode
+from jaild.model.layers.records import BaseRecord, Generation, Ownership
+from jaild.model.migration import received
+from jaild.model.migration.journal import Phase
+from jaild.model.migration.protocol import Acceptance, DatasetState, LayerOffer, Offer
+from jaild.model.migration.streams import SLACK
+from jaild.ports.peer import Peers
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Zfs
+from jaild.transfer.copy_check import CopyCheck
+from jaild.transfer.journal import Journals
+from jaild.transfer.refusals import fenced_copy
+
+_ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})
+
+
+class Acceptor:
+    """Examines offers. Changes nothing."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        runtime: Runtime,
+        peers: Peers,
+        journals: Journals,
+        draining: Draining,
+        copies: CopyCheck,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._runtime = runtime
+        self._peers = peers
+        self._journals = journals
+        self._draining = draining
+        self._copies = copies
+
+    async def examine(self, offer: Offer) -> Acceptance:
+        """Return what stops the jail from coming, which layers are missing, and what is here of it.
+
+        `InvalidArgumentError` (INVALID_NAME) if a name in the offer is none: datasets are made of them;
+        (INVALID_PEER_MESSAGE) if it contradicts itself: what is examined here must be what starts.
+        """
+        generation = _offered(offer)
+        findings = [*self._halted(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
+        findings += await self._spec(offer.jail.name, generation.spec)
+        missing, layer_findings = self._layers(offer)
+        findings += layer_findings
+        findings += await self._kernel(offer)
+        states = await self._states(offer)
+        if states and offer.jail.name not in self._index.jails and not self._coming(offer):
+            findings.append(
+                _error(
+                    "NAME_TAKEN",
+                    f"{self._index.where.jail(offer.jail.name)} is there on {self._index.host_name}, and no jail",
+                    "look at it by hand, and rename or destroy it",
+                )
+            )
+        if not self._coming(offer):  # of what it has brought so far, it has seen itself how far that is
+            findings += await self._copies.findings(offer)
+        findings += await self._space(offer, missing, states)
+        return Acceptance(
+            findings=tuple(findings),
+            missing_layers=tuple(missing),
+            datasets=tuple(states),
+            layers=tuple([DatasetState(path=path, resume_token=await self._token(path)) for path in missing]),
+        )
+
+    def _coming(self, offer: Offer) -> bool:
+        """Whether what is there is what this very migration has brought so far."""
+        journal = self._journals.find(offer.migration, outgoing=False)
+        return journal is not None and journal.phase in {Phase.RECEIVING, Phase.PREPARED}
+
+    async def _token(self, layer: str) -> str:
+        return await self._zfs.resume_token(self._index.where.layer(layer)) or ""
+
+    def _halted(self) -> list[Finding]:
+        if not self._index.halted:
+            return []
+        return [
+            _error(
+                "HOST_HALTED",
+                f"the jails of {self._index.host_name} were stopped for its shutdown",
+                "choose another host, or wait until it has booted again",
+            )
+        ]
+
+    async def examine_replica(self, offer: Offer) -> Acceptance:
+        """As `examine`, for a replica: it may have an address of another jail as long as it is not started."""
+        _offered(offer)
+        missing, findings = self._layers(offer)
+        findings += await self._kernel(offer)
+        states = await self._states(offer)
+        findings += await self._space(offer, missing, states)
+        return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
+
+    async def require_startable(self, name: str, generation: Generation) -> None:
+        """Raise `FailedPreconditionError` (PLAN_REFUSED) if what a copy has in it cannot be started here.
+
+        A replica is kept although another jail here has its address: that is looked at when it is taken over.
+        """
+        findings = await self._spec(name, generation.spec)
+        needed = {f"bases/{generation.base}": generation.base in self._index.bases}
+        if generation.release:
+            needed[f"apps/{generation.release}"] = generation.release in self._index.releases
+        findings += [
+            _error("LAYER_MISSING", f"{path} is not here", "import or push it (the same content), then try again")
+            for path, here in needed.items()
+            if not here
+        ]
+        if refused := errors(tuple(findings)):
+            raise FailedPreconditionError(
+                "PLAN_REFUSED", refused[0].message, remedy=refused[0].remedy, findings=tuple(findings)
+            )
+
+    async def _spec(self, name: str, spec: JailSpec) -> list[Finding]:
+        found = [*speccheck.check(spec), *self._conflicts(name, spec)]
+        return [*found, *await self._runtime.examine(spec, f"jails/{name}")]
+
+    def _identity(self, offer: Offer) -> list[Finding]:
+        if offer.source_name not in self._peers.names():
+            return [
+                _error(
+                    "PEER_UNKNOWN",
+                    f"{self._index.host_name} has no peer {offer.source_name} configured",
+                    "configure it: the target must be able to ask the source how a hand-over ended",
+                )
+            ]
+        entry = self._index.jails.get(offer.jail.name)
+        return [] if entry is None else self._continuable(entry, offer)
+
+    def _continuable(self, entry: Entry, offer: Offer) -> list[Finding]:
+        record = entry.record
+        if record is None or record.uid != offer.jail.uid:
+            return [
+                _error(
+                    "NAME_TAKEN",
+                    f"there is another jail {offer.jail.name} on {self._index.host_name}",
+                    "rename or delete one of the two",
+                )
+            ]
+        if record.state in {Ownership.INCOMING, Ownership.PREPARED} and record.migration == offer.migration:
+            return []
+        if record.state is Ownership.FENCED:
+            return [fenced_copy(self._index, entry)]
+        if record.state not in {Ownership.MOVED, Ownership.STANDBY} or record.epoch > offer.jail.epoch:
+            return [
+                _error(
+                    "JAIL_OWNED",
+                    f"{self._index.host_name} has this jail as {record.state} with epoch {record.epoch}",
+                    "do not migrate: find out which of the two is right (the higher epoch is)",
+                )
+            ]
+        return []
+
+    def _open(self, offer: Offer) -> list[Finding]:
+        if self._draining.now is None or self._begun(offer):
+            return []
+        return [_error("HOST_DRAINING", f"{self._index.host_name} takes no jails: it is being drained", REMEDY)]
+
+    def _begun(self, offer: Offer) -> bool:
+        journal = self._journals.find(offer.migration, outgoing=False)
+        return journal is not None and journal.phase is Phase.RECEIVING
+
+    def _busy(self, offer: Offer) -> list[Finding]:
+        for journal in self._journals.incoming():
+            busy = journal.phase in {Phase.RECEIVING, Phase.PREPARED}
+            if busy and journal.jail == offer.jail.name and journal.id != offer.migration:
+                return [
+                    _error(
+                        "MIGRATION_UNDER_WAY",
+                        f"migration {journal.id} of {journal.jail} from {journal.peer} is {journal.phase}",
+                        "wait for it; it ends as soon as its source can be asked",
+                    )
+                ]
+        return []
+
+    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
+        others = {
+            entry.name: entry.generation.spec
+            for entry in self._index.jails.values()
+            if entry.generation is not None and entry.record is not None and entry.record.state not in _ELSEWHERE
+        }
+        return speccheck.conflicts(name, spec, others)
+
+    def _layers(self, offer: Offer) -> tuple[list[str], list[Finding]]:
+        missing, findings = [], []
+        for layer in offer.jail.layers:
+            here = self._here(layer)
+            if here is None:
+                missing.append(layer.path)
+            elif here.guid != layer.guid:
+                findings.append(
+                    _error(
+                        "LAYER_DIFFERS",
+                        f"{layer.path} is here with another content (guid {here.guid}, offered {layer.guid})",
+                        "delete or rename one of the two: names of layers must mean the same on all hosts",
+                    )
+                )
+        return missing, findings
+
+    def _here(self, layer: LayerOffer) -> Layer | None:
+        kind, _, name = layer.path.partition("/")
+        return (self._index.bases if kind == "bases" else self._index.releases).get(name)
+
+    async def _kernel(self, offer: Offer) -> list[Finding]:
+        facts = await self._runtime.facts()
+        found: list[Finding] = []
+        for layer in offer.jail.layers:
+            if layer.path.startswith("bases/"):
+                record = decode(layer.record, BaseRecord, layer.path)
+                found += compat.check_kernel(record, facts.osreldate, facts.family)
+        return found
+
+    async def _states(self, offer: Offer) -> list[DatasetState]:
+        states = []
+        for dataset in offer.jail.datasets:
+            name = self._index.where.part(offer.jail.name, dataset.path)
+            try:
+                guids = tuple(snapshot.guid for snapshot in await self._zfs.snapshots(name))
+            except NotFoundError:
+                continue
+            token = await self._zfs.resume_token(name) or ""
+            states.append(DatasetState(path=dataset.path, snapshot_guids=guids, resume_token=token))
+        return states
+
+    async def _space(self, offer: Offer, missing: list[str], states: list[DatasetState]) -> list[Finding]:
+        there = {state.path for state in states}
+        needed = sum(d.size_bytes for d in offer.jail.datasets if d.path not in there)
+        needed += sum(layer.size_bytes for layer in offer.jail.layers if layer.path in missing)
+        free = (await self._zfs.dataset(self._index.where.root)).available
+        if needed * SLACK <= free:
+            return []
+        message = f"{needed} bytes have to come, {free} are free on {self._index.host_name}"
+        return [_error("NO_SPACE", message, "free some space there, or choose another target")]
+
+
+def _offered(offer: Offer) -> Generation:
+    """Return the generation that is offered, if the offer can be taken as it is."""
+    _require_names(offer)
+    try:
+        generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
+    except msgspec.DecodeError as error:
+        raise _contradiction(offer, f"its generation cannot be read: {error}") from error
+    if found := received.mistakes(offer.jail, generation):
+        raise _contradiction(offer, found[0])
+    return generation
+
+
+def _contradiction(offer: Offer, what: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "INVALID_PEER_MESSAGE",
+        f"the offer of jail {offer.jail.name} cannot be taken: {what}",
+        remedy="see that both hosts run the same jaild",
+        resource=f"jails/{offer.jail.name}",
+    )
+
+
+def _require_names(offer: Offer) -> None:
+    names.jail(offer.jail.name)
+    for dataset in offer.jail.datasets:
+        if dataset.path not in {"", layout.DATA}:
+            names.volume(dataset.path)
+    for layer in offer.jail.layers:
+        for path in (layer.path, layer.origin_path) if layer.origin_path else (layer.path,):
+            kind, _, name = path.partition("/")
+            if kind == "bases":
+                names.base(name)
+            elif kind == "apps":
+                names.release(name)
+            else:
+                raise InvalidArgumentError(
+                    "INVALID_NAME", f"{path!r} is not a layer", remedy="a layer is bases/NAME or apps/APP/VERSION"
+                )
+
+
+def _error(code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)

@@ -1,0 +1,110 @@
+"""The journal of migrations, in memory and in the store."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.model.errors import NotFoundError
+from jaild.model.migration.journal import Journal, Phase, epoch_in_force
+from jaild.model.migration.stats import MigrationStats, stats
+from jaild.model.views import MigrationView
+from jaild.ports.clock import Clock
+from jaild.ports.store import Store
+
+
+class Journals:
+    """What this host remembers of its migrations, as source (`outgoing`) and as target."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._all: dict[tuple[str, bool], Journal] = {}
+        self.needed: dict[str, tuple[str, ...]] = {}  # migrations/<id> that comes here -> paths of the layers it needs
+        self.epochs: dict[str, int] = {}  # jail's uid -> the highest epoch that was in force, as far as is known here
+
+    async def load(self) -> None:
+        """Read the store."""
+        for journal in await self._store.journals():
+            self._remember(journal)
+
+    async def put(self, journal: Journal) -> None:
+        """Remember; on disk when this returns."""
+        journal = msgspec.structs.replace(journal, updated=self._clock.now())
+        self._remember(journal)
+        await self._store.put_journal(journal)
+
+    def _remember(self, journal: Journal) -> None:
+        self._all[journal.id, journal.outgoing] = journal
+        if not journal.outgoing:
+            layers = journal.offer.jail.layers if journal.phase in {Phase.RECEIVING, Phase.PREPARED} else ()
+            self.needed[f"migrations/{journal.id}"] = tuple(layer.path for layer in layers)
+        uid = journal.offer.jail.uid
+        self.epochs[uid] = max(self.epochs.get(uid, 0), epoch_in_force(journal))
+
+    def find(self, migration: str, *, outgoing: bool) -> Journal | None:
+        """Return a migration as one of its sides, if this host was that."""
+        return self._all.get((migration, outgoing))
+
+    def outgoing(self) -> list[Journal]:
+        """Return those that this host drives or drove."""
+        return [journal for journal in self._all.values() if journal.outgoing]
+
+    def incoming(self) -> list[Journal]:
+        """Return those that came here."""
+        return [journal for journal in self._all.values() if not journal.outgoing]
+
+    def layers(self, uid: str) -> tuple[str, ...]:
+        """Return the paths of the layers that a jail needed when it moved from here last."""
+        moves = [journal for journal in self.outgoing() if journal.offer.jail.uid == uid]
+        newest = max(moves, key=lambda journal: journal.created, default=None)
+        return tuple(layer.path for layer in newest.offer.jail.layers) if newest is not None else ()
+
+    def usual_overhead(self, jail: str) -> float | None:
+        """Return the seconds of blackout beside the last increment, as measured last; None for never.
+
+        Of this jail if it has moved from here before, else of any.
+        """
+        measured = [j for j in self._all.values() if j.outgoing and j.overhead is not None]
+        newest = max(measured, key=lambda j: (j.jail == jail, j.created), default=None)
+        return newest.overhead if newest is not None else None
+
+    def stats(self) -> MigrationStats:
+        """Return how the migrations from this host went."""
+        return stats(self._all.values())
+
+    def view(self, migration: str, host_name: str) -> MigrationView:
+        """Return one as readers see it. `NotFoundError` (MIGRATION_NOT_FOUND)."""
+        journal = self.find(migration, outgoing=True) or self.find(migration, outgoing=False)
+        if journal is None:
+            raise NotFoundError(
+                "MIGRATION_NOT_FOUND",
+                f"this host knows of no migration {migration}",
+                remedy="list them, on the source or the target",
+                resource=f"migrations/{migration}",
+            )
+        return _view(journal, host_name)
+
+    def views(self, host_name: str) -> list[MigrationView]:
+        """Return all, newest first."""
+        ordered = sorted(self._all.values(), key=lambda journal: journal.created, reverse=True)
+        return [_view(journal, host_name) for journal in ordered]
+
+
+def _view(journal: Journal, host_name: str) -> MigrationView:
+    return MigrationView(
+        id=journal.id,
+        jail=journal.jail,
+        outgoing=journal.outgoing,
+        source=host_name if journal.outgoing else journal.peer,
+        target=journal.peer if journal.outgoing else host_name,
+        phase="rehearsed" if journal.offer.rehearsal and journal.phase is Phase.ABORTED else journal.phase.value,
+        created=journal.created,
+        updated=journal.updated,
+        epoch=journal.epoch,
+        bytes=journal.bytes,
+        rounds=journal.rounds,
+        predicted=journal.predicted,
+        blackout=journal.blackout,
+        message=journal.message,
+        finalized=journal.phase is Phase.FINALIZED,
+    )

@@ -1,0 +1,66 @@
+"""What a source tells its target of a jail that is to move."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.engine.inventory import Entry, Index, Layer
+from jaild.layers.sealing import encode
+from jaild.model.layers.records import Generation, JailRecord
+from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
+from jaild.ports.zfs import Zfs
+
+
+async def offer_of(index: Index, zfs: Zfs, entry: Entry, record: JailRecord, active: Generation) -> JailOffer:
+    """Describe a jail: its datasets, and the layers that its generations refer to, origins first."""
+    root = index.where.jail(entry.name)
+    datasets = []
+    for dataset in await zfs.datasets(root):
+        path = dataset.name.removeprefix(root).lstrip("/")
+        # Streams carry no properties (never `send -p`): the target sets those that are listed here.
+        properties = {"quota": str(dataset.quota)} if dataset.quota else {}
+        datasets.append(DatasetOffer(path=path, properties=properties, size_bytes=dataset.referenced))
+    return JailOffer(
+        name=entry.name,
+        uid=record.uid,
+        epoch=record.epoch,
+        generation=active.number,
+        generation_json=msgspec.json.encode(active).decode(),
+        datasets=tuple(datasets),
+        layers=layers_of(index, entry),
+        desired=record.desired.value,
+    )
+
+
+def layers_of(index: Index, entry: Entry) -> tuple[LayerOffer, ...]:
+    """Return every layer that a jail's generations need, each after its origin."""
+    wanted: dict[str, Layer] = {}
+    for base, release in entry.references.values():
+        wanted.setdefault(f"bases/{base}", index.base(base))
+        if release:
+            for path, layer in _with_origins(index, release):
+                wanted.setdefault(path, layer)
+    return tuple(_layer_offer(index, path, layer) for path, layer in wanted.items())
+
+
+def _with_origins(index: Index, release: str) -> list[tuple[str, Layer]]:
+    layer = index.release(release)
+    found = [(f"apps/{release}", layer)]
+    if layer.origin:
+        parent = layer.origin.partition("@")[0].removeprefix(f"{index.where.apps}/")
+        return _with_origins(index, parent) + found
+    return found
+
+
+def _layer_offer(index: Index, path: str, layer: Layer) -> LayerOffer:
+    origin = layer.origin.partition("@")[0]
+    origin_path = origin.removeprefix(f"{index.where.root}/") if origin else ""
+    parent = index.releases.get(origin_path.removeprefix("apps/")) if origin_path else None
+    return LayerOffer(
+        path=path,
+        guid=layer.guid,
+        origin_guid=parent.guid if parent else 0,
+        origin_path=origin_path if parent else "",
+        size_bytes=layer.used,
+        record=encode(layer.record),
+    )

@@ -1,0 +1,127 @@
+"""Before a jail moves: both hosts look for whatever could stop it later. Nothing is changed on either."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from jaild.engine.inventory import Entry, Index
+from jaild.model.errors import PermissionDeniedError
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.authority import Intent
+from jaild.model.layers.records import Generation, JailRecord
+from jaild.model.migration.protocol import Acceptance, HostHello, Offer
+from jaild.model.migration.streams import PROTOCOL
+from jaild.model.plan import Plan
+from jaild.ports.peer import Peers
+from jaild.ports.zfs import Zfs
+from jaild.transfer.host_names import HostNames
+from jaild.transfer.offer import offer_of
+from jaild.transfer.sole_owner import SoleOwner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What came of it."""
+
+    entry: Entry
+    record: JailRecord
+    generation: Generation
+    plan: Plan
+    offer: Offer
+    hello: HostHello
+
+
+class Preflight:
+    """Asks whether a jail can move."""
+
+    def __init__(self, index: Index, zfs: Zfs, peers: Peers, names: HostNames, sole: SoleOwner) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._peers = peers
+        self._names = names
+        self._sole = sole
+
+    async def examine(self, name: str, target: str, intent: Intent = Intent.GIVE_AWAY) -> Examined:
+        """Ask both sides. An error among the plan's findings is a refusal; `intent` is what it is examined for."""
+        owned = self._index.owned(name, intent)
+        entry, record, generation = owned.entry, owned.record, owned.generation
+        peer = self._peers.get(target)
+        if intent is Intent.GIVE_AWAY:
+            await self._sole.require(name)
+        hello = await peer.hello(self._index.host_id, self._index.host_name, PROTOCOL)
+        findings = await self._identity(hello, target)
+        offer = Offer(
+            migration=uuid.uuid4().hex,
+            source_id=self._index.host_id,
+            source_name=self._index.host_name,
+            jail=await offer_of(self._index, self._zfs, entry, record, generation),
+        )
+        acceptance = await peer.preflight(offer) if not findings else Acceptance()
+        findings = [*findings, *await self._unrelated(entry, record, acceptance, target)]
+        plan = Plan(
+            kind="migrate",
+            target=f"jails/{name}",
+            steps=_steps(acceptance, target),
+            findings=(*findings, *acceptance.findings),
+            from_generation=generation.number,
+            to_generation=generation.number,
+            base=generation.base,
+            release=generation.release,
+        )
+        return Examined(entry=entry, record=record, generation=generation, plan=plan, offer=offer, hello=hello)
+
+    async def offer(self, entry: Entry, record: JailRecord, generation: Generation, before: Offer) -> Offer:
+        """Return an offer that was made before, as the jail is now."""
+        jail = await offer_of(self._index, self._zfs, entry, record, generation)
+        return msgspec.structs.replace(before, jail=jail)
+
+    async def _unrelated(
+        self, entry: Entry, record: JailRecord, acceptance: Acceptance, target: str
+    ) -> Sequence[Finding]:
+        """Find a copy that no increment fits on: what a salvage came from has none of its snapshots."""
+        copies = [there for there in acceptance.datasets if there.snapshot_guids or not there.resume_token]
+        if not copies:
+            return []
+        root = self._index.where.jail(entry.name)
+        ours = {snapshot.guid for snapshot in await self._zfs.snapshots(root, recursive=True)}
+        ours |= {mark.guid for mark in await self._zfs.bookmarks(root, recursive=True)}
+        if all(ours.intersection(there.snapshot_guids) for there in copies):
+            return []
+        if not record.salvaged:
+            message = f"the copy of {entry.name} on {target} has no snapshot in common with this host's"
+            return [_error("COPY_UNRELATED", message, f"on {target}: save what you need of it, then delete it there")]
+        message = f"{target} keeps a copy of {entry.name} from before it was salvaged: no increment fits on that"
+        remedy = f"save what you need of it; then, on {target}: jailctl migration finalize, of the salvage"
+        return [_error("COPY_UNRELATED", message, remedy)]
+
+    async def _identity(self, hello: HostHello, target: str) -> Sequence[Finding]:
+        if hello.protocol != PROTOCOL:
+            message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
+            return [_error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")]
+        if hello.host_id == self._index.host_id:
+            return [_error("SAME_HOST", f"{target} is this host", "name another peer")]
+        try:
+            await self._names.learn(target, hello.host_id)
+        except PermissionDeniedError as refusal:
+            return [_error(refusal.reason, refusal.message, refusal.remedy)]
+        return []
+
+
+def _error(code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)
+
+
+def _steps(acceptance: Acceptance, target: str) -> tuple[str, ...]:
+    layers = tuple(f"send {path} to {target}" for path in acceptance.missing_layers)
+    seed = "continue the copy that is there" if any(d.snapshot_guids for d in acceptance.datasets) else "send all data"
+    return (
+        *layers,
+        seed,
+        "send what changes meanwhile, until the rest fits the downtime budget",
+        "stop the jail, send the last increment, compare every guid",
+        f"hand over to {target}, start it there, health gate",
+    )

@@ -1,0 +1,265 @@
+"""Taking ZFS streams from a migration's source, each compared by guid before it counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.jails.datasets import JailDatasets
+from jaild.layers.sealing import Sealer
+from jaild.model import layout
+from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.layers.record_text import decode
+from jaild.model.layers.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
+from jaild.model.migration.journal import Journal
+from jaild.model.migration.protocol import DatasetOffer, Received, ReceiveHeader
+from jaild.model.snapshots import of_migration
+from jaild.ports.clock import Clock
+from jaild.ports.zfs import Snapshot, Zfs
+
+Enter = Callable[[Journal], Awaitable[None]]
+_NOTHING = ("", 0, 0)
+_CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here
+
+
+class Receiver:
+    """Receives layers and a jail's datasets."""
+
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        datasets: JailDatasets,
+        sealer: Sealer,
+        owned: OwnedSnapshots,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._datasets = datasets
+        self._sealer = sealer
+        self._owned = owned
+        self._events = events
+        self._clock = clock
+        self._turns: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
+        self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
+        self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet
+
+    async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Take a base or release; one that comes with several jails at once is taken from the first of them.
+
+        `InvalidArgumentError` (LAYER_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
+        """
+        async with self._turns.setdefault(header.layer, asyncio.Lock()):
+            return await self._layer(journal, header, chunks)
+
+    async def _layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        offered = next((layer for layer in journal.offer.jail.layers if layer.path == header.layer), None)
+        if offered is None or header.tag != layout.SEALED:
+            raise InvalidArgumentError(
+                "LAYER_NOT_OFFERED", f"{header.layer} is not a layer of this migration", remedy="offer it at its begin"
+            )
+        dataset = self._index.where.layer(header.layer)
+        here = {**self._index.bases, **{f"apps/{k}": v for k, v in self._index.releases.items()}}
+        known = next((layer for layer in here.values() if layer.dataset == dataset), None)
+        if known is not None:
+            _require_guid(header, known.guid)
+            return Received(guid=known.guid)
+        kind, _, name = header.layer.partition("/")
+        record: BaseRecord | ReleaseRecord
+        if kind == "bases":
+            record, prop = decode(offered.record, BaseRecord, header.layer), layout.BASE_PROPERTY
+        else:
+            record, prop = decode(offered.record, ReleaseRecord, header.layer), layout.RELEASE_PROPERTY
+            await self._sealer.ensure_parent(dataset)
+        if header.origin_path != offered.origin_path:
+            raise InvalidArgumentError(
+                "LAYER_NOT_OFFERED", f"{header.origin_path} is not the origin that was offered", remedy="begin it again"
+            )
+        origin = f"{self._index.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
+        size = await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
+        try:
+            await self._zfs.set(dataset, {prop: offered.record})
+            await self._zfs.mount(dataset)
+            layer = await self._sealer.layer(dataset, record)
+            _require_guid(header, layer.guid)
+        except BaseException:
+            await self._zfs.destroy(dataset, recursive=True)
+            raise
+        (self._index.bases if kind == "bases" else self._index.releases)[name] = layer
+        await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
+        return Received(guid=layer.guid, bytes=size)
+
+    async def dataset(
+        self,
+        journal: Journal,
+        header: ReceiveHeader,
+        chunks: AsyncIterator[bytes],
+        *,
+        enter: Enter | None = None,
+        purpose: str = "",
+    ) -> Received:
+        """Take one of the jail's datasets; `enter` puts the record on the first one (as incoming if not said).
+
+        `purpose`: what its snapshots are for, if they are not the migration's.
+
+        `InvalidArgumentError` (DATASET_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
+        """
+        offered = next((d for d in journal.offer.jail.datasets if d.path == header.dataset), None)
+        if offered is None:
+            raise InvalidArgumentError(
+                "DATASET_NOT_OFFERED",
+                f"{header.dataset!r} is not a dataset of this migration",
+                remedy="offer it at its begin",
+            )
+        dataset = self._index.where.part(journal.jail, header.dataset)
+        async with self._turns.setdefault(dataset, asyncio.Lock()):
+            enter, purpose = enter or self.enter, purpose or of_migration(journal.id)
+            return await self._dataset(journal, dataset, offered, header, chunks, enter=enter, purpose=purpose)
+
+    async def _dataset(
+        self,
+        journal: Journal,
+        dataset: str,
+        offered: DatasetOffer,
+        header: ReceiveHeader,
+        chunks: AsyncIterator[bytes],
+        *,
+        enter: Enter,
+        purpose: str,
+    ) -> Received:
+        came = self._came.pop(dataset, _NOTHING)  # put back if this stream comes too
+        known = came[2] if header.attempt and came[:2] == (header.migration, header.attempt) else 0
+        there = [known] if known else await self.guids(dataset)
+        newest = there[-1] if there else 0
+        if header.guid in there:
+            self._came[dataset] = came
+            return Received(guid=header.guid)
+        properties = {"canmount": "noauto", "readonly": "on"}
+        properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
+        carried = {} if newest else properties
+        size = await self._stream(dataset, header, chunks, carried, clean=known != 0, newest=newest)
+        if not header.urgent:  # what the jail is down for is compared once, before this host prepares
+            # Others may make snapshots at any moment, so that it need not be the newest.
+            _require_guid(header, header.guid if header.guid in await self.guids(dataset) else 0)
+            late = self._late.get(dataset, set())
+            await self._owned.keep(purpose, dataset, (header.guid, *late))
+            late.clear()
+        else:
+            self._late.setdefault(dataset, set()).add(header.guid)
+        if not header.dataset and journal.jail not in self._index.jails:
+            await enter(journal)
+        if not header.urgent and purpose == of_migration(header.migration):
+            own = [s for s in await self._owned.of(dataset, purpose) if s.dataset == dataset]
+            await self._owned.drop([s for s in own if s.guid != header.guid])
+        self._came[dataset] = (header.migration, header.attempt, header.guid)
+        return Received(guid=header.guid, bytes=size)
+
+    async def _stream(
+        self,
+        dataset: str,
+        header: ReceiveHeader,
+        chunks: AsyncIterator[bytes],
+        properties: dict[str, str],
+        origin: str | None = None,
+        *,
+        clean: bool = False,
+        newest: int = 0,
+    ) -> int:
+        """Receive a stream, or the rest of one that was interrupted; return its bytes.
+
+        `clean`: nothing interrupted can be here. `newest` is the guid of the newest snapshot here, 0 if there is none.
+        `FailedPreconditionError` (TOKEN_STALE) if what is here of it is not what the sender goes on from.
+        """
+        resumable = header.attempt > 0  # a migration's: others begin anew
+        token = "" if clean else await self._zfs.resume_token(dataset) or ""
+        counted = _Counted(chunks)
+        if not header.resume_token:
+            if token:
+                await self._zfs.abort_receive(dataset)
+            await self._zfs.receive(
+                dataset, counted.chunks(), origin=origin, resumable=resumable, properties=properties, newest=newest
+            )
+            return counted.bytes
+        if token != header.resume_token:
+            raise FailedPreconditionError(
+                "TOKEN_STALE",
+                f"what was received of {header.layer or header.dataset or '.'} is not what the stream goes on from",
+                remedy="send it from the beginning",
+            )
+        await self._zfs.receive(dataset, counted.chunks(), resumable=True)
+        if properties:  # a resumed stream brings none
+            await self._zfs.set(dataset, properties)
+        return counted.bytes
+
+    async def enter(self, journal: Journal) -> None:
+        """Put the record on the jail's dataset as soon as there is one, and the jail into the index."""
+        jail = journal.offer.jail
+        record = JailRecord(
+            uid=jail.uid,
+            owner=journal.offer.source_id,
+            epoch=jail.epoch,
+            state=Ownership.INCOMING,
+            generation=jail.generation,
+            desired=Desired(jail.desired),
+            created=self._clock.now(),
+            migration=journal.id,
+            peer=journal.peer,
+        )
+        found = await self._zfs.dataset(self._index.where.jail(journal.jail))
+        entry = Entry(name=journal.jail, folder=found.mountpoint or self._index.folder_of_jails / journal.jail)
+        await self._datasets.write(entry, record)
+        self._index.jails[journal.jail] = entry
+
+    async def require(self, jail: str, guids: Mapping[str, int]) -> None:
+        """Raise `DataLossError` (GUID_MISMATCH) if a dataset of a jail does not end with the snapshot of that guid.
+
+        Later snapshots of others are no matter as long as nothing was written since.
+        """
+        root = self._index.where.jail(jail)
+        found: dict[str, list[Snapshot]] = {}
+        with suppress(NotFoundError):
+            for snapshot in await self._zfs.snapshots(root, recursive=True):
+                found.setdefault(snapshot.dataset, []).append(snapshot)
+        for path, guid in guids.items():
+            there = found.get(self._index.where.part(jail, path), [])
+            wanted = next((snapshot for snapshot in there if snapshot.guid == guid), None)
+            if wanted is None or (wanted is not there[-1] and not await self._zfs.is_unchanged(wanted.name)):
+                raise DataLossError(
+                    "GUID_MISMATCH",
+                    f"{jail}/{path or '.'} does not end with the snapshot that was announced",
+                    remedy="send it again; of a migration: the source aborts, migrate again",
+                )
+
+    async def guids(self, dataset: str) -> list[int]:
+        """Return the guids of a dataset's snapshots, oldest first; none if it is not here."""
+        try:
+            return [snapshot.guid for snapshot in await self._zfs.snapshots(dataset)]
+        except NotFoundError:
+            return []
+
+
+class _Counted:
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self.bytes = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self.bytes += len(chunk)
+            yield chunk
+
+
+def _require_guid(header: ReceiveHeader, guid: int) -> None:
+    if guid != header.guid:
+        raise DataLossError(
+            "GUID_MISMATCH",
+            f"{header.layer or header.dataset or '.'}@{header.tag} arrived with another guid than announced",
+            remedy="the source aborts; migrate again",
+            detail={"announced": str(header.guid), "there": str(guid)},
+        )

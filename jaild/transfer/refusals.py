@@ -1,0 +1,55 @@
+"""Why a host keeps no replica of a jail."""
+
+from __future__ import annotations
+
+from jaild.engine.inventory import Entry, Index
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.findings import Finding, Severity
+from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.replication.protocol import ReplicaOffer
+
+
+def superseded(index: Index, jail: str, record: JailRecord) -> FailedPreconditionError:
+    """Return the error for who believes to own a jail that this host knows a later owner of."""
+    owner = index.host_names.get(record.owner, record.peer)
+    takeover = record.takeover
+    return FailedPreconditionError(
+        "OWNER_SUPERSEDED",
+        f"jail {jail} is {owner}'s with epoch {record.epoch}",
+        remedy="stop it: the higher epoch is right",
+        resource=f"jails/{jail}",
+        detail={
+            "epoch": str(record.epoch),
+            "owner": record.owner,
+            "owner_name": owner,
+            "since": str(takeover.since if takeover is not None else 0.0),
+            "at": str(takeover.at if takeover is not None else 0.0),
+        },
+    )
+
+
+def refusal_of(index: Index, entry: Entry | None, offer: ReplicaOffer) -> tuple[Finding, ...]:
+    """Return what people have to do something about before a replica can be kept here."""
+    if entry is None:
+        return ()
+    record, here = entry.record, index.host_name
+    if record is None or record.uid != offer.jail.uid:
+        return (
+            _error("NAME_TAKEN", f"there is another jail {entry.name} on {here}", "rename or delete one of the two"),
+        )
+    if record.state is Ownership.FENCED:
+        return (fenced_copy(index, entry),)
+    return ()
+
+
+def fenced_copy(index: Index, entry: Entry) -> Finding:
+    """Return why nothing may be received over what a former owner wrote last."""
+    return _error(
+        "FENCED_COPY",
+        f"{index.host_name} keeps what was written to {entry.name} before it was taken over",
+        f"when nobody needs it: jailctl jail rm {entry.name}, on {index.host_name}",
+    )
+
+
+def _error(code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)

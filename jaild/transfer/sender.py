@@ -1,0 +1,169 @@
+"""Sending snapshots to a peer: which stream, counted, verified by guid on the other side."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from jaild.engine.inventory import Index
+from jaild.model import layout
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.migration.protocol import DatasetState, LayerOffer, ReceiveHeader
+from jaild.model.migration.streams import (
+    Conflict,
+    Full,
+    Increment,
+    Nothing,
+    Path,
+    Resume,
+    Version,
+    incremental_path,
+    next_stream,
+)
+from jaild.ports.peer import Receives
+from jaild.ports.zfs import Snapshot, Zfs
+from jaild.transfer.pacing import Paces
+
+
+class Route(Protocol):
+    """Where streams go: a migration, or a replica's round."""
+
+    @property
+    def id(self) -> str:
+        """What the streams' headers call it."""
+
+    @property
+    def jail(self) -> str:
+        """The jail's name."""
+
+    @property
+    def peer(self) -> Receives:
+        """The other host."""
+
+    @property
+    def attempt(self) -> int:
+        """Which connection to the other host this is; 0 for what is not resumed."""
+
+    @property
+    def frozen_at(self) -> float | None:
+        """When the jail was stopped for what is sent (monotonic); None while it serves."""
+
+    def count(self, size: int) -> None:
+        """Take note of bytes that were sent."""
+
+
+@dataclass
+class Sent:
+    """What went over the wire."""
+
+    bytes: int = 0
+
+
+class Transfer:
+    """Streams of migrations."""
+
+    def __init__(self, index: Index, zfs: Zfs, paces: Paces) -> None:
+        self._index = index
+        self._zfs = zfs
+        self._paces = paces
+
+    async def layer(self, route: Route, offer: LayerOffer, token: str = "") -> None:
+        """Send a base or release that the target does not have: as an increment if its origin is there by then.
+
+        `token`: of an interrupted receive there, which is gone on with.
+        """
+        dataset = self._index.where.layer(offer.path)
+        base = f"{self._index.where.layer(offer.origin_path)}@{layout.SEALED}" if offer.origin_path else None
+        header = ReceiveHeader(
+            migration=route.id,
+            layer=offer.path,
+            tag=layout.SEALED,
+            guid=offer.guid,
+            base_guid=offer.origin_guid,
+            origin_path=offer.origin_path,
+            attempt=route.attempt,
+            resume_token=token,
+        )
+        await self._send(route, f"{dataset}@{layout.SEALED}", base, header)
+
+    async def dataset(
+        self,
+        route: Route,
+        path: str,
+        wanted: Snapshot,
+        target: DatasetState,
+        *,
+        before: Version | None = None,
+        urgent: bool = False,
+    ) -> int:
+        """Bring one of the jail's datasets to `wanted`; return the bytes sent.
+
+        `before` is a held snapshot here: while it is the target's newest too, no other base is looked for.
+        `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes of its own there, or another dataset.
+        """
+        known = before is not None and target.snapshot_guids[-1:] == (before.guid,)
+        source = [before] if before and known else await self._versions(wanted.dataset)
+        step = next_stream(source, target.snapshot_guids, Version(wanted.tag, wanted.guid), target.resume_token)
+        header = ReceiveHeader(
+            migration=route.id,
+            dataset=path,
+            tag=wanted.tag,
+            guid=wanted.guid,
+            attempt=route.attempt,
+            urgent=urgent,
+        )
+        match step:
+            case Nothing():
+                return 0
+            case Full():
+                return await self._send(route, wanted.name, None, header)
+            case Increment(base, over):
+                header = msgspec.structs.replace(header, base_guid=base.guid)
+                try:
+                    return await self._send(route, wanted.name, f"{wanted.dataset}{base.suffix}", header)
+                except FailedPreconditionError as error:
+                    if error.reason != "DATASET_MODIFIED" or not over:
+                        raise
+                    since = f"was written to after the common snapshot {base.tag}"
+                    raise _diverged(route, path, since, over) from error
+            case Resume(token):
+                return await self._send(route, wanted.name, None, msgspec.structs.replace(header, resume_token=token))
+            case Conflict(newer):
+                raise _diverged(route, path, "has no snapshot in common", newer)
+
+    async def path(self, wanted: Snapshot, target: DatasetState) -> Path:
+        """Return how a dataset gets to a target that has this of it."""
+        versions = await self._versions(wanted.dataset)
+        return incremental_path(versions, target.snapshot_guids, Version(wanted.tag, wanted.guid))
+
+    async def _versions(self, dataset: str) -> list[Version]:
+        marks = [Version(mark.tag, mark.guid, bookmark=True) for mark in await self._zfs.bookmarks(dataset)]
+        return marks + [Version(snapshot.tag, snapshot.guid) for snapshot in await self._zfs.snapshots(dataset)]
+
+    async def _send(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
+        sent = Sent()
+        token = header.resume_token or None
+        async with self._zfs.send(snapshot, base=None if token else base, token=token) as chunks:
+            await route.peer.receive(header, self._counted(route, chunks, sent))
+        return sent.bytes
+
+    async def _counted(self, route: Route, chunks: AsyncIterator[bytes], sent: Sent) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            # What the jail is down for is not held up: other jails' streams wait for it instead.
+            await self._paces.let(route.jail, len(chunk), at_once=route.frozen_at is not None)
+            yield chunk
+            sent.bytes += len(chunk)
+            route.count(len(chunk))
+
+
+def _diverged(route: Route, path: str, why: str, newer: Sequence[int]) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "TARGET_DIVERGED",
+        f"the target's copy of {route.jail}/{path or '.'} {why}; {len(newer)} snapshots there are not this host's",
+        remedy="look at the copy on the target; delete it there if it is not needed, then migrate again",
+        resource=f"jails/{route.jail}",
+        detail={"newer_guids": ",".join(map(str, newer))},
+    )

@@ -1,0 +1,123 @@
+"""Before a jail is given away, its standbys are asked whether one has taken it over: a jail has one owner to give.
+
+    asked ─► all say that they have not ─► it may be given away
+      │ ▲        └── one is silent ──► refused before anything is begun; later waited for, and the jail serves meanwhile
+      │ └──── the operator's word counts for one that is silent, until it answers or the jail changes hands
+      └──── one has, or knows who has ──► refused, and given up here by itself
+
+Also of a jail that runs: what it gives away would be a second owner's if the host was cut off and the standby promoted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import structlog
+
+from jaild.engine.inventory import Entry, Index
+from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.model.jails import authority
+from jaild.model.jails.authority import Intent
+from jaild.model.layers.records import JailRecord
+from jaild.model.migration.journal import Phase
+from jaild.model.replication.policy import Clear, Superseded, to_be_heard, verdict
+from jaild.model.replication.protocol import Known
+from jaild.ports.peer import Peers
+from jaild.transfer.journal import Journals
+
+_UNFINISHED = frozenset({Phase.SENDING, Phase.FROZEN})
+
+
+class SoleOwner:
+    """Asks those who may have taken a jail of this host over, and remembers whom an operator vouched for."""
+
+    def __init__(self, index: Index, peers: Peers, journals: Journals) -> None:
+        self._index = index
+        self._peers = peers
+        self._journals = journals
+        self._vouched: dict[str, tuple[int, frozenset[str]]] = {}  # by the jail's uid: for which epoch, and for whom
+        self._when_in_doubt: list[Callable[[Entry], None]] = []
+        self._log = structlog.get_logger("jaild.sole_owner")
+
+    def when_in_doubt(self, hook: Callable[[Entry], None]) -> None:
+        """Let `hook` see to a jail of which a new owner was heard."""
+        self._when_in_doubt.append(hook)
+
+    def standbys(self, entry: Entry, record: JailRecord) -> frozenset[str]:
+        """Return the hosts that must say that they have not taken a jail over."""
+        spec = entry.generation.spec if entry.generation is not None else None
+        return to_be_heard(record, spec, self._index.host_name)
+
+    def targets(self, jail: str) -> frozenset[str]:
+        """Return the hosts that unfinished migrations of a jail were on their way to: one may have adopted it.
+
+        They are asked, and not waited for: until the commit point a source owns its jail whether or not they answer.
+        """
+        return frozenset(
+            journal.peer
+            for journal in self._journals.outgoing()
+            if journal.jail == jail and (journal.phase in _UNFINISHED or not journal.notified or journal.adopted)
+        )
+
+    async def answers(self, name: str, uid: str, hosts: Iterable[str]) -> dict[str, Known | None]:
+        """Return what each of these hosts has of a jail; None for one that does not answer."""
+        asked = sorted(hosts)
+        return dict(zip(asked, await asyncio.gather(*(self._ask(host, name, uid) for host in asked)), strict=True))
+
+    async def _ask(self, host: str, name: str, uid: str) -> Known | None:
+        try:
+            return await self._peers.get(host).standby.ownership(name, uid)
+        except JaildError as error:
+            self._log.info("no answer", jail=name, host=host, reason=error.reason)
+            return None
+
+    async def silent(self, name: str) -> frozenset[str]:
+        """Ask, and return the standbys that may have taken the jail over, but for those that were vouched for.
+
+        `FailedPreconditionError` (OWNER_SUPERSEDED) if one has: the jail is then given up here, in its turn.
+        """
+        entry, record = self._index.permitted(name, Intent.GIVE_AWAY)
+        needed = self.standbys(entry, record)
+        answers = await self.answers(name, record.uid, needed | self.targets(name))
+        _, record = self._index.permitted(name, Intent.GIVE_AWAY)  # as it is by now
+        self._forget(record, [host for host, known in answers.items() if known is not None])
+        match verdict(record.epoch, answers):
+            case Superseded(host, known):
+                self.doubt(entry, host)
+                raise FailedPreconditionError(
+                    "OWNER_SUPERSEDED",
+                    f"jail {name} is {known.owner_name or host}'s with epoch {known.epoch}, as {host} says",
+                    remedy=f"it is given up here by itself: work with {known.owner_name or host}",
+                    resource=f"jails/{name}",
+                    detail={"epoch": str(known.epoch), "owner": known.owner, "owner_name": known.owner_name},
+                )
+            case Clear():
+                return frozenset()
+            case found:
+                epoch, vouched = self._vouched.get(record.uid, (0, frozenset()))
+                return (needed & set(found.hosts)) - (vouched if epoch == record.epoch else frozenset())
+
+    def doubt(self, entry: Entry, host: str) -> None:
+        """Do nothing with a jail any more, not even what is under way, before this host has been heard about it."""
+        entry.unheard |= {host}
+        for hook in self._when_in_doubt:
+            hook(entry)
+
+    def _forget(self, record: JailRecord, heard: Iterable[str]) -> None:
+        """Let an answer count more than what somebody said for a host, now and later."""
+        epoch, vouched = self._vouched.get(record.uid, (0, frozenset()))
+        self._vouched[record.uid] = (epoch, vouched.difference(heard))
+
+    async def require(self, name: str) -> None:
+        """Raise `FailedPreconditionError` (STANDBYS_UNHEARD, OWNER_SUPERSEDED) unless the jail can be given away."""
+        if silent := await self.silent(name):
+            entry, record = self._index.permitted(name, Intent.GIVE_AWAY)
+            raise authority.unheard(replace(self._index.claim(entry, record), unheard=silent), asked=True).error()
+
+    def vouch(self, entry: Entry, record: JailRecord, hosts: Iterable[str]) -> None:
+        """Take an operator's word that these have not taken a jail over."""
+        epoch, vouched = self._vouched.get(record.uid, (0, frozenset()))
+        self._vouched[record.uid] = (record.epoch, frozenset(hosts) | (vouched if epoch == record.epoch else set()))
+        self._log.info("vouched for", jail=entry.name, hosts=sorted(hosts))
