@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from jaild import config as configuration
-from jaild import daemon as assembly
+from jaild import daemon
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.ballast import Ballast
@@ -89,7 +89,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
     room = Room(config.state, config.uploads)
     files = HostFiles(config.state / "spool", room)
     archives = BsdtarArchives(processes, room=room)
-    ports = assembly.Ports(
+    ports = daemon.Ports(
         zfs=zfs,
         runtime=runtime,
         files=files,
@@ -103,7 +103,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         clock=SystemClock(),
         boot_id=KernelBootId(processes),
     )
-    place = assembly.Place(
+    place = daemon.Place(
         name=config.host_name,
         dataset=config.dataset,
         logs=config.logs,
@@ -112,7 +112,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         halted=config.state / "halted.json",
         patience=config.boot_patience,
     )
-    return Daemon(assembly.assemble(ports, place), peers, store, files, place.staging)
+    return Daemon(daemon.assemble(ports, place), peers, store, files, place.staging)
 
 
 async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from google.longrunning import operations_pb2
 
-from jaild.host.rpc import host_message
 from jaild.migration.rpc import MAX_DOWNTIME
 from jaild.rpc import moments, names, pages
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.evacuations import evacuation_message
+from jaild.rpc.messages.host import host_message
 from jaild.rpc.messages.operations import OperationMessages
 from jaild.rpc.use_cases import Evacuations, Host
 from jaild.v1 import evacuations_pb2, host_pb2

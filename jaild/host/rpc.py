@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from google.longrunning import operations_pb2
 
-from jaild.model.views import AuditEntry, BackgroundTask, Drain, HostView
 from jaild.rpc import moments, pages
 from jaild.rpc.auth import Context, current
+from jaild.rpc.messages.host import audit_message, host_message
 from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.moments import timestamp
 from jaild.rpc.use_cases import Audit, Boot, Host
 from jaild.v1 import host_pb2
 
@@ -54,65 +53,3 @@ class HostServicer:
             deadline=deadline, validate_only=request.validate_only, caller=current(request.request_id)
         )
         return self._messages.of(operation)
-
-
-def host_message(view: HostView) -> host_pb2.HostInfo:
-    """Return the host as a message."""
-    return host_pb2.HostInfo(
-        id=view.id,
-        name=view.name,
-        version=view.version,
-        peer_protocol=view.peer_protocol,
-        zfs=view.zfs,
-        zfs_capabilities=view.zfs_capabilities,
-        runtime=view.runtime,
-        kernel=view.kernel,
-        osreldate=view.osreldate,
-        machine=view.machine,
-        dataset=view.dataset,
-        used_bytes=view.used,
-        available_bytes=view.available,
-        jails=view.jails,
-        running=view.running,
-        peers=view.peers,
-        start_time=timestamp(view.started),
-        ready_seconds=view.ready_seconds,
-        repairs=view.repairs,
-        drain=_drain_message(view.drain),
-        halted=view.halted,
-        warnings=view.warnings,
-        background_tasks=view.background_tasks,
-        failing_tasks=[_task_message(task) for task in view.failing],
-    )
-
-
-def _task_message(task: BackgroundTask) -> host_pb2.FailingTask:
-    return host_pb2.FailingTask(
-        name=task.name,
-        target=task.target,
-        attempts=task.attempts,
-        failures=task.failures,
-        error=task.error,
-        since=timestamp(task.failing_since),
-        at_work=task.at_work,
-    )
-
-
-def _drain_message(drain: Drain | None) -> host_pb2.HostDrain | None:
-    if drain is None:
-        return None
-    return host_pb2.HostDrain(since=timestamp(drain.since), actor=drain.actor, reason=drain.reason)
-
-
-def audit_message(entry: AuditEntry) -> host_pb2.AuditEntry:
-    """Return an entry of the audit log as a message."""
-    return host_pb2.AuditEntry(
-        sequence=entry.sequence,
-        time=timestamp(entry.time),
-        actor=entry.actor,
-        method=entry.method,
-        target=entry.target,
-        request_id=entry.request_id,
-        outcome=entry.outcome,
-        operation=entry.operation,
-    )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from jaild.model import access
 from jaild.model.access import Role
-from jaild.model.errors import PermissionDeniedError
 from jaild.model.jails import authorization
 from jaild.model.jails.change import Change
 from jaild.model.jails.spec import JailSpec
-from jaild.model.operation import Operation
 from jaild.model.views import Caller
 from jaild.rpc import names
 from jaild.rpc.use_cases import Jails
@@ -32,18 +30,6 @@ def may_apply(caller: Caller, jails: Jails, jail: str, change: Change) -> None:
     """
     if Role.OPERATOR not in caller.roles:
         authorization.require_change(caller, jail, jails.get(jail).generation, change)
-
-
-def may_withdraw(caller: Caller, operation: Operation) -> None:
-    """Raise `PermissionDeniedError` (OPERATION_OF_ANOTHER) unless the caller asked for it, or is an operator."""
-    if Role.OPERATOR in caller.roles or caller.actor == operation.actor:
-        return
-    raise PermissionDeniedError(
-        "OPERATION_OF_ANOTHER",
-        f"{operation.name} was asked for by {operation.actor}, not by {caller.actor}",
-        remedy=f"ask {operation.actor} or an operator",
-        resource=operation.name,
-    )
 
 
 def _app(release: str) -> str:

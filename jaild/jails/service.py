@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -21,14 +22,23 @@ from jaild.model.jails import authorization
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
 from jaild.model.jails.spec import JailSpec
-from jaild.model.layers.records import Generation
+from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
 from jaild.model.plan import Plan
-from jaild.model.views import Caller, JailView
+from jaild.model.views import Caller, JailView, StandbyView
 from jaild.ports.runtime import Output, Runtime
-from jaild.replication.scheduler import Standbys
 
 Generations = list[Generation]  # `list` is a method's name below
+
+
+class Replicas(Protocol):
+    """What other hosts keep of jails."""
+
+    def views(self, entry: Entry) -> tuple[StandbyView, ...]:
+        """Return how a jail's replicas are."""
+
+    async def forget(self, name: str, record: JailRecord) -> None:
+        """Withdraw the replicas of a jail that was deleted."""
 
 
 class Jails:
@@ -43,7 +53,7 @@ class Jails:
         runtime: Runtime,
         logs: Logs,
         templates: Templates,
-        standbys: Standbys,
+        replicas: Replicas,
         drivers: Drivers,
         operations: Operations,
         draining: Draining,
@@ -55,7 +65,7 @@ class Jails:
         self._runtime = runtime
         self._logs = logs
         self._templates = templates
-        self._standbys = standbys
+        self._replicas = replicas
         self._drivers = drivers
         self._operations = operations
         self._draining = draining
@@ -64,7 +74,7 @@ class Jails:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
         pending = self._drivers.pending(f"jails/{name}")
         view = self._index.jail_view(name, pending[0].name if pending else "")
-        standbys = self._standbys.views(self._index.jail(name))
+        standbys = self._replicas.views(self._index.jail(name))
         return msgspec.structs.replace(view, standbys=standbys) if standbys else view
 
     def list(self) -> list[JailView]:
@@ -109,7 +119,7 @@ class Jails:
             self._require_etag(name, etag)
             _, record = self._index.permitted(name, Intent.DELETE)
             await self._creation.delete(handle, name, force=force)
-            await self._standbys.forget(name, record)
+            await self._replicas.forget(name, record)
             return ""
 
         return await self._drivers.submit(target, "delete", caller, work)

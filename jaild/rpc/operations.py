@@ -5,8 +5,10 @@ from __future__ import annotations
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
-from jaild.jails import authorization as ownership
-from jaild.model.errors import InvalidArgumentError
+from jaild.model.access import Role
+from jaild.model.errors import InvalidArgumentError, PermissionDeniedError
+from jaild.model.operation import Operation
+from jaild.model.views import Caller
 from jaild.rpc import moments, names, pages
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.operations import OperationMessages
@@ -54,13 +56,25 @@ class OperationsServicer:
         """Ask for its end; its own status says whether it came in time."""
         caller = current()
         operation = names.operation(request.name)
-        ownership.may_withdraw(caller, self._operations.get(operation))
+        may_withdraw(caller, self._operations.get(operation))
         await self._operations.cancel(operation, caller)
         return empty_pb2.Empty()
 
     async def DeleteOperation(self, request: operations_pb2.DeleteOperationRequest, _: Context) -> empty_pb2.Empty:  # noqa: N802
         """Forget one that is done."""
         operation = names.operation(request.name)
-        ownership.may_withdraw(current(), self._operations.get(operation))
+        may_withdraw(current(), self._operations.get(operation))
         await self._operations.delete(operation)
         return empty_pb2.Empty()
+
+
+def may_withdraw(caller: Caller, operation: Operation) -> None:
+    """Raise `PermissionDeniedError` (OPERATION_OF_ANOTHER) unless the caller asked for it, or is an operator."""
+    if Role.OPERATOR in caller.roles or caller.actor == operation.actor:
+        return
+    raise PermissionDeniedError(
+        "OPERATION_OF_ANOTHER",
+        f"{operation.name} was asked for by {operation.actor}, not by {caller.actor}",
+        remedy=f"ask {operation.actor} or an operator",
+        resource=operation.name,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from jaild import daemon as assembly
+from jaild import daemon
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.host import HostFiles
@@ -140,7 +140,7 @@ class InProcessHost:
         none: frozenset[str] = frozenset()
         zfs, runtime = self.ground(self.life)
         archives = BsdtarArchives(ProcessRunner())
-        ports = assembly.Ports(
+        ports = daemon.Ports(
             zfs=mortal(zfs, "zfs"),
             runtime=mortal(runtime, "runtime"),
             files=mortal(self.files, "files", _CHANGING),
@@ -154,7 +154,7 @@ class InProcessHost:
             clock=mortal(self.clock, "clock", none),
             boot_id=self,
         )
-        place = assembly.Place(
+        place = daemon.Place(
             name=self.name,
             dataset=self.root,
             logs=self.folder / "logs",
@@ -163,7 +163,7 @@ class InProcessHost:
             halted=self.folder / "halted.json",
             patience=self.boot_patience,
         )
-        return assembly.assemble(ports, place)
+        return daemon.assemble(ports, place)
 
     def _hang_up(self) -> bool:
         task = served_as.get(None)

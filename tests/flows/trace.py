@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 import jaild
 
 _HOME = f"{Path(jaild.__file__).parent}/"
-COMPOSITION = "assembly.py"  # puts the daemon together: no part of any flow
+COMPOSITION = "daemon.py"  # puts the daemon together: no part of any flow
 _RESUMABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _BEGIN = 20  # bytes of code; a coroutine that goes on after an await is always further
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LONGEST = 400  # lines
+LONGEST = 500  # lines, a guide: what is one thought stays in one file
 VAGUE = frozenset({"utils", "util", "common", "helpers", "helper", "misc"})
 
 PROCESS = "jaild/adapters/system/process.py"
@@ -25,6 +25,11 @@ STARTERS = frozenset(
 MODULES = frozenset({"subprocess", "asyncio.subprocess", "multiprocessing", "pty", "pexpect", "sh"})
 OS_PREFIXES = ("exec", "spawn", "posix_spawn", "popen", "system", "fork", "startfile")
 
+# Where something is done with jails: the capabilities, their frame, and what puts them together.
+ACTING = (
+    *("jaild/engine/", "jaild/layers/", "jaild/jails/", "jaild/transfer/", "jaild/migration/", "jaild/replication/"),
+    *("jaild/evacuation/", "jaild/salvage/", "jaild/host/", "jaild/rpc/", "jaild/server.py", "jaild/daemon.py"),
+)
 AUTHORITY = "jaild/model/jails/authority.py"
 # What decides whether something may be done with a jail is asked by `Index.may`, `permitted` and `owned` alone.
 DECIDING = {
@@ -36,7 +41,7 @@ DECIDING = {
     },
     "known_epochs": {
         "jaild/engine/inventory.py": "asks with it",
-        "jaild/assembly.py": "the journals know it",
+        "jaild/daemon.py": "the journals know it",
         "jaild/host/recovery.py": "tells it",
     },
     "host_id": {
@@ -210,7 +215,7 @@ def test_what_may_be_done_with_a_jail_is_decided_in_one_place() -> None:
     found = {
         (what, shown(path))
         for path in MODULES_OF_JAILD
-        if shown(path) != AUTHORITY and shown(path).startswith(("jaild/service/", "jaild/api/", "jaild/assembly"))
+        if shown(path) != AUTHORITY and shown(path).startswith(ACTING)
         for what in decisions(ast.parse(path.read_text()))
     }
     allowed = {(what, where) for what, places in DECIDING.items() for where in places}

@@ -14,22 +14,34 @@ import pytest
 ADAPTERS = Path(__file__).parents[2] / "jaild/adapters"
 # The modules that touch what a jail can write to: /etc, data, volumes, a tree that is mounted.
 MODULES = (
-    *("newfolders", "openfolder", "salvagetree", "salvagewriter", "treeadded", "treecopy", "treeremoval", "trees"),
-    *("treestate", "treeupdate", "runtime/mount_syscalls", "runtime/mounts", "runtime/treepaths"),
+    *(
+        "files/folders",
+        "files/openat",
+        "files/salvage_reader",
+        "files/salvage_writer",
+        "files/treeadded",
+        "files/copy",
+        "files/remove",
+        "files/config_tree",
+    ),
+    *("files/fingerprint", "files/config_tree_update", "oci/mount_syscalls", "oci/mounts", "runtime/treepaths"),
 )
 # What may go by a path there, and why.
 ALLOWED = {
-    ("runtime/mount_syscalls", "read_text"): "the kernel's own words in /proc",
-    ("runtime/mounts", "open"): "the kernel's own words in /proc",
-    ("runtime/mounts", "read_text"): "the kernel's own words in /proc",
-    ("runtime/mounts", "mkdir"): "the tree's root: the run folder is the daemon's alone",
+    ("oci/mount_syscalls", "read_text"): "the kernel's own words in /proc",
+    ("oci/mounts", "open"): "the kernel's own words in /proc",
+    ("oci/mounts", "read_text"): "the kernel's own words in /proc",
+    ("oci/mounts", "mkdir"): "the tree's root: the run folder is the daemon's alone",
     ("runtime/treepaths", "resolve"): "what lies above a layer is the operator's",
-    ("treecopy", "mkdir"): "its destination: what lies above it is the daemon's",
-    ("treeremoval", "resolve"): "what lies above what is removed is the daemon's",
-    ("trees", "mkdir"): "its destination: what lies above it is the daemon's",
-    ("openfolder", "os.listdir"): "of a descriptor: the one place",
-    ("openfolder", "os.open"): "the folder to begin with: the one place",
-    **{(name, "os.utime"): "of a descriptor" for name in ("salvagewriter", "treecopy", "treeupdate", "trees")},
+    ("files/copy", "mkdir"): "its destination: what lies above it is the daemon's",
+    ("files/remove", "resolve"): "what lies above what is removed is the daemon's",
+    ("files/config_tree", "mkdir"): "its destination: what lies above it is the daemon's",
+    ("files/openat", "os.listdir"): "of a descriptor: the one place",
+    ("files/openat", "os.open"): "the folder to begin with: the one place",
+    **{
+        (name, "os.utime"): "of a descriptor"
+        for name in ("files/salvage_writer", "files/copy", "files/config_tree_update", "files/config_tree")
+    },
 }
 BY_FOLDER = frozenset({"dir_fd", "src_dir_fd"})  # the parameters by which os goes by an open folder
 # Functions of os that take a path, if they have no such parameter here.
