@@ -51,7 +51,7 @@ class Root(click.Group):
         """Import the noun's module and return its command."""
         if cmd_name not in NOUNS:
             return None
-        module = importlib.import_module(f"jaild.cli.{cmd_name}")
+        module = importlib.import_module(f"jaild.cli.commands.{cmd_name}")
         return cast("click.Command", module.command)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
