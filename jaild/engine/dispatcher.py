@@ -23,6 +23,7 @@ from jaild.model.views import Caller
 
 Before = Callable[[str, str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
+Unbegun = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class _Job:
     operation_id: str
     work: Work
     saved: asyncio.Future[None]  # on disk; before that nothing is begun
+    unbegun: Unbegun
     alone: bool = True
 
 
@@ -79,34 +81,52 @@ class Drivers:
         plan: Plan | None = None,
         while_held: bool = False,
         alone: bool = True,
+        unbegun: Unbegun | None = None,
     ) -> Operation:
         """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied.
 
         `alone`: the target's turn is its own; not of work that waits for what a peer's calls do to the target.
+        `unbegun` takes away what was made for the work, if it is never begun: refused, known already by its request id,
+        or ended while it waited.
         """
+        clean = unbegun or _nothing
+        try:
+            admitted = self._admitted(target, kind, caller, plan, while_held=while_held)
+        except BaseException:
+            await clean()
+            raise
+        operation, is_new = admitted
+        if not is_new:
+            await clean()
+            return operation
+        # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
+        saved = asyncio.ensure_future(self._operations.save(operation.id))
+        self._enqueue(target, _Job(operation.id, work, saved, clean, alone))
+        await asyncio.shield(saved)
+        return self._operations.get(operation.id)
+
+    def _admitted(
+        self, target: str, kind: str, caller: Caller, plan: Plan | None, *, while_held: bool
+    ) -> tuple[Operation, bool]:
+        """Return the operation of a request, and whether it is a new one."""
         if self._stopping:
             raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
         if self._held is not None and not while_held:
             raise self._held()
         match admit(self.pending(target), kind, self._operations.duplicate(caller, kind, target)):
             case Duplicate(operation):
-                return operation
+                return operation, False
             case Denied(reason, message, remedy):
                 raise FailedPreconditionError(reason, message, remedy=remedy, resource=target)
             case Accepted():
-                operation = self._operations.new(kind, target, caller, plan)
-        # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
-        saved = asyncio.ensure_future(self._operations.save(operation.id))
-        self._enqueue(target, _Job(operation.id, work, saved, alone))
-        await asyncio.shield(saved)
-        return self._operations.get(operation.id)
+                return self._operations.new(kind, target, caller, plan), True
 
     def resume(self, operation_id: str, work: Work) -> None:
         """Go on with a resumable operation that an earlier daemon left."""
         target = self._operations.get(operation_id).target
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         saved.set_result(None)
-        self._enqueue(target, _Job(operation_id, work, saved))
+        self._enqueue(target, _Job(operation_id, work, saved, _nothing))
 
     def _enqueue(self, target: str, job: _Job) -> None:
         lane = self._lanes.setdefault(target, _Lane(deque()))
@@ -138,6 +158,7 @@ class Drivers:
             while len(lane.jobs) > 1:
                 job = lane.jobs.pop()
                 await self._operations.finish(job.operation_id, error=self._interruption())
+                await self._clean(job)
         for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
             self._operations.stop(operation_id)
 
@@ -170,14 +191,17 @@ class Drivers:
         operation = handle.operation
         log = self._log.bind(operation=operation_id, kind=operation.kind, target=operation.target)
         if operation.cancel_requested and not operation.resumable:
+            await self._clean(job)
             await self._operations.finish(operation_id, error=_cancelled(operation))
             return
         log.info("operation started", actor=operation.actor)
+        begun = False
         try:
             await job.saved
             for hook in self._before:
                 await hook(operation.target, operation.kind)
             async with self.turn(operation.target) if job.alone else nullcontext():
+                begun = True
                 result = await job.work(handle)
         except JaildError as error:
             log.warning("operation failed", reason=error.reason, message=error.message)
@@ -201,6 +225,19 @@ class Drivers:
         else:
             await self._operations.finish(operation_id, result=result)
             log.info("operation done", result=result)
+        finally:
+            if not begun:
+                await self._clean(job)
+
+    async def _clean(self, job: _Job) -> None:
+        try:
+            await job.unbegun()
+        except JaildError as error:  # why it was not begun matters more
+            self._log.warning("left behind", operation=job.operation_id, reason=error.reason, message=error.message)
+
+
+async def _nothing() -> None:
+    """Take nothing away."""
 
 
 def _cancelled(operation: Operation) -> JaildError:

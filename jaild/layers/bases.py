@@ -81,19 +81,22 @@ class Bases:
         try:
             if sets is not None:
                 distset.verify(sets, manifest_entry or "base.txz", spooled.sha256)
-            return await self._submit(base_id, spooled, image, caller)
         except BaseException:
             await self._files.remove(spooled.path)
             raise
+        return await self._submit(base_id, spooled, image, caller)
 
     async def _submit(self, base_id: str, spooled: Spooled, image: str, caller: Caller) -> Operation:
+        async def forget() -> None:
+            await self._files.remove(spooled.path)
+
         async def work(handle: Handle) -> str:
             try:
                 return await self._import_archive(handle, base_id, spooled.path, spooled.sha256, image)
             finally:
-                await self._files.remove(spooled.path)
+                await forget()
 
-        return await self._drivers.submit(f"bases/{base_id}", "import", caller, work)
+        return await self._drivers.submit(f"bases/{base_id}", "import", caller, work, unbegun=forget)
 
     async def import_path(self, base_id: str, path: str, *, sha256: str, image: str = "", caller: Caller) -> Operation:
         """Import what lies on this host: an archive, a folder with base.txz and MANIFEST, an OCI layout or a tree."""

@@ -94,23 +94,19 @@ class Builds:
                     "CHUNK_UNEXPECTED", "files were sent, and no step copies any", remedy="send none, or add copy steps"
                 )
 
+        async def forget() -> None:
+            if spooled is not None:
+                await self._files.remove(spooled.path)
+
         async def work(handle: Handle) -> str:
             try:
                 with handle.cancellable():
                     return await self._carry_out(handle, app, version, recipe, spooled, caller)
             finally:
-                await self._forget(spooled)
+                await forget()
                 await self._files.remove(self._staging / handle.id)
 
-        try:
-            return await self._drivers.submit(target, "build", caller, work, plan=plan)
-        except BaseException:
-            await self._forget(spooled)
-            raise
-
-    async def _forget(self, spooled: Spooled | None) -> None:
-        if spooled is not None:
-            await self._files.remove(spooled.path)
+        return await self._drivers.submit(target, "build", caller, work, plan=plan, unbegun=forget)
 
     async def log(self, operation_id: str, *, follow: bool) -> AsyncIterator[bytes]:
         """Yield what a build's steps wrote. `NotFoundError` (OPERATION_NOT_FOUND, BUILD_LOG_NOT_FOUND)."""

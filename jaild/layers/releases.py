@@ -97,19 +97,17 @@ class Releases:
             self._index.release(f"{app}/{parent}")
         spooled = await self._files.spool(chunks, sha256=sha256, size=size)
 
+        async def forget() -> None:
+            await self._files.remove(spooled.path)
+
         async def work(handle: Handle) -> str:
             try:
                 with handle.cancellable():
                     return await self._unpack(handle, app, version, parent, manifest, spooled)
             finally:
-                await self._files.remove(spooled.path)
+                await forget()
 
-        target = f"apps/{app}/releases/{version}"
-        try:
-            return await self._drivers.submit(target, "push", caller, work)
-        except BaseException:
-            await self._files.remove(spooled.path)
-            raise
+        return await self._drivers.submit(f"apps/{app}/releases/{version}", "push", caller, work, unbegun=forget)
 
     async def _unpack(
         self, handle: Handle, app: str, version: str, parent: str, manifest: Manifest, spooled: Spooled

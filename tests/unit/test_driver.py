@@ -8,8 +8,14 @@ import pytest
 from jaild.engine.dispatcher import Drivers, Work
 from jaild.engine.operations import Handle, Operations
 from jaild.model.admission import QUEUE_LIMIT
-from jaild.model.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError, UnavailableError
-from jaild.model.operation import Failure
+from jaild.model.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from jaild.model.operation import Failure, Operation
 from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
@@ -299,3 +305,28 @@ async def test_a_request_that_was_being_stored_when_the_stop_came_is_ended_too(b
     await asyncio.gather(submitting, return_exceptions=True)
     assert [operation.done for operation in bench.operations.list()] == [True]
     assert "a ends" not in bench.log
+
+
+async def test_what_was_made_for_a_work_that_is_never_begun_is_taken_away_once(bench: Bench) -> None:
+    cleaned: list[str] = []
+
+    async def submit(name: str, request_id: str = "", kind: str = "push") -> Operation:
+        async def unbegun() -> None:
+            cleaned.append(name)
+
+        caller = Caller(actor="ada", request_id=request_id)
+        return await bench.drivers.submit(WEB, kind, caller, bench.work(name), unbegun=unbegun)
+
+    first = await submit("first", "id")
+    assert (await submit("repeated", "id")).id == first.id
+    with pytest.raises(InvalidArgumentError):
+        await submit("reused", "id", "import")
+    await bench.operations.cancel((await submit("cancelled")).id, CALLER)
+    await submit("last")
+    bench.gates["first"].set()
+    await until(lambda: "last begins" in bench.log)
+    await submit("cleared")
+    await bench.drivers.clear()
+    bench.gates["last"].set()
+    await until(lambda: bench.drivers._lanes == {})
+    assert cleaned == ["repeated", "reused", "cancelled", "cleared"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.spec import ExecCheck, Network
+from jaild.model.layers.records import Manifest
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer, Offer
 from jaild.ports.runtime import Output
 from tests.fakes.host import FakeHost, caller
@@ -72,3 +74,21 @@ async def test_an_offer_whose_names_are_none_is_refused_before_anything_is_made_
     with pytest.raises(InvalidArgumentError) as refused:
         await host.core.use_cases.incoming.begin(Offer(migration="m", source_id="s", source_name="beta", jail=jail))
     assert refused.value.reason == "INVALID_NAME"
+
+
+async def test_of_an_upload_that_is_repeated_while_the_first_comes_no_file_is_left(host: FakeHost) -> None:
+    both = asyncio.Barrier(2)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        await both.wait()
+        yield b"no archive"
+
+    async def push() -> str:
+        operation = await host.core.use_cases.releases.push(
+            "web", "9", chunks(), sha256="", size=0, parent="", manifest=Manifest(), caller=caller("again")
+        )
+        return (await host.core.use_cases.operations.wait(operation.id, None)).id
+
+    first, second = await asyncio.gather(push(), push())
+    assert first == second
+    assert await host.files.names(host.folder / "spool") == []
