@@ -137,3 +137,14 @@ def test_a_network_that_the_host_has_not_is_refused(run: RunSpec) -> None:
     with pytest.raises(FailedPreconditionError) as refused:
         oci_network.attach(run, HostNetwork(bridge=""), RUN_FOLDER)
     assert refused.value.reason == "NETWORK_MISSING"
+
+
+def test_the_hosts_own_address_on_its_bridge_is_no_jails() -> None:
+    def refused(run: RunSpec, host: HostNetwork = HOST) -> list[tuple[str, str]]:
+        return [(e.reason, e.detail["field"]) for e in oci_network.hosts_own(run, host, "jails/web")]
+
+    assert refused(own("10.0.0.5/24", "10.0.0.1/32")) == [("ADDRESS_IN_USE", "$.network.addresses[1]")]
+    assert refused(own("10.0.0.1/24", bridge="jaild0")) == [("ADDRESS_IN_USE", "$.network.addresses[0]")]
+    assert refused(own("10.0.0.1/24", bridge="vlan20")) == []
+    assert refused(own("10.0.0.5/24")) == []
+    assert refused(own("10.0.0.1/24"), HostNetwork(bridge="jaild0")) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ from jaild import config
 from jaild.model.access import Grant, Role
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import policy_check as policycheck
-from jaild.model.jails.spec import JailSpec, Limits, Network, Port, Standby, Volume
+from jaild.model.jails.spec import ExecCheck, HttpCheck, JailSpec, Limits, Network, Port, Standby, TcpCheck, Volume
 from jaild.model.layers.recipe import Recipe, Repository, Step
 from jaild.model.policy import BuildPolicy, Ceilings, Policy, on_host
 from jaild.model.views import Caller
@@ -176,6 +176,26 @@ def test_the_subnet_of_the_hosts_own_address_is_where_jails_belong_if_no_range_i
     assert default.addresses == ("10.0.0.0/24",)
     said = on_host(Policy(addresses=("192.0.2.0/24",)), address="10.0.0.1/24", bridge="jaild0", shared=None)
     assert said.addresses == ("192.0.2.0/24",)
+
+
+def test_the_daemons_health_checks_reach_no_further_than_the_jail_may() -> None:
+    def asked(check: TcpCheck | HttpCheck, mode: Literal["shared", "none", "host"] = "shared") -> JailSpec:
+        addresses = ("10.0.0.70/32",) if mode == "shared" else ()
+        network = Network(mode=mode, addresses=addresses)
+        health = (ExecCheck(command=("true",)), check)
+        return msgspec.structs.replace(FITTING, network=network, allow=(), health=health)
+
+    policy = msgspec.structs.replace(TIGHT, networks=("shared", "none", "host"))
+    beyond = [("POLICY_ADDRESS", "$.health[1].address")]
+    for address in ("127.0.0.1", "192.0.2.1"):
+        assert told(asked(TcpCheck(port=22, address=address)), None, policy) == beyond
+        assert told(asked(HttpCheck(port=80, address=address), "none"), None, policy) == beyond
+        had = asked(TcpCheck(port=22, address=address))
+        assert told(had, had, policy) == []
+        assert told(asked(TcpCheck(port=22, address=address), "host"), None, policy) == []
+    assert told(asked(TcpCheck(port=22, address="10.0.0.70")), None, policy) == []
+    assert told(asked(TcpCheck(port=22, address="10.0.0.71")), None, policy) == []
+    assert told(asked(TcpCheck(port=22)), None, policy) == []
 
 
 def test_operators_and_the_host_itself_have_no_policy() -> None:

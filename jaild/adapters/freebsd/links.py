@@ -41,10 +41,11 @@ class Links:
         await self._all(network.bridge_brought_up(self._host, shown), self._host.bridge)
 
     async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
-        """Return NETWORK_MISSING if the host lacks what the network needs."""
+        """Return NETWORK_MISSING if the host lacks what the network needs, ADDRESS_IN_USE for its own address."""
         if demands.network.mode not in {"own", "shared"}:
             return []
-        return oci_network.missing(demands, self._host, await self._interfaces(), resource)
+        own = oci_network.hosts_own(demands, self._host, resource)
+        return [*own, *oci_network.missing(demands, self._host, await self._interfaces(), resource)]
 
     async def taken(self, run: RunSpec, held: Collection[str] = ()) -> list[JaildError]:
         """Return ADDRESS_IN_USE for what is on the shared interface and not in `held`."""

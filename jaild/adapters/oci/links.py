@@ -35,8 +35,9 @@ class Links:
         await self._run(oci_network.prepare(self._host, bridge_exists=exists, bridge_mac=mac))
 
     def problems(self, demands: Demands, resource: str) -> list[JaildError]:
-        """Return NETWORK_MISSING if the host lacks what the network needs."""
-        return oci_network.missing(demands, self._host, _interfaces(), resource)
+        """Return NETWORK_MISSING if the host lacks what the network needs, ADDRESS_IN_USE for its own address."""
+        own = oci_network.hosts_own(demands, self._host, resource)
+        return [*own, *oci_network.missing(demands, self._host, _interfaces(), resource)]
 
     async def taken(self, run: RunSpec, held: Collection[str] = ()) -> list[JaildError]:
         """Return ADDRESS_IN_USE for what is on the shared interface and not in `held`."""

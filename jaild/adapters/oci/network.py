@@ -165,6 +165,25 @@ def missing(demands: Demands, host: HostNetwork, there: Collection[str], resourc
     ]
 
 
+def hosts_own(demands: Demands, host: HostNetwork, resource: str) -> list[JaildError]:
+    """Return ADDRESS_IN_USE for the host's own address on the bridge that a jail in mode own would be put on."""
+    network = demands.network
+    if network.mode != "own" or host.address is None or network.bridge not in {None, host.bridge}:
+        return []
+    mine = ipaddress.ip_interface(host.address).ip
+    return [
+        FailedPreconditionError(
+            "ADDRESS_IN_USE",
+            f"{mine} is this host's own on the bridge {host.bridge}: all jails there reach it by that address",
+            remedy="give the jail an address of its own",
+            resource=resource,
+            detail={FIELD: f"$.network.addresses[{index}]"},
+        )
+        for index, address in enumerate(network.addresses)
+        if ipaddress.ip_interface(address).ip == mine
+    ]
+
+
 def taken(run: RunSpec, held: Collection[str], there: Collection[str]) -> list[JaildError]:
     """Return ADDRESS_IN_USE for addresses of a run in mode shared that are on the host's interface already.
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from jaild.model import quantity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import portcheck
-from jaild.model.jails.spec import JailSpec, Limits
+from jaild.model.jails.spec import ExecCheck, JailSpec, Limits
 from jaild.model.layers.recipe import Recipe
 from jaild.model.policy import BuildPolicy, Policy, port_range
 from jaild.model.views import Caller
@@ -31,7 +31,7 @@ def findings(caller: Caller, spec: JailSpec, current: JailSpec | None) -> tuple[
     policy = caller.policy
     if policy is None:
         return ()
-    rules = (_network, _addresses, _links, _ports, _allow, _devfs, _limits, _disk, _standby)
+    rules = (_network, _addresses, _checks, _links, _ports, _allow, _devfs, _limits, _disk, _standby)
     return tuple(_finding(caller, breach) for rule in rules for breach in rule(policy, spec, current))
 
 
@@ -82,6 +82,22 @@ def _addresses(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iter
         if not known and not fits:
             rule = _rule("addresses", policy.addresses or ())
             yield "POLICY_ADDRESS", f"$.network.addresses[{index}]", rule, f"{text} is asked for"
+
+
+def _checks(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:
+    """Yield checks that go beyond the ranges: the daemon sends them, and from the host's network."""
+    ranges, mode = policy.ranges, spec.network.mode
+    if ranges is None or mode not in {"shared", "none"}:  # in mode own they reach the jail's own addresses only
+        return
+    had = current.health if current is not None and current.network.mode == mode else ()
+    own = {ipaddress.ip_interface(text).ip for text in spec.network.addresses}
+    for index, check in enumerate(spec.health):
+        if isinstance(check, ExecCheck) or check.address is None or check in had:
+            continue
+        address = ipaddress.ip_address(check.address)
+        if address not in own and not any(address in allowed for allowed in ranges):
+            rule = _rule("addresses", policy.addresses or ())
+            yield "POLICY_ADDRESS", f"$.health[{index}].address", rule, f"a check of {address} is asked for"
 
 
 def _links(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:
