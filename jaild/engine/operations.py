@@ -66,6 +66,7 @@ class Operations:
             request_id=caller.request_id,
             created=now,
             updated=now,
+            counted_at=self._clock.monotonic(),
             plan=plan and clipping.plan(plan),
         )
         self._remember(operation)
@@ -237,7 +238,10 @@ class Operations:
 
     def _replace(self, operation_id: str, **changes: Any) -> Operation:
         kept = clipping.changes(changes)
-        operation = msgspec.structs.replace(self._all[operation_id], updated=self._clock.now(), **kept)
+        known, monotonic = self._all[operation_id], self._clock.monotonic()
+        operation = msgspec.structs.replace(
+            known, updated=self._clock.now(), seconds=known.seconds_at(monotonic), counted_at=monotonic, **kept
+        )
         self._all[operation_id] = operation
         if operation.done:
             self._sizes[operation_id] = clipping.size(operation)

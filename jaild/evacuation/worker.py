@@ -85,7 +85,7 @@ class Mover:
                     told = msgspec.structs.replace(
                         move,
                         bytes=running.bytes_done,
-                        seconds=self._clock.now() - running.created,
+                        seconds=running.seconds_at(self._clock.monotonic()),
                         message=f"{running.phase}: {running.message}" if running.message else running.phase,
                     )
                     evacuation = with_move(evacuation, told)

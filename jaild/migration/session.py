@@ -15,6 +15,7 @@ import structlog
 from jaild.engine.inventory import Index
 from jaild.migration.move import Move
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError
+from jaild.model.migration.journal import time_left
 from jaild.model.migration.streams import PROTOCOL
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
@@ -81,7 +82,7 @@ class Link:
         if move.frozen_at is not None:
             if self._clock.monotonic() + pause - move.frozen_at > move.patience:
                 raise TimeoutError
-        elif 0 < move.journal.deadline < self._clock.now() + pause:
+        elif (left := time_left(move.journal, self._clock.monotonic())) is not None and left < pause:
             raise past_deadline(move) from lost
         serves = "the jail serves" if move.frozen_at is None else "the jail is down"
         move.handle.note(

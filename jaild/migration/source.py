@@ -31,7 +31,7 @@ from jaild.model.errors import AbortedError, DeadlineExceededError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.budget import MAX_THAWS
-from jaild.model.migration.journal import Journal, Phase
+from jaild.model.migration.journal import Journal, Phase, time_left
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.transfer.journal import Journals
@@ -98,7 +98,8 @@ class MigrateOut:
             operation=handle.id,
             max_downtime=max_downtime,
             proceed_over_budget=proceed_over_budget,
-            deadline=now + deadline if deadline else 0.0,
+            time_left=deadline or None,
+            counted_at=self._clock.monotonic(),
             created=now,
             updated=now,
         )
@@ -186,9 +187,8 @@ class MigrateOut:
 
     @asynccontextmanager
     async def _before_its_deadline(self, move: Move) -> AsyncIterator[None]:
-        deadline = move.journal.deadline
         try:
-            async with asyncio.timeout(max(deadline - self._clock.now(), 0.0) if deadline else None):
+            async with asyncio.timeout(time_left(move.journal, self._clock.monotonic())):
                 yield
         except TimeoutError:
             raise past_deadline(move) from None

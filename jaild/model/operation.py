@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from jaild.model.elapsed import passed
 from jaild.model.errors import JaildError
 from jaild.model.findings import Finding
 from jaild.model.plan import Plan
@@ -35,7 +36,7 @@ def failure_of(error: JaildError) -> Failure:
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change, as of its last step. Replaced whole, never mutated; times are seconds since the epoch."""
+    """One change, as of its last step. Replaced whole, never mutated; `created`, `updated`: seconds since the epoch."""
 
     id: str
     kind: str
@@ -44,6 +45,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str = ""
     created: float = 0.0
     updated: float = 0.0
+    seconds: float = 0.0  # that it had been under way when it was updated
+    counted_at: float | None = None  # when that was, by the host's monotonic clock
     phase: str = "queued"
     message: str = ""
     bytes_done: int = 0
@@ -60,6 +63,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: bool = False
     failure: Failure | None = None
     result: str = ""  # the resource that came of it; its message is looked up when asked
+
+    def seconds_at(self, monotonic: float) -> float:
+        """Return the seconds that it has been under way by now; what the host was off for is not counted."""
+        return self.seconds + (passed(self.counted_at, monotonic) if self.counted_at is not None else 0.0)
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.model.errors import NotFoundError
-from jaild.model.migration.journal import Journal, Phase, epoch_in_force
+from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force
 from jaild.model.migration.stats import MigrationStats, stats
 from jaild.model.views import MigrationView
 from jaild.ports.clock import Clock
@@ -25,11 +25,11 @@ class Journals:
     async def load(self) -> None:
         """Read the store."""
         for journal in await self._store.journals():
-            self._remember(journal)
+            self._remember(counted(journal, self._clock.monotonic()))
 
     async def put(self, journal: Journal) -> None:
         """Remember; on disk when this returns."""
-        journal = msgspec.structs.replace(journal, updated=self._clock.now())
+        journal = msgspec.structs.replace(counted(journal, self._clock.monotonic()), updated=self._clock.now())
         self._remember(journal)
         await self._store.put_journal(journal)
 

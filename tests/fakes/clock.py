@@ -11,6 +11,7 @@ class FakeClock:
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.time = now
         self.stepped = 0.0  # seconds by which somebody put the wall clock on (or, below 0, back)
+        self.booted = 0.0  # the time at which the host was booted: there its monotonic clock begins
         self.slept: list[float] = []
 
     def now(self) -> float:
@@ -18,8 +19,8 @@ class FakeClock:
         return self.time + self.stepped
 
     def monotonic(self) -> float:
-        """Return the same: only differences mean something."""
-        return self.time
+        """Seconds since the host was booted."""
+        return self.time - self.booted
 
     async def sleep(self, seconds: float) -> None:
         """Move on by `seconds`."""

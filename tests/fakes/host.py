@@ -290,7 +290,8 @@ class FakeHost(InProcessHost):
             await self.zfs.create(ROOT)
 
     async def lose_power(self) -> None:
-        """Forget the runs."""
+        """Forget the runs, and let the monotonic clock begin again."""
+        self.clock.booted = self.clock.time
         self.runtime.by_name.clear()
         pool = self.zfs._pool
         await self.zfs.unmount(ROOT)

@@ -109,7 +109,7 @@ def ended(move: JailMove, operation: Operation) -> JailMove:
         move,
         bytes=operation.bytes_done,
         blackout=operation.blackout,
-        seconds=operation.updated - operation.created,
+        seconds=operation.seconds,
         attempts=move.attempts + 1,
         reason="",
         message="",

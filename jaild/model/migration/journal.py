@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from jaild.model.elapsed import passed
 from jaild.model.layers.records import JailRecord
 from jaild.model.migration.protocol import Offer
 
@@ -54,7 +55,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer_id: str = ""  # source: the target's host id
     max_downtime: float = 5.0  # source: seconds of blackout that are allowed
     proceed_over_budget: bool = False  # source: go on although more are predicted
-    deadline: float = 0.0  # source: seconds since the epoch at which it is given up; 0 for none
+    time_left: float | None = None  # source: seconds from `counted_at` until it is given up; None for never
+    counted_at: float = 0.0  # source: by the host's monotonic clock
     thaws: int = (
         0  # source: times that the jail was stopped and started again because its last part did not get through
     )
@@ -70,6 +72,18 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keep_copy: bool = False  # a rehearsal whose copy stays on the target when it is aborted
     notified: bool = True  # source: the target knows that it was aborted
     adopted: bool = False  # source: the target took its copy over by force, and says that it owns the jail
+
+
+def time_left(journal: Journal, monotonic: float) -> float | None:
+    """Return the seconds until a migration is given up, 0 if that is due; None for never."""
+    if journal.time_left is None:
+        return None
+    return max(journal.time_left - passed(journal.counted_at, monotonic), 0.0)
+
+
+def counted(journal: Journal, monotonic: float) -> Journal:
+    """Return a journal with what is left of its time now, so that a later boot goes on from there."""
+    return msgspec.structs.replace(journal, time_left=time_left(journal, monotonic), counted_at=monotonic)
 
 
 def epoch_in_force(journal: Journal) -> int:
