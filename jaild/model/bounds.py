@@ -9,7 +9,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 # What one message may have. A stream's are larger: chunks are 1 MiB by advice, a client may send larger ones.
 REQUEST = MIB
-STREAM_MESSAGE = 8 * MIB
+STREAM_MESSAGE = 8 * MIB  # and a peer's
 METADATA = 16 * KIB  # of a call
 CALLS = 1000  # at a time on one connection; a client's next ones wait
 

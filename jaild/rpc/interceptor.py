@@ -48,7 +48,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             wrapped = self._streaming(method, rule, function, streaming=handler.request_streaming)
         else:  # writes its responses to the context itself: gRPC's own health service
             wrapped = self._answering(method, rule, function, streaming=False)
-        limit = bounds.STREAM_MESSAGE if handler.request_streaming else bounds.REQUEST
+        large = handler.request_streaming or rule.of_peers  # a salvage's report names each file that is lost
+        limit = bounds.STREAM_MESSAGE if large else bounds.REQUEST
         read = auditing.bounded(handler.request_deserializer, limit)
         return make(wrapped, read, handler.response_serializer)
 

@@ -23,6 +23,11 @@ class Rule:
     target: Callable[[Any], str] | None = None
     endless: bool = False
 
+    @property
+    def of_peers(self) -> bool:
+        """Whether other hosts' daemons alone may call it."""
+        return self.roles == {Role.PEER}
+
 
 _READERS = frozenset({Role.VIEWER, Role.PRODUCT, Role.SOURCE, Role.OPERATOR})
 _ACTORS = frozenset({Role.PRODUCT, Role.SOURCE, Role.OPERATOR})

@@ -39,6 +39,12 @@ async def test_files_arrive_as_one_stream_and_the_report_brings_the_guids(fakes:
     ]
 
 
+async def test_a_report_of_many_thousand_lost_files_arrives(fakes: Fakes, peer: SalvagePeer) -> None:
+    report = "x" * (4 << 20)
+    await peer.finish("m", report)
+    assert fakes.files.calls[-1][1] == ("m", report)
+
+
 async def test_operators_ask_for_a_salvage_and_for_what_it_lost(fakes: Fakes, local: grpc.aio.Channel) -> None:
     stub = salvage_pb2_grpc.SalvagesStub(local)
     asked = await stub.SalvageJail(salvage_pb2.SalvageJailRequest(name="jails/web", target="beta", request_id="r"))
