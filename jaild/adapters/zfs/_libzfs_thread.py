@@ -2,7 +2,8 @@
 
     task ── run(call) ──> queue ──> thread: call(handle) ──> plain data, or a typed error ──> task
 
-A call that has begun is finished, also when its caller is cancelled or does not wait any longer; the next begins after.
+A call that has begun is finished. Whoever is cancelled waits for that, so that a command that is asked afterwards finds
+what was done; one that has not begun never is.
 """
 
 from __future__ import annotations
@@ -38,10 +39,16 @@ class HandleThread:
         `operation` and `subject` are what an error is about. Raises what `jaild.ports.zfs` says, and
         `DeadlineExceededError` (COMMAND_TIMEOUT) when the thread is not done in time, with this or what was before it.
         """
-        loop = asyncio.get_running_loop()
+        begun = self._thread.submit(self._called, operation, subject, call)
+        done = asyncio.wrap_future(begun)
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())  # also if nobody waits any more
         try:
             async with asyncio.timeout(_PATIENCE):
-                return await loop.run_in_executor(self._thread, self._called, operation, subject, call)
+                return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            if not begun.cancel():
+                await asyncio.wait({done}, timeout=_PATIENCE)
+            raise
         except TimeoutError as error:
             raise DeadlineExceededError(
                 "COMMAND_TIMEOUT",

@@ -16,10 +16,10 @@ from jaild.model.migration.party import Introduction, Ties
 from jaild.model.migration.protocol import Offer, ReceiveHeader
 from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersession, WholeRound
 from jaild.transfer.offer import offer_of
-from tests.fakes.host import FakeHost
+from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import LinkedPeers
 from tests.unit.service import invariants
-from tests.unit.service.asking import reason_of, serves
+from tests.unit.service.asking import ended, reason_of, serves
 from tests.unit.service.standbys import events, happened, hosts_with, promote, record, rounds, stop, view
 from tests.unit.service.test_adopt import adopt, interrupted
 from tests.unit.service.test_migration_faults import migrate, two_hosts
@@ -200,6 +200,7 @@ async def test_a_standby_that_was_not_told_asks_the_former_owner(tmp_path: Path)
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     gamma = await another(hosts, "gamma")
     beta.reachable = False
+    await ended(alpha, alpha.core.use_cases.takeovers.confirm("web", "beta has not taken over web", caller=caller()))
     assert reason_of(await alpha.end_of(await migrate(alpha, gamma))) == ""
     await alpha.quiet()
     beta.reachable = True
