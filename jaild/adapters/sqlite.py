@@ -28,6 +28,7 @@ from jaild.model.errors import (
 )
 from jaild.model.evacuation.record import Evacuation
 from jaild.model.migration.journal import Journal
+from jaild.model.migration.trace import Trace, trace_of
 from jaild.model.operation import Operation
 from jaild.model.views import AuditEntry, Drain, Event
 
@@ -40,10 +41,12 @@ create table if not exists events (sequence integer primary key autoincrement, t
 create table if not exists audit (sequence integer primary key autoincrement, record blob not null,
     refused integer not null default 0);
 create table if not exists journals (id text not null, outgoing integer not null, created real not null,
-    record blob not null, primary key (id, outgoing));
+    record blob not null, jail text not null default '', uid text not null default '', peer text not null default '',
+    epoch integer not null default 0, is_target integer not null default 0, primary key (id, outgoing));
 create table if not exists evacuations (id text primary key, created real not null, record blob not null);
 create table if not exists host (key text primary key, record blob not null);
 """
+_TRACE = ", ".join(Trace.__struct_fields__)
 _T = TypeVar("_T")
 _TRIES = 10
 _FREED = 0.5  # seconds between two
@@ -111,6 +114,7 @@ class SqliteStore:
         connection.executescript(_TABLES)
         if "refused" not in {column[1] for column in connection.execute("pragma table_info(audit)")}:  # before 0.9
             connection.execute("alter table audit add column refused integer not null default 0")
+        _keep_traces(connection)
         connection.execute("create index if not exists audit_kind on audit (refused, sequence)")
         for log in (self._events, *self._audits.values()):
             log.measure(connection)
@@ -279,17 +283,33 @@ class SqliteStore:
 
     async def put_journal(self, journal: Journal) -> None:
         """Insert or replace."""
+        columns = f"id, outgoing, created, record, {_TRACE}"
         await self._execute(
-            "insert or replace into journals (id, outgoing, created, record) values (?, ?, ?, ?)",
+            f"insert or replace into journals ({columns}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             journal.id,
             int(journal.outgoing),
             journal.created,
             msgspec.json.encode(journal),
+            *msgspec.structs.astuple(trace_of(journal)),
         )
 
     async def journals(self) -> list[Journal]:
         """Return all, oldest first."""
         return await self._all("journals", Journal)
+
+    async def traces(self) -> list[Trace]:
+        """Return what is still known of the journals that could not be read."""
+
+        def work() -> list[tuple[object, ...]]:
+            return self._db.execute(f"select id, {_TRACE} from journals where uid <> ''").fetchall()  # noqa: S608
+
+        found = []
+        for row, *values in await self._call(work):
+            if (problem := self._damaged.get(f"journals/{row}")) is not None:
+                trace = msgspec.convert(dict(zip(Trace.__struct_fields__, values, strict=True)), Trace, strict=False)
+                self._damaged[f"journals/{row}"] = f"jail {trace.jail}, with {trace.peer}: {problem}"
+                found.append(trace)
+        return found
 
     async def put_evacuation(self, evacuation: Evacuation) -> None:
         """Insert or replace."""
@@ -337,6 +357,27 @@ class SqliteStore:
         except Exception as error:  # noqa: BLE001 -- no JSON, another schema, bytes that are no text, no bytes at all
             self._damaged[row] = f"{type(error).__name__}: {error}"
             return None
+
+
+def _keep_traces(connection: sqlite3.Connection) -> None:
+    """Add what is kept beside each journal to rows of a jaild that did not, as far as they can be read."""
+    columns = {column[1] for column in connection.execute("pragma table_info(journals)")}
+    connection.execute("begin immediate")
+    try:
+        for field in Trace.__struct_fields__:
+            if field not in columns:
+                kind = "integer not null default 0" if field in {"epoch", "is_target"} else "text not null default ''"
+                connection.execute(f"alter table journals add column {field} {kind}")
+        rows = connection.execute("select id, outgoing, record from journals where uid = ''").fetchall()
+        for row, outgoing, record in rows:
+            with suppress(Exception):  # it cannot be read: told when it is
+                trace = msgspec.structs.astuple(trace_of(msgspec.json.decode(record, type=Journal)))
+                kept = f"update journals set ({_TRACE}) = (?, ?, ?, ?, ?) where id = ? and outgoing = ?"  # noqa: S608
+                connection.execute(kept, (*trace, row, outgoing))
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
 
 
 def _failure(error: sqlite3.Error, path: Path) -> JaildError:

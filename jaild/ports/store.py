@@ -10,6 +10,7 @@ from typing import Protocol
 
 from jaild.model.evacuation.record import Evacuation
 from jaild.model.migration.journal import Journal
+from jaild.model.migration.trace import Trace
 from jaild.model.operation import Operation
 from jaild.model.views import AuditEntry, Drain, Event
 
@@ -49,6 +50,9 @@ class Store(Protocol):
 
     async def put_journal(self, journal: Journal) -> None:
         """Insert or replace a migration's journal."""
+
+    async def traces(self) -> list[Trace]:
+        """Return what is still known of the journals that could not be read: call `journals` first."""
 
     async def journals(self) -> list[Journal]:
         """Return all, oldest first."""

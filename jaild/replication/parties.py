@@ -135,13 +135,12 @@ class Parties:
         return entry, entry.record
 
     def _ties(self, entry: Entry, record: JailRecord) -> Ties:
-        outgoing = [journal for journal in self._journals.outgoing() if journal.offer.jail.uid == record.uid]
         return party.ties_of(
             record,
             entry.generation.spec if entry.generation is not None else None,
             host_id=self._index.host_id,
             host=self._index.host_name,
-            targets=frozenset(journal.peer for journal in outgoing if party.is_target(journal)),
+            targets=self._journals.targets(record.uid),
         )
 
     async def _require_owner(self, speaker: str, entry: Entry, record: JailRecord) -> None:

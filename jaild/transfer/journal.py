@@ -6,6 +6,7 @@ import msgspec
 
 from jaild.model.errors import NotFoundError
 from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force
+from jaild.model.migration.party import is_target
 from jaild.model.migration.stats import MigrationStats, stats
 from jaild.model.views import MigrationView
 from jaild.ports.clock import Clock
@@ -20,12 +21,17 @@ class Journals:
         self._clock = clock
         self._all: dict[tuple[str, bool], Journal] = {}
         self.needed: dict[str, tuple[str, ...]] = {}  # migrations/<id> that comes here -> paths of the layers it needs
+        self._unread: dict[str, set[str]] = {}  # jail's uid -> targets named by journals that cannot be read
         self.epochs: dict[str, int] = {}  # jail's uid -> the highest epoch that was in force, as far as is known here
 
     async def load(self) -> None:
         """Read the store."""
         for journal in await self._store.journals():
             self._remember(counted(journal, self._clock.monotonic()))
+        for trace in await self._store.traces():
+            self._in_force(trace.uid, trace.epoch)
+            if trace.is_target:
+                self._unread.setdefault(trace.uid, set()).add(trace.peer)
 
     async def put(self, journal: Journal) -> None:
         """Remember; on disk when this returns."""
@@ -38,8 +44,10 @@ class Journals:
         if not journal.outgoing:
             layers = journal.offer.jail.layers if journal.phase in {Phase.RECEIVING, Phase.PREPARED} else ()
             self.needed[f"migrations/{journal.id}"] = tuple(layer.path for layer in layers)
-        uid = journal.offer.jail.uid
-        self.epochs[uid] = max(self.epochs.get(uid, 0), epoch_in_force(journal))
+        self._in_force(journal.offer.jail.uid, epoch_in_force(journal))
+
+    def _in_force(self, uid: str, epoch: int) -> None:
+        self.epochs[uid] = max(self.epochs.get(uid, 0), epoch)
 
     def find(self, migration: str, *, outgoing: bool) -> Journal | None:
         """Return a migration as one of its sides, if this host was that."""
@@ -52,6 +60,11 @@ class Journals:
     def incoming(self) -> list[Journal]:
         """Return those that came here."""
         return [journal for journal in self._all.values() if not journal.outgoing]
+
+    def targets(self, uid: str) -> frozenset[str]:
+        """Return the hosts that migrations of a jail from here were on their way to: one may have it."""
+        found = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid and is_target(journal))
+        return frozenset(journal.peer for journal in found) | self._unread.get(uid, set())
 
     def layers(self, uid: str) -> tuple[str, ...]:
         """Return the paths of the layers that a jail needed when it moved from here last."""

@@ -21,13 +21,10 @@ from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import JailRecord
-from jaild.model.migration.journal import Phase
 from jaild.model.replication.policy import Clear, Superseded, to_be_heard, verdict
 from jaild.model.replication.protocol import Known
 from jaild.ports.peer import Peers
 from jaild.transfer.journal import Journals
-
-_UNFINISHED = frozenset({Phase.SENDING, Phase.FROZEN})
 
 
 class SoleOwner:
@@ -55,11 +52,8 @@ class SoleOwner:
 
         They are asked, and not waited for: until the commit point a source owns its jail whether or not they answer.
         """
-        return frozenset(
-            journal.peer
-            for journal in self._journals.outgoing()
-            if journal.jail == jail and (journal.phase in _UNFINISHED or not journal.notified or journal.adopted)
-        )
+        record = self._index.jails[jail].record
+        return frozenset() if record is None else self._journals.targets(record.uid)
 
     async def answers(self, name: str, uid: str, hosts: Iterable[str]) -> dict[str, Known | None]:
         """Return what each of these hosts has of a jail; None for one that does not answer."""

@@ -19,6 +19,7 @@ from jaild.model.evacuation.record import Evacuation, JailMove
 from jaild.model.findings import Finding, Severity
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import JailOffer, Offer
+from jaild.model.migration.trace import trace_of
 from jaild.model.operation import Failure, Operation
 from jaild.model.plan import Plan
 from jaild.model.views import AuditEntry, Drain
@@ -328,3 +329,26 @@ async def test_an_audit_log_of_an_earlier_version_goes_on(tmp_path: Path) -> Non
 async def test_writers_at_the_same_time_all_get_through(sqlite: SqliteStore) -> None:
     events = await asyncio.gather(*(sqlite.append_event(0.0, "k", "t", str(n), {}) for n in range(20)))
     assert sorted(event.sequence for event in events) == list(range(1, 21))
+
+
+async def test_what_must_not_be_forgotten_of_a_journal_is_kept_of_those_that_an_older_jaild_wrote(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "jaild.db"
+    written = journal(1, outgoing=True)
+    with contextlib.closing(sqlite3.connect(path)) as old, old:
+        old.execute(
+            "create table journals (id text not null, outgoing integer not null, created real not null,"
+            " record blob not null, primary key (id, outgoing))"
+        )
+        insert = "insert into journals values (?, ?, 1.0, ?)"
+        old.execute(insert, (written.id, 1, msgspec.json.encode(written)))
+        old.execute(insert, ("unreadable before", 1, b"{"))
+    for expected in ([], [trace_of(written)]):
+        store = SqliteStore(path)
+        await store.open()
+        await store.journals()
+        assert await store.traces() == expected
+        await store.close()
+        with contextlib.closing(sqlite3.connect(path)) as damaged, damaged:
+            damaged.execute("update journals set record = '{'")

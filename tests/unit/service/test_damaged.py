@@ -11,8 +11,11 @@ import pytest
 from jaild.model import layout
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost
-from tests.unit.service.asking import create
+from tests.unit.service import invariants
+from tests.unit.service.asking import create, reason_of
 from tests.unit.service.standbys import stop
+from tests.unit.service.test_adopt import DOWN, adopt, interrupted
+from tests.unit.service.test_epochs import restored
 from tests.unit.service.test_migration_faults import migrate, two_hosts
 
 UNREADABLE = {
@@ -84,6 +87,42 @@ async def test_a_row_that_cannot_be_read_is_told_and_the_daemon_starts(
     assert [event async for event in target.core.use_cases.events.watch(0, "", False)] != []
     if table in {"operations", "journals", "evacuations"}:
         assert any(f"jaild.db: {table}/1" in repair for repair in target.core.recovery.repairs)
+    await stop([source, target])
+
+
+def forget_what_journals_say(host: FakeHost) -> None:
+    with sqlite3.connect(host.folder / "jaild.db") as store:
+        assert store.execute("update journals set record = '{'").rowcount == 1
+
+
+async def test_a_jail_that_was_handed_on_does_not_start_from_an_old_pool_though_its_journal_cannot_be_read(
+    quick_path: Path,
+) -> None:
+    source, target = await two_hosts(quick_path, back=False)
+    before = (await invariants.records(source))["web"]
+    assert reason_of(await source.end_of(await migrate(source, target))) == ""
+    await source.stop()
+    forget_what_journals_say(source)
+    await restored(source, before)
+    assert invariants.running([source, target], "web") == ["beta:web.1"]
+    assert source.core.use_cases.jails.get("web").state is JailState.SUPERSEDED
+    assert any("jail web, with beta" in repair for repair in source.core.recovery.repairs)
+    await stop([source, target])
+
+
+async def test_a_target_that_may_have_adopted_the_jail_is_asked_though_the_journal_cannot_be_read(
+    quick_path: Path,
+) -> None:
+    source, target = await interrupted(quick_path, "alpha>beta prepare")
+    assert reason_of(await adopt(target, DOWN)) == ""
+    forget_what_journals_say(source)
+    source.runtime.calls.clear()
+    await source.restart(reboot=True)
+    await source.quiet()
+    await target.quiet()
+    assert source.core.use_cases.jails.get("web").state is JailState.FENCED
+    assert [call for call in source.runtime.calls if call[0] == "start"] == []
+    assert await invariants.unsafe((source, target), "web") == []
     await stop([source, target])
 
 

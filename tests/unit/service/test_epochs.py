@@ -23,7 +23,7 @@ async def test_a_pool_that_was_restored_from_before_a_move_does_not_start_the_ja
     source, target = await two_hosts(tmp_path, back=False)
     before = (await invariants.records(source))["web"]
     assert reason_of(await source.end_of(await migrate(source, target))) == ""
-    await _restored(source, before)
+    await restored(source, before)
     assert invariants.running([source], "web") == []
     assert source.core.use_cases.jails.get("web").state is JailState.SUPERSEDED
     assert "epoch 1" in source.core.use_cases.jails.get("web").message
@@ -58,7 +58,7 @@ async def test_a_jail_that_came_back_starts_again_although_it_was_handed_on_once
     await target.stop()
 
 
-async def _restored(host: FakeHost, record: object) -> None:
+async def restored(host: FakeHost, record: object) -> None:
     """Reboot the host with the jail's dataset as it was before."""
     await host._gone()
     for dataset in reversed(await host.zfs.datasets("tank/jaild/jails/web")):
