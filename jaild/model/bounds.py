@@ -55,11 +55,11 @@ BUILD_LOG = 4 * MIB  # of what a build's commands write; a hundred logs are kept
 
 def clipped(text: str, limit: int) -> str:
     """Return a text's beginning and end in at most `limit` bytes of UTF-8 (32 or more), with how much is left out."""
-    if len(text) * 4 <= limit:  # no character has more than four bytes
+    if len(text) <= limit and text.isascii():
         return text
-    raw = text.encode("utf-8", "backslashreplace")
+    raw = text.encode("utf-8", "backslashreplace")  # what is no text can neither be stored nor sent
     if len(raw) <= limit:
-        return text
+        return raw.decode()
     mark = f"...({len(raw)} bytes)..."
     room = max(limit - len(mark), 2)
     return raw[: room // 2].decode("utf-8", "ignore") + mark + raw[-(room // 2) :].decode("utf-8", "ignore")

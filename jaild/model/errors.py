@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from jaild.model.findings import Finding
 
 
+def told(text: str) -> str:
+    """Return a text as it can be stored and sent: bytes of a file name that are no UTF-8 stand as backslash udcNN."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 class JaildError(Exception):
     """What every error of jaild is.
 
@@ -31,10 +36,10 @@ class JaildError(Exception):
     ) -> None:
         super().__init__(message)
         self.reason = reason
-        self.message = message
-        self.remedy = remedy
-        self.resource = resource
-        self.detail = dict(detail or {})
+        self.message = told(message)
+        self.remedy = told(remedy)
+        self.resource = told(resource)
+        self.detail = {key: told(text) for key, text in (detail or {}).items()}
         self.findings = tuple(findings)
 
     def __str__(self) -> str:

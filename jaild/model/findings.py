@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from jaild.model.errors import told
+
 
 class Severity(StrEnum):
     """How much a finding matters: an error stops the change before anything was touched."""
@@ -28,6 +30,14 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = ""
     remedy: str = ""
     evidence: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Make its texts such as can be stored and sent: they name files that others have made."""
+        for field in ("message", "subject", "remedy"):
+            if not (text := getattr(self, field)).isascii():
+                msgspec.structs.force_setattr(self, field, told(text))
+        if not all(line.isascii() for line in self.evidence):
+            msgspec.structs.force_setattr(self, "evidence", tuple(map(told, self.evidence)))
 
 
 def errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from jaild.model import layout
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost
 from tests.unit.service import invariants
-from tests.unit.service.asking import create, reason_of
+from tests.unit.service.asking import create, deploy, reason_of
 from tests.unit.service.standbys import stop
 from tests.unit.service.test_adopt import DOWN, adopt, interrupted
 from tests.unit.service.test_epochs import restored
@@ -143,3 +145,15 @@ async def test_a_host_whose_word_about_being_drained_cannot_be_read_takes_no_jai
         store.execute("insert into host (key, record) values ('drain', '{')")
     await host.restart()
     assert (await host.core.host.view()).drain is not None
+
+
+async def test_a_file_name_that_is_no_text_ends_a_change_like_any_other_fault(host: FakeHost) -> None:
+    assert reason_of(await create(host)) == ""
+    folder = (await host.zfs.dataset("tank/jaild/jails/web")).mountpoint
+    assert folder is not None
+    os.mkfifo(os.fsencode(layout.generation_folder(folder, 1) / layout.ETC) + b"/\xff")
+    for _ in range(2):
+        async with asyncio.timeout(host.patience):
+            failure = (await deploy(host, "web/2")).failure
+        assert failure is not None
+        assert (failure.reason, failure.message) == ("UNSUPPORTED_FILE", r"\udcff is no file, folder or link")
