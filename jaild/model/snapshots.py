@@ -48,6 +48,12 @@ class Claim:
     untold: int = 0  # holds whose tags this ZFS does not tell
     clones: tuple[str, ...] = ()
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether all that keeps it are migrations that send it, as they do with bases and releases."""
+        own = all(tag.startswith(f"{HOLDS[MIGRATION]}-") for tag in self.holds)
+        return bool(self.holds) and own and not self.untold and not self.clones
+
     def __str__(self) -> str:
         untold = (f"{self.untold} holds (zfs holds {self.snapshot})",) if self.untold else ()
         held = tuple(f"the hold {tag}" for tag in self.holds) + untold
@@ -60,7 +66,9 @@ def claimed(claims: Sequence[Claim], what: str, resource: str = "") -> FailedPre
     return FailedPreconditionError(
         "SNAPSHOTS_IN_USE",
         f"{what} is refused: {'; '.join(str(claim) for claim in claims[:_TOLD])}{more}",
-        remedy="ask whose they are; then zfs release TAG SNAPSHOT, and zfs destroy or zfs promote CLONE; ask again",
+        remedy="a migration sends it: wait until that is over, then ask again"
+        if all(claim.is_sent for claim in claims)
+        else "ask whose they are; then zfs release TAG SNAPSHOT, and zfs destroy or zfs promote CLONE; ask again",
         resource=resource,
         detail={"snapshots": ",".join(claim.snapshot for claim in claims)},
     )

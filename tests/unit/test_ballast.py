@@ -58,6 +58,12 @@ def test_the_ballast_does_not_take_the_last_room(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_crash_left_of_its_making_takes_no_room(tmp_path: Path) -> None:
+    (tmp_path / "ballast.part").write_bytes(b"x")
+    assert not Ballast(tmp_path / "ballast", SIZE, lambda _: 0).fill()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_its_content_cannot_be_compressed_away(tmp_path: Path) -> None:
     ballast = Ballast(tmp_path / "ballast", SIZE)
     ballast.fill()

@@ -72,3 +72,14 @@ def test_of_each_standby_the_newest_round_that_it_has_too_is_never_dropped(
 
 def test_two_migrations_never_have_the_same_purpose() -> None:
     assert of_migration("a" * 32) != of_migration("a" * 31 + "b")
+
+
+def test_who_would_delete_what_a_migration_sends_is_told_to_wait_and_not_to_release_it() -> None:
+    sent = Claim(snapshot="b@sealed", holds=("jaild-migration-0123456789ab",))
+    assert "wait until that is over" in claimed([sent], "deleting b").remedy
+    for other in (
+        Claim(snapshot="b@sealed", holds=("jaild-migration-0123456789ab", "backup")),
+        Claim(snapshot="b@sealed", holds=("jaild-migration-0123456789ab",), clones=("c",)),
+        Claim(snapshot="b@sealed", untold=1),
+    ):
+        assert "ask whose they are" in claimed([sent, other], "deleting b").remedy

@@ -47,9 +47,10 @@ class Ballast:
         """
         if self.is_whole():
             return True
+        part = self._path.with_suffix(".part")
+        part.unlink(missing_ok=True)  # of a crash: it takes room, and nobody would give it up
         if self._free(self._path.parent) < 2 * self._size:
             return False
-        part = self._path.with_suffix(".part")
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
