@@ -17,7 +17,7 @@ os.fsync(file)
 mmap.mmap(file, 1 << 20)[:] = b"x" * (1 << 20)
 os.kill(os.getpid(), 9)
 """
-_FLUSH = "from pathlib import Path; from jaild.adapters.flushing import flush; flush(Path('/tank/mapped'))"
+_FLUSH = "from pathlib import Path; from jaild.adapters.files.flushing import flush; flush(Path('/tank/mapped'))"
 
 
 @pytest.mark.parametrize(("flushed", "kept"), [(False, b"\0"), (True, b"x")])
