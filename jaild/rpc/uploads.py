@@ -61,17 +61,25 @@ async def hand_on(
         return await asyncio.shield(worker)
     except asyncio.CancelledError:
         channel.end(_truncated())
-        await asyncio.wait({worker}, timeout=GIVEN_UP)
-        if not worker.done():  # it reads no more chunks, so it cannot learn of their end: a receive that hangs
-            worker.cancel()
-            await asyncio.wait({worker})
-        if not worker.cancelled() and (error := worker.exception()) is not None:  # nobody is left to be told
-            _log.warning("upload given up", error=repr(error))
+        ending = asyncio.ensure_future(_ended(worker))  # whatever else befalls this task: what hangs keeps its locks
+        _workers.add(ending)
+        ending.add_done_callback(_workers.discard)
+        await asyncio.shield(ending)
         raise
     finally:
         if not channel.confirming:
             reader.cancel()
         await asyncio.wait({reader})
+
+
+async def _ended(worker: asyncio.Future[Any]) -> None:
+    """Let a use case end whose sender has hung up, and end it if it does not by itself."""
+    await asyncio.wait({worker}, timeout=GIVEN_UP)
+    if not worker.done():  # it reads no more chunks, so it cannot learn of their end: a receive that hangs
+        worker.cancel()
+        await asyncio.wait({worker})
+    if not worker.cancelled() and (error := worker.exception()) is not None:  # nobody is left to be told
+        _log.warning("upload given up", error=repr(error))
 
 
 async def _read(requests: AsyncIterator[Any], context: Context, channel: _Channel) -> None:

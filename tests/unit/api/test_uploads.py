@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from jaild.model.errors import DataLossError
 from jaild.model.layers.records import Manifest
+from jaild.rpc import uploads
 from jaild.server import ApiServer
 from jaild.v1 import apps_pb2, bases_pb2
+from tests.fakes.edge import CallContext
 from tests.unit.api import stubs
 from tests.unit.api.fakes import Fakes
 
@@ -147,3 +152,33 @@ async def test_a_release_cannot_be_made_from_another_apps(fakes: Fakes, local: g
     with stubs.refused("PARENT_OF_OTHER_APP"):
         await stubs.apps(local).PushRelease(stubs.stream(PUSH(header=header)))
     assert fakes.releases.calls == []
+
+
+@pytest.mark.parametrize("hang_ups", [1, 2], ids=["once", "twice"])
+async def test_a_use_case_that_hangs_is_ended_though_its_call_is_cancelled_again(
+    monkeypatch: pytest.MonkeyPatch, hang_ups: int
+) -> None:
+    monkeypatch.setattr(uploads, "GIVEN_UP", 0.0)
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: AsyncIterator[bytes]) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def nothing_more() -> AsyncIterator[object]:
+        await asyncio.Event().wait()
+        yield b""
+
+    context: Any = CallContext("alpha")
+    call = asyncio.create_task(uploads.hand_on(nothing_more(), context, hang))
+    await began.wait()
+    for _ in range(hang_ups):
+        call.cancel()
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await ended.wait()
+    await asyncio.wait({call})
+    assert call.cancelled()

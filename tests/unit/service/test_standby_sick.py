@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jaild.replication import round as standby_rounds
 from jaild.rpc import uploads
 from tests.fakes.host import FakeHost
+from tests.model.loop import VirtualLoop
 from tests.unit.service.standbys import INTERVAL, events, happened, hosts_with, rounds, stop, view
+
+
+def in_virtual_time(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Let a story happen whose timeouts take no time."""
+    loop = VirtualLoop()
+    try:
+        loop.carry_out(story())
+    finally:
+        loop.close()
 
 
 async def hang(*_: Any, **__: Any) -> None:
@@ -22,26 +32,51 @@ def mark(host: FakeHost, text: str) -> None:
     (host.core.index.jails["web"].folder / "data" / "var" / "mark").write_text(text)
 
 
-async def test_a_standby_whose_receives_hang_keeps_no_other_from_its_rounds(
+def test_a_standby_whose_receives_hang_keeps_no_other_from_its_rounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standby_rounds, "STALLED", 2.0)
-    monkeypatch.setattr(uploads, "GIVEN_UP", 0.1)
-    alpha, _, gamma = hosts = await hosts_with(tmp_path, "beta", "gamma")
-    before = view(alpha, "gamma").taken
-    with monkeypatch.context() as sick:
-        sick.setattr(gamma.zfs, "receive", hang)
+    async def story() -> None:
+        alpha, _, gamma = hosts = await hosts_with(tmp_path, "beta", "gamma")
+        before = view(alpha, "gamma").taken
+        with monkeypatch.context() as sick:
+            sick.setattr(gamma.zfs, "receive", hang)
+            await rounds(alpha)
+            assert "STANDBY_STALLED" in view(alpha, "gamma").message
+            for _ in range(2):  # from now on nobody waits for it
+                taken = view(alpha, "beta").taken
+                alpha.clock.time += INTERVAL
+                await alpha.core.standbys.tick()
+                await alpha.core.supervisor.over("standby round of web")
+                assert alpha.core.supervisor.is_under_way("standby round of web to gamma")
+                assert view(alpha, "beta").taken > taken
+        assert view(alpha, "gamma").taken == before
+        await stop(hosts)
+
+    in_virtual_time(story)
+
+
+def test_a_standby_that_was_sick_gets_its_rounds_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        alpha, _, gamma = hosts = await hosts_with(tmp_path, "beta", "gamma")
+        before = view(alpha, "gamma").taken
+        with monkeypatch.context() as sick:
+            sick.setattr(gamma.zfs, "receive", hang)
+            await rounds(alpha)
+            assert "STANDBY_STALLED" in view(alpha, "gamma").message
+        mark(alpha, "after it was mended")
+        await asyncio.sleep(uploads.GIVEN_UP)  # then the receive that hung is ended
         await rounds(alpha)
-        assert "STANDBY_STALLED" in view(alpha, "gamma").message
-        for _ in range(2):  # from now on nobody waits for it
-            taken = view(alpha, "beta").taken
-            alpha.clock.time += INTERVAL
-            await alpha.core.standbys.tick()
-            await alpha.core.supervisor.over("standby round of web")
-            assert alpha.core.supervisor.is_under_way("standby round of web to gamma")
-            assert view(alpha, "beta").taken > taken
-    assert view(alpha, "gamma").taken == before
-    await stop(hosts)
+        assert view(alpha, "gamma").taken > before
+        assert view(alpha, "gamma").message == ""
+        assert not view(alpha, "gamma").behind
+        alpha.clock.time += INTERVAL  # and it is waited for again, with the others
+        await alpha.core.standbys.tick()
+        assert not alpha.core.supervisor.is_under_way("standby round of web to gamma")
+        await alpha.core.standbys.settled()
+        assert view(alpha, "gamma").taken == view(alpha, "beta").taken
+        await stop(hosts)
+
+    in_virtual_time(story)
 
 
 async def test_a_defect_in_one_round_is_told_and_ends_no_replication(tmp_path: Path) -> None:
