@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +27,11 @@ class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     address: str | None = None  # the host's own on the bridge, with prefix length
     uplink: str | None = None  # interface that is put on the bridge
     shared: str | None = None  # interface of mode shared
+
+    def __post_init__(self) -> None:
+        """Refuse what is no address: msgspec tells a ValueError with the field's path."""
+        if self.address is not None:
+            ipaddress.ip_interface(self.address)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -274,6 +274,11 @@ def loaded(tmp_path: Path, text: str) -> config.Config:
     return config.load(path, {})
 
 
+def test_an_address_of_the_host_that_is_none_is_told_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"10\.0\.0\.1/33.*network"):
+        loaded(tmp_path, "network: {address: 10.0.0.1/33}\ngrants: {web: {roles: [product]}}\n")
+
+
 def test_a_policy_is_read_from_the_configuration_and_knows_its_host(tmp_path: Path) -> None:
     read = loaded(
         tmp_path,
