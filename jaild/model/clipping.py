@@ -14,6 +14,7 @@ from jaild.model.plan import Plan
 
 _STEPS = 200  # of a plan
 _FACTS = 64  # of an operation, and details of a failure
+_EVIDENCE = 20  # lines of a finding, where all together are too large
 
 
 def size(operation: Operation) -> int:
@@ -52,12 +53,14 @@ def _findings(all_: tuple[Finding, ...]) -> tuple[Finding, ...]:
     room, kept = bounds.OPERATION_FINDINGS, 0
     ordered = all_
     if len(msgspec.json.encode(all_)) > room:
-        ordered = tuple(sorted(all_, key=lambda finding: finding.severity is not Severity.ERROR))
+        ordered = tuple(map(_shortened, sorted(all_, key=lambda finding: finding.severity is not Severity.ERROR)))
         for finding in ordered:
             room -= len(msgspec.json.encode(finding))
             if room < 0:
                 break
             kept += 1
+        if kept == len(all_):
+            return ordered
         rest = Finding(
             severity=Severity.NOTE,
             code="MORE_FINDINGS",
@@ -66,6 +69,20 @@ def _findings(all_: tuple[Finding, ...]) -> tuple[Finding, ...]:
         )
         return (*ordered[:kept], rest)
     return ordered
+
+
+def _shortened(finding: Finding) -> Finding:
+    """Return a finding that fits whatever it says: one that stops a change is never left out for its evidence."""
+    lines = [bounds.clipped(line, bounds.AUDIT_FIELD) for line in finding.evidence[:_EVIDENCE]]
+    if left_out := len(finding.evidence) - len(lines):
+        lines.append(f"and {left_out} more")
+    return msgspec.structs.replace(
+        finding,
+        message=_text(finding.message),
+        subject=_text(finding.subject),
+        remedy=_text(finding.remedy),
+        evidence=tuple(lines),
+    )
 
 
 def _facts(facts: Mapping[str, str]) -> dict[str, str]:

@@ -221,6 +221,16 @@ async def test_texts_and_findings_of_an_operation_are_cut_to_what_is_kept(operat
     assert len(msgspec.json.encode(ended)) < 600_000
 
 
+async def test_what_stops_a_change_is_told_however_much_evidence_it_has(operations: Operations) -> None:
+    held = tuple(f"tank/jaild/jails/web/data@hourly-{number}" for number in range(10_000))
+    stop = Finding(severity=Severity.ERROR, code="SNAPSHOTS_IN_USE", message="kept", evidence=held)
+    planned = await operations.planned(Plan(kind="delete", target="jails/web", findings=(stop,)), ADA)
+    assert planned.plan is not None
+    (told,) = planned.plan.findings
+    assert (told.code, told.severity, told.message) == (stop.code, stop.severity, stop.message)
+    assert told.evidence == (*held[:20], "and 9980 more")
+
+
 async def test_ends_at_the_same_time_forget_each_old_one_once(
     operations: Operations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
