@@ -1,6 +1,7 @@
-"""Puts the numbers of build/{demo,bench,lab,faults,soak}.json into the README: `python -m tests.demo.readme`.
+"""Puts the numbers of build/{demo,bench,lab,faults,soak}.json into README and docs: `python -m tests.demo.readme`.
 
-What stands between `<!-- demo-table -->` and `<!-- /demo-table -->` (and so on) is replaced, the rest is left.
+`TABLES` says on which page each table stands. What is between `<!-- demo-table -->` and `<!-- /demo-table -->` (and so
+on) is replaced, the rest is left.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -91,29 +93,36 @@ def fill(text: str, name: str, content: str) -> str:
     """Return `text` with `content` between the markers of `name`; `ValueError` if they are not there once."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
-        raise ValueError(f"the README must have {begin} and {end}, once and in this order")
+        raise ValueError(f"the page must have {begin} and {end}, once and in this order")
     return f"{text[: text.index(begin)]}{begin}\n{content}\n{text[text.index(end) :]}"
 
 
-_TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "demo": demo_table,
-    "bench": bench_table,
-    "lab": lab_table,
-    "faults": faults_table,
-    "soak": soak_table,
+@dataclass(frozen=True)
+class Table:
+    """A table that is made of a result: the page that it stands on, from the root, and what makes it."""
+
+    page: str
+    render: Callable[[Mapping[str, Any]], str]
+
+
+# By the name of its result (`build/NAME.json`) and of its markers (`NAME-table`).
+TABLES: Mapping[str, Table] = {
+    "demo": Table("README.md", demo_table),
+    "bench": Table("docs/benchmarks.md", bench_table),
+    "lab": Table("docs/lab.md", lab_table),
+    "faults": Table("docs/faults.md", faults_table),
+    "soak": Table("docs/faults.md", soak_table),
 }
 
 
-def write(root: Path) -> list[str]:
-    """Fill the README of `root` from what is in its build folder; return which files were there."""
-    readme = root / "README.md"
-    text, used = readme.read_text(), []
-    for name, render in _TABLES.items():
-        source = root / "build" / f"{name}.json"
+def write(root: Path) -> dict[str, str]:
+    """Fill the pages of `root` from what is in its build folder; return which result went to which page."""
+    used = {}
+    for name, table in TABLES.items():
+        source, page = root / "build" / f"{name}.json", root / table.page
         if source.exists():
-            text = fill(text, f"{name}-table", render(json.loads(source.read_text())))
-            used.append(source.name)
-    readme.write_text(text)
+            page.write_text(fill(page.read_text(), f"{name}-table", table.render(json.loads(source.read_text()))))
+            used[source.name] = table.page
     return used
 
 
@@ -133,6 +142,7 @@ def _verdict(told: str, *, met: bool) -> str:
 if __name__ == "__main__":
     if not (found := write(ROOT)):
         sys.exit(
-            f"build/ has none of {', '.join(_TABLES)} (.json): make demo, make bench, make lab, make faults, make soak"
+            f"build/ has none of {', '.join(TABLES)} (.json): make demo, make bench, make lab, make faults, make soak"
         )
-    print(f"README.md is filled from {' and '.join(found)}")  # noqa: T201
+    for result, filled in found.items():
+        print(f"{filled} is filled from {result}")  # noqa: T201

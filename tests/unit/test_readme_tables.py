@@ -1,4 +1,4 @@
-"""The README's tables are made of the demo's and the benchmark's own numbers."""
+"""The tables of README and docs are made of the numbers that the demo, the benchmark and the others wrote."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_text_between_the_markers_is_replaced_and_nothing_else(tmp_path: Pat
     (tmp_path / "README.md").write_text(TEXT)
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "demo.json").write_text(json.dumps(DEMO))
-    assert readme.write(tmp_path) == ["demo.json"]
+    assert readme.write(tmp_path) == {"demo.json": "README.md"}
     first = (tmp_path / "README.md").read_text()
     assert first.startswith("before\n<!-- demo-table -->\n| step |")
     assert first.endswith("1200 acknowledged writes, 0 lost.\n<!-- /demo-table -->\nafter\n")
@@ -34,16 +34,33 @@ def test_markers_that_are_missing_doubled_or_turned_around_are_an_error(text: st
         readme.fill(text, "demo-table", "new")
 
 
-def test_without_a_result_the_readme_stays_as_it_is(tmp_path: Path) -> None:
+def test_without_a_result_the_pages_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(TEXT)
-    assert readme.write(tmp_path) == []
+    assert readme.write(tmp_path) == {}
     assert (tmp_path / "README.md").read_text() == TEXT
 
 
-def test_the_readme_has_a_place_for_each_table() -> None:
-    text = (readme.ROOT / "README.md").read_text()
-    for name in ("demo-table", "bench-table", "lab-table", "faults-table", "soak-table"):
-        assert readme.fill(text, name, "x") != text
+def test_two_tables_on_one_page_are_both_written(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs" / "faults.md"
+    page.write_text(TEXT.replace("demo-", "faults-") + TEXT.replace("demo-", "soak-"))
+    (tmp_path / "build").mkdir()
+    faults = {"points": 9, "survived": 8, "lost": 0, "double_owners": 1, "no_owner": 0}
+    (tmp_path / "build" / "faults.json").write_text(json.dumps(faults))
+    soak = {"migrations": 100, "lost_writes": 0, "orphans": 4, "double_owners": 0}
+    (tmp_path / "build" / "soak.json").write_text(json.dumps(soak))
+    assert readme.write(tmp_path) == {"faults.json": "docs/faults.md", "soak.json": "docs/faults.md"}
+    assert "| 9 | 8 | 0 | 1 | 0 |" in page.read_text()
+    assert "| 100 | 0 | 4 | 0 |" in page.read_text()
+    assert "old" not in page.read_text()
+
+
+@pytest.mark.parametrize("name", readme.TABLES)
+def test_the_page_of_a_table_has_a_place_for_it_and_no_other_page_has(name: str) -> None:
+    home = readme.ROOT / readme.TABLES[name].page
+    assert readme.fill(home.read_text(), f"{name}-table", "x") != home.read_text()
+    pages = [readme.ROOT / "README.md", *(readme.ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f"<!-- {name}-table -->" in page.read_text()] == [home]
 
 
 def test_the_lab_says_how_many_cases_passed_on_each_zfs_and_what_became_of_the_cuts() -> None:
