@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -145,3 +146,44 @@ def test_a_page_links_only_to_files_that_are_there(page: str) -> None:
         if "://" not in target and not (path.parent / target).exists()
     ]
     assert broken == []
+
+
+_REFERENCE = re.compile(r"`((?:[\w-]+/)*\w+\.py):([\w.]+)`")
+
+
+def _names(path: Path) -> set[str]:
+    """What a module defines: functions, classes, values, and the methods of its classes as `Class.method`."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                found.add(name)
+            case ast.ClassDef(name=name, body=body):
+                functions = (each for each in body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef))
+                found |= {name, *(f"{name}.{each.name}" for each in functions)}
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.add(name)
+    return found
+
+
+def test_what_the_architecture_page_points_to_is_in_the_code() -> None:
+    references = _REFERENCE.findall((ROOT / "docs" / "architecture.md").read_text())
+    broken = [
+        f"{path}:{name}"
+        for path, name in references
+        if not (ROOT / "jaild" / path).is_file() or name not in _names(ROOT / "jaild" / path)
+    ]
+    assert len(references) > 50
+    assert broken == []
+
+
+def test_the_architecture_page_has_the_rooms_in_the_order_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(each["layers"] for each in contracts if each["type"] == "layers")
+    rooms = [re.findall(r"jaild\.(\w+)", layer) for layer in layers]
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    shown = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?) \| ", page, re.MULTILINE)]
+    place = {room: row for row, names in enumerate(shown) for room in names}
+    assert [room for rooms_ in rooms for room in rooms_ if room not in place] == []
+    order = [max(place[room] for room in layer) for layer in rooms]
+    assert order == sorted(order)
