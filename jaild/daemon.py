@@ -167,6 +167,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     draining = Draining(store, events, clock)
     runs = Runs(index, runtime, supervisor, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
+    gate.give_way(lambda jail: drivers.is_in_the_way(f"jails/{jail}"))
     planner = Planner(index, runtime, runs, files)
     owned = OwnedSnapshots(zfs)
     datasets = JailDatasets(index, zfs, files, owned, supervisor)

@@ -24,6 +24,7 @@ from jaild.model.views import Caller
 Before = Callable[[str, str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
 Unbegun = Callable[[], Awaitable[None]]
+_DOWN = frozenset({"stop", "shutdown", "delete"})
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,14 @@ class Drivers:
         lane = self._lanes.get(target)
         found = [self._operations.get(job.operation_id) for job in lane.jobs] if lane else []
         return [operation for operation in found if not operation.done]  # who waited for the end may ask at once
+
+    def is_in_the_way(self, target: str) -> bool:
+        """Whether who works on a target should wait for nothing: its stop is queued, or the daemon ends.
+
+        Not while it is created: that would undo it, and who wants it stopped does not want it gone.
+        """
+        kinds = [operation.kind for operation in self.pending(target)]
+        return kinds[:1] != ["create"] and (self._stopping or not _DOWN.isdisjoint(kinds))
 
     def hold(self, refusal: Callable[[], JaildError]) -> None:
         """Take nothing but what is submitted `while_held`, until `release`; all else is answered by `refusal`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 
 import structlog
@@ -28,13 +29,19 @@ class Gate:
         self._probe = probe
         self._files = files
         self._clock = clock
+        self._is_in_the_way: Callable[[str], bool] = lambda _: False
         self._log = structlog.get_logger("jaild.gate")
+
+    def give_way(self, is_in_the_way: Callable[[str], bool]) -> None:
+        """Wait no longer for a jail (by name) to be well once that is so: its stop waits, or the daemon's end."""
+        self._is_in_the_way = is_in_the_way
 
     async def require_healthy(self, name: str, generation: int, spec: JailSpec) -> None:
         """Return when every check has passed `successes` times in a row.
 
         `AbortedError` (HEALTH_GATE_FAILED) with the checks' last output and the log's end when the deadline passes or
-        the jail's first process ends. A spec without checks only has to keep running for `successes` intervals.
+        the jail's first process ends, (HEALTH_CHECK_ENDED) if it gives way, after the check under way. A spec without
+        checks only has to keep running for `successes` intervals.
         """
         ended = asyncio.create_task(self._runtime.wait(name, generation))
         passing = asyncio.create_task(self._passes(name, generation, spec))
@@ -64,6 +71,8 @@ class Gate:
                 return []
             if self._clock.monotonic() >= deadline and problems:
                 return problems
+            if self._is_in_the_way(name):
+                raise check_ended(name)
             await self._clock.sleep(spec.gate.interval)
 
     async def _check(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
@@ -118,3 +127,13 @@ class Gate:
             resource=f"jails/{name}/generations/{generation}",
             detail={"log": tail, "checks": "\n".join(problems)},
         )
+
+
+def check_ended(name: str) -> AbortedError:
+    """Return what is told of a jail whose health was not waited for any more."""
+    return AbortedError(
+        "HEALTH_CHECK_ENDED",
+        f"jail {name} was to be stopped, or the daemon was, before its health checks had passed",
+        remedy="start it, and see whether it becomes healthy",
+        resource=f"jails/{name}",
+    )

@@ -10,9 +10,9 @@ import structlog
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.jails.datasets import JailDatasets
-from jaild.jails.health import Gate
+from jaild.jails.health import Gate, check_ended
 from jaild.jails.runs import Runs
-from jaild.model.errors import AbortedError, JaildError
+from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, Ownership
@@ -127,12 +127,7 @@ class Activator:
             checking.cancel()
             del self._checking[entry.name]
         if checking.cancelled():
-            raise AbortedError(
-                "HEALTH_CHECK_ENDED",
-                f"jail {entry.name} was stopped before its health checks had passed",
-                remedy="start it, and see whether it becomes healthy",
-                resource=f"jails/{entry.name}",
-            )
+            raise check_ended(entry.name)
         await checking
 
     async def give_way(self, target: str, kind: str) -> None:

@@ -1,0 +1,115 @@
+"""Who wants a jail down does not wait until it is well: a health gate ends with the check that is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from jaild.model.jails.spec import Gate, JailSpec, TcpCheck
+from jaild.model.operation import Operation
+from jaild.model.views import JailState
+from tests.fakes.host import FakeHost, Healthy, caller
+from tests.unit.service.asking import active, create, delete, ended, reason_of, serves
+from tests.unit.service.conftest import furnished
+
+CHECKED = JailSpec(base="deb-1", app="web/1", health=(TcpCheck(port=80),), gate=Gate(deadline=3600.0))
+
+
+class Slow(Healthy):
+    """Says that nobody is well, once it may say anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_answer, self.times = asyncio.Event(), asyncio.Event(), 0
+
+    async def tcp(self, address: str, port: int, timeout: float) -> str:
+        """Answer."""
+        if not self.problem:
+            return await super().tcp(address, port, timeout)
+        self.times += 1
+        self.asked.set()
+        await self.may_answer.wait()
+        return self.problem
+
+
+@pytest.fixture
+async def slow(quick_path: Path) -> tuple[FakeHost, Slow]:
+    """A host with a jail that is well, and the probe that will not find it so any more."""
+    host = FakeHost(quick_path)
+    host.probe = probe = Slow()
+    await furnished(host)
+    assert reason_of(await create(host, CHECKED)) == ""
+    probe.problem = "connection refused"
+    return host, probe
+
+
+async def started(host: FakeHost) -> Operation:
+    await ended(host, host.core.use_cases.jails.stop("web", caller=caller()))
+    return await host.core.use_cases.jails.start("web", caller=caller())
+
+
+async def restarted(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.restart("web", caller=caller())
+
+
+async def deployed(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.deploy("web", "web/2", etag="", validate_only=False, caller=caller())
+
+
+CHANGES = pytest.mark.parametrize("change", [started, restarted, deployed])
+Change = Callable[[FakeHost], Awaitable[Operation]]
+
+
+@CHANGES
+async def test_who_stops_a_jail_waits_for_one_check_and_not_for_the_gate(
+    slow: tuple[FakeHost, Slow], change: Change
+) -> None:
+    host, probe = slow
+    changing = await change(host)
+    await probe.asked.wait()
+    stopping = await host.core.use_cases.jails.stop("web", caller=caller())
+    probe.may_answer.set()
+    assert reason_of(await host.end_of(stopping)) == ""
+    assert reason_of(await host.end_of(changing)) == "HEALTH_CHECK_ENDED"
+    assert probe.times == 1
+    assert host.core.use_cases.jails.get("web").state is JailState.STOPPED
+    assert active(host).number == 1
+    await host.stop()
+
+
+@pytest.mark.parametrize("change", [started, restarted])
+async def test_a_daemon_that_stops_waits_for_one_check_and_leaves_the_jail_running(
+    slow: tuple[FakeHost, Slow], change: Change
+) -> None:
+    host, probe = slow
+    changing = await change(host)
+    await probe.asked.wait()
+    stopping = asyncio.create_task(host.core.stop(host.patience))
+    await asyncio.sleep(0)
+    probe.may_answer.set()
+    await stopping
+    assert reason_of(host.core.use_cases.operations.get(changing.id)) == "HEALTH_CHECK_ENDED"
+    assert probe.times == 1
+    assert serves(host, 1)
+    await host.stop()
+
+
+async def test_a_creation_is_not_undone_because_somebody_wants_the_jail_stopped(slow: tuple[FakeHost, Slow]) -> None:
+    host, probe = slow
+    probe.problem = ""
+    assert reason_of(await delete(host, force=True)) == ""
+    probe.problem = "not yet"
+    creating = await host.core.use_cases.jails.create(
+        "web", CHECKED, stopped=False, validate_only=False, caller=caller()
+    )
+    await probe.asked.wait()
+    stopping = await host.core.use_cases.jails.stop("web", caller=caller())
+    probe.problem = ""
+    probe.may_answer.set()
+    assert reason_of(await host.end_of(creating)) == ""
+    assert reason_of(await host.end_of(stopping)) == ""
+    assert host.core.use_cases.jails.get("web").state is JailState.STOPPED
+    await host.stop()
