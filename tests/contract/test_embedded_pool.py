@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 _DAEMON = textwrap.dedent("""
     import asyncio, signal, sys
     from pathlib import Path
-    from jaild.adapters.process import ProcessRunner
+    from jaild.adapters.system.process import ProcessRunner
     from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
     from jaild.adapters.zfs.private_namespace import enter
 

@@ -54,7 +54,7 @@ class SalvageServicer(object):
 
     def ReceiveFiles(self, request_iterator, context):
         """Receives the files of one of the jail's datasets into a new one: first a header (migration, dataset), then chunks of a
-        stream of records (jaild/domain/salvage.py).
+        stream of records (jaild/model/salvage.py).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
