@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -109,6 +110,7 @@ class Ports:
     probe: Probe
     clock: Clock
     boot_id: BootId
+    unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,7 +271,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, supervisor, events, clock)
     host = Host(
         index, zfs, runtime, ports.peers, store, operations, journals, draining, evacuations, recovery, supervisor,
-        events, clock, place.name, version("jaild"),
+        events, clock, ports.unended, place.name, version("jaild"),
     )  # fmt: skip
     making = _making(ports, place, index, sealer, workshop, drivers, operations, events)
     use_cases = UseCases(

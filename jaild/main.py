@@ -36,7 +36,7 @@ from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
 from jaild.adapters.system.lock import only_daemon
 from jaild.adapters.system.probe import SocketProbe
-from jaild.adapters.system.process import ProcessRunner
+from jaild.adapters.system.process import ProcessRunner, unended
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.libzfs import LibZfs
@@ -102,6 +102,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         probe=SocketProbe(),
         clock=SystemClock(),
         boot_id=KernelBootId(processes),
+        unended=unended,
     )
     place = daemon.Place(
         name=config.host_name,

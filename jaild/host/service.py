@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -54,6 +55,7 @@ class Host:
         supervisor: Supervisor,
         events: Events,
         clock: Clock,
+        unended: Callable[[], tuple[str, ...]],
         name: str,
         version: str,
     ) -> None:
@@ -70,6 +72,7 @@ class Host:
         self._supervisor = supervisor
         self._events = events
         self._clock = clock
+        self._unended = unended
         self._name = name
         self._version = version
         self._started = 0.0
@@ -225,7 +228,7 @@ class Host:
             halted=self._index.halted,
             background_tasks=len(tasks),
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
-            warnings=tuple(filter(None, (self._events.trouble(),))),
+            warnings=tuple(filter(None, (self._events.trouble(), *self._unended()))),
         )
 
 

@@ -86,6 +86,7 @@ class InProcessHost:
         self.network = network
         self.life = Life()
         self.boot_patience = 120.0
+        self.unended: tuple[str, ...] = ()  # programs that do not end although they were killed
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
         self._store: SqliteStore | None = None
@@ -153,6 +154,7 @@ class InProcessHost:
             probe=self.probe,
             clock=mortal(self.clock, "clock", none),
             boot_id=self,
+            unended=lambda: self.unended,
         )
         place = daemon.Place(
             name=self.name,

@@ -103,11 +103,12 @@ async def test_a_program_that_cannot_be_killed_keeps_nobody_waiting_and_is_reape
         kernel.setattr(os, "killpg", lambda _pid, _signal: None)  # as for one that waits for a disk
         async with asyncio.timeout(5), processes.start(["sleep", "60"]) as child:
             pid = child.pid
-    assert len(process._unended) == 1
+    (told,) = process.unended()
+    assert f"sleep 60 (pid {pid}) was killed" in told
     os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(5):
         await child.wait()
-    assert not process._unended
+    assert process.unended() == ()
 
 
 async def test_a_daemon_that_keeps_the_pipes_open_ends_in_a_timeout_and_not_in_a_hang(

@@ -23,6 +23,8 @@ _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must
 _BUFFER = 1 << 20  # bytes of stdout read ahead of the consumer
 _STDERR_GRACE = 1.0  # seconds to wait for the end of stderr after the program's end: its children may keep it open
 _REAPED = 10.0  # seconds that a killed program is waited for
+_SHOWN = 20  # of those that do not end
+_TOLD = 200  # characters of their command
 _log = structlog.get_logger("jaild.process")
 
 
@@ -50,9 +52,14 @@ class _RunningChild:
         self._argv = argv
         self._transport = transport
         self._protocol = protocol
-        self._started = started
+        self.started = started  # monotonic
         self._tail = bytearray()
         self._drain: asyncio.Task[None] | None = None
+
+    @property
+    def command(self) -> str:
+        """What it was started as."""
+        return " ".join(self._argv)
 
     @property
     def pid(self) -> int:
@@ -96,7 +103,7 @@ class _RunningChild:
             status=status,
             stdout=b"",
             stderr=bytes(self._tail),
-            seconds=time.monotonic() - self._started,
+            seconds=time.monotonic() - self.started,
         )
 
     def kill(self) -> None:
@@ -148,6 +155,17 @@ class _RunningChild:
 
 
 _unended: set[_RunningChild] = set()  # killed, and not ended yet
+
+
+def unended() -> tuple[str, ...]:
+    """Return a sentence about each program that does not end although it was killed, oldest first; at most a few."""
+    now = time.monotonic()
+    longest = sorted(_unended, key=lambda child: child.started)[:_SHOWN]
+    return tuple(
+        f"{child.command[:_TOLD]} (pid {child.pid}) was killed and does not end, {now - child.started:.0f} s after its"
+        " start: see what it waits for, a disk most likely"
+        for child in longest
+    )
 
 
 class ProcessRunner:

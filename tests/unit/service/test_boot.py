@@ -160,3 +160,9 @@ async def test_of_an_interrupted_change_no_safety_snapshot_stays_beyond_those_th
     await host.quiet()
     found = {snapshot.tag for snapshot in await host.zfs.snapshots(f"{ROOT}/jails/web", recursive=True)}
     assert found == {"before-3", "before-4", "before-5"}
+
+
+async def test_a_program_that_does_not_end_is_shown_for_as_long_as_that_is_so(host: FakeHost) -> None:
+    assert (await host.core.host.view()).warnings == ()
+    host.unended = ("zfs receive does not end",)
+    assert (await host.core.host.view()).warnings == ("zfs receive does not end",)
