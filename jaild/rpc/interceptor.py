@@ -74,8 +74,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             try:
                 with _registered(self._endless, wanted=rule.endless), _registered(self._changes, wanted=streaming):
                     return await (self._to_its_end(work) if shielded else work)
-            except asyncio.CancelledError:
-                await self._refuse_if_ending(context)
+            except asyncio.CancelledError as error:
+                await self._refuse_unless_left(context, error, method)
                 raise
             except grpc.aio.AbortError:
                 raise
@@ -100,8 +100,8 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
                             yield response
                         self._end_here(rule)
             except asyncio.CancelledError as error:
-                ended = error
-                await self._refuse_if_ending(context)
+                ended = _as_answered(error)
+                await self._refuse_unless_left(context, error, method)
                 raise
             except grpc.aio.AbortError:
                 raise
@@ -124,7 +124,7 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
             self._admit(entry, context)
             response = await function(requests, context)
         except BaseException as error:
-            await entry.write(self._audit, error)
+            await entry.write(self._audit, _as_answered(error))
             raise
         await entry.write(self._audit, None, response)
         return response
@@ -152,10 +152,31 @@ class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in 
         if self._ending and rule.endless:
             raise asyncio.CancelledError
 
-    async def _refuse_if_ending(self, context: auth.Context) -> None:
-        if self._ending and not context.cancelled():
-            error = UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="connect again in a moment")
-            await _abort(context, error)
+    async def _refuse_unless_left(self, context: auth.Context, error: asyncio.CancelledError, method: str) -> None:
+        """Answer a call that was not cancelled by its caller: gRPC leaves one that ends so without any answer."""
+        if self._ending:
+            stopping = UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="connect again in a moment")
+            await _abort(context, stopping)
+        answer = _as_answered(error)
+        if isinstance(answer, JaildError):
+            _log.warning("a call was interrupted", method=method, exc_info=error)
+            await _abort(context, answer)
+
+
+def _as_answered(error: BaseException) -> BaseException:
+    """Return what a call is answered with: a cancellation of its own is an error, one by gRPC is not told to anybody.
+
+    gRPC cancels a call's task when its caller hangs up, its deadline is over, or the server has stopped;
+    `context.cancelled()` stays False then (seen with grpcio 1.85).
+    """
+    task = asyncio.current_task()
+    if not isinstance(error, asyncio.CancelledError) or (task is not None and task.cancelling()):
+        return error
+    return UnavailableError(
+        "INTERRUPTED",
+        "the daemon broke off what the call was waiting for",
+        remedy="look whether what was asked was begun (jailctl operation ls), then ask again with the same request id",
+    )
 
 
 @contextlib.contextmanager

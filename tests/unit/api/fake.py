@@ -12,7 +12,7 @@ class Fake:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self.refusal: Exception | None = None
+        self.refusal: BaseException | None = None
 
     def seen(self, method: str, *args: Any, **kwargs: Any) -> None:
         self.calls.append((method, args, kwargs))
