@@ -22,6 +22,10 @@ class FakeClock:
         """Seconds since the host was booted."""
         return self.time - self.booted
 
+    def reboot(self) -> None:
+        """Let the monotonic clock begin anew."""
+        self.booted = self.time
+
     async def sleep(self, seconds: float) -> None:
         """Move on by `seconds`."""
         self.slept.append(seconds)

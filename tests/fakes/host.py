@@ -293,7 +293,7 @@ class FakeHost(InProcessHost):
 
     async def lose_power(self) -> None:
         """Forget the runs, and let the monotonic clock begin again."""
-        self.clock.booted = self.clock.time
+        self.clock.reboot()
         self.runtime.by_name.clear()
         pool = self.zfs._pool
         await self.zfs.unmount(ROOT)

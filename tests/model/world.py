@@ -39,6 +39,7 @@ class ModelClock:
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
+        self._booted = 0.0
         self.steps: list[tuple[float, float]] = [(0.0, 0.0)]  # true time, offset from then on
 
     def now(self) -> float:
@@ -46,8 +47,12 @@ class ModelClock:
         return EPOCH + self._loop.time() + self.steps[-1][1]
 
     def monotonic(self) -> float:
-        """Return the true time."""
-        return self._loop.time()
+        """Seconds since the host was booted."""
+        return self._loop.time() - self._booted
+
+    def reboot(self) -> None:
+        """Let the monotonic clock begin anew."""
+        self._booted = self._loop.time()
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
