@@ -252,8 +252,12 @@ def test_two_jails_with_one_address_are_refused(api: Client, node: Node) -> None
 def test_two_requests_at_once_for_one_address_do_not_both_get_it(api: Client, node: Node) -> None:
     network = f"{{mode: own, addresses: [{node.addresses[2]}]}}"
     spec = trees.spec("tiny-1", "web/1", network=network)
-    ends = [api.end(operation) for operation in [api.create_begin(name, spec) for name in ("edge-1", "edge-2")]]
-    assert sorted(end.HasField("error") for end in ends) == [False, True]
+    first, refusals = api.create_begin("edge-1", spec), 0
+    try:
+        refusals += api.end(api.create_begin("edge-2", spec)).HasField("error")
+    except FailedPreconditionError:  # by its plan, where the first was quick
+        refusals += 1
+    assert (api.end(first).HasField("error"), refusals) in {(False, 1), (True, 0)}
     for name in api.names_of_jails():
         api.delete(name)
 
