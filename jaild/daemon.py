@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.dispatcher import Drivers
 from jaild.engine.drain import Draining
 from jaild.engine.events import Audit, Events
@@ -139,6 +140,7 @@ class Core:
     evacuations: Evacuations
     runs: Runs
     journals: Journals
+    deleted: DeletedJails
     standbys: Standbys
     keeper: StandbyKeeper
     tidying: Tidying
@@ -172,7 +174,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     gate.give_way(lambda jail: drivers.is_in_the_way(f"jails/{jail}"))
     planner = Planner(index, runtime, runs, files)
     owned = OwnedSnapshots(zfs)
-    datasets = JailDatasets(index, zfs, files, owned, supervisor)
+    deleted = DeletedJails(index, store, clock)
+    datasets = JailDatasets(index, zfs, files, owned, deleted, supervisor)
     sealer = Sealer(zfs, files)
     workshop = Workshop(runtime)
     databases = EtcDatabases(index, runs, workshop, files)
@@ -219,10 +222,11 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         events,
         clock,
     )
-    fencing = Fencing(index, ports.peers, sole, datasets, handover, drivers, operations, supervisor, events)
+    fencing = Fencing(index, ports.peers, sole, datasets, handover, deleted, drivers, operations, supervisor, events)
+    deleted.when_untold(fencing.tell_of_deleted)
     clearance = Clearance(index, sole, fencing, supervisor, events, clock)
     sole.when_in_doubt(clearance.look_into)
-    keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, events, clock)
+    keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, deleted, events, clock)
     rounds = Rounds(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
     drivers.before_each(standbys.give_way)
@@ -270,8 +274,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     surveyor = Surveyor(index, zfs, runtime, ports.peers, sole)
     evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, supervisor, events, clock)
     host = Host(
-        index, zfs, runtime, ports.peers, store, operations, journals, draining, evacuations, recovery, supervisor,
-        events, clock, ports.unended, place.name, version("jaild"),
+        index, zfs, runtime, ports.peers, store, operations, journals, deleted, draining, evacuations, recovery,
+        supervisor, events, clock, ports.unended, place.name, version("jaild"),
     )  # fmt: skip
     making = _making(ports, place, index, sealer, workshop, drivers, operations, events)
     use_cases = UseCases(
@@ -331,6 +335,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         evacuations=evacuations,
         runs=runs,
         journals=journals,
+        deleted=deleted,
         standbys=standbys,
         keeper=keeper,
         tidying=tidying,

@@ -30,6 +30,7 @@ from jaild.model.evacuation.record import Evacuation
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.trace import Trace, trace_of
 from jaild.model.operation import Operation
+from jaild.model.replication.deleted import DeletedJail
 from jaild.model.views import AuditEntry, Drain, Event
 
 SCHEMA = 1
@@ -44,6 +45,7 @@ create table if not exists journals (id text not null, outgoing integer not null
     record blob not null, jail text not null default '', uid text not null default '', peer text not null default '',
     epoch integer not null default 0, is_target integer not null default 0, primary key (id, outgoing));
 create table if not exists evacuations (id text primary key, created real not null, record blob not null);
+create table if not exists deleted_jails (id text primary key, created real not null, record blob not null);
 create table if not exists host (key text primary key, record blob not null);
 """
 _TRACE = ", ".join(Trace.__struct_fields__)
@@ -327,6 +329,19 @@ class SqliteStore:
     async def delete_evacuation(self, evacuation_id: str) -> None:
         """Forget one."""
         await self._execute("delete from evacuations where id = ?", evacuation_id)
+
+    async def put_deleted_jail(self, row: DeletedJail) -> None:
+        """Insert or replace."""
+        statement = "insert or replace into deleted_jails (id, created, record) values (?, ?, ?)"
+        await self._execute(statement, row.uid, row.deleted, msgspec.json.encode(row))
+
+    async def deleted_jails(self) -> list[DeletedJail]:
+        """Return all, oldest first."""
+        return await self._all("deleted_jails", DeletedJail)
+
+    async def forget_deleted_jail(self, uid: str) -> None:
+        """Forget one."""
+        await self._execute("delete from deleted_jails where id = ?", uid)
 
     async def put_drain(self, drain: Drain | None) -> None:
         """Remember that the host takes no jails, or that it does."""

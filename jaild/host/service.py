@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.drain import Draining
 from jaild.engine.events import Events
 from jaild.engine.inventory import Index
@@ -49,6 +50,7 @@ class Host:
         store: Store,
         operations: Operations,
         journals: Journals,
+        deleted: DeletedJails,
         draining: Draining,
         evacuations: Evacuations,
         recovery: Recovery,
@@ -66,6 +68,7 @@ class Host:
         self._store = store
         self._operations = operations
         self._journals = journals
+        self._deleted = deleted
         self._draining = draining
         self._evacuations = evacuations
         self._recovery = recovery
@@ -100,6 +103,7 @@ class Host:
         await self._runtime.prepare_host()
         await self._operations.load()
         await self._journals.load()
+        await self._deleted.load()
         await self._draining.load()
         await self._evacuations.load()
         found = await self._index.load(datasets)

@@ -22,6 +22,7 @@ from jaild.model.jails.change import Draft
 from jaild.model.jails.ownership import advance
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
+from jaild.model.replication.deleted import untold
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 
@@ -163,7 +164,10 @@ class Creation:
 
     async def deletion(self, name: str) -> tuple[Finding, ...]:
         """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
-        return await self._datasets.deletion(name)
+        entry, record = self._index.permitted(name, Intent.READ)
+        takeover = record.takeover
+        told = () if takeover is None or not self._index.may(entry, Intent.TELL) else untold(name, takeover.untold)
+        return (*await self._datasets.deletion(name), *told)
 
     async def delete(self, handle: Handle, name: str, *, force: bool) -> None:
         """Delete a jail with all its data: its record says so first, so that a crash does not bring half of it back."""

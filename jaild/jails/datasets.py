@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.supervisor import Supervisor
@@ -31,11 +32,20 @@ KEPT_SAFETY_SNAPSHOTS = 3
 class JailDatasets:
     """Writes what a jail is."""
 
-    def __init__(self, index: Index, zfs: Zfs, files: Files, owned: OwnedSnapshots, supervisor: Supervisor) -> None:
+    def __init__(
+        self,
+        index: Index,
+        zfs: Zfs,
+        files: Files,
+        owned: OwnedSnapshots,
+        deleted: DeletedJails,
+        supervisor: Supervisor,
+    ) -> None:
         self._index = index
         self._zfs = zfs
         self._files = files
         self._owned = owned
+        self._deleted = deleted
         self._supervisor = supervisor
 
     async def make(self, name: str, record: JailRecord, spec: JailSpec) -> Entry:
@@ -186,10 +196,11 @@ class JailDatasets:
         return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
 
     async def destroy(self, entry: Entry) -> None:
-        """Destroy the jail with all its data, its holds first.
+        """Destroy the jail with all its data, its holds first; that there was one is remembered before.
 
         `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: nothing is lost then.
         """
+        await self._deleted.remember(entry)
         await self.destroy_all(self._index.where.jail(entry.name))
 
     async def destroy_all(self, dataset: str) -> None:

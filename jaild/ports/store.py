@@ -12,6 +12,7 @@ from jaild.model.evacuation.record import Evacuation
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.trace import Trace
 from jaild.model.operation import Operation
+from jaild.model.replication.deleted import DeletedJail
 from jaild.model.views import AuditEntry, Drain, Event
 
 
@@ -64,6 +65,15 @@ class Store(Protocol):
         """Return all, oldest first."""
 
     async def delete_evacuation(self, evacuation_id: str) -> None:
+        """Forget one. No error if it is not there."""
+
+    async def put_deleted_jail(self, row: DeletedJail) -> None:
+        """Insert or replace, by the jail's uid."""
+
+    async def deleted_jails(self) -> list[DeletedJail]:
+        """Return all, oldest first."""
+
+    async def forget_deleted_jail(self, uid: str) -> None:
         """Forget one. No error if it is not there."""
 
     async def put_drain(self, drain: Drain | None) -> None:

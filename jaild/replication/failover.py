@@ -221,11 +221,11 @@ class Taker:
                 await handle.phase("claim", "asking once more whether anybody has it")
                 await self._datasets.write(entry, advance(record, Ownership.CLAIMED))
             try:
-                require_orphaned(name, await self.examine(name, record))
+                epoch = orphaned(name, await self.examine(name, record)).epoch
                 for snapshot in taken.values():
                     await self._owned.return_if_changed(snapshot)
                 await self._require_startable(entry, record)
-                await self._commit(handle, entry, record, taken)
+                await self._commit(handle, entry, record, taken, epoch)
             except BaseException:
                 await asyncio.shield(self._withdraw(entry, record))
                 raise
@@ -253,7 +253,9 @@ class Taker:
                 resource=f"jails/{name}",
             )
 
-    async def _commit(self, handle: Handle, entry: Entry, record: JailRecord, taken: dict[str, Snapshot]) -> None:
+    async def _commit(
+        self, handle: Handle, entry: Entry, record: JailRecord, taken: dict[str, Snapshot], highest: int
+    ) -> None:
         await handle.phase("commit", "this host owns it from here on")
         current = entry.record or record
         since = record.replica.taken if record.replica is not None else 0.0
@@ -265,7 +267,7 @@ class Taker:
             current,
             Ownership.ACTIVE,
             owner=self._index.host_id,
-            epoch=leap(record.epoch, self._index.host_id),
+            epoch=leap(highest, self._index.host_id),
             migration="",
             peer="",
             replica=None,
@@ -324,10 +326,11 @@ def _came(snapshot: Snapshot, sent: frozenset[int]) -> bool:
     return snapshot.guid in sent or kind_of(snapshot.purpose) == MIGRATION
 
 
-def require_orphaned(name: str, found: Owned | Elsewhere | Orphaned) -> None:
+def orphaned(name: str, found: Owned | Elsewhere | Orphaned) -> Orphaned:
     """Raise `FailedPreconditionError` (OWNER_ANSWERS, JAIL_OWNED_ELSEWHERE) if somebody has the jail."""
     if not isinstance(found, Orphaned):
         raise elsewhere(name, found)
+    return found
 
 
 def unhealthy(name: str, why: str) -> AbortedError:

@@ -5,8 +5,11 @@ ACTIVE ── one `zfs set`: FENCED, the new owner, its epoch ──► run stop
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
+
 import msgspec
 
+from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.dispatcher import Drivers
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
@@ -18,6 +21,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableE
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import JailRecord, Ownership, Takeover
+from jaild.model.replication.deleted import DeletedJail
 from jaild.model.replication.policy import told_of
 from jaild.model.replication.protocol import Known, Supersession
 from jaild.model.views import Caller
@@ -39,6 +43,7 @@ class Fencing:
         sole: SoleOwner,
         datasets: JailDatasets,
         handover: HandOver,
+        deleted: DeletedJails,
         drivers: Drivers,
         operations: Operations,
         supervisor: Supervisor,
@@ -49,6 +54,7 @@ class Fencing:
         self._sole = sole
         self._datasets = datasets
         self._handover = handover
+        self._deleted = deleted
         self._drivers = drivers
         self._operations = operations
         self._supervisor = supervisor
@@ -122,6 +128,34 @@ class Fencing:
         """Go on telling, in the background, whom this host's take-overs concern."""
         for entry in self._index.jails.values():
             self.tell(entry)
+        self.tell_of_deleted()
+
+    def tell_of_deleted(self) -> None:
+        """Go on telling of take-overs whose jail has been deleted since: an old copy would start otherwise."""
+        for row in self._deleted.untold():
+            self._tell_of(row)
+
+    def _tell_of(self, row: DeletedJail) -> None:
+        name = f"supersede {row.jail}, deleted here ({row.uid})"
+        self._supervisor.retry(name, lambda: self._tell_deleted(row.uid), pause=_PAUSE, target=f"jails/{row.jail}")
+
+    async def _tell_deleted(self, uid: str) -> None:
+        row = self._deleted.find(uid)
+        if row is None:
+            return
+        told = Supersession(
+            jail=row.jail,
+            uid=uid,
+            epoch=row.epoch,
+            owner=row.owner,
+            owner_name=row.owner_name,
+            since=row.since,
+            at=row.at,
+        )
+        await self._each(row.untold, lambda host: self._hear(host, told), lambda hosts: self._deleted.told(uid, hosts))
+
+    async def _hear(self, host: str, told: Supersession) -> None:
+        await self._peers.get(host).standby.supersede(told)
 
     def tell(self, entry: Entry) -> None:
         """Tell the former owner and the other standbys of a take-over, until all know it."""
@@ -136,18 +170,28 @@ class Fencing:
         return record.takeover.untold
 
     async def _tell(self, entry: Entry) -> None:
-        """Tell all that do not know it yet; raise what kept one from being told."""
+        """Tell all that do not know it yet."""
+        untold = self._untold(entry)
+        await self._each(untold, lambda host: self._say(entry, host), lambda hosts: self._note(entry, hosts))
+
+    async def _each(
+        self,
+        hosts: Iterable[str],
+        say: Callable[[str], Awaitable[None]],
+        note: Callable[[list[str]], Awaitable[None]],
+    ) -> None:
+        """Say it to each host, note who knows it; raise what kept one from being told."""
         told, failure = [], None
-        for host in self._untold(entry):
+        for host in hosts:
             try:
-                await self._say(entry, host)
+                await say(host)
             except Exception as error:  # noqa: BLE001 -- one that is away, or answers nonsense, keeps no other from it
                 if not (isinstance(error, JaildError) and error.reason == "PEER_UNKNOWN"):
                     failure = error
                     continue
             told.append(host)
         if told:
-            await self._note(entry, told)
+            await note(told)
         if failure is not None:
             raise failure
 

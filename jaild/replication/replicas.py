@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.owned_snapshots import OwnedSnapshots
@@ -32,7 +33,7 @@ from jaild.ports.zfs import Zfs
 from jaild.transfer.acceptance import Acceptor
 from jaild.transfer.journal import Journals
 from jaild.transfer.receiver import Receiver
-from jaild.transfer.refusals import refusal_of, superseded
+from jaild.transfer.refusals import refusal_of, superseded, superseded_by
 
 _MINE = frozenset({Ownership.STANDBY, Ownership.CLAIMED})  # states of a replica
 _LEFT = frozenset({Phase.ACTIVATED, Phase.FINALIZED})  # of a migration away from here that is over
@@ -50,6 +51,7 @@ class StandbyKeeper:
         datasets: JailDatasets,
         owned: OwnedSnapshots,
         journals: Journals,
+        deleted: DeletedJails,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -60,6 +62,7 @@ class StandbyKeeper:
         self._datasets = datasets
         self._owned = owned
         self._journals = journals
+        self._deleted = deleted
         self._events = events
         self._clock = clock
         self._locks: dict[str, asyncio.Lock] = {}
@@ -94,6 +97,9 @@ class StandbyKeeper:
                 )
             ):
                 raise superseded(self._index, offer.jail.name, record)
+            gone = self._deleted.known(offer.jail.uid)
+            if gone is not None and gone.epoch > offer.jail.epoch:
+                raise superseded_by(offer.jail.name, gone)
             findings: tuple[Finding, ...] = refusal_of(self._index, entry, offer)
             if findings:
                 return ReplicaState(findings=findings)
@@ -280,12 +286,12 @@ class StandbyKeeper:
             )
 
     def known(self, jail: str, uid: str) -> Known:
-        """Return what this host has of a jail."""
+        """Return what this host has of a jail, or remembers of one that was deleted here."""
         entry = self._index.jails.get(jail)
         record = entry.record if entry is not None else None
-        if record is None or record.uid != uid:
-            return Known()
-        return known_of(self._index, record)
+        here = known_of(self._index, record) if record is not None and record.uid == uid else Known()
+        gone = self._deleted.known(uid)
+        return gone if gone is not None and gone.epoch > here.epoch else here
 
     async def clear_left(self, dataset: str) -> bool:
         """Destroy a dataset without a record if it is what a crash left of a first round; say whether it was."""

@@ -6,7 +6,7 @@ from jaild.engine.inventory import Entry, Index
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
 from jaild.model.layers.records import JailRecord, Ownership
-from jaild.model.replication.protocol import ReplicaOffer
+from jaild.model.replication.protocol import Known, ReplicaOffer
 
 
 def superseded(index: Index, jail: str, record: JailRecord) -> FailedPreconditionError:
@@ -24,6 +24,23 @@ def superseded(index: Index, jail: str, record: JailRecord) -> FailedPreconditio
             "owner_name": owner,
             "since": str(takeover.since if takeover is not None else 0.0),
             "at": str(takeover.at if takeover is not None else 0.0),
+        },
+    )
+
+
+def superseded_by(jail: str, known: Known) -> FailedPreconditionError:
+    """Return the error for who believes to own a jail of which this host remembers a later owner, and no more."""
+    return FailedPreconditionError(
+        "OWNER_SUPERSEDED",
+        f"jail {jail} was {known.owner_name}'s with epoch {known.epoch}; its copy here was deleted",
+        remedy="stop it: the higher epoch is right",
+        resource=f"jails/{jail}",
+        detail={
+            "epoch": str(known.epoch),
+            "owner": known.owner,
+            "owner_name": known.owner_name,
+            "since": str(known.since),
+            "at": str(known.at),
         },
     )
 

@@ -12,6 +12,7 @@ from jaild.model.evacuation.record import Evacuation
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.trace import Trace
 from jaild.model.operation import Operation
+from jaild.model.replication.deleted import DeletedJail
 from jaild.model.views import AuditEntry, Drain, Event
 
 
@@ -30,6 +31,7 @@ class MemoryStore:
         self._audit: list[AuditEntry] = []
         self._journals: dict[tuple[str, bool], Journal] = {}
         self._evacuations: dict[str, Evacuation] = {}
+        self._deleted_jails: dict[str, DeletedJail] = {}
         self._drain: Drain | None = None
 
     def damaged(self) -> tuple[str, ...]:
@@ -118,6 +120,20 @@ class MemoryStore:
         """Forget one."""
         await self._write()
         self._evacuations.pop(evacuation_id, None)
+
+    async def put_deleted_jail(self, row: DeletedJail) -> None:
+        """Insert or replace."""
+        await self._write()
+        self._deleted_jails[row.uid] = row
+
+    async def deleted_jails(self) -> list[DeletedJail]:
+        """Return all, oldest first."""
+        return sorted(self._deleted_jails.values(), key=lambda row: (row.deleted, row.uid))
+
+    async def forget_deleted_jail(self, uid: str) -> None:
+        """Forget one."""
+        await self._write()
+        self._deleted_jails.pop(uid, None)
 
     async def put_drain(self, drain: Drain | None) -> None:
         """Remember that the host takes no jails, or that it does."""

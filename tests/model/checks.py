@@ -31,8 +31,6 @@ def _wrong_with(world: World, host: ModelHost, jail: str) -> list[str]:
     if record is None or record.state not in _MAY_RUN or record.owner != host.id:
         return [f"{jail} runs where it may not: {host.told_of(jail)}"]
     told = world.told.setdefault(record.uid, Told())
-    if told.deleted:  # an older copy of what was deleted may come back with its host
-        return []
     if record.epoch < told.epoch:
         return [f"{jail} runs with an epoch that is over: {host.told_of(jail)}, {told.epoch} was seen running"]
     told.epoch = record.epoch
@@ -97,7 +95,7 @@ async def _dead_ends(world: World, jail: str) -> list[str]:
 def _unowned(world: World, jail: str, uid: str, records: dict[ModelHost, JailRecord]) -> list[str]:
     owners = [host for host, record in records.items() if _says_it_owns(host, record)]
     known = world.told.get(uid)
-    if known is None or any(told.deleted for told in world.told.values()):
+    if known is None or (known.deleted and not owners):
         return []
     if len(owners) != 1:
         found = ", ".join(host.told_of(jail) for host in records)

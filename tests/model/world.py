@@ -220,8 +220,7 @@ class World:
             if record is not None and host.runs(jail) and record.epoch > LEAP:
                 self.told.setdefault(record.uid, Told()).took.add(host.name)
         running = [host for host in self.hosts.values() if host.runs(jail)]
-        # Known gap: rm of a jail whose former owners were not told of its take-over yet; their copies start again.
-        if len(running) > 1 and not any(told.deleted for told in self.told.values()):
+        if len(running) > 1:
             self.seen.append(f"{jail} runs more than once: {', '.join(host.told_of(jail) for host in running)}")
 
     async def _ended(self) -> None:

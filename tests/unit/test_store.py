@@ -22,6 +22,7 @@ from jaild.model.migration.protocol import JailOffer, Offer
 from jaild.model.migration.trace import trace_of
 from jaild.model.operation import Failure, Operation
 from jaild.model.plan import Plan
+from jaild.model.replication.deleted import DeletedJail
 from jaild.model.views import AuditEntry, Drain
 from jaild.ports.store import Store
 from tests.fakes.store import MemoryStore
@@ -110,6 +111,19 @@ async def test_a_forgotten_operation_is_gone_and_forgetting_it_again_is_no_error
     await store.delete_operation("a")
     await store.delete_operation("a")
     assert await store.operations() == []
+
+
+async def test_a_deleted_jail_is_remembered_by_its_uid_until_it_is_forgotten(store: Store) -> None:
+    first = DeletedJail(uid="b", jail="web", epoch=2, owner="id", owner_name="beta", deleted=1.0, untold=("alpha",))
+    second = DeletedJail(uid="a", jail="web", epoch=3, owner="id", owner_name="beta", deleted=2.0)
+    for row in (second, first):
+        await store.put_deleted_jail(row)
+    told = msgspec.structs.replace(first, untold=())
+    await store.put_deleted_jail(told)
+    assert await store.deleted_jails() == [told, second]
+    await store.forget_deleted_jail("b")
+    await store.forget_deleted_jail("b")
+    assert await store.deleted_jails() == [second]
 
 
 async def test_evacuations_come_oldest_first_and_one_that_was_put_again_is_replaced(store: Store) -> None:

@@ -124,6 +124,11 @@ class Claim:
         """What the jail is to this host."""
         return standing_of(self.record, self.host, self.known_epoch, self.unheard)
 
+    @property
+    def names_this_host(self) -> bool:
+        """Whether the jail is this host's own by its record, in force, also while it is being deleted."""
+        return self.record.owner == self.host and self.record.epoch >= self.known_epoch
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import JailRecord, Ownership
-from jaild.model.replication.protocol import Known
+from jaild.model.replication.protocol import DELETED, Known
 
 HOLD = "jaild-standby"  # tag of the holds on both sides
 # Whole rounds on both sides: a standby that is one or two behind has a snapshot in common with a new owner.
@@ -103,14 +103,20 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Orphaned:
-    """Nobody answers that it has the jail. `words`: what the operator has to vouch for."""
+    """Nobody answers that it has the jail. `words`: what the operator has to vouch for.
+
+    `epoch`: the highest that was heard of. Who takes the jail over gets a higher one, or it would be stopped later by
+    whoever remembers that one.
+    """
 
     words: str
+    epoch: int
 
 
 def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]) -> Owned | Elsewhere | Orphaned:
     """Decide what a take-over of `record` can be, by what all peers answered (None: nothing)."""
-    heard = {host: known for host, known in answers.items() if known is not None and known.state}
+    heard = {host: known for host, known in answers.items() if known is not None and known.state not in {"", DELETED}}
+    gone = {host: known for host, known in answers.items() if known is not None and known.state == DELETED}
     for host, known in sorted(heard.items(), key=lambda item: -item[1].epoch):
         if known.state in _OWNING and known.epoch >= record.epoch:
             return Owned(host)
@@ -122,7 +128,13 @@ def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]
     silent = [f"{host} has not taken over {name}" for host in others if answers.get(host) is None]
     taken = replica.taken if replica is not None else 0.0
     newer = [f"{host} has newer data" for host, known in sorted(heard.items()) if known.taken > taken]
-    return Orphaned(", ".join([lost, *silent, *newer]))
+    deleted = [
+        f"{name} is wanted again, though {host} has deleted it"
+        for host, known in sorted(gone.items())
+        if known.owner_name == host and known.epoch >= record.epoch
+    ]
+    epoch = max([record.epoch, *(known.epoch for known in gone.values())])
+    return Orphaned(", ".join([lost, *silent, *newer, *deleted]), epoch)
 
 
 def vouching(name: str, hosts: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ import msgspec
 from jaild.model.findings import Finding
 from jaild.model.migration.protocol import DatasetState, JailOffer
 
+DELETED = "deleted"  # state of a jail whose copy a host had and has deleted: it remembers the epoch and the owner
+
 
 class ReplicaOffer(msgspec.Struct, frozen=True, kw_only=True):
     """An owner asks a host to keep a replica."""
@@ -52,7 +54,7 @@ class WholeRound(msgspec.Struct, frozen=True, kw_only=True):
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What a host has of a jail."""
 
-    state: str = ""  # as its record has it; empty for nothing of that name and uid
+    state: str = ""  # as its record has it, or DELETED; empty for nothing of that name and uid
     owner: str = ""  # host id
     owner_name: str = ""
     epoch: int = 0
