@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from jaild.model.errors import (
-    DeadlineExceededError,
     FailedPreconditionError,
     InternalError,
     JaildError,
@@ -82,11 +81,11 @@ async def test_an_error_of_ours_arrives_as_its_kind_without_what_proves_its_find
     assert got.findings == (msgspec.structs.replace(finding, evidence=()),)
 
 
-async def test_a_cancellation_there_is_silence_here(pair: tuple[FakeHost, FakeHost]) -> None:
+async def test_a_cancellation_there_is_answered_here(pair: tuple[FakeHost, FakeHost]) -> None:
     answers(pair[1], "preflight", asyncio.CancelledError())
-    with pytest.raises(DeadlineExceededError) as caught:
+    with pytest.raises(UnavailableError) as caught:
         await beta_of(pair).preflight(OFFER)
-    assert caught.value.reason == "PEER_TIMEOUT"
+    assert caught.value.reason == "INTERRUPTED"
 
 
 async def test_a_caller_that_is_cancelled_hangs_up_and_does_not_wait(pair: tuple[FakeHost, FakeHost]) -> None:
