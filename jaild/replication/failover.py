@@ -106,8 +106,9 @@ class Taker:
         return entry, record
 
     async def examine(self, name: str, record: JailRecord) -> Owned | Elsewhere | Orphaned:
-        """Ask all peers who has the jail."""
-        return claimable(name, record, await self._sole.answers(name, record.uid, self._peers.names()))
+        """Ask everybody who may have the jail: all peers, and its standbys, also one that is no peer of this host."""
+        hosts = {*self._peers.names(), *self._sole.standbys(self._index.jail(name), record)}
+        return claimable(name, record, await self._sole.answers(name, record.uid, hosts))
 
     async def round_of(self, name: str, record: JailRecord) -> dict[str, Snapshot]:
         """Return the snapshots of the newest whole round, by dataset.
@@ -206,8 +207,11 @@ class Taker:
 
     # -- by force
 
-    async def take(self, handle: Handle, entry: Entry, record: JailRecord) -> None:
-        """Own the jail, on the operator's word, and start it."""
+    async def take(self, handle: Handle, entry: Entry, record: JailRecord, said: str) -> None:
+        """Own the jail, on the operator's word, and start it.
+
+        `FailedPreconditionError` (CONFIRMATION_NEEDED) if more is to be vouched for by now than was `said`.
+        """
         name = entry.name
         async with self._keeper.lock(name):
             if entry.record is None or entry.record.state is not record.state:
@@ -221,11 +225,12 @@ class Taker:
                 await handle.phase("claim", "asking once more whether anybody has it")
                 await self._datasets.write(entry, advance(record, Ownership.CLAIMED))
             try:
-                epoch = orphaned(name, await self.examine(name, record)).epoch
+                found = orphaned(name, await self.examine(name, record))
+                _require_said(name, found, said)
                 for snapshot in taken.values():
                     await self._owned.return_if_changed(snapshot)
                 await self._require_startable(entry, record)
-                await self._commit(handle, entry, record, taken, epoch)
+                await self._commit(handle, entry, record, taken, found.epoch)
             except BaseException:
                 await asyncio.shield(self._withdraw(entry, record))
                 raise
@@ -261,8 +266,8 @@ class Taker:
         since = record.replica.taken if record.replica is not None else 0.0
         if record.state in _COMING:
             since = float(max((snapshot.created for snapshot in taken.values()), default=0))
-        others = record.replica.others if record.replica is not None else ()
         former = record.peer or self._index.host_names.get(record.owner, record.owner)
+        others = tuple(sorted(self._sole.standbys(entry, record) - {former}))
         mine = advance(
             current,
             Ownership.ACTIVE,
@@ -331,6 +336,17 @@ def orphaned(name: str, found: Owned | Elsewhere | Orphaned) -> Orphaned:
     if not isinstance(found, Orphaned):
         raise elsewhere(name, found)
     return found
+
+
+def _require_said(name: str, found: Orphaned, said: str) -> None:
+    if not found.is_said_in(said):
+        raise FailedPreconditionError(
+            "CONFIRMATION_NEEDED",
+            f"others answer, or are silent, than when you vouched for taking over {name}: it is as before",
+            remedy="look at them, then ask again: the refusal has the sentence that is true now",
+            resource=f"jails/{name}",
+            detail={"confirm": found.words},
+        )
 
 
 def unhealthy(name: str, why: str) -> AbortedError:

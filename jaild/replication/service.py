@@ -70,7 +70,7 @@ class Takeovers:
             if isinstance(found, Owned):
                 await self._taker.hand_over(handle, name, found.host)
             else:
-                await self._taker.take(handle, entry, record)
+                await self._taker.take(handle, entry, record, confirm)
             return f"jails/{name}"
 
         return await self._drivers.submit(
@@ -93,7 +93,7 @@ class Takeovers:
         self._require_word(record, found, confirm, since, f"jailctl adopt {name} --force")
 
         async def work(handle: Handle) -> str:
-            await self._taker.take(handle, *self._taker.adoptable(name))
+            await self._taker.take(handle, *self._taker.adoptable(name), confirm)
             return f"jails/{name}"
 
         return await self._drivers.submit(f"jails/{name}", "adopt", caller, work, plan=plan)
@@ -110,7 +110,7 @@ class Takeovers:
     def _require_word(
         self, record: JailRecord, found: Elsewhere | Orphaned, confirm: str, since: float, command: str
     ) -> None:
-        if not isinstance(found, Orphaned) or confirm == found.words:
+        if not isinstance(found, Orphaned) or found.is_said_in(confirm):
             return
         lost = f"what was written after {moment(since)} ({self._clock.now() - since:.0f} s ago) is lost here"
         raise FailedPreconditionError(

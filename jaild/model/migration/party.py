@@ -18,7 +18,7 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Offer
-from jaild.model.replication.policy import wanted
+from jaild.model.replication.policy import to_be_heard
 from jaild.model.replication.protocol import Known, ReplicaOffer, Supersession
 
 _OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.DELETING})
@@ -92,10 +92,9 @@ class Ties:
 def ties_of(record: JailRecord, spec: JailSpec | None, *, host_id: str, host: str, targets: frozenset[str]) -> Ties:
     """Return who has to do with a jail, by its record, its active spec and `targets` of the journal."""
     mine = record.state in _OWNING and record.owner == host_id
-    others = record.replica.others if record.replica is not None else ()
     return Ties(
         owner="" if mine else record.peer,
-        standbys=frozenset({*record.standbys, *others, *wanted(spec, host)} - {host}),
+        standbys=to_be_heard(record, spec, host),
         targets=targets - {host},
     )
 

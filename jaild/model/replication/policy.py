@@ -17,6 +17,7 @@ KEPT = 3
 # standby heard of it last, each time by one.
 LEAP = 1000
 _OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN})
+_AND = ", "  # between the clauses of an operator's sentence
 
 
 def tag_of(epoch: int, now: float) -> str:
@@ -30,8 +31,12 @@ def wanted(spec: JailSpec | None, host: str) -> tuple[str, ...]:
 
 
 def to_be_heard(record: JailRecord, spec: JailSpec | None, host: str) -> frozenset[str]:
-    """Return the hosts that may have taken a jail over while its owner `host` was away."""
-    return frozenset({*record.standbys, *wanted(spec, host)} - {host})
+    """Return the hosts, but for `host`, that keep or may keep a replica: each may have taken the jail over unheard.
+
+    By what the record says of them as its owner's, or as a replica's, and what the spec says.
+    """
+    others = record.replica.others if record.replica is not None else ()
+    return frozenset({*record.standbys, *others, *wanted(spec, host)} - {host})
 
 
 def leap(epoch: int, host_id: str) -> int:
@@ -112,9 +117,17 @@ class Orphaned:
     words: str
     epoch: int
 
+    def is_said_in(self, sentence: str) -> bool:
+        """Say whether an operator's sentence vouches for all of it."""
+        return set(self.words.split(_AND)) <= set(sentence.split(_AND))
+
 
 def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]) -> Owned | Elsewhere | Orphaned:
-    """Decide what a take-over of `record` can be, by what all peers answered (None: nothing)."""
+    """Decide what a take-over of `record` can be, by what each host answered that may have the jail (None: nothing).
+
+    Each that is silent may have become its owner since this host heard of it last: promoted as a standby, or the target
+    of a migration. That it has not is vouched for, whatever the state of the copy here.
+    """
     heard = {host: known for host, known in answers.items() if known is not None and known.state not in {"", DELETED}}
     gone = {host: known for host, known in answers.items() if known is not None and known.state == DELETED}
     for host, known in sorted(heard.items(), key=lambda item: -item[1].epoch):
@@ -123,9 +136,8 @@ def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]
         if known.epoch > record.epoch or known.state == Ownership.CLAIMED:
             return Elsewhere(host, known)
     replica = record.replica
-    others = replica.others if replica is not None else ()
     lost = f"{record.peer} has lost {name}" if answers.get(record.peer) is not None else f"{record.peer} is down"
-    silent = [f"{host} has not taken over {name}" for host in others if answers.get(host) is None]
+    silent = sorted(host for host, known in answers.items() if known is None and host != record.peer)
     taken = replica.taken if replica is not None else 0.0
     newer = [f"{host} has newer data" for host, known in sorted(heard.items()) if known.taken > taken]
     deleted = [
@@ -134,12 +146,16 @@ def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]
         if known.owner_name == host and known.epoch >= record.epoch
     ]
     epoch = max([record.epoch, *(known.epoch for known in gone.values())])
-    return Orphaned(", ".join([lost, *silent, *newer, *deleted]), epoch)
+    return Orphaned(_AND.join([lost, *_vouched_for(name, silent), *newer, *deleted]), epoch)
 
 
 def vouching(name: str, hosts: Iterable[str]) -> str:
     """Return the sentence that lets a jail start although these standbys have not answered."""
-    return ", ".join(f"{host} has not taken over {name}" for host in sorted(hosts))
+    return _AND.join(_vouched_for(name, sorted(hosts)))
+
+
+def _vouched_for(name: str, hosts: Iterable[str]) -> list[str]:
+    return [f"{host} has not taken over {name}" for host in hosts]
 
 
 def told_of(record: JailRecord) -> str:
