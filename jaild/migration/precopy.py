@@ -26,7 +26,16 @@ from jaild.transfer.snapshots import MigrationSnapshots
 
 _T = TypeVar("_T")
 # What a receive says of a token that it cannot go on from: the stream is begun anew then.
-_USELESS = frozenset({"TOKEN_STALE", "STREAM_INVALID", "STREAM_BASE_MISSING", "RECEIVE_INTERRUPTED", "DATASET_EXISTS"})
+_USELESS = frozenset(
+    {
+        "TOKEN_STALE",
+        "STREAM_INVALID",
+        "RECEIVE_OVERTAKEN",
+        "STREAM_BASE_MISSING",
+        "RECEIVE_INTERRUPTED",
+        "DATASET_EXISTS",
+    }
+)
 
 
 class Precopy:

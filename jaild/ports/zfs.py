@@ -202,8 +202,9 @@ class Zfs(Protocol):
         clone from, given explicitly. `properties` are set while receiving where that can be done, else after. A
         truncated or damaged stream: `DataLossError` (STREAM_INVALID). An increment whose base is no snapshot here:
         `FailedPreconditionError` (STREAM_BASE_MISSING); that is not looked for again if it has the guid `newest`, as
-        its caller has seen. If the sender's iterator raises, the receiver is ended, nothing half-received is kept
-        unless `resumable`, and the sender's error propagates.
+        its caller has seen. A snapshot that somebody makes of `name` while an increment comes: `AbortedError`
+        (RECEIVE_OVERTAKEN); the same increment can be received after that. If the sender's iterator raises, the
+        receiver is ended, nothing half-received is kept unless `resumable`, and the sender's error propagates.
         """
 
     async def resume_token(self, name: str) -> str | None:

@@ -1,4 +1,7 @@
-"""Sending snapshots to a peer: which stream, counted, verified by guid on the other side."""
+"""Sending snapshots to a peer: which stream, counted, verified by guid on the other side.
+
+A stream that a snapshot which others make there has overtaken, or that arrives damaged, is sent again as a whole.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
+import structlog
 
 from jaild.engine.inventory import Index
 from jaild.model import layout
-from jaild.model.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.protocol import DatasetState, LayerOffer, ReceiveHeader
 from jaild.model.migration.streams import (
     Conflict,
@@ -26,6 +30,10 @@ from jaild.model.migration.streams import (
 from jaild.ports.peer import Receives
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.transfer.pacing import Paces
+
+# How often a stream is sent, by what its receive ends with. A tool makes snapshots of a copy every so often, and the
+# next receive is most likely between two of them; what arrives damaged twice has another reason than chance.
+_TRIES = {"RECEIVE_OVERTAKEN": 10, "STREAM_INVALID": 2}
 
 
 class Route(Protocol):
@@ -69,6 +77,7 @@ class Transfer:
         self._index = index
         self._zfs = zfs
         self._paces = paces
+        self._log = structlog.get_logger("jaild.transfer")
 
     async def layer(self, route: Route, offer: LayerOffer, token: str = "") -> None:
         """Send a base or release that the target does not have: as an increment if its origin is there by then.
@@ -144,6 +153,20 @@ class Transfer:
         return marks + [Version(snapshot.tag, snapshot.guid) for snapshot in await self._zfs.snapshots(dataset)]
 
     async def _send(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
+        failed = dict.fromkeys(_TRIES, 0)
+        while True:
+            try:
+                return await self._send_once(route, snapshot, base, header)
+            except JaildError as error:
+                # Nothing can go on from a token after this: whoever had it begins anew.
+                if error.reason not in _TRIES or header.resume_token:
+                    raise
+                failed[error.reason] += 1
+                if failed[error.reason] == _TRIES[error.reason]:
+                    raise
+                self._log.info("sent again", snapshot=snapshot, route=route.id, reason=error.reason)
+
+    async def _send_once(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
         sent = Sent()
         token = header.resume_token or None
         async with self._zfs.send(snapshot, base=None if token else base, token=token) as chunks:

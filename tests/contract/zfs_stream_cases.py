@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from jaild.model.errors import (
+    AbortedError,
     AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
@@ -100,6 +101,29 @@ class StreamCases:
         assert await host.read(target, "new") == b"new"
         assert not await host.zfs.is_unchanged(f"{target}@s1")
         await host.zfs.release("jaild:one", f"{target}@held")
+
+    async def test_a_snapshot_made_while_an_increment_comes_ends_the_receive_and_the_next_one_goes_in(
+        self, host: ZfsHost
+    ) -> None:
+        await host.zfs.create(name := f"{host.top}/src")
+        await host.zfs.snapshot(name, "s1")
+        await host.write(name, "big", noise(4 * MIB))
+        await host.zfs.snapshot(name, "s2")
+        await host.zfs.receive(target := f"{host.top}/dst", pieces(await host.stream(f"{name}@s1")))
+        increment = await host.stream(f"{name}@s2", f"{name}@s1")
+
+        async def meanwhile() -> AsyncIterator[bytes]:
+            yield increment[: 2 * MIB]  # more than pipes keep: the receive has begun
+            await host.zfs.snapshot(target, "theirs")
+            yield increment[2 * MIB :]
+
+        with pytest.raises(AbortedError, match="theirs") as caught:
+            await host.zfs.receive(target, meanwhile())
+        assert caught.value.reason == "RECEIVE_OVERTAKEN"
+        assert [each.tag for each in await host.zfs.snapshots(target)] == ["s1", "theirs"]
+        await host.zfs.receive(target, pieces(increment))
+        assert [each.tag for each in await host.zfs.snapshots(target)] == ["s1", "theirs", "s2"]
+        assert await host.read(target, "big") == await host.read(name, "big")
 
     async def test_an_increment_does_not_go_onto_what_was_written_before_a_later_snapshot(self, host: ZfsHost) -> None:
         _, full, increment = await self._sent(host)

@@ -287,6 +287,7 @@ class FakeZfs:
         new = self._pool.native(name, checked_properties(name, properties))
         fs = self._pool.filesystems.get(name)
         before = fs.partial if fs else b""
+        seen = fs.snapshots[-1:] if fs else []
         got = bytearray()
         try:
             async for chunk in chunks:
@@ -295,6 +296,8 @@ class FakeZfs:
                     raise refusal("NO_SPACE", name, f"cannot receive into '{name}': out of space")  # noqa: TRY301
             whole = streams.continued(name, before, bytes(got))
             header, body = streams.unpack(whole, name)
+            if fs is not None and fs.snapshots[-1:] != seen:
+                raise refusal("RECEIVE_OVERTAKEN", name, f"{name}@{fs.snapshots[-1].tag} was made meanwhile")  # noqa: TRY301
         except BaseException:
             if resumable and self.can.resumable_receive and (kept := streams.kept(before, bytes(got))):
                 (fs or self._pool.add(name, new)).partial = kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from jaild.model.errors import (
+    AbortedError,
     AlreadyExistsError,
     DataLossError,
     FailedPreconditionError,
@@ -37,6 +38,10 @@ _KINDS: dict[str, tuple[type[JaildError], str]] = {
     "ZFS_PERMISSION": (PermissionDeniedError, "run jaild as root, or delegate with `zfs allow`"),
     "ZFS_UNAVAILABLE": (UnavailableError, "load the zfs module, or start zfs-fuse"),
     "STREAM_INVALID": (DataLossError, "send again; what had arrived of it is not used"),
+    "RECEIVE_OVERTAKEN": (
+        AbortedError,
+        "send again; if it happens every time: stop what snapshots that dataset so often, until this has come",
+    ),
     "STREAM_BASE_MISSING": (
         FailedPreconditionError,
         "send from a snapshot that both sides have (by guid), or a full stream",

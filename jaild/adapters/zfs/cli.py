@@ -254,7 +254,8 @@ class CliZfs(Commands):
         can = await self.capabilities()
         begin, stream = await _stream.opened(chunks, name)
         continued = begin.resuming or (begin.base_guid == newest != 0 and can.implementation == "openzfs")
-        creating = False if continued else await self._fits(name, begin, origin)
+        there = [newest or begin.base_guid] if continued else await self._fits(name, begin, origin)
+        creating = there is None
         options = ["-s"] * (resumable and can.resumable_receive)
         if can.receive_properties:
             options += _options(({"origin": origin} if origin and creating else {}) | wanted)
@@ -264,7 +265,7 @@ class CliZfs(Commands):
                 completed = await _stream.feed(child, stream)
             if completed.status != 0:
                 # What is half-received goes below, for this too.
-                raise await self._receive_failure(completed, name, begin)  # noqa: TRY301
+                raise await self._receive_failure(completed, name, begin, there or [])  # noqa: TRY301
             if not can.receive_properties:
                 await self._finish(name, wanted, origin if creating else None)
         except BaseException:
@@ -272,8 +273,8 @@ class CliZfs(Commands):
                 await self._remove_half_received(name)
             raise
 
-    async def _fits(self, name: str, begin: _stream.Begin, origin: str | None) -> bool:
-        """Tell whether the stream makes a new dataset; refuse one whose base is not there.
+    async def _fits(self, name: str, begin: _stream.Begin, origin: str | None) -> list[int] | None:
+        """Return the guids that are there, None if the stream makes a new dataset; refuse one whose base is not there.
 
         ZFS checks too, but zfs-fuse receives an increment whose target is missing into *another* dataset that has the
         base, found by guid (seen: 0.7.0). Later snapshots than the base are no obstacle to any of them while nothing
@@ -284,17 +285,27 @@ class CliZfs(Commands):
         except NotFoundError:
             if begin.base_guid and (origin is None or await self._guid(origin) != begin.base_guid):
                 raise refusal("STREAM_BASE_MISSING", name, f"{name}: the stream's base is not here") from None
-            return True
-        if begin.base_guid and there and begin.base_guid not in {each.guid for each in there}:
+            return None
+        guids = [each.guid for each in there]
+        if begin.base_guid and guids and begin.base_guid not in guids:
             raise refusal("STREAM_BASE_MISSING", name, f"{name}: none of its snapshots is the stream's base")
-        return False
+        return guids
 
-    async def _receive_failure(self, completed: Completed, name: str, begin: _stream.Begin) -> JaildError:
-        """Return why it failed. OpenZFS says of an interrupted first receive only that the dataset exists.
+    async def _receive_failure(
+        self, completed: Completed, name: str, begin: _stream.Begin, there: Sequence[int]
+    ) -> JaildError:
+        """Return why it failed; `there`: the guids that were there before it.
 
-        zfs-fuse says that the newest snapshot is not the base, if there were writes between the base and that.
+        OpenZFS says of an interrupted first receive only that the dataset exists. zfs-fuse says that the newest
+        snapshot is not the base, if there were writes between the base and that. It calls a stream invalid, too, during
+        which the dataset got a snapshot (seen: 0.7.0): what comes is kept aside until its end, and replaces only what
+        it was begun on (dsl_dataset_clone_swap_check, in OpenZFS as well).
         """
         error = failure(completed, name)
+        if error.reason == "STREAM_INVALID" and begin.base_guid and there:
+            newest = (await self.snapshots(name))[-1:]
+            if newest and newest[0].guid != there[-1]:
+                return refusal("RECEIVE_OVERTAKEN", name, f"{newest[0].name} was made while an increment came")
         if error.reason == "STREAM_BASE_MISSING" and begin.base_guid in {s.guid for s in await self.snapshots(name)}:
             return refusal("DATASET_MODIFIED", name, f"{name} has been modified since the stream's base")
         if error.reason == "DATASET_EXISTS" and await self.resume_token(name) is not None:
