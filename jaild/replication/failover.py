@@ -50,9 +50,12 @@ from jaild.transfer.received import ReceivedCopies
 from jaild.transfer.sole_owner import SoleOwner
 
 _COMING = frozenset({Ownership.INCOMING, Ownership.PREPARED})
+# Seconds in which a host that is up has answered: a lost connection is tried again after 3.6 s at most (3 s of
+# adapters/peers.py, and gRPC's fifth), a call waits for 5 s, and the host may be busy.
+_DEAF = 8.0
 _SILENCE = 30.0  # seconds without an answer in the middle of a hand-over
 _TRIES = 5  # at opening what was taken over: somebody may just have a look at its datasets
-_PAUSE = 0.5  # seconds between tries, and between questions how a hand-over goes
+_PAUSE = 0.5  # seconds between tries, between questions who has a jail, and how a hand-over goes
 
 
 class Taker:
@@ -106,9 +109,21 @@ class Taker:
         return entry, record
 
     async def examine(self, name: str, record: JailRecord) -> Owned | Elsewhere | Orphaned:
-        """Ask everybody who may have the jail: all peers, and its standbys, also one that is no peer of this host."""
-        hosts = {*self._peers.names(), *self._sole.standbys(self._index.jail(name), record)}
-        return claimable(name, record, await self._sole.answers(name, record.uid, hosts))
+        """Ask everybody who may have the jail: all peers, and its standbys, also one that is no peer of this host.
+
+        A peer counts as silent only after some seconds in which it was asked again and again: a call ends at once with
+        "unreachable" while gRPC waits to make a lost connection anew, though the host answers by then.
+        """
+        peers = frozenset(self._peers.names())
+        hosts = peers | self._sole.standbys(self._index.jail(name), record)
+        answers, began = await self._sole.answers(name, record.uid, hosts), self._clock.monotonic()
+        while isinstance(found := claimable(name, record, answers), Orphaned):
+            silent = [host for host, known in answers.items() if known is None and host in peers]
+            if not silent or self._clock.monotonic() - began >= _DEAF:
+                break
+            await self._clock.sleep(_PAUSE)
+            answers |= await self._sole.answers(name, record.uid, silent)
+        return found
 
     async def round_of(self, name: str, record: JailRecord) -> dict[str, Snapshot]:
         """Return the snapshots of the newest whole round, by dataset.

@@ -87,10 +87,11 @@ async def test_a_host_that_falls_silent_after_the_word_was_given_ends_the_take_o
     alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
     await alpha.stop()
     network = beta.network
-    network.at, network.fault, network.counting = ("beta>gamma ownership", 1), Fault.REQUEST_LOST, True
+    network.at, network.fault, network.counting = ("beta>gamma ownership", 1), Fault.CUT, True
     assert reason_of(await promote(beta, down=True, confirm=ALONE)) == "CONFIRMATION_NEEDED"
     assert network.hit
     network.counting = False
+    network.heal()
     assert (await record(beta)).state is Ownership.STANDBY
     assert reason_of(await promote(beta, down=True, confirm=ALONE)) == ""
     await stop((beta, gamma))
