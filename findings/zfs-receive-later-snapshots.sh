@@ -11,6 +11,8 @@
 #             match incremental source". That is so of the other copy too: what differs is the file.
 # So        A snapshot tool on the receiving side breaks no chain of increments; writes do, and the message blames the
 #           snapshot. Who compares newest snapshots, as zfs(8) has it, sends everything again without need.
+#           Not so of a snapshot that is made while an increment comes: that receive ends with "invalid backup stream", and
+#           the same increment is taken when it is sent again (tests/contract/zfs_stream_cases.py; not tried here).
 # In jaild  jaild/adapters/zfs/cli.py, `_fits` and `_receive_failure`; tests/contract/zfs_stream_cases.py, the cases on
 #           later snapshots than the base.
 # Run       as root, with /dev/fuse. Status 0: as described; 1: no longer so; 2: it cannot be tried here.
