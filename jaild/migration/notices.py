@@ -88,6 +88,9 @@ class Notices:
         try:
             await self._peers.get(journal.peer).abort(journal.id)
         except JaildError as error:
+            if error.reason == "PEER_UNKNOWN":  # taken out of the configuration: there is nobody to tell any more
+                await self._journals.put(msgspec.structs.replace(journal, notified=True))
+                return
             if error.reason != "MIGRATION_ACTIVATED":
                 raise
             message = f"{journal.peer} runs it although it was never handed over: was it adopted there by force?"

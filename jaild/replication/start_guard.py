@@ -1,7 +1,8 @@
-"""Before a jail with standbys is started at boot: its standbys are asked whether one has taken it over.
+"""Before a jail is started at boot, its standbys and the targets of its migrations are asked who has taken it over.
 
-Every one must answer, or the operator must vouch for it: a host that was away cannot know by itself, and a standby that
-is silent may be the owner by now. A jail that ran on while only its daemon was away does not wait.
+Every one must answer, or the operator must vouch for it: a host that was away cannot know by itself, and one that is
+silent may be the owner by now (promoted, or by an adoption of what had come). A jail that ran on while only its daemon
+was away does not wait.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _LONGEST_PAUSE = 5.0
 
 
 class Clearance:
-    """Asks standbys."""
+    """Asks who may have taken a jail over."""
 
     def __init__(
         self, index: Index, sole: SoleOwner, fencing: Fencing, supervisor: Supervisor, events: Events, clock: Clock
@@ -42,18 +43,15 @@ class Clearance:
         self._events = events
         self._clock = clock
         self._start: Callable[[Entry], Awaitable[None]] | None = None
-        self._optional: dict[str, frozenset[str]] = {}
         self._log = structlog.get_logger("jaild.clearance")
 
     def hold_back(self) -> None:
-        """Let no jail start, from now on, that is not running and whose standbys have not been heard."""
+        """Let no jail start, from now on, that is not running and that others may have taken over unheard."""
         for entry in self._index.jails.values():
             record = entry.record
             running = entry.run is not None and entry.run.running
             if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not running:
-                needed = self._sole.standbys(entry, record)
-                self._optional[entry.name] = self._sole.targets(entry.name) - needed
-                entry.unheard = needed | self._optional[entry.name]
+                entry.unheard = self._sole.takers(entry, record)
 
     def go_on(self, start: Callable[[Entry], Awaitable[None]]) -> None:
         """Ask, in the background, about every jail that is held back; `start` those that may."""
@@ -97,7 +95,7 @@ class Clearance:
                 continue
             silent = found.hosts if isinstance(found, Unheard) else ()
             # What an operator said meanwhile, and what else came up, stands: only who was heard now is taken away.
-            entry.unheard -= (asked - set(silent)) | self._optional.get(entry.name, frozenset())
+            entry.unheard -= asked - set(silent)
             if not entry.unheard:
                 entry.message = ""
                 break

@@ -7,7 +7,7 @@ import msgspec
 from jaild.model.errors import NotFoundError
 from jaild.model.layers.records import Generation
 from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force
-from jaild.model.migration.party import is_target
+from jaild.model.migration.party import is_target, may_have_taken
 from jaild.model.migration.stats import MigrationStats, stats
 from jaild.model.views import MigrationView
 from jaild.ports.clock import Clock
@@ -71,6 +71,11 @@ class Journals:
         """Return the hosts that migrations of a jail from here were on their way to: one may have it."""
         found = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid and is_target(journal))
         return frozenset(journal.peer for journal in found) | self._unread.get(uid, set())
+
+    def takers(self, uid: str, epoch: int) -> frozenset[str]:
+        """Return those of them that may have adopted a jail, which is here with `epoch`, while this host was away."""
+        mine = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid)
+        return frozenset(j.peer for j in mine if may_have_taken(j, epoch)) | self._unread.get(uid, set())
 
     def layers(self, uid: str) -> tuple[str, ...]:
         """Return the paths of the layers that a jail needed when it moved from here last."""

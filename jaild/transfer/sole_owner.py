@@ -51,13 +51,12 @@ class SoleOwner:
         specs = [known.spec if known is not None else None for known in (entry.generation, offered)]
         return frozenset().union(*(to_be_heard(record, spec, self._index.host_name) for spec in specs))
 
-    def targets(self, jail: str) -> frozenset[str]:
-        """Return the hosts that unfinished migrations of a jail were on their way to: one may have adopted it.
+    def takers(self, entry: Entry, record: JailRecord) -> frozenset[str]:
+        """Return the hosts that may have taken a jail over while this host was away, on an operator's word.
 
-        They are asked, and not waited for: until the commit point a source owns its jail whether or not they answer.
+        Its standbys, and the targets of its unfinished migrations: one may have adopted what had come.
         """
-        record = self._index.jails[jail].record
-        return frozenset() if record is None else self._journals.targets(record.uid)
+        return self.standbys(entry, record) | self._journals.takers(record.uid, record.epoch)
 
     async def answers(self, name: str, uid: str, hosts: Iterable[str]) -> dict[str, Known | None]:
         """Return what each of these hosts has of a jail; None for one that does not answer."""
@@ -78,7 +77,8 @@ class SoleOwner:
         """
         entry, record = self._index.permitted(name, Intent.GIVE_AWAY)
         needed = self.standbys(entry, record)
-        answers = await self.answers(name, record.uid, needed | self.targets(name))
+        # An owner that runs has not been away: of targets it asks, and does not wait for one that is silent.
+        answers = await self.answers(name, record.uid, needed | self._journals.targets(record.uid))
         _, record = self._index.permitted(name, Intent.GIVE_AWAY)  # as it is by now
         self._forget(record, [host for host, known in answers.items() if known is not None])
         match verdict(record.epoch, answers):

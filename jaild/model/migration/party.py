@@ -104,6 +104,14 @@ def is_target(journal: Journal) -> bool:
     return journal.phase in _UNFINISHED or not journal.notified or journal.adopted
 
 
+def may_have_taken(journal: Journal, epoch: int) -> bool:
+    """Say whether the target of a migration from here may own the jail, which is here with `epoch`, by an adoption.
+
+    Of one that is known to have adopted it, not if the jail has come back from there since.
+    """
+    return is_target(journal) and not (journal.adopted and epoch > journal.epoch)
+
+
 def witnesses(ties: Ties, speaker: str) -> frozenset[str]:
     """Return whose word makes a host a party that is none by this host's own records."""
     return ties.parties - {speaker}
