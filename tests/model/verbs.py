@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from jaild.model.errors import JaildError
@@ -29,11 +30,35 @@ def is_true(world: World, jail: str, clause: str) -> bool:
     if said == f"has lost {jail}":
         return record is None
     if said == f"has not taken over {jail}":
-        if record is None:
-            return host.name not in {name for told in world.told.values() for name in told.took}
-        taken = record.owner == host.id and record.state in _TAKEN
-        return not taken and host.name not in world.told.setdefault(record.uid, Told()).took
+        return not _is_taking(world, host, jail) and not _has_taken(world, host, jail)
     return said == "has newer data"  # one knows, and takes the older
+
+
+def _has_taken(world: World, host: ModelHost, jail: str) -> bool:
+    record = host.record(jail)
+    if record is None:
+        return host.name in {name for told in world.told.values() for name in told.took}
+    taken = record.owner == host.id and record.state in _TAKEN
+    return taken or host.name in world.told.setdefault(record.uid, Told()).took
+
+
+def _is_taking(world: World, host: ModelHost, jail: str) -> bool:
+    """Say whether an operator has given the word for a take-over there that may still come: the others know of it."""
+    if world.ordered[host.name, jail]:
+        return True
+    return host.up and any(
+        op.kind in {"promote", "adopt"} and op.target == f"jails/{jail}" and not op.done
+        for op in host.core.use_cases.operations.list()
+    )
+
+
+@contextmanager
+def _ordered(world: World, host: ModelHost, jail: str) -> Iterator[None]:
+    world.ordered[host.name, jail] += 1
+    try:
+        yield
+    finally:
+        world.ordered[host.name, jail] -= 1
 
 
 def _vouched(world: World, jail: str, words: str) -> bool:
@@ -90,7 +115,10 @@ def seize(world: World, host: ModelHost, jail: str) -> Verb:
             words = error.detail.get("confirm", "")
         if not _vouched(world, jail, words):
             return None
-        return await takeovers.promote(jail, owner_is_down=True, confirm=words, validate_only=False, caller=caller())
+        with _ordered(world, host, jail):
+            return await takeovers.promote(
+                jail, owner_is_down=True, confirm=words, validate_only=False, caller=caller()
+            )
 
     return asked
 
@@ -106,7 +134,8 @@ def adopt(world: World, host: ModelHost, jail: str) -> Verb:
             words = error.detail.get("confirm", "")
         if not _vouched(world, jail, words):
             return None
-        return await takeovers.adopt(jail, confirm=words, validate_only=False, caller=caller())
+        with _ordered(world, host, jail):
+            return await takeovers.adopt(jail, confirm=words, validate_only=False, caller=caller())
 
     return asked
 

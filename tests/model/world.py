@@ -6,6 +6,7 @@ import asyncio
 import random
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -180,6 +181,7 @@ class World:
         self.told: dict[str, Told] = {}
         self.accounted: set[tuple[str, float, float]] = set()
         self.serial = 0
+        self.ordered: Counter[tuple[str, str]] = Counter()  # take-overs (host, jail) that are being asked for in words
         self.seen: list[str] = []  # what was wrong for a moment at least
         self._random = random.Random(seed)  # noqa: S311 -- so that an example is the same each time
         self._patches: list[Any] = [
