@@ -348,8 +348,7 @@ class Recovery:
                     committed, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
                 )
             )
-            if entry is not None and entry.record is not None:
-                self._notices.hand_on(committed, entry.record.standbys)
+            self._notices.hand_on(committed)
             await self._told(f"jail {journal.jail} moved to {journal.peer}, which acknowledged now")
             return
         aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED)

@@ -7,7 +7,7 @@ they believe that of nobody but its owner.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
@@ -16,6 +16,7 @@ from jaild.engine.events import Events
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.model.errors import JaildError
 from jaild.model.migration.journal import Journal
+from jaild.model.migration.received import standbys_of
 from jaild.model.replication.protocol import Supersession
 from jaild.ports.peer import Peers
 from jaild.transfer.journal import Journals
@@ -50,7 +51,7 @@ class Notices:
                 target=f"jails/{journal.jail}",
             )
 
-    def hand_on(self, journal: Journal, standbys: Iterable[str]) -> None:
+    def hand_on(self, journal: Journal) -> None:
         """Tell the standbys of a jail, in the background, that it is the target's now.
 
         One that does not hear of it asks this host when its new owner speaks to it.
@@ -62,7 +63,7 @@ class Notices:
             owner=journal.peer_id,
             owner_name=journal.peer,
         )
-        for host in set(standbys) - {journal.peer}:
+        for host in standbys_of(journal.offer.jail, journal.peer):
             self._supervisor.retry(
                 f"tell {host} of {journal.id}",
                 self._handing_on(told, host),

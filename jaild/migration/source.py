@@ -195,7 +195,7 @@ class MigrateOut:
 
     async def _activate(self, move: Move) -> str:
         activation = await self._handover.finish(move)
-        self._notices.hand_on(move.journal, move.record.standbys)
+        self._notices.hand_on(move.journal)
         if not activation.healthy:
             raise AbortedError(
                 "ACTIVATED_UNHEALTHY",

@@ -43,7 +43,7 @@ from jaild.model.migration.protocol import (
     Rehearsed,
     Resolution,
 )
-from jaild.model.migration.received import require_same
+from jaild.model.migration.received import require_same, standbys_of
 from jaild.model.migration.streams import PROTOCOL
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
@@ -171,7 +171,13 @@ class MigrateIn:
         )
         await self._journals.put(journal)
         if entry is not None and record is not None and record.state in _CONTINUED:
-            coming = advance(record, Ownership.INCOMING, migration=offer.migration, peer=offer.source_name)
+            coming = advance(
+                record,
+                Ownership.INCOMING,
+                migration=offer.migration,
+                peer=offer.source_name,
+                standbys=standbys_of(offer.jail, self._index.host_name),
+            )
             await self._datasets.write(entry, coming)
 
     def _interrupt(self, migration: str) -> None:

@@ -143,6 +143,7 @@ class StandbyKeeper:
             peer=offer.source_name,
             epoch=offer.jail.epoch,
             migration="",
+            standbys=(),
             replica=replica,
         )
         self._show(entry, offer)

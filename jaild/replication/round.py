@@ -21,8 +21,9 @@ from jaild.model.errors import DataLossError, DeadlineExceededError, FailedPreco
 from jaild.model.findings import errors
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.protocol import DatasetState
+from jaild.model.migration.received import standbys_of
 from jaild.model.migration.streams import Increment, Path
-from jaild.model.replication.policy import dropped, tag_of, wanted
+from jaild.model.replication.policy import dropped, tag_of
 from jaild.model.replication.protocol import ReplicaOffer, ReplicaState, RollBack, WholeRound
 from jaild.model.snapshots import STANDBY
 from jaild.ports.clock import Clock
@@ -195,13 +196,13 @@ class Rounds:
     async def _offer(
         self, entry: Entry, record: JailRecord, generation: Generation, host: str, standing: Standing
     ) -> tuple[ReplicaOffer, ReplicaState] | None:
-        spec = generation.spec
+        spec, jail = generation.spec, await offer_of(self._index, self._zfs, entry, record, generation)
         offer = ReplicaOffer(
             source_id=self._index.host_id,
             source_name=self._index.host_name,
-            jail=await offer_of(self._index, self._zfs, entry, record, generation),
+            jail=jail,
             interval=spec.standby.interval if spec.standby is not None else 0.0,
-            others=tuple(other for other in wanted(spec, self._index.host_name) if other != host),
+            others=standbys_of(jail, host),
         )
         try:
             async with asyncio.timeout(STALLED):

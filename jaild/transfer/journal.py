@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from jaild.model.errors import NotFoundError
-from jaild.model.layers.records import Generation
 from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force
 from jaild.model.migration.party import is_target, may_have_taken
 from jaild.model.migration.stats import MigrationStats, stats
@@ -53,11 +52,6 @@ class Journals:
     def find(self, migration: str, *, outgoing: bool) -> Journal | None:
         """Return a migration as one of its sides, if this host was that."""
         return self._all.get((migration, outgoing))
-
-    def offered(self, migration: str) -> Generation | None:
-        """Return the generation that a migration to this host brings, as its source told it; None if there is none."""
-        journal = self.find(migration, outgoing=False)
-        return None if journal is None else msgspec.json.decode(journal.offer.jail.generation_json, type=Generation)
 
     def outgoing(self) -> list[Journal]:
         """Return those that this host drives or drove."""

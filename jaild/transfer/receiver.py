@@ -17,6 +17,7 @@ from jaild.model.layers.record_text import decode
 from jaild.model.layers.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, Received, ReceiveHeader
+from jaild.model.migration.received import standbys_of
 from jaild.model.snapshots import of_migration
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Snapshot, Zfs
@@ -210,6 +211,7 @@ class Receiver:
             created=self._clock.now(),
             migration=journal.id,
             peer=journal.peer,
+            standbys=standbys_of(jail, self._index.host_name),
         )
         found = await self._zfs.dataset(self._index.where.jail(journal.jail))
         entry = Entry(name=journal.jail, folder=found.mountpoint or self._index.folder_of_jails / journal.jail)

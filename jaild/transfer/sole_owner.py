@@ -43,13 +43,9 @@ class SoleOwner:
         self._when_in_doubt.append(hook)
 
     def standbys(self, entry: Entry, record: JailRecord) -> frozenset[str]:
-        """Return the hosts that must say that they have not taken a jail over: its standbys, whatever the copy here is.
-
-        Of a copy that comes, or came, by a migration, the source's offer says who they are.
-        """
-        offered = self._journals.offered(record.migration)
-        specs = [known.spec if known is not None else None for known in (entry.generation, offered)]
-        return frozenset().union(*(to_be_heard(record, spec, self._index.host_name) for spec in specs))
+        """Return the hosts that keep, or may keep, a replica of a jail, whatever the copy here is."""
+        spec = entry.generation.spec if entry.generation is not None else None
+        return to_be_heard(record, spec, self._index.host_name)
 
     def takers(self, entry: Entry, record: JailRecord) -> frozenset[str]:
         """Return the hosts that may have taken a jail over while this host was away, on an operator's word.

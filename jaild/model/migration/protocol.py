@@ -58,6 +58,7 @@ class JailOffer(msgspec.Struct, frozen=True, kw_only=True):
     datasets: tuple[DatasetOffer, ...] = ()  # parents first
     layers: tuple[LayerOffer, ...] = ()  # origins first
     desired: str = "running"  # or stopped: what it should be on the target
+    standbys: tuple[str, ...] = ()  # names of hosts that may have a replica, also of those that the spec names no more
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

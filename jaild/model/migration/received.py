@@ -8,6 +8,11 @@ from jaild.model.layout import DATA
 from jaild.model.migration.protocol import JailOffer
 
 
+def standbys_of(offer: JailOffer, host: str) -> tuple[str, ...]:
+    """Return whom a copy on `host` names as hosts that may have a replica: from its first byte on."""
+    return tuple(name for name in offer.standbys if name != host)
+
+
 def mistakes(offer: JailOffer, offered: Generation) -> tuple[str, ...]:
     """Return where an offer contradicts itself: a run is made of `base` and `release`, the spec is what is examined."""
     layers = {layer.path for layer in offer.layers}

@@ -93,7 +93,7 @@ class LayerOffer(_message.Message):
     def __init__(self, path: _Optional[str] = ..., guid: _Optional[int] = ..., origin_guid: _Optional[int] = ..., origin_path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., record: _Optional[str] = ...) -> None: ...
 
 class JailOffer(_message.Message):
-    __slots__ = ("name", "uid", "epoch", "generation", "generation_json", "datasets", "layers", "desired")
+    __slots__ = ("name", "uid", "epoch", "generation", "generation_json", "datasets", "layers", "desired", "standbys")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +102,7 @@ class JailOffer(_message.Message):
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     DESIRED_FIELD_NUMBER: _ClassVar[int]
+    STANDBYS_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     epoch: int
@@ -110,7 +111,8 @@ class JailOffer(_message.Message):
     datasets: _containers.RepeatedCompositeFieldContainer[DatasetOffer]
     layers: _containers.RepeatedCompositeFieldContainer[LayerOffer]
     desired: str
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ...) -> None: ...
+    standbys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ..., standbys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PreflightRequest(_message.Message):
     __slots__ = ("migration", "source_id", "source_name", "jail", "attempt", "rehearsal")

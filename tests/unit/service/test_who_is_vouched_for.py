@@ -10,15 +10,16 @@ import pytest
 from jaild.layers.sealing import encode
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.spec import Standby
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.replication.policy import Orphaned, claimable
 from jaild.model.replication.protocol import Known
 from tests.fakes.host import ROOT, FakeHost
 from tests.fakes.network import Fault
 from tests.unit.service import invariants
-from tests.unit.service.asking import reason_of
-from tests.unit.service.cutoff import cut, joined
-from tests.unit.service.standbys import hosts_with, promote, record, stop
+from tests.unit.service.asking import configure, reason_of
+from tests.unit.service.cutoff import back, cut, joined
+from tests.unit.service.standbys import hosts_with, promote, record, rounds, stop
 from tests.unit.service.test_adopt import adopt
 from tests.unit.service.test_migration_faults import migrate
 
@@ -125,3 +126,33 @@ def test_words_cover_what_is_found_later_if_they_have_all_of_it() -> None:
     assert Orphaned("alpha is down", 3).is_said_in(said)
     assert Orphaned("beta has not taken over web, alpha is down", 3).is_said_in(said)
     assert not Orphaned("alpha is down, gamma has not taken over web", 3).is_said_in(said)
+
+
+async def test_who_gets_a_jail_knows_at_once_who_has_replicas_of_it_also_if_the_spec_names_them_no_more(
+    tmp_path: Path,
+) -> None:
+    alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
+    assert reason_of(await promote(gamma)) == ""
+    generation = gamma.core.index.jails["web"].generation
+    assert generation is not None
+    alone = msgspec.structs.replace(generation.spec, standby=Standby(peers=("gamma",), interval=60.0))
+    assert reason_of(await configure(gamma, alone)) == ""  # before it has looked after a replica once
+    assert (await record(gamma)).standbys == ("beta",)
+    await beta.stop()
+    await back(gamma)
+    assert gamma.core.index.jails["web"].unheard == {"beta"}
+    await stop((alpha, gamma))
+
+
+async def test_a_standby_knows_of_a_replica_that_could_not_be_withdrawn_yet(tmp_path: Path) -> None:
+    alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
+    await gamma.stop()
+    generation = alpha.core.index.jails["web"].generation
+    assert generation is not None
+    less = msgspec.structs.replace(generation.spec, standby=Standby(peers=("beta",), interval=60.0))
+    assert reason_of(await configure(alpha, less)) == ""
+    await rounds(alpha)
+    replica = (await record(beta)).replica
+    assert replica is not None
+    assert replica.others == ("gamma",)
+    await stop((alpha, beta))
