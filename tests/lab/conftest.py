@@ -18,6 +18,7 @@ from tests.lab.campaign import Campaign
 from tests.lab.fleet import SETTING, lab_fleet
 from tests.lab.image import SUITES, Suite, image
 from tests.lab.machine import VDEV, Machine, running
+from tests.lab.program import libraries
 from tests.lab.pylibzfs import SUITES as HAVE_PYLIBZFS
 from tests.lab.pylibzfs import pylibzfs
 from tests.lab.report import Found
@@ -35,6 +36,18 @@ _found = pytest.StashKey[Found]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_found] = Found()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is not in the cache yet before the first test: half an hour that no test's time limit is meant for."""
+    fixtures = {name for item in session.items if isinstance(item, pytest.Function) for name in item.fixturenames}
+    if session.config.option.collectonly or not fixtures & {"machine", "campaign"}:
+        return
+    for chosen in CHOSEN:
+        built = image(chosen.name)
+        if "campaign" in fixtures:
+            assets.prepare()
+            libraries(built)
 
 
 @pytest.fixture(scope="session")
