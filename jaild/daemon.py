@@ -56,6 +56,7 @@ from jaild.migration.session import Link
 from jaild.migration.source import MigrateOut
 from jaild.migration.target import MigrateIn
 from jaild.migration.tidying import Tidying
+from jaild.model.jails import authorization
 from jaild.model.layout import Layout
 from jaild.ports.archives import Archives
 from jaild.ports.bootid import BootId
@@ -171,7 +172,9 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     draining = Draining(store, events, clock)
     runs = Runs(index, runtime, supervisor, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
-    gate.give_way(lambda jail: drivers.is_in_the_way(f"jails/{jail}"))
+    gate.give_way(
+        lambda jail, release: drivers.is_in_the_way(f"jails/{jail}", lambda who: authorization.owns(who, release))
+    )
     planner = Planner(index, runtime, runs, files)
     owned = OwnedSnapshots(zfs)
     deleted = DeletedJails(index, store, clock)

@@ -24,12 +24,13 @@ from jaild.model.views import Caller
 Before = Callable[[str, str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
 Unbegun = Callable[[], Awaitable[None]]
-_DOWN = frozenset({"stop", "shutdown", "delete"})
+_DOWN = frozenset({"stop", "delete"})  # whose caller has to have the right to it
 
 
 @dataclass(frozen=True)
 class _Job:
     operation_id: str
+    caller: Caller
     work: Work
     saved: asyncio.Future[None]  # on disk; before that nothing is begun
     unbegun: Unbegun
@@ -64,13 +65,18 @@ class Drivers:
         found = [self._operations.get(job.operation_id) for job in lane.jobs] if lane else []
         return [operation for operation in found if not operation.done]  # who waited for the end may ask at once
 
-    def is_in_the_way(self, target: str) -> bool:
-        """Whether who works on a target should wait for nothing: its stop is queued, or the daemon ends.
+    def is_in_the_way(self, target: str, may: Callable[[Caller], bool]) -> bool:
+        """Whether who works on a target should wait for nothing: its stop is queued, or the host or the daemon ends.
 
-        Not while it is created: that would undo it, and who wants it stopped does not want it gone.
+        `may` says whether a stop is its caller's to ask for once what is worked on is done: one that will be refused
+        in its turn ends nothing. Not while it is created: that would undo it, and who wants it stopped does not want it
+        gone.
         """
-        kinds = [operation.kind for operation in self.pending(target)]
-        return kinds[:1] != ["create"] and (self._stopping or not _DOWN.isdisjoint(kinds))
+        callers = {job.operation_id: job.caller for job in self._lanes[target].jobs} if target in self._lanes else {}
+        waiting = [(operation.kind, callers[operation.id]) for operation in self.pending(target)]
+        if waiting and waiting[0][0] == "create":
+            return False
+        return self._stopping or any(kind == "shutdown" or (kind in _DOWN and may(caller)) for kind, caller in waiting)
 
     def hold(self, refusal: Callable[[], JaildError]) -> None:
         """Take nothing but what is submitted `while_held`, until `release`; all else is answered by `refusal`."""
@@ -110,7 +116,7 @@ class Drivers:
             return operation
         # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
         saved = asyncio.ensure_future(self._operations.save(operation.id))
-        self._enqueue(target, _Job(operation.id, work, saved, clean, alone))
+        self._enqueue(target, _Job(operation.id, caller, work, saved, clean, alone))
         await asyncio.shield(saved)
         return self._operations.get(operation.id)
 
@@ -132,10 +138,10 @@ class Drivers:
 
     def resume(self, operation_id: str, work: Work) -> None:
         """Go on with a resumable operation that an earlier daemon left."""
-        target = self._operations.get(operation_id).target
+        operation = self._operations.get(operation_id)
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         saved.set_result(None)
-        self._enqueue(target, _Job(operation_id, work, saved, _nothing))
+        self._enqueue(operation.target, _Job(operation_id, Caller(actor=operation.actor), work, saved, _nothing))
 
     def _enqueue(self, target: str, job: _Job) -> None:
         lane = self._lanes.setdefault(target, _Lane(deque()))

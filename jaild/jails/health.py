@@ -29,11 +29,14 @@ class Gate:
         self._probe = probe
         self._files = files
         self._clock = clock
-        self._is_in_the_way: Callable[[str], bool] = lambda _: False
+        self._is_in_the_way: Callable[[str, str], bool] = lambda _, __: False
         self._log = structlog.get_logger("jaild.gate")
 
-    def give_way(self, is_in_the_way: Callable[[str], bool]) -> None:
-        """Wait no longer for a jail (by name) to be well once that is so: its stop waits, or the daemon's end."""
+    def give_way(self, is_in_the_way: Callable[[str, str], bool]) -> None:
+        """Wait no longer for a jail to be well once that is so of its name and the release that is to prove itself.
+
+        That is: a stop waits that is its caller's to ask for, or the daemon's end.
+        """
         self._is_in_the_way = is_in_the_way
 
     async def require_healthy(self, name: str, generation: int, spec: JailSpec) -> None:
@@ -71,7 +74,7 @@ class Gate:
                 return []
             if self._clock.monotonic() >= deadline and problems:
                 return problems
-            if self._is_in_the_way(name):
+            if self._is_in_the_way(name, spec.app or ""):
                 raise check_ended(name)
             await self._clock.sleep(spec.gate.interval)
 

@@ -139,7 +139,11 @@ class Jails:
     async def _simple(
         self, name: str, kind: str, act: Callable[[Handle, str], Awaitable[None]], caller: Caller
     ) -> Operation:
-        self._index.jail(name)
+        duplicate = self._operations.duplicate(caller, kind, f"jails/{name}")
+        if duplicate is not None:
+            return duplicate
+        # Before it is queued, too: what waits there is not without effect, a health gate gives way to a stop.
+        authorization.require_own(caller, name, self._index.jail(name).generation)
 
         async def work(handle: Handle) -> str:
             authorization.require_own(caller, name, self._index.jail(name).generation)  # it may run another app by now

@@ -62,12 +62,17 @@ def sees_values(caller: Caller, app: str) -> bool:
     return Role.OPERATOR in caller.roles or (Role.PRODUCT in caller.roles and app in caller.apps)
 
 
+def has_app(caller: Caller, app: str) -> bool:
+    """Whether what runs `app` (empty: the base alone) is the caller's to change, as far as the app goes."""
+    return Role.OPERATOR in caller.roles or app in caller.apps
+
+
 def require_app(caller: Caller, app: str, resource: str) -> None:
     """Raise `PermissionDeniedError` (APP_REQUIRED) if the caller is but a product and the app is not one of its own.
 
     `app` is empty for a jail of the base alone, which is nobody's but the operator's.
     """
-    if Role.OPERATOR in caller.roles or app in caller.apps:
+    if has_app(caller, app):
         return
     raise PermissionDeniedError(
         "APP_REQUIRED",

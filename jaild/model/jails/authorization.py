@@ -17,9 +17,12 @@ from jaild.model.views import Caller
 
 def require_own(caller: Caller, jail: str, current: Generation | None) -> None:
     """Raise `PermissionDeniedError` (APP_REQUIRED) unless the jail runs an app of the caller's now."""
-    if Role.OPERATOR in caller.roles:
-        return
     access.require_app(caller, "" if current is None else _app(current.release), f"jails/{jail}")
+
+
+def owns(caller: Caller, release: str) -> bool:
+    """Whether a jail is the caller's once it runs that release (empty: the base alone)."""
+    return access.has_app(caller, _app(release))
 
 
 def require_change(caller: Caller, jail: str, current: Generation | None, change: Change) -> None:

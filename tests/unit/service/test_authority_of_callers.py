@@ -78,8 +78,7 @@ OWN: dict[str, Ask] = {
 }
 
 
-# A stop is no case of it: the health gate of the deploy gives way to one, and the jail stays with its team.
-@pytest.mark.parametrize("what", [what for what in OWN if what != "stop"])
+@pytest.mark.parametrize("what", OWN)
 async def test_what_waited_while_the_jail_was_given_to_another_team_is_not_done(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:

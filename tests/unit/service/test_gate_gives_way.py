@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from jaild.model.access import Role
+from jaild.model.errors import PermissionDeniedError
 from jaild.model.jails.spec import Gate, JailSpec, TcpCheck
 from jaild.model.operation import Operation
-from jaild.model.views import JailState
+from jaild.model.views import Caller, JailState
 from tests.fakes.host import FakeHost, Healthy, caller
 from tests.unit.service.asking import active, create, delete, ended, reason_of, serves
 from tests.unit.service.conftest import furnished
@@ -77,6 +79,56 @@ async def test_who_stops_a_jail_waits_for_one_check_and_not_for_the_gate(
     assert probe.times == 1
     assert host.core.use_cases.jails.get("web").state is JailState.STOPPED
     assert active(host).number == 1
+    await host.stop()
+
+
+def team(app: str) -> Caller:
+    return Caller(actor=f"{app}-team", roles=frozenset({Role.PRODUCT}), apps=frozenset({app}))
+
+
+@CHANGES
+async def test_a_stop_that_is_not_its_callers_to_ask_for_is_refused_at_once_and_ends_no_gate(
+    slow: tuple[FakeHost, Slow], change: Change
+) -> None:
+    host, probe = slow
+    changing = await change(host)
+    await probe.asked.wait()
+    known = len(host.core.use_cases.operations.list())
+    with pytest.raises(PermissionDeniedError) as refused:
+        await host.core.use_cases.jails.stop("web", caller=team("db"))
+    assert refused.value.reason == "APP_REQUIRED"
+    assert len(host.core.use_cases.operations.list()) == known
+    probe.problem = ""
+    probe.may_answer.set()
+    assert reason_of(await host.end_of(changing)) == ""
+    assert serves(host, active(host).number)
+    await host.stop()
+
+
+async def test_a_stop_of_the_team_that_a_jail_is_taken_from_does_not_end_the_gate_of_that(
+    slow: tuple[FakeHost, Slow],
+) -> None:
+    host, probe = slow
+    await host.add_release("db/1")
+    giving = await host.core.use_cases.jails.deploy("web", "db/1", etag="", validate_only=False, caller=caller())
+    await probe.asked.wait()
+    stopping = await host.core.use_cases.jails.stop("web", caller=team("web"))  # its own, so far
+    probe.problem = ""
+    probe.may_answer.set()
+    assert reason_of(await host.end_of(giving)) == ""
+    assert reason_of(await host.end_of(stopping)) == "APP_REQUIRED"
+    assert (active(host).release, serves(host, 2)) == ("db/1", True)
+    await host.stop()
+
+
+async def test_a_team_that_stops_its_own_jail_waits_for_one_check(slow: tuple[FakeHost, Slow]) -> None:
+    host, probe = slow
+    changing = await deployed(host)
+    await probe.asked.wait()
+    stopping = await host.core.use_cases.jails.stop("web", caller=team("web"))
+    probe.may_answer.set()
+    assert reason_of(await host.end_of(stopping)) == ""
+    assert reason_of(await host.end_of(changing)) == "HEALTH_CHECK_ENDED"
     await host.stop()
 
 
