@@ -264,6 +264,15 @@ class Index:
         app, _, version = reference.partition("/")
         return _lookup(self.releases, reference, "RELEASE_NOT_FOUND", "release", f"apps/{app}/releases/{version}")
 
+    def has_layer(self, resource: str) -> bool:
+        """Say whether a base or release is here, by its resource name; of any other resource that it is not."""
+        match resource.split("/"):
+            case ["bases", name]:
+                return name in self.bases
+            case ["apps", app, "releases", version]:
+                return f"{app}/{version}" in self.releases
+        return False
+
     def jail(self, name: str) -> Entry:
         """Return a jail. `NotFoundError` (JAIL_NOT_FOUND)."""
         return _lookup(self.jails, name, "JAIL_NOT_FOUND", "jail", f"jails/{name}")

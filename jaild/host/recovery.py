@@ -4,6 +4,7 @@
 |---|---|
 | a workshop (of a build, or of /etc's databases), a run of a jail that moved away | stopped and removed |
 | a layer without @sealed | destroyed: its import or build never finished |
+| a layer with @sealed whose import, push or build was under way | that operation is ended as done |
 | a jail whose first generation was not committed | destroyed: its creation never finished |
 | a generation marked staged, or empty | dropped if not active, else its mark is removed |
 | a run of a generation that is not the active one, or of a jail that is to be stopped | stopped and removed |
@@ -46,6 +47,7 @@ from jaild.model.jails.authority import Intent, Standing
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, JailRecord, Ownership
 from jaild.model.migration.journal import Journal, Phase
+from jaild.model.operation import Operation
 from jaild.ports.files import Files
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
@@ -150,7 +152,12 @@ class Recovery:
         interrupted = set()
         left = {journal.operation for journal in self._journals.outgoing() if self._goes_on(journal)}
         for operation in self._operations.list():
-            if not operation.done and operation.id not in left and operation.kind != evacuation.KIND:
+            if operation.done or operation.id in left or operation.kind == evacuation.KIND:
+                continue
+            if self._has_sealed(operation):
+                await self._operations.finish(operation.id, result=operation.target)
+                await self._told(f"{operation.target} is sealed: its {operation.kind} is done")
+            else:
                 error = UnavailableError(
                     "DAEMON_STOPPED",
                     "the daemon ended while this was under way",
@@ -160,6 +167,13 @@ class Recovery:
                 await self._operations.finish(operation.id, error=error)
                 interrupted.add(operation.target)
         return interrupted
+
+    def _has_sealed(self, operation: Operation) -> bool:
+        """Whether an operation was past its commit point: the layer that it made is sealed, and is here.
+
+        Nobody else sealed it: only one whose turn it was, and that had made the dataset, comes to that phase.
+        """
+        return operation.phase == layout.SEALING and self._index.has_layer(operation.target)
 
     def _goes_on(self, journal: Journal) -> bool:
         """Whether a migration from here is gone on with where its last daemon left it: sending, or handed over."""

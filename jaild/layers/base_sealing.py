@@ -48,7 +48,7 @@ class BaseSealing:
         async def fill(folder: Path) -> BaseRecord:
             tree = folder / layout.TREE
             extracted = await unpack(tree)
-            await handle.phase("seal", "reading version and libraries")
+            await handle.phase(layout.SEALING, "reading version and libraries")
             system = await self._files.system(tree)
             source.look(system)
             made = await self._files.make_mount_points(tree, system.family)

@@ -178,7 +178,7 @@ class Builds:
         await self._files.remove(bench)
         await self._files.make_folder(tree / "etc")  # what a generation's own configuration is mounted on
         await self._files.write(folder / layout.PACKAGES, packages_file(outcome.packages))
-        await handle.phase("seal", "reading libraries")
+        await handle.phase(layout.SEALING, "reading libraries")
         handle.facts(
             files=listing.files, size_bytes=listing.size, added_bytes=added, shared_bytes=max(0, listing.size - added)
         )

@@ -132,7 +132,7 @@ class Releases:
                 extracted = await self._archives.extract(spooled.path, tree, listing, progress=progress)
                 files, total, added = extracted.files, extracted.size, extracted.size
             await self._files.make_folder(tree / "etc")  # what a generation's own configuration is mounted on
-            await handle.phase("seal", "reading libraries")
+            await handle.phase(layout.SEALING, "reading libraries")
             handle.facts(files=files, size_bytes=total, added_bytes=added, shared_bytes=max(0, total - added))
             return ReleaseRecord(
                 app=app,

@@ -25,6 +25,7 @@ SNAPSHOT_PROPERTY = "jaild:snapshot"  # on a snapshot, set on itself: it is jail
 BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its bookmarks are jaild's; many: .2, .3
 
 SEALED = "sealed"  # the snapshot that makes a layer a layer; without it, it is what a crash left of an import
+SEALING = "seal"  # the phase of an operation that ends with @sealed: only who has made the dataset comes to it
 TREE = "root"
 LIBRARIES = "libraries.json"
 PACKAGES = "packages.json"

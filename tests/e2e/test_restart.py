@@ -174,6 +174,17 @@ def test_of_an_import_that_was_killed_nothing_or_all_is_there(node: Node, large:
     assert node.traces() == before
 
 
+def test_of_an_import_that_was_killed_once_it_was_sealed_all_is_there_and_it_is_done(node: Node, large: Path) -> None:
+    def sealed(api: Client, operation: Any) -> None:
+        del api, operation
+        until(lambda: "/bases/large@sealed" in node.datasets())
+
+    found = killed(node, lambda api: api.import_begin("large", large), sealed)
+    assert not found.HasField("error")
+    assert node.api.names_of_bases() == ["large", "tiny-1"]
+    delete_base(node.api, "large")
+
+
 @pytest.mark.parametrize("when", ["plan", "stage", "start", "gate", "commit", *moments(2, 0.5, "create")], ids=named)
 def test_a_create_that_was_killed_is_undone_or_done(node: Node, when: str | float) -> None:
     before = node.traces()
