@@ -18,18 +18,15 @@ from typing import Any
 import msgspec
 
 from jaild.engine.plans import Plans
-from jaild.model import bounds, clipping
+from jaild.model import bounds, clipping, phases
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
 from jaild.model.operation import Operation, failure_of
+from jaild.model.phases import Outcome, Stop
 from jaild.model.plan import Plan
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
 
-# Phases in which a jail is between two states: an end there would only lengthen the blackout.
-_TO_THE_END = frozenset({"cutover", "commit", "activate"})
-# Phases in which it could be undone, and is when somebody asks; but a daemon that is to stop is sooner at their end.
-_SOONER_DONE = frozenset({"freeze", "final", "handover"})
 KEPT = bounds.OPERATIONS
 KEPT_BYTES = bounds.OPERATIONS_BYTES
 
@@ -168,7 +165,7 @@ class Operations:
         operation = self.get(operation_id)
         if operation.done:
             return
-        if operation.phase in _TO_THE_END:
+        if operation.stop is Stop.NEVER:
             raise FailedPreconditionError(
                 "NOT_CANCELLABLE",
                 f"{operation.name} is in its phase {operation.phase} and goes on to the end",
@@ -181,8 +178,8 @@ class Operations:
         self.interrupt(operation_id)
 
     def stop(self, operation_id: str) -> None:
-        """End its work because the daemon ends, unless it is sooner done."""
-        if self.get(operation_id).phase not in _SOONER_DONE:
+        """End its work because the daemon ends, unless its phase is one that it waits for."""
+        if self.get(operation_id).stop is Stop.NOW:
             self.interrupt(operation_id)
 
     def interrupt(self, operation_id: str) -> None:
@@ -217,8 +214,21 @@ class Operations:
         """Change an operation in memory and tell the watchers."""
         return self._replace(operation_id, **changes)
 
+    def enter(self, operation_id: str, phase: str, message: str, stop: Stop) -> None:
+        """Let an operation's next phase begin, in memory."""
+        operation = self._all[operation_id]
+        entered = phases.entered(operation.phases, phase, operation.seconds_at(self._clock.monotonic()))
+        self._replace(operation_id, phase=phase, message=message, stop=stop, phases=entered)
+
+    def end_phase(self, operation_id: str, outcome: Outcome) -> None:
+        """Note how the phase under way came out; nothing if none is."""
+        operation = self._all[operation_id]
+        ended = phases.ended(operation.phases, outcome, operation.seconds_at(self._clock.monotonic()))
+        self._replace(operation_id, phases=ended)
+
     async def finish(self, operation_id: str, *, result: str = "", error: JaildError | None = None) -> Operation:
         """End it; it is on disk when this returns."""
+        self.end_phase(operation_id, Outcome.DONE if error is None else Outcome.FAILED)
         operation = self._replace(
             operation_id,
             done=True,
@@ -268,10 +278,22 @@ class Handle:
         """Whether an interruption means that the daemon ends and its successor goes on."""
         return self._operations.leaving and self.operation.resumable and not self.operation.cancel_requested
 
-    async def phase(self, phase: str, message: str = "") -> None:
-        """Enter a phase; on disk when this returns."""
-        self._operations.update(self.id, phase=phase, message=message)
+    async def phase(self, phase: str, message: str = "", stop: Stop = Stop.NOW) -> None:
+        """Enter a phase; on disk when this returns. From the call on, `stop` says what may end it."""
+        self.enter(phase, message, stop)
         await self._operations.save(self.id)
+
+    def enter(self, phase: str, message: str = "", stop: Stop = Stop.NOW) -> None:
+        """Enter a phase, in memory only: where nothing of this host's may keep it from being done."""
+        self._operations.enter(self.id, phase, message, stop)
+
+    def failed(self) -> None:
+        """Say that the phase under way has failed: what follows is its undoing."""
+        self._operations.end_phase(self.id, Outcome.FAILED)
+
+    def came_out(self, phase: str, outcome: Outcome) -> None:
+        """Say how a phase came out that is over."""
+        self._operations.update(self.id, phases=phases.marked(self.operation.phases, phase, outcome))
 
     def note(self, **changes: Any) -> None:
         """Change what readers see (message, bytes_done, predicted_blackout, rounds ...), in memory only."""
@@ -284,7 +306,7 @@ class Handle:
 
     @contextmanager
     def cancellable(self) -> Iterator[None]:
-        """Mark a stretch that may be interrupted: a cancel ends it by `asyncio.CancelledError`."""
+        """Mark a stretch that may be interrupted, as its phase says: by `asyncio.CancelledError`."""
         if self.operation.cancel_requested:
             raise asyncio.CancelledError
         self._operations.may_be_interrupted(self.id, asyncio.current_task())

@@ -32,6 +32,7 @@ from jaild.model.jails import authorization
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Change, Draft
 from jaild.model.layers.records import Desired, Generation, JailRecord
+from jaild.model.phases import Stop
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 
@@ -135,7 +136,7 @@ class Changes:
     ) -> None:
         try:
             await self._runs.remove(entry, new.number)  # it was mounted to see that it can be
-            await handle.phase("commit")
+            await handle.phase("commit", stop=Stop.NEVER)
             await self._datasets.commit(entry, committed, new)
         except BaseException:
             if not await asyncio.shield(self._is_committed(entry, committed)):
@@ -154,7 +155,7 @@ class Changes:
         new: Generation,
         trees: Trees | None,
     ) -> None:
-        await handle.phase("cutover", f"stopping generation {old.number}")
+        await handle.phase("cutover", f"stopping generation {old.number}", Stop.NEVER)
         began = self._clock.monotonic()
         try:
             await self._runs.stop(entry, old.number)
@@ -165,7 +166,7 @@ class Changes:
             await handle.phase("gate", "waiting for the health checks")
             with handle.cancellable():  # a caller who sees that it will not get well need not wait for the deadline
                 await self._gate.require_healthy(entry.name, new.number, new.spec)
-            await handle.phase("commit")
+            await handle.phase("commit", stop=Stop.NEVER)
             await self._datasets.commit(entry, committed, new)
         except BaseException as error:
             if await asyncio.shield(self._is_committed(entry, committed)):
@@ -262,7 +263,7 @@ class Changes:
         owned = self._index.owned(name, Intent.START)
         entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
-        await handle.phase("cutover")
+        await handle.phase("cutover", stop=Stop.NEVER)
         began = self._clock.monotonic()
         await self._runs.stop(entry, generation.number)
         await self._runs.remove(entry, generation.number)

@@ -22,6 +22,7 @@ from jaild.model.jails.change import Draft
 from jaild.model.jails.ownership import advance
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
+from jaild.model.phases import Stop
 from jaild.model.replication.deleted import untold
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
@@ -127,7 +128,7 @@ class Creation:
             await self._runs.start(entry, 1)
             await handle.phase("gate", "waiting for the health checks")
             await self._gate.require_healthy(entry.name, 1, generation.spec)
-        await handle.phase("commit")
+        await handle.phase("commit", stop=Stop.NEVER)
         await self._datasets.commit(entry, msgspec.structs.replace(record, generation=1), generation)
         handle.facts(generation=1)
 
@@ -174,7 +175,7 @@ class Creation:
         self.require_deletable(name, force=force)
         await self._datasets.require_destroyable(name)  # before it is stopped
         entry, record = self.require_deletable(name, force=force)
-        await handle.phase("commit")
+        await handle.phase("commit", stop=Stop.NEVER)
         if record.state is not Ownership.DELETING:  # a deletion that failed half-way is gone on with
             await self._datasets.write(entry, advance(record, Ownership.DELETING))
         if entry.generation is not None:

@@ -17,6 +17,7 @@ from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, Ja
 from jaild.model.layers import distset
 from jaild.model.layers.archive import Listing, base_policy
 from jaild.model.operation import Operation
+from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.views import BaseView, Caller
 from jaild.ports.archives import Archives, Extracted
@@ -180,7 +181,7 @@ class Bases:
             )
 
         async def work(handle: Handle) -> str:
-            await handle.phase("commit")
+            await handle.phase("commit", stop=Stop.NEVER)
             self._require_unused(base_id)  # nothing is awaited between this look and the next line
             layer = self._index.bases.pop(base_id)
             try:

@@ -18,6 +18,7 @@ from jaild.model.layers import manifest as manifestcheck
 from jaild.model.layers.archive import release_policy
 from jaild.model.layers.records import Manifest, ReleaseRecord
 from jaild.model.operation import Operation
+from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.views import Caller, ReleaseView
 from jaild.ports.archives import Archives
@@ -176,7 +177,7 @@ class Releases:
             )
 
         async def work(handle: Handle) -> str:
-            await handle.phase("commit")
+            await handle.phase("commit", stop=Stop.NEVER)
             self._require_unused(app, version)  # nothing is awaited between this look and the next line
             layer = self._index.releases.pop(f"{app}/{version}")
             try:

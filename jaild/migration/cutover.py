@@ -28,6 +28,7 @@ from jaild.model.layers.records import Ownership
 from jaild.model.migration.budget import patience
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activation
+from jaild.model.phases import Stop
 from jaild.model.replication.policy import vouching
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
@@ -84,7 +85,7 @@ class HandOver:
         """
         if not await self._is_to_give(move):
             return False
-        await move.handle.phase("freeze", "stopping the jail")
+        await move.handle.phase("freeze", "stopping the jail", Stop.CANCEL)
         move.journal = msgspec.structs.replace(move.journal, phase=Phase.FROZEN)
         await self._journals.put(move.journal)
         frozen = advance(move.record, Ownership.FROZEN, migration=move.id, peer=move.target)
@@ -112,7 +113,7 @@ class HandOver:
 
     async def last_increment(self, move: Move) -> None:
         """Send what was written since the last round."""
-        await move.handle.phase("final", "the last increment")
+        await move.handle.phase("final", "the last increment", Stop.CANCEL)
         await self._flush(move)
         move.last_increment = (await self._precopy.round(move, urgent=True)).seconds
 
@@ -132,7 +133,7 @@ class HandOver:
 
     async def prepare(self, move: Move) -> None:
         """Make the target compare every guid and write PREPARED: from here on it waits for this host's word."""
-        await move.handle.phase("handover", "the target compares every guid and prepares")
+        await move.handle.phase("handover", "the target compares every guid and prepares", Stop.CANCEL)
         await self._link.through(move, lambda: move.peer.prepare(move.id, move.journal.epoch, move.sent))
 
     async def commit(self, move: Move) -> None:
@@ -160,7 +161,7 @@ class HandOver:
     async def finish(self, move: Move) -> Activation:
         """Have the target start the jail, and fence the copy that stays here."""
         # In memory only: from the commit point on nothing of this host's may keep Activate from being sent.
-        move.handle.note(phase="activate", message=f"{move.target} starts the jail")
+        move.handle.enter("activate", f"{move.target} starts the jail", Stop.NEVER)
         asked = self._clock.monotonic()
         activation = await self.activate(move.journal)
         blackout = None

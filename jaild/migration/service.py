@@ -17,6 +17,7 @@ from jaild.model.layers.records import Ownership
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.stats import MigrationStats
 from jaild.model.operation import Operation
+from jaild.model.phases import Stop
 from jaild.model.views import Caller, MigrationView
 from jaild.transfer.journal import Journals
 from jaild.transfer.preflight import Preflight
@@ -138,7 +139,7 @@ class Migrations:
                     resource=f"migrations/{migration}",
                 )
             entry = self._index.jails.get(journal.jail)
-            await handle.phase("commit")
+            await handle.phase("commit", stop=Stop.NEVER)
             mine = entry is not None and entry.record is not None and entry.record.migration == migration
             if entry is not None and entry.record is not None and mine and entry.record.state is Ownership.MOVED:
                 await self._datasets.destroy(entry)

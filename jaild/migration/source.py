@@ -32,6 +32,7 @@ from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.budget import MAX_THAWS
 from jaild.model.migration.journal import Journal, Phase, time_left
+from jaild.model.phases import Stop
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.transfer.journal import Journals
@@ -137,7 +138,9 @@ class MigrateOut:
         try:
             with move.handle.cancellable():
                 await until_prepared(move)
-            move.handle.note(phase="commit")  # no await before it: who cancels now is told that it is too late
+            move.handle.enter(
+                "commit", stop=Stop.NEVER
+            )  # no await before it: who cancels now is told that it is too late
             await self._handover.commit(move)
         except BaseException as error:
             # Whatever it was that failed: once the jail was frozen, only its record says whether it was given away.

@@ -7,6 +7,7 @@ import msgspec
 from jaild.model.elapsed import passed
 from jaild.model.errors import JaildError
 from jaild.model.findings import Finding
+from jaild.model.phases import Reports, Stop
 from jaild.model.plan import Plan
 
 
@@ -48,6 +49,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float = 0.0  # that it had been under way when it was updated
     counted_at: float | None = None  # when that was, by the host's monotonic clock
     phase: str = "queued"
+    stop: Stop = Stop.NOW  # what may end that phase
+    phases: Reports = ()  # what it has gone through
     message: str = ""
     bytes_done: int = 0
     bytes_total: int = 0

@@ -35,6 +35,7 @@ from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, JailRecord, Ownership, Takeover
 from jaild.model.migration.journal import Phase
+from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, claimable, leap, moment
 from jaild.model.replication.protocol import HandingOver
@@ -276,7 +277,7 @@ class Taker:
     async def _commit(
         self, handle: Handle, entry: Entry, record: JailRecord, taken: dict[str, Snapshot], highest: int
     ) -> None:
-        await handle.phase("commit", "this host owns it from here on")
+        await handle.phase("commit", "this host owns it from here on", Stop.NEVER)
         current = entry.record or record
         since = record.replica.taken if record.replica is not None else 0.0
         if record.state in _COMING:

@@ -21,6 +21,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableE
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import JailRecord, Ownership, Takeover
+from jaild.model.phases import Stop
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.replication.policy import told_of
 from jaild.model.replication.protocol import Known, Supersession
@@ -107,7 +108,7 @@ class Fencing:
         await self._operations.wait(operation.id)
 
     async def _give_up(self, handle: Handle, entry: Entry, record: JailRecord, known: Known) -> None:
-        await handle.phase("commit", f"{known.owner_name} owns it now")
+        await handle.phase("commit", f"{known.owner_name} owns it now", Stop.NEVER)
         fenced = advance(
             record,
             Ownership.FENCED,

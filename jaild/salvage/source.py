@@ -27,6 +27,7 @@ from jaild.model.errors import DataLossError, FailedPreconditionError
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.operation import Operation
+from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.salvage import Damage, Report
 from jaild.model.views import Caller
@@ -141,7 +142,7 @@ class SalvageOut:
         damages: list[Damage] = []
         entries = 0
         for dataset in move.journal.offer.jail.datasets:
-            await move.handle.phase("final", f"the files of {dataset.path or 'the jail itself'}")
+            await move.handle.phase("final", f"the files of {dataset.path or 'the jail itself'}", Stop.CANCEL)
             entries += await self._dataset(move, dataset.path, damages)
         report = Report(source=self._index.host_name, at=self._clock.now(), entries=entries, damages=tuple(damages))
         guids = await move.peer.salvage.finish(move.id, msgspec.json.encode(report).decode())

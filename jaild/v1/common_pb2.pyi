@@ -15,10 +15,23 @@ class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SEVERITY_ERROR: _ClassVar[Severity]
     SEVERITY_WARNING: _ClassVar[Severity]
     SEVERITY_NOTE: _ClassVar[Severity]
+
+class PhaseOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PHASE_OUTCOME_UNSPECIFIED: _ClassVar[PhaseOutcome]
+    PHASE_OUTCOME_DONE: _ClassVar[PhaseOutcome]
+    PHASE_OUTCOME_FAILED: _ClassVar[PhaseOutcome]
+    PHASE_OUTCOME_UNDONE: _ClassVar[PhaseOutcome]
+    PHASE_OUTCOME_UNTIDY: _ClassVar[PhaseOutcome]
 SEVERITY_UNSPECIFIED: Severity
 SEVERITY_ERROR: Severity
 SEVERITY_WARNING: Severity
 SEVERITY_NOTE: Severity
+PHASE_OUTCOME_UNSPECIFIED: PhaseOutcome
+PHASE_OUTCOME_DONE: PhaseOutcome
+PHASE_OUTCOME_FAILED: PhaseOutcome
+PHASE_OUTCOME_UNDONE: PhaseOutcome
+PHASE_OUTCOME_UNTIDY: PhaseOutcome
 
 class Finding(_message.Message):
     __slots__ = ("severity", "code", "message", "subject", "remedy", "evidence")
@@ -57,7 +70,7 @@ class Plan(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ...) -> None: ...
 
 class OperationMetadata(_message.Message):
-    __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_blackout", "blackout", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second")
+    __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_blackout", "blackout", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases")
     class FactsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +95,7 @@ class OperationMetadata(_message.Message):
     FACTS_FIELD_NUMBER: _ClassVar[int]
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    PHASES_FIELD_NUMBER: _ClassVar[int]
     kind: str
     target: str
     phase: str
@@ -99,4 +113,17 @@ class OperationMetadata(_message.Message):
     facts: _containers.ScalarMap[str, str]
     cancel_requested: bool
     bytes_per_second: int
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., actor: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., predicted_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., rounds: _Optional[int] = ..., facts: _Optional[_Mapping[str, str]] = ..., cancel_requested: bool = ..., bytes_per_second: _Optional[int] = ...) -> None: ...
+    phases: _containers.RepeatedCompositeFieldContainer[PhaseReport]
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., actor: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., predicted_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., rounds: _Optional[int] = ..., facts: _Optional[_Mapping[str, str]] = ..., cancel_requested: bool = ..., bytes_per_second: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[PhaseReport, _Mapping]]] = ...) -> None: ...
+
+class PhaseReport(_message.Message):
+    __slots__ = ("name", "start_offset", "duration", "outcome")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    START_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    start_offset: _duration_pb2.Duration
+    duration: _duration_pb2.Duration
+    outcome: PhaseOutcome
+    def __init__(self, name: _Optional[str] = ..., start_offset: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., outcome: _Optional[_Union[PhaseOutcome, str]] = ...) -> None: ...

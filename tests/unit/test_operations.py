@@ -8,10 +8,11 @@ import pytest
 
 from jaild.engine import operations as module
 from jaild.engine.operations import Handle, Operations
-from jaild.model import bounds
+from jaild.model import bounds, phases
 from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Finding, Severity
 from jaild.model.operation import Operation
+from jaild.model.phases import Outcome, PhaseReport, Stop
 from jaild.model.plan import Plan
 from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
@@ -316,10 +317,9 @@ async def test_cancelling_what_is_done_is_no_error(operations: Operations) -> No
     assert not operations.get(operation.id).cancel_requested
 
 
-@pytest.mark.parametrize("phase", ["cutover", "commit", "activate"])
-async def test_past_the_point_of_no_return_nothing_is_cancelled(operations: Operations, phase: str) -> None:
+async def test_in_a_phase_that_nothing_may_end_no_cancel_is_taken(operations: Operations) -> None:
     operation = await started(operations)
-    operations.update(operation.id, phase=phase)
+    Handle(operations, operation.id).enter("commit", stop=Stop.NEVER)
     with pytest.raises(FailedPreconditionError) as caught:
         await operations.cancel(operation.id, ADA)
     assert caught.value.reason == "NOT_CANCELLABLE"
@@ -348,6 +348,34 @@ async def test_a_cancel_is_on_disk_and_interrupts_only_a_stretch_that_may_be(
     over.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(("stop", "ends"), [(Stop.NOW, True), (Stop.CANCEL, False), (Stop.NEVER, False)])
+async def test_the_daemons_stop_waits_for_the_end_of_a_phase_that_it_may_not_end(
+    operations: Operations, stop: Stop, *, ends: bool
+) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+
+    async def work() -> None:
+        with handle.cancellable():
+            await handle.phase("freeze", stop=stop)
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await let_others_run()
+    operations.stop(handle.id)
+    await let_others_run()
+    assert task.done() is ends
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_phase_that_follows_may_be_ended_again(operations: Operations) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    handle.enter("cutover", stop=Stop.NEVER)
+    await handle.phase("gate")
+    await operations.cancel(handle.id, ADA)
+    assert handle.operation.cancel_requested
 
 
 async def test_a_second_cancel_does_not_interrupt_the_undoing_of_the_first(operations: Operations) -> None:
@@ -386,3 +414,50 @@ async def test_a_phase_is_on_disk_when_it_begins_and_notes_are_not(operations: O
     (stored,) = await store.operations()
     assert (stored.phase, stored.message, stored.bytes_done) == ("stage", "generation 2", 0)
     assert (handle.operation.bytes_done, handle.operation.facts) == (7, {"generation": "2", "rolled_back": "true"})
+
+
+async def test_each_phase_is_timed_and_the_last_comes_out_as_the_operation_did(
+    operations: Operations, clock: FakeClock
+) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    clock.time += 1
+    await handle.phase("stage", "generation 2")
+    clock.time += 2
+    await handle.phase("gate")
+    assert handle.operation.phases == (PhaseReport("stage", 1.0, 2.0, Outcome.DONE), PhaseReport("gate", 3.0))
+    clock.time += 4
+    failed = await operations.finish(handle.id, error=AbortedError("HEALTH_GATE_FAILED", "not healthy"))
+    assert failed.phases[1] == PhaseReport("gate", 3.0, 4.0, Outcome.FAILED)
+
+
+async def test_a_phase_that_is_entered_again_at_once_goes_on(operations: Operations, clock: FakeClock) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    for number in (1, 2, 3):
+        await handle.phase("precopy", f"round {number}")
+        clock.time += 1
+    done = await operations.finish(handle.id)
+    assert done.phases == (PhaseReport("precopy", 0.0, 3.0, Outcome.DONE),)
+
+
+async def test_what_is_undone_after_a_failure_is_no_part_of_the_phase_that_failed(
+    operations: Operations, clock: FakeClock
+) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    await handle.phase("stage")
+    await handle.phase("gate")
+    handle.failed()
+    clock.time += 5
+    handle.came_out("stage", Outcome.UNDONE)
+    failed = await operations.finish(handle.id, error=AbortedError("HEALTH_GATE_FAILED", "not healthy"))
+    assert [(each.name, each.seconds, each.outcome) for each in failed.phases] == [
+        ("stage", 0.0, Outcome.UNDONE),
+        ("gate", 0.0, Outcome.FAILED),
+    ]
+
+
+async def test_an_operation_remembers_so_many_phases_and_no_more(operations: Operations) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    for number in range(phases.KEPT + 3):
+        handle.enter(f"round {number}")
+    assert len(handle.operation.phases) == phases.KEPT
+    assert handle.operation.phases[-1].name == f"round {phases.KEPT + 2}"

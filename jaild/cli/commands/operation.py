@@ -18,7 +18,9 @@ from jaild.cli.client.waiting import Backoff, Waiter, cancel, get, metadata
 from jaild.cli.output import findings, progress, render
 from jaild.cli.output.failures import reason
 from jaild.cli.output.human import size
+from jaild.v1 import common_pb2
 
+_AS_MEANT = frozenset({common_pb2.PHASE_OUTCOME_UNSPECIFIED, common_pb2.PHASE_OUTCOME_DONE})
 NAME = click.argument("name", type=references.operation, shell_complete=complete.operations)
 
 
@@ -61,6 +63,7 @@ def show(settings: Settings, *, name: str) -> None:
             ("result", _result(operation)),
             ("error", operation.error.message),
             ("phase", about.phase),
+            ("phases", "\n".join(_phases(about))),
             ("message", about.message),
             ("by", about.actor),
             ("request id", about.request_id),
@@ -101,6 +104,16 @@ def cancel_(settings: Settings, *, name: str) -> None:
         render.document(settings.form, operation)
         return
     click.echo(f"asked to cancel {short(name)}; to see how it ends: jailctl operation wait {short(name)}", err=True)
+
+
+def _phases(about: Any) -> list[str]:
+    """Return a line for each phase that it has gone through: its name, how long it took, how it came out."""
+    lines = []
+    for phase in about.phases:
+        took = render.span(phase.duration) if phase.HasField("duration") else "under way"
+        outcome = "" if phase.outcome in _AS_MEANT else common_pb2.PhaseOutcome.Name(phase.outcome)
+        lines.append(" ".join(filter(None, (phase.name, took, outcome.removeprefix("PHASE_OUTCOME_").lower()))))
+    return lines
 
 
 def _row(operation: Any) -> tuple[str, ...]:

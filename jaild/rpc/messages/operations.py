@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from jaild.model.errors import NotFoundError
 from jaild.model.operation import Operation
+from jaild.model.phases import Outcome, PhaseReport
 from jaild.model.views import MigrationView
 from jaild.rpc import names
 from jaild.rpc.auth import current
@@ -19,6 +20,14 @@ from jaild.rpc.moments import duration, timestamp
 from jaild.rpc.status import status_of
 from jaild.rpc.use_cases import Bases, Evacuations, Jails, Migrations, Releases
 from jaild.v1 import common_pb2, migrations_pb2
+
+_OUTCOMES = {
+    Outcome.UNDER_WAY: common_pb2.PHASE_OUTCOME_UNSPECIFIED,
+    Outcome.DONE: common_pb2.PHASE_OUTCOME_DONE,
+    Outcome.FAILED: common_pb2.PHASE_OUTCOME_FAILED,
+    Outcome.UNDONE: common_pb2.PHASE_OUTCOME_UNDONE,
+    Outcome.UNTIDY: common_pb2.PHASE_OUTCOME_UNTIDY,
+}
 
 
 class OperationMessages:
@@ -91,6 +100,16 @@ def metadata_message(operation: Operation) -> common_pb2.OperationMetadata:
         facts=operation.facts,
         cancel_requested=operation.cancel_requested,
         bytes_per_second=operation.rate,
+        phases=[_phase_message(report) for report in operation.phases],
+    )
+
+
+def _phase_message(report: PhaseReport) -> common_pb2.PhaseReport:
+    return common_pb2.PhaseReport(
+        name=report.name,
+        start_offset=duration(report.begun),
+        duration=duration(report.seconds),
+        outcome=_OUTCOMES[report.outcome],
     )
 
 

@@ -11,9 +11,11 @@ from google.protobuf.message import Message
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
 from jaild.model.operation import Failure, Operation
+from jaild.model.phases import Outcome, PhaseReport
 from jaild.model.plan import Plan
 from jaild.model.views import MigrationView
 from jaild.rpc import status
+from jaild.rpc.messages.operations import metadata_message
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
 from tests.unit.api import made, stubs
 from tests.unit.api.conftest import Dial
@@ -56,6 +58,7 @@ async def test_metadata_tell_phase_bytes_and_blackout(fakes: Fakes, local: grpc.
         facts={"added_bytes": "3"},
         cancel_requested=True,
         rate=1 << 20,
+        phases=(PhaseReport("seed", 0.5, 2.0, Outcome.DONE), PhaseReport("precopy", 2.5)),
     )
     answer = await stubs.operations(local).GetOperation(GET)
     metadata = common_pb2.OperationMetadata()
@@ -64,6 +67,20 @@ async def test_metadata_tell_phase_bytes_and_blackout(fakes: Fakes, local: grpc.
     assert (answer.done, answer.WhichOneof("result")) == (False, None)
     assert (metadata.plan.base, metadata.plan.release) == ("bases/debian-12", "apps/web/releases/2")
     assert metadata.predicted_blackout.ToMilliseconds() == 1500
+    seed, precopy = metadata.phases
+    assert (seed.name, seed.start_offset.ToMilliseconds(), seed.duration.ToMilliseconds()) == ("seed", 500, 2000)
+    assert (seed.outcome, precopy.outcome) == (common_pb2.PHASE_OUTCOME_DONE, common_pb2.PHASE_OUTCOME_UNSPECIFIED)
+    assert not precopy.HasField("duration")
+
+
+def test_every_outcome_of_a_phase_has_its_word_in_the_api() -> None:
+    told = {
+        metadata_message(Operation(id="o", kind="k", target="t", phases=(PhaseReport("p", 0.0, 1.0, outcome),)))
+        .phases[0]
+        .outcome
+        for outcome in Outcome
+    }
+    assert told == set(common_pb2.PhaseOutcome.values())
 
 
 @pytest.mark.parametrize(

@@ -366,6 +366,25 @@ def test_the_status_of_an_operation_is_that_of_waiting_for_it(jailctl: Run, daem
     assert "HEALTH_GATE_FAILED" in jailctl("operation", "show", "op-1").stdout
 
 
+def test_an_operation_shows_how_long_each_phase_took_and_what_did_not_end_as_meant(
+    jailctl: Run, daemon: Daemon
+) -> None:
+    took = duration_pb2.Duration(seconds=2)
+    daemon.gets = [
+        operation(
+            phases=[
+                common_pb2.PhaseReport(name="plan", duration=took, outcome="PHASE_OUTCOME_DONE"),
+                common_pb2.PhaseReport(name="stage", duration=took, outcome="PHASE_OUTCOME_UNDONE"),
+                common_pb2.PhaseReport(name="gate"),
+            ]
+        )
+    ]
+
+    lines = [" ".join(line.split()) for line in jailctl("operation", "show", "op-1").stdout.splitlines()]
+
+    assert lines[lines.index("phases: plan 2.00 s") + 1 :][:2] == ["stage 2.00 s undone", "gate under way"]
+
+
 def test_cancel_asks_for_it_and_says_how_to_see_the_end(jailctl: Run, daemon: Daemon) -> None:
     daemon.gets = [operation(cancel_requested=True)]
 
