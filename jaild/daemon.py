@@ -14,6 +14,7 @@ from jaild.engine.events import Audit, Events
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Operations
 from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
 from jaild.evacuation.service import Evacuations
 from jaild.evacuation.survey import Surveyor
@@ -22,10 +23,10 @@ from jaild.host.autostart import Boot
 from jaild.host.recovery import BOOT, Recovery
 from jaild.host.service import Host
 from jaild.jails.changes import Changes
-from jaild.jails.creation import Creation
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
 from jaild.jails.health import Gate
+from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.logs import Logs
 from jaild.jails.planner import Planner
 from jaild.jails.runs import Runs
@@ -182,8 +183,9 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     sealer = Sealer(zfs, files)
     workshop = Workshop(runtime)
     databases = EtcDatabases(index, runs, workshop, files)
-    changes = Changes(index, planner, datasets, databases, runs, gate, events, clock)
-    creation = Creation(index, planner, datasets, databases, runs, gate, events, clock)
+    sagas = SagaRunner(supervisor, events.emit)
+    changes = Changes(index, planner, datasets, databases, runs, gate, sagas, events, clock)
+    lifecycle = Lifecycle(index, datasets, runs, gate, events, clock)
     snapshots = MigrationSnapshots(index, zfs, owned)
     notices = Notices(ports.peers, journals, events, supervisor)
     paces = Paces()
@@ -253,16 +255,16 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     )
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
     migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, drivers, operations)
-    takeovers = Takeovers(index, taker, clearance, migrations, changes, drivers, operations, clock)
+    takeovers = Takeovers(index, taker, clearance, migrations, lifecycle, drivers, operations, clock)
     recovery = Recovery(
-        index, zfs, files, runtime, ports.peers, journals, datasets, runs, changes, handover, sender, incoming,
+        index, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
         rehearsals, snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
         index,
         journals,
         incoming,
-        changes,
+        lifecycle,
         clearance,
         ports.boot_id,
         files,
@@ -287,8 +289,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
         jails=Jails(
             index,
-            creation,
             changes,
+            lifecycle,
             runs,
             runtime,
             Logs(files, runs, clock),

@@ -35,42 +35,43 @@ _T = TypeVar("_T")
 
 
 @dataclass(kw_only=True)
-class Run:
-    """One carrying-out of a saga. Subclasses add what its phases hand on to each other."""
+class Attempt:
+    """One attempt at a saga. Subclasses add what its phases hand on to each other."""
 
     handle: Handle
     error: BaseException | None = None  # what it is undone for
 
 
-_R = TypeVar("_R", bound=Run)
-Act = Callable[[_R], Awaitable[None]]
+_A = TypeVar("_A", bound=Attempt)
+Act = Callable[[_A], Awaitable[None]]
 
 
-def _always(_: Run) -> bool:
+def _always(_: Attempt) -> bool:
     return True
 
 
 @dataclass(frozen=True)
-class Phase(Generic[_R]):
+class Phase(Generic[_A]):
     """What is done before the pivot, and can be undone.
 
     `undo` is called if `do` had begun, however far it came, and nothing of what it did may be there afterwards; it
-    finds in `Run.error` why. `stop`: what may end the phase. `within`: seconds that it may take. `retry`: it is tried
-    again until it is done, with these pauses. `when`: whether a run has this phase, known when its turn comes.
+    finds in `Attempt.error` why. `stop`: what may end the phase. `within`: seconds that it may take. `retry`: it is
+    tried again until it is done, with these pauses. `when`: whether an attempt has this phase, asked when its turn
+    comes.
     """
 
     name: str
-    do: Act[_R]
-    undo: Act[_R] | None = None
+    do: Act[_A]
+    undo: Act[_A] | None = None
     stop: Stop = Stop.NOW
     message: str = ""
     within: float | None = None
     retry: BackOff | None = None
-    when: Callable[[_R], bool] = _always
+    when: Callable[[_A], bool] = _always
 
 
 @dataclass(frozen=True)
-class Pivot(Generic[_R]):
+class Pivot(Generic[_A]):
     """The one act that makes the change. Nothing may end it but the end of the daemon.
 
     `happened` asks the datasets, whatever `do` raised, and takes the answer into memory. It raises what keeps them from
@@ -78,12 +79,12 @@ class Pivot(Generic[_R]):
     """
 
     name: str
-    do: Act[_R]
-    happened: Callable[[_R], Awaitable[bool]]
+    do: Act[_A]
+    happened: Callable[[_A], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
-class Completion(Generic[_R]):
+class Completion(Generic[_A]):
     """What is left to do after the pivot. It must be safe to do twice, and be repaired at the next start if it is not.
 
     A `JaildError` of it is told and fails nothing, unless it is to be tried again (`retry`) until it is done: then it
@@ -91,20 +92,20 @@ class Completion(Generic[_R]):
     """
 
     name: str
-    do: Act[_R]
+    do: Act[_A]
     message: str = ""
     within: float | None = None
     retry: BackOff | None = None
 
 
 @dataclass(frozen=True)
-class Saga(Generic[_R]):
+class Saga(Generic[_A]):
     """A durable change."""
 
     name: str
-    before: tuple[Phase[_R], ...]
-    pivot: Pivot[_R]
-    after: tuple[Completion[_R], ...] = ()
+    before: tuple[Phase[_A], ...]
+    pivot: Pivot[_A]
+    after: tuple[Completion[_A], ...] = ()
 
 
 class SagaRunner:
@@ -115,84 +116,86 @@ class SagaRunner:
         self._tell = tell
         self._log = structlog.get_logger("jaild.saga")
 
-    async def carry_out(self, saga: Saga[_R], run: _R) -> None:
+    async def carry_out(self, saga: Saga[_A], attempt: _A) -> None:
         """Do it. What this raises before the pivot has happened means that it is undone, as far as it could be."""
-        begun: list[Phase[_R]] = []
+        begun: list[Phase[_A]] = []
         try:
             for phase in saga.before:
-                if phase.when(run):
-                    await self._phase(phase, run, begun)
-            await run.handle.phase(saga.pivot.name, stop=Stop.NEVER)
+                if phase.when(attempt):
+                    await self._phase(phase, attempt, begun)
+            await attempt.handle.phase(saga.pivot.name, stop=Stop.NEVER)
         except BaseException as error:
-            await _to_its_end(self._undo(saga, run, begun, error))
+            await _to_its_end(self._undo(saga, attempt, begun, error))
             raise
-        await self._pivot(saga, run, begun)
+        await self._pivot(saga, attempt, begun)
         for completion in saga.after:
-            await self._complete(saga, completion, run)
+            await self._complete(saga, completion, attempt)
 
-    async def _phase(self, phase: Phase[_R], run: _R, begun: list[Phase[_R]]) -> None:
-        with nullcontext() if phase.stop is Stop.NEVER else run.handle.cancellable():
-            await run.handle.phase(phase.name, phase.message, phase.stop)
+    async def _phase(self, phase: Phase[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
+        with nullcontext() if phase.stop is Stop.NEVER else attempt.handle.cancellable():
+            await attempt.handle.phase(phase.name, phase.message, phase.stop)
             begun.append(phase)
-            await self._do(phase, run)
+            await self._do(phase, attempt)
 
-    async def _pivot(self, saga: Saga[_R], run: _R, begun: list[Phase[_R]]) -> None:
+    async def _pivot(self, saga: Saga[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
         pivot = saga.pivot
         try:
-            await pivot.do(run)
+            await pivot.do(attempt)
         except BaseException as error:
-            if not await _to_its_end(self._happened(pivot, run)):
-                await _to_its_end(self._undo(saga, run, begun, error))
+            if not await _to_its_end(self._happened(pivot, attempt)):
+                await _to_its_end(self._undo(saga, attempt, begun, error))
                 raise
             if not isinstance(error, Exception):
                 raise  # the daemon ends; its successor goes on from here
             self._log.warning("done although it looked failed", saga=saga.name, phase=pivot.name, exc_info=error)
 
-    async def _happened(self, pivot: Pivot[_R], run: _R) -> bool:
+    async def _happened(self, pivot: Pivot[_A], attempt: _A) -> bool:
         """Ask until it is known. What this raises means that the daemon ends: its successor asks."""
-        target = run.handle.operation.target
-        return await self._supervisor.insist(f"{pivot.name} of {target}", lambda: pivot.happened(run), target=target)
+        target = attempt.handle.operation.target
+        return await self._supervisor.insist(
+            f"{pivot.name} of {target}", lambda: pivot.happened(attempt), target=target
+        )
 
-    async def _undo(self, saga: Saga[_R], run: _R, begun: list[Phase[_R]], error: BaseException) -> None:
-        run.error = error
-        run.handle.failed()
+    async def _undo(self, saga: Saga[_A], attempt: _A, begun: list[Phase[_A]], error: BaseException) -> None:
+        attempt.error = error
+        attempt.handle.failed()
         for phase in reversed(begun):
             if phase.undo is None:
                 continue
             try:
-                await phase.undo(run)
+                await phase.undo(attempt)
             except Exception as failure:  # noqa: BLE001 -- why it is undone matters more, and the others' undo too
-                await self._untidy(run, phase.name, f"{saga.name}: {phase.name} could not be undone", failure)
+                await self._untidy(attempt, phase.name, f"{saga.name}: {phase.name} could not be undone", failure)
             else:
-                run.handle.came_out(phase.name, Outcome.UNDONE)
+                attempt.handle.came_out(phase.name, Outcome.UNDONE)
 
-    async def _complete(self, saga: Saga[_R], completion: Completion[_R], run: _R) -> None:
+    async def _complete(self, saga: Saga[_A], completion: Completion[_A], attempt: _A) -> None:
         # In memory only: from the pivot on nothing of this host's memory may keep it from being completed.
-        run.handle.enter(completion.name, completion.message, Stop.NEVER)
+        attempt.handle.enter(completion.name, completion.message, Stop.NEVER)
         try:
-            await self._do(completion, run)
+            await self._do(completion, attempt)
         except JaildError as error:
             if completion.retry is not None:
                 raise
             await self._untidy(
-                run, completion.name, f"{saga.name}, after its {saga.pivot.name}: {completion.name}", error
+                attempt, completion.name, f"{saga.name}, after its {saga.pivot.name}: {completion.name}", error
             )
 
-    async def _untidy(self, run: _R, phase: str, what: str, error: Exception) -> None:
-        target, message = run.handle.operation.target, f"{what}: {error}"
-        run.handle.failed()
-        run.handle.came_out(phase, Outcome.UNTIDY)
-        run.handle.facts(untidy=message)
+    async def _untidy(self, attempt: _A, phase: str, what: str, error: Exception) -> None:
+        target, message = attempt.handle.operation.target, f"{what}: {error}"
+        attempt.handle.failed()
+        attempt.handle.came_out(phase, Outcome.UNTIDY)
+        attempt.handle.facts(untidy=message)
         self._log.warning(what, target=target, error=repr(error), exc_info=not isinstance(error, JaildError))
         try:
             await self._tell("jail.untidy", target, message)
         except Exception:  # noqa: BLE001 -- the store fails too: what is left to do goes on
             self._log.exception("cannot tell")
 
-    async def _do(self, step: Phase[_R] | Completion[_R], run: _R) -> None:
+    async def _do(self, step: Phase[_A] | Completion[_A], attempt: _A) -> None:
         try:
             async with asyncio.timeout(step.within) as limit:
-                await (step.do(run) if step.retry is None else self._until_done(step, run, step.retry))
+                await (step.do(attempt) if step.retry is None else self._until_done(step, attempt, step.retry))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -200,14 +203,14 @@ class SagaRunner:
                 "PHASE_TIMED_OUT",
                 f"{step.name} was not done within {step.within:g} s",
                 remedy="see what keeps it; then ask again",
-                resource=run.handle.operation.target,
+                resource=attempt.handle.operation.target,
             ) from None
 
-    async def _until_done(self, step: Phase[_R] | Completion[_R], run: _R, pause: BackOff) -> None:
-        target = run.handle.operation.target
+    async def _until_done(self, step: Phase[_A] | Completion[_A], attempt: _A, pause: BackOff) -> None:
+        target = attempt.handle.operation.target
         name = f"{step.name} of {target}"
         try:
-            await self._supervisor.insist(name, lambda: step.do(run), pause=pause, target=target)
+            await self._supervisor.insist(name, lambda: step.do(attempt), pause=pause, target=target)
         finally:
             await _to_its_end(self._supervisor.end(name))  # one whose time is up, or that was cancelled, ends here
 

@@ -19,7 +19,7 @@ from jaild.engine.dispatcher import Drivers
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.operations import Handle, Operations
-from jaild.jails.changes import Changes
+from jaild.jails.lifecycle import Lifecycle
 from jaild.migration.target import MigrateIn
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import shutdown as halting
@@ -53,7 +53,7 @@ class Boot:
         index: Index,
         journals: Journals,
         receiver: MigrateIn,
-        changes: Changes,
+        lifecycle: Lifecycle,
         clearance: Clearance,
         boot_id: BootId,
         files: Files,
@@ -67,7 +67,7 @@ class Boot:
         self._index = index
         self._journals = journals
         self._receiver = receiver
-        self._changes = changes
+        self._lifecycle = lifecycle
         self._clearance = clearance
         self._boot_id = boot_id
         self._files = files
@@ -165,7 +165,7 @@ class Boot:
 
     async def _start(self, name: str, failed: dict[str, str]) -> str:
         async def work(handle: Handle) -> str:
-            await self._changes.start(handle, name)
+            await self._lifecycle.start(handle, name)
             return f"jails/{name}"
 
         try:
@@ -250,7 +250,7 @@ class Boot:
             await self._operations.wait(operation.id)
 
         async def work(own: Handle) -> str:
-            await self._changes.shut_down(own, name)
+            await self._lifecycle.shut_down(own, name)
             return target
 
         caller = Caller(actor=handle.operation.actor)

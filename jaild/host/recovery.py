@@ -32,7 +32,6 @@ from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Found, Index
 from jaild.engine.operations import Handle, Operations
 from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.jails.changes import Changes
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
 from jaild.migration.cutover import HandOver
@@ -76,7 +75,6 @@ class Recovery:
         journals: Journals,
         datasets: JailDatasets,
         runs: Runs,
-        changes: Changes,
         handover: HandOver,
         sender: MigrateOut,
         receiver: MigrateIn,
@@ -100,7 +98,6 @@ class Recovery:
         self._journals = journals
         self._datasets = datasets
         self._runs = runs
-        self._changes = changes
         self._handover = handover
         self._sender = sender
         self._receiver = receiver

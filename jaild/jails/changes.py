@@ -1,44 +1,78 @@
-"""One shape for every change: plan, stage, cut over, gate, commit; and back if the new generation is not well.
+"""One shape for all that makes another generation the active one: deploy, upgrade, configure, rollback, and creation.
 
 plan ── findings ──► refused, nothing touched
   │
 stage ── error ──► undone, the old generation never stopped
   │
-cut over: stop old, start new      ◄── the blackout is this and nothing else
+cutover: stop old, start new       ◄── the blackout is this and nothing else
   │ error
 gate ── unhealthy ──► stop new, start old: rolled back
   │
 commit: one `zfs set`              ◄── a crash before it: the old generation; after it: the new one
+  │
+settle ── error ──► told, and repaired at the next start
+
+A stopped jail's change is the same without cutover and gate. A creation is the same without an older generation: its
+first one is started instead of cut over to, and on the way back nothing of the jail is left. A jail whose first
+generation was never committed is what a crash left, and is destroyed at the next start.
 """
 
 from __future__ import annotations
 
-import asyncio
+import uuid
+from dataclasses import dataclass, field
 
 import msgspec
 import structlog
 
+from jaild.engine import saga
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.operations import Handle
+from jaild.engine.saga import Completion, Phase, Pivot, Saga, SagaRunner
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
 from jaild.jails.health import Gate
 from jaild.jails.planner import Planner, Prepared, Trees
 from jaild.jails.runs import Runs
-from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import errors
 from jaild.model.jails import authorization
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.change import Change, Draft
-from jaild.model.layers.records import Desired, Generation, JailRecord
+from jaild.model.jails.change import Change, Create, Draft
+from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.phases import Stop
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 
 
+@dataclass(kw_only=True)
+class _Attempt(saga.Attempt):
+    """One change under way. What has no value at first is known once it is planned."""
+
+    name: str
+    change: Change | Create
+    caller: Caller
+    entry: Entry = field(init=False)
+    record: JailRecord = field(init=False)  # before
+    committed: JailRecord = field(init=False)  # and after the commit
+    old: Generation = field(init=False)  # of a creation there is none
+    new: Generation = field(init=False)
+    trees: Trees | None = None  # None: an older generation is cut over to as it is
+    stopping_since: float = 0.0  # (monotonic) when the old generation was asked to stop
+
+    @property
+    def is_creation(self) -> bool:
+        return isinstance(self.change, Create)
+
+    @property
+    def starts(self) -> bool:
+        """Whether the new generation is to run: also if the old one has ended, since this may be what mends it."""
+        return self.record.desired is Desired.RUNNING
+
+
 class Changes:
-    """Carries out deploys, upgrades, configures and rollbacks. Runs in the jail's driver only."""
+    """Plans changes and carries them out. Runs in the jail's driver only."""
 
     def __init__(
         self,
@@ -48,6 +82,7 @@ class Changes:
         databases: EtcDatabases,
         runs: Runs,
         gate: Gate,
+        sagas: SagaRunner,
         events: Events,
         clock: Clock,
     ) -> None:
@@ -57,12 +92,46 @@ class Changes:
         self._databases = databases
         self._runs = runs
         self._gate = gate
+        self._sagas = sagas
         self._events = events
         self._clock = clock
         self._log = structlog.get_logger("jaild.changes")
+        self._saga = Saga(
+            "change",
+            before=(
+                Phase("plan", self._plan),
+                Phase("stage", self._stage, undo=self._unstage, message="the new generation is written and mounted"),
+                Phase(
+                    "start", self._start, undo=self._stop, when=lambda attempt: attempt.is_creation and attempt.starts
+                ),
+                Phase(
+                    "cutover",
+                    self._cut_over,
+                    undo=self._cut_back,
+                    stop=Stop.NEVER,
+                    message="the old generation stops, the new one starts",
+                    when=lambda attempt: attempt.starts and not attempt.is_creation,
+                ),
+                # A caller who sees that it will not get well need not wait for the deadline.
+                Phase(
+                    "gate",
+                    self._check_health,
+                    message="waiting for the health checks",
+                    when=lambda attempt: attempt.starts,
+                ),
+            ),
+            pivot=Pivot("commit", self._commit, happened=self._is_committed),
+            after=(Completion("settle", self._settle),),
+        )
 
-    async def plan(self, name: str, change: Change, caller: Caller) -> Prepared:
-        """Plan a change against the jail as it is now. `PermissionDeniedError` if it is not the caller's to make."""
+    async def plan(self, name: str, change: Change | Create, caller: Caller) -> Prepared:
+        """Plan a change against the jail as it is now.
+
+        `PermissionDeniedError` if it is not the caller's to make, `AlreadyExistsError` (JAIL_EXISTS) for a creation.
+        """
+        if isinstance(change, Create):
+            self._require_new(name)
+            return await self._planner.prepare(name, None, change.draft(), 1, caller)
         owned = self._index.owned(name, Intent.CHANGE)
         entry = owned.entry
         older = {number: await self._index.generation(entry, number) for number in await self._index.numbers(entry)}
@@ -71,116 +140,141 @@ class Changes:
         authorization.require_outcome(caller, name, owned.generation, draft)
         return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry), caller)
 
-    async def carry_out(self, handle: Handle, name: str, change: Change, caller: Caller) -> None:
-        """Do it. Raises with the old generation active, and running if it ran before."""
-        with handle.cancellable():
-            await handle.phase("plan")
-            prepared = await self.plan(name, change, caller)
-            handle.note(plan=prepared.plan)
-            prepared.plan.require_clean()
-            owned = self._index.owned(name, Intent.CHANGE)
-            entry, record, old = owned.entry, owned.record, owned.generation
-            new, first_time = await self._generation(entry, old, prepared, handle.operation.actor), prepared.trees
-            self._planner.require_still_free(name, new.spec)
-            entry.references[new.number] = (new.base, new.release)  # from now on they cannot be deleted
-            try:
-                await self._stage(handle, entry, new, first_time)
-            except BaseException:
-                await asyncio.shield(self._unstage(entry, new, first_time))
-                raise
+    async def carry_out(self, handle: Handle, name: str, change: Change | Create, caller: Caller) -> None:
+        """Do it. Raises with the old generation active, and running if it ran before; of a creation nothing is left."""
+        attempt = _Attempt(handle=handle, name=name, change=change, caller=caller)
+        await self._sagas.carry_out(self._saga, attempt)
+        new, target = attempt.new, f"jails/{name}"
         handle.facts(generation=new.number)
-        committed = msgspec.structs.replace(record, generation=new.number)
-        if record.desired is Desired.RUNNING:  # also one whose process ended: this may be what mends it
-            await self._cut_over(handle, entry, committed, old, new, first_time)
+        layers = f"{new.base} {new.release}".rstrip()
+        if attempt.is_creation:
+            await self._events.emit("jail.created", target, layers)
         else:
-            await self._put_in_place(handle, entry, committed, new, first_time)
-        message = f"generation {old.number} -> {new.number}: {new.base} {new.release}".rstrip()
-        await self._tidy(entry, old, new)  # its mark goes first: what fails after this cannot make it look uncommitted
-        await self._events.emit("generation.committed", f"jails/{name}", message, change=prepared.plan.kind)
+            message = f"generation {attempt.old.number} -> {new.number}: {layers}"
+            await self._events.emit("generation.committed", target, message, change=change.kind)
 
-    async def _generation(self, entry: Entry, old: Generation, prepared: Prepared, actor: str) -> Generation:
-        if prepared.draft.cut_to:
-            return await self._index.generation(entry, prepared.draft.cut_to)
-        return Generation(
-            number=prepared.plan.to_generation,
-            spec=prepared.draft.spec,
-            base=prepared.draft.spec.base,
-            release=prepared.draft.spec.app or "",
+    def _require_new(self, name: str) -> None:
+        if name in self._index.jails:
+            raise AlreadyExistsError(
+                "JAIL_EXISTS",
+                f"there is a jail {name} on this host already",
+                remedy="choose another name, or change the one that is there",
+                resource=f"jails/{name}",
+            )
+
+    # -- plan
+
+    async def _plan(self, attempt: _Attempt) -> None:
+        prepared = await self.plan(attempt.name, attempt.change, attempt.caller)
+        attempt.handle.note(plan=prepared.plan)
+        prepared.plan.require_clean()
+        attempt.trees = prepared.trees
+        if isinstance(attempt.change, Create):
+            attempt.record = self._first_record(attempt.change)
+            attempt.entry = Entry(
+                name=attempt.name, folder=self._index.folder_of_jails / attempt.name, record=attempt.record
+            )
+            attempt.new = attempt.entry.generation = self._generation(attempt, prepared)
+        else:
+            owned = self._index.owned(attempt.name, Intent.CHANGE)
+            attempt.entry, attempt.record, attempt.old = owned.entry, owned.record, owned.generation
+            older = prepared.draft.cut_to
+            attempt.new = (
+                await self._index.generation(attempt.entry, older) if older else self._generation(attempt, prepared)
+            )
+        attempt.committed = msgspec.structs.replace(attempt.record, generation=attempt.new.number)
+
+    def _first_record(self, creation: Create) -> JailRecord:
+        return JailRecord(
+            uid=uuid.uuid4().hex,
+            owner=self._index.host_id,
+            epoch=1,
+            state=Ownership.ACTIVE,
+            generation=0,
+            desired=Desired.STOPPED if creation.stopped else Desired.RUNNING,
             created=self._clock.now(),
-            reason=prepared.draft.kind,
-            parent=old.number,
-            actor=actor,
         )
 
-    async def _stage(self, handle: Handle, entry: Entry, new: Generation, trees: Trees | None) -> None:
-        await handle.phase("stage", f"generation {new.number}")
-        if trees is not None:
-            await self._datasets.stage(entry, new, trees)
-            await self._databases.make(handle.id, entry, new, trees.tools)
+    def _generation(self, attempt: _Attempt, prepared: Prepared) -> Generation:
+        spec = prepared.draft.spec
+        return Generation(
+            number=prepared.plan.to_generation,
+            spec=spec,
+            base=spec.base,
+            release=spec.app or "",
+            created=self._clock.now(),
+            reason=prepared.draft.kind,
+            parent=prepared.plan.from_generation,
+            actor=attempt.handle.operation.actor,
+        )
+
+    # -- stage
+
+    async def _stage(self, attempt: _Attempt) -> None:
+        self._reserve(attempt)
+        entry, new = attempt.entry, attempt.new
+        if attempt.is_creation:
+            entry.folder = (await self._datasets.make(entry.name, attempt.record, new.spec)).folder
+        if attempt.trees is not None:
+            await self._datasets.stage(entry, new, attempt.trees)
+            await self._databases.make(attempt.handle.id, entry, new, attempt.trees.tools)
         await self._datasets.fit(entry, new.spec, self._runs.manifest(new.release))
-        await self._datasets.safety_snapshot(entry, new.number)
-        await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
+        if not attempt.is_creation:
+            await self._datasets.safety_snapshot(entry, new.number)
+            await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
         await self._runs.create(entry, new)
-
-    async def _unstage(self, entry: Entry, new: Generation, trees: Trees | None) -> None:
-        try:
-            await self._runs.remove(entry, new.number)
-            if trees is not None:
-                await self._datasets.drop(entry, new.number)  # and with it what it refers to
-        except JaildError as error:  # why it is undone matters more; the next start drops what is left
-            message = f"of generation {new.number}, which did not come to be, something is left: {error}"
-            await self._events.emit("jail.untidy", f"jails/{entry.name}", message)
-
-    async def _put_in_place(
-        self, handle: Handle, entry: Entry, committed: JailRecord, new: Generation, trees: Trees | None
-    ) -> None:
-        try:
+        if not attempt.starts:
             await self._runs.remove(entry, new.number)  # it was mounted to see that it can be
-            await handle.phase("commit", stop=Stop.NEVER)
-            await self._datasets.commit(entry, committed, new)
-        except BaseException:
-            if not await asyncio.shield(self._is_committed(entry, committed)):
-                await asyncio.shield(self._unstage(entry, new, trees))
-            raise
 
-    async def _is_committed(self, entry: Entry, committed: JailRecord) -> bool:
-        return await self._datasets.recorded(entry) == committed
+    def _reserve(self, attempt: _Attempt) -> None:
+        """Take the name, the addresses and the layers. Nothing is awaited between the look and the entry."""
+        self._planner.require_still_free(attempt.name, attempt.new.spec)
+        if attempt.is_creation:
+            self._require_new(attempt.name)
+            self._index.jails[attempt.name] = attempt.entry
+        attempt.entry.references[attempt.new.number] = (attempt.new.base, attempt.new.release)
 
-    async def _cut_over(
-        self,
-        handle: Handle,
-        entry: Entry,
-        committed: JailRecord,
-        old: Generation,
-        new: Generation,
-        trees: Trees | None,
-    ) -> None:
-        await handle.phase("cutover", f"stopping generation {old.number}", Stop.NEVER)
-        began = self._clock.monotonic()
+    async def _unstage(self, attempt: _Attempt) -> None:
+        entry, number = attempt.entry, attempt.new.number
+        if attempt.is_creation:
+            await self._undo_creation(entry)
+            return
+        await self._runs.remove(entry, number)
+        if attempt.trees is not None:
+            await self._datasets.drop(entry, number)  # and with it what it refers to
+
+    async def _undo_creation(self, entry: Entry) -> None:
+        if self._index.jails.get(entry.name) is not entry:
+            return  # its name was not free any more: nothing was made
         try:
-            await self._runs.stop(entry, old.number)
-            if trees is not None and await self._planner.changed_since(entry, trees):
-                await self._merge_again(handle, entry, new)
-            started = await self._runs.start(entry, new.number)
-            handle.note(blackout=started - began)
-            await handle.phase("gate", "waiting for the health checks")
-            with handle.cancellable():  # a caller who sees that it will not get well need not wait for the deadline
-                await self._gate.require_healthy(entry.name, new.number, new.spec)
-            await handle.phase("commit", stop=Stop.NEVER)
-            await self._datasets.commit(entry, committed, new)
-        except BaseException as error:
-            if await asyncio.shield(self._is_committed(entry, committed)):
-                raise  # interrupted after the commit: the next start goes on with the new one
-            blackout = await asyncio.shield(self._back(entry, old, new, trees)) - began
-            handle.note(blackout=blackout)
-            handle.facts(generation=old.number, rolled_back="true")
-            reason = error.reason if isinstance(error, JaildError) else type(error).__name__
-            message = f"generation {new.number} failed ({reason}); generation {old.number} is back"
-            await self._events.emit("generation.rolled_back", f"jails/{entry.name}", message)
+            await self._runs.remove(entry, 1)
+            await self._datasets.destroy_if_there(entry)
+        except JaildError as error:  # what is left stays in sight and can be deleted
+            entry.message = f"its creation failed, and so did its removal: {error}"
             raise
+        del self._index.jails[entry.name]
 
-    async def _merge_again(self, handle: Handle, entry: Entry, new: Generation) -> None:
+    # -- start, of a creation
+
+    async def _start(self, attempt: _Attempt) -> None:
+        await self._runs.start(attempt.entry, attempt.new.number)
+
+    async def _stop(self, attempt: _Attempt) -> None:
+        await self._runs.stop(attempt.entry, attempt.new.number)
+
+    # -- cutover
+
+    async def _cut_over(self, attempt: _Attempt) -> None:
+        attempt.stopping_since = self._clock.monotonic()
+        await self._runs.stop(attempt.entry, attempt.old.number)
+        if attempt.trees is not None and await self._planner.changed_since(attempt.entry, attempt.trees):
+            await self._merge_again(attempt)
+        started = await self._runs.start(attempt.entry, attempt.new.number)
+        attempt.handle.note(blackout=started - attempt.stopping_since)
+
+    async def _merge_again(self, attempt: _Attempt) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
+        entry, new = attempt.entry, attempt.new
         trees, findings = await self._planner.merge(entry, new.spec)
         if errors(tuple(findings)):
             raise FailedPreconditionError(
@@ -191,21 +285,25 @@ class Changes:
                 findings=findings,
             )
         await self._datasets.write_trees(entry, new.number, trees)
-        await self._databases.make(handle.id, entry, new, trees.tools)
+        await self._databases.make(attempt.handle.id, entry, new, trees.tools)
 
-    async def _back(self, entry: Entry, old: Generation, new: Generation, trees: Trees | None) -> float:
+    async def _cut_back(self, attempt: _Attempt) -> None:
+        entry, old, new = attempt.entry, attempt.old, attempt.new
         try:
             await self._runs.stop(entry, new.number)
         except JaildError as error:  # the old one must serve again whatever becomes of the new one
             self._log.warning("cannot stop", jail=entry.name, generation=new.number, reason=error.reason)
-        run = await self._runs.find(entry.name, old.number)
-        if run is not None and run.running:  # it was its stop that failed
+        found = await self._runs.find(entry.name, old.number)
+        if found is not None and found.running:  # it was its stop that failed
             await self._runs.adopt(entry, old.number)
             started = self._clock.monotonic()
         else:
             started = await self._start_again(entry, old)
-        await self._unstage(entry, new, trees)
-        return started
+        attempt.handle.note(blackout=started - attempt.stopping_since)
+        attempt.handle.facts(generation=old.number, rolled_back="true")
+        reason = attempt.error.reason if isinstance(attempt.error, JaildError) else type(attempt.error).__name__
+        message = f"generation {new.number} failed ({reason}); generation {old.number} is back"
+        await self._events.emit("generation.rolled_back", f"jails/{entry.name}", message)
 
     async def _start_again(self, entry: Entry, old: Generation) -> float:
         try:
@@ -214,65 +312,28 @@ class Changes:
             self._log.warning("cannot start again as it is, building it anew", jail=entry.name, reason=error.reason)
             return await self._runs.ensure(entry, old)
 
-    async def _tidy(self, entry: Entry, old: Generation, new: Generation) -> None:
-        # The change is committed: what fails now is told and repaired at the next start, and fails nothing.
+    # -- gate, commit, settle
+
+    async def _check_health(self, attempt: _Attempt) -> None:
+        await self._gate.require_healthy(attempt.name, attempt.new.number, attempt.new.spec)
+
+    async def _commit(self, attempt: _Attempt) -> None:
+        await self._datasets.commit(attempt.entry, attempt.committed, attempt.new)
+
+    async def _is_committed(self, attempt: _Attempt) -> bool:
         try:
-            await self._datasets.settle(entry, new.number)
-            await self._runs.remove(entry, old.number)
+            recorded = await self._datasets.recorded(attempt.entry)
+        except NotFoundError:  # the dataset of a creation is gone again
+            return False
+        if recorded != attempt.committed:
+            return False
+        attempt.entry.record, attempt.entry.generation = attempt.committed, attempt.new
+        return True
+
+    async def _settle(self, attempt: _Attempt) -> None:
+        entry = attempt.entry
+        await self._datasets.settle(entry, attempt.new.number)  # first: what fails next cannot make it look uncommitted
+        if not attempt.is_creation:
+            await self._runs.remove(entry, attempt.old.number)
             await self._datasets.prune(entry)
-            await self._datasets.measure(entry)
-        except JaildError as error:
-            await self._events.emit("jail.untidy", f"jails/{entry.name}", f"after the change: {error}")
-
-    async def start(self, handle: Handle, name: str) -> None:
-        """Start the active generation and make it stay started."""
-        owned = self._index.owned(name, Intent.START)
-        entry, generation = owned.entry, owned.generation
-        await self._desire(entry, Desired.RUNNING)
-        if entry.run is not None and entry.run.running:
-            return
-        await handle.phase("start")
-        await self._runs.ensure(entry, generation)
-        await handle.phase("gate", "waiting for the health checks")
-        await self._gate.require_healthy(name, generation.number, generation.spec)
-        await self._events.emit("jail.started", f"jails/{name}", generation=str(generation.number))
-
-    async def stop(self, handle: Handle, name: str) -> None:
-        """Stop the jail and make it stay stopped."""
-        owned = self._index.owned(name, Intent.STOP)
-        entry, generation = owned.entry, owned.generation
-        await self._desire(entry, Desired.STOPPED)
-        await handle.phase("stop")
-        await self._runs.stop(entry, generation.number)
-        await self._runs.remove(entry, generation.number)
-        await self._events.emit("jail.stopped", f"jails/{name}", generation=str(generation.number))
-
-    async def shut_down(self, handle: Handle, name: str) -> None:
-        """Stop the jail for the host's shutdown. What it should be stays as it is: the next boot starts it again."""
-        entry, record = self._index.permitted(name, Intent.READ)  # what runs here ends with the host, whoever's it is
-        if entry.run is None or not entry.run.running:  # it ended, or moved away, while this waited its turn
-            return
-        await handle.phase("stop")
-        number = entry.run.generation
-        await self._runs.stop(entry, number)
-        await self._runs.remove(entry, number)
-        await self._events.emit("jail.shut_down", f"jails/{name}", generation=str(record.generation))
-
-    async def restart(self, handle: Handle, name: str) -> None:
-        """Stop and start the active generation. The blackout is measured."""
-        owned = self._index.owned(name, Intent.START)
-        entry, generation = owned.entry, owned.generation
-        await self._desire(entry, Desired.RUNNING)
-        await handle.phase("cutover", stop=Stop.NEVER)
-        began = self._clock.monotonic()
-        await self._runs.stop(entry, generation.number)
-        await self._runs.remove(entry, generation.number)
-        await self._runs.create(entry, generation)
-        handle.note(blackout=await self._runs.start(entry, generation.number) - began)
-        await handle.phase("gate", "waiting for the health checks")
-        await self._gate.require_healthy(name, generation.number, generation.spec)
-        await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))
-
-    async def _desire(self, entry: Entry, desired: Desired) -> None:
-        if entry.record is not None and entry.record.desired is not desired:
-            await self._datasets.write(entry, msgspec.structs.replace(entry.record, desired=desired))
+        await self._datasets.measure(entry)

@@ -12,7 +12,7 @@ from jaild.engine.drain import Draining
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.changes import Changes
-from jaild.jails.creation import Creation
+from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.logs import Logs
 from jaild.jails.runs import Runs
 from jaild.jails.templates import Templates
@@ -20,7 +20,7 @@ from jaild.model import names
 from jaild.model.errors import AbortedError, FailedPreconditionError
 from jaild.model.jails import authorization
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
+from jaild.model.jails.change import Axis, Change, Configure, Create, Deploy, Draft, Rollback, Upgrade
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
@@ -47,8 +47,8 @@ class Jails:
     def __init__(
         self,
         index: Index,
-        creation: Creation,
         changes: Changes,
+        lifecycle: Lifecycle,
         runs: Runs,
         runtime: Runtime,
         logs: Logs,
@@ -59,8 +59,8 @@ class Jails:
         draining: Draining,
     ) -> None:
         self._index = index
-        self._creation = creation
         self._changes = changes
+        self._lifecycle = lifecycle
         self._runs = runs
         self._runtime = runtime
         self._logs = logs
@@ -90,16 +90,17 @@ class Jails:
         if duplicate is not None:
             return duplicate
         self._draining.require_open(f"jails/{name}")
+        creation = Create(spec, stopped)
+        plan = (await self._changes.plan(name, creation, caller)).plan
         if validate_only:
-            return await self._operations.planned((await self._creation.plan(name, spec, caller)).plan, caller)
-        prepared = await self._creation.plan(name, spec, caller)
-        prepared.plan.require_clean()
+            return await self._operations.planned(plan, caller)
+        plan.require_clean()
 
         async def work(handle: Handle) -> str:
-            await self._creation.create(handle, name, spec, caller, stopped=stopped)
+            await self._changes.carry_out(handle, name, creation, caller)
             return f"jails/{name}"
 
-        return await self._drivers.submit(f"jails/{name}", "create", caller, work, plan=prepared.plan)
+        return await self._drivers.submit(f"jails/{name}", "create", caller, work, plan=plan)
 
     async def delete(self, name: str, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Delete a jail with its data; refused while it runs unless `force`."""
@@ -107,18 +108,18 @@ class Jails:
         if duplicate is not None:
             return duplicate
         self._require_etag(name, etag)
-        self._creation.require_deletable(name, force=force)
+        self._lifecycle.require_deletable(name, force=force)
         target = f"jails/{name}"
         if validate_only:
             steps = ("stop it",) if self.get(name).started else ()
             steps = (*steps, "destroy its datasets and all data in them")
-            plan = Plan(kind="delete", target=target, steps=steps, findings=await self._creation.deletion(name))
+            plan = Plan(kind="delete", target=target, steps=steps, findings=await self._lifecycle.deletion(name))
             return await self._operations.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
             _, record = self._index.permitted(name, Intent.DELETE)
-            await self._creation.delete(handle, name, force=force)
+            await self._lifecycle.delete(handle, name, force=force)
             await self._replicas.forget(name, record)
             return ""
 
@@ -126,15 +127,15 @@ class Jails:
 
     async def start(self, name: str, *, caller: Caller) -> Operation:
         """Start the active generation; no error if it runs."""
-        return await self._simple(name, "start", self._changes.start, caller)
+        return await self._simple(name, "start", self._lifecycle.start, caller)
 
     async def stop(self, name: str, *, caller: Caller) -> Operation:
         """Stop it, also for the next boot; no error if it is stopped."""
-        return await self._simple(name, "stop", self._changes.stop, caller)
+        return await self._simple(name, "stop", self._lifecycle.stop, caller)
 
     async def restart(self, name: str, *, caller: Caller) -> Operation:
         """Stop and start the active generation."""
-        return await self._simple(name, "restart", self._changes.restart, caller)
+        return await self._simple(name, "restart", self._lifecycle.restart, caller)
 
     async def _simple(
         self, name: str, kind: str, act: Callable[[Handle, str], Awaitable[None]], caller: Caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaild.engine.dispatcher import Drivers
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
-from jaild.jails.changes import Changes
+from jaild.jails.lifecycle import Lifecycle
 from jaild.migration.service import Migrations
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.authority import Intent
@@ -31,7 +31,7 @@ class Takeovers:
         taker: Taker,
         clearance: Clearance,
         migrations: Migrations,
-        changes: Changes,
+        lifecycle: Lifecycle,
         drivers: Drivers,
         operations: Operations,
         clock: Clock,
@@ -40,7 +40,7 @@ class Takeovers:
         self._taker = taker
         self._clearance = clearance
         self._migrations = migrations
-        self._changes = changes
+        self._lifecycle = lifecycle
         self._drivers = drivers
         self._operations = operations
         self._clock = clock
@@ -129,7 +129,7 @@ class Takeovers:
 
         async def work(handle: Handle) -> str:
             if self._index.permitted(name, Intent.START)[1].desired is Desired.RUNNING:
-                await self._changes.start(handle, name)
+                await self._lifecycle.start(handle, name)
             return f"jails/{name}"
 
         return await self._drivers.submit(f"jails/{name}", "start", caller, work)

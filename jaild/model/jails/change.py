@@ -1,4 +1,7 @@
-"""The four changes, as what they make of the current spec. Each sets its own axis and leaves the others as they are."""
+"""The four changes, as what they make of the current spec. Each sets its own axis and leaves the others as they are.
+
+A creation is what makes a jail's first generation, of no earlier one.
+"""
 
 from __future__ import annotations
 
@@ -145,6 +148,19 @@ class Rollback:
                 return a.app != b.app
             case Axis.SPEC:
                 return msgspec.structs.replace(a, base="", app=None) != msgspec.structs.replace(b, base="", app=None)
+
+
+@dataclass(frozen=True)
+class Create:
+    """A new jail, which runs unless it is to be `stopped`."""
+
+    spec: JailSpec
+    stopped: bool = False
+    kind = "create"
+
+    def draft(self) -> Draft:
+        """Return the draft."""
+        return Draft(self.kind, self.spec)
 
 
 Change = Deploy | Upgrade | Configure | Rollback

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from jaild.engine.operations import Handle, Operations
-from jaild.engine.saga import Completion, Phase, Pivot, Run, Saga, SagaRunner
+from jaild.engine.saga import Attempt, Completion, Phase, Pivot, Saga, SagaRunner
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.model.errors import (
     AbortedError,
@@ -35,7 +35,7 @@ def broken(what: str = "I/O error") -> JaildError:
 
 
 @dataclass(kw_only=True)
-class Trip(Run):
+class Trip(Attempt):
     """What the phases of the sagas here write down, and what is to go wrong in them."""
 
     done: list[str] = field(default_factory=list)

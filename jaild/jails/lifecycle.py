@@ -1,0 +1,123 @@
+"""Jails started, stopped and deleted as they are: what makes no new generation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from jaild.engine.events import Events
+from jaild.engine.inventory import Entry, Index
+from jaild.engine.operations import Handle
+from jaild.jails.datasets import JailDatasets
+from jaild.jails.health import Gate
+from jaild.jails.runs import Runs
+from jaild.model.errors import FailedPreconditionError
+from jaild.model.findings import Finding
+from jaild.model.jails.authority import Intent
+from jaild.model.jails.ownership import advance
+from jaild.model.layers.records import Desired, JailRecord, Ownership
+from jaild.model.phases import Stop
+from jaild.model.replication.deleted import untold
+from jaild.ports.clock import Clock
+
+
+class Lifecycle:
+    """Starts, stops, restarts and deletes jails. Runs in the jail's driver only."""
+
+    def __init__(
+        self, index: Index, datasets: JailDatasets, runs: Runs, gate: Gate, events: Events, clock: Clock
+    ) -> None:
+        self._index = index
+        self._datasets = datasets
+        self._runs = runs
+        self._gate = gate
+        self._events = events
+        self._clock = clock
+
+    async def start(self, handle: Handle, name: str) -> None:
+        """Start the active generation and make it stay started."""
+        owned = self._index.owned(name, Intent.START)
+        entry, generation = owned.entry, owned.generation
+        await self._desire(entry, Desired.RUNNING)
+        if entry.run is not None and entry.run.running:
+            return
+        await handle.phase("start")
+        await self._runs.ensure(entry, generation)
+        await handle.phase("gate", "waiting for the health checks")
+        await self._gate.require_healthy(name, generation.number, generation.spec)
+        await self._events.emit("jail.started", f"jails/{name}", generation=str(generation.number))
+
+    async def stop(self, handle: Handle, name: str) -> None:
+        """Stop the jail and make it stay stopped."""
+        owned = self._index.owned(name, Intent.STOP)
+        entry, generation = owned.entry, owned.generation
+        await self._desire(entry, Desired.STOPPED)
+        await handle.phase("stop")
+        await self._runs.stop(entry, generation.number)
+        await self._runs.remove(entry, generation.number)
+        await self._events.emit("jail.stopped", f"jails/{name}", generation=str(generation.number))
+
+    async def shut_down(self, handle: Handle, name: str) -> None:
+        """Stop the jail for the host's shutdown. What it should be stays as it is: the next boot starts it again."""
+        entry, record = self._index.permitted(name, Intent.READ)  # what runs here ends with the host, whoever's it is
+        if entry.run is None or not entry.run.running:  # it ended, or moved away, while this waited its turn
+            return
+        await handle.phase("stop")
+        number = entry.run.generation
+        await self._runs.stop(entry, number)
+        await self._runs.remove(entry, number)
+        await self._events.emit("jail.shut_down", f"jails/{name}", generation=str(record.generation))
+
+    async def restart(self, handle: Handle, name: str) -> None:
+        """Stop and start the active generation. The blackout is measured."""
+        owned = self._index.owned(name, Intent.START)
+        entry, generation = owned.entry, owned.generation
+        await self._desire(entry, Desired.RUNNING)
+        await handle.phase("cutover", stop=Stop.NEVER)
+        began = self._clock.monotonic()
+        await self._runs.stop(entry, generation.number)
+        await self._runs.remove(entry, generation.number)
+        await self._runs.create(entry, generation)
+        handle.note(blackout=await self._runs.start(entry, generation.number) - began)
+        await handle.phase("gate", "waiting for the health checks")
+        await self._gate.require_healthy(name, generation.number, generation.spec)
+        await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))
+
+    async def _desire(self, entry: Entry, desired: Desired) -> None:
+        if entry.record is not None and entry.record.desired is not desired:
+            await self._datasets.write(entry, msgspec.structs.replace(entry.record, desired=desired))
+
+    # -- deletion
+
+    def require_deletable(self, name: str, *, force: bool) -> tuple[Entry, JailRecord]:
+        """Return a jail that may be deleted. `FailedPreconditionError` (JAIL_RUNNING, or why it is not to be)."""
+        entry, record = self._index.permitted(name, Intent.DELETE)
+        if entry.run is not None and entry.run.running and not force:
+            raise FailedPreconditionError(
+                "JAIL_RUNNING",
+                f"jail {name} is running",
+                remedy="stop it first, or delete it with force",
+                resource=f"jails/{name}",
+            )
+        return entry, record
+
+    async def deletion(self, name: str) -> tuple[Finding, ...]:
+        """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
+        entry, record = self._index.permitted(name, Intent.READ)
+        takeover = record.takeover
+        told = () if takeover is None or not self._index.may(entry, Intent.TELL) else untold(name, takeover.untold)
+        return (*await self._datasets.deletion(name), *told)
+
+    async def delete(self, handle: Handle, name: str, *, force: bool) -> None:
+        """Delete a jail with all its data: its record says so first, so that a crash does not bring half of it back."""
+        self.require_deletable(name, force=force)
+        await self._datasets.require_destroyable(name)  # before it is stopped
+        entry, record = self.require_deletable(name, force=force)
+        await handle.phase("commit", stop=Stop.NEVER)
+        if record.state is not Ownership.DELETING:  # a deletion that failed half-way is gone on with
+            await self._datasets.write(entry, advance(record, Ownership.DELETING))
+        if entry.generation is not None:
+            await self._runs.stop(entry, entry.generation.number)
+            await self._runs.remove(entry, entry.generation.number)
+        await self._datasets.destroy(entry)
+        del self._index.jails[name]
+        await self._events.emit("jail.deleted", f"jails/{name}")
