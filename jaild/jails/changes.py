@@ -65,10 +65,17 @@ class _Attempt(saga.Attempt):
     def is_creation(self) -> bool:
         return isinstance(self.change, Create)
 
-    @property
     def starts(self) -> bool:
         """Whether the new generation is to run: also if the old one has ended, since this may be what mends it."""
         return self.record.desired is Desired.RUNNING
+
+    def starts_first(self) -> bool:
+        """Whether it is the jail's first generation, and to run."""
+        return self.starts() and self.is_creation
+
+    def cuts_over(self) -> bool:
+        """Whether there may be an older generation that serves."""
+        return self.starts() and not self.is_creation
 
 
 class Changes:
@@ -100,25 +107,18 @@ class Changes:
             "change",
             before=(
                 Phase("plan", self._plan),
-                Phase("stage", self._stage, undo=self._unstage, message="the new generation is written and mounted"),
-                Phase(
-                    "start", self._start, undo=self._stop, when=lambda attempt: attempt.is_creation and attempt.starts
-                ),
+                Phase("stage", self._stage, undo=self._unstage, message="writing and mounting the new generation"),
+                Phase("start", self._start, undo=self._stop, when=_Attempt.starts_first),
                 Phase(
                     "cutover",
                     self._cut_over,
                     undo=self._cut_back,
                     stop=Stop.NEVER,
-                    message="the old generation stops, the new one starts",
-                    when=lambda attempt: attempt.starts and not attempt.is_creation,
+                    message="stopping the old generation, starting the new one",
+                    when=_Attempt.cuts_over,
                 ),
                 # A caller who sees that it will not get well need not wait for the deadline.
-                Phase(
-                    "gate",
-                    self._check_health,
-                    message="waiting for the health checks",
-                    when=lambda attempt: attempt.starts,
-                ),
+                Phase("gate", self._check_health, message="waiting for the health checks", when=_Attempt.starts),
             ),
             pivot=Pivot("commit", self._commit, happened=self._is_committed),
             after=(Completion("settle", self._settle),),
@@ -223,7 +223,7 @@ class Changes:
             await self._datasets.safety_snapshot(entry, new.number)
             await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
         await self._runs.create(entry, new)
-        if not attempt.starts:
+        if not attempt.starts():
             await self._runs.remove(entry, new.number)  # it was mounted to see that it can be
 
     def _reserve(self, attempt: _Attempt) -> None:

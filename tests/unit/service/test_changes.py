@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from jaild.jails.datasets import KEPT_GENERATIONS
 from jaild.model import layout
-from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, JaildError
+from jaild.model.errors import AbortedError, FailedPreconditionError, InternalError, InvalidArgumentError, JaildError
 from jaild.model.jails.redaction import REDACTED, redacted
 from jaild.model.jails.spec import ExecCheck, Gate, JailSpec, Volume
 from jaild.model.layers.records import Manifest
@@ -146,6 +147,40 @@ async def test_a_generation_that_fails_its_gate_is_taken_back(host: FakeHost) ->
     assert active(host).number == 1
     assert serves(host, 1)
     assert not etc(host, 2).exists()
+
+
+async def test_a_way_back_that_fails_is_told_beside_why_it_was_gone(host: FakeHost) -> None:
+    await create(host, CHECKED)
+    host.runtime.say("web", 2, status=1)
+    original = host.runtime.exec
+
+    def exec_(*args: Any, **more: Any) -> Any:
+        host.runtime.refuse = {name: InternalError("COMMAND_FAILED", "no mounts") for name in ("create", "start")}
+        return original(*args, **more)
+
+    host.runtime.exec = exec_  # type: ignore[method-assign]
+    failed = await deploy(host, "web/2")
+    assert reason_of(failed) == "HEALTH_GATE_FAILED"
+    assert "cutover could not be undone: no mounts" in failed.facts["untidy"]
+    assert "rolled_back" not in failed.facts
+    assert not etc(host, 2).exists()
+    assert failed.facts["untidy"] in [e.message async for e in host.core.use_cases.events.watch(0, "jails/web", False)]
+
+
+async def test_a_deploy_tells_what_it_went_through_and_how_each_phase_came_out(host: FakeHost) -> None:
+    await create(host, CHECKED)
+    host.runtime.say("web", 2, status=1)
+    failed = await deploy(host, "web/2")
+    assert [(phase.name, phase.outcome.value) for phase in failed.phases] == [
+        ("plan", "done"),
+        ("stage", "undone"),
+        ("cutover", "undone"),
+        ("gate", "failed"),
+    ]
+    host.runtime.say("web", 2, status=0)
+    done = await deploy(host, "web/2")
+    assert [phase.name for phase in done.phases] == ["plan", "stage", "cutover", "gate", "commit", "settle"]
+    assert sum(phase.seconds or 0.0 for phase in done.phases) <= done.seconds
 
 
 async def test_a_generation_whose_process_ends_in_its_gate_is_taken_back(

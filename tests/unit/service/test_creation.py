@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from jaild.engine.inventory import Entry
+from jaild.model import layout
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InternalError
 from jaild.model.jails.spec import ExecCheck, Gate, Network
 from jaild.model.layers.records import Manifest
@@ -62,6 +66,46 @@ async def test_undoing_a_creation_leaves_a_dataset_alone_that_was_there_before(h
     Path(host.folder / "pool/tank/jaild/jails/web/precious").write_text("not jaild's")
     assert reason_of(await create(host)) == "DATASET_EXISTS"
     assert Path(host.folder / "pool/tank/jaild/jails/web/precious").read_text() == "not jaild's"
+
+
+async def test_a_daemon_that_stops_does_not_take_back_a_creation_in_its_commit(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, go_on = asyncio.Event(), asyncio.Event()
+    original = host.zfs.set
+
+    async def slow(name: str, properties: Mapping[str, str]) -> None:
+        await original(name, properties)
+        if layout.JAIL_PROPERTY in properties:
+            written.set()
+            await go_on.wait()
+
+    monkeypatch.setattr(host.zfs, "set", slow)
+    creation = asyncio.create_task(create(host))
+    await written.wait()
+    await host.core.drivers.clear()  # as the daemon does when it ends
+    go_on.set()
+    assert reason_of(await creation) == ""
+    assert serves(host, 1)
+
+
+async def test_a_jail_that_came_while_another_of_its_name_was_planned_is_left_alone(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Entry(name="web", folder=Path("/nowhere"))
+    planned = 0
+
+    async def examine(*_: object) -> tuple[()]:
+        nonlocal planned
+        planned += 1
+        if planned == 2:  # in its turn
+            host.core.index.jails["web"] = replica
+        return ()
+
+    monkeypatch.setattr(host.runtime, "examine", examine)
+    assert reason_of(await create(host)) == "JAIL_EXISTS"
+    assert host.core.index.jails["web"] is replica
+    assert await invariants.records(host) == {}
 
 
 async def test_a_name_is_given_once(host: FakeHost) -> None:
