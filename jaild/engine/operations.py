@@ -304,11 +304,15 @@ class Handle:
         merged = self.operation.facts | {name: str(value) for name, value in facts.items()}
         self._operations.update(self.id, facts=merged)
 
+    def heed_cancel(self) -> None:
+        """Raise `asyncio.CancelledError` if somebody asked for its end."""
+        if self.operation.cancel_requested:
+            raise asyncio.CancelledError
+
     @contextmanager
     def cancellable(self) -> Iterator[None]:
         """Mark a stretch that may be interrupted, as its phase says: by `asyncio.CancelledError`."""
-        if self.operation.cancel_requested:
-            raise asyncio.CancelledError
+        self.heed_cancel()
         self._operations.may_be_interrupted(self.id, asyncio.current_task())
         try:
             yield

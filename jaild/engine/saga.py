@@ -1,14 +1,11 @@
 """A durable change as a list of phases, and what carries it out.
 
-    before the pivot                                        the pivot         after it
-    plan ──► stage ──► cutover ──► gate ──────────────────► commit ─────────► settle ──► done
-      │ any error, a cancel,   │                              │ an error says   │ an error is told (`untidy`),
-      │ the daemon's stop      │                              │ nothing: did    │ or the phase is tried again
-      ▼                        ▼                              ▼ it happen?      ▼ (`retry`); nothing is undone
-    undo ◄── undo ◄── undo ◄───┘ in reverse, of those      no: undo           done
-      │      that had begun                                yes: go on
-      ▼
-    the first error is raised: all is as before            not known: asked until it is
+    plan ──► stage ──► cutover ──► gate ──► COMMIT ──► settle ──► done
+      └────────┴──────────┴──────────┘         │          └─ an error is told, or it is tried again (`retry`)
+       an error, a cancel, the daemon's        │
+       stop: what had begun is undone in       └─ the pivot; an error of it says nothing: did it happen?
+       reverse, the first error is raised            no: undone, as before it        yes: gone on from here
+                                                     not known: asked until it is
 
 Each phase is journalled before it begins, so that a crash can be told by it, and is timed. Until the pivot nothing
 lasting has changed; the pivot is the one act (a `zfs set`) that makes the change, and the datasets know whether it
@@ -40,6 +37,11 @@ class Attempt:
 
     handle: Handle
     error: BaseException | None = None  # what it is undone for
+
+    @property
+    def target(self) -> str:
+        """The resource that is changed."""
+        return self.handle.operation.target
 
 
 _A = TypeVar("_A", bound=Attempt)
@@ -123,6 +125,7 @@ class SagaRunner:
             for phase in saga.before:
                 if phase.when(attempt):
                     await self._phase(phase, attempt, begun)
+            attempt.handle.heed_cancel()
             await attempt.handle.phase(saga.pivot.name, stop=Stop.NEVER)
         except BaseException as error:
             await _to_its_end(self._undo(saga, attempt, begun, error))
@@ -132,6 +135,7 @@ class SagaRunner:
             await self._complete(saga, completion, attempt)
 
     async def _phase(self, phase: Phase[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
+        attempt.handle.heed_cancel()  # one that was taken a moment before stops no jail any more
         with nullcontext() if phase.stop is Stop.NEVER else attempt.handle.cancellable():
             await attempt.handle.phase(phase.name, phase.message, phase.stop)
             begun.append(phase)
@@ -151,10 +155,8 @@ class SagaRunner:
 
     async def _happened(self, pivot: Pivot[_A], attempt: _A) -> bool:
         """Ask until it is known. What this raises means that the daemon ends: its successor asks."""
-        target = attempt.handle.operation.target
-        return await self._supervisor.insist(
-            f"{pivot.name} of {target}", lambda: pivot.happened(attempt), target=target
-        )
+        name = f"{pivot.name} of {attempt.target}"
+        return await self._supervisor.insist(name, lambda: pivot.happened(attempt), target=attempt.target)
 
     async def _undo(self, saga: Saga[_A], attempt: _A, begun: list[Phase[_A]], error: BaseException) -> None:
         attempt.error = error
@@ -177,18 +179,17 @@ class SagaRunner:
         except JaildError as error:
             if completion.retry is not None:
                 raise
-            await self._untidy(
-                attempt, completion.name, f"{saga.name}, after its {saga.pivot.name}: {completion.name}", error
-            )
+            what = f"{saga.name}, after its {saga.pivot.name}: {completion.name}"
+            await self._untidy(attempt, completion.name, what, error)
 
     async def _untidy(self, attempt: _A, phase: str, what: str, error: Exception) -> None:
-        target, message = attempt.handle.operation.target, f"{what}: {error}"
-        attempt.handle.failed()
-        attempt.handle.came_out(phase, Outcome.UNTIDY)
-        attempt.handle.facts(untidy=message)
-        self._log.warning(what, target=target, error=repr(error), exc_info=not isinstance(error, JaildError))
+        handle, message = attempt.handle, f"{what}: {error}"
+        handle.failed()
+        handle.came_out(phase, Outcome.UNTIDY)
+        handle.facts(untidy="; ".join(filter(None, (handle.operation.facts.get("untidy"), message))))
+        self._log.warning(what, target=attempt.target, error=repr(error), exc_info=not isinstance(error, JaildError))
         try:
-            await self._tell("jail.untidy", target, message)
+            await self._tell("jail.untidy", attempt.target, message)
         except Exception:  # noqa: BLE001 -- the store fails too: what is left to do goes on
             self._log.exception("cannot tell")
 
@@ -203,14 +204,13 @@ class SagaRunner:
                 "PHASE_TIMED_OUT",
                 f"{step.name} was not done within {step.within:g} s",
                 remedy="see what keeps it; then ask again",
-                resource=attempt.handle.operation.target,
+                resource=attempt.target,
             ) from None
 
     async def _until_done(self, step: Phase[_A] | Completion[_A], attempt: _A, pause: BackOff) -> None:
-        target = attempt.handle.operation.target
-        name = f"{step.name} of {target}"
+        name = f"{step.name} of {attempt.target}"
         try:
-            await self._supervisor.insist(name, lambda: step.do(attempt), pause=pause, target=target)
+            await self._supervisor.insist(name, lambda: step.do(attempt), pause=pause, target=attempt.target)
         finally:
             await _to_its_end(self._supervisor.end(name))  # one whose time is up, or that was cancelled, ends here
 

@@ -174,16 +174,18 @@ async def test_an_undo_that_fails_is_told_and_the_others_go_on(bench: Bench) -> 
     bench.trip.raises = {
         "gate": [AbortedError("HEALTH_GATE_FAILED", "not healthy")],
         "uncutover": [KeyError("mounts")],
+        "unstage": [broken("busy")],
     }
     with pytest.raises(AbortedError, match="not healthy"):
         await bench.carried_out(bench.usual())
     assert bench.trip.done[-3:] == ["ungate", "uncutover", "unstage"]
     assert bench.outcomes()["cutover"] is Outcome.UNTIDY
     assert bench.outcomes()["gate"] is Outcome.FAILED
-    ((kind, target, message),) = bench.events
-    assert (kind, target) == ("jail.untidy", "jails/web")
-    assert "cutover could not be undone" in message
-    assert bench.trip.handle.operation.facts["untidy"] == message
+    assert {(kind, target) for kind, target, _ in bench.events} == {("jail.untidy", "jails/web")}
+    messages = [message for _, _, message in bench.events]
+    assert "cutover could not be undone" in messages[0]
+    assert "stage could not be undone: busy" in messages[1]
+    assert bench.trip.handle.operation.facts["untidy"] == "; ".join(messages)
 
 
 async def test_an_undo_that_dies_with_the_daemon_leaves_the_others_to_its_successor(bench: Bench) -> None:
@@ -198,7 +200,7 @@ async def test_an_undo_that_dies_with_the_daemon_leaves_the_others_to_its_succes
 
 @pytest.mark.parametrize(
     ("phase", "cancelled", "stopped"),
-    [("stage", True, True), ("gate", True, False), ("cutover", False, False)],
+    [("stage", True, True), ("gate", True, False), ("cutover", False, False), ("commit", False, False)],
 )
 async def test_a_phase_is_ended_by_what_may_end_it_and_by_nothing_else(
     bench: Bench, phase: str, *, cancelled: bool, stopped: bool
@@ -233,6 +235,22 @@ async def test_a_cancel_that_came_while_nothing_could_be_ended_is_heeded_at_the_
     bench.trip.go_on.set()
     assert isinstance(await ended(task), asyncio.CancelledError)
     assert bench.trip.done == ["stage", "cutover", "uncutover", "unstage"]
+
+
+@pytest.mark.parametrize("following", ["cutover", "commit"])
+async def test_a_cancel_that_was_taken_as_a_phase_ended_is_heeded_before_what_nothing_may_end(
+    bench: Bench, following: str
+) -> None:
+    before = (bench.phase("stage"), bench.phase("cutover", Stop.NEVER))
+    task = await bench.begun(bench.saga(*before[: 2 if following == "cutover" else 1]), "stage")
+    bench.store.ready.clear()  # the cancel is still being written when the phase ends
+    asked = asyncio.create_task(bench.operations.cancel(bench.trip.handle.id, ADA))
+    await asyncio.sleep(0)
+    bench.trip.go_on.set()
+    assert isinstance(await ended(task), asyncio.CancelledError)
+    assert bench.trip.done == ["stage", "unstage"]
+    bench.store.ready.set()
+    await asked
 
 
 async def test_neither_a_second_cancel_nor_the_end_of_the_daemons_patience_interrupts_an_undo(bench: Bench) -> None:
