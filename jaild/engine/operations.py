@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from jaild.engine.plans import Plans
 from jaild.model import bounds, clipping, phases
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
 from jaild.model.operation import Operation, failure_of
-from jaild.model.phases import Outcome, Stop
+from jaild.model.phases import Outcome, Reports, Stop
 from jaild.model.plan import Plan
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
@@ -216,21 +217,17 @@ class Operations:
 
     def enter(self, operation_id: str, phase: str, message: str, stop: Stop) -> None:
         """Let an operation's next phase begin, in memory."""
-        operation = self._all[operation_id]
-        entered = phases.entered(operation.phases, phase, operation.seconds_at(self._clock.monotonic()))
-        self._replace(operation_id, phase=phase, message=message, stop=stop, phases=entered)
+        self._replace(operation_id, partial(phases.entered, name=phase), phase=phase, message=message, stop=stop)
 
     def end_phase(self, operation_id: str, outcome: Outcome) -> None:
         """Note how the phase under way came out; nothing if none is."""
-        operation = self._all[operation_id]
-        ended = phases.ended(operation.phases, outcome, operation.seconds_at(self._clock.monotonic()))
-        self._replace(operation_id, phases=ended)
+        self._replace(operation_id, partial(phases.ended, outcome=outcome))
 
     async def finish(self, operation_id: str, *, result: str = "", error: JaildError | None = None) -> Operation:
         """End it; it is on disk when this returns."""
-        self.end_phase(operation_id, Outcome.DONE if error is None else Outcome.FAILED)
         operation = self._replace(
             operation_id,
+            partial(phases.ended, outcome=Outcome.DONE if error is None else Outcome.FAILED),
             done=True,
             result=result,
             failure=failure_of(error) if error else None,
@@ -246,11 +243,17 @@ class Operations:
         if operation.request_id:
             self._requests[operation.actor, operation.request_id] = operation.id
 
-    def _replace(self, operation_id: str, **changes: Any) -> Operation:
+    def _replace(
+        self, operation_id: str, turn: Callable[[Reports, float], Reports] | None = None, **changes: Any
+    ) -> Operation:
+        """Change its fields; `turn` returns the reports of its phases after so many seconds that it is under way."""
         kept = clipping.changes(changes)
         known, monotonic = self._all[operation_id], self._clock.monotonic()
+        seconds = known.seconds_at(monotonic)
+        if turn is not None:
+            kept["phases"] = turn(known.phases, seconds)
         operation = msgspec.structs.replace(
-            known, updated=self._clock.now(), seconds=known.seconds_at(monotonic), counted_at=monotonic, **kept
+            known, updated=self._clock.now(), seconds=seconds, counted_at=monotonic, **kept
         )
         self._all[operation_id] = operation
         if operation.done:

@@ -39,17 +39,17 @@ class PhaseReport(msgspec.Struct, frozen=True, omit_defaults=True):
 Reports = tuple[PhaseReport, ...]
 
 
-def entered(reports: Reports, name: str, at: float) -> Reports:
+def entered(reports: Reports, at: float, name: str) -> Reports:
     """Return the reports when a phase begins, the operation being under way for `at` seconds: the one before is done.
 
     A phase that is entered again at once (the next round of the same) goes on.
     """
     if reports and reports[-1].name == name and reports[-1].seconds is None:
         return reports
-    return (*ended(reports, Outcome.DONE, at), PhaseReport(name, at))[-KEPT:]
+    return (*ended(reports, at, Outcome.DONE), PhaseReport(name, at))[-KEPT:]
 
 
-def ended(reports: Reports, outcome: Outcome, at: float) -> Reports:
+def ended(reports: Reports, at: float, outcome: Outcome) -> Reports:
     """Return the reports when the phase under way, if there is one, has come to its end."""
     if not reports or reports[-1].seconds is not None:
         return reports
