@@ -48,7 +48,11 @@ class Operations:
 
     async def load(self) -> list[Operation]:
         """Read the store; return those that were not done when the daemon ended."""
+        monotonic = self._clock.monotonic()
         for operation in await self._store.operations():
+            if not operation.done and operation.counted_at is not None:  # at once: by and by a later boot looks like it
+                seconds = operation.seconds_at(monotonic)
+                operation = msgspec.structs.replace(operation, seconds=seconds, counted_at=monotonic)  # noqa: PLW2901
             self._remember(operation)
         await self._forget_oldest()
         return [op for op in self._all.values() if not op.done]

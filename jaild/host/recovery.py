@@ -332,7 +332,8 @@ class Recovery:
 
     async def _go_on_after_boot(self, journal: Journal) -> None:
         await self._supervisor.over(BOOT)
-        await self._clearance.over(journal.jail)
+        # Past its deadline it is given up, also while the jail waits.
+        await self._clearance.over(journal.jail, within=self._journals.time_left(journal))
         if not self._index.halted:  # the host goes down: its next start goes on
             self._go_on(journal)
 

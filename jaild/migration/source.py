@@ -114,6 +114,11 @@ class MigrateOut:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
             await self._journals.put(committed)
             return await self._activate(Move(handle, entry, record, self._peers.get(journal.peer), committed))
+        if time_left(journal, self._clock.monotonic()) == 0:  # whether or not the jail may be given away by now
+            late = Move(handle, entry, record, self._peers.get(journal.peer), journal)
+            error = past_deadline(late)
+            await asyncio.shield(self._retreat.abort(late, error))
+            raise error
         generation = self._index.owned(journal.jail, Intent.GIVE_AWAY).generation
         offer = await self._preflight.offer(entry, record, generation, journal.offer)
         move = Move(

@@ -7,6 +7,7 @@ was away does not wait.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -69,9 +70,17 @@ class Clearance:
         if await self.heard(entry) and self._start is not None:
             await self._start(entry)
 
-    async def over(self, jail: str) -> None:
-        """Wait until a jail that is held back has been started, or is known to be another host's."""
-        await self._supervisor.over(_task(jail))
+    async def over(self, jail: str, within: float | None = None) -> None:
+        """Wait until a jail that is held back was started, or is known to be another's; at most `within` seconds."""
+        waits = [asyncio.ensure_future(self._supervisor.over(_task(jail)))]
+        if within is not None:
+            waits.append(asyncio.ensure_future(self._clock.sleep(within)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def settled(self) -> None:
         """Wait until all have been heard."""

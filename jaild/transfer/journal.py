@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.model.errors import NotFoundError
-from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force
+from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force, time_left
 from jaild.model.migration.party import is_target, may_have_taken
 from jaild.model.migration.stats import MigrationStats, stats
 from jaild.model.views import MigrationView
@@ -70,6 +70,10 @@ class Journals:
         """Return those of them that may have adopted a jail, which is here with `epoch`, while this host was away."""
         mine = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid)
         return frozenset(j.peer for j in mine if may_have_taken(j, epoch)) | self._unread.get(uid, set())
+
+    def time_left(self, journal: Journal) -> float | None:
+        """Return the seconds until a migration is given up; None for never."""
+        return time_left(journal, self._clock.monotonic())
 
     def layers(self, uid: str) -> tuple[str, ...]:
         """Return the paths of the layers that a jail needed when it moved from here last."""
