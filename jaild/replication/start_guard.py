@@ -72,15 +72,13 @@ class Clearance:
 
     async def over(self, jail: str, within: float | None = None) -> None:
         """Wait until a jail that is held back was started, or is known to be another's; at most `within` seconds."""
-        waits = [asyncio.ensure_future(self._supervisor.over(_task(jail)))]
-        if within is not None:
-            waits.append(asyncio.ensure_future(self._clock.sleep(within)))
-        try:
+        async with asyncio.TaskGroup() as group:
+            waits = [group.create_task(self._supervisor.over(_task(jail)))]
+            if within is not None:
+                waits.append(group.create_task(self._clock.sleep(within)))
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
             for wait in waits:
                 wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
 
     async def settled(self) -> None:
         """Wait until all have been heard."""
