@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jaild.engine.deleted_jails import DeletedJails
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.drain import Draining
 from jaild.engine.events import Audit, Events
 from jaild.engine.inventory import Index
@@ -138,7 +138,7 @@ class Core:
     host: Host
     recovery: Recovery
     boot: Boot
-    drivers: Drivers
+    dispatcher: Dispatcher
     evacuations: Evacuations
     runs: Runs
     journals: Journals
@@ -157,7 +157,7 @@ class Core:
     async def stop(self, grace: float) -> None:
         """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""
         await self.supervisor.close()
-        await self.drivers.stop(grace)
+        await self.dispatcher.stop(grace)
 
 
 def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of what there is
@@ -167,14 +167,14 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     events, audit = Events(store, clock), Audit(store, clock)
     supervisor = Supervisor(clock, events.emit)
     operations = Operations(store, clock)
-    drivers = Drivers(operations)
+    dispatcher = Dispatcher(operations)
     journals = Journals(store, clock)
     index.known_epochs, index.needed = journals.epochs, journals.needed
     draining = Draining(store, events, clock)
     runs = Runs(index, runtime, supervisor, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
     gate.give_way(
-        lambda jail, release: drivers.is_in_the_way(f"jails/{jail}", lambda who: authorization.owns(who, release))
+        lambda jail, release: dispatcher.is_in_the_way(f"jails/{jail}", lambda who: authorization.owns(who, release))
     )
     planner = Planner(index, runtime, runs, files)
     owned = OwnedSnapshots(zfs)
@@ -194,11 +194,11 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     preflight = Preflight(index, zfs, ports.peers, host_names, sole)
     link = Link(index, ports.peers, journals, clock)
     precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
-    tidying = Tidying(index, drivers, supervisor, events)
+    tidying = Tidying(index, dispatcher, supervisor, events)
     handover = HandOver(
         index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, sole, tidying, events, clock
     )
-    retreat = Retreat(datasets, runs, snapshots, journals, notices, drivers, supervisor, events, clock)
+    retreat = Retreat(datasets, runs, snapshots, journals, notices, dispatcher, supervisor, events, clock)
     sender = MigrateOut(
         index, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
     )
@@ -222,20 +222,20 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         rehearsals,
         activator,
         discarder,
-        drivers,
+        dispatcher,
         supervisor,
         events,
         clock,
     )
-    fencing = Fencing(index, ports.peers, sole, datasets, handover, deleted, drivers, operations, supervisor, events)
+    fencing = Fencing(index, ports.peers, sole, datasets, handover, deleted, dispatcher, operations, supervisor, events)
     deleted.when_untold(fencing.tell_of_deleted)
     clearance = Clearance(index, sole, fencing, supervisor, events, clock)
     sole.when_in_doubt(clearance.look_into)
     keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, deleted, events, clock)
     rounds = Rounds(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
-    standbys = Standbys(index, ports.peers, datasets, rounds, keeper, drivers, operations, supervisor, events, clock)
-    drivers.before_each(standbys.give_way)
-    drivers.before_each(activator.give_way)
+    standbys = Standbys(index, ports.peers, datasets, rounds, keeper, dispatcher, operations, supervisor, events, clock)
+    dispatcher.before_each(standbys.give_way)
+    dispatcher.before_each(activator.give_way)
     taker = Taker(
         index,
         zfs,
@@ -254,11 +254,11 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         clock,
     )
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
-    migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, drivers, operations)
-    takeovers = Takeovers(index, taker, clearance, migrations, lifecycle, drivers, operations, clock)
+    migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, dispatcher, operations)
+    takeovers = Takeovers(index, taker, clearance, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
-        rehearsals, snapshots, notices, taker, keeper, clearance, fencing, drivers, operations, supervisor, events,
+        rehearsals, snapshots, notices, taker, keeper, clearance, fencing, dispatcher, operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
         index,
@@ -268,7 +268,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         clearance,
         ports.boot_id,
         files,
-        drivers,
+        dispatcher,
         operations,
         events,
         clock,
@@ -282,11 +282,13 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         index, zfs, runtime, ports.peers, store, operations, journals, deleted, draining, evacuations, recovery,
         supervisor, events, clock, ports.unended, place.name, version("jaild"),
     )  # fmt: skip
-    making = _making(ports, place, index, sealer, workshop, drivers, operations, events)
+    making = _making(ports, place, index, sealer, workshop, dispatcher, operations, events)
     use_cases = UseCases(
         bases=making.bases,
         base_making=making.base_making,
-        releases=Releases(index, zfs, sealer, ports.archives, files, drivers, operations, events, clock, place.staging),
+        releases=Releases(
+            index, zfs, sealer, ports.archives, files, dispatcher, operations, events, clock, place.staging
+        ),
         jails=Jails(
             index,
             changes,
@@ -296,7 +298,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
             Logs(files, runs, clock),
             Templates(files, place.templates),
             standbys,
-            drivers,
+            dispatcher,
             operations,
             draining,
         ),
@@ -323,7 +325,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
             precopy,
             handover,
             journals,
-            drivers,
+            dispatcher,
             operations,
             events,
             clock,
@@ -336,7 +338,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         host=host,
         recovery=recovery,
         boot=boot,
-        drivers=drivers,
+        dispatcher=dispatcher,
         evacuations=evacuations,
         runs=runs,
         journals=journals,
@@ -363,7 +365,7 @@ def _making(
     index: Index,
     sealer: Sealer,
     workshop: Workshop,
-    drivers: Drivers,
+    dispatcher: Dispatcher,
     operations: Operations,
     events: Events,
 ) -> _Making:
@@ -372,12 +374,12 @@ def _making(
     images = ImageImport(ports.images, archives, files, runtime, sealing, place.staging)
     logs = BuildLogs(files, operations, clock, place.logs / "builds")
     return _Making(
-        bases=Bases(index, sealer, sealing, images, archives, files, drivers, operations, events),
+        bases=Bases(index, sealer, sealing, images, archives, files, dispatcher, operations, events),
         base_making=BaseMaking(
-            index, ports.userland, archives, files, runtime, sealing, drivers, operations, place.staging
+            index, ports.userland, archives, files, runtime, sealing, dispatcher, operations, place.staging
         ),
         builds=Builds(
             index, BuildPlanner(index, runtime, files), BuildSteps(workshop, archives, files), logs, sealer, archives,
-            files, drivers, operations, events, clock, place.staging,
+            files, dispatcher, operations, events, clock, place.staging,
         ),
     )  # fmt: skip

@@ -34,35 +34,35 @@ class _Job:
     work: Work
     saved: asyncio.Future[None]  # on disk; before that nothing is begun
     unbegun: Unbegun
-    alone: bool = True
+    exclusive: bool = True
 
 
 @dataclass
-class _Lane:
+class _Queue:
     jobs: deque[_Job]
     task: asyncio.Task[None] | None = None
 
 
-class Drivers:
+class Dispatcher:
     """The tasks, one per target that has something to do."""
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
-        self._lanes: dict[str, _Lane] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._queues: dict[str, _Queue] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._stopping = False
         self._held: Callable[[], JaildError] | None = None
         self._before: list[Before] = []
-        self._log = structlog.get_logger("jaild.driver")
+        self._log = structlog.get_logger("jaild.dispatcher")
 
     def before_each(self, hook: Before) -> None:
-        """Let `hook` (target, kind) be done before each piece of work: what goes on beside the drivers gives way."""
+        """Let `hook` (target, kind) be done before each piece of work: what goes on beside the dispatcher gives way."""
         self._before.append(hook)
 
     def pending(self, target: str) -> list[Operation]:
         """Return what is running or queued on a target, oldest first."""
-        lane = self._lanes.get(target)
-        found = [self._operations.get(job.operation_id) for job in lane.jobs] if lane else []
+        queue = self._queues.get(target)
+        found = [self._operations.get(job.operation_id) for job in queue.jobs] if queue else []
         return [operation for operation in found if not operation.done]  # who waited for the end may ask at once
 
     def is_in_the_way(self, target: str, may: Callable[[Caller], bool]) -> bool:
@@ -72,7 +72,7 @@ class Drivers:
         in its turn ends nothing. Not while it is created: that would undo it, and who wants it stopped does not want it
         gone.
         """
-        callers = {job.operation_id: job.caller for job in self._lanes[target].jobs} if target in self._lanes else {}
+        callers = {job.operation_id: job.caller for job in self._queues[target].jobs} if target in self._queues else {}
         waiting = [(operation.kind, callers[operation.id]) for operation in self.pending(target)]
         if waiting and waiting[0][0] == "create":
             return False
@@ -95,12 +95,12 @@ class Drivers:
         *,
         plan: Plan | None = None,
         while_held: bool = False,
-        alone: bool = True,
+        exclusive: bool = True,
         unbegun: Unbegun | None = None,
     ) -> Operation:
         """Queue `work`. `FailedPreconditionError` with the reason of `admit` if it is denied.
 
-        `alone`: the target's turn is its own; not of work that waits for what a peer's calls do to the target.
+        `exclusive`: nothing else is done with the target meanwhile; not for work that waits for what a peer's calls do.
         `unbegun` takes away what was made for the work, if it is never begun: refused, known already by its request id,
         or ended while it waited.
         """
@@ -116,7 +116,7 @@ class Drivers:
             return operation
         # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
         saved = asyncio.ensure_future(self._operations.save(operation.id))
-        self._enqueue(target, _Job(operation.id, caller, work, saved, clean, alone))
+        self._enqueue(target, _Job(operation.id, caller, work, saved, clean, exclusive))
         await asyncio.shield(saved)
         return self._operations.get(operation.id)
 
@@ -144,15 +144,15 @@ class Drivers:
         self._enqueue(operation.target, _Job(operation_id, Caller(actor=operation.actor), work, saved, _nothing))
 
     def _enqueue(self, target: str, job: _Job) -> None:
-        lane = self._lanes.setdefault(target, _Lane(deque()))
-        lane.jobs.append(job)
-        if lane.task is None:
-            lane.task = asyncio.create_task(self._drive(target, lane), name=f"driver {target}")
+        queue = self._queues.setdefault(target, _Queue(deque()))
+        queue.jobs.append(job)
+        if queue.task is None:
+            queue.task = asyncio.create_task(self._drive(target, queue), name=f"queue {target}")
 
     @asynccontextmanager
-    async def turn(self, target: str) -> AsyncIterator[None]:
+    async def exclusive(self, target: str) -> AsyncIterator[None]:
         """Be the writer of a target's state for what is no operation, such as a peer's call: its queue waits."""
-        async with self._turns.setdefault(target, asyncio.Lock()):
+        async with self._locks.setdefault(target, asyncio.Lock()):
             yield
 
     async def stop(self, grace: float) -> None:
@@ -160,7 +160,7 @@ class Drivers:
         self._stopping = True
         self._operations.leaving = True
         await self.clear()
-        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
             for task in late:
@@ -169,21 +169,21 @@ class Drivers:
 
     async def clear(self) -> None:
         """End what waits its turn, and interrupt what may be interrupted."""
-        for lane in list(self._lanes.values()):  # a lane goes when its last job is done
-            while len(lane.jobs) > 1:
-                job = lane.jobs.pop()
+        for queue in list(self._queues.values()):  # a queue goes when its last job is done
+            while len(queue.jobs) > 1:
+                job = queue.jobs.pop()
                 await self._operations.finish(job.operation_id, error=self._interruption())
                 await self._clean(job)
-        for operation_id in [lane.jobs[0].operation_id for lane in self._lanes.values() if lane.jobs]:
+        for operation_id in [queue.jobs[0].operation_id for queue in self._queues.values() if queue.jobs]:
             self._operations.stop(operation_id)
 
     def _interruption(self) -> JaildError:
         return self._held() if self._held is not None and not self._stopping else _interrupted()
 
-    async def _drive(self, target: str, lane: _Lane) -> None:
+    async def _drive(self, target: str, queue: _Queue) -> None:
         try:
-            while lane.jobs:
-                job = lane.jobs[0]
+            while queue.jobs:
+                job = queue.jobs[0]
                 run = asyncio.create_task(self._run(job), name=f"operation {job.operation_id}")
                 try:
                     await asyncio.shield(run)
@@ -194,11 +194,11 @@ class Drivers:
                 except Exception:  # noqa: BLE001 -- its end is known in memory; what it did is never done a second time
                     self._log.exception("operation not stored", operation=job.operation_id)
                 finally:
-                    lane.jobs.popleft()
+                    queue.jobs.popleft()
         finally:
-            lane.task = None
-            if self._lanes.get(target) is lane and not lane.jobs:
-                del self._lanes[target]
+            queue.task = None
+            if self._queues.get(target) is queue and not queue.jobs:
+                del self._queues[target]
 
     async def _run(self, job: _Job) -> None:
         operation_id = job.operation_id
@@ -215,7 +215,7 @@ class Drivers:
             await job.saved
             for hook in self._before:
                 await hook(operation.target, operation.kind)
-            async with self.turn(operation.target) if job.alone else nullcontext():
+            async with self.exclusive(operation.target) if job.exclusive else nullcontext():
                 begun = True
                 result = await job.work(handle)
         except JaildError as error:

@@ -1,4 +1,4 @@
-"""Turns of one thing: some take it beside each other, others want it alone."""
+"""A lock for what some may do side by side, and others only alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Turns:
-    """A lock that some share. Who wants to be alone waits for those that are in, and keeps later ones out."""
+class ReadWriteLock:
+    """A lock that some share. Who wants it exclusively waits for those that have it, and keeps later ones out."""
 
     def __init__(self) -> None:
         self._door = asyncio.Lock()
@@ -17,8 +17,8 @@ class Turns:
         self._empty.set()
 
     @asynccontextmanager
-    async def beside(self) -> AsyncIterator[None]:
-        """Be in with others that are beside."""
+    async def shared(self) -> AsyncIterator[None]:
+        """Have it with others that share it."""
         async with self._door:
             self._inside += 1
             self._empty.clear()
@@ -30,8 +30,8 @@ class Turns:
                 self._empty.set()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Be in with nobody else."""
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Have it with nobody else."""
         async with self._door:
             await self._empty.wait()
             yield

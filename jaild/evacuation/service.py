@@ -3,7 +3,7 @@
     accepted ─► drain ─► plan ─► move … ─► done | incomplete | cancelled
                   └── a daemon that ends anywhere here leaves the operation open; its successor goes on ──┘
 
-An evacuation has no driver of its own: each jail moves in that jail's driver, as if somebody had asked for it.
+An evacuation has no queue of its own: each jail moves in that jail's queue, as if somebody had asked for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Carrying out an evacuation: so many moves at a time, each in its jail's own driver, whatever becomes of one."""
+"""Carrying out an evacuation: so many moves at a time, each in its jail's own queue, whatever becomes of one."""
 
 from __future__ import annotations
 

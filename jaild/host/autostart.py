@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.operations import Handle, Operations
@@ -57,7 +57,7 @@ class Boot:
         clearance: Clearance,
         boot_id: BootId,
         files: Files,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         events: Events,
         clock: Clock,
@@ -71,7 +71,7 @@ class Boot:
         self._clearance = clearance
         self._boot_id = boot_id
         self._files = files
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._events = events
         self._clock = clock
@@ -126,7 +126,7 @@ class Boot:
                 )
             return HOST
 
-        return await self._drivers.submit(HOST, "start-jails", caller, work, plan=plan)
+        return await self._dispatcher.submit(HOST, "start-jails", caller, work, plan=plan)
 
     def _to_start(self) -> list[tuple[int, list[str]]]:
         return halting.groups({e.name: _order(e) for e in self._index.jails.values() if self._should_start(e)})
@@ -169,7 +169,7 @@ class Boot:
             return f"jails/{name}"
 
         try:
-            return (await self._drivers.submit(f"jails/{name}", "start", BOOT, work)).id
+            return (await self._dispatcher.submit(f"jails/{name}", "start", BOOT, work)).id
         except JaildError as error:  # somebody deletes or migrates it already; the others are started all the same
             failed[name] = str(error)
             await self._events.emit("jail.not_started", f"jails/{name}", str(error))
@@ -192,14 +192,14 @@ class Boot:
         until = self._clock.monotonic() + deadline
         await self._files.write(self._memory, msgspec.json.encode(_Halted(await self._boot_id.read())))
         self._hold()
-        await self._drivers.clear()
+        await self._dispatcher.clear()
 
         async def work(handle: Handle) -> str:
             await handle.phase("stop")
             await self._stop_all(handle, until)
             return HOST
 
-        return await self._drivers.submit(HOST, "stop-jails", caller, work, plan=plan, while_held=True)
+        return await self._dispatcher.submit(HOST, "stop-jails", caller, work, plan=plan, while_held=True)
 
     def _to_stop(self) -> list[tuple[int, list[str]]]:
         return halting.groups({entry.name: _order(entry) for entry in self._index.jails.values() if _runs(entry)})
@@ -246,7 +246,7 @@ class Boot:
 
     async def _stop(self, handle: Handle, name: str) -> None:
         target = f"jails/{name}"
-        for operation in self._drivers.pending(target):  # what may not be interrupted goes on to its end
+        for operation in self._dispatcher.pending(target):  # what may not be interrupted goes on to its end
             await self._operations.wait(operation.id)
 
         async def work(own: Handle) -> str:
@@ -254,7 +254,7 @@ class Boot:
             return target
 
         caller = Caller(actor=handle.operation.actor)
-        asked = await self._drivers.submit(target, "shutdown", caller, work, while_held=True)
+        asked = await self._dispatcher.submit(target, "shutdown", caller, work, while_held=True)
         failure = (await self._operations.wait(asked.id)).failure
         if failure is not None:
             raise FailedPreconditionError(failure.reason, failure.message, remedy=failure.remedy, resource=target)
@@ -267,11 +267,11 @@ class Boot:
 
     def _hold(self) -> None:
         self._index.halted = True
-        self._drivers.hold(_halted)
+        self._dispatcher.hold(_halted)
 
     def _release(self) -> None:
         self._index.halted = False
-        self._drivers.release()
+        self._dispatcher.release()
 
 
 def _runs(entry: Entry) -> bool:

@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Found, Index
 from jaild.engine.operations import Handle, Operations
@@ -85,7 +85,7 @@ class Recovery:
         keeper: StandbyKeeper,
         clearance: Clearance,
         fencing: Fencing,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         supervisor: Supervisor,
         events: Events,
@@ -108,7 +108,7 @@ class Recovery:
         self._keeper = keeper
         self._clearance = clearance
         self._fencing = fencing
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._supervisor = supervisor
         self._events = events
@@ -346,7 +346,7 @@ class Recovery:
                     await self._resume_outgoing(journal)
                 raise
 
-        self._drivers.resume(journal.operation, work)
+        self._dispatcher.resume(journal.operation, work)
 
     async def _resume_outgoing(self, journal: Journal) -> None:
         entry = self._index.jails.get(journal.jail)

@@ -79,7 +79,7 @@ class _Attempt(saga.Attempt):
 
 
 class Changes:
-    """Plans changes and carries them out. Runs in the jail's driver only."""
+    """Plans changes and carries them out. Runs in the jail's queue only."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from jaild.ports.clock import Clock
 
 
 class Lifecycle:
-    """Starts, stops, restarts and deletes jails. Runs in the jail's driver only."""
+    """Starts, stops, restarts and deletes jails. Runs in the jail's queue only."""
 
     def __init__(
         self, index: Index, datasets: JailDatasets, runs: Runs, gate: Gate, events: Events, clock: Clock

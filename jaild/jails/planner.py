@@ -123,7 +123,7 @@ class Planner:
         pair = (base.guid, release.guid)
         if pair not in self._proofs:
             libraries = await self._libraries(release, mount_point), await self._libraries(base, "/")
-            # A tenth of a second of pure work for a large release: in a thread, so that other jails' drivers go on.
+            # A tenth of a second of pure work for a large release: in a thread, so that other jails' queues go on.
             found = await asyncio.to_thread(compat.check, *libraries, mount_point=mount_point)
             if len(self._proofs) >= _PROOFS:
                 del self._proofs[next(iter(self._proofs))]
@@ -212,7 +212,7 @@ class Planner:
             groups=manifest.groups,
             rebased=current is not None and current.base != spec.base,
         )
-        # What root in the jail wrote decides how long this takes: other jails' drivers, peers and readers go on.
+        # What root in the jail wrote decides how long this takes: other jails' queues, peers and readers go on.
         answer = await asyncio.to_thread(etcplan.carry_out, request)
         return Trees(answer.etc, answer.local_etc, etc_state, local_state, answer.tools), list(answer.findings)
 

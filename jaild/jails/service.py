@@ -1,4 +1,4 @@
-"""The jails of this host: what callers may ask. Every mutation goes through the jail's driver."""
+"""The jails of this host: what callers may ask. Every mutation goes through the jail's queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.drain import Draining
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.operations import Handle, Operations
@@ -54,7 +54,7 @@ class Jails:
         logs: Logs,
         templates: Templates,
         replicas: Replicas,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         draining: Draining,
     ) -> None:
@@ -66,13 +66,13 @@ class Jails:
         self._logs = logs
         self._templates = templates
         self._replicas = replicas
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._draining = draining
 
     def get(self, name: str) -> JailView:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
-        pending = self._drivers.pending(f"jails/{name}")
+        pending = self._dispatcher.pending(f"jails/{name}")
         view = self._index.jail_view(name, pending[0].name if pending else "")
         standbys = self._replicas.views(self._index.jail(name))
         return msgspec.structs.replace(view, standbys=standbys) if standbys else view
@@ -100,7 +100,7 @@ class Jails:
             await self._changes.carry_out(handle, name, creation, caller)
             return f"jails/{name}"
 
-        return await self._drivers.submit(f"jails/{name}", "create", caller, work, plan=plan)
+        return await self._dispatcher.submit(f"jails/{name}", "create", caller, work, plan=plan)
 
     async def delete(self, name: str, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Delete a jail with its data; refused while it runs unless `force`."""
@@ -123,7 +123,7 @@ class Jails:
             await self._replicas.forget(name, record)
             return ""
 
-        return await self._drivers.submit(target, "delete", caller, work)
+        return await self._dispatcher.submit(target, "delete", caller, work)
 
     async def start(self, name: str, *, caller: Caller) -> Operation:
         """Start the active generation; no error if it runs."""
@@ -151,7 +151,7 @@ class Jails:
             await act(handle, name)
             return f"jails/{name}"
 
-        return await self._drivers.submit(f"jails/{name}", kind, caller, work)
+        return await self._dispatcher.submit(f"jails/{name}", kind, caller, work)
 
     async def deploy(self, name: str, release: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Move the jail to another release."""
@@ -177,7 +177,7 @@ class Jails:
         current, number = entry.generation, generation or await self._last(entry)
         if number and (generation or change.axis is Axis.ALL):
             target = await self._index.generation(entry, number)
-            if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its turn, too
+            if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its queue, too
                 draft = Draft(change.kind, target.spec, cut_to=number)
                 authorization.require_outcome(caller, name, current, draft)
         return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
@@ -199,7 +199,7 @@ class Jails:
             await self._changes.carry_out(handle, name, change, caller)
             return f"jails/{name}"
 
-        return await self._drivers.submit(f"jails/{name}", change.kind, caller, work)
+        return await self._dispatcher.submit(f"jails/{name}", change.kind, caller, work)
 
     def _require_etag(self, name: str, etag: str) -> None:
         current = self._index.jail_view(name).etag

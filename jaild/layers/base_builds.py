@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
 from jaild.layers.base_sealing import BaseSealing, Source
@@ -37,7 +37,7 @@ class BaseMaking:
         files: Files,
         runtime: Runtime,
         sealing: BaseSealing,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         staging: Path,
     ) -> None:
@@ -47,7 +47,7 @@ class BaseMaking:
         self._files = files
         self._runtime = runtime
         self._sealing = sealing
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._staging = staging
 
@@ -127,7 +127,7 @@ class BaseMaking:
             finally:
                 await self._files.remove(folder)
 
-        return await self._drivers.submit(f"bases/{base_id}", kind, caller, work)
+        return await self._dispatcher.submit(f"bases/{base_id}", kind, caller, work)
 
     async def _require_freebsd(self) -> None:
         facts = await self._runtime.facts()

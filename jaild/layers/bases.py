@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
@@ -37,7 +37,7 @@ class Bases:
         images: ImageImport,
         archives: Archives,
         files: Files,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         events: Events,
     ) -> None:
@@ -47,7 +47,7 @@ class Bases:
         self._images = images
         self._archives = archives
         self._files = files
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._events = events
 
@@ -97,7 +97,7 @@ class Bases:
             finally:
                 await forget()
 
-        return await self._drivers.submit(f"bases/{base_id}", "import", caller, work, unbegun=forget)
+        return await self._dispatcher.submit(f"bases/{base_id}", "import", caller, work, unbegun=forget)
 
     async def import_path(self, base_id: str, path: str, *, sha256: str, image: str = "", caller: Caller) -> Operation:
         """Import what lies on this host: an archive, a folder with base.txz and MANIFEST, an OCI layout or a tree."""
@@ -140,7 +140,7 @@ class Bases:
                 )
             return await self._import_archive(handle, base_id, archive, found, image)
 
-        return await self._drivers.submit(f"bases/{base_id}", "import", caller, work)
+        return await self._dispatcher.submit(f"bases/{base_id}", "import", caller, work)
 
     async def _import_archive(self, handle: Handle, base_id: str, archive: Path, sha256: str, image: str) -> str:
         with handle.cancellable():
@@ -192,7 +192,7 @@ class Bases:
             await self._events.emit("base.deleted", target)
             return ""
 
-        return await self._drivers.submit(target, "delete", caller, work)
+        return await self._dispatcher.submit(target, "delete", caller, work)
 
     def _require_unused(self, base_id: str) -> None:
         used_by = self._index.base_view(base_id).used_by

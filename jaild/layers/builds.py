@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
@@ -46,7 +46,7 @@ class Builds:
         sealer: Sealer,
         archives: Archives,
         files: Files,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         events: Events,
         clock: Clock,
@@ -59,7 +59,7 @@ class Builds:
         self._sealer = sealer
         self._archives = archives
         self._files = files
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._events = events
         self._clock = clock
@@ -106,7 +106,7 @@ class Builds:
                 await forget()
                 await self._files.remove(self._staging / handle.id)
 
-        return await self._drivers.submit(target, "build", caller, work, plan=plan, unbegun=forget)
+        return await self._dispatcher.submit(target, "build", caller, work, plan=plan, unbegun=forget)
 
     async def log(self, operation_id: str, *, follow: bool) -> AsyncIterator[bytes]:
         """Yield what a build's steps wrote. `NotFoundError` (OPERATION_NOT_FOUND, BUILD_LOG_NOT_FOUND)."""

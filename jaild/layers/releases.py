@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
@@ -37,7 +37,7 @@ class Releases:
         sealer: Sealer,
         archives: Archives,
         files: Files,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         events: Events,
         clock: Clock,
@@ -48,7 +48,7 @@ class Releases:
         self._sealer = sealer
         self._archives = archives
         self._files = files
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._events = events
         self._clock = clock
@@ -108,7 +108,7 @@ class Releases:
             finally:
                 await forget()
 
-        return await self._drivers.submit(f"apps/{app}/releases/{version}", "push", caller, work, unbegun=forget)
+        return await self._dispatcher.submit(f"apps/{app}/releases/{version}", "push", caller, work, unbegun=forget)
 
     async def _unpack(
         self, handle: Handle, app: str, version: str, parent: str, manifest: Manifest, spooled: Spooled
@@ -190,7 +190,7 @@ class Releases:
             await self._events.emit("release.deleted", target)
             return ""
 
-        return await self._drivers.submit(target, "delete", caller, work)
+        return await self._dispatcher.submit(target, "delete", caller, work)
 
     def _require_unused(self, app: str, version: str) -> None:
         view = self._index.release_view(f"{app}/{version}")

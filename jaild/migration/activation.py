@@ -26,7 +26,7 @@ _STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
 
 class Activator:
-    """Takes jails over. Runs in the jail's turn only."""
+    """Takes jails over. Runs in the jail's queue only."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from jaild.transfer.snapshots import MigrationSnapshots
 
 
 class Discarder:
-    """Throws away. Runs in the jail's turn only, before the commit point."""
+    """Throws away. Runs in the jail's queue only, before the commit point."""
 
     def __init__(self, index: Index, zfs: Zfs, datasets: JailDatasets, snapshots: MigrationSnapshots) -> None:
         self._index = index

@@ -32,7 +32,7 @@ OVER = "REHEARSAL_OVER"
 
 
 class RehearseOut:
-    """Tries migrations. Runs in the jail's driver only."""
+    """Tries migrations. Runs in the jail's queue only."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import structlog
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry
 from jaild.engine.supervisor import BackOff, Supervisor
@@ -34,7 +34,7 @@ class Retreat:
         snapshots: MigrationSnapshots,
         journals: Journals,
         notices: Notices,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         supervisor: Supervisor,
         events: Events,
         clock: Clock,
@@ -44,7 +44,7 @@ class Retreat:
         self._snapshots = snapshots
         self._journals = journals
         self._notices = notices
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._supervisor = supervisor
         self._events = events
         self._clock = clock
@@ -97,7 +97,7 @@ class Retreat:
 
     async def _start(self, entry: Entry) -> None:
         """Start it in its turn, unless somebody has done so, stopped it, or moved it away meanwhile."""
-        async with self._drivers.turn(f"jails/{entry.name}"):
+        async with self._dispatcher.exclusive(f"jails/{entry.name}"):
             await self._runs.boot(entry)
 
 

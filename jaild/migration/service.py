@@ -6,7 +6,7 @@ import builtins
 
 import msgspec
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.datasets import JailDatasets
@@ -34,7 +34,7 @@ class Migrations:
         rehearser: RehearseOut,
         journals: Journals,
         datasets: JailDatasets,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
     ) -> None:
         self._index = index
@@ -43,7 +43,7 @@ class Migrations:
         self._rehearser = rehearser
         self._journals = journals
         self._datasets = datasets
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
 
     def get(self, migration: str) -> MigrationView:
@@ -94,7 +94,7 @@ class Migrations:
             )
             return f"migrations/{migration}"
 
-        return await self._drivers.submit(f"jails/{jail}", "migrate", caller, work)
+        return await self._dispatcher.submit(f"jails/{jail}", "migrate", caller, work)
 
     async def rehearse(
         self, jail: str, target: str, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
@@ -112,7 +112,7 @@ class Migrations:
             )
             return f"migrations/{migration}"
 
-        return await self._drivers.submit(f"jails/{jail}", "rehearse", caller, work)
+        return await self._dispatcher.submit(f"jails/{jail}", "rehearse", caller, work)
 
     def _require_etag(self, jail: str, etag: str) -> None:
         current = self._index.jail_view(jail).etag
@@ -147,4 +147,4 @@ class Migrations:
             await self._journals.put(msgspec.structs.replace(journal, phase=Phase.FINALIZED))
             return ""
 
-        return await self._drivers.submit(f"jails/{view.jail}", "finalize", caller, work)
+        return await self._dispatcher.submit(f"jails/{view.jail}", "finalize", caller, work)

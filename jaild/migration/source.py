@@ -41,7 +41,7 @@ from jaild.transfer.snapshots import MigrationSnapshots
 
 
 class MigrateOut:
-    """Sends jails away. Runs in the jail's driver only."""
+    """Sends jails away. Runs in the jail's queue only."""
 
     def __init__(
         self,

@@ -17,10 +17,10 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Index
-from jaild.engine.locks import Turns
+from jaild.engine.locks import ReadWriteLock
 from jaild.engine.supervisor import Supervisor, answer_of
 from jaild.engine.together import together
 from jaild.jails.datasets import JailDatasets
@@ -76,7 +76,7 @@ class MigrateIn:
         rehearsals: RehearseIn,
         activator: Activator,
         discarder: Discarder,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         supervisor: Supervisor,
         events: Events,
         clock: Clock,
@@ -93,18 +93,18 @@ class MigrateIn:
         self._rehearsals = rehearsals
         self._activator = activator
         self._discarder = discarder
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._supervisor = supervisor
         self._events = events
         self._clock = clock
-        self._turns_of: dict[str, Turns] = {}
+        self._locks: dict[str, ReadWriteLock] = {}
         self._never: dict[tuple[str, str], None] = {}  # source, migration: aborted before it began here
         self._streams: dict[str, set[asyncio.Timeout]] = {}  # those under way; one that is ended is timed out
         self._activated: dict[str, Activation] = {}  # answers, for those who did not hear them
         self._log = structlog.get_logger("jaild.migrate_in")
 
-    def _turns(self, migration: str) -> Turns:
-        return self._turns_of.setdefault(migration, Turns())
+    def _lock(self, migration: str) -> ReadWriteLock:
+        return self._locks.setdefault(migration, ReadWriteLock())
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce this host."""
@@ -138,7 +138,7 @@ class MigrateIn:
         known = self._journals.find(offer.migration, outgoing=False)
         if known is not None and offer.attempt > known.offer.attempt:
             self._interrupt(offer.migration)
-        async with self._turns(offer.migration).alone():
+        async with self._lock(offer.migration).exclusive():
             if (offer.source_name, offer.migration) in self._never:  # its abort has overtaken it on the way
                 raise _over(offer.migration, Phase.ABORTED)
             known = self._journals.find(offer.migration, outgoing=False)
@@ -150,7 +150,7 @@ class MigrateIn:
                 raise FailedPreconditionError(
                     "PLAN_REFUSED", found[0].message, remedy=found[0].remedy, findings=acceptance.findings
                 )
-            async with self._drivers.turn(f"jails/{offer.jail.name}"):
+            async with self._dispatcher.exclusive(f"jails/{offer.jail.name}"):
                 await self._begun(offer, known, acceptance)
             return acceptance
 
@@ -198,7 +198,7 @@ class MigrateIn:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Take one ZFS stream and compare its guid."""
-        async with self._turns(header.migration).beside():
+        async with self._lock(header.migration).shared():
             journal = self._journal(header.migration)
             if journal.phase is not Phase.RECEIVING:
                 raise _over(journal.id, journal.phase)
@@ -229,7 +229,7 @@ class MigrateIn:
         From here on only the source's word decides. `DataLossError` (GUID_MISMATCH), `FailedPreconditionError`
         (GENERATION_DIFFERS, GENERATION_MISSING, GENERATION_UNREADABLE).
         """
-        async with self._turns(migration).alone():
+        async with self._lock(migration).exclusive():
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
                 return journal.phase.value
@@ -246,7 +246,7 @@ class MigrateIn:
                 return journal.phase.value
             try:  # side by side: the jail is down
                 await together([self._receiver.require(journal.jail, wanted), self._require_as_offered(journal)])
-                async with self._drivers.turn(f"jails/{journal.jail}"):
+                async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
                     await together([self._prepared(journal), self._copies.close(journal.jail)])
             finally:
                 await self._copies.close(journal.jail)
@@ -285,14 +285,14 @@ class MigrateIn:
         return self._activator.owns(journal)
 
     async def _activate(self, migration: str, epoch: int) -> Activation:
-        async with self._turns(migration).alone():
+        async with self._lock(migration).exclusive():
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
                 known = Activation(phase="activated", healthy=journal.healthy, message=journal.message)
                 return self._activated.get(migration, known)
             if journal.phase is not Phase.PREPARED or epoch != journal.epoch:
                 raise _over(journal.id, journal.phase)
-            async with self._drivers.turn(f"jails/{journal.jail}"):
+            async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
                 activation = await self._activator.activate(journal)
                 done = msgspec.structs.replace(
                     journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
@@ -311,7 +311,7 @@ class MigrateIn:
         begun = self._journals.find(migration, outgoing=False)
         if begun is not None and begun.offer.rehearsal:
             await self._rehearsals.end(migration)
-        async with self._turns(migration).alone():
+        async with self._lock(migration).exclusive():
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
                 self._never[source, migration] = None
@@ -321,7 +321,7 @@ class MigrateIn:
             if journal.phase is Phase.ACTIVATED or self.owns(journal):
                 raise _over(migration, Phase.ACTIVATED)
             if journal.phase is not Phase.ABORTED:
-                async with self._drivers.turn(f"jails/{journal.jail}"):
+                async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
                     await self._discarded(journal)
                 await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
                 await self._events.emit("migration.aborted", f"jails/{journal.jail}", migration=migration)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.supervisor import BackOff, Supervisor
@@ -20,15 +20,15 @@ _LEFT = frozenset({Ownership.MOVED, Ownership.FENCED})
 class Tidying:
     """Puts away what jails leave behind."""
 
-    def __init__(self, index: Index, drivers: Drivers, supervisor: Supervisor, events: Events) -> None:
+    def __init__(self, index: Index, dispatcher: Dispatcher, supervisor: Supervisor, events: Events) -> None:
         self._index = index
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._supervisor = supervisor
         self._events = events
         self._log = structlog.get_logger("jaild.tidying")
 
     async def do(self, entry: Entry, *works: Work) -> None:
-        """Do all, in the jail's turn. What fails is told and gone on with in the background, until the jail is back."""
+        """Do all, in the jail's queue. What fails is told and retried in the background, until the jail is back."""
         failures = await self._tried(works, entry)
         if not failures:
             return
@@ -37,7 +37,7 @@ class Tidying:
         left = list(failures)
 
         async def go_on() -> None:
-            async with self._drivers.turn(f"jails/{entry.name}"):
+            async with self._dispatcher.exclusive(f"jails/{entry.name}"):
                 if not self._is_away(entry):
                     return
                 failures = await self._tried(left, entry)

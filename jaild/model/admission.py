@@ -1,4 +1,4 @@
-"""Whether a jail's driver takes a request: accepted, a duplicate of an earlier one, or denied with a named reason."""
+"""Whether a jail's queue takes a request: accepted, a duplicate of an earlier one, or denied with a named reason."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ _PAUSE = 0.5  # seconds between tries, between questions who has a jail, and how
 
 
 class Taker:
-    """Takes jails over. Runs in the jail's driver only."""
+    """Takes jails over. Runs in the jail's queue only."""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from jaild.engine.deleted_jails import DeletedJails
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.operations import Handle, Operations
@@ -45,7 +45,7 @@ class Fencing:
         datasets: JailDatasets,
         handover: HandOver,
         deleted: DeletedJails,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         supervisor: Supervisor,
         events: Events,
@@ -56,7 +56,7 @@ class Fencing:
         self._datasets = datasets
         self._handover = handover
         self._deleted = deleted
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._supervisor = supervisor
         self._events = events
@@ -96,7 +96,7 @@ class Fencing:
         return told.epoch
 
     async def fence(self, name: str, known: Known) -> None:
-        """Give a jail up for its new owner; in the jail's driver, so that nothing else is done with it meanwhile."""
+        """Give a jail up for its new owner; in the jail's queue, so that nothing else is done with it meanwhile."""
 
         async def work(handle: Handle) -> str:
             entry, record = self._index.permitted(name, Intent.READ)
@@ -104,7 +104,7 @@ class Fencing:
                 await self._give_up(handle, entry, record, known)
             return f"jails/{name}"
 
-        operation = await self._drivers.submit(f"jails/{name}", "fence", CALLER, work)
+        operation = await self._dispatcher.submit(f"jails/{name}", "fence", CALLER, work)
         await self._operations.wait(operation.id)
 
     async def _give_up(self, handle: Handle, entry: Entry, record: JailRecord, known: Known) -> None:
@@ -222,7 +222,7 @@ class Fencing:
                 await self._datasets.write(entry, msgspec.structs.replace(record, takeover=takeover))
             return f"jails/{entry.name}"
 
-        operation = await self._drivers.submit(f"jails/{entry.name}", "told", CALLER, work)
+        operation = await self._dispatcher.submit(f"jails/{entry.name}", "told", CALLER, work)
         failure = (await self._operations.wait(operation.id)).failure
         if failure is not None:  # they are told once more: that changes nothing
             raise UnavailableError(failure.reason, failure.message, remedy=failure.remedy, resource=operation.target)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Entry, Index
 from jaild.engine.operations import Handle, Operations
@@ -48,7 +48,7 @@ class Standbys:
         datasets: JailDatasets,
         rounds: Rounds,
         keeper: StandbyKeeper,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         supervisor: Supervisor,
         events: Events,
@@ -59,7 +59,7 @@ class Standbys:
         self._datasets = datasets
         self._rounds = rounds
         self._keeper = keeper
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._supervisor = supervisor
         self._events = events
@@ -146,7 +146,7 @@ class Standbys:
         return due(age, now - standing.tried, self._interval(entry))
 
     def _ends(self, name: str) -> bool:
-        return any(operation.kind in _ENDING for operation in self._drivers.pending(f"jails/{name}"))
+        return any(operation.kind in _ENDING for operation in self._dispatcher.pending(f"jails/{name}"))
 
     async def _look_at_ages(self, entry: Entry) -> None:
         interval, now = self._interval(entry), self._clock.monotonic()
@@ -185,7 +185,7 @@ class Standbys:
     async def _agree(self, entry: Entry) -> None:
         """Let the record name every host that may have a replica, before it gets one and until it has none."""
         record = entry.record
-        if record is None or self._drivers.pending(f"jails/{entry.name}"):
+        if record is None or self._dispatcher.pending(f"jails/{entry.name}"):
             return
         hosts = set(self._wanted(entry))
         gone = set(record.standbys) - hosts
@@ -200,7 +200,7 @@ class Standbys:
             return f"jails/{entry.name}"
 
         try:
-            operation = await self._drivers.submit(f"jails/{entry.name}", "standby", CALLER, work)
+            operation = await self._dispatcher.submit(f"jails/{entry.name}", "standby", CALLER, work)
             await self._operations.wait(operation.id)
         except JaildError as error:  # somebody else has work for the jail: it is looked at again
             self._log.info("standbys not written down yet", jail=entry.name, reason=error.reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.lifecycle import Lifecycle
@@ -32,7 +32,7 @@ class Takeovers:
         clearance: Clearance,
         migrations: Migrations,
         lifecycle: Lifecycle,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         clock: Clock,
     ) -> None:
@@ -41,7 +41,7 @@ class Takeovers:
         self._clearance = clearance
         self._migrations = migrations
         self._lifecycle = lifecycle
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._clock = clock
 
@@ -73,8 +73,8 @@ class Takeovers:
                 await self._taker.take(handle, entry, record, confirm)
             return f"jails/{name}"
 
-        return await self._drivers.submit(
-            f"jails/{name}", "promote", caller, work, plan=plan, alone=not isinstance(found, Owned)
+        return await self._dispatcher.submit(
+            f"jails/{name}", "promote", caller, work, plan=plan, exclusive=not isinstance(found, Owned)
         )
 
     async def adopt(self, name: str, *, confirm: str, validate_only: bool, caller: Caller) -> Operation:
@@ -96,7 +96,7 @@ class Takeovers:
             await self._taker.take(handle, *self._taker.adoptable(name), confirm)
             return f"jails/{name}"
 
-        return await self._drivers.submit(f"jails/{name}", "adopt", caller, work, plan=plan)
+        return await self._dispatcher.submit(f"jails/{name}", "adopt", caller, work, plan=plan)
 
     async def _since(self, name: str, record: JailRecord, found: Owned | Elsewhere | Orphaned) -> float:
         """Return since when writes would be lost; 0 if none are, or it is not known."""
@@ -132,7 +132,7 @@ class Takeovers:
                 await self._lifecycle.start(handle, name)
             return f"jails/{name}"
 
-        return await self._drivers.submit(f"jails/{name}", "start", caller, work)
+        return await self._dispatcher.submit(f"jails/{name}", "start", caller, work)
 
     # -- asked by a standby
 

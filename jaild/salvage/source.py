@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import msgspec
 
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Index
 from jaild.engine.operations import Handle, Operations
@@ -39,7 +39,7 @@ from jaild.transfer.preflight import Preflight
 
 
 class SalvageOut:
-    """Sends files. The work is done in the jail's driver."""
+    """Sends files. The work is done in the jail's queue."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class SalvageOut:
         precopy: Precopy,
         handover: HandOver,
         journals: Journals,
-        drivers: Drivers,
+        dispatcher: Dispatcher,
         operations: Operations,
         events: Events,
         clock: Clock,
@@ -66,7 +66,7 @@ class SalvageOut:
         self._precopy = precopy
         self._handover = handover
         self._journals = journals
-        self._drivers = drivers
+        self._dispatcher = dispatcher
         self._operations = operations
         self._events = events
         self._clock = clock
@@ -89,7 +89,7 @@ class SalvageOut:
             return f"migrations/{await self._work(handle, name, target)}"
 
         plan = Plan(kind="salvage", target=f"jails/{name}")
-        return await self._drivers.submit(f"jails/{name}", "salvage", caller, work, plan=plan)
+        return await self._dispatcher.submit(f"jails/{name}", "salvage", caller, work, plan=plan)
 
     async def _work(self, handle: Handle, name: str, target: str) -> str:
         with handle.cancellable():

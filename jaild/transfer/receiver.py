@@ -47,7 +47,7 @@ class Receiver:
         self._owned = owned
         self._events = events
         self._clock = clock
-        self._turns: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
+        self._locks: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
         self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet
 
@@ -56,7 +56,7 @@ class Receiver:
 
         `InvalidArgumentError` (LAYER_NOT_OFFERED), `DataLossError` (GUID_MISMATCH).
         """
-        async with self._turns.setdefault(header.layer, asyncio.Lock()):
+        async with self._locks.setdefault(header.layer, asyncio.Lock()):
             return await self._layer(journal, header, chunks)
 
     async def _layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
@@ -119,7 +119,7 @@ class Receiver:
                 remedy="offer it at its begin",
             )
         dataset = self._index.where.part(journal.jail, header.dataset)
-        async with self._turns.setdefault(dataset, asyncio.Lock()):
+        async with self._locks.setdefault(dataset, asyncio.Lock()):
             enter, purpose = enter or self.enter, purpose or of_migration(journal.id)
             return await self._dataset(journal, dataset, offered, header, chunks, enter=enter, purpose=purpose)
 

@@ -185,8 +185,8 @@ class InProcessHost:
 
     async def _ended(self) -> None:
         await self.core.supervisor.idle()
-        while lanes := [lane.task for lane in self.core.drivers._lanes.values() if lane.task is not None]:
-            await asyncio.wait(lanes)
+        while queues := [queue.task for queue in self.core.dispatcher._queues.values() if queue.task is not None]:
+            await asyncio.wait(queues)
             await self.core.supervisor.idle()
         await self.core.recovery._clearance.settled()
 
@@ -270,9 +270,9 @@ class InProcessHost:
             died.cancel()
             done.cancel()
             await asyncio.gather(done, died, return_exceptions=True)
-        lane = self.core.drivers._lanes.get(operation.target)
-        if lane is not None and lane.task is not None and not self.life.dead:
-            await asyncio.wait({lane.task})  # its end is on disk too
+        queue = self.core.dispatcher._queues.get(operation.target)
+        if queue is not None and queue.task is not None and not self.life.dead:
+            await asyncio.wait({queue.task})  # its end is on disk too
         return self.core.use_cases.operations.get(operation.id)
 
 

@@ -55,7 +55,7 @@ DECIDING = {
 AWAITED = "children of a call that waits for them"
 TASKS = {
     "jaild/engine/supervisor.py": "the supervisor",
-    "jaild/engine/dispatcher.py": "the lanes: one driver for each target, which ends an operation whatever it raises",
+    "jaild/engine/dispatcher.py": "the queues: one task for each target, which ends an operation whatever it raises",
     "jaild/engine/saga.py": "the way back, waited for however often its operation is cancelled",
     "jaild/rpc/interceptor.py": "calls that go on when their caller hangs up, waited for when the daemon stops",
     "jaild/rpc/uploads.py": AWAITED,

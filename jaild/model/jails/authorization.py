@@ -2,7 +2,7 @@
 
 A request waits in the jail's queue, and what came before it may have moved the jail: to another team's app, or on to a
 base that an older generation is not on. So the same question is asked twice: when the call comes, so that a refusal is
-told at once, and in the jail's turn, where the answer counts.
+told at once, and in the jail's queue, where the answer counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A spec or a recipe held against the policy of its caller's grant: pure, and asked in the jail's turn.
+"""A spec or a recipe held against the policy of its caller's grant: pure, and asked in the jail's queue.
 
 Only what the caller changes counts: what does not go beyond the jail's current spec is never refused, whoever brought
 it about. So a deploy passes although an operator gave the jail more than the grant allows, a limit can always be

@@ -22,4 +22,4 @@ async def test_a_boot_goes_on_when_the_jails_of_one_order_are_not_healthy_in_the
     assert "not healthy after 0.2 s" in await happened(host, "jail.slow")
     await happened(host, "jail.started")
     assert host.core.use_cases.jails.get("web").state is JailState.RUNNING
-    await host.core.drivers.stop(0.1)
+    await host.core.dispatcher.stop(0.1)

@@ -348,7 +348,7 @@ async def test_a_daemon_that_is_stopped_during_a_commit_goes_on_with_what_was_co
     await host.core.use_cases.jails.deploy("web", "web/2", etag="", validate_only=False, caller=caller())
     await done.wait()
     monkeypatch.undo()
-    await host.core.drivers.stop(0.0)
+    await host.core.dispatcher.stop(0.0)
     assert invariants.running([host], "web") == ["alpha:web.2"]
     await host.restart()
     await host.quiet()

@@ -83,7 +83,7 @@ async def test_a_daemon_that_stops_does_not_take_back_a_creation_in_its_commit(
     monkeypatch.setattr(host.zfs, "set", slow)
     creation = asyncio.create_task(create(host))
     await written.wait()
-    await host.core.drivers.clear()  # as the daemon does when it ends
+    await host.core.dispatcher.clear()  # as the daemon does when it ends
     go_on.set()
     assert reason_of(await creation) == ""
     assert serves(host, 1)

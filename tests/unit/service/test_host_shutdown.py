@@ -150,7 +150,7 @@ async def test_at_the_deadline_all_were_asked_and_who_runs_still_is_told(host: F
     assert told.failure.detail == {"late": "not done yet"}
     assert calls(host, "stop") == ["middle.1", "early.1"]
     going_on.set()
-    for pending in host.core.drivers.pending("jails/late"):
+    for pending in host.core.dispatcher.pending("jails/late"):
         await host.core.use_cases.operations.wait(pending.id, None)
     assert invariants.running([host], "late") == []
 

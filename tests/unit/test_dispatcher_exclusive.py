@@ -1,4 +1,4 @@
-"""A target's turn: one writer at a time, operations and peers' calls alike; and operations that outlive a daemon."""
+"""A target's queue: one writer at a time, operations and peers' calls alike; and operations that outlive a daemon."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.sqlite import SqliteStore
-from jaild.engine.dispatcher import Drivers
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.operations import Handle, Operations
 from tests.fakes.clock import FakeClock
 from tests.fakes.host import caller
@@ -29,7 +29,7 @@ async def nothing(_: Handle) -> str:
 
 async def test_an_operation_waits_for_a_peers_call_and_the_other_way_round(store: SqliteStore) -> None:
     operations = Operations(store, FakeClock())
-    drivers = Drivers(operations)
+    dispatcher = Dispatcher(operations)
     inside, go = asyncio.Event(), asyncio.Event()
 
     async def work(_: Handle) -> str:
@@ -37,15 +37,15 @@ async def test_an_operation_waits_for_a_peers_call_and_the_other_way_round(store
         await go.wait()
         return ""
 
-    async with drivers.turn("jails/web"):
-        waiting = await drivers.submit("jails/web", "deploy", caller(), work)
-        other = await drivers.submit("jails/other", "deploy", caller(), nothing)
+    async with dispatcher.exclusive("jails/web"):
+        waiting = await dispatcher.submit("jails/web", "deploy", caller(), work)
+        other = await dispatcher.submit("jails/other", "deploy", caller(), nothing)
         assert (await operations.wait(other.id)).done
         assert not inside.is_set()
     await inside.wait()
 
     async def call() -> None:
-        async with drivers.turn("jails/web"):
+        async with dispatcher.exclusive("jails/web"):
             pass
 
     called = asyncio.create_task(call())
@@ -56,15 +56,15 @@ async def test_an_operation_waits_for_a_peers_call_and_the_other_way_round(store
     assert (await operations.wait(waiting.id)).done
 
 
-async def test_work_that_waits_for_a_peers_call_leaves_the_turn_to_it(store: SqliteStore) -> None:
+async def test_work_that_waits_for_a_peers_call_leaves_the_target_to_it(store: SqliteStore) -> None:
     operations = Operations(store, FakeClock())
-    drivers = Drivers(operations)
+    dispatcher = Dispatcher(operations)
 
     async def work(_: Handle) -> str:
-        async with drivers.turn("jails/web"):
+        async with dispatcher.exclusive("jails/web"):
             return "done"
 
-    operation = await drivers.submit("jails/web", "promote", caller(), work, alone=False)
+    operation = await dispatcher.submit("jails/web", "promote", caller(), work, exclusive=False)
     assert (await operations.wait(operation.id, 5)).result == "done"
 
 
@@ -73,7 +73,7 @@ async def test_what_is_resumable_is_left_to_the_next_daemon_and_gone_on_with_the
     store: SqliteStore, *, resumable: bool
 ) -> None:
     operations = Operations(store, FakeClock())
-    drivers = Drivers(operations)
+    dispatcher = Dispatcher(operations)
     started = asyncio.Event()
 
     async def endless(handle: Handle) -> str:
@@ -83,12 +83,12 @@ async def test_what_is_resumable_is_left_to_the_next_daemon_and_gone_on_with_the
             await asyncio.Event().wait()
         return ""
 
-    operation = await drivers.submit("jails/web", "migrate", caller(), endless)
+    operation = await dispatcher.submit("jails/web", "migrate", caller(), endless)
     await started.wait()
-    await drivers.stop(5.0)
+    await dispatcher.stop(5.0)
     successor = Operations(store, FakeClock())
     left = await successor.load()
     assert [found.id for found in left] == ([operation.id] if resumable else [])
     if resumable:
-        Drivers(successor).resume(operation.id, nothing)
+        Dispatcher(successor).resume(operation.id, nothing)
         assert (await successor.wait(operation.id)).failure is None

@@ -1,4 +1,4 @@
-"""Turns that are taken beside each other or alone, and works that are done together."""
+"""A lock that is shared or exclusive, and works that are done together."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ import asyncio
 
 import pytest
 
-from jaild.engine.locks import Turns
+from jaild.engine.locks import ReadWriteLock
 from jaild.engine.together import together
 
 
-async def test_who_wants_to_be_alone_waits_for_those_that_are_in_and_keeps_later_ones_out() -> None:
-    turns, both, leave, told = Turns(), asyncio.Event(), asyncio.Event(), list[str]()
+async def test_who_wants_it_exclusively_waits_for_those_that_are_in_and_keeps_later_ones_out() -> None:
+    lock, both, leave, told = ReadWriteLock(), asyncio.Event(), asyncio.Event(), list[str]()
 
-    async def beside(name: str) -> None:
-        async with turns.beside():
+    async def shared(name: str) -> None:
+        async with lock.shared():
             told.append(f"{name} in")
             if told == ["one in", "two in"]:
                 both.set()
             await leave.wait()
             told.append(f"{name} out")
 
-    async def alone() -> None:
-        async with turns.alone():
+    async def exclusive() -> None:
+        async with lock.exclusive():
             told.append("alone")
             await asyncio.sleep(0)
             told.append("not any more")
 
-    tasks = [asyncio.create_task(each) for each in (beside("one"), beside("two"), alone(), beside("late"))]
+    tasks = [asyncio.create_task(each) for each in (shared("one"), shared("two"), exclusive(), shared("late"))]
     await both.wait()
     leave.set()
     await asyncio.gather(*tasks)
     assert told == ["one in", "two in", "one out", "two out", "alone", "not any more", "late in", "late out"]
 
 
-async def test_who_gives_up_waiting_to_be_alone_keeps_nobody_out() -> None:
-    turns = Turns()
-    async with turns.beside():
+async def test_who_gives_up_waiting_for_it_exclusively_keeps_nobody_out() -> None:
+    lock = ReadWriteLock()
+    async with lock.shared():
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0), turns.alone():
+            async with asyncio.timeout(0), lock.exclusive():
                 raise AssertionError
-        async with asyncio.timeout(10), turns.beside():
+        async with asyncio.timeout(10), lock.shared():
             pass
-    async with asyncio.timeout(10), turns.alone():
+    async with asyncio.timeout(10), lock.exclusive():
         pass
 
 
-async def test_one_that_fails_leaves_its_turn() -> None:
-    turns = Turns()
-    for turn in (turns.beside, turns.alone):
+async def test_one_that_fails_lets_go() -> None:
+    lock = ReadWriteLock()
+    for entering in (lock.shared, lock.exclusive):
         with pytest.raises(KeyError):
-            async with turn():
+            async with entering():
                 raise KeyError
-    async with asyncio.timeout(10), turns.alone():
+    async with asyncio.timeout(10), lock.exclusive():
         pass
 
 

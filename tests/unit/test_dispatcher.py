@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jaild.engine.dispatcher import Drivers, Work
+from jaild.engine.dispatcher import Dispatcher, Work
 from jaild.engine.operations import Handle, Operations
 from jaild.model.admission import QUEUE_LIMIT
 from jaild.model.errors import (
@@ -26,12 +26,12 @@ FULL = ResourceExhaustedError("NO_SPACE", "no room left")
 
 
 class Bench:
-    """Drivers with works that write down what they do and wait to be let on."""
+    """Dispatcher with works that write down what they do and wait to be let on."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.operations = Operations(self.store, FakeClock())
-        self.drivers = Drivers(self.operations)
+        self.dispatcher = Dispatcher(self.operations)
         self.log: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
 
@@ -53,7 +53,7 @@ class Bench:
         return run
 
     async def submit(self, name: str, target: str = WEB, kind: str = "deploy", caller: Caller = CALLER) -> str:
-        return (await self.drivers.submit(target, kind, caller, self.work(name))).id
+        return (await self.dispatcher.submit(target, kind, caller, self.work(name))).id
 
     def failure(self, operation_id: str) -> Failure:
         failure = self.operations.get(operation_id).failure
@@ -78,12 +78,12 @@ async def test_works_on_one_target_run_one_after_the_other_in_their_order(bench:
     first, second = await bench.submit("a"), await bench.submit("b")
     bench.gates["b"].set()
     await until(lambda: bench.log == ["a begins"])
-    assert [operation.id for operation in bench.drivers.pending(WEB)] == [first, second]
+    assert [operation.id for operation in bench.dispatcher.pending(WEB)] == [first, second]
     bench.gates["a"].set()
     assert (await bench.operations.wait(second)).result == "made by b"
     assert bench.log == ["a begins", "a ends", "b begins", "b ends"]
-    assert bench.drivers.pending(WEB) == []
-    await until(lambda: bench.drivers._lanes == {})
+    assert bench.dispatcher.pending(WEB) == []
+    await until(lambda: bench.dispatcher._queues == {})
 
 
 async def test_works_on_two_targets_run_side_by_side(bench: Bench) -> None:
@@ -108,7 +108,7 @@ async def test_an_operation_is_on_disk_before_its_work_begins_and_before_the_cal
     assert [stored.id for stored in await bench.store.operations()] == [operation]
     await until(lambda: bench.log == ["a begins"])
     bench.gates["a"].set()
-    await until(lambda: bench.drivers._lanes == {})
+    await until(lambda: bench.dispatcher._queues == {})
 
 
 async def test_the_same_request_again_gets_the_operation_of_the_first_and_no_second_work(bench: Bench) -> None:
@@ -134,7 +134,7 @@ async def test_what_is_denied_is_not_queued(bench: Bench) -> None:
     with pytest.raises(FailedPreconditionError) as caught:
         await bench.submit("b")
     assert caught.value.reason == "JAIL_DELETING"
-    assert len(bench.drivers.pending(WEB)) == 1
+    assert len(bench.dispatcher.pending(WEB)) == 1
     bench.gates["a"].set()
     await bench.operations.wait(operation)
     # Who waited for the end of the deletion may make the jail again at once.
@@ -161,7 +161,7 @@ async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(bench: Be
 
 async def test_a_refusal_ends_the_operation_with_its_reason_and_the_next_one_runs(bench: Bench) -> None:
     work = bench.work("a", error=NotFoundError("BASE_NOT_FOUND", "there is no such base"))
-    first = (await bench.drivers.submit(WEB, "upgrade", CALLER, work)).id
+    first = (await bench.dispatcher.submit(WEB, "upgrade", CALLER, work)).id
     second = await bench.submit("b")
     for gate in bench.gates.values():
         gate.set()
@@ -170,7 +170,7 @@ async def test_a_refusal_ends_the_operation_with_its_reason_and_the_next_one_run
 
 
 async def test_a_defect_ends_the_operation_as_such_and_the_next_one_runs(bench: Bench) -> None:
-    first = (await bench.drivers.submit(WEB, "upgrade", CALLER, bench.work("a", error=ZeroDivisionError("oops")))).id
+    first = (await bench.dispatcher.submit(WEB, "upgrade", CALLER, bench.work("a", error=ZeroDivisionError("oops")))).id
     second = await bench.submit("b")
     for gate in bench.gates.values():
         gate.set()
@@ -186,7 +186,7 @@ async def test_an_end_that_cannot_be_stored_does_not_repeat_the_work_or_hold_up_
     bench.store.failure = FULL
     bench.gates["a"].set()
     assert (await bench.operations.wait(first)).result == "made by a"
-    await until(lambda: bench.drivers._lanes == {})
+    await until(lambda: bench.dispatcher._queues == {})
     bench.store.failure = None
     second = await bench.submit("b")
     bench.gates["b"].set()
@@ -198,7 +198,7 @@ async def test_what_cannot_be_stored_is_refused_and_never_begun(bench: Bench) ->
     bench.store.failure = FULL
     with pytest.raises(ResourceExhaustedError):
         await bench.submit("a")
-    await until(lambda: bench.drivers._lanes == {})
+    await until(lambda: bench.dispatcher._queues == {})
     assert bench.log == []
     assert [operation.done for operation in bench.operations.list()] == [True]
 
@@ -232,7 +232,7 @@ async def test_a_queued_operation_that_is_cancelled_never_begins(bench: Bench) -
 
 
 async def test_a_cancel_ends_a_stretch_that_may_be_interrupted_at_once(bench: Bench) -> None:
-    operation = (await bench.drivers.submit(WEB, "import", CALLER, bench.work("a", cancellable=True))).id
+    operation = (await bench.dispatcher.submit(WEB, "import", CALLER, bench.work("a", cancellable=True))).id
     await until(lambda: bench.log == ["a begins"])
     await bench.operations.cancel(operation, CALLER)
     await bench.operations.wait(operation)
@@ -252,7 +252,7 @@ async def test_a_cancel_elsewhere_lets_the_work_go_on_to_its_end(bench: Bench) -
 
 
 async def test_a_stopping_daemon_takes_nothing_more(bench: Bench) -> None:
-    await bench.drivers.stop(1)
+    await bench.dispatcher.stop(1)
     with pytest.raises(UnavailableError) as caught:
         await bench.submit("a")
     assert caught.value.reason == "SHUTTING_DOWN"
@@ -261,7 +261,7 @@ async def test_a_stopping_daemon_takes_nothing_more(bench: Bench) -> None:
 async def test_a_stop_waits_for_what_may_not_be_interrupted_and_drops_what_is_queued(bench: Bench) -> None:
     running, queued = await bench.submit("a"), await bench.submit("b")
     await until(lambda: bench.log == ["a begins"])
-    stopping = asyncio.create_task(bench.drivers.stop(60))
+    stopping = asyncio.create_task(bench.dispatcher.stop(60))
     await bench.operations.wait(queued)
     bench.gates["a"].set()
     await stopping
@@ -271,34 +271,34 @@ async def test_a_stop_waits_for_what_may_not_be_interrupted_and_drops_what_is_qu
 
 
 async def test_a_stop_interrupts_what_may_be_and_says_why(bench: Bench) -> None:
-    operation = (await bench.drivers.submit(WEB, "import", CALLER, bench.work("a", cancellable=True))).id
+    operation = (await bench.dispatcher.submit(WEB, "import", CALLER, bench.work("a", cancellable=True))).id
     await until(lambda: bench.log == ["a begins"])
-    await bench.drivers.stop(60)
+    await bench.dispatcher.stop(60)
     assert bench.failure(operation).reason == "DAEMON_STOPPED"
 
 
 async def test_after_the_grace_even_the_rest_is_interrupted(bench: Bench) -> None:
     operation = await bench.submit("a")
     await until(lambda: bench.log == ["a begins"])
-    await bench.drivers.stop(0.001)
+    await bench.dispatcher.stop(0.001)
     assert bench.failure(operation).reason == "DAEMON_STOPPED"
     assert bench.log == ["a begins"]
 
 
-async def test_a_stop_survives_lanes_that_end_while_it_goes_through_them(bench: Bench) -> None:
+async def test_a_stop_survives_queues_that_end_while_it_goes_through_them(bench: Bench) -> None:
     ids = [await bench.submit(f"{target}{n}", target) for target in (WEB, DNS, "jails/x") for n in range(3)]
     for gate in bench.gates.values():
         gate.set()
-    await bench.drivers.stop(60)
+    await bench.dispatcher.stop(60)
     assert all(bench.operations.get(operation_id).done for operation_id in ids)
-    assert bench.drivers._lanes == {}
+    assert bench.dispatcher._queues == {}
 
 
 async def test_a_request_that_was_being_stored_when_the_stop_came_is_ended_too(bench: Bench) -> None:
     bench.store.ready.clear()
     submitting = asyncio.create_task(bench.submit("a"))
     await until(lambda: len(bench.operations.list()) == 1)
-    stopping = asyncio.create_task(bench.drivers.stop(0.001))
+    stopping = asyncio.create_task(bench.dispatcher.stop(0.001))
     await asyncio.wait({stopping}, timeout=0.02)
     bench.store.ready.set()
     await stopping
@@ -315,7 +315,7 @@ async def test_what_was_made_for_a_work_that_is_never_begun_is_taken_away_once(b
             cleaned.append(name)
 
         caller = Caller(actor="ada", request_id=request_id)
-        return await bench.drivers.submit(WEB, kind, caller, bench.work(name), unbegun=unbegun)
+        return await bench.dispatcher.submit(WEB, kind, caller, bench.work(name), unbegun=unbegun)
 
     first = await submit("first", "id")
     assert (await submit("repeated", "id")).id == first.id
@@ -326,7 +326,7 @@ async def test_what_was_made_for_a_work_that_is_never_begun_is_taken_away_once(b
     bench.gates["first"].set()
     await until(lambda: "last begins" in bench.log)
     await submit("cleared")
-    await bench.drivers.clear()
+    await bench.dispatcher.clear()
     bench.gates["last"].set()
-    await until(lambda: bench.drivers._lanes == {})
+    await until(lambda: bench.dispatcher._queues == {})
     assert cleaned == ["repeated", "reused", "cancelled", "cleared"]
