@@ -9,8 +9,8 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from jaild.engine.gather import gather_or_cancel
 from jaild.engine.inventory import Index
-from jaild.engine.together import together
 from jaild.migration.move import Move
 from jaild.migration.session import Link
 from jaild.model.errors import FailedPreconditionError, JaildError
@@ -133,7 +133,7 @@ class Precopy:
         move.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
         send = partial(self._dataset, move, urgent=urgent)
         if urgent:  # all have come at least once: none has to wait for its parent
-            await self._link.through(move, lambda: together(send(*each) for each in snapshots.items()))
+            await self._link.through(move, lambda: gather_or_cancel(send(*each) for each in snapshots.items()))
         else:
             for each in snapshots.items():
                 await self._link.through(move, partial(send, *each))

@@ -19,10 +19,10 @@ import structlog
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
+from jaild.engine.gather import gather_or_cancel
 from jaild.engine.inventory import Index
 from jaild.engine.locks import ReadWriteLock
 from jaild.engine.supervisor import Supervisor, answer_of
-from jaild.engine.together import together
 from jaild.jails.datasets import JailDatasets
 from jaild.migration.activation import Activator
 from jaild.migration.discarding import Discarder
@@ -245,9 +245,11 @@ class MigrateIn:
                 await self._receiver.require(journal.jail, wanted)
                 return journal.phase.value
             try:  # side by side: the jail is down
-                await together([self._receiver.require(journal.jail, wanted), self._require_as_offered(journal)])
+                await gather_or_cancel(
+                    [self._receiver.require(journal.jail, wanted), self._require_as_offered(journal)]
+                )
                 async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
-                    await together([self._prepared(journal), self._copies.close(journal.jail)])
+                    await gather_or_cancel([self._prepared(journal), self._copies.close(journal.jail)])
             finally:
                 await self._copies.close(journal.jail)
             return Phase.PREPARED.value

@@ -65,7 +65,7 @@ TASKS = {
     "jaild/migration/cutover.py": AWAITED,
     "jaild/evacuation/worker.py": AWAITED,
     "jaild/layers/sealing.py": AWAITED,
-    "jaild/engine/together.py": AWAITED,
+    "jaild/engine/gather.py": AWAITED,
     "jaild/adapters/archives/bsdtar.py": AWAITED,
     "jaild/adapters/files/host.py": AWAITED,
     "jaild/adapters/peers.py": AWAITED,

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from jaild.engine.gather import gather_or_cancel
 from jaild.engine.locks import ReadWriteLock
-from jaild.engine.together import together
 
 
 async def test_who_wants_it_exclusively_waits_for_those_that_are_in_and_keeps_later_ones_out() -> None:
@@ -63,7 +63,7 @@ async def test_what_is_done_together_is_under_way_at_once() -> None:
         await both.wait()
 
     async with asyncio.timeout(10):
-        await together([work(), work()])
+        await gather_or_cancel([work(), work()])
 
 
 async def test_the_first_error_ends_the_others_and_is_raised_when_they_have_ended() -> None:
@@ -81,7 +81,7 @@ async def test_the_first_error_ends_the_others_and_is_raised_when_they_have_ende
         raise KeyError("bad")
 
     with pytest.raises(KeyError, match="bad"):
-        await together([slow(), bad(), slow()])
+        await gather_or_cancel([slow(), bad(), slow()])
     assert ended == ["slow", "slow"]
 
 
@@ -95,7 +95,7 @@ async def test_who_is_cancelled_ends_all_that_it_does_together() -> None:
         finally:
             ended.append("slow")
 
-    task = asyncio.create_task(together([slow(), slow()]))
+    task = asyncio.create_task(gather_or_cancel([slow(), slow()]))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

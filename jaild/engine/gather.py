@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 
 
-async def together(works: Iterable[Awaitable[None]]) -> None:
+async def gather_or_cancel(works: Iterable[Awaitable[None]]) -> None:
     """Do all; the first error ends the others, and is raised when they have ended."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
