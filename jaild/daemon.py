@@ -18,7 +18,7 @@ from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
 from jaild.evacuation.service import Evacuations
 from jaild.evacuation.survey import Surveyor
-from jaild.evacuation.worker import Mover
+from jaild.evacuation.worker import EvacuationWorker
 from jaild.host.autostart import Boot
 from jaild.host.recovery import BOOT, Recovery
 from jaild.host.service import Host
@@ -275,9 +275,11 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         place.halted,
         place.patience,
     )
-    mover = Mover(index, migrations, journals, operations, paces, clock)
+    evacuation_worker = EvacuationWorker(index, migrations, journals, operations, paces, clock)
     surveyor = Surveyor(index, zfs, runtime, ports.peers, sole)
-    evacuations = Evacuations(ports.peers, store, draining, surveyor, mover, operations, supervisor, events, clock)
+    evacuations = Evacuations(
+        ports.peers, store, draining, surveyor, evacuation_worker, operations, supervisor, events, clock
+    )
     host = Host(
         index, zfs, runtime, ports.peers, store, operations, journals, deleted, draining, evacuations, recovery,
         supervisor, events, clock, ports.unended, place.name, version("jaild"),

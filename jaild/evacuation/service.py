@@ -20,7 +20,7 @@ from jaild.engine.events import Events
 from jaild.engine.operations import Handle, Operations
 from jaild.engine.supervisor import Supervisor
 from jaild.evacuation.survey import Surveyor
-from jaild.evacuation.worker import Journey, Mover
+from jaild.evacuation.worker import EvacuationRun, EvacuationWorker
 from jaild.model.errors import (
     AbortedError,
     CancelledError,
@@ -52,7 +52,7 @@ class Evacuations:
         store: Store,
         draining: Draining,
         surveyor: Surveyor,
-        mover: Mover,
+        worker: EvacuationWorker,
         operations: Operations,
         supervisor: Supervisor,
         events: Events,
@@ -62,7 +62,7 @@ class Evacuations:
         self._store = store
         self._draining = draining
         self._surveyor = surveyor
-        self._mover = mover
+        self._worker = worker
         self._operations = operations
         self._supervisor = supervisor
         self._events = events
@@ -89,7 +89,7 @@ class Evacuations:
                 remedy=f"list them; the last {KEPT} are kept",
                 resource=f"evacuations/{evacuation}",
             ) from None
-        return self._mover.as_of_now(found)
+        return self._worker.as_of_now(found)
 
     def list(self) -> builtins.list[Evacuation]:
         """Return all, newest first."""
@@ -223,9 +223,9 @@ class Evacuations:
             moves = moves_of(survey.placements, survey.left_out)
             await self.put(msgspec.structs.replace(evacuation, planned=True, moves=moves))
             await self._events.emit("evacuation.planned", HOST, f"{len(moves)} jails", evacuation=evacuation_id)
-        journey = Journey(handle, self._all[evacuation_id], self.put)
-        await self._mover.carry_out(journey)
-        return _verdict(journey.evacuation, cancelled=handle.operation.cancel_requested)
+        run = EvacuationRun(handle, self._all[evacuation_id], self.put)
+        await self._worker.carry_out(run)
+        return _verdict(run.evacuation, cancelled=handle.operation.cancel_requested)
 
     async def _end(self, evacuation_id: str, error: JaildError | None) -> None:
         evacuation = msgspec.structs.replace(self._all[evacuation_id], finished=self._clock.now())

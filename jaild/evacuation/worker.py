@@ -33,7 +33,7 @@ from jaild.transfer.pacing import Pace, Paces
 Put = Callable[[Evacuation], Awaitable[None]]
 
 
-class Journey:
+class EvacuationRun:
     """One evacuation under way: its present record, and what waits."""
 
     def __init__(self, handle: Handle, evacuation: Evacuation, put: Put) -> None:
@@ -57,7 +57,7 @@ class Journey:
         return sorted(found, key=lambda move: move.attempts)
 
 
-class Mover:
+class EvacuationWorker:
     """Moves jails for evacuations."""
 
     def __init__(
@@ -91,37 +91,37 @@ class Mover:
                     evacuation = with_move(evacuation, told)
         return evacuation
 
-    async def carry_out(self, journey: Journey) -> None:
+    async def carry_out(self, run: EvacuationRun) -> None:
         """Return when every move is over, or was given up because the evacuation was cancelled."""
-        jails = [move.jail for move in journey.evacuation.moves]
-        self._paces.hold(jails, Pace(journey.evacuation.bandwidth, self._clock))
+        jails = [move.jail for move in run.evacuation.moves]
+        self._paces.hold(jails, Pace(run.evacuation.bandwidth, self._clock))
         try:
-            await self._until_over(journey)
+            await self._until_over(run)
         finally:
             self._paces.free(jails)
 
-    async def _until_over(self, journey: Journey) -> None:
-        for move in journey.evacuation.moves:
+    async def _until_over(self, run: EvacuationRun) -> None:
+        for move in run.evacuation.moves:
             if move.state is MoveState.MOVING:
-                await journey.note(self._found(move))
-        journey.handle.note(bytes_total=sum(move.expected for move in journey.evacuation.moves))
-        cancel = asyncio.create_task(self._heed_cancel(journey), name="evacuation's cancel")
+                await run.note(self._found(move))
+        run.handle.note(bytes_total=sum(move.expected for move in run.evacuation.moves))
+        cancel = asyncio.create_task(self._heed_cancel(run), name="evacuation's cancel")
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(journey.evacuation.parallel):
-                    group.create_task(self._work(journey, group))
+                for _ in range(run.evacuation.parallel):
+                    group.create_task(self._work(run, group))
         except BaseExceptionGroup as failures:  # of the store: moves that go badly are noted, not raised
             raise failures.exceptions[0] from None
         finally:
             cancel.cancel()
             await asyncio.gather(cancel, return_exceptions=True)
-        if journey.stop.is_set():
-            for move in journey.waiting():
+        if run.stop.is_set():
+            for move in run.waiting():
                 if self._goes_on(move):  # a daemon before this one had begun it
-                    await self._cancel(journey, move.operation)
-                    await journey.note(ended(move, await self._operations.wait(move.operation)))
+                    await self._cancel(run, move.operation)
+                    await run.note(ended(move, await self._operations.wait(move.operation)))
                 else:
-                    await journey.note(_given_up(move))
+                    await run.note(_given_up(move))
 
     def _found(self, move: JailMove) -> JailMove:
         """Return what a move has become while no daemon was there to see it: the jail's record is the truth.
@@ -143,56 +143,56 @@ class Mover:
             message="handed over before the daemon was started anew",
         )
 
-    async def _work(self, journey: Journey, group: asyncio.TaskGroup) -> None:
+    async def _work(self, run: EvacuationRun, group: asyncio.TaskGroup) -> None:
         """Take one jail after the other. While one waits for a host that is away, another worker goes on."""
-        journey.at_work += 1
-        while not journey.stop.is_set() and journey.at_work <= journey.evacuation.parallel:
-            move = next(iter(journey.waiting()), None)
+        run.at_work += 1
+        while not run.stop.is_set() and run.at_work <= run.evacuation.parallel:
+            move = next(iter(run.waiting()), None)
             if move is None:
                 break
-            journey.taken.add(move.jail)
+            run.taken.add(move.jail)
             try:
-                if not await self._stopped_within(pause(move), journey):
-                    await self._move(journey, move, group)
+                if not await self._stopped_within(pause(move), run):
+                    await self._move(run, move, group)
             finally:
-                journey.taken.discard(move.jail)
-        journey.at_work -= 1
+                run.taken.discard(move.jail)
+        run.at_work -= 1
 
-    async def _stopped_within(self, seconds: float, journey: Journey) -> bool:
+    async def _stopped_within(self, seconds: float, run: EvacuationRun) -> bool:
         """Let time pass before a move is tried again; return whether the evacuation was cancelled meanwhile."""
         if seconds:
             sleep = asyncio.ensure_future(self._clock.sleep(seconds))
-            stop = asyncio.ensure_future(journey.stop.wait())
+            stop = asyncio.ensure_future(run.stop.wait())
             await asyncio.wait({sleep, stop}, return_when=asyncio.FIRST_COMPLETED)
             for task in (sleep, stop):
                 task.cancel()
             await asyncio.gather(sleep, stop, return_exceptions=True)
-        return journey.stop.is_set()
+        return run.stop.is_set()
 
-    async def _move(self, journey: Journey, move: JailMove, group: asyncio.TaskGroup) -> None:
+    async def _move(self, run: EvacuationRun, move: JailMove, group: asyncio.TaskGroup) -> None:
         try:
-            operation = await self._begun(journey.evacuation, move)
+            operation = await self._begun(run.evacuation, move)
         except JaildError as error:
             tried = msgspec.structs.replace(move, attempts=move.attempts + 1)
-            await journey.note(refused(tried, failure_of(error)))
+            await run.note(refused(tried, failure_of(error)))
             return
         move = msgspec.structs.replace(
             move, state=MoveState.MOVING, operation=operation.id, reason="", message="", remedy=""
         )
-        await journey.note(move)
-        if journey.stop.is_set():
-            await self._cancel(journey, operation.id)
-        await journey.note(ended(move, await self._end_of(operation.id, journey, group)))
+        await run.note(move)
+        if run.stop.is_set():
+            await self._cancel(run, operation.id)
+        await run.note(ended(move, await self._end_of(operation.id, run, group)))
 
-    async def _end_of(self, operation_id: str, journey: Journey, group: asyncio.TaskGroup) -> Operation:
+    async def _end_of(self, operation_id: str, run: EvacuationRun, group: asyncio.TaskGroup) -> Operation:
         relieved = False
         async for operation in self._operations.watch(operation_id):
             if operation.away and not relieved and not operation.done:
                 relieved = True
-                journey.at_work -= 1
-                group.create_task(self._work(journey, group))
+                run.at_work -= 1
+                group.create_task(self._work(run, group))
         if relieved:
-            journey.at_work += 1
+            run.at_work += 1
         return self._operations.get(operation_id)
 
     async def _begun(self, evacuation: Evacuation, move: JailMove) -> Operation:
@@ -211,18 +211,18 @@ class Mover:
     def _goes_on(self, move: JailMove) -> bool:
         return any(operation.id == move.operation and not operation.done for operation in self._operations.list())
 
-    async def _heed_cancel(self, journey: Journey) -> None:
+    async def _heed_cancel(self, run: EvacuationRun) -> None:
         """When it is asked for, take no more jails, and take back those under way that still can be."""
-        async for operation in self._operations.watch(journey.handle.id):
-            if operation.cancel_requested and not journey.stop.is_set():
-                journey.stop.set()
-                for move in journey.evacuation.moves:
+        async for operation in self._operations.watch(run.handle.id):
+            if operation.cancel_requested and not run.stop.is_set():
+                run.stop.set()
+                for move in run.evacuation.moves:
                     if move.state is MoveState.MOVING:
-                        await self._cancel(journey, move.operation)
+                        await self._cancel(run, move.operation)
 
-    async def _cancel(self, journey: Journey, operation_id: str) -> None:
+    async def _cancel(self, run: EvacuationRun, operation_id: str) -> None:
         with suppress(FailedPreconditionError):  # past the point where it could be undone: it goes on to its end
-            await self._operations.cancel(operation_id, Caller(actor=journey.evacuation.actor))
+            await self._operations.cancel(operation_id, Caller(actor=run.evacuation.actor))
 
 
 def _given_up(move: JailMove) -> JailMove:
