@@ -71,14 +71,14 @@ from jaild.ports.salvage import FileTrees
 from jaild.ports.store import Store
 from jaild.ports.userland import Userland
 from jaild.ports.zfs import Zfs
-from jaild.replication.failover import Taker
+from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
 from jaild.replication.replicas import StandbyKeeper
 from jaild.replication.replicas_facade import Replicas
 from jaild.replication.round import Rounds
 from jaild.replication.scheduler import Standbys
-from jaild.replication.service import Takeovers
+from jaild.replication.service import Promotions
 from jaild.replication.start_guard import Clearance
 from jaild.rpc.use_cases import UseCases
 from jaild.salvage.source import SalvageOut
@@ -236,7 +236,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, dispatcher, operations, supervisor, events, clock)
     dispatcher.before_each(standbys.give_way)
     dispatcher.before_each(activator.give_way)
-    taker = Taker(
+    failover = Failover(
         index,
         zfs,
         ports.peers,
@@ -255,10 +255,10 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     )
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
     migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, dispatcher, operations)
-    takeovers = Takeovers(index, taker, clearance, migrations, lifecycle, dispatcher, operations, clock)
+    promotions = Promotions(index, failover, clearance, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
-        rehearsals, snapshots, notices, taker, keeper, clearance, fencing, dispatcher, operations, supervisor, events,
+        rehearsals, snapshots, notices, failover, keeper, clearance, fencing, dispatcher, operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
         index,
@@ -315,8 +315,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         evacuations=evacuations,
         incoming=incoming,
         parties=Parties(index, ports.peers, journals, keeper, host_names, events),
-        replicas=Replicas(keeper, fencing, takeovers),
-        takeovers=takeovers,
+        replicas=Replicas(keeper, fencing, promotions),
+        promotions=promotions,
         salvages=SalvageOut(
             index,
             ports.peers,

@@ -30,7 +30,7 @@ from jaild.model.errors import UnavailableError
 from jaild.peer.v1 import peer_pb2_grpc, rehearsal_pb2_grpc
 from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
 from jaild.peer.v1 import standby_pb2_grpc as peer_standby_pb2_grpc
-from jaild.replication.failover_rpc import TakeoversServicer
+from jaild.replication.failover_rpc import PromotionsServicer
 from jaild.replication.rpc import StandbyServicer
 from jaild.rpc.auth import Authenticator
 from jaild.rpc.events import EventsServicer
@@ -50,9 +50,9 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    promotions_pb2_grpc,
     rehearsals_pb2_grpc,
     salvage_pb2_grpc,
-    standby_pb2_grpc,
     stats_pb2_grpc,
 )
 
@@ -68,7 +68,7 @@ SERVICES = (
     "jaild.v1.Host",
     "jaild.v1.Evacuations",
     "jaild.v1.Events",
-    "jaild.v1.Takeovers",
+    "jaild.v1.Promotions",
     "jaild.v1.Salvages",
     "jaild.peer.v1.Peer",
     "jaild.peer.v1.Standby",
@@ -163,7 +163,7 @@ class ApiServer:
         rehearsal_pb2_grpc.add_RehearsalsServicer_to_server(clones, server)
         peer_pb2_grpc.add_PeerServicer_to_server(PeerServicer(cases.incoming, cases.parties), server)
         peer_standby_pb2_grpc.add_StandbyServicer_to_server(StandbyServicer(cases.replicas, cases.parties), server)
-        standby_pb2_grpc.add_TakeoversServicer_to_server(TakeoversServicer(cases.takeovers, messages), server)
+        promotions_pb2_grpc.add_PromotionsServicer_to_server(PromotionsServicer(cases.promotions, messages), server)
         salvage_pb2_grpc.add_SalvagesServicer_to_server(SalvagesServicer(cases.salvages, cases.files, messages), server)
         files = PeerSalvageServicer(cases.files, cases.parties)
         peer_salvage_pb2_grpc.add_SalvageServicer_to_server(files, server)

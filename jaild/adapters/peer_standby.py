@@ -1,4 +1,4 @@
-"""Another host's daemon, as far as replicas and take-overs go (implements `jaild.ports.standby`)."""
+"""Another host's daemon, as far as replicas and failovers go (implements `jaild.ports.standby`)."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ class GrpcStandbyPeer:
         return peering.struct_of(await self._ask(self._stub.GetHandOver, request, _ASK), HandingOver)
 
     async def supersede(self, told: Supersession) -> int:
-        """Tell it of a take-over."""
+        """Tell it of a failover."""
         request = structs.message_of(told, standby_pb2.SupersedeRequest)
         return int((await self._ask(self._stub.Supersede, request, _WORK)).epoch)

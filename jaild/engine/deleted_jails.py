@@ -1,7 +1,7 @@
 """Jails whose copy here was deleted, remembered: a host that was away asks about them before it starts an older copy.
 
 a copy goes ─► remembered, on disk ─► its datasets destroyed
-└── answered to whoever asks (`known`), told to whom a take-over concerns until all know it
+└── answered to whoever asks (`known`), told to whom a failover concerns until all know it
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ from jaild.ports.files import Files
 from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
-from jaild.replication.failover import Taker
+from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import StandbyKeeper
 from jaild.replication.start_guard import Clearance
@@ -81,7 +81,7 @@ class Recovery:
         rehearsals: RehearseIn,
         snapshots: MigrationSnapshots,
         notices: Notices,
-        taker: Taker,
+        failover: Failover,
         keeper: StandbyKeeper,
         clearance: Clearance,
         fencing: Fencing,
@@ -104,7 +104,7 @@ class Recovery:
         self._rehearsals = rehearsals
         self._snapshots = snapshots
         self._notices = notices
-        self._taker = taker
+        self._failover = failover
         self._keeper = keeper
         self._clearance = clearance
         self._fencing = fencing
@@ -221,7 +221,7 @@ class Recovery:
                 await self._try(f"jail {name} is active here again after a migration", self._thaw(entry))
                 await self._staged(entry)
             case Ownership.CLAIMED:
-                await self._try(f"withdrew the claim on jail {name}: promote it again", self._taker.unclaim(entry))
+                await self._try(f"withdrew the claim on jail {name}: promote it again", self._failover.unclaim(entry))
             case Ownership.MOVED | Ownership.FENCED:
                 await self._handover.fence_in_time(entry)
             case Ownership.ACTIVE if self._index.claim(entry, record).standing is Standing.SUPERSEDED:
@@ -230,8 +230,8 @@ class Recovery:
                 await self._told(f"jail {name} is {entry.message}")
                 await self._events.emit("jail.superseded", f"jails/{name}", entry.message)
             case Ownership.ACTIVE:
-                if record.takeover is not None:
-                    await self._try_quietly(self._taker.finish(entry))
+                if record.failover is not None:
+                    await self._try_quietly(self._failover.finish(entry))
                 await self._staged(entry)
 
     async def _try_quietly(self, work: object) -> None:
@@ -304,7 +304,7 @@ class Recovery:
         await self._runtime.remove(jail, generation)
 
     def resume(self) -> None:
-        """Go on with migrations that another host has a say in, in the background; tell whom take-overs concern.
+        """Go on with migrations that another host has a say in, in the background; tell whom failovers concern.
 
         A jail that is to be started first is moved when the task `boot` has done that, one whose standbys are to be
         heard first when they have been.

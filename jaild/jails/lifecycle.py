@@ -103,8 +103,8 @@ class Lifecycle:
     async def deletion(self, name: str) -> tuple[Finding, ...]:
         """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
         entry, record = self._index.permitted(name, Intent.READ)
-        takeover = record.takeover
-        told = () if takeover is None or not self._index.may(entry, Intent.TELL) else untold(name, takeover.untold)
+        failover = record.failover
+        told = () if failover is None or not self._index.may(entry, Intent.TELL) else untold(name, failover.untold)
         return (*await self._datasets.deletion(name), *told)
 
     async def delete(self, handle: Handle, name: str, *, force: bool) -> None:

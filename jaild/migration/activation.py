@@ -70,7 +70,7 @@ class Activator:
                 migration="",
                 peer="",
                 replica=None,
-                takeover=None,
+                failover=None,
             )
             await self._datasets.write(entry, mine)
             entry.layers = ()

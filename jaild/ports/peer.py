@@ -36,7 +36,7 @@ class Peer(Protocol):
 
     @property
     def standby(self) -> StandbyPeer:
-        """The same host, as far as replicas and take-overs go."""
+        """The same host, as far as replicas and failovers go."""
 
     @property
     def salvage(self) -> SalvagePeer:

@@ -1,4 +1,4 @@
-"""Port: another host's daemon, as far as replicas and take-overs go. Part of `jaild.ports.peer.Peer`."""
+"""Port: another host's daemon, as far as replicas and failovers go. Part of `jaild.ports.peer.Peer`."""
 
 from __future__ import annotations
 

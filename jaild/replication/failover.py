@@ -33,7 +33,7 @@ from jaild.model.errors import (
 )
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import Desired, JailRecord, Ownership, Takeover
+from jaild.model.layers.records import Desired, ForcedFailover, JailRecord, Ownership
 from jaild.model.migration.journal import Phase
 from jaild.model.phases import Stop
 from jaild.model.plan import Plan
@@ -59,7 +59,7 @@ _TRIES = 5  # at opening what was taken over: somebody may just have a look at i
 _PAUSE = 0.5  # seconds between tries, between questions who has a jail, and how a hand-over goes
 
 
-class Taker:
+class Failover:
     """Takes jails over. Runs in the jail's queue only."""
 
     def __init__(
@@ -223,7 +223,7 @@ class Taker:
 
     # -- by force
 
-    async def take(self, handle: Handle, entry: Entry, record: JailRecord, said: str) -> None:
+    async def promote(self, handle: Handle, entry: Entry, record: JailRecord, said: str) -> None:
         """Own the jail, on the operator's word, and start it.
 
         `FailedPreconditionError` (CONFIRMATION_NEEDED) if more is to be vouched for by now than was `said`.
@@ -293,7 +293,7 @@ class Taker:
             peer="",
             replica=None,
             standbys=others,
-            takeover=Takeover(host=former, at=self._clock.now(), since=since, untold=(former, *others)),
+            failover=ForcedFailover(host=former, at=self._clock.now(), since=since, untold=(former, *others)),
         )
         await self._datasets.write(entry, mine)
         if record.migration and (journal := self._journals.find(record.migration, outgoing=False)) is not None:
@@ -301,7 +301,7 @@ class Taker:
             await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ACTIVATED, message=message))
         lost = f"what {former} wrote after {moment(since)} is lost here" if since else "as it was on its pool"
         handle.facts(from_host=former, lost_since=moment(since) if since else "unknown")
-        await self._events.emit("jail.taken_over", f"jails/{entry.name}", f"from {former}; {lost}", former=former)
+        await self._events.emit("jail.promoted", f"jails/{entry.name}", f"from {former}; {lost}", former=former)
 
     async def _withdraw(self, entry: Entry, record: JailRecord) -> None:
         """Go back to what it was, unless it is this host's already: only the dataset knows."""

@@ -20,7 +20,7 @@ from jaild.migration.cutover import HandOver
 from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import JailRecord, Ownership, Takeover
+from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
 from jaild.model.phases import Stop
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.replication.policy import told_of
@@ -116,7 +116,7 @@ class Fencing:
             peer=known.owner_name,
             epoch=known.epoch,
             standbys=(),
-            takeover=Takeover(host=known.owner_name, at=known.at, since=known.since),
+            failover=ForcedFailover(host=known.owner_name, at=known.at, since=known.since),
         )
         await self._datasets.write(entry, fenced)
         entry.unheard, entry.message = frozenset(), ""
@@ -126,13 +126,13 @@ class Fencing:
     # -- telling
 
     def tell_all(self) -> None:
-        """Go on telling, in the background, whom this host's take-overs concern."""
+        """Go on telling, in the background, whom this host's failovers concern."""
         for entry in self._index.jails.values():
             self.tell(entry)
         self.tell_of_deleted()
 
     def tell_of_deleted(self) -> None:
-        """Go on telling of take-overs whose jail has been deleted since: an old copy would start otherwise."""
+        """Go on telling of failovers whose jail has been deleted since: an old copy would start otherwise."""
         for row in self._deleted.untold():
             self._tell_of(row)
 
@@ -159,16 +159,16 @@ class Fencing:
         await self._peers.get(host).standby.supersede(told)
 
     def tell(self, entry: Entry) -> None:
-        """Tell the former owner and the other standbys of a take-over, until all know it."""
+        """Tell the former owner and the other standbys of a failover, until all know it."""
         if self._untold(entry):
             name = f"supersede {entry.name}"
             self._supervisor.retry(name, lambda: self._tell(entry), pause=_PAUSE, target=f"jails/{entry.name}")
 
     def _untold(self, entry: Entry) -> tuple[str, ...]:
         record = entry.record
-        if record is None or record.takeover is None or not self._index.may(entry, Intent.TELL):
+        if record is None or record.failover is None or not self._index.may(entry, Intent.TELL):
             return ()
-        return record.takeover.untold
+        return record.failover.untold
 
     async def _tell(self, entry: Entry) -> None:
         """Tell all that do not know it yet."""
@@ -198,7 +198,7 @@ class Fencing:
 
     async def _say(self, entry: Entry, host: str) -> None:
         record = entry.record
-        if record is None or record.takeover is None:
+        if record is None or record.failover is None:
             return
         supersession = Supersession(
             jail=entry.name,
@@ -206,8 +206,8 @@ class Fencing:
             epoch=record.epoch,
             owner=self._index.host_id,
             owner_name=self._index.host_name,
-            since=record.takeover.since,
-            at=record.takeover.at,
+            since=record.failover.since,
+            at=record.failover.at,
         )
         peer = self._peers.get(host).standby
         if await peer.supersede(supersession) > record.epoch:  # this host is the one that is superseded
@@ -216,10 +216,10 @@ class Fencing:
     async def _note(self, entry: Entry, hosts: list[str]) -> None:
         async def work(_: Handle) -> str:
             record = entry.record
-            if record is not None and record.takeover is not None and self._index.may(entry, Intent.TELL):
-                untold = tuple(host for host in record.takeover.untold if host not in hosts)
-                takeover = msgspec.structs.replace(record.takeover, untold=untold)
-                await self._datasets.write(entry, msgspec.structs.replace(record, takeover=takeover))
+            if record is not None and record.failover is not None and self._index.may(entry, Intent.TELL):
+                untold = tuple(host for host in record.failover.untold if host not in hosts)
+                failover = msgspec.structs.replace(record.failover, untold=untold)
+                await self._datasets.write(entry, msgspec.structs.replace(record, failover=failover))
             return f"jails/{entry.name}"
 
         operation = await self._dispatcher.submit(f"jails/{entry.name}", "told", CALLER, work)

@@ -336,6 +336,6 @@ def known_of(index: Index, record: JailRecord) -> Known:
         owner_name=index.host_names.get(record.owner, record.peer),
         epoch=record.epoch,
         taken=taken,
-        since=record.takeover.since if record.takeover is not None else 0.0,
-        at=record.takeover.at if record.takeover is not None else 0.0,
+        since=record.failover.since if record.failover is not None else 0.0,
+        at=record.failover.at if record.failover is not None else 0.0,
     )

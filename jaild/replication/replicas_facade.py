@@ -16,16 +16,16 @@ from jaild.model.replication.protocol import (
 )
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import StandbyKeeper
-from jaild.replication.service import Takeovers
+from jaild.replication.service import Promotions
 
 
 class Replicas:
     """Answers them."""
 
-    def __init__(self, keeper: StandbyKeeper, fencing: Fencing, takeovers: Takeovers) -> None:
+    def __init__(self, keeper: StandbyKeeper, fencing: Fencing, promotions: Promotions) -> None:
         self._keeper = keeper
         self._fencing = fencing
-        self._takeovers = takeovers
+        self._promotions = promotions
 
     async def offer(self, offer: ReplicaOffer) -> ReplicaState:
         """Say whether a replica is kept, and what there is of it."""
@@ -53,12 +53,12 @@ class Replicas:
 
     async def hand_over(self, jail: str, uid: str, target: str, request_id: str) -> HandingOver:
         """Migrate a jail to the standby that asks."""
-        return await self._takeovers.hand_over(jail, uid, target, request_id)
+        return await self._promotions.hand_over(jail, uid, target, request_id)
 
     async def handing_over(self, target: str, jail: str, request_id: str) -> HandingOver:
         """Tell how a hand-over goes."""
-        return self._takeovers.handing_over(target, jail, request_id)
+        return self._promotions.handing_over(target, jail, request_id)
 
     async def supersede(self, told: Supersession) -> int:
-        """Take note of a take-over."""
+        """Take note of a failover."""
         return await self._fencing.supersede(told)

@@ -97,7 +97,7 @@ class StandbyServicer:
     async def Supersede(  # noqa: N802
         self, request: standby_pb2.SupersedeRequest, _: Context
     ) -> standby_pb2.SupersedeResponse:
-        """Take note of a take-over."""
+        """Take note of a failover."""
         told = peering.struct_of(request, Supersession)
         await self._parties.require_party(auth.speaker(), told)
         epoch = await self._replicas.supersede(told)

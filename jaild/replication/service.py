@@ -15,20 +15,20 @@ from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, moment
 from jaild.model.replication.protocol import HandingOver
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
-from jaild.replication.failover import Taker, elsewhere
+from jaild.replication.failover import Failover, elsewhere
 from jaild.replication.start_guard import Clearance
 
 _DOWNTIME = 60.0  # seconds that a hand-over asked for by a standby may take; it goes on over that, too
 _DEADLINE = 600.0  # seconds: somebody waits for it, and may say that the owner is down
 
 
-class Takeovers:
+class Promotions:
     """Promote, adopt, confirm; and the owner's side of a promotion."""
 
     def __init__(
         self,
         index: Index,
-        taker: Taker,
+        failover: Failover,
         clearance: Clearance,
         migrations: Migrations,
         lifecycle: Lifecycle,
@@ -37,7 +37,7 @@ class Takeovers:
         clock: Clock,
     ) -> None:
         self._index = index
-        self._taker = taker
+        self._failover = failover
         self._clearance = clearance
         self._migrations = migrations
         self._lifecycle = lifecycle
@@ -52,10 +52,10 @@ class Takeovers:
         duplicate = self._operations.duplicate(caller, "promote", f"jails/{name}")
         if duplicate is not None:
             return duplicate
-        _, record = self._taker.standby(name)
-        found = await self._taker.examine(name, record)
+        _, record = self._failover.standby(name)
+        found = await self._failover.examine(name, record)
         since = await self._since(name, record, found)
-        plan = self._taker.plan(name, "promote", found, since)
+        plan = self._failover.plan(name, "promote", found, since)
         if validate_only:
             return await self._operations.planned(plan, caller)
         if isinstance(found, Owned):
@@ -66,11 +66,11 @@ class Takeovers:
             self._require_word(record, found, confirm if owner_is_down else "", since, flag)
 
         async def work(handle: Handle) -> str:
-            entry, record = self._taker.standby(name)
+            entry, record = self._failover.standby(name)
             if isinstance(found, Owned):
-                await self._taker.hand_over(handle, name, found.host)
+                await self._failover.hand_over(handle, name, found.host)
             else:
-                await self._taker.take(handle, entry, record, confirm)
+                await self._failover.promote(handle, entry, record, confirm)
             return f"jails/{name}"
 
         return await self._dispatcher.submit(
@@ -82,18 +82,18 @@ class Takeovers:
         duplicate = self._operations.duplicate(caller, "adopt", f"jails/{name}")
         if duplicate is not None:
             return duplicate
-        _, record = self._taker.adoptable(name)
-        found = await self._taker.examine(name, record)
+        _, record = self._failover.adoptable(name)
+        found = await self._failover.examine(name, record)
         if isinstance(found, Owned):
             raise elsewhere(name, found)
         since = await self._since(name, record, found)
-        plan = self._taker.plan(name, "adopt", found, since)
+        plan = self._failover.plan(name, "adopt", found, since)
         if validate_only:
             return await self._operations.planned(plan, caller)
         self._require_word(record, found, confirm, since, f"jailctl adopt {name} --force")
 
         async def work(handle: Handle) -> str:
-            await self._taker.take(handle, *self._taker.adoptable(name), confirm)
+            await self._failover.promote(handle, *self._failover.adoptable(name), confirm)
             return f"jails/{name}"
 
         return await self._dispatcher.submit(f"jails/{name}", "adopt", caller, work, plan=plan)
@@ -102,7 +102,7 @@ class Takeovers:
         """Return since when writes would be lost; 0 if none are, or it is not known."""
         if isinstance(found, Owned) or record.state is Ownership.ACTIVE:
             return 0.0
-        snapshots = await self._taker.round_of(name, record)
+        snapshots = await self._failover.round_of(name, record)
         if record.replica is not None and record.state is Ownership.STANDBY:
             return record.replica.taken
         return float(max(snapshot.created for snapshot in snapshots.values()))

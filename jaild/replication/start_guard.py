@@ -52,7 +52,7 @@ class Clearance:
             record = entry.record
             running = entry.run is not None and entry.run.running
             if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not running:
-                entry.unheard = self._sole.takers(entry, record)
+                entry.unheard = self._sole.possible_owners(entry, record)
 
     def go_on(self, start: Callable[[Entry], Awaitable[None]]) -> None:
         """Ask, in the background, about every jail that is held back; `start` those that may."""

@@ -108,9 +108,9 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Salvages/SalvageJail": Rule(_OPERATOR, _name),
     "/jaild.peer.v1.Salvage/ReceiveFiles": Rule(_PEER),
     "/jaild.peer.v1.Salvage/FinishFiles": Rule(_PEER, _migration),
-    "/jaild.v1.Takeovers/PromoteJail": Rule(_OPERATOR, _name),
-    "/jaild.v1.Takeovers/AdoptJail": Rule(_OPERATOR, _name),
-    "/jaild.v1.Takeovers/ConfirmJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Promotions/PromoteJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Promotions/AdoptJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Promotions/ConfirmJail": Rule(_OPERATOR, _name),
     # Rounds are not audited: there is one every few seconds.
     "/jaild.peer.v1.Standby/OfferReplica": Rule(_PEER),
     "/jaild.peer.v1.Standby/ReceiveReplica": Rule(_PEER),

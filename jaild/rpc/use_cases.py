@@ -274,7 +274,7 @@ class Parties(Protocol):
 
 
 class Replicas(Protocol):
-    """Replicas and take-overs, as other hosts ask about them."""
+    """Replicas and failovers, as other hosts ask about them."""
 
     async def offer(self, offer: ReplicaOffer, /) -> ReplicaState: ...
     async def receive(self, header: ReceiveHeader, chunks: Chunks, /) -> Received: ...
@@ -301,7 +301,7 @@ class IncomingFiles(Protocol):
     async def report(self, name: str, /) -> Report: ...
 
 
-class Takeovers(Protocol):
+class Promotions(Protocol):
     """Making this host the owner of a jail whose host failed."""
 
     async def promote(
@@ -331,6 +331,6 @@ class UseCases:
     incoming: Incoming
     parties: Parties
     replicas: Replicas
-    takeovers: Takeovers
+    promotions: Promotions
     salvages: Salvages
     files: IncomingFiles

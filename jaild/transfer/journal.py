@@ -66,7 +66,7 @@ class Journals:
         found = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid and is_target(journal))
         return frozenset(journal.peer for journal in found) | self._unread.get(uid, set())
 
-    def takers(self, uid: str, epoch: int) -> frozenset[str]:
+    def possible_owners(self, uid: str, epoch: int) -> frozenset[str]:
         """Return those of them that may have adopted a jail, which is here with `epoch`, while this host was away."""
         mine = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid)
         return frozenset(j.peer for j in mine if may_have_taken(j, epoch)) | self._unread.get(uid, set())

@@ -12,7 +12,7 @@ from jaild.model.replication.protocol import Known, ReplicaOffer
 def superseded(index: Index, jail: str, record: JailRecord) -> FailedPreconditionError:
     """Return the error for who believes to own a jail that this host knows a later owner of."""
     owner = index.host_names.get(record.owner, record.peer)
-    takeover = record.takeover
+    failover = record.failover
     return FailedPreconditionError(
         "OWNER_SUPERSEDED",
         f"jail {jail} is {owner}'s with epoch {record.epoch}",
@@ -22,8 +22,8 @@ def superseded(index: Index, jail: str, record: JailRecord) -> FailedPreconditio
             "epoch": str(record.epoch),
             "owner": record.owner,
             "owner_name": owner,
-            "since": str(takeover.since if takeover is not None else 0.0),
-            "at": str(takeover.at if takeover is not None else 0.0),
+            "since": str(failover.since if failover is not None else 0.0),
+            "at": str(failover.at if failover is not None else 0.0),
         },
     )
 

@@ -47,12 +47,12 @@ class SoleOwner:
         spec = entry.generation.spec if entry.generation is not None else None
         return to_be_heard(record, spec, self._index.host_name)
 
-    def takers(self, entry: Entry, record: JailRecord) -> frozenset[str]:
+    def possible_owners(self, entry: Entry, record: JailRecord) -> frozenset[str]:
         """Return the hosts that may have taken a jail over while this host was away, on an operator's word.
 
         Its standbys, and the targets of its unfinished migrations: one may have adopted what had come.
         """
-        return self.standbys(entry, record) | self._journals.takers(record.uid, record.epoch)
+        return self.standbys(entry, record) | self._journals.possible_owners(record.uid, record.epoch)
 
     async def answers(self, name: str, uid: str, hosts: Iterable[str]) -> dict[str, Known | None]:
         """Return what each of these hosts has of a jail; None for one that does not answer."""

@@ -35,10 +35,10 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
+    promotions_pb2,
+    promotions_pb2_grpc,
     rehearsals_pb2_grpc,
     salvage_pb2_grpc,
-    standby_pb2,
-    standby_pb2_grpc,
 )
 
 SECONDS = 60.0  # that any one call may take
@@ -62,7 +62,7 @@ class Client:
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)
         self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)
-        self.takeovers = standby_pb2_grpc.TakeoversStub(self.channel)
+        self.promotions = promotions_pb2_grpc.PromotionsStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 
     # -- operations
@@ -256,8 +256,8 @@ class Client:
         return self.done(self.migrate_begin(name, target, **more))
 
     def promote(self, name: str, **more: Any) -> Any:
-        request = standby_pb2.PromoteJailRequest(name=f"jails/{name}", **more)
-        return self.done(self.call(self.takeovers.PromoteJail, request))
+        request = promotions_pb2.PromoteJailRequest(name=f"jails/{name}", **more)
+        return self.done(self.call(self.promotions.PromoteJail, request))
 
     def info(self) -> host_pb2.HostInfo:
         info: host_pb2.HostInfo = self.call(self.host.GetHost, host_pb2.GetHostRequest())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jaild.model.errors import FailedPreconditionError
-from jaild.v1 import jails_pb2, standby_pb2
+from jaild.v1 import jails_pb2, promotions_pb2
 from tests.e2e import trees
 from tests.e2e.client import metadata, refused, until
 from tests.e2e.conftest import furnish
@@ -127,8 +127,8 @@ def test_after_a_power_cut_a_jail_waits_for_its_standby_or_for_the_operators_wor
     beta.terminate()
     alpha.power_cut()
     alpha.start()
-    request = standby_pb2.ConfirmJailRequest(name=f"jails/{jail}", confirm=f"beta has not taken over {jail}")
-    alpha.api.done(alpha.api.call(alpha.api.takeovers.ConfirmJail, request))
+    request = promotions_pb2.ConfirmJailRequest(name=f"jails/{jail}", confirm=f"beta has not taken over {jail}")
+    alpha.api.done(alpha.api.call(alpha.api.promotions.ConfirmJail, request))
     until(lambda: shown(alpha).state == RUNNING)
     beta.start()
     none_is_lost(pair, alpha, jail, before)

@@ -22,7 +22,7 @@ def wrong_now(world: World, jail: str) -> list[str]:
     if seen := [problem for problem in world.seen if problem.startswith(f"{jail} ")]:
         return seen[:1]
     running = [host for host in world.hosts.values() if host.runs(jail)]
-    world.account_takeovers(jail)
+    world.account_failovers(jail)
     return [problem for host in running for problem in _wrong_with(world, host, jail)]
 
 

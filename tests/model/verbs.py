@@ -43,7 +43,7 @@ def _has_taken(world: World, host: ModelHost, jail: str) -> bool:
 
 
 def _is_taking(world: World, host: ModelHost, jail: str) -> bool:
-    """Say whether an operator has given the word for a take-over there that may still come: the others know of it."""
+    """Say whether an operator has given the word for a failover there that may still come: the others know of it."""
     if world.ordered[host.name, jail]:
         return True
     return host.up and any(
@@ -99,7 +99,7 @@ def salvage(host: ModelHost, jail: str, target: str) -> Verb:
 
 def promote(host: ModelHost, jail: str) -> Verb:
     """Let its owner hand it over."""
-    return lambda: host.core.use_cases.takeovers.promote(
+    return lambda: host.core.use_cases.promotions.promote(
         jail, owner_is_down=False, confirm="", validate_only=False, caller=caller()
     )
 
@@ -108,15 +108,15 @@ def seize(world: World, host: ModelHost, jail: str) -> Verb:
     """Promote by force, if what is to be vouched for is true."""
 
     async def asked() -> Operation | None:
-        takeovers = host.core.use_cases.takeovers
+        promotions = host.core.use_cases.promotions
         try:
-            return await takeovers.promote(jail, owner_is_down=True, confirm="", validate_only=False, caller=caller())
+            return await promotions.promote(jail, owner_is_down=True, confirm="", validate_only=False, caller=caller())
         except JaildError as error:
             words = error.detail.get("confirm", "")
         if not _vouched(world, jail, words):
             return None
         with _ordered(world, host, jail):
-            return await takeovers.promote(
+            return await promotions.promote(
                 jail, owner_is_down=True, confirm=words, validate_only=False, caller=caller()
             )
 
@@ -127,15 +127,15 @@ def adopt(world: World, host: ModelHost, jail: str) -> Verb:
     """Adopt by force, if what is to be vouched for is true."""
 
     async def asked() -> Operation | None:
-        takeovers = host.core.use_cases.takeovers
+        promotions = host.core.use_cases.promotions
         try:
-            return await takeovers.adopt(jail, confirm="", validate_only=False, caller=caller())
+            return await promotions.adopt(jail, confirm="", validate_only=False, caller=caller())
         except JaildError as error:
             words = error.detail.get("confirm", "")
         if not _vouched(world, jail, words):
             return None
         with _ordered(world, host, jail):
-            return await takeovers.adopt(jail, confirm=words, validate_only=False, caller=caller())
+            return await promotions.adopt(jail, confirm=words, validate_only=False, caller=caller())
 
     return asked
 
@@ -148,7 +148,7 @@ def confirm(world: World, host: ModelHost, jail: str) -> Verb:
         words = vouching(jail, entry.unheard) if entry is not None else ""
         if not _vouched(world, jail, words):
             return None
-        return await host.core.use_cases.takeovers.confirm(jail, words, caller=caller())
+        return await host.core.use_cases.promotions.confirm(jail, words, caller=caller())
 
     return asked
 

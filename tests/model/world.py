@@ -167,7 +167,7 @@ class Told:
 
     writes: list[Write] = field(default_factory=list)
     epoch: int = 0  # the highest with which it was seen running
-    took: set[str] = field(default_factory=set)  # hosts that it was started on by an epoch of a take-over
+    took: set[str] = field(default_factory=set)  # hosts that it was started on by an epoch of a failover
     deleted: bool = False
 
 
@@ -181,7 +181,7 @@ class World:
         self.told: dict[str, Told] = {}
         self.accounted: set[tuple[str, float, float]] = set()
         self.serial = 0
-        self.ordered: Counter[tuple[str, str]] = Counter()  # take-overs (host, jail) that are being asked for in words
+        self.ordered: Counter[tuple[str, str]] = Counter()  # failovers (host, jail) that are being asked for in words
         self.seen: list[str] = []  # what was wrong for a moment at least
         self._random = random.Random(seed)  # noqa: S311 -- so that an example is the same each time
         self._patches: list[Any] = [
@@ -265,19 +265,19 @@ class World:
         self.told.setdefault(record.uid, Told()).writes.append(Write(text, self.loop.time()))
         return True
 
-    def account_takeovers(self, jail: str) -> None:
-        """Strike out what a take-over said is lost: what the former owner wrote after a moment, by its clock."""
+    def account_failovers(self, jail: str) -> None:
+        """Strike out what a failover said is lost: what the former owner wrote after a moment, by its clock."""
         for host in self.hosts.values():
             record = host.record(jail)
-            if record is None or record.takeover is None or record.uid not in self.told:
+            if record is None or record.failover is None or record.uid not in self.told:
                 continue
-            takeover, told = record.takeover, self.told[record.uid]
-            key = (record.uid, takeover.at, takeover.since)
-            former = self.hosts.get(takeover.host) if record.owner == host.id else host
+            failover, told = record.failover, self.told[record.uid]
+            key = (record.uid, failover.at, failover.since)
+            former = self.hosts.get(failover.host) if record.owner == host.id else host
             if key in self.accounted or former is None:
                 continue
             self.accounted.add(key)
-            since = former.wall.first(takeover.since - 1.0)  # told in whole seconds
+            since = former.wall.first(failover.since - 1.0)  # told in whole seconds
             told.writes = [write for write in told.writes if write.at < since]
 
     def spec(self, standbys: tuple[str, ...], release: str = "web/1", base: str = "deb-1") -> JailSpec:

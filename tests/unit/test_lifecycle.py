@@ -41,7 +41,7 @@ ARROWS = {
     (STANDBY, CLAIMED),
     (INCOMING, CLAIMED),  # adopted
     (PREPARED, CLAIMED),
-    (CLAIMED, ACTIVE),  # the commit of a take-over
+    (CLAIMED, ACTIVE),  # the commit of a failover
     (CLAIMED, STANDBY),  # withdrawn
     (CLAIMED, INCOMING),
     (CLAIMED, PREPARED),

@@ -25,9 +25,9 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    promotions_pb2_grpc,
     rehearsals_pb2_grpc,
     salvage_pb2_grpc,
-    standby_pb2_grpc,
     stats_pb2_grpc,
 )
 
@@ -57,7 +57,7 @@ class Api:
     migrations: Any
     operations: Any
     salvages: Any
-    takeovers: Any
+    promotions: Any
     stats: Any
     rehearsals: Any
 
@@ -82,7 +82,7 @@ def connect(settings: Settings) -> Iterator[Api]:
             rehearsals=rehearsals_pb2_grpc.RehearsalsStub(channel),
             operations=operations_pb2_grpc.OperationsStub(channel),
             salvages=salvage_pb2_grpc.SalvagesStub(channel),
-            takeovers=standby_pb2_grpc.TakeoversStub(channel),
+            promotions=promotions_pb2_grpc.PromotionsStub(channel),
             stats=stats_pb2_grpc.StatsStub(channel),
         )
 

@@ -9,7 +9,7 @@ from jaild.cli.client.connection import connect
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.settings import Settings
-from jaild.v1 import standby_pb2
+from jaild.v1 import promotions_pb2
 
 
 @click.command("adopt", cls=Verb, examples=("adopt web --force --plan", 'adopt web --force --confirm "alpha is down"'))
@@ -22,6 +22,6 @@ def command(settings: Settings, *, name: str, force: bool, confirm: str, how: Ho
     """Take over what a host that is gone for good left here."""
     if not force:
         raise click.UsageError("a host that still runs migrates its jails: adopt only with --force, when it is gone")
-    request = standby_pb2.AdoptJailRequest(name=name, confirm=confirm, **how.fields())
+    request = promotions_pb2.AdoptJailRequest(name=name, confirm=confirm, **how.fields())
     with connect(settings) as api:
-        finish(api, settings, api.takeovers.AdoptJail(request), how)
+        finish(api, settings, api.promotions.AdoptJail(request), how)

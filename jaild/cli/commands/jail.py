@@ -12,8 +12,8 @@ from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
+from jaild.cli.commands import confirm as jail_confirm
 from jaild.cli.commands import jail_changes, jail_inside
-from jaild.cli.commands import takeover as jail_rescue
 from jaild.cli.output import render
 from jaild.cli.output.human import size
 from jaild.model.jails.redaction import REDACTED
@@ -99,7 +99,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
             ("release", short(jail.release)),
             ("owner", f"{jail.owner}, epoch {jail.epoch}"),
             ("peer", jail.peer),
-            ("standby", jail_rescue.standby_lines(jail)),
+            ("standby", jail_confirm.standby_lines(jail)),
             ("created", render.moment(jail.create_time)),
             ("started", render.moment(jail.start_time)),
             ("used", size(jail.used_bytes)),
@@ -155,7 +155,7 @@ def restart(settings: Settings, *, name: str, how: How) -> None:
         finish(api, settings, api.jails.RestartJail(request), how)
 
 
-for _verb in (*jail_inside.VERBS, *jail_changes.VERBS, *jail_rescue.VERBS):
+for _verb in (*jail_inside.VERBS, *jail_changes.VERBS, *jail_confirm.VERBS):
     command.add_command(_verb)
 
 
@@ -184,5 +184,5 @@ def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
         " ".join(jail.spec.network.addresses),
         render.since(jail.start_time),
         size(jail.used_bytes),
-        jail.message or jail.operation or jail_rescue.standby_note(jail) or peer,
+        jail.message or jail.operation or jail_confirm.standby_note(jail) or peer,
     )

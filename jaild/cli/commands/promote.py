@@ -9,7 +9,7 @@ from jaild.cli.client.connection import connect
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.settings import Settings
-from jaild.v1 import standby_pb2
+from jaild.v1 import promotions_pb2
 
 
 @click.command(
@@ -24,6 +24,6 @@ from jaild.v1 import standby_pb2
 @click.pass_obj
 def command(settings: Settings, *, name: str, owner_is_down: bool, confirm: str, how: How) -> None:
     """Make a standby the owner of its jail."""
-    request = standby_pb2.PromoteJailRequest(name=name, owner_is_down=owner_is_down, confirm=confirm, **how.fields())
+    request = promotions_pb2.PromoteJailRequest(name=name, owner_is_down=owner_is_down, confirm=confirm, **how.fields())
     with connect(settings) as api:
-        finish(api, settings, api.takeovers.PromoteJail(request), how)
+        finish(api, settings, api.promotions.PromoteJail(request), how)

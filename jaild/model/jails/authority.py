@@ -7,7 +7,7 @@ have taken it over while this one was away have been heard (docs/decisions/0280)
 |---|---|---|---|---|---|
 | READ: show, logs, exec | yes | yes | yes | yes | yes |
 | RUN_ON: be left running, be told of as its owner's | yes | yes | no | no | no |
-| TELL: tell those whom a take-over by this host concerns | yes | yes | no | no | no |
+| TELL: tell those whom a failover by this host concerns | yes | yes | no | no | no |
 | GIVE_UP: stop it for a host that proved a higher epoch | yes | yes | no | no | no |
 | STOP | yes | yes | no | no | no |
 | START: start, restart | yes | no | no | no | no |

@@ -127,7 +127,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     others: tuple[str, ...] = ()  # names of the other hosts that keep one
 
 
-class Takeover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ForcedFailover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change of owner without the former one's doing, as the new one (active) and the former one (fenced) have it."""
 
     host: str  # name of the other one of the two
@@ -150,7 +150,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer: str = ""  # the other host of that migration; the owner's name (standby, fenced)
     standbys: tuple[str, ...] = ()  # hosts that may have a replica: each is asked before the jail is started at boot
     replica: Replica | None = None  # of a standby, also while it is claimed or a migration continues it
-    takeover: Takeover | None = None  # if it was taken over by force
+    failover: ForcedFailover | None = msgspec.field(default=None, name="takeover")  # if it was taken over by force
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

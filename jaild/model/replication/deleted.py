@@ -25,8 +25,8 @@ class DeletedJail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     owner_name: str
     deleted: float  # when the copy here was, by this host's clock: seconds since the epoch
     at: float = 0.0  # when the jail was taken over; 0 if it was not
-    since: float = 0.0  # of that take-over: what the former owner wrote later is in its own copy only
-    untold: tuple[str, ...] = ()  # hosts that are still to be told of that take-over
+    since: float = 0.0  # of that failover: what the former owner wrote later is in its own copy only
+    untold: tuple[str, ...] = ()  # hosts that are still to be told of that failover
 
     @property
     def known(self) -> Known:
@@ -44,11 +44,11 @@ class DeletedJail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 def left_of(jail: str, record: JailRecord, *, owner_name: str, is_owner: bool, now: float) -> DeletedJail | None:
     """Return what is to be remembered of a copy that is about to be destroyed; None if nothing is.
 
-    `is_owner`: the jail itself goes, not a copy of it: whom its take-over concerns is told by this host.
+    `is_owner`: the jail itself goes, not a copy of it: whom its failover concerns is told by this host.
     """
     if record.state not in _GONE or record.epoch <= FIRST_EPOCH:
         return None
-    takeover = record.takeover
+    failover = record.failover
     return DeletedJail(
         uid=record.uid,
         jail=jail,
@@ -56,9 +56,9 @@ def left_of(jail: str, record: JailRecord, *, owner_name: str, is_owner: bool, n
         owner=record.owner,
         owner_name=owner_name,
         deleted=now,
-        at=takeover.at if takeover is not None else 0.0,
-        since=takeover.since if takeover is not None else 0.0,
-        untold=takeover.untold if takeover is not None and is_owner else (),
+        at=failover.at if failover is not None else 0.0,
+        since=failover.since if failover is not None else 0.0,
+        untold=failover.untold if failover is not None and is_owner else (),
     )
 
 

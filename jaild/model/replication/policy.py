@@ -1,4 +1,4 @@
-"""Replicas and take-overs, decided purely: what is kept, who may start a jail, what an operator has to say in words."""
+"""Replicas and failovers, decided purely: what is kept, who may start a jail, what an operator has to say in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaild.model.replication.protocol import DELETED, Known
 HOLD = "jaild-standby"  # tag of the holds on both sides
 # Whole rounds on both sides: a standby that is one or two behind has a snapshot in common with a new owner.
 KEPT = 3
-# A take-over by force raises the epoch by this at least: the former owner may have handed over a few times since the
+# A failover by force raises the epoch by this at least: the former owner may have handed over a few times since the
 # standby heard of it last, each time by one.
 LEAP = 1000
 _OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN})
@@ -40,7 +40,7 @@ def to_be_heard(record: JailRecord, spec: JailSpec | None, host: str) -> frozens
 
 
 def leap(epoch: int, host_id: str) -> int:
-    """Return the epoch of a take-over by force: two hosts that take over at once get different ones."""
+    """Return the epoch of a failover by force: two hosts that take over at once get different ones."""
     return epoch + LEAP + int(host_id[:4] or "0", 16) % LEAP
 
 
@@ -123,7 +123,7 @@ class Orphaned:
 
 
 def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]) -> Owned | Elsewhere | Orphaned:
-    """Decide what a take-over of `record` can be, by what each host answered that may have the jail (None: nothing).
+    """Decide what a failover of `record` can be, by what each host answered that may have the jail (None: nothing).
 
     Each that is silent may have become its owner since this host heard of it last: promoted as a standby, or the target
     of a migration. That it has not is vouched for, whatever the state of the copy here.
@@ -160,12 +160,12 @@ def _vouched_for(name: str, hosts: Iterable[str]) -> list[str]:
 
 def told_of(record: JailRecord) -> str:
     """Return what is told of a jail that was taken over from this host; empty for any other."""
-    takeover = record.takeover
-    if record.state is not Ownership.FENCED or takeover is None:
+    failover = record.failover
+    if record.state is not Ownership.FENCED or failover is None:
         return ""
-    when = f" at {moment(takeover.at)}" if takeover.at else ""
-    lost = f"; what was written here after {moment(takeover.since)} is in this copy only" if takeover.since else ""
-    return f"{takeover.host} took it over{when}{lost}"
+    when = f" at {moment(failover.at)}" if failover.at else ""
+    lost = f"; what was written here after {moment(failover.since)} is in this copy only" if failover.since else ""
+    return f"{failover.host} took it over{when}{lost}"
 
 
 def moment(seconds: float) -> str:

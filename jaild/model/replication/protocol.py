@@ -59,7 +59,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     owner_name: str = ""
     epoch: int = 0
     taken: float = 0.0  # of a replica's newest whole round
-    since: float = 0.0  # of a take-over: what the former owner wrote later is not in it
+    since: float = 0.0  # of a failover: what the former owner wrote later is not in it
     at: float = 0.0  # when it was taken over
 
 

@@ -7,7 +7,7 @@ from tests.unit.api.fakes_host import FakeAudit, FakeBoot, FakeEvents, FakeHost,
 from tests.unit.api.fakes_jails import FakeJails, FakeStats
 from tests.unit.api.fakes_layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeReleases
 from tests.unit.api.fakes_moves import FakeEvacuations, FakeIncoming, FakeMigrations
-from tests.unit.api.fakes_standby import FakeFiles, FakeParties, FakeReplicas, FakeSalvages, FakeTakeovers
+from tests.unit.api.fakes_standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
 
 
 class Fakes:
@@ -30,7 +30,7 @@ class Fakes:
         self.incoming = FakeIncoming()
         self.parties = FakeParties()
         self.replicas = FakeReplicas()
-        self.takeovers = FakeTakeovers()
+        self.promotions = FakePromotions()
         self.salvages = FakeSalvages()
         self.files = FakeFiles()
 
@@ -52,7 +52,7 @@ class Fakes:
             incoming=self.incoming,
             parties=self.parties,
             replicas=self.replicas,
-            takeovers=self.takeovers,
+            promotions=self.promotions,
             salvages=self.salvages,
             files=self.files,
         )

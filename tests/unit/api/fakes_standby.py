@@ -1,4 +1,4 @@
-"""Use cases of replicas and take-overs that answer and remember what they were asked."""
+"""Use cases of replicas and failovers that answer and remember what they were asked."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class FakeReplicas(Fake):
         return told.epoch
 
 
-class FakeTakeovers(Fake):
+class FakePromotions(Fake):
     """Promote, adopt, confirm."""
 
     async def promote(

@@ -23,7 +23,7 @@ from jaild.model.replication.protocol import (
 from jaild.ports.standby import StandbyPeer
 from jaild.rpc.tls import TlsFiles
 from jaild.server import ApiServer
-from jaild.v1 import standby_pb2, standby_pb2_grpc
+from jaild.v1 import promotions_pb2, promotions_pb2_grpc
 from tests.unit.api.fakes import Fakes
 
 BIG = (1 << 64) - 1  # a guid has all 64 bits
@@ -108,16 +108,16 @@ async def test_a_refusal_arrives_with_its_reason_and_its_evidence(fakes: Fakes, 
     assert (refused.value.reason, refused.value.detail["epoch"]) == ("OWNER_SUPERSEDED", "1003")
 
 
-async def test_what_operators_ask_of_take_overs_arrives_word_by_word(fakes: Fakes, local: grpc.aio.Channel) -> None:
-    stub = standby_pb2_grpc.TakeoversStub(local)  # type: ignore[no-untyped-call, unused-ignore]
+async def test_what_operators_ask_of_failovers_arrives_word_by_word(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    stub = promotions_pb2_grpc.PromotionsStub(local)  # type: ignore[no-untyped-call, unused-ignore]
     name = "jails/web"
     promoted = await stub.PromoteJail(
-        standby_pb2.PromoteJailRequest(name=name, owner_is_down=True, confirm="alpha is down", request_id="r")
+        promotions_pb2.PromoteJailRequest(name=name, owner_is_down=True, confirm="alpha is down", request_id="r")
     )
-    await stub.AdoptJail(standby_pb2.AdoptJailRequest(name=name, confirm="alpha is down", validate_only=True))
-    await stub.ConfirmJail(standby_pb2.ConfirmJailRequest(name=name, confirm="beta has not"))
+    await stub.AdoptJail(promotions_pb2.AdoptJailRequest(name=name, confirm="alpha is down", validate_only=True))
+    await stub.ConfirmJail(promotions_pb2.ConfirmJailRequest(name=name, confirm="beta has not"))
     assert promoted.name == "operations/p1"
-    assert [(method, args) for method, args, _ in fakes.takeovers.calls] == [
+    assert [(method, args) for method, args, _ in fakes.promotions.calls] == [
         ("promote", ("web", True, "alpha is down", False, "r")),
         ("adopt", ("web", "alpha is down", True, "")),
         ("confirm", ("web", "beta has not", "")),

@@ -34,10 +34,10 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2,
     migrations_pb2_grpc,
+    promotions_pb2_grpc,
     rehearsals_pb2_grpc,
     salvage_pb2,
     salvage_pb2_grpc,
-    standby_pb2_grpc,
     stats_pb2,
     stats_pb2_grpc,
 )
@@ -185,7 +185,7 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
         return stats
 
 
-class Takeovers(standby_pb2_grpc.TakeoversServicer):  # type: ignore[misc]
+class Promotions(promotions_pb2_grpc.PromotionsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
 
@@ -356,7 +356,7 @@ class Daemon:
         rehearsals_pb2_grpc.add_RehearsalsServicer_to_server(Rehearsals(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
         salvage_pb2_grpc.add_SalvagesServicer_to_server(Salvages(self), server)
-        standby_pb2_grpc.add_TakeoversServicer_to_server(Takeovers(self), server)
+        promotions_pb2_grpc.add_PromotionsServicer_to_server(Promotions(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
         server.add_insecure_port(self.address)
         server.start()

@@ -66,7 +66,7 @@ def view(host: FakeHost, other: str) -> StandbyView:
 
 
 async def promote(host: FakeHost, *, down: bool = False, confirm: str = "", request: str = "") -> Operation:
-    asked = await host.core.use_cases.takeovers.promote(
+    asked = await host.core.use_cases.promotions.promote(
         "web", owner_is_down=down, confirm=confirm, validate_only=False, caller=caller(request)
     )
     return await host.end_of(asked)

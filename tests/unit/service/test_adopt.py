@@ -25,7 +25,7 @@ DOWN = "alpha is down"
 
 
 async def adopt(host: FakeHost, confirm: str = "", *, plan: bool = False) -> Operation:
-    asked = await host.core.use_cases.takeovers.adopt("web", confirm=confirm, validate_only=plan, caller=caller())
+    asked = await host.core.use_cases.promotions.adopt("web", confirm=confirm, validate_only=plan, caller=caller())
     return await host.end_of(asked)
 
 

@@ -143,7 +143,7 @@ async def test_the_operators_word_frees_a_stopped_jail_and_does_not_start_it(tmp
     await beta.stop()
     await alpha.restart(reboot=True)
     await alpha.core.supervisor.over("boot")
-    freed = await ended(alpha, alpha.core.use_cases.takeovers.confirm("web", VOUCHED, caller=caller()))
+    freed = await ended(alpha, alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
     assert reason_of(freed) == ""
     assert alpha.core.use_cases.jails.get("web").state is JailState.STOPPED
     started = await ended(alpha, alpha.core.use_cases.jails.start("web", caller=caller()))

@@ -55,7 +55,7 @@ async def test_it_is_fenced_when_the_target_that_adopted_the_jail_is_heard(tmp_p
 
 async def test_it_starts_the_jail_on_the_operators_word_for_a_target_that_is_gone(tmp_path: Path) -> None:
     alpha, beta = await back_alone(tmp_path, "alpha>beta prepare", adopted=False)
-    confirmed = await alpha.core.use_cases.takeovers.confirm("web", VOUCHED, caller=caller())
+    confirmed = await alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller())
     assert reason_of(await alpha.end_of(confirmed)) == ""
     assert serves(alpha, 1)
     await stop((alpha, beta))
@@ -69,7 +69,7 @@ async def test_a_target_that_is_no_peer_any_more_is_told_nothing_and_not_waited_
     del alpha.network.hosts["beta"]
     await alpha.stop()
     await alpha.start()
-    await alpha.core.use_cases.takeovers.confirm("web", VOUCHED, caller=caller())
+    await alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller())
     await alpha.quiet()
     await back(alpha)
     await alpha.quiet()

@@ -11,7 +11,7 @@ from jaild.layers.sealing import encode
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Severity
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import JailRecord, Ownership, Takeover
+from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
 from jaild.model.replication import deleted
 from jaild.model.replication.deleted import DeletedJail, left_of, surplus
 from jaild.model.replication.policy import LEAP, Orphaned, claimable
@@ -158,8 +158,8 @@ def test_only_an_end_of_the_jail_or_of_what_moved_away_is_remembered_and_only_if
 
 
 def test_a_host_that_only_had_a_copy_tells_nobody_in_the_owners_name() -> None:
-    takeover = Takeover(host="alpha", at=1.0, untold=("alpha",))
-    copy = JailRecord(uid="u", owner="b", epoch=9, state=Ownership.DELETING, generation=1, takeover=takeover)
+    failover = ForcedFailover(host="alpha", at=1.0, untold=("alpha",))
+    copy = JailRecord(uid="u", owner="b", epoch=9, state=Ownership.DELETING, generation=1, failover=failover)
     for is_owner, untold in ((True, ("alpha",)), (False, ())):
         row = left_of("web", copy, owner_name="beta", is_owner=is_owner, now=5.0)
         assert row is not None

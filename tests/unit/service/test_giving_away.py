@@ -84,7 +84,7 @@ async def test_a_jail_that_a_standby_has_taken_over_is_not_given_away_but_given_
 async def test_the_operators_word_lets_a_running_jail_be_given_away(hosts: Three) -> None:
     alpha, beta, gamma = hosts
     await beta.stop()
-    confirm = alpha.core.use_cases.takeovers.confirm
+    confirm = alpha.core.use_cases.promotions.confirm
     with pytest.raises(FailedPreconditionError) as refused:
         await confirm("web", "never mind", caller=caller())
     assert refused.value.detail["confirm"] == VOUCHED
@@ -97,7 +97,7 @@ async def test_the_operators_word_lets_a_running_jail_be_given_away(hosts: Three
 async def test_the_operators_word_counts_no_longer_than_a_standby_is_silent(hosts: Three) -> None:
     alpha, beta, gamma = hosts
     cut(alpha.network, alpha, beta)
-    await ended(alpha, alpha.core.use_cases.takeovers.confirm("web", VOUCHED, caller=caller()))
+    await ended(alpha, alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
     mend(alpha.network, alpha, beta)
     assert await migration_plan(alpha, gamma) == ""  # it has been heard
     cut(alpha.network, alpha, beta)
@@ -108,9 +108,9 @@ async def test_the_operators_word_counts_no_longer_than_the_jail_is_here(hosts: 
     alpha, beta, gamma = hosts
     cut(alpha.network, alpha, beta)
     cut(alpha.network, gamma, beta)
-    await ended(alpha, alpha.core.use_cases.takeovers.confirm("web", VOUCHED, caller=caller()))
+    await ended(alpha, alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
     assert await migration(alpha, gamma) == ""
-    await ended(gamma, gamma.core.use_cases.takeovers.confirm("web", VOUCHED, caller=caller()))
+    await ended(gamma, gamma.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
     assert await migration(gamma, alpha) == ""
     assert await migration(alpha, gamma) == "STANDBYS_UNHEARD"
 
@@ -152,7 +152,7 @@ async def test_a_migration_that_waits_for_a_silent_standby_can_be_cancelled(host
     assert serves(alpha, 1)
 
 
-async def test_a_take_over_that_is_told_while_the_jail_is_frozen_stops_its_hand_over(hosts: Three) -> None:
+async def test_a_failover_that_is_told_while_the_jail_is_frozen_stops_its_hand_over(hosts: Three) -> None:
     alpha, beta, gamma = hosts
     prepared, go_on = asyncio.Event(), asyncio.Event()
     original = gamma.core.use_cases.incoming.prepare
@@ -163,7 +163,7 @@ async def test_a_take_over_that_is_told_while_the_jail_is_frozen_stops_its_hand_
         return await original(migration, epoch, guids)
 
     gamma.core.use_cases.incoming.prepare = prepare  # type: ignore[method-assign]
-    told = answers_to_take_overs(alpha)
+    told = answers_to_failovers(alpha)
     operation = await migrate(alpha, gamma)
     await prepared.wait()
     assert (await record(alpha)).state is Ownership.FROZEN
@@ -180,8 +180,8 @@ async def test_a_take_over_that_is_told_while_the_jail_is_frozen_stops_its_hand_
     assert await invariants.unsafe(hosts, "web") == []
 
 
-def answers_to_take_overs(host: FakeHost) -> asyncio.Event:
-    """Return what is set when a host has answered to a take-over."""
+def answers_to_failovers(host: FakeHost) -> asyncio.Event:
+    """Return what is set when a host has answered to a failover."""
     replicas, answered = host.core.use_cases.replicas, asyncio.Event()
     original = replicas.supersede
 

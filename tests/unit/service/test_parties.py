@@ -200,7 +200,7 @@ async def test_a_standby_that_was_not_told_asks_the_former_owner(tmp_path: Path)
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     gamma = await another(hosts, "gamma")
     beta.reachable = False
-    await ended(alpha, alpha.core.use_cases.takeovers.confirm("web", "beta has not taken over web", caller=caller()))
+    await ended(alpha, alpha.core.use_cases.promotions.confirm("web", "beta has not taken over web", caller=caller()))
     assert reason_of(await alpha.end_of(await migrate(alpha, gamma))) == ""
     await alpha.quiet()
     beta.reachable = True
@@ -215,7 +215,7 @@ async def test_a_standby_that_was_not_told_asks_the_former_owner(tmp_path: Path)
     await stop((*hosts, gamma))
 
 
-async def test_an_owner_hears_of_a_second_take_over_from_a_host_that_it_never_named(tmp_path: Path) -> None:
+async def test_an_owner_hears_of_a_second_failover_from_a_host_that_it_never_named(tmp_path: Path) -> None:
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     gamma = await another(hosts, "gamma")
     alpha.reachable = False

@@ -119,9 +119,9 @@ async def test_a_standby_taken_over_on_the_operators_word_serves_the_last_whole_
     assert written(beta) == "first"
     mine = await record(beta)
     assert mine.epoch > 1 + LEAP - 1
-    assert mine.takeover is not None
-    assert mine.takeover.untold == ("alpha",)
-    assert any("alpha" in event for event in await events(beta, "jail.taken_over"))
+    assert mine.failover is not None
+    assert mine.failover.untold == ("alpha",)
+    assert any("alpha" in event for event in await events(beta, "jail.promoted"))
     await beta.stop()
 
 
@@ -148,8 +148,8 @@ async def test_a_former_owner_that_comes_back_sees_the_higher_epoch_and_never_st
     await alpha.zfs.unmount(f"{ROOT}/jails/web")
     await beta.quiet()
     mine = await record(beta)
-    assert mine.takeover is not None
-    assert mine.takeover.untold == ()
+    assert mine.failover is not None
+    assert mine.failover.untold == ()
     assert await invariants.unsafe(hosts, "web") == []
     await alpha.restart(reboot=True)
     await alpha.quiet()
@@ -189,7 +189,7 @@ async def test_an_owner_that_cannot_stop_the_jail_when_it_is_told_tries_until_it
     await stop(hosts)
 
 
-async def test_an_owner_that_runs_on_is_told_of_the_take_over_and_stops(tmp_path: Path) -> None:
+async def test_an_owner_that_runs_on_is_told_of_the_failover_and_stops(tmp_path: Path) -> None:
     """The operator was wrong: the network was down, not the host."""
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     alpha.network.sever()
@@ -202,7 +202,7 @@ async def test_an_owner_that_runs_on_is_told_of_the_take_over_and_stops(tmp_path
     await stop(hosts)
 
 
-async def test_an_owner_learns_of_a_take_over_from_its_own_next_round(tmp_path: Path) -> None:
+async def test_an_owner_learns_of_a_failover_from_its_own_next_round(tmp_path: Path) -> None:
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     alpha.network.sever()
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
@@ -237,10 +237,10 @@ async def test_the_operators_word_starts_a_jail_whose_standby_does_not_answer(tm
     await beta.stop()
     await alpha.restart(reboot=True)
     with pytest.raises(FailedPreconditionError) as refused:
-        await alpha.core.use_cases.takeovers.confirm("web", "I am sure", caller=caller())
+        await alpha.core.use_cases.promotions.confirm("web", "I am sure", caller=caller())
     assert refused.value.detail["confirm"] == "beta has not taken over web"
     said = refused.value.detail["confirm"]
-    await alpha.end_of(await alpha.core.use_cases.takeovers.confirm("web", said, caller=caller()))
+    await alpha.end_of(await alpha.core.use_cases.promotions.confirm("web", said, caller=caller()))
     assert serves(alpha, 1)
     await alpha.stop()
     del hosts
@@ -273,7 +273,7 @@ async def test_of_two_standbys_promoted_at_once_at_most_one_becomes_the_owner(tm
     owning = await invariants.owners([beta, gamma], "web")
     assert len(owning) <= 1, ends
     assert await invariants.unsafe([beta, gamma], "web") == []
-    taken = [await events(host, "jail.taken_over") for host in (beta, gamma)]
+    taken = [await events(host, "jail.promoted") for host in (beta, gamma)]
     assert sum(map(len, taken)) <= 1, taken  # not even for a moment
     if not owning:  # both withdrew: one of them again
         assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""

@@ -97,7 +97,7 @@ async def test_a_change_whose_commit_fails_while_zfs_does_not_answer_has_the_old
     assert serves(host, 1)
 
 
-async def test_a_take_over_that_fails_while_zfs_does_not_answer_is_a_standby_again(tmp_path: Path) -> None:
+async def test_a_failover_that_fails_while_zfs_does_not_answer_is_a_standby_again(tmp_path: Path) -> None:
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     alpha.network.sever()
     beta.zfs.refuse = sick = Sick(beta, Ownership.CLAIMED, sets=3, gets=6)

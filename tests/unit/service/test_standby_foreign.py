@@ -118,7 +118,7 @@ async def test_a_replica_that_cannot_be_rolled_back_goes_on_as_soon_as_it_can(tm
 
 
 @KINDS
-async def test_a_take_over_that_had_to_undo_what_others_keep_is_refused_before_it_is_claimed(
+async def test_a_failover_that_had_to_undo_what_others_keep_is_refused_before_it_is_claimed(
     tmp_path: Path, kind: str
 ) -> None:
     alpha, beta = await hosts_with(tmp_path, "beta")

@@ -1,4 +1,4 @@
-"""Whom an operator vouches for before a take-over by force: each silent host that may have become the owner."""
+"""Whom an operator vouches for before a failover by force: each silent host that may have become the owner."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ async def test_a_host_that_adopts_names_the_standbys_that_it_was_vouched_for_and
     cut(gamma.network, beta, gamma)
     assert reason_of(await adopt(gamma, WORDS)) == ""
     mine = await record(gamma)
-    assert mine.takeover is not None
-    assert (mine.standbys, mine.takeover.untold) == (("beta",), ("alpha", "beta"))
+    assert mine.failover is not None
+    assert (mine.standbys, mine.failover.untold) == (("beta",), ("alpha", "beta"))
     await stop((beta, gamma))
 
 
@@ -84,7 +84,7 @@ async def test_a_standby_is_not_promoted_beside_a_host_that_the_jail_has_moved_t
     await stop((beta, gamma))
 
 
-async def test_a_host_that_falls_silent_after_the_word_was_given_ends_the_take_over(tmp_path: Path) -> None:
+async def test_a_host_that_falls_silent_after_the_word_was_given_ends_the_failover(tmp_path: Path) -> None:
     alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
     await alpha.stop()
     network = beta.network

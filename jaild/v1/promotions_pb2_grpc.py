@@ -4,7 +4,7 @@ import grpc
 import warnings
 
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
-from jaild.v1 import standby_pb2 as jaild_dot_v1_dot_standby__pb2
+from jaild.v1 import promotions_pb2 as jaild_dot_v1_dot_promotions__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
 GRPC_VERSION = grpc.__version__
@@ -19,14 +19,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + f' but the generated code in jaild/v1/standby_pb2_grpc.py depends on'
+        + f' but the generated code in jaild/v1/promotions_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class TakeoversStub(object):
+class PromotionsStub(object):
     """Takes jails over.
     """
 
@@ -37,23 +37,23 @@ class TakeoversStub(object):
             channel: A grpc.Channel.
         """
         self.PromoteJail = channel.unary_unary(
-                '/jaild.v1.Takeovers/PromoteJail',
-                request_serializer=jaild_dot_v1_dot_standby__pb2.PromoteJailRequest.SerializeToString,
+                '/jaild.v1.Promotions/PromoteJail',
+                request_serializer=jaild_dot_v1_dot_promotions__pb2.PromoteJailRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.AdoptJail = channel.unary_unary(
-                '/jaild.v1.Takeovers/AdoptJail',
-                request_serializer=jaild_dot_v1_dot_standby__pb2.AdoptJailRequest.SerializeToString,
+                '/jaild.v1.Promotions/AdoptJail',
+                request_serializer=jaild_dot_v1_dot_promotions__pb2.AdoptJailRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
         self.ConfirmJail = channel.unary_unary(
-                '/jaild.v1.Takeovers/ConfirmJail',
-                request_serializer=jaild_dot_v1_dot_standby__pb2.ConfirmJailRequest.SerializeToString,
+                '/jaild.v1.Promotions/ConfirmJail',
+                request_serializer=jaild_dot_v1_dot_promotions__pb2.ConfirmJailRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
 
-class TakeoversServicer(object):
+class PromotionsServicer(object):
     """Takes jails over.
     """
 
@@ -82,32 +82,32 @@ class TakeoversServicer(object):
         raise NotImplementedError('Method not implemented!')
 
 
-def add_TakeoversServicer_to_server(servicer, server):
+def add_PromotionsServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'PromoteJail': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteJail,
-                    request_deserializer=jaild_dot_v1_dot_standby__pb2.PromoteJailRequest.FromString,
+                    request_deserializer=jaild_dot_v1_dot_promotions__pb2.PromoteJailRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'AdoptJail': grpc.unary_unary_rpc_method_handler(
                     servicer.AdoptJail,
-                    request_deserializer=jaild_dot_v1_dot_standby__pb2.AdoptJailRequest.FromString,
+                    request_deserializer=jaild_dot_v1_dot_promotions__pb2.AdoptJailRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
             'ConfirmJail': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmJail,
-                    request_deserializer=jaild_dot_v1_dot_standby__pb2.ConfirmJailRequest.FromString,
+                    request_deserializer=jaild_dot_v1_dot_promotions__pb2.ConfirmJailRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'jaild.v1.Takeovers', rpc_method_handlers)
+            'jaild.v1.Promotions', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('jaild.v1.Takeovers', rpc_method_handlers)
+    server.add_registered_method_handlers('jaild.v1.Promotions', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class Takeovers(object):
+class Promotions(object):
     """Takes jails over.
     """
 
@@ -125,8 +125,8 @@ class Takeovers(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/jaild.v1.Takeovers/PromoteJail',
-            jaild_dot_v1_dot_standby__pb2.PromoteJailRequest.SerializeToString,
+            '/jaild.v1.Promotions/PromoteJail',
+            jaild_dot_v1_dot_promotions__pb2.PromoteJailRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
@@ -152,8 +152,8 @@ class Takeovers(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/jaild.v1.Takeovers/AdoptJail',
-            jaild_dot_v1_dot_standby__pb2.AdoptJailRequest.SerializeToString,
+            '/jaild.v1.Promotions/AdoptJail',
+            jaild_dot_v1_dot_promotions__pb2.AdoptJailRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,
@@ -179,8 +179,8 @@ class Takeovers(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/jaild.v1.Takeovers/ConfirmJail',
-            jaild_dot_v1_dot_standby__pb2.ConfirmJailRequest.SerializeToString,
+            '/jaild.v1.Promotions/ConfirmJail',
+            jaild_dot_v1_dot_promotions__pb2.ConfirmJailRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

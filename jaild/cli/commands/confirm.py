@@ -10,7 +10,7 @@ from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import render
-from jaild.v1 import jails_pb2, salvage_pb2, standby_pb2
+from jaild.v1 import jails_pb2, promotions_pb2, salvage_pb2
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
 
@@ -22,9 +22,9 @@ NAME = click.argument("name", type=references.jail, shell_complete=complete.jail
 @click.pass_obj
 def confirm(settings: Settings, *, name: str, confirm: str, how: How) -> None:
     """Vouch for a standby that does not answer: the jail starts if it waits, or can be given away."""
-    request = standby_pb2.ConfirmJailRequest(name=name, confirm=confirm, request_id=how.request_id)
+    request = promotions_pb2.ConfirmJailRequest(name=name, confirm=confirm, request_id=how.request_id)
     with connect(settings) as api:
-        finish(api, settings, api.takeovers.ConfirmJail(request), how)
+        finish(api, settings, api.promotions.ConfirmJail(request), how)
 
 
 @click.command("salvage", cls=Verb, examples=("jail salvage web --to beta --plan", "jail salvage web --to beta"))

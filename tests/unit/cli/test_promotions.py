@@ -6,7 +6,7 @@ import time
 
 from google.protobuf import timestamp_pb2
 
-from jaild.v1 import jails_pb2, salvage_pb2, standby_pb2
+from jaild.v1 import jails_pb2, promotions_pb2, salvage_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
 
@@ -24,7 +24,7 @@ def test_a_promotion_is_asked_for_with_the_operators_words(jailctl: Run, daemon:
     result = jailctl("promote", "web", "--owner-is-down", "--confirm", SENTENCE)
     assert result.exit_code == 0
     assert "lost_since: a time" in result.stdout
-    (request,) = daemon.asked(standby_pb2.PromoteJailRequest)
+    (request,) = daemon.asked(promotions_pb2.PromoteJailRequest)
     assert (request.name, request.owner_is_down, request.confirm) == ("jails/web", True, SENTENCE)
 
 
@@ -46,14 +46,14 @@ def test_an_adoption_is_by_force_or_not_at_all(jailctl: Run, daemon: Daemon) -> 
     assert daemon.requests == []
     daemon.answers = [operation(JAIL, kind="adopt")]
     assert jailctl("adopt", "web", "--force", "--confirm", SENTENCE).exit_code == 0
-    (request,) = daemon.asked(standby_pb2.AdoptJailRequest)
+    (request,) = daemon.asked(promotions_pb2.AdoptJailRequest)
     assert request.confirm == SENTENCE
 
 
 def test_a_jail_that_waits_is_started_on_the_operators_word(jailctl: Run, daemon: Daemon) -> None:
     daemon.answers = [operation(JAIL, kind="start")]
     assert jailctl("jail", "confirm", "web", "--confirm", "beta has not taken over web").exit_code == 0
-    (request,) = daemon.asked(standby_pb2.ConfirmJailRequest)
+    (request,) = daemon.asked(promotions_pb2.ConfirmJailRequest)
     assert request.confirm == "beta has not taken over web"
 
 
