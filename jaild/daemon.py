@@ -79,7 +79,7 @@ from jaild.replication.replicas_facade import Replicas
 from jaild.replication.round import Rounds
 from jaild.replication.scheduler import Standbys
 from jaild.replication.service import Promotions
-from jaild.replication.start_guard import Clearance
+from jaild.replication.start_guard import StartGuard
 from jaild.rpc.use_cases import UseCases
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
@@ -229,8 +229,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     )
     fencing = Fencing(index, ports.peers, sole, datasets, handover, deleted, dispatcher, operations, supervisor, events)
     deleted.when_untold(fencing.tell_of_deleted)
-    clearance = Clearance(index, sole, fencing, supervisor, events, clock)
-    sole.when_in_doubt(clearance.look_into)
+    start_guard = StartGuard(index, sole, fencing, supervisor, events, clock)
+    sole.when_in_doubt(start_guard.look_into)
     keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, deleted, events, clock)
     rounds = Rounds(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
     standbys = Standbys(index, ports.peers, datasets, rounds, keeper, dispatcher, operations, supervisor, events, clock)
@@ -255,17 +255,18 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     )
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
     migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, dispatcher, operations)
-    promotions = Promotions(index, failover, clearance, migrations, lifecycle, dispatcher, operations, clock)
+    promotions = Promotions(index, failover, start_guard, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
-        rehearsals, snapshots, notices, failover, keeper, clearance, fencing, dispatcher, operations, supervisor, events,
+        rehearsals, snapshots, notices, failover, keeper, start_guard, fencing, dispatcher,
+        operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
         index,
         journals,
         incoming,
         lifecycle,
-        clearance,
+        start_guard,
         ports.boot_id,
         files,
         dispatcher,

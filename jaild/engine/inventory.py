@@ -27,7 +27,7 @@ from jaild.ports.runtime import Run
 from jaild.ports.zfs import Dataset, Zfs
 
 _LayerRecord = TypeVar("_LayerRecord", BaseRecord, ReleaseRecord)
-_SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNHEARD: JailState.WAITING}
+_SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNCONFIRMED: JailState.WAITING}
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Entry:
     damaged: bool = False  # its record or its active generation cannot be read
     message: str = ""
     layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
-    unheard: frozenset[str] = frozenset()  # hosts that may have taken it over: see `jaild.model.jails.authority`
+    unconfirmed: frozenset[str] = frozenset()  # hosts that may have taken it over: see `jaild.model.jails.authority`
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,9 @@ class Index:
     def claim(self, entry: Entry, record: JailRecord) -> Claim:
         """Return what is decided by what may be done with a jail."""
         known = self.known_epochs.get(record.uid, 0)
-        return Claim(jail=entry.name, record=record, host=self.host_id, known_epoch=known, unheard=entry.unheard)
+        return Claim(
+            jail=entry.name, record=record, host=self.host_id, known_epoch=known, unconfirmed=entry.unconfirmed
+        )
 
     def may(self, entry: Entry, intent: Intent) -> bool:
         """Say whether something may be done with a jail now; with one whose record cannot be read, nothing may."""

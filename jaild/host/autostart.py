@@ -31,7 +31,7 @@ from jaild.model.views import Caller
 from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
-from jaild.replication.start_guard import Clearance
+from jaild.replication.start_guard import StartGuard
 from jaild.transfer.journal import Journals
 
 BOOT = Caller(actor="boot")
@@ -54,7 +54,7 @@ class Boot:
         journals: Journals,
         receiver: MigrateIn,
         lifecycle: Lifecycle,
-        clearance: Clearance,
+        start_guard: StartGuard,
         boot_id: BootId,
         files: Files,
         dispatcher: Dispatcher,
@@ -68,7 +68,7 @@ class Boot:
         self._journals = journals
         self._receiver = receiver
         self._lifecycle = lifecycle
-        self._clearance = clearance
+        self._start_guard = start_guard
         self._boot_id = boot_id
         self._files = files
         self._dispatcher = dispatcher
@@ -142,7 +142,7 @@ class Boot:
     async def _start_all(self) -> dict[str, str]:
         """Return why what did not start did not."""
         failed: dict[str, str] = {}
-        self._clearance.go_on(self._start_heard)
+        self._start_guard.go_on(self._start_confirmed)
         for _, names in self._to_start():
             if self._index.halted:  # somebody stops them already
                 break
@@ -159,7 +159,7 @@ class Boot:
                     failed[name] = f"{seen.failure.message} ({seen.failure.reason})"
         return failed
 
-    async def _start_heard(self, entry: Entry) -> None:
+    async def _start_confirmed(self, entry: Entry) -> None:
         if self._should_start(entry) and not self._index.halted and (operation := await self._start(entry.name, {})):
             await self._operations.wait(operation)
 

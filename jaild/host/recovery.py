@@ -54,7 +54,7 @@ from jaild.ports.zfs import Zfs
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import StandbyKeeper
-from jaild.replication.start_guard import Clearance
+from jaild.replication.start_guard import StartGuard
 from jaild.transfer.journal import Journals
 from jaild.transfer.snapshots import MigrationSnapshots
 
@@ -83,7 +83,7 @@ class Recovery:
         notices: Notices,
         failover: Failover,
         keeper: StandbyKeeper,
-        clearance: Clearance,
+        start_guard: StartGuard,
         fencing: Fencing,
         dispatcher: Dispatcher,
         operations: Operations,
@@ -106,7 +106,7 @@ class Recovery:
         self._notices = notices
         self._failover = failover
         self._keeper = keeper
-        self._clearance = clearance
+        self._start_guard = start_guard
         self._fencing = fencing
         self._dispatcher = dispatcher
         self._operations = operations
@@ -138,7 +138,7 @@ class Recovery:
                 await self._try_quietly(self._datasets.prune(entry))  # what the next change would have done
         await self._runs_of_nobody()
         await self._try_quietly(self._sweep_rehearsals())
-        self._clearance.hold_back()
+        self._start_guard.hold_back()
 
     async def _sweep_rehearsals(self) -> None:
         for message in await self._rehearsals.sweep():
@@ -333,7 +333,7 @@ class Recovery:
     async def _go_on_after_boot(self, journal: Journal) -> None:
         await self._supervisor.over(BOOT)
         # Past its deadline it is given up, also while the jail waits.
-        await self._clearance.over(journal.jail, within=self._journals.time_left(journal))
+        await self._start_guard.over(journal.jail, within=self._journals.time_left(journal))
         if not self._index.halted:  # the host goes down: its next start goes on
             self._go_on(journal)
 

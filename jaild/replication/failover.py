@@ -193,14 +193,14 @@ class Failover:
     async def _handed_over(self, handle: Handle, name: str, uid: str, host: str) -> HandingOver:
         """Ask for it, and then how it goes, until it is over. `UnavailableError` (OWNER_UNREACHABLE)."""
         peer = self._peers.get(host).standby
-        ask, heard = peer.hand_over, self._clock.monotonic()
+        ask, answered = peer.hand_over, self._clock.monotonic()
         while True:
             try:
                 told = await ask(name, uid, self._index.host_name, f"promote-{handle.id}")
             except (UnavailableError, DeadlineExceededError) as error:
                 if self._serves(name):  # it fell silent after the commit
                     return HandingOver(done=True)
-                if self._clock.monotonic() - heard > _SILENCE:
+                if self._clock.monotonic() - answered > _SILENCE:
                     raise UnavailableError(
                         "OWNER_UNREACHABLE",
                         f"{host} does not answer any more: {error.message}",
@@ -210,7 +210,7 @@ class Failover:
             else:
                 if told.done:
                     return told
-                ask, heard = peer.handing_over, self._clock.monotonic()
+                ask, answered = peer.handing_over, self._clock.monotonic()
                 handle.note(message=f"{host}: {told.message}")
             await self._clock.sleep(_PAUSE)
 

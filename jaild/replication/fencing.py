@@ -119,7 +119,7 @@ class Fencing:
             failover=ForcedFailover(host=known.owner_name, at=known.at, since=known.since),
         )
         await self._datasets.write(entry, fenced)
-        entry.unheard, entry.message = frozenset(), ""
+        entry.unconfirmed, entry.message = frozenset(), ""
         await self._handover.put_away(entry)
         await self._events.emit("jail.fenced", f"jails/{entry.name}", told_of(fenced), owner=known.owner_name)
 

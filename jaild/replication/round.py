@@ -49,7 +49,7 @@ class Standing:
     stalled: bool = False  # its last round made no progress: it gets rounds of its own, for which nobody waits
     behind: bool = False
     message: str = ""
-    heard: bool = False
+    answered: bool = False
     has: frozenset[int] = frozenset()  # guids of the snapshots that it had when it was heard last, and got since
 
     @property
@@ -57,7 +57,7 @@ class Standing:
         """The (monotonic) time from which it counts as old."""
         return self.since if self.taken_at is None else self.taken_at
 
-    def heard_of(self, taken: float, clock: Clock) -> None:
+    def learn(self, taken: float, clock: Clock) -> None:
         """Note which round it has, as it says itself. A wall clock that jumps later changes nothing of its age."""
         if taken != self.taken:
             self.taken, self.taken_at = taken, clock.monotonic() - max(clock.now() - taken, 0.0) if taken else None
@@ -218,8 +218,8 @@ class Rounds:
         if refused := errors(state.findings):
             standing.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
             return None
-        standing.heard = True
-        standing.heard_of(state.taken, self._clock)
+        standing.answered = True
+        standing.learn(state.taken, self._clock)
         standing.has = frozenset(guid for dataset in state.datasets for guid in dataset.snapshot_guids)
         return offer, state
 
@@ -270,8 +270,8 @@ class Rounds:
 
         What one that was not heard yet may need is all that was there at the start.
         """
-        unheard = [frozenset({guid}) for guid in self._old[entry.name]]
-        having = [there for s in standings for there in ([s.has] if s.heard else unheard)]
+        unanswered = [frozenset({guid}) for guid in self._old[entry.name]]
+        having = [there for s in standings for there in ([s.has] if s.answered else unanswered)]
         having += self._under_way.get(entry.name, [])
         by_dataset: dict[str, list[Snapshot]] = {}
         for snapshot in await self._rounds_of(entry):

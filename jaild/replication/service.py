@@ -16,7 +16,7 @@ from jaild.model.replication.protocol import HandingOver
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.replication.failover import Failover, elsewhere
-from jaild.replication.start_guard import Clearance
+from jaild.replication.start_guard import StartGuard
 
 _DOWNTIME = 60.0  # seconds that a hand-over asked for by a standby may take; it goes on over that, too
 _DEADLINE = 600.0  # seconds: somebody waits for it, and may say that the owner is down
@@ -29,7 +29,7 @@ class Promotions:
         self,
         index: Index,
         failover: Failover,
-        clearance: Clearance,
+        start_guard: StartGuard,
         migrations: Migrations,
         lifecycle: Lifecycle,
         dispatcher: Dispatcher,
@@ -38,7 +38,7 @@ class Promotions:
     ) -> None:
         self._index = index
         self._failover = failover
-        self._clearance = clearance
+        self._start_guard = start_guard
         self._migrations = migrations
         self._lifecycle = lifecycle
         self._dispatcher = dispatcher
@@ -125,7 +125,7 @@ class Promotions:
 
         It lets a jail go on that waits since its host's start, and one that runs be given away.
         """
-        await self._clearance.confirm(name, sentence)
+        await self._start_guard.confirm(name, sentence)
 
         async def work(handle: Handle) -> str:
             if self._index.permitted(name, Intent.START)[1].desired is Desired.RUNNING:

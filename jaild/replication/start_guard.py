@@ -20,7 +20,7 @@ from jaild.model.errors import JaildError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Intent, Refusal
 from jaild.model.layers.records import JailRecord, Ownership
-from jaild.model.replication.policy import Superseded, Unheard, verdict, vouching
+from jaild.model.replication.policy import Superseded, Unconfirmed, verdict, vouching
 from jaild.model.replication.protocol import Known
 from jaild.ports.clock import Clock
 from jaild.replication.fencing import Fencing
@@ -31,7 +31,7 @@ _FIRST_PAUSE = 0.5  # seconds, doubled up to the longest
 _LONGEST_PAUSE = 5.0
 
 
-class Clearance:
+class StartGuard:
     """Asks who may have taken a jail over."""
 
     def __init__(
@@ -44,15 +44,15 @@ class Clearance:
         self._events = events
         self._clock = clock
         self._start: Callable[[Entry], Awaitable[None]] | None = None
-        self._log = structlog.get_logger("jaild.clearance")
+        self._log = structlog.get_logger("jaild.start_guard")
 
     def hold_back(self) -> None:
-        """Let no jail start, from now on, that is not running and that others may have taken over unheard."""
+        """Let no jail start, from now on, that is not running and that others may have taken over unnoticed."""
         for entry in self._index.jails.values():
             record = entry.record
             running = entry.run is not None and entry.run.running
             if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not running:
-                entry.unheard = self._sole.possible_owners(entry, record)
+                entry.unconfirmed = self._sole.possible_owners(entry, record)
 
     def go_on(self, start: Callable[[Entry], Awaitable[None]]) -> None:
         """Ask, in the background, about every jail that is held back; `start` those that may."""
@@ -62,12 +62,12 @@ class Clearance:
 
     def look_into(self, entry: Entry) -> None:
         """Ask, in the background, about a jail that is held back, until it may be started or was given up."""
-        if entry.unheard:
+        if entry.unconfirmed:
             name = _task(entry.name)
-            self._supervisor.retry(name, lambda: self._start_when_heard(entry), target=f"jails/{entry.name}")
+            self._supervisor.retry(name, lambda: self._start_when_confirmed(entry), target=f"jails/{entry.name}")
 
-    async def _start_when_heard(self, entry: Entry) -> None:
-        if await self.heard(entry) and self._start is not None:
+    async def _start_when_confirmed(self, entry: Entry) -> None:
+        if await self.confirmed(entry) and self._start is not None:
             await self._start(entry)
 
     async def over(self, jail: str, within: float | None = None) -> None:
@@ -85,10 +85,10 @@ class Clearance:
         for jail in list(self._index.jails):
             await self.over(jail)
 
-    async def heard(self, entry: Entry) -> bool:
+    async def confirmed(self, entry: Entry) -> bool:
         """Ask until the jail may start (True), or is known to be another host's (False)."""
         began, pause, told = self._clock.monotonic(), _FIRST_PAUSE, False
-        while asked := entry.unheard:
+        while asked := entry.unconfirmed:
             record = entry.record
             if record is not None and record.state is Ownership.FROZEN:  # it is started again here, or given away
                 await self._clock.sleep(_LONGEST_PAUSE)
@@ -100,13 +100,13 @@ class Clearance:
                 self._log.warning("superseded", jail=entry.name, by=found.known.owner_name, told_by=found.host)
                 await self._fence(entry, found.known)
                 continue
-            silent = found.hosts if isinstance(found, Unheard) else ()
+            silent = found.hosts if isinstance(found, Unconfirmed) else ()
             # What an operator said meanwhile, and what else came up, stands: only who was heard now is taken away.
-            entry.unheard -= asked - set(silent)
-            if not entry.unheard:
+            entry.unconfirmed -= asked - set(silent)
+            if not entry.unconfirmed:
                 entry.message = ""
                 break
-            entry.message = f"waits for {', '.join(sorted(entry.unheard))}: has it been taken over?"
+            entry.message = f"waits for {', '.join(sorted(entry.unconfirmed))}: has it been taken over?"
             if not told and self._clock.monotonic() - began >= PATIENCE:
                 told = True
                 await self._events.emit("jail.waiting", f"jails/{entry.name}", self._refusal(entry, record).remedy)
@@ -115,7 +115,7 @@ class Clearance:
         return self._is_owned(entry)
 
     def _refusal(self, entry: Entry, record: JailRecord) -> Refusal:
-        return authority.unheard(self._index.claim(entry, record))
+        return authority.unconfirmed(self._index.claim(entry, record))
 
     def _is_owned(self, entry: Entry) -> bool:
         return self._index.may(entry, Intent.RUN_ON)
@@ -128,18 +128,18 @@ class Clearance:
             await self._clock.sleep(_LONGEST_PAUSE)
 
     async def confirm(self, name: str, sentence: str) -> None:
-        """Take the operator's word. `FailedPreconditionError` (STANDBYS_UNHEARD) unless it is the right sentence.
+        """Take the operator's word. `FailedPreconditionError` (STANDBYS_UNCONFIRMED) unless it is the right sentence.
 
         Of a jail that is not held back it is about whoever is silent now: it may be given away then.
         """
         entry, record = self._index.permitted(name, Intent.RUN_ON)
-        hosts = entry.unheard or await self._sole.silent(name)
+        hosts = entry.unconfirmed or await self._sole.silent(name)
         if hosts and sentence != vouching(name, hosts):
-            claim = replace(self._index.claim(entry, record), unheard=hosts)
-            raise authority.unheard(claim, asked=not entry.unheard).error()
+            claim = replace(self._index.claim(entry, record), unconfirmed=hosts)
+            raise authority.unconfirmed(claim, asked=not entry.unconfirmed).error()
         self._sole.vouch(entry, record, hosts)
-        if entry.unheard:
-            entry.unheard, entry.message = entry.unheard - hosts, ""
+        if entry.unconfirmed:
+            entry.unconfirmed, entry.message = entry.unconfirmed - hosts, ""
 
 
 def _task(jail: str) -> str:

@@ -8,7 +8,7 @@ from jaild.engine.inventory import Entry, Index, Layer
 from jaild.layers.sealing import encode
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
-from jaild.model.replication.policy import to_be_heard
+from jaild.model.replication.policy import to_be_confirmed
 from jaild.ports.zfs import Zfs
 
 
@@ -30,7 +30,7 @@ async def offer_of(index: Index, zfs: Zfs, entry: Entry, record: JailRecord, act
         datasets=tuple(datasets),
         layers=layers_of(index, entry),
         desired=record.desired.value,
-        standbys=tuple(sorted(to_be_heard(record, active.spec, index.host_name))),
+        standbys=tuple(sorted(to_be_confirmed(record, active.spec, index.host_name))),
     )
 
 

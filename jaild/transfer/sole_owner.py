@@ -21,7 +21,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import JailRecord
-from jaild.model.replication.policy import Clear, Superseded, to_be_heard, verdict
+from jaild.model.replication.policy import Clear, Superseded, to_be_confirmed, verdict
 from jaild.model.replication.protocol import Known
 from jaild.ports.peer import Peers
 from jaild.transfer.journal import Journals
@@ -45,7 +45,7 @@ class SoleOwner:
     def standbys(self, entry: Entry, record: JailRecord) -> frozenset[str]:
         """Return the hosts that keep, or may keep, a replica of a jail, whatever the copy here is."""
         spec = entry.generation.spec if entry.generation is not None else None
-        return to_be_heard(record, spec, self._index.host_name)
+        return to_be_confirmed(record, spec, self._index.host_name)
 
     def possible_owners(self, entry: Entry, record: JailRecord) -> frozenset[str]:
         """Return the hosts that may have taken a jail over while this host was away, on an operator's word.
@@ -95,20 +95,22 @@ class SoleOwner:
 
     def doubt(self, entry: Entry, host: str) -> None:
         """Do nothing with a jail any more, not even what is under way, before this host has been heard about it."""
-        entry.unheard |= {host}
+        entry.unconfirmed |= {host}
         for hook in self._when_in_doubt:
             hook(entry)
 
-    def _forget(self, record: JailRecord, heard: Iterable[str]) -> None:
+    def _forget(self, record: JailRecord, answered: Iterable[str]) -> None:
         """Let an answer count more than what somebody said for a host, now and later."""
         epoch, vouched = self._vouched.get(record.uid, (0, frozenset()))
-        self._vouched[record.uid] = (epoch, vouched.difference(heard))
+        self._vouched[record.uid] = (epoch, vouched.difference(answered))
 
     async def require(self, name: str) -> None:
-        """Raise `FailedPreconditionError` (STANDBYS_UNHEARD, OWNER_SUPERSEDED) unless the jail can be given away."""
+        """Raise `FailedPreconditionError` (STANDBYS_UNCONFIRMED, OWNER_SUPERSEDED) unless it can be given away."""
         if silent := await self.silent(name):
             entry, record = self._index.permitted(name, Intent.GIVE_AWAY)
-            raise authority.unheard(replace(self._index.claim(entry, record), unheard=silent), asked=True).error()
+            raise authority.unconfirmed(
+                replace(self._index.claim(entry, record), unconfirmed=silent), asked=True
+            ).error()
 
     def vouch(self, entry: Entry, record: JailRecord, hosts: Iterable[str]) -> None:
         """Take an operator's word that these have not taken a jail over."""

@@ -118,7 +118,7 @@ def test_after_a_power_cut_a_jail_waits_for_its_standby_or_for_the_operators_wor
     alpha.start()
     assert shown(alpha).state == WAITING
     assert pair.alpha.jail_processes(jail) == []
-    with refused(FailedPreconditionError, "STANDBYS_UNHEARD"):
+    with refused(FailedPreconditionError, "STANDBYS_UNCONFIRMED"):
         alpha.api.start(jail)
     beta.start()
     until(lambda: shown(alpha).state == RUNNING)

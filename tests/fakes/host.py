@@ -188,7 +188,7 @@ class InProcessHost:
         while queues := [queue.task for queue in self.core.dispatcher._queues.values() if queue.task is not None]:
             await asyncio.wait(queues)
             await self.core.supervisor.idle()
-        await self.core.recovery._clearance.settled()
+        await self.core.recovery._start_guard.settled()
 
     async def stop(self) -> None:
         """End the daemon in order; the jails go on."""

@@ -145,7 +145,7 @@ def confirm(world: World, host: ModelHost, jail: str) -> Verb:
 
     async def asked() -> Operation | None:
         entry = host.core.index.jails.get(jail)
-        words = vouching(jail, entry.unheard) if entry is not None else ""
+        words = vouching(jail, entry.unconfirmed) if entry is not None else ""
         if not _vouched(world, jail, words):
             return None
         return await host.core.use_cases.promotions.confirm(jail, words, caller=caller())

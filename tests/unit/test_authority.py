@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.jails.authority import ALLOWED, Claim, Intent, Standing, refusal, require, standing_of, unheard
+from jaild.model.jails.authority import ALLOWED, Claim, Intent, Standing, refusal, require, standing_of, unconfirmed
 from jaild.model.layers.records import Desired, JailRecord, Ownership
 
 ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
@@ -14,7 +14,7 @@ ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
 # By standing: what may be done. READ always may.
 MAY = {
     Standing.OWNED: "run on, tell, give up, stop, start, change, rehearse, replicate, give away, delete",
-    Standing.UNHEARD: "run on, tell, give up, stop",
+    Standing.UNCONFIRMED: "run on, tell, give up, stop",
     Standing.SUPERSEDED: "delete",
     Standing.FOREIGN: "delete, adopt",
     Standing.FROZEN: "commit",
@@ -37,13 +37,13 @@ def claim(state: Ownership, known: int = 0, doubt: frozenset[str] = frozenset(),
         record=msgspec.structs.replace(record, **changes),
         host="here",
         known_epoch=known,
-        unheard=doubt,
+        unconfirmed=doubt,
     )
 
 
 CLAIMS = {
     Standing.OWNED: claim(ACTIVE, 3),
-    Standing.UNHEARD: claim(ACTIVE, 3, BETA),
+    Standing.UNCONFIRMED: claim(ACTIVE, 3, BETA),
     Standing.SUPERSEDED: claim(ACTIVE, 4, BETA),
     Standing.FOREIGN: claim(ACTIVE, owner="there"),
     Standing.FROZEN: claim(FROZEN),
@@ -79,11 +79,11 @@ def test_a_jail_of_which_a_higher_epoch_was_seen_is_an_old_copy(known: int, stan
 @pytest.mark.parametrize(
     ("standing", "reason"),
     [
-        (Standing.UNHEARD, "STANDBYS_UNHEARD"),
+        (Standing.UNCONFIRMED, "STANDBYS_UNCONFIRMED"),
         (Standing.SUPERSEDED, "JAIL_SUPERSEDED"),
         (Standing.FOREIGN, "JAIL_NOT_OWNED"),
         (Standing.FROZEN, "JAIL_MIGRATING"),
-        (Standing.DOUBTED, "STANDBYS_UNHEARD"),
+        (Standing.DOUBTED, "STANDBYS_UNCONFIRMED"),
         (Standing.INCOMING, "JAIL_INCOMING"),
         (Standing.PREPARED, "JAIL_INCOMING"),
         (Standing.MOVED, "JAIL_MOVED"),
@@ -108,10 +108,10 @@ def test_who_cannot_be_promoted_or_adopted_is_told_what_can() -> None:
         assert "active" in found.message
 
 
-def test_what_lets_an_unheard_jail_go_on_is_said_word_by_word() -> None:
-    found = unheard(claim(ACTIVE, 0, frozenset({"gamma", "beta"}), desired=Desired.RUNNING))
+def test_what_lets_an_unconfirmed_jail_go_on_is_said_word_by_word() -> None:
+    found = unconfirmed(claim(ACTIVE, 0, frozenset({"gamma", "beta"}), desired=Desired.RUNNING))
     sentence = "beta has not taken over web, gamma has not taken over web"
     assert found.detail["confirm"] == sentence
     assert f'jailctl jail confirm web --confirm "{sentence}"' in found.remedy
     assert "starts by itself" in found.remedy
-    assert "starts by itself" not in unheard(claim(ACTIVE, 0, BETA, desired=Desired.STOPPED)).remedy
+    assert "starts by itself" not in unconfirmed(claim(ACTIVE, 0, BETA, desired=Desired.STOPPED)).remedy

@@ -33,7 +33,7 @@ ACTING = (
 AUTHORITY = "jaild/model/jails/authority.py"
 # What decides whether something may be done with a jail is asked by `Index.may`, `permitted` and `owned` alone.
 DECIDING = {
-    "unheard": {
+    "unconfirmed": {
         "jaild/engine/inventory.py": "keeps it, and asks with it",
         "jaild/replication/start_guard.py": "finds out by asking standbys",
         "jaild/transfer/sole_owner.py": "puts in doubt what another host has said to have",
@@ -191,7 +191,7 @@ def decisions(tree: ast.AST) -> Iterator[str]:
     jail.
     """
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in {"unheard", "known_epochs"}:
+        if isinstance(node, ast.Attribute) and node.attr in {"unconfirmed", "known_epochs"}:
             yield node.attr
         elif isinstance(node, ast.Compare):
             sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
@@ -202,7 +202,7 @@ def decisions(tree: ast.AST) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("if entry.unheard: pass", "unheard"),
+        ("if entry.unconfirmed: pass", "unconfirmed"),
         ("self._index.known_epochs[record.uid]", "known_epochs"),
         ("mine = record.owner == self._index.host_id", "host_id"),
         ("if host_id != entry.record.owner: pass", "host_id"),

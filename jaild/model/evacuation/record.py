@@ -25,7 +25,7 @@ _LATER = frozenset(
         "JAIL_MIGRATING",
         "JAIL_QUEUE_FULL",
         "HOST_HALTED",  # it is being shut down, or boots
-        "STANDBYS_UNHEARD",  # they are being asked
+        "STANDBYS_UNCONFIRMED",  # they are being asked
     }
 )
 _NOT_HERE = frozenset(

@@ -3,7 +3,7 @@
 Asked are its record (who owns it, by which epoch), what the journals here saw in force, and whether the hosts that may
 have taken it over while this one was away have been heard (docs/decisions/0280).
 
-| | owned | unheard | superseded | foreign | others |
+| | owned | unconfirmed | superseded | foreign | others |
 |---|---|---|---|---|---|
 | READ: show, logs, exec | yes | yes | yes | yes | yes |
 | RUN_ON: be left running, be told of as its owner's | yes | yes | no | no | no |
@@ -20,10 +20,10 @@ have taken it over while this one was away have been heard (docs/decisions/0280)
 | PROMOTE | no | no | no | no | standby |
 | ADOPT | no | no | no | yes | incoming, prepared |
 
-Unheard is a jail of this host that did not run when its daemon started, to be started or stopped, until every standby
-has said that it has not taken it over, or an operator has. A jail that ran on while its daemon was away is owned: what
-else it did could not be undone by waiting. "Asked first": at the moment of giving any jail away its standbys are asked
-once more, and one that is silent counts as unheard for that (`jaild.transfer.sole_owner`).
+Unconfirmed is a jail of this host that did not run when its daemon started, to be started or stopped, until every
+standby has said that it has not taken it over, or an operator has. A jail that ran on while its daemon was away is
+owned: what else it did could not be undone by waiting. "Asked first": at the moment of giving any jail away its
+standbys are asked once more, and one that is silent counts as unconfirmed for that (`jaild.transfer.sole_owner`).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Standing(StrEnum):
     """What a jail is to this host."""
 
     OWNED = "owned"  # active here, in force, and nobody can have taken it over unseen
-    UNHEARD = "unheard"  # the same, but for hosts that have not said yet that they have not taken it over
+    UNCONFIRMED = "unconfirmed"  # the same, but for hosts that have not said yet that they have not taken it over
     SUPERSEDED = "superseded"  # it says that it is this host's, and was handed on since: it comes from an old pool
     FOREIGN = "foreign"  # active, and another host's: its pool was imported here
     FROZEN = "frozen"
@@ -75,7 +75,7 @@ class Standing(StrEnum):
 
 
 _OWNED = frozenset({Standing.OWNED})
-_IN_FORCE = frozenset({Standing.OWNED, Standing.UNHEARD})
+_IN_FORCE = frozenset({Standing.OWNED, Standing.UNCONFIRMED})
 _COPIES = frozenset({Standing.SUPERSEDED, Standing.FOREIGN, Standing.MOVED, Standing.STANDBY, Standing.FENCED})
 
 ALLOWED: Mapping[Intent, frozenset[Standing]] = {
@@ -117,12 +117,12 @@ class Claim:
     record: JailRecord
     host: str  # this host's id
     known_epoch: int = 0  # the highest that the journals here saw in force
-    unheard: frozenset[str] = frozenset()  # names of hosts that may have taken it over
+    unconfirmed: frozenset[str] = frozenset()  # names of hosts that may have taken it over
 
     @property
     def standing(self) -> Standing:
         """What the jail is to this host."""
-        return standing_of(self.record, self.host, self.known_epoch, self.unheard)
+        return standing_of(self.record, self.host, self.known_epoch, self.unconfirmed)
 
     @property
     def names_this_host(self) -> bool:
@@ -147,17 +147,19 @@ class Refusal:
         )
 
 
-def standing_of(record: JailRecord, host: str, known_epoch: int = 0, unheard: Iterable[str] = frozenset()) -> Standing:
+def standing_of(
+    record: JailRecord, host: str, known_epoch: int = 0, unconfirmed: Iterable[str] = frozenset()
+) -> Standing:
     """Return what a jail is to the host with this id."""
     if record.state is Ownership.FROZEN:
-        return Standing.DOUBTED if unheard else Standing.FROZEN
+        return Standing.DOUBTED if unconfirmed else Standing.FROZEN
     if record.state is not Ownership.ACTIVE:
         return Standing(record.state.value)
     if record.owner != host:
         return Standing.FOREIGN
     if record.epoch < known_epoch:
         return Standing.SUPERSEDED
-    return Standing.UNHEARD if unheard else Standing.OWNED
+    return Standing.UNCONFIRMED if unconfirmed else Standing.OWNED
 
 
 def refusal(intent: Intent, claim: Claim) -> Refusal | None:
@@ -182,8 +184,8 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
                 "on an imported pool; a standby is promoted",
                 resource=resource,
             )
-        case _, Standing.UNHEARD | Standing.DOUBTED:
-            return unheard(claim)
+        case _, Standing.UNCONFIRMED | Standing.DOUBTED:
+            return unconfirmed(claim)
         case _, Standing.SUPERSEDED:
             return Refusal(
                 reason="JAIL_SUPERSEDED",
@@ -198,17 +200,17 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
     return Refusal(reason=reason, message=f"jail {claim.jail} {message}", remedy=remedy, resource=resource)
 
 
-def unheard(claim: Claim, *, asked: bool = False) -> Refusal:
-    """Return the refusal for a jail that one of `claim.unheard` may have taken over.
+def unconfirmed(claim: Claim, *, asked: bool = False) -> Refusal:
+    """Return the refusal for a jail that one of `claim.unconfirmed` may have taken over.
 
     `asked`: it was about to be given away, not held back since the host's start.
     """
-    hosts = ", ".join(sorted(claim.unheard))
-    sentence = vouching(claim.jail, claim.unheard)
-    waits = not asked and claim.standing is Standing.UNHEARD and claim.record.desired is Desired.RUNNING
+    hosts = ", ".join(sorted(claim.unconfirmed))
+    sentence = vouching(claim.jail, claim.unconfirmed)
+    waits = not asked and claim.standing is Standing.UNCONFIRMED and claim.record.desired is Desired.RUNNING
     then = "it starts by itself" if waits else "ask again"
     return Refusal(
-        reason="STANDBYS_UNHEARD",
+        reason="STANDBYS_UNCONFIRMED",
         message=f"jail {claim.jail} may have been taken over{'' if asked else ' while this host was away'}: "
         f"{hosts} has not answered",
         remedy=f"{then} as soon as all have answered that they have not; if you know that: "

@@ -18,7 +18,7 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Offer
-from jaild.model.replication.policy import to_be_heard
+from jaild.model.replication.policy import to_be_confirmed
 from jaild.model.replication.protocol import Known, ReplicaOffer, Supersession
 
 _OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.DELETING})
@@ -94,7 +94,7 @@ def ties_of(record: JailRecord, spec: JailSpec | None, *, host_id: str, host: st
     mine = record.state in _OWNING and record.owner == host_id
     return Ties(
         owner="" if mine else record.peer,
-        standbys=to_be_heard(record, spec, host),
+        standbys=to_be_confirmed(record, spec, host),
         targets=targets - {host},
     )
 

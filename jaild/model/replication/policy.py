@@ -30,8 +30,8 @@ def wanted(spec: JailSpec | None, host: str) -> tuple[str, ...]:
     return () if spec is None or spec.standby is None else tuple(p for p in spec.standby.peers if p != host)
 
 
-def to_be_heard(record: JailRecord, spec: JailSpec | None, host: str) -> frozenset[str]:
-    """Return the hosts, but for `host`, that keep or may keep a replica: each may have taken the jail over unheard.
+def to_be_confirmed(record: JailRecord, spec: JailSpec | None, host: str) -> frozenset[str]:
+    """Return the hosts, but for `host`, that keep or may keep a replica: each may have taken the jail over unnoticed.
 
     By what the record says of them as its owner's, or as a replica's, and what the spec says.
     """
@@ -67,7 +67,7 @@ class Clear:
 
 
 @dataclass(frozen=True)
-class Unheard:
+class Unconfirmed:
     """These hosts may have: they have not answered, or are just deciding."""
 
     hosts: tuple[str, ...]
@@ -81,14 +81,14 @@ class Superseded:
     known: Known
 
 
-def verdict(epoch: int, answers: Mapping[str, Known | None]) -> Clear | Unheard | Superseded:
+def verdict(epoch: int, answers: Mapping[str, Known | None]) -> Clear | Unconfirmed | Superseded:
     """Decide whether an owner with `epoch` is still the owner, by what its standbys answered (None: nothing)."""
     higher = {host: known for host, known in answers.items() if known is not None and known.epoch > epoch}
     if higher:
         host = max(higher, key=lambda name: higher[name].epoch)
         return Superseded(host, higher[host])
     silent = [host for host, known in answers.items() if known is None or known.state == Ownership.CLAIMED]
-    return Unheard(tuple(sorted(silent))) if silent else Clear()
+    return Unconfirmed(tuple(sorted(silent))) if silent else Clear()
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,11 @@ def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]
     Each that is silent may have become its owner since this host heard of it last: promoted as a standby, or the target
     of a migration. That it has not is vouched for, whatever the state of the copy here.
     """
-    heard = {host: known for host, known in answers.items() if known is not None and known.state not in {"", DELETED}}
+    answered = {
+        host: known for host, known in answers.items() if known is not None and known.state not in {"", DELETED}
+    }
     gone = {host: known for host, known in answers.items() if known is not None and known.state == DELETED}
-    for host, known in sorted(heard.items(), key=lambda item: -item[1].epoch):
+    for host, known in sorted(answered.items(), key=lambda item: -item[1].epoch):
         if known.state in _OWNING and known.epoch >= record.epoch:
             return Owned(host)
         if known.epoch > record.epoch or known.state == Ownership.CLAIMED:
@@ -139,7 +141,7 @@ def claimable(name: str, record: JailRecord, answers: Mapping[str, Known | None]
     lost = f"{record.peer} has lost {name}" if answers.get(record.peer) is not None else f"{record.peer} is down"
     silent = sorted(host for host, known in answers.items() if known is None and host != record.peer)
     taken = replica.taken if replica is not None else 0.0
-    newer = [f"{host} has newer data" for host, known in sorted(heard.items()) if known.taken > taken]
+    newer = [f"{host} has newer data" for host, known in sorted(answered.items()) if known.taken > taken]
     deleted = [
         f"{name} is wanted again, though {host} has deleted it"
         for host, known in sorted(gone.items())

@@ -28,7 +28,7 @@ async def test_a_host_that_comes_back_cut_off_from_the_standby_that_was_promoted
     cut(alpha.network, alpha, beta)
     await back(alpha)
     before = await record(alpha)
-    assert await ask(alpha, gamma) == "STANDBYS_UNHEARD"
+    assert await ask(alpha, gamma) == "STANDBYS_UNCONFIRMED"
     assert await record(alpha) == before
     assert await invariants.records(gamma) == {}
     running = [] if stopped else ["beta:web.1"]

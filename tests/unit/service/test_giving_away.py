@@ -54,7 +54,7 @@ async def test_a_running_jail_is_not_given_away_while_a_standby_is_silent(hosts:
     cut(alpha.network, alpha, beta)
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""  # wrongly: it was the network
     before = await record(alpha)
-    assert await ask(alpha, gamma) == "STANDBYS_UNHEARD"
+    assert await ask(alpha, gamma) == "STANDBYS_UNCONFIRMED"
     assert await record(alpha) == before
     assert await invariants.records(gamma) == {}
     assert serves(alpha, 1)
@@ -101,7 +101,7 @@ async def test_the_operators_word_counts_no_longer_than_a_standby_is_silent(host
     mend(alpha.network, alpha, beta)
     assert await migration_plan(alpha, gamma) == ""  # it has been heard
     cut(alpha.network, alpha, beta)
-    assert await migration(alpha, gamma) == "STANDBYS_UNHEARD"
+    assert await migration(alpha, gamma) == "STANDBYS_UNCONFIRMED"
 
 
 async def test_the_operators_word_counts_no_longer_than_the_jail_is_here(hosts: Three) -> None:
@@ -112,7 +112,7 @@ async def test_the_operators_word_counts_no_longer_than_the_jail_is_here(hosts: 
     assert await migration(alpha, gamma) == ""
     await ended(gamma, gamma.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
     assert await migration(gamma, alpha) == ""
-    assert await migration(alpha, gamma) == "STANDBYS_UNHEARD"
+    assert await migration(alpha, gamma) == "STANDBYS_UNCONFIRMED"
 
 
 async def test_a_standby_that_falls_silent_during_a_migration_is_waited_for_and_the_jail_serves(hosts: Three) -> None:
@@ -172,7 +172,7 @@ async def test_a_failover_that_is_told_while_the_jail_is_frozen_stops_its_hand_o
     mend(alpha.network, alpha, beta)
     await told.wait()  # it is busy, and told again
     go_on.set()
-    assert reason_of(await alpha.end_of(operation)) == "STANDBYS_UNHEARD"
+    assert reason_of(await alpha.end_of(operation)) == "STANDBYS_UNCONFIRMED"
     await alpha.quiet()
     await gamma.quiet()
     assert alpha.core.use_cases.jails.get("web").state is JailState.FENCED

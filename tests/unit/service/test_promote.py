@@ -224,7 +224,7 @@ async def test_a_jail_with_standbys_waits_at_boot_until_every_one_has_answered(t
     assert "gamma" in alpha.core.use_cases.jails.get("web").message
     assert invariants.running(hosts, "web") == []
     started = await alpha.end_of(await alpha.core.use_cases.jails.start("web", caller=caller()))
-    assert reason_of(started) == "STANDBYS_UNHEARD"
+    assert reason_of(started) == "STANDBYS_UNCONFIRMED"
     await gamma.start()
     await alpha.quiet()
     assert serves(alpha, 1)

@@ -69,7 +69,7 @@ async def test_a_host_that_adopts_names_the_standbys_that_it_was_vouched_for_and
     await stop((beta, gamma))
 
 
-async def test_a_standby_is_not_promoted_beside_a_host_that_the_jail_has_moved_to_unheard(tmp_path: Path) -> None:
+async def test_a_standby_is_not_promoted_beside_a_host_that_the_jail_has_moved_to_unnoticed(tmp_path: Path) -> None:
     alpha, beta = await hosts_with(tmp_path, "beta")
     gamma = await joined(alpha)
     network = alpha.network
@@ -140,7 +140,7 @@ async def test_who_gets_a_jail_knows_at_once_who_has_replicas_of_it_also_if_the_
     assert (await record(gamma)).standbys == ("beta",)
     await beta.stop()
     await back(gamma)
-    assert gamma.core.index.jails["web"].unheard == {"beta"}
+    assert gamma.core.index.jails["web"].unconfirmed == {"beta"}
     await stop((alpha, gamma))
 
 
