@@ -74,9 +74,9 @@ from jaild.ports.zfs import Zfs
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
-from jaild.replication.replicas import StandbyKeeper
+from jaild.replication.replicas import ReplicaStore
 from jaild.replication.replicas_facade import Replicas
-from jaild.replication.round import Rounds
+from jaild.replication.round import ReplicationRound
 from jaild.replication.scheduler import Standbys
 from jaild.replication.service import Promotions
 from jaild.replication.start_guard import StartGuard
@@ -144,7 +144,7 @@ class Core:
     journals: Journals
     deleted: DeletedJails
     standbys: Standbys
-    keeper: StandbyKeeper
+    replica_store: ReplicaStore
     tidying: Tidying
     supervisor: Supervisor
 
@@ -231,9 +231,11 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     deleted.when_untold(fencing.tell_of_deleted)
     start_guard = StartGuard(index, sole, fencing, supervisor, events, clock)
     sole.when_in_doubt(start_guard.look_into)
-    keeper = StandbyKeeper(index, zfs, acceptor, receiver, datasets, owned, journals, deleted, events, clock)
-    rounds = Rounds(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
-    standbys = Standbys(index, ports.peers, datasets, rounds, keeper, dispatcher, operations, supervisor, events, clock)
+    replica_store = ReplicaStore(index, zfs, acceptor, receiver, datasets, owned, journals, deleted, events, clock)
+    rounds = ReplicationRound(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
+    standbys = Standbys(
+        index, ports.peers, datasets, rounds, replica_store, dispatcher, operations, supervisor, events, clock
+    )
     dispatcher.before_each(standbys.give_way)
     dispatcher.before_each(activator.give_way)
     failover = Failover(
@@ -243,7 +245,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         datasets,
         owned,
         journals,
-        keeper,
+        replica_store,
         acceptor,
         copies,
         sole,
@@ -258,7 +260,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     promotions = Promotions(index, failover, start_guard, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
         index, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
-        rehearsals, snapshots, notices, failover, keeper, start_guard, fencing, dispatcher,
+        rehearsals, snapshots, notices, failover, replica_store, start_guard, fencing, dispatcher,
         operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
@@ -315,8 +317,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         boot=boot,
         evacuations=evacuations,
         incoming=incoming,
-        parties=Parties(index, ports.peers, journals, keeper, host_names, events),
-        replicas=Replicas(keeper, fencing, promotions),
+        parties=Parties(index, ports.peers, journals, replica_store, host_names, events),
+        replicas=Replicas(replica_store, fencing, promotions),
         promotions=promotions,
         salvages=SalvageOut(
             index,
@@ -347,7 +349,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         journals=journals,
         deleted=deleted,
         standbys=standbys,
-        keeper=keeper,
+        replica_store=replica_store,
         tidying=tidying,
         supervisor=supervisor,
     )

@@ -53,7 +53,7 @@ from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
-from jaild.replication.replicas import StandbyKeeper
+from jaild.replication.replicas import ReplicaStore
 from jaild.replication.start_guard import StartGuard
 from jaild.transfer.journal import Journals
 from jaild.transfer.snapshots import MigrationSnapshots
@@ -82,7 +82,7 @@ class Recovery:
         snapshots: MigrationSnapshots,
         notices: Notices,
         failover: Failover,
-        keeper: StandbyKeeper,
+        replica_store: ReplicaStore,
         start_guard: StartGuard,
         fencing: Fencing,
         dispatcher: Dispatcher,
@@ -105,7 +105,7 @@ class Recovery:
         self._snapshots = snapshots
         self._notices = notices
         self._failover = failover
-        self._keeper = keeper
+        self._replica_store = replica_store
         self._start_guard = start_guard
         self._fencing = fencing
         self._dispatcher = dispatcher
@@ -128,7 +128,7 @@ class Recovery:
             if any(j.jail == name and j.phase is Phase.RECEIVING for j in self._journals.incoming()):
                 if await self._zfs.resume_token(dataset) is None:
                     await self._try(f"destroyed {dataset}, left of a receive", self._destroy_incoming(dataset))
-            elif await self._keeper.clear_left(dataset):
+            elif await self._replica_store.clear_left(dataset):
                 await self._told(f"destroyed {dataset}, left of a replica's first round")
             else:
                 await self._told(f"{dataset} has no record of jaild on it: left alone, look at it by hand")

@@ -44,7 +44,7 @@ from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.replication.fencing import Fencing
-from jaild.replication.replicas import StandbyKeeper
+from jaild.replication.replicas import ReplicaStore
 from jaild.transfer.acceptance import Acceptor
 from jaild.transfer.journal import Journals
 from jaild.transfer.received import ReceivedCopies
@@ -70,7 +70,7 @@ class Failover:
         datasets: JailDatasets,
         owned: OwnedSnapshots,
         journals: Journals,
-        keeper: StandbyKeeper,
+        replica_store: ReplicaStore,
         acceptor: Acceptor,
         copies: ReceivedCopies,
         sole: SoleOwner,
@@ -86,7 +86,7 @@ class Failover:
         self._datasets = datasets
         self._owned = owned
         self._journals = journals
-        self._keeper = keeper
+        self._replica_store = replica_store
         self._acceptor = acceptor
         self._copies = copies
         self._sole = sole
@@ -229,7 +229,7 @@ class Failover:
         `FailedPreconditionError` (CONFIRMATION_NEEDED) if more is to be vouched for by now than was `said`.
         """
         name = entry.name
-        async with self._keeper.lock(name):
+        async with self._replica_store.lock(name):
             if entry.record is None or entry.record.state is not record.state:
                 raise AbortedError(
                     "JAIL_CHANGED", f"jail {name} has changed meanwhile", remedy="look at it again", resource=name

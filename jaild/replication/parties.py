@@ -22,7 +22,7 @@ from jaild.model.migration.party import About, Arriving, Introduction, Leaving, 
 from jaild.model.migration.protocol import Offer
 from jaild.model.replication.protocol import Known, ReplicaOffer, Supersession
 from jaild.ports.peer import Peers
-from jaild.replication.replicas import StandbyKeeper
+from jaild.replication.replicas import ReplicaStore
 from jaild.transfer.host_names import HostNames
 from jaild.transfer.journal import Journals
 
@@ -36,12 +36,18 @@ class Parties:
     """Decides who may speak."""
 
     def __init__(
-        self, index: Index, peers: Peers, journals: Journals, keeper: StandbyKeeper, names: HostNames, events: Events
+        self,
+        index: Index,
+        peers: Peers,
+        journals: Journals,
+        replica_store: ReplicaStore,
+        names: HostNames,
+        events: Events,
     ) -> None:
         self._index = index
         self._peers = peers
         self._journals = journals
-        self._keeper = keeper
+        self._replica_store = replica_store
         self._names = names
         self._events = events
         self._told: dict[tuple[str, str], None] = {}
@@ -66,7 +72,7 @@ class Parties:
                 await self._require_replicating(speaker, about)
                 await self._names.learn(speaker, about.source_id)
             case Replicated(jail):
-                if owner := self._keeper.owner_of(jail):
+                if owner := self._replica_store.owner_of(jail):
                     party.require_itself(speaker, owner)
             case Wanted(jail, uid, target):
                 party.require_itself(speaker, target)

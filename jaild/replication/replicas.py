@@ -39,7 +39,7 @@ _MINE = frozenset({Ownership.STANDBY, Ownership.CLAIMED})  # states of a replica
 _LEFT = frozenset({Phase.ACTIVATED, Phase.FINALIZED})  # of a migration away from here that is over
 
 
-class StandbyKeeper:
+class ReplicaStore:
     """Keeps replicas. One call at a time for each jail."""
 
     def __init__(

@@ -15,41 +15,41 @@ from jaild.model.replication.protocol import (
     WholeRound,
 )
 from jaild.replication.fencing import Fencing
-from jaild.replication.replicas import StandbyKeeper
+from jaild.replication.replicas import ReplicaStore
 from jaild.replication.service import Promotions
 
 
 class Replicas:
     """Answers them."""
 
-    def __init__(self, keeper: StandbyKeeper, fencing: Fencing, promotions: Promotions) -> None:
-        self._keeper = keeper
+    def __init__(self, replica_store: ReplicaStore, fencing: Fencing, promotions: Promotions) -> None:
+        self._replica_store = replica_store
         self._fencing = fencing
         self._promotions = promotions
 
     async def offer(self, offer: ReplicaOffer) -> ReplicaState:
         """Say whether a replica is kept, and what there is of it."""
-        return await self._keeper.offer(offer)
+        return await self._replica_store.offer(offer)
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Take one stream."""
-        return await self._keeper.receive(header, chunks)
+        return await self._replica_store.receive(header, chunks)
 
     async def roll_back(self, wanted: RollBack) -> int:
         """Destroy what a replica has after a common snapshot."""
-        return await self._keeper.roll_back(wanted)
+        return await self._replica_store.roll_back(wanted)
 
     async def complete(self, whole: WholeRound) -> None:
         """Let a round count."""
-        await self._keeper.complete(whole)
+        await self._replica_store.complete(whole)
 
     async def withdraw(self, jail: str, uid: str, epoch: int) -> None:
         """Destroy a replica that is not wanted any more."""
-        await self._keeper.withdraw(jail, uid, epoch)
+        await self._replica_store.withdraw(jail, uid, epoch)
 
     async def ownership(self, jail: str, uid: str) -> Known:
         """Tell what there is of a jail."""
-        return self._keeper.known(jail, uid)
+        return self._replica_store.known(jail, uid)
 
     async def hand_over(self, jail: str, uid: str, target: str, request_id: str) -> HandingOver:
         """Migrate a jail to the standby that asks."""

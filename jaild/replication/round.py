@@ -39,7 +39,7 @@ _AT_ONCE = 2  # rounds side by side to one host
 
 
 @dataclass
-class Standing:
+class ReplicaStatus:
     """How a replica is, as its owner knows it."""
 
     since: float  # monotonic: when it was first looked for
@@ -79,7 +79,7 @@ class _Route:
         self.limit.reschedule(asyncio.get_running_loop().time() + STALLED)
 
 
-class Rounds:
+class ReplicationRound:
     """Carries rounds out."""
 
     def __init__(
@@ -105,19 +105,21 @@ class Rounds:
         self._old: dict[str, frozenset[int]] = {}  # rounds' snapshots that were there when a jail was first looked at
         self._log = structlog.get_logger("jaild.standby")
 
-    async def carry_out(self, entry: Entry, standings: Mapping[str, Standing], everybody: Iterable[Standing]) -> None:
+    async def carry_out(
+        self, entry: Entry, statuses: Mapping[str, ReplicaStatus], everybody: Iterable[ReplicaStatus]
+    ) -> None:
         """Bring the replicas on these hosts up to date; what went wrong stands in their standings.
 
         `everybody`: the standings of all hosts that are to have one, since what they need of old rounds is kept.
         """
         record, generation = entry.record, entry.generation
-        if record is None or generation is None or not set(standings) <= set(record.standbys):
+        if record is None or generation is None or not set(statuses) <= set(record.standbys):
             return  # not written down yet
         await self._remember_old(entry)
-        for standing in standings.values():
-            standing.tried = self._clock.monotonic()
-        answers = await asyncio.gather(*(self._offer(entry, record, generation, *each) for each in standings.items()))
-        offers = {host: answer for host, answer in zip(standings, answers, strict=True) if answer is not None}
+        for status in statuses.values():
+            status.tried = self._clock.monotonic()
+        answers = await asyncio.gather(*(self._offer(entry, record, generation, *each) for each in statuses.items()))
+        offers = {host: answer for host, answer in zip(statuses, answers, strict=True) if answer is not None}
         if not offers:
             return
         taken, taken_at = self._clock.now(), self._clock.monotonic()
@@ -128,18 +130,18 @@ class Rounds:
         under_way.append(guids)
 
         async def bring(host: str, offer: ReplicaOffer, state: ReplicaState) -> None:
-            standing = standings[host]
+            status = statuses[host]
             try:
                 await self._bring(entry, record, host, offer, state, snapshots, taken)
             except Exception as error:
-                standing.message = str(error) if isinstance(error, JaildError) else repr(error)
-                standing.stalled = isinstance(error, DeadlineExceededError)
-                self._log.warning("round failed", jail=entry.name, host=host, error=standing.message)
+                status.message = str(error) if isinstance(error, JaildError) else repr(error)
+                status.stalled = isinstance(error, DeadlineExceededError)
+                self._log.warning("round failed", jail=entry.name, host=host, error=status.message)
                 if not isinstance(error, JaildError):
                     raise
             else:
-                standing.taken, standing.taken_at, standing.message, standing.stalled = taken, taken_at, "", False
-                standing.has |= guids
+                status.taken, status.taken_at, status.message, status.stalled = taken, taken_at, "", False
+                status.has |= guids
 
         try:
             done = await asyncio.gather(*(bring(h, *offers[h]) for h in offers), return_exceptions=True)
@@ -194,7 +196,7 @@ class Rounds:
         return await self._owned.of(self._index.where.jail(entry.name), STANDBY)
 
     async def _offer(
-        self, entry: Entry, record: JailRecord, generation: Generation, host: str, standing: Standing
+        self, entry: Entry, record: JailRecord, generation: Generation, host: str, status: ReplicaStatus
     ) -> tuple[ReplicaOffer, ReplicaState] | None:
         spec, jail = generation.spec, await offer_of(self._index, self._zfs, entry, record, generation)
         offer = ReplicaOffer(
@@ -208,19 +210,19 @@ class Rounds:
             async with asyncio.timeout(STALLED):
                 state = await self._peers.get(host).standby.offer(offer)
         except TimeoutError:
-            standing.message, standing.stalled = f"{host} does not answer (STANDBY_STALLED)", True
+            status.message, status.stalled = f"{host} does not answer (STANDBY_STALLED)", True
             return None
         except JaildError as error:
-            standing.message = str(error)
+            status.message = str(error)
             if error.reason == "OWNER_SUPERSEDED" and isinstance(error, FailedPreconditionError):
                 await self._fencing.fence(entry.name, known_in(error))
             return None
         if refused := errors(state.findings):
-            standing.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
+            status.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
             return None
-        standing.answered = True
-        standing.learn(state.taken, self._clock)
-        standing.has = frozenset(guid for dataset in state.datasets for guid in dataset.snapshot_guids)
+        status.answered = True
+        status.learn(state.taken, self._clock)
+        status.has = frozenset(guid for dataset in state.datasets for guid in dataset.snapshot_guids)
         return offer, state
 
     async def _send(
@@ -265,13 +267,13 @@ class Rounds:
         whole = WholeRound(jail=entry.name, uid=record.uid, epoch=record.epoch, round=tag, taken=taken, guids=guids)
         await self._peers.get(host).standby.complete(whole)
 
-    async def _prune(self, entry: Entry, standings: Iterable[Standing]) -> None:
+    async def _prune(self, entry: Entry, statuses: Iterable[ReplicaStatus]) -> None:
         """Drop old rounds here. What a standby has in common with this host stays, whatever became of this round.
 
         What one that was not heard yet may need is all that was there at the start.
         """
         unanswered = [frozenset({guid}) for guid in self._old[entry.name]]
-        having = [there for s in standings for there in ([s.has] if s.answered else unanswered)]
+        having = [there for s in statuses for there in ([s.has] if s.answered else unanswered)]
         having += self._under_way.get(entry.name, [])
         by_dataset: dict[str, list[Snapshot]] = {}
         for snapshot in await self._rounds_of(entry):

@@ -28,8 +28,8 @@ from jaild.model.replication.policy import due, wanted
 from jaild.model.views import Caller, StandbyView
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peers
-from jaild.replication.replicas import StandbyKeeper
-from jaild.replication.round import Rounds, Standing
+from jaild.replication.replicas import ReplicaStore
+from jaild.replication.round import ReplicaStatus, ReplicationRound
 
 CALLER = Caller(actor="standby")
 _PAUSE = 1.0  # seconds between looks at what is due
@@ -46,8 +46,8 @@ class Standbys:
         index: Index,
         peers: Peers,
         datasets: JailDatasets,
-        rounds: Rounds,
-        keeper: StandbyKeeper,
+        rounds: ReplicationRound,
+        replica_store: ReplicaStore,
         dispatcher: Dispatcher,
         operations: Operations,
         supervisor: Supervisor,
@@ -58,13 +58,13 @@ class Standbys:
         self._peers = peers
         self._datasets = datasets
         self._rounds = rounds
-        self._keeper = keeper
+        self._replica_store = replica_store
         self._dispatcher = dispatcher
         self._operations = operations
         self._supervisor = supervisor
         self._events = events
         self._clock = clock
-        self._standings: dict[tuple[str, str], Standing] = {}
+        self._statuses: dict[tuple[str, str], ReplicaStatus] = {}
         self._silent: dict[str, float] = {}  # hosts that did not withdraw a replica, and when (monotonic)
         self._log = structlog.get_logger("jaild.standby")
 
@@ -74,7 +74,7 @@ class Standbys:
         """Look after the replicas for ever, those of others' jails that are kept here included."""
         back_off = BackOff(_PAUSE, _PAUSE)  # one jail that cannot be looked at makes nobody else's rounds late
         self._supervisor.run("replicas of jails here", self.tick, every=_PAUSE, back_off=back_off)
-        self._supervisor.run("replicas kept here", self._keeper.look_at_ages, every=_PAUSE, back_off=back_off)
+        self._supervisor.run("replicas kept here", self._replica_store.look_at_ages, every=_PAUSE, back_off=back_off)
 
     async def tick(self) -> None:
         """Begin the rounds that are due, and tell of replicas that fall behind or have caught up.
@@ -99,7 +99,7 @@ class Standbys:
             await self._agree(entry)
             hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
         if not self._ends(entry.name):
-            stalled = [host for host in hosts if self._standing(entry, host).stalled]
+            stalled = [host for host in hosts if self._status(entry, host).stalled]
             self._begin(entry, _round_of(entry.name), [host for host in hosts if host not in stalled])
             for host in stalled:
                 self._begin(entry, _round_of(entry.name, host), [host])
@@ -122,7 +122,7 @@ class Standbys:
                 await self._supervisor.end(name)
 
     def _rounds_under_way(self, jail: str) -> list[str]:
-        hosts = [host for name, host in self._standings if name == jail]
+        hosts = [host for name, host in self._statuses if name == jail]
         return [_round_of(jail), *(_round_of(jail, host) for host in hosts)]
 
     def _is_kept(self, entry: Entry) -> bool:
@@ -137,13 +137,13 @@ class Standbys:
         standby = entry.generation.spec.standby if entry.generation is not None else None
         return standby.interval if standby is not None else 0.0
 
-    def _standing(self, entry: Entry, host: str) -> Standing:
-        return self._standings.setdefault((entry.name, host), Standing(since=self._clock.monotonic()))
+    def _status(self, entry: Entry, host: str) -> ReplicaStatus:
+        return self._statuses.setdefault((entry.name, host), ReplicaStatus(since=self._clock.monotonic()))
 
     def _is_due(self, entry: Entry, host: str) -> bool:
-        standing, now = self._standing(entry, host), self._clock.monotonic()
-        age = math.inf if standing.taken_at is None else now - standing.taken_at
-        return due(age, now - standing.tried, self._interval(entry))
+        status, now = self._status(entry, host), self._clock.monotonic()
+        age = math.inf if status.taken_at is None else now - status.taken_at
+        return due(age, now - status.tried, self._interval(entry))
 
     def _ends(self, name: str) -> bool:
         return any(operation.kind in _ENDING for operation in self._dispatcher.pending(f"jails/{name}"))
@@ -151,13 +151,13 @@ class Standbys:
     async def _look_at_ages(self, entry: Entry) -> None:
         interval, now = self._interval(entry), self._clock.monotonic()
         for host in self._wanted(entry):
-            standing = self._standing(entry, host)
-            behind = now - standing.reference > interval
-            if behind != standing.behind:
-                standing.behind = behind
+            status = self._status(entry, host)
+            behind = now - status.reference > interval
+            if behind != status.behind:
+                status.behind = behind
                 kind = "standby.behind" if behind else "standby.caught_up"
-                old = f"{now - standing.reference:.0f} s old, {interval:g} s are allowed"
-                why = f"{old}: {standing.message or 'its round takes longer'}" if behind else "in time again"
+                old = f"{now - status.reference:.0f} s old, {interval:g} s are allowed"
+                why = f"{old}: {status.message or 'its round takes longer'}" if behind else "in time again"
                 await self._events.emit(kind, f"jails/{entry.name}", f"the replica on {host} is {why}", host=host)
 
     def views(self, entry: Entry) -> tuple[StandbyView, ...]:
@@ -165,17 +165,17 @@ class Standbys:
         record = entry.record
         if record is not None and record.replica is not None and not self._index.may(entry, Intent.RUN_ON):
             replica = record.replica
-            behind = self._keeper.age_of(entry.name, replica) > replica.interval
+            behind = self._replica_store.age_of(entry.name, replica) > replica.interval
             return (StandbyView(host=record.peer, taken=replica.taken, interval=replica.interval, behind=behind),)
         if not self._is_kept(entry):
             return ()
         return tuple(
             StandbyView(
                 host=host,
-                taken=self._standing(entry, host).taken,
+                taken=self._status(entry, host).taken,
                 interval=self._interval(entry),
-                behind=self._standing(entry, host).behind,
-                message=self._standing(entry, host).message,
+                behind=self._status(entry, host).behind,
+                message=self._status(entry, host).message,
             )
             for host in self._wanted(entry)
         )
@@ -217,7 +217,7 @@ class Standbys:
             self._silent[host] = self._clock.monotonic()
             self._log.warning("replica not withdrawn yet", jail=entry.name, host=host, error=str(error))
             return isinstance(error, JaildError) and error.reason == "PEER_UNKNOWN"
-        self._standings.pop((entry.name, host), None)
+        self._statuses.pop((entry.name, host), None)
         return True
 
     async def forget(self, name: str, record: JailRecord) -> None:
@@ -233,12 +233,12 @@ class Standbys:
 
     async def _round(self, entry: Entry, hosts: Sequence[str]) -> None:
         try:
-            everybody = {host: self._standing(entry, host) for host in self._wanted(entry)}
+            everybody = {host: self._status(entry, host) for host in self._wanted(entry)}
             due_here = {host: everybody[host] for host in hosts if host in everybody}
             await self._rounds.carry_out(entry, due_here, everybody.values())
         except Exception as error:
             for host in hosts:
-                self._standing(entry, host).message = str(error)
+                self._status(entry, host).message = str(error)
             if not isinstance(error, JaildError):
                 raise
 

@@ -119,9 +119,9 @@ async def test_a_host_that_deleted_the_jail_keeps_no_replica_for_its_former_owne
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     epoch = (await record(beta)).epoch
     assert reason_of(await delete(beta, force=True)) == ""
-    offer = beta.core.keeper._offers["web"]
+    offer = beta.core.replica_store._offers["web"]
     with pytest.raises(FailedPreconditionError) as refused:
-        await beta.core.keeper.offer(offer)
+        await beta.core.replica_store.offer(offer)
     assert refused.value.reason == "OWNER_SUPERSEDED"
     assert int(refused.value.detail["epoch"]) == epoch
     assert await invariants.records(beta) == {}

@@ -74,15 +74,15 @@ async def test_a_replica_that_falls_behind_is_told_on_both_sides_once_and_so_is_
     for _ in range(3):
         await rounds(alpha)
     beta.clock.time = alpha.clock.time
-    await beta.core.keeper.look_at_ages()
-    await beta.core.keeper.look_at_ages()
+    await beta.core.replica_store.look_at_ages()
+    await beta.core.replica_store.look_at_ages()
     assert view(alpha, "beta").behind
     assert "cannot be reached" in view(alpha, "beta").message
     assert view(beta, "alpha").behind
     assert len(await events(alpha, "standby.behind")) == len(await events(beta, "standby.behind")) == 1
     alpha.network.heal()
     await rounds(alpha)
-    await beta.core.keeper.look_at_ages()
+    await beta.core.replica_store.look_at_ages()
     assert not view(alpha, "beta").behind
     assert not view(beta, "alpha").behind
     assert len(await events(alpha, "standby.caught_up")) == len(await events(beta, "standby.caught_up")) == 1

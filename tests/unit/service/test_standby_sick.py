@@ -98,23 +98,23 @@ async def test_a_defect_in_one_round_is_told_and_ends_no_replication(tmp_path: P
 async def test_a_wall_clock_that_jumps_stops_no_round_and_tells_of_no_delay(tmp_path: Path, step: float) -> None:
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     await rounds(alpha)
-    await beta.core.keeper.look_at_ages()  # as the daemon does every second
+    await beta.core.replica_store.look_at_ages()  # as the daemon does every second
     alpha.clock.stepped = beta.clock.stepped = step
     await alpha.core.standbys.tick()
-    await beta.core.keeper.look_at_ages()
+    await beta.core.replica_store.look_at_ages()
     assert not view(alpha, "beta").behind
     assert await events(alpha, "standby.behind") == []
     assert await events(beta, "standby.behind") == []
     mark(alpha, "after the jump")
     for _ in range(4):
         await rounds(alpha)
-    await beta.core.keeper.look_at_ages()
+    await beta.core.replica_store.look_at_ages()
     assert not view(alpha, "beta").behind
     assert not view(beta, "alpha").behind
     alpha.network.sever()
     await rounds(alpha, later=INTERVAL * 3)
     assert view(alpha, "beta").behind
     beta.clock.time += INTERVAL * 3
-    await beta.core.keeper.look_at_ages()
+    await beta.core.replica_store.look_at_ages()
     assert view(beta, "alpha").behind
     await stop(hosts)
