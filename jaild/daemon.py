@@ -88,8 +88,8 @@ from jaild.transfer.capacity import Capacity
 from jaild.transfer.copy_check import CopyCheck
 from jaild.transfer.host_names import HostNames
 from jaild.transfer.journal import Journals
-from jaild.transfer.pacing import Paces
 from jaild.transfer.preflight import Preflight
+from jaild.transfer.rate_limits import RateLimits
 from jaild.transfer.received import ReceivedCopies
 from jaild.transfer.receiver import Receiver
 from jaild.transfer.sender import Transfer
@@ -188,12 +188,12 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     lifecycle = Lifecycle(index, datasets, runs, gate, events, clock)
     snapshots = MigrationSnapshots(index, zfs, owned)
     notices = Notices(ports.peers, journals, events, supervisor)
-    paces = Paces()
+    rate_limits = RateLimits()
     host_names = HostNames(index, ports.peers, journals, events)
     sole = SoleOwner(index, ports.peers, journals)
     preflight = Preflight(index, zfs, ports.peers, host_names, sole)
     link = Link(index, ports.peers, journals, clock)
-    precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, paces), clock)
+    precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, rate_limits), clock)
     tidying = Tidying(index, dispatcher, supervisor, events)
     handover = HandOver(
         index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, sole, tidying, events, clock
@@ -232,7 +232,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     start_guard = StartGuard(index, sole, fencing, supervisor, events, clock)
     sole.when_in_doubt(start_guard.look_into)
     replica_store = ReplicaStore(index, zfs, acceptor, receiver, datasets, owned, journals, deleted, events, clock)
-    rounds = ReplicationRound(index, zfs, owned, ports.peers, Transfer(index, zfs, paces), fencing, clock)
+    rounds = ReplicationRound(index, zfs, owned, ports.peers, Transfer(index, zfs, rate_limits), fencing, clock)
     standbys = Standbys(
         index, ports.peers, datasets, rounds, replica_store, dispatcher, operations, supervisor, events, clock
     )
@@ -278,7 +278,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         place.halted,
         place.patience,
     )
-    evacuation_worker = EvacuationWorker(index, migrations, journals, operations, paces, clock)
+    evacuation_worker = EvacuationWorker(index, migrations, journals, operations, rate_limits, clock)
     surveyor = Surveyor(index, zfs, runtime, ports.peers, sole)
     evacuations = Evacuations(
         ports.peers, store, draining, surveyor, evacuation_worker, operations, supervisor, events, clock

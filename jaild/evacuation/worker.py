@@ -28,7 +28,7 @@ from jaild.model.operation import Operation, failure_of
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.transfer.journal import Journals
-from jaild.transfer.pacing import Pace, Paces
+from jaild.transfer.rate_limits import RateLimiter, RateLimits
 
 Put = Callable[[Evacuation], Awaitable[None]]
 
@@ -66,14 +66,14 @@ class EvacuationWorker:
         migrations: Migrations,
         journals: Journals,
         operations: Operations,
-        paces: Paces,
+        rate_limits: RateLimits,
         clock: Clock,
     ) -> None:
         self._index = index
         self._migrations = migrations
         self._journals = journals
         self._operations = operations
-        self._paces = paces
+        self._rate_limits = rate_limits
         self._clock = clock
 
     def as_of_now(self, evacuation: Evacuation) -> Evacuation:
@@ -94,11 +94,11 @@ class EvacuationWorker:
     async def carry_out(self, run: EvacuationRun) -> None:
         """Return when every move is over, or was given up because the evacuation was cancelled."""
         jails = [move.jail for move in run.evacuation.moves]
-        self._paces.hold(jails, Pace(run.evacuation.bandwidth, self._clock))
+        self._rate_limits.hold(jails, RateLimiter(run.evacuation.bandwidth, self._clock))
         try:
             await self._until_over(run)
         finally:
-            self._paces.free(jails)
+            self._rate_limits.free(jails)
 
     async def _until_over(self, run: EvacuationRun) -> None:
         for move in run.evacuation.moves:

@@ -29,7 +29,7 @@ from jaild.model.migration.streams import (
 )
 from jaild.ports.peer import Receives
 from jaild.ports.zfs import Snapshot, Zfs
-from jaild.transfer.pacing import Paces
+from jaild.transfer.rate_limits import RateLimits
 
 # How often a stream is sent, by what its receive ends with. A tool makes snapshots of a copy every so often, and the
 # next receive is most likely between two of them; what arrives damaged twice has another reason than chance.
@@ -73,10 +73,10 @@ class Sent:
 class Transfer:
     """Streams of migrations."""
 
-    def __init__(self, index: Index, zfs: Zfs, paces: Paces) -> None:
+    def __init__(self, index: Index, zfs: Zfs, rate_limits: RateLimits) -> None:
         self._index = index
         self._zfs = zfs
-        self._paces = paces
+        self._rate_limits = rate_limits
         self._log = structlog.get_logger("jaild.transfer")
 
     async def layer(self, route: Route, offer: LayerOffer, token: str = "") -> None:
@@ -176,7 +176,7 @@ class Transfer:
     async def _counted(self, route: Route, chunks: AsyncIterator[bytes], sent: Sent) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             # What the jail is down for is not held up: other jails' streams wait for it instead.
-            await self._paces.let(route.jail, len(chunk), at_once=route.frozen_at is not None)
+            await self._rate_limits.acquire(route.jail, len(chunk), at_once=route.frozen_at is not None)
             yield chunk
             sent.bytes += len(chunk)
             route.count(len(chunk))

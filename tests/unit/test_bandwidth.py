@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jaild.model.bandwidth import Bucket, take
-from jaild.transfer.pacing import Pace
+from jaild.transfer.rate_limits import RateLimiter
 from tests.fakes.clock import FakeClock
 
 
@@ -30,24 +30,24 @@ def test_a_clock_that_stands_still_gives_nothing() -> None:
 
 async def test_streams_together_take_no_more_than_the_rate() -> None:
     clock = FakeClock(now=0.0)
-    pace = Pace(1000.0, clock)
+    limiter = RateLimiter(1000.0, clock)
     for _ in range(50):
-        await pace.let(100)
-        await pace.let(300)
+        await limiter.acquire(100)
+        await limiter.acquire(300)
     assert clock.time >= 50 * 400 / 1000.0 - 1.0
 
 
 async def test_what_must_go_at_once_is_not_held_up_and_the_others_pay_for_it() -> None:
     clock = FakeClock(now=0.0)
-    pace = Pace(1000.0, clock)
-    await pace.let(10_000, at_once=True)
-    await pace.let(10_000, at_once=True)
+    limiter = RateLimiter(1000.0, clock)
+    await limiter.acquire(10_000, at_once=True)
+    await limiter.acquire(10_000, at_once=True)
     assert clock.slept == []
-    await pace.let(1)
+    await limiter.acquire(1)
     assert clock.time == pytest.approx(20.0)
 
 
 async def test_without_a_cap_nothing_waits() -> None:
     clock = FakeClock()
-    await Pace(0, clock).let(1 << 40)
+    await RateLimiter(0, clock).acquire(1 << 40)
     assert clock.slept == []
