@@ -44,9 +44,9 @@ from jaild.layers.image_import import ImageImport
 from jaild.layers.releases import Releases
 from jaild.layers.sandbox import Workshop
 from jaild.layers.sealing import Sealer
+from jaild.migration.abort_cleanup import AbortCleanup
 from jaild.migration.activation import Activator
 from jaild.migration.cutover import HandOver
-from jaild.migration.discarding import Discarder
 from jaild.migration.notices import Notices
 from jaild.migration.precopy import Precopy
 from jaild.migration.rehearsal import RehearseOut
@@ -83,7 +83,7 @@ from jaild.replication.start_guard import StartGuard
 from jaild.rpc.use_cases import UseCases
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
-from jaild.transfer.acceptance import Acceptor
+from jaild.transfer.acceptance import OfferCheck
 from jaild.transfer.capacity import Capacity
 from jaild.transfer.copy_check import CopyCheck
 from jaild.transfer.host_names import HostNames
@@ -202,18 +202,18 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     sender = MigrateOut(
         index, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
     )
-    acceptor = Acceptor(index, zfs, runtime, ports.peers, journals, draining, CopyCheck(index, zfs))
+    offer_check = OfferCheck(index, zfs, runtime, ports.peers, journals, draining, CopyCheck(index, zfs))
     copies = ReceivedCopies(index, zfs, files)
     receiver = Receiver(index, zfs, datasets, sealer, owned, events, clock)
     activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
-    discarder = Discarder(index, zfs, datasets, snapshots)
+    abort_cleanup = AbortCleanup(index, zfs, datasets, snapshots)
     capacity = Capacity(index, runtime, draining)
     rehearsals = RehearseIn(index, zfs, runtime, files, copies, journals, runs, supervisor, clock)
     incoming = MigrateIn(
         index,
         zfs,
         runtime,
-        acceptor,
+        offer_check,
         capacity,
         journals,
         datasets,
@@ -221,7 +221,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         copies,
         rehearsals,
         activator,
-        discarder,
+        abort_cleanup,
         dispatcher,
         supervisor,
         events,
@@ -231,7 +231,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     deleted.when_untold(fencing.tell_of_deleted)
     start_guard = StartGuard(index, sole, fencing, supervisor, events, clock)
     sole.when_in_doubt(start_guard.look_into)
-    replica_store = ReplicaStore(index, zfs, acceptor, receiver, datasets, owned, journals, deleted, events, clock)
+    replica_store = ReplicaStore(index, zfs, offer_check, receiver, datasets, owned, journals, deleted, events, clock)
     rounds = ReplicationRound(index, zfs, owned, ports.peers, Transfer(index, zfs, rate_limits), fencing, clock)
     standbys = Standbys(
         index, ports.peers, datasets, rounds, replica_store, dispatcher, operations, supervisor, events, clock
@@ -246,7 +246,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         owned,
         journals,
         replica_store,
-        acceptor,
+        offer_check,
         copies,
         sole,
         fencing,

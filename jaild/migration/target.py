@@ -24,8 +24,8 @@ from jaild.engine.inventory import Index
 from jaild.engine.locks import ReadWriteLock
 from jaild.engine.supervisor import Supervisor, answer_of
 from jaild.jails.datasets import JailDatasets
+from jaild.migration.abort_cleanup import AbortCleanup
 from jaild.migration.activation import Activator
-from jaild.migration.discarding import Discarder
 from jaild.migration.rehearsal_target import RehearseIn
 from jaild.model.errors import DataLossError, FailedPreconditionError, NotFoundError
 from jaild.model.findings import errors
@@ -48,7 +48,7 @@ from jaild.model.migration.streams import PROTOCOL
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
-from jaild.transfer.acceptance import Acceptor
+from jaild.transfer.acceptance import OfferCheck
 from jaild.transfer.capacity import Capacity
 from jaild.transfer.journal import Journals
 from jaild.transfer.received import ReceivedCopies
@@ -67,7 +67,7 @@ class MigrateIn:
         index: Index,
         zfs: Zfs,
         runtime: Runtime,
-        acceptor: Acceptor,
+        offer_check: OfferCheck,
         capacity: Capacity,
         journals: Journals,
         datasets: JailDatasets,
@@ -75,7 +75,7 @@ class MigrateIn:
         copies: ReceivedCopies,
         rehearsals: RehearseIn,
         activator: Activator,
-        discarder: Discarder,
+        abort_cleanup: AbortCleanup,
         dispatcher: Dispatcher,
         supervisor: Supervisor,
         events: Events,
@@ -84,7 +84,7 @@ class MigrateIn:
         self._index = index
         self._zfs = zfs
         self._runtime = runtime
-        self._acceptor = acceptor
+        self._offer_check = offer_check
         self._capacity = capacity
         self._journals = journals
         self._datasets = datasets
@@ -92,7 +92,7 @@ class MigrateIn:
         self._copies = copies
         self._rehearsals = rehearsals
         self._activator = activator
-        self._discarder = discarder
+        self._abort_cleanup = abort_cleanup
         self._dispatcher = dispatcher
         self._supervisor = supervisor
         self._events = events
@@ -127,7 +127,7 @@ class MigrateIn:
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Say whether the jail would be taken. Changes nothing."""
-        return await self._acceptor.examine(offer)
+        return await self._offer_check.examine(offer)
 
     async def begin(self, offer: Offer) -> Acceptance:
         """Journal the migration; an older copy of the jail that moved away from here is continued.
@@ -144,7 +144,7 @@ class MigrateIn:
             known = self._journals.find(offer.migration, outgoing=False)
             if known is not None:
                 _require_begun_anew(known, offer)
-            acceptance = await self._acceptor.examine(offer)
+            acceptance = await self._offer_check.examine(offer)
             found = errors(acceptance.findings)
             if found:
                 raise FailedPreconditionError(
@@ -331,7 +331,7 @@ class MigrateIn:
 
     async def _discarded(self, journal: Journal) -> None:
         try:
-            await self._discarder.discard(journal)
+            await self._abort_cleanup.discard(journal)
         except FailedPreconditionError as error:  # the source asks again until it is done: told once
             if journal.message != error.message:
                 await self._events.emit("jail.untidy", f"jails/{journal.jail}", f"{error}", migration=journal.id)

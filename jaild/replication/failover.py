@@ -45,7 +45,7 @@ from jaild.ports.peer import Peers
 from jaild.ports.zfs import Snapshot, Zfs
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import ReplicaStore
-from jaild.transfer.acceptance import Acceptor
+from jaild.transfer.acceptance import OfferCheck
 from jaild.transfer.journal import Journals
 from jaild.transfer.received import ReceivedCopies
 from jaild.transfer.sole_owner import SoleOwner
@@ -71,7 +71,7 @@ class Failover:
         owned: OwnedSnapshots,
         journals: Journals,
         replica_store: ReplicaStore,
-        acceptor: Acceptor,
+        offer_check: OfferCheck,
         copies: ReceivedCopies,
         sole: SoleOwner,
         fencing: Fencing,
@@ -87,7 +87,7 @@ class Failover:
         self._owned = owned
         self._journals = journals
         self._replica_store = replica_store
-        self._acceptor = acceptor
+        self._offer_check = offer_check
         self._copies = copies
         self._sole = sole
         self._fencing = fencing
@@ -262,7 +262,7 @@ class Failover:
         generation = entry.generation if record.state is Ownership.ACTIVE else None  # of another host's pool: mounted
         if generation is None:
             generation = await self._copies.generation(entry.name, record.generation)
-        await self._acceptor.require_startable(entry.name, generation)
+        await self._offer_check.require_startable(entry.name, generation)
 
     def _require_layers(self, name: str, entry: Entry) -> None:
         here = {f"bases/{base}" for base in self._index.bases} | {f"apps/{release}" for release in self._index.releases}

@@ -30,7 +30,7 @@ from jaild.model.replication.protocol import Known, ReplicaOffer, ReplicaState, 
 from jaild.model.snapshots import STANDBY
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Zfs
-from jaild.transfer.acceptance import Acceptor
+from jaild.transfer.acceptance import OfferCheck
 from jaild.transfer.journal import Journals
 from jaild.transfer.receiver import Receiver
 from jaild.transfer.refusals import refusal_of, superseded, superseded_by
@@ -46,7 +46,7 @@ class ReplicaStore:
         self,
         index: Index,
         zfs: Zfs,
-        acceptor: Acceptor,
+        offer_check: OfferCheck,
         receiver: Receiver,
         datasets: JailDatasets,
         owned: OwnedSnapshots,
@@ -57,7 +57,7 @@ class ReplicaStore:
     ) -> None:
         self._index = index
         self._zfs = zfs
-        self._acceptor = acceptor
+        self._offer_check = offer_check
         self._receiver = receiver
         self._datasets = datasets
         self._owned = owned
@@ -113,7 +113,7 @@ class ReplicaStore:
             asked = Offer(
                 migration=offer.jail.name, source_id=offer.source_id, source_name=offer.source_name, jail=offer.jail
             )
-            acceptance = await self._acceptor.examine_replica(asked)
+            acceptance = await self._offer_check.examine_replica(asked)
             if errors(acceptance.findings):
                 return ReplicaState(findings=acceptance.findings)
             self._offers[offer.jail.name] = offer

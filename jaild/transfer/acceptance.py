@@ -28,7 +28,7 @@ from jaild.transfer.refusals import fenced_copy
 _ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})
 
 
-class Acceptor:
+class OfferCheck:
     """Examines offers. Changes nothing."""
 
     def __init__(

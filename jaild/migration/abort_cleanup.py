@@ -18,7 +18,7 @@ from jaild.ports.zfs import Zfs
 from jaild.transfer.snapshots import MigrationSnapshots
 
 
-class Discarder:
+class AbortCleanup:
     """Throws away. Runs in the jail's queue only, before the commit point."""
 
     def __init__(self, index: Index, zfs: Zfs, datasets: JailDatasets, snapshots: MigrationSnapshots) -> None:
