@@ -11,7 +11,7 @@ from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.drain import Draining
 from jaild.engine.events import Audit, Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Operations
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.saga import SagaRunner
@@ -134,7 +134,7 @@ class Core:
     """The use cases, and what is started and stopped with them."""
 
     use_cases: UseCases
-    index: Index
+    inventory: Inventory
     host: Host
     recovery: Recovery
     boot: Boot
@@ -163,54 +163,67 @@ class Core:
 def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of what there is
     """Put the use cases together. Nothing is started."""
     zfs, runtime, files, store, clock = ports.zfs, ports.runtime, ports.files, ports.store, ports.clock
-    index = Index(Layout(place.dataset), zfs, files)
+    inventory = Inventory(Layout(place.dataset), zfs, files)
     events, audit = Events(store, clock), Audit(store, clock)
     supervisor = Supervisor(clock, events.emit)
     operations = Operations(store, clock)
     dispatcher = Dispatcher(operations)
     journals = Journals(store, clock)
-    index.known_epochs, index.needed = journals.epochs, journals.needed
+    inventory.known_epochs, inventory.needed = journals.epochs, journals.needed
     draining = Draining(store, events, clock)
-    runs = Runs(index, runtime, supervisor, events, clock, place.logs)
+    runs = Runs(inventory, runtime, supervisor, events, clock, place.logs)
     gate = Gate(runtime, runs, ports.probe, files, clock)
     gate.give_way(
         lambda jail, release: dispatcher.is_in_the_way(f"jails/{jail}", lambda who: authorization.owns(who, release))
     )
-    planner = Planner(index, runtime, runs, files)
+    planner = Planner(inventory, runtime, runs, files)
     owned = OwnedSnapshots(zfs)
-    deleted = DeletedJails(index, store, clock)
-    datasets = JailDatasets(index, zfs, files, owned, deleted, supervisor)
+    deleted = DeletedJails(inventory, store, clock)
+    datasets = JailDatasets(inventory, zfs, files, owned, deleted, supervisor)
     sealer = Sealer(zfs, files)
     workshop = Workshop(runtime)
-    databases = EtcDatabases(index, runs, workshop, files)
+    databases = EtcDatabases(inventory, runs, workshop, files)
     sagas = SagaRunner(supervisor, events.emit)
-    changes = Changes(index, planner, datasets, databases, runs, gate, sagas, events, clock)
-    lifecycle = Lifecycle(index, datasets, runs, gate, events, clock)
-    snapshots = MigrationSnapshots(index, zfs, owned)
+    changes = Changes(inventory, planner, datasets, databases, runs, gate, sagas, events, clock)
+    lifecycle = Lifecycle(inventory, datasets, runs, gate, events, clock)
+    snapshots = MigrationSnapshots(inventory, zfs, owned)
     notices = Notices(ports.peers, journals, events, supervisor)
     rate_limits = RateLimits()
-    host_names = HostNames(index, ports.peers, journals, events)
-    sole = SoleOwner(index, ports.peers, journals)
-    preflight = Preflight(index, zfs, ports.peers, host_names, sole)
-    link = Link(index, ports.peers, journals, clock)
-    precopy = Precopy(index, zfs, files, journals, snapshots, link, Transfer(index, zfs, rate_limits), clock)
-    tidying = Tidying(index, dispatcher, supervisor, events)
+    host_names = HostNames(inventory, ports.peers, journals, events)
+    sole = SoleOwner(inventory, ports.peers, journals)
+    preflight = Preflight(inventory, zfs, ports.peers, host_names, sole)
+    link = Link(inventory, ports.peers, journals, clock)
+    precopy = Precopy(inventory, zfs, files, journals, snapshots, link, Transfer(inventory, zfs, rate_limits), clock)
+    tidying = Tidying(inventory, dispatcher, supervisor, events)
     handover = HandOver(
-        index, zfs, ports.peers, journals, files, datasets, runs, snapshots, link, precopy, sole, tidying, events, clock
+        inventory,
+        zfs,
+        ports.peers,
+        journals,
+        files,
+        datasets,
+        runs,
+        snapshots,
+        link,
+        precopy,
+        sole,
+        tidying,
+        events,
+        clock,
     )
     retreat = Retreat(datasets, runs, snapshots, journals, notices, dispatcher, supervisor, events, clock)
     sender = MigrateOut(
-        index, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
+        inventory, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
     )
-    offer_check = OfferCheck(index, zfs, runtime, ports.peers, journals, draining, CopyCheck(index, zfs))
-    copies = ReceivedCopies(index, zfs, files)
-    receiver = Receiver(index, zfs, datasets, sealer, owned, events, clock)
-    activator = Activator(index, zfs, datasets, runs, gate, snapshots, events, clock)
-    abort_cleanup = AbortCleanup(index, zfs, datasets, snapshots)
-    capacity = Capacity(index, runtime, draining)
-    rehearsals = RehearseIn(index, zfs, runtime, files, copies, journals, runs, supervisor, clock)
+    offer_check = OfferCheck(inventory, zfs, runtime, ports.peers, journals, draining, CopyCheck(inventory, zfs))
+    copies = ReceivedCopies(inventory, zfs, files)
+    receiver = Receiver(inventory, zfs, datasets, sealer, owned, events, clock)
+    activator = Activator(inventory, zfs, datasets, runs, gate, snapshots, events, clock)
+    abort_cleanup = AbortCleanup(inventory, zfs, datasets, snapshots)
+    capacity = Capacity(inventory, runtime, draining)
+    rehearsals = RehearseIn(inventory, zfs, runtime, files, copies, journals, runs, supervisor, clock)
     incoming = MigrateIn(
-        index,
+        inventory,
         zfs,
         runtime,
         offer_check,
@@ -227,19 +240,23 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         events,
         clock,
     )
-    fencing = Fencing(index, ports.peers, sole, datasets, handover, deleted, dispatcher, operations, supervisor, events)
+    fencing = Fencing(
+        inventory, ports.peers, sole, datasets, handover, deleted, dispatcher, operations, supervisor, events
+    )
     deleted.when_untold(fencing.tell_of_deleted)
-    start_guard = StartGuard(index, sole, fencing, supervisor, events, clock)
+    start_guard = StartGuard(inventory, sole, fencing, supervisor, events, clock)
     sole.when_in_doubt(start_guard.look_into)
-    replica_store = ReplicaStore(index, zfs, offer_check, receiver, datasets, owned, journals, deleted, events, clock)
-    rounds = ReplicationRound(index, zfs, owned, ports.peers, Transfer(index, zfs, rate_limits), fencing, clock)
+    replica_store = ReplicaStore(
+        inventory, zfs, offer_check, receiver, datasets, owned, journals, deleted, events, clock
+    )
+    rounds = ReplicationRound(inventory, zfs, owned, ports.peers, Transfer(inventory, zfs, rate_limits), fencing, clock)
     standbys = Standbys(
-        index, ports.peers, datasets, rounds, replica_store, dispatcher, operations, supervisor, events, clock
+        inventory, ports.peers, datasets, rounds, replica_store, dispatcher, operations, supervisor, events, clock
     )
     dispatcher.before_each(standbys.give_way)
     dispatcher.before_each(activator.give_way)
     failover = Failover(
-        index,
+        inventory,
         zfs,
         ports.peers,
         datasets,
@@ -256,15 +273,15 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         clock,
     )
     rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
-    migrations = Migrations(index, preflight, sender, rehearser, journals, datasets, dispatcher, operations)
-    promotions = Promotions(index, failover, start_guard, migrations, lifecycle, dispatcher, operations, clock)
+    migrations = Migrations(inventory, preflight, sender, rehearser, journals, datasets, dispatcher, operations)
+    promotions = Promotions(inventory, failover, start_guard, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
-        index, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
+        inventory, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
         rehearsals, snapshots, notices, failover, replica_store, start_guard, fencing, dispatcher,
         operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
-        index,
+        inventory,
         journals,
         incoming,
         lifecycle,
@@ -278,24 +295,24 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         place.halted,
         place.patience,
     )
-    evacuation_worker = EvacuationWorker(index, migrations, journals, operations, rate_limits, clock)
-    surveyor = Surveyor(index, zfs, runtime, ports.peers, sole)
+    evacuation_worker = EvacuationWorker(inventory, migrations, journals, operations, rate_limits, clock)
+    surveyor = Surveyor(inventory, zfs, runtime, ports.peers, sole)
     evacuations = Evacuations(
         ports.peers, store, draining, surveyor, evacuation_worker, operations, supervisor, events, clock
     )
     host = Host(
-        index, zfs, runtime, ports.peers, store, operations, journals, deleted, draining, evacuations, recovery,
+        inventory, zfs, runtime, ports.peers, store, operations, journals, deleted, draining, evacuations, recovery,
         supervisor, events, clock, ports.unended, place.name, version("jaild"),
     )  # fmt: skip
-    making = _making(ports, place, index, sealer, workshop, dispatcher, operations, events)
+    making = _making(ports, place, inventory, sealer, workshop, dispatcher, operations, events)
     use_cases = UseCases(
         bases=making.bases,
         base_making=making.base_making,
         releases=Releases(
-            index, zfs, sealer, ports.archives, files, dispatcher, operations, events, clock, place.staging
+            inventory, zfs, sealer, ports.archives, files, dispatcher, operations, events, clock, place.staging
         ),
         jails=Jails(
-            index,
+            inventory,
             changes,
             lifecycle,
             runs,
@@ -312,16 +329,16 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         operations=operations,
         events=events,
         audit=audit,
-        stats=Stats(index, runtime, zfs, clock),
+        stats=Stats(inventory, runtime, zfs, clock),
         host=host,
         boot=boot,
         evacuations=evacuations,
         incoming=incoming,
-        parties=Parties(index, ports.peers, journals, replica_store, host_names, events),
+        parties=Parties(inventory, ports.peers, journals, replica_store, host_names, events),
         replicas=Replicas(replica_store, fencing, promotions),
         promotions=promotions,
         salvages=SalvageOut(
-            index,
+            inventory,
             ports.peers,
             ports.file_trees,
             preflight,
@@ -335,11 +352,11 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
             events,
             clock,
         ),
-        files=SalvageIn(index, zfs, files, ports.file_trees, journals, datasets, receiver, snapshots),
+        files=SalvageIn(inventory, zfs, files, ports.file_trees, journals, datasets, receiver, snapshots),
     )
     return Core(
         use_cases=use_cases,
-        index=index,
+        inventory=inventory,
         host=host,
         recovery=recovery,
         boot=boot,
@@ -367,7 +384,7 @@ class _Making:
 def _making(
     ports: Ports,
     place: Place,
-    index: Index,
+    inventory: Inventory,
     sealer: Sealer,
     workshop: Workshop,
     dispatcher: Dispatcher,
@@ -375,16 +392,16 @@ def _making(
     events: Events,
 ) -> _Making:
     runtime, files, archives, clock = ports.runtime, ports.files, ports.archives, ports.clock
-    sealing = BaseSealing(index, sealer, files, events, clock)
+    sealing = BaseSealing(inventory, sealer, files, events, clock)
     images = ImageImport(ports.images, archives, files, runtime, sealing, place.staging)
     logs = BuildLogs(files, operations, clock, place.logs / "builds")
     return _Making(
-        bases=Bases(index, sealer, sealing, images, archives, files, dispatcher, operations, events),
+        bases=Bases(inventory, sealer, sealing, images, archives, files, dispatcher, operations, events),
         base_making=BaseMaking(
-            index, ports.userland, archives, files, runtime, sealing, dispatcher, operations, place.staging
+            inventory, ports.userland, archives, files, runtime, sealing, dispatcher, operations, place.staging
         ),
         builds=Builds(
-            index, BuildPlanner(index, runtime, files), BuildSteps(workshop, archives, files), logs, sealer, archives,
-            files, dispatcher, operations, events, clock, place.staging,
+            inventory, BuildPlanner(inventory, runtime, files), BuildSteps(workshop, archives, files), logs, sealer,
+            archives, files, dispatcher, operations, events, clock, place.staging,
         ),
     )  # fmt: skip

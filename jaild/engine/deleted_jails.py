@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model.replication.deleted import DeletedJail, left_of, surplus
 from jaild.model.replication.protocol import Known
 from jaild.ports.clock import Clock
@@ -21,8 +21,8 @@ from jaild.ports.store import Store
 class DeletedJails:
     """In memory and in the store."""
 
-    def __init__(self, index: Index, store: Store, clock: Clock) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, store: Store, clock: Clock) -> None:
+        self._inventory = inventory
         self._store = store
         self._clock = clock
         self._rows: dict[str, DeletedJail] = {}  # by the jail's uid
@@ -37,7 +37,7 @@ class DeletedJails:
         """Read the store."""
         self._rows = {row.uid: row for row in await self._store.deleted_jails()}
 
-    async def remember(self, entry: Entry) -> None:
+    async def remember(self, entry: JailEntry) -> None:
         """Remember a copy that is about to be destroyed; on disk when this returns. Done again it changes nothing."""
         record = entry.record
         if record is None:
@@ -45,8 +45,8 @@ class DeletedJails:
         row = left_of(
             entry.name,
             record,
-            owner_name=self._index.host_names.get(record.owner, record.peer),
-            is_owner=self._index.claim(entry, record).names_this_host,
+            owner_name=self._inventory.host_names.get(record.owner, record.peer),
+            is_owner=self._inventory.claim(entry, record).names_this_host,
             now=self._clock.now(),
         )
         if row is None:

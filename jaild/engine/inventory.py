@@ -48,7 +48,7 @@ class Layer:
 
 
 @dataclass
-class Entry:
+class JailEntry:
     """A jail."""
 
     name: str
@@ -66,9 +66,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class OwnedJail:
-    """A jail that something may be done with: what `Index.owned` has looked at."""
+    """A jail that something may be done with: what `Inventory.owned` has looked at."""
 
-    entry: Entry
+    entry: JailEntry
     record: JailRecord
     generation: Generation  # the active one
 
@@ -90,7 +90,7 @@ class Users:
     releases: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by app/version
 
 
-class Index:
+class Inventory:
     """Bases, releases and jails by name."""
 
     def __init__(self, where: Layout, zfs: Zfs, files: Files) -> None:
@@ -100,7 +100,7 @@ class Index:
         self.halted = False  # the jails were stopped for the host's shutdown
         self.bases: dict[str, Layer] = {}
         self.releases: dict[str, Layer] = {}  # by app/version
-        self.jails: dict[str, Entry] = {}
+        self.jails: dict[str, JailEntry] = {}
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
         self.needed: Mapping[str, tuple[str, ...]] = {}  # what comes here -> paths of the layers that it will refer to
@@ -176,7 +176,7 @@ class Index:
         if text is None:
             found.recordless.append(dataset.name)
             return
-        entry = Entry(name=name, folder=dataset.mountpoint or Path("/nonexistent"))
+        entry = JailEntry(name=name, folder=dataset.mountpoint or Path("/nonexistent"))
         self.jails[name] = entry
         try:
             entry.record = decode(text, JailRecord, dataset.name)
@@ -189,7 +189,7 @@ class Index:
             if entry.record is not None:
                 found.damaged.append(f"jail {name}: {entry.message}")
 
-    async def read_generations(self, entry: Entry) -> None:
+    async def read_generations(self, entry: JailEntry) -> None:
         """Read the active generation and what the others refer to, from the jail's mounted dataset.
 
         Of an owned jail, what an older jaild left open to others is closed.
@@ -218,13 +218,13 @@ class Index:
                 resource=f"jails/{entry.name}",
             )
 
-    async def numbers(self, entry: Entry) -> list[int]:
+    async def numbers(self, entry: JailEntry) -> list[int]:
         """Return the numbers of a jail's generations that were committed once, ascending."""
         folder = entry.folder / "generations"
         found = [int(name) for name in await self._files.names(folder) if name.isascii() and name.isdigit()]
         return sorted([number for number in found if not await self.only_staged(entry, number)])
 
-    async def only_staged(self, entry: Entry, number: int) -> bool:
+    async def only_staged(self, entry: JailEntry, number: int) -> bool:
         """Return whether a generation's folder is what a change made that never came to its commit.
 
         The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
@@ -235,7 +235,7 @@ class Index:
         names = await self._files.names(layout.generation_folder(entry.folder, number))
         return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
 
-    async def generation(self, entry: Entry, number: int) -> Generation:
+    async def generation(self, entry: JailEntry, number: int) -> Generation:
         """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
         path = layout.generation_folder(entry.folder, number) / layout.GENERATION
         try:
@@ -273,22 +273,22 @@ class Index:
                 return f"{app}/{version}" in self.releases
         return False
 
-    def jail(self, name: str) -> Entry:
+    def jail(self, name: str) -> JailEntry:
         """Return a jail. `NotFoundError` (JAIL_NOT_FOUND)."""
         return _lookup(self.jails, name, "JAIL_NOT_FOUND", "jail", f"jails/{name}")
 
-    def claim(self, entry: Entry, record: JailRecord) -> Claim:
+    def claim(self, entry: JailEntry, record: JailRecord) -> Claim:
         """Return what is decided by what may be done with a jail."""
         known = self.known_epochs.get(record.uid, 0)
         return Claim(
             jail=entry.name, record=record, host=self.host_id, known_epoch=known, unconfirmed=entry.unconfirmed
         )
 
-    def may(self, entry: Entry, intent: Intent) -> bool:
+    def may(self, entry: JailEntry, intent: Intent) -> bool:
         """Say whether something may be done with a jail now; with one whose record cannot be read, nothing may."""
         return entry.record is not None and authority.refusal(intent, self.claim(entry, entry.record)) is None
 
-    def permitted(self, name: str, intent: Intent) -> tuple[Entry, JailRecord]:
+    def permitted(self, name: str, intent: Intent) -> tuple[JailEntry, JailRecord]:
         """Return a jail if that may be done with it now.
 
         `FailedPreconditionError` with the reason if not, JAIL_DAMAGED if its record cannot be read.
@@ -376,7 +376,7 @@ class Index:
             peer_name=record.peer,
         )
 
-    def _state(self, entry: Entry, record: JailRecord) -> JailState:
+    def _state(self, entry: JailEntry, record: JailRecord) -> JailState:
         run = entry.run
         if record.state is not Ownership.ACTIVE:
             return JailState(record.state.value)

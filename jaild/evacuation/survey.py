@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaild.engine.drain import REMEDY
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model import quantity
 from jaild.model.errors import JaildError
 from jaild.model.evacuation.placement import Guest, Need, Placements, Room, place
@@ -39,8 +39,8 @@ class Survey:
 class Surveyor:
     """Asks around. Changes nothing, here or there."""
 
-    def __init__(self, index: Index, zfs: Zfs, runtime: Runtime, peers: Peers, sole: SoleOwner) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, zfs: Zfs, runtime: Runtime, peers: Peers, sole: SoleOwner) -> None:
+        self._inventory = inventory
         self._zfs = zfs
         self._runtime = runtime
         self._peers = peers
@@ -53,14 +53,14 @@ class Surveyor:
         rooms = await asyncio.gather(*(self._room(target) for target in targets))
         at_once = asyncio.Semaphore(_AT_ONCE)
 
-        async def look_at(entry: Entry) -> Guest | JailMove:
+        async def look_at(entry: JailEntry) -> Guest | JailMove:
             async with at_once:
                 try:
                     return await self._guest(entry)
                 except JaildError as error:
                     return _left_out(entry, error)
 
-        here = sorted(self._index.jails.values(), key=lambda entry: entry.name)
+        here = sorted(self._inventory.jails.values(), key=lambda entry: entry.name)
         left = [e for e in here if e.record is not None and e.record.state is Ownership.MOVED]
         found = await asyncio.gather(*(look_at(entry) for entry in here if entry not in left))
         guests = [each for each in found if isinstance(each, Guest)]
@@ -77,7 +77,7 @@ class Surveyor:
 
     async def _room(self, target: str) -> Room:
         try:
-            hello = await self._peers.get(target).hello(self._index.host_id, self._index.host_name, PROTOCOL)
+            hello = await self._peers.get(target).hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
         except JaildError as error:
             return Room(host=target, problem=_finding(error))
         return Room(
@@ -95,17 +95,17 @@ class Surveyor:
         if hello.protocol != PROTOCOL:
             message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
             return _error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")
-        if hello.host_id == self._index.host_id:
+        if hello.host_id == self._inventory.host_id:
             return _error("SAME_HOST", f"{target} is this host", "name another peer")
         if hello.draining:
             return _error("HOST_DRAINING", f"{target} takes no jails: it is being drained itself", REMEDY)
         return None
 
-    def _ready(self, jail: str) -> tuple[Entry, JailRecord, Generation]:
-        owned = self._index.owned(jail, Intent.GIVE_AWAY)
+    def _ready(self, jail: str) -> tuple[JailEntry, JailRecord, Generation]:
+        owned = self._inventory.owned(jail, Intent.GIVE_AWAY)
         return owned.entry, owned.record, owned.generation
 
-    async def _guest(self, entry: Entry) -> Guest:
+    async def _guest(self, entry: JailEntry) -> Guest:
         await self._sole.require(entry.name)
         spec = self._ready(entry.name)[2].spec
         used = None
@@ -123,13 +123,13 @@ class Surveyor:
     async def _needs(self, jail: str, targets: Sequence[str]) -> dict[tuple[str, str], Need]:
         """Return what the jail would bring to each host, and what that says; a host that fails to answer refuses it."""
         try:
-            offered = await offer_of(self._index, self._zfs, *self._ready(jail))
+            offered = await offer_of(self._inventory, self._zfs, *self._ready(jail))
         except JaildError as error:
             return {(jail, target): _refusing(_finding(error)) for target in targets}
         offer = Offer(
             migration=uuid.uuid4().hex,
-            source_id=self._index.host_id,
-            source_name=self._index.host_name,
+            source_id=self._inventory.host_id,
+            source_name=self._inventory.host_name,
             jail=offered,
         )
         return {(jail, target): await self._need(offer, target) for target in targets}
@@ -148,7 +148,7 @@ class Surveyor:
         )
 
 
-def _left_out(entry: Entry, error: JaildError) -> JailMove:
+def _left_out(entry: JailEntry, error: JaildError) -> JailMove:
     # A jail that another host is moving here, or that is on its way out already, is not this evacuation's to move.
     state = MoveState.FAILED if entry.record is None else MoveState.SKIPPED
     return JailMove(jail=entry.name, state=state, reason=error.reason, message=error.message, remedy=error.remedy)

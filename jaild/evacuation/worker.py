@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.migration.service import Migrations
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
@@ -62,14 +62,14 @@ class EvacuationWorker:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         migrations: Migrations,
         journals: Journals,
         operations: Operations,
         rate_limits: RateLimits,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._migrations = migrations
         self._journals = journals
         self._operations = operations
@@ -130,7 +130,7 @@ class EvacuationWorker:
         """
         if self._goes_on(move):
             return msgspec.structs.replace(move, state=MoveState.WAITING)
-        entry = self._index.jails.get(move.jail)
+        entry = self._inventory.jails.get(move.jail)
         record = entry.record if entry is not None else None
         if record is None or record.state is not Ownership.MOVED:
             return msgspec.structs.replace(move, state=MoveState.WAITING, operation="")

@@ -17,7 +17,7 @@ import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.lifecycle import Lifecycle
 from jaild.migration.target import MigrateIn
@@ -50,7 +50,7 @@ class Boot:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         journals: Journals,
         receiver: MigrateIn,
         lifecycle: Lifecycle,
@@ -64,7 +64,7 @@ class Boot:
         memory: Path,
         patience: float,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._journals = journals
         self._receiver = receiver
         self._lifecycle = lifecycle
@@ -94,7 +94,7 @@ class Boot:
 
     async def at_start(self) -> None:
         """Start what should run, in boot order, unless the jails were stopped for the host's shutdown."""
-        if self._index.halted:
+        if self._inventory.halted:
             await self._events.emit("host.halted", HOST, "the jails stay stopped: jailctl host start-jails starts them")
             return
         await self._start_all()
@@ -129,22 +129,22 @@ class Boot:
         return await self._dispatcher.submit(HOST, "start-jails", caller, work, plan=plan)
 
     def _to_start(self) -> list[tuple[int, list[str]]]:
-        return halting.groups({e.name: _order(e) for e in self._index.jails.values() if self._should_start(e)})
+        return halting.groups({e.name: _order(e) for e in self._inventory.jails.values() if self._should_start(e)})
 
-    def _should_start(self, entry: Entry) -> bool:
+    def _should_start(self, entry: JailEntry) -> bool:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
             return False
         if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
             return False  # `Recovery.resume` goes on with its activation
         wanted = not _runs(entry) and entry.generation.spec.boot.autostart
-        return wanted and self._index.may(entry, Intent.START)
+        return wanted and self._inventory.may(entry, Intent.START)
 
     async def _start_all(self) -> dict[str, str]:
         """Return why what did not start did not."""
         failed: dict[str, str] = {}
         self._start_guard.go_on(self._start_confirmed)
         for _, names in self._to_start():
-            if self._index.halted:  # somebody stops them already
+            if self._inventory.halted:  # somebody stops them already
                 break
             asked = {name: await self._start(name, failed) for name in names}
             until = self._clock.monotonic() + self._patience
@@ -159,8 +159,12 @@ class Boot:
                     failed[name] = f"{seen.failure.message} ({seen.failure.reason})"
         return failed
 
-    async def _start_confirmed(self, entry: Entry) -> None:
-        if self._should_start(entry) and not self._index.halted and (operation := await self._start(entry.name, {})):
+    async def _start_confirmed(self, entry: JailEntry) -> None:
+        if (
+            self._should_start(entry)
+            and not self._inventory.halted
+            and (operation := await self._start(entry.name, {}))
+        ):
             await self._operations.wait(operation)
 
     async def _start(self, name: str, failed: dict[str, str]) -> str:
@@ -202,7 +206,7 @@ class Boot:
         return await self._dispatcher.submit(HOST, "stop-jails", caller, work, plan=plan, while_held=True)
 
     def _to_stop(self) -> list[tuple[int, list[str]]]:
-        return halting.groups({entry.name: _order(entry) for entry in self._index.jails.values() if _runs(entry)})
+        return halting.groups({entry.name: _order(entry) for entry in self._inventory.jails.values() if _runs(entry)})
 
     async def _stop_all(self, handle: Handle, until: float) -> None:
         stopping: dict[str, asyncio.Task[None]] = {}
@@ -229,7 +233,7 @@ class Boot:
             await asyncio.gather(*stopping.values(), return_exceptions=True)
 
     def _require_stopped(self, stopping: dict[str, asyncio.Task[None]]) -> None:
-        left = sorted(entry.name for entry in self._index.jails.values() if _runs(entry))
+        left = sorted(entry.name for entry in self._inventory.jails.values() if _runs(entry))
         if not left:
             return
         why = {
@@ -260,25 +264,25 @@ class Boot:
             raise FailedPreconditionError(failure.reason, failure.message, remedy=failure.remedy, resource=target)
 
     def _timeout(self, name: str) -> float:
-        generation = self._index.jails[name].generation
+        generation = self._inventory.jails[name].generation
         return generation.spec.stop.timeout if generation is not None else 0.0
 
     # -- halted or not
 
     def _hold(self) -> None:
-        self._index.halted = True
+        self._inventory.halted = True
         self._dispatcher.hold(_halted)
 
     def _release(self) -> None:
-        self._index.halted = False
+        self._inventory.halted = False
         self._dispatcher.release()
 
 
-def _runs(entry: Entry) -> bool:
+def _runs(entry: JailEntry) -> bool:
     return entry.run is not None and entry.run.running
 
 
-def _order(entry: Entry) -> int:
+def _order(entry: JailEntry) -> int:
     return entry.generation.spec.boot.order if entry.generation is not None else 0
 
 

@@ -29,7 +29,7 @@ import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Found, Index
+from jaild.engine.inventory import Found, Inventory, JailEntry
 from jaild.engine.operations import Handle, Operations
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.jails.datasets import JailDatasets
@@ -67,7 +67,7 @@ class Recovery:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         files: Files,
         runtime: Runtime,
@@ -90,7 +90,7 @@ class Recovery:
         supervisor: Supervisor,
         events: Events,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._files = files
         self._runtime = runtime
@@ -132,9 +132,9 @@ class Recovery:
                 await self._told(f"destroyed {dataset}, left of a replica's first round")
             else:
                 await self._told(f"{dataset} has no record of jaild on it: left alone, look at it by hand")
-        for entry in list(self._index.jails.values()):
+        for entry in list(self._inventory.jails.values()):
             await self._try_quietly(self._repair_jail(entry))
-            if f"jails/{entry.name}" in interrupted and self._index.may(entry, Intent.RUN_ON):
+            if f"jails/{entry.name}" in interrupted and self._inventory.may(entry, Intent.RUN_ON):
                 await self._try_quietly(self._datasets.prune(entry))  # what the next change would have done
         await self._runs_of_nobody()
         await self._try_quietly(self._sweep_rehearsals())
@@ -170,7 +170,7 @@ class Recovery:
 
         Nobody else sealed it: only one whose turn it was, and that had made the dataset, comes to that phase.
         """
-        return operation.phase == layout.SEALING and self._index.has_layer(operation.target)
+        return operation.phase == layout.SEALING and self._inventory.has_layer(operation.target)
 
     def _goes_on(self, journal: Journal) -> bool:
         """Whether a migration from here is gone on with where its last daemon left it: sending, or handed over."""
@@ -179,7 +179,7 @@ class Recovery:
         }
         if journal.operation not in operations:
             return False
-        entry = self._index.jails.get(journal.jail)
+        entry = self._inventory.jails.get(journal.jail)
         record = entry.record if entry is not None else None
         if record is None:
             return False
@@ -188,7 +188,7 @@ class Recovery:
 
     async def _is_coming(self, layer: str) -> bool:
         """Whether it is an interrupted receive that a migration goes on with."""
-        coming = {self._index.where.layer(path) for paths in self._index.needed.values() for path in paths}
+        coming = {self._inventory.where.layer(path) for paths in self._inventory.needed.values() for path in paths}
         return layer in coming and await self._zfs.resume_token(layer) is not None
 
     async def _destroy_incoming(self, dataset: str) -> None:
@@ -206,7 +206,7 @@ class Recovery:
         self.repairs.append(message)
         await self._events.emit("repair", "host", message)
 
-    async def _repair_jail(self, entry: Entry) -> None:
+    async def _repair_jail(self, entry: JailEntry) -> None:
         record = entry.record
         if record is None:
             await self._told(f"jail {entry.name} is damaged: {entry.message}")
@@ -224,8 +224,8 @@ class Recovery:
                 await self._try(f"withdrew the claim on jail {name}: promote it again", self._failover.unclaim(entry))
             case Ownership.MOVED | Ownership.FENCED:
                 await self._handover.fence_in_time(entry)
-            case Ownership.ACTIVE if self._index.claim(entry, record).standing is Standing.SUPERSEDED:
-                known = self._index.known_epochs[record.uid]
+            case Ownership.ACTIVE if self._inventory.claim(entry, record).standing is Standing.SUPERSEDED:
+                known = self._inventory.known_epochs[record.uid]
                 entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"
                 await self._told(f"jail {name} is {entry.message}")
                 await self._events.emit("jail.superseded", f"jails/{name}", entry.message)
@@ -240,14 +240,14 @@ class Recovery:
         except Exception as error:  # noqa: BLE001 -- as above
             await self._told(f"could not repair: {error if isinstance(error, JaildError) else repr(error)}")
 
-    async def _delete(self, entry: Entry) -> None:
+    async def _delete(self, entry: JailEntry) -> None:
         for run in await self._runtime.runs():
             if run.jail == entry.name:
                 await self._end(run.jail, run.generation)
         await self._datasets.destroy(entry)
-        self._index.jails.pop(entry.name, None)
+        self._inventory.jails.pop(entry.name, None)
 
-    async def _thaw(self, entry: Entry) -> None:
+    async def _thaw(self, entry: JailEntry) -> None:
         if entry.record is None:
             return
         migration = entry.record.migration
@@ -259,29 +259,29 @@ class Recovery:
             )
             await self._journals.put(aborted)
 
-    async def _staged(self, entry: Entry) -> None:
+    async def _staged(self, entry: JailEntry) -> None:
         folder = entry.folder / "generations"
         for name in await self._files.names(folder):
             if not (name.isascii() and name.isdigit()):
                 continue
             if entry.record is not None and int(name) == entry.record.generation:
                 await self._try_quietly(self._files.remove(folder / name / layout.STAGED))
-            elif await self._index.only_staged(entry, int(name)):
+            elif await self._inventory.only_staged(entry, int(name)):
                 message = f"dropped generation {name} of {entry.name}, never committed"
                 await self._try(message, self._drop(entry, int(name)))
 
-    async def _drop(self, entry: Entry, number: int) -> None:
+    async def _drop(self, entry: JailEntry, number: int) -> None:
         await self._end(entry.name, number)
         await self._datasets.drop(entry, number)
 
     async def _runs_of_nobody(self) -> None:
         for run in await self._runtime.runs():
-            entry = self._index.jails.get(run.jail)
+            entry = self._inventory.jails.get(run.jail)
             record = entry.record if entry is not None else None
             if entry is not None and record is None:
                 continue  # damaged: nothing is done with it
             what = f"{run.jail}.{run.generation}"
-            if entry is None or record is None or not self._index.may(entry, Intent.RUN_ON):
+            if entry is None or record is None or not self._inventory.may(entry, Intent.RUN_ON):
                 message = f"stopped {what}, which is not this host's to run"
             elif run.generation != record.generation:
                 message = f"stopped {what}, which is not the active generation here"
@@ -294,7 +294,7 @@ class Recovery:
 
     async def _end_strangers(self) -> None:
         for run in await self._runtime.runs():
-            record = entry.record if (entry := self._index.jails.get(run.jail)) is not None else None
+            record = entry.record if (entry := self._inventory.jails.get(run.jail)) is not None else None
             moved = record is not None and record.state in {Ownership.MOVED, Ownership.FENCED}
             if moved or names.is_workshop(run.jail):
                 await self._try(f"ended {run.jail}, left of an operation", self._end(run.jail, run.generation))
@@ -312,7 +312,7 @@ class Recovery:
         self._fencing.tell_all()
         for journal in self._journals.outgoing():
             if self._goes_on(journal):
-                if journal.phase is Phase.SENDING and self._waits(self._index.jails[journal.jail]):
+                if journal.phase is Phase.SENDING and self._waits(self._inventory.jails[journal.jail]):
                     self._go(journal, self._go_on_after_boot)
                 else:
                     self._go_on(journal)
@@ -327,14 +327,14 @@ class Recovery:
         name = f"migration {journal.id} {direction} {journal.peer}"
         self._supervisor.retry(name, lambda: work(journal), pause=_PAUSE, target=f"jails/{journal.jail}")
 
-    def _waits(self, entry: Entry) -> bool:
-        return _is_to_start(entry) or not self._index.may(entry, Intent.GIVE_AWAY)
+    def _waits(self, entry: JailEntry) -> bool:
+        return _is_to_start(entry) or not self._inventory.may(entry, Intent.GIVE_AWAY)
 
     async def _go_on_after_boot(self, journal: Journal) -> None:
         await self._supervisor.over(BOOT)
         # Past its deadline it is given up, also while the jail waits.
         await self._start_guard.over(journal.jail, within=self._journals.time_left(journal))
-        if not self._index.halted:  # the host goes down: its next start goes on
+        if not self._inventory.halted:  # the host goes down: its next start goes on
             self._go_on(journal)
 
     def _go_on(self, journal: Journal) -> None:
@@ -349,7 +349,7 @@ class Recovery:
         self._dispatcher.resume(journal.operation, work)
 
     async def _resume_outgoing(self, journal: Journal) -> None:
-        entry = self._index.jails.get(journal.jail)
+        entry = self._inventory.jails.get(journal.jail)
         moved = entry is not None and entry.record is not None and _moved(entry.record, journal)
         if moved or journal.phase is Phase.COMMITTED:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
@@ -365,7 +365,7 @@ class Recovery:
             return
         aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED)
         await self._notices.tell(aborted)
-        if journal.jail in self._index.jails:
+        if journal.jail in self._inventory.jails:
             await self._try_quietly(self._snapshots.aborted(journal))
             await self._try_quietly(self._snapshots.release_layers(journal.id, journal.offer.jail.layers))
 
@@ -394,7 +394,7 @@ class Recovery:
         )
 
 
-def _is_to_start(entry: Entry) -> bool:
+def _is_to_start(entry: JailEntry) -> bool:
     runs = entry.run is not None and entry.run.running
     return entry.record is not None and entry.record.desired is Desired.RUNNING and not runs
 

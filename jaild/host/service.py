@@ -11,7 +11,7 @@ import structlog
 from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.drain import Draining
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Operations
 from jaild.engine.supervisor import Supervisor
 from jaild.evacuation.service import Evacuations
@@ -43,7 +43,7 @@ class Host:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         runtime: Runtime,
         peers: Peers,
@@ -61,7 +61,7 @@ class Host:
         name: str,
         version: str,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._runtime = runtime
         self._peers = peers
@@ -90,10 +90,10 @@ class Host:
         """
         self._started = self._clock.now()
         root = self._root_dataset = await self._root()
-        self._index.host_name = self._name
-        self._index.host_id = await self._host_id(root)
-        self._index.host_names[self._index.host_id] = self._name
-        for parent in (self._index.where.bases, self._index.where.apps, self._index.where.jails):
+        self._inventory.host_name = self._name
+        self._inventory.host_id = await self._host_id(root)
+        self._inventory.host_names[self._inventory.host_id] = self._name
+        for parent in (self._inventory.where.bases, self._inventory.where.apps, self._inventory.where.jails):
             try:
                 await self._zfs.create(parent)
             except AlreadyExistsError:
@@ -106,27 +106,27 @@ class Host:
         await self._deleted.load()
         await self._draining.load()
         await self._evacuations.load()
-        found = await self._index.load(datasets)
+        found = await self._inventory.load(datasets)
         self._keep_layers()
         found.damaged += [*unmounted, *(f"jaild.db: {row}" for row in self._store.damaged())]
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
-        await self._events.emit("host.ready", "host", f"{len(self._index.jails)} jails", name=self._name)
+        await self._events.emit("host.ready", "host", f"{len(self._inventory.jails)} jails", name=self._name)
 
     def _keep_layers(self) -> None:
         """Have the copies that jails left here keep their layers: they are not mounted, so nothing of them is read."""
-        for entry in self._index.jails.values():
+        for entry in self._inventory.jails.values():
             if entry.record is not None and entry.record.state is Ownership.MOVED:
                 entry.layers = self._journals.layers(entry.record.uid)
 
     async def _root(self) -> Dataset:
         try:
-            return await self._zfs.dataset(self._index.where.root)
+            return await self._zfs.dataset(self._inventory.where.root)
         except NotFoundError:
             raise FailedPreconditionError(
                 "ROOT_DATASET_MISSING",
-                f"the dataset {self._index.where.root} does not exist",
-                remedy=f"make it: zfs create -o mountpoint=/jaild -o atime=off {self._index.where.root}",
+                f"the dataset {self._inventory.where.root} does not exist",
+                remedy=f"make it: zfs create -o mountpoint=/jaild -o atime=off {self._inventory.where.root}",
             ) from None
 
     async def _host_id(self, root: Dataset) -> str:
@@ -152,7 +152,7 @@ class Host:
         Read once if nothing had to be mounted: that is what a start takes longest for. What cannot be mounted is added
         to `failures`: it stops its own jail and nothing else.
         """
-        datasets = await self._zfs.datasets(self._index.where.root)
+        datasets = await self._zfs.datasets(self._inventory.where.root)
         states = {
             d.name: _state(d.properties[layout.JAIL_PROPERTY], d.name)
             for d in datasets
@@ -177,39 +177,39 @@ class Host:
                     await self._zfs.mount(dataset.name)
             except JaildError as error:
                 failures.append(f"{dataset.name} cannot be made ready: {error}")
-        return await self._zfs.datasets(self._index.where.root) if changed else datasets
+        return await self._zfs.datasets(self._inventory.where.root) if changed else datasets
 
     def _jail_of(self, dataset: str) -> str:
         """Return the dataset of the jail that a dataset is part of; '' for a layer and what is around."""
-        jails = f"{self._index.where.jails}/"
+        jails = f"{self._inventory.where.jails}/"
         return jails + dataset.removeprefix(jails).partition("/")[0] if dataset.startswith(jails) else ""
 
     def _has_no_record(self, dataset: Dataset) -> bool:
         """Whether a layer's or a jail's dataset says nothing of itself; what is below a jail never does."""
-        below = dataset.name.removeprefix(f"{self._index.where.jails}/")
+        below = dataset.name.removeprefix(f"{self._inventory.where.jails}/")
         return not dataset.properties and (below == dataset.name or "/" not in below)
 
     async def view(self) -> HostView:
         """Return what the host is, has and can do."""
         facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
         try:
-            self._root_dataset = await self._zfs.dataset(self._index.where.root)
+            self._root_dataset = await self._zfs.dataset(self._inventory.where.root)
         except JaildError as error:  # what fails is what one looks for here: the rest is shown all the same
             self._log.warning("the space is as it was", error=str(error))
         root, tasks = self._root_dataset, self._supervisor.statistics()
         owned = [
             entry
-            for entry in self._index.jails.values()
-            if entry.record is not None and entry.record.owner == self._index.host_id
+            for entry in self._inventory.jails.values()
+            if entry.record is not None and entry.record.owner == self._inventory.host_id
         ]
-        running = sum(self._index.jail_view(entry.name).state is JailState.RUNNING for entry in owned)
+        running = sum(self._inventory.jail_view(entry.name).state is JailState.RUNNING for entry in owned)
         able = {
             name: getattr(capabilities, name)
             for name in capabilities.__dataclass_fields__
             if isinstance(getattr(capabilities, name), bool)
         }
         return HostView(
-            id=self._index.host_id,
+            id=self._inventory.host_id,
             name=self._name,
             version=self._version,
             peer_protocol=PROTOCOL,
@@ -219,7 +219,7 @@ class Host:
             kernel=facts.kernel,
             osreldate=facts.osreldate,
             machine=facts.machine,
-            dataset=self._index.where.root,
+            dataset=self._inventory.where.root,
             used=root.used if root is not None else 0,
             available=root.available if root is not None else 0,
             jails=len(owned),
@@ -229,7 +229,7 @@ class Host:
             ready_seconds=self._ready_seconds,
             repairs=tuple(self._recovery.repairs),
             drain=self._draining.now,
-            halted=self._index.halted,
+            halted=self._inventory.halted,
             background_tasks=len(tasks),
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
             warnings=tuple(filter(None, (self._events.trouble(), *self._unended()))),

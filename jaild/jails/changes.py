@@ -27,7 +27,7 @@ import structlog
 
 from jaild.engine import saga
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle
 from jaild.engine.saga import Completion, Phase, Pivot, Saga, SagaRunner
 from jaild.jails.datasets import JailDatasets
@@ -53,7 +53,7 @@ class _Attempt(saga.Attempt):
     name: str
     change: Change | Create
     caller: Caller
-    entry: Entry = field(init=False)
+    entry: JailEntry = field(init=False)
     record: JailRecord = field(init=False)  # before
     committed: JailRecord = field(init=False)  # and after the commit
     old: Generation = field(init=False)  # of a creation there is none
@@ -83,7 +83,7 @@ class Changes:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         planner: Planner,
         datasets: JailDatasets,
         databases: EtcDatabases,
@@ -93,7 +93,7 @@ class Changes:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._planner = planner
         self._datasets = datasets
         self._databases = databases
@@ -132,9 +132,11 @@ class Changes:
         if isinstance(change, Create):
             self._require_new(name)
             return await self._planner.prepare(name, None, change.draft(), 1, caller)
-        owned = self._index.owned(name, Intent.CHANGE)
+        owned = self._inventory.owned(name, Intent.CHANGE)
         entry = owned.entry
-        older = {number: await self._index.generation(entry, number) for number in await self._index.numbers(entry)}
+        older = {
+            number: await self._inventory.generation(entry, number) for number in await self._inventory.numbers(entry)
+        }
         authorization.require_change(caller, name, owned.generation, change)
         draft: Draft = change.apply(owned.generation, older)
         authorization.require_outcome(caller, name, owned.generation, draft)
@@ -154,7 +156,7 @@ class Changes:
             await self._events.emit("generation.committed", target, message, change=change.kind)
 
     def _require_new(self, name: str) -> None:
-        if name in self._index.jails:
+        if name in self._inventory.jails:
             raise AlreadyExistsError(
                 "JAIL_EXISTS",
                 f"there is a jail {name} on this host already",
@@ -171,23 +173,23 @@ class Changes:
         attempt.trees = prepared.trees
         if isinstance(attempt.change, Create):
             attempt.record = self._first_record(attempt.change)
-            attempt.entry = Entry(
-                name=attempt.name, folder=self._index.folder_of_jails / attempt.name, record=attempt.record
+            attempt.entry = JailEntry(
+                name=attempt.name, folder=self._inventory.folder_of_jails / attempt.name, record=attempt.record
             )
             attempt.new = attempt.entry.generation = self._generation(attempt, prepared)
         else:
-            owned = self._index.owned(attempt.name, Intent.CHANGE)
+            owned = self._inventory.owned(attempt.name, Intent.CHANGE)
             attempt.entry, attempt.record, attempt.old = owned.entry, owned.record, owned.generation
             older = prepared.draft.cut_to
             attempt.new = (
-                await self._index.generation(attempt.entry, older) if older else self._generation(attempt, prepared)
+                await self._inventory.generation(attempt.entry, older) if older else self._generation(attempt, prepared)
             )
         attempt.committed = msgspec.structs.replace(attempt.record, generation=attempt.new.number)
 
     def _first_record(self, creation: Create) -> JailRecord:
         return JailRecord(
             uid=uuid.uuid4().hex,
-            owner=self._index.host_id,
+            owner=self._inventory.host_id,
             epoch=1,
             state=Ownership.ACTIVE,
             generation=0,
@@ -231,7 +233,7 @@ class Changes:
         self._planner.require_still_free(attempt.name, attempt.new.spec)
         if attempt.is_creation:
             self._require_new(attempt.name)
-            self._index.jails[attempt.name] = attempt.entry
+            self._inventory.jails[attempt.name] = attempt.entry
         attempt.entry.references[attempt.new.number] = (attempt.new.base, attempt.new.release)
 
     async def _unstage(self, attempt: _Attempt) -> None:
@@ -243,8 +245,8 @@ class Changes:
         if attempt.trees is not None:
             await self._datasets.drop(entry, number)  # and with it what it refers to
 
-    async def _undo_creation(self, entry: Entry) -> None:
-        if self._index.jails.get(entry.name) is not entry:
+    async def _undo_creation(self, entry: JailEntry) -> None:
+        if self._inventory.jails.get(entry.name) is not entry:
             return  # its name was not free any more: nothing was made
         try:
             await self._runs.remove(entry, 1)
@@ -252,7 +254,7 @@ class Changes:
         except JaildError as error:  # what is left stays in sight and can be deleted
             entry.message = f"its creation failed, and so did its removal: {error}"
             raise
-        del self._index.jails[entry.name]
+        del self._inventory.jails[entry.name]
 
     # -- start, of a creation
 
@@ -305,7 +307,7 @@ class Changes:
         message = f"generation {new.number} failed ({reason}); generation {old.number} is back"
         await self._events.emit("generation.rolled_back", f"jails/{entry.name}", message)
 
-    async def _start_again(self, entry: Entry, old: Generation) -> float:
+    async def _start_again(self, entry: JailEntry, old: Generation) -> float:
         try:
             return await self._runs.start(entry, old.number)
         except JaildError as error:

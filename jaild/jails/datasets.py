@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from jaild.engine.deleted_jails import DeletedJails
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.planner import Trees
@@ -34,29 +34,29 @@ class JailDatasets:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         files: Files,
         owned: OwnedSnapshots,
         deleted: DeletedJails,
         supervisor: Supervisor,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._files = files
         self._owned = owned
         self._deleted = deleted
         self._supervisor = supervisor
 
-    async def make(self, name: str, record: JailRecord, spec: JailSpec) -> Entry:
+    async def make(self, name: str, record: JailRecord, spec: JailSpec) -> JailEntry:
         """Create the jail's datasets with its record on them, and its data as the base ships it."""
-        dataset = self._index.where.jail(name)
+        dataset = self._inventory.where.jail(name)
         await self._zfs.create(dataset, {layout.JAIL_PROPERTY: encode(record)})
-        entry = Entry(name=name, folder=await self._folder(dataset), record=record)
-        data = self._index.where.part(name, layout.DATA)
+        entry = JailEntry(name=name, folder=await self._folder(dataset), record=record)
+        data = self._inventory.where.part(name, layout.DATA)
         await self._zfs.create(data, {"quota": property_size(spec.quota)})
         await self._folder(data)
-        base = self._index.base(spec.base).tree
+        base = self._inventory.base(spec.base).tree
         for folder in layout.DATA_FOLDERS:
             await self._files.copy(base / folder, entry.folder / layout.DATA / folder)
         return entry
@@ -71,17 +71,17 @@ class JailDatasets:
             )
         return found.mountpoint
 
-    async def fit(self, entry: Entry, spec: JailSpec, manifest: Manifest) -> None:
+    async def fit(self, entry: JailEntry, spec: JailSpec, manifest: Manifest) -> None:
         """Make the volumes, quotas and folders that a spec and its release want and that are missing.
 
         A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
         """
-        present = {d.name: d for d in await self._zfs.datasets(self._index.where.jail(entry.name))}
-        await self._quota(self._index.where.part(entry.name, layout.DATA), spec.quota, present)
+        present = {d.name: d for d in await self._zfs.datasets(self._inventory.where.jail(entry.name))}
+        await self._quota(self._inventory.where.part(entry.name, layout.DATA), spec.quota, present)
         owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
         uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
         for name, volume in sorted(spec.volumes.items()):
-            dataset = self._index.where.part(entry.name, name)
+            dataset = self._inventory.where.part(entry.name, name)
             if dataset in present:
                 await self._quota(dataset, volume.quota, present)
                 continue
@@ -102,19 +102,19 @@ class JailDatasets:
         if wanted != (str(present[dataset].quota) if present[dataset].quota else "none"):
             await self._zfs.set(dataset, {"quota": wanted})
 
-    async def write(self, entry: Entry, record: JailRecord) -> None:
+    async def write(self, entry: JailEntry, record: JailRecord) -> None:
         """Replace the jail's record: one atomic `zfs set`. What this raises means that it was not written.
 
         If the command fails, the dataset is asked what it has now, until it answers.
         """
         try:
-            await self._zfs.set(self._index.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
+            await self._zfs.set(self._inventory.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
         except Exception:
             if await self.recorded(entry) != record:
                 raise
         entry.record = record
 
-    async def recorded(self, entry: Entry) -> JailRecord:
+    async def recorded(self, entry: JailEntry) -> JailRecord:
         """Return a jail's record as its dataset has it, asked until it answers: after a `write` only that is sure.
 
         `NotFoundError` and `FailedPreconditionError` (RECORD_DAMAGED) are answers: it is gone, or cannot be read.
@@ -124,7 +124,7 @@ class JailDatasets:
 
         async def ask() -> JailRecord | JaildError:
             try:
-                dataset = await self._zfs.dataset(self._index.where.jail(entry.name))
+                dataset = await self._zfs.dataset(self._inventory.where.jail(entry.name))
                 return decode(dataset.properties.get(layout.JAIL_PROPERTY, ""), JailRecord, dataset.name)
             except (NotFoundError, FailedPreconditionError) as error:
                 return error
@@ -138,7 +138,7 @@ class JailDatasets:
             raise answer
         return answer
 
-    async def stage(self, entry: Entry, generation: Generation, trees: Trees) -> None:
+    async def stage(self, entry: JailEntry, generation: Generation, trees: Trees) -> None:
         """Write a new generation, marked as staged until its first commit."""
         folder = layout.generation_folder(entry.folder, generation.number)
         await self._files.remove(folder)
@@ -149,7 +149,7 @@ class JailDatasets:
         await self._files.write(folder / layout.GENERATION, text, mode=layout.SECRET_MODE)
         await self.write_trees(entry, generation.number, trees)
 
-    async def write_trees(self, entry: Entry, number: int, trees: Trees) -> None:
+    async def write_trees(self, entry: JailEntry, number: int, trees: Trees) -> None:
         """Write a generation's configuration, also under a run that is ready to start."""
         folder = layout.generation_folder(entry.folder, number)
         await self._files.make_folder(folder / layout.ETC)
@@ -157,51 +157,51 @@ class JailDatasets:
         await self._files.write_tree(folder / layout.ETC, trees.etc)
         await self._files.write_tree(folder / layout.LOCAL_ETC, trees.local_etc)
 
-    async def commit(self, entry: Entry, record: JailRecord, generation: Generation) -> None:
+    async def commit(self, entry: JailEntry, record: JailRecord, generation: Generation) -> None:
         """Make a generation the active one: before this the old one is, after it the new one."""
         await self.write(entry, record)
         entry.generation = generation
         entry.references[generation.number] = (generation.base, generation.release)
 
-    async def settle(self, entry: Entry, number: int) -> None:
+    async def settle(self, entry: JailEntry, number: int) -> None:
         """Take away the mark of a generation that has been committed."""
         await self._files.remove(layout.generation_folder(entry.folder, number) / layout.STAGED)
 
-    async def drop(self, entry: Entry, number: int) -> None:
+    async def drop(self, entry: JailEntry, number: int) -> None:
         """Remove a generation's folder."""
         await self._files.remove(layout.generation_folder(entry.folder, number))
         entry.references.pop(number, None)
 
-    async def prune(self, entry: Entry) -> None:
+    async def prune(self, entry: JailEntry) -> None:
         """Drop the oldest generations beyond those that are kept, and the oldest safety snapshots."""
         active = entry.generation.number if entry.generation else 0
         for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
-        dataset = self._index.where.jail(entry.name)
+        dataset = self._inventory.where.jail(entry.name)
         snapshots = await self._owned.of(dataset, SAFETY)
         tags = [snapshot.tag for snapshot in snapshots if snapshot.dataset == dataset]
         old = frozenset(tags[:-KEPT_SAFETY_SNAPSHOTS])
         await self._owned.drop([snapshot for snapshot in snapshots if snapshot.tag in old])
 
-    async def safety_snapshot(self, entry: Entry, number: int) -> None:
+    async def safety_snapshot(self, entry: JailEntry, number: int) -> None:
         """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself."""
-        dataset, tag = self._index.where.jail(entry.name), f"before-{number}"
+        dataset, tag = self._inventory.where.jail(entry.name), f"before-{number}"
         await self._owned.drop(await self._owned.tagged(dataset, tag, SAFETY))  # of an earlier try at the same number
         await self._owned.take(dataset, tag, SAFETY)
 
-    async def next_number(self, entry: Entry) -> int:
+    async def next_number(self, entry: JailEntry) -> int:
         """Return the number that a new generation gets: one above the highest there ever was a folder for."""
         names = await self._files.names(entry.folder / "generations")
         return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
 
-    async def destroy(self, entry: Entry) -> None:
+    async def destroy(self, entry: JailEntry) -> None:
         """Destroy the jail with all its data, its holds first; that there was one is remembered before.
 
         `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: nothing is lost then.
         """
         await self._deleted.remember(entry)
-        await self.destroy_all(self._index.where.jail(entry.name))
+        await self.destroy_all(self._inventory.where.jail(entry.name))
 
     async def destroy_all(self, dataset: str) -> None:
         """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""
@@ -213,11 +213,11 @@ class JailDatasets:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of a jail."""
         with suppress(NotFoundError):  # nothing of it is left to be destroyed
             what = f"destroying jail {name}"
-            await self._owned.require_unclaimed(self._index.where.jail(name), what, f"jails/{name}")
+            await self._owned.require_unclaimed(self._inventory.where.jail(name), what, f"jails/{name}")
 
     async def deletion(self, name: str) -> tuple[Finding, ...]:
         """Return who keeps snapshots of a jail, as an error, and what others' snapshots go with it."""
-        dataset, resource = self._index.where.jail(name), f"jails/{name}"
+        dataset, resource = self._inventory.where.jail(name), f"jails/{name}"
         try:
             await self.require_destroyable(name)
             return going_along(await self._owned.foreign(dataset), resource)
@@ -234,10 +234,10 @@ class JailDatasets:
             )
             return (kept,)
 
-    async def destroy_if_there(self, entry: Entry) -> None:
+    async def destroy_if_there(self, entry: JailEntry) -> None:
         """Destroy what there is of a jail that did not come into being, but no dataset that has another record."""
         try:
-            dataset = await self._zfs.dataset(self._index.where.jail(entry.name))
+            dataset = await self._zfs.dataset(self._inventory.where.jail(entry.name))
         except NotFoundError:
             return  # it failed before its dataset was made
         text = dataset.properties.get(layout.JAIL_PROPERTY)
@@ -245,9 +245,9 @@ class JailDatasets:
         if here == (entry.record.uid if entry.record is not None else ""):
             await self.destroy(entry)
 
-    async def measure(self, entry: Entry) -> None:
+    async def measure(self, entry: JailEntry) -> None:
         """Take the jail's size on the pool into the index."""
-        entry.used = (await self._zfs.dataset(self._index.where.jail(entry.name))).used
+        entry.used = (await self._zfs.dataset(self._inventory.where.jail(entry.name))).used
 
 
 def _in_data(spec: JailSpec) -> list[str]:

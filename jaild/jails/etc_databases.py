@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.jails.runs import Runs
 from jaild.layers.sandbox import Workshop
 from jaild.model import layout
@@ -26,15 +26,17 @@ _TOLD = 2000  # bytes of its output that an error carries
 class EtcDatabases:
     """Makes what FreeBSD's /etc holds besides texts."""
 
-    def __init__(self, index: Index, runs: Runs, workshop: Workshop, files: Files) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, runs: Runs, workshop: Workshop, files: Files) -> None:
+        self._inventory = inventory
         self._runs = runs
         self._workshop = workshop
         self._files = files
 
-    async def make(self, operation_id: str, entry: Entry, generation: Generation, commands: tuple[Argv, ...]) -> None:
+    async def make(
+        self, operation_id: str, entry: JailEntry, generation: Generation, commands: tuple[Argv, ...]
+    ) -> None:
         """Run `etctools.commands` on a generation's written /etc. `InternalError` (ETC_TOOL_FAILED)."""
-        base = self._index.base(generation.base)
+        base = self._inventory.base(generation.base)
         if not commands or not isinstance(base.record, BaseRecord):
             return
         log, network = Path("/dev/null"), Network(mode="none")
@@ -53,7 +55,7 @@ class EtcDatabases:
                 if status := await execute(command, keep):
                     raise _failed(entry.name, generation, command, status, b"".join(said)[-_TOLD:])
 
-    def _mounts(self, entry: Entry, generation: Generation) -> tuple[Mount, ...]:
+    def _mounts(self, entry: JailEntry, generation: Generation) -> tuple[Mount, ...]:
         """Return the generation's own mounts without its data; below that is the base's own, read-only."""
         mount_point = self._runs.manifest(generation.release).mount_point
         wanted = {"/", "/etc", "/tmp"}  # noqa: S108 -- in the jail

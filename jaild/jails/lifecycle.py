@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.health import Gate
@@ -24,9 +24,9 @@ class Lifecycle:
     """Starts, stops, restarts and deletes jails. Runs in the jail's queue only."""
 
     def __init__(
-        self, index: Index, datasets: JailDatasets, runs: Runs, gate: Gate, events: Events, clock: Clock
+        self, inventory: Inventory, datasets: JailDatasets, runs: Runs, gate: Gate, events: Events, clock: Clock
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._datasets = datasets
         self._runs = runs
         self._gate = gate
@@ -35,7 +35,7 @@ class Lifecycle:
 
     async def start(self, handle: Handle, name: str) -> None:
         """Start the active generation and make it stay started."""
-        owned = self._index.owned(name, Intent.START)
+        owned = self._inventory.owned(name, Intent.START)
         entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
         if entry.run is not None and entry.run.running:
@@ -48,7 +48,7 @@ class Lifecycle:
 
     async def stop(self, handle: Handle, name: str) -> None:
         """Stop the jail and make it stay stopped."""
-        owned = self._index.owned(name, Intent.STOP)
+        owned = self._inventory.owned(name, Intent.STOP)
         entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.STOPPED)
         await handle.phase("stop")
@@ -58,7 +58,9 @@ class Lifecycle:
 
     async def shut_down(self, handle: Handle, name: str) -> None:
         """Stop the jail for the host's shutdown. What it should be stays as it is: the next boot starts it again."""
-        entry, record = self._index.permitted(name, Intent.READ)  # what runs here ends with the host, whoever's it is
+        entry, record = self._inventory.permitted(
+            name, Intent.READ
+        )  # what runs here ends with the host, whoever's it is
         if entry.run is None or not entry.run.running:  # it ended, or moved away, while this waited its turn
             return
         await handle.phase("stop")
@@ -69,7 +71,7 @@ class Lifecycle:
 
     async def restart(self, handle: Handle, name: str) -> None:
         """Stop and start the active generation. The blackout is measured."""
-        owned = self._index.owned(name, Intent.START)
+        owned = self._inventory.owned(name, Intent.START)
         entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
         await handle.phase("cutover", stop=Stop.NEVER)
@@ -82,15 +84,15 @@ class Lifecycle:
         await self._gate.require_healthy(name, generation.number, generation.spec)
         await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))
 
-    async def _desire(self, entry: Entry, desired: Desired) -> None:
+    async def _desire(self, entry: JailEntry, desired: Desired) -> None:
         if entry.record is not None and entry.record.desired is not desired:
             await self._datasets.write(entry, msgspec.structs.replace(entry.record, desired=desired))
 
     # -- deletion
 
-    def require_deletable(self, name: str, *, force: bool) -> tuple[Entry, JailRecord]:
+    def require_deletable(self, name: str, *, force: bool) -> tuple[JailEntry, JailRecord]:
         """Return a jail that may be deleted. `FailedPreconditionError` (JAIL_RUNNING, or why it is not to be)."""
-        entry, record = self._index.permitted(name, Intent.DELETE)
+        entry, record = self._inventory.permitted(name, Intent.DELETE)
         if entry.run is not None and entry.run.running and not force:
             raise FailedPreconditionError(
                 "JAIL_RUNNING",
@@ -102,9 +104,9 @@ class Lifecycle:
 
     async def deletion(self, name: str) -> tuple[Finding, ...]:
         """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
-        entry, record = self._index.permitted(name, Intent.READ)
+        entry, record = self._inventory.permitted(name, Intent.READ)
         failover = record.failover
-        told = () if failover is None or not self._index.may(entry, Intent.TELL) else untold(name, failover.untold)
+        told = () if failover is None or not self._inventory.may(entry, Intent.TELL) else untold(name, failover.untold)
         return (*await self._datasets.deletion(name), *told)
 
     async def delete(self, handle: Handle, name: str, *, force: bool) -> None:
@@ -119,5 +121,5 @@ class Lifecycle:
             await self._runs.stop(entry, entry.generation.number)
             await self._runs.remove(entry, entry.generation.number)
         await self._datasets.destroy(entry)
-        del self._index.jails[name]
+        del self._inventory.jails[name]
         await self._events.emit("jail.deleted", f"jails/{name}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.engine.inventory import Entry, Index, Layer
+from jaild.engine.inventory import Inventory, JailEntry, Layer
 from jaild.jails.runs import Runs
 from jaild.model import layout
 from jaild.model.errors import NotFoundError
@@ -53,23 +53,23 @@ class Prepared:
 class Planner:
     """Computes plans. Reads much, writes nothing."""
 
-    def __init__(self, index: Index, runtime: Runtime, runs: Runs, files: Files) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, runtime: Runtime, runs: Runs, files: Files) -> None:
+        self._inventory = inventory
         self._runtime = runtime
         self._runs = runs
         self._files = files
         self._one_at_a_time = asyncio.Lock()
         self._proofs: dict[tuple[int, int], tuple[Finding, ...]] = {}  # by the guids of base and release
 
-    async def prepare(self, name: str, entry: Entry | None, draft: Draft, number: int, caller: Caller) -> Prepared:
+    async def prepare(self, name: str, entry: JailEntry | None, draft: Draft, number: int, caller: Caller) -> Prepared:
         """Plan a caller's change of `name` (a new jail if `entry` is None); the new generation would get `number`.
 
         Raises what makes the request wrong in itself (an unknown base, a broken spec); what the checks find is in the
         plan: see `Plan.require_clean`.
         """
         speccheck.require(draft.spec)
-        base = self._index.base(draft.spec.base)
-        release = self._index.release(draft.spec.app) if draft.spec.app else None
+        base = self._inventory.base(draft.spec.base)
+        release = self._inventory.release(draft.spec.app) if draft.spec.app else None
         current = entry.generation if entry is not None else None
         findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
         findings += [*await self._compatibility(base, release), *self._conflicts(name, draft.spec)]
@@ -100,9 +100,9 @@ class Planner:
 
         `FailedPreconditionError` (PLAN_REFUSED), `NotFoundError` (BASE_NOT_FOUND, RELEASE_NOT_FOUND).
         """
-        self._index.base(spec.base)
+        self._inventory.base(spec.base)
         if spec.app:
-            self._index.release(spec.app)
+            self._inventory.release(spec.app)
         Plan(kind="change", target=f"jails/{name}", findings=tuple(self._conflicts(name, spec))).require_clean()
 
     async def _compatibility(self, base: Layer, release: Layer | None) -> list[Finding]:
@@ -143,7 +143,7 @@ class Planner:
     def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
         others = {
             entry.name: entry.generation.spec
-            for entry in self._index.jails.values()
+            for entry in self._inventory.jails.values()
             if entry.generation is not None
             and entry.record is not None
             and entry.record.state not in {"moved", "standby", "fenced"}
@@ -181,9 +181,9 @@ class Planner:
             for target, problem in found.items()
         ]
 
-    async def merge(self, entry: Entry | None, spec: JailSpec) -> tuple[Trees, list[Finding]]:
+    async def merge(self, entry: JailEntry | None, spec: JailSpec) -> tuple[Trees, list[Finding]]:
         """Merge both configuration trees for `spec`: ancestor and theirs from the layers, mine the jail's own."""
-        base, release = self._index.base(spec.base), self._index.release(spec.app) if spec.app else None
+        base, release = self._inventory.base(spec.base), self._inventory.release(spec.app) if spec.app else None
         etc = etcplan.Sides(theirs=await self._files.read_tree(base.tree / "etc"))
         local = etcplan.Sides(theirs=await self._files.read_tree(release.tree / "etc") if release else {})
         etc_state = local_state = ""
@@ -194,7 +194,7 @@ class Planner:
             local_state = await self._files.state_of(folder / layout.LOCAL_ETC)
             etc = etcplan.Sides(
                 theirs=etc.theirs,
-                ancestor=await self._files.read_tree(self._index.base(current.base).tree / "etc"),
+                ancestor=await self._files.read_tree(self._inventory.base(current.base).tree / "etc"),
                 mine=await self._files.read_tree(folder / layout.ETC),
             )
             local = etcplan.Sides(
@@ -219,9 +219,9 @@ class Planner:
     async def _local_ancestor(self, current: Generation) -> Tree:
         if not current.release:
             return {}
-        return await self._files.read_tree(self._index.release(current.release).tree / "etc")
+        return await self._files.read_tree(self._inventory.release(current.release).tree / "etc")
 
-    async def changed_since(self, entry: Entry, trees: Trees) -> bool:
+    async def changed_since(self, entry: JailEntry, trees: Trees) -> bool:
         """Return whether the active generation's configuration was touched since `trees` were merged from it."""
         if entry.generation is None:
             return False

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.model import layout, quantity
 from jaild.model.errors import JaildError
@@ -25,9 +25,9 @@ class Runs:
     """The runs of this host's jails."""
 
     def __init__(
-        self, index: Index, runtime: Runtime, supervisor: Supervisor, events: Events, clock: Clock, logs: Path
+        self, inventory: Inventory, runtime: Runtime, supervisor: Supervisor, events: Events, clock: Clock, logs: Path
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._runtime = runtime
         self._supervisor = supervisor
         self._events = events
@@ -44,14 +44,14 @@ class Runs:
         """Return where in the log the output of the run that was started last begins."""
         return self._log_starts.get(jail, 0)
 
-    def spec_of(self, entry: Entry, generation: Generation) -> RunSpec:
+    def spec_of(self, entry: JailEntry, generation: Generation) -> RunSpec:
         """Return all that the runtime needs to run a generation."""
         if entry.record is None:
             raise TypeError(entry.name)
         spec = generation.spec
-        base = self._index.base(generation.base)
+        base = self._inventory.base(generation.base)
         manifest = self.manifest(generation.release)
-        release = str(self._index.release(generation.release).tree) if generation.release else ""
+        release = str(self._inventory.release(generation.release).tree) if generation.release else ""
         record = base.record
         if not isinstance(record, BaseRecord):
             raise TypeError(generation.base)
@@ -93,18 +93,18 @@ class Runs:
         """Return a release's manifest; an empty one for a jail of the base alone."""
         if not release:
             return Manifest()
-        record = self._index.release(release).record
+        record = self._inventory.release(release).record
         if not isinstance(record, ReleaseRecord):
             raise TypeError(release)
         return record.manifest
 
-    async def create(self, entry: Entry, generation: Generation) -> None:
+    async def create(self, entry: JailEntry, generation: Generation) -> None:
         """Mount a generation's tree and make its run ready, beside whatever serves."""
         await self._runtime.create(self.spec_of(entry, generation))
 
-    async def start(self, entry: Entry, generation: int) -> float:
+    async def start(self, entry: JailEntry, generation: int) -> float:
         """Start a created run and watch it; return the (monotonic) time at which it had started."""
-        self._index.permitted(entry.name, Intent.START)  # whatever led here: there is no other way to start a jail
+        self._inventory.permitted(entry.name, Intent.START)  # whatever led here: there is no other way to start a jail
         log = self.log_path(entry.name)
         self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
         await self._runtime.start(entry.name, generation)
@@ -120,8 +120,8 @@ class Runs:
         except JaildError as error:  # neighbours find it by themselves, later: no reason to take a jail down
             self._log.warning("cannot announce", jail=jail, reason=error.reason, message=error.message)
 
-    async def adopt(self, entry: Entry, generation: int) -> None:
-        """Take a run into the index as it is, and watch it if it runs."""
+    async def adopt(self, entry: JailEntry, generation: int) -> None:
+        """Take a run into the inventory as it is, and watch it if it runs."""
         entry.run = await self.find(entry.name, generation)
         self.forget(entry.name)
         if entry.run is not None and entry.run.running:
@@ -137,17 +137,17 @@ class Runs:
         """Return what the runtime knows of a run."""
         return await self._runtime.find(jail, generation)
 
-    async def stop(self, entry: Entry, generation: int) -> None:
+    async def stop(self, entry: JailEntry, generation: int) -> None:
         """Stop a run; its end is not taken for a failure."""
         self.forget(entry.name)
         await self._runtime.stop(entry.name, generation)
         entry.run = None
 
-    async def remove(self, entry: Entry, generation: int) -> None:
+    async def remove(self, entry: JailEntry, generation: int) -> None:
         """Take a stopped run away, mounts and all."""
         await self._runtime.remove(entry.name, generation)
 
-    async def end_all(self, entry: Entry) -> None:
+    async def end_all(self, entry: JailEntry) -> None:
         """Stop and take away every run of a jail, of whichever generation."""
         for run in await self._runtime.runs():
             if run.jail == entry.name:
@@ -159,7 +159,7 @@ class Runs:
         """Stop watching a jail."""
         self._supervisor.drop(_watcher(jail))
 
-    async def _watch(self, entry: Entry, generation: int) -> None:
+    async def _watch(self, entry: JailEntry, generation: int) -> None:
         try:
             ended = await self._runtime.wait(entry.name, generation)
         except JaildError as error:
@@ -172,16 +172,16 @@ class Runs:
         entry.message = f"its first process ended by itself with {status}; see its log: jailctl jail logs {entry.name}"
         await self._events.emit("jail.exited", f"jails/{entry.name}", entry.message, generation=str(generation))
 
-    async def boot(self, entry: Entry) -> None:
+    async def boot(self, entry: JailEntry) -> None:
         """Bring a jail to what its record says: the boot rule, for this host's start and for repairs."""
         record = entry.record
         if record is None or entry.generation is None or record.desired is not Desired.RUNNING:
             return
-        if not self._index.may(entry, Intent.START) or (entry.run is not None and entry.run.running):
+        if not self._inventory.may(entry, Intent.START) or (entry.run is not None and entry.run.running):
             return
         await self.ensure(entry, entry.generation)
 
-    async def ensure(self, entry: Entry, generation: Generation) -> float:
+    async def ensure(self, entry: JailEntry, generation: Generation) -> float:
         """Start a generation from whatever is left of it: nothing, a leftover of a crash, or a stopped run.
 
         Returns the (monotonic) time at which it had started.

@@ -9,7 +9,7 @@ import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.drain import Draining
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.changes import Changes
 from jaild.jails.lifecycle import Lifecycle
@@ -34,7 +34,7 @@ Generations = list[Generation]  # `list` is a method's name below
 class Replicas(Protocol):
     """What other hosts keep of jails."""
 
-    def views(self, entry: Entry) -> tuple[StandbyView, ...]:
+    def views(self, entry: JailEntry) -> tuple[StandbyView, ...]:
         """Return how a jail's replicas are."""
 
     async def forget(self, name: str, record: JailRecord) -> None:
@@ -46,7 +46,7 @@ class Jails:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         changes: Changes,
         lifecycle: Lifecycle,
         runs: Runs,
@@ -58,7 +58,7 @@ class Jails:
         operations: Operations,
         draining: Draining,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._changes = changes
         self._lifecycle = lifecycle
         self._runs = runs
@@ -73,13 +73,13 @@ class Jails:
     def get(self, name: str) -> JailView:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
         pending = self._dispatcher.pending(f"jails/{name}")
-        view = self._index.jail_view(name, pending[0].name if pending else "")
-        standbys = self._replicas.views(self._index.jail(name))
+        view = self._inventory.jail_view(name, pending[0].name if pending else "")
+        standbys = self._replicas.views(self._inventory.jail(name))
         return msgspec.structs.replace(view, standbys=standbys) if standbys else view
 
     def list(self) -> list[JailView]:
         """Return all, by name."""
-        return [self.get(name) for name in sorted(self._index.jails)]
+        return [self.get(name) for name in sorted(self._inventory.jails)]
 
     async def create(
         self, name: str, spec: JailSpec, *, stopped: bool, validate_only: bool, caller: Caller
@@ -118,7 +118,7 @@ class Jails:
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
-            _, record = self._index.permitted(name, Intent.DELETE)
+            _, record = self._inventory.permitted(name, Intent.DELETE)
             await self._lifecycle.delete(handle, name, force=force)
             await self._replicas.forget(name, record)
             return ""
@@ -144,10 +144,10 @@ class Jails:
         if duplicate is not None:
             return duplicate
         # Before it is queued, too: what waits there is not without effect, a health gate gives way to a stop.
-        authorization.require_own(caller, name, self._index.jail(name).generation)
+        authorization.require_own(caller, name, self._inventory.jail(name).generation)
 
         async def work(handle: Handle) -> str:
-            authorization.require_own(caller, name, self._index.jail(name).generation)  # it may run another app by now
+            authorization.require_own(caller, name, self._inventory.jail(name).generation)  # as it is by now
             await act(handle, name)
             return f"jails/{name}"
 
@@ -172,18 +172,18 @@ class Jails:
         self, name: str, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
     ) -> Operation:
         """Go back to an older generation, whole or on one axis."""
-        entry = self._index.jail(name)
+        entry = self._inventory.jail(name)
         change = Rollback(generation, Axis(axis))
         current, number = entry.generation, generation or await self._last(entry)
         if number and (generation or change.axis is Axis.ALL):
-            target = await self._index.generation(entry, number)
+            target = await self._inventory.generation(entry, number)
             if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its queue, too
                 draft = Draft(change.kind, target.spec, cut_to=number)
                 authorization.require_outcome(caller, name, current, draft)
         return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
 
-    async def _last(self, entry: Entry) -> int:
-        numbers = await self._index.numbers(entry)
+    async def _last(self, entry: JailEntry) -> int:
+        numbers = await self._inventory.numbers(entry)
         return max((n for n in numbers if entry.generation is not None and n < entry.generation.number), default=0)
 
     async def _change(self, name: str, change: Change, etag: str, *, validate_only: bool, caller: Caller) -> Operation:
@@ -202,7 +202,7 @@ class Jails:
         return await self._dispatcher.submit(f"jails/{name}", change.kind, caller, work)
 
     def _require_etag(self, name: str, etag: str) -> None:
-        current = self._index.jail_view(name).etag
+        current = self._inventory.jail_view(name).etag
         if etag and etag != current:
             raise AbortedError(
                 "ETAG_MISMATCH",
@@ -214,9 +214,9 @@ class Jails:
 
     async def generations(self, name: str) -> Generations:
         """Return a jail's generations, newest first."""
-        entry = self._index.jail(name)
-        numbers = await self._index.numbers(entry)
-        return [await self._index.generation(entry, number) for number in reversed(numbers)]
+        entry = self._inventory.jail(name)
+        numbers = await self._inventory.numbers(entry)
+        return [await self._inventory.generation(entry, number) for number in reversed(numbers)]
 
     async def render_template(self, name: str, values: Mapping[str, str]) -> str:
         """Return a template's YAML with its places filled in."""
@@ -232,7 +232,7 @@ class Jails:
         stdin: AsyncIterator[bytes],
     ) -> AsyncIterator[Output]:
         """Run a command in the running jail; `FailedPreconditionError` (JAIL_NOT_RUNNING)."""
-        entry, _ = self._index.permitted(name, Intent.READ)
+        entry, _ = self._inventory.permitted(name, Intent.READ)
         if entry.run is None or not entry.run.running or entry.generation is None:
             raise FailedPreconditionError(
                 "JAIL_NOT_RUNNING",
@@ -252,5 +252,5 @@ class Jails:
 
     def logs(self, name: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
         """Yield what the jail wrote: the last `lines` (0: all), then what comes."""
-        self._index.jail(name)
+        self._inventory.jail(name)
         return self._logs.read(name, lines=lines, follow=follow)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model import layout
 from jaild.model.errors import JaildError
 from jaild.model.jails.spec import Limits
@@ -22,33 +22,33 @@ _AT_ONCE = 8  # measurements side by side: each may be a process
 class Stats:
     """Measures. Changes nothing."""
 
-    def __init__(self, index: Index, runtime: Runtime, zfs: Zfs, clock: Clock) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, runtime: Runtime, zfs: Zfs, clock: Clock) -> None:
+        self._inventory = inventory
         self._runtime = runtime
         self._zfs = zfs
         self._clock = clock
 
     async def measure(self, names: Sequence[str]) -> list[JailStats]:
         """Return what some jails use, or all if none is named, by name. `NotFoundError` (JAIL_NOT_FOUND)."""
-        wanted = sorted(set(names) or self._index.jails)
-        entries = [self._index.jail(name) for name in wanted]
+        wanted = sorted(set(names) or self._inventory.jails)
+        entries = [self._inventory.jail(name) for name in wanted]
         datasets = await self._datasets(wanted if names else [])
         few = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(entry: Entry) -> JailStats:
+        async def one(entry: JailEntry) -> JailStats:
             async with few:
                 return await self._one(entry, datasets)
 
         return await asyncio.gather(*map(one, entries))
 
     async def _datasets(self, names: Sequence[str]) -> Mapping[str, Dataset]:
-        where = self._index.where
+        where = self._inventory.where
         trees = [where.jail(name) for name in names] or [where.jails]  # all at once: one command
         return {dataset.name: dataset for tree in trees for dataset in await self._zfs.datasets(tree)}
 
-    async def _one(self, entry: Entry, datasets: Mapping[str, Dataset]) -> JailStats:
-        jail = datasets.get(self._index.where.jail(entry.name))
-        data = datasets.get(self._index.where.part(entry.name, layout.DATA))
+    async def _one(self, entry: JailEntry, datasets: Mapping[str, Dataset]) -> JailStats:
+        jail = datasets.get(self._inventory.where.jail(entry.name))
+        data = datasets.get(self._inventory.where.part(entry.name, layout.DATA))
         found = JailStats(
             name=entry.name,
             limits=entry.generation.spec.limits if entry.generation is not None else Limits(),

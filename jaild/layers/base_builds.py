@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.layers.base_sealing import BaseSealing, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
@@ -31,7 +31,7 @@ class BaseMaking:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         userland: Userland,
         archives: Archives,
         files: Files,
@@ -41,7 +41,7 @@ class BaseMaking:
         operations: Operations,
         staging: Path,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._userland = userland
         self._archives = archives
         self._files = files
@@ -83,7 +83,7 @@ class BaseMaking:
         if duplicate is not None:
             return duplicate
         self._sealing.require_new(base_id)
-        record = self._index.base(parent).record
+        record = self._inventory.base(parent).record
         if not isinstance(record, BaseRecord):
             raise TypeError(parent)
         if record.family is not Family.FREEBSD:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle
 from jaild.layers.sealing import Sealer
 from jaild.model import layout, names
@@ -34,8 +34,8 @@ class Source:
 class BaseSealing:
     """Makes bases."""
 
-    def __init__(self, index: Index, sealer: Sealer, files: Files, events: Events, clock: Clock) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, sealer: Sealer, files: Files, events: Events, clock: Clock) -> None:
+        self._inventory = inventory
         self._sealer = sealer
         self._files = files
         self._events = events
@@ -66,16 +66,16 @@ class BaseSealing:
                 notes=tuple(note[:200] for note in notes[:8]),
             )
 
-        origin = self._index.base(source.origin).dataset if source.origin else ""
-        layer = await self._sealer.seal(self._index.where.base(base_id), layout.BASE_PROPERTY, fill, origin=origin)
-        self._index.bases[base_id] = layer
+        origin = self._inventory.base(source.origin).dataset if source.origin else ""
+        layer = await self._sealer.seal(self._inventory.where.base(base_id), layout.BASE_PROPERTY, fill, origin=origin)
+        self._inventory.bases[base_id] = layer
         await self._events.emit("base.sealed", f"bases/{base_id}", f"guid {layer.guid}", sha256=source.sha256)
         return f"bases/{base_id}"
 
     def require_new(self, base_id: str) -> None:
         """Raise `AlreadyExistsError` (BASE_EXISTS), `InvalidArgumentError` (INVALID_NAME)."""
         names.base(base_id)
-        if base_id in self._index.bases:
+        if base_id in self._inventory.bases:
             raise AlreadyExistsError(
                 "BASE_EXISTS",
                 f"base {base_id} is here already, and bases never change",

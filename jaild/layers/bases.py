@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.layers.base_sealing import BaseSealing, Source
 from jaild.layers.image_import import ImageImport
@@ -31,7 +31,7 @@ class Bases:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         sealer: Sealer,
         sealing: BaseSealing,
         images: ImageImport,
@@ -41,7 +41,7 @@ class Bases:
         operations: Operations,
         events: Events,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._sealer = sealer
         self._sealing = sealing
         self._images = images
@@ -53,12 +53,12 @@ class Bases:
 
     def get(self, base_id: str) -> BaseView:
         """Return one. `NotFoundError` (BASE_NOT_FOUND)."""
-        return self._index.base_view(base_id)
+        return self._inventory.base_view(base_id)
 
     def list(self) -> list[BaseView]:
         """Return all, by name."""
-        users = self._index.users()
-        return [self._index.base_view(name, users) for name in sorted(self._index.bases)]
+        users = self._inventory.users()
+        return [self._inventory.base_view(name, users) for name in sorted(self._inventory.bases)]
 
     async def import_stream(
         self,
@@ -174,7 +174,7 @@ class Bases:
         """Delete one that no generation refers to. `FailedPreconditionError` (BASE_IN_USE)."""
         target = f"bases/{base_id}"
         self._require_unused(base_id)
-        await self._sealer.require_unclaimed(self._index.bases[base_id])
+        await self._sealer.require_unclaimed(self._inventory.bases[base_id])
         if validate_only:
             return await self._operations.planned(
                 Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller
@@ -183,11 +183,11 @@ class Bases:
         async def work(handle: Handle) -> str:
             await handle.phase("commit", stop=Stop.NEVER)
             self._require_unused(base_id)  # nothing is awaited between this look and the next line
-            layer = self._index.bases.pop(base_id)
+            layer = self._inventory.bases.pop(base_id)
             try:
                 await self._sealer.destroy(layer)
             except JaildError:
-                self._index.bases[base_id] = layer
+                self._inventory.bases[base_id] = layer
                 raise
             await self._events.emit("base.deleted", target)
             return ""
@@ -195,7 +195,7 @@ class Bases:
         return await self._dispatcher.submit(target, "delete", caller, work)
 
     def _require_unused(self, base_id: str) -> None:
-        used_by = self._index.base_view(base_id).used_by
+        used_by = self._inventory.base_view(base_id).used_by
         if used_by:
             raise FailedPreconditionError(
                 "BASE_IN_USE",
@@ -204,8 +204,8 @@ class Bases:
                 remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
                 resource=f"bases/{base_id}",
             )
-        dataset = self._index.bases[base_id].dataset
-        clones = [name for name, layer in self._index.bases.items() if layer.origin.partition("@")[0] == dataset]
+        dataset = self._inventory.bases[base_id].dataset
+        clones = [name for name, layer in self._inventory.bases.items() if layer.origin.partition("@")[0] == dataset]
         if clones:
             raise FailedPreconditionError(
                 "BASE_HAS_CLONES",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from jaild.engine.inventory import Index, Layer
+from jaild.engine.inventory import Inventory, Layer
 from jaild.model.errors import AlreadyExistsError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import policy_check as policycheck
@@ -24,8 +24,8 @@ from jaild.ports.runtime import Runtime
 class BuildPlanner:
     """Computes plans of builds. Reads, writes nothing."""
 
-    def __init__(self, index: Index, runtime: Runtime, files: Files) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, runtime: Runtime, files: Files) -> None:
+        self._inventory = inventory
         self._runtime = runtime
         self._files = files
 
@@ -36,7 +36,7 @@ class BuildPlanner:
         """
         recipecheck.require(wanted)
         target = f"apps/{app}/releases/{version}"
-        if f"{app}/{version}" in self._index.releases:
+        if f"{app}/{version}" in self._inventory.releases:
             raise AlreadyExistsError(
                 "RELEASE_EXISTS",
                 f"release {app}/{version} is here already, and releases never change",
@@ -44,7 +44,7 @@ class BuildPlanner:
                 resource=target,
             )
         base = self.base(wanted)
-        parent = self._index.release(f"{app}/{wanted.parent}") if wanted.parent else None
+        parent = self._inventory.release(f"{app}/{wanted.parent}") if wanted.parent else None
         manifest = self.manifest(app, wanted)
         facts = await self._runtime.facts()
         findings = [*policycheck.build_findings(caller, wanted)]
@@ -65,7 +65,7 @@ class BuildPlanner:
 
     def base(self, wanted: Recipe) -> BaseRecord:
         """Return what the recipe's base is. `NotFoundError` (BASE_NOT_FOUND)."""
-        record = self._index.base(wanted.base).record
+        record = self._inventory.base(wanted.base).record
         if not isinstance(record, BaseRecord):
             raise TypeError(wanted.base)
         return record
@@ -74,11 +74,11 @@ class BuildPlanner:
         """Return the recipe's manifest, or the earlier release's."""
         if wanted.manifest is not None:
             return wanted.manifest
-        record = self._index.release(f"{app}/{wanted.parent}").record
+        record = self._inventory.release(f"{app}/{wanted.parent}").record
         return record.manifest if isinstance(record, ReleaseRecord) else Manifest()
 
     async def _places(self, wanted: Recipe, manifest: Manifest) -> list[Finding]:
-        tree = self._index.base(wanted.base).tree
+        tree = self._inventory.base(wanted.base).tree
         found = await self._files.obstacles([("/", tree)], [manifest.mount_point, "/tmp"])  # noqa: S108 -- in the jail
         places = (manifest.mount_point, *recipecheck.SCRATCH)
         findings = [_place(target, f"cannot be mounted on: {problem}") for target, problem in found.items()]

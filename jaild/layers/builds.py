@@ -14,7 +14,7 @@ import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.layers.build_log import BuildLogs
 from jaild.layers.build_plan import BuildPlanner, policy_of
@@ -39,7 +39,7 @@ class Builds:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         planner: BuildPlanner,
         steps: BuildSteps,
         logs: BuildLogs,
@@ -52,7 +52,7 @@ class Builds:
         clock: Clock,
         staging: Path,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._planner = planner
         self._steps = steps
         self._logs = logs
@@ -130,11 +130,11 @@ class Builds:
         async def fill(folder: Path) -> ReleaseRecord:
             return await self._build(handle, app, version, recipe, folder, uploads, policy_of(caller))
 
-        origin = self._index.release(f"{app}/{recipe.parent}").dataset if recipe.parent else ""
-        dataset = self._index.where.release(app, version)
+        origin = self._inventory.release(f"{app}/{recipe.parent}").dataset if recipe.parent else ""
+        dataset = self._inventory.where.release(app, version)
         await self._sealer.ensure_parent(dataset)
         layer = await self._sealer.seal(dataset, layout.RELEASE_PROPERTY, fill, origin=origin)
-        self._index.releases[f"{app}/{version}"] = layer
+        self._inventory.releases[f"{app}/{version}"] = layer
         handle.facts(used_bytes=layer.used)
         target = f"apps/{app}/releases/{version}"
         await self._events.emit("release.built", target, f"guid {layer.guid}", base=recipe.base)
@@ -150,7 +150,7 @@ class Builds:
         uploads: Path,
         policy: BuildPolicy,
     ) -> ReleaseRecord:
-        base, base_tree = self._planner.base(recipe), self._index.base(recipe.base).tree
+        base, base_tree = self._planner.base(recipe), self._inventory.base(recipe.base).tree
         tree, bench = folder / layout.TREE, folder / layout.BUILD
         # Not in the clone itself: what a build writes anew although it is the same would no longer be shared.
         work = bench / layout.TREE if recipe.parent else tree

@@ -9,7 +9,7 @@ import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.layers.sealing import Sealer
 from jaild.model import layout, names
@@ -32,7 +32,7 @@ class Releases:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         sealer: Sealer,
         archives: Archives,
@@ -43,7 +43,7 @@ class Releases:
         clock: Clock,
         staging: Path,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._sealer = sealer
         self._archives = archives
@@ -56,12 +56,12 @@ class Releases:
 
     def get(self, app: str, version: str) -> ReleaseView:
         """Return one. `NotFoundError` (RELEASE_NOT_FOUND)."""
-        return self._index.release_view(f"{app}/{version}")
+        return self._inventory.release_view(f"{app}/{version}")
 
     def list(self, app: str | None) -> list[ReleaseView]:
         """Return an app's releases, or all; by app, oldest first."""
-        users = self._index.users()
-        found = [self._index.release_view(key, users) for key in self._index.releases]
+        users = self._inventory.users()
+        found = [self._inventory.release_view(key, users) for key in self._inventory.releases]
         return sorted(
             (view for view in found if app is None or view.record.app == app),
             key=lambda view: (view.record.app, view.record.pushed, view.record.version),
@@ -69,7 +69,7 @@ class Releases:
 
     async def packages(self, app: str, version: str) -> tuple[str, ...]:
         """Return the packages in a release that was built here, name-version; none for others."""
-        layer = self._index.release(f"{app}/{version}")
+        layer = self._inventory.release(f"{app}/{version}")
         try:
             return msgspec.json.decode(await self._files.read(layer.folder / layout.PACKAGES), type=tuple[str, ...])
         except NotFoundError:
@@ -95,7 +95,7 @@ class Releases:
         manifestcheck.require(manifest)
         self._require_new(app, version)
         if parent:
-            self._index.release(f"{app}/{parent}")
+            self._inventory.release(f"{app}/{parent}")
         spooled = await self._files.spool(chunks, sha256=sha256, size=size)
 
         async def forget() -> None:
@@ -147,18 +147,18 @@ class Releases:
                 added=added,
             )
 
-        origin = self._index.release(f"{app}/{parent}").dataset if parent else ""
-        dataset = self._index.where.release(app, version)
+        origin = self._inventory.release(f"{app}/{parent}").dataset if parent else ""
+        dataset = self._inventory.where.release(app, version)
         await self._sealer.ensure_parent(dataset)
         layer = await self._sealer.seal(dataset, layout.RELEASE_PROPERTY, fill, origin=origin)
-        self._index.releases[f"{app}/{version}"] = layer
+        self._inventory.releases[f"{app}/{version}"] = layer
         handle.facts(used_bytes=layer.used)
         target = f"apps/{app}/releases/{version}"
         await self._events.emit("release.sealed", target, f"guid {layer.guid}", sha256=spooled.sha256)
         return target
 
     def _require_new(self, app: str, version: str) -> None:
-        if f"{app}/{version}" in self._index.releases:
+        if f"{app}/{version}" in self._inventory.releases:
             raise AlreadyExistsError(
                 "RELEASE_EXISTS",
                 f"release {app}/{version} is here already, and releases never change",
@@ -170,7 +170,7 @@ class Releases:
         """Delete one that nothing refers to. `FailedPreconditionError` (RELEASE_IN_USE, RELEASE_HAS_CLONES)."""
         target = f"apps/{app}/releases/{version}"
         self._require_unused(app, version)
-        await self._sealer.require_unclaimed(self._index.releases[f"{app}/{version}"])
+        await self._sealer.require_unclaimed(self._inventory.releases[f"{app}/{version}"])
         if validate_only:
             return await self._operations.planned(
                 Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller
@@ -179,21 +179,21 @@ class Releases:
         async def work(handle: Handle) -> str:
             await handle.phase("commit", stop=Stop.NEVER)
             self._require_unused(app, version)  # nothing is awaited between this look and the next line
-            layer = self._index.releases.pop(f"{app}/{version}")
+            layer = self._inventory.releases.pop(f"{app}/{version}")
             try:
                 await self._sealer.destroy(layer)
             except JaildError:
-                self._index.releases[f"{app}/{version}"] = layer
+                self._inventory.releases[f"{app}/{version}"] = layer
                 raise
-            if not any(key.startswith(f"{app}/") for key in self._index.releases):
-                await self._zfs.destroy(self._index.where.app(app))
+            if not any(key.startswith(f"{app}/") for key in self._inventory.releases):
+                await self._zfs.destroy(self._inventory.where.app(app))
             await self._events.emit("release.deleted", target)
             return ""
 
         return await self._dispatcher.submit(target, "delete", caller, work)
 
     def _require_unused(self, app: str, version: str) -> None:
-        view = self._index.release_view(f"{app}/{version}")
+        view = self._inventory.release_view(f"{app}/{version}")
         if view.used_by:
             raise FailedPreconditionError(
                 "RELEASE_IN_USE",
@@ -201,8 +201,8 @@ class Releases:
                 remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
                 resource=f"apps/{app}/releases/{version}",
             )
-        dataset = self._index.releases[f"{app}/{version}"].dataset
-        clones = [key for key, layer in self._index.releases.items() if layer.origin.partition("@")[0] == dataset]
+        dataset = self._inventory.releases[f"{app}/{version}"].dataset
+        clones = [key for key, layer in self._inventory.releases.items() if layer.origin.partition("@")[0] == dataset]
         if clones:
             raise FailedPreconditionError(
                 "RELEASE_HAS_CLONES",

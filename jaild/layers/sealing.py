@@ -79,7 +79,7 @@ class Sealer:
             return  # an earlier release made it
 
     async def layer(self, dataset: str, record: BaseRecord | ReleaseRecord) -> Layer:
-        """Return a dataset that is sealed, as the index holds it."""
+        """Return a dataset that is sealed, as the inventory holds it."""
         found = await self._zfs.dataset(dataset)
         guid = next((s.guid for s in await self._zfs.snapshots(dataset) if s.tag == layout.SEALED), None)
         if guid is None or found.mountpoint is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.jails.datasets import JailDatasets
 from jaild.model.errors import NotFoundError
 from jaild.model.jails.ownership import advance
@@ -21,8 +21,8 @@ from jaild.transfer.snapshots import MigrationSnapshots
 class AbortCleanup:
     """Throws away. Runs in the jail's queue only, before the commit point."""
 
-    def __init__(self, index: Index, zfs: Zfs, datasets: JailDatasets, snapshots: MigrationSnapshots) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, zfs: Zfs, datasets: JailDatasets, snapshots: MigrationSnapshots) -> None:
+        self._inventory = inventory
         self._zfs = zfs
         self._datasets = datasets
         self._snapshots = snapshots
@@ -30,7 +30,7 @@ class AbortCleanup:
     async def discard(self, journal: Journal) -> None:
         """Undo; done again it changes nothing."""
         await self._interrupted_layers(journal)
-        entry = self._index.jails.get(journal.jail)
+        entry = self._inventory.jails.get(journal.jail)
         if entry is not None and entry.record is not None and entry.record.migration != journal.id:
             return  # the jail here has nothing to do with it
         if journal.before is not None and entry is not None:
@@ -39,24 +39,24 @@ class AbortCleanup:
         if journal.keep_copy and entry is not None and entry.record is not None:
             await self._datasets.write(entry, advance(entry.record, Ownership.MOVED))  # its owner is the source
             return
-        ghost = entry or Entry(name=journal.jail, folder=self._index.folder_of_jails / journal.jail)
+        ghost = entry or JailEntry(name=journal.jail, folder=self._inventory.folder_of_jails / journal.jail)
         for dataset in await self._parts(journal.jail):
             await self._zfs.abort_receive(dataset)
         await self._datasets.destroy_if_there(ghost)
-        self._index.jails.pop(journal.jail, None)
+        self._inventory.jails.pop(journal.jail, None)
 
     async def _interrupted_layers(self, journal: Journal) -> None:
         others = {
-            path for who, paths in self._index.needed.items() if who != f"migrations/{journal.id}" for path in paths
+            path for who, paths in self._inventory.needed.items() if who != f"migrations/{journal.id}" for path in paths
         }
         for layer in journal.offer.jail.layers:
             kind, _, name = layer.path.partition("/")
-            here = self._index.bases if kind == "bases" else self._index.releases
+            here = self._inventory.bases if kind == "bases" else self._inventory.releases
             if name not in here and layer.path not in others:
-                await self._zfs.abort_receive(self._index.where.layer(layer.path))
+                await self._zfs.abort_receive(self._inventory.where.layer(layer.path))
 
-    async def _return(self, entry: Entry, journal: Journal, before: JailRecord) -> None:
-        root = self._index.where.jail(journal.jail)
+    async def _return(self, entry: JailEntry, journal: Journal, before: JailRecord) -> None:
+        root = self._inventory.where.jail(journal.jail)
         for dataset in reversed(await self._parts(journal.jail)):
             had = journal.had.get(dataset.removeprefix(root).lstrip("/"), ())
             with suppress(NotFoundError):  # an interrupted receive into it was all there was
@@ -66,6 +66,6 @@ class AbortCleanup:
 
     async def _parts(self, jail: str) -> list[str]:
         try:
-            return [dataset.name for dataset in await self._zfs.datasets(self._index.where.jail(jail))]
+            return [dataset.name for dataset in await self._zfs.datasets(self._inventory.where.jail(jail))]
         except NotFoundError:
             return []

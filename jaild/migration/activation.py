@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.health import Gate, check_ended
 from jaild.jails.runs import Runs
@@ -30,7 +30,7 @@ class Activator:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         datasets: JailDatasets,
         runs: Runs,
@@ -39,7 +39,7 @@ class Activator:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._datasets = datasets
         self._runs = runs
@@ -52,7 +52,7 @@ class Activator:
 
     def owns(self, journal: Journal) -> bool:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""
-        entry = self._index.jails.get(journal.jail)
+        entry = self._inventory.jails.get(journal.jail)
         record = entry.record if entry is not None else None
         mine = record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch
         return mine and journal.phase is Phase.PREPARED
@@ -60,12 +60,12 @@ class Activator:
     async def activate(self, journal: Journal) -> Activation:
         """Become the owner if this host is not, and start the jail."""
         began = self._clock.monotonic()
-        entry, record = self._index.permitted(journal.jail, Intent.READ)
+        entry, record = self._inventory.permitted(journal.jail, Intent.READ)
         if not self.owns(journal):
             mine = advance(
                 record,
                 Ownership.ACTIVE,
-                owner=self._index.host_id,
+                owner=self._inventory.host_id,
                 epoch=journal.epoch,
                 migration="",
                 peer="",
@@ -76,8 +76,10 @@ class Activator:
             entry.layers = ()
         try:
             # The jail is down: what came is known, and not asked for again.
-            await self._open([self._index.where.part(journal.jail, came.path) for came in journal.offer.jail.datasets])
-            await self._index.read_generations(entry)
+            await self._open(
+                [self._inventory.where.part(journal.jail, came.path) for came in journal.offer.jail.datasets]
+            )
+            await self._inventory.read_generations(entry)
         except JaildError:
             raise  # its source asks again
         except Exception as error:  # noqa: BLE001 -- asked again it would be the same, and its source would ask for ever
@@ -89,13 +91,13 @@ class Activator:
         for dataset in sorted(datasets):  # parents first
             await self._zfs.mount(dataset)
 
-    async def open_datasets(self, entry: Entry) -> None:
+    async def open_datasets(self, entry: JailEntry) -> None:
         """Make an owned jail's datasets writable and mounted, parents first."""
-        root, *below = await self._zfs.datasets(self._index.where.jail(entry.name))
+        root, *below = await self._zfs.datasets(self._inventory.where.jail(entry.name))
         await self._open([root.name, *(dataset.name for dataset in below)])
         entry.folder = root.mountpoint or entry.folder
 
-    async def start(self, entry: Entry, began: float) -> Activation:
+    async def start(self, entry: JailEntry, began: float) -> Activation:
         """Start an owned jail, if it should run, and pass its gate; `began` (monotonic) is when it was asked for."""
         generation = entry.generation
         if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
@@ -110,14 +112,14 @@ class Activator:
         await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
         return Activation(phase="activated", healthy=True, seconds=seconds)
 
-    async def _unhealthy(self, entry: Entry, error: Exception, seconds: float) -> Activation:
+    async def _unhealthy(self, entry: JailEntry, error: Exception, seconds: float) -> Activation:
         told = str(error) if isinstance(error, JaildError) else f"{type(error).__name__}: {error}"
         self._log.warning("a jail that came is not healthy", jail=entry.name, exc_info=error)
         entry.message = f"it did not become healthy after its migration: {told}"
         await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
         return Activation(phase="activated", healthy=False, seconds=seconds, message=told)
 
-    async def _checked(self, entry: Entry, generation: Generation) -> None:
+    async def _checked(self, entry: JailEntry, generation: Generation) -> None:
         """Wait for the health gate. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""
         checking = asyncio.create_task(self._gate.require_healthy(entry.name, generation.number, generation.spec))
         self._checking[entry.name] = checking
@@ -136,7 +138,7 @@ class Activator:
         if checking is not None and kind in _STOPPING:
             checking.cancel()
 
-    async def tidy(self, entry: Entry, journal: Journal) -> None:
+    async def tidy(self, entry: JailEntry, journal: Journal) -> None:
         """See to what could wait until the jail served."""
         # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
         try:

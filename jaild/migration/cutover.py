@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
 from jaild.migration.move import Move
@@ -47,7 +47,7 @@ class HandOver:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         peers: Peers,
         journals: Journals,
@@ -62,7 +62,7 @@ class HandOver:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._peers = peers
         self._journals = journals
@@ -138,7 +138,7 @@ class HandOver:
 
     async def commit(self, move: Move) -> None:
         """Give the jail away: one `zfs set` of its record. Not if somebody has taken it over since it was frozen."""
-        _, record = self._index.permitted(move.jail, Intent.COMMIT)
+        _, record = self._inventory.permitted(move.jail, Intent.COMMIT)
         moved = advance(record, Ownership.MOVED, owner=move.journal.peer_id, epoch=move.journal.epoch)
         await self._datasets.write(move.entry, moved)
         move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
@@ -196,17 +196,17 @@ class HandOver:
         await self.put_away(move.entry)
         await self._journals.put(journal)  # last: from then on the copy may become a standby's
 
-    async def put_away(self, entry: Entry) -> None:
+    async def put_away(self, entry: JailEntry) -> None:
         """End the runs of a jail that is another host's now and fence its copy, now or as soon as that can be done."""
         await self._tidying.do(entry, self._runs.end_all, self.fence)
 
-    async def fence_in_time(self, entry: Entry) -> None:
+    async def fence_in_time(self, entry: JailEntry) -> None:
         """Fence what stays behind, now or as soon as that can be done."""
         await self._tidying.do(entry, self.fence)
 
-    async def fence(self, entry: Entry) -> None:
+    async def fence(self, entry: JailEntry) -> None:
         """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""
-        root = self._index.where.jail(entry.name)
+        root = self._inventory.where.jail(entry.name)
         datasets = [d.name for d in await self._zfs.datasets(root)]
         failures: list[JaildError] = []
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from jaild.engine.inventory import Entry
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.budget import Round
@@ -23,7 +23,7 @@ class Move:
     """What its phases hand on to each other. What must survive a crash is in `journal`, on disk before it counts."""
 
     handle: Handle
-    entry: Entry
+    entry: JailEntry
     record: JailRecord  # while it is active here
     peer: Peer
     journal: Journal

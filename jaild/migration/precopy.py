@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from jaild.engine.gather import gather_or_cancel
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.migration.move import Move
 from jaild.migration.session import Link
 from jaild.model.errors import FailedPreconditionError, JaildError
@@ -43,7 +43,7 @@ class Precopy:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         files: Files,
         journals: Journals,
@@ -52,7 +52,7 @@ class Precopy:
         transfer: Transfer,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._files = files
         self._journals = journals
@@ -120,7 +120,7 @@ class Precopy:
         """Return what was written since the last round's snapshot, where ZFS tells."""
         if not (await self._zfs.capabilities()).written:
             return None
-        return await self._zfs.written(self._index.where.jail(move.jail), move.whole)
+        return await self._zfs.written(self._inventory.where.jail(move.jail), move.whole)
 
     async def round(self, move: Move, *, urgent: bool = False) -> Round:
         """Snapshot the jail, or take the snapshot that is not whole on the target yet, and bring the target to it.
@@ -128,7 +128,7 @@ class Precopy:
         `urgent`: the jail is down; holds and older snapshots are seen to later.
         """
         began, before = self._clock.monotonic(), move.journal.bytes
-        root = self._index.where.jail(move.jail)
+        root = self._inventory.where.jail(move.jail)
         snapshots = {s.dataset.removeprefix(root).lstrip("/"): s for s in await self._snapshot(move, hold=not urgent)}
         move.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
         send = partial(self._dataset, move, urgent=urgent)

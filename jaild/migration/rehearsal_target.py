@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.health import Gate
@@ -42,7 +42,7 @@ class RehearseIn:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         runtime: Runtime,
         files: Files,
@@ -52,7 +52,7 @@ class RehearseIn:
         supervisor: Supervisor,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._runtime = runtime
         self._files = files
@@ -98,10 +98,10 @@ class RehearseIn:
     async def sweep(self) -> Sequence[str]:
         """Destroy what a crash left of clones, after their runs were ended; say what was, and what others keep."""
         try:
-            found = await self._zfs.datasets(self._index.where.rehearsals)
+            found = await self._zfs.datasets(self._inventory.where.rehearsals)
         except NotFoundError:
             return ()
-        depth = self._index.where.rehearsals.count("/") + 1
+        depth = self._inventory.where.rehearsals.count("/") + 1
         told = []
         for name in [dataset.name for dataset in found if dataset.name.count("/") == depth]:
             try:
@@ -136,7 +136,7 @@ class RehearseIn:
 
     async def _cloned(self, journal: Journal, generation: Generation) -> RunSpec:
         """Clone the newest snapshot of each dataset, parents first, and return what would run in the clone."""
-        where = self._index.where
+        where = self._inventory.where
         try:
             await self._zfs.dataset(where.rehearsals)
         except NotFoundError:
@@ -151,7 +151,7 @@ class RehearseIn:
             await self._zfs.clone(newest.name, clone, {"readonly": "off"})
             await self._zfs.mount(clone)
         folder = (await self._zfs.dataset(where.rehearsal(journal.id, ""))).mountpoint
-        _, record = self._index.permitted(journal.jail, Intent.READ)
+        _, record = self._inventory.permitted(journal.jail, Intent.READ)
         if folder is None:
             raise FailedPreconditionError(
                 "DATASET_NOT_MOUNTED",
@@ -161,7 +161,7 @@ class RehearseIn:
         came = await self._copies.read(folder, journal.jail, generation.number)
         require_same(journal.jail, generation, came)
         # Another uid: no interface, MAC address or control group of it is the jail's.
-        clone_of = Entry(
+        clone_of = JailEntry(
             name=name_of(journal.id), folder=folder, record=msgspec.structs.replace(record, uid=journal.id)
         )
         spec = generation.spec
@@ -179,7 +179,7 @@ class RehearseIn:
                 await self._runtime.stop(run.jail, run.generation)
                 await self._runtime.remove(run.jail, run.generation)
         try:
-            await self._zfs.destroy(self._index.where.rehearsal(migration, ""), recursive=True)
+            await self._zfs.destroy(self._inventory.where.rehearsal(migration, ""), recursive=True)
         except NotFoundError:
             return
         await self._files.remove(self._runs.log_path(name))

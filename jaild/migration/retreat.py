@@ -7,7 +7,7 @@ import structlog
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry
+from jaild.engine.inventory import JailEntry
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
@@ -95,7 +95,7 @@ class Retreat:
             if move.frozen_at is not None:
                 move.handle.note(blackout=self._clock.monotonic() - move.frozen_at)
 
-    async def _start(self, entry: Entry) -> None:
+    async def _start(self, entry: JailEntry) -> None:
         """Start it in its turn, unless somebody has done so, stopped it, or moved it away meanwhile."""
         async with self._dispatcher.exclusive(f"jails/{entry.name}"):
             await self._runs.boot(entry)

@@ -7,7 +7,7 @@ import builtins
 import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.datasets import JailDatasets
 from jaild.migration.rehearsal import RehearseOut
@@ -28,7 +28,7 @@ class Migrations:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         preflight: Preflight,
         sender: MigrateOut,
         rehearser: RehearseOut,
@@ -37,7 +37,7 @@ class Migrations:
         dispatcher: Dispatcher,
         operations: Operations,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._preflight = preflight
         self._sender = sender
         self._rehearser = rehearser
@@ -48,11 +48,11 @@ class Migrations:
 
     def get(self, migration: str) -> MigrationView:
         """Return one. `NotFoundError` (MIGRATION_NOT_FOUND)."""
-        return self._journals.view(migration, self._index.host_name)
+        return self._journals.view(migration, self._inventory.host_name)
 
     def list(self) -> builtins.list[MigrationView]:
         """Return all, newest first."""
-        return self._journals.views(self._index.host_name)
+        return self._journals.views(self._inventory.host_name)
 
     def stats(self) -> MigrationStats:
         """Return how those from this host went."""
@@ -115,7 +115,7 @@ class Migrations:
         return await self._dispatcher.submit(f"jails/{jail}", "rehearse", caller, work)
 
     def _require_etag(self, jail: str, etag: str) -> None:
-        current = self._index.jail_view(jail).etag
+        current = self._inventory.jail_view(jail).etag
         if etag and etag != current:
             raise AbortedError(
                 "ETAG_MISMATCH",
@@ -138,12 +138,12 @@ class Migrations:
                     remedy="finalize on the source, when the target runs the jail",
                     resource=f"migrations/{migration}",
                 )
-            entry = self._index.jails.get(journal.jail)
+            entry = self._inventory.jails.get(journal.jail)
             await handle.phase("commit", stop=Stop.NEVER)
             mine = entry is not None and entry.record is not None and entry.record.migration == migration
             if entry is not None and entry.record is not None and mine and entry.record.state is Ownership.MOVED:
                 await self._datasets.destroy(entry)
-                del self._index.jails[journal.jail]
+                del self._inventory.jails[journal.jail]
             await self._journals.put(msgspec.structs.replace(journal, phase=Phase.FINALIZED))
             return ""
 

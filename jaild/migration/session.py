@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.migration.move import Move
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError
 from jaild.model.migration.journal import time_left
@@ -35,8 +35,8 @@ _PASSING = re.compile(
 class Link:
     """Carries work out that needs the target, again and again while it cannot be reached."""
 
-    def __init__(self, index: Index, peers: Peers, journals: Journals, clock: Clock) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, peers: Peers, journals: Journals, clock: Clock) -> None:
+        self._inventory = inventory
         self._peers = peers
         self._journals = journals
         self._clock = clock
@@ -69,7 +69,7 @@ class Link:
         peer = self._peers.get(move.target)
         offer = msgspec.structs.replace(move.journal.offer, attempt=move.journal.offer.attempt + 1)
         if offer.attempt > 1:
-            hello = await peer.hello(self._index.host_id, self._index.host_name, PROTOCOL)
+            hello = await peer.hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
             _require_same(move, hello.host_id)
         move.journal = msgspec.structs.replace(move.journal, offer=offer)
         await self._journals.put(move.journal)

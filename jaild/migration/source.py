@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle
 from jaild.migration.cutover import HandOver
 from jaild.migration.move import Move
@@ -45,7 +45,7 @@ class MigrateOut:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         preflight: Preflight,
         link: Link,
         precopy: Precopy,
@@ -57,7 +57,7 @@ class MigrateOut:
         snapshots: MigrationSnapshots,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._preflight = preflight
         self._link = link
         self._precopy = precopy
@@ -109,7 +109,7 @@ class MigrateOut:
 
     async def resume(self, handle: Handle, journal: Journal) -> str:
         """Go on with a migration that an earlier daemon left: before its freeze, or after its commit point."""
-        entry, record = self._index.permitted(journal.jail, Intent.READ)
+        entry, record = self._inventory.permitted(journal.jail, Intent.READ)
         if record.state is Ownership.MOVED and record.migration == journal.id:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
             await self._journals.put(committed)
@@ -119,7 +119,7 @@ class MigrateOut:
             error = past_deadline(late)
             await asyncio.shield(self._retreat.abort(late, error))
             raise error
-        generation = self._index.owned(journal.jail, Intent.GIVE_AWAY).generation
+        generation = self._inventory.owned(journal.jail, Intent.GIVE_AWAY).generation
         offer = await self._preflight.offer(entry, record, generation, journal.offer)
         move = Move(
             handle,

@@ -20,7 +20,7 @@ import structlog
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.gather import gather_or_cancel
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.locks import ReadWriteLock
 from jaild.engine.supervisor import Supervisor, answer_of
 from jaild.jails.datasets import JailDatasets
@@ -64,7 +64,7 @@ class MigrateIn:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         runtime: Runtime,
         offer_check: OfferCheck,
@@ -81,7 +81,7 @@ class MigrateIn:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._runtime = runtime
         self._offer_check = offer_check
@@ -110,14 +110,14 @@ class MigrateIn:
         """Introduce this host."""
         del host_id, host_name  # they were noted on the way here: `jaild.replication.parties`
         facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
-        root = await self._zfs.dataset(self._index.where.root)
+        root = await self._zfs.dataset(self._inventory.where.root)
         hello = HostHello(
-            host_id=self._index.host_id,
-            host_name=self._index.host_name,
+            host_id=self._inventory.host_id,
+            host_name=self._inventory.host_name,
             protocol=min(protocol, PROTOCOL),
             zfs_implementation=capabilities.implementation,
             resumable_receive=capabilities.resumable_receive,
-            pool_features=tuple(sorted(await self._zfs.pool_features(self._index.where.pool))),
+            pool_features=tuple(sorted(await self._zfs.pool_features(self._inventory.where.pool))),
             family=facts.family.value,
             machine=facts.machine,
             osreldate=facts.osreldate,
@@ -155,7 +155,7 @@ class MigrateIn:
             return acceptance
 
     async def _begun(self, offer: Offer, known: Journal | None, acceptance: Acceptance) -> None:
-        entry = self._index.jails.get(offer.jail.name)
+        entry = self._inventory.jails.get(offer.jail.name)
         record = entry.record if entry is not None else None
         journal = Journal(
             id=offer.migration,
@@ -176,7 +176,7 @@ class MigrateIn:
                 Ownership.INCOMING,
                 migration=offer.migration,
                 peer=offer.source_name,
-                standbys=standbys_of(offer.jail, self._index.host_name),
+                standbys=standbys_of(offer.jail, self._inventory.host_name),
             )
             await self._datasets.write(entry, coming)
 
@@ -261,7 +261,7 @@ class MigrateIn:
         require_same(journal.jail, msgspec.json.decode(offer.generation_json, type=Generation), came)
 
     async def _prepared(self, journal: Journal) -> None:
-        entry, record = self._index.permitted(journal.jail, Intent.READ)
+        entry, record = self._inventory.permitted(journal.jail, Intent.READ)
         prepared = advance(
             record,
             Ownership.PREPARED,
@@ -299,7 +299,7 @@ class MigrateIn:
                 done = msgspec.structs.replace(
                     journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
                 )
-                await self._activator.tidy(self._index.jail(journal.jail), journal)
+                await self._activator.tidy(self._inventory.jail(journal.jail), journal)
                 await self._journals.put(done)  # last: what a crash interrupts is gone on with by the next start
             self._activated[migration] = activation
             return activation
@@ -344,7 +344,7 @@ class MigrateIn:
 
     async def resolve(self, migration: str) -> Resolution:
         """Answer a target that asks how the hand-over ended: the jail's record here is the truth."""
-        for entry in self._index.jails.values():
+        for entry in self._inventory.jails.values():
             if entry.record is not None and entry.record.migration == migration:
                 if entry.record.state is Ownership.MOVED:
                     return Resolution(outcome="committed", epoch=entry.record.epoch)

@@ -8,11 +8,11 @@ import structlog
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.model.layers.records import Ownership
 
-Work = Callable[[Entry], Awaitable[None]]
+Work = Callable[[JailEntry], Awaitable[None]]
 _PAUSE = BackOff(first=5.0, longest=600.0)  # somebody's shell in the jail's folder may stay there for long
 _LEFT = frozenset({Ownership.MOVED, Ownership.FENCED})
 
@@ -20,14 +20,14 @@ _LEFT = frozenset({Ownership.MOVED, Ownership.FENCED})
 class Tidying:
     """Puts away what jails leave behind."""
 
-    def __init__(self, index: Index, dispatcher: Dispatcher, supervisor: Supervisor, events: Events) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, dispatcher: Dispatcher, supervisor: Supervisor, events: Events) -> None:
+        self._inventory = inventory
         self._dispatcher = dispatcher
         self._supervisor = supervisor
         self._events = events
         self._log = structlog.get_logger("jaild.tidying")
 
-    async def do(self, entry: Entry, *works: Work) -> None:
+    async def do(self, entry: JailEntry, *works: Work) -> None:
         """Do all, in the jail's queue. What fails is told and retried in the background, until the jail is back."""
         failures = await self._tried(works, entry)
         if not failures:
@@ -50,11 +50,11 @@ class Tidying:
         self._supervisor.drop(name)  # of an earlier stay: all of it is done again
         self._supervisor.retry(name, go_on, pause=_PAUSE, after=_PAUSE.first, target=f"jails/{entry.name}")
 
-    def _is_away(self, entry: Entry) -> bool:
-        here = self._index.jails.get(entry.name) is entry
+    def _is_away(self, entry: JailEntry) -> bool:
+        here = self._inventory.jails.get(entry.name) is entry
         return here and entry.record is not None and entry.record.state in _LEFT
 
-    async def _tried(self, works: Sequence[Work], entry: Entry) -> dict[Work, Exception]:
+    async def _tried(self, works: Sequence[Work], entry: JailEntry) -> dict[Work, Exception]:
         """Return what could not be done, and why not. One that fails keeps none from being tried."""
         failures: dict[Work, Exception] = {}
         for work in works:

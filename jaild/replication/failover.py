@@ -18,7 +18,7 @@ import asyncio
 import msgspec
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.supervisor import Supervisor
@@ -64,7 +64,7 @@ class Failover:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         peers: Peers,
         datasets: JailDatasets,
@@ -80,7 +80,7 @@ class Failover:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._peers = peers
         self._datasets = datasets
@@ -98,15 +98,15 @@ class Failover:
 
     # -- what it can be
 
-    def standby(self, name: str) -> tuple[Entry, JailRecord]:
+    def standby(self, name: str) -> tuple[JailEntry, JailRecord]:
         """Return a standby. `FailedPreconditionError` (JAIL_NOT_STANDBY) for anything else."""
-        return self._index.permitted(name, Intent.PROMOTE)
+        return self._inventory.permitted(name, Intent.PROMOTE)
 
-    def adoptable(self, name: str) -> tuple[Entry, JailRecord]:
+    def adoptable(self, name: str) -> tuple[JailEntry, JailRecord]:
         """Return a jail that another host owns. `FailedPreconditionError` (NOT_ADOPTABLE) for anything else."""
-        entry, record = self._index.permitted(name, Intent.ADOPT)
+        entry, record = self._inventory.permitted(name, Intent.ADOPT)
         if not record.peer:
-            record = msgspec.structs.replace(record, peer=self._index.host_names.get(record.owner, record.owner))
+            record = msgspec.structs.replace(record, peer=self._inventory.host_names.get(record.owner, record.owner))
         return entry, record
 
     async def examine(self, name: str, record: JailRecord) -> Owned | Elsewhere | Orphaned:
@@ -116,7 +116,7 @@ class Failover:
         "unreachable" while gRPC waits to make a lost connection anew, though the host answers by then.
         """
         peers = frozenset(self._peers.names())
-        hosts = peers | self._sole.standbys(self._index.jail(name), record)
+        hosts = peers | self._sole.standbys(self._inventory.jail(name), record)
         answers, began = await self._sole.answers(name, record.uid, hosts), self._clock.monotonic()
         while isinstance(found := claimable(name, record, answers), Orphaned):
             silent = [host for host, known in answers.items() if known is None and host in peers]
@@ -131,7 +131,7 @@ class Failover:
 
         `FailedPreconditionError` (NOTHING_WHOLE, SNAPSHOTS_IN_USE: others keep what is later, and it is not the same).
         """
-        root = self._index.where.jail(name)
+        root = self._inventory.where.jail(name)
         journal = self._journals.find(record.migration, outgoing=False) if record.migration else None
         sent = frozenset(journal.guids.values()) if journal is not None else frozenset()
         own = [s for s in await self._zfs.snapshots(root, recursive=True) if s.purpose or s.guid in sent]
@@ -154,7 +154,7 @@ class Failover:
 
     def _expected(self, name: str, record: JailRecord) -> list[str]:
         journal = self._journals.find(record.migration, outgoing=False) if record.migration else None
-        return [self._index.where.part(name, d.path) for d in journal.offer.jail.datasets] if journal else []
+        return [self._inventory.where.part(name, d.path) for d in journal.offer.jail.datasets] if journal else []
 
     def plan(self, name: str, kind: str, found: Owned | Elsewhere | Orphaned, since: float) -> Plan:
         """Say what would be done. `FailedPreconditionError` (JAIL_OWNED_ELSEWHERE)."""
@@ -176,7 +176,7 @@ class Failover:
 
     async def hand_over(self, handle: Handle, name: str, host: str) -> None:
         """Let the owner migrate the jail here."""
-        _, record = self._index.permitted(name, Intent.READ)
+        _, record = self._inventory.permitted(name, Intent.READ)
         await handle.phase("handover", f"{host} hands it over")
         told = await self._handed_over(handle, name, record.uid, host)
         if told.reason == "ACTIVATED_UNHEALTHY":
@@ -196,7 +196,7 @@ class Failover:
         ask, answered = peer.hand_over, self._clock.monotonic()
         while True:
             try:
-                told = await ask(name, uid, self._index.host_name, f"promote-{handle.id}")
+                told = await ask(name, uid, self._inventory.host_name, f"promote-{handle.id}")
             except (UnavailableError, DeadlineExceededError) as error:
                 if self._serves(name):  # it fell silent after the commit
                     return HandingOver(done=True)
@@ -215,15 +215,15 @@ class Failover:
             await self._clock.sleep(_PAUSE)
 
     def _serves(self, name: str) -> bool:
-        entry = self._index.jails.get(name)
+        entry = self._inventory.jails.get(name)
         record = entry.record if entry is not None else None
-        if entry is None or record is None or not self._index.may(entry, Intent.RUN_ON):
+        if entry is None or record is None or not self._inventory.may(entry, Intent.RUN_ON):
             return False
         return record.desired is Desired.STOPPED or (entry.run is not None and entry.run.running)
 
     # -- by force
 
-    async def promote(self, handle: Handle, entry: Entry, record: JailRecord, said: str) -> None:
+    async def promote(self, handle: Handle, entry: JailEntry, record: JailRecord, said: str) -> None:
         """Own the jail, on the operator's word, and start it.
 
         `FailedPreconditionError` (CONFIRMATION_NEEDED) if more is to be vouched for by now than was `said`.
@@ -257,15 +257,17 @@ class Failover:
         if not activation.healthy:
             raise unhealthy(name, activation.message)
 
-    async def _require_startable(self, entry: Entry, record: JailRecord) -> None:
+    async def _require_startable(self, entry: JailEntry, record: JailRecord) -> None:
         """Look at what would start: the generation in the copy itself, as it is after the return to its last round."""
         generation = entry.generation if record.state is Ownership.ACTIVE else None  # of another host's pool: mounted
         if generation is None:
             generation = await self._copies.generation(entry.name, record.generation)
         await self._offer_check.require_startable(entry.name, generation)
 
-    def _require_layers(self, name: str, entry: Entry) -> None:
-        here = {f"bases/{base}" for base in self._index.bases} | {f"apps/{release}" for release in self._index.releases}
+    def _require_layers(self, name: str, entry: JailEntry) -> None:
+        here = {f"bases/{base}" for base in self._inventory.bases} | {
+            f"apps/{release}" for release in self._inventory.releases
+        }
         if missing := sorted(set(entry.layers) - here):
             raise FailedPreconditionError(
                 "LAYERS_MISSING",
@@ -275,20 +277,20 @@ class Failover:
             )
 
     async def _commit(
-        self, handle: Handle, entry: Entry, record: JailRecord, taken: dict[str, Snapshot], highest: int
+        self, handle: Handle, entry: JailEntry, record: JailRecord, taken: dict[str, Snapshot], highest: int
     ) -> None:
         await handle.phase("commit", "this host owns it from here on", Stop.NEVER)
         current = entry.record or record
         since = record.replica.taken if record.replica is not None else 0.0
         if record.state in _COMING:
             since = float(max((snapshot.created for snapshot in taken.values()), default=0))
-        former = record.peer or self._index.host_names.get(record.owner, record.owner)
+        former = record.peer or self._inventory.host_names.get(record.owner, record.owner)
         others = tuple(sorted(self._sole.standbys(entry, record) - {former}))
         mine = advance(
             current,
             Ownership.ACTIVE,
-            owner=self._index.host_id,
-            epoch=leap(highest, self._index.host_id),
+            owner=self._inventory.host_id,
+            epoch=leap(highest, self._inventory.host_id),
             migration="",
             peer="",
             replica=None,
@@ -303,7 +305,7 @@ class Failover:
         handle.facts(from_host=former, lost_since=moment(since) if since else "unknown")
         await self._events.emit("jail.promoted", f"jails/{entry.name}", f"from {former}; {lost}", former=former)
 
-    async def _withdraw(self, entry: Entry, record: JailRecord) -> None:
+    async def _withdraw(self, entry: JailEntry, record: JailRecord) -> None:
         """Go back to what it was, unless it is this host's already: only the dataset knows."""
         now = await self._datasets.recorded(entry)
         entry.record = now
@@ -314,7 +316,7 @@ class Failover:
                 name, lambda: self._datasets.write(entry, former), target=f"jails/{entry.name}"
             )
 
-    async def _opened(self, entry: Entry) -> None:
+    async def _opened(self, entry: JailEntry) -> None:
         for left in reversed(range(_TRIES)):
             try:
                 await self.finish(entry)
@@ -326,13 +328,13 @@ class Failover:
             else:
                 return
 
-    async def finish(self, entry: Entry) -> None:
+    async def finish(self, entry: JailEntry) -> None:
         """Make what was taken over writable and read it: after the commit, and after a crash that followed it."""
         await self._activator.open_datasets(entry)
-        await self._index.read_generations(entry)
+        await self._inventory.read_generations(entry)
         entry.layers = ()
 
-    async def unclaim(self, entry: Entry) -> None:
+    async def unclaim(self, entry: JailEntry) -> None:
         """Withdraw a claim that a crash left."""
         if entry.record is None:
             return

@@ -12,7 +12,7 @@ import msgspec
 from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle, Operations
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.jails.datasets import JailDatasets
@@ -39,7 +39,7 @@ class Fencing:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         peers: Peers,
         sole: SoleOwner,
         datasets: JailDatasets,
@@ -50,7 +50,7 @@ class Fencing:
         supervisor: Supervisor,
         events: Events,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._peers = peers
         self._sole = sole
         self._datasets = datasets
@@ -65,7 +65,7 @@ class Fencing:
 
     async def supersede(self, told: Supersession) -> int:
         """Take a peer's word that it took a jail over; return the highest epoch that this host knows."""
-        entry = self._index.jails.get(told.jail)
+        entry = self._inventory.jails.get(told.jail)
         record = entry.record if entry is not None else None
         if entry is None or record is None or record.uid != told.uid:
             return told.epoch
@@ -86,10 +86,10 @@ class Fencing:
             return told.epoch
         if record.state is Ownership.FROZEN:  # on its way to a third host: it is not handed over any more
             self._sole.doubt(entry, told.owner_name)
-        if not self._index.may(entry, Intent.GIVE_UP):
+        if not self._inventory.may(entry, Intent.GIVE_UP):
             raise FailedPreconditionError(
                 "STANDBY_BUSY",
-                f"{self._index.host_name} has jail {told.jail} as {record.state}",
+                f"{self._inventory.host_name} has jail {told.jail} as {record.state}",
                 remedy="it is told again by itself",
             )
         await self.fence(told.jail, known)
@@ -99,15 +99,15 @@ class Fencing:
         """Give a jail up for its new owner; in the jail's queue, so that nothing else is done with it meanwhile."""
 
         async def work(handle: Handle) -> str:
-            entry, record = self._index.permitted(name, Intent.READ)
-            if self._index.may(entry, Intent.GIVE_UP) and record.epoch < known.epoch:
+            entry, record = self._inventory.permitted(name, Intent.READ)
+            if self._inventory.may(entry, Intent.GIVE_UP) and record.epoch < known.epoch:
                 await self._give_up(handle, entry, record, known)
             return f"jails/{name}"
 
         operation = await self._dispatcher.submit(f"jails/{name}", "fence", CALLER, work)
         await self._operations.wait(operation.id)
 
-    async def _give_up(self, handle: Handle, entry: Entry, record: JailRecord, known: Known) -> None:
+    async def _give_up(self, handle: Handle, entry: JailEntry, record: JailRecord, known: Known) -> None:
         await handle.phase("commit", f"{known.owner_name} owns it now", Stop.NEVER)
         fenced = advance(
             record,
@@ -127,7 +127,7 @@ class Fencing:
 
     def tell_all(self) -> None:
         """Go on telling, in the background, whom this host's failovers concern."""
-        for entry in self._index.jails.values():
+        for entry in self._inventory.jails.values():
             self.tell(entry)
         self.tell_of_deleted()
 
@@ -158,19 +158,19 @@ class Fencing:
     async def _hear(self, host: str, told: Supersession) -> None:
         await self._peers.get(host).standby.supersede(told)
 
-    def tell(self, entry: Entry) -> None:
+    def tell(self, entry: JailEntry) -> None:
         """Tell the former owner and the other standbys of a failover, until all know it."""
         if self._untold(entry):
             name = f"supersede {entry.name}"
             self._supervisor.retry(name, lambda: self._tell(entry), pause=_PAUSE, target=f"jails/{entry.name}")
 
-    def _untold(self, entry: Entry) -> tuple[str, ...]:
+    def _untold(self, entry: JailEntry) -> tuple[str, ...]:
         record = entry.record
-        if record is None or record.failover is None or not self._index.may(entry, Intent.TELL):
+        if record is None or record.failover is None or not self._inventory.may(entry, Intent.TELL):
             return ()
         return record.failover.untold
 
-    async def _tell(self, entry: Entry) -> None:
+    async def _tell(self, entry: JailEntry) -> None:
         """Tell all that do not know it yet."""
         untold = self._untold(entry)
         await self._each(untold, lambda host: self._say(entry, host), lambda hosts: self._note(entry, hosts))
@@ -196,7 +196,7 @@ class Fencing:
         if failure is not None:
             raise failure
 
-    async def _say(self, entry: Entry, host: str) -> None:
+    async def _say(self, entry: JailEntry, host: str) -> None:
         record = entry.record
         if record is None or record.failover is None:
             return
@@ -204,8 +204,8 @@ class Fencing:
             jail=entry.name,
             uid=record.uid,
             epoch=record.epoch,
-            owner=self._index.host_id,
-            owner_name=self._index.host_name,
+            owner=self._inventory.host_id,
+            owner_name=self._inventory.host_name,
             since=record.failover.since,
             at=record.failover.at,
         )
@@ -213,10 +213,10 @@ class Fencing:
         if await peer.supersede(supersession) > record.epoch:  # this host is the one that is superseded
             await self.fence(entry.name, await peer.ownership(entry.name, record.uid))
 
-    async def _note(self, entry: Entry, hosts: list[str]) -> None:
+    async def _note(self, entry: JailEntry, hosts: list[str]) -> None:
         async def work(_: Handle) -> str:
             record = entry.record
-            if record is not None and record.failover is not None and self._index.may(entry, Intent.TELL):
+            if record is not None and record.failover is not None and self._inventory.may(entry, Intent.TELL):
                 untold = tuple(host for host in record.failover.untold if host not in hosts)
                 failover = msgspec.structs.replace(record.failover, untold=untold)
                 await self._datasets.write(entry, msgspec.structs.replace(record, failover=failover))

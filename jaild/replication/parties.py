@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import structlog
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model.errors import JaildError
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration import party
@@ -37,14 +37,14 @@ class Parties:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         peers: Peers,
         journals: Journals,
         replica_store: ReplicaStore,
         names: HostNames,
         events: Events,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._peers = peers
         self._journals = journals
         self._replica_store = replica_store
@@ -96,7 +96,7 @@ class Parties:
 
     def _targets_of(self, migration: str) -> frozenset[str]:
         journal = self._journals.find(migration, outgoing=True)
-        records = [entry.record for entry in self._index.jails.values() if entry.record is not None]
+        records = [entry.record for entry in self._inventory.jails.values() if entry.record is not None]
         named = {record.peer for record in records if record.migration == migration}
         return frozenset(named if journal is None else {journal.peer})
 
@@ -104,7 +104,7 @@ class Parties:
         """Let only the other host of a migration act on it; one that is not known here answers for itself."""
         if hosts and speaker not in hosts:
             remedy = "none: a migration is its source's and its target's"
-            raise party.stranger(speaker, f"migrations/{migration}", self._index.host_name, remedy)
+            raise party.stranger(speaker, f"migrations/{migration}", self._inventory.host_name, remedy)
 
     # -- replicas and owners
 
@@ -122,7 +122,7 @@ class Parties:
         if found is None or self._ties(*found).may_ask_for_it(speaker):
             return
         remedy = f"name {speaker} among the jail's standby.peers, or migrate the jail from the host that owns it"
-        raise party.stranger(speaker, f"jails/{jail}", self._index.host_name, remedy)
+        raise party.stranger(speaker, f"jails/{jail}", self._inventory.host_name, remedy)
 
     async def _require_owner_or_its_former(self, speaker: str, told: Supersession) -> None:
         found = self._copy(told.jail, told.uid)
@@ -134,26 +134,26 @@ class Parties:
         elif self._ties(*found).owner != speaker:  # else: the owner tells whom it has handed the jail to
             party.require_itself(speaker, told.owner_name)
 
-    def _copy(self, jail: str, uid: str) -> tuple[Entry, JailRecord] | None:
-        entry = self._index.jails.get(jail)
+    def _copy(self, jail: str, uid: str) -> tuple[JailEntry, JailRecord] | None:
+        entry = self._inventory.jails.get(jail)
         if entry is None or entry.record is None or entry.record.uid != uid:
             return None
         return entry, entry.record
 
-    def _ties(self, entry: Entry, record: JailRecord) -> Ties:
+    def _ties(self, entry: JailEntry, record: JailRecord) -> Ties:
         return party.ties_of(
             record,
             entry.generation.spec if entry.generation is not None else None,
-            host_id=self._index.host_id,
-            host=self._index.host_name,
+            host_id=self._inventory.host_id,
+            host=self._inventory.host_name,
             targets=self._journals.targets(record.uid),
         )
 
-    async def _require_owner(self, speaker: str, entry: Entry, record: JailRecord) -> None:
+    async def _require_owner(self, speaker: str, entry: JailEntry, record: JailRecord) -> None:
         ties = self._ties(entry, record)
         if ties.may_own(speaker) or await self._vouched(speaker, entry.name, record, ties):
             return
-        here = self._index.host_name
+        here = self._inventory.host_name
         remedy = (
             f"if it owns the jail: it is believed as soon as one of {', '.join(sorted(ties.parties)) or 'its hosts'} "
             f"says so; if none of them comes back: remove the copy here (jailctl jail rm {entry.name}, on {here})"

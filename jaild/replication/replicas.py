@@ -16,7 +16,7 @@ import msgspec
 
 from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.datasets import JailDatasets
 from jaild.model.errors import FailedPreconditionError, NotFoundError
@@ -44,7 +44,7 @@ class ReplicaStore:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         offer_check: OfferCheck,
         receiver: Receiver,
@@ -55,7 +55,7 @@ class ReplicaStore:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._offer_check = offer_check
         self._receiver = receiver
@@ -77,7 +77,7 @@ class ReplicaStore:
 
     def owner_of(self, jail: str) -> str:
         """Return the name of the host whose replica of a jail is kept or taken here; '' for none."""
-        entry = self._index.jails.get(jail)
+        entry = self._inventory.jails.get(jail)
         if entry is None or entry.record is None:
             offer = self._offers.get(jail)
             return offer.source_name if offer is not None else ""
@@ -86,7 +86,7 @@ class ReplicaStore:
     async def offer(self, offer: ReplicaOffer) -> ReplicaState:
         """Say whether a replica is kept, and what there is of it. `FailedPreconditionError` (OWNER_SUPERSEDED)."""
         async with self.lock(offer.jail.name):
-            entry = self._index.jails.get(offer.jail.name)
+            entry = self._inventory.jails.get(offer.jail.name)
             record = entry.record if entry is not None else None
             if (
                 record is not None
@@ -96,17 +96,17 @@ class ReplicaStore:
                     or (record.epoch == offer.jail.epoch and record.owner != offer.source_id)
                 )
             ):
-                raise superseded(self._index, offer.jail.name, record)
+                raise superseded(self._inventory, offer.jail.name, record)
             gone = self._deleted.known(offer.jail.uid)
             if gone is not None and gone.epoch > offer.jail.epoch:
                 raise superseded_by(offer.jail.name, gone)
-            findings: tuple[Finding, ...] = refusal_of(self._index, entry, offer)
+            findings: tuple[Finding, ...] = refusal_of(self._inventory, entry, offer)
             if findings:
                 return ReplicaState(findings=findings)
             if entry is not None and record is not None and not self._may_become(record):
                 busy = FailedPreconditionError(
                     "STANDBY_BUSY",
-                    f"{self._index.host_name} has jail {offer.jail.name} as {record.state}",
+                    f"{self._inventory.host_name} has jail {offer.jail.name} as {record.state}",
                     remedy="it is asked again by itself",
                 )
                 raise busy
@@ -133,7 +133,7 @@ class ReplicaStore:
         left = self._journals.find(record.migration, outgoing=True)
         return left is None or left.phase in _LEFT
 
-    async def _follow(self, entry: Entry, record: JailRecord, offer: ReplicaOffer) -> None:
+    async def _follow(self, entry: JailEntry, record: JailRecord, offer: ReplicaOffer) -> None:
         """Write down whose replica it is now, if that has changed: before anything of it comes."""
         replica = msgspec.structs.replace(record.replica or Replica(), interval=offer.interval, others=offer.others)
         wanted = advance(
@@ -150,7 +150,7 @@ class ReplicaStore:
         if wanted != record:
             await self._datasets.write(entry, wanted)
 
-    def _show(self, entry: Entry, offer: ReplicaOffer) -> None:
+    def _show(self, entry: JailEntry, offer: ReplicaOffer) -> None:
         entry.generation = msgspec.json.decode(offer.jail.generation_json, type=Generation)
         entry.layers = tuple(layer.path for layer in offer.jail.layers)
 
@@ -174,7 +174,7 @@ class ReplicaStore:
 
     def _offered(self, jail: str) -> ReplicaOffer:
         offer = self._offers.get(jail)
-        entry = self._index.jails.get(jail)
+        entry = self._inventory.jails.get(jail)
         mine = entry is None or (entry.record is not None and entry.record.state is Ownership.STANDBY)
         if offer is None or not mine:
             raise FailedPreconditionError(
@@ -196,11 +196,11 @@ class ReplicaStore:
             peer=offer.source_name,
             replica=Replica(interval=offer.interval, others=offer.others),
         )
-        found = await self._zfs.dataset(self._index.where.jail(journal.jail))
-        entry = Entry(name=journal.jail, folder=found.mountpoint or self._index.folder_of_jails / journal.jail)
+        found = await self._zfs.dataset(self._inventory.where.jail(journal.jail))
+        entry = JailEntry(name=journal.jail, folder=found.mountpoint or self._inventory.folder_of_jails / journal.jail)
         await self._datasets.write(entry, record)
         self._show(entry, offer)
-        self._index.jails[journal.jail] = entry
+        self._inventory.jails[journal.jail] = entry
 
     async def roll_back(self, wanted: RollBack) -> int:
         """Destroy what a replica has after a snapshot that its owner has, too. `NotFoundError` (SNAPSHOT_NOT_FOUND).
@@ -209,7 +209,7 @@ class ReplicaStore:
         """
         async with self.lock(wanted.jail):
             self._mine(wanted.jail, wanted.uid, wanted.epoch)
-            dataset = self._index.where.part(wanted.jail, wanted.dataset)
+            dataset = self._inventory.where.part(wanted.jail, wanted.dataset)
             snapshots = await self._zfs.snapshots(dataset)
             guids = [snapshot.guid for snapshot in snapshots]
             if wanted.guid not in guids:
@@ -224,15 +224,15 @@ class ReplicaStore:
             await self._events.emit("standby.rolled_back", f"jails/{wanted.jail}", message)
             return len(newer)
 
-    def _mine(self, jail: str, uid: str, epoch: int) -> tuple[Entry, JailRecord]:
-        entry = self._index.jails.get(jail)
+    def _mine(self, jail: str, uid: str, epoch: int) -> tuple[JailEntry, JailRecord]:
+        entry = self._inventory.jails.get(jail)
         record = entry.record if entry is not None else None
         if entry is None or record is None or record.uid != uid or record.state is not Ownership.STANDBY:
             raise FailedPreconditionError(
-                "JAIL_NOT_STANDBY", f"{jail} is no replica on {self._index.host_name}", remedy="ask who owns it"
+                "JAIL_NOT_STANDBY", f"{jail} is no replica on {self._inventory.host_name}", remedy="ask who owns it"
             )
         if record.epoch > epoch:
-            raise superseded(self._index, jail, record)
+            raise superseded(self._inventory, jail, record)
         return entry, record
 
     async def complete(self, whole: WholeRound) -> None:
@@ -241,7 +241,7 @@ class ReplicaStore:
             entry, record = self._mine(whole.jail, whole.uid, whole.epoch)
             offer = self._offered(whole.jail)
             await self._receiver.require(whole.jail, whole.guids)
-            await self._owned.keep(STANDBY, self._index.where.jail(whole.jail), whole.guids.values())
+            await self._owned.keep(STANDBY, self._inventory.where.jail(whole.jail), whole.guids.values())
             replica = Replica(round=whole.round, taken=whole.taken, interval=offer.interval, others=offer.others)
             counted = advance(
                 record,
@@ -255,10 +255,10 @@ class ReplicaStore:
             await self._datasets.measure(entry)
 
     async def _prune(self, whole: WholeRound) -> None:
-        own = await self._owned.of(self._index.where.jail(whole.jail), STANDBY)
+        own = await self._owned.of(self._inventory.where.jail(whole.jail), STANDBY)
         old = []
         for path, guid in whole.guids.items():
-            rounds = [snapshot for snapshot in own if snapshot.dataset == self._index.where.part(whole.jail, path)]
+            rounds = [snapshot for snapshot in own if snapshot.dataset == self._inventory.where.part(whole.jail, path)]
             tags = frozenset(dropped([(snapshot.tag, snapshot.guid) for snapshot in rounds], [{guid}]))
             old += [snapshot for snapshot in rounds if snapshot.tag in tags]
         in_use = frozenset(await self._owned.drop(old))
@@ -273,14 +273,14 @@ class ReplicaStore:
         `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: it stays a replica.
         """
         async with self.lock(jail):
-            entry = self._index.jails.get(jail)
+            entry = self._inventory.jails.get(jail)
             if entry is None or entry.record is None or entry.record.uid != uid or entry.record.state not in _MINE:
                 return
             entry, record = self._mine(jail, uid, epoch)
             await self._datasets.require_destroyable(jail)
             await self._datasets.write(entry, advance(record, Ownership.DELETING))
             await self._datasets.destroy(entry)
-            del self._index.jails[jail]
+            del self._inventory.jails[jail]
             self._offers.pop(jail, None)
             await self._events.emit(
                 "standby.withdrawn", f"jails/{jail}", f"{record.peer} keeps no replica here any more"
@@ -288,9 +288,9 @@ class ReplicaStore:
 
     def known(self, jail: str, uid: str) -> Known:
         """Return what this host has of a jail, or remembers of one that was deleted here."""
-        entry = self._index.jails.get(jail)
+        entry = self._inventory.jails.get(jail)
         record = entry.record if entry is not None else None
-        here = known_of(self._index, record) if record is not None and record.uid == uid else Known()
+        here = known_of(self._inventory, record) if record is not None and record.uid == uid else Known()
         gone = self._deleted.known(uid)
         return gone if gone is not None and gone.epoch > here.epoch else here
 
@@ -312,7 +312,7 @@ class ReplicaStore:
 
     async def look_at_ages(self) -> None:
         """Tell of replicas that fall behind their interval, and of those that have caught up."""
-        for entry in list(self._index.jails.values()):
+        for entry in list(self._inventory.jails.values()):
             record = entry.record
             if record is None or record.state is not Ownership.STANDBY or record.replica is None:
                 self._late.discard(entry.name)
@@ -327,13 +327,13 @@ class ReplicaStore:
                 await self._events.emit("standby.caught_up", f"jails/{entry.name}", f"from {record.peer}")
 
 
-def known_of(index: Index, record: JailRecord) -> Known:
+def known_of(inventory: Inventory, record: JailRecord) -> Known:
     """Return a record as other hosts are told of it."""
     taken = record.replica.taken if record.replica is not None and record.state in _MINE else 0.0
     return Known(
         state=record.state.value,
         owner=record.owner,
-        owner_name=index.host_names.get(record.owner, record.peer),
+        owner_name=inventory.host_names.get(record.owner, record.peer),
         epoch=record.epoch,
         taken=taken,
         since=record.failover.since if record.failover is not None else 0.0,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model.errors import DataLossError, DeadlineExceededError, FailedPreconditionError, JaildError
 from jaild.model.findings import errors
@@ -84,7 +84,7 @@ class ReplicationRound:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         owned: OwnedSnapshots,
         peers: Peers,
@@ -92,7 +92,7 @@ class ReplicationRound:
         fencing: Fencing,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._owned = owned
         self._peers = peers
@@ -106,7 +106,7 @@ class ReplicationRound:
         self._log = structlog.get_logger("jaild.standby")
 
     async def carry_out(
-        self, entry: Entry, statuses: Mapping[str, ReplicaStatus], everybody: Iterable[ReplicaStatus]
+        self, entry: JailEntry, statuses: Mapping[str, ReplicaStatus], everybody: Iterable[ReplicaStatus]
     ) -> None:
         """Bring the replicas on these hosts up to date; what went wrong stands in their standings.
 
@@ -123,7 +123,7 @@ class ReplicationRound:
         if not offers:
             return
         taken, taken_at = self._clock.now(), self._clock.monotonic()
-        snapshots = await self._owned.take(self._index.where.jail(entry.name), self._tag(record, taken), STANDBY)
+        snapshots = await self._owned.take(self._inventory.where.jail(entry.name), self._tag(record, taken), STANDBY)
         await self._owned.hold(snapshots)
         guids = frozenset(snapshot.guid for snapshot in snapshots)
         under_way = self._under_way.setdefault(entry.name, [])
@@ -159,7 +159,7 @@ class ReplicationRound:
 
     async def _bring(
         self,
-        entry: Entry,
+        entry: JailEntry,
         record: JailRecord,
         host: str,
         offer: ReplicaOffer,
@@ -188,20 +188,20 @@ class ReplicationRound:
                 resource=f"jails/{entry.name}",
             ) from None
 
-    async def _remember_old(self, entry: Entry) -> None:
+    async def _remember_old(self, entry: JailEntry) -> None:
         if entry.name not in self._old:
             self._old[entry.name] = frozenset(snapshot.guid for snapshot in await self._rounds_of(entry))
 
-    async def _rounds_of(self, entry: Entry) -> list[Snapshot]:
-        return await self._owned.of(self._index.where.jail(entry.name), STANDBY)
+    async def _rounds_of(self, entry: JailEntry) -> list[Snapshot]:
+        return await self._owned.of(self._inventory.where.jail(entry.name), STANDBY)
 
     async def _offer(
-        self, entry: Entry, record: JailRecord, generation: Generation, host: str, status: ReplicaStatus
+        self, entry: JailEntry, record: JailRecord, generation: Generation, host: str, status: ReplicaStatus
     ) -> tuple[ReplicaOffer, ReplicaState] | None:
-        spec, jail = generation.spec, await offer_of(self._index, self._zfs, entry, record, generation)
+        spec, jail = generation.spec, await offer_of(self._inventory, self._zfs, entry, record, generation)
         offer = ReplicaOffer(
-            source_id=self._index.host_id,
-            source_name=self._index.host_name,
+            source_id=self._inventory.host_id,
+            source_name=self._inventory.host_name,
             jail=jail,
             interval=spec.standby.interval if spec.standby is not None else 0.0,
             others=standbys_of(jail, host),
@@ -227,7 +227,7 @@ class ReplicationRound:
 
     async def _send(
         self,
-        entry: Entry,
+        entry: JailEntry,
         route: _Route,
         offer: ReplicaOffer,
         state: ReplicaState,
@@ -237,12 +237,12 @@ class ReplicationRound:
             if layer.path in state.missing_layers:
                 await self._transfer.layer(route, layer)
         there = {dataset.path: dataset for dataset in state.datasets}
-        root = self._index.where.jail(entry.name)
+        root = self._inventory.where.jail(entry.name)
         for snapshot in sorted(snapshots, key=lambda s: s.dataset):
             path = snapshot.dataset.removeprefix(root).lstrip("/")
             await self._dataset(entry, route, snapshot, there.get(path, DatasetState(path=path)))
 
-    async def _dataset(self, entry: Entry, route: _Route, snapshot: Snapshot, has: DatasetState) -> None:
+    async def _dataset(self, entry: JailEntry, route: _Route, snapshot: Snapshot, has: DatasetState) -> None:
         """Bring one dataset there. Snapshots of others are stepped over; what was written there besides is undone."""
         path: Path = await self._transfer.path(snapshot, has)
         try:
@@ -257,9 +257,9 @@ class ReplicationRound:
             await self._transfer.dataset(route, has.path, snapshot, DatasetState(path=has.path, snapshot_guids=kept))
 
     async def _complete(
-        self, entry: Entry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], taken: float
+        self, entry: JailEntry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], taken: float
     ) -> None:
-        root = self._index.where.jail(entry.name)
+        root = self._inventory.where.jail(entry.name)
         guids = {s.dataset.removeprefix(root).lstrip("/"): s.guid for s in snapshots}
         if not guids:
             raise DataLossError("SNAPSHOT_GONE", f"the round's snapshots of {entry.name} are gone", remedy="wait")
@@ -267,7 +267,7 @@ class ReplicationRound:
         whole = WholeRound(jail=entry.name, uid=record.uid, epoch=record.epoch, round=tag, taken=taken, guids=guids)
         await self._peers.get(host).standby.complete(whole)
 
-    async def _prune(self, entry: Entry, statuses: Iterable[ReplicaStatus]) -> None:
+    async def _prune(self, entry: JailEntry, statuses: Iterable[ReplicaStatus]) -> None:
         """Drop old rounds here. What a standby has in common with this host stays, whatever became of this round.
 
         What one that was not heard yet may need is all that was there at the start.

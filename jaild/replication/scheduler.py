@@ -17,7 +17,7 @@ import structlog
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle, Operations
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.jails.datasets import JailDatasets
@@ -43,7 +43,7 @@ class Standbys:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         peers: Peers,
         datasets: JailDatasets,
         rounds: ReplicationRound,
@@ -54,7 +54,7 @@ class Standbys:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._peers = peers
         self._datasets = datasets
         self._rounds = rounds
@@ -82,7 +82,7 @@ class Standbys:
         What keeps one jail from being looked at is raised when all others have been.
         """
         failure: Exception | None = None
-        for entry in list(self._index.jails.values()):
+        for entry in list(self._inventory.jails.values()):
             try:
                 await self._look_at(entry)
             except Exception as error:  # noqa: BLE001 -- one jail that is sick harms no other
@@ -91,11 +91,11 @@ class Standbys:
         if failure is not None:
             raise failure
 
-    async def _look_at(self, entry: Entry) -> None:
+    async def _look_at(self, entry: JailEntry) -> None:
         if not self._is_kept(entry):
             return
         hosts: list[str] = []
-        if self._index.may(entry, Intent.REPLICATE):
+        if self._inventory.may(entry, Intent.REPLICATE):
             await self._agree(entry)
             hosts = [host for host in self._wanted(entry) if self._is_due(entry, host)]
         if not self._ends(entry.name):
@@ -105,13 +105,13 @@ class Standbys:
                 self._begin(entry, _round_of(entry.name, host), [host])
         await self._look_at_ages(entry)
 
-    def _begin(self, entry: Entry, name: str, hosts: Sequence[str]) -> None:
+    def _begin(self, entry: JailEntry, name: str, hosts: Sequence[str]) -> None:
         if hosts:
             self._supervisor.retry(name, lambda: self._round(entry, hosts), target=f"jails/{entry.name}")
 
     async def settled(self) -> None:
         """Wait until no round is under way."""
-        for entry in list(self._index.jails.values()):
+        for entry in list(self._inventory.jails.values()):
             for name in self._rounds_under_way(entry.name):
                 await self._supervisor.over(name)
 
@@ -125,22 +125,22 @@ class Standbys:
         hosts = [host for name, host in self._statuses if name == jail]
         return [_round_of(jail), *(_round_of(jail, host) for host in hosts)]
 
-    def _is_kept(self, entry: Entry) -> bool:
+    def _is_kept(self, entry: JailEntry) -> bool:
         record = entry.record
-        mine = record is not None and self._index.may(entry, Intent.RUN_ON) and record.generation != 0
+        mine = record is not None and self._inventory.may(entry, Intent.RUN_ON) and record.generation != 0
         return mine and record is not None and bool(record.standbys or self._wanted(entry))
 
-    def _wanted(self, entry: Entry) -> tuple[str, ...]:
-        return wanted(entry.generation.spec if entry.generation is not None else None, self._index.host_name)
+    def _wanted(self, entry: JailEntry) -> tuple[str, ...]:
+        return wanted(entry.generation.spec if entry.generation is not None else None, self._inventory.host_name)
 
-    def _interval(self, entry: Entry) -> float:
+    def _interval(self, entry: JailEntry) -> float:
         standby = entry.generation.spec.standby if entry.generation is not None else None
         return standby.interval if standby is not None else 0.0
 
-    def _status(self, entry: Entry, host: str) -> ReplicaStatus:
+    def _status(self, entry: JailEntry, host: str) -> ReplicaStatus:
         return self._statuses.setdefault((entry.name, host), ReplicaStatus(since=self._clock.monotonic()))
 
-    def _is_due(self, entry: Entry, host: str) -> bool:
+    def _is_due(self, entry: JailEntry, host: str) -> bool:
         status, now = self._status(entry, host), self._clock.monotonic()
         age = math.inf if status.taken_at is None else now - status.taken_at
         return due(age, now - status.tried, self._interval(entry))
@@ -148,7 +148,7 @@ class Standbys:
     def _ends(self, name: str) -> bool:
         return any(operation.kind in _ENDING for operation in self._dispatcher.pending(f"jails/{name}"))
 
-    async def _look_at_ages(self, entry: Entry) -> None:
+    async def _look_at_ages(self, entry: JailEntry) -> None:
         interval, now = self._interval(entry), self._clock.monotonic()
         for host in self._wanted(entry):
             status = self._status(entry, host)
@@ -160,10 +160,10 @@ class Standbys:
                 why = f"{old}: {status.message or 'its round takes longer'}" if behind else "in time again"
                 await self._events.emit(kind, f"jails/{entry.name}", f"the replica on {host} is {why}", host=host)
 
-    def views(self, entry: Entry) -> tuple[StandbyView, ...]:
+    def views(self, entry: JailEntry) -> tuple[StandbyView, ...]:
         """Return how a jail's replicas are."""
         record = entry.record
-        if record is not None and record.replica is not None and not self._index.may(entry, Intent.RUN_ON):
+        if record is not None and record.replica is not None and not self._inventory.may(entry, Intent.RUN_ON):
             replica = record.replica
             behind = self._replica_store.age_of(entry.name, replica) > replica.interval
             return (StandbyView(host=record.peer, taken=replica.taken, interval=replica.interval, behind=behind),)
@@ -182,7 +182,7 @@ class Standbys:
 
     # -- who
 
-    async def _agree(self, entry: Entry) -> None:
+    async def _agree(self, entry: JailEntry) -> None:
         """Let the record name every host that may have a replica, before it gets one and until it has none."""
         record = entry.record
         if record is None or self._dispatcher.pending(f"jails/{entry.name}"):
@@ -195,7 +195,7 @@ class Standbys:
             return
 
         async def work(_: Handle) -> str:
-            if (current := entry.record) is not None and self._index.may(entry, Intent.REPLICATE):
+            if (current := entry.record) is not None and self._inventory.may(entry, Intent.REPLICATE):
                 await self._datasets.write(entry, msgspec.structs.replace(current, standbys=named))
             return f"jails/{entry.name}"
 
@@ -205,8 +205,8 @@ class Standbys:
         except JaildError as error:  # somebody else has work for the jail: it is looked at again
             self._log.info("standbys not written down yet", jail=entry.name, reason=error.reason)
 
-    async def _withdraw(self, entry: Entry, record: JailRecord, host: str) -> bool:
-        if host == self._index.host_name:
+    async def _withdraw(self, entry: JailEntry, record: JailRecord, host: str) -> bool:
+        if host == self._inventory.host_name:
             return True
         if self._clock.monotonic() - self._silent.get(host, -math.inf) < _AGAIN:
             return False
@@ -231,7 +231,7 @@ class Standbys:
 
     # -- a round
 
-    async def _round(self, entry: Entry, hosts: Sequence[str]) -> None:
+    async def _round(self, entry: JailEntry, hosts: Sequence[str]) -> None:
         try:
             everybody = {host: self._status(entry, host) for host in self._wanted(entry)}
             due_here = {host: everybody[host] for host in hosts if host in everybody}

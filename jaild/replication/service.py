@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.lifecycle import Lifecycle
 from jaild.migration.service import Migrations
@@ -27,7 +27,7 @@ class Promotions:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         failover: Failover,
         start_guard: StartGuard,
         migrations: Migrations,
@@ -36,7 +36,7 @@ class Promotions:
         operations: Operations,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._failover = failover
         self._start_guard = start_guard
         self._migrations = migrations
@@ -128,7 +128,7 @@ class Promotions:
         await self._start_guard.confirm(name, sentence)
 
         async def work(handle: Handle) -> str:
-            if self._index.permitted(name, Intent.START)[1].desired is Desired.RUNNING:
+            if self._inventory.permitted(name, Intent.START)[1].desired is Desired.RUNNING:
                 await self._lifecycle.start(handle, name)
             return f"jails/{name}"
 
@@ -138,7 +138,7 @@ class Promotions:
 
     async def hand_over(self, name: str, uid: str, target: str, request_id: str) -> HandingOver:
         """Migrate a jail to the standby that asks, once for each request, and tell how that goes."""
-        _, record = self._index.permitted(name, Intent.READ)
+        _, record = self._inventory.permitted(name, Intent.READ)
         if record.uid != uid:
             raise FailedPreconditionError("JAIL_NOT_OWNED", f"{name} is another jail here", remedy="ask its owner")
         operation = await self._migrations.migrate(

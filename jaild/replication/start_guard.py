@@ -14,7 +14,7 @@ from dataclasses import replace
 import structlog
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.supervisor import Supervisor
 from jaild.model.errors import JaildError
 from jaild.model.jails import authority
@@ -35,38 +35,44 @@ class StartGuard:
     """Asks who may have taken a jail over."""
 
     def __init__(
-        self, index: Index, sole: SoleOwner, fencing: Fencing, supervisor: Supervisor, events: Events, clock: Clock
+        self,
+        inventory: Inventory,
+        sole: SoleOwner,
+        fencing: Fencing,
+        supervisor: Supervisor,
+        events: Events,
+        clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._sole = sole
         self._fencing = fencing
         self._supervisor = supervisor
         self._events = events
         self._clock = clock
-        self._start: Callable[[Entry], Awaitable[None]] | None = None
+        self._start: Callable[[JailEntry], Awaitable[None]] | None = None
         self._log = structlog.get_logger("jaild.start_guard")
 
     def hold_back(self) -> None:
         """Let no jail start, from now on, that is not running and that others may have taken over unnoticed."""
-        for entry in self._index.jails.values():
+        for entry in self._inventory.jails.values():
             record = entry.record
             running = entry.run is not None and entry.run.running
             if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not running:
                 entry.unconfirmed = self._sole.possible_owners(entry, record)
 
-    def go_on(self, start: Callable[[Entry], Awaitable[None]]) -> None:
+    def go_on(self, start: Callable[[JailEntry], Awaitable[None]]) -> None:
         """Ask, in the background, about every jail that is held back; `start` those that may."""
         self._start = start
-        for entry in self._index.jails.values():
+        for entry in self._inventory.jails.values():
             self.look_into(entry)
 
-    def look_into(self, entry: Entry) -> None:
+    def look_into(self, entry: JailEntry) -> None:
         """Ask, in the background, about a jail that is held back, until it may be started or was given up."""
         if entry.unconfirmed:
             name = _task(entry.name)
             self._supervisor.retry(name, lambda: self._start_when_confirmed(entry), target=f"jails/{entry.name}")
 
-    async def _start_when_confirmed(self, entry: Entry) -> None:
+    async def _start_when_confirmed(self, entry: JailEntry) -> None:
         if await self.confirmed(entry) and self._start is not None:
             await self._start(entry)
 
@@ -82,10 +88,10 @@ class StartGuard:
 
     async def settled(self) -> None:
         """Wait until all have been heard."""
-        for jail in list(self._index.jails):
+        for jail in list(self._inventory.jails):
             await self.over(jail)
 
-    async def confirmed(self, entry: Entry) -> bool:
+    async def confirmed(self, entry: JailEntry) -> bool:
         """Ask until the jail may start (True), or is known to be another host's (False)."""
         began, pause, told = self._clock.monotonic(), _FIRST_PAUSE, False
         while asked := entry.unconfirmed:
@@ -114,13 +120,13 @@ class StartGuard:
             pause = min(pause * 2, _LONGEST_PAUSE)
         return self._is_owned(entry)
 
-    def _refusal(self, entry: Entry, record: JailRecord) -> Refusal:
-        return authority.unconfirmed(self._index.claim(entry, record))
+    def _refusal(self, entry: JailEntry, record: JailRecord) -> Refusal:
+        return authority.unconfirmed(self._inventory.claim(entry, record))
 
-    def _is_owned(self, entry: Entry) -> bool:
-        return self._index.may(entry, Intent.RUN_ON)
+    def _is_owned(self, entry: JailEntry) -> bool:
+        return self._inventory.may(entry, Intent.RUN_ON)
 
-    async def _fence(self, entry: Entry, known: Known) -> None:
+    async def _fence(self, entry: JailEntry, known: Known) -> None:
         try:
             await self._fencing.fence(entry.name, known)
         except JaildError as error:  # it does not start all the same
@@ -132,10 +138,10 @@ class StartGuard:
 
         Of a jail that is not held back it is about whoever is silent now: it may be given away then.
         """
-        entry, record = self._index.permitted(name, Intent.RUN_ON)
+        entry, record = self._inventory.permitted(name, Intent.RUN_ON)
         hosts = entry.unconfirmed or await self._sole.silent(name)
         if hosts and sentence != vouching(name, hosts):
-            claim = replace(self._index.claim(entry, record), unconfirmed=hosts)
+            claim = replace(self._inventory.claim(entry, record), unconfirmed=hosts)
             raise authority.unconfirmed(claim, asked=not entry.unconfirmed).error()
         self._sole.vouch(entry, record, hosts)
         if entry.unconfirmed:

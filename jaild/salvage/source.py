@@ -16,7 +16,7 @@ import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.migration.cutover import HandOver
 from jaild.migration.move import Move
@@ -43,7 +43,7 @@ class SalvageOut:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         peers: Peers,
         files: FileTrees,
         preflight: Preflight,
@@ -57,7 +57,7 @@ class SalvageOut:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._peers = peers
         self._files = files
         self._preflight = preflight
@@ -109,7 +109,7 @@ class SalvageOut:
             created=now,
             updated=now,
         )
-        report = Report(source=self._index.host_name, at=now, entries=0)
+        report = Report(source=self._inventory.host_name, at=now, entries=0)
 
         async def until_prepared(move: Move) -> None:
             nonlocal report
@@ -144,7 +144,7 @@ class SalvageOut:
         for dataset in move.journal.offer.jail.datasets:
             await move.handle.phase("final", f"the files of {dataset.path or 'the jail itself'}", Stop.CANCEL)
             entries += await self._dataset(move, dataset.path, damages)
-        report = Report(source=self._index.host_name, at=self._clock.now(), entries=entries, damages=tuple(damages))
+        report = Report(source=self._inventory.host_name, at=self._clock.now(), entries=entries, damages=tuple(damages))
         guids = await move.peer.salvage.finish(move.id, msgspec.json.encode(report).decode())
         move.sent = dict(guids)
         return report

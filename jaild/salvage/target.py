@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.jails.datasets import JailDatasets
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
@@ -35,7 +35,7 @@ class SalvageIn:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         files: Files,
         trees: FileTrees,
@@ -44,7 +44,7 @@ class SalvageIn:
         receiver: Receiver,
         snapshots: MigrationSnapshots,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._files = files
         self._trees = trees
@@ -73,7 +73,7 @@ class SalvageIn:
                     f"{header.dataset!r} is no dataset of it",
                     remedy="begin it again",
                 )
-            dataset = self._index.where.part(journal.jail, header.dataset)
+            dataset = self._inventory.where.part(journal.jail, header.dataset)
             quota = {"quota": offered.properties["quota"]} if "quota" in offered.properties else {}
             await self._zfs.create(dataset, {"canmount": "noauto", **quota})
             if not header.dataset:
@@ -94,11 +94,11 @@ class SalvageIn:
         async with self._lock:
             journal = self._journal(migration)
             report = _report(text)
-            entry, record = self._index.permitted(journal.jail, Intent.READ)
+            entry, record = self._inventory.permitted(journal.jail, Intent.READ)
             await self._files.write(entry.folder / REPORT, msgspec.json.format(msgspec.json.encode(report)))
             await self._mend(entry.folder, journal)
             await self._datasets.write(entry, msgspec.structs.replace(record, salvaged=report.summary))
-            root = self._index.where.jail(journal.jail)
+            root = self._inventory.where.jail(journal.jail)
             taken = await self._snapshots.take(journal.jail, migration, "files")
             return {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot.guid for snapshot in taken}
 
@@ -114,7 +114,7 @@ class SalvageIn:
 
     async def report(self, name: str) -> Report:
         """Return what a jail lost when it was salvaged. `NotFoundError` (NOT_SALVAGED)."""
-        entry = self._index.jail(name)
+        entry = self._inventory.jail(name)
         try:
             return _report((await self._files.read(entry.folder / REPORT)).decode())
         except NotFoundError:

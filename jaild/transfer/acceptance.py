@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.engine.drain import REMEDY, Draining
-from jaild.engine.inventory import Entry, Index, Layer
+from jaild.engine.inventory import Inventory, JailEntry, Layer
 from jaild.model import layout, names
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Finding, Severity, errors
@@ -33,7 +33,7 @@ class OfferCheck:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         runtime: Runtime,
         peers: Peers,
@@ -41,7 +41,7 @@ class OfferCheck:
         draining: Draining,
         copies: CopyCheck,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._runtime = runtime
         self._peers = peers
@@ -62,11 +62,11 @@ class OfferCheck:
         findings += layer_findings
         findings += await self._kernel(offer)
         states = await self._states(offer)
-        if states and offer.jail.name not in self._index.jails and not self._coming(offer):
+        if states and offer.jail.name not in self._inventory.jails and not self._coming(offer):
             findings.append(
                 _error(
                     "NAME_TAKEN",
-                    f"{self._index.where.jail(offer.jail.name)} is there on {self._index.host_name}, and no jail",
+                    f"{self._inventory.where.jail(offer.jail.name)} is on {self._inventory.host_name}, and no jail",
                     "look at it by hand, and rename or destroy it",
                 )
             )
@@ -86,15 +86,15 @@ class OfferCheck:
         return journal is not None and journal.phase in {Phase.RECEIVING, Phase.PREPARED}
 
     async def _token(self, layer: str) -> str:
-        return await self._zfs.resume_token(self._index.where.layer(layer)) or ""
+        return await self._zfs.resume_token(self._inventory.where.layer(layer)) or ""
 
     def _halted(self) -> list[Finding]:
-        if not self._index.halted:
+        if not self._inventory.halted:
             return []
         return [
             _error(
                 "HOST_HALTED",
-                f"the jails of {self._index.host_name} were stopped for its shutdown",
+                f"the jails of {self._inventory.host_name} were stopped for its shutdown",
                 "choose another host, or wait until it has booted again",
             )
         ]
@@ -114,9 +114,9 @@ class OfferCheck:
         A replica is kept although another jail here has its address: that is looked at when it is taken over.
         """
         findings = await self._spec(name, generation.spec)
-        needed = {f"bases/{generation.base}": generation.base in self._index.bases}
+        needed = {f"bases/{generation.base}": generation.base in self._inventory.bases}
         if generation.release:
-            needed[f"apps/{generation.release}"] = generation.release in self._index.releases
+            needed[f"apps/{generation.release}"] = generation.release in self._inventory.releases
         findings += [
             _error("LAYER_MISSING", f"{path} is not here", "import or push it (the same content), then try again")
             for path, here in needed.items()
@@ -136,32 +136,32 @@ class OfferCheck:
             return [
                 _error(
                     "PEER_UNKNOWN",
-                    f"{self._index.host_name} has no peer {offer.source_name} configured",
+                    f"{self._inventory.host_name} has no peer {offer.source_name} configured",
                     "configure it: the target must be able to ask the source how a hand-over ended",
                 )
             ]
-        entry = self._index.jails.get(offer.jail.name)
+        entry = self._inventory.jails.get(offer.jail.name)
         return [] if entry is None else self._continuable(entry, offer)
 
-    def _continuable(self, entry: Entry, offer: Offer) -> list[Finding]:
+    def _continuable(self, entry: JailEntry, offer: Offer) -> list[Finding]:
         record = entry.record
         if record is None or record.uid != offer.jail.uid:
             return [
                 _error(
                     "NAME_TAKEN",
-                    f"there is another jail {offer.jail.name} on {self._index.host_name}",
+                    f"there is another jail {offer.jail.name} on {self._inventory.host_name}",
                     "rename or delete one of the two",
                 )
             ]
         if record.state in {Ownership.INCOMING, Ownership.PREPARED} and record.migration == offer.migration:
             return []
         if record.state is Ownership.FENCED:
-            return [fenced_copy(self._index, entry)]
+            return [fenced_copy(self._inventory, entry)]
         if record.state not in {Ownership.MOVED, Ownership.STANDBY} or record.epoch > offer.jail.epoch:
             return [
                 _error(
                     "JAIL_OWNED",
-                    f"{self._index.host_name} has this jail as {record.state} with epoch {record.epoch}",
+                    f"{self._inventory.host_name} has this jail as {record.state} with epoch {record.epoch}",
                     "do not migrate: find out which of the two is right (the higher epoch is)",
                 )
             ]
@@ -170,7 +170,7 @@ class OfferCheck:
     def _open(self, offer: Offer) -> list[Finding]:
         if self._draining.now is None or self._begun(offer):
             return []
-        return [_error("HOST_DRAINING", f"{self._index.host_name} takes no jails: it is being drained", REMEDY)]
+        return [_error("HOST_DRAINING", f"{self._inventory.host_name} takes no jails: it is being drained", REMEDY)]
 
     def _begun(self, offer: Offer) -> bool:
         journal = self._journals.find(offer.migration, outgoing=False)
@@ -192,7 +192,7 @@ class OfferCheck:
     def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
         others = {
             entry.name: entry.generation.spec
-            for entry in self._index.jails.values()
+            for entry in self._inventory.jails.values()
             if entry.generation is not None and entry.record is not None and entry.record.state not in _ELSEWHERE
         }
         return speccheck.conflicts(name, spec, others)
@@ -215,7 +215,7 @@ class OfferCheck:
 
     def _here(self, layer: LayerOffer) -> Layer | None:
         kind, _, name = layer.path.partition("/")
-        return (self._index.bases if kind == "bases" else self._index.releases).get(name)
+        return (self._inventory.bases if kind == "bases" else self._inventory.releases).get(name)
 
     async def _kernel(self, offer: Offer) -> list[Finding]:
         facts = await self._runtime.facts()
@@ -229,7 +229,7 @@ class OfferCheck:
     async def _states(self, offer: Offer) -> list[DatasetState]:
         states = []
         for dataset in offer.jail.datasets:
-            name = self._index.where.part(offer.jail.name, dataset.path)
+            name = self._inventory.where.part(offer.jail.name, dataset.path)
             try:
                 guids = tuple(snapshot.guid for snapshot in await self._zfs.snapshots(name))
             except NotFoundError:
@@ -242,10 +242,10 @@ class OfferCheck:
         there = {state.path for state in states}
         needed = sum(d.size_bytes for d in offer.jail.datasets if d.path not in there)
         needed += sum(layer.size_bytes for layer in offer.jail.layers if layer.path in missing)
-        free = (await self._zfs.dataset(self._index.where.root)).available
+        free = (await self._zfs.dataset(self._inventory.where.root)).available
         if needed * SLACK <= free:
             return []
-        message = f"{needed} bytes have to come, {free} are free on {self._index.host_name}"
+        message = f"{needed} bytes have to come, {free} are free on {self._inventory.host_name}"
         return [_error("NO_SPACE", message, "free some space there, or choose another target")]
 
 

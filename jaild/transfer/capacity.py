@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from jaild.engine.drain import Draining
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.model import quantity
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Desired, JailRecord
@@ -19,8 +19,8 @@ from jaild.ports.runtime import Runtime
 class Capacity:
     """Memory, processors and the labels of the jails that are here."""
 
-    def __init__(self, index: Index, runtime: Runtime, draining: Draining) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, runtime: Runtime, draining: Draining) -> None:
+        self._inventory = inventory
         self._runtime = runtime
         self._draining = draining
 
@@ -40,8 +40,12 @@ class Capacity:
         )
 
     def _owned(self) -> Iterator[tuple[JailRecord, JailSpec]]:
-        for entry in self._index.jails.values():
-            if entry.record is not None and entry.generation is not None and entry.record.owner == self._index.host_id:
+        for entry in self._inventory.jails.values():
+            if (
+                entry.record is not None
+                and entry.generation is not None
+                and entry.record.owner == self._inventory.host_id
+            ):
                 yield entry.record, entry.generation.spec
 
 

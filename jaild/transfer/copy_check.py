@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.model.errors import NotFoundError
 from jaild.model.findings import Finding, Severity
 from jaild.model.migration.protocol import Offer
@@ -15,15 +15,15 @@ from jaild.ports.zfs import Snapshot, Zfs
 class CopyCheck:
     """Looks at copies. Changes nothing."""
 
-    def __init__(self, index: Index, zfs: Zfs) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, zfs: Zfs) -> None:
+        self._inventory = inventory
         self._zfs = zfs
 
     async def findings(self, offer: Offer) -> list[Finding]:
         """Find what others made of, or wrote to, the copy that an increment of this jail would go onto."""
         found: list[Finding] = []
         for dataset in offer.jail.datasets:
-            name = self._index.where.part(offer.jail.name, dataset.path)
+            name = self._inventory.where.part(offer.jail.name, dataset.path)
             try:
                 snapshots = await self._zfs.snapshots(name)
             except NotFoundError:
@@ -34,7 +34,7 @@ class CopyCheck:
         return found
 
     async def _since(self, last: Snapshot, later: Sequence[Snapshot], jail: str) -> list[Finding]:
-        host, names = self._index.host_name, tuple(snapshot.name for snapshot in later)
+        host, names = self._inventory.host_name, tuple(snapshot.name for snapshot in later)
         if not await self._zfs.is_unchanged(last.name):
             finding = Finding(
                 severity=Severity.ERROR,

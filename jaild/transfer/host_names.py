@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.layers.records import Ownership
 from jaild.ports.peer import Peers
@@ -23,8 +23,8 @@ _NAMING = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.CLAIMED, Owne
 class HostNames:
     """Learns ids. What peers said before this daemon's start is found in the records and journals of this host."""
 
-    def __init__(self, index: Index, peers: Peers, journals: Journals, events: Events) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, peers: Peers, journals: Journals, events: Events) -> None:
+        self._inventory = inventory
         self._peers = peers
         self._journals = journals
         self._events = events
@@ -34,11 +34,11 @@ class HostNames:
 
         `PermissionDeniedError` (HOST_ID_TAKEN) if another configured host has it, or this one.
         """
-        if not host_id or self._index.host_names.get(host_id) == name:
+        if not host_id or self._inventory.host_names.get(host_id) == name:
             return
         known = self._known()
         other = known.get(host_id, name)
-        if other != name and (other == self._index.host_name or other in self._peers.names()):
+        if other != name and (other == self._inventory.host_name or other in self._peers.names()):
             raise PermissionDeniedError(
                 "HOST_ID_TAKEN",
                 f"{name} says that it has the id of {other}",
@@ -48,7 +48,7 @@ class HostNames:
                 detail={"host_id": host_id, "known": other},
             )
         before = sorted(each for each, whose in known.items() if whose == name)
-        self._index.host_names[host_id] = name
+        self._inventory.host_names[host_id] = name
         if other != name:
             await self._events.emit("peer.renamed", "host", f"{other} is called {name} now", host=name)
         elif before and host_id not in known:
@@ -61,9 +61,9 @@ class HostNames:
             known[journal.offer.source_id] = journal.offer.source_name
         for journal in self._journals.outgoing():
             known[journal.peer_id] = journal.peer
-        for entry in self._index.jails.values():
+        for entry in self._inventory.jails.values():
             record = entry.record
             if record is not None and record.peer and record.state in _NAMING:
                 known[record.owner] = record.peer
         known.pop("", None)
-        return known | self._index.host_names
+        return known | self._inventory.host_names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.engine.inventory import Entry, Index, Layer
+from jaild.engine.inventory import Inventory, JailEntry, Layer
 from jaild.layers.sealing import encode
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
@@ -12,9 +12,11 @@ from jaild.model.replication.policy import to_be_confirmed
 from jaild.ports.zfs import Zfs
 
 
-async def offer_of(index: Index, zfs: Zfs, entry: Entry, record: JailRecord, active: Generation) -> JailOffer:
+async def offer_of(
+    inventory: Inventory, zfs: Zfs, entry: JailEntry, record: JailRecord, active: Generation
+) -> JailOffer:
     """Describe a jail: its datasets, and the layers that its generations refer to, origins first."""
-    root = index.where.jail(entry.name)
+    root = inventory.where.jail(entry.name)
     datasets = []
     for dataset in await zfs.datasets(root):
         path = dataset.name.removeprefix(root).lstrip("/")
@@ -28,36 +30,36 @@ async def offer_of(index: Index, zfs: Zfs, entry: Entry, record: JailRecord, act
         generation=active.number,
         generation_json=msgspec.json.encode(active).decode(),
         datasets=tuple(datasets),
-        layers=layers_of(index, entry),
+        layers=layers_of(inventory, entry),
         desired=record.desired.value,
-        standbys=tuple(sorted(to_be_confirmed(record, active.spec, index.host_name))),
+        standbys=tuple(sorted(to_be_confirmed(record, active.spec, inventory.host_name))),
     )
 
 
-def layers_of(index: Index, entry: Entry) -> tuple[LayerOffer, ...]:
+def layers_of(inventory: Inventory, entry: JailEntry) -> tuple[LayerOffer, ...]:
     """Return every layer that a jail's generations need, each after its origin."""
     wanted: dict[str, Layer] = {}
     for base, release in entry.references.values():
-        wanted.setdefault(f"bases/{base}", index.base(base))
+        wanted.setdefault(f"bases/{base}", inventory.base(base))
         if release:
-            for path, layer in _with_origins(index, release):
+            for path, layer in _with_origins(inventory, release):
                 wanted.setdefault(path, layer)
-    return tuple(_layer_offer(index, path, layer) for path, layer in wanted.items())
+    return tuple(_layer_offer(inventory, path, layer) for path, layer in wanted.items())
 
 
-def _with_origins(index: Index, release: str) -> list[tuple[str, Layer]]:
-    layer = index.release(release)
+def _with_origins(inventory: Inventory, release: str) -> list[tuple[str, Layer]]:
+    layer = inventory.release(release)
     found = [(f"apps/{release}", layer)]
     if layer.origin:
-        parent = layer.origin.partition("@")[0].removeprefix(f"{index.where.apps}/")
-        return _with_origins(index, parent) + found
+        parent = layer.origin.partition("@")[0].removeprefix(f"{inventory.where.apps}/")
+        return _with_origins(inventory, parent) + found
     return found
 
 
-def _layer_offer(index: Index, path: str, layer: Layer) -> LayerOffer:
+def _layer_offer(inventory: Inventory, path: str, layer: Layer) -> LayerOffer:
     origin = layer.origin.partition("@")[0]
-    origin_path = origin.removeprefix(f"{index.where.root}/") if origin else ""
-    parent = index.releases.get(origin_path.removeprefix("apps/")) if origin_path else None
+    origin_path = origin.removeprefix(f"{inventory.where.root}/") if origin else ""
+    parent = inventory.releases.get(origin_path.removeprefix("apps/")) if origin_path else None
     return LayerOffer(
         path=path,
         guid=layer.guid,

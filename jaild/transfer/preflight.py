@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.authority import Intent
@@ -27,7 +27,7 @@ from jaild.transfer.sole_owner import SoleOwner
 class Examined:
     """What came of it."""
 
-    entry: Entry
+    entry: JailEntry
     record: JailRecord
     generation: Generation
     plan: Plan
@@ -38,8 +38,8 @@ class Examined:
 class Preflight:
     """Asks whether a jail can move."""
 
-    def __init__(self, index: Index, zfs: Zfs, peers: Peers, names: HostNames, sole: SoleOwner) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, zfs: Zfs, peers: Peers, names: HostNames, sole: SoleOwner) -> None:
+        self._inventory = inventory
         self._zfs = zfs
         self._peers = peers
         self._names = names
@@ -47,18 +47,18 @@ class Preflight:
 
     async def examine(self, name: str, target: str, intent: Intent = Intent.GIVE_AWAY) -> Examined:
         """Ask both sides. An error among the plan's findings is a refusal; `intent` is what it is examined for."""
-        owned = self._index.owned(name, intent)
+        owned = self._inventory.owned(name, intent)
         entry, record, generation = owned.entry, owned.record, owned.generation
         peer = self._peers.get(target)
         if intent is Intent.GIVE_AWAY:
             await self._sole.require(name)
-        hello = await peer.hello(self._index.host_id, self._index.host_name, PROTOCOL)
+        hello = await peer.hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
         findings = await self._identity(hello, target)
         offer = Offer(
             migration=uuid.uuid4().hex,
-            source_id=self._index.host_id,
-            source_name=self._index.host_name,
-            jail=await offer_of(self._index, self._zfs, entry, record, generation),
+            source_id=self._inventory.host_id,
+            source_name=self._inventory.host_name,
+            jail=await offer_of(self._inventory, self._zfs, entry, record, generation),
         )
         acceptance = await peer.preflight(offer) if not findings else Acceptance()
         findings = [*findings, *await self._unrelated(entry, record, acceptance, target)]
@@ -74,19 +74,19 @@ class Preflight:
         )
         return Examined(entry=entry, record=record, generation=generation, plan=plan, offer=offer, hello=hello)
 
-    async def offer(self, entry: Entry, record: JailRecord, generation: Generation, before: Offer) -> Offer:
+    async def offer(self, entry: JailEntry, record: JailRecord, generation: Generation, before: Offer) -> Offer:
         """Return an offer that was made before, as the jail is now."""
-        jail = await offer_of(self._index, self._zfs, entry, record, generation)
+        jail = await offer_of(self._inventory, self._zfs, entry, record, generation)
         return msgspec.structs.replace(before, jail=jail)
 
     async def _unrelated(
-        self, entry: Entry, record: JailRecord, acceptance: Acceptance, target: str
+        self, entry: JailEntry, record: JailRecord, acceptance: Acceptance, target: str
     ) -> Sequence[Finding]:
         """Find a copy that no increment fits on: what a salvage came from has none of its snapshots."""
         copies = [there for there in acceptance.datasets if there.snapshot_guids or not there.resume_token]
         if not copies:
             return []
-        root = self._index.where.jail(entry.name)
+        root = self._inventory.where.jail(entry.name)
         ours = {snapshot.guid for snapshot in await self._zfs.snapshots(root, recursive=True)}
         ours |= {mark.guid for mark in await self._zfs.bookmarks(root, recursive=True)}
         if all(ours.intersection(there.snapshot_guids) for there in copies):
@@ -102,7 +102,7 @@ class Preflight:
         if hello.protocol != PROTOCOL:
             message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
             return [_error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")]
-        if hello.host_id == self._index.host_id:
+        if hello.host_id == self._inventory.host_id:
             return [_error("SAME_HOST", f"{target} is this host", "name another peer")]
         try:
             await self._names.learn(target, hello.host_id)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.layers.records import Generation
@@ -26,8 +26,8 @@ _LIMIT = 1 << 20  # bytes of a generation's file: ours have a few KiB
 class ReceivedCopies:
     """Looks into copies."""
 
-    def __init__(self, index: Index, zfs: Zfs, files: Files) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, zfs: Zfs, files: Files) -> None:
+        self._inventory = inventory
         self._zfs = zfs
         self._files = files
         self._opened: set[str] = set()
@@ -45,14 +45,14 @@ class ReceivedCopies:
 
         `FailedPreconditionError` (GENERATION_MISSING, GENERATION_UNREADABLE), and what mounting or reading raises.
         """
-        entry = self._index.jail(jail)
+        entry = self._inventory.jail(jail)
         try:
             return await self.read(entry.folder, jail, number)  # it is mounted: a salvage writes to it
         except FailedPreconditionError as error:
             if error.reason != "GENERATION_MISSING":
                 raise
         self._opened.add(jail)
-        await self._zfs.mount(self._index.where.jail(jail))
+        await self._zfs.mount(self._inventory.where.jail(jail))
         return await self.read(entry.folder, jail, number)
 
     async def close(self, jail: str) -> None:
@@ -61,7 +61,7 @@ class ReceivedCopies:
             return
         self._opened.discard(jail)
         try:
-            await self._zfs.unmount(self._index.where.jail(jail))
+            await self._zfs.unmount(self._inventory.where.jail(jail))
         except JaildError as error:
             self._log.warning("a copy stays mounted", jail=jail, reason=error.reason, error=str(error))
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from jaild.engine.events import Events
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
@@ -32,7 +32,7 @@ class Receiver:
 
     def __init__(
         self,
-        index: Index,
+        inventory: Inventory,
         zfs: Zfs,
         datasets: JailDatasets,
         sealer: Sealer,
@@ -40,7 +40,7 @@ class Receiver:
         events: Events,
         clock: Clock,
     ) -> None:
-        self._index = index
+        self._inventory = inventory
         self._zfs = zfs
         self._datasets = datasets
         self._sealer = sealer
@@ -65,8 +65,8 @@ class Receiver:
             raise InvalidArgumentError(
                 "LAYER_NOT_OFFERED", f"{header.layer} is not a layer of this migration", remedy="offer it at its begin"
             )
-        dataset = self._index.where.layer(header.layer)
-        here = {**self._index.bases, **{f"apps/{k}": v for k, v in self._index.releases.items()}}
+        dataset = self._inventory.where.layer(header.layer)
+        here = {**self._inventory.bases, **{f"apps/{k}": v for k, v in self._inventory.releases.items()}}
         known = next((layer for layer in here.values() if layer.dataset == dataset), None)
         if known is not None:
             _require_guid(header, known.guid)
@@ -82,7 +82,7 @@ class Receiver:
             raise InvalidArgumentError(
                 "LAYER_NOT_OFFERED", f"{header.origin_path} is not the origin that was offered", remedy="begin it again"
             )
-        origin = f"{self._index.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
+        origin = f"{self._inventory.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
         size = await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
         try:
             await self._zfs.set(dataset, {prop: offered.record})
@@ -92,7 +92,7 @@ class Receiver:
         except BaseException:
             await self._zfs.destroy(dataset, recursive=True)
             raise
-        (self._index.bases if kind == "bases" else self._index.releases)[name] = layer
+        (self._inventory.bases if kind == "bases" else self._inventory.releases)[name] = layer
         await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
         return Received(guid=layer.guid, bytes=size)
 
@@ -118,7 +118,7 @@ class Receiver:
                 f"{header.dataset!r} is not a dataset of this migration",
                 remedy="offer it at its begin",
             )
-        dataset = self._index.where.part(journal.jail, header.dataset)
+        dataset = self._inventory.where.part(journal.jail, header.dataset)
         async with self._locks.setdefault(dataset, asyncio.Lock()):
             enter, purpose = enter or self.enter, purpose or of_migration(journal.id)
             return await self._dataset(journal, dataset, offered, header, chunks, enter=enter, purpose=purpose)
@@ -153,7 +153,7 @@ class Receiver:
             late.clear()
         else:
             self._late.setdefault(dataset, set()).add(header.guid)
-        if not header.dataset and journal.jail not in self._index.jails:
+        if not header.dataset and journal.jail not in self._inventory.jails:
             await enter(journal)
         if not header.urgent and purpose == of_migration(header.migration):
             own = [s for s in await self._owned.of(dataset, purpose) if s.dataset == dataset]
@@ -211,25 +211,25 @@ class Receiver:
             created=self._clock.now(),
             migration=journal.id,
             peer=journal.peer,
-            standbys=standbys_of(jail, self._index.host_name),
+            standbys=standbys_of(jail, self._inventory.host_name),
         )
-        found = await self._zfs.dataset(self._index.where.jail(journal.jail))
-        entry = Entry(name=journal.jail, folder=found.mountpoint or self._index.folder_of_jails / journal.jail)
+        found = await self._zfs.dataset(self._inventory.where.jail(journal.jail))
+        entry = JailEntry(name=journal.jail, folder=found.mountpoint or self._inventory.folder_of_jails / journal.jail)
         await self._datasets.write(entry, record)
-        self._index.jails[journal.jail] = entry
+        self._inventory.jails[journal.jail] = entry
 
     async def require(self, jail: str, guids: Mapping[str, int]) -> None:
         """Raise `DataLossError` (GUID_MISMATCH) if a dataset of a jail does not end with the snapshot of that guid.
 
         Later snapshots of others are no matter as long as nothing was written since.
         """
-        root = self._index.where.jail(jail)
+        root = self._inventory.where.jail(jail)
         found: dict[str, list[Snapshot]] = {}
         with suppress(NotFoundError):
             for snapshot in await self._zfs.snapshots(root, recursive=True):
                 found.setdefault(snapshot.dataset, []).append(snapshot)
         for path, guid in guids.items():
-            there = found.get(self._index.where.part(jail, path), [])
+            there = found.get(self._inventory.where.part(jail, path), [])
             wanted = next((snapshot for snapshot in there if snapshot.guid == guid), None)
             if wanted is None or (wanted is not there[-1] and not await self._zfs.is_unchanged(wanted.name)):
                 raise DataLossError(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.replication.protocol import Known, ReplicaOffer
 
 
-def superseded(index: Index, jail: str, record: JailRecord) -> FailedPreconditionError:
+def superseded(inventory: Inventory, jail: str, record: JailRecord) -> FailedPreconditionError:
     """Return the error for who believes to own a jail that this host knows a later owner of."""
-    owner = index.host_names.get(record.owner, record.peer)
+    owner = inventory.host_names.get(record.owner, record.peer)
     failover = record.failover
     return FailedPreconditionError(
         "OWNER_SUPERSEDED",
@@ -45,26 +45,26 @@ def superseded_by(jail: str, known: Known) -> FailedPreconditionError:
     )
 
 
-def refusal_of(index: Index, entry: Entry | None, offer: ReplicaOffer) -> tuple[Finding, ...]:
+def refusal_of(inventory: Inventory, entry: JailEntry | None, offer: ReplicaOffer) -> tuple[Finding, ...]:
     """Return what people have to do something about before a replica can be kept here."""
     if entry is None:
         return ()
-    record, here = entry.record, index.host_name
+    record, here = entry.record, inventory.host_name
     if record is None or record.uid != offer.jail.uid:
         return (
             _error("NAME_TAKEN", f"there is another jail {entry.name} on {here}", "rename or delete one of the two"),
         )
     if record.state is Ownership.FENCED:
-        return (fenced_copy(index, entry),)
+        return (fenced_copy(inventory, entry),)
     return ()
 
 
-def fenced_copy(index: Index, entry: Entry) -> Finding:
+def fenced_copy(inventory: Inventory, entry: JailEntry) -> Finding:
     """Return why nothing may be received over what a former owner wrote last."""
     return _error(
         "FENCED_COPY",
-        f"{index.host_name} keeps what was written to {entry.name} before it was taken over",
-        f"when nobody needs it: jailctl jail rm {entry.name}, on {index.host_name}",
+        f"{inventory.host_name} keeps what was written to {entry.name} before it was taken over",
+        f"when nobody needs it: jailctl jail rm {entry.name}, on {inventory.host_name}",
     )
 
 

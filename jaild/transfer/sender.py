@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.protocol import DatasetState, LayerOffer, ReceiveHeader
@@ -73,8 +73,8 @@ class Sent:
 class Transfer:
     """Streams of migrations."""
 
-    def __init__(self, index: Index, zfs: Zfs, rate_limits: RateLimits) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, zfs: Zfs, rate_limits: RateLimits) -> None:
+        self._inventory = inventory
         self._zfs = zfs
         self._rate_limits = rate_limits
         self._log = structlog.get_logger("jaild.transfer")
@@ -84,8 +84,8 @@ class Transfer:
 
         `token`: of an interrupted receive there, which is gone on with.
         """
-        dataset = self._index.where.layer(offer.path)
-        base = f"{self._index.where.layer(offer.origin_path)}@{layout.SEALED}" if offer.origin_path else None
+        dataset = self._inventory.where.layer(offer.path)
+        base = f"{self._inventory.where.layer(offer.origin_path)}@{layout.SEALED}" if offer.origin_path else None
         header = ReceiveHeader(
             migration=route.id,
             layer=offer.path,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout
 from jaild.model.migration.journal import Journal
@@ -32,14 +32,14 @@ def _layer_hold(migration: str) -> str:
 class MigrationSnapshots:
     """Those of this host's jails, on either side of a migration."""
 
-    def __init__(self, index: Index, zfs: Zfs, owned: OwnedSnapshots) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, zfs: Zfs, owned: OwnedSnapshots) -> None:
+        self._inventory = inventory
         self._zfs = zfs
         self._owned = owned
 
     async def take(self, jail: str, migration: str, what: object, *, hold: bool = True) -> list[Snapshot]:
         """Snapshot all of a jail's datasets at once, hold the snapshots, and return them, parents first."""
-        root = self._index.where.jail(jail)
+        root = self._inventory.where.jail(jail)
         taken = await self._owned.take(root, tag_of(migration, what), of_migration(migration))
         if hold:
             await self._owned.hold(taken)
@@ -47,14 +47,14 @@ class MigrationSnapshots:
 
     async def tagged(self, jail: str, migration: str, tag: str, *, hold: bool = True) -> list[Snapshot]:
         """Return a migration's snapshots of that name, parents first, held."""
-        found = await self._owned.tagged(self._index.where.jail(jail), tag, of_migration(migration))
+        found = await self._owned.tagged(self._inventory.where.jail(jail), tag, of_migration(migration))
         if hold:
             await self._owned.hold(found)
         return found
 
     async def newest(self, jail: str, migration: str) -> tuple[int, str] | None:
         """Return number and name of the newest snapshot that a migration has made of a jail; None for none."""
-        root = self._index.where.jail(jail)
+        root = self._inventory.where.jail(jail)
         tags = [s.tag for s in await self._owned.of(root, of_migration(migration)) if s.dataset == root]
         if not tags:
             return None
@@ -75,11 +75,11 @@ class MigrationSnapshots:
         await self._zfs.release(_layer_hold(migration), *self._sealed(layers))
 
     def _sealed(self, layers: Sequence[LayerOffer]) -> list[str]:
-        return [f"{self._index.where.layer(layer.path)}@{layout.SEALED}" for layer in layers]
+        return [f"{self._inventory.where.layer(layer.path)}@{layout.SEALED}" for layer in layers]
 
     async def supersede(self, jail: str, migration: str, tag: str) -> None:
         """Keep of a migration's rounds only the one that the target has now."""
-        own = await self._owned.of(self._index.where.jail(jail), of_migration(migration))
+        own = await self._owned.of(self._inventory.where.jail(jail), of_migration(migration))
         marked = await self._bookmark(jail, [s for s in own if s.tag == tag])
         await self._owned.drop([s for s in own if s.tag != tag])
         if marked:
@@ -107,7 +107,7 @@ class MigrationSnapshots:
 
     async def came(self, journal: Journal) -> None:
         """Take for jaild's own what a migration has brought last, in the time in which the jail was down."""
-        root = self._index.where.jail(journal.jail)
+        root = self._inventory.where.jail(journal.jail)
         await self._owned.keep(of_migration(journal.id), root, journal.guids.values())
 
     async def aborted(self, journal: Journal) -> None:
@@ -115,7 +115,7 @@ class MigrationSnapshots:
         if journal.keep_copy:
             await self.settle(journal.jail)
             return
-        root = self._index.where.jail(journal.jail)
+        root = self._inventory.where.jail(journal.jail)
         await self._owned.drop(await self._owned.of(root, of_migration(journal.id)))
         start = tag_of(journal.id, "")
         await self._drop_bookmarks(journal.jail, lambda mark: mark.tag.startswith(start))
@@ -147,20 +147,20 @@ class MigrationSnapshots:
         return {mark.tag for mark in {mark.dataset: mark for mark in own}.values()}
 
     async def _of(self, jail: str) -> list[Snapshot]:
-        return await self._owned.of(self._index.where.jail(jail), MIGRATION)
+        return await self._owned.of(self._inventory.where.jail(jail), MIGRATION)
 
     # -- bookmarks: which are jaild's stands in properties of the jail's dataset, before they are made
 
     async def _marks(self, jail: str) -> list[Bookmark]:
         own = await self._recorded(jail)
-        found = await self._zfs.bookmarks(self._index.where.jail(jail), recursive=True)
+        found = await self._zfs.bookmarks(self._inventory.where.jail(jail), recursive=True)
         return [mark for mark in found if (mark.tag, mark.guid) in own]
 
     async def _recorded(self, jail: str) -> frozenset[tuple[str, int]]:
         return frozenset(mark for text in (await self._records(jail)).values() for mark in marks_of(text))
 
     async def _records(self, jail: str) -> dict[str, str]:
-        found = (await self._zfs.dataset(self._index.where.jail(jail))).properties
+        found = (await self._zfs.dataset(self._inventory.where.jail(jail))).properties
         return {name: text for name, text in found.items() if name.startswith(layout.BOOKMARKS_PROPERTY)}
 
     async def _bookmark(self, jail: str, snapshots: Sequence[Snapshot]) -> bool:
@@ -182,7 +182,7 @@ class MigrationSnapshots:
         await self._record(jail, stay)
 
     async def _record(self, jail: str, marks: Collection[tuple[str, int]]) -> None:
-        dataset, here = self._index.where.jail(jail), await self._records(jail)
+        dataset, here = self._inventory.where.jail(jail), await self._records(jail)
         texts = enumerate(marks_texts(marks), 1)
         wanted = {f"{layout.BOOKMARKS_PROPERTY}{f'.{n}' if n > 1 else ''}": text for n, text in texts}
         if changed := {name: text for name, text in wanted.items() if here.get(name) != text}:

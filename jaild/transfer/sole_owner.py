@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import structlog
 
-from jaild.engine.inventory import Entry, Index
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Intent
@@ -30,24 +30,24 @@ from jaild.transfer.journal import Journals
 class SoleOwner:
     """Asks those who may have taken a jail of this host over, and remembers whom an operator vouched for."""
 
-    def __init__(self, index: Index, peers: Peers, journals: Journals) -> None:
-        self._index = index
+    def __init__(self, inventory: Inventory, peers: Peers, journals: Journals) -> None:
+        self._inventory = inventory
         self._peers = peers
         self._journals = journals
         self._vouched: dict[str, tuple[int, frozenset[str]]] = {}  # by the jail's uid: for which epoch, and for whom
-        self._when_in_doubt: list[Callable[[Entry], None]] = []
+        self._when_in_doubt: list[Callable[[JailEntry], None]] = []
         self._log = structlog.get_logger("jaild.sole_owner")
 
-    def when_in_doubt(self, hook: Callable[[Entry], None]) -> None:
+    def when_in_doubt(self, hook: Callable[[JailEntry], None]) -> None:
         """Let `hook` see to a jail of which a new owner was heard."""
         self._when_in_doubt.append(hook)
 
-    def standbys(self, entry: Entry, record: JailRecord) -> frozenset[str]:
+    def standbys(self, entry: JailEntry, record: JailRecord) -> frozenset[str]:
         """Return the hosts that keep, or may keep, a replica of a jail, whatever the copy here is."""
         spec = entry.generation.spec if entry.generation is not None else None
-        return to_be_confirmed(record, spec, self._index.host_name)
+        return to_be_confirmed(record, spec, self._inventory.host_name)
 
-    def possible_owners(self, entry: Entry, record: JailRecord) -> frozenset[str]:
+    def possible_owners(self, entry: JailEntry, record: JailRecord) -> frozenset[str]:
         """Return the hosts that may have taken a jail over while this host was away, on an operator's word.
 
         Its standbys, and the targets of its unfinished migrations: one may have adopted what had come.
@@ -71,11 +71,11 @@ class SoleOwner:
 
         `FailedPreconditionError` (OWNER_SUPERSEDED) if one has: the jail is then given up here, in its turn.
         """
-        entry, record = self._index.permitted(name, Intent.GIVE_AWAY)
+        entry, record = self._inventory.permitted(name, Intent.GIVE_AWAY)
         needed = self.standbys(entry, record)
         # An owner that runs has not been away: of targets it asks, and does not wait for one that is silent.
         answers = await self.answers(name, record.uid, needed | self._journals.targets(record.uid))
-        _, record = self._index.permitted(name, Intent.GIVE_AWAY)  # as it is by now
+        _, record = self._inventory.permitted(name, Intent.GIVE_AWAY)  # as it is by now
         self._forget(record, [host for host, known in answers.items() if known is not None])
         match verdict(record.epoch, answers):
             case Superseded(host, known):
@@ -93,7 +93,7 @@ class SoleOwner:
                 epoch, vouched = self._vouched.get(record.uid, (0, frozenset()))
                 return (needed & set(found.hosts)) - (vouched if epoch == record.epoch else frozenset())
 
-    def doubt(self, entry: Entry, host: str) -> None:
+    def doubt(self, entry: JailEntry, host: str) -> None:
         """Do nothing with a jail any more, not even what is under way, before this host has been heard about it."""
         entry.unconfirmed |= {host}
         for hook in self._when_in_doubt:
@@ -107,12 +107,12 @@ class SoleOwner:
     async def require(self, name: str) -> None:
         """Raise `FailedPreconditionError` (STANDBYS_UNCONFIRMED, OWNER_SUPERSEDED) unless it can be given away."""
         if silent := await self.silent(name):
-            entry, record = self._index.permitted(name, Intent.GIVE_AWAY)
+            entry, record = self._inventory.permitted(name, Intent.GIVE_AWAY)
             raise authority.unconfirmed(
-                replace(self._index.claim(entry, record), unconfirmed=silent), asked=True
+                replace(self._inventory.claim(entry, record), unconfirmed=silent), asked=True
             ).error()
 
-    def vouch(self, entry: Entry, record: JailRecord, hosts: Iterable[str]) -> None:
+    def vouch(self, entry: JailEntry, record: JailRecord, hosts: Iterable[str]) -> None:
         """Take an operator's word that these have not taken a jail over."""
         epoch, vouched = self._vouched.get(record.uid, (0, frozenset()))
         self._vouched[record.uid] = (record.epoch, frozenset(hosts) | (vouched if epoch == record.epoch else set()))

@@ -236,7 +236,7 @@ class InProcessHost:
                 return BaseRecord(name=name, family=family, version="14.1-RELEASE", abi=abi, osreldate=1401000)
             return BaseRecord(name=name, family=family, version="12", abi="debian:12:amd64")
 
-        index = self.core.index
+        index = self.core.inventory
         sealer = Sealer(self.zfs, self.files)
         index.bases[name] = await sealer.seal(index.where.base(name), layout.BASE_PROPERTY, fill)
 
@@ -252,7 +252,7 @@ class InProcessHost:
             _write(tree, {"etc/app.conf": f"version={version}\n", "bin/run": "#!/bin/sh\n", **(files or {})})
             return ReleaseRecord(app=app, version=version, manifest=said, parent=parent)
 
-        index = self.core.index
+        index = self.core.inventory
         sealer = Sealer(self.zfs, self.files)
         dataset = index.where.release(app, version)
         await sealer.ensure_parent(dataset)

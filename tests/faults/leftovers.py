@@ -26,7 +26,7 @@ async def of(host: RealHost) -> Counter[str]:
     found += [f"namespace: {n.removeprefix(prefix)}" for n in _names(oci_network.NAMESPACES) if n.startswith(prefix)]
     for folder in ("run/trees", "run/runs", "run/containers", "spool", "staging"):
         found += [f"{folder}: {name}" for name in _names(host.folder / folder)]
-    found += [f"{name}: {file}" for name in host.core.index.jails for file in _generations(host, name)]
+    found += [f"{name}: {file}" for name in host.core.inventory.jails for file in _generations(host, name)]
     return Counter(line.replace(host.root, "POOL").replace(str(host.folder), "HOST") for line in found)
 
 
@@ -42,7 +42,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _generations(host: RealHost, jail: str) -> list[str]:
-    folder = host.core.index.jails[jail].folder / "generations"
+    folder = host.core.inventory.jails[jail].folder / "generations"
     return [f"generations/{name}" for name in _names(folder)]
 
 

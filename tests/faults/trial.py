@@ -184,7 +184,7 @@ class Trial:
 
     async def _nothing_lost(self, owner: RealHost) -> list[str]:
         """Return what is lost, or whether the jail does not go on writing."""
-        file = owner.core.index.jails[JAIL].folder / "data" / ledger.FILE
+        file = owner.core.inventory.jails[JAIL].folder / "data" / ledger.FILE
         said = len(owner.acknowledged(JAIL))
         try:
             async with asyncio.timeout(_SERVES):

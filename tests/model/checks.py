@@ -113,13 +113,13 @@ async def _not_removable(world: World, jail: str) -> list[str]:
     for _ in range(_TRIES):
         holders = sorted(world.hosts.values(), key=lambda host: not host.runs(jail))
         for host in holders:
-            if host.record(jail) is not None or jail in host.core.index.jails:
+            if host.record(jail) is not None or jail in host.core.inventory.jails:
                 said[host.name] = await _end_of(host, verbs.remove(world, host, jail))
         await asyncio.sleep(60)
     return [
         f"{jail} cannot be taken away from {host.told_of(jail)}: {said.get(host.name)}"
         for host in world.hosts.values()
-        if f"{ROOT}/jails/{jail}" in host.zfs._pool.filesystems or jail in host.core.index.jails
+        if f"{ROOT}/jails/{jail}" in host.zfs._pool.filesystems or jail in host.core.inventory.jails
     ]
 
 

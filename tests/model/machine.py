@@ -266,7 +266,9 @@ class Fleet(RuleBasedStateMachine):
 
     def waiting(self) -> list[Place]:
         """Return the jails that wait for their standbys."""
-        return [(host, jail) for host, jail in self.having(Ownership.ACTIVE) if host.core.index.jails[jail].unconfirmed]
+        return [
+            (host, jail) for host, jail in self.having(Ownership.ACTIVE) if host.core.inventory.jails[jail].unconfirmed
+        ]
 
     def missing(self) -> list[str]:
         """Return the names of which there is nothing anywhere."""

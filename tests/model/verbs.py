@@ -144,7 +144,7 @@ def confirm(world: World, host: ModelHost, jail: str) -> Verb:
     """Let a jail start that waits for its standbys, if none has taken it over."""
 
     async def asked() -> Operation | None:
-        entry = host.core.index.jails.get(jail)
+        entry = host.core.inventory.jails.get(jail)
         words = vouching(jail, entry.unconfirmed) if entry is not None else ""
         if not _vouched(world, jail, words):
             return None

@@ -136,7 +136,7 @@ class ModelHost(FakeHost):
             await self.die()
             return False
         self.core.standbys.run()
-        self.id = self.core.index.host_id
+        self.id = self.core.inventory.host_id
         return True
 
     async def die(self) -> None:

@@ -109,7 +109,7 @@ def same_as_written_down(host: FakeHost, operation: Operation, name: str, about:
     text = "\n".join((about, "", *lines, ""))
     places = {
         host.folder / "staging" / operation.id: "/var/db/jaild/staging/OPERATION",
-        host.core.index.base("14.1-p5").folder.parents[1]: "/tank/jaild",
+        host.core.inventory.base("14.1-p5").folder.parents[1]: "/tank/jaild",
         host.folder / "repos": "/usr/local/etc/jaild/repos",
     }
     for place, told in places.items():
@@ -149,12 +149,12 @@ async def test_what_was_installed_must_be_what_was_asked_for(host: FakeHost) -> 
 async def test_a_base_is_patched_as_a_new_one_and_the_old_one_stays(host: FakeHost) -> None:
     tools(host).leaves = "14.1-RELEASE-p6"
     tools(host).says["fetch"] = Said(stdout=FETCHED)
-    before = host.core.index.base("14.1-p5")
+    before = host.core.inventory.base("14.1-p5")
     operation = await patch(host)
     assert reason_of(operation) == ""
     assert host.core.use_cases.bases.get("14.1-p6").record.version == "14.1-RELEASE-p6"
     assert not (before.tree / "bin/freebsd-version").exists()
-    assert host.core.index.base("14.1-p5") == before
+    assert host.core.inventory.base("14.1-p5") == before
     assert tools(host).conf == (
         "KeyPrint 800651ef4b4c71c27e60786d7b487188970f4b4169cc055784e21eb71d410cc5\n"
         "ServerName update.example.net\n"

@@ -9,7 +9,7 @@ import pytest
 
 from jaild.adapters.files.host import HostFiles
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.health import Gate
 from jaild.jails.runs import Runs
@@ -66,10 +66,10 @@ class Bench:
         self.probe = FakeProbe()
         self.runtime = FakeRuntime(now=self.clock.now)
         files = HostFiles(folder / "spool")
-        index = Index(Layout("tank/jaild"), FakeZfs(folder / "zfs"), files)
+        inventory = Inventory(Layout("tank/jaild"), FakeZfs(folder / "zfs"), files)
         events = Events(MemoryStore(), self.clock)
         supervisor = Supervisor(self.clock, events.emit)
-        self.runs = Runs(index, self.runtime, supervisor, events, self.clock, folder)
+        self.runs = Runs(inventory, self.runtime, supervisor, events, self.clock, folder)
         self.gate = Gate(self.runtime, self.runs, self.probe, files, self.clock)
 
     async def start(self) -> None:

@@ -31,7 +31,7 @@ ACTING = (
     *("jaild/evacuation/", "jaild/salvage/", "jaild/host/", "jaild/rpc/", "jaild/server.py", "jaild/daemon.py"),
 )
 AUTHORITY = "jaild/model/jails/authority.py"
-# What decides whether something may be done with a jail is asked by `Index.may`, `permitted` and `owned` alone.
+# What decides whether something may be done with a jail is asked by `Inventory.may`, `permitted` and `owned` alone.
 DECIDING = {
     "unconfirmed": {
         "jaild/engine/inventory.py": "keeps it, and asks with it",
@@ -203,8 +203,8 @@ def decisions(tree: ast.AST) -> Iterator[str]:
     ("text", "what"),
     [
         ("if entry.unconfirmed: pass", "unconfirmed"),
-        ("self._index.known_epochs[record.uid]", "known_epochs"),
-        ("mine = record.owner == self._index.host_id", "host_id"),
+        ("self._inventory.known_epochs[record.uid]", "known_epochs"),
+        ("mine = record.owner == self._inventory.host_id", "host_id"),
         ("if host_id != entry.record.owner: pass", "host_id"),
     ],
 )
@@ -220,5 +220,5 @@ def test_what_may_be_done_with_a_jail_is_decided_in_one_place() -> None:
         for what in decisions(ast.parse(path.read_text()))
     }
     allowed = {(what, where) for what, places in DECIDING.items() for where in places}
-    assert found - allowed == set(), "ask Index.may, permitted or owned, with the Intent"
+    assert found - allowed == set(), "ask Inventory.may, permitted or owned, with the Intent"
     assert allowed - found == set(), "an exception that nobody needs any more: take it out of the list"

@@ -7,7 +7,7 @@ import pytest
 
 from jaild.adapters.files.host import HostFiles
 from jaild.engine.events import Events
-from jaild.engine.inventory import Index
+from jaild.engine.inventory import Inventory
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.logs import Logs
 from jaild.jails.runs import Runs
@@ -47,9 +47,9 @@ def log(tmp_path: Path) -> Path:
 def logs(tmp_path: Path, clock: ScriptedClock, log: Path) -> Logs:
     log.parent.mkdir()
     files = HostFiles(tmp_path / "spool")
-    index = Index(Layout("tank/jaild"), FakeZfs(tmp_path / "zfs"), files)
+    inventory = Inventory(Layout("tank/jaild"), FakeZfs(tmp_path / "zfs"), files)
     events = Events(MemoryStore(), clock)
-    runs = Runs(index, FakeRuntime(), Supervisor(clock, events.emit), events, clock, log.parent)
+    runs = Runs(inventory, FakeRuntime(), Supervisor(clock, events.emit), events, clock, log.parent)
     return Logs(files, runs, clock)
 
 

@@ -134,7 +134,7 @@ async def upgrading(host: FakeHost, _: FakeHost) -> str:
 
 
 async def configuration(host: FakeHost, _: FakeHost) -> str:
-    generation = host.core.index.jails["web"].generation
+    generation = host.core.inventory.jails["web"].generation
     assert generation is not None
     return await _changed(configure(host, msgspec.structs.replace(generation.spec, labels={"a": "b"})))
 

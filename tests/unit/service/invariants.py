@@ -55,7 +55,7 @@ async def running_now(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
 
 
 def _owns(host: InProcessHost, record: JailRecord) -> bool:
-    return standing_of(record, host.core.index.host_id) is Standing.OWNED
+    return standing_of(record, host.core.inventory.host_id) is Standing.OWNED
 
 
 async def owners(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
@@ -86,7 +86,7 @@ async def unserved(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
             continue
         wanted = [f"{host.name}:{jail}.{record.generation}"] if record.desired is Desired.RUNNING else []
         have = await running_now(hosts, jail)
-        below = await host.zfs.datasets(f"{host.core.index.where.jail(jail)}")
+        below = await host.zfs.datasets(f"{host.core.inventory.where.jail(jail)}")
         closed = [f"{each.name} is read-only or not mounted" for each in below if each.readonly or not each.mounted]
         return closed if have == wanted else [*closed, f"{have} run instead of {wanted}"]
     return [f"nobody owns {jail}"]
@@ -121,10 +121,10 @@ async def unsettled(host: InProcessHost) -> list[str]:
     for name, record in jails.items():
         parts_of = [d for d in datasets if (d.name + "/").startswith(where(host).jail(name) + "/")]
         wrong += [f"{name}: {problem}" for problem in _jail(host, runs, name, record, parts_of)]
-        entry = host.core.index.jails.get(name)
+        entry = host.core.inventory.jails.get(name)
         if entry is None or entry.record != record:
-            wrong.append(f"{name}: the index says {entry and entry.record}, the dataset {record}")
-    wrong += [f"{name} is in the index only" for name in host.core.index.jails if name not in jails]
+            wrong.append(f"{name}: the inventory says {entry and entry.record}, the dataset {record}")
+    wrong += [f"{name} is in the index only" for name in host.core.inventory.jails if name not in jails]
     wrong += [f"a run of nobody: {run.jail}.{run.generation}" for run in runs if run.jail not in jails]
     return [f"{host.name}: {problem}" for problem in wrong] + unended(host)
 
@@ -138,7 +138,7 @@ def _jail(
             yield f"moved, and has runs {runs}"
         yield from (f"moved, and {d.name} is not fenced" for d in datasets if d.mounted or not d.readonly)
         return
-    if record.state is not Ownership.ACTIVE or record.owner != host.core.index.host_id or record.generation == 0:
+    if record.state is not Ownership.ACTIVE or record.owner != host.core.inventory.host_id or record.generation == 0:
         yield f"left as {record}"
         return
     yield from (f"{d.name} is readonly or not mounted" for d in datasets if d.readonly or not d.mounted)

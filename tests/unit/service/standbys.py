@@ -39,12 +39,12 @@ async def hosts_with(folder: Path, *standbys: str) -> tuple[FakeHost, ...]:
 
 def write(host: FakeHost, text: str) -> None:
     """Let the jail write."""
-    (host.core.index.jails["web"].folder / "data" / "var" / "mark").write_text(text)
+    (host.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text(text)
 
 
 def written(host: FakeHost) -> str:
     """Return what the jail's data has on a host that owns it."""
-    return (host.core.index.jails["web"].folder / "data" / "var" / "mark").read_text()
+    return (host.core.inventory.jails["web"].folder / "data" / "var" / "mark").read_text()
 
 
 async def rounds(host: FakeHost, *, later: float = INTERVAL) -> None:

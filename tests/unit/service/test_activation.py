@@ -46,7 +46,7 @@ class DefectOfTheOwner(dict[str, Exception]):
         self._host = host
 
     def get(self, key: str, default: Any = None) -> Any:
-        entry = self._host.core.index.jails.get("web")
+        entry = self._host.core.inventory.jails.get("web")
         owned = entry is not None and entry.record is not None and entry.record.state is Ownership.ACTIVE
         return ValueError("not a mount point") if owned and key.startswith("mount") else default
 
@@ -78,7 +78,7 @@ async def test_a_jail_that_came_and_whose_datasets_cannot_be_opened_by_a_defect_
     source, target = await ready(quick_path)
     target.zfs.refuse = DefectOfTheOwner(target)
     assert reason_of(await source.end_of(await migrate(source, target))) == "ACTIVATED_UNHEALTHY"
-    assert "ValueError" in target.core.index.jails["web"].message
+    assert "ValueError" in target.core.inventory.jails["web"].message
     await stop([source, target])
 
 

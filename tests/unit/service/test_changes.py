@@ -36,7 +36,7 @@ CHECKED = msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),),
 
 
 def etc(host: FakeHost, generation: int) -> Path:
-    return layout.generation_folder(host.core.index.jails["web"].folder, generation) / "etc"
+    return layout.generation_folder(host.core.inventory.jails["web"].folder, generation) / "etc"
 
 
 def before_stopping(host: FakeHost, monkeypatch: pytest.MonkeyPatch, path: str, text: str) -> None:
@@ -107,7 +107,7 @@ async def test_a_rollback_of_one_axis_leaves_the_others_where_they_are(
 
 async def test_data_is_never_rolled_back(host: FakeHost) -> None:
     await create(host)
-    mark = host.core.index.jails["web"].folder / "data" / "var" / "mark"
+    mark = host.core.inventory.jails["web"].folder / "data" / "var" / "mark"
     await deploy(host, "web/2")
     mark.write_text("written under 2")
     await roll_back(host)

@@ -23,12 +23,12 @@ def mode(path: Path) -> int:
 
 
 def generation(host: FakeHost, number: int) -> Path:
-    return layout.generation_folder(host.core.index.jails["web"].folder, number) / layout.GENERATION
+    return layout.generation_folder(host.core.inventory.jails["web"].folder, number) / layout.GENERATION
 
 
 def open_up(host: FakeHost, *numbers: int) -> None:
     """Give what an older jaild wrote the modes that it gave."""
-    host.core.index.folder_of_jails.chmod(0o755)
+    host.core.inventory.folder_of_jails.chmod(0o755)
     for number in numbers:
         generation(host, number).chmod(0o644)
         generation(host, number).parent.chmod(0o755)
@@ -36,7 +36,7 @@ def open_up(host: FakeHost, *numbers: int) -> None:
 
 def modes(host: FakeHost, *numbers: int) -> list[int]:
     files = [generation(host, number) for number in numbers]
-    return [mode(host.core.index.folder_of_jails), *(mode(path) for file in files for path in (file, file.parent))]
+    return [mode(host.core.inventory.folder_of_jails), *(mode(path) for file in files for path in (file, file.parent))]
 
 
 async def test_generations_are_made_for_root_alone_in_a_folder_of_roots_alone(host: FakeHost) -> None:
@@ -80,7 +80,7 @@ async def test_a_file_system_that_takes_no_changes_keeps_no_jail_from_starting(
 async def test_what_a_rehearsal_clones_is_in_a_folder_of_roots_alone(tmp_path: Path) -> None:
     source, target = await two_hosts(tmp_path, back=False)
     assert reason_of(await rehearse(source, target)) == ""
-    clones = await target.zfs.dataset(target.core.index.where.rehearsals)
+    clones = await target.zfs.dataset(target.core.inventory.where.rehearsals)
     assert clones.mountpoint is not None
     assert mode(clones.mountpoint) == 0o700
     await source.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.engine.inventory import Entry
+from jaild.engine.inventory import JailEntry
 from jaild.model import layout
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InternalError
 from jaild.model.jails.spec import ExecCheck, Gate, Network
@@ -92,19 +92,19 @@ async def test_a_daemon_that_stops_does_not_take_back_a_creation_in_its_commit(
 async def test_a_jail_that_came_while_another_of_its_name_was_planned_is_left_alone(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replica = Entry(name="web", folder=Path("/nowhere"))
+    replica = JailEntry(name="web", folder=Path("/nowhere"))
     planned = 0
 
     async def examine(*_: object) -> tuple[()]:
         nonlocal planned
         planned += 1
         if planned == 2:  # in its turn
-            host.core.index.jails["web"] = replica
+            host.core.inventory.jails["web"] = replica
         return ()
 
     monkeypatch.setattr(host.runtime, "examine", examine)
     assert reason_of(await create(host)) == "JAIL_EXISTS"
-    assert host.core.index.jails["web"] is replica
+    assert host.core.inventory.jails["web"] is replica
     assert await invariants.records(host) == {}
 
 

@@ -40,7 +40,7 @@ def folder_instead(path: Path) -> None:
 
 
 def file_of(host: FakeHost, jail: str, number: int = 1) -> Path:
-    return layout.generation_folder(host.core.index.jails[jail].folder, number) / layout.GENERATION
+    return layout.generation_folder(host.core.inventory.jails[jail].folder, number) / layout.GENERATION
 
 
 SPOILED: list[Callable[[Path], None]] = [

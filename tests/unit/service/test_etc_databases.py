@@ -100,7 +100,7 @@ async def test_they_run_in_a_jail_of_the_new_base_with_the_new_etc_and_nothing_o
     (run,) = seen(host).made
     mounts = {mount.target: mount for mount in run.mounts}
     assert set(mounts) == {"/", "/etc", "/tmp", "/usr/local", "/usr/local/etc"}
-    assert (mounts["/"].source, mounts["/"].readonly) == (str(host.core.index.base("bsd-2").tree), True)
+    assert (mounts["/"].source, mounts["/"].readonly) == (str(host.core.inventory.base("bsd-2").tree), True)
     assert mounts["/etc"].folder.endswith("/jails/web/generations/2/etc")
     assert mounts["/tmp"].kind is MountKind.TMPFS
     assert run.network.mode == "none"

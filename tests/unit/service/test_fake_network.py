@@ -170,4 +170,4 @@ async def test_hosts_that_are_cut_off_from_each_other_reach_others(pair: tuple[F
     alpha.network.heal()
     assert (await beta_of(pair).hello("alpha's id", "alpha", 1)).host_name == "beta"
     await gamma.stop()
-    assert beta.core.index.jails == {}
+    assert beta.core.inventory.jails == {}

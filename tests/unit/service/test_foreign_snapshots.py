@@ -81,11 +81,11 @@ def told(plan: Plan) -> list[tuple[Severity, str]]:
 
 
 def write(host: FakeHost, text: str) -> None:
-    (host.core.index.jails["web"].folder / "data" / "var" / "mark").write_text(text)
+    (host.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text(text)
 
 
 def written(host: FakeHost) -> str:
-    return (host.core.index.jails["web"].folder / "data" / "var" / "mark").read_text()
+    return (host.core.inventory.jails["web"].folder / "data" / "var" / "mark").read_text()
 
 
 # -- whose a snapshot is

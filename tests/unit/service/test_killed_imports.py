@@ -40,8 +40,8 @@ async def killed(folder: Path, tree: Path, at: int | None) -> tuple[list[str], l
     life.counting = False
     await host.restart()
     found, wrong = host.core.use_cases.operations.get(operation.id), []
-    dataset = host.core.index.where.base("deb-3")
-    whole = "deb-3" in host.core.index.bases
+    dataset = host.core.inventory.where.base("deb-3")
+    whole = "deb-3" in host.core.inventory.bases
     if await datasets(host) != sorted([*before, *[dataset] * whole]):
         wrong.append("half of it is there")
     if reason_of(found) != ("" if whole else "DAEMON_STOPPED"):

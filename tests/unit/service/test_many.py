@@ -17,13 +17,13 @@ async def test_a_list_of_layers_looks_at_the_generations_once_however_many_layer
     await create(host)
     await deploy(host, "web/2")
     looks: list[int] = []
-    references = host.core.index.references
+    references = host.core.inventory.references
 
     def counted() -> Iterator[tuple[str, str, str]]:
         looks.append(1)
         return references()
 
-    monkeypatch.setattr(host.core.index, "references", counted)
+    monkeypatch.setattr(host.core.inventory, "references", counted)
     releases = host.core.use_cases.releases.list(None)
     bases = host.core.use_cases.bases.list()
     assert len(looks) == 2

@@ -44,7 +44,7 @@ async def two_hosts(folder: Path, *, back: bool) -> tuple[FakeHost, FakeHost]:
     await first.add_release("web/1")
     created = await first.core.use_cases.jails.create("web", SPEC, stopped=False, validate_only=False, caller=caller())
     assert (await first.end_of(created)).failure is None
-    (first.core.index.jails["web"].folder / "data" / "var" / "mark").write_text(MARK)
+    (first.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text(MARK)
     if not back:
         return first, second
     assert (await first.end_of(await migrate(first, second))).failure is None
@@ -143,7 +143,7 @@ class Trial:
             return [*wrong, f"owned by {owning}"]
         owner = next(host for host in hosts if host.name in owning)
         other = next(host for host in hosts if host is not owner)
-        mark = owner.core.index.jails["web"].folder / "data" / "var" / "mark"
+        mark = owner.core.inventory.jails["web"].folder / "data" / "var" / "mark"
         if not mark.exists() or mark.read_text() != MARK:
             wrong.append("the jail's data is lost")
         return wrong + await self._again(owner, other)

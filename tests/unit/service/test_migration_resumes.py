@@ -29,7 +29,7 @@ DATA = "tank/jaild/jails/web/data"
 async def hosts(quick_path: Path) -> AsyncIterator[tuple[FakeHost, FakeHost]]:
     """A host with a jail of some size, and an empty one."""
     source, target = await two_hosts(quick_path, back=False)
-    (source.core.index.jails["web"].folder / "data/var/big").write_bytes(os.urandom(BIG))
+    (source.core.inventory.jails["web"].folder / "data/var/big").write_bytes(os.urandom(BIG))
     yield source, target
     await source.stop()
     await target.stop()
@@ -44,7 +44,7 @@ async def test_a_stream_that_was_cut_is_gone_on_with_from_its_token(hosts: tuple
     assert len(tokens) == 1
     assert BIG < end.bytes_done < BIG * 3 // 2
     assert serves(target, 1)
-    assert (target.core.index.jails["web"].folder / "data/var/big").stat().st_size == BIG
+    assert (target.core.inventory.jails["web"].folder / "data/var/big").stat().st_size == BIG
     properties = target.zfs._pool.fs(DATA).properties
     assert properties["canmount"] == "noauto"
 
@@ -226,13 +226,13 @@ async def test_a_link_that_dies_after_the_freeze_has_the_jail_started_again_and_
         if source.network.down and "the jail serves" in seen.message:
             break
     assert serves_now(source)
-    (source.core.index.jails["web"].folder / "data/var/after").write_text("written after the thaw")
+    (source.core.inventory.jails["web"].folder / "data/var/after").write_text("written after the thaw")
     source.network.heal()
     end = await source.end_of(operation)
     assert reason_of(end) == ""
     assert end.facts["thaws"] == "1"
     assert serves(target, 1)
-    assert (target.core.index.jails["web"].folder / "data/var/after").read_text() == "written after the thaw"
+    assert (target.core.inventory.jails["web"].folder / "data/var/after").read_text() == "written after the thaw"
 
 
 async def test_a_jail_is_not_down_for_longer_than_its_budget_bears(hosts: tuple[FakeHost, FakeHost]) -> None:

@@ -42,7 +42,7 @@ async def test_cancelled_in_any_phase_before_the_commit_point_all_is_as_before(
     source, target = await two_hosts(quick_path, back=back)
     if plain:
         can_little(source, target)
-    (source.core.index.jails["web"].folder / "data/var/new").write_text("since the last move")
+    (source.core.inventory.jails["web"].folder / "data/var/new").write_text("since the last move")
     before = [await picture(source), await picture(target)]
     assert await cancelled_in(source, target, phase) == "OPERATION_CANCELLED"
     assert [await picture(source), await picture(target)] == before

@@ -51,12 +51,12 @@ async def state(host: FakeHost) -> Ownership:
 async def test_a_moved_jail_has_its_data_its_layers_and_its_history(pair: tuple[FakeHost, FakeHost]) -> None:
     source, target = pair
     await create(source)
-    (source.core.index.jails["web"].folder / "data" / "var" / "mark").write_text("kept")
+    (source.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text("kept")
     await deploy(source, "web/2")
     assert await move(source, target) == ""
     assert serves(target, 2)
     assert invariants.running([source], "web") == []
-    assert (target.core.index.jails["web"].folder / "data" / "var" / "mark").read_text() == "kept"
+    assert (target.core.inventory.jails["web"].folder / "data" / "var" / "mark").read_text() == "kept"
     assert reason_of(await roll_back(target)) == ""
     assert serves(target, 1)
 
@@ -76,7 +76,7 @@ async def test_mapped_files_are_flushed_between_the_stop_and_the_last_snapshot(
 
     monkeypatch.setattr(flushing, "flush", note)
     assert await move(source, target) == ""
-    folder = source.core.index.jails["web"].folder
+    folder = source.core.inventory.jails["web"].folder
     flushed: list[object] = [(folder, [], snapshots() - 1), (folder / "data", [], snapshots() - 1)]
     assert sorted(each for each in seen if not each[1]) == flushed
 

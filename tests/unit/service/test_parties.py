@@ -47,16 +47,16 @@ async def reason(asked: Awaitable[object]) -> str:
 
 async def offered_by(stranger: FakeHost, owner: FakeHost, epoch: int) -> Offer:
     """Return the offer of the jail with all that a viewer can read of it, as if it were the stranger's."""
-    index, entry = owner.core.index, owner.core.index.jails["web"]
+    index, entry = owner.core.inventory, owner.core.inventory.jails["web"]
     assert entry.record is not None
     assert entry.generation is not None
     jail = await offer_of(index, owner.zfs, entry, entry.record, entry.generation)
     jail = msgspec.structs.replace(jail, epoch=epoch)
-    return Offer(migration="stolen", source_id=stranger.core.index.host_id, source_name=stranger.name, jail=jail)
+    return Offer(migration="stolen", source_id=stranger.core.inventory.host_id, source_name=stranger.name, jail=jail)
 
 
 def took_over(host: FakeHost, uid: str, epoch: int = 9000) -> Supersession:
-    return Supersession(jail="web", uid=uid, epoch=epoch, owner=host.core.index.host_id, owner_name=host.name)
+    return Supersession(jail="web", uid=uid, epoch=epoch, owner=host.core.inventory.host_id, owner_name=host.name)
 
 
 async def nothing() -> AsyncIterator[bytes]:
@@ -269,15 +269,15 @@ async def introduced(here: FakeHost, speaker: str, host_id: str, name: str = "")
 
 async def test_a_host_says_which_id_it_has_itself_and_of_no_other(tmp_path: Path) -> None:
     alpha, beta = hosts = await two_hosts(tmp_path, back=False)
-    names, theirs = alpha.core.index.host_names, beta.core.index.host_id
+    names, theirs = alpha.core.inventory.host_names, beta.core.inventory.host_id
     assert await introduced(alpha, "gamma", "1234", "beta") == "PEER_MISMATCH"
     assert await introduced(alpha, "beta", theirs) == ""
     assert names[theirs] == "beta"
     delta = await another(hosts)
     assert await introduced(alpha, "delta", theirs) == "HOST_ID_TAKEN"
-    assert await introduced(alpha, "delta", alpha.core.index.host_id) == "HOST_ID_TAKEN"
+    assert await introduced(alpha, "delta", alpha.core.inventory.host_id) == "HOST_ID_TAKEN"
     assert names[theirs] == "beta"
-    assert names[alpha.core.index.host_id] == "alpha"
+    assert names[alpha.core.inventory.host_id] == "alpha"
     await stop((*hosts, delta))
 
 
@@ -285,13 +285,13 @@ async def test_a_restart_does_not_make_a_host_forget_whose_id_it_is(tmp_path: Pa
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     delta = await another(hosts)
     await beta.restart()
-    assert await introduced(beta, "delta", alpha.core.index.host_id) == "HOST_ID_TAKEN"
+    assert await introduced(beta, "delta", alpha.core.inventory.host_id) == "HOST_ID_TAKEN"
     await stop((*hosts, delta))
 
 
 async def test_a_host_that_was_installed_anew_is_known_by_its_name_and_that_is_told(tmp_path: Path) -> None:
     alpha, beta = hosts = await two_hosts(tmp_path, back=False)
-    assert await introduced(alpha, "beta", beta.core.index.host_id) == ""
+    assert await introduced(alpha, "beta", beta.core.inventory.host_id) == ""
     assert await events(alpha, "peer.replaced") == []
     assert await introduced(alpha, "beta", "5678") == ""
     assert await introduced(alpha, "beta", "5678") == ""
@@ -312,8 +312,8 @@ async def test_a_host_whose_old_name_nobody_has_any_more_may_have_a_new_one(tmp_
 async def test_a_target_with_the_id_of_another_peer_is_not_migrated_to(tmp_path: Path) -> None:
     alpha, beta = hosts = await two_hosts(tmp_path, back=False)
     delta = await another(hosts)
-    assert await introduced(alpha, "beta", beta.core.index.host_id) == ""
-    delta.core.index.host_id = beta.core.index.host_id
+    assert await introduced(alpha, "beta", beta.core.inventory.host_id) == ""
+    delta.core.inventory.host_id = beta.core.inventory.host_id
     refused = await alpha.end_of(await migrate(alpha, delta))
     assert reason_of(refused) == "PLAN_REFUSED"
     assert [finding.code for finding in (refused.plan.findings if refused.plan else ())] == ["HOST_ID_TAKEN"]

@@ -59,7 +59,7 @@ async def test_a_jail_beyond_the_policy_is_refused_before_anything_is_touched(ho
             found = [finding.code for finding in refused.value.findings]
         assert found == ["POLICY_NETWORK", "POLICY_ALLOW", "POLICY_LIMIT"]
     assert touched(host) == []
-    assert host.core.index.jails == {}
+    assert host.core.inventory.jails == {}
 
 
 async def test_a_configure_beyond_the_policy_is_refused_and_the_jail_serves_on(host: FakeHost) -> None:
@@ -165,7 +165,7 @@ async def test_a_build_that_takes_longer_than_all_may_is_ended(host: FakeHost, m
     done = await build(host, Policy(builds=BuildPolicy(time=0.05)))
     assert reason_of(done) == "BUILD_TIMEOUT"
     assert host.runtime.by_name == {}
-    assert "web/9" not in host.core.index.releases
+    assert "web/9" not in host.core.inventory.releases
 
 
 async def test_an_operators_build_has_no_end_but_its_recipes(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

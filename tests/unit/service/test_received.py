@@ -27,7 +27,7 @@ PRIVILEGED = ("mount",)
 
 def brought(host: FakeHost) -> Path:
     """Return the file that says what starts, in the data of a host's jail."""
-    return layout.generation_folder(host.core.index.jails["web"].folder, 1) / layout.GENERATION
+    return layout.generation_folder(host.core.inventory.jails["web"].folder, 1) / layout.GENERATION
 
 
 def tampered(host: FakeHost, what: str) -> None:

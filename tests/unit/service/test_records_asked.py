@@ -27,7 +27,7 @@ class Sick(dict[str, Exception]):
         self.left = {f"set {JAIL}": sets, f"dataset {JAIL}": gets}
 
     def get(self, key: str, default: Any = None) -> Any:
-        entry = self._host.core.index.jails.get("web")
+        entry = self._host.core.inventory.jails.get("web")
         sick = entry is not None and entry.record is not None and entry.record.state is self._state
         if not sick or not self.left.get(key):
             return default
@@ -49,8 +49,8 @@ async def test_a_migration_that_aborts_while_zfs_does_not_answer_has_its_jail_up
     assert sum(sick.left.values()) == 0
     await source.quiet()
     assert serves(source, 1)
-    assert source.core.index.jails["web"].message == ""
-    assert "web" not in target.core.index.jails
+    assert source.core.inventory.jails["web"].message == ""
+    assert "web" not in target.core.inventory.jails
     assert "task.failed" in await told(source)
     assert (await told(source)).count("task.failed") == (await told(source)).count("task.recovered")
     assert reason_of(await source.end_of(await migrate(source, target))) == ""
@@ -80,7 +80,7 @@ async def test_a_jail_that_cannot_be_started_after_an_abort_is_started_as_soon_a
     source.runtime.refuse["create"] = KeyError("mounts")
     assert reason_of(await source.end_of(await migrate(source, target))) == "COMMAND_FAILED"
     assert "tried again" in str([e async for e in source.core.use_cases.events.watch(0, "jails/web", False)])
-    assert source.core.index.jails["web"].run is None
+    assert source.core.inventory.jails["web"].run is None
     source.runtime.refuse.clear()
     await source.quiet()
     assert serves(source, 1)
@@ -103,7 +103,7 @@ async def test_a_failover_that_fails_while_zfs_does_not_answer_is_a_standby_agai
     beta.zfs.refuse = sick = Sick(beta, Ownership.CLAIMED, sets=3, gets=6)
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == "COMMAND_FAILED"
     assert sum(sick.left.values()) == 0
-    record = beta.core.index.jails["web"].record
+    record = beta.core.inventory.jails["web"].record
     assert record is not None
     assert record.state is Ownership.STANDBY
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""

@@ -105,7 +105,7 @@ async def test_the_clone_runs_under_another_name_without_a_network_and_is_checke
     assert run.jail.startswith("rehearsal-")
     assert run.network == Network(mode="none", addresses=("10.0.0.5/24",))
     assert run.hostname == "web"
-    assert run.uid != source.core.index.jails["web"].record.uid  # type: ignore[union-attr]
+    assert run.uid != source.core.inventory.jails["web"].record.uid  # type: ignore[union-attr]
     assert all("/jails/web" not in mount.source for mount in run.mounts)
     assert ("probe", run.name) in target.runtime.calls
     assert ("announce", run.name) not in target.runtime.calls
@@ -163,7 +163,7 @@ async def test_a_blackout_above_what_is_allowed_is_warned_of(pair: Pair) -> None
 
 async def test_a_kept_copy_makes_the_move_an_increment(pair: Pair) -> None:
     source, target = pair
-    (source.core.index.jails["web"].folder / "data" / "var" / "ballast").write_bytes(bytes(1 << 20))
+    (source.core.inventory.jails["web"].folder / "data" / "var" / "ballast").write_bytes(bytes(1 << 20))
     done = await rehearse(source, target, keep_copy=True)
     assert done.facts["copy"] == "kept on beta"
     assert target.core.use_cases.jails.get("web").state is JailState.MOVED

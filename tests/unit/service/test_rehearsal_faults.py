@@ -56,7 +56,7 @@ async def _wrong(source: FakeHost, target: FakeHost) -> list[str]:
     wrong += await invariants.unserved(hosts, "web")
     for host in hosts:
         wrong += await invariants.unsettled(host)
-    if (source.core.index.jails["web"].folder / "data/var/mark").read_text() != MARK:
+    if (source.core.inventory.jails["web"].folder / "data/var/mark").read_text() != MARK:
         wrong.append("the jail's data is lost")
     return wrong
 

@@ -56,11 +56,11 @@ async def datasets(host: FakeHost) -> list[str]:
 
 async def test_a_cancel_while_the_dataset_is_made_leaves_none(host: FakeHost) -> None:
     before = await datasets(host)
-    await cancelled_while_making(host, host.core.index.where.base("deb-3"))
+    await cancelled_while_making(host, host.core.inventory.where.base("deb-3"))
     assert await datasets(host) == before
 
 
 async def test_a_cancel_while_a_dataset_is_made_that_was_there_before_leaves_it_alone(host: FakeHost) -> None:
     before = await datasets(host)
-    await cancelled_while_making(host, host.core.index.where.base("deb-1"))
+    await cancelled_while_making(host, host.core.inventory.where.base("deb-1"))
     assert await datasets(host) == before

@@ -23,7 +23,7 @@ from tests.unit.service.test_migration_faults import migrate
 async def test_a_replica_is_kept_and_never_started_also_after_a_restart_of_its_host(tmp_path: Path) -> None:
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     kept = await record(beta)
-    assert (kept.state, kept.owner, kept.peer) == (Ownership.STANDBY, alpha.core.index.host_id, "alpha")
+    assert (kept.state, kept.owner, kept.peer) == (Ownership.STANDBY, alpha.core.inventory.host_id, "alpha")
     await beta.restart(reboot=True)
     await beta.quiet()
     assert beta.core.use_cases.jails.get("web").state is JailState.STANDBY
@@ -31,8 +31,8 @@ async def test_a_replica_is_kept_and_never_started_also_after_a_restart_of_its_h
     for dataset in await beta.zfs.datasets(f"{ROOT}/jails/web"):
         assert dataset.readonly
         assert not dataset.mounted
-    assert {"deb-1"} == set(beta.core.index.bases)
-    assert {"web/1"} == set(beta.core.index.releases)
+    assert {"deb-1"} == set(beta.core.inventory.bases)
+    assert {"web/1"} == set(beta.core.inventory.releases)
     await stop(hosts)
 
 
@@ -233,7 +233,7 @@ async def test_what_a_crash_left_of_a_first_round_is_cleared_away_and_begun_agai
 
 
 def _spec(host: FakeHost) -> JailSpec:
-    generation = host.core.index.jails["web"].generation
+    generation = host.core.inventory.jails["web"].generation
     assert generation is not None
     return generation.spec
 

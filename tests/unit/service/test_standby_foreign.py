@@ -153,7 +153,7 @@ async def test_a_replica_of_which_others_keep_a_snapshot_is_not_withdrawn_but_st
     assert await guids(beta) == before
     await let_go(beta, kind, kept)
     await alpha.core.standbys._peers.get("beta").standby.withdraw("web", uid, 1)
-    assert "web" not in beta.core.index.jails
+    assert "web" not in beta.core.inventory.jails
     await stop([alpha, beta])
 
 

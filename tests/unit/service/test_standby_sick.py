@@ -29,7 +29,7 @@ async def hang(*_: Any, **__: Any) -> None:
 
 
 def mark(host: FakeHost, text: str) -> None:
-    (host.core.index.jails["web"].folder / "data" / "var" / "mark").write_text(text)
+    (host.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text(text)
 
 
 def test_a_standby_whose_receives_hang_keeps_no_other_from_its_rounds(

@@ -15,7 +15,7 @@ from tests.unit.service.asking import SPEC, create
 async def test_a_running_jail_is_told_with_what_it_uses_and_what_it_may(host: FakeHost) -> None:
     limits = Limits(memory="1G", cpus=1.5)
     await create(host, msgspec.structs.replace(SPEC, limits=limits, quota="2G"))
-    (host.core.index.jails["web"].folder / "data/var/kept").write_bytes(bytes(1000))
+    (host.core.inventory.jails["web"].folder / "data/var/kept").write_bytes(bytes(1000))
     host.runtime.usages["web.1"] = Usage(memory=5 << 20, cpu_seconds=12.5, processes=7, cpus=0.5)
     (found,) = await host.core.use_cases.stats.measure([])
     assert (found.name, found.running, found.limits) == ("web", True, limits)

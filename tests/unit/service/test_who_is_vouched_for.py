@@ -133,21 +133,21 @@ async def test_who_gets_a_jail_knows_at_once_who_has_replicas_of_it_also_if_the_
 ) -> None:
     alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
     assert reason_of(await promote(gamma)) == ""
-    generation = gamma.core.index.jails["web"].generation
+    generation = gamma.core.inventory.jails["web"].generation
     assert generation is not None
     alone = msgspec.structs.replace(generation.spec, standby=Standby(peers=("gamma",), interval=60.0))
     assert reason_of(await configure(gamma, alone)) == ""  # before it has looked after a replica once
     assert (await record(gamma)).standbys == ("beta",)
     await beta.stop()
     await back(gamma)
-    assert gamma.core.index.jails["web"].unconfirmed == {"beta"}
+    assert gamma.core.inventory.jails["web"].unconfirmed == {"beta"}
     await stop((alpha, gamma))
 
 
 async def test_a_standby_knows_of_a_replica_that_could_not_be_withdrawn_yet(tmp_path: Path) -> None:
     alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
     await gamma.stop()
-    generation = alpha.core.index.jails["web"].generation
+    generation = alpha.core.inventory.jails["web"].generation
     assert generation is not None
     less = msgspec.structs.replace(generation.spec, standby=Standby(peers=("beta",), interval=60.0))
     assert reason_of(await configure(alpha, less)) == ""
