@@ -25,7 +25,7 @@ from jaild.host.service import Host
 from jaild.jails.changes import Changes
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
-from jaild.jails.health import Gate
+from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.logs import Logs
 from jaild.jails.planner import Planner
@@ -172,8 +172,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     inventory.known_epochs, inventory.needed = journals.epochs, journals.needed
     draining = Draining(store, events, clock)
     runs = Runs(inventory, runtime, supervisor, events, clock, place.logs)
-    gate = Gate(runtime, runs, ports.probe, files, clock)
-    gate.give_way(
+    health_checks = HealthChecks(runtime, runs, ports.probe, files, clock)
+    health_checks.give_way(
         lambda jail, release: dispatcher.is_in_the_way(f"jails/{jail}", lambda who: authorization.owns(who, release))
     )
     planner = Planner(inventory, runtime, runs, files)
@@ -184,8 +184,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     workshop = Workshop(runtime)
     databases = EtcDatabases(inventory, runs, workshop, files)
     sagas = SagaRunner(supervisor, events.emit)
-    changes = Changes(inventory, planner, datasets, databases, runs, gate, sagas, events, clock)
-    lifecycle = Lifecycle(inventory, datasets, runs, gate, events, clock)
+    changes = Changes(inventory, planner, datasets, databases, runs, health_checks, sagas, events, clock)
+    lifecycle = Lifecycle(inventory, datasets, runs, health_checks, events, clock)
     snapshots = MigrationSnapshots(inventory, zfs, owned)
     notices = Notices(ports.peers, journals, events, supervisor)
     rate_limits = RateLimits()
@@ -218,7 +218,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     offer_check = OfferCheck(inventory, zfs, runtime, ports.peers, journals, draining, CopyCheck(inventory, zfs))
     copies = ReceivedCopies(inventory, zfs, files)
     receiver = Receiver(inventory, zfs, datasets, sealer, owned, events, clock)
-    activator = Activator(inventory, zfs, datasets, runs, gate, snapshots, events, clock)
+    activator = Activator(inventory, zfs, datasets, runs, health_checks, snapshots, events, clock)
     abort_cleanup = AbortCleanup(inventory, zfs, datasets, snapshots)
     capacity = Capacity(inventory, runtime, draining)
     rehearsals = RehearseIn(inventory, zfs, runtime, files, copies, journals, runs, supervisor, clock)

@@ -34,7 +34,7 @@ from jaild.replication.failover_rpc import PromotionsServicer
 from jaild.replication.rpc import StandbyServicer
 from jaild.rpc.auth import Authenticator
 from jaild.rpc.events import EventsServicer
-from jaild.rpc.interceptor import Gate
+from jaild.rpc.interceptor import Interceptor
 from jaild.rpc.messages.operations import OperationMessages
 from jaild.rpc.operations import OperationsServicer
 from jaild.rpc.tls import TlsFiles
@@ -80,7 +80,7 @@ _OPTIONS = (
     (
         "grpc.max_receive_message_length",
         bounds.STREAM_MESSAGE,
-    ),  # the gate refuses smaller ones where they are no chunks
+    ),  # the interceptor refuses smaller ones where they are no chunks
     ("grpc.absolute_max_metadata_size", bounds.METADATA),
     ("grpc.max_concurrent_streams", bounds.CALLS),
     ("grpc.max_send_message_length", 64 << 20),  # a page of 1000 jails
@@ -110,7 +110,7 @@ class ApiServer:
         self._use_cases = use_cases
         self._socket = socket
         self._tcp = tcp
-        self._gate = Gate(Authenticator(grants or {}), use_cases.audit)
+        self._interceptor = Interceptor(Authenticator(grants or {}), use_cases.audit)
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         self._server: grpc.aio.Server | None = None
         self._port = 0
@@ -122,7 +122,7 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen and answer. Raises `UnavailableError` (LISTEN_FAILED, TLS_FILE_UNREADABLE)."""
-        server = grpc.aio.server(interceptors=(self._gate,), options=_OPTIONS)
+        server = grpc.aio.server(interceptors=(self._interceptor,), options=_OPTIONS)
         self._add_services(server)
         self._listen_on_socket(server)
         if self._tcp is not None:
@@ -137,9 +137,9 @@ class ApiServer:
         if self._server is None:
             return
         await self._health.enter_graceful_shutdown()
-        self._gate.end_streams()
+        self._interceptor.end_streams()
         await self._server.stop(grace)
-        await self._gate.settle()
+        await self._interceptor.settle()
         self._server = None
         self._socket.unlink(missing_ok=True)
 

@@ -32,8 +32,8 @@ from jaild.rpc.tls import TlsFiles
 CHUNK = 1 << 20  # bytes in one message of a stream
 _ASK = 15.0  # seconds, for what is answered from memory or by a few commands
 _WORK = 120.0  # for what verifies, reserves or destroys datasets
-_REHEARSAL = 3900.0  # a gate may have an hour, and the clone is thrown away after it
-_START = 600.0  # for mount, start and health gate
+_REHEARSAL = 3900.0  # health checks may have an hour, and the clone is thrown away after it
+_START = 600.0  # for mount, start and health checks
 _OPTIONS = (
     ("grpc.max_send_message_length", 8 << 20),
     ("grpc.max_receive_message_length", 64 << 20),

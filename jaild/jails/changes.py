@@ -6,7 +6,7 @@ stage ── error ──► undone, the old generation never stopped
   │
 cutover: stop old, start new       ◄── the blackout is this and nothing else
   │ error
-gate ── unhealthy ──► stop new, start old: rolled back
+check ── unhealthy ──► stop new, start old: rolled back
   │
 commit: one `zfs set`              ◄── a crash before it: the old generation; after it: the new one
   │
@@ -32,7 +32,7 @@ from jaild.engine.operations import Handle
 from jaild.engine.saga import Completion, Phase, Pivot, Saga, SagaRunner
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
-from jaild.jails.health import Gate
+from jaild.jails.health import HealthChecks
 from jaild.jails.planner import Planner, Prepared, Trees
 from jaild.jails.runs import Runs
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
@@ -88,7 +88,7 @@ class Changes:
         datasets: JailDatasets,
         databases: EtcDatabases,
         runs: Runs,
-        gate: Gate,
+        health_checks: HealthChecks,
         sagas: SagaRunner,
         events: Events,
         clock: Clock,
@@ -98,7 +98,7 @@ class Changes:
         self._datasets = datasets
         self._databases = databases
         self._runs = runs
-        self._gate = gate
+        self._health_checks = health_checks
         self._sagas = sagas
         self._events = events
         self._clock = clock
@@ -317,7 +317,7 @@ class Changes:
     # -- gate, commit, settle
 
     async def _check_health(self, attempt: _Attempt) -> None:
-        await self._gate.require_healthy(attempt.name, attempt.new.number, attempt.new.spec)
+        await self._health_checks.require_healthy(attempt.name, attempt.new.number, attempt.new.spec)
 
     async def _commit(self, attempt: _Attempt) -> None:
         await self._datasets.commit(attempt.entry, attempt.committed, attempt.new)

@@ -1,4 +1,4 @@
-"""The health gate: a new generation must prove itself before it is committed."""
+"""The health checks: a new generation must prove itself before it is committed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jaild.ports.runtime import Runtime
 _TOLD = 2000  # bytes of the log's end that an error carries
 
 
-class Gate:
+class HealthChecks:
     """Runs a spec's health checks until they pass often enough, or time is up."""
 
     def __init__(self, runtime: Runtime, runs: Runs, probe: Probe, files: Files, clock: Clock) -> None:
@@ -30,7 +30,7 @@ class Gate:
         self._files = files
         self._clock = clock
         self._is_in_the_way: Callable[[str, str], bool] = lambda _, __: False
-        self._log = structlog.get_logger("jaild.gate")
+        self._log = structlog.get_logger("jaild.health")
 
     def give_way(self, is_in_the_way: Callable[[str, str], bool]) -> None:
         """Wait no longer for a jail to be well once that is so of its name and the release that is to prove itself.
@@ -42,7 +42,7 @@ class Gate:
     async def require_healthy(self, name: str, generation: int, spec: JailSpec) -> None:
         """Return when every check has passed `successes` times in a row.
 
-        `AbortedError` (HEALTH_GATE_FAILED) with the checks' last output and the log's end when the deadline passes or
+        `AbortedError` (HEALTH_CHECK_FAILED) with the checks' last output and the log's end when the deadline passes or
         the jail's first process ends, (HEALTH_CHECK_ENDED) if it gives way, after the check under way. A spec without
         checks only has to keep running for `successes` intervals.
         """
@@ -64,19 +64,19 @@ class Gate:
                     await task
 
     async def _passes(self, name: str, generation: int, spec: JailSpec) -> list[str]:
-        deadline = self._clock.monotonic() + spec.gate.deadline
+        deadline = self._clock.monotonic() + spec.readiness.deadline
         row = 0
         while True:
             results = await asyncio.gather(*(self._check(name, generation, spec, check) for check in spec.health))
             problems = [problem for problem in results if problem]
             row = 0 if problems else row + 1
-            if row >= spec.gate.successes and (spec.health or row > spec.gate.successes):
+            if row >= spec.readiness.successes and (spec.health or row > spec.readiness.successes):
                 return []
             if self._clock.monotonic() >= deadline and problems:
                 return problems
             if self._is_in_the_way(name, spec.app or ""):
                 raise check_ended(name)
-            await self._clock.sleep(spec.gate.interval)
+            await self._clock.sleep(spec.readiness.interval)
 
     async def _check(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
         try:
@@ -124,7 +124,7 @@ class Gate:
         except JaildError as error:
             tail = f"(log not readable: {error.message})"
         return AbortedError(
-            "HEALTH_GATE_FAILED",
+            "HEALTH_CHECK_FAILED",
             f"generation {generation} of jail {name} is not healthy: {'; '.join(problems)}",
             remedy="mend the release or the spec's health checks; the log's end is in the details",
             resource=f"jails/{name}/generations/{generation}",

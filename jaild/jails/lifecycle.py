@@ -8,7 +8,7 @@ from jaild.engine.events import Events
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.datasets import JailDatasets
-from jaild.jails.health import Gate
+from jaild.jails.health import HealthChecks
 from jaild.jails.runs import Runs
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding
@@ -24,12 +24,18 @@ class Lifecycle:
     """Starts, stops, restarts and deletes jails. Runs in the jail's queue only."""
 
     def __init__(
-        self, inventory: Inventory, datasets: JailDatasets, runs: Runs, gate: Gate, events: Events, clock: Clock
+        self,
+        inventory: Inventory,
+        datasets: JailDatasets,
+        runs: Runs,
+        health_checks: HealthChecks,
+        events: Events,
+        clock: Clock,
     ) -> None:
         self._inventory = inventory
         self._datasets = datasets
         self._runs = runs
-        self._gate = gate
+        self._health_checks = health_checks
         self._events = events
         self._clock = clock
 
@@ -42,8 +48,8 @@ class Lifecycle:
             return
         await handle.phase("start")
         await self._runs.ensure(entry, generation)
-        await handle.phase("gate", "waiting for the health checks")
-        await self._gate.require_healthy(name, generation.number, generation.spec)
+        await handle.phase("health-check", "waiting for the health checks")
+        await self._health_checks.require_healthy(name, generation.number, generation.spec)
         await self._events.emit("jail.started", f"jails/{name}", generation=str(generation.number))
 
     async def stop(self, handle: Handle, name: str) -> None:
@@ -80,8 +86,8 @@ class Lifecycle:
         await self._runs.remove(entry, generation.number)
         await self._runs.create(entry, generation)
         handle.note(blackout=await self._runs.start(entry, generation.number) - began)
-        await handle.phase("gate", "waiting for the health checks")
-        await self._gate.require_healthy(name, generation.number, generation.spec)
+        await handle.phase("health-check", "waiting for the health checks")
+        await self._health_checks.require_healthy(name, generation.number, generation.spec)
         await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))
 
     async def _desire(self, entry: JailEntry, desired: Desired) -> None:

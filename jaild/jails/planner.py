@@ -261,14 +261,14 @@ def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, 
     spec = draft.spec
     what = spec.base + (f" + {spec.app}" if spec.app else "")
     if draft.cut_to:
-        return (f"cut over to generation {draft.cut_to} ({what}) as it is", "health gate", "commit")
+        return (f"cut over to generation {draft.cut_to} ({what}) as it is", "health checks", "commit")
     stage = f"stage generation {number} ({what}) with its configuration merged"
     if current is None:
-        return (stage, "create data and volumes", "start", "health gate", "commit")
+        return (stage, "create data and volumes", "start", "health checks", "commit")
     return (
         stage,
         "snapshot the data as a safety net",
         f"stop generation {current.number}, start generation {number}",
-        "health gate; back to the old generation if it fails",
+        "health checks; back to the old generation if they fail",
         "commit",
     )

@@ -143,7 +143,7 @@ class Jails:
         duplicate = self._operations.duplicate(caller, kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
-        # Before it is queued, too: what waits there is not without effect, a health gate gives way to a stop.
+        # Before it is queued, too: what waits there is not without effect, health checks give way to a stop.
         authorization.require_own(caller, name, self._inventory.jail(name).generation)
 
         async def work(handle: Handle) -> str:

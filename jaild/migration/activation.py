@@ -1,4 +1,4 @@
-"""A jail that was handed over to this host: made its own, started, and brought through its health gate."""
+"""A jail that was handed over to this host: made its own, started, and brought through its health checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 from jaild.engine.events import Events
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.jails.datasets import JailDatasets
-from jaild.jails.health import Gate, check_ended
+from jaild.jails.health import HealthChecks, check_ended
 from jaild.jails.runs import Runs
 from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
@@ -34,7 +34,7 @@ class Activator:
         zfs: Zfs,
         datasets: JailDatasets,
         runs: Runs,
-        gate: Gate,
+        health_checks: HealthChecks,
         snapshots: MigrationSnapshots,
         events: Events,
         clock: Clock,
@@ -43,7 +43,7 @@ class Activator:
         self._zfs = zfs
         self._datasets = datasets
         self._runs = runs
-        self._gate = gate
+        self._health_checks = health_checks
         self._snapshots = snapshots
         self._events = events
         self._clock = clock
@@ -98,7 +98,7 @@ class Activator:
         entry.folder = root.mountpoint or entry.folder
 
     async def start(self, entry: JailEntry, began: float) -> Activation:
-        """Start an owned jail, if it should run, and pass its gate; `began` (monotonic) is when it was asked for."""
+        """Start an owned jail, if it should run, and pass its health checks; `began` (monotonic): of the request."""
         generation = entry.generation
         if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
             return Activation(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
@@ -120,8 +120,10 @@ class Activator:
         return Activation(phase="activated", healthy=False, seconds=seconds, message=told)
 
     async def _checked(self, entry: JailEntry, generation: Generation) -> None:
-        """Wait for the health gate. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""
-        checking = asyncio.create_task(self._gate.require_healthy(entry.name, generation.number, generation.spec))
+        """Wait for the health checks. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""
+        checking = asyncio.create_task(
+            self._health_checks.require_healthy(entry.name, generation.number, generation.spec)
+        )
         self._checking[entry.name] = checking
         try:
             await asyncio.wait({checking})

@@ -166,7 +166,7 @@ class HandOver:
         activation = await self.activate(move.journal)
         blackout = None
         if move.was_running and move.frozen_at is not None:
-            # What the target took until the jail had started; its gate, and the way of its answer, are no blackout.
+            # What the target took until the jail had started; not its health checks, nor the way of its answer.
             blackout = asked - move.frozen_at + min(activation.seconds, self._clock.monotonic() - asked)
         move.handle.note(blackout=blackout)
         move.handle.facts(migration=move.id, healthy=str(activation.healthy).lower(), bytes=move.journal.bytes)

@@ -17,7 +17,7 @@ import structlog
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.supervisor import Supervisor
-from jaild.jails.health import Gate
+from jaild.jails.health import HealthChecks
 from jaild.jails.runs import Runs
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.authority import Intent
@@ -64,7 +64,7 @@ class RehearseIn:
         self._log = structlog.get_logger("jaild.rehearse_in")
 
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
-        """Boot a clone, wait for its gate, throw it away; return when nothing of it is left.
+        """Boot a clone, wait for its health checks, throw it away; return when nothing of it is left.
 
         A caller that hangs up ends it. `FailedPreconditionError` (NOT_A_REHEARSAL, REHEARSAL_UNDER_WAY).
         """
@@ -122,8 +122,10 @@ class RehearseIn:
             await self._runtime.create(run)
             await self._runtime.start(run.jail, run.generation)
             seconds = self._clock.monotonic() - began
-            gate = Gate(self._runtime, self._runs, _Inside(self._runtime, run), self._files, self._clock)
-            await gate.require_healthy(run.jail, run.generation, generation.spec)
+            health_checks = HealthChecks(
+                self._runtime, self._runs, _Inside(self._runtime, run), self._files, self._clock
+            )
+            await health_checks.require_healthy(run.jail, run.generation, generation.spec)
         except JaildError as error:
             self._log.warning("a rehearsal failed", jail=journal.jail, reason=error.reason)
             told = error.detail

@@ -207,7 +207,7 @@ class MigrateOut:
         if not activation.healthy:
             raise AbortedError(
                 "ACTIVATED_UNHEALTHY",
-                f"jail {move.jail} is owned by {move.target} now, but did not pass its health gate there: "
+                f"jail {move.jail} is owned by {move.target} now, but did not pass its health checks there: "
                 f"{activation.message}",
                 remedy=f"look at it on {move.target}: jailctl jail logs {move.jail}; nothing is lost, it can be "
                 "migrated back",

@@ -274,7 +274,7 @@ class MigrateIn:
         await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED))
 
     async def activate(self, migration: str, epoch: int) -> Activation:
-        """Become the owner, start the jail, pass its gate. Asked again it answers the same.
+        """Become the owner, start the jail, pass its health checks. Asked again it answers the same.
 
         A caller that hangs up does not end it: it asks again, and gets the answer of the one that is under way.
         """

@@ -371,7 +371,7 @@ def unhealthy(name: str, why: str) -> AbortedError:
     """Return the error for a jail that was taken over and does not serve."""
     return AbortedError(
         "ACTIVATED_UNHEALTHY",
-        f"jail {name} is this host's now, but did not pass its health gate: {why}",
+        f"jail {name} is this host's now, but did not pass its health checks: {why}",
         remedy=f"look at it: jailctl jail logs {name}",
         resource=f"jails/{name}",
     )

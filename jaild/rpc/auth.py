@@ -21,7 +21,7 @@ LOCAL = "local"
 NOBODY = "(no certificate)"
 _NAME_PROPERTIES = ("x509_common_name", "x509_subject_alternative_name")
 
-# Each call is a task of its own, so that what the gate sets is seen by that call's servicer and by nothing else.
+# Each call is a task of its own, so that what the interceptor sets is seen by that call's servicer and by nothing else.
 _current: ContextVar[Caller] = ContextVar("caller")
 
 

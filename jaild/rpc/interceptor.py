@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
-class Gate(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
+class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Wraps each handler. `end_streams` is for the daemon's end: it ends the streams that would go on for ever."""
 
     def __init__(self, authenticator: auth.Authenticator, audit: Audit) -> None:

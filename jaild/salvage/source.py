@@ -81,7 +81,7 @@ class SalvageOut:
             steps = (
                 "stop the jail: it is down from here on",
                 f"send its files to {target} one by one, and note what cannot be read",
-                f"hand over to {target} with the list of what is lost, start it there, health gate",
+                f"hand over to {target} with the list of what is lost, start it there, health checks",
             )
             return await self._operations.planned(msgspec.structs.replace(plan, kind="salvage", steps=steps), caller)
 

@@ -123,5 +123,5 @@ def _steps(acceptance: Acceptance, target: str) -> tuple[str, ...]:
         seed,
         "send what changes meanwhile, until the rest fits the downtime budget",
         "stop the jail, send the last increment, compare every guid",
-        f"hand over to {target}, start it there, health gate",
+        f"hand over to {target}, start it there, health checks",
     )

@@ -79,7 +79,7 @@ class HealthCheck(_message.Message):
     timeout: float
     def __init__(self, kind: _Optional[str] = ..., port: _Optional[int] = ..., path: _Optional[str] = ..., address: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., timeout: _Optional[float] = ...) -> None: ...
 
-class Gate(_message.Message):
+class Readiness(_message.Message):
     __slots__ = ("successes", "interval", "deadline")
     SUCCESSES_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
@@ -122,7 +122,7 @@ class Standby(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[str]] = ..., interval: _Optional[float] = ...) -> None: ...
 
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "gate", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -155,7 +155,7 @@ class JailSpec(_message.Message):
     VOLUMES_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
-    GATE_FIELD_NUMBER: _ClassVar[int]
+    READINESS_FIELD_NUMBER: _ClassVar[int]
     BOOT_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -174,7 +174,7 @@ class JailSpec(_message.Message):
     volumes: _containers.MessageMap[str, Volume]
     limits: Limits
     health: _containers.RepeatedCompositeFieldContainer[HealthCheck]
-    gate: Gate
+    readiness: Readiness
     boot: Boot
     stop: Stop
     labels: _containers.ScalarMap[str, str]
@@ -182,7 +182,7 @@ class JailSpec(_message.Message):
     allow: _containers.RepeatedScalarFieldContainer[str]
     devfs_ruleset: str
     standby: Standby
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., gate: _Optional[_Union[Gate, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ...) -> None: ...
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ...) -> None: ...
 
 class StandbyStatus(_message.Message):
     __slots__ = ("host", "recovery_point_time", "interval", "behind", "message")

@@ -26,14 +26,14 @@ class Pairs:
 def specification(assets: Assets) -> str:
     """Redis without a port, so that jails need no addresses, and quick to see a signal: every 2 ms, not 100.
 
-    Without health checks jaild watches for the gate's interval whether it stays up: as short as can be.
+    Without health checks jaild watches for the interval whether it stays up: as short as can be.
     """
     return (
         f"base: {assets.old_base.name}\n"
         f"app: {assets.plain.reference}\n"
         "command: [/usr/local/bin/redis-server, /usr/local/etc/redis/redis.conf, "
         '--port, "0", --unixsocket, /tmp/redis, --hz, "500"]\n'
-        "gate: {successes: 1, interval: 0.001}\n"
+        "readiness: {successes: 1, interval: 0.001}\n"
     )
 
 

@@ -31,7 +31,7 @@ class Setting:
     """Where the story is told. Times in seconds."""
 
     address: str  # of the jail
-    gate_deadline: float = 5.0  # that a release has to become healthy
+    readiness_deadline: float = 5.0  # that a release has to become healthy
     patience: float = 10.0  # for the client to be served again after a step
     max_downtime: str = "5s"  # of a migration, as jailctl takes it
 
@@ -279,7 +279,7 @@ def spec_text(base: str, app: str, setting: Setting) -> str:
             "app": app,
             "network": {"mode": "own", "addresses": [f"{setting.address}/24"]},
             "health": [{"kind": "tcp", "port": 6379}],
-            "gate": {"successes": 2, "interval": 0.1, "deadline": setting.gate_deadline},
+            "readiness": {"successes": 2, "interval": 0.1, "deadline": setting.readiness_deadline},
         },
         sort_keys=False,
     )

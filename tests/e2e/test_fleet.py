@@ -155,7 +155,7 @@ def web(app: str = "web/1", path: str = "/version") -> str:
         command=WEB,
         network="{mode: own, addresses: [10.77.0.107/24]}",
         health=f"[{{kind: http, port: 80, path: {path}}}]",
-        gate="{successes: 2, interval: 0.1, deadline: 3}",
+        readiness="{successes: 2, interval: 0.1, deadline: 3}",
     )
 
 
@@ -201,7 +201,7 @@ def test_a_jail_that_would_not_come_up_is_told_with_what_its_check_said(fleet: F
 def test_a_target_that_dies_while_the_clone_runs_has_nothing_of_it_when_it_is_back(fleet: Fleet) -> None:
     alpha, beta = fleet.alpha, fleet.beta
     alpha.api.create(
-        "shop", trees.spec("tiny-1", "web/1", gate="{successes: 50, interval: 0.5, deadline: 60}"), stopped=True
+        "shop", trees.spec("tiny-1", "web/1", readiness="{successes: 50, interval: 0.5, deadline: 60}"), stopped=True
     )
     operation = rehearse(alpha, "shop", "beta")
     assert alpha.api.until_phase(operation, "rehearse") == "rehearse"

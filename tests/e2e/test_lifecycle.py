@@ -119,7 +119,7 @@ def test_an_upgrade_moves_the_base_and_merges_etc(api: Client, jail: str) -> Non
 def test_a_release_that_is_not_healthy_is_taken_back_by_itself(api: Client, node: Node, jail: str) -> None:
     before = node.traces()
     operation = api.end(api.deploy_begin(jail, "web/sick"))
-    with refused(AbortedError, "HEALTH_GATE_FAILED") as refusal:
+    with refused(AbortedError, "HEALTH_CHECK_FAILED") as refusal:
         api.done(operation)
     assert "version sick" in refusal.value.detail["log"]
     assert metadata(operation).facts["rolled_back"] == "true"
@@ -334,9 +334,9 @@ def test_a_cancelled_import_leaves_nothing(api: Client, node: Node, tmp_path: Pa
 
 def test_a_cancelled_create_leaves_nothing(api: Client, node: Node) -> None:
     before = node.traces()
-    gate = "{successes: 2, interval: 5, deadline: 60}"
-    operation = api.create_begin("edge-1", trees.spec("tiny-1", "web/1", gate=gate))
-    assert api.until_phase(operation, "gate") == "gate"
+    readiness = "{successes: 2, interval: 5, deadline: 60}"
+    operation = api.create_begin("edge-1", trees.spec("tiny-1", "web/1", readiness=readiness))
+    assert api.until_phase(operation, "health-check") == "health-check"
     api.cancel(operation)
     with refused(CancelledError, "OPERATION_CANCELLED"):
         api.done(operation)
@@ -346,7 +346,7 @@ def test_a_cancelled_create_leaves_nothing(api: Client, node: Node) -> None:
 
 def test_a_create_that_is_not_healthy_leaves_nothing(api: Client, node: Node) -> None:
     before = node.traces()
-    with refused(AbortedError, "HEALTH_GATE_FAILED"):
+    with refused(AbortedError, "HEALTH_CHECK_FAILED"):
         api.create("edge-1", trees.spec("tiny-1", "web/sick"))
     assert node.traces() == before
     assert node.jail_processes() == []

@@ -185,7 +185,9 @@ def test_of_an_import_that_was_killed_once_it_was_sealed_all_is_there_and_it_is_
     delete_base(node.api, "large")
 
 
-@pytest.mark.parametrize("when", ["plan", "stage", "start", "gate", "commit", *moments(2, 0.5, "create")], ids=named)
+@pytest.mark.parametrize(
+    "when", ["plan", "stage", "start", "health-check", "commit", *moments(2, 0.5, "create")], ids=named
+)
 def test_a_create_that_was_killed_is_undone_or_done(node: Node, when: str | float) -> None:
     before = node.traces()
     moment = in_phase(when) if isinstance(when, str) else after(when)
@@ -198,7 +200,9 @@ def test_a_create_that_was_killed_is_undone_or_done(node: Node, when: str | floa
     runs_exactly(node, "edge-1", "version 1")
 
 
-@pytest.mark.parametrize("when", ["plan", "stage", "cutover", "gate", "commit", *moments(3, 0.8, "deploy")], ids=named)
+@pytest.mark.parametrize(
+    "when", ["plan", "stage", "cutover", "health-check", "commit", *moments(3, 0.8, "deploy")], ids=named
+)
 def test_after_a_deploy_that_was_killed_one_generation_runs(node: Node, jail: str, when: str | float) -> None:
     node.api.sh(jail, f"{ACKNOWLEDGE}; echo own > /etc/own")
     moment = in_phase(when) if isinstance(when, str) else after(when)
@@ -220,8 +224,10 @@ def test_a_delete_that_was_killed_is_finished_or_not_begun(node: Node, jail: str
         runs_exactly(node, jail, "version 1")
 
 
-def test_a_deploy_of_a_sick_release_that_was_killed_in_its_gate_is_back_on_the_old_one(node: Node, jail: str) -> None:
-    killed(node, lambda api: api.deploy_begin(jail, "web/sick"), in_phase("gate"))
+def test_a_deploy_of_a_sick_release_that_was_killed_in_its_health_checks_is_back_on_the_old_one(
+    node: Node, jail: str
+) -> None:
+    killed(node, lambda api: api.deploy_begin(jail, "web/sick"), in_phase("health-check"))
     assert node.api.wait_for(jail, lambda found: found.state == RUNNING).generation == 1
     runs_exactly(node, jail, "version 1")
 

@@ -70,7 +70,7 @@ def spec(base: str, app: str | None = None, **more: str) -> str:
         "base": base,
         **({"app": app} if app else {}),
         "health": "[{kind: exec, command: [/bin/test, -e, /usr/local/healthy]}]",
-        "gate": "{successes: 1, interval: 0.05, deadline: 1}",
+        "readiness": "{successes: 1, interval: 0.05, deadline: 1}",
         "stop": "{timeout: 3}",
     }
     return "".join(f"{key}: {value}\n" for key, value in {**known, **more}.items())

@@ -1,9 +1,9 @@
 """gRPC without its wire, between hosts in one process: `Channel` for `GrpcPeer`, `Server` for `ApiServer`'s services.
 
-Everything of ours is the real thing: stubs and servicers, gate, rights by the certificate's name, messages as bytes,
+Everything of ours is real: stubs and servicers, interceptor, rights by the certificate's name, messages as bytes,
 errors as status and trailer. What gRPC itself does is imitated as measured with grpcio 1.85:
 
-- any exception of a handler that is no abort: UNKNOWN (the gate makes INTERNAL of those it sees);
+- any exception of a handler that is no abort: UNKNOWN (the interceptor makes INTERNAL of those it sees);
 - a handler that ends by a CancelledError of its own never answers: the caller's deadline passes;
 - a message above the limits: RESOURCE_EXHAUSTED, by the sender's or the receiver's own doing;
 - a caller that hangs up does not wait for what it hung up on: the handler's task is cancelled, its stream ends early.
@@ -124,7 +124,7 @@ class Server:
             return self._handlers.get(details.method)
 
         details = cast("grpc.HandlerCallDetails", _Details(method))
-        handler = await self._api._gate.intercept_service(continuation, details)
+        handler = await self._api._interceptor.intercept_service(continuation, details)
         if handler is None:
             raise failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         if isinstance(given, bytes):
@@ -144,7 +144,7 @@ class Server:
 
     def close(self) -> None:
         """End what goes on though its caller hung up."""
-        for task in self._api._gate._changes:
+        for task in self._api._interceptor._changes:
             task.cancel()
 
 

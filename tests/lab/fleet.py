@@ -37,7 +37,7 @@ from tests.lab.program import libraries
 STATE = PurePosixPath(CONFIG.parent)
 ROOT = "tank/jaild"
 # Under emulation a process takes about ten times as long to start as on the machine itself.
-SETTING = Setting(address=address(100), gate_deadline=20.0, patience=60.0, max_downtime="60s")
+SETTING = Setting(address=address(100), readiness_deadline=20.0, patience=60.0, max_downtime="60s")
 _NUMBERS = {SOURCE_HOST: 1, TARGET_HOST: 2}  # the last part of their addresses
 _READY = 180.0  # seconds for a daemon to answer after its machine is up
 _PAUSE = 0.3  # seconds between two questions whether it answers

@@ -99,15 +99,15 @@ async def test_an_end_is_stored_with_all_that_an_error_says(
     operations: Operations, store: MemoryStore, clock: FakeClock
 ) -> None:
     operation = await started(operations)
-    operations.update(operation.id, phase="gate")
+    operations.update(operation.id, phase="health-check")
     clock.time = 107.0
-    error = AbortedError("HEALTH_GATE_FAILED", "not healthy", remedy="mend it", detail={"log": "x"})
+    error = AbortedError("HEALTH_CHECK_FAILED", "not healthy", remedy="mend it", detail={"log": "x"})
     await operations.finish(operation.id, error=error)
     (stored,) = await store.operations()
     assert stored == operations.get(operation.id)
-    assert (stored.done, stored.phase, stored.updated, stored.created) == (True, "gate", 107.0, 100.0)
+    assert (stored.done, stored.phase, stored.updated, stored.created) == (True, "health-check", 107.0, 100.0)
     assert stored.failure is not None
-    assert (stored.failure.error, stored.failure.reason) == ("AbortedError", "HEALTH_GATE_FAILED")
+    assert (stored.failure.error, stored.failure.reason) == ("AbortedError", "HEALTH_CHECK_FAILED")
     assert stored.failure.detail == {"log": "x"}
 
 
@@ -283,8 +283,8 @@ async def test_what_changes_while_a_watcher_is_busy_is_not_missed(operations: Op
     stream = operations.watch(operation.id)
     await anext(stream)
     operations.update(operation.id, phase="stage")
-    operations.update(operation.id, phase="gate")
-    assert (await anext(stream)).phase == "gate"
+    operations.update(operation.id, phase="health-check")
+    assert (await anext(stream)).phase == "health-check"
     await operations.finish(operation.id)
     assert [last.phase async for last in stream] == ["done"]
 
@@ -373,7 +373,7 @@ async def test_the_daemons_stop_waits_for_the_end_of_a_phase_that_it_may_not_end
 async def test_a_phase_that_follows_may_be_ended_again(operations: Operations) -> None:
     handle = Handle(operations, (await started(operations)).id)
     handle.enter("cutover", stop=Stop.NEVER)
-    await handle.phase("gate")
+    await handle.phase("health-check")
     await operations.cancel(handle.id, ADA)
     assert handle.operation.cancel_requested
 
@@ -423,10 +423,10 @@ async def test_each_phase_is_timed_and_the_last_comes_out_as_the_operation_did(
     clock.time += 1
     await handle.phase("stage", "generation 2")
     clock.time += 2
-    await handle.phase("gate")
+    await handle.phase("health-check")
     assert handle.operation.phases == (PhaseReport("stage", 1.0, 2.0, Outcome.DONE), PhaseReport("gate", 3.0))
     clock.time += 4
-    failed = await operations.finish(handle.id, error=AbortedError("HEALTH_GATE_FAILED", "not healthy"))
+    failed = await operations.finish(handle.id, error=AbortedError("HEALTH_CHECK_FAILED", "not healthy"))
     assert failed.phases[1] == PhaseReport("gate", 3.0, 4.0, Outcome.FAILED)
 
 
@@ -444,11 +444,11 @@ async def test_what_is_undone_after_a_failure_is_no_part_of_the_phase_that_faile
 ) -> None:
     handle = Handle(operations, (await started(operations)).id)
     await handle.phase("stage")
-    await handle.phase("gate")
+    await handle.phase("health-check")
     handle.failed()
     clock.time += 5
     handle.came_out("stage", Outcome.UNDONE)
-    failed = await operations.finish(handle.id, error=AbortedError("HEALTH_GATE_FAILED", "not healthy"))
+    failed = await operations.finish(handle.id, error=AbortedError("HEALTH_CHECK_FAILED", "not healthy"))
     assert [(each.name, each.seconds, each.outcome) for each in failed.phases] == [
         ("stage", 0.0, Outcome.UNDONE),
         ("gate", 0.0, Outcome.FAILED),

@@ -8,12 +8,12 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.spec import (
     ExecCheck,
-    Gate,
     HttpCheck,
     JailSpec,
     Limits,
     Network,
     Placement,
+    Readiness,
     Stop,
     TcpCheck,
     Volume,
@@ -135,7 +135,7 @@ def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
         ({"health": (TcpCheck(port=1, address="10.0.0.6"),), "network": own("10.0.0.5/24")}, "$.health[0].address"),
         ({"health": (TcpCheck(port=1, address="localhost"),)}, "$.health[0].address"),
         ({"health": (TcpCheck(port=1),), "network": Network(mode="own")}, "$.health"),
-        ({"gate": Gate(successes=100, interval=1.0, deadline=30.0)}, "$.gate.deadline"),
+        ({"readiness": Readiness(successes=100, interval=1.0, deadline=30.0)}, "$.readiness.deadline"),
         ({"stop": Stop(signal="SIGTERM")}, "$.stop.signal"),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jaild.model import yamltext
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import specfile
-from jaild.model.jails.spec import ExecCheck, Gate, HttpCheck, JailSpec, Limits, Network, TcpCheck, Volume
+from jaild.model.jails.spec import ExecCheck, HttpCheck, JailSpec, Limits, Network, Readiness, TcpCheck, Volume
 from jaild.model.layers.records import Group, Manifest, User
 
 FULL = JailSpec(
@@ -19,7 +19,7 @@ FULL = JailSpec(
     volumes={"logs": Volume(path="/var/log/redis", quota="1G")},
     limits=Limits(memory="512M", cpus=1.5),
     health=(HttpCheck(port=80), TcpCheck(port=6379), ExecCheck(command=("redis-cli", "ping"))),
-    gate=Gate(successes=3),
+    readiness=Readiness(successes=3),
     labels={"team": "edge"},
 )
 

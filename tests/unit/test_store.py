@@ -34,7 +34,7 @@ OPERATION = Operation(
     target="jails/web",
     request_id="r",
     created=5.0,
-    phase="gate",
+    phase="health-check",
     blackout=0.25,
     facts={"generation": "2"},
     plan=Plan(kind="deploy", target="jails/web", findings=(FINDING,)),

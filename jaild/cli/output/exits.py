@@ -58,7 +58,7 @@ BY_CODE = {
     "UNAUTHENTICATED": Exit.DENIED,
 }
 
-GATE_FAILED = "HEALTH_GATE_FAILED"
+GATE_FAILED = "HEALTH_CHECK_FAILED"
 # In an operation these say that a step or a peer failed, not that this daemon is out of reach.
 _FAILED_LATER = frozenset({Exit.UNEXPECTED, Exit.UNAVAILABLE})
 

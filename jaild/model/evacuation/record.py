@@ -48,7 +48,7 @@ class MoveState(StrEnum):
     WAITING = "waiting"
     MOVING = "moving"
     MOVED = "moved"
-    UNHEALTHY = "unhealthy"  # moved, and did not pass its gate there
+    UNHEALTHY = "unhealthy"  # moved, and did not pass its health checks there
     FAILED = "failed"
     SKIPPED = "skipped"
 

@@ -89,7 +89,7 @@ class ExecCheck(_Strict, frozen=True, tag="exec", tag_field="kind"):
 HealthCheck = HttpCheck | TcpCheck | ExecCheck
 
 
-class Gate(_Strict, frozen=True):
+class Readiness(_Strict, frozen=True):
     """When a generation counts as healthy: every check passes `successes` times in a row within `deadline` seconds."""
 
     successes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
@@ -147,7 +147,7 @@ class JailSpec(_Strict, frozen=True):
     allow: tuple[str, ...] = ()  # more than every jail may: `jaild.model.jails.privileges` has the list
     devfs_ruleset: str | None = None  # FreeBSD: a name out of devfs.rules(5); devfsrules_jail if not said
     health: tuple[HealthCheck, ...] = ()
-    gate: Gate = Gate()
+    readiness: Readiness = Readiness()
     boot: Boot = Boot()
     stop: Stop = Stop()
     labels: dict[str, str] = {}

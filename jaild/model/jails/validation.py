@@ -190,8 +190,8 @@ def _health(spec: JailSpec) -> Iterator[tuple[str, str]]:
             yield from netcheck.probe_mistakes(f"{path}.address", probe.address, spec)
         if isinstance(probe, HttpCheck) and not re.fullmatch(r"/[!-~]*", probe.path):
             yield f"{path}.path", "it must start with / and hold no white space; escape other characters with %"
-    if spec.gate.interval * (spec.gate.successes - 1) >= spec.gate.deadline:
-        yield "$.gate.deadline", "it can never pass: the successes take longer than the deadline allows"
+    if spec.readiness.interval * (spec.readiness.successes - 1) >= spec.readiness.deadline:
+        yield "$.readiness.deadline", "it can never pass: the successes take longer than the deadline allows"
 
 
 def _standby(spec: JailSpec) -> Iterator[tuple[str, str]]:

@@ -115,15 +115,15 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
     """The target owns the jail."""
 
     phase: str  # activated
-    healthy: bool = False  # it runs and passed its gate
-    seconds: float = 0.0  # that mount, start and gate took
+    healthy: bool = False  # it runs and passed its health checks
+    seconds: float = 0.0  # that mount, start and health checks took
     message: str = ""  # why it is not healthy
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     """How a clone of what was received came up on the target; nothing of it is left."""
 
-    healthy: bool = False  # it ran and passed its gate
+    healthy: bool = False  # it ran and passed its health checks
     seconds: float = 0.0  # that mount and start took
     message: str = ""  # why it is not healthy
     checks: str = ""  # what each said last, a line each

@@ -122,7 +122,7 @@ class PeerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Activate(self, request, context):
-        """Second half, after the source's commit point: the target owns the jail, starts it and passes its gate.
+        """Second half, after the source's commit point: the target owns the jail, starts it and passes its health checks.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,7 +48,7 @@ class RehearsalsServicer(object):
 
     def Rehearse(self, request, context):
         """Clones the newest snapshots of a migration that is a rehearsal, boots the clone in a network without an outside, waits for
-        its health gate and throws the clone away. Answers when nothing of the clone is left. A caller that hangs up ends it.
+        its health checks and throws the clone away. Answers when nothing of the clone is left. A caller that hangs up ends it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -1,4 +1,4 @@
-"""Calls that are cancelled inside the daemon: gRPC tells their caller nothing, so the gate does."""
+"""Calls that are cancelled inside the daemon: gRPC tells their caller nothing, so the interceptor does."""
 
 from __future__ import annotations
 

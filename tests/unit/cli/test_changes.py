@@ -149,8 +149,8 @@ def test_a_refused_request_is_json_on_stdout_with_the_same_shape_as_a_failed_ope
 @pytest.mark.parametrize(
     ("code", "reason", "exit_code"),
     [
-        ("INTERNAL", "HEALTH_GATE_FAILED", 10),
-        ("FAILED_PRECONDITION", "HEALTH_GATE_FAILED", 10),
+        ("INTERNAL", "HEALTH_CHECK_FAILED", 10),
+        ("FAILED_PRECONDITION", "HEALTH_CHECK_FAILED", 10),
         ("FAILED_PRECONDITION", "PLAN_REFUSED", 4),
         ("INTERNAL", "COMMAND_FAILED", 9),
         ("UNAVAILABLE", "PEER_UNAVAILABLE", 9),
@@ -201,7 +201,7 @@ def test_a_watch_that_breaks_goes_on_by_asking_until_the_daemon_answers(
     jailctl: Run, daemon: Daemon, pauses: list[float]
 ) -> None:
     daemon.answers = [operation()]
-    daemon.gets = [grpc.StatusCode.UNAVAILABLE, operation(phase="gate")]
+    daemon.gets = [grpc.StatusCode.UNAVAILABLE, operation(phase="health-check")]
 
     def broken(context: Any) -> Iterator[Any]:
         yield operation(phase="stage")
@@ -360,10 +360,10 @@ def test_what_was_typed_is_kept_when_an_edit_is_refused(
 
 
 def test_the_status_of_an_operation_is_that_of_waiting_for_it(jailctl: Run, daemon: Daemon) -> None:
-    daemon.gets = [operation(error=status("INTERNAL", "HEALTH_GATE_FAILED", "unhealthy"))] * 2
+    daemon.gets = [operation(error=status("INTERNAL", "HEALTH_CHECK_FAILED", "unhealthy"))] * 2
 
     assert jailctl("operation", "wait", "op-1").exit_code == 10
-    assert "HEALTH_GATE_FAILED" in jailctl("operation", "show", "op-1").stdout
+    assert "HEALTH_CHECK_FAILED" in jailctl("operation", "show", "op-1").stdout
 
 
 def test_an_operation_shows_how_long_each_phase_took_and_what_did_not_end_as_meant(

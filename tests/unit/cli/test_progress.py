@@ -23,7 +23,7 @@ def test_a_terminal_shows_a_bar_only_while_bytes_are_counted(monkeypatch: pytest
         assert isinstance(view, progress.Live)
         view.step("seed", "round 1", 1 << 20, 4 << 20)
         counted = _frame(view)
-        view.step("gate", "[b]check 1", 0, 0)
+        view.step("health-check", "[b]check 1", 0, 0)
         waiting = _frame(view)
 
     assert "1.0/4.0 MiB" in counted

@@ -94,7 +94,7 @@ class Bench:
         return self.saga(
             self.phase("stage"),
             self.phase("cutover", Stop.NEVER),
-            self.phase("gate", Stop.CANCEL),
+            self.phase("health-check", Stop.CANCEL),
             after=(Completion("settle", self.act("settle")),),
         )
 
@@ -130,8 +130,8 @@ async def ended(task: asyncio.Task[None]) -> BaseException | None:
 
 async def test_phases_are_done_in_their_order_and_each_is_on_disk_before_it_begins(bench: Bench) -> None:
     await bench.carried_out(bench.usual())
-    assert bench.trip.done == ["stage", "cutover", "gate", "commit", "settle"]
-    assert bench.trip.stored == ["stage", "cutover", "gate", "commit", "commit"]  # the last is in memory only
+    assert bench.trip.done == ["stage", "cutover", "health-check", "commit", "settle"]
+    assert bench.trip.stored == ["stage", "cutover", "health-check", "commit", "commit"]  # the last is in memory only
     assert bench.trip.error is None
     assert list(bench.outcomes()) == bench.trip.done
 
@@ -139,7 +139,9 @@ async def test_phases_are_done_in_their_order_and_each_is_on_disk_before_it_begi
 async def test_a_phase_that_a_run_has_not_is_neither_begun_nor_undone(bench: Bench) -> None:
     bench.trip.raises["gate"] = [broken()]
     saga = bench.saga(
-        bench.phase("stage"), bench.phase("cutover", when=lambda trip: "stage" not in trip.done), bench.phase("gate")
+        bench.phase("stage"),
+        bench.phase("cutover", when=lambda trip: "stage" not in trip.done),
+        bench.phase("health-check"),
     )
     with pytest.raises(InternalError):
         await bench.carried_out(saga)
@@ -172,7 +174,7 @@ async def test_a_phase_that_cannot_be_journalled_is_not_begun(bench: Bench) -> N
 
 async def test_an_undo_that_fails_is_told_and_the_others_go_on(bench: Bench) -> None:
     bench.trip.raises = {
-        "gate": [AbortedError("HEALTH_GATE_FAILED", "not healthy")],
+        "readiness": [AbortedError("HEALTH_CHECK_FAILED", "not healthy")],
         "uncutover": [KeyError("mounts")],
         "unstage": [broken("busy")],
     }
@@ -189,7 +191,7 @@ async def test_an_undo_that_fails_is_told_and_the_others_go_on(bench: Bench) -> 
 
 
 async def test_an_undo_that_dies_with_the_daemon_leaves_the_others_to_its_successor(bench: Bench) -> None:
-    bench.trip.raises = {"gate": [broken()], "uncutover": [Crash()]}
+    bench.trip.raises = {"readiness": [broken()], "uncutover": [Crash()]}
     with pytest.raises(Crash):
         await bench.carried_out(bench.usual())
     assert "unstage" not in bench.trip.done
@@ -273,7 +275,7 @@ async def test_a_pivot_that_failed_and_did_not_happen_is_undone(bench: Bench) ->
     bench.trip.raises["commit"] = [broken()]
     with pytest.raises(InternalError):
         await bench.carried_out(bench.usual())
-    assert bench.trip.done == ["stage", "cutover", "gate", "commit", "asked", "ungate", "uncutover", "unstage"]
+    assert bench.trip.done == ["stage", "cutover", "health-check", "commit", "asked", "ungate", "uncutover", "unstage"]
     assert bench.outcomes()["commit"] is Outcome.FAILED
 
 

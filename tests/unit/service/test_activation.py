@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.model.jails.spec import Gate, JailSpec, TcpCheck
+from jaild.model.jails.spec import JailSpec, Readiness, TcpCheck
 from jaild.model.layers.records import Ownership
 from tests.fakes.host import FakeHost, Healthy, caller
 from tests.unit.service import invariants
@@ -17,7 +17,9 @@ from tests.unit.service.asking import configure, ended, reason_of, serves
 from tests.unit.service.standbys import happened, stop
 from tests.unit.service.test_migration_faults import SPEC, migrate, two_hosts
 
-CHECKED = msgspec.structs.replace(SPEC, health=(TcpCheck(port=80),), gate=Gate(successes=1, interval=1, deadline=9))
+CHECKED = msgspec.structs.replace(
+    SPEC, health=(TcpCheck(port=80),), readiness=Readiness(successes=1, interval=1, deadline=9)
+)
 
 
 class Hanging(Healthy):

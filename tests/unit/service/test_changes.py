@@ -14,7 +14,7 @@ from jaild.jails.datasets import KEPT_GENERATIONS
 from jaild.model import layout
 from jaild.model.errors import AbortedError, FailedPreconditionError, InternalError, InvalidArgumentError, JaildError
 from jaild.model.jails.redaction import REDACTED, redacted
-from jaild.model.jails.spec import ExecCheck, Gate, JailSpec, Volume
+from jaild.model.jails.spec import ExecCheck, JailSpec, Readiness, Volume
 from jaild.model.layers.records import Manifest
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
@@ -32,7 +32,7 @@ from tests.unit.service.asking import (
     upgrade,
 )
 
-CHECKED = msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),), gate=Gate(deadline=1.0))
+CHECKED = msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),), readiness=Readiness(deadline=1.0))
 
 
 def etc(host: FakeHost, generation: int) -> Path:
@@ -136,11 +136,11 @@ async def test_a_plan_alone_touches_nothing_and_is_not_kept_as_a_request(host: F
     assert touched(host) == []
 
 
-async def test_a_generation_that_fails_its_gate_is_taken_back(host: FakeHost) -> None:
+async def test_a_generation_that_fails_its_health_checks_is_taken_back(host: FakeHost) -> None:
     await create(host, CHECKED)
     host.runtime.say("web", 2, status=1, stderr=b"no database")
     failed = await deploy(host, "web/2")
-    assert reason_of(failed) == "HEALTH_GATE_FAILED"
+    assert reason_of(failed) == "HEALTH_CHECK_FAILED"
     assert failed.failure is not None
     assert "no database" in failed.failure.detail["checks"]
     assert failed.facts["rolled_back"] == "true"
@@ -160,7 +160,7 @@ async def test_a_way_back_that_fails_is_told_beside_why_it_was_gone(host: FakeHo
 
     host.runtime.exec = exec_  # type: ignore[method-assign]
     failed = await deploy(host, "web/2")
-    assert reason_of(failed) == "HEALTH_GATE_FAILED"
+    assert reason_of(failed) == "HEALTH_CHECK_FAILED"
     assert "cutover could not be undone: no mounts" in failed.facts["untidy"]
     assert "rolled_back" not in failed.facts
     assert not etc(host, 2).exists()
@@ -179,11 +179,11 @@ async def test_a_deploy_tells_what_it_went_through_and_how_each_phase_came_out(h
     ]
     host.runtime.say("web", 2, status=0)
     done = await deploy(host, "web/2")
-    assert [phase.name for phase in done.phases] == ["plan", "stage", "cutover", "gate", "commit", "settle"]
+    assert [phase.name for phase in done.phases] == ["plan", "stage", "cutover", "health-check", "commit", "settle"]
     assert sum(phase.seconds or 0.0 for phase in done.phases) <= done.seconds
 
 
-async def test_a_generation_whose_process_ends_in_its_gate_is_taken_back(
+async def test_a_generation_whose_process_ends_in_its_health_checks_is_taken_back(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(host)
@@ -196,7 +196,7 @@ async def test_a_generation_whose_process_ends_in_its_gate_is_taken_back(
 
     monkeypatch.setattr(host.runtime, "start", start)
     failed = await deploy(host, "web/2")
-    assert reason_of(failed) == "HEALTH_GATE_FAILED"
+    assert reason_of(failed) == "HEALTH_CHECK_FAILED"
     assert serves(host, 1)
 
 

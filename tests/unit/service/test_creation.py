@@ -12,7 +12,7 @@ import pytest
 from jaild.engine.inventory import JailEntry
 from jaild.model import layout
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InternalError
-from jaild.model.jails.spec import ExecCheck, Gate, Network
+from jaild.model.jails.spec import ExecCheck, Network, Readiness
 from jaild.model.layers.records import Manifest
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
@@ -50,12 +50,12 @@ async def test_an_address_that_another_jail_has_is_refused(host: FakeHost) -> No
     assert [finding.code for finding in refused.value.findings] == ["ADDRESS_IN_USE"]
 
 
-async def test_a_jail_that_fails_its_first_gate_leaves_nothing(host: FakeHost) -> None:
+async def test_a_jail_that_fails_its_first_health_checks_leaves_nothing(host: FakeHost) -> None:
     host.runtime.say("web", 1, status=1)
     failed = await create(
-        host, msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),), gate=Gate(deadline=1.0))
+        host, msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),), readiness=Readiness(deadline=1.0))
     )
-    assert reason_of(failed) == "HEALTH_GATE_FAILED"
+    assert reason_of(failed) == "HEALTH_CHECK_FAILED"
     assert host.core.use_cases.jails.list() == []
     assert await invariants.records(host) == {}
     assert host.runtime.by_name == {}

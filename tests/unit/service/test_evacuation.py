@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.model.jails.spec import Gate as HealthGate
-from jaild.model.jails.spec import HttpCheck, Limits, Placement
+from jaild.model.jails.spec import HttpCheck, Limits, Placement, Readiness
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
@@ -115,7 +114,7 @@ async def test_a_move_that_fails_stops_no_other_and_leaves_its_jail_where_it_was
 
 async def test_a_jail_that_is_not_healthy_where_it_went_is_told_apart_from_one_that_stays(hosts: Fleet) -> None:
     check = (HttpCheck(port=80),)
-    spec = msgspec.structs.replace(SPEC, health=check, gate=HealthGate(deadline=0.5, successes=1))
+    spec = msgspec.structs.replace(SPEC, health=check, readiness=Readiness(deadline=0.5, successes=1))
     await create(hosts.alpha, spec, name="sick")
     hosts.beta.probe.problem = "nobody listens"
     done = await hosts.alpha.end_of(await evacuate(hosts.alpha, ("beta",)))

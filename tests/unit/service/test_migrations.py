@@ -14,7 +14,7 @@ import pytest
 from jaild.adapters.files import flushing
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.jails.spec import ExecCheck, Gate
+from jaild.model.jails.spec import ExecCheck, Readiness
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.views import JailState
@@ -250,7 +250,8 @@ async def test_a_jail_that_is_not_healthy_after_its_move_is_the_targets_and_that
 ) -> None:
     source, target = pair
     await create(
-        source, msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),), gate=Gate(deadline=1.0))
+        source,
+        msgspec.structs.replace(SPEC, health=(ExecCheck(command=("check",)),), readiness=Readiness(deadline=1.0)),
     )
     target.runtime.say("web", 1, status=1)
     assert await move(source, target) == "ACTIVATED_UNHEALTHY"

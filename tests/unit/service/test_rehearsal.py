@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, InternalError
-from jaild.model.jails.spec import ExecCheck, Gate, HttpCheck, Network
+from jaild.model.jails.spec import ExecCheck, HttpCheck, Network, Readiness
 from jaild.model.operation import Operation
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
@@ -26,7 +26,7 @@ CHECKED = msgspec.structs.replace(
     SPEC,
     network=Network(mode="own", addresses=("10.0.0.5/24",), gateway="10.0.0.1"),
     health=(HttpCheck(port=80), ExecCheck(command=("check",))),
-    gate=Gate(deadline=1.0, successes=1),
+    readiness=Readiness(deadline=1.0, successes=1),
 )
 
 

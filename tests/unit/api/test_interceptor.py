@@ -1,4 +1,4 @@
-"""The gate's end of endless streams, stepped through as gRPC steps through them: it writes between two responses."""
+"""The interceptor's end of endless streams, stepped through as gRPC does it: it writes between two responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from jaild.rpc.auth import Authenticator
-from jaild.rpc.interceptor import Gate
+from jaild.rpc.interceptor import Interceptor
 from jaild.v1 import events_pb2
 from tests.unit.api.fakes_host import FakeAudit
 
@@ -45,18 +45,18 @@ async def watched(_: object, __: object) -> AsyncIterator[events_pb2.Event]:
     await asyncio.Event().wait()
 
 
-async def opened(gate: Gate, connection: Connection) -> AsyncIterator[events_pb2.Event]:
+async def opened(interceptor: Interceptor, connection: Connection) -> AsyncIterator[events_pb2.Event]:
     async def continuation(_: object) -> Any:
         return grpc.unary_stream_rpc_method_handler(watched)
 
-    handler = await gate.intercept_service(continuation, Details())  # type: ignore[arg-type]
+    handler = await interceptor.intercept_service(continuation, Details())  # type: ignore[arg-type]
     responses: AsyncIterator[events_pb2.Event] = handler.unary_stream(events_pb2.WatchEventsRequest(), connection)
     return responses
 
 
 async def test_a_stream_that_is_being_written_is_not_cut_off_but_told_the_end_after_that() -> None:
-    gate, connection = Gate(Authenticator({}), FakeAudit()), Connection()
-    responses = await opened(gate, connection)
+    interceptor, connection = Interceptor(Authenticator({}), FakeAudit()), Connection()
+    responses = await opened(interceptor, connection)
     writing, written = asyncio.Event(), asyncio.Event()
 
     async def call() -> None:
@@ -66,7 +66,7 @@ async def test_a_stream_that_is_being_written_is_not_cut_off_but_told_the_end_af
 
     task = asyncio.create_task(call())
     await writing.wait()
-    gate.end_streams()
+    interceptor.end_streams()
     written.set()
     with pytest.raises(grpc.aio.AbortError):
         await task
@@ -74,8 +74,8 @@ async def test_a_stream_that_is_being_written_is_not_cut_off_but_told_the_end_af
 
 
 async def test_a_stream_that_waits_for_something_to_say_ends_at_once() -> None:
-    gate, connection = Gate(Authenticator({}), FakeAudit()), Connection()
-    responses = await opened(gate, connection)
+    interceptor, connection = Interceptor(Authenticator({}), FakeAudit()), Connection()
+    responses = await opened(interceptor, connection)
     seen, second = [], asyncio.Event()
 
     async def call() -> None:
@@ -86,7 +86,7 @@ async def test_a_stream_that_waits_for_something_to_say_ends_at_once() -> None:
 
     task = asyncio.create_task(call())
     await second.wait()
-    gate.end_streams()
+    interceptor.end_streams()
     with pytest.raises(grpc.aio.AbortError):
         await task
     assert (seen, connection.told) == ([1, 2], "UNAVAILABLE: the daemon is stopping")

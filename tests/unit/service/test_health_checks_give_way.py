@@ -1,4 +1,4 @@
-"""Who wants a jail down does not wait until it is well: a health gate ends with the check that is under way."""
+"""Who wants a jail down does not wait until it is well: health checks end with the one that is under way."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from jaild.model.access import Role
 from jaild.model.errors import PermissionDeniedError
-from jaild.model.jails.spec import Gate, JailSpec, TcpCheck
+from jaild.model.jails.spec import JailSpec, Readiness, TcpCheck
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailState
 from tests.fakes.host import FakeHost, Healthy, caller
 from tests.unit.service.asking import active, create, delete, ended, reason_of, serves
 from tests.unit.service.conftest import furnished
 
-CHECKED = JailSpec(base="deb-1", app="web/1", health=(TcpCheck(port=80),), gate=Gate(deadline=3600.0))
+CHECKED = JailSpec(base="deb-1", app="web/1", health=(TcpCheck(port=80),), readiness=Readiness(deadline=3600.0))
 
 
 class Slow(Healthy):
@@ -66,7 +66,7 @@ Change = Callable[[FakeHost], Awaitable[Operation]]
 
 
 @CHANGES
-async def test_who_stops_a_jail_waits_for_one_check_and_not_for_the_gate(
+async def test_who_stops_a_jail_waits_for_one_check_and_not_for_all_health_checks(
     slow: tuple[FakeHost, Slow], change: Change
 ) -> None:
     host, probe = slow

@@ -11,11 +11,10 @@ from jaild.adapters.files.host import HostFiles
 from jaild.engine.events import Events
 from jaild.engine.inventory import Inventory
 from jaild.engine.supervisor import Supervisor
-from jaild.jails.health import Gate
+from jaild.jails.health import HealthChecks
 from jaild.jails.runs import Runs
 from jaild.model.errors import AbortedError, FailedPreconditionError
-from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, Limits, Network, TcpCheck
-from jaild.model.jails.spec import Gate as GateSpec
+from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, Limits, Network, Readiness, TcpCheck
 from jaild.model.layout import Layout
 from jaild.ports.runtime import RunSpec
 from tests.fakes.clock import FakeClock
@@ -24,7 +23,7 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.zfs import FakeZfs
 
 TCP = TcpCheck(port=80)
-SPEC = JailSpec(base="b1", health=(TCP,), gate=GateSpec(successes=2, interval=0.5, deadline=10))
+SPEC = JailSpec(base="b1", health=(TCP,), readiness=Readiness(successes=2, interval=0.5, deadline=10))
 SICK = "connection refused"
 
 
@@ -59,7 +58,7 @@ class FakeProbe:
 
 
 class Bench:
-    """A gate before generation 2 of the jail web, which runs."""
+    """Health checks of generation 2 of the jail web, which runs."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
@@ -70,7 +69,7 @@ class Bench:
         events = Events(MemoryStore(), self.clock)
         supervisor = Supervisor(self.clock, events.emit)
         self.runs = Runs(inventory, self.runtime, supervisor, events, self.clock, folder)
-        self.gate = Gate(self.runtime, self.runs, self.probe, files, self.clock)
+        self.health_checks = HealthChecks(self.runtime, self.runs, self.probe, files, self.clock)
 
     async def start(self) -> None:
         run = RunSpec(
@@ -94,12 +93,12 @@ class Bench:
         await self.runtime.start("web", 2)
 
     async def passes(self, spec: JailSpec = SPEC) -> None:
-        await self.gate.require_healthy("web", 2, spec)
+        await self.health_checks.require_healthy("web", 2, spec)
 
     async def refusal(self, spec: JailSpec = SPEC) -> AbortedError:
         with pytest.raises(AbortedError) as caught:
             await self.passes(spec)
-        assert caught.value.reason == "HEALTH_GATE_FAILED"
+        assert caught.value.reason == "HEALTH_CHECK_FAILED"
         assert caught.value.resource == "jails/web/generations/2"
         return caught.value
 
@@ -113,7 +112,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(tmp_path)
     await bench.start()
     yield bench
-    assert asyncio.all_tasks() == {asyncio.current_task()}, "the gate leaves nothing running"
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "the health checks leave nothing running"
 
 
 def checked(*checks: HealthCheck, network: Network | None = None) -> JailSpec:
@@ -170,13 +169,13 @@ async def test_a_log_that_cannot_be_read_does_not_hide_the_failure(bench: Bench)
     assert "not readable" in error.detail["log"]
 
 
-async def test_a_first_process_that_ends_fails_the_gate_at_once(bench: Bench) -> None:
+async def test_a_first_process_that_ends_fails_the_health_checks_at_once(bench: Bench) -> None:
     bench.probe.answers = [SICK, bench.crash, None]
     error = await bench.refusal()
     assert "ended with status 3" in error.message
 
 
-async def test_a_jail_that_ended_before_the_gate_fails_it_even_if_something_answers(bench: Bench) -> None:
+async def test_a_jail_that_ended_before_its_health_checks_fails_them_even_if_something_answers(bench: Bench) -> None:
     bench.crash()
     await bench.refusal()
 
@@ -199,9 +198,9 @@ async def test_a_run_that_the_runtime_does_not_know_fails_with_the_runtimes_word
     assert caught.value.reason == "RUN_NOT_RUNNING"
 
 
-async def test_a_gate_that_is_cancelled_stops_asking(bench: Bench) -> None:
+async def test_health_checks_that_are_cancelled_stop_asking(bench: Bench) -> None:
     bench.probe.answers = [SICK]
-    patient = msgspec.structs.replace(SPEC, gate=GateSpec(deadline=3600, interval=0.001))
+    patient = msgspec.structs.replace(SPEC, readiness=Readiness(deadline=3600, interval=0.001))
     waiting = asyncio.create_task(bench.passes(patient))
     for _ in range(20):
         await asyncio.sleep(0)
@@ -267,7 +266,7 @@ async def test_a_command_that_hangs_is_a_failed_check_and_is_closed(
 
     monkeypatch.setattr(bench.runtime, "exec", hanging)
     spec = msgspec.structs.replace(
-        checked(ExecCheck(command=("sleep",), timeout=0.001)), gate=GateSpec(deadline=0.1, interval=0.1)
+        checked(ExecCheck(command=("sleep",), timeout=0.001)), readiness=Readiness(deadline=0.1, interval=0.1)
     )
     assert "sleep: not done within 0.001 s" in (await bench.refusal(spec)).message
     assert closed
