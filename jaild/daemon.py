@@ -42,7 +42,7 @@ from jaild.layers.build_steps import BuildSteps
 from jaild.layers.builds import Builds
 from jaild.layers.image_import import ImageImport
 from jaild.layers.releases import Releases
-from jaild.layers.sandbox import Workshop
+from jaild.layers.sandbox import BuildSandbox
 from jaild.layers.sealing import Sealer
 from jaild.migration.abort_cleanup import AbortCleanup
 from jaild.migration.activation import Activator
@@ -181,8 +181,8 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     deleted = DeletedJails(inventory, store, clock)
     datasets = JailDatasets(inventory, zfs, files, owned, deleted, supervisor)
     sealer = Sealer(zfs, files)
-    workshop = Workshop(runtime)
-    databases = EtcDatabases(inventory, runs, workshop, files)
+    sandbox = BuildSandbox(runtime)
+    databases = EtcDatabases(inventory, runs, sandbox, files)
     sagas = SagaRunner(supervisor, events.emit)
     changes = Changes(inventory, planner, datasets, databases, runs, health_checks, sagas, events, clock)
     lifecycle = Lifecycle(inventory, datasets, runs, health_checks, events, clock)
@@ -304,7 +304,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         inventory, zfs, runtime, ports.peers, store, operations, journals, deleted, draining, evacuations, recovery,
         supervisor, events, clock, ports.unended, place.name, version("jaild"),
     )  # fmt: skip
-    making = _making(ports, place, inventory, sealer, workshop, dispatcher, operations, events)
+    making = _making(ports, place, inventory, sealer, sandbox, dispatcher, operations, events)
     use_cases = UseCases(
         bases=making.bases,
         base_making=making.base_making,
@@ -386,7 +386,7 @@ def _making(
     place: Place,
     inventory: Inventory,
     sealer: Sealer,
-    workshop: Workshop,
+    sandbox: BuildSandbox,
     dispatcher: Dispatcher,
     operations: Operations,
     events: Events,
@@ -401,7 +401,7 @@ def _making(
             inventory, ports.userland, archives, files, runtime, sealing, dispatcher, operations, place.staging
         ),
         builds=Builds(
-            inventory, BuildPlanner(inventory, runtime, files), BuildSteps(workshop, archives, files), logs, sealer,
+            inventory, BuildPlanner(inventory, runtime, files), BuildSteps(sandbox, archives, files), logs, sealer,
             archives, files, dispatcher, operations, events, clock, place.staging,
         ),
     )  # fmt: skip

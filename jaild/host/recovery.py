@@ -2,7 +2,7 @@
 
 | found | repaired to |
 |---|---|
-| a workshop (of a build, or of /etc's databases), a run of a jail that moved away | stopped and removed |
+| a sandbox (of a build, or of /etc's databases), a run of a jail that moved away | stopped and removed |
 | a layer without @sealed | destroyed: its import or build never finished |
 | a layer with @sealed whose import, push or build was under way | that operation is ended as done |
 | a jail whose first generation was not committed | destroyed: its creation never finished |
@@ -296,7 +296,7 @@ class Recovery:
         for run in await self._runtime.runs():
             record = entry.record if (entry := self._inventory.jails.get(run.jail)) is not None else None
             moved = record is not None and record.state in {Ownership.MOVED, Ownership.FENCED}
-            if moved or names.is_workshop(run.jail):
+            if moved or names.is_sandbox(run.jail):
                 await self._try(f"ended {run.jail}, left of an operation", self._end(run.jail, run.generation))
 
     async def _end(self, jail: str, generation: int) -> None:

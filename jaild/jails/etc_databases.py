@@ -1,4 +1,4 @@
-"""The databases of a new generation's /etc, made by its base's own tools: in a workshop, before anything is cut over.
+"""The databases of a new generation's /etc, made by its base's own tools: in a sandbox, before anything is cut over.
 
 Nothing of a base is run on the host itself. The jail's data is not mounted: what serves is not touched.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.jails.runs import Runs
-from jaild.layers.sandbox import Workshop
+from jaild.layers.sandbox import BuildSandbox
 from jaild.model import layout
 from jaild.model.errors import InternalError
 from jaild.model.etc import regenerate as etctools
@@ -26,10 +26,10 @@ _TOLD = 2000  # bytes of its output that an error carries
 class EtcDatabases:
     """Makes what FreeBSD's /etc holds besides texts."""
 
-    def __init__(self, inventory: Inventory, runs: Runs, workshop: Workshop, files: Files) -> None:
+    def __init__(self, inventory: Inventory, runs: Runs, sandbox: BuildSandbox, files: Files) -> None:
         self._inventory = inventory
         self._runs = runs
-        self._workshop = workshop
+        self._sandbox = sandbox
         self._files = files
 
     async def make(
@@ -40,10 +40,10 @@ class EtcDatabases:
         if not commands or not isinstance(base.record, BaseRecord):
             return
         log, network = Path("/dev/null"), Network(mode="none")
-        opening = self._workshop.open(
+        opening = self._sandbox.open(
             operation_id, base.record, self._mounts(entry, generation), network=network, log=log
         )
-        async with opening as bench, bench.started() as execute:
+        async with opening as opened, opened.started() as execute:
             for command in commands:
                 if command != etctools.PASSWORDS and not await self._files.size(base.tree / command[0][1:]):
                     continue  # a base put together without it (pkgbase) has nothing to be made by it

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.layers.build_log import BuildLog
-from jaild.layers.sandbox import Bench, Execute, Workshop
+from jaild.layers.sandbox import BuildSandbox, Execute, OpenSandbox
 from jaild.model import layout
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, InternalError, NotFoundError
 from jaild.model.etc import regenerate as etctools
@@ -96,8 +96,8 @@ class _Bout:
 class BuildSteps:
     """Carries out the steps of builds."""
 
-    def __init__(self, workshop: Workshop, archives: Archives, files: Files) -> None:
-        self._workshop = workshop
+    def __init__(self, sandbox: BuildSandbox, archives: Archives, files: Files) -> None:
+        self._sandbox = sandbox
         self._archives = archives
         self._files = files
 
@@ -119,7 +119,7 @@ class BuildSteps:
 
     async def _carried_out(self, operation_id: str, job: Job, log: BuildLog) -> Outcome:
         before = await self._furnish(job)
-        mounts = layers.workbench_of(
+        mounts = layers.sandbox_of(
             family=job.base.family,
             base=str(job.base_tree),
             release=str(job.release),
@@ -128,13 +128,13 @@ class BuildSteps:
         )
         network = Network(mode=job.recipe.network)
         packages: tuple[str, ...] = ()
-        async with self._workshop.open(
+        async with self._sandbox.open(
             operation_id, job.base, mounts, network=network, log=log.path, limits=job.policy.limits
-        ) as bench:
+        ) as opened:
             commands = etctools.commands(job.base.family, before, [await self._etc(job.base_tree)], rebased=False)
             for command in commands:  # accounts of the manifest are no accounts on FreeBSD before that
                 await log.begin("accounts", " ".join(command))
-                async with self._bout(bench, job, log, "accounts") as bout:
+                async with self._bout(opened, job, log, "accounts") as bout:
                     await bout.run(command)
             for number, step in enumerate(job.recipe.steps, 1):
                 name = f"step {number} of {len(job.recipe.steps)}"
@@ -142,13 +142,13 @@ class BuildSteps:
                 if step.copy is not None:
                     await self._copy(step.copy, number, job)
                     continue
-                async with self._bout(bench, job, log, name) as bout:
+                async with self._bout(opened, job, log, name) as bout:
                     if step.run:
                         await bout.run(step.run, job.recipe.environment)
                     else:
                         await self._install(bout, step.pkg, job)
             if job.base.family is Family.FREEBSD and await self._files.size(job.release / "sbin/pkg"):
-                async with self._bout(bench, job, log, "packages") as bout:
+                async with self._bout(opened, job, log, "packages") as bout:
                     packages = tuple(sorted((await bout.answer(pkgstep.installed(job.base))).split()))
         after = await self._etc(job.scratch)
         return Outcome(
@@ -186,10 +186,10 @@ class BuildSteps:
         return await self._files.read_tree(root / layout.ETC)
 
     @asynccontextmanager
-    async def _bout(self, bench: Bench, job: Job, log: BuildLog, name: str) -> AsyncIterator[_Bout]:
+    async def _bout(self, opened: OpenSandbox, job: Job, log: BuildLog, name: str) -> AsyncIterator[_Bout]:
         """Give what runs a step's commands, for as long as a step may take."""
         try:
-            async with asyncio.timeout(job.recipe.timeout), bench.started() as execute:
+            async with asyncio.timeout(job.recipe.timeout), opened.started() as execute:
                 yield _Bout(execute, log, name)
         except TimeoutError:
             raise DeadlineExceededError(

@@ -151,10 +151,10 @@ class Builds:
         policy: BuildPolicy,
     ) -> ReleaseRecord:
         base, base_tree = self._planner.base(recipe), self._inventory.base(recipe.base).tree
-        tree, bench = folder / layout.TREE, folder / layout.BUILD
+        tree, build_folder = folder / layout.TREE, folder / layout.BUILD
         # Not in the clone itself: what a build writes anew although it is the same would no longer be shared.
-        work = bench / layout.TREE if recipe.parent else tree
-        await self._files.make_folder(bench)
+        work = build_folder / layout.TREE if recipe.parent else tree
+        await self._files.make_folder(build_folder)
         if recipe.parent:
             await self._files.copy(tree, work)
         job = Job(
@@ -163,7 +163,7 @@ class Builds:
             base_tree=base_tree,
             manifest=self._planner.manifest(app, recipe),
             release=work,
-            scratch=bench / "scratch",
+            scratch=build_folder / "scratch",
             uploads=uploads,
             policy=policy,
         )
@@ -175,7 +175,7 @@ class Builds:
             difference = await self._archives.match_tree(work, tree, listing)
             added = difference.added
             handle.facts(files_written=difference.written, files_removed=difference.removed)
-        await self._files.remove(bench)
+        await self._files.remove(build_folder)
         await self._files.make_folder(tree / "etc")  # what a generation's own configuration is mounted on
         await self._files.write(folder / layout.PACKAGES, packages_file(outcome.packages))
         await handle.phase(layout.SEALING, "reading libraries")

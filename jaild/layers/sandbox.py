@@ -1,6 +1,6 @@
 """A jail made for an operation's own commands and thrown away with it: what a tree brings runs there, never outside.
 
-Its run has a name that no jail has (`jaild.model.names.workshop`), by which recovery knows what a crash left of it.
+Its run has a name that no jail has (`jaild.model.names.sandbox`), by which recovery knows what a crash left of it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _IDLE = ("/bin/sleep", "100000000")
 
 
 class Execute(Protocol):
-    """Runs a command as root in a started workshop."""
+    """Runs a command as root in a started sandbox."""
 
     async def __call__(self, command: tuple[str, ...], sink: Sink, environment: Mapping[str, str] | None = None) -> int:
         """Return its exit status when it has ended."""
 
 
-class Bench:
-    """An open workshop: a tree that is mounted."""
+class OpenSandbox:
+    """An open sandbox: a tree that is mounted."""
 
     def __init__(self, runtime: Runtime, run: RunSpec) -> None:
         self._runtime = runtime
@@ -59,8 +59,8 @@ class Bench:
         return status
 
 
-class Workshop:
-    """Opens workshops on this host's runtime."""
+class BuildSandbox:
+    """Opens sandboxes on this host's runtime."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -75,17 +75,17 @@ class Workshop:
         network: Network,
         log: Path,
         limits: Limits | None = None,
-    ) -> AsyncIterator[Bench]:
+    ) -> AsyncIterator[OpenSandbox]:
         """Mount a tree for an operation; when the block ends nothing of it is mounted or running any more."""
         run = RunSpec(
-            jail=names.workshop(operation_id),
+            jail=names.sandbox(operation_id),
             generation=_GENERATION,
             uid=uuid.uuid4().hex,
             mounts=mounts,
             command=_IDLE,
             environment={},
             user="root",
-            hostname="workshop",
+            hostname="sandbox",
             network=network,
             limits=limits or Limits(),
             osrelease=base.version if base.family is Family.FREEBSD else "",
@@ -96,7 +96,7 @@ class Workshop:
         )
         await self._runtime.create(run)
         try:
-            yield Bench(self._runtime, run)
+            yield OpenSandbox(self._runtime, run)
         finally:
             await asyncio.shield(end(self._runtime, run.jail, _GENERATION))
 

@@ -13,7 +13,7 @@ _JAIL = re.compile(r"(?![0-9]+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VOLUME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 # `generations` is a folder in the jail's dataset, and `data` its first volume.
-_WORKSHOP = "work_"
+_SANDBOX = "work_"
 _RESERVED_VOLUMES = frozenset({"data", "generations"})
 
 
@@ -53,14 +53,14 @@ def volume(name: str) -> str:
     return name
 
 
-def workshop(operation_id: str) -> str:
+def sandbox(operation_id: str) -> str:
     """Return the runtime's name for a jail that an operation works in. No jail has such a name: it holds a `_`."""
-    return f"{_WORKSHOP}{operation_id[:12]}"
+    return f"{_SANDBOX}{operation_id[:12]}"
 
 
-def is_workshop(name: str) -> bool:
-    """Tell whether a run of this name was made by `workshop`."""
-    return name.startswith(_WORKSHOP)
+def is_sandbox(name: str) -> bool:
+    """Tell whether a run of this name was made by `sandbox`."""
+    return name.startswith(_SANDBOX)
 
 
 def release(reference: str) -> tuple[str, str]:

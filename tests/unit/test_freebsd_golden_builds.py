@@ -17,7 +17,7 @@ from jaild.adapters.system.process import ProcessRunner
 from jaild.engine.operations import Handle, Operations
 from jaild.layers.build_log import BuildLog
 from jaild.layers.build_steps import BuildSteps, Job
-from jaild.layers.sandbox import Workshop
+from jaild.layers.sandbox import BuildSandbox
 from jaild.model.errors import JaildError
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.tree import Entry, Kind
@@ -102,7 +102,7 @@ class BuildStage(Stage):
         operations._all["0123456789abcdef"] = Operation(id="0123456789abcdef", kind="build", target="apps/web/1")
         log = BuildLog(files, self.folder / "build.log", Handle(operations, "0123456789abcdef"))
         (self.folder / "work/build").mkdir()
-        steps = BuildSteps(Workshop(self.runtime), BsdtarArchives(ProcessRunner()), files)
+        steps = BuildSteps(BuildSandbox(self.runtime), BsdtarArchives(ProcessRunner()), files)
         return (await steps.carry_out("0123456789abcdef", job, log)).packages
 
     async def tell(self, heading: str, work: Awaitable[object]) -> None:
@@ -161,7 +161,7 @@ async def etc_after_upgrade(stage: BuildStage) -> None:
         stage.says(command)
 
     async def make() -> None:
-        opening = Workshop(stage.runtime).open(
+        opening = BuildSandbox(stage.runtime).open(
             "0123456789abcdef", BASE, mounts, network=Network(mode="none"), log=Path("/dev/null")
         )
 
@@ -173,7 +173,7 @@ async def etc_after_upgrade(stage: BuildStage) -> None:
                 assert await execute(command, hear) == 0
             stage.file("runs/work_0123456789ab.1/jail.conf")
 
-    await stage.tell("the workshop", make())
+    await stage.tell("the sandbox", make())
 
 
 @pytest.fixture

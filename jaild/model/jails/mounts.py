@@ -62,7 +62,7 @@ def tree_of(layers: Layers) -> tuple[Mount, ...]:
     return tree.order(tuple(mounts))
 
 
-def workbench_of(*, family: Family, base: str, release: str, mount_point: str, scratch: str) -> tuple[Mount, ...]:
+def sandbox_of(*, family: Family, base: str, release: str, mount_point: str, scratch: str) -> tuple[Mount, ...]:
     """Return the mounts of a build jail, parents first: the release writable over a base that is not.
 
     `release` and `scratch` are folders of the host: `scratch` holds etc and DATA_FOLDERS, `release` on FreeBSD its

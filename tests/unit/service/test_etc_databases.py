@@ -38,7 +38,7 @@ SPEC = JailSpec(base="bsd-1", app="web/1")
 
 
 class Watched(FakeRuntime):
-    """Keeps what was executed in workshops, and what those were made of."""
+    """Keeps what was executed in sandboxes, and what those were made of."""
 
     def __init__(self) -> None:
         super().__init__(facts=replace(FACTS, family=Family.FREEBSD, osreldate=1401000))
@@ -48,12 +48,12 @@ class Watched(FakeRuntime):
         self.fails: tuple[str, ...] = ()
 
     async def create(self, run: RunSpec) -> None:
-        if names.is_workshop(run.jail):
+        if names.is_sandbox(run.jail):
             self.made.append(run)
         await super().create(run)
 
     def exec(self, jail: str, generation: int, command: tuple[str, ...], **more: Any) -> AsyncGenerator[Output, None]:
-        if names.is_workshop(jail):
+        if names.is_sandbox(jail):
             self.executed.append(command)
             self.serving.append(any(run.spec.jail == "web" and run.pid for run in self.by_name.values()))
             answer = Answer(status=1, stderr=b"pwd_mkdb: no such thing\n") if command == self.fails else Answer()
@@ -107,7 +107,7 @@ async def test_they_run_in_a_jail_of_the_new_base_with_the_new_etc_and_nothing_o
     assert (run.osrelease, run.osreldate) == ("14.1-RELEASE", 1401000)
 
 
-async def test_nothing_of_the_workshop_is_left(host: FakeHost) -> None:
+async def test_nothing_of_the_sandbox_is_left(host: FakeHost) -> None:
     await asking.create(host, SPEC)
     await asking.upgrade(host, "bsd-2")
     assert sorted(host.runtime.by_name) == ["web.2"]
@@ -146,9 +146,9 @@ async def test_a_tool_that_the_base_does_not_have_is_left_out_but_never_that_of_
     assert seen(host).executed == [PWD]
 
 
-async def test_what_a_crash_left_of_a_workshop_is_ended_at_the_next_start(host: FakeHost) -> None:
+async def test_what_a_crash_left_of_a_sandbox_is_ended_at_the_next_start(host: FakeHost) -> None:
     await asking.create(host, SPEC)
-    run = replace(host.runtime.by_name["web.1"].spec, jail=names.workshop("0123456789abcdef"))
+    run = replace(host.runtime.by_name["web.1"].spec, jail=names.sandbox("0123456789abcdef"))
     await host.runtime.create(run)
     await host.runtime.start(run.jail, 1)
     await host.restart()
