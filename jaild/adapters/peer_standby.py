@@ -19,7 +19,7 @@ from jaild.model.replication.protocol import (
 )
 from jaild.peer.v1 import standby_pb2
 from jaild.rpc import structs
-from jaild.rpc.messages import peers as peering
+from jaild.rpc.messages import peers as peer_messages
 
 _ASK = 5.0  # seconds: answered from memory, and somebody at night waits for it
 _WORK = 120.0  # for what looks at, or destroys, datasets
@@ -39,11 +39,11 @@ class GrpcStandbyPeer:
     async def offer(self, offer: ReplicaOffer) -> ReplicaState:
         """Ask whether it keeps a replica."""
         request = structs.message_of(offer, standby_pb2.OfferReplicaRequest)
-        return peering.replica_state_of(await self._ask(self._stub.OfferReplica, request, _WORK))
+        return peer_messages.replica_state_of(await self._ask(self._stub.OfferReplica, request, _WORK))
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream."""
-        return peering.struct_of(await self._stream(self._stub.ReceiveReplica(), header, chunks), Received)
+        return peer_messages.struct_of(await self._stream(self._stub.ReceiveReplica(), header, chunks), Received)
 
     async def roll_back(self, wanted: RollBack) -> int:
         """Make it destroy what this host does not have."""
@@ -63,17 +63,17 @@ class GrpcStandbyPeer:
     async def ownership(self, jail: str, uid: str) -> Known:
         """Ask what it has of a jail."""
         request = standby_pb2.GetOwnershipRequest(jail=jail, uid=uid)
-        return peering.struct_of(await self._ask(self._stub.GetOwnership, request, _ASK), Known)
+        return peer_messages.struct_of(await self._ask(self._stub.GetOwnership, request, _ASK), Known)
 
     async def hand_over(self, jail: str, uid: str, target: str, request_id: str) -> HandingOver:
         """Ask it to hand the jail over."""
         request = standby_pb2.HandOverRequest(jail=jail, uid=uid, target=target, request_id=request_id)
-        return peering.struct_of(await self._ask(self._stub.HandOver, request, _ASK), HandingOver)
+        return peer_messages.struct_of(await self._ask(self._stub.HandOver, request, _ASK), HandingOver)
 
     async def handing_over(self, jail: str, uid: str, target: str, request_id: str) -> HandingOver:
         """Ask how that goes."""
         request = standby_pb2.HandOverRequest(jail=jail, uid=uid, target=target, request_id=request_id)
-        return peering.struct_of(await self._ask(self._stub.GetHandOver, request, _ASK), HandingOver)
+        return peer_messages.struct_of(await self._ask(self._stub.GetHandOver, request, _ASK), HandingOver)
 
     async def supersede(self, told: Supersession) -> int:
         """Tell it of a failover."""

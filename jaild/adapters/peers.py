@@ -26,7 +26,7 @@ from jaild.model.migration.protocol import (
 )
 from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc, salvage_pb2_grpc, standby_pb2_grpc
 from jaild.rpc import status, structs
-from jaild.rpc.messages import peers as peering
+from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.tls import TlsFiles
 
 CHUNK = 1 << 20  # bytes in one message of a stream
@@ -104,20 +104,22 @@ class GrpcPeer:
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
         request = peer_pb2.HelloRequest(host_id=host_id, host_name=host_name, protocol=protocol)
-        return peering.struct_of(await self._ask(self._stub.Hello, request, _ASK), HostHello)
+        return peer_messages.struct_of(await self._ask(self._stub.Hello, request, _ASK), HostHello)
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Ask whether it takes the jail."""
-        return peering.acceptance_of(await self._ask(self._stub.Preflight, peering.offer_message(offer), _WORK))
+        return peer_messages.acceptance_of(
+            await self._ask(self._stub.Preflight, peer_messages.offer_message(offer), _WORK)
+        )
 
     async def begin(self, offer: Offer) -> Acceptance:
         """Make it begin."""
-        request = peer_pb2.BeginRequest(offer=peering.offer_message(offer))
-        return peering.acceptance_of((await self._ask(self._stub.Begin, request, _WORK)).preflight)
+        request = peer_pb2.BeginRequest(offer=peer_messages.offer_message(offer))
+        return peer_messages.acceptance_of((await self._ask(self._stub.Begin, request, _WORK)).preflight)
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream; see `Peer.receive`."""
-        return peering.struct_of(await self._stream(self._stub.Receive(), header, chunks), Received)
+        return peer_messages.struct_of(await self._stream(self._stub.Receive(), header, chunks), Received)
 
     async def _stream(self, call: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
         sender = asyncio.create_task(_send(call, header, chunks))
@@ -145,7 +147,7 @@ class GrpcPeer:
     async def activate(self, migration: str, epoch: int) -> Activation:
         """Second half of the hand-over."""
         request = peer_pb2.ActivateRequest(migration=migration, epoch=epoch)
-        return peering.struct_of(await self._ask(self._stub.Activate, request, _START), Activation)
+        return peer_messages.struct_of(await self._ask(self._stub.Activate, request, _START), Activation)
 
     async def abort(self, migration: str) -> str:
         """Make it throw away what it received."""
@@ -154,12 +156,12 @@ class GrpcPeer:
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
         """Make it boot a clone."""
         request = rehearsal_pb2.RehearseRequest(migration=migration, keep_copy=keep_copy)
-        return peering.struct_of(await self._ask(self._rehearsals.Rehearse, request, _REHEARSAL), Rehearsed)
+        return peer_messages.struct_of(await self._ask(self._rehearsals.Rehearse, request, _REHEARSAL), Rehearsed)
 
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""
         request = peer_pb2.ResolveRequest(migration=migration)
-        return peering.struct_of(await self._ask(self._stub.Resolve, request, _ASK), Resolution)
+        return peer_messages.struct_of(await self._ask(self._stub.Resolve, request, _ASK), Resolution)
 
     async def _ask(self, method: Any, request: Message, deadline: float) -> Any:
         try:

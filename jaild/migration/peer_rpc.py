@@ -10,7 +10,7 @@ from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.peer.v1 import peer_pb2
 from jaild.rpc import auth, structs, uploads
 from jaild.rpc.auth import Context
-from jaild.rpc.messages import peers as peering
+from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.use_cases import Incoming, Parties
 
 
@@ -31,21 +31,21 @@ class PeerServicer:
 
     async def Preflight(self, request: peer_pb2.PreflightRequest, _: Context) -> peer_pb2.PreflightResponse:  # noqa: N802
         """Say whether a jail would be taken."""
-        offer = peering.offer_of(request)
+        offer = peer_messages.offer_of(request)
         await self._parties.require_party(auth.speaker(), offer)
-        return peering.acceptance_message(await self._incoming.preflight(offer))
+        return peer_messages.acceptance_message(await self._incoming.preflight(offer))
 
     async def Begin(self, request: peer_pb2.BeginRequest, _: Context) -> peer_pb2.BeginResponse:  # noqa: N802
         """Begin a migration."""
-        offer = peering.offer_of(request.offer)
+        offer = peer_messages.offer_of(request.offer)
         await self._parties.require_party(auth.speaker(), offer)
-        return peer_pb2.BeginResponse(preflight=peering.acceptance_message(await self._incoming.begin(offer)))
+        return peer_pb2.BeginResponse(preflight=peer_messages.acceptance_message(await self._incoming.begin(offer)))
 
     async def Receive(  # noqa: N802
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
-        header = peering.struct_of(await uploads.first(requests), ReceiveHeader)
+        header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
         await self._parties.require_party(auth.speaker(), Arriving(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
 from jaild.model.migration import streams as migration
-from jaild.model.replication import policy as standby
+from jaild.model.replication import policy as replication
 
 SAFETY = "safety"
 STANDBY = "standby"
 MIGRATION = "migration"  # of any: what `kind_of` tells
-HOLDS = {MIGRATION: migration.HOLD, STANDBY: standby.HOLD}  # kind: tag of the hold that keeps such a snapshot
+HOLDS = {MIGRATION: migration.HOLD, STANDBY: replication.HOLD}  # kind: tag of the hold that keeps such a snapshot
 _TOLD = 5  # claims that a message names
 _MARKS = 64  # of a property: 3 KiB, were each of a tag of its own
 _HEX = re.compile(r"[0-9a-f]+").fullmatch

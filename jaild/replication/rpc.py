@@ -11,7 +11,7 @@ from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersessio
 from jaild.peer.v1 import peer_pb2, standby_pb2
 from jaild.rpc import auth, structs, uploads
 from jaild.rpc.auth import Context
-from jaild.rpc.messages import peers as peering
+from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.use_cases import Parties, Replicas
 
 
@@ -26,16 +26,16 @@ class StandbyServicer:
         self, request: standby_pb2.OfferReplicaRequest, _: Context
     ) -> standby_pb2.OfferReplicaResponse:
         """Say whether a replica is kept."""
-        offer = peering.struct_of(request, ReplicaOffer)
+        offer = peer_messages.struct_of(request, ReplicaOffer)
         await self._parties.require_party(auth.speaker(), offer)
         state = await self._replicas.offer(offer)
-        return peering.replica_state_message(state)
+        return peer_messages.replica_state_message(state)
 
     async def ReceiveReplica(  # noqa: N802
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
-        header = peering.struct_of(await uploads.first(requests), ReceiveHeader)
+        header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
         await self._parties.require_party(auth.speaker(), Replicated(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:
@@ -48,7 +48,7 @@ class StandbyServicer:
     ) -> standby_pb2.RollBackReplicaResponse:
         """Destroy what the owner does not have."""
         await self._parties.require_party(auth.speaker(), Replicated(request.jail))
-        destroyed = await self._replicas.roll_back(peering.struct_of(request, RollBack))
+        destroyed = await self._replicas.roll_back(peer_messages.struct_of(request, RollBack))
         return standby_pb2.RollBackReplicaResponse(destroyed=destroyed)
 
     async def CompleteRound(  # noqa: N802
@@ -56,7 +56,7 @@ class StandbyServicer:
     ) -> standby_pb2.CompleteRoundResponse:
         """Let a round count."""
         await self._parties.require_party(auth.speaker(), Replicated(request.jail))
-        await self._replicas.complete(peering.struct_of(request, WholeRound))
+        await self._replicas.complete(peer_messages.struct_of(request, WholeRound))
         return standby_pb2.CompleteRoundResponse()
 
     async def WithdrawReplica(  # noqa: N802
@@ -98,7 +98,7 @@ class StandbyServicer:
         self, request: standby_pb2.SupersedeRequest, _: Context
     ) -> standby_pb2.SupersedeResponse:
         """Take note of a failover."""
-        told = peering.struct_of(request, Supersession)
+        told = peer_messages.struct_of(request, Supersession)
         await self._parties.require_party(auth.speaker(), told)
         epoch = await self._replicas.supersede(told)
         return standby_pb2.SupersedeResponse(epoch=epoch)

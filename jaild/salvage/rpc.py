@@ -14,7 +14,7 @@ from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
 from jaild.ports.salvage import Written
 from jaild.rpc import auth, names, uploads
 from jaild.rpc.auth import Context, current
-from jaild.rpc.messages import peers as peering
+from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.messages.operations import OperationMessages
 from jaild.rpc.moments import timestamp
 from jaild.rpc.use_cases import IncomingFiles, Parties, Salvages
@@ -75,7 +75,7 @@ class PeerSalvageServicer:
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_salvage_pb2.ReceiveFilesResponse:
         """Receive the files of one dataset."""
-        header = peering.struct_of(await uploads.first(requests), ReceiveHeader)
+        header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
         await self._parties.require_party(auth.speaker(), Arriving(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Written:

@@ -19,7 +19,7 @@ def copy(source: Path, destination: Path, stopped: threading.Event) -> None:
 
     Sockets, pipes and device nodes are skipped: they belong to who made them. Two names of one file become two files.
     Raises `FailedPreconditionError` (DESTINATION_NOT_EMPTY), `ResourceExhaustedError` (TREE_TOO_LARGE) below
-    `openfolder.DEEPEST`, `OSError` as it comes, `CancelledError` when `stopped`.
+    `openat.DEEPEST`, `OSError` as it comes, `CancelledError` when `stopped`.
     """
     with opened(source) as source_fd:
         with suppress(FileExistsError):

@@ -1,6 +1,6 @@
 """A word for the state of a tree, from what stat(2) tells; content is read only of what changed a moment ago.
 
-Root in the jail writes there meanwhile: so every step is by descriptor, as `openfolder` says, with its limits.
+Root in the jail writes there meanwhile: so every step is by descriptor, as `openat` says, with its limits.
 """
 
 from __future__ import annotations

@@ -11,17 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from jaild.adapters.files import (
-    config_tree as trees,
-)
-from jaild.adapters.files import (
-    config_tree_update as treeupdate,
-)
-from jaild.adapters.files import (
-    copy as treecopy,
-)
-from jaild.adapters.files import (
+    config_tree,
     elf,
     filetail,
+    fingerprint,
     flushing,
     mountpoints,
     mounttargets,
@@ -30,7 +23,10 @@ from jaild.adapters.files import (
     treeadded,
 )
 from jaild.adapters.files import (
-    fingerprint as treestate,
+    config_tree_update as treeupdate,
+)
+from jaild.adapters.files import (
+    copy as treecopy,
 )
 from jaild.adapters.files import (
     folders as newfolders,
@@ -147,7 +143,7 @@ class HostFiles:
 
     async def state_of(self, folder: Path, *, like: str = "") -> str:
         """Return a word that changes with anything below, '' if the folder does not exist."""
-        return await _in_thread(folder, lambda: treestate.state(folder, like))
+        return await _in_thread(folder, lambda: fingerprint.state(folder, like))
 
     async def copy(self, source: Path, destination: Path) -> None:
         """Copy a tree. `FailedPreconditionError` (DESTINATION_NOT_EMPTY). Cancelled, it stops at the next entry."""
@@ -222,6 +218,6 @@ def _flushed(folder: Path) -> None:
 
 def _read_tree(folder: Path) -> Tree:
     try:
-        return trees.read(folder)
+        return config_tree.read(folder)
     except FileNotFoundError:
         return {}

@@ -12,7 +12,7 @@ from jaild.adapters.files.openat import DEEPEST, look, names_in, opened
 def added(before: Path, after: Path) -> Iterator[str]:
     """Yield the paths below `after` that are not below `before`, sorted in each folder; not what is in a new folder.
 
-    Folders in folders are compared down to `openfolder.DEEPEST`.
+    Folders in folders are compared down to `openat.DEEPEST`.
     """
     with opened(before) as old, opened(after) as new:
         yield from _added(old, new, "", 1)

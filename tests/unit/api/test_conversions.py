@@ -34,7 +34,7 @@ from jaild.rpc import moments, structs
 from jaild.rpc.messages import jails as jail_messages
 from jaild.rpc.messages import layers as layer_messages
 from jaild.rpc.messages import operations as operation_messages
-from jaild.rpc.messages import peers as peering
+from jaild.rpc.messages import peers as peer_messages
 from jaild.v1 import apps_pb2, jails_pb2
 from tests.unit.api import made
 
@@ -211,7 +211,7 @@ def test_an_offer_survives_with_the_jails_own_dataset_whose_path_is_empty() -> N
             desired="stopped",
         ),
     )
-    assert peering.offer_of(peering.offer_message(offer)) == offer
+    assert peer_messages.offer_of(peer_messages.offer_message(offer)) == offer
 
 
 def test_an_acceptance_survives_without_the_findings_evidence() -> None:
@@ -222,12 +222,12 @@ def test_an_acceptance_survives_without_the_findings_evidence() -> None:
         datasets=(domain.DatasetState(path="", snapshot_guids=(1, (1 << 64) - 1), resume_token="t"),),
     )
     sent = msgspec.structs.replace(given_back, findings=(msgspec.structs.replace(finding, evidence=("proof",)),))
-    assert peering.acceptance_of(peering.acceptance_message(sent)) == given_back
+    assert peer_messages.acceptance_of(peer_messages.acceptance_message(sent)) == given_back
 
 
 def test_an_offer_without_its_names_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="INVALID_PEER_MESSAGE"):
-        peering.offer_of(peer_pb2.PreflightRequest(migration="m"))
+        peer_messages.offer_of(peer_pb2.PreflightRequest(migration="m"))
 
 
 def test_a_jail_shows_record_and_generation_by_resource_name() -> None:
@@ -280,4 +280,4 @@ def test_what_a_host_cannot_tell_of_its_memory_is_not_taken_for_none(free: int |
         host_id="h", host_name="beta", protocol=1, memory_free_bytes=free, apart={"service=dns": 2}
     )
     sent = structs.message_of(hello, peer_pb2.HelloResponse).SerializeToString()
-    assert peering.struct_of(peer_pb2.HelloResponse.FromString(sent), domain.HostHello) == hello
+    assert peer_messages.struct_of(peer_pb2.HelloResponse.FromString(sent), domain.HostHello) == hello

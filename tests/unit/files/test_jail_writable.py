@@ -11,19 +11,15 @@ from typing import Any
 import pytest
 
 from jaild.adapters.files import (
-    config_tree as trees,
+    config_tree,
+    fingerprint,
+    treeadded,
 )
 from jaild.adapters.files import (
     copy as treecopy,
 )
 from jaild.adapters.files import (
-    fingerprint as treestate,
-)
-from jaild.adapters.files import (
     remove as treeremoval,
-)
-from jaild.adapters.files import (
-    treeadded,
 )
 from jaild.adapters.files.openat import DEEPEST, NotAFileError, StepError, opened, reached, reading
 from jaild.adapters.files.salvage_reader import HostFileTrees
@@ -69,20 +65,20 @@ def test_a_folder_that_becomes_a_link_while_it_is_looked_at_is_not_entered(
     etc: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
-    line = treestate._line
+    line = fingerprint._line
 
     def noted(path: bytes, status: os.stat_result) -> bytes:
         seen.append(path)
         return line(path, status)
 
-    monkeypatch.setattr(treestate, "_line", noted)
+    monkeypatch.setattr(fingerprint, "_line", noted)
     swap_when_entered(etc, victim, monkeypatch)
-    treestate.state(etc)
+    fingerprint.state(etc)
     assert (etc / "d").is_symlink()
     assert b"d/secret" not in seen
 
 
-@pytest.fixture(params=[treestate.state, trees.read])
+@pytest.fixture(params=[fingerprint.state, config_tree.read])
 def look_at(request: pytest.FixtureRequest) -> Callable[[Path], object]:
     return request.param  # type: ignore[no-any-return]
 
@@ -90,7 +86,7 @@ def look_at(request: pytest.FixtureRequest) -> Callable[[Path], object]:
 def test_content_beyond_the_limit_is_not_read(
     etc: Path, look_at: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for reader in (trees, treestate):
+    for reader in (config_tree, fingerprint):
         monkeypatch.setattr(reader, "LIMIT", 10 * bounds.TREE_ENTRY)
     look_at(etc)
     with (etc / "endless").open("wb") as file:
@@ -106,7 +102,7 @@ def test_entries_beyond_the_limit_are_not_looked_at(
     for number in range(20):
         (etc / str(number)).touch()
     look_at(etc)
-    for reader in (trees, treestate):
+    for reader in (config_tree, fingerprint):
         monkeypatch.setattr(reader, "LIMIT", 10 * bounds.TREE_ENTRY)
     with pytest.raises(ResourceExhaustedError) as refused:
         look_at(etc)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jaild.adapters.files import config_tree as trees
+from jaild.adapters.files import config_tree
 from jaild.model import bounds
 from jaild.model.errors import (
     AbortedError,
@@ -31,28 +31,28 @@ TREE = {
 
 
 def test_what_is_written_reads_back_with_modes_owners_and_times(tmp_path: Path) -> None:
-    trees.write(TREE, tmp_path / "etc")
-    assert trees.read(tmp_path / "etc") == TREE
+    config_tree.write(TREE, tmp_path / "etc")
+    assert config_tree.read(tmp_path / "etc") == TREE
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
 def test_owners_are_kept(tmp_path: Path) -> None:
     tree = {name: Entry(kind=Kind.FILE, mode=0o640, uid=uid, gid=4242, mtime=9) for name, uid in (("a", 17), ("b", 0))}
     tree["c"] = Entry(kind=Kind.LINK, mode=0, uid=17, gid=17, target="a", mtime=9)
-    trees.write(tree, tmp_path / "etc")
-    assert trees.read(tmp_path / "etc") == tree
+    config_tree.write(tree, tmp_path / "etc")
+    assert config_tree.read(tmp_path / "etc") == tree
 
 
 def test_a_file_made_by_a_merge_gets_the_time_of_its_writing(tmp_path: Path) -> None:
-    trees.write({"f": Entry(kind=Kind.FILE, **ME)}, tmp_path / "etc")
-    assert trees.read(tmp_path / "etc")["f"].mtime > 1_700_000_000_000_000_000
+    config_tree.write({"f": Entry(kind=Kind.FILE, **ME)}, tmp_path / "etc")
+    assert config_tree.read(tmp_path / "etc")["f"].mtime > 1_700_000_000_000_000_000
 
 
 def test_a_name_that_is_no_utf_8_survives(tmp_path: Path) -> None:
     tree = {os.fsdecode(b"caf\xe9"): Entry(kind=Kind.FILE, mtime=1, **ME)}
-    trees.write(tree, tmp_path / "etc")
-    assert trees.read(tmp_path / "etc") == tree
-    assert trees.fingerprint(tmp_path / "etc") == trees.digest(tree)
+    config_tree.write(tree, tmp_path / "etc")
+    assert config_tree.read(tmp_path / "etc") == tree
+    assert config_tree.fingerprint(tmp_path / "etc") == config_tree.digest(tree)
 
 
 def test_a_link_out_of_the_tree_is_read_as_a_link_and_not_followed(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_link_out_of_the_tree_is_read_as_a_link_and_not_followed(tmp_path: Pat
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/out").symlink_to(tmp_path / "host")
     (tmp_path / "etc/file").symlink_to("../host/secret")
-    tree = trees.read(tmp_path / "etc")
+    tree = config_tree.read(tmp_path / "etc")
     assert {path: entry.target for path, entry in tree.items()} == {
         "out": str(tmp_path / "host"),
         "file": "../host/secret",
@@ -73,9 +73,9 @@ def test_a_tree_that_is_itself_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "etc").symlink_to("real")
     with pytest.raises(OSError, match="etc"):
-        trees.read(tmp_path / "etc")
+        config_tree.read(tmp_path / "etc")
     with pytest.raises(OSError, match="etc"):
-        trees.write(TREE, tmp_path / "etc")
+        config_tree.write(TREE, tmp_path / "etc")
     assert list((tmp_path / "real").iterdir()) == []
 
 
@@ -90,31 +90,31 @@ def test_a_path_that_leads_out_or_through_a_link_is_refused_before_anything_is_w
         "a": FOLDER,
     }
     with pytest.raises(InvalidArgumentError) as caught:
-        trees.write(tree, tmp_path / "etc")
+        config_tree.write(tree, tmp_path / "etc")
     assert caught.value.reason == "INVALID_TREE"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_folder_is_filled_and_any_other_is_refused(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
-    trees.write(TREE, tmp_path / "etc")
+    config_tree.write(TREE, tmp_path / "etc")
     with pytest.raises(AlreadyExistsError) as caught:
-        trees.write(TREE, tmp_path / "etc")
+        config_tree.write(TREE, tmp_path / "etc")
     assert caught.value.reason == "TREE_EXISTS"
 
 
 def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(FailedPreconditionError) as caught:
-        trees.read(tmp_path)
+        config_tree.read(tmp_path)
     assert (caught.value.reason, caught.value.detail["path"]) == ("UNSUPPORTED_FILE", "pipe")
 
 
 def test_a_tree_beyond_the_limit_is_refused_and_not_read_into_memory(tmp_path: Path) -> None:
     with (tmp_path / "huge").open("wb") as stream:
-        stream.truncate(trees.LIMIT + 1)
+        stream.truncate(config_tree.LIMIT + 1)
     with pytest.raises(ResourceExhaustedError) as caught:
-        trees.read(tmp_path)
+        config_tree.read(tmp_path)
     assert caught.value.reason == "TREE_TOO_LARGE"
 
 
@@ -138,7 +138,7 @@ def test_a_file_that_changes_while_it_is_read_is_told_and_not_followed(
 
     monkeypatch.setattr(os, "open", swap)
     with pytest.raises(AbortedError) as caught:
-        trees.read(tmp_path / "etc")
+        config_tree.read(tmp_path / "etc")
     assert caught.value.reason == "TREE_CHANGED"
 
 
@@ -156,14 +156,14 @@ def test_the_fingerprint_changes_with_path_mode_owner_target_kind_and_content_an
         {"f": Entry(kind=Kind.LINK, target="ba")},
         {"f": Entry(kind=Kind.FILE, content=b"a"), "b": Entry(kind=Kind.FILE)},
     ]
-    assert len({trees.digest(tree) for tree in variants}) == len(variants)
-    assert trees.digest({"f": Entry(kind=Kind.FILE, content=b"ab", mtime=7)}) == trees.digest({"f": file})
-    trees.write(TREE, tmp_path / "etc")
-    before = trees.fingerprint(tmp_path / "etc")
+    assert len({config_tree.digest(tree) for tree in variants}) == len(variants)
+    assert config_tree.digest({"f": Entry(kind=Kind.FILE, content=b"ab", mtime=7)}) == config_tree.digest({"f": file})
+    config_tree.write(TREE, tmp_path / "etc")
+    before = config_tree.fingerprint(tmp_path / "etc")
     os.utime(tmp_path / "etc/empty")
-    assert trees.fingerprint(tmp_path / "etc") == before
+    assert config_tree.fingerprint(tmp_path / "etc") == before
     (tmp_path / "etc/empty").write_text("x")
-    assert trees.fingerprint(tmp_path / "etc") != before
+    assert config_tree.fingerprint(tmp_path / "etc") != before
 
 
 def test_a_tree_of_paths_without_content_is_not_read_without_end(
@@ -171,16 +171,16 @@ def test_a_tree_of_paths_without_content_is_not_read_without_end(
 ) -> None:
     for number in range(20):
         (tmp_path / f"empty{number}").touch()
-    monkeypatch.setattr(trees, "LIMIT", 10 * bounds.TREE_ENTRY)
+    monkeypatch.setattr(config_tree, "LIMIT", 10 * bounds.TREE_ENTRY)
     with pytest.raises(ResourceExhaustedError) as caught:
-        trees.read(tmp_path)
+        config_tree.read(tmp_path)
     assert caught.value.reason == "TREE_TOO_LARGE"
 
 
 def test_folders_in_folders_are_not_followed_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "TREE_DEPTH", 3)
     (tmp_path / "1/2/3").mkdir(parents=True)
-    assert "1/2/3" in trees.read(tmp_path)
+    assert "1/2/3" in config_tree.read(tmp_path)
     (tmp_path / "1/2/3/4").mkdir()
     with pytest.raises(ResourceExhaustedError, match="deeper than 3 folders"):
-        trees.read(tmp_path)
+        config_tree.read(tmp_path)
