@@ -46,7 +46,7 @@ from jaild.layers.sandbox import BuildSandbox
 from jaild.layers.sealing import Sealer
 from jaild.migration.abort_cleanup import AbortCleanup
 from jaild.migration.activation import Activator
-from jaild.migration.cutover import HandOver
+from jaild.migration.cutover import Cutover
 from jaild.migration.notices import Notices
 from jaild.migration.precopy import Precopy
 from jaild.migration.rehearsal import RehearseOut
@@ -195,7 +195,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     link = Link(inventory, ports.peers, journals, clock)
     precopy = Precopy(inventory, zfs, files, journals, snapshots, link, Transfer(inventory, zfs, rate_limits), clock)
     tidying = Tidying(inventory, dispatcher, supervisor, events)
-    handover = HandOver(
+    cutover = Cutover(
         inventory,
         zfs,
         ports.peers,
@@ -213,7 +213,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     )
     retreat = Retreat(datasets, runs, snapshots, journals, notices, dispatcher, supervisor, events, clock)
     sender = MigrateOut(
-        inventory, preflight, link, precopy, handover, retreat, notices, ports.peers, journals, snapshots, clock
+        inventory, preflight, link, precopy, cutover, retreat, notices, ports.peers, journals, snapshots, clock
     )
     offer_check = OfferCheck(inventory, zfs, runtime, ports.peers, journals, draining, CopyCheck(inventory, zfs))
     copies = ReceivedCopies(inventory, zfs, files)
@@ -241,7 +241,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         clock,
     )
     fencing = Fencing(
-        inventory, ports.peers, sole, datasets, handover, deleted, dispatcher, operations, supervisor, events
+        inventory, ports.peers, sole, datasets, cutover, deleted, dispatcher, operations, supervisor, events
     )
     deleted.when_untold(fencing.tell_of_deleted)
     start_guard = StartGuard(inventory, sole, fencing, supervisor, events, clock)
@@ -276,7 +276,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     migrations = Migrations(inventory, preflight, sender, rehearser, journals, datasets, dispatcher, operations)
     promotions = Promotions(inventory, failover, start_guard, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
-        inventory, zfs, files, runtime, ports.peers, journals, datasets, runs, handover, sender, incoming,
+        inventory, zfs, files, runtime, ports.peers, journals, datasets, runs, cutover, sender, incoming,
         rehearsals, snapshots, notices, failover, replica_store, start_guard, fencing, dispatcher,
         operations, supervisor, events,
     )  # fmt: skip
@@ -345,7 +345,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
             sender,
             link,
             precopy,
-            handover,
+            cutover,
             journals,
             dispatcher,
             operations,

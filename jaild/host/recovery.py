@@ -34,7 +34,7 @@ from jaild.engine.operations import Handle, Operations
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
-from jaild.migration.cutover import HandOver
+from jaild.migration.cutover import Cutover
 from jaild.migration.notices import Notices
 from jaild.migration.rehearsal_target import RehearseIn
 from jaild.migration.source import MigrateOut
@@ -75,7 +75,7 @@ class Recovery:
         journals: Journals,
         datasets: JailDatasets,
         runs: Runs,
-        handover: HandOver,
+        cutover: Cutover,
         sender: MigrateOut,
         receiver: MigrateIn,
         rehearsals: RehearseIn,
@@ -98,7 +98,7 @@ class Recovery:
         self._journals = journals
         self._datasets = datasets
         self._runs = runs
-        self._handover = handover
+        self._cutover = cutover
         self._sender = sender
         self._receiver = receiver
         self._rehearsals = rehearsals
@@ -223,7 +223,7 @@ class Recovery:
             case Ownership.CLAIMED:
                 await self._try(f"withdrew the claim on jail {name}: promote it again", self._failover.unclaim(entry))
             case Ownership.MOVED | Ownership.FENCED:
-                await self._handover.fence_in_time(entry)
+                await self._cutover.fence_in_time(entry)
             case Ownership.ACTIVE if self._inventory.claim(entry, record).standing is Standing.SUPERSEDED:
                 known = self._inventory.known_epochs[record.uid]
                 entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"
@@ -354,7 +354,7 @@ class Recovery:
         if moved or journal.phase is Phase.COMMITTED:
             committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
             await self._journals.put(committed)
-            activation = await self._handover.activate(committed)
+            activation = await self._cutover.activate(committed)
             await self._journals.put(
                 msgspec.structs.replace(
                     committed, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message

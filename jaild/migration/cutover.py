@@ -42,7 +42,7 @@ _AGAIN = 5.0  # seconds until a silent standby is asked again
 _FLUSHED = 0.2  # seconds in which a flush is done where nothing has to be waited for
 
 
-class HandOver:
+class Cutover:
     """Stops the jail here and gives it away."""
 
     def __init__(
@@ -76,7 +76,7 @@ class HandOver:
         self._tidying = tidying
         self._events = events
         self._clock = clock
-        self._log = structlog.get_logger("jaild.handover")
+        self._log = structlog.get_logger("jaild.cutover")
 
     async def freeze(self, move: Move) -> bool:
         """Write the intent down, then stop the jail.

@@ -21,7 +21,7 @@ import structlog
 
 from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle
-from jaild.migration.cutover import HandOver
+from jaild.migration.cutover import Cutover
 from jaild.migration.move import Move
 from jaild.migration.notices import Notices
 from jaild.migration.precopy import Precopy
@@ -49,7 +49,7 @@ class MigrateOut:
         preflight: Preflight,
         link: Link,
         precopy: Precopy,
-        handover: HandOver,
+        cutover: Cutover,
         retreat: Retreat,
         notices: Notices,
         peers: Peers,
@@ -61,7 +61,7 @@ class MigrateOut:
         self._preflight = preflight
         self._link = link
         self._precopy = precopy
-        self._handover = handover
+        self._cutover = cutover
         self._retreat = retreat
         self._notices = notices
         self._peers = peers
@@ -146,10 +146,10 @@ class MigrateOut:
             move.handle.enter(
                 "commit", stop=Stop.NEVER
             )  # no await before it: who cancels now is told that it is too late
-            await self._handover.commit(move)
+            await self._cutover.commit(move)
         except BaseException as error:
             # Whatever it was that failed: once the jail was frozen, only its record says whether it was given away.
-            if move.journal.phase is not Phase.SENDING and await asyncio.shield(self._handover.committed(move)):
+            if move.journal.phase is not Phase.SENDING and await asyncio.shield(self._cutover.committed(move)):
                 if isinstance(error, asyncio.CancelledError):
                     raise  # the daemon stops; its successor sends Activate
                 self._log.warning("the commit was made although it looked failed", migration=move.id, error=str(error))
@@ -182,12 +182,12 @@ class MigrateOut:
         """Send until the rest fits, then stop the jail for it; False if it could not be, or had to be started again."""
         await self._precopy.until_it_fits(move)
         try:
-            if not await self._handover.freeze(move):
+            if not await self._cutover.freeze(move):
                 move.rounds = []  # what is written meanwhile is sent first
                 return False
             async with asyncio.timeout(move.patience):
-                await self._handover.last_increment(move)
-                await self._handover.prepare(move)
+                await self._cutover.last_increment(move)
+                await self._cutover.prepare(move)
         except TimeoutError:
             await asyncio.shield(self._retreat.start_again(move))
             return False
@@ -202,7 +202,7 @@ class MigrateOut:
             raise past_deadline(move) from None
 
     async def _activate(self, move: Move) -> str:
-        activation = await self._handover.finish(move)
+        activation = await self._cutover.finish(move)
         self._notices.hand_on(move.journal)
         if not activation.healthy:
             raise AbortedError(

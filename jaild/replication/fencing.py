@@ -16,7 +16,7 @@ from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle, Operations
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.jails.datasets import JailDatasets
-from jaild.migration.cutover import HandOver
+from jaild.migration.cutover import Cutover
 from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
@@ -43,7 +43,7 @@ class Fencing:
         peers: Peers,
         sole: SoleOwner,
         datasets: JailDatasets,
-        handover: HandOver,
+        cutover: Cutover,
         deleted: DeletedJails,
         dispatcher: Dispatcher,
         operations: Operations,
@@ -54,7 +54,7 @@ class Fencing:
         self._peers = peers
         self._sole = sole
         self._datasets = datasets
-        self._handover = handover
+        self._cutover = cutover
         self._deleted = deleted
         self._dispatcher = dispatcher
         self._operations = operations
@@ -120,7 +120,7 @@ class Fencing:
         )
         await self._datasets.write(entry, fenced)
         entry.unconfirmed, entry.message = frozenset(), ""
-        await self._handover.put_away(entry)
+        await self._cutover.put_away(entry)
         await self._events.emit("jail.fenced", f"jails/{entry.name}", told_of(fenced), owner=known.owner_name)
 
     # -- telling

@@ -18,7 +18,7 @@ from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
-from jaild.migration.cutover import HandOver
+from jaild.migration.cutover import Cutover
 from jaild.migration.move import Move
 from jaild.migration.precopy import Precopy
 from jaild.migration.session import Link
@@ -50,7 +50,7 @@ class SalvageOut:
         sender: MigrateOut,
         link: Link,
         precopy: Precopy,
-        handover: HandOver,
+        cutover: Cutover,
         journals: Journals,
         dispatcher: Dispatcher,
         operations: Operations,
@@ -64,7 +64,7 @@ class SalvageOut:
         self._sender = sender
         self._link = link
         self._precopy = precopy
-        self._handover = handover
+        self._cutover = cutover
         self._journals = journals
         self._dispatcher = dispatcher
         self._operations = operations
@@ -118,10 +118,10 @@ class SalvageOut:
             await self._link.through(move, _nothing)
             _require_new(move)
             await self._precopy.layers(move)
-            while not await self._handover.freeze(move):
+            while not await self._cutover.freeze(move):
                 await handle.phase("connect", "a standby is silent")
             report = await self._bring(move)
-            await self._handover.prepare(move)
+            await self._cutover.prepare(move)
 
         move = Move(handle, examined.entry, examined.record, self._peers.get(target), journal)
         await self._sender.carry_out(move, until_prepared)
