@@ -303,7 +303,7 @@ class Handle:
         self._operations.update(self.id, phases=phases.marked(self.operation.phases, phase, outcome))
 
     def note(self, **changes: Any) -> None:
-        """Change what readers see (message, bytes_done, predicted_blackout, rounds ...), in memory only."""
+        """Change what readers see (message, bytes_done, predicted_downtime, rounds ...), in memory only."""
         self._operations.update(self.id, **changes)
 
     def facts(self, **facts: str | int) -> None:

@@ -139,7 +139,7 @@ class EvacuationWorker:
             move,
             state=MoveState.MOVED,
             bytes=journal.bytes if journal is not None else 0,
-            blackout=journal.blackout if journal is not None else None,
+            downtime=journal.downtime if journal is not None else None,
             message="handed over before the daemon was started anew",
         )
 

@@ -4,7 +4,7 @@ plan ── findings ──► refused, nothing touched
   │
 stage ── error ──► undone, the old generation never stopped
   │
-cutover: stop old, start new       ◄── the blackout is this and nothing else
+cutover: stop old, start new       ◄── the downtime is this and nothing else
   │ error
 check ── unhealthy ──► stop new, start old: rolled back
   │
@@ -272,7 +272,7 @@ class Changes:
         if attempt.trees is not None and await self._planner.changed_since(attempt.entry, attempt.trees):
             await self._merge_again(attempt)
         started = await self._runs.start(attempt.entry, attempt.new.number)
-        attempt.handle.note(blackout=started - attempt.stopping_since)
+        attempt.handle.note(downtime=started - attempt.stopping_since)
 
     async def _merge_again(self, attempt: _Attempt) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
@@ -301,7 +301,7 @@ class Changes:
             started = self._clock.monotonic()
         else:
             started = await self._start_again(entry, old)
-        attempt.handle.note(blackout=started - attempt.stopping_since)
+        attempt.handle.note(downtime=started - attempt.stopping_since)
         attempt.handle.facts(generation=old.number, rolled_back="true")
         reason = attempt.error.reason if isinstance(attempt.error, JaildError) else type(attempt.error).__name__
         message = f"generation {new.number} failed ({reason}); generation {old.number} is back"

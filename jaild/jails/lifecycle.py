@@ -76,7 +76,7 @@ class Lifecycle:
         await self._events.emit("jail.shut_down", f"jails/{name}", generation=str(record.generation))
 
     async def restart(self, handle: Handle, name: str) -> None:
-        """Stop and start the active generation. The blackout is measured."""
+        """Stop and start the active generation. The downtime is measured."""
         owned = self._inventory.owned(name, Intent.START)
         entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
@@ -85,7 +85,7 @@ class Lifecycle:
         await self._runs.stop(entry, generation.number)
         await self._runs.remove(entry, generation.number)
         await self._runs.create(entry, generation)
-        handle.note(blackout=await self._runs.start(entry, generation.number) - began)
+        handle.note(downtime=await self._runs.start(entry, generation.number) - began)
         await handle.phase("health-check", "waiting for the health checks")
         await self._health_checks.require_healthy(name, generation.number, generation.spec)
         await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))

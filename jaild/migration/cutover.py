@@ -164,13 +164,13 @@ class Cutover:
         move.handle.enter("activate", f"{move.target} starts the jail", Stop.NEVER)
         asked = self._clock.monotonic()
         activation = await self.activate(move.journal)
-        blackout = None
+        downtime = None
         if move.was_running and move.frozen_at is not None:
             # What the target took until the jail had started; not its health checks, nor the way of its answer.
-            blackout = asked - move.frozen_at + min(activation.seconds, self._clock.monotonic() - asked)
-        move.handle.note(blackout=blackout)
+            downtime = asked - move.frozen_at + min(activation.seconds, self._clock.monotonic() - asked)
+        move.handle.note(downtime=downtime)
         move.handle.facts(migration=move.id, healthy=str(activation.healthy).lower(), bytes=move.journal.bytes)
-        await self._close(move, activation, blackout)
+        await self._close(move, activation, downtime)
         return activation
 
     async def activate(self, journal: Journal) -> Activation:
@@ -184,12 +184,12 @@ class Cutover:
             await self._clock.sleep(pause)
             pause = min(pause * 2, 10.0)
 
-    async def _close(self, move: Move, activation: Activation, blackout: float | None) -> None:
+    async def _close(self, move: Move, activation: Activation, downtime: float | None) -> None:
         journal = msgspec.structs.replace(
             move.journal,
             phase=Phase.ACTIVATED,
-            blackout=blackout,
-            overhead=None if blackout is None else max(blackout - move.last_increment, 0.0),
+            downtime=downtime,
+            overhead=None if downtime is None else max(downtime - move.last_increment, 0.0),
             healthy=activation.healthy,
             message=activation.message,
         )

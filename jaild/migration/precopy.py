@@ -79,7 +79,7 @@ class Precopy:
     async def until_it_fits(self, move: Move) -> None:
         """Send rounds until the rest is predicted to fit the budget.
 
-        `FailedPreconditionError` (BLACKOUT_OVER_BUDGET) if it never does, unless the caller said to proceed.
+        `FailedPreconditionError` (DOWNTIME_OVER_BUDGET) if it never does, unless the caller said to proceed.
         """
         budget, proceed = move.journal.max_downtime, move.journal.proceed_over_budget
         while True:
@@ -94,7 +94,7 @@ class Precopy:
             move.journal = msgspec.structs.replace(move.journal, predicted=decision.predicted)
             move.handle.note(
                 rounds=move.journal.rounds,
-                predicted_blackout=decision.predicted,
+                predicted_downtime=decision.predicted,
                 rate=int(move.rounds[-1].bytes / max(move.rounds[-1].seconds, 1e-3)),
                 bytes_total=move.journal.bytes + (written or 0),
                 message=_told(move),
@@ -107,8 +107,8 @@ class Precopy:
                     return
                 case OverBudget(predicted, rounds):
                     raise FailedPreconditionError(
-                        "BLACKOUT_OVER_BUDGET",
-                        f"after {rounds} rounds the blackout is still predicted at {predicted:.1f} s, "
+                        "DOWNTIME_OVER_BUDGET",
+                        f"after {rounds} rounds the downtime is still predicted at {predicted:.1f} s, "
                         f"{budget:.1f} s are allowed",
                         remedy="allow more, migrate when less is written, or say to proceed over budget",
                         resource=f"jails/{move.jail}",
@@ -184,5 +184,5 @@ def _told(move: Move) -> str:
     if move.journal.predicted is None:
         return told
     return (
-        f"{told}; blackout predicted at {move.journal.predicted:.1f} s, {move.journal.max_downtime:.1f} s are allowed"
+        f"{told}; downtime predicted at {move.journal.predicted:.1f} s, {move.journal.max_downtime:.1f} s are allowed"
     )

@@ -111,16 +111,16 @@ class RehearseOut:
         if plan is not None and predicted > budget:
             finding = Finding(
                 severity=Severity.WARNING,
-                code="BLACKOUT_OVER_BUDGET",
-                message=f"the blackout is predicted at {predicted:.1f} s, {budget:.1f} s are allowed",
+                code="DOWNTIME_OVER_BUDGET",
+                message=f"the downtime is predicted at {predicted:.1f} s, {budget:.1f} s are allowed",
                 subject=f"jails/{move.jail}",
                 remedy="allow more, migrate when less is written, or say to proceed over budget",
             )
             plan = msgspec.structs.replace(plan, findings=(*plan.findings, finding))
-        move.handle.note(plan=plan, predicted_blackout=predicted, message="the clone is gone again")
+        move.handle.note(plan=plan, predicted_downtime=predicted, message="the clone is gone again")
         move.handle.facts(
             healthy=str(rehearsed.healthy).lower(),
-            predicted_blackout=f"{predicted:.2f} s",
+            predicted_downtime=f"{predicted:.2f} s",
             start=f"{rehearsed.seconds:.2f} s",
             sent_bytes=move.journal.bytes,
             copy=f"kept on {move.target}" if kept else "thrown away",

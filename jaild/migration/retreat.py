@@ -93,7 +93,7 @@ class Retreat:
                 name = f"start of {move.jail} after a failed migration"
                 self._supervisor.retry(name, lambda: self._start(move.entry), pause=_PAUSE, target=_target(move))
             if move.frozen_at is not None:
-                move.handle.note(blackout=self._clock.monotonic() - move.frozen_at)
+                move.handle.note(downtime=self._clock.monotonic() - move.frozen_at)
 
     async def _start(self, entry: JailEntry) -> None:
         """Start it in its turn, unless somebody has done so, stopped it, or moved it away meanwhile."""

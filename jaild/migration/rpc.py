@@ -70,10 +70,10 @@ class MigrationsServicer:
             moved=stats.moved,
             aborted=stats.aborted,
             thaws=stats.thaws,
-            blackouts=map(_bucket, stats.blackouts),
+            downtimes=map(_bucket, stats.downtimes),
             errors=map(_bucket, stats.errors),
-            median_blackout=moments.duration(stats.median),
-            longest_blackout=moments.duration(stats.longest),
+            median_downtime=moments.duration(stats.median),
+            longest_downtime=moments.duration(stats.longest),
         )
 
     async def FinalizeMigration(  # noqa: N802

@@ -70,7 +70,7 @@ class Migrations:
         caller: Caller,
         deadline: float | None = None,
     ) -> Operation:
-        """Move a jail to a peer; the blackout is to stay within `max_downtime` seconds.
+        """Move a jail to a peer; the downtime is to stay within `max_downtime` seconds.
 
         `deadline`: seconds after which it is given up, with the jail as it was; None for never.
         """

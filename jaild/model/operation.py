@@ -54,8 +54,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     bytes_done: int = 0
     bytes_total: int = 0
-    predicted_blackout: float | None = None  # seconds
-    blackout: float | None = None  # seconds, measured
+    predicted_downtime: float | None = None  # seconds
+    downtime: float | None = None  # seconds, measured
     plan: Plan | None = None
     rounds: int = 0
     rate: int = 0  # bytes per second of the last round

@@ -109,7 +109,7 @@ class MigrationView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bytes: int = 0
     rounds: int = 0
     predicted: float | None = None
-    blackout: float | None = None
+    downtime: float | None = None
     message: str = ""
     finalized: bool = False
 

@@ -98,7 +98,7 @@ RULES: dict[str, Rule] = {
     "/jaild.peer.v1.Peer/Hello": Rule(_PEER | _OPERATOR),  # an operator may ask whether a host answers
     "/jaild.peer.v1.Peer/Preflight": Rule(_PEER),
     "/jaild.peer.v1.Peer/Begin": Rule(_PEER, lambda r: f"migrations/{r.offer.migration}"),
-    # Not audited by stream: they belong to the Begin, and the last ones are part of the blackout.
+    # Not audited by stream: they belong to the Begin, and the last ones are part of the downtime.
     "/jaild.peer.v1.Peer/Receive": Rule(_PEER),
     "/jaild.peer.v1.Peer/Prepare": Rule(_PEER, _migration),
     "/jaild.peer.v1.Peer/Activate": Rule(_PEER, _migration),

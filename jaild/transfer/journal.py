@@ -82,7 +82,7 @@ class Journals:
         return tuple(layer.path for layer in newest.offer.jail.layers) if newest is not None else ()
 
     def usual_overhead(self, jail: str) -> float | None:
-        """Return the seconds of blackout beside the last increment, as measured last; None for never.
+        """Return the seconds of downtime beside the last increment, as measured last; None for never.
 
         Of this jail if it has moved from here before, else of any.
         """
@@ -126,7 +126,7 @@ def _view(journal: Journal, host_name: str) -> MigrationView:
         bytes=journal.bytes,
         rounds=journal.rounds,
         predicted=journal.predicted,
-        blackout=journal.blackout,
+        downtime=journal.downtime,
         message=journal.message,
         finalized=journal.phase is Phase.FINALIZED,
     )

@@ -70,7 +70,7 @@ class Plan(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ...) -> None: ...
 
 class OperationMetadata(_message.Message):
-    __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_blackout", "blackout", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases")
+    __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_downtime", "downtime", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases")
     class FactsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -88,8 +88,8 @@ class OperationMetadata(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     BYTES_DONE_FIELD_NUMBER: _ClassVar[int]
     BYTES_TOTAL_FIELD_NUMBER: _ClassVar[int]
-    PREDICTED_BLACKOUT_FIELD_NUMBER: _ClassVar[int]
-    BLACKOUT_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
+    DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
@@ -106,15 +106,15 @@ class OperationMetadata(_message.Message):
     update_time: _timestamp_pb2.Timestamp
     bytes_done: int
     bytes_total: int
-    predicted_blackout: _duration_pb2.Duration
-    blackout: _duration_pb2.Duration
+    predicted_downtime: _duration_pb2.Duration
+    downtime: _duration_pb2.Duration
     plan: Plan
     rounds: int
     facts: _containers.ScalarMap[str, str]
     cancel_requested: bool
     bytes_per_second: int
     phases: _containers.RepeatedCompositeFieldContainer[PhaseReport]
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., actor: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., predicted_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., rounds: _Optional[int] = ..., facts: _Optional[_Mapping[str, str]] = ..., cancel_requested: bool = ..., bytes_per_second: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[PhaseReport, _Mapping]]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., actor: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., rounds: _Optional[int] = ..., facts: _Optional[_Mapping[str, str]] = ..., cancel_requested: bool = ..., bytes_per_second: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[PhaseReport, _Mapping]]] = ...) -> None: ...
 
 class PhaseReport(_message.Message):
     __slots__ = ("name", "start_offset", "duration", "outcome")

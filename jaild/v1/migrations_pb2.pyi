@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Migration(_message.Message):
-    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "blackout", "message", "predicted_blackout")
+    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "downtime", "message", "predicted_downtime")
     NAME_FIELD_NUMBER: _ClassVar[int]
     JAIL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -24,9 +24,9 @@ class Migration(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     BYTES_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
-    BLACKOUT_FIELD_NUMBER: _ClassVar[int]
+    DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    PREDICTED_BLACKOUT_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     name: str
     jail: str
     source: str
@@ -38,13 +38,13 @@ class Migration(_message.Message):
     epoch: int
     bytes: int
     rounds: int
-    blackout: _duration_pb2.Duration
+    downtime: _duration_pb2.Duration
     message: str
-    predicted_blackout: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    predicted_downtime: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class MigrationStats(_message.Message):
-    __slots__ = ("moved", "aborted", "thaws", "blackouts", "errors", "median_blackout", "longest_blackout")
+    __slots__ = ("moved", "aborted", "thaws", "downtimes", "errors", "median_downtime", "longest_downtime")
     class Bucket(_message.Message):
         __slots__ = ("below", "count")
         BELOW_FIELD_NUMBER: _ClassVar[int]
@@ -55,18 +55,18 @@ class MigrationStats(_message.Message):
     MOVED_FIELD_NUMBER: _ClassVar[int]
     ABORTED_FIELD_NUMBER: _ClassVar[int]
     THAWS_FIELD_NUMBER: _ClassVar[int]
-    BLACKOUTS_FIELD_NUMBER: _ClassVar[int]
+    DOWNTIMES_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
-    MEDIAN_BLACKOUT_FIELD_NUMBER: _ClassVar[int]
-    LONGEST_BLACKOUT_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     moved: int
     aborted: int
     thaws: int
-    blackouts: _containers.RepeatedCompositeFieldContainer[MigrationStats.Bucket]
+    downtimes: _containers.RepeatedCompositeFieldContainer[MigrationStats.Bucket]
     errors: _containers.RepeatedCompositeFieldContainer[MigrationStats.Bucket]
-    median_blackout: _duration_pb2.Duration
-    longest_blackout: _duration_pb2.Duration
-    def __init__(self, moved: _Optional[int] = ..., aborted: _Optional[int] = ..., thaws: _Optional[int] = ..., blackouts: _Optional[_Iterable[_Union[MigrationStats.Bucket, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[MigrationStats.Bucket, _Mapping]]] = ..., median_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., longest_blackout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    median_downtime: _duration_pb2.Duration
+    longest_downtime: _duration_pb2.Duration
+    def __init__(self, moved: _Optional[int] = ..., aborted: _Optional[int] = ..., thaws: _Optional[int] = ..., downtimes: _Optional[_Iterable[_Union[MigrationStats.Bucket, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[MigrationStats.Bucket, _Mapping]]] = ..., median_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., longest_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class GetMigrationStatsRequest(_message.Message):
     __slots__ = ()

@@ -90,7 +90,7 @@ class MigrationsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetMigrationStats(self, request, context):
-        """Returns how the migrations from this host went: histograms of the blackout and of the error of its prediction.
+        """Returns how the migrations from this host went: histograms of the downtime and of the error of its prediction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,7 @@ class RehearsalsServicer(object):
 
     def RehearseJail(self, request, context):
         """Sends the jail to a peer while it serves, as a migration would, boots a clone of the copy there in a network without an
-        outside, runs the health checks in it, and throws clone and copy away. The jail stays as it is. The predicted blackout and
+        outside, runs the health checks in it, and throws clone and copy away. The jail stays as it is. The predicted downtime and
         what was found stand in the operation's metadata. Response: Migration, in the phase `rehearsed`. ABORTED
         (REHEARSAL_FAILED) if the jail would not have become healthy.
         """

@@ -38,7 +38,7 @@ class Spent:
 
     by_program: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     copies: float = 0.0  # seconds of the `cp` of files that the change needs too, not in the total
-    blackout: float = 0.0  # seconds from the request to stop until the start returned
+    downtime: float = 0.0  # seconds from the request to stop until the start returned
 
     @property
     def total(self) -> float:
@@ -64,10 +64,10 @@ class Spent:
 
     @contextmanager
     def dark(self) -> Iterator[None]:
-        """Take the time of a block as the blackout."""
+        """Take the time of a block as the downtime."""
         began = time.perf_counter()
         yield
-        self.blackout = time.perf_counter() - began
+        self.downtime = time.perf_counter() - began
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,7 @@ def measure(daemon: Daemon, place: Place, assets: Assets, repetitions: int, say:
     return {
         "repetitions": repetitions,
         **{kind: _compared(pairs[kind]) for kind in KINDS},
-        "blackout": _blackout(pairs["deploy"], pairs["restart"]),
+        "downtime": _downtime(pairs["deploy"], pairs["restart"]),
     }
 
 
@@ -87,10 +87,10 @@ def _compared(pairs: Pairs) -> dict[str, Any]:
     }
 
 
-def _blackout(deploy: Pairs, restart: Pairs) -> dict[str, Any]:
-    deployed, restarted = _blackouts(deploy), _blackouts(restart)
-    by_hand = [spent.blackout for spent in restart.bare]
-    least = [spent.blackout for spent in deploy.bare]
+def _downtime(deploy: Pairs, restart: Pairs) -> dict[str, Any]:
+    deployed, restarted = _downtimes(deploy), _downtimes(restart)
+    by_hand = [spent.downtime for spent in restart.bare]
+    least = [spent.downtime for spent in deploy.bare]
     return {
         "deploy_seconds": summary(deployed),
         "restart_by_jaild_seconds": summary(restarted),
@@ -100,7 +100,7 @@ def _blackout(deploy: Pairs, restart: Pairs) -> dict[str, Any]:
         "ratio_to_stop_and_start_by_hand": ratios(deployed, by_hand),
         "ratio_to_cut_over_by_hand": ratios(deployed, least),
         "meaning": {
-            "deploy_seconds": "blackout in the metadata of DeployRelease: from the request to stop until it started",
+            "deploy_seconds": "downtime in the metadata of DeployRelease: from the request to stop until it started",
             "restart_by_jaild_seconds": "the same in the metadata of RestartJail: stop, unmount, mount, create, start",
             "stop_and_start_by_hand_seconds": "runc kill, the jail's end, runc delete, create, start: tree mounted",
             "cut_over_by_hand_seconds": "runc kill, the jail's end, runc start of the container prepared before",
@@ -108,8 +108,8 @@ def _blackout(deploy: Pairs, restart: Pairs) -> dict[str, Any]:
     }
 
 
-def _blackouts(pairs: Pairs) -> list[float]:
-    found = [change.blackout for change in pairs.jaild if change.blackout is not None]
+def _downtimes(pairs: Pairs) -> list[float]:
+    found = [change.downtime for change in pairs.jaild if change.downtime is not None]
     if len(found) != len(pairs.jaild):
-        raise NotMeasuredError("an operation does not tell its blackout")
+        raise NotMeasuredError("an operation does not tell its downtime")
     return found

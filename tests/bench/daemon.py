@@ -31,7 +31,7 @@ class Change:
     """An operation that ended well: seconds from its request to its end, and what the daemon measured."""
 
     seconds: float
-    blackout: float | None
+    downtime: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,8 @@ class Daemon:
             raise NotMeasuredError(f"{type(request).__name__}: {operation.error.message}")
         told = common_pb2.OperationMetadata()
         operation.metadata.Unpack(told)
-        blackout = told.blackout.ToTimedelta().total_seconds() if told.HasField("blackout") else None
-        return Change(seconds=seconds, blackout=blackout)
+        downtime = told.downtime.ToTimedelta().total_seconds() if told.HasField("downtime") else None
+        return Change(seconds=seconds, downtime=downtime)
 
     @property
     def resident(self) -> float:

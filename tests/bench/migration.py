@@ -79,8 +79,8 @@ class Sample:
     bytes: int
     seed: float
     cpu: Cpu  # of both daemons while seeding
-    blackout: float
-    restart: float  # blackout of a restart: stop and start
+    downtime: float
+    restart: float  # downtime of a restart: stop and start
     stop: float
     by_hand: float  # zfs send | zfs receive of the same
     start: float
@@ -88,7 +88,7 @@ class Sample:
 
     @property
     def naive(self) -> float:
-        """The blackout of stopping, sending everything, and starting."""
+        """The downtime of stopping, sending everything, and starting."""
         return self.stop + self.by_hand + self.start
 
 
@@ -109,7 +109,7 @@ def measure(sizes: Sequence[int], repetitions: int, say: Callable[[str], None]) 
             "seed_bytes_per_second": "from phase seed to the next, by the daemon's own count of bytes",
             "by_hand_bytes_per_second": "the same datasets by zfs send | zfs receive, from pool to pool",
             "tls_bytes_per_second": f"{_PIPED} bytes from host to host through a TLS socket in Python, nothing else",
-            "blackout_seconds": "in the metadata of MigrateJail: from the request to stop until the target started",
+            "downtime_seconds": "in the metadata of MigrateJail: from the request to stop until the target started",
             "restart_seconds": "in the metadata of RestartJail on the target, right after",
             "naive_seconds": "StopJail, zfs send | zfs receive of everything, StartJail",
             "cpu_seconds_per_gb": "user and system time of both daemons while seeding, per 10^9 bytes",
@@ -137,13 +137,13 @@ def _of_volumes(pair: Pair, repetitions: int) -> Any:
     pair.alpha.api.create(_PARTED, _specification(volumes=_VOLUMES, address=OTHER))
     found: dict[str, list[float]] = {_JAIL: [], _PARTED: []}
     for source in (pair.alpha, pair.beta) * repetitions:
-        for jail, blackouts in found.items():
+        for jail, downtimes in found.items():
             told = _watched(source.api, source.api.migrate_begin(jail, pair.others(source).name), [])[1]
-            blackouts.append(told.blackout.ToTimedelta().total_seconds())
+            downtimes.append(told.downtime.ToTimedelta().total_seconds())
     return {
         "count": _VOLUMES,
-        "blackout_seconds": summary(found[_PARTED]),
-        "blackout_seconds_without": summary(found[_JAIL]),
+        "downtime_seconds": summary(found[_PARTED]),
+        "downtime_seconds_without": summary(found[_JAIL]),
         "ratio_to_without": ratios(found[_PARTED], found[_JAIL]),
     }
 
@@ -152,7 +152,7 @@ def compared(samples: Sequence[Sample]) -> dict[str, Any]:
     """What follows from samples."""
     rate = [one.bytes / one.seed for one in samples]
     by_hand = [one.bytes / one.by_hand for one in samples]
-    blackout, naive = [one.blackout for one in samples], [one.naive for one in samples]
+    downtime, naive = [one.downtime for one in samples], [one.naive for one in samples]
     gigabytes = [one.bytes / 1e9 for one in samples]
     return {
         "seed_bytes": summary([one.bytes for one in samples]),
@@ -161,11 +161,11 @@ def compared(samples: Sequence[Sample]) -> dict[str, Any]:
         "tls_bytes_per_second": summary([one.piped for one in samples]),
         "ratio_to_by_hand": ratios(rate, by_hand),
         "ratio_to_tls_pipe": ratios(rate, [one.piped for one in samples]),
-        "blackout_seconds": summary(blackout),
+        "downtime_seconds": summary(downtime),
         "restart_seconds": summary([one.restart for one in samples]),
-        "blackout_beyond_restart_seconds": summary([one.blackout - one.restart for one in samples]),
+        "downtime_beyond_restart_seconds": summary([one.downtime - one.restart for one in samples]),
         "naive_seconds": summary(naive),
-        "ratio_to_naive": ratios(blackout, naive),
+        "ratio_to_naive": ratios(downtime, naive),
         "cpu_seconds_per_gb": ratios([one.cpu.own for one in samples], gigabytes),
         "cpu_seconds_per_gb_with_commands": ratios([one.cpu.own + one.cpu.children for one in samples], gigabytes),
     }
@@ -174,8 +174,8 @@ def compared(samples: Sequence[Sample]) -> dict[str, Any]:
 def _one(source: Node, target: Node) -> Sample:
     operation = source.api.migrate_begin(_JAIL, target.name)
     marks, told = _watched(source.api, operation, [source.pid, target.pid])
-    if "seed" not in marks or not told.HasField("blackout"):
-        raise NotMeasuredError(f"the migration told no seed or no blackout: {sorted(marks)}")
+    if "seed" not in marks or not told.HasField("downtime"):
+        raise NotMeasuredError(f"the migration told no seed or no downtime: {sorted(marks)}")
     phases = list(marks)
     begun, ended = marks["seed"], marks[phases[phases.index("seed") + 1]]
     restarted = _done(target.api, target.api.jails.RestartJail, jails_pb2.RestartJailRequest)
@@ -186,8 +186,8 @@ def _one(source: Node, target: Node) -> Sample:
         bytes=ended.bytes - begun.bytes,
         seed=ended.at - begun.at,
         cpu=ended.cpu - begun.cpu,
-        blackout=told.blackout.ToTimedelta().total_seconds(),
-        restart=restarted.blackout.ToTimedelta().total_seconds(),
+        downtime=told.downtime.ToTimedelta().total_seconds(),
+        restart=restarted.downtime.ToTimedelta().total_seconds(),
         stop=stopped,
         by_hand=by_hand,
         start=started,

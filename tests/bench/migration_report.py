@@ -16,13 +16,13 @@ def goals(found: Mapping[str, Any]) -> list[Goal]:
     sizes = by_size(found)
     if len(sizes) < 2:
         return []
-    least, most = (one["blackout_seconds"]["median"] for _, one in (sizes[0], sizes[-1]))
-    name = f"blackout of a migration of {sizes[-1][0]} to one of {sizes[0][0]}"
+    least, most = (one["downtime_seconds"]["median"] for _, one in (sizes[0], sizes[-1]))
+    name = f"downtime of a migration of {sizes[-1][0]} to one of {sizes[0][0]}"
     return [Goal(name=name, value=most / least, limit=_GROWS, unit="")]
 
 
 def rows(found: Mapping[str, Any]) -> list[Row]:
-    """The lines of all sizes, and how the blackout grows with them."""
+    """The lines of all sizes, and how the downtime grows with them."""
     lines = [line for size, one in by_size(found) for line in _of_size(size, one)]
     grows = [Row(what=goal.name, measured=f"{goal.value:.2f}", goal=goal) for goal in goals(found)]
     return [*lines, *grows, _of_volumes(found["volumes"])]
@@ -36,7 +36,7 @@ def by_size(found: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 def _of_size(size: str, one: Mapping[str, Any]) -> list[Row]:
     what, rate = f"migration of {size}: ", _rate(one["seed_bytes_per_second"])
     by_hand = f"{_rate(one['by_hand_bytes_per_second'])} by zfs send, zfs receive"
-    stop_and_start = f"of {seconds_of(one['blackout_seconds'])}, a restart has {seconds_of(one['restart_seconds'])}"
+    stop_and_start = f"of {seconds_of(one['downtime_seconds'])}, a restart has {seconds_of(one['restart_seconds'])}"
     naive = f"{seconds_of(one['naive_seconds'])} by stop, full zfs send, start"
     commands = f"{seconds_of(one['cpu_seconds_per_gb_with_commands'])} with zfs send, zfs receive"
     return [
@@ -48,13 +48,13 @@ def _of_size(size: str, one: Mapping[str, Any]) -> list[Row]:
             ratio=spread_of(one["ratio_to_tls_pipe"]),
         ),
         Row(
-            what=what + "blackout beyond stop and start",
-            measured=seconds_of(one["blackout_beyond_restart_seconds"]),
+            what=what + "downtime beyond stop and start",
+            measured=seconds_of(one["downtime_beyond_restart_seconds"]),
             reference=stop_and_start,
         ),
         Row(
-            what=what + "blackout",
-            measured=seconds_of(one["blackout_seconds"]),
+            what=what + "downtime",
+            measured=seconds_of(one["downtime_seconds"]),
             reference=naive,
             ratio=spread_of(one["ratio_to_naive"]),
         ),
@@ -66,9 +66,9 @@ def _of_size(size: str, one: Mapping[str, Any]) -> list[Row]:
 
 def _of_volumes(found: Mapping[str, Any]) -> Row:
     return Row(
-        what=f"migration of a jail with {found['count']} volumes: blackout",
-        measured=seconds_of(found["blackout_seconds"]),
-        reference=f"{seconds_of(found['blackout_seconds_without'])} without volumes",
+        what=f"migration of a jail with {found['count']} volumes: downtime",
+        measured=seconds_of(found["downtime_seconds"]),
+        reference=f"{seconds_of(found['downtime_seconds_without'])} without volumes",
         ratio=spread_of(found["ratio_to_without"]),
     )
 

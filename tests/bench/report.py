@@ -12,7 +12,7 @@ from rich.table import Table
 from tests.bench import migration_report
 from tests.bench.figures import Goal, Row, seconds_of, spread_of
 
-_BLACKOUT = 1.1
+_DOWNTIME = 1.1
 _WIDTH = 140  # columns where there is no terminal
 _LIST = 20.0  # ms
 _MEMORY = 120.0  # MB
@@ -31,18 +31,18 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
 
 
 def _goals(document: Mapping[str, Any]) -> list[Goal]:
-    blackout, many = document["changes"]["blackout"], document["thousand"]
+    downtime, many = document["changes"]["downtime"], document["thousand"]
     return [
         Goal(
-            name="blackout of a deploy to a restart by jaild",
-            value=blackout["ratio_to_restart_by_jaild"]["median"],
-            limit=_BLACKOUT,
+            name="downtime of a deploy to a restart by jaild",
+            value=downtime["ratio_to_restart_by_jaild"]["median"],
+            limit=_DOWNTIME,
             unit="",
         ),
         Goal(
-            name="blackout of a deploy to stop and start by hand",
-            value=blackout["ratio_to_stop_and_start_by_hand"]["median"],
-            limit=_BLACKOUT,
+            name="downtime of a deploy to stop and start by hand",
+            value=downtime["ratio_to_stop_and_start_by_hand"]["median"],
+            limit=_DOWNTIME,
             unit="",
         ),
         Goal(name="list", value=many["list_milliseconds"]["median"], limit=_LIST, unit="ms", below=True),
@@ -54,7 +54,7 @@ def _goals(document: Mapping[str, Any]) -> list[Goal]:
 def _rows(document: Mapping[str, Any]) -> list[Row]:
     changes, many = document["changes"], document["thousand"]
     restart, by_hand, listing, memory, processes = _goals(document)
-    dark = changes["blackout"]
+    dark = changes["downtime"]
     found = [
         Row(
             what=f"{kind} of a jail",
@@ -81,7 +81,7 @@ def _rows(document: Mapping[str, Any]) -> list[Row]:
     )
     found += [
         Row(
-            what="blackout of a deploy",
+            what="downtime of a deploy",
             measured=measured,
             reference=f"{seconds_of(dark[reference])} by {name}",
             ratio=spread_of(dark[ratio]),

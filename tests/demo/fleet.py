@@ -73,14 +73,14 @@ class Answer:
         return "\n".join([error.get("message", ""), *filter(None, remedies)])
 
     @property
-    def blackout(self) -> float | None:
+    def downtime(self) -> float | None:
         """Seconds without service, measured by the daemon; None where nothing was stopped."""
-        return seconds_of(self.metadata.get("blackout"))
+        return seconds_of(self.metadata.get("downtime"))
 
     @property
-    def predicted_blackout(self) -> float | None:
+    def predicted_downtime(self) -> float | None:
         """Seconds, as the daemon expected them."""
-        return seconds_of(self.metadata.get("predictedBlackout"))
+        return seconds_of(self.metadata.get("predictedDowntime"))
 
 
 class Writer(Protocol):

@@ -26,12 +26,12 @@ def demo_table(document: Mapping[str, Any]) -> str:
             step["name"],
             step["result"].replace("_", " "),
             f"{step['seconds']:.1f}",
-            _blackout(step["blackout_daemon_s"]),
-            _blackout(step["blackout_client_s"]),
+            _downtime(step["downtime_daemon_s"]),
+            _downtime(step["downtime_client_s"]),
         )
         for step in document["steps"]
     ]
-    heads = ("step", "result", "seconds", "blackout, daemon (s)", "blackout, client (s)")
+    heads = ("step", "result", "seconds", "downtime, daemon (s)", "downtime, client (s)")
     sum_up = f"{document['acknowledged_writes']} acknowledged writes, {document['lost_writes']} lost."
     return f"{_table(heads, rows)}\n\n{sum_up}"
 
@@ -55,23 +55,23 @@ def lab_table(document: Mapping[str, Any]) -> str:
     """What was tried on kernel OpenZFS."""
     contract = ", ".join(f"{passed} on {version}" for version, passed in sorted(document["contract"].items()))
     story = document["story"]
-    blackouts = [step["blackout_daemon_s"] for step in story["steps"] if step["name"].startswith("migrate")]
+    downtimes = [step["downtime_daemon_s"] for step in story["steps"] if step["name"].startswith("migrate")]
     rows = [
         ("cases of the ZFS contract that passed", contract),
         ("power cuts", f"{document['cuts']}, {document['survived']} survived"),
         ("acknowledged writes lost, things left over", f"{document['lost_writes']}, {document['orphans']}"),
         ("the demo's story", f"{story['acknowledged_writes']} acknowledged writes, {story['lost_writes']} lost"),
-        ("its migrations' blackouts, under emulation", ", ".join(f"{seconds:.1f} s" for seconds in blackouts)),
-        *_beyond_stop_and_start(document.get("blackouts", {})),
+        ("its migrations' downtimes, under emulation", ", ".join(f"{seconds:.1f} s" for seconds in downtimes)),
+        *_beyond_stop_and_start(document.get("downtimes", {})),
     ]
     return _table(("what", "result"), rows)
 
 
-def _beyond_stop_and_start(blackouts: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple[str, str]]:
+def _beyond_stop_and_start(downtimes: Mapping[str, Mapping[str, Sequence[float]]]) -> list[tuple[str, str]]:
     rows = []
-    for version, found in sorted(blackouts.items()):
+    for version, found in sorted(downtimes.items()):
         move, restart = median(found["migrate"]), median(found["restart"])
-        what = f"blackout of a migration less that of a restart on {version}, under emulation (goal: under 1 s)"
+        what = f"downtime of a migration less that of a restart on {version}, under emulation (goal: under 1 s)"
         medians = f"medians of {len(found['migrate'])}: {move:.1f} and {restart:.1f} s"
         rows.append((what, f"{move - restart:.1f} s ({medians})"))
     return rows
@@ -131,7 +131,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _blackout(seconds: float) -> str:
+def _downtime(seconds: float) -> str:
     return f"{seconds:.3f}" if seconds else ""
 
 

@@ -183,10 +183,10 @@ class Story:
         before = self._jail(source)
         words = ("jail", "migrate", JAIL, target, "--max-downtime", self._setting.max_downtime)
         answer = self._do(Who.OPERATOR, source, *words)
-        predicted = answer.predicted_blackout
+        predicted = answer.predicted_downtime
         self._screen.fact(
             f"{size(int(answer.facts['bytes']))} sent, {answer.metadata.get('rounds', 0)} pre-copy rounds"
-            + (f", blackout predicted {duration(predicted)}" if predicted is not None else "")
+            + (f", downtime predicted {duration(predicted)}" if predicted is not None else "")
         )
         self._require(self._jail(source)["state"] == "STATE_MOVED", f"{source} does not call the jail moved")
         after = self._jail(target)
@@ -228,12 +228,12 @@ class Story:
             return
         served = self._writer.wait_for_write(self._setting.patience)
         self._require(served, f"the client is not served: {self._writer.status()}")
-        self._step.blackout_client = self._writer.gap_of(self._step.name)
+        self._step.downtime_client = self._writer.gap_of(self._step.name)
         self.report.acknowledged_writes = int(self._writer.status()["acknowledged"])
-        measured = self._step.blackout_daemon
+        measured = self._step.downtime_daemon
         daemon = "none" if measured is None else duration(measured)
         self._screen.fact(
-            f"blackout: {daemon} by the daemon, {duration(self._step.blackout_client)} seen by the client"
+            f"downtime: {daemon} by the daemon, {duration(self._step.downtime_client)} seen by the client"
         )
 
     # -- asking
@@ -245,8 +245,8 @@ class Story:
         step = self._step
         step.seconds += answer.seconds
         step.result = answer.result
-        if answer.blackout is not None:
-            step.blackout_daemon = (step.blackout_daemon or 0.0) + answer.blackout
+        if answer.downtime is not None:
+            step.downtime_daemon = (step.downtime_daemon or 0.0) + answer.downtime
         self._screen.outcome(answer)
         if answer.result is not expect:
             raise StoryError(f"{answer.command}\n  ended {answer.result}, not {expect}:\n{answer.complaint.strip()}")

@@ -16,14 +16,14 @@ from tests.demo.screen import STYLE
 
 @dataclass
 class Step:
-    """One step. Seconds; a blackout is None where there was none to measure (nothing stopped, nobody writing yet)."""
+    """One step. Seconds; a downtime is None where there was none to measure (nothing stopped, nobody writing yet)."""
 
     name: str
     expected: Result
     result: Result = Result.FAILED
     seconds: float = 0.0
-    blackout_daemon: float | None = None
-    blackout_client: float | None = None
+    downtime_daemon: float | None = None
+    downtime_client: float | None = None
 
     @property
     def right(self) -> bool:
@@ -57,13 +57,13 @@ class Report:
         grid = Table(title="jaild: two hosts, one jail, three axes of time", title_justify="left")
         for name in ("step", "result"):
             grid.add_column(name, no_wrap=True)
-        for name in ("seconds", "blackout: daemon", "client"):
+        for name in ("seconds", "downtime: daemon", "client"):
             grid.add_column(name, justify="right", no_wrap=True)
         for step in self.steps:
             result = Text(step.result if step.right else f"{step.result} (not {step.expected})")
             result.stylize(STYLE[step.result] if step.right else "bold red")
             grid.add_row(
-                step.name, result, f"{step.seconds:.1f}", _seconds(step.blackout_daemon), _seconds(step.blackout_client)
+                step.name, result, f"{step.seconds:.1f}", _seconds(step.downtime_daemon), _seconds(step.downtime_client)
             )
         lost = "uncounted" if self.lost_writes is None else str(self.lost_writes)
         grid.caption = f"{self.acknowledged_writes} writes acknowledged, {lost} lost"
@@ -71,14 +71,14 @@ class Report:
         return grid
 
     def document(self) -> dict[str, Any]:
-        """The same for programs: no blackout is 0."""
+        """The same for programs: no downtime is 0."""
         steps = [
             {
                 "name": step.name,
                 "result": str(step.result),
                 "seconds": round(step.seconds, 3),
-                "blackout_daemon_s": round(step.blackout_daemon or 0.0, 3),
-                "blackout_client_s": round(step.blackout_client or 0.0, 3),
+                "downtime_daemon_s": round(step.downtime_daemon or 0.0, 3),
+                "downtime_client_s": round(step.downtime_client or 0.0, 3),
             }
             for step in self.steps
         ]

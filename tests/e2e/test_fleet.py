@@ -117,7 +117,7 @@ def test_a_host_is_emptied_and_nothing_is_lost(fleet: Fleet) -> None:
         goes_on(fleet, jail, getattr(fleet, moves[jail]["target"]), acknowledged)
     assert fleet.running_on("huge") == ["alpha"]
     report = jailctl(alpha, "host", "evacuation")
-    assert report.stdout.splitlines()[0].split() == ["JAIL", "TO", "STATE", "SENT", "TOOK", "BLACKOUT", "REASON"]
+    assert report.stdout.splitlines()[0].split() == ["JAIL", "TO", "STATE", "SENT", "TOOK", "DOWNTIME", "REASON"]
     with refused(FailedPreconditionError, "HOST_DRAINING"):
         alpha.api.create("late", writer(8))
     with refused(FailedPreconditionError, "PLAN_REFUSED"):

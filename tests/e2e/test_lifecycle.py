@@ -102,7 +102,7 @@ def test_a_deploy_moves_the_app_and_nothing_else(api: Client, jail: str) -> None
     api.sh(jail, "echo precious > /var/mine; echo mine >> /etc/motd; echo set > /usr/local/etc/own.conf")
     done = api.deploy(jail, "web/2")
     data = metadata(done)
-    assert 0 < data.blackout.ToNanoseconds() / 1e9 < 10
+    assert 0 < data.downtime.ToNanoseconds() / 1e9 < 10
     assert response(done, jails_pb2.Jail()).release == "apps/web/releases/2"
     look = "cat /usr/local/version /var/mine /etc/motd /usr/local/etc/own.conf"
     assert api.sh(jail, look) == "version 2\nprecious\ntiny 1\nmine\nset\n"
@@ -123,7 +123,7 @@ def test_a_release_that_is_not_healthy_is_taken_back_by_itself(api: Client, node
         api.done(operation)
     assert "version sick" in refusal.value.detail["log"]
     assert metadata(operation).facts["rolled_back"] == "true"
-    assert metadata(operation).blackout.ToNanoseconds() > 0
+    assert metadata(operation).downtime.ToNanoseconds() > 0
     assert api.jail(jail).generation == 1
     assert api.jail(jail).state == RUNNING
     assert api.sh(jail, "cat /usr/local/version") == "version 1\n"
@@ -268,7 +268,7 @@ def test_a_jail_is_created_stopped_when_asked(api: Client, node: Node) -> None:
 def test_a_restart_gives_another_process_and_the_same_generation(api: Client, node: Node, jail: str) -> None:
     before = node.jail_processes(jail)
     done = api.done(api.call(api.jails.RestartJail, jails_pb2.RestartJailRequest(name=f"jails/{jail}")))
-    assert metadata(done).blackout.ToNanoseconds() > 0
+    assert metadata(done).downtime.ToNanoseconds() > 0
     assert not set(before) & set(node.jail_processes(jail))
     assert api.generations(jail) == [1]
 

@@ -89,7 +89,7 @@ def test_a_jail_moves_there_and_back_and_loses_nothing(pair: Pair, jail: str) ->
     facts = metadata(there)
     assert facts.rounds >= 1
     assert facts.bytes_done > 4 << 20
-    assert 0 < facts.blackout.ToNanoseconds() / 1e9 < 20
+    assert 0 < facts.downtime.ToNanoseconds() / 1e9 < 20
     none_is_lost(pair, beta, jail, 1)
     assert alpha.api.jail(jail).state == MOVED
     assert alpha.api.jail(jail).peer == "beta"

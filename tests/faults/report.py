@@ -31,7 +31,7 @@ def document_of(row: Row) -> dict[str, Any]:
         "owners": row.owners,
         "most_owners": row.most_owners,
         "lost": row.lost,
-        "blackout": row.blackout,
+        "downtime": row.downtime,
         "seconds": round(row.seconds, 2),
         "problems": row.problems,
     }

@@ -42,7 +42,7 @@ _TAG = re.compile(rf"{_MIGRATION}[0-9a-f]+-\w+")
 _LATEST = 2.5  # seconds after a migration's begin until trouble comes
 _LONGEST_CUT = 6.0  # seconds
 _SETTLES = 300.0  # seconds: a source asks a target that is away anew, less and less often
-_BUDGET = 10.0  # seconds that a blackout may be predicted at
+_BUDGET = 10.0  # seconds that a downtime may be predicted at
 TROUBLES = ("source killed", "target killed", "source without power", "target without power", "link cut")
 # Beside the ledger, so that each round has something to send.
 _LOAD = "(while :; do head -c 131072 /dev/urandom > /var/load; sleep 0.1; done) &"
@@ -58,7 +58,7 @@ class Move:
     after: float = 0.0  # seconds from its begin
     outcome: str = ""  # moved, stayed
     error: str = ""
-    blackout: float | None = None
+    downtime: float | None = None
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
 
@@ -101,7 +101,7 @@ class Soak:
             ended = _ended(source, operation)
             told = metadata(ended)
             move.error = ended.error.message if ended.HasField("error") else ""
-            move.blackout = told.blackout.ToTimedelta().total_seconds() if told.HasField("blackout") else None
+            move.downtime = told.downtime.ToTimedelta().total_seconds() if told.HasField("downtime") else None
         self._settle(move, target)
         move.seconds = round(time.monotonic() - began, 2)
         return move
@@ -173,7 +173,7 @@ def _ended(node: Node, operation: Any) -> Any:
 
 def summary(moves: Sequence[Move], orphans: Sequence[str]) -> dict[str, Any]:
     """Count what matters."""
-    blackouts = [move.blackout for move in moves if move.outcome == "moved" and move.blackout is not None]
+    downtimes = [move.downtime for move in moves if move.outcome == "moved" and move.downtime is not None]
     problems = [problem for move in moves for problem in move.problems]
     return {
         "migrations": len(moves),
@@ -185,9 +185,9 @@ def summary(moves: Sequence[Move], orphans: Sequence[str]) -> dict[str, Any]:
         "no_owner": sum(move.outcome == "owners []" for move in moves),
         "orphans": len(orphans),
         "problems": problems + list(orphans),
-        "blackout_median": round(statistics.median(blackouts), 3) if blackouts else None,
-        "blackout_max": round(max(blackouts), 3) if blackouts else None,
-        "blackouts_measured": len(blackouts),
+        "downtime_median": round(statistics.median(downtimes), 3) if downtimes else None,
+        "downtime_max": round(max(downtimes), 3) if downtimes else None,
+        "downtimes_measured": len(downtimes),
     }
 
 

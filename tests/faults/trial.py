@@ -34,7 +34,7 @@ class Row:
     operation: str = "done"  # why it failed
     owners: list[str] = field(default_factory=list)
     most_owners: int = 0  # at any time that somebody looked
-    blackout: float | None = None
+    downtime: float | None = None
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Trial:
         async with self._armed(target, row):
             operation = await self._struggle(self.source, target)
             await self.hosts.network.deliver()
-        row.blackout = operation.blackout
+        row.downtime = operation.downtime
         if operation.failure is not None:
             row.operation = operation.failure.reason
         if self.point is None and operation.failure is not None:

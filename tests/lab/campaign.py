@@ -132,14 +132,14 @@ class Campaign:
         self._see_that_all_is_well(f"the link of {act.victims} cut for {seconds:.0f} s")
         return answer.result()
 
-    def blackouts(self, times: int) -> dict[str, list[float]]:
+    def downtimes(self, times: int) -> dict[str, list[float]]:
         """Move the jail and restart it so many times, nobody cutting; return the seconds that it was down each time."""
         found: dict[str, list[float]] = {"migrate": [], "restart": []}
         for _ in range(times):
             move = self._begin("migrate-source")
             restart = self._act(Who.PRODUCT, move.host, ("jail", "restart", JAIL), lambda: True)
             for kind, act in (("restart", restart), ("migrate", move)):
-                seconds = self._must(act.who, act.host, *act.words).blackout
+                seconds = self._must(act.who, act.host, *act.words).downtime
                 assert seconds is not None, act.words
                 found[kind].append(round(seconds, 2))
                 assert self._writer.wait_for_write(_SERVED), self._writer.status()

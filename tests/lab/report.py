@@ -30,7 +30,7 @@ class Found:
     versions: dict[str, str] = field(default_factory=dict)  # as the module in the kernel says it
     passed: Counter[str] = field(default_factory=Counter)  # cases of the contract
     tallies: dict[str, Tally] = field(default_factory=dict)
-    blackouts: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # by version: seconds, of each act
+    downtimes: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # by version: seconds, of each act
     story: dict[str, Any] = field(default_factory=dict)  # as in build/demo.json; empty if it was not told
 
     def tally(self, zfs: str) -> Tally:
@@ -47,7 +47,7 @@ def merged(before: Mapping[str, Any], found: Found) -> dict[str, Any]:
         "zfs_versions": sorted({*contract, *by_zfs}),
         "contract": contract,
         **{name: sum(tally[name] for tally in by_zfs.values()) for name in COUNTS},
-        "blackouts": dict(before.get("blackouts", {})) | found.blackouts,
+        "downtimes": dict(before.get("downtimes", {})) | found.downtimes,
         "story": found.story or before.get("story", {}),
         "by_zfs": by_zfs,
     }

@@ -9,12 +9,12 @@ from tests.bench.figures import ratios, summary
 from tests.bench.migration import Cpu, Sample, compared
 
 
-def sample(size: float, *, seed: float, blackout: float, by_hand: float) -> Sample:
+def sample(size: float, *, seed: float, downtime: float, by_hand: float) -> Sample:
     return Sample(
         bytes=int(size),
         seed=seed,
         cpu=Cpu(own=2.0, children=1.0),
-        blackout=blackout,
+        downtime=downtime,
         restart=0.5,
         stop=0.25,
         by_hand=by_hand,
@@ -23,31 +23,31 @@ def sample(size: float, *, seed: float, blackout: float, by_hand: float) -> Samp
     )
 
 
-def document(**blackouts: float) -> dict[str, Any]:
-    sizes = {size: compared([sample(2e9, seed=4.0, blackout=dark, by_hand=2.0)]) for size, dark in blackouts.items()}
+def document(**downtimes: float) -> dict[str, Any]:
+    sizes = {size: compared([sample(2e9, seed=4.0, downtime=dark, by_hand=2.0)]) for size, dark in downtimes.items()}
     volumes = {
         "count": 8,
-        "blackout_seconds": summary([0.5]),
-        "blackout_seconds_without": summary([0.25]),
+        "downtime_seconds": summary([0.5]),
+        "downtime_seconds_without": summary([0.25]),
         "ratio_to_without": ratios([0.5], [0.25]),
     }
     return {"commit": "x", "migration": {"sizes": sizes, "volumes": volumes}}
 
 
 def test_a_migration_is_compared_with_the_same_bytes_by_hand_and_with_the_whole_outage_that_the_naive_way_is() -> None:
-    found = compared([sample(2e9, seed=4.0, blackout=1.0, by_hand=2.0)])
+    found = compared([sample(2e9, seed=4.0, downtime=1.0, by_hand=2.0)])
     assert found["seed_bytes_per_second"]["median"] == 5e8
     assert found["ratio_to_by_hand"]["median"] == 0.5
     assert found["ratio_to_tls_pipe"]["median"] == 0.5
-    assert found["blackout_beyond_restart_seconds"]["median"] == 0.5
+    assert found["downtime_beyond_restart_seconds"]["median"] == 0.5
     assert found["ratio_to_naive"]["median"] == 1.0 / 2.5
     assert found["cpu_seconds_per_gb"]["median"] == 1.0
     assert found["cpu_seconds_per_gb_with_commands"]["median"] == 1.5
 
 
-def test_a_blackout_that_grows_with_the_data_misses_its_goal() -> None:
+def test_a_downtime_that_grows_with_the_data_misses_its_goal() -> None:
     [goal] = report.goals(document(**{"64M": 1.0, "4G": 1.4, "512M": 9.0}))
-    assert (goal.name, goal.value, goal.met) == ("blackout of a migration of 4G to one of 64M", 1.4, True)
+    assert (goal.name, goal.value, goal.met) == ("downtime of a migration of 4G to one of 64M", 1.4, True)
     [goal] = report.goals(document(**{"64M": 1.0, "4G": 2.0}))
     assert not goal.met
 
@@ -59,6 +59,6 @@ def test_one_size_tells_nothing_of_growth() -> None:
 def test_the_table_has_five_lines_for_each_size_from_the_least_to_the_most_and_two_for_all() -> None:
     lines = report.rows(document(**{"4G": 1.0, "64M": 1.0}))
     assert [line.what.split(":")[0] for line in lines[:10]] == ["migration of 64M"] * 5 + ["migration of 4G"] * 5
-    assert (lines[-1].what, lines[-1].measured) == ("migration of a jail with 8 volumes: blackout", "0.500 s")
+    assert (lines[-1].what, lines[-1].measured) == ("migration of a jail with 8 volumes: downtime", "0.500 s")
     assert (lines[-1].reference, lines[-1].ratio) == ("0.250 s without volumes", "2.00 (2.00 to 2.00)")
     assert lines[-2].goal == migration_report.goals(document(**{"4G": 1.0, "64M": 1.0})["migration"])[0]

@@ -83,7 +83,7 @@ class FakeFleet:
 
     def _carry_out(self, host: str, words: tuple[str, ...]) -> tuple[int, Any]:  # noqa: C901, PLR0911, PLR0912 -- a table
         facts = {"facts": {"added_bytes": "1", "shared_bytes": "2", "bytes": "3"}}
-        cut = {"metadata": {**facts, "blackout": "0.500s"}}
+        cut = {"metadata": {**facts, "downtime": "0.500s"}}
         match words:
             case ("base", "show", name):
                 return 0, {"version": name.partition("-")[2], "files": "1", "sizeBytes": "2"}
@@ -153,8 +153,8 @@ def test_a_story_that_ends_well_has_no_problems_and_the_form_that_the_issue_give
         "name": "deploy",
         "result": "ok",
         "seconds": 1.0,
-        "blackout_daemon_s": 0.5,
-        "blackout_client_s": 0.25,
+        "downtime_daemon_s": 0.5,
+        "downtime_client_s": 0.25,
     }
     assert (document["acknowledged_writes"], document["lost_writes"]) == (42, 0)
     assert document.keys() == {"steps", "acknowledged_writes", "lost_writes"}

@@ -19,7 +19,7 @@ def operation(reason: str = "", *findings: Finding) -> Operation:
         target="jails/web",
         seconds=4.0,
         bytes_done=7,
-        blackout=0.5,
+        downtime=0.5,
         done=True,
         failure=failure if reason else None,
     )
@@ -27,7 +27,7 @@ def operation(reason: str = "", *findings: Finding) -> Operation:
 
 def test_a_move_that_went_well_keeps_what_was_measured() -> None:
     move = ended(MOVE, operation())
-    assert (move.state, move.bytes, move.blackout, move.seconds, move.attempts) == (MoveState.MOVED, 7, 0.5, 4.0, 1)
+    assert (move.state, move.bytes, move.downtime, move.seconds, move.attempts) == (MoveState.MOVED, 7, 0.5, 4.0, 1)
     assert not move.stays
 
 
@@ -36,7 +36,7 @@ def test_a_move_that_went_well_keeps_what_was_measured() -> None:
     [
         ("ACTIVATED_UNHEALTHY", MoveState.UNHEALTHY, False),
         ("NO_SPACE", MoveState.FAILED, True),
-        ("BLACKOUT_OVER_BUDGET", MoveState.FAILED, True),
+        ("DOWNTIME_OVER_BUDGET", MoveState.FAILED, True),
         ("JAIL_NOT_FOUND", MoveState.SKIPPED, False),
         ("JAIL_MOVED", MoveState.SKIPPED, False),
         ("OPERATION_CANCELLED", MoveState.SKIPPED, True),

@@ -111,15 +111,15 @@ def test_a_point_that_was_not_reached_is_no_point_that_was_survived() -> None:
     assert (found["points"], found["survived"], found["not_reached"]) == (1, 1, 1)
 
 
-def test_a_soak_counts_its_blackouts_where_the_jail_moved() -> None:
+def test_a_soak_counts_its_downtimes_where_the_jail_moved() -> None:
     moves = [
-        Move("alpha", "beta", outcome="moved", blackout=0.5),
-        Move("beta", "alpha", outcome="stayed", blackout=9.0, trouble="link cut"),
-        Move("beta", "alpha", outcome="moved", blackout=1.5, problems=["lost: 1"]),
+        Move("alpha", "beta", outcome="moved", downtime=0.5),
+        Move("beta", "alpha", outcome="stayed", downtime=9.0, trouble="link cut"),
+        Move("beta", "alpha", outcome="moved", downtime=1.5, problems=["lost: 1"]),
         Move("alpha", "beta", outcome="owners ['alpha', 'beta']", problems=["owned by two"]),
     ]
     found = summary(moves, ["owner: left: x"])
     assert (found["migrations"], found["moved"], found["stayed"]) == (4, 2, 1)
-    assert (found["blackout_median"], found["blackout_max"]) == (1.0, 1.5)
+    assert (found["downtime_median"], found["downtime_max"]) == (1.0, 1.5)
     assert (found["lost_writes"], found["double_owners"], found["orphans"]) == (1, 1, 1)
     assert found["troubles"] == {"link cut": 1}

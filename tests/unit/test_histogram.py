@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import JailOffer, Offer
-from jaild.model.migration.stats import BLACKOUTS, Bucket, histogram, stats
+from jaild.model.migration.stats import DOWNTIMES, Bucket, histogram, stats
 
 OFFER = Offer(
     migration="m",
@@ -23,12 +23,12 @@ def test_a_value_at_a_bound_is_above_it() -> None:
 
 @given(st.lists(st.floats(min_value=0, max_value=1e6)))
 def test_every_value_is_counted_once(values: list[float]) -> None:
-    assert sum(bucket.count for bucket in histogram(values, BLACKOUTS)) == len(values)
+    assert sum(bucket.count for bucket in histogram(values, DOWNTIMES)) == len(values)
 
 
-def test_blackouts_and_errors_of_predictions_are_of_the_migrations_that_this_host_drove() -> None:
-    def moved(blackout: float, predicted: float | None) -> Journal:
-        return msgspec.structs.replace(JOURNAL, blackout=blackout, predicted=predicted)
+def test_downtimes_and_errors_of_predictions_are_of_the_migrations_that_this_host_drove() -> None:
+    def moved(downtime: float, predicted: float | None) -> Journal:
+        return msgspec.structs.replace(JOURNAL, downtime=downtime, predicted=predicted)
 
     found = stats(
         [
@@ -36,11 +36,11 @@ def test_blackouts_and_errors_of_predictions_are_of_the_migrations_that_this_hos
             moved(7.0, 1.0),
             moved(0.7, None),
             msgspec.structs.replace(JOURNAL, phase=Phase.ABORTED, thaws=2),
-            msgspec.structs.replace(JOURNAL, outgoing=False, blackout=99.0),
+            msgspec.structs.replace(JOURNAL, outgoing=False, downtime=99.0),
         ]
     )
     assert (found.moved, found.aborted, found.thaws, found.median, found.longest) == (3, 1, 2, 0.7, 7.0)
-    assert [(b.below, b.count) for b in found.blackouts if b.count] == [(0.5, 1), (1.0, 1), (10.0, 1)]
+    assert [(b.below, b.count) for b in found.downtimes if b.count] == [(0.5, 1), (1.0, 1), (10.0, 1)]
     assert [(b.below, b.count) for b in found.errors if b.count] == [(0.25, 1), (None, 1)]
 
 

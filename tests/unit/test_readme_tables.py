@@ -9,7 +9,7 @@ import pytest
 
 from tests.demo import readme
 
-STEP = {"name": "deploy", "result": "rolled_back", "seconds": 6.923, "blackout_daemon_s": 5.348, "blackout_client_s": 0}
+STEP = {"name": "deploy", "result": "rolled_back", "seconds": 6.923, "downtime_daemon_s": 5.348, "downtime_client_s": 0}
 DEMO = {"steps": [STEP], "acknowledged_writes": 1200, "lost_writes": 0}
 TEXT = "before\n<!-- demo-table -->\nold\n<!-- /demo-table -->\nafter\n"
 
@@ -64,7 +64,7 @@ def test_the_page_of_a_table_has_a_place_for_it_and_no_other_page_has(name: str)
 
 
 def test_the_lab_says_how_many_cases_passed_on_each_zfs_and_what_became_of_the_cuts() -> None:
-    moves = [{**STEP, "name": "migrate"}, {**STEP, "name": "migrate-back", "blackout_daemon_s": 2}]
+    moves = [{**STEP, "name": "migrate"}, {**STEP, "name": "migrate-back", "downtime_daemon_s": 2}]
     document = {
         "contract": {"2.3.9-1": 70, "2.1.11-1": 69},
         "cuts": 50,
@@ -72,7 +72,7 @@ def test_the_lab_says_how_many_cases_passed_on_each_zfs_and_what_became_of_the_c
         "lost_writes": 3,
         "orphans": 2,
         "story": {**DEMO, "steps": [STEP, *moves]},
-        "blackouts": {"2.3.9-1": {"migrate": [5.0, 9.0, 6.0], "restart": [2.0, 3.5, 3.0]}},
+        "downtimes": {"2.3.9-1": {"migrate": [5.0, 9.0, 6.0], "restart": [2.0, 3.5, 3.0]}},
     }
     table = readme.lab_table(document)
     assert "| 69 on 2.1.11-1, 70 on 2.3.9-1 |" in table

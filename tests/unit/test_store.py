@@ -35,7 +35,7 @@ OPERATION = Operation(
     request_id="r",
     created=5.0,
     phase="health-check",
-    blackout=0.25,
+    downtime=0.25,
     facts={"generation": "2"},
     plan=Plan(kind="deploy", target="jails/web", findings=(FINDING,)),
     failure=Failure(error="AbortedError", reason="X", message="no", findings=(FINDING,)),

@@ -124,7 +124,7 @@ def inside(run: RunSpec, run_folder: Path) -> list[str]:
     interface = ends(run_folder, run.uid, run.generation)[1]
     if any(":" in address for address in run.network.addresses):
         # A new epair has IFDISABLED (as recorded). no_dad: to wait for a second whether somebody else has the address
-        # would be blackout, and the address moves with the jail.
+        # would be downtime, and the address moves with the jail.
         found.append(f"/sbin/ifconfig {interface} inet6 -ifdisabled no_dad")
     found += [f"/sbin/ifconfig {interface} {_family(address)} {address} alias" for address in run.network.addresses]
     found.append(f"/sbin/ifconfig {interface} up")

@@ -214,7 +214,7 @@ def _missing(run: Demands, what: str) -> str:
 
 
 def _nodad(address: str) -> str:
-    # The jail's address moves with it: waiting a second to see whether somebody else has it would be blackout.
+    # The jail's address moves with it: waiting a second to see whether somebody else has it would be downtime.
     return " nodad" if ":" in address else ""
 
 

@@ -91,13 +91,13 @@ def tell(settings: Settings, operation: Any) -> None:
 
 
 def summary(operation: Any) -> list[str]:
-    """Return what an operation that went well did, as lines: the result, the blackout, what else was measured."""
+    """Return what an operation that went well did, as lines: the result, the downtime, what else was measured."""
     about = metadata(operation)
     lines = [f"{printable(about.kind)} {printable(about.target)}: {_result(operation.response)}"]
-    if about.HasField("blackout"):
-        predicted = about.HasField("predicted_blackout")
-        expected = f" (predicted {duration(seconds(about.predicted_blackout))})" if predicted else ""
-        lines.append(f"  blackout: {duration(seconds(about.blackout))}{expected}")
+    if about.HasField("downtime"):
+        predicted = about.HasField("predicted_downtime")
+        expected = f" (predicted {duration(seconds(about.predicted_downtime))})" if predicted else ""
+        lines.append(f"  downtime: {duration(seconds(about.downtime))}{expected}")
     if about.rounds:
         lines.append(f"  rounds: {about.rounds}")
     lines += [f"  {printable(key)}: {printable(value)}" for key, value in sorted(map(_fact, about.facts.items()))]
@@ -129,8 +129,8 @@ def failed(operation: Any) -> Failure:
     about = metadata(operation)
     if not failure.found and findings.errors(about.plan):
         failure.found = tuple(about.plan.findings)
-    if about.HasField("blackout"):
-        failure.detail.setdefault("blackout", duration(seconds(about.blackout)))
+    if about.HasField("downtime"):
+        failure.detail.setdefault("downtime", duration(seconds(about.downtime)))
     failure.detail.setdefault("operation", operation.name)
     return failure
 

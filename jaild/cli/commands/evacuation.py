@@ -49,8 +49,8 @@ def undrain(settings: Settings) -> None:
 @click.option("--to", "targets", type=references.hosts, required=True, metavar="HOST,...", help="Peers to move to.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=2, show_default=True, help="Moves at a time.")
 @click.option("--bandwidth", type=references.rate, default="0", metavar="RATE", help="Bytes per second in all: 50M.")
-@click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest blackout of each (default: 5s).")
-@click.option("--proceed", is_flag=True, help="Go on although a predicted blackout is longer.")
+@click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest downtime of each (default: 5s).")
+@click.option("--proceed", is_flag=True, help="Go on although a predicted downtime is longer.")
 @click.option("--dry-run", is_flag=True, help="The same as --plan.")
 @mutation()
 @click.pass_obj
@@ -128,7 +128,7 @@ def _report(settings: Settings, found: evacuations_pb2.Evacuation) -> None:
         render.document(settings.form, found)
         return
     render.table(
-        ("JAIL", "TO", "STATE", "SENT", "TOOK", "BLACKOUT", "REASON"),
+        ("JAIL", "TO", "STATE", "SENT", "TOOK", "DOWNTIME", "REASON"),
         [
             (
                 short(move.jail),
@@ -136,7 +136,7 @@ def _report(settings: Settings, found: evacuations_pb2.Evacuation) -> None:
                 board.state(move),
                 size(move.sent_bytes) if move.sent_bytes else "",
                 duration(seconds(move.duration)) if move.HasField("duration") and move.attempts else "",
-                render.span(move.blackout) if move.HasField("blackout") else "",
+                render.span(move.downtime) if move.HasField("downtime") else "",
                 move.reason,
             )
             for move in found.moves

@@ -116,12 +116,12 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
 )
 @NAME
 @click.argument("target", shell_complete=complete.peers)
-@click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest blackout (default: 5s).")
+@click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest downtime (default: 5s).")
 @click.option(
     "--over-budget",
     type=click.Choice(["refuse", "proceed"]),
     default="refuse",
-    help="What to do when the predicted blackout stays longer (default: refuse).",
+    help="What to do when the predicted downtime stays longer (default: refuse).",
 )
 @click.option("--proceed", "over_budget", flag_value="proceed", help="The same as --over-budget proceed.")
 @click.option(

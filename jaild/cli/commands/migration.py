@@ -36,7 +36,7 @@ def ls(settings: Settings, *, lines: int) -> None:
         render.document(settings.form, {"migrations": [render.as_dict(migration) for migration in found]})
         return
     render.table(
-        ("NAME", "JAIL", "FROM", "TO", "PHASE", "SENT", "ROUNDS", "BLACKOUT", "AGE", "NOTE"),
+        ("NAME", "JAIL", "FROM", "TO", "PHASE", "SENT", "ROUNDS", "DOWNTIME", "AGE", "NOTE"),
         [
             (
                 short(migration.name),
@@ -46,7 +46,7 @@ def ls(settings: Settings, *, lines: int) -> None:
                 migration.phase,
                 size(migration.bytes),
                 str(migration.rounds),
-                _blackout(migration),
+                _downtime(migration),
                 render.since(migration.create_time),
                 migration.message,
             )
@@ -79,10 +79,10 @@ def show(settings: Settings, *, name: str) -> None:
             ("changed", render.moment(migration.update_time)),
             ("sent", size(migration.bytes)),
             ("rounds", str(migration.rounds)),
-            ("blackout", _blackout(migration)),
+            ("downtime", _downtime(migration)),
             (
                 "predicted",
-                render.span(migration.predicted_blackout) if migration.HasField("predicted_blackout") else "",
+                render.span(migration.predicted_downtime) if migration.HasField("predicted_downtime") else "",
             ),
             ("epoch", str(migration.epoch)),
         )
@@ -104,11 +104,11 @@ def stats(settings: Settings) -> None:
             ("moved", str(found.moved)),
             ("aborted", str(found.aborted)),
             ("stopped in vain", str(found.thaws)),
-            ("median blackout", render.span(found.median_blackout) if found.HasField("median_blackout") else ""),
-            ("longest blackout", render.span(found.longest_blackout) if found.HasField("longest_blackout") else ""),
+            ("median downtime", render.span(found.median_downtime) if found.HasField("median_downtime") else ""),
+            ("longest downtime", render.span(found.longest_downtime) if found.HasField("longest_downtime") else ""),
         )
     )
-    for title, buckets in (("BLACKOUT", found.blackouts), ("LONGER THAN PREDICTED", found.errors)):
+    for title, buckets in (("DOWNTIME", found.downtimes), ("LONGER THAN PREDICTED", found.errors)):
         if any(bucket.count for bucket in buckets):
             click.echo()
             render.table((title, "MIGRATIONS", ""), _bars(buckets))
@@ -147,5 +147,5 @@ def finalize(settings: Settings, *, name: str, how: How) -> None:
         finish(api, settings, api.migrations.FinalizeMigration(request), how)
 
 
-def _blackout(migration: migrations_pb2.Migration) -> str:
-    return render.span(migration.blackout) if migration.HasField("blackout") else ""
+def _downtime(migration: migrations_pb2.Migration) -> str:
+    return render.span(migration.downtime) if migration.HasField("downtime") else ""

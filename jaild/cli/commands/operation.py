@@ -70,8 +70,8 @@ def show(settings: Settings, *, name: str) -> None:
             ("accepted", render.moment(about.create_time)),
             ("changed", render.moment(about.update_time)),
             ("bytes", _bytes(about.bytes_done, about.bytes_total)),
-            ("predicted", render.span(about.predicted_blackout) if about.HasField("predicted_blackout") else ""),
-            ("blackout", render.span(about.blackout) if about.HasField("blackout") else ""),
+            ("predicted", render.span(about.predicted_downtime) if about.HasField("predicted_downtime") else ""),
+            ("downtime", render.span(about.downtime) if about.HasField("downtime") else ""),
             ("rounds", str(about.rounds or "")),
             ("facts", "\n".join(facts)),
         )

@@ -64,7 +64,7 @@ class JailMove(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     operation: str = ""  # id of the last one
     bytes: int = 0  # sent
-    blackout: float | None = None  # seconds
+    downtime: float | None = None  # seconds
     seconds: float = 0.0  # that the move took
     reason: str = ""
     message: str = ""
@@ -108,7 +108,7 @@ def ended(move: JailMove, operation: Operation) -> JailMove:
     told = msgspec.structs.replace(
         move,
         bytes=operation.bytes_done,
-        blackout=operation.blackout,
+        downtime=operation.downtime,
         seconds=operation.seconds,
         attempts=move.attempts + 1,
         reason="",

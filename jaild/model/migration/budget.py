@@ -47,7 +47,7 @@ class OverBudget:
 def after_round(
     rounds: Sequence[Round], budget: float, fixed: float, written: int | None = None
 ) -> Again | Freeze | OverBudget:
-    """Decide after a round, given the seconds of blackout that are allowed and those that any move costs.
+    """Decide after a round, given the seconds of downtime that are allowed and those that any move costs.
 
     `written`: bytes written since the last round's snapshot, where ZFS tells.
     """

@@ -53,7 +53,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     guids: dict[str, int] = {}  # target: of the snapshots that it has prepared with, by path
     operation: str = ""  # source: id of the operation that drives it
     peer_id: str = ""  # source: the target's host id
-    max_downtime: float = 5.0  # source: seconds of blackout that are allowed
+    max_downtime: float = 5.0  # source: seconds of downtime that are allowed
     proceed_over_budget: bool = False  # source: go on although more are predicted
     time_left: float | None = None  # source: seconds from `counted_at` until it is given up; None for never
     counted_at: float = 0.0  # source: by the host's monotonic clock
@@ -64,8 +64,8 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     updated: float = 0.0
     bytes: int = 0
     rounds: int = 0
-    predicted: float | None = None  # seconds of blackout, before the last freeze
-    blackout: float | None = None  # seconds, measured
+    predicted: float | None = None  # seconds of downtime, before the last freeze
+    downtime: float | None = None  # seconds, measured
     overhead: float | None = None  # seconds of it that were not the last increment
     healthy: bool = False
     message: str = ""

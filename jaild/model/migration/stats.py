@@ -9,8 +9,8 @@ import msgspec
 
 from jaild.model.migration.journal import Journal, Phase
 
-BLACKOUTS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
-ERRORS = (-5.0, -1.0, -0.25, 0.25, 1.0, 5.0)  # seconds that a blackout was longer than predicted
+DOWNTIMES = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
+ERRORS = (-5.0, -1.0, -0.25, 0.25, 1.0, 5.0)  # seconds that a downtime was longer than predicted
 
 
 class Bucket(msgspec.Struct, frozen=True):
@@ -26,9 +26,9 @@ class MigrationStats(msgspec.Struct, frozen=True, kw_only=True):
     moved: int
     aborted: int
     thaws: int  # times that a jail was stopped in vain
-    blackouts: tuple[Bucket, ...]
+    downtimes: tuple[Bucket, ...]
     errors: tuple[Bucket, ...]  # measured less predicted
-    median: float | None  # of the blackouts
+    median: float | None  # of the downtimes
     longest: float | None
 
 
@@ -43,13 +43,13 @@ def histogram(values: Iterable[float], bounds: Sequence[float]) -> tuple[Bucket,
 def stats(journals: Iterable[Journal]) -> MigrationStats:
     """Sum up what a host remembers of the migrations that it drove."""
     driven = [journal for journal in journals if journal.outgoing]
-    measured = sorted(journal.blackout for journal in driven if journal.blackout is not None)
-    errors = [j.blackout - j.predicted for j in driven if j.blackout is not None and j.predicted is not None]
+    measured = sorted(journal.downtime for journal in driven if journal.downtime is not None)
+    errors = [j.downtime - j.predicted for j in driven if j.downtime is not None and j.predicted is not None]
     return MigrationStats(
         moved=sum(journal.phase in {Phase.ACTIVATED, Phase.FINALIZED} for journal in driven),
         aborted=sum(journal.phase is Phase.ABORTED for journal in driven),
         thaws=sum(journal.thaws for journal in driven),
-        blackouts=histogram(measured, BLACKOUTS),
+        downtimes=histogram(measured, DOWNTIMES),
         errors=histogram(errors, ERRORS),
         median=measured[len(measured) // 2] if measured else None,
         longest=measured[-1] if measured else None,

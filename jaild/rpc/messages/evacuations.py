@@ -34,7 +34,7 @@ def _move_message(move: JailMove) -> evacuations_pb2.JailMove:
         sent_bytes=move.bytes,
         attempts=move.attempts,
         operation=f"operations/{move.operation}" if move.operation else "",
-        blackout=duration(move.blackout),
+        downtime=duration(move.downtime),
         duration=duration(move.seconds),
         reason=move.reason,
         message=move.message,

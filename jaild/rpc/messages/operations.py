@@ -93,8 +93,8 @@ def metadata_message(operation: Operation) -> common_pb2.OperationMetadata:
         update_time=timestamp(operation.updated),
         bytes_done=operation.bytes_done,
         bytes_total=operation.bytes_total,
-        predicted_blackout=duration(operation.predicted_blackout),
-        blackout=duration(operation.blackout),
+        predicted_downtime=duration(operation.predicted_downtime),
+        downtime=duration(operation.downtime),
         plan=None if operation.plan is None else plan_message(operation.plan),
         rounds=operation.rounds,
         facts=operation.facts,
@@ -127,8 +127,8 @@ def migration_message(view: MigrationView) -> migrations_pb2.Migration:
         epoch=view.epoch,
         bytes=view.bytes,
         rounds=view.rounds,
-        predicted_blackout=duration(view.predicted),
-        blackout=duration(view.blackout),
+        predicted_downtime=duration(view.predicted),
+        downtime=duration(view.downtime),
         message=view.message,
     )
 

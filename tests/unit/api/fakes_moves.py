@@ -81,7 +81,7 @@ class FakeEvacuations(Fake):
     def __init__(self) -> None:
         super().__init__()
         moves = (
-            JailMove(jail="web", target="beta", state=MoveState.MOVED, expected=10, bytes=12, attempts=1, blackout=0.5),
+            JailMove(jail="web", target="beta", state=MoveState.MOVED, expected=10, bytes=12, attempts=1, downtime=0.5),
             JailMove(jail="db", state=MoveState.FAILED, reason="NO_HOST_TAKES_IT", message="beta: full", remedy="more"),
         )
         evacuation = Evacuation(id="op-1", targets=("beta",), parallel=2, created=2.0, planned=True, moves=moves)

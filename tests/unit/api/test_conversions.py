@@ -261,10 +261,10 @@ def test_apps_count_their_releases_and_name_the_newest() -> None:
 
 def test_a_finalized_migration_says_so() -> None:
     view = MigrationView(
-        id="m", jail="web", outgoing=True, source="a", target="b", phase="activated", blackout=0.5, finalized=True
+        id="m", jail="web", outgoing=True, source="a", target="b", phase="activated", downtime=0.5, finalized=True
     )
     message = operation_messages.migration_message(view)
-    assert (message.phase, message.blackout.ToMilliseconds(), message.name) == ("finalized", 500, "migrations/m")
+    assert (message.phase, message.downtime.ToMilliseconds(), message.name) == ("finalized", 500, "migrations/m")
 
 
 @given(st.floats(-1e6, 1e9))

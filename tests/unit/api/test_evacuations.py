@@ -52,14 +52,14 @@ async def test_an_evacuation_tells_of_each_jail(local: grpc.aio.Channel) -> None
     found = await api.GetEvacuation(evacuations_pb2.GetEvacuationRequest(name="evacuations/op-1"))
     web, db = found.moves
     assert (web.jail, web.target, web.state, web.sent_bytes) == ("jails/web", "beta", STATE.STATE_MOVED, 12)
-    assert web.blackout.ToMilliseconds() == 500
+    assert web.downtime.ToMilliseconds() == 500
     assert (db.state, db.reason, db.message, db.remedy) == (
         STATE.STATE_FAILED,
         "NO_HOST_TAKES_IT",
         "beta: full",
         "more",
     )
-    assert not db.HasField("blackout")
+    assert not db.HasField("downtime")
     assert not found.HasField("end_time")
     listed = await api.ListEvacuations(evacuations_pb2.ListEvacuationsRequest())
     assert list(listed.evacuations) == [found]

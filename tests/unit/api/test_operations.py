@@ -38,7 +38,7 @@ def done(result: str = "", **more: object) -> Operation:
     return Operation(id="o", kind="deploy", target="jails/web", done=True, result=result, **more)  # type: ignore[arg-type]
 
 
-async def test_metadata_tell_phase_bytes_and_blackout(fakes: Fakes, local: grpc.aio.Channel) -> None:
+async def test_metadata_tell_phase_bytes_and_downtime(fakes: Fakes, local: grpc.aio.Channel) -> None:
     fakes.operations.operations["o"] = Operation(
         id="o",
         kind="migrate",
@@ -51,8 +51,8 @@ async def test_metadata_tell_phase_bytes_and_blackout(fakes: Fakes, local: grpc.
         message="round 2",
         bytes_done=1 << 40,
         bytes_total=1 << 41,
-        predicted_blackout=1.5,
-        blackout=0.0,
+        predicted_downtime=1.5,
+        downtime=0.0,
         plan=PLAN,
         rounds=2,
         facts={"added_bytes": "3"},
@@ -66,7 +66,7 @@ async def test_metadata_tell_phase_bytes_and_blackout(fakes: Fakes, local: grpc.
     assert [field.name for field in metadata.DESCRIPTOR.fields] == [field.name for field, _ in metadata.ListFields()]
     assert (answer.done, answer.WhichOneof("result")) == (False, None)
     assert (metadata.plan.base, metadata.plan.release) == ("bases/debian-12", "apps/web/releases/2")
-    assert metadata.predicted_blackout.ToMilliseconds() == 1500
+    assert metadata.predicted_downtime.ToMilliseconds() == 1500
     seed, precopy = metadata.phases
     assert (seed.name, seed.start_offset.ToMilliseconds(), seed.duration.ToMilliseconds()) == ("seed", 500, 2000)
     assert (seed.outcome, precopy.outcome) == (common_pb2.PHASE_OUTCOME_DONE, common_pb2.PHASE_OUTCOME_UNSPECIFIED)

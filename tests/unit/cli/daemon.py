@@ -178,10 +178,10 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
 
     def GetMigrationStats(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         stats = migrations_pb2.MigrationStats(moved=4, aborted=1)
-        stats.median_blackout.FromMilliseconds(700)
+        stats.median_downtime.FromMilliseconds(700)
         for below, count in ((100, 0), (500, 3), (1000, 0), (2000, 1), (5000, 0)):
-            stats.blackouts.add(count=count).below.FromMilliseconds(below)
-        stats.blackouts.add(count=0)
+            stats.downtimes.add(count=count).below.FromMilliseconds(below)
+        stats.downtimes.add(count=0)
         return stats
 
 

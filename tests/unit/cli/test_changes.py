@@ -50,8 +50,8 @@ def test_a_change_is_watched_to_its_end_and_told_with_what_was_measured(jailctl:
 
     def watch(_context: Any) -> Iterator[Any]:
         yield operation(phase="stage", message="tree mounted")
-        blackout = duration_pb2.Duration(nanos=312_000_000)
-        yield operation(JAIL, phase="done", blackout=blackout, facts={"added_bytes": str(3 << 20), "files": "7"})
+        downtime = duration_pb2.Duration(nanos=312_000_000)
+        yield operation(JAIL, phase="done", downtime=downtime, facts={"added_bytes": str(3 << 20), "files": "7"})
 
     daemon.watches = [watch]
     result = jailctl(*DEPLOY)
@@ -59,7 +59,7 @@ def test_a_change_is_watched_to_its_end_and_told_with_what_was_measured(jailctl:
     assert result.exit_code == 0
     assert result.stdout == (
         "deploy jails/web: running, generation 4, base b, release redis/7.2\n"
-        "  blackout: 312 ms\n  added: 3M\n  files: 7\n"
+        "  downtime: 312 ms\n  added: 3M\n  files: 7\n"
     )
     assert result.stderr == "plan\nstage: tree mounted\ndone\n"
     assert daemon.asked(jails_pb2.DeployReleaseRequest)[0].release == "apps/redis/releases/7.2"

@@ -28,7 +28,7 @@ MOVES = (
         sent_bytes=3 << 20,
         attempts=1,
         duration=duration_pb2.Duration(seconds=4),
-        blackout=duration_pb2.Duration(nanos=312_000_000),
+        downtime=duration_pb2.Duration(nanos=312_000_000),
     ),
     _STATE(
         jail="jails/db",
@@ -55,7 +55,7 @@ def test_it_is_watched_to_its_end_and_reported_jail_by_jail(jailctl: Run, daemon
 
     assert result.exit_code == Exit.ABORTED
     assert result.stdout == (
-        "JAIL  TO    STATE   SENT  TOOK    BLACKOUT  REASON\n"
+        "JAIL  TO    STATE   SENT  TOOK    DOWNTIME  REASON\n"
         "web   beta  moved   3M    4.00 s  312 ms\n"
         "db          failed                          NO_HOST_TAKES_IT\n"
         "db: beta: 9 bytes have to come, 1 are free\n"

@@ -131,14 +131,14 @@ def test_a_terminal_gets_colours_unless_no_color_is_set(
     assert "[bold]web" in screen.getvalue()
 
 
-def test_the_blackouts_of_a_host_are_shown_as_bars_from_the_first_to_the_last_that_there_were(
+def test_the_downtimes_of_a_host_are_shown_as_bars_from_the_first_to_the_last_that_there_were(
     jailctl: Run,
 ) -> None:
     shown = jailctl("migration", "stats").stdout
-    assert "median blackout: 700 ms" in shown
-    table = shown[shown.index("BLACKOUT") :].splitlines()
+    assert "median downtime: 700 ms" in shown
+    table = shown[shown.index("DOWNTIME") :].splitlines()
     assert [line.split() for line in table] == [
-        ["BLACKOUT", "MIGRATIONS"],
+        ["DOWNTIME", "MIGRATIONS"],
         ["0.1", "to", "0.5", "s", "3", "#" * 30],
         ["0.5", "to", "1", "s", "0"],
         ["1", "to", "2", "s", "1", "#" * 10],

@@ -53,12 +53,12 @@ def test_what_becomes_of_a_migration_over_its_budget_is_the_callers_choice(
 
 def test_a_rehearsal_is_asked_for_and_told_with_what_was_measured(jailctl: Run, daemon: Daemon) -> None:
     migration = migrations_pb2.Migration(phase="rehearsed", source="alpha", target="beta", bytes=3 << 20)
-    facts = {"healthy": "true", "predicted_blackout": "1.20 s", "start": "0.31 s", "copy": "thrown away"}
+    facts = {"healthy": "true", "predicted_downtime": "1.20 s", "start": "0.31 s", "copy": "thrown away"}
     daemon.answers = [operation(migration, kind="rehearse", target="jails/web", rounds=2, facts=facts)]
     result = jailctl("jail", "migrate", "web", "beta", "--rehearse", "--keep-copy", "--max-downtime", "2s")
     assert result.exit_code == 0
     assert "rehearsed, alpha -> beta, 3M" in result.stdout
-    assert "predicted_blackout: 1.20 s" in result.stdout
+    assert "predicted_downtime: 1.20 s" in result.stdout
     (request,) = daemon.asked(rehearsals_pb2.RehearseJailRequest)
     assert (request.name, request.target, request.keep_copy) == ("jails/web", "beta", True)
     assert request.max_downtime.seconds == 2

@@ -322,11 +322,11 @@ async def test_a_jail_that_is_being_deleted_takes_no_change(host: FakeHost) -> N
     assert reason_of(await host.end_of(going)) == ""
 
 
-async def test_a_restart_keeps_the_generation_and_measures_the_blackout(host: FakeHost) -> None:
+async def test_a_restart_keeps_the_generation_and_measures_the_downtime(host: FakeHost) -> None:
     await create(host, JailSpec(base="deb-1", app="web/1"))
     began = host.runtime.by_name["web.1"].pid
     restarted = await ended(host, host.core.use_cases.jails.restart("web", caller=caller()))
-    assert restarted.blackout is not None
+    assert restarted.downtime is not None
     assert serves(host, 1)
     assert host.runtime.by_name["web.1"].pid != began
 

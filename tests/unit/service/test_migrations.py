@@ -354,11 +354,11 @@ async def test_how_long_a_jail_was_down_and_how_well_that_was_predicted_is_count
     source, target = pair
     await create(source)
     done = await source.end_of(await migrate(source, target))
-    assert done.predicted_blackout is not None
-    assert done.blackout is not None
+    assert done.predicted_downtime is not None
+    assert done.downtime is not None
     await source.restart()
     found = source.core.use_cases.migrations.stats()
-    assert (found.moved, found.median) == (1, done.blackout)
-    assert [sum(bucket.count for bucket in buckets) for buckets in (found.blackouts, found.errors)] == [1, 1]
+    assert (found.moved, found.median) == (1, done.downtime)
+    assert [sum(bucket.count for bucket in buckets) for buckets in (found.downtimes, found.errors)] == [1, 1]
     view = source.core.use_cases.migrations.get(done.facts["migration"])
-    assert (view.predicted, view.blackout) == (done.predicted_blackout, done.blackout)
+    assert (view.predicted, view.downtime) == (done.predicted_downtime, done.downtime)

@@ -80,13 +80,13 @@ async def test_it_tells_what_would_happen_and_leaves_nothing(pair: Pair) -> None
     assert done.facts["healthy"] == "true"
     assert done.facts["copy"] == "thrown away"
     assert int(done.facts["sent_bytes"]) > 0
-    assert done.predicted_blackout is not None
-    assert done.blackout is None
+    assert done.predicted_downtime is not None
+    assert done.downtime is None
     assert [call for call in source.runtime.calls if call[0] in {"start", "stop"}] == starts
     await nothing_is_left(pair)
     (migration,) = source.core.use_cases.migrations.list()
     assert migration.phase == "rehearsed"
-    assert migration.blackout is None
+    assert migration.downtime is None
 
 
 async def test_the_clone_runs_under_another_name_without_a_network_and_is_checked_from_inside(pair: Pair) -> None:
@@ -153,12 +153,12 @@ async def test_what_the_target_refuses_is_refused_before_anything_is_sent(pair: 
     assert source.core.use_cases.migrations.list() == []
 
 
-async def test_a_blackout_above_what_is_allowed_is_warned_of(pair: Pair) -> None:
+async def test_a_downtime_above_what_is_allowed_is_warned_of(pair: Pair) -> None:
     source, target = pair
     done = await rehearse(source, target, downtime=0.001)
     assert reason_of(done) == ""
     assert done.plan is not None
-    assert [finding.code for finding in done.plan.findings] == ["BLACKOUT_OVER_BUDGET"]
+    assert [finding.code for finding in done.plan.findings] == ["DOWNTIME_OVER_BUDGET"]
 
 
 async def test_a_kept_copy_makes_the_move_an_increment(pair: Pair) -> None:

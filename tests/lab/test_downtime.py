@@ -14,5 +14,5 @@ _TIMES = 5
 
 def test_a_migration_and_a_restart_are_measured_while_a_client_writes(campaign: Campaign, found: Found) -> None:
     version = version_of(campaign.machine)
-    found.blackouts[version] = campaign.blackouts(_TIMES)
-    assert all(len(seconds) == _TIMES for seconds in found.blackouts[version].values())
+    found.downtimes[version] = campaign.downtimes(_TIMES)
+    assert all(len(seconds) == _TIMES for seconds in found.downtimes[version].values())
