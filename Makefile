@@ -4,6 +4,8 @@ CUTS = 50
 FAULTS = 0
 WORKERS = 1
 MIGRATIONS = 100
+EVERY = 15
+CORES = 0
 
 .PHONY: help venv deps demo test unit lint proto proto-check bench lab lab-quick faults soak clean
 
@@ -26,8 +28,8 @@ demo: venv ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Red
 test: deps venv lint proto-check ## everything that can fail
 	$(PYTHON) -m pytest
 
-unit: venv ## the tests that need neither root nor real ZFS
-	$(PYTHON) -m pytest -m "not real"
+unit: venv ## the tests that need neither root nor real ZFS; of each fault matrix one point of EVERY=15 (make test: all)
+	JAILD_FAULT_EVERY=$(EVERY) $(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal
 
 lint: venv ## ruff, mypy, the direction of imports
 	@.ci/lint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import tempfile
@@ -12,6 +13,7 @@ import pytest
 import structlog
 
 from tests.fakes.host import FakeHost
+from tests.fakes.threads import done_at_once
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +23,31 @@ def _quiet_log() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True)
+def _threadless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hosts do without threads, but where a test asks for `threads`."""
+    if "threads" not in request.fixturenames:
+        monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", done_at_once)
+
+
 @pytest.fixture
-def quick_path(tmp_path: Path) -> Iterator[Path]:
+def threads() -> None:
+    """Let threads be threads: for what is about one that waits."""
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
     """A folder in memory where there is one: hundreds of daemons write durably into it."""
-    if not Path("/dev/shm").is_dir():
-        yield tmp_path
-        return
-    folder = Path(tempfile.mkdtemp(prefix="jaild-test-", dir="/dev/shm"))
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="jaild-test-", dir=memory if memory.is_dir() else None))
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Path:
+    """The same: where a matrix says that it needs it."""
+    return tmp_path
 
 
 @pytest.fixture

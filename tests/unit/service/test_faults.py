@@ -6,6 +6,7 @@ import itertools
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.fakes.faults import Crash, Effect, Life, is_worth
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
 from tests.unit.service.conftest import furnished
+from tests.unit.service.points import points
 
 SPEC = JailSpec(base="deb-1", app="web/1")
 Ask = Callable[[FakeHost], Awaitable[Operation]]
@@ -166,9 +168,8 @@ async def test_a_fault_at_any_call_leaves_the_old_or_the_new_and_whole(
     clean = Trial(scenario, None, kind, reboot=reboot)
     assert await clean.run(quick_path / "clean") == []
     failures = []
-    for number, call in enumerate(c.replace(str(quick_path), "") for c in clean.calls):
-        if not is_worth(kind, call):
-            continue
+    told = [call.replace(str(quick_path), "") for call in clean.calls]
+    for number, call in points(told, partial(is_worth, kind)):
         trial = Trial(scenario, number, kind, reboot=reboot)
         problems = await trial.run(quick_path / str(number))
         failures += [f"{kind} at {number} ({call}): {problem}" for problem in problems]
@@ -181,7 +182,8 @@ async def test_a_crash_at_any_call_of_a_recovery_is_recovered_from_too(quick_pat
     clean = Trial(scenario, None, Effect.CRASH)
     assert await clean.run(quick_path / "clean") == []
     failures = []
-    for number in range(1, len(clean.calls), 3):
+    for third, _ in points(clean.calls[1::3]):
+        number = 1 + 3 * third
         for at in itertools.count(0, 2):
             folder = quick_path / f"{number}-{at}"
             reached, problems = await _crash_twice(Trial(scenario, number, Effect.CRASH), at, folder)

@@ -11,6 +11,7 @@ from tests.fakes.faults import Effect
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service.asking import reason_of
 from tests.unit.service.conftest import furnished
+from tests.unit.service.points import points
 from tests.unit.test_osdetect import elf
 
 
@@ -64,7 +65,7 @@ async def test_of_an_import_that_was_killed_nothing_or_all_is_there_and_its_oper
     calls, problems = await killed(quick_path / "clean", tree, None)
     assert problems == []
     failures = []
-    for number in range(len(calls)):
+    for number, call in points(calls):
         _, problems = await killed(quick_path / str(number), tree, number)
-        failures += [f"killed before {number} ({calls[number]}): {problem}" for problem in problems]
+        failures += [f"killed before {number} ({call}): {problem}" for problem in problems]
     assert not failures, "\n".join(failures)

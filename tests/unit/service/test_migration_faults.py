@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault, Network, applies
 from tests.unit.service import invariants
 from tests.unit.service.picture import layer_holds
+from tests.unit.service.points import points
 
 SPEC = JailSpec(base="deb-1", app="web/1")
 MARK = "written by the jail"
@@ -165,9 +167,9 @@ async def _all(folder: Path, clean: Trial) -> list[str]:
     assert not problems, "\n".join(problems)
     assert clean.calls
     failures = []
-    for number, call in enumerate(clean.calls):
-        if not (is_worth(clean.effect, call) if isinstance(clean.effect, Effect) else applies(clean.effect, call)):
-            continue
+    effect = clean.effect
+    worth = partial(is_worth, effect) if isinstance(effect, Effect) else partial(applies, effect)
+    for number, call in points(clean.calls, worth):
         trial = Trial(clean.side, number, clean.effect, back=clean.back, reboot=clean.reboot)
         try:
             found = await trial.run(folder / str(number))

@@ -81,6 +81,7 @@ async def test_mapped_files_are_flushed_between_the_stop_and_the_last_snapshot(
     assert sorted(each for each in seen if not each[1]) == flushed
 
 
+@pytest.mark.usefixtures("threads")
 async def test_a_flush_that_waits_is_helped_by_a_transaction(
     pair: tuple[FakeHost, FakeHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:

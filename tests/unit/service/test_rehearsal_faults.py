@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost, caller
 from tests.unit.service import invariants
+from tests.unit.service.points import points
 from tests.unit.service.test_migration_faults import MARK, two_hosts
 
 
@@ -73,8 +75,7 @@ async def test_a_fault_at_any_call_of_one_side_leaves_nothing(quick_path: Path, 
     assert not problems, "\n".join(problems)
     assert calls
     failures = []
-    for number, call in enumerate(calls):
-        if is_worth(effect, call):
-            _, found = await trial(quick_path / str(number), side, number, effect)
-            failures += [f"{effect} at {number} ({call}): {problem}" for problem in found]
+    for number, call in points(calls, partial(is_worth, effect)):
+        _, found = await trial(quick_path / str(number), side, number, effect)
+        failures += [f"{effect} at {number} ({call}): {problem}" for problem in found]
     assert not failures, "\n".join(failures)

@@ -21,6 +21,7 @@ from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
 from tests.unit.service import invariants
 from tests.unit.service.asking import ended, reason_of, serves
+from tests.unit.service.points import points
 from tests.unit.service.standbys import hosts_with, record, stop, written
 from tests.unit.service.test_migration_faults import MARK, migrate, two_hosts
 
@@ -177,9 +178,7 @@ async def test_a_fault_at_any_call_of_a_salvage_leaves_one_owner(
     wrong, calls = await _trial(quick_path / "clean", struck, None, effect)
     assert not wrong, wrong
     failures = []
-    for number, call in enumerate(calls):
-        if isinstance(effect, Effect) and not is_worth(effect, call):
-            continue
+    for number, call in points(calls, lambda call: isinstance(effect, Fault) or is_worth(effect, call)):
         try:
             found, _ = await _trial(quick_path / str(number), struck, number, effect)
         except TimeoutError:

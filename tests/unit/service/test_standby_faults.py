@@ -17,6 +17,7 @@ from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost
 from tests.fakes.network import Fault
 from tests.unit.service import invariants
+from tests.unit.service.points import points
 from tests.unit.service.standbys import booted, hosts_with, promote, record, rounds, write, written
 
 DOWN = "alpha is down"
@@ -158,9 +159,7 @@ async def _all(folder: Path, clean: Trial, worth: Callable[[str], bool]) -> list
     assert not problems, "\n".join(problems)
     assert clean.calls
     failures = []
-    for number, call in enumerate(clean.calls):
-        if not worth(call):
-            continue
+    for number, call in points(clean.calls, worth):
         trial = Trial(clean.what, clean.struck, number, clean.effect)
         try:
             found = await trial.run(folder / str(number))

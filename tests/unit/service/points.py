@@ -1,0 +1,19 @@
+"""At which calls of a run a matrix lets a fault strike: at all of them, or (`make unit`) at every so many."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+
+
+def every() -> int:
+    """Return of how many calls one is struck: JAILD_FAULT_EVERY, which `make unit` sets; else 1: all."""
+    return max(1, int(os.environ.get("JAILD_FAULT_EVERY", "1")))
+
+
+def points(calls: Sequence[str], worth: Callable[[str], bool] = lambda _: True) -> list[tuple[int, str]]:
+    """Return (number, call) of those to strike; of a sample other ones each time, by the seed that pytest prints."""
+    found = [(number, call) for number, call in enumerate(calls) if worth(call)]
+    step = min(every(), len(found)) or 1
+    return found[random.randrange(step) :: step]  # noqa: S311 -- no secret
