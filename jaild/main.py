@@ -34,7 +34,7 @@ from jaild.adapters.peers import GrpcPeers
 from jaild.adapters.sqlite import SqliteStore
 from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
-from jaild.adapters.system.lock import only_daemon
+from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.probe import SocketProbe
 from jaild.adapters.system.process import ProcessRunner, unended
 from jaild.adapters.zfs.cli import CliZfs
@@ -52,6 +52,7 @@ from jaild.ports.zfs import Zfs
 from jaild.server import ApiServer
 
 CONFIG = Path("/usr/local/etc/jaild/jaild.yaml")
+_COMMANDS = "commands.lock"  # held by the commands that change state
 _GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown
 
 
@@ -116,13 +117,18 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
     return Daemon(daemon.assemble(ports, place), peers, store, files, place.staging)
 
 
-async def serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
-    """Run the daemon until SIGTERM or SIGINT. `FailedPreconditionError` (ALREADY_RUNNING) if one does."""
+async def serve(config: Config, zfs: Zfs, processes: ProcessRunner, began: float) -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    `FailedPreconditionError` (ALREADY_RUNNING) if one does, `UnavailableError` (COMMANDS_UNENDED) if commands of an
+    earlier one do.
+    """
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there may be shared: it is left as it is
     for folder in (config.run, config.logs, config.socket.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with only_daemon(config.state / "lock"):
-        await _serve(config, zfs, processes, began)
+        async with after_last_commands(config.state / _COMMANDS, processes, SystemClock()):
+            await _serve(config, zfs, processes, began)
 
 
 async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
@@ -181,9 +187,10 @@ def zfs_of(choice: ZfsChoice, processes: Processes) -> Zfs:
 async def _embedded(folder: Path, path: Path | None, size: int, began: float) -> None:
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder), size=size)
-    with only_daemon(folder / "lock"):  # held over the pool's start too
-        zfs = await pool.start()
-        await serve(_embedded_config(folder, path, pool.root), zfs, processes, began)
+    with only_daemon(folder / "lock"):  # both held over the pool's start too
+        async with after_last_commands(folder / _COMMANDS, processes, SystemClock()):
+            zfs = await pool.start()
+            await serve(_embedded_config(folder, path, pool.root), zfs, processes, began)
 
 
 def _embedded_config(folder: Path, path: Path | None, dataset: str) -> Config:
@@ -197,11 +204,12 @@ async def _destroy(folder: Path, path: Path | None) -> None:
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder))
     with only_daemon(folder / "lock"):
-        runtime = runtime_of(_embedded_config(folder, path, pool.root), processes)
-        for run in await runtime.runs():
-            await runtime.stop(run.jail, run.generation)
-            await runtime.remove(run.jail, run.generation)
-        await pool.destroy()
+        async with after_last_commands(folder / _COMMANDS, processes, SystemClock()):
+            runtime = runtime_of(_embedded_config(folder, path, pool.root), processes)
+            for run in await runtime.runs():
+                await runtime.stop(run.jail, run.generation)
+                await runtime.remove(run.jail, run.generation)
+            await pool.destroy()
 
 
 async def _configured(path: Path, began: float) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +257,48 @@ def test_a_daemon_told_to_end_in_a_deploy_ends_it_well(node: Node, jail: str) ->
     generation = api.wait_for(jail, lambda found: found.state == RUNNING).generation
     assert (generation == 2) == (not found.HasField("error"))
     runs_exactly(node, jail, f"version {generation}")
+
+
+def test_what_a_command_does_after_its_daemon_was_killed_is_done_before_the_next_one_looks(
+    node: Node, large: Path
+) -> None:
+    before, said = node.traces(), len(node.log())
+    operation = node.api.import_begin("large", large)
+    command = stopped(node, b"create", b"/bases/large")
+    with ThreadPoolExecutor(1) as beside:
+        try:
+            node.kill()
+            next_one = beside.submit(node.start)
+            until(lambda: "waits for commands" in node.log()[said:])
+            assert f"{command} zfs create" in node.log()[said:]
+        finally:
+            os.kill(command, signal.SIGCONT)
+        api = next_one.result(30.0)
+    with refused(UnavailableError, "DAEMON_STOPPED"):
+        api.done(operation)
+    assert node.traces() == before
+    api.import_base("large", large)
+    delete_base(api, "large")
+    assert node.traces() == before
+
+
+def stopped(node: Node, *words: bytes) -> int:
+    """Stop (SIGSTOP) each new child of the daemon and let it go on, but for the first zfs whose words hold `words`."""
+    own = Path(f"/proc/{node.pid}/cmdline").read_bytes()
+    passed: set[str] = set()
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline:
+        for thread in Path(f"/proc/{node.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+                for child in set((thread / "children").read_text().split()) - passed:
+                    os.kill(int(child), signal.SIGSTOP)
+                    command = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if command.startswith(b"zfs\0") and all(word in command for word in words):
+                        return int(child)
+                    os.kill(int(child), signal.SIGCONT)
+                    if command != own:  # which it still has before its execve
+                        passed.add(child)
+    raise AssertionError(f"no zfs with {words!r} was seen")
 
 
 def test_a_daemon_told_to_end_in_an_import_leaves_nothing_of_it(node: Node, large: Path) -> None:

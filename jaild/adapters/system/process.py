@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +25,9 @@ _STDERR_GRACE = 1.0  # seconds to wait for the end of stderr after the program's
 _REAPED = 10.0  # seconds that a killed program is waited for
 _SHOWN = 20  # of those that do not end
 _TOLD = 200  # characters of their command
+# They change state, and end by themselves. Nothing that stays, or starts what stays, may be here (zfs-fuse, runc, jail,
+# nsenter, pkg): it would hold the next daemon up for as long as it lives.
+_HELD_FOR = frozenset({"zfs", "zpool", "bsdtar", "mount", "umount"})
 _log = structlog.get_logger("jaild.process")
 
 
@@ -171,6 +174,21 @@ def unended() -> tuple[str, ...]:
 class ProcessRunner:
     """Runs programs on asyncio (implements `jaild.ports.process.Processes`)."""
 
+    def __init__(self) -> None:
+        self._handed_down: list[int] = []
+
+    @contextlib.contextmanager
+    def handing_down(self, descriptor: int) -> Iterator[None]:
+        """Let the commands that change state inherit a descriptor: its lock is theirs too, after our death as well."""
+        self._handed_down.append(descriptor)
+        try:
+            yield
+        finally:
+            self._handed_down.remove(descriptor)
+
+    def _inherited(self, argv: Sequence[str]) -> tuple[int, ...]:
+        return tuple(self._handed_down) if Path(argv[0]).name in _HELD_FOR else ()
+
     async def run(
         self,
         argv: Sequence[str],
@@ -186,7 +204,7 @@ class ProcessRunner:
         with _opened(output) as file:
             before = file.tell() if file else 0
             taps = (PIPE if stdin is not None else DEVNULL, file or PIPE, file or PIPE)
-            child = await _spawn(argv, taps, cwd, env)
+            child = await _spawn(argv, taps, cwd, env, self._inherited(argv))
             try:
                 async with asyncio.timeout(timeout):
                     completed = await _communicate(child, stdin)
@@ -209,7 +227,7 @@ class ProcessRunner:
         on_stderr: Errors | None = None,
     ) -> AsyncIterator[_RunningChild]:
         """Start with pipes; leaving the context kills and reaps it."""
-        child = await _spawn(argv, (PIPE, PIPE, PIPE), cwd, env)
+        child = await _spawn(argv, (PIPE, PIPE, PIPE), cwd, env, self._inherited(argv))
         try:
             child.keep_stderr(on_stderr)
             yield child
@@ -245,6 +263,7 @@ async def _spawn(
     taps: tuple[int, int | IO[bytes], int | IO[bytes]],
     cwd: Path | None,
     env: Mapping[str, str] | None,
+    inherited: tuple[int, ...],
 ) -> _RunningChild:
     loop = asyncio.get_running_loop()
     started = time.monotonic()
@@ -258,6 +277,7 @@ async def _spawn(
             cwd=cwd,
             env={**_ENVIRONMENT, **(env or {})},
             start_new_session=True,
+            pass_fds=inherited,
         )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         if cwd is not None and str(error.filename) == str(cwd):
