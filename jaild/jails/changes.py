@@ -12,8 +12,8 @@ commit: one `zfs set`              ◄── a crash before it: the old generati
   │
 settle ── error ──► told, and repaired at the next start
 
-A stopped jail's change is the same without cutover and gate. A creation is the same without an older generation: its
-first one is started instead of cut over to, and on the way back nothing of the jail is left. A jail whose first
+A stopped jail's change is the same without cutover and health check. A creation is the same without an older
+generation: its first one is started instead of cut over to, and on the way back nothing of the jail is left. A jail whose first
 generation was never committed is what a crash left, and is destroyed at the next start.
 """
 
@@ -118,7 +118,9 @@ class Changes:
                     when=_Attempt.cuts_over,
                 ),
                 # A caller who sees that it will not get well need not wait for the deadline.
-                Phase("gate", self._check_health, message="waiting for the health checks", when=_Attempt.starts),
+                Phase(
+                    "health-check", self._check_health, message="waiting for the health checks", when=_Attempt.starts
+                ),
             ),
             pivot=Pivot("commit", self._commit, happened=self._is_committed),
             after=(Completion("settle", self._settle),),
@@ -314,7 +316,7 @@ class Changes:
             self._log.warning("cannot start again as it is, building it anew", jail=entry.name, reason=error.reason)
             return await self._runs.ensure(entry, old)
 
-    # -- gate, commit, settle
+    # -- health check, commit, settle
 
     async def _check_health(self, attempt: _Attempt) -> None:
         await self._health_checks.require_healthy(attempt.name, attempt.new.number, attempt.new.spec)

@@ -424,10 +424,10 @@ async def test_each_phase_is_timed_and_the_last_comes_out_as_the_operation_did(
     await handle.phase("stage", "generation 2")
     clock.time += 2
     await handle.phase("health-check")
-    assert handle.operation.phases == (PhaseReport("stage", 1.0, 2.0, Outcome.DONE), PhaseReport("gate", 3.0))
+    assert handle.operation.phases == (PhaseReport("stage", 1.0, 2.0, Outcome.DONE), PhaseReport("health-check", 3.0))
     clock.time += 4
     failed = await operations.finish(handle.id, error=AbortedError("HEALTH_CHECK_FAILED", "not healthy"))
-    assert failed.phases[1] == PhaseReport("gate", 3.0, 4.0, Outcome.FAILED)
+    assert failed.phases[1] == PhaseReport("health-check", 3.0, 4.0, Outcome.FAILED)
 
 
 async def test_a_phase_that_is_entered_again_at_once_goes_on(operations: Operations, clock: FakeClock) -> None:
@@ -451,7 +451,7 @@ async def test_what_is_undone_after_a_failure_is_no_part_of_the_phase_that_faile
     failed = await operations.finish(handle.id, error=AbortedError("HEALTH_CHECK_FAILED", "not healthy"))
     assert [(each.name, each.seconds, each.outcome) for each in failed.phases] == [
         ("stage", 0.0, Outcome.UNDONE),
-        ("gate", 0.0, Outcome.FAILED),
+        ("health-check", 0.0, Outcome.FAILED),
     ]
 
 

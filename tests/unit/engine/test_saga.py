@@ -94,7 +94,7 @@ class Bench:
         return self.saga(
             self.phase("stage"),
             self.phase("cutover", Stop.NEVER),
-            self.phase("health-check", Stop.CANCEL),
+            self.phase("check", Stop.CANCEL),
             after=(Completion("settle", self.act("settle")),),
         )
 
@@ -130,22 +130,22 @@ async def ended(task: asyncio.Task[None]) -> BaseException | None:
 
 async def test_phases_are_done_in_their_order_and_each_is_on_disk_before_it_begins(bench: Bench) -> None:
     await bench.carried_out(bench.usual())
-    assert bench.trip.done == ["stage", "cutover", "health-check", "commit", "settle"]
-    assert bench.trip.stored == ["stage", "cutover", "health-check", "commit", "commit"]  # the last is in memory only
+    assert bench.trip.done == ["stage", "cutover", "check", "commit", "settle"]
+    assert bench.trip.stored == ["stage", "cutover", "check", "commit", "commit"]  # the last is in memory only
     assert bench.trip.error is None
     assert list(bench.outcomes()) == bench.trip.done
 
 
 async def test_a_phase_that_a_run_has_not_is_neither_begun_nor_undone(bench: Bench) -> None:
-    bench.trip.raises["gate"] = [broken()]
+    bench.trip.raises["check"] = [broken()]
     saga = bench.saga(
         bench.phase("stage"),
         bench.phase("cutover", when=lambda trip: "stage" not in trip.done),
-        bench.phase("health-check"),
+        bench.phase("check"),
     )
     with pytest.raises(InternalError):
         await bench.carried_out(saga)
-    assert bench.trip.done == ["stage", "gate", "ungate", "unstage"]
+    assert bench.trip.done == ["stage", "check", "uncheck", "unstage"]
 
 
 # -- the way back
@@ -174,15 +174,15 @@ async def test_a_phase_that_cannot_be_journalled_is_not_begun(bench: Bench) -> N
 
 async def test_an_undo_that_fails_is_told_and_the_others_go_on(bench: Bench) -> None:
     bench.trip.raises = {
-        "readiness": [AbortedError("HEALTH_CHECK_FAILED", "not healthy")],
+        "check": [AbortedError("HEALTH_CHECK_FAILED", "not healthy")],
         "uncutover": [KeyError("mounts")],
         "unstage": [broken("busy")],
     }
     with pytest.raises(AbortedError, match="not healthy"):
         await bench.carried_out(bench.usual())
-    assert bench.trip.done[-3:] == ["ungate", "uncutover", "unstage"]
+    assert bench.trip.done[-3:] == ["uncheck", "uncutover", "unstage"]
     assert bench.outcomes()["cutover"] is Outcome.UNTIDY
-    assert bench.outcomes()["gate"] is Outcome.FAILED
+    assert bench.outcomes()["check"] is Outcome.FAILED
     assert {(kind, target) for kind, target, _ in bench.events} == {("jail.untidy", "jails/web")}
     messages = [message for _, _, message in bench.events]
     assert "cutover could not be undone" in messages[0]
@@ -191,7 +191,7 @@ async def test_an_undo_that_fails_is_told_and_the_others_go_on(bench: Bench) -> 
 
 
 async def test_an_undo_that_dies_with_the_daemon_leaves_the_others_to_its_successor(bench: Bench) -> None:
-    bench.trip.raises = {"readiness": [broken()], "uncutover": [Crash()]}
+    bench.trip.raises = {"check": [broken()], "uncutover": [Crash()]}
     with pytest.raises(Crash):
         await bench.carried_out(bench.usual())
     assert "unstage" not in bench.trip.done
@@ -202,7 +202,7 @@ async def test_an_undo_that_dies_with_the_daemon_leaves_the_others_to_its_succes
 
 @pytest.mark.parametrize(
     ("phase", "cancelled", "stopped"),
-    [("stage", True, True), ("gate", True, False), ("cutover", False, False), ("commit", False, False)],
+    [("stage", True, True), ("check", True, False), ("cutover", False, False), ("commit", False, False)],
 )
 async def test_a_phase_is_ended_by_what_may_end_it_and_by_nothing_else(
     bench: Bench, phase: str, *, cancelled: bool, stopped: bool
@@ -256,7 +256,7 @@ async def test_a_cancel_that_was_taken_as_a_phase_ended_is_heeded_before_what_no
 
 
 async def test_neither_a_second_cancel_nor_the_end_of_the_daemons_patience_interrupts_an_undo(bench: Bench) -> None:
-    bench.trip.raises["gate"] = [broken()]
+    bench.trip.raises["check"] = [broken()]
     task = await bench.begun(bench.usual(), "uncutover")
     await bench.operations.cancel(bench.trip.handle.id, ADA)
     for _ in range(3):
@@ -275,7 +275,7 @@ async def test_a_pivot_that_failed_and_did_not_happen_is_undone(bench: Bench) ->
     bench.trip.raises["commit"] = [broken()]
     with pytest.raises(InternalError):
         await bench.carried_out(bench.usual())
-    assert bench.trip.done == ["stage", "cutover", "health-check", "commit", "asked", "ungate", "uncutover", "unstage"]
+    assert bench.trip.done == ["stage", "cutover", "check", "commit", "asked", "uncheck", "uncutover", "unstage"]
     assert bench.outcomes()["commit"] is Outcome.FAILED
 
 

@@ -24,10 +24,12 @@ def _quiet_log() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _threadless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _threadless(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let the hosts do without threads, but where a test asks for `threads`."""
-    if "threads" not in request.fixturenames:
-        monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", done_at_once)
+    with pytest.MonkeyPatch.context() as patch:  # its own: a test may undo those that it made
+        if "threads" not in request.fixturenames:
+            patch.setattr(asyncio.BaseEventLoop, "run_in_executor", done_at_once)
+        yield
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ async def test_a_deploy_tells_what_it_went_through_and_how_each_phase_came_out(h
         ("plan", "done"),
         ("stage", "undone"),
         ("cutover", "undone"),
-        ("gate", "failed"),
+        ("health-check", "failed"),
     ]
     host.runtime.say("web", 2, status=0)
     done = await deploy(host, "web/2")
