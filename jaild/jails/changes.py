@@ -13,8 +13,8 @@ commit: one `zfs set`              ◄── a crash before it: the old generati
 settle ── error ──► told, and repaired at the next start
 
 A stopped jail's change is the same without cutover and health check. A creation is the same without an older
-generation: its first one is started instead of cut over to, and on the way back nothing of the jail is left. A jail whose first
-generation was never committed is what a crash left, and is destroyed at the next start.
+generation: its first one is started instead of cut over to, and on the way back nothing of the jail is left. A jail
+whose first generation was never committed is what a crash left, and is destroyed at the next start.
 """
 
 from __future__ import annotations
