@@ -1,6 +1,6 @@
 """A durable change as a list of phases, and what carries it out.
 
-    plan ──► stage ──► cutover ──► gate ──► COMMIT ──► settle ──► done
+    plan ──► stage ──► cutover ──► check ─► COMMIT ──► settle ──► done
       └────────┴──────────┴──────────┘         │          └─ an error is told, or it is tried again (`retry`)
        an error, a cancel, the daemon's        │
        stop: what had begun is undone in       └─ the pivot; an error of it says nothing: did it happen?
@@ -111,7 +111,7 @@ class Saga(Generic[_A]):
 
 
 class SagaRunner:
-    """Carries sagas out. Runs in the target's driver only."""
+    """Carries sagas out. Runs in the target's queue only."""
 
     def __init__(self, supervisor: Supervisor, tell: Tell) -> None:
         self._supervisor = supervisor

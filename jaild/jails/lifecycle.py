@@ -64,9 +64,8 @@ class Lifecycle:
 
     async def shut_down(self, handle: Handle, name: str) -> None:
         """Stop the jail for the host's shutdown. What it should be stays as it is: the next boot starts it again."""
-        entry, record = self._inventory.permitted(
-            name, Intent.READ
-        )  # what runs here ends with the host, whoever's it is
+        # What runs here ends with the host, whoever's it is.
+        entry, record = self._inventory.permitted(name, Intent.READ)
         if entry.run is None or not entry.run.running:  # it ended, or moved away, while this waited its turn
             return
         await handle.phase("stop")

@@ -143,9 +143,8 @@ class MigrateOut:
         try:
             with move.handle.cancellable():
                 await until_prepared(move)
-            move.handle.enter(
-                "commit", stop=Stop.NEVER
-            )  # no await before it: who cancels now is told that it is too late
+            # No await before it: who cancels now is told that it is too late.
+            move.handle.enter("commit", stop=Stop.NEVER)
             await self._cutover.commit(move)
         except BaseException as error:
             # Whatever it was that failed: once the jail was frozen, only its record says whether it was given away.

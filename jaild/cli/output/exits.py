@@ -58,7 +58,7 @@ BY_CODE = {
     "UNAUTHENTICATED": Exit.DENIED,
 }
 
-GATE_FAILED = "HEALTH_CHECK_FAILED"
+HEALTH_CHECK_FAILED = "HEALTH_CHECK_FAILED"
 # In an operation these say that a step or a peer failed, not that this daemon is out of reach.
 _FAILED_LATER = frozenset({Exit.UNEXPECTED, Exit.UNAVAILABLE})
 
@@ -70,7 +70,7 @@ def for_request(code: str) -> Exit:
 
 def for_operation(code: str, reason: str) -> Exit:
     """Return the exit status for an operation that was accepted and ended in `code`, with ErrorInfo's `reason`."""
-    if reason == GATE_FAILED:
+    if reason == HEALTH_CHECK_FAILED:
         return Exit.ROLLED_BACK
     found = for_request(code)
     return Exit.FAILED if found in _FAILED_LATER else found

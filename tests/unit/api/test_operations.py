@@ -131,7 +131,7 @@ async def test_the_response_of_a_deletion_is_empty(fakes: Fakes, local: grpc.aio
 async def test_a_failed_operation_has_the_error_whole(fakes: Fakes, local: grpc.aio.Channel) -> None:
     failure = Failure(
         error="FailedPreconditionError",
-        reason="GATE_FAILED",
+        reason="HEALTH_CHECK_FAILED",
         message="x" * 5000,
         remedy="look",
         detail={"output": "y" * 5000},
@@ -142,7 +142,7 @@ async def test_a_failed_operation_has_the_error_whole(fakes: Fakes, local: grpc.
     assert answer.WhichOneof("result") == "error"
     error = status.error_of(answer.error)
     assert isinstance(error, FailedPreconditionError)
-    assert (error.reason, error.message, error.detail) == ("GATE_FAILED", "x" * 5000, {"output": "y" * 5000})
+    assert (error.reason, error.message, error.detail) == ("HEALTH_CHECK_FAILED", "x" * 5000, {"output": "y" * 5000})
     assert error.findings == PLAN.findings
 
 
