@@ -156,6 +156,7 @@ class Core:
 
     async def stop(self, grace: float) -> None:
         """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""
+        self.dispatcher.leave()
         await self.supervisor.close()
         await self.dispatcher.stop(grace)
 

@@ -155,10 +155,14 @@ class Dispatcher:
         async with self._locks.setdefault(target, asyncio.Lock()):
             yield
 
-    async def stop(self, grace: float) -> None:
-        """Take nothing more, interrupt what may be interrupted, and wait up to `grace` seconds for the rest."""
+    def leave(self) -> None:
+        """Take nothing more: the daemon is about to end, and what is resumable is left to its successor."""
         self._stopping = True
         self._operations.leaving = True
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing more, interrupt what may be interrupted, and wait up to `grace` seconds for the rest."""
+        self.leave()
         await self.clear()
         tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
         if tasks:

@@ -48,8 +48,20 @@ _A = TypeVar("_A", bound=Attempt)
 Act = Callable[[_A], Awaitable[None]]
 
 
+Within = float | Callable[[_A], float | None]  # seconds, or what tells them when the phase begins; None: for ever
+
+
 def _always(_: Attempt) -> bool:
     return True
+
+
+@dataclass(frozen=True)
+class Back(Generic[_A]):
+    """Which errors of a phase lead back to an earlier one: what has begun since is undone, and that one done again."""
+
+    to: str
+    on: str  # the errors' reason
+    when: Callable[[_A], bool] = _always  # asked before anything is undone: whether it is worth another try
 
 
 @dataclass(frozen=True)
@@ -57,9 +69,10 @@ class Phase(Generic[_A]):
     """What is done before the pivot, and can be undone.
 
     `undo` is called if `do` had begun, however far it came, and nothing of what it did may be there afterwards; it
-    finds in `Attempt.error` why. `stop`: what may end the phase. `within`: seconds that it may take. `retry`: it is
-    tried again until it is done, with these pauses. `when`: whether an attempt has this phase, asked when its turn
-    comes.
+    finds in `Attempt.error` why. `stop`: what may end the phase. `resumable`: the daemon's stop leaves it as it is, if
+    the operation is resumable, and the next daemon goes on (`SagaRunner.carry_out`, `since`). `within`: the time that
+    it may take; `late`: what is raised then. `back`: what leads back to an earlier phase. `retry`: it is tried again
+    until it is done, with these pauses. `when`: whether an attempt has this phase, asked when its turn comes.
     """
 
     name: str
@@ -67,7 +80,10 @@ class Phase(Generic[_A]):
     undo: Act[_A] | None = None
     stop: Stop = Stop.NOW
     message: str = ""
-    within: float | None = None
+    resumable: bool = False
+    within: Within[_A] | None = None
+    late: Callable[[_A], JaildError] | None = None
+    back: Back[_A] | None = None
     retry: BackOff | None = None
     when: Callable[[_A], bool] = _always
 
@@ -102,12 +118,16 @@ class Completion(Generic[_A]):
 
 @dataclass(frozen=True)
 class Saga(Generic[_A]):
-    """A durable change."""
+    """A durable change; without a pivot a trial: undone in any case, without an `Attempt.error` if it went well."""
 
     name: str
     before: tuple[Phase[_A], ...]
-    pivot: Pivot[_A]
+    pivot: Pivot[_A] | None
     after: tuple[Completion[_A], ...] = ()
+
+    def place(self, name: str) -> int:
+        """Return where in `before` the phase of that name is."""
+        return [phase.name for phase in self.before].index(name)
 
 
 class SagaRunner:
@@ -118,31 +138,74 @@ class SagaRunner:
         self._tell = tell
         self._log = structlog.get_logger("jaild.saga")
 
-    async def carry_out(self, saga: Saga[_A], attempt: _A) -> None:
-        """Do it. What this raises before the pivot has happened means that it is undone, as far as it could be."""
-        begun: list[Phase[_A]] = []
+    async def carry_out(self, saga: Saga[_A], attempt: _A, *, since: str = "") -> None:
+        """Do it. What this raises before the pivot has happened means that it is undone, as far as it could be.
+
+        `since`: the phase that a daemon before this one was in, which is done again: what it had begun is undone, too.
+        """
+        at = saga.place(since) if since else 0
+        begun = list(saga.before[: at + 1]) if since else []
         try:
-            for phase in saga.before:
-                if phase.when(attempt):
-                    await self._phase(phase, attempt, begun)
+            while at < len(saga.before):
+                at = await self._next(saga, at, attempt, begun)
             attempt.handle.heed_cancel()
-            await attempt.handle.phase(saga.pivot.name, stop=Stop.NEVER)
+            if saga.pivot is not None:
+                await attempt.handle.phase(saga.pivot.name, stop=Stop.NEVER)
         except BaseException as error:
-            await _to_its_end(self._undo(saga, attempt, begun, error))
+            if not _is_left(attempt, begun, error):
+                await _to_its_end(self._undo(saga, attempt, begun, error))
             raise
-        await self._pivot(saga, attempt, begun)
+        if saga.pivot is None:
+            await _to_its_end(self._undo(saga, attempt, begun, None))
+            return
+        await self._pivot(saga, saga.pivot, attempt, begun)
+        await self.complete(saga, attempt)
+
+    async def complete(self, saga: Saga[_A], attempt: _A) -> None:
+        """Do what is left to do after the pivot, which is known to have happened."""
         for completion in saga.after:
             await self._complete(saga, completion, attempt)
+
+    async def _next(self, saga: Saga[_A], at: int, attempt: _A, begun: list[Phase[_A]]) -> int:
+        """Do the phase at this place, and return the place of the one that is next."""
+        phase = saga.before[at]
+        if not phase.when(attempt):
+            return at + 1
+        try:
+            await self._phase(phase, attempt, begun)
+        except JaildError as error:
+            back = phase.back
+            if back is None or error.reason != back.on or not back.when(attempt):
+                raise
+            undoing = asyncio.ensure_future(self._go_back(saga, saga.place(back.to), attempt, begun, error))
+            try:
+                return await asyncio.shield(undoing)
+            except asyncio.CancelledError:  # the daemon ends: not in the middle of that
+                await _to_its_end(undoing)
+                raise
+        return at + 1
+
+    async def _go_back(self, saga: Saga[_A], to: int, attempt: _A, begun: list[Phase[_A]], error: JaildError) -> int:
+        """Undo what has begun after the phase at `to`. What cannot be undone ends the whole attempt."""
+        attempt.error = error
+        attempt.handle.failed()
+        while begun and begun[-1] not in saga.before[: to + 1]:
+            if (undo := begun[-1].undo) is not None:
+                await undo(attempt)
+                attempt.handle.came_out(begun[-1].name, Outcome.UNDONE)
+            begun.pop()
+        attempt.error = None
+        return to
 
     async def _phase(self, phase: Phase[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
         attempt.handle.heed_cancel()  # one that was taken a moment before stops no jail any more
         with nullcontext() if phase.stop is Stop.NEVER else attempt.handle.cancellable():
             await attempt.handle.phase(phase.name, phase.message, phase.stop)
-            begun.append(phase)
+            if begun[-1:] != [phase]:
+                begun.append(phase)
             await self._do(phase, attempt)
 
-    async def _pivot(self, saga: Saga[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
-        pivot = saga.pivot
+    async def _pivot(self, saga: Saga[_A], pivot: Pivot[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
         try:
             await pivot.do(attempt)
         except BaseException as error:
@@ -154,13 +217,17 @@ class SagaRunner:
             self._log.warning("done although it looked failed", saga=saga.name, phase=pivot.name, exc_info=error)
 
     async def _happened(self, pivot: Pivot[_A], attempt: _A) -> bool:
-        """Ask until it is known. What this raises means that the daemon ends: its successor asks."""
+        """Ask until it is known. If the daemon ends before, its successor asks."""
         name = f"{pivot.name} of {attempt.target}"
-        return await self._supervisor.insist(name, lambda: pivot.happened(attempt), target=attempt.target)
+        try:
+            return await self._supervisor.insist(name, lambda: pivot.happened(attempt), target=attempt.target)
+        except Exception as error:
+            raise asyncio.CancelledError from error
 
-    async def _undo(self, saga: Saga[_A], attempt: _A, begun: list[Phase[_A]], error: BaseException) -> None:
+    async def _undo(self, saga: Saga[_A], attempt: _A, begun: list[Phase[_A]], error: BaseException | None) -> None:
         attempt.error = error
-        attempt.handle.failed()
+        if error is not None:
+            attempt.handle.failed()
         for phase in reversed(begun):
             if phase.undo is None:
                 continue
@@ -177,9 +244,8 @@ class SagaRunner:
         try:
             await self._do(completion, attempt)
         except JaildError as error:
-            if completion.retry is not None:
-                raise
-            what = f"{saga.name}, after its {saga.pivot.name}: {completion.name}"
+            pivot = "" if saga.pivot is None else saga.pivot.name
+            what = f"{saga.name}, after its {pivot}: {completion.name}"
             await self._untidy(attempt, completion.name, what, error)
 
     async def _untidy(self, attempt: _A, phase: str, what: str, error: Exception) -> None:
@@ -194,15 +260,18 @@ class SagaRunner:
             self._log.exception("cannot tell")
 
     async def _do(self, step: Phase[_A] | Completion[_A], attempt: _A) -> None:
+        within = step.within(attempt) if callable(step.within) else step.within
         try:
-            async with asyncio.timeout(step.within) as limit:
+            async with asyncio.timeout(within) as limit:
                 await (step.do(attempt) if step.retry is None else self._until_done(step, attempt, step.retry))
         except TimeoutError:
             if not limit.expired():
                 raise
+            if isinstance(step, Phase) and step.late is not None:
+                raise step.late(attempt) from None
             raise DeadlineExceededError(
                 "PHASE_TIMED_OUT",
-                f"{step.name} was not done within {step.within:g} s",
+                f"{step.name} was not done within {within:g} s",
                 remedy="see what keeps it; then ask again",
                 resource=attempt.target,
             ) from None
@@ -211,8 +280,16 @@ class SagaRunner:
         name = f"{step.name} of {attempt.target}"
         try:
             await self._supervisor.insist(name, lambda: step.do(attempt), pause=pause, target=attempt.target)
+        except Exception as error:  # nothing but the end of the daemon ends it
+            raise asyncio.CancelledError from error
         finally:
             await _to_its_end(self._supervisor.end(name))  # one whose time is up, or that was cancelled, ends here
+
+
+def _is_left(attempt: _A, begun: list[Phase[_A]], error: BaseException) -> bool:
+    """Whether the daemon ends, and its successor goes on."""
+    is_resumable = bool(begun) and begun[-1].resumable
+    return isinstance(error, asyncio.CancelledError) and is_resumable and attempt.handle.is_left
 
 
 async def _to_its_end(work: Awaitable[_T]) -> _T:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from jaild.engine.operations import Handle, Operations
-from jaild.engine.saga import Attempt, Completion, Phase, Pivot, Saga, SagaRunner
+from jaild.engine.saga import Attempt, Back, Completion, Phase, Pivot, Saga, SagaRunner
 from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.model.errors import (
     AbortedError,
@@ -299,9 +299,7 @@ async def test_what_is_not_known_when_the_daemon_ends_is_left_to_its_successor(b
     bench.trip.raises = {"commit": [broken()]}
     task = await bench.begun(bench.usual(), "asked")
     await bench.supervisor.close()
-    error = await ended(task)
-    assert isinstance(error, JaildError)
-    assert error.reason == "SHUTTING_DOWN"
+    assert isinstance(await ended(task), asyncio.CancelledError)
     assert bench.trip.done[-1] == "asked"
 
 
@@ -328,6 +326,7 @@ async def test_what_fails_after_the_pivot_is_told_and_fails_nothing(bench: Bench
 
 async def test_a_store_without_room_keeps_nothing_from_being_completed(bench: Bench) -> None:
     saga = bench.usual()
+    assert saga.pivot is not None
 
     async def commit(trip: Trip) -> None:
         await trip.step("commit")
@@ -383,6 +382,109 @@ async def test_a_completion_that_must_be_done_is_not_taken_for_done_when_the_dae
     after = (Completion("activate", bench.act("activate"), retry=OFTEN),)
     task = await bench.begun(bench.saga(after=after), "activate")
     await bench.supervisor.close()
-    error = await ended(task)
-    assert isinstance(error, JaildError)
-    assert error.reason == "SHUTTING_DOWN"
+    assert isinstance(await ended(task), asyncio.CancelledError)
+
+
+# -- back to an earlier phase, and on from one
+
+
+def late(_: Trip) -> JaildError:
+    return DeadlineExceededError("HANDOVER_TIMED_OUT", "it did not get through")
+
+
+def looping(bench: Bench, **more: object) -> Saga[Trip]:
+    """Return one whose last phase leads back to its second, behind what its third did."""
+    back: Back[Trip] = Back("precopy", on="HANDOVER_TIMED_OUT", when=lambda trip: trip.done.count("freeze") < 3)
+    final = bench.phase("final", Stop.CANCEL, back=back, **more)
+    return bench.saga(bench.phase("connect"), bench.phase("precopy"), bench.phase("freeze"), final)
+
+
+async def test_an_error_that_leads_back_undoes_what_has_begun_since_and_goes_on_there(bench: Bench) -> None:
+    bench.trip.raises["final"] = [late(bench.trip)]
+    await bench.carried_out(looping(bench))
+    there = ["precopy", "freeze", "final"]
+    assert bench.trip.done == ["connect", *there, "unfinal", "unfreeze", *there, "commit"]
+    assert bench.trip.error is None
+
+
+@pytest.mark.parametrize(
+    ("raises", "times"),
+    [([late(Trip.__new__(Trip))] * 9, 3), ([broken()], 1)],
+    ids=["once too often", "of another kind"],
+)
+async def test_an_error_that_does_not_lead_back_undoes_all(bench: Bench, raises: list[JaildError], times: int) -> None:
+    bench.trip.raises["final"] = list(raises)
+    with pytest.raises(type(raises[0])):
+        await bench.carried_out(looping(bench))
+    assert bench.trip.done.count("final") == times
+    assert bench.trip.done[-4:] == ["unfinal", "unfreeze", "unprecopy", "unconnect"]
+
+
+async def test_what_cannot_be_undone_on_the_way_back_to_an_earlier_phase_ends_it_all(bench: Bench) -> None:
+    bench.trip.raises = {"final": [late(bench.trip)], "unfreeze": [broken("busy")]}
+    with pytest.raises(InternalError, match="busy"):
+        await bench.carried_out(looping(bench))
+    assert bench.trip.done[-3:] == ["unfreeze", "unprecopy", "unconnect"]
+
+
+async def test_the_way_back_to_an_earlier_phase_is_not_interrupted_by_the_end_of_the_daemon(bench: Bench) -> None:
+    bench.trip.raises["final"] = [late(bench.trip)]
+    task = await bench.begun(looping(bench), "unfreeze")
+    task.cancel()
+    await asyncio.sleep(0)
+    assert not task.done()
+    bench.trip.go_on.set()
+    assert isinstance(await ended(task), asyncio.CancelledError)
+    assert bench.trip.done[-3:] == ["unfreeze", "unprecopy", "unconnect"]
+
+
+async def test_a_limit_may_be_told_when_its_phase_begins_and_say_what_it_means(bench: Bench) -> None:
+    bench.trip.hangs = "final"
+    told: list[str] = []
+
+    def left(trip: Trip) -> float:
+        told.append(trip.done[-1])
+        return 0.0
+
+    with pytest.raises(DeadlineExceededError, match="did not get through"):
+        await bench.carried_out(looping(bench, within=left, late=late))
+    assert told == ["freeze"] * 3
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+async def test_a_resumable_phase_is_left_to_the_next_daemon(bench: Bench, *, resumable: bool) -> None:
+    bench.operations.update(bench.trip.handle.id, resumable=True)
+    task = await bench.begun(bench.saga(bench.phase("precopy", resumable=resumable)), "precopy")
+    bench.operations.leaving = True
+    bench.operations.stop(bench.trip.handle.id)
+    assert isinstance(await ended(task), asyncio.CancelledError)
+    assert bench.trip.done == (["precopy"] if resumable else ["precopy", "unprecopy"])
+
+
+async def test_what_an_earlier_daemon_had_begun_is_gone_on_with_and_undone(bench: Bench) -> None:
+    bench.trip.raises["freeze"] = [broken()]
+    with pytest.raises(InternalError):
+        await bench.runner.carry_out(looping(bench), bench.trip, since="precopy")
+    assert bench.trip.done == ["precopy", "freeze", "unfreeze", "unprecopy", "unconnect"]
+
+
+async def test_what_is_cancelled_before_it_is_gone_on_with_is_undone(bench: Bench) -> None:
+    bench.operations.update(bench.trip.handle.id, cancel_requested=True)
+    with pytest.raises(asyncio.CancelledError):
+        await bench.runner.carry_out(looping(bench), bench.trip, since="connect")
+    assert bench.trip.done == ["unconnect"]
+
+
+async def test_only_what_is_left_after_the_pivot_is_completed(bench: Bench) -> None:
+    await bench.runner.complete(bench.usual(), bench.trip)
+    assert bench.trip.done == ["settle"]
+
+
+@pytest.mark.parametrize("error", [None, broken()])
+async def test_a_trial_is_undone_in_any_case(bench: Bench, error: JaildError | None) -> None:
+    saga = Saga("rehearse", (bench.phase("connect"), bench.phase("rehearse")), pivot=None)
+    bench.trip.raises["rehearse"] = [error] if error else []
+    with nullcontext() if error is None else pytest.raises(InternalError):
+        await bench.carried_out(saga)
+    assert bench.trip.done == ["connect", "rehearse", "unrehearse", "unconnect"]
+    assert bench.trip.error is error
