@@ -44,19 +44,14 @@ from jaild.layers.image_import import ImageImport
 from jaild.layers.releases import Releases
 from jaild.layers.sandbox import BuildSandbox
 from jaild.layers.sealing import Sealer
-from jaild.migration.abort_cleanup import AbortCleanup
-from jaild.migration.activation import Activator
+from jaild.migration.activation import Activation
 from jaild.migration.cutover import Cutover
-from jaild.migration.notices import Notices
 from jaild.migration.precopy import Precopy
-from jaild.migration.rehearsal import RehearseOut
-from jaild.migration.rehearsal_target import RehearseIn
-from jaild.migration.retreat import Retreat
+from jaild.migration.rehearsal import Rehearsal
 from jaild.migration.service import Migrations
-from jaild.migration.session import Link
-from jaild.migration.source import MigrateOut
-from jaild.migration.target import MigrateIn
-from jaild.migration.tidying import Tidying
+from jaild.migration.session import Home
+from jaild.migration.source import SourceMigration
+from jaild.migration.target import TargetMigration
 from jaild.model.jails import authorization
 from jaild.model.layout import Layout
 from jaild.ports.archives import Archives
@@ -145,7 +140,6 @@ class Core:
     deleted: DeletedJails
     standbys: Standbys
     replica_store: ReplicaStore
-    tidying: Tidying
     supervisor: Supervisor
 
     def resume(self) -> None:
@@ -188,58 +182,33 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
     changes = Changes(inventory, planner, datasets, databases, runs, health_checks, sagas, events, clock)
     lifecycle = Lifecycle(inventory, datasets, runs, health_checks, events, clock)
     snapshots = MigrationSnapshots(inventory, zfs, owned)
-    notices = Notices(ports.peers, journals, events, supervisor)
     rate_limits = RateLimits()
     host_names = HostNames(inventory, ports.peers, journals, events)
     sole = SoleOwner(inventory, ports.peers, journals)
     preflight = Preflight(inventory, zfs, ports.peers, host_names, sole)
-    link = Link(inventory, ports.peers, journals, clock)
-    precopy = Precopy(inventory, zfs, files, journals, snapshots, link, Transfer(inventory, zfs, rate_limits), clock)
-    tidying = Tidying(inventory, dispatcher, supervisor, events)
-    cutover = Cutover(
-        inventory,
-        zfs,
-        ports.peers,
-        journals,
-        files,
-        datasets,
-        runs,
-        snapshots,
-        link,
-        precopy,
-        sole,
-        tidying,
-        events,
-        clock,
-    )
-    retreat = Retreat(datasets, runs, snapshots, journals, notices, dispatcher, supervisor, events, clock)
-    sender = MigrateOut(
-        inventory, preflight, link, precopy, cutover, retreat, notices, ports.peers, journals, snapshots, clock
+    home = Home(inventory=inventory, peers=ports.peers, journals=journals, clock=clock)
+    precopy = Precopy(inventory, zfs, files, journals, snapshots, Transfer(inventory, zfs, rate_limits), clock)
+    cutover = Cutover(home, zfs, files, datasets, runs, snapshots, precopy, sole, dispatcher, supervisor, events)
+    source = SourceMigration(
+        home, preflight, precopy, cutover, datasets, snapshots, sagas, operations, dispatcher, supervisor, events
     )
     offer_check = OfferCheck(inventory, zfs, runtime, ports.peers, journals, draining, CopyCheck(inventory, zfs))
     copies = ReceivedCopies(inventory, zfs, files)
     receiver = Receiver(inventory, zfs, datasets, sealer, owned, events, clock)
-    activator = Activator(inventory, zfs, datasets, runs, health_checks, snapshots, events, clock)
-    abort_cleanup = AbortCleanup(inventory, zfs, datasets, snapshots)
-    capacity = Capacity(inventory, runtime, draining)
-    rehearsals = RehearseIn(inventory, zfs, runtime, files, copies, journals, runs, supervisor, clock)
-    incoming = MigrateIn(
-        inventory,
-        zfs,
-        runtime,
+    activation = Activation(inventory, zfs, datasets, runs, health_checks, snapshots, events, clock)
+    rehearsal = Rehearsal(home, source, precopy, sagas, zfs, runtime, files, copies, runs, supervisor)
+    incoming = TargetMigration(
+        home,
         offer_check,
-        capacity,
-        journals,
+        Capacity(inventory, zfs, runtime, draining),
         datasets,
         receiver,
         copies,
-        rehearsals,
-        activator,
-        abort_cleanup,
+        rehearsal,
+        activation,
         dispatcher,
         supervisor,
         events,
-        clock,
     )
     fencing = Fencing(
         inventory, ports.peers, sole, datasets, cutover, deleted, dispatcher, operations, supervisor, events
@@ -255,7 +224,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         inventory, ports.peers, datasets, rounds, replica_store, dispatcher, operations, supervisor, events, clock
     )
     dispatcher.before_each(standbys.give_way)
-    dispatcher.before_each(activator.give_way)
+    dispatcher.before_each(activation.give_way)
     failover = Failover(
         inventory,
         zfs,
@@ -268,18 +237,16 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         copies,
         sole,
         fencing,
-        activator,
+        activation,
         supervisor,
         events,
         clock,
     )
-    rehearser = RehearseOut(preflight, link, precopy, retreat, ports.peers, journals, clock)
-    migrations = Migrations(inventory, preflight, sender, rehearser, journals, datasets, dispatcher, operations)
+    migrations = Migrations(inventory, preflight, source, rehearsal, journals, datasets, dispatcher, operations)
     promotions = Promotions(inventory, failover, start_guard, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
-        inventory, zfs, files, runtime, ports.peers, journals, datasets, runs, cutover, sender, incoming,
-        rehearsals, snapshots, notices, failover, replica_store, start_guard, fencing, dispatcher,
-        operations, supervisor, events,
+        inventory, zfs, files, runtime, datasets, runs, cutover, source, incoming,
+        rehearsal, failover, replica_store, start_guard, fencing, operations, supervisor, events,
     )  # fmt: skip
     boot = Boot(
         inventory,
@@ -338,21 +305,7 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         parties=Parties(inventory, ports.peers, journals, replica_store, host_names, events),
         replicas=Replicas(replica_store, fencing, promotions),
         promotions=promotions,
-        salvages=SalvageOut(
-            inventory,
-            ports.peers,
-            ports.file_trees,
-            preflight,
-            sender,
-            link,
-            precopy,
-            cutover,
-            journals,
-            dispatcher,
-            operations,
-            events,
-            clock,
-        ),
+        salvages=SalvageOut(home, ports.file_trees, preflight, source, cutover, sagas, dispatcher, operations, events),
         files=SalvageIn(inventory, zfs, files, ports.file_trees, journals, datasets, receiver, snapshots),
     )
     return Core(
@@ -368,7 +321,6 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         deleted=deleted,
         standbys=standbys,
         replica_store=replica_store,
-        tidying=tidying,
         supervisor=supervisor,
     )
 

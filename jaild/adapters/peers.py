@@ -16,7 +16,7 @@ from jaild.adapters.peer_standby import GrpcStandbyPeer
 from jaild.model.errors import DeadlineExceededError, JaildError, NotFoundError, UnavailableError
 from jaild.model.migration.protocol import (
     Acceptance,
-    Activation,
+    Activated,
     HostHello,
     Offer,
     Received,
@@ -144,10 +144,10 @@ class GrpcPeer:
         request = peer_pb2.PrepareRequest(migration=migration, epoch=epoch, guids=guids)
         return str((await self._ask(self._stub.Prepare, request, _WORK)).phase)
 
-    async def activate(self, migration: str, epoch: int) -> Activation:
+    async def activate(self, migration: str, epoch: int) -> Activated:
         """Second half of the hand-over."""
         request = peer_pb2.ActivateRequest(migration=migration, epoch=epoch)
-        return peer_messages.struct_of(await self._ask(self._stub.Activate, request, _START), Activation)
+        return peer_messages.struct_of(await self._ask(self._stub.Activate, request, _START), Activated)
 
     async def abort(self, migration: str) -> str:
         """Make it throw away what it received."""

@@ -50,6 +50,8 @@ Act = Callable[[_A], Awaitable[None]]
 
 Within = float | Callable[[_A], float | None]  # seconds, or what tells them when the phase begins; None: for ever
 
+Message = str | Callable[[_A], str]  # for people, when the phase begins
+
 
 def _always(_: Attempt) -> bool:
     return True
@@ -79,7 +81,7 @@ class Phase(Generic[_A]):
     do: Act[_A]
     undo: Act[_A] | None = None
     stop: Stop = Stop.NOW
-    message: str = ""
+    message: Message[_A] = ""
     resumable: bool = False
     within: Within[_A] | None = None
     late: Callable[[_A], JaildError] | None = None
@@ -111,7 +113,7 @@ class Completion(Generic[_A]):
 
     name: str
     do: Act[_A]
-    message: str = ""
+    message: Message[_A] = ""
     within: float | None = None
     retry: BackOff | None = None
 
@@ -161,6 +163,10 @@ class SagaRunner:
         await self._pivot(saga, saga.pivot, attempt, begun)
         await self.complete(saga, attempt)
 
+    async def give_up(self, saga: Saga[_A], attempt: _A, error: JaildError, *, since: str) -> None:
+        """Undo for this error what a daemon before this one had begun, up to the phase `since` that it was in."""
+        await _to_its_end(self._undo(saga, attempt, list(saga.before[: saga.place(since) + 1]), error))
+
     async def complete(self, saga: Saga[_A], attempt: _A) -> None:
         """Do what is left to do after the pivot, which is known to have happened."""
         for completion in saga.after:
@@ -200,7 +206,7 @@ class SagaRunner:
     async def _phase(self, phase: Phase[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
         attempt.handle.heed_cancel()  # one that was taken a moment before stops no jail any more
         with nullcontext() if phase.stop is Stop.NEVER else attempt.handle.cancellable():
-            await attempt.handle.phase(phase.name, phase.message, phase.stop)
+            await attempt.handle.phase(phase.name, _told(phase, attempt), phase.stop)
             if begun[-1:] != [phase]:
                 begun.append(phase)
             await self._do(phase, attempt)
@@ -240,7 +246,7 @@ class SagaRunner:
 
     async def _complete(self, saga: Saga[_A], completion: Completion[_A], attempt: _A) -> None:
         # In memory only: from the pivot on nothing of this host's memory may keep it from being completed.
-        attempt.handle.enter(completion.name, completion.message, Stop.NEVER)
+        attempt.handle.enter(completion.name, _told(completion, attempt), Stop.NEVER)
         try:
             await self._do(completion, attempt)
         except JaildError as error:
@@ -284,6 +290,10 @@ class SagaRunner:
             raise asyncio.CancelledError from error
         finally:
             await _to_its_end(self._supervisor.end(name))  # one whose time is up, or that was cancelled, ends here
+
+
+def _told(step: Phase[_A] | Completion[_A], attempt: _A) -> str:
+    return step.message(attempt) if callable(step.message) else step.message
 
 
 def _is_left(attempt: _A, begun: list[Phase[_A]], error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from jaild.engine.events import Events
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.lifecycle import Lifecycle
-from jaild.migration.target import MigrateIn
+from jaild.migration.target import TargetMigration
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import shutdown as halting
 from jaild.model.jails.authority import Intent
@@ -52,7 +52,7 @@ class Boot:
         self,
         inventory: Inventory,
         journals: Journals,
-        receiver: MigrateIn,
+        incoming: TargetMigration,
         lifecycle: Lifecycle,
         start_guard: StartGuard,
         boot_id: BootId,
@@ -66,7 +66,7 @@ class Boot:
     ) -> None:
         self._inventory = inventory
         self._journals = journals
-        self._receiver = receiver
+        self._incoming = incoming
         self._lifecycle = lifecycle
         self._start_guard = start_guard
         self._boot_id = boot_id
@@ -134,8 +134,8 @@ class Boot:
     def _should_start(self, entry: JailEntry) -> bool:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
             return False
-        if any(self._receiver.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
-            return False  # `Recovery.resume` goes on with its activation
+        if any(self._incoming.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
+            return False  # `TargetMigration.recover` goes on with its activation
         wanted = not _runs(entry) and entry.generation.spec.boot.autostart
         return wanted and self._inventory.may(entry, Intent.START)
 

@@ -25,41 +25,31 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
-from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.inventory import Found, Inventory, JailEntry
-from jaild.engine.operations import Handle, Operations
-from jaild.engine.supervisor import BackOff, Supervisor
+from jaild.engine.operations import Operations
+from jaild.engine.supervisor import Supervisor
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
 from jaild.migration.cutover import Cutover
-from jaild.migration.notices import Notices
-from jaild.migration.rehearsal_target import RehearseIn
-from jaild.migration.source import MigrateOut
-from jaild.migration.target import MigrateIn
+from jaild.migration.rehearsal import Rehearsal
+from jaild.migration.source import SourceMigration
+from jaild.migration.target import TargetMigration
 from jaild.model import layout, names
-from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableError
+from jaild.model.errors import JaildError, UnavailableError
 from jaild.model.evacuation import record as evacuation
 from jaild.model.jails.authority import Intent, Standing
-from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import Desired, JailRecord, Ownership
-from jaild.model.migration.journal import Journal, Phase
+from jaild.model.layers.records import Desired, Ownership
 from jaild.model.operation import Operation
 from jaild.ports.files import Files
-from jaild.ports.peer import Peers
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.start_guard import StartGuard
-from jaild.transfer.journal import Journals
-from jaild.transfer.snapshots import MigrationSnapshots
 
 BOOT = "boot"  # the task that starts the jails when the daemon starts
-_PAUSE = BackOff(first=0.5, longest=30.0)
 
 
 class Recovery:
@@ -71,21 +61,16 @@ class Recovery:
         zfs: Zfs,
         files: Files,
         runtime: Runtime,
-        peers: Peers,
-        journals: Journals,
         datasets: JailDatasets,
         runs: Runs,
         cutover: Cutover,
-        sender: MigrateOut,
-        receiver: MigrateIn,
-        rehearsals: RehearseIn,
-        snapshots: MigrationSnapshots,
-        notices: Notices,
+        source: SourceMigration,
+        incoming: TargetMigration,
+        rehearsal: Rehearsal,
         failover: Failover,
         replica_store: ReplicaStore,
         start_guard: StartGuard,
         fencing: Fencing,
-        dispatcher: Dispatcher,
         operations: Operations,
         supervisor: Supervisor,
         events: Events,
@@ -94,21 +79,16 @@ class Recovery:
         self._zfs = zfs
         self._files = files
         self._runtime = runtime
-        self._peers = peers
-        self._journals = journals
         self._datasets = datasets
         self._runs = runs
         self._cutover = cutover
-        self._sender = sender
-        self._receiver = receiver
-        self._rehearsals = rehearsals
-        self._snapshots = snapshots
-        self._notices = notices
+        self._source = source
+        self._incoming = incoming
+        self._rehearsal = rehearsal
         self._failover = failover
         self._replica_store = replica_store
         self._start_guard = start_guard
         self._fencing = fencing
-        self._dispatcher = dispatcher
         self._operations = operations
         self._supervisor = supervisor
         self._events = events
@@ -125,7 +105,7 @@ class Recovery:
             await self._told(f"left alone: {problem}")
         for dataset in found.recordless:
             name = dataset.rpartition("/")[2]
-            if any(j.jail == name and j.phase is Phase.RECEIVING for j in self._journals.incoming()):
+            if self._incoming.is_receiving(name):
                 if await self._zfs.resume_token(dataset) is None:
                     await self._try(f"destroyed {dataset}, left of a receive", self._destroy_incoming(dataset))
             elif await self._replica_store.clear_left(dataset):
@@ -141,13 +121,13 @@ class Recovery:
         self._start_guard.hold_back()
 
     async def _sweep_rehearsals(self) -> None:
-        for message in await self._rehearsals.sweep():
+        for message in await self._rehearsal.sweep():
             await self._told(message)
 
     async def _end_operations(self) -> set[str]:
         """End those that nobody goes on with; return what they were about."""
         interrupted = set()
-        left = {journal.operation for journal in self._journals.outgoing() if self._goes_on(journal)}
+        left = self._source.left()
         for operation in self._operations.list():
             if operation.done or operation.id in left or operation.kind == evacuation.KIND:
                 continue
@@ -171,20 +151,6 @@ class Recovery:
         Nobody else sealed it: only one whose turn it was, and that had made the dataset, comes to that phase.
         """
         return operation.phase == layout.SEALING and self._inventory.has_layer(operation.target)
-
-    def _goes_on(self, journal: Journal) -> bool:
-        """Whether a migration from here is gone on with where its last daemon left it: sending, or handed over."""
-        operations = {
-            operation.id for operation in self._operations.list() if not operation.done and operation.resumable
-        }
-        if journal.operation not in operations:
-            return False
-        entry = self._inventory.jails.get(journal.jail)
-        record = entry.record if entry is not None else None
-        if record is None:
-            return False
-        sending = journal.phase is Phase.SENDING and record.state is Ownership.ACTIVE and record.epoch < journal.epoch
-        return sending or _moved(record, journal)
 
     async def _is_coming(self, layer: str) -> bool:
         """Whether it is an interrupted receive that a migration goes on with."""
@@ -218,12 +184,12 @@ class Recovery:
             case Ownership.ACTIVE if record.generation == 0:
                 await self._try(f"destroyed jail {name}, whose creation never finished", self._delete(entry))
             case Ownership.FROZEN:
-                await self._try(f"jail {name} is active here again after a migration", self._thaw(entry))
+                await self._try(f"jail {name} is active here again after a migration", self._source.thaw(entry, record))
                 await self._staged(entry)
             case Ownership.CLAIMED:
                 await self._try(f"withdrew the claim on jail {name}: promote it again", self._failover.unclaim(entry))
             case Ownership.MOVED | Ownership.FENCED:
-                await self._cutover.fence_in_time(entry)
+                await self._cutover.fence(entry)
             case Ownership.ACTIVE if self._inventory.claim(entry, record).standing is Standing.SUPERSEDED:
                 known = self._inventory.known_epochs[record.uid]
                 entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"
@@ -246,18 +212,6 @@ class Recovery:
                 await self._end(run.jail, run.generation)
         await self._datasets.destroy(entry)
         self._inventory.jails.pop(entry.name, None)
-
-    async def _thaw(self, entry: JailEntry) -> None:
-        if entry.record is None:
-            return
-        migration = entry.record.migration
-        await self._datasets.write(entry, advance(entry.record, Ownership.ACTIVE, migration="", peer=""))
-        journal = self._journals.find(migration, outgoing=True)
-        if journal is not None:
-            aborted = msgspec.structs.replace(
-                journal, phase=Phase.ABORTED, notified=False, message="the daemon ended before the commit point"
-            )
-            await self._journals.put(aborted)
 
     async def _staged(self, entry: JailEntry) -> None:
         folder = entry.folder / "generations"
@@ -304,100 +258,28 @@ class Recovery:
         await self._runtime.remove(jail, generation)
 
     def resume(self) -> None:
-        """Go on with migrations that another host has a say in, in the background; tell whom failovers concern.
-
-        A jail that is to be started first is moved when the task `boot` has done that, one whose standbys are to be
-        heard first when they have been.
-        """
+        """Go on, in the background, with what other hosts have a say in; tell whom failovers concern."""
         self._fencing.tell_all()
-        for journal in self._journals.outgoing():
-            if self._goes_on(journal):
-                if journal.phase is Phase.SENDING and self._waits(self._inventory.jails[journal.jail]):
-                    self._go(journal, self._go_on_after_boot)
-                else:
-                    self._go_on(journal)
-            elif journal.phase in {Phase.SENDING, Phase.FROZEN, Phase.COMMITTED} or not journal.notified:
-                self._go(journal, self._resume_outgoing)
-        for journal in self._journals.incoming():
-            if journal.phase in {Phase.RECEIVING, Phase.PREPARED}:
-                self._go(journal, self._resume_incoming)
+        self._source.recover(self._until_it_serves, self._told)
+        self._incoming.recover(self._told)
 
-    def _go(self, journal: Journal, work: Callable[[Journal], Awaitable[None]]) -> None:
-        direction = "to" if journal.outgoing else "from"
-        name = f"migration {journal.id} {direction} {journal.peer}"
-        self._supervisor.retry(name, lambda: work(journal), pause=_PAUSE, target=f"jails/{journal.jail}")
+    def _until_it_serves(self, jail: str, within: Callable[[], float | None]) -> Awaitable[bool] | None:
+        entry = self._inventory.jails[jail]
+        if _is_to_start(entry) or not self._inventory.may(entry, Intent.GIVE_AWAY):
+            return self._started(jail, within)
+        return None
 
-    def _waits(self, entry: JailEntry) -> bool:
-        return _is_to_start(entry) or not self._inventory.may(entry, Intent.GIVE_AWAY)
+    async def _started(self, jail: str, within: Callable[[], float | None]) -> bool:
+        """Wait until a jail has been started (the task `boot`) and its standbys have been heard, at most `within`.
 
-    async def _go_on_after_boot(self, journal: Journal) -> None:
+        Returns whether it may be moved now: not if the host goes down meanwhile, whose next start goes on.
+        """
         await self._supervisor.over(BOOT)
         # Past its deadline it is given up, also while the jail waits.
-        await self._start_guard.over(journal.jail, within=self._journals.time_left(journal))
-        if not self._inventory.halted:  # the host goes down: its next start goes on
-            self._go_on(journal)
-
-    def _go_on(self, journal: Journal) -> None:
-        async def work(handle: Handle) -> str:
-            try:
-                return f"migrations/{await self._sender.resume(handle, journal)}"
-            except JaildError:
-                if self._journals.find(journal.id, outgoing=True) == journal:  # it could not even be taken up again
-                    await self._resume_outgoing(journal)
-                raise
-
-        self._dispatcher.resume(journal.operation, work)
-
-    async def _resume_outgoing(self, journal: Journal) -> None:
-        entry = self._inventory.jails.get(journal.jail)
-        moved = entry is not None and entry.record is not None and _moved(entry.record, journal)
-        if moved or journal.phase is Phase.COMMITTED:
-            committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
-            await self._journals.put(committed)
-            activation = await self._cutover.activate(committed)
-            await self._journals.put(
-                msgspec.structs.replace(
-                    committed, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
-                )
-            )
-            self._notices.hand_on(committed)
-            await self._told(f"jail {journal.jail} moved to {journal.peer}, which acknowledged now")
-            return
-        aborted = msgspec.structs.replace(journal, phase=Phase.ABORTED)
-        await self._notices.tell(aborted)
-        if journal.jail in self._inventory.jails:
-            await self._try_quietly(self._snapshots.aborted(journal))
-            await self._try_quietly(self._snapshots.release_layers(journal.id, journal.offer.jail.layers))
-
-    async def _resume_incoming(self, journal: Journal) -> None:
-        """Ask the source how it ended, and do what follows; raise while that is not known."""
-        if self._receiver.owns(journal):  # it was interrupted while it was activated
-            await self._receiver.activate(journal.id, journal.epoch)
-            await self._told(f"jail {journal.jail} from {journal.peer}: its activation was gone on with")
-            return
-        resolution = await self._peers.get(journal.peer).resolve(journal.id)
-        if resolution.outcome == "committed":
-            await self._receiver.activate(journal.id, resolution.epoch)
-            await self._told(f"jail {journal.jail} is this host's: {journal.peer} had handed it over")
-            return
-        # A source that remembers nothing may have lost its pool too: what is prepared may be the only copy.
-        forgotten = resolution.outcome == "unknown" and journal.phase is Phase.RECEIVING
-        if resolution.outcome == "aborted" or forgotten:
-            await self._receiver.abort(journal.id, source=journal.peer)
-            await self._told(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
-            return
-        raise FailedPreconditionError(
-            "MIGRATION_UNDECIDED",
-            f"{journal.peer} says that migration {journal.id} of jail {journal.jail} is {resolution.outcome}",
-            remedy=f"it is asked again by itself; if {journal.peer} has lost the jail: jailctl adopt",
-            resource=f"jails/{journal.jail}",
-        )
+        await self._start_guard.over(jail, within=within())
+        return not self._inventory.halted
 
 
 def _is_to_start(entry: JailEntry) -> bool:
     runs = entry.run is not None and entry.run.running
     return entry.record is not None and entry.record.desired is Desired.RUNNING and not runs
-
-
-def _moved(record: JailRecord, journal: Journal) -> bool:
-    return record.state is Ownership.MOVED and record.migration == journal.id

@@ -1,9 +1,15 @@
-"""A jail that was handed over to this host: made its own, started, and brought through its health checks."""
+"""What becomes of a jail that came: it is made this host's own, started, and brought through its health checks.
+
+Or discarded, if the migration was aborted: the host is then as it was before. What it had not is destroyed; an older
+copy is rolled back to the snapshot that it ended with, its record too. Layers that came whole stay: they are complete,
+and the next try needs them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -12,12 +18,12 @@ from jaild.engine.inventory import Inventory, JailEntry
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.health import HealthChecks, check_ended
 from jaild.jails.runs import Runs
-from jaild.model.errors import JaildError
+from jaild.model.errors import JaildError, NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import Desired, Generation, Ownership
+from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.migration.journal import Journal, Phase
-from jaild.model.migration.protocol import Activation
+from jaild.model.migration.protocol import Activated
 from jaild.ports.clock import Clock
 from jaild.ports.zfs import Zfs
 from jaild.transfer.snapshots import MigrationSnapshots
@@ -25,8 +31,8 @@ from jaild.transfer.snapshots import MigrationSnapshots
 _STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
 
-class Activator:
-    """Takes jails over. Runs in the jail's queue only."""
+class Activation:
+    """Takes jails over, or throws away what came of them. Runs in the jail's queue only."""
 
     def __init__(
         self,
@@ -57,7 +63,7 @@ class Activator:
         mine = record is not None and record.state is Ownership.ACTIVE and record.epoch >= journal.epoch
         return mine and journal.phase is Phase.PREPARED
 
-    async def activate(self, journal: Journal) -> Activation:
+    async def activate(self, journal: Journal) -> Activated:
         """Become the owner if this host is not, and start the jail."""
         began = self._clock.monotonic()
         entry, record = self._inventory.permitted(journal.jail, Intent.READ)
@@ -97,11 +103,11 @@ class Activator:
         await self._open([root.name, *(dataset.name for dataset in below)])
         entry.folder = root.mountpoint or entry.folder
 
-    async def start(self, entry: JailEntry, began: float) -> Activation:
+    async def start(self, entry: JailEntry, began: float) -> Activated:
         """Start an owned jail, if it should run, and pass its health checks; `began` (monotonic): of the request."""
         generation = entry.generation
         if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
-            return Activation(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
+            return Activated(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
         seconds = 0.0
         try:
             if entry.run is None or not entry.run.running:
@@ -110,14 +116,14 @@ class Activator:
         except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that it does not serve
             return await self._unhealthy(entry, error, seconds)
         await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
-        return Activation(phase="activated", healthy=True, seconds=seconds)
+        return Activated(phase="activated", healthy=True, seconds=seconds)
 
-    async def _unhealthy(self, entry: JailEntry, error: Exception, seconds: float) -> Activation:
+    async def _unhealthy(self, entry: JailEntry, error: Exception, seconds: float) -> Activated:
         told = str(error) if isinstance(error, JaildError) else f"{type(error).__name__}: {error}"
         self._log.warning("a jail that came is not healthy", jail=entry.name, exc_info=error)
         entry.message = f"it did not become healthy after its migration: {told}"
         await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
-        return Activation(phase="activated", healthy=False, seconds=seconds, message=told)
+        return Activated(phase="activated", healthy=False, seconds=seconds, message=told)
 
     async def _checked(self, entry: JailEntry, generation: Generation) -> None:
         """Wait for the health checks. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""
@@ -150,3 +156,48 @@ class Activator:
         except Exception as error:  # noqa: BLE001 -- the jail serves: the next start does what is left
             self._log.warning("left untidy", jail=entry.name, exc_info=error)
             await self._events.emit("jail.untidy", f"jails/{entry.name}", str(error), migration=journal.id)
+
+    # -- discarding
+
+    async def discard(self, journal: Journal) -> None:
+        """Undo what came of a migration that was aborted; done again it changes nothing."""
+        await self._interrupted_layers(journal)
+        entry = self._inventory.jails.get(journal.jail)
+        if entry is not None and entry.record is not None and entry.record.migration != journal.id:
+            return  # the jail here has nothing to do with it
+        if journal.before is not None and entry is not None:
+            await self._return(entry, journal, journal.before)
+            return
+        if journal.keep_copy and entry is not None and entry.record is not None:
+            await self._datasets.write(entry, advance(entry.record, Ownership.MOVED))  # its owner is the source
+            return
+        ghost = entry or JailEntry(name=journal.jail, folder=self._inventory.folder_of_jails / journal.jail)
+        for dataset in await self._parts(journal.jail):
+            await self._zfs.abort_receive(dataset)
+        await self._datasets.destroy_if_there(ghost)
+        self._inventory.jails.pop(journal.jail, None)
+
+    async def _interrupted_layers(self, journal: Journal) -> None:
+        others = {
+            path for who, paths in self._inventory.needed.items() if who != f"migrations/{journal.id}" for path in paths
+        }
+        for layer in journal.offer.jail.layers:
+            kind, _, name = layer.path.partition("/")
+            here = self._inventory.bases if kind == "bases" else self._inventory.releases
+            if name not in here and layer.path not in others:
+                await self._zfs.abort_receive(self._inventory.where.layer(layer.path))
+
+    async def _return(self, entry: JailEntry, journal: Journal, before: JailRecord) -> None:
+        root = self._inventory.where.jail(journal.jail)
+        for dataset in reversed(await self._parts(journal.jail)):
+            had = journal.had.get(dataset.removeprefix(root).lstrip("/"), ())
+            with suppress(NotFoundError):  # an interrupted receive into it was all there was
+                if not await self._snapshots.return_to_before(dataset, had):
+                    await self._datasets.destroy_all(dataset)
+        await self._datasets.write(entry, before)
+
+    async def _parts(self, jail: str) -> list[str]:
+        try:
+            return [dataset.name for dataset in await self._zfs.datasets(self._inventory.where.jail(jail))]
+        except NotFoundError:
+            return []

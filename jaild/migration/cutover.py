@@ -1,210 +1,240 @@
 """The stretch in which the jail is down, and the commit point in it; then Activate, until it is acknowledged.
 
 freeze ─► final increment ─► prepare, every guid compared ─► COMMIT ─► activate ─► fence
+   ▲ thaw: on any failure before it                            │
+   └───────────────────────────────────────────────────────────┘
 
-What need not be done while the jail is down is done later: its run is taken away when the other host has started it.
+What need not be done while the jail is down is done later: its run is removed when the other host has started it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
 
+from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.inventory import JailEntry
+from jaild.engine.supervisor import BackOff, Supervisor
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
-from jaild.migration.move import Move
 from jaild.migration.precopy import Precopy
-from jaild.migration.session import Link
-from jaild.migration.tidying import Tidying
+from jaild.migration.session import HANDOVER_TIMED_OUT, Home, MigrationSession
 from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.budget import patience
-from jaild.model.migration.journal import Journal, Phase
-from jaild.model.migration.protocol import Activation
-from jaild.model.phases import Stop
+from jaild.model.migration.journal import Phase
 from jaild.model.replication.policy import vouching
-from jaild.ports.clock import Clock
 from jaild.ports.files import Files
-from jaild.ports.peer import Peers
 from jaild.ports.zfs import Zfs
-from jaild.transfer.journal import Journals
 from jaild.transfer.snapshots import MigrationSnapshots
 from jaild.transfer.sole_owner import SoleOwner
 
+Work = Callable[[JailEntry], Awaitable[None]]
 _AGAIN = 5.0  # seconds until a silent standby is asked again
 _FLUSHED = 0.2  # seconds in which a flush is done where nothing has to be waited for
+_START_AGAIN = BackOff(first=1.0, longest=30.0)
+_LEAVE_AGAIN = BackOff(first=5.0, longest=600.0)  # somebody's shell in the jail's folder may stay there for long
+_LEFT = frozenset({Ownership.MOVED, Ownership.FENCED})
 
 
 class Cutover:
-    """Stops the jail here and gives it away."""
+    """Stops the jail here and gives it away, or starts it again; cleans up what it leaves behind."""
 
     def __init__(
         self,
-        inventory: Inventory,
+        home: Home,
         zfs: Zfs,
-        peers: Peers,
-        journals: Journals,
         files: Files,
         datasets: JailDatasets,
         runs: Runs,
         snapshots: MigrationSnapshots,
-        link: Link,
         precopy: Precopy,
         sole: SoleOwner,
-        tidying: Tidying,
+        dispatcher: Dispatcher,
+        supervisor: Supervisor,
         events: Events,
-        clock: Clock,
     ) -> None:
-        self._inventory = inventory
+        self._inventory = home.inventory
+        self._clock = home.clock
         self._zfs = zfs
-        self._peers = peers
-        self._journals = journals
         self._files = files
         self._datasets = datasets
         self._runs = runs
         self._snapshots = snapshots
-        self._link = link
         self._precopy = precopy
         self._sole = sole
-        self._tidying = tidying
+        self._dispatcher = dispatcher
+        self._supervisor = supervisor
         self._events = events
-        self._clock = clock
         self._log = structlog.get_logger("jaild.cutover")
 
-    async def freeze(self, move: Move) -> bool:
-        """Write the intent down, then stop the jail.
-
-        False while a standby is silent that may have taken it over: the jail serves on, and it is to be tried again.
-        """
-        if not await self._is_to_give(move):
-            return False
-        await move.handle.phase("freeze", "stopping the jail", Stop.CANCEL)
-        move.journal = msgspec.structs.replace(move.journal, phase=Phase.FROZEN)
-        await self._journals.put(move.journal)
-        frozen = advance(move.record, Ownership.FROZEN, migration=move.id, peer=move.target)
-        await self._datasets.write(move.entry, frozen)
-        move.was_running = move.entry.run is not None and move.entry.run.running
-        move.patience = patience(move.journal.max_downtime, move.journal.predicted or 0.0)
-        move.frozen_at = self._clock.monotonic()
-        await self._runs.stop(move.entry, move.generation.number)
-        return True
-
-    async def _is_to_give(self, move: Move) -> bool:
-        silent = await self._sole.silent(move.jail)
+    async def may_give_away(self, session: MigrationSession) -> bool:
+        """Ask the jail's standbys whether one has taken it over; False, after a pause, while one is silent."""
+        silent = await self._sole.silent(session.jail)
         if not silent:
-            move.handle.note(away=False)
+            session.handle.note(away=False)
             return True
         hosts = ", ".join(sorted(silent))
-        move.handle.note(
+        session.handle.note(
             away=True,
             message=f"{hosts} does not answer, and may have taken the jail over; asked again in {_AGAIN:.0f} s; the "
-            f'jail serves; if you know that none has: jailctl jail confirm {move.jail} --confirm "'
-            f'{vouching(move.jail, silent)}"; to give up: jailctl operation cancel {move.handle.id}',
+            f'jail serves; if you know that none has: jailctl jail confirm {session.jail} --confirm "'
+            f'{vouching(session.jail, silent)}"; to give up: jailctl operation cancel {session.handle.id}',
         )
         await self._clock.sleep(_AGAIN)
         return False
 
-    async def last_increment(self, move: Move) -> None:
-        """Send what was written since the last round."""
-        await move.handle.phase("final", "the last increment", Stop.CANCEL)
-        await self._flush(move)
-        move.last_increment = (await self._precopy.round(move, urgent=True)).seconds
+    # -- freeze, and its undoing
 
-    async def _flush(self, move: Move) -> None:
+    async def freeze(self, session: MigrationSession) -> None:
+        """Write the intent down, then stop the jail."""
+        await session.write(phase=Phase.FROZEN)
+        frozen = advance(session.record, Ownership.FROZEN, migration=session.id, peer=session.peer_name)
+        await self._datasets.write(session.entry, frozen)
+        session.was_running = session.entry.run is not None and session.entry.run.running
+        session.patience = patience(session.journal.max_downtime, session.journal.predicted or 0.0)
+        session.frozen_at = self._clock.monotonic()
+        await self._runs.stop(session.entry, session.generation.number)
+        session.waits_until = self._clock.monotonic() + session.patience
+
+    async def thaw(self, session: MigrationSession) -> None:
+        """Make the jail active here again if it was frozen, and start it if it ran: as soon as its datasets answer.
+
+        If it was the last part that did not get through, it may be sent again.
+        """
+        down = 0.0 if session.frozen_at is None else self._clock.monotonic() - session.frozen_at
+        await self._unfreeze(session)
+        session.frozen_at = None
+        if not isinstance(session.error, JaildError) or session.error.reason != HANDOVER_TIMED_OUT:
+            return
+        if session.entry.record is not None:
+            session.record = session.entry.record
+        session.connected, session.rounds, session.fits = False, [], False
+        await session.write(phase=Phase.SENDING, thaws=session.journal.thaws + 1)
+        session.handle.facts(thaws=session.journal.thaws)
+        message = f"it was down for {down:.1f} s, and {session.peer_name} did not get the rest: it serves here again"
+        await self._events.emit("migration.thawed", session.target, message, migration=session.id)
+
+    async def _unfreeze(self, session: MigrationSession) -> None:
+        if session.journal.phase is Phase.SENDING:
+            return
+        name = f"jail {session.jail} is made active here again"
+        was_frozen = await self._supervisor.insist(
+            name, lambda: self._made_active(session.entry), target=session.target
+        )
+        if was_frozen and session.was_running:
+            await self._start_again(session.entry, session)
+            if session.frozen_at is not None:
+                session.handle.note(downtime=self._clock.monotonic() - session.frozen_at)
+
+    async def _made_active(self, entry: JailEntry) -> bool:
+        # The dataset is asked: a `zfs set` that failed may have been carried out.
+        record = entry.record = await self._datasets.recorded(entry)
+        if record.state is not Ownership.FROZEN:
+            return False
+        await self._datasets.write(entry, advance(record, Ownership.ACTIVE, migration="", peer=""))
+        return True
+
+    async def _start_again(self, entry: JailEntry, session: MigrationSession) -> None:
+        try:
+            await self._runs.ensure(entry, session.generation)
+        except Exception as error:  # noqa: BLE001 -- whatever keeps it down: it is started as soon as it can be
+            entry.message = f"it did not start again after a failed migration: {error}"
+            await self._events.emit("jail.failed", session.target, f"{entry.message}; tried again")
+            name = f"start of {entry.name} after a failed migration"
+            self._supervisor.retry(name, lambda: self._start(entry), pause=_START_AGAIN, target=session.target)
+
+    async def _start(self, entry: JailEntry) -> None:
+        """Start it in its turn, unless somebody has done so, stopped it, or moved it away meanwhile."""
+        async with self._dispatcher.exclusive(f"jails/{entry.name}"):
+            await self._runs.boot(entry)
+
+    # -- while it is down
+
+    async def last_increment(self, session: MigrationSession) -> None:
+        """Send what was written since the last round."""
+        await self._flush(session)
+        session.last_increment = (await self._precopy.round(session, urgent=True)).seconds
+
+    async def _flush(self, session: MigrationSession) -> None:
         """Bring what processes wrote to mapped files to the file systems: a snapshot has only what those have."""
-        folders = [move.entry.folder / dataset.path for dataset in move.journal.offer.jail.datasets]
+        folders = [session.entry.folder / dataset.path for dataset in session.journal.offer.jail.datasets]
         flushing = asyncio.ensure_future(self._files.flush(folders))
         try:
             await asyncio.wait({flushing}, timeout=_FLUSHED)
-            if not flushing.done() and move.entry.record is not None:
+            if not flushing.done() and session.entry.record is not None:
                 # OpenZFS before 2.2 waits for its next transaction group, 5 s apart: any `zfs set` brings it about.
-                await self._datasets.write(move.entry, move.entry.record)
+                await self._datasets.write(session.entry, session.entry.record)
             await flushing
         finally:
             flushing.cancel()
             await asyncio.wait({flushing})
 
-    async def prepare(self, move: Move) -> None:
+    async def prepare(self, session: MigrationSession) -> None:
         """Make the target compare every guid and write PREPARED: from here on it waits for this host's word."""
-        await move.handle.phase("handover", "the target compares every guid and prepares", Stop.CANCEL)
-        await self._link.through(move, lambda: move.peer.prepare(move.id, move.journal.epoch, move.sent))
+        await session.through(lambda: session.peer.prepare(session.id, session.journal.epoch, session.sent))
 
-    async def commit(self, move: Move) -> None:
+    async def commit(self, session: MigrationSession) -> None:
         """Give the jail away: one `zfs set` of its record. Not if somebody has taken it over since it was frozen."""
-        _, record = self._inventory.permitted(move.jail, Intent.COMMIT)
-        moved = advance(record, Ownership.MOVED, owner=move.journal.peer_id, epoch=move.journal.epoch)
-        await self._datasets.write(move.entry, moved)
-        move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
-        await self._journals.put(move.journal)
-        message = f"{move.target} owns it from epoch {moved.epoch} on"
-        await self._events.emit("migration.committed", f"jails/{move.jail}", message, migration=move.id)
+        _, record = self._inventory.permitted(session.jail, Intent.COMMIT)
+        moved = advance(record, Ownership.MOVED, owner=session.journal.peer_id, epoch=session.journal.epoch)
+        await self._datasets.write(session.entry, moved)
+        await session.write(phase=Phase.COMMITTED)
+        message = f"{session.peer_name} owns it from epoch {moved.epoch} on"
+        await self._events.emit("migration.committed", session.target, message, migration=session.id)
 
-    async def committed(self, move: Move) -> bool:
+    async def is_committed(self, session: MigrationSession) -> bool:
         """Ask the dataset itself: a `zfs set` that was interrupted may have been carried out."""
-        record = await self._datasets.recorded(move.entry)
-        move.entry.record = record
+        record = await self._datasets.recorded(session.entry)
+        session.entry.record = record
         if record.state is Ownership.MOVED:
-            move.journal = msgspec.structs.replace(move.journal, phase=Phase.COMMITTED)
             try:
-                await self._journals.put(move.journal)
+                await session.write(phase=Phase.COMMITTED)
             except Exception as error:  # noqa: BLE001 -- the record itself is the truth; the journal only follows it
-                self._log.warning("the journal cannot follow", migration=move.id, error=str(error))
+                self._log.warning("the journal cannot follow", migration=session.id, error=str(error))
         return record.state is Ownership.MOVED
 
-    async def finish(self, move: Move) -> Activation:
-        """Have the target start the jail, and fence the copy that stays here."""
-        # In memory only: from the commit point on nothing of this host's may keep Activate from being sent.
-        move.handle.enter("activate", f"{move.target} starts the jail", Stop.NEVER)
-        asked = self._clock.monotonic()
-        activation = await self.activate(move.journal)
-        downtime = None
-        if move.was_running and move.frozen_at is not None:
+    # -- the target owns it
+
+    async def activate(self, session: MigrationSession) -> None:
+        """Have the target start the jail. It is asked until it answers: a lost answer is resolved by asking again."""
+        if session.activating_since is None:
+            session.activating_since = self._clock.monotonic()
+        peer = session.home.peers.get(session.peer_name)
+        answer = session.activated = await peer.activate(session.id, session.journal.epoch)
+        if session.was_running and session.frozen_at is not None:
             # What the target took until the jail had started; not its health checks, nor the way of its answer.
-            downtime = asked - move.frozen_at + min(activation.seconds, self._clock.monotonic() - asked)
-        move.handle.note(downtime=downtime)
-        move.handle.facts(migration=move.id, healthy=str(activation.healthy).lower(), bytes=move.journal.bytes)
-        await self._close(move, activation, downtime)
-        return activation
+            began, now = session.activating_since, self._clock.monotonic()
+            downtime = began - session.frozen_at + min(answer.seconds, now - began)
+            overhead = max(downtime - session.last_increment, 0.0)
+            session.journal = msgspec.structs.replace(session.journal, downtime=downtime, overhead=overhead)
+            session.handle.note(downtime=downtime)
+        session.handle.facts(migration=session.id, healthy=str(answer.healthy).lower(), bytes=session.journal.bytes)
 
-    async def activate(self, journal: Journal) -> Activation:
-        """Tell the target until it acknowledges; a lost answer is resolved by asking again, never by a timeout."""
-        pause = 0.2
-        while True:
-            try:
-                return await self._peers.get(journal.peer).activate(journal.id, journal.epoch)
-            except Exception as error:  # noqa: BLE001 -- it is given away: only the target's word ends this
-                self._log.warning("not acknowledged yet", migration=journal.id, error=str(error))
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, 10.0)
+    async def leave(self, session: MigrationSession) -> None:
+        """End the run here, and fence the copy that stays here."""
+        await self.put_away(session.entry)
+        if session.activated is not None:  # last: from then on the copy may become a standby's
+            healthy, message = session.activated.healthy, session.activated.message
+            await session.write(phase=Phase.ACTIVATED, healthy=healthy, message=message)
 
-    async def _close(self, move: Move, activation: Activation, downtime: float | None) -> None:
-        journal = msgspec.structs.replace(
-            move.journal,
-            phase=Phase.ACTIVATED,
-            downtime=downtime,
-            overhead=None if downtime is None else max(downtime - move.last_increment, 0.0),
-            healthy=activation.healthy,
-            message=activation.message,
-        )
-        await self.put_away(move.entry)
-        await self._journals.put(journal)  # last: from then on the copy may become a standby's
+    # -- what a jail leaves behind
 
     async def put_away(self, entry: JailEntry) -> None:
         """End the runs of a jail that is another host's now and fence its copy, now or as soon as that can be done."""
-        await self._tidying.do(entry, self._runs.end_all, self.fence)
-
-    async def fence_in_time(self, entry: JailEntry) -> None:
-        """Fence what stays behind, now or as soon as that can be done."""
-        await self._tidying.do(entry, self.fence)
+        await self._leave_behind(entry, self._runs.end_all, self._fence)
 
     async def fence(self, entry: JailEntry) -> None:
+        """Fence what stays behind, now or as soon as that can be done."""
+        await self._leave_behind(entry, self._fence)
+
+    async def _fence(self, entry: JailEntry) -> None:
         """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""
         root = self._inventory.where.jail(entry.name)
         datasets = [d.name for d in await self._zfs.datasets(root)]
@@ -224,3 +254,41 @@ class Cutover:
         await self._snapshots.thin(entry.name)
         if failures:
             raise failures[0]
+
+    async def _leave_behind(self, entry: JailEntry, *works: Work) -> None:
+        """Do all, in the jail's queue. What fails is told and retried in the background, until the jail is back."""
+        failures = await self._tried(works, entry)
+        if not failures:
+            return
+        for error in failures.values():
+            await self._events.emit("jail.untidy", f"jails/{entry.name}", f"it has left, but: {error}; tried again")
+        left = list(failures)
+
+        async def go_on() -> None:
+            async with self._dispatcher.exclusive(f"jails/{entry.name}"):
+                if not self._is_away(entry):
+                    return
+                failures = await self._tried(left, entry)
+                left[:] = failures
+                for error in failures.values():
+                    raise error
+            await self._events.emit("jail.tidied", f"jails/{entry.name}", "what was left here is put away now")
+
+        name = f"tidying of {entry.name}"
+        self._supervisor.drop(name)  # of an earlier stay: all of it is done again
+        self._supervisor.retry(name, go_on, pause=_LEAVE_AGAIN, after=_LEAVE_AGAIN.first, target=f"jails/{entry.name}")
+
+    def _is_away(self, entry: JailEntry) -> bool:
+        here = self._inventory.jails.get(entry.name) is entry
+        return here and entry.record is not None and entry.record.state in _LEFT
+
+    async def _tried(self, works: Sequence[Work], entry: JailEntry) -> dict[Work, Exception]:
+        """Return what could not be done, and why not. One that fails keeps none from being tried."""
+        failures: dict[Work, Exception] = {}
+        for work in works:
+            try:
+                await work(entry)
+            except Exception as error:  # noqa: BLE001 -- whatever it was: it is done again
+                self._log.warning("cannot put away yet", jail=entry.name, exc_info=error)
+                failures[work] = error
+        return failures

@@ -11,8 +11,7 @@ import structlog
 
 from jaild.engine.gather import gather_or_cancel
 from jaild.engine.inventory import Inventory
-from jaild.migration.move import Move
-from jaild.migration.session import Link
+from jaild.migration.session import MigrationSession
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round
 from jaild.model.migration.protocol import DatasetState, LayerOffer
@@ -48,7 +47,6 @@ class Precopy:
         files: Files,
         journals: Journals,
         snapshots: MigrationSnapshots,
-        link: Link,
         transfer: Transfer,
         clock: Clock,
     ) -> None:
@@ -57,132 +55,143 @@ class Precopy:
         self._files = files
         self._journals = journals
         self._snapshots = snapshots
-        self._link = link
         self._transfer = transfer
         self._clock = clock
         self._log = structlog.get_logger("jaild.precopy")
 
-    async def layers(self, move: Move) -> None:
+    @staticmethod
+    def told(session: MigrationSession) -> str:
+        """Say how far it is."""
+        told = f"round {session.journal.rounds}"
+        predicted, allowed = session.journal.predicted, session.journal.max_downtime
+        if predicted is None:
+            return told
+        return f"{told}; downtime predicted at {predicted:.1f} s, {allowed:.1f} s are allowed"
+
+    @staticmethod
+    def next_layer(session: MigrationSession) -> str:
+        """Say which layer is sent first."""
+        return f"sending {session.missing_layers[0]}"
+
+    async def layers(self, session: MigrationSession) -> None:
         """Send the bases and releases that the target lacks. They stay there, whatever comes of the migration."""
-        offered = move.journal.offer.jail.layers
-        async with self._snapshots.held_layers(move.id, [each for each in offered if each.path in move.missing_layers]):
-            for layer in offered:
-                if layer.path in move.missing_layers:
-                    await move.handle.phase("layers", f"sending {layer.path}")
-                    await self._link.through(move, partial(self._layer, move, layer))
+        offered = session.journal.offer.jail.layers
+        lacking = [each for each in offered if each.path in session.missing_layers]
+        async with self._snapshots.held_layers(session.id, lacking):
+            for layer in lacking:
+                session.handle.note(message=f"sending {layer.path}")
+                await session.through(partial(self._layer, session, layer))
 
-    async def _layer(self, move: Move, layer: LayerOffer) -> None:
-        if layer.path in move.missing_layers:  # the answer that it had arrived may have been lost
-            token = move.usable(move.layer_tokens.get(layer.path, ""))
-            await self._gone_on_with(move, token, lambda t: self._transfer.layer(move, layer, t))
+    async def _layer(self, session: MigrationSession, layer: LayerOffer) -> None:
+        if layer.path in session.missing_layers:  # the answer that it had arrived may have been lost
+            token = session.usable(session.layer_tokens.get(layer.path, ""))
+            await self._gone_on_with(session, token, lambda t: self._transfer.layer(session, layer, t))
 
-    async def until_it_fits(self, move: Move) -> None:
+    async def seed(self, session: MigrationSession) -> None:
+        """Send all data, or what the target's older copy has not."""
+        await self._round_and_look(session)
+
+    async def until_it_fits(self, session: MigrationSession) -> None:
         """Send rounds until the rest is predicted to fit the budget.
 
         `FailedPreconditionError` (DOWNTIME_OVER_BUDGET) if it never does, unless the caller said to proceed.
         """
-        budget, proceed = move.journal.max_downtime, move.journal.proceed_over_budget
-        while True:
-            count = len(move.rounds)
-            await move.handle.phase("seed" if move.number == 0 else "precopy", _told(move))
-            # What is in mapped files only is not counted as written: it would all be left for the last round.
-            await self._files.flush([move.entry.folder / each.path for each in move.journal.offer.jail.datasets])
-            move.rounds.append(await self.round(move))
-            fixed = self._journals.usual_overhead(move.jail) or FIXED_COST
-            written = await self._written(move)
-            decision = after_round(move.rounds, budget, fixed, written)
-            move.journal = msgspec.structs.replace(move.journal, predicted=decision.predicted)
-            move.handle.note(
-                rounds=move.journal.rounds,
-                predicted_downtime=decision.predicted,
-                rate=int(move.rounds[-1].bytes / max(move.rounds[-1].seconds, 1e-3)),
-                bytes_total=move.journal.bytes + (written or 0),
-                message=_told(move),
-            )
-            match decision:
-                case Freeze():
-                    return
-                case OverBudget(predicted, _) if proceed:
-                    self._log.warning("going on over budget", predicted=predicted, rounds=count + 1)
-                    return
-                case OverBudget(predicted, rounds):
-                    raise FailedPreconditionError(
-                        "DOWNTIME_OVER_BUDGET",
-                        f"after {rounds} rounds the downtime is still predicted at {predicted:.1f} s, "
-                        f"{budget:.1f} s are allowed",
-                        remedy="allow more, migrate when less is written, or say to proceed over budget",
-                        resource=f"jails/{move.jail}",
-                    )
-                case Again():
-                    continue
+        while not session.fits:
+            await self._round_and_look(session)
 
-    async def _written(self, move: Move) -> int | None:
+    async def _round_and_look(self, session: MigrationSession) -> None:
+        budget = session.journal.max_downtime
+        session.handle.note(message=self.told(session))
+        # What is in mapped files only is not counted as written: it would all be left for the last round.
+        await self._files.flush([session.entry.folder / each.path for each in session.journal.offer.jail.datasets])
+        session.rounds.append(await self.round(session))
+        fixed = self._journals.usual_overhead(session.jail) or FIXED_COST
+        written = await self._written(session)
+        decision = after_round(session.rounds, budget, fixed, written)
+        session.journal = msgspec.structs.replace(session.journal, predicted=decision.predicted)
+        session.handle.note(
+            rounds=session.journal.rounds,
+            predicted_downtime=decision.predicted,
+            rate=int(session.rounds[-1].bytes / max(session.rounds[-1].seconds, 1e-3)),
+            bytes_total=session.journal.bytes + (written or 0),
+            message=self.told(session),
+        )
+        match decision:
+            case Freeze():
+                session.fits = True
+            case OverBudget(predicted, rounds) if session.journal.proceed_over_budget:
+                self._log.warning("going on over budget", predicted=predicted, rounds=rounds)
+                session.fits = True
+            case OverBudget(predicted, rounds):
+                raise FailedPreconditionError(
+                    "DOWNTIME_OVER_BUDGET",
+                    f"after {rounds} rounds the downtime is still predicted at {predicted:.1f} s, "
+                    f"{budget:.1f} s are allowed",
+                    remedy="allow more, migrate when less is written, or say to proceed over budget",
+                    resource=f"jails/{session.jail}",
+                )
+            case Again():
+                pass
+
+    async def _written(self, session: MigrationSession) -> int | None:
         """Return what was written since the last round's snapshot, where ZFS tells."""
         if not (await self._zfs.capabilities()).written:
             return None
-        return await self._zfs.written(self._inventory.where.jail(move.jail), move.whole)
+        return await self._zfs.written(self._inventory.where.jail(session.jail), session.whole)
 
-    async def round(self, move: Move, *, urgent: bool = False) -> Round:
+    async def round(self, session: MigrationSession, *, urgent: bool = False) -> Round:
         """Snapshot the jail, or take the snapshot that is not whole on the target yet, and bring the target to it.
 
         `urgent`: the jail is down; holds and older snapshots are seen to later.
         """
-        began, before = self._clock.monotonic(), move.journal.bytes
-        root = self._inventory.where.jail(move.jail)
-        snapshots = {s.dataset.removeprefix(root).lstrip("/"): s for s in await self._snapshot(move, hold=not urgent)}
-        move.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
-        send = partial(self._dataset, move, urgent=urgent)
+        began, before = self._clock.monotonic(), session.journal.bytes
+        root = self._inventory.where.jail(session.jail)
+        snapshots = {
+            s.dataset.removeprefix(root).lstrip("/"): s for s in await self._snapshot(session, hold=not urgent)
+        }
+        session.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
+        send = partial(self._dataset, session, urgent=urgent)
         if urgent:  # all have come at least once: none has to wait for its parent
-            await self._link.through(move, lambda: gather_or_cancel(send(*each) for each in snapshots.items()))
+            await session.through(lambda: gather_or_cancel(send(*each) for each in snapshots.items()))
         else:
             for each in snapshots.items():
-                await self._link.through(move, partial(send, *each))
-        move.whole, move.pending = move.pending, ""
-        move.journal = msgspec.structs.replace(move.journal, rounds=move.journal.rounds + 1)
-        await self._journals.put(move.journal)
+                await session.through(partial(send, *each))
+        session.whole, session.pending = session.pending, ""
+        await session.write(rounds=session.journal.rounds + 1)
         if not urgent:
-            await self._snapshots.supersede(move.jail, move.id, move.whole)
-        return Round(move.journal.bytes - before, self._clock.monotonic() - began)
+            await self._snapshots.supersede(session.jail, session.id, session.whole)
+        return Round(session.journal.bytes - before, self._clock.monotonic() - began)
 
-    async def _snapshot(self, move: Move, *, hold: bool) -> list[Snapshot]:
-        if move.pending:
-            found = await self._snapshots.tagged(move.jail, move.id, move.pending, hold=hold)
+    async def _snapshot(self, session: MigrationSession, *, hold: bool) -> list[Snapshot]:
+        if session.pending:
+            found = await self._snapshots.tagged(session.jail, session.id, session.pending, hold=hold)
             if found:
                 return found
-        taken = await self._snapshots.take(move.jail, move.id, move.number, hold=hold)
-        move.pending, move.number = taken[0].tag, move.number + 1
+        taken = await self._snapshots.take(session.jail, session.id, session.number, hold=hold)
+        session.pending, session.number = taken[0].tag, session.number + 1
         return taken
 
-    async def _dataset(self, move: Move, path: str, snapshot: Snapshot, *, urgent: bool) -> None:
-        state = move.states.get(path, DatasetState(path=path))
-        token = move.usable(state.resume_token)
+    async def _dataset(self, session: MigrationSession, path: str, snapshot: Snapshot, *, urgent: bool) -> None:
+        state = session.states.get(path, DatasetState(path=path))
+        token = session.usable(state.resume_token)
 
         async def send(token: str) -> None:
             there = msgspec.structs.replace(state, resume_token=token)
-            before = move.arrived.get(path)
-            await self._transfer.dataset(move, path, snapshot, there, before=before, urgent=urgent)
+            before = session.arrived.get(path)
+            await self._transfer.dataset(session, path, snapshot, there, before=before, urgent=urgent)
 
-        await self._gone_on_with(move, token, send)
+        await self._gone_on_with(session, token, send)
         others = tuple(guid for guid in state.snapshot_guids if guid != snapshot.guid)
-        move.states[path] = DatasetState(path=path, snapshot_guids=(*others, snapshot.guid))
-        move.arrived[path] = Version(snapshot.tag, snapshot.guid)
+        session.states[path] = DatasetState(path=path, snapshot_guids=(*others, snapshot.guid))
+        session.arrived[path] = Version(snapshot.tag, snapshot.guid)
 
-    async def _gone_on_with(self, move: Move, token: str, send: Callable[[str], Awaitable[_T]]) -> _T:
+    async def _gone_on_with(self, session: MigrationSession, token: str, send: Callable[[str], Awaitable[_T]]) -> _T:
         """Send the rest of an interrupted stream, or the whole if the target cannot go on from the token."""
         try:
             return await send(token)
         except JaildError as error:
             if not token or error.reason not in _USELESS:
                 raise
-            self._log.warning("sent anew", migration=move.id, reason=error.reason)
-        move.distrust(token)
+            self._log.warning("sent anew", migration=session.id, reason=error.reason)
+        session.distrust(token)
         return await send("")
-
-
-def _told(move: Move) -> str:
-    told = f"round {move.journal.rounds}"
-    if move.journal.predicted is None:
-        return told
-    return (
-        f"{told}; downtime predicted at {move.journal.predicted:.1f} s, {move.journal.max_downtime:.1f} s are allowed"
-    )

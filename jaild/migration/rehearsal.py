@@ -1,144 +1,309 @@
-"""The source's side of a rehearsal: a migration up to the last round before the freeze, then a clone over there.
+"""A rehearsal: a migration up to the last round before the freeze, then a clone of what came is booted over there.
 
-    preflight ─► layers ─► seed ─► precopy … ─► the target boots a clone ─► abort, as of any migration
+    source: preflight ─► connect ─► layers ─► seed ─► precopy … ─► rehearse ─► given up, as any migration
+    target: clone what came ─► boot it, in a network of its own ─► health checks ─► remove the clone
 
-Nothing is frozen, so the jail serves all the time. It always ends by the abort, which a crash on either side leads to
-as well: the target throws away what came, unless the copy was asked to be kept.
+A trial: it is undone in any case, which a crash on either side leads to as well. Nothing is frozen, so the jail serves
+all the time. On the target, received datasets stay untouched: their newest snapshots are cloned below `rehearsals/`.
+The clone runs under a name of its own, in a network with nothing but a loopback interface that has the jail's
+addresses. A crash leaves a run of nobody and datasets below `rehearsals/`: both are removed at the next start, whatever
+else is found. What came is thrown away, unless the copy was asked to be kept.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from collections.abc import Sequence
 
 import msgspec
+import structlog
 
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
-from jaild.migration.move import Move
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.saga import Phase as Step
+from jaild.engine.saga import Saga, SagaRunner
+from jaild.engine.supervisor import Supervisor
+from jaild.jails.health import HealthChecks
+from jaild.jails.runs import Runs
 from jaild.migration.precopy import Precopy
-from jaild.migration.retreat import Retreat
-from jaild.migration.session import Link
-from jaild.model.errors import AbortedError, CancelledError
+from jaild.migration.session import Home, MigrationSession, Terms
+from jaild.migration.source import SourceMigration
+from jaild.model.errors import AbortedError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.authority import Intent
+from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
+from jaild.model.layers.records import Generation
 from jaild.model.migration.budget import FIXED_COST, predict
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Rehearsed
-from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
-from jaild.transfer.journal import Journals
-from jaild.transfer.preflight import Preflight
+from jaild.model.migration.received import require_same
+from jaild.model.snapshots import of_migration
+from jaild.ports.files import Files
+from jaild.ports.runtime import RunSpec, Runtime
+from jaild.ports.zfs import Zfs
+from jaild.transfer.received import ReceivedCopies
 
-OVER = "REHEARSAL_OVER"
+PREFIX = "rehearsal-"  # of the names under which clones run
 
 
-class RehearseOut:
-    """Tries migrations. Runs in the jail's queue only."""
+class Rehearsal:
+    """Tries migrations, in the jail's queue; boots clones of what came from others, one at a time for each."""
 
     def __init__(
         self,
-        preflight: Preflight,
-        link: Link,
+        home: Home,
+        source: SourceMigration,
         precopy: Precopy,
-        retreat: Retreat,
-        peers: Peers,
-        journals: Journals,
-        clock: Clock,
+        sagas: SagaRunner,
+        zfs: Zfs,
+        runtime: Runtime,
+        files: Files,
+        copies: ReceivedCopies,
+        runs: Runs,
+        supervisor: Supervisor,
     ) -> None:
-        self._preflight = preflight
-        self._link = link
-        self._precopy = precopy
-        self._retreat = retreat
-        self._peers = peers
-        self._journals = journals
-        self._clock = clock
+        self._inventory = home.inventory
+        self._journals = home.journals
+        self._clock = home.clock
+        self._source = source
+        self._sagas = sagas
+        self._zfs = zfs
+        self._runtime = runtime
+        self._files = files
+        self._copies = copies
+        self._runs = runs
+        self._supervisor = supervisor
+        self._log = structlog.get_logger("jaild.rehearsal")
+        self._saga = Saga(
+            "rehearse",
+            before=(
+                *source.opening(),
+                Step("seed", precopy.seed, message=Precopy.told),
+                Step("precopy", precopy.until_it_fits, message=Precopy.told, when=lambda session: not session.fits),
+                Step("rehearse", self._ask_for_clone, message=_is_booting),
+            ),
+            pivot=None,
+        )
+
+    # -- the source's side
 
     async def rehearse(self, handle: Handle, name: str, target: str, *, max_downtime: float, keep_copy: bool) -> str:
         """Try a migration; return its id. `AbortedError` (REHEARSAL_FAILED) if the jail would not be healthy there."""
-        with handle.cancellable():
-            move = await self._accepted(handle, name, target, max_downtime)
-            try:
-                rehearsed = await self._carried_out(move, keep_copy=keep_copy)
-            except BaseException as error:
-                await asyncio.shield(self._retreat.abort(move, error))
-                raise
-            await asyncio.shield(self._retreat.abort(move, CancelledError(OVER, "tried; the jail was not moved")))
-        if not rehearsed.healthy:
-            raise _failed(move, rehearsed)
-        return move.id
-
-    async def _accepted(self, handle: Handle, name: str, target: str, budget: float) -> Move:
-        await handle.phase("preflight", f"asking {target}")
-        examined = await self._preflight.examine(name, target, Intent.REHEARSE)
-        handle.note(plan=examined.plan)
-        examined.plan.require_clean()
-        now = self._clock.now()
-        journal = Journal(  # of no operation that a successor goes on with: it aborts what it finds
-            id=examined.offer.migration,
+        terms = Terms(
             jail=name,
-            outgoing=True,
-            peer=target,
-            peer_id=examined.hello.host_id,
-            phase=Phase.SENDING,
-            offer=msgspec.structs.replace(examined.offer, rehearsal=True),
-            epoch=examined.record.epoch + 1,
-            max_downtime=budget,
+            target=target,
+            max_downtime=max_downtime,
             proceed_over_budget=True,
-            created=now,
-            updated=now,
+            intent=Intent.REHEARSE,
+            keep_copy=keep_copy,
         )
-        await self._journals.put(journal)
-        return Move(handle, examined.entry, examined.record, self._peers.get(target), journal)
+        session = self._source.session(handle, terms)
+        await self._sagas.carry_out(self._saga, session)
+        if not session.rehearsed.healthy:
+            raise _failed(session)
+        return session.id
 
-    async def _carried_out(self, move: Move, *, keep_copy: bool) -> Rehearsed:
-        move.handle.note(bytes_total=sum(d.size_bytes for d in move.journal.offer.jail.datasets))
-        await move.handle.phase("connect", f"{move.target} begins")
-        await self._link.through(move, _nothing)
-        await self._precopy.layers(move)
-        await self._precopy.until_it_fits(move)
-        if keep_copy:  # before the target keeps its copy: that can only be continued from the snapshots that stay here
-            move.journal = msgspec.structs.replace(move.journal, keep_copy=True)
-            await self._journals.put(move.journal)
-        await move.handle.phase("rehearse", f"{move.target} boots a clone and checks its health")
-        rehearsed = await move.peer.rehearse(move.id, keep_copy=keep_copy)
-        self._told(move, rehearsed, kept=keep_copy)
-        return rehearsed
+    async def _ask_for_clone(self, session: MigrationSession) -> None:
+        if keep := session.terms.keep_copy:
+            # Before the target keeps its copy: that can only be continued from the snapshots that stay here.
+            await session.write(keep_copy=True)
+        session.rehearsed = await session.peer.rehearse(session.id, keep_copy=keep)
+        self._tell(session, session.rehearsed)
 
-    def _told(self, move: Move, rehearsed: Rehearsed, *, kept: bool) -> None:
+    def _tell(self, session: MigrationSession, rehearsed: Rehearsed) -> None:
         """Put into the operation what was measured and found."""
-        fixed = self._journals.usual_overhead(move.jail) or max(FIXED_COST, rehearsed.seconds)
-        budget, predicted = move.journal.max_downtime, predict(move.rounds, fixed)
-        plan = move.handle.operation.plan
+        fixed = self._journals.usual_overhead(session.jail) or max(FIXED_COST, rehearsed.seconds)
+        budget, predicted = session.journal.max_downtime, predict(session.rounds, fixed)
+        plan = session.handle.operation.plan
         if plan is not None and predicted > budget:
             finding = Finding(
                 severity=Severity.WARNING,
                 code="DOWNTIME_OVER_BUDGET",
                 message=f"the downtime is predicted at {predicted:.1f} s, {budget:.1f} s are allowed",
-                subject=f"jails/{move.jail}",
+                subject=session.target,
                 remedy="allow more, migrate when less is written, or say to proceed over budget",
             )
             plan = msgspec.structs.replace(plan, findings=(*plan.findings, finding))
-        move.handle.note(plan=plan, predicted_downtime=predicted, message="the clone is gone again")
-        move.handle.facts(
+        session.handle.note(plan=plan, predicted_downtime=predicted, message="the clone is gone again")
+        session.handle.facts(
             healthy=str(rehearsed.healthy).lower(),
             predicted_downtime=f"{predicted:.2f} s",
             start=f"{rehearsed.seconds:.2f} s",
-            sent_bytes=move.journal.bytes,
-            copy=f"kept on {move.target}" if kept else "thrown away",
+            sent_bytes=session.journal.bytes,
+            copy=f"kept on {session.peer_name}" if session.terms.keep_copy else "thrown away",
         )
 
+    # -- the target's side
 
-def _failed(move: Move, rehearsed: Rehearsed) -> AbortedError:
-    plan = move.handle.operation.plan
+    async def boot_clone(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+        """Boot a clone, wait for its health checks, throw it away; return when nothing of it is left.
+
+        A caller that hangs up ends it. `FailedPreconditionError` (NOT_A_REHEARSAL, REHEARSAL_UNDER_WAY).
+        """
+        journal = self._journals.find(migration, outgoing=False)
+        if journal is None or journal.phase is not Phase.RECEIVING or not journal.offer.rehearsal:
+            raise FailedPreconditionError(
+                "NOT_A_REHEARSAL",
+                f"migration {migration} is no rehearsal that is being received here",
+                remedy="begin a rehearsal from the source",
+                resource=f"migrations/{migration}",
+            )
+        name = _task(migration)
+        if self._supervisor.is_under_way(name):
+            raise FailedPreconditionError(
+                "REHEARSAL_UNDER_WAY", f"a clone of {journal.jail} is being tried already", remedy="wait for its end"
+            )
+        if keep_copy:
+            await self._journals.put(msgspec.structs.replace(journal, keep_copy=True))
+        task = self._supervisor.once(name, lambda: self._tried(journal), target=f"jails/{journal.jail}")
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await self.end(migration)
+            raise
+
+    async def end(self, migration: str) -> None:
+        """End a rehearsal that is under way, and take away what one has left. No error if there is none."""
+        await self._supervisor.end(_task(migration))
+        await self._take_away(migration)
+
+    async def sweep(self) -> Sequence[str]:
+        """Destroy what a crash left of clones, after their runs were ended; say what was, and what others keep."""
+        try:
+            found = await self._zfs.datasets(self._inventory.where.rehearsals)
+        except NotFoundError:
+            return ()
+        depth = self._inventory.where.rehearsals.count("/") + 1
+        told = []
+        for name in [dataset.name for dataset in found if dataset.name.count("/") == depth]:
+            try:
+                await OwnedSnapshots(self._zfs).require_unclaimed(name, f"destroying {name}")
+                await self._zfs.destroy(name, recursive=True)
+            except JaildError as error:  # one that cannot go keeps no other
+                told.append(f"could not destroy {name}, left of a rehearsal: {error}")
+            else:
+                told.append(f"destroyed {name}, left of a rehearsal")
+        return told
+
+    async def _tried(self, journal: Journal) -> Rehearsed:
+        generation = msgspec.json.decode(journal.offer.jail.generation_json, type=Generation)
+        began = self._clock.monotonic()
+        seconds = 0.0
+        try:
+            run = await self._cloned(journal, generation)
+            await self._runtime.create(run)
+            await self._runtime.start(run.jail, run.generation)
+            seconds = self._clock.monotonic() - began
+            health_checks = HealthChecks(
+                self._runtime, self._runs, _Inside(self._runtime, run), self._files, self._clock
+            )
+            await health_checks.require_healthy(run.jail, run.generation, generation.spec)
+        except JaildError as error:
+            self._log.warning("a rehearsal failed", jail=journal.jail, reason=error.reason)
+            told = error.detail
+            message = f"{error.message} ({error.reason})".replace(name_of(journal.id), journal.jail)
+            return Rehearsed(seconds=seconds, message=message, checks=told.get("checks", ""), log=told.get("log", ""))
+        else:
+            return Rehearsed(healthy=True, seconds=seconds)
+        finally:
+            await asyncio.shield(self._take_away(journal.id))
+
+    async def _cloned(self, journal: Journal, generation: Generation) -> RunSpec:
+        """Clone the newest snapshot of each dataset, parents first, and return what would run in the clone."""
+        where = self._inventory.where
+        try:
+            await self._zfs.dataset(where.rehearsals)
+        except NotFoundError:
+            await self._zfs.create(where.rehearsals)
+        above = (await self._zfs.dataset(where.rehearsals)).mountpoint
+        await self._files.restrict([above] if above else [])
+        for offered in journal.offer.jail.datasets:
+            # jaild's own: a clone of others' snapshot would stand in their way.
+            own = await OwnedSnapshots(self._zfs).of(where.part(journal.jail, offered.path), of_migration(journal.id))
+            newest = [snapshot for snapshot in own if snapshot.dataset == where.part(journal.jail, offered.path)][-1]
+            clone = where.rehearsal(journal.id, offered.path)
+            await self._zfs.clone(newest.name, clone, {"readonly": "off"})
+            await self._zfs.mount(clone)
+        folder = (await self._zfs.dataset(where.rehearsal(journal.id, ""))).mountpoint
+        _, record = self._inventory.permitted(journal.jail, Intent.READ)
+        if folder is None:
+            raise FailedPreconditionError(
+                "DATASET_NOT_MOUNTED",
+                f"{where.rehearsals} has no mountpoint, so a clone in it cannot be booted",
+                remedy=f"give {where.root} a mountpoint",
+            )
+        came = await self._copies.read(folder, journal.jail, generation.number)
+        require_same(journal.jail, generation, came)
+        # Another uid: no interface, MAC address or control group of it is the jail's.
+        clone_of = JailEntry(
+            name=name_of(journal.id), folder=folder, record=msgspec.structs.replace(record, uid=journal.id)
+        )
+        spec = generation.spec
+        return dataclasses.replace(
+            self._runs.spec_of(clone_of, generation),
+            hostname=spec.hostname or journal.jail,
+            network=Network(mode="none", addresses=spec.network.addresses),
+        )
+
+    async def _take_away(self, migration: str) -> None:
+        """Stop and remove the clone's run, destroy its datasets, remove its log."""
+        name = name_of(migration)
+        for run in await self._runtime.runs():
+            if run.jail == name:
+                await self._runtime.stop(run.jail, run.generation)
+                await self._runtime.remove(run.jail, run.generation)
+        try:
+            await self._zfs.destroy(self._inventory.where.rehearsal(migration, ""), recursive=True)
+        except NotFoundError:
+            return
+        await self._files.remove(self._runs.log_path(name))
+
+
+class _Inside:
+    """Implements `jaild.ports.probe.Probe`: checks are made from inside the run's own network."""
+
+    def __init__(self, runtime: Runtime, run: RunSpec) -> None:
+        self._runtime = runtime
+        self._run = run
+
+    async def tcp(self, address: str, port: int, timeout: float) -> str:
+        """Open a connection there."""
+        return await self._made(TcpCheck(port=port, timeout=timeout), address)
+
+    async def http(self, address: str, port: int, path: str, timeout: float) -> str:
+        """GET a path there."""
+        return await self._made(HttpCheck(port=port, path=path, timeout=timeout), address)
+
+    async def _made(self, check: HttpCheck | TcpCheck, address: str) -> str:
+        try:
+            return await self._runtime.probe(self._run.jail, self._run.generation, check, address)
+        except JaildError as error:
+            return f"{address}:{check.port}: {error.message}"
+
+
+def _task(migration: str) -> str:
+    return f"rehearsal {migration}"
+
+
+def name_of(migration: str) -> str:
+    """Return the name under which the clone of a migration runs."""
+    return f"{PREFIX}{migration[:12]}"
+
+
+def _is_booting(session: MigrationSession) -> str:
+    return f"{session.peer_name} boots a clone and checks its health"
+
+
+def _failed(session: MigrationSession) -> AbortedError:
+    plan, rehearsed = session.handle.operation.plan, session.rehearsed
     return AbortedError(
         "REHEARSAL_FAILED",
-        f"jail {move.jail} would not have become healthy on {move.target}: {rehearsed.message}",
+        f"jail {session.jail} would not have become healthy on {session.peer_name}: {rehearsed.message}",
         remedy=f"mend what the checks and the log say before you migrate; the jail goes on here, nothing of it is left "
-        f"on {move.target} but bases and releases",
-        resource=f"jails/{move.jail}",
+        f"on {session.peer_name} but bases and releases",
+        resource=session.target,
         detail={"checks": rehearsed.checks, "log": rehearsed.log},
         findings=plan.findings if plan is not None else (),
     )
-
-
-async def _nothing() -> None:
-    """Be what is carried out when only the connection is wanted."""

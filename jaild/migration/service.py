@@ -10,8 +10,9 @@ from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
 from jaild.jails.datasets import JailDatasets
-from jaild.migration.rehearsal import RehearseOut
-from jaild.migration.source import MigrateOut
+from jaild.migration.rehearsal import Rehearsal
+from jaild.migration.session import Terms
+from jaild.migration.source import SourceMigration
 from jaild.model.errors import AbortedError, FailedPreconditionError
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.journal import Phase
@@ -30,8 +31,8 @@ class Migrations:
         self,
         inventory: Inventory,
         preflight: Preflight,
-        sender: MigrateOut,
-        rehearser: RehearseOut,
+        source: SourceMigration,
+        rehearsal: Rehearsal,
         journals: Journals,
         datasets: JailDatasets,
         dispatcher: Dispatcher,
@@ -39,8 +40,8 @@ class Migrations:
     ) -> None:
         self._inventory = inventory
         self._preflight = preflight
-        self._sender = sender
-        self._rehearser = rehearser
+        self._source = source
+        self._rehearsal = rehearsal
         self._journals = journals
         self._datasets = datasets
         self._dispatcher = dispatcher
@@ -82,17 +83,18 @@ class Migrations:
             examined = await self._preflight.examine(jail, target)
             return await self._operations.planned(examined.plan, caller)
 
+        terms = Terms(
+            jail=jail,
+            target=target,
+            max_downtime=max_downtime,
+            proceed_over_budget=proceed_over_budget,
+            deadline=deadline,
+            resumable=True,
+        )
+
         async def work(handle: Handle) -> str:
             self._require_etag(jail, etag)
-            migration = await self._sender.migrate(
-                handle,
-                jail,
-                target,
-                max_downtime=max_downtime,
-                proceed_over_budget=proceed_over_budget,
-                deadline=deadline,
-            )
-            return f"migrations/{migration}"
+            return f"migrations/{await self._source.migrate(handle, terms)}"
 
         return await self._dispatcher.submit(f"jails/{jail}", "migrate", caller, work)
 
@@ -107,7 +109,7 @@ class Migrations:
 
         async def work(handle: Handle) -> str:
             self._require_etag(jail, etag)
-            migration = await self._rehearser.rehearse(
+            migration = await self._rehearsal.rehearse(
                 handle, jail, target, max_downtime=max_downtime, keep_copy=keep_copy
             )
             return f"migrations/{migration}"

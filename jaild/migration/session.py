@@ -1,27 +1,38 @@
-"""The link to a migration's target: kept up, and when it is lost, waited for. The jail serves meanwhile.
+"""A migration that this host drives: what its phases hand on to each other, and the link to its target.
 
 begin (attempt 1) ─► streams … ─✗ lost ─► wait ─► begin (attempt 2): how far has everything come? ─► streams …
+
+The link is kept up; while it is lost, the jail serves.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
 
-from jaild.engine.inventory import Inventory
-from jaild.migration.move import Move
+from jaild.engine import saga
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError
-from jaild.model.migration.journal import time_left
-from jaild.model.migration.streams import PROTOCOL
+from jaild.model.jails.authority import Intent
+from jaild.model.layers.records import Generation, JailRecord
+from jaild.model.migration.budget import MAX_THAWS, Round
+from jaild.model.migration.journal import Journal, Phase, time_left
+from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Rehearsed
+from jaild.model.migration.streams import PROTOCOL, Version
+from jaild.model.salvage import Report
 from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
+from jaild.ports.peer import Peer, Peers
 from jaild.transfer.journal import Journals
+from jaild.transfer.preflight import Examined
 
 _T = TypeVar("_T")
+HANDOVER_TIMED_OUT = "HANDOVER_TIMED_OUT"
+_TRIES = 3  # a token that is still the same after so many means that the stream is stuck
 _FIRST_PAUSE = 0.5  # seconds, doubled after each try in vain up to the longest
 _LONGEST_PAUSE = 30.0
 _LONGEST_FROZEN = 1.0  # while the jail is down
@@ -32,84 +43,257 @@ _PASSING = re.compile(
 )
 
 
-class Link:
-    """Carries work out that needs the target, again and again while it cannot be reached."""
+def _nothing_yet() -> Report:
+    return Report(source="", at=0.0, entries=0)
 
-    def __init__(self, inventory: Inventory, peers: Peers, journals: Journals, clock: Clock) -> None:
-        self._inventory = inventory
-        self._peers = peers
-        self._journals = journals
-        self._clock = clock
-        self._log = structlog.get_logger("jaild.link")
 
-    async def through(self, move: Move, work: Callable[[], Awaitable[_T]]) -> _T:
+_log = structlog.get_logger("jaild.session")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """What a session needs of the host that it runs on."""
+
+    inventory: Inventory
+    peers: Peers
+    journals: Journals
+    clock: Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What was asked for."""
+
+    jail: str
+    target: str  # the peer's configured name
+    max_downtime: float = 5.0  # seconds
+    proceed_over_budget: bool = False  # go on although more are predicted
+    deadline: float | None = None  # seconds, after which it is given up; None for never
+    resumable: bool = False  # the next daemon goes on with it
+    intent: Intent = Intent.GIVE_AWAY
+    keep_copy: bool = False  # of a rehearsal
+
+
+@dataclass(kw_only=True)
+class MigrationSession(saga.Attempt):
+    """What must survive a crash is in `journal`, on disk before it counts. It, `entry` and `record` come of `open`."""
+
+    home: Home
+    terms: Terms
+    entry: JailEntry = field(init=False)
+    record: JailRecord = field(init=False)  # while it is active here
+    journal: Journal = field(init=False)
+    peer: Peer = field(init=False)
+    connected: bool = False  # the target has begun, and what follows is what it has
+    missing_layers: tuple[str, ...] = ()
+    states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets there, by path
+    arrived: dict[str, Version] = field(default_factory=dict)  # each dataset's newest snapshot that came whole, by path
+    sent: dict[str, int] = field(default_factory=dict)  # guid of each dataset's newest snapshot here, by path
+    layer_tokens: dict[str, str] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)  # how often a token was gone on from
+    pending: str = ""  # tag of the snapshot that the target does not have whole yet
+    whole: str = ""  # tag of the newest snapshot that it has whole
+    number: int = 0  # of the next snapshot
+    rounds: list[Round] = field(default_factory=list)
+    fits: bool = False  # what is left is predicted to fit the budget
+    frozen_at: float | None = None  # monotonic
+    patience: float = 0.0  # seconds that the jail may be down before the commit point
+    waits_until: float = 0.0  # (monotonic) for the last part, once the jail is stopped
+    last_increment: float = 0.0  # seconds that it took
+    was_running: bool = False
+    activating_since: float | None = None  # (monotonic) when the target was told first to start it
+    activated: Activated | None = None  # its answer
+    rehearsed: Rehearsed = field(default_factory=Rehearsed)  # how the clone came up
+    salvaged: Report = field(default_factory=_nothing_yet)  # what of a salvage came, and what did not
+
+    @property
+    def id(self) -> str:
+        """The migration's."""
+        return self.journal.id
+
+    @property
+    def jail(self) -> str:
+        """The jail's name."""
+        return self.entry.name
+
+    @property
+    def generation(self) -> Generation:
+        """The active one."""
+        if self.entry.generation is None:
+            raise TypeError(self.entry.name)
+        return self.entry.generation
+
+    @property
+    def peer_name(self) -> str:
+        """The target's configured name."""
+        return self.journal.peer
+
+    @property
+    def attempt(self) -> int:
+        """Which connection to the target this is."""
+        return self.journal.offer.attempt
+
+    # -- what is known of it
+
+    def open(self, examined: Examined) -> None:
+        """Begin the journal of what both sides have agreed to; nothing of it is on disk yet."""
+        now, terms, offer = self.home.clock.now(), self.terms, examined.offer
+        journal = Journal(
+            id=offer.migration,
+            jail=terms.jail,
+            outgoing=True,
+            peer=terms.target,
+            peer_id=examined.hello.host_id,
+            phase=Phase.SENDING,
+            offer=msgspec.structs.replace(offer, rehearsal=terms.intent is Intent.REHEARSE),
+            epoch=examined.record.epoch + 1,
+            operation=self.handle.id,
+            max_downtime=terms.max_downtime,
+            proceed_over_budget=terms.proceed_over_budget,
+            time_left=terms.deadline or None,
+            counted_at=self.home.clock.monotonic(),
+            created=now,
+            updated=now,
+        )
+        self.take(examined.entry, examined.record, journal)
+
+    def take(self, entry: JailEntry, record: JailRecord, journal: Journal) -> None:
+        """Be the session of a journal."""
+        self.entry, self.record, self.journal = entry, record, journal
+        self.peer = self.home.peers.get(journal.peer)
+
+    async def write(self, **changes: Any) -> None:
+        """Change the journal; on disk when this returns."""
+        self.journal = msgspec.structs.replace(self.journal, **changes)
+        await self.home.journals.put(self.journal)
+
+    def count(self, size: int) -> None:
+        """Add bytes that were sent; they are on disk with the next step that is journaled."""
+        self.journal = msgspec.structs.replace(self.journal, bytes=self.journal.bytes + size)
+        self.handle.note(bytes_done=self.journal.bytes)
+
+    def usable(self, token: str) -> str:
+        """Return a token, or '' when going on from it has brought nothing for some times: it is stuck."""
+        self.tries[token] = self.tries.get(token, 0) + 1
+        return token if self.tries[token] <= _TRIES else ""
+
+    def distrust(self, token: str) -> None:
+        """Never go on from a token again."""
+        self.tries[token] = _TRIES
+
+    # -- its time
+
+    def time_left(self) -> float | None:
+        """Return the seconds until it is given up; None for never."""
+        return time_left(self.journal, self.home.clock.monotonic())
+
+    def past_deadline(self) -> DeadlineExceededError:
+        """Return what a migration that took too long is given up with."""
+        return DeadlineExceededError(
+            "MIGRATION_DEADLINE",
+            f"jail {self.jail} was not handed over to {self.peer_name} by its deadline",
+            remedy="nothing was changed; see why the link was slow or down, then migrate again with a later deadline",
+            resource=self.target,
+            detail={"bytes": str(self.journal.bytes)},
+        )
+
+    def down_time_left(self) -> float:
+        """Return the seconds that the last part may still take, while the jail is down."""
+        waits, left = max(self.waits_until - self.home.clock.monotonic(), 0.0), self.time_left()
+        return waits if left is None else min(waits, left)
+
+    def down_too_long(self) -> DeadlineExceededError:
+        """Return what ends the wait for a last part that does not get through."""
+        if self.time_left() == 0.0:
+            return self.past_deadline()
+        return DeadlineExceededError(
+            HANDOVER_TIMED_OUT,
+            f"jail {self.jail} was stopped {self.journal.thaws + 1} times, and its last part did not get "
+            f"through to {self.peer_name} within {self.patience:.1f} s: it serves here",
+            remedy="see why the link is slow or broken; then migrate again, or allow a longer downtime",
+            resource=self.target,
+        )
+
+    def may_stop_again(self) -> bool:
+        """Whether the jail may be stopped once more after this time."""
+        return self.journal.thaws + 1 < MAX_THAWS
+
+    # -- the link
+
+    async def connect(self) -> None:
+        """Have the target begin, however long that takes."""
+        await self.through(_nothing)
+
+    async def through(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Return what `work` returns. It may be begun any number of times, each with the target's present state.
 
-        `DeadlineExceededError` (MIGRATION_DEADLINE) past the migration's deadline. While the jail is down:
-        `TimeoutError` when it has been so for longer than the move's patience.
+        `DeadlineExceededError` (MIGRATION_DEADLINE) past the migration's deadline; (HANDOVER_TIMED_OUT) while the jail
+        is down, when it has been so for longer than its patience.
         """
-        lost_at, sent, pause = None, move.journal.bytes, _FIRST_PAUSE
+        clock = self.home.clock
+        lost_at, sent, pause = None, self.journal.bytes, _FIRST_PAUSE
         while True:
             try:
-                if not move.connected:
-                    await self._connect(move)
+                if not self.connected:
+                    await self._begin()
                 return await work()
             except JaildError as error:
                 if not _PASSING.fullmatch(error.reason):
                     raise
                 lost = error
-            move.connected = False
-            if lost_at is None or move.journal.bytes > sent:
-                lost_at, sent, pause = self._clock.monotonic(), move.journal.bytes, _FIRST_PAUSE
-            await self._wait(move, lost, lost_at, pause)
-            pause = min(pause * 2, _LONGEST_PAUSE if move.frozen_at is None else _LONGEST_FROZEN)
+            self.connected = False
+            if lost_at is None or self.journal.bytes > sent:
+                lost_at, sent, pause = clock.monotonic(), self.journal.bytes, _FIRST_PAUSE
+            await self._wait(lost, lost_at, pause)
+            pause = min(pause * 2, _LONGEST_PAUSE if self.frozen_at is None else _LONGEST_FROZEN)
 
-    async def _connect(self, move: Move) -> None:
+    async def _begin(self) -> None:
         """Begin, or begin anew: what the target has is known after this, and nothing of before is on its way."""
-        peer = self._peers.get(move.target)
-        offer = msgspec.structs.replace(move.journal.offer, attempt=move.journal.offer.attempt + 1)
+        inventory, peer = self.home.inventory, self.home.peers.get(self.peer_name)
+        offer = msgspec.structs.replace(self.journal.offer, attempt=self.journal.offer.attempt + 1)
         if offer.attempt > 1:
-            hello = await peer.hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
-            _require_same(move, hello.host_id)
-        move.journal = msgspec.structs.replace(move.journal, offer=offer)
-        await self._journals.put(move.journal)
-        move.connect(peer, await peer.begin(offer))
-        move.handle.note(away=False)
+            hello = await peer.hello(inventory.host_id, inventory.host_name, PROTOCOL)
+            self._require_same(hello.host_id)
+        await self.write(offer=offer)
+        self._found(peer, await peer.begin(offer))
+        self.handle.note(away=False)
 
-    async def _wait(self, move: Move, lost: JaildError, since: float, pause: float) -> None:
-        away = self._clock.monotonic() - since
-        self._log.warning("link lost", migration=move.id, peer=move.target, reason=lost.reason, seconds=round(away, 1))
-        if move.frozen_at is not None:
-            if self._clock.monotonic() + pause - move.frozen_at > move.patience:
-                raise TimeoutError
-        elif (left := time_left(move.journal, self._clock.monotonic())) is not None and left < pause:
-            raise past_deadline(move) from lost
-        serves = "the jail serves" if move.frozen_at is None else "the jail is down"
-        move.handle.note(
+    def _found(self, peer: Peer, acceptance: Acceptance) -> None:
+        """Take over what the target has."""
+        self.peer = peer
+        self.connected = True
+        self.missing_layers = acceptance.missing_layers
+        self.layer_tokens = {state.path: state.resume_token for state in acceptance.layers}
+        self.states = {offered.path: DatasetState(path=offered.path) for offered in self.journal.offer.jail.datasets}
+        self.states |= {state.path: state for state in acceptance.datasets}
+
+    def _require_same(self, host_id: str) -> None:
+        if host_id != self.journal.peer_id:
+            raise FailedPreconditionError(
+                "PEER_CHANGED",
+                f"{self.peer_name} is another host now than when the migration began",
+                remedy="see what answers under that name, then migrate again",
+                resource=self.peer_name,
+                detail={"before": self.journal.peer_id, "now": host_id},
+            )
+
+    async def _wait(self, lost: JaildError, since: float, pause: float) -> None:
+        now = self.home.clock.monotonic()
+        away = now - since
+        _log.warning("link lost", migration=self.id, peer=self.peer_name, reason=lost.reason, seconds=round(away, 1))
+        if self.frozen_at is not None:
+            if now + pause - self.frozen_at > self.patience:
+                raise self.down_too_long() from lost
+        elif (left := self.time_left()) is not None and left < pause:
+            raise self.past_deadline() from lost
+        serves = "the jail serves" if self.frozen_at is None else "the jail is down"
+        self.handle.note(
             away=True,
-            message=f"{move.target} is away since {away:.0f} s ({lost.reason}); tried again in {pause:.0f} s; "
-            f"{serves}; to give up: jailctl operation cancel {move.handle.id}",
+            message=f"{self.peer_name} is away since {away:.0f} s ({lost.reason}); tried again in {pause:.0f} s; "
+            f"{serves}; to give up: jailctl operation cancel {self.handle.id}",
         )
-        await self._clock.sleep(pause)
+        await self.home.clock.sleep(pause)
 
 
-def past_deadline(move: Move) -> DeadlineExceededError:
-    """Return what a migration that took too long is given up with."""
-    return DeadlineExceededError(
-        "MIGRATION_DEADLINE",
-        f"jail {move.jail} was not handed over to {move.target} by its deadline",
-        remedy="nothing was changed; see why the link was slow or down, then migrate again with a later deadline",
-        resource=f"jails/{move.jail}",
-        detail={"bytes": str(move.journal.bytes)},
-    )
-
-
-def _require_same(move: Move, host_id: str) -> None:
-    if host_id != move.journal.peer_id:
-        raise FailedPreconditionError(
-            "PEER_CHANGED",
-            f"{move.target} is another host now than when the migration began",
-            remedy="see what answers under that name, then migrate again",
-            resource=move.target,
-            detail={"before": move.journal.peer_id, "now": host_id},
-        )
+async def _nothing() -> None:
+    """Be what is carried out when only the connection is wanted."""

@@ -1,224 +1,417 @@
-"""Moving a jail to another host: the source's side, which drives. Read it as the list of phases that it is.
+"""Moving a jail to another host: the source's side, which drives. Read it as the list of phases that `_saga` is.
 
-    preflight ─► connect ─► layers ─► seed ─► precopy … ─► freeze ─► final ─► verify ─► prepare ─► COMMIT ─► activate
+    preflight ─► connect ─► layers ─► seed ─► precopy … ─► freeze ─► final ─► handover ─► COMMIT ─► activate ─► fence
     │               └─ link lost: wait, connect ─┘  ▲          └────── does not get through ──┘       └─ for ever
     │                                               └─────────────────────── thaw ────────────┘
-    └───────────── any error, cancelled, past its deadline: abort, the jail is active here as before
+    └───────────── any error, cancelled, past its deadline: given up, the jail is active here as before
 
 The commit point is one `zfs set` of the jail's record: `moved, owner=target, epoch+1`. Before it this host owns the
 jail whatever happens, after it the target does. A daemon that ends before the freeze leaves the migration as it is, and
-its successor goes on.
+its successor goes on (`recover`); what it finds frozen is given up.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import functools
+import itertools
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
 
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle
+from jaild.engine.dispatcher import Dispatcher
+from jaild.engine.events import Events
+from jaild.engine.inventory import JailEntry
+from jaild.engine.operations import Handle, Operations
+from jaild.engine.saga import Back, Completion, Phase, Pivot, Saga, SagaRunner
+from jaild.engine.supervisor import BackOff, Supervisor
+from jaild.jails.datasets import JailDatasets
 from jaild.migration.cutover import Cutover
-from jaild.migration.move import Move
-from jaild.migration.notices import Notices
 from jaild.migration.precopy import Precopy
-from jaild.migration.retreat import Retreat
-from jaild.migration.session import Link, past_deadline
-from jaild.model.errors import AbortedError, DeadlineExceededError
+from jaild.migration.session import HANDOVER_TIMED_OUT, Home, MigrationSession, Terms
+from jaild.model.errors import AbortedError, CancelledError, JaildError
 from jaild.model.jails.authority import Intent
-from jaild.model.layers.records import Ownership
-from jaild.model.migration.budget import MAX_THAWS
-from jaild.model.migration.journal import Journal, Phase, time_left
+from jaild.model.jails.ownership import advance
+from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.migration import journal as journals
+from jaild.model.migration.journal import Journal
+from jaild.model.migration.received import standbys_of
 from jaild.model.phases import Stop
-from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
-from jaild.transfer.journal import Journals
+from jaild.model.replication.protocol import Supersession
 from jaild.transfer.preflight import Preflight
 from jaild.transfer.snapshots import MigrationSnapshots
 
+Until = Callable[[str, Callable[[], float | None]], Awaitable[bool] | None]
+Tell = Callable[[str], Awaitable[None]]
+_OVER = CancelledError("REHEARSAL_OVER", "tried; the jail was not moved")
+_PAUSE = BackOff(first=0.5, longest=30.0)
+_ACTIVATE = BackOff(first=0.2, longest=10.0)
+_HANDED_ON = BackOff(first=1.0, longest=60.0)
+_TRIES = 12  # at telling a standby whom the jail was handed to: some ten minutes
+_ON_THE_WAY = frozenset({journals.Phase.SENDING, journals.Phase.FROZEN, journals.Phase.COMMITTED})
 
-class MigrateOut:
+
+class SourceMigration:
     """Sends jails away. Runs in the jail's queue only."""
 
     def __init__(
         self,
-        inventory: Inventory,
+        home: Home,
         preflight: Preflight,
-        link: Link,
         precopy: Precopy,
         cutover: Cutover,
-        retreat: Retreat,
-        notices: Notices,
-        peers: Peers,
-        journals: Journals,
+        datasets: JailDatasets,
         snapshots: MigrationSnapshots,
-        clock: Clock,
+        sagas: SagaRunner,
+        operations: Operations,
+        dispatcher: Dispatcher,
+        supervisor: Supervisor,
+        events: Events,
     ) -> None:
-        self._inventory = inventory
+        self._home = home
+        self._inventory = home.inventory
+        self._journals = home.journals
         self._preflight = preflight
-        self._link = link
         self._precopy = precopy
         self._cutover = cutover
-        self._retreat = retreat
-        self._notices = notices
-        self._peers = peers
-        self._journals = journals
+        self._datasets = datasets
         self._snapshots = snapshots
-        self._clock = clock
-        self._log = structlog.get_logger("jaild.migrate_out")
-
-    async def migrate(
-        self,
-        handle: Handle,
-        name: str,
-        target: str,
-        *,
-        max_downtime: float,
-        proceed_over_budget: bool,
-        deadline: float | None = None,
-    ) -> str:
-        """Move the jail, within `deadline` seconds; return the migration's id. On failure it is here as before."""
-        with handle.cancellable():
-            await handle.phase("preflight", f"asking {target}")
-            examined = await self._preflight.examine(name, target)
-            handle.note(plan=examined.plan)
-            examined.plan.require_clean()
-        now = self._clock.now()
-        journal = Journal(
-            id=examined.offer.migration,
-            jail=name,
-            outgoing=True,
-            peer=target,
-            peer_id=examined.hello.host_id,
-            phase=Phase.SENDING,
-            offer=examined.offer,
-            epoch=examined.record.epoch + 1,
-            operation=handle.id,
-            max_downtime=max_downtime,
-            proceed_over_budget=proceed_over_budget,
-            time_left=deadline or None,
-            counted_at=self._clock.monotonic(),
-            created=now,
-            updated=now,
+        self._sagas = sagas
+        self._operations = operations
+        self._dispatcher = dispatcher
+        self._supervisor = supervisor
+        self._events = events
+        self._log = structlog.get_logger("jaild.source_migration")
+        again = Back("precopy", on=HANDOVER_TIMED_OUT, when=MigrationSession.may_stop_again)
+        self._saga = Saga(
+            "migrate",
+            before=(
+                *self.opening(),
+                _sending("seed", precopy.seed, Precopy.told, when=_is_first),
+                _sending("precopy", self._until_it_may_be_frozen, Precopy.told),
+                Phase(
+                    "freeze",
+                    cutover.freeze,
+                    undo=cutover.thaw,
+                    stop=Stop.CANCEL,
+                    message="stopping the jail",
+                    within=MigrationSession.time_left,
+                    late=MigrationSession.past_deadline,
+                ),
+                _down("final", cutover.last_increment, again, "the last increment"),
+                _down("handover", cutover.prepare, again, "the target compares every guid and prepares"),
+            ),
+            pivot=Pivot("commit", cutover.commit, happened=cutover.is_committed),
+            after=self.closing(),
         )
-        move = Move(handle, examined.entry, examined.record, self._peers.get(target), journal)
-        return await self.carry_out(move, self._until_prepared)
 
-    async def resume(self, handle: Handle, journal: Journal) -> str:
-        """Go on with a migration that an earlier daemon left: before its freeze, or after its commit point."""
+    def opening(self) -> tuple[Phase[MigrationSession], ...]:
+        """Return the phases that all sessions begin with. Their undo is all of the way back that the jail serves in."""
+        return (
+            Phase("preflight", self._examine, message=lambda session: f"asking {session.terms.target}"),
+            _sending("connect", self._begin, lambda session: f"{session.peer_name} begins", undo=self._give_up),
+            _sending("layers", self._precopy.layers, Precopy.next_layer, when=_lacks_layers),
+        )
+
+    def closing(self) -> tuple[Completion[MigrationSession], ...]:
+        """Return what is done when the target owns the jail."""
+        return (
+            Completion("activate", self._cutover.activate, _is_activating, retry=_ACTIVATE),
+            Completion("fence", self._cutover.leave, message="ending its run, making its copy read-only"),
+        )
+
+    def session(self, handle: Handle, terms: Terms) -> MigrationSession:
+        """Return one that its phases can be done with."""
+        return MigrationSession(handle=handle, home=self._home, terms=terms)
+
+    async def migrate(self, handle: Handle, terms: Terms) -> str:
+        """Move the jail; return the migration's id. On failure it is here as before."""
+        session = self.session(handle, terms)
+        await self._sagas.carry_out(self._saga, session)
+        return self.moved(session)
+
+    def moved(self, session: MigrationSession) -> str:
+        """Tell whoever should know that the target owns it; return the migration's id.
+
+        `AbortedError` (ACTIVATED_UNHEALTHY) if the jail does not serve there.
+        """
+        self._hand_on(session.journal)
+        if session.activated is not None and not session.activated.healthy:
+            raise AbortedError(
+                "ACTIVATED_UNHEALTHY",
+                f"jail {session.jail} is owned by {session.peer_name} now, but did not pass its health checks there: "
+                f"{session.activated.message}",
+                remedy=f"look at it on {session.peer_name}: jailctl jail logs {session.jail}; nothing is lost, it can "
+                "be migrated back",
+                resource=session.target,
+            )
+        return session.id
+
+    # -- the phases that are not the precopy's or the cutover's
+
+    async def _examine(self, session: MigrationSession) -> None:
+        terms = session.terms
+        examined = await self._preflight.examine(terms.jail, terms.target, terms.intent)
+        if session.handle.operation.plan is None:
+            session.handle.note(plan=examined.plan)
+        examined.plan.require_clean()
+        session.open(examined)
+        size = sum(dataset.size_bytes for dataset in session.journal.offer.jail.datasets)
+        session.handle.note(resumable=terms.resumable, bytes_total=size)
+
+    async def _begin(self, session: MigrationSession) -> None:
+        await session.write()
+        await session.connect()
+
+    async def _until_it_may_be_frozen(self, session: MigrationSession) -> None:
+        await self._precopy.until_it_fits(session)
+        while not await self._cutover.may_give_away(session):
+            session.rounds, session.fits = [], False  # what is written meanwhile is sent first
+            await self._precopy.until_it_fits(session)
+
+    # -- the way back
+
+    async def _give_up(self, session: MigrationSession) -> None:
+        """Undo all that was made here, and have the target undo what came there."""
+        error = session.error or _OVER
+        reason = error.reason if isinstance(error, JaildError) else type(error).__name__
+        self._log.warning("migration aborted", jail=session.jail, migration=session.id, reason=reason)
+        session.journal = msgspec.structs.replace(session.journal, phase=journals.Phase.ABORTED, message=str(error))
+        await self._abort(session.journal)
+        await self._events.emit("migration.aborted", session.target, str(error), migration=session.id)
+        await self._drop_snapshots(session.journal)
+
+    async def _drop_snapshots(self, journal: Journal) -> None:
+        await self._snapshots.release_layers(journal.id, journal.offer.jail.layers)
+        await self._snapshots.aborted(journal)
+
+    async def _abort(self, journal: Journal) -> None:
+        """Journal that a migration was aborted and tell the target; if that cannot be done now, in the background."""
+        untold = msgspec.structs.replace(journal, notified=False)
+        try:
+            await self._say_aborted(untold)
+        except Exception as error:  # noqa: BLE001 -- whatever it was: it is said again until it is known
+            self._log.warning("cannot tell yet", peer=journal.peer, migration=journal.id, error=str(error))
+            self._supervisor.retry(
+                f"abort of {journal.id}",
+                lambda: self._say_aborted(untold),
+                pause=_PAUSE,
+                after=_PAUSE.first,
+                target=f"jails/{journal.jail}",
+            )
+
+    async def _say_aborted(self, journal: Journal) -> None:
+        await self._journals.put(journal)
+        try:
+            await self._home.peers.get(journal.peer).abort(journal.id)
+        except JaildError as error:
+            if error.reason == "PEER_UNKNOWN":  # taken out of the configuration: there is nobody to tell any more
+                await self._journals.put(msgspec.structs.replace(journal, notified=True))
+                return
+            if error.reason != "MIGRATION_ACTIVATED":
+                raise
+            message = f"{journal.peer} runs it although it was never handed over: was it adopted there by force?"
+            await self._events.emit("migration.two_owners", f"jails/{journal.jail}", message, migration=journal.id)
+            journal = msgspec.structs.replace(journal, adopted=True)
+        await self._journals.put(msgspec.structs.replace(journal, notified=True))
+
+    # -- the jail's standbys
+
+    def _hand_on(self, journal: Journal) -> None:
+        """Tell the standbys of a jail, in the background, that it is the target's now: they believe it of nobody else.
+
+        One that does not hear of it asks this host when its new owner speaks to it.
+        """
+        told = Supersession(
+            jail=journal.jail,
+            uid=journal.offer.jail.uid,
+            epoch=journal.epoch,
+            owner=journal.peer_id,
+            owner_name=journal.peer,
+        )
+        for host in standbys_of(journal.offer.jail, journal.peer):
+            name = f"tell {host} of {journal.id}"
+            work, target = self._handing_on(told, host), f"jails/{journal.jail}"
+            self._supervisor.retry(name, work, pause=_HANDED_ON, target=target)
+
+    def _handing_on(self, told: Supersession, host: str) -> Callable[[], Awaitable[None]]:
+        tries = itertools.count(1)
+
+        async def say() -> None:
+            try:
+                await self._home.peers.get(host).standby.supersede(told)
+            except JaildError as error:
+                if next(tries) < _TRIES:
+                    raise
+                self._log.warning("a standby was not told", jail=told.jail, host=host, reason=error.reason)
+
+        return say
+
+    # -- what an earlier daemon has left
+
+    def left(self) -> frozenset[str]:
+        """Return the ids of the operations that are gone on with."""
+        return frozenset(journal.operation for journal in self._journals.outgoing() if self._goes_on(journal))
+
+    def _goes_on(self, journal: Journal) -> bool:
+        """Whether it is gone on with where its last daemon left it: sending, or handed over."""
+        operation = next((each for each in self._operations.list() if each.id == journal.operation), None)
+        entry = self._inventory.jails.get(journal.jail)
+        record = entry.record if entry is not None else None
+        if operation is None or operation.done or not operation.resumable or record is None:
+            return False
+        is_sending = journal.phase is journals.Phase.SENDING
+        return _is_moved(record, journal) or (
+            is_sending and record.state is Ownership.ACTIVE and record.epoch < journal.epoch
+        )
+
+    async def thaw(self, entry: JailEntry, record: JailRecord) -> None:
+        """Make a jail that is found frozen active here again; `recover` tells the target."""
+        await self._datasets.write(entry, advance(record, Ownership.ACTIVE, migration="", peer=""))
+        journal = self._journals.find(record.migration, outgoing=True)
+        if journal is not None:
+            message = "the daemon ended before the commit point"
+            aborted = msgspec.structs.replace(journal, phase=journals.Phase.ABORTED, notified=False, message=message)
+            await self._journals.put(aborted)
+
+    def recover(self, until_it_serves: Until, tell: Tell) -> None:
+        """Go on with what has begun, and end what is given up, in the background.
+
+        `until_it_serves`: what waits until a jail has been started and may be given away, for this at most the seconds
+        that it is told, and says False if the host goes down meanwhile; None if it serves already.
+        """
+        for journal in self._journals.outgoing():
+            if self._goes_on(journal):
+                self._go_on_after(self._waiting(until_it_serves, journal), journal, tell)
+            elif journal.phase in _ON_THE_WAY or not journal.notified:
+                self._in_background(journal, lambda left: self._end(left, tell))
+
+    def _waiting(self, until_it_serves: Until, journal: Journal) -> Awaitable[bool] | None:
+        if journal.phase is not journals.Phase.SENDING:
+            return None
+        return until_it_serves(journal.jail, functools.partial(self._journals.time_left, journal))
+
+    def _in_background(self, journal: Journal, work: Callable[[Journal], Awaitable[None]]) -> None:
+        name, target = f"migration {journal.id} to {journal.peer}", f"jails/{journal.jail}"
+        self._supervisor.retry(name, lambda: work(journal), pause=_PAUSE, target=target)
+
+    def _go_on_after(self, waiting: Awaitable[bool] | None, journal: Journal, tell: Tell) -> None:
+        if waiting is None:
+            self._go_on(journal, tell)
+            return
+
+        async def go_on(left: Journal) -> None:
+            if await waiting:
+                self._go_on(left, tell)
+
+        self._in_background(journal, go_on)
+
+    def _go_on(self, journal: Journal, tell: Tell) -> None:
+        async def work(handle: Handle) -> str:
+            try:
+                return f"migrations/{await self._resume(handle, journal)}"
+            except JaildError:
+                if self._journals.find(journal.id, outgoing=True) == journal:  # it could not even be taken up again
+                    self._in_background(journal, lambda left: self._end(left, tell))
+                raise
+
+        self._dispatcher.resume(journal.operation, work)
+
+    async def _resume(self, handle: Handle, journal: Journal) -> str:
         entry, record = self._inventory.permitted(journal.jail, Intent.READ)
-        if record.state is Ownership.MOVED and record.migration == journal.id:
-            committed = msgspec.structs.replace(journal, phase=Phase.COMMITTED)
-            await self._journals.put(committed)
-            return await self._activate(Move(handle, entry, record, self._peers.get(journal.peer), committed))
-        if time_left(journal, self._clock.monotonic()) == 0:  # whether or not the jail may be given away by now
-            late = Move(handle, entry, record, self._peers.get(journal.peer), journal)
-            error = past_deadline(late)
-            await asyncio.shield(self._retreat.abort(late, error))
-            raise error
+        session = self.session(handle, Terms(jail=journal.jail, target=journal.peer, resumable=True))
+        session.take(entry, record, journal)
+        if _is_moved(record, journal):
+            await session.write(phase=journals.Phase.COMMITTED)
+            await self._sagas.complete(self._saga, session)
+            return self.moved(session)
+        if session.time_left() == 0:  # whether or not the jail may be given away by now
+            late = session.past_deadline()
+            await self._sagas.give_up(self._saga, session, late, since="connect")
+            raise late
         generation = self._inventory.owned(journal.jail, Intent.GIVE_AWAY).generation
         offer = await self._preflight.offer(entry, record, generation, journal.offer)
-        move = Move(
-            handle,
-            entry,
-            record,
-            self._peers.get(journal.peer),
-            msgspec.structs.replace(journal, offer=offer, epoch=record.epoch + 1),
-        )
+        session.journal = msgspec.structs.replace(journal, offer=offer, epoch=record.epoch + 1)
         # Of layers that came whole before the crash nothing would let go any more.
         await self._snapshots.release_layers(journal.id, offer.jail.layers)
         newest = await self._snapshots.newest(entry.name, journal.id)
         if newest is not None:
-            move.number, move.pending = newest[0] + 1, newest[1]
-        return await self.carry_out(move, self._until_prepared)
+            session.number, session.pending = newest[0] + 1, newest[1]
+        await self._sagas.carry_out(self._saga, session, since="connect")
+        return self.moved(session)
 
-    async def carry_out(self, move: Move, until_prepared: Callable[[Move], Awaitable[None]]) -> str:
-        """Give the jail away after `until_prepared` has brought it to where only the commit point is missing.
+    async def _end(self, journal: Journal, tell: Tell) -> None:
+        """End what no operation goes on with: the target activates what it owns, and removes what it does not."""
+        entry = self._inventory.jails.get(journal.jail)
+        is_moved = entry is not None and entry.record is not None and _is_moved(entry.record, journal)
+        if is_moved or journal.phase is journals.Phase.COMMITTED:
+            await self._end_committed(msgspec.structs.replace(journal, phase=journals.Phase.COMMITTED))
+            await tell(f"jail {journal.jail} moved to {journal.peer}, which acknowledged now")
+            return
+        await self._abort(msgspec.structs.replace(journal, phase=journals.Phase.ABORTED))
+        if entry is not None:
+            try:
+                await self._drop_snapshots(journal)
+            except JaildError as error:  # they are in sight, and dropped with the jail's next migration
+                await tell(f"could not repair: {error}")
 
-        On failure it is active here as before. Returns the migration's id.
-        """
-        try:
-            with move.handle.cancellable():
-                await until_prepared(move)
-            # No await before it: who cancels now is told that it is too late.
-            move.handle.enter("commit", stop=Stop.NEVER)
-            await self._cutover.commit(move)
-        except BaseException as error:
-            # Whatever it was that failed: once the jail was frozen, only its record says whether it was given away.
-            if move.journal.phase is not Phase.SENDING and await asyncio.shield(self._cutover.committed(move)):
-                if isinstance(error, asyncio.CancelledError):
-                    raise  # the daemon stops; its successor sends Activate
-                self._log.warning("the commit was made although it looked failed", migration=move.id, error=str(error))
-            elif _is_left(move, error):
-                raise
-            else:
-                await asyncio.shield(self._retreat.abort(move, error))
-                raise
-        return await self._activate(move)
-
-    async def _until_prepared(self, move: Move) -> None:
-        """Come to where only the commit point is missing."""
-        await self._journals.put(move.journal)
-        move.handle.note(resumable=True, bytes_total=sum(d.size_bytes for d in move.journal.offer.jail.datasets))
-        await move.handle.phase("connect", f"{move.target} begins")
-        async with self._before_its_deadline(move):
-            await self._link.through(move, _nothing)
-            await self._precopy.layers(move)
-            while not await self._prepared(move):
-                if move.journal.thaws >= MAX_THAWS:
-                    raise DeadlineExceededError(
-                        "HANDOVER_TIMED_OUT",
-                        f"jail {move.jail} was stopped {move.journal.thaws} times, and its last part did not get "
-                        f"through to {move.target} within {move.patience:.1f} s: it serves here",
-                        remedy="see why the link is slow or broken; then migrate again, or allow a longer downtime",
-                        resource=f"jails/{move.jail}",
-                    )
-
-    async def _prepared(self, move: Move) -> bool:
-        """Send until the rest fits, then stop the jail for it; False if it could not be, or had to be started again."""
-        await self._precopy.until_it_fits(move)
-        try:
-            if not await self._cutover.freeze(move):
-                move.rounds = []  # what is written meanwhile is sent first
-                return False
-            async with asyncio.timeout(move.patience):
-                await self._cutover.last_increment(move)
-                await self._cutover.prepare(move)
-        except TimeoutError:
-            await asyncio.shield(self._retreat.start_again(move))
-            return False
-        return True
-
-    @asynccontextmanager
-    async def _before_its_deadline(self, move: Move) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(time_left(move.journal, self._clock.monotonic())):
-                yield
-        except TimeoutError:
-            raise past_deadline(move) from None
-
-    async def _activate(self, move: Move) -> str:
-        activation = await self._cutover.finish(move)
-        self._notices.hand_on(move.journal)
-        if not activation.healthy:
-            raise AbortedError(
-                "ACTIVATED_UNHEALTHY",
-                f"jail {move.jail} is owned by {move.target} now, but did not pass its health checks there: "
-                f"{activation.message}",
-                remedy=f"look at it on {move.target}: jailctl jail logs {move.jail}; nothing is lost, it can be "
-                "migrated back",
-                resource=f"jails/{move.jail}",
-            )
-        return move.id
+    async def _end_committed(self, journal: Journal) -> None:
+        await self._journals.put(journal)
+        answer = await self._home.peers.get(journal.peer).activate(journal.id, journal.epoch)
+        done = msgspec.structs.replace(
+            journal, phase=journals.Phase.ACTIVATED, healthy=answer.healthy, message=answer.message
+        )
+        await self._journals.put(done)
+        self._hand_on(journal)
 
 
-async def _nothing() -> None:
-    """Be what is carried out when only the connection is wanted."""
+def _sending(
+    name: str,
+    do: Callable[[MigrationSession], Awaitable[None]],
+    message: Callable[[MigrationSession], str],
+    *,
+    undo: Callable[[MigrationSession], Awaitable[None]] | None = None,
+    when: Callable[[MigrationSession], bool] = lambda _: True,
+) -> Phase[MigrationSession]:
+    """Return a phase in which the jail serves: the next daemon goes on."""
+    return Phase(
+        name,
+        do,
+        undo=undo,
+        message=message,
+        resumable=True,
+        within=MigrationSession.time_left,
+        late=MigrationSession.past_deadline,
+        when=when,
+    )
 
 
-def _is_left(move: Move, error: BaseException) -> bool:
-    """Whether the daemon ends, and its successor goes on."""
-    return isinstance(error, asyncio.CancelledError) and move.handle.is_left and move.journal.phase is Phase.SENDING
+def _down(
+    name: str, do: Callable[[MigrationSession], Awaitable[None]], back: Back[MigrationSession], message: str
+) -> Phase[MigrationSession]:
+    """Return a phase in which the jail is down: only for as long as it was said to bear."""
+    return Phase(
+        name,
+        do,
+        stop=Stop.CANCEL,
+        message=message,
+        within=MigrationSession.down_time_left,
+        late=MigrationSession.down_too_long,
+        back=back,
+    )
+
+
+def _is_activating(session: MigrationSession) -> str:
+    return f"{session.peer_name} starts the jail"
+
+
+def _lacks_layers(session: MigrationSession) -> bool:
+    return bool(session.missing_layers)
+
+
+def _is_first(session: MigrationSession) -> bool:
+    return session.number == 0
+
+
+def _is_moved(record: JailRecord, journal: Journal) -> bool:
+    return record.state is Ownership.MOVED and record.migration == journal.id

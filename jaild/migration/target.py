@@ -4,15 +4,16 @@
                  │ ◄── begin, later ───┤  (the source lost the link, or has started the jail again)
                  └──── abort ──────────┘  (asked for, or the source says so when asked after a restart)
 
-A jail that is PREPARED never starts by itself: only `activate`, or the source's own word (`resolve`), makes it this
-host's. Every call is idempotent.
+A jail that is PREPARED never starts by itself: only `activate`, or the source's own word (`recover`), makes it this
+host's. Every call is idempotent. The source's phases drive this, so it is no saga of its own: `abort` undoes it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 import structlog
@@ -20,13 +21,12 @@ import structlog
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
 from jaild.engine.gather import gather_or_cancel
-from jaild.engine.inventory import Inventory
 from jaild.engine.locks import ReadWriteLock
-from jaild.engine.supervisor import Supervisor, answer_of
+from jaild.engine.supervisor import BackOff, Supervisor, answer_of
 from jaild.jails.datasets import JailDatasets
-from jaild.migration.abort_cleanup import AbortCleanup
-from jaild.migration.activation import Activator
-from jaild.migration.rehearsal_target import RehearseIn
+from jaild.migration.activation import Activation
+from jaild.migration.rehearsal import Rehearsal
+from jaild.migration.session import Home
 from jaild.model.errors import DataLossError, FailedPreconditionError, NotFoundError
 from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
@@ -35,7 +35,7 @@ from jaild.model.layers.records import Desired, Generation, JailRecord, Ownershi
 from jaild.model.migration.journal import HANDED_OVER, Journal, Phase
 from jaild.model.migration.protocol import (
     Acceptance,
-    Activation,
+    Activated,
     HostHello,
     Offer,
     Received,
@@ -44,64 +44,54 @@ from jaild.model.migration.protocol import (
     Resolution,
 )
 from jaild.model.migration.received import require_same, standbys_of
-from jaild.model.migration.streams import PROTOCOL
-from jaild.ports.clock import Clock
-from jaild.ports.runtime import Runtime
-from jaild.ports.zfs import Zfs
 from jaild.transfer.acceptance import OfferCheck
 from jaild.transfer.capacity import Capacity
-from jaild.transfer.journal import Journals
 from jaild.transfer.received import ReceivedCopies
 from jaild.transfer.receiver import Receiver
 
+Tell = Callable[[str], Awaitable[None]]
+_PAUSE = BackOff(first=0.5, longest=30.0)
 _NEVER = 1000  # aborts that are remembered of migrations that have not begun
 # States of a copy that a migration continues, or (PREPARED) goes on with.
 _CONTINUED = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.PREPARED})
 
 
-class MigrateIn:
+class TargetMigration:
     """Receives jails. One call at a time for each migration, but for streams: those of its datasets come together."""
 
     def __init__(
         self,
-        inventory: Inventory,
-        zfs: Zfs,
-        runtime: Runtime,
+        home: Home,
         offer_check: OfferCheck,
         capacity: Capacity,
-        journals: Journals,
         datasets: JailDatasets,
         receiver: Receiver,
         copies: ReceivedCopies,
-        rehearsals: RehearseIn,
-        activator: Activator,
-        abort_cleanup: AbortCleanup,
+        rehearsal: Rehearsal,
+        activation: Activation,
         dispatcher: Dispatcher,
         supervisor: Supervisor,
         events: Events,
-        clock: Clock,
     ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._runtime = runtime
+        self._inventory = home.inventory
+        self._peers = home.peers
+        self._journals = home.journals
+        self._clock = home.clock
         self._offer_check = offer_check
         self._capacity = capacity
-        self._journals = journals
         self._datasets = datasets
         self._receiver = receiver
         self._copies = copies
-        self._rehearsals = rehearsals
-        self._activator = activator
-        self._abort_cleanup = abort_cleanup
+        self._rehearsal = rehearsal
+        self._activation = activation
         self._dispatcher = dispatcher
         self._supervisor = supervisor
         self._events = events
-        self._clock = clock
         self._locks: dict[str, ReadWriteLock] = {}
         self._never: dict[tuple[str, str], None] = {}  # source, migration: aborted before it began here
         self._streams: dict[str, set[asyncio.Timeout]] = {}  # those under way; one that is ended is timed out
-        self._activated: dict[str, Activation] = {}  # answers, for those who did not hear them
-        self._log = structlog.get_logger("jaild.migrate_in")
+        self._activated: dict[str, Activated] = {}  # answers, for those who did not hear them
+        self._log = structlog.get_logger("jaild.target_migration")
 
     def _lock(self, migration: str) -> ReadWriteLock:
         return self._locks.setdefault(migration, ReadWriteLock())
@@ -109,21 +99,7 @@ class MigrateIn:
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce this host."""
         del host_id, host_name  # they were noted on the way here: `jaild.replication.parties`
-        facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
-        root = await self._zfs.dataset(self._inventory.where.root)
-        hello = HostHello(
-            host_id=self._inventory.host_id,
-            host_name=self._inventory.host_name,
-            protocol=min(protocol, PROTOCOL),
-            zfs_implementation=capabilities.implementation,
-            resumable_receive=capabilities.resumable_receive,
-            pool_features=tuple(sorted(await self._zfs.pool_features(self._inventory.where.pool))),
-            family=facts.family.value,
-            machine=facts.machine,
-            osreldate=facts.osreldate,
-            available_bytes=root.available,
-        )
-        return await self._capacity.told(hello)
+        return await self._capacity.hello(protocol)
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Say whether the jail would be taken. Changes nothing."""
@@ -273,7 +249,7 @@ class MigrateIn:
         await self._datasets.write(entry, prepared)
         await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED))
 
-    async def activate(self, migration: str, epoch: int) -> Activation:
+    async def activate(self, migration: str, epoch: int) -> Activated:
         """Become the owner, start the jail, pass its health checks. Asked again it answers the same.
 
         A caller that hangs up does not end it: it asks again, and gets the answer of the one that is under way.
@@ -284,22 +260,22 @@ class MigrateIn:
 
     def owns(self, journal: Journal) -> bool:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""
-        return self._activator.owns(journal)
+        return self._activation.owns(journal)
 
-    async def _activate(self, migration: str, epoch: int) -> Activation:
+    async def _activate(self, migration: str, epoch: int) -> Activated:
         async with self._lock(migration).exclusive():
             journal = self._journal(migration)
             if journal.phase is Phase.ACTIVATED:
-                known = Activation(phase="activated", healthy=journal.healthy, message=journal.message)
+                known = Activated(phase="activated", healthy=journal.healthy, message=journal.message)
                 return self._activated.get(migration, known)
             if journal.phase is not Phase.PREPARED or epoch != journal.epoch:
                 raise _over(journal.id, journal.phase)
             async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
-                activation = await self._activator.activate(journal)
+                activation = await self._activation.activate(journal)
                 done = msgspec.structs.replace(
                     journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
                 )
-                await self._activator.tidy(self._inventory.jail(journal.jail), journal)
+                await self._activation.tidy(self._inventory.jail(journal.jail), journal)
                 await self._journals.put(done)  # last: what a crash interrupts is gone on with by the next start
             self._activated[migration] = activation
             return activation
@@ -312,7 +288,7 @@ class MigrateIn:
         self._interrupt(migration)
         begun = self._journals.find(migration, outgoing=False)
         if begun is not None and begun.offer.rehearsal:
-            await self._rehearsals.end(migration)
+            await self._rehearsal.end(migration)
         async with self._lock(migration).exclusive():
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
@@ -331,7 +307,7 @@ class MigrateIn:
 
     async def _discarded(self, journal: Journal) -> None:
         try:
-            await self._abort_cleanup.discard(journal)
+            await self._activation.discard(journal)
         except FailedPreconditionError as error:  # the source asks again until it is done: told once
             if journal.message != error.message:
                 await self._events.emit("jail.untidy", f"jails/{journal.jail}", f"{error}", migration=journal.id)
@@ -339,8 +315,8 @@ class MigrateIn:
             raise
 
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
-        """Boot a clone of what came of a rehearsal; see `RehearseIn.rehearse`."""
-        return await self._rehearsals.rehearse(migration, keep_copy=keep_copy)
+        """Boot a clone of what came of a rehearsal; see `Rehearsal.boot_clone`."""
+        return await self._rehearsal.boot_clone(migration, keep_copy=keep_copy)
 
     async def resolve(self, migration: str) -> Resolution:
         """Answer a target that asks how the hand-over ended: the jail's record here is the truth."""
@@ -357,6 +333,44 @@ class MigrateIn:
         if journal.phase is Phase.ABORTED:
             return Resolution(outcome="aborted")
         return Resolution(outcome="pending")
+
+    # -- what an earlier daemon has left
+
+    def is_receiving(self, jail: str) -> bool:
+        """Whether a migration goes on bringing this jail."""
+        return any(journal.jail == jail and journal.phase is Phase.RECEIVING for journal in self._journals.incoming())
+
+    def recover(self, tell: Tell) -> None:
+        """Ask the sources of what has come, in the background, how it ended, until they answer."""
+        for journal in self._journals.incoming():
+            if journal.phase in {Phase.RECEIVING, Phase.PREPARED}:
+                name = f"migration {journal.id} from {journal.peer}"
+                target = f"jails/{journal.jail}"
+                self._supervisor.retry(name, partial(self._end, journal, tell), pause=_PAUSE, target=target)
+
+    async def _end(self, journal: Journal, tell: Tell) -> None:
+        """Ask the source how it ended, and do what follows; raise while that is not known."""
+        if self.owns(journal):  # it was interrupted while it was activated
+            await self.activate(journal.id, journal.epoch)
+            await tell(f"jail {journal.jail} from {journal.peer}: its activation was gone on with")
+            return
+        resolution = await self._peers.get(journal.peer).resolve(journal.id)
+        if resolution.outcome == "committed":
+            await self.activate(journal.id, resolution.epoch)
+            await tell(f"jail {journal.jail} is this host's: {journal.peer} had handed it over")
+            return
+        # A source that remembers nothing may have lost its pool too: what is prepared may be the only copy.
+        forgotten = resolution.outcome == "unknown" and journal.phase is Phase.RECEIVING
+        if resolution.outcome == "aborted" or forgotten:
+            await self.abort(journal.id, source=journal.peer)
+            await tell(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
+            return
+        raise FailedPreconditionError(
+            "MIGRATION_UNDECIDED",
+            f"{journal.peer} says that migration {journal.id} of jail {journal.jail} is {resolution.outcome}",
+            remedy=f"it is asked again by itself; if {journal.peer} has lost the jail: jailctl adopt",
+            resource=f"jails/{journal.jail}",
+        )
 
 
 def _over(migration: str, phase: Phase) -> FailedPreconditionError:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from jaild.model.migration.protocol import (
     Acceptance,
-    Activation,
+    Activated,
     HostHello,
     Offer,
     Received,
@@ -61,7 +61,7 @@ class Peer(Protocol):
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
         """First half of the hand-over: it verifies every guid and persists PREPARED. Returns its phase."""
 
-    async def activate(self, migration: str, epoch: int) -> Activation:
+    async def activate(self, migration: str, epoch: int) -> Activated:
         """Second half, only after the commit point: it owns the jail and starts it."""
 
     async def abort(self, migration: str) -> str:

@@ -23,7 +23,7 @@ from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.supervisor import Supervisor
 from jaild.jails.datasets import JailDatasets
-from jaild.migration.activation import Activator
+from jaild.migration.activation import Activation
 from jaild.model.errors import (
     AbortedError,
     DeadlineExceededError,
@@ -75,7 +75,7 @@ class Failover:
         copies: ReceivedCopies,
         sole: SoleOwner,
         fencing: Fencing,
-        activator: Activator,
+        activation: Activation,
         supervisor: Supervisor,
         events: Events,
         clock: Clock,
@@ -91,7 +91,7 @@ class Failover:
         self._copies = copies
         self._sole = sole
         self._fencing = fencing
-        self._activator = activator
+        self._activation = activation
         self._supervisor = supervisor
         self._events = events
         self._clock = clock
@@ -252,7 +252,7 @@ class Failover:
                 raise
         self._fencing.tell(entry)
         await self._opened(entry)
-        activation = await self._activator.start(entry, self._clock.monotonic())
+        activation = await self._activation.start(entry, self._clock.monotonic())
         handle.facts(epoch=entry.record.epoch if entry.record else 0, healthy=str(activation.healthy).lower())
         if not activation.healthy:
             raise unhealthy(name, activation.message)
@@ -330,7 +330,7 @@ class Failover:
 
     async def finish(self, entry: JailEntry) -> None:
         """Make what was taken over writable and read it: after the commit, and after a crash that followed it."""
-        await self._activator.open_datasets(entry)
+        await self._activation.open_datasets(entry)
         await self._inventory.read_generations(entry)
         entry.layers = ()
 

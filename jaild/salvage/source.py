@@ -16,25 +16,19 @@ import msgspec
 
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle, Operations
+from jaild.engine.saga import Phase, Pivot, Saga, SagaRunner
 from jaild.migration.cutover import Cutover
-from jaild.migration.move import Move
-from jaild.migration.precopy import Precopy
-from jaild.migration.session import Link
-from jaild.migration.source import MigrateOut
+from jaild.migration.session import Home, MigrationSession, Terms
+from jaild.migration.source import SourceMigration
 from jaild.model.errors import DataLossError, FailedPreconditionError
-from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.operation import Operation
 from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.salvage import Damage, Report
 from jaild.model.views import Caller
-from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
 from jaild.ports.salvage import FileTrees
-from jaild.transfer.journal import Journals
 from jaild.transfer.preflight import Preflight
 
 
@@ -43,33 +37,42 @@ class SalvageOut:
 
     def __init__(
         self,
-        inventory: Inventory,
-        peers: Peers,
+        home: Home,
         files: FileTrees,
         preflight: Preflight,
-        sender: MigrateOut,
-        link: Link,
-        precopy: Precopy,
+        source: SourceMigration,
         cutover: Cutover,
-        journals: Journals,
+        sagas: SagaRunner,
         dispatcher: Dispatcher,
         operations: Operations,
         events: Events,
-        clock: Clock,
     ) -> None:
-        self._inventory = inventory
-        self._peers = peers
+        self._inventory = home.inventory
+        self._clock = home.clock
         self._files = files
         self._preflight = preflight
-        self._sender = sender
-        self._link = link
-        self._precopy = precopy
+        self._source = source
         self._cutover = cutover
-        self._journals = journals
+        self._sagas = sagas
         self._dispatcher = dispatcher
         self._operations = operations
         self._events = events
-        self._clock = clock
+        preflighted, connected, layers = source.opening()
+        self._saga = Saga(
+            "salvage",
+            before=(
+                preflighted,
+                connected,
+                Phase("compare", self._require_new, message="looking for a copy there"),
+                layers,
+                Phase("standbys", self._ask_standbys, message="asking those that may have taken it over"),
+                Phase("freeze", cutover.freeze, undo=cutover.thaw, stop=Stop.CANCEL, message="stopping the jail"),
+                Phase("final", self._bring, stop=Stop.CANCEL, message="the files of the jail itself"),
+                Phase("handover", cutover.prepare, stop=Stop.CANCEL, message="the target prepares"),
+            ),
+            pivot=Pivot("commit", cutover.commit, happened=cutover.is_committed),
+            after=source.closing(),
+        )
 
     async def salvage(self, name: str, target: str, *, validate_only: bool, caller: Caller) -> Operation:
         """Bring what can be read of a jail to a peer, and hand it over there."""
@@ -92,42 +95,13 @@ class SalvageOut:
         return await self._dispatcher.submit(f"jails/{name}", "salvage", caller, work, plan=plan)
 
     async def _work(self, handle: Handle, name: str, target: str) -> str:
-        with handle.cancellable():
-            await handle.phase("preflight", f"asking {target}")
-            examined = await self._preflight.examine(name, target)
-            examined.plan.require_clean()
-        now = self._clock.now()
-        journal = Journal(
-            id=examined.offer.migration,
-            jail=name,
-            outgoing=True,
-            peer=target,
-            peer_id=examined.hello.host_id,
-            phase=Phase.SENDING,
-            offer=examined.offer,
-            epoch=examined.record.epoch + 1,
-            created=now,
-            updated=now,
-        )
-        report = Report(source=self._inventory.host_name, at=now, entries=0)
-
-        async def until_prepared(move: Move) -> None:
-            nonlocal report
-            await self._journals.put(move.journal)
-            await handle.phase("connect", f"{target} begins")
-            await self._link.through(move, _nothing)
-            _require_new(move)
-            await self._precopy.layers(move)
-            while not await self._cutover.freeze(move):
-                await handle.phase("connect", "a standby is silent")
-            report = await self._bring(move)
-            await self._cutover.prepare(move)
-
-        move = Move(handle, examined.entry, examined.record, self._peers.get(target), journal)
-        await self._sender.carry_out(move, until_prepared)
+        session = self._source.session(handle, Terms(jail=name, target=target))
+        await self._sagas.carry_out(self._saga, session)
+        self._source.moved(session)
+        report = session.salvaged
         lost = sum(damage.lost for damage in report.damages)
         handle.facts(entries=report.entries, lost=lost, damaged=len(report.damages) - lost)
-        await self._events.emit("jail.salvaged", f"jails/{name}", report.summary, host=target, migration=move.id)
+        await self._events.emit("jail.salvaged", f"jails/{name}", report.summary, host=target, migration=session.id)
         if report.damages:
             raise DataLossError(
                 "SALVAGED_WITH_LOSS",
@@ -136,50 +110,49 @@ class SalvageOut:
                 "until the migration is finalized",
                 resource=f"jails/{name}",
             )
-        return move.id
+        return session.id
 
-    async def _bring(self, move: Move) -> Report:
+    async def _require_new(self, session: MigrationSession) -> None:
+        if any(state.snapshot_guids for state in session.states.values()):
+            target = session.peer_name
+            raise FailedPreconditionError(
+                "SALVAGE_COPY_THERE",
+                f"{target} has a copy of {session.jail} already",
+                remedy=f"if it is a standby, it has all that was whole: jailctl promote {session.jail}, on {target}; "
+                "else remove it there, or salvage to another host",
+                resource=session.target,
+            )
+
+    async def _ask_standbys(self, session: MigrationSession) -> None:
+        while not await self._cutover.may_give_away(session):
+            continue
+
+    async def _bring(self, session: MigrationSession) -> None:
         damages: list[Damage] = []
         entries = 0
-        for dataset in move.journal.offer.jail.datasets:
-            await move.handle.phase("final", f"the files of {dataset.path or 'the jail itself'}", Stop.CANCEL)
-            entries += await self._dataset(move, dataset.path, damages)
+        for dataset in session.journal.offer.jail.datasets:
+            session.handle.note(message=f"the files of {dataset.path or 'the jail itself'}")
+            entries += await self._dataset(session, dataset.path, damages)
         report = Report(source=self._inventory.host_name, at=self._clock.now(), entries=entries, damages=tuple(damages))
-        guids = await move.peer.salvage.finish(move.id, msgspec.json.encode(report).decode())
-        move.sent = dict(guids)
-        return report
+        guids = await session.peer.salvage.finish(session.id, msgspec.json.encode(report).decode())
+        session.sent, session.salvaged = dict(guids), report
 
-    async def _dataset(self, move: Move, path: str, damages: list[Damage]) -> int:
+    async def _dataset(self, session: MigrationSession, path: str, damages: list[Damage]) -> int:
         found: list[Damage] = []
         digest = sha256()
-        inner = frozenset() if path else frozenset(d.path for d in move.journal.offer.jail.datasets)
+        inner = frozenset() if path else frozenset(d.path for d in session.journal.offer.jail.datasets)
 
         async def counted() -> AsyncIterator[bytes]:
-            async for chunk in self._files.read(move.entry.folder / path, found, skip=inner):
+            async for chunk in self._files.read(session.entry.folder / path, found, skip=inner):
                 digest.update(chunk)
-                move.count(len(chunk))
+                session.count(len(chunk))
                 yield chunk
 
-        header = ReceiveHeader(migration=move.id, dataset=path, tag="files", guid=0)
-        written = await move.peer.salvage.receive(header, counted())
+        header = ReceiveHeader(migration=session.id, dataset=path, tag="files", guid=0)
+        written = await session.peer.salvage.receive(header, counted())
         if written.sha256 != digest.hexdigest():
             raise DataLossError(
-                "DIGEST_MISMATCH", f"{move.jail}/{path or '.'} arrived with other content", remedy="salvage it again"
+                "DIGEST_MISMATCH", f"{session.jail}/{path or '.'} arrived with other content", remedy="salvage it again"
             )
         damages += [msgspec.structs.replace(d, path=f"{path}/{d.path}" if path else d.path) for d in found]
         return written.entries
-
-
-async def _nothing() -> None:
-    """Be what is carried out when only the connection is wanted."""
-
-
-def _require_new(move: Move) -> None:
-    if any(state.snapshot_guids for state in move.states.values()):
-        raise FailedPreconditionError(
-            "SALVAGE_COPY_THERE",
-            f"{move.target} has a copy of {move.jail} already",
-            remedy=f"if it is a standby, it has all that was whole: jailctl promote {move.jail}, on {move.target}; "
-            "else remove it there, or salvage to another host",
-            resource=f"jails/{move.jail}",
-        )

@@ -1,11 +1,9 @@
-"""What this host tells its peers of its room for jails. What it cannot tell is left out."""
+"""What this host tells its peers of itself and of its room for jails. What it cannot tell is left out."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-
-import msgspec
 
 from jaild.engine.drain import Draining
 from jaild.engine.inventory import Inventory
@@ -13,24 +11,37 @@ from jaild.model import quantity
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Desired, JailRecord
 from jaild.model.migration.protocol import HostHello
+from jaild.model.migration.streams import PROTOCOL
 from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Zfs
 
 
 class Capacity:
     """Memory, processors and the labels of the jails that are here."""
 
-    def __init__(self, inventory: Inventory, runtime: Runtime, draining: Draining) -> None:
+    def __init__(self, inventory: Inventory, zfs: Zfs, runtime: Runtime, draining: Draining) -> None:
         self._inventory = inventory
+        self._zfs = zfs
         self._runtime = runtime
         self._draining = draining
 
-    async def told(self, hello: HostHello) -> HostHello:
-        """Return a host's introduction with its capacity."""
-        facts = await self._runtime.facts()
+    async def hello(self, protocol: int) -> HostHello:
+        """Introduce this host to a peer that speaks `protocol`."""
+        inventory = self._inventory
+        facts, capabilities = await self._runtime.facts(), await self._zfs.capabilities()
         owned = list(self._owned())
         running = [spec for record, spec in owned if record.desired is Desired.RUNNING]
-        return msgspec.structs.replace(
-            hello,
+        return HostHello(
+            host_id=inventory.host_id,
+            host_name=inventory.host_name,
+            protocol=min(protocol, PROTOCOL),
+            zfs_implementation=capabilities.implementation,
+            resumable_receive=capabilities.resumable_receive,
+            pool_features=tuple(sorted(await self._zfs.pool_features(inventory.where.pool))),
+            family=facts.family.value,
+            machine=facts.machine,
+            osreldate=facts.osreldate,
+            available_bytes=(await self._zfs.dataset(inventory.where.root)).available,
             memory_total_bytes=facts.memory,
             memory_free_bytes=await self._runtime.free_memory(),
             memory_promised_bytes=sum(quantity.parse(spec.limits.memory) for spec in running if spec.limits.memory),

@@ -111,7 +111,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0  # 0 if it was there already
 
 
-class Activation(msgspec.Struct, frozen=True, kw_only=True):
+class Activated(msgspec.Struct, frozen=True, kw_only=True):
     """The target owns the jail."""
 
     phase: str  # activated

@@ -9,7 +9,7 @@ from jaild.model.errors import JaildError
 from jaild.model.evacuation.record import Evacuation, JailMove, MoveState
 from jaild.model.migration.protocol import (
     Acceptance,
-    Activation,
+    Activated,
     HostHello,
     Offer,
     Received,
@@ -179,9 +179,9 @@ class FakeIncoming(Fake):
         self.seen("prepare", migration, epoch, guids)
         return "prepared"
 
-    async def activate(self, migration: str, epoch: int, /) -> Activation:
+    async def activate(self, migration: str, epoch: int, /) -> Activated:
         self.seen("activate", migration, epoch)
-        return Activation(phase="activated", healthy=True, seconds=0.25)
+        return Activated(phase="activated", healthy=True, seconds=0.25)
 
     async def abort(self, migration: str, /, *, source: str) -> str:
         self.seen("abort", migration, source)

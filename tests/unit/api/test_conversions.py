@@ -141,7 +141,7 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (domain.DatasetState, peer_pb2.DatasetState),
         (domain.ReceiveHeader, peer_pb2.ReceiveHeader),
         (domain.Received, peer_pb2.ReceiveResponse),
-        (domain.Activation, peer_pb2.ActivateResponse),
+        (domain.Activated, peer_pb2.ActivateResponse),
         (domain.Resolution, peer_pb2.ResolveResponse),
         (domain.Rehearsed, rehearsal_pb2.RehearseResponse),
     ],

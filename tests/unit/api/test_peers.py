@@ -21,7 +21,7 @@ from jaild.model.errors import (
 from jaild.model.findings import Finding, Severity
 from jaild.model.migration.protocol import (
     Acceptance,
-    Activation,
+    Activated,
     DatasetOffer,
     JailOffer,
     Offer,
@@ -91,7 +91,7 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
     assert await peer.preflight(OFFER) == fakes.incoming.answer
     assert await peer.begin(OFFER) == fakes.incoming.answer
     assert await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1}) == "prepared"
-    assert await peer.activate("m", 4) == Activation(phase="activated", healthy=True, seconds=0.25)
+    assert await peer.activate("m", 4) == Activated(phase="activated", healthy=True, seconds=0.25)
     assert await peer.abort("m") == "aborted"
     assert await peer.rehearse("m", keep_copy=True) == Rehearsed(
         message="it fell over", seconds=0.5, checks="tcp: refused", log="panic"

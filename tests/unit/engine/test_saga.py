@@ -475,6 +475,13 @@ async def test_what_is_cancelled_before_it_is_gone_on_with_is_undone(bench: Benc
     assert bench.trip.done == ["unconnect"]
 
 
+async def test_what_an_earlier_daemon_had_begun_is_undone_without_going_on(bench: Bench) -> None:
+    error = broken()
+    await bench.runner.give_up(looping(bench), bench.trip, error, since="precopy")
+    assert bench.trip.done == ["unprecopy", "unconnect"]
+    assert bench.trip.error is error
+
+
 async def test_only_what_is_left_after_the_pivot_is_completed(bench: Bench) -> None:
     await bench.runner.complete(bench.usual(), bench.trip)
     assert bench.trip.done == ["settle"]
