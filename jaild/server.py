@@ -21,9 +21,7 @@ from jaild.layers.apps_rpc import AppsServicer
 from jaild.layers.base_builds_rpc import BaseMakingServicer
 from jaild.layers.builds_rpc import BuildsServicer
 from jaild.layers.rpc import BasesServicer
-from jaild.migration.peer_rpc import PeerServicer
-from jaild.migration.rehearsal_rpc import ClonesServicer, RehearsalsServicer
-from jaild.migration.rpc import MigrationsServicer
+from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
 from jaild.model import bounds
 from jaild.model.access import Grant
 from jaild.model.errors import UnavailableError

@@ -1,18 +1,29 @@
-"""The Migrations service."""
+"""The services of migrations and rehearsals: the operators', and those that another host's daemon asks of this one.
+
+Each method of a peer asks first whether the caller may speak about it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from google.longrunning import operations_pb2
 
+from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.migration.party import Arriving, Introduction, Leaving
+from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.migration.stats import Bucket
-from jaild.rpc import moments, names, pages
-from jaild.rpc.auth import Context, current
+from jaild.peer.v1 import peer_pb2, rehearsal_pb2
+from jaild.rpc import auth, moments, names, pages, structs, uploads
+from jaild.rpc.auth import Context
+from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.messages.operations import OperationMessages, migration_message
-from jaild.rpc.use_cases import Migrations
-from jaild.v1 import migrations_pb2
+from jaild.rpc.use_cases import Incoming, Migrations, Parties
+from jaild.v1 import migrations_pb2, rehearsals_pb2
 
 MAX_DOWNTIME = 5.0  # seconds, if the request does not say
+_Move = migrations_pb2.MigrateJailRequest | rehearsals_pb2.RehearseJailRequest
 
 
 class MigrationsServicer:
@@ -27,21 +38,14 @@ class MigrationsServicer:
     ) -> operations_pb2.Operation:
         """Move a jail to a peer."""
         jail = names.jail(request.name)
-        if not request.target:
-            raise InvalidArgumentError(
-                "TARGET_MISSING", "the request names no target", remedy="name a peer of GetHost's list of peers"
-            )
-        downtime = MAX_DOWNTIME
-        if request.HasField("max_downtime"):
-            downtime = moments.seconds(request.max_downtime, "max_downtime")
         operation = await self._migrations.migrate(
             jail,
-            request.target,
-            max_downtime=downtime,
+            _target(request),
+            max_downtime=_downtime(request),
             proceed_over_budget=request.proceed_over_budget,
             etag=request.etag,
             validate_only=request.validate_only,
-            caller=current(request.request_id),
+            caller=auth.current(request.request_id),
             deadline=moments.seconds(request.deadline, "deadline") if request.HasField("deadline") else None,
         )
         return self._messages.of(operation)
@@ -80,8 +84,126 @@ class MigrationsServicer:
         self, request: migrations_pb2.FinalizeMigrationRequest, _: Context
     ) -> operations_pb2.Operation:
         """Free the copy that the source kept."""
-        operation = await self._migrations.finalize(names.migration(request.name), caller=current(request.request_id))
+        operation = await self._migrations.finalize(
+            names.migration(request.name), caller=auth.current(request.request_id)
+        )
         return self._messages.of(operation)
+
+
+class RehearsalsServicer:
+    """Answers `jaild.v1.Rehearsals`."""
+
+    def __init__(self, migrations: Migrations, messages: OperationMessages) -> None:
+        self._migrations = migrations
+        self._messages = messages
+
+    async def RehearseJail(  # noqa: N802  # gRPC's names
+        self, request: rehearsals_pb2.RehearseJailRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Try a migration."""
+        jail = names.jail(request.name)
+        operation = await self._migrations.rehearse(
+            jail,
+            _target(request),
+            max_downtime=_downtime(request),
+            keep_copy=request.keep_copy,
+            etag=request.etag,
+            caller=auth.current(request.request_id),
+        )
+        return self._messages.of(operation)
+
+
+class PeerServicer:
+    """Answers `jaild.peer.v1.Peer`. Each method asks first whether the caller may speak about it."""
+
+    def __init__(self, incoming: Incoming, parties: Parties) -> None:
+        self._incoming = incoming
+        self._parties = parties
+
+    async def Hello(self, request: peer_pb2.HelloRequest, _: Context) -> peer_pb2.HelloResponse:  # noqa: N802  # gRPC's
+        """Introduce this host."""
+        caller = auth.current()
+        if Role.OPERATOR not in caller.roles or caller.actor == request.host_name:  # operators are no hosts: they ask
+            await self._parties.require_party(caller.actor, Introduction(request.host_id, request.host_name))
+        hello = await self._incoming.hello(request.host_id, request.host_name, request.protocol)
+        return structs.message_of(hello, peer_pb2.HelloResponse)
+
+    async def Preflight(self, request: peer_pb2.PreflightRequest, _: Context) -> peer_pb2.PreflightResponse:  # noqa: N802
+        """Say whether a jail would be taken."""
+        offer = peer_messages.offer_of(request)
+        await self._parties.require_party(auth.speaker(), offer)
+        return peer_messages.acceptance_message(await self._incoming.preflight(offer))
+
+    async def Begin(self, request: peer_pb2.BeginRequest, _: Context) -> peer_pb2.BeginResponse:  # noqa: N802
+        """Begin a migration."""
+        offer = peer_messages.offer_of(request.offer)
+        await self._parties.require_party(auth.speaker(), offer)
+        return peer_pb2.BeginResponse(preflight=peer_messages.acceptance_message(await self._incoming.begin(offer)))
+
+    async def Receive(  # noqa: N802
+        self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
+    ) -> peer_pb2.ReceiveResponse:
+        """Receive one ZFS stream."""
+        header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
+        await self._parties.require_party(auth.speaker(), Arriving(header.migration))
+
+        async def receive(chunks: AsyncIterator[bytes]) -> Received:
+            return await self._incoming.receive(header, chunks)
+
+        return structs.message_of(await uploads.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
+
+    async def Prepare(self, request: peer_pb2.PrepareRequest, _: Context) -> peer_pb2.PrepareResponse:  # noqa: N802
+        """First half of the hand-over."""
+        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        phase = await self._incoming.prepare(request.migration, request.epoch, dict(request.guids))
+        return peer_pb2.PrepareResponse(phase=phase)
+
+    async def Activate(self, request: peer_pb2.ActivateRequest, _: Context) -> peer_pb2.ActivateResponse:  # noqa: N802
+        """Second half of the hand-over."""
+        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        activation = await self._incoming.activate(request.migration, request.epoch)
+        return structs.message_of(activation, peer_pb2.ActivateResponse)
+
+    async def Abort(self, request: peer_pb2.AbortRequest, _: Context) -> peer_pb2.AbortResponse:  # noqa: N802
+        """Throw away what was received."""
+        source = auth.speaker()
+        await self._parties.require_party(source, Arriving(request.migration))
+        return peer_pb2.AbortResponse(phase=await self._incoming.abort(request.migration, source=source))
+
+    async def Resolve(self, request: peer_pb2.ResolveRequest, _: Context) -> peer_pb2.ResolveResponse:  # noqa: N802
+        """Say how a hand-over ended."""
+        await self._parties.require_party(auth.speaker(), Leaving(request.migration))
+        return structs.message_of(await self._incoming.resolve(request.migration), peer_pb2.ResolveResponse)
+
+
+class ClonesServicer:
+    """Answers `jaild.peer.v1.Rehearsals`."""
+
+    def __init__(self, incoming: Incoming, parties: Parties) -> None:
+        self._incoming = incoming
+        self._parties = parties
+
+    async def Rehearse(  # noqa: N802
+        self, request: rehearsal_pb2.RehearseRequest, _: Context
+    ) -> rehearsal_pb2.RehearseResponse:
+        """Boot a clone of what came, and throw it away."""
+        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        rehearsed = await self._incoming.rehearse(request.migration, keep_copy=request.keep_copy)
+        return structs.message_of(rehearsed, rehearsal_pb2.RehearseResponse)
+
+
+def _target(request: _Move) -> str:
+    if not request.target:
+        raise InvalidArgumentError(
+            "TARGET_MISSING", "the request names no target", remedy="name a peer of GetHost's list of peers"
+        )
+    return request.target
+
+
+def _downtime(request: _Move) -> float:
+    if request.HasField("max_downtime"):
+        return moments.seconds(request.max_downtime, "max_downtime")
+    return MAX_DOWNTIME
 
 
 def _bucket(bucket: Bucket) -> migrations_pb2.MigrationStats.Bucket:

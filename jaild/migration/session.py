@@ -41,12 +41,6 @@ _PASSING = re.compile(
     "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|STORE_CLOSED|STREAM_(TRUNCATED|SUPERSEDED)"
     "|MIGRATION_NOT_FOUND"
 )
-
-
-def _nothing_yet() -> Report:
-    return Report(source="", at=0.0, entries=0)
-
-
 _log = structlog.get_logger("jaild.session")
 
 
@@ -104,7 +98,9 @@ class MigrationSession(saga.Attempt):
     activating_since: float | None = None  # (monotonic) when the target was told first to start it
     activated: Activated | None = None  # its answer
     rehearsed: Rehearsed = field(default_factory=Rehearsed)  # how the clone came up
-    salvaged: Report = field(default_factory=_nothing_yet)  # what of a salvage came, and what did not
+    salvaged: Report = field(
+        default_factory=lambda: Report(source="", at=0.0, entries=0)
+    )  # what of a salvage came, and what did not
 
     @property
     def id(self) -> str:

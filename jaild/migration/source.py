@@ -251,19 +251,20 @@ class SourceMigration:
 
     def left(self) -> frozenset[str]:
         """Return the ids of the operations that are gone on with."""
-        return frozenset(journal.operation for journal in self._journals.outgoing() if self._goes_on(journal))
+        return frozenset(journal.operation for journal in self._continued())
 
-    def _goes_on(self, journal: Journal) -> bool:
-        """Whether it is gone on with where its last daemon left it: sending, or handed over."""
-        operation = next((each for each in self._operations.list() if each.id == journal.operation), None)
+    def _continued(self) -> list[Journal]:
+        """Return those that are gone on with where their last daemon left them: sending, or handed over."""
+        resumable = {each.id for each in self._operations.list() if not each.done and each.resumable}
+        return [each for each in self._journals.outgoing() if each.operation in resumable and self._is_to_go_on(each)]
+
+    def _is_to_go_on(self, journal: Journal) -> bool:
         entry = self._inventory.jails.get(journal.jail)
-        record = entry.record if entry is not None else None
-        if operation is None or operation.done or not operation.resumable or record is None:
+        if entry is None or entry.record is None:
             return False
-        is_sending = journal.phase is journals.Phase.SENDING
-        return _is_moved(record, journal) or (
-            is_sending and record.state is Ownership.ACTIVE and record.epoch < journal.epoch
-        )
+        record, is_sending = entry.record, journal.phase is journals.Phase.SENDING
+        is_here = record.state is Ownership.ACTIVE and record.epoch < journal.epoch
+        return _is_moved(record, journal) or (is_sending and is_here)
 
     async def thaw(self, entry: JailEntry, record: JailRecord) -> None:
         """Make a jail that is found frozen active here again; `recover` tells the target."""
@@ -280,8 +281,9 @@ class SourceMigration:
         `until_it_serves`: what waits until a jail has been started and may be given away, for this at most the seconds
         that it is told, and says False if the host goes down meanwhile; None if it serves already.
         """
+        continued = {journal.id for journal in self._continued()}
         for journal in self._journals.outgoing():
-            if self._goes_on(journal):
+            if journal.id in continued:
                 self._go_on_after(self._waiting(until_it_serves, journal), journal, tell)
             elif journal.phase in _ON_THE_WAY or not journal.notified:
                 self._in_background(journal, lambda left: self._end(left, tell))
