@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
+from jaild.engine import build as engine_room
+from jaild.engine.build import Place, Ports
 from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.drain import Draining
-from jaild.engine.events import Audit, Events
 from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Operations
-from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
 from jaild.evacuation.service import Evacuations
 from jaild.evacuation.survey import Surveyor
@@ -22,28 +17,9 @@ from jaild.evacuation.worker import EvacuationWorker
 from jaild.host.autostart import Boot
 from jaild.host.recovery import BOOT, Recovery
 from jaild.host.service import Host
-from jaild.jails.changes import Changes
-from jaild.jails.datasets import JailDatasets
-from jaild.jails.etc_databases import EtcDatabases
-from jaild.jails.health import HealthChecks
-from jaild.jails.lifecycle import Lifecycle
-from jaild.jails.logs import Logs
-from jaild.jails.planner import Planner
+from jaild.jails import build as jails_room
 from jaild.jails.runs import Runs
-from jaild.jails.service import Jails
-from jaild.jails.templates import Templates
-from jaild.jails.usage import Stats
-from jaild.layers.base_builds import BaseMaking
-from jaild.layers.base_sealing import BaseSealing
-from jaild.layers.bases import Bases
-from jaild.layers.build_log import BuildLogs
-from jaild.layers.build_plan import BuildPlanner
-from jaild.layers.build_steps import BuildSteps
-from jaild.layers.builds import Builds
-from jaild.layers.image_import import ImageImport
-from jaild.layers.releases import Releases
-from jaild.layers.sandbox import BuildSandbox
-from jaild.layers.sealing import Sealer
+from jaild.layers import build as layers_room
 from jaild.migration.activation import Activation
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
@@ -52,20 +28,6 @@ from jaild.migration.service import Migrations
 from jaild.migration.session import Home
 from jaild.migration.source import SourceMigration
 from jaild.migration.target import TargetMigration
-from jaild.model.jails import authorization
-from jaild.model.layout import Layout
-from jaild.ports.archives import Archives
-from jaild.ports.bootid import BootId
-from jaild.ports.clock import Clock
-from jaild.ports.files import Files
-from jaild.ports.images import Images
-from jaild.ports.peer import Peers
-from jaild.ports.probe import Probe
-from jaild.ports.runtime import Runtime
-from jaild.ports.salvage import FileTrees
-from jaild.ports.store import Store
-from jaild.ports.userland import Userland
-from jaild.ports.zfs import Zfs
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
@@ -90,38 +52,6 @@ from jaild.transfer.receiver import Receiver
 from jaild.transfer.sender import Transfer
 from jaild.transfer.snapshots import MigrationSnapshots
 from jaild.transfer.sole_owner import SoleOwner
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ports:
-    """What the use cases stand on."""
-
-    zfs: Zfs
-    runtime: Runtime
-    files: Files
-    file_trees: FileTrees
-    archives: Archives
-    images: Images
-    userland: Userland
-    store: Store
-    peers: Peers
-    probe: Probe
-    clock: Clock
-    boot_id: BootId
-    unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """What this host is called, and where its things are."""
-
-    name: str
-    dataset: str
-    logs: Path
-    templates: Path
-    staging: Path  # unpacked archives, thrown away at each start
-    patience: float = 120.0  # seconds that later boot orders wait for the jails of one
-    halted: Path  # file that says: the jails were stopped for the host's shutdown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,32 +85,18 @@ class Core:
         await self.dispatcher.stop(grace)
 
 
-def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of what there is
+def assemble(ports: Ports, place: Place) -> Core:
     """Put the use cases together. Nothing is started."""
     zfs, runtime, files, store, clock = ports.zfs, ports.runtime, ports.files, ports.store, ports.clock
-    inventory = Inventory(Layout(place.dataset), zfs, files)
-    events, audit = Events(store, clock), Audit(store, clock)
-    supervisor = Supervisor(clock, events.emit)
-    operations = Operations(store, clock)
-    dispatcher = Dispatcher(operations)
+    engine = engine_room.build(ports, place)
+    layers = layers_room.build(engine)
+    jails = jails_room.build(engine, layers)
+    inventory, events, supervisor = engine.inventory, engine.events, engine.supervisor
+    operations, dispatcher, sagas = engine.operations, engine.dispatcher, engine.sagas
+    draining, owned, deleted, sealer = engine.draining, engine.owned, engine.deleted, layers.sealer
+    runs, health_checks, datasets, lifecycle = jails.runs, jails.health_checks, jails.datasets, jails.lifecycle
     journals = Journals(store, clock)
     inventory.known_epochs, inventory.needed = journals.epochs, journals.needed
-    draining = Draining(store, events, clock)
-    runs = Runs(inventory, runtime, supervisor, events, clock, place.logs)
-    health_checks = HealthChecks(runtime, runs, ports.probe, files, clock)
-    health_checks.give_way(
-        lambda jail, release: dispatcher.is_in_the_way(f"jails/{jail}", lambda who: authorization.owns(who, release))
-    )
-    planner = Planner(inventory, runtime, runs, files)
-    owned = OwnedSnapshots(zfs)
-    deleted = DeletedJails(inventory, store, clock)
-    datasets = JailDatasets(inventory, zfs, files, owned, deleted, supervisor)
-    sealer = Sealer(zfs, files)
-    sandbox = BuildSandbox(runtime)
-    databases = EtcDatabases(inventory, runs, sandbox, files)
-    sagas = SagaRunner(supervisor, events.emit)
-    changes = Changes(inventory, planner, datasets, databases, runs, health_checks, sagas, events, clock)
-    lifecycle = Lifecycle(inventory, datasets, runs, health_checks, events, clock)
     snapshots = MigrationSnapshots(inventory, zfs, owned)
     rate_limits = RateLimits()
     host_names = HostNames(inventory, ports.peers, journals, events)
@@ -272,32 +188,18 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         inventory, zfs, runtime, ports.peers, store, operations, journals, deleted, draining, evacuations, recovery,
         supervisor, events, clock, ports.unended, place.name, version("jaild"),
     )  # fmt: skip
-    making = _making(ports, place, inventory, sealer, sandbox, dispatcher, operations, events)
+    jails.jails.replicated_by(standbys)
     use_cases = UseCases(
-        bases=making.bases,
-        base_making=making.base_making,
-        releases=Releases(
-            inventory, zfs, sealer, ports.archives, files, dispatcher, operations, events, clock, place.staging
-        ),
-        jails=Jails(
-            inventory,
-            changes,
-            lifecycle,
-            runs,
-            runtime,
-            Logs(files, runs, clock),
-            Templates(files, place.templates),
-            standbys,
-            dispatcher,
-            operations,
-            draining,
-        ),
+        bases=layers.bases,
+        base_making=layers.base_making,
+        releases=layers.releases,
+        jails=jails.jails,
         migrations=migrations,
-        builds=making.builds,
+        builds=layers.builds,
         operations=operations,
         events=events,
-        audit=audit,
-        stats=Stats(inventory, runtime, zfs, clock),
+        audit=engine.audit,
+        stats=jails.stats,
         host=host,
         boot=boot,
         evacuations=evacuations,
@@ -323,38 +225,3 @@ def assemble(ports: Ports, place: Place) -> Core:  # noqa: PLR0915 -- a list of 
         replica_store=replica_store,
         supervisor=supervisor,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Making:
-    """The use cases that make layers."""
-
-    bases: Bases
-    base_making: BaseMaking
-    builds: Builds
-
-
-def _making(
-    ports: Ports,
-    place: Place,
-    inventory: Inventory,
-    sealer: Sealer,
-    sandbox: BuildSandbox,
-    dispatcher: Dispatcher,
-    operations: Operations,
-    events: Events,
-) -> _Making:
-    runtime, files, archives, clock = ports.runtime, ports.files, ports.archives, ports.clock
-    sealing = BaseSealing(inventory, sealer, files, events, clock)
-    images = ImageImport(ports.images, archives, files, runtime, sealing, place.staging)
-    logs = BuildLogs(files, operations, clock, place.logs / "builds")
-    return _Making(
-        bases=Bases(inventory, sealer, sealing, images, archives, files, dispatcher, operations, events),
-        base_making=BaseMaking(
-            inventory, ports.userland, archives, files, runtime, sealing, dispatcher, operations, place.staging
-        ),
-        builds=Builds(
-            inventory, BuildPlanner(inventory, runtime, files), BuildSteps(sandbox, archives, files), logs, sealer,
-            archives, files, dispatcher, operations, events, clock, place.staging,
-        ),
-    )  # fmt: skip

@@ -44,6 +44,7 @@ from jaild.adapters.zfs.private_namespace import enter
 from jaild.config import Config, ZfsChoice
 from jaild.daemon import Core
 from jaild.doctor import command as doctor
+from jaild.engine.build import Place, Ports
 from jaild.model import quantity
 from jaild.model.errors import JaildError, UnavailableError
 from jaild.ports.process import Processes
@@ -90,7 +91,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
     room = Room(config.state, config.uploads)
     files = HostFiles(config.state / "spool", room)
     archives = BsdtarArchives(processes, room=room)
-    ports = daemon.Ports(
+    ports = Ports(
         zfs=zfs,
         runtime=runtime,
         files=files,
@@ -105,7 +106,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         boot_id=KernelBootId(processes),
         unended=unended,
     )
-    place = daemon.Place(
+    place = Place(
         name=config.host_name,
         dataset=config.dataset,
         logs=config.logs,

@@ -26,10 +26,10 @@ import msgspec
 import structlog
 
 from jaild.engine import saga
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
-from jaild.engine.saga import Completion, Phase, Pivot, Saga, SagaRunner
+from jaild.engine.saga import Completion, Phase, Pivot, Saga
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
 from jaild.jails.health import HealthChecks
@@ -43,7 +43,6 @@ from jaild.model.jails.change import Change, Create, Draft
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.phases import Stop
 from jaild.model.views import Caller
-from jaild.ports.clock import Clock
 
 
 @dataclass(kw_only=True)
@@ -83,25 +82,22 @@ class Changes:
 
     def __init__(
         self,
-        inventory: Inventory,
+        engine: Engine,
         planner: Planner,
         datasets: JailDatasets,
         databases: EtcDatabases,
         runs: Runs,
         health_checks: HealthChecks,
-        sagas: SagaRunner,
-        events: Events,
-        clock: Clock,
     ) -> None:
-        self._inventory = inventory
+        self._inventory = engine.inventory
         self._planner = planner
         self._datasets = datasets
         self._databases = databases
         self._runs = runs
         self._health_checks = health_checks
-        self._sagas = sagas
-        self._events = events
-        self._clock = clock
+        self._sagas = engine.sagas
+        self._events = engine.events
+        self._clock = engine.ports.clock
         self._log = structlog.get_logger("jaild.changes")
         self._saga = Saga(
             "change",

@@ -8,10 +8,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from jaild.engine.deleted_jails import DeletedJails
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.engine.supervisor import Supervisor
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.jails.planner import Trees
 from jaild.jails.runs import property_size
 from jaild.layers.sealing import encode
@@ -22,8 +20,8 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.record_text import decode
 from jaild.model.layers.records import Generation, JailRecord, Manifest
 from jaild.model.snapshots import SAFETY, going_along
-from jaild.ports.files import Files, NewFolder
-from jaild.ports.zfs import Dataset, Zfs
+from jaild.ports.files import NewFolder
+from jaild.ports.zfs import Dataset
 
 KEPT_GENERATIONS = 10  # older ones are dropped at a commit, and with them what they hold of bases and releases
 KEPT_SAFETY_SNAPSHOTS = 3
@@ -32,21 +30,13 @@ KEPT_SAFETY_SNAPSHOTS = 3
 class JailDatasets:
     """Writes what a jail is."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        files: Files,
-        owned: OwnedSnapshots,
-        deleted: DeletedJails,
-        supervisor: Supervisor,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._files = files
-        self._owned = owned
-        self._deleted = deleted
-        self._supervisor = supervisor
+    def __init__(self, engine: Engine) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._files = engine.ports.files
+        self._owned = engine.owned
+        self._deleted = engine.deleted
+        self._supervisor = engine.supervisor
 
     async def make(self, name: str, record: JailRecord, spec: JailSpec) -> JailEntry:
         """Create the jail's datasets with its record on them, and its data as the base ships it."""

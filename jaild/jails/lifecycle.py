@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.health import HealthChecks
@@ -17,27 +17,18 @@ from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, JailRecord, Ownership
 from jaild.model.phases import Stop
 from jaild.model.replication.deleted import untold
-from jaild.ports.clock import Clock
 
 
 class Lifecycle:
     """Starts, stops, restarts and deletes jails. Runs in the jail's queue only."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        datasets: JailDatasets,
-        runs: Runs,
-        health_checks: HealthChecks,
-        events: Events,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
+    def __init__(self, engine: Engine, datasets: JailDatasets, runs: Runs, health_checks: HealthChecks) -> None:
+        self._inventory = engine.inventory
         self._datasets = datasets
         self._runs = runs
         self._health_checks = health_checks
-        self._events = events
-        self._clock = clock
+        self._events = engine.events
+        self._clock = engine.ports.clock
 
     async def start(self, handle: Handle, name: str) -> None:
         """Start the active generation and make it stay started."""

@@ -7,10 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.drain import Draining
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.operations import Handle, Operations
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
+from jaild.engine.operations import Handle
 from jaild.jails.changes import Changes
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.logs import Logs
@@ -26,7 +25,7 @@ from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
 from jaild.model.plan import Plan
 from jaild.model.views import Caller, JailView, StandbyView
-from jaild.ports.runtime import Output, Runtime
+from jaild.ports.runtime import Output
 
 Generations = list[Generation]  # `list` is a method's name below
 
@@ -41,34 +40,38 @@ class Replicas(Protocol):
         """Withdraw the replicas of a jail that was deleted."""
 
 
+class NoReplicas:
+    """Implements `Replicas` where none are kept."""
+
+    def views(self, entry: JailEntry) -> tuple[StandbyView, ...]:  # noqa: ARG002 -- the protocol's
+        """Return none."""
+        return ()
+
+    async def forget(self, name: str, record: JailRecord) -> None:
+        """Do nothing."""
+
+
 class Jails:
     """The use cases of product teams and the source team."""
 
     def __init__(
-        self,
-        inventory: Inventory,
-        changes: Changes,
-        lifecycle: Lifecycle,
-        runs: Runs,
-        runtime: Runtime,
-        logs: Logs,
-        templates: Templates,
-        replicas: Replicas,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        draining: Draining,
+        self, engine: Engine, changes: Changes, lifecycle: Lifecycle, runs: Runs, logs: Logs, templates: Templates
     ) -> None:
-        self._inventory = inventory
+        self._inventory = engine.inventory
         self._changes = changes
         self._lifecycle = lifecycle
         self._runs = runs
-        self._runtime = runtime
+        self._runtime = engine.ports.runtime
         self._logs = logs
         self._templates = templates
+        self._replicas: Replicas = NoReplicas()
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._draining = engine.draining
+
+    def replicated_by(self, replicas: Replicas) -> None:
+        """Take what keeps the jails' replicas."""
         self._replicas = replicas
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._draining = draining
 
     def get(self, name: str) -> JailView:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""

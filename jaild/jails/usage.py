@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.model import layout
 from jaild.model.errors import JaildError
 from jaild.model.jails.spec import Limits
 from jaild.model.views import JailStats
-from jaild.ports.clock import Clock
-from jaild.ports.runtime import Runtime
-from jaild.ports.zfs import Dataset, Zfs
+from jaild.ports.zfs import Dataset
 
 _AT_ONCE = 8  # measurements side by side: each may be a process
 
@@ -22,11 +21,11 @@ _AT_ONCE = 8  # measurements side by side: each may be a process
 class Stats:
     """Measures. Changes nothing."""
 
-    def __init__(self, inventory: Inventory, runtime: Runtime, zfs: Zfs, clock: Clock) -> None:
-        self._inventory = inventory
-        self._runtime = runtime
-        self._zfs = zfs
-        self._clock = clock
+    def __init__(self, engine: Engine) -> None:
+        self._inventory = engine.inventory
+        self._runtime = engine.ports.runtime
+        self._zfs = engine.ports.zfs
+        self._clock = engine.ports.clock
 
     async def measure(self, names: Sequence[str]) -> list[JailStats]:
         """Return what some jails use, or all if none is named, by name. `NotFoundError` (JAIL_NOT_FOUND)."""

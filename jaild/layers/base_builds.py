@@ -6,9 +6,8 @@ import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle, Operations
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
 from jaild.layers.base_sealing import BaseSealing, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.layers.archive import base_policy
@@ -16,10 +15,8 @@ from jaild.model.layers.osversion import OsVersion
 from jaild.model.layers.records import BaseRecord, Family
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
-from jaild.ports.archives import Archives, Extracted
-from jaild.ports.files import Files
-from jaild.ports.runtime import Runtime
-from jaild.ports.userland import Packages, Userland
+from jaild.ports.archives import Extracted
+from jaild.ports.userland import Packages
 
 _ABI = re.compile(r"FreeBSD:([1-9][0-9]?):[a-z0-9]+")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -29,27 +26,16 @@ _PER_MAJOR = 100_000  # __FreeBSD_version counts from there in each major versio
 class BaseMaking:
     """Makes bases by FreeBSD's own tools."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        userland: Userland,
-        archives: Archives,
-        files: Files,
-        runtime: Runtime,
-        sealing: BaseSealing,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        staging: Path,
-    ) -> None:
-        self._inventory = inventory
-        self._userland = userland
-        self._archives = archives
-        self._files = files
-        self._runtime = runtime
+    def __init__(self, engine: Engine, sealing: BaseSealing) -> None:
+        self._inventory = engine.inventory
+        self._userland = engine.ports.userland
+        self._archives = engine.ports.archives
+        self._files = engine.ports.files
+        self._runtime = engine.ports.runtime
         self._sealing = sealing
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._staging = staging
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._staging = engine.place.staging
 
     async def install(
         self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, *, caller: Caller

@@ -6,8 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory
+from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
 from jaild.layers.sealing import Sealer
 from jaild.model import layout, names
@@ -15,8 +14,6 @@ from jaild.model.errors import AlreadyExistsError
 from jaild.model.layers.osversion import OsVersion
 from jaild.model.layers.records import BaseRecord
 from jaild.ports.archives import Extracted
-from jaild.ports.clock import Clock
-from jaild.ports.files import Files
 
 Unpack = Callable[[Path], Awaitable[Extracted]]  # fills the tree
 Look = Callable[[OsVersion], None]  # raises if that is not what was expected
@@ -34,12 +31,12 @@ class Source:
 class BaseSealing:
     """Makes bases."""
 
-    def __init__(self, inventory: Inventory, sealer: Sealer, files: Files, events: Events, clock: Clock) -> None:
-        self._inventory = inventory
+    def __init__(self, engine: Engine, sealer: Sealer) -> None:
+        self._inventory = engine.inventory
         self._sealer = sealer
-        self._files = files
-        self._events = events
-        self._clock = clock
+        self._files = engine.ports.files
+        self._events = engine.events
+        self._clock = engine.ports.clock
 
     async def seal(self, handle: Handle, base_id: str, unpack: Unpack, source: Source) -> str:
         """Fill a new dataset by `unpack` and seal it as a base; return its resource name. A failure leaves nothing."""

@@ -6,10 +6,8 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle, Operations
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
 from jaild.layers.base_sealing import BaseSealing, Source
 from jaild.layers.image_import import ImageImport
 from jaild.layers.sealing import Sealer
@@ -20,8 +18,8 @@ from jaild.model.operation import Operation
 from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.views import BaseView, Caller
-from jaild.ports.archives import Archives, Extracted
-from jaild.ports.files import Files, Spooled
+from jaild.ports.archives import Extracted
+from jaild.ports.files import Spooled
 
 _TOLD = 5  # how many users an error names
 
@@ -29,27 +27,16 @@ _TOLD = 5  # how many users an error names
 class Bases:
     """The bases of this host."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        sealer: Sealer,
-        sealing: BaseSealing,
-        images: ImageImport,
-        archives: Archives,
-        files: Files,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        events: Events,
-    ) -> None:
-        self._inventory = inventory
+    def __init__(self, engine: Engine, sealer: Sealer, sealing: BaseSealing, images: ImageImport) -> None:
+        self._inventory = engine.inventory
         self._sealer = sealer
         self._sealing = sealing
         self._images = images
-        self._archives = archives
-        self._files = files
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._events = events
+        self._archives = engine.ports.archives
+        self._files = engine.ports.files
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._events = engine.events
 
     def get(self, base_id: str) -> BaseView:
         """Return one. `NotFoundError` (BASE_NOT_FOUND)."""

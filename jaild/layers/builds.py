@@ -12,10 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle, Operations
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
 from jaild.layers.build_log import BuildLogs
 from jaild.layers.build_plan import BuildPlanner, policy_of
 from jaild.layers.build_steps import BuildSteps, Job, Outcome, packages_file
@@ -29,41 +27,27 @@ from jaild.model.layers.records import Built, ReleaseRecord
 from jaild.model.operation import Operation
 from jaild.model.policy import BuildPolicy
 from jaild.model.views import Caller
-from jaild.ports.archives import Archives
-from jaild.ports.clock import Clock
-from jaild.ports.files import Files, Spooled
+from jaild.ports.files import Spooled
 
 
 class Builds:
     """The builds of this host."""
 
     def __init__(
-        self,
-        inventory: Inventory,
-        planner: BuildPlanner,
-        steps: BuildSteps,
-        logs: BuildLogs,
-        sealer: Sealer,
-        archives: Archives,
-        files: Files,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        events: Events,
-        clock: Clock,
-        staging: Path,
+        self, engine: Engine, planner: BuildPlanner, steps: BuildSteps, logs: BuildLogs, sealer: Sealer
     ) -> None:
-        self._inventory = inventory
+        self._inventory = engine.inventory
         self._planner = planner
         self._steps = steps
         self._logs = logs
         self._sealer = sealer
-        self._archives = archives
-        self._files = files
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._events = events
-        self._clock = clock
-        self._staging = staging
+        self._archives = engine.ports.archives
+        self._files = engine.ports.files
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._events = engine.events
+        self._clock = engine.ports.clock
+        self._staging = engine.place.staging
 
     async def build(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
 from jaild.layers.base_sealing import BaseSealing, Source
 from jaild.model.errors import InvalidArgumentError
@@ -12,30 +13,19 @@ from jaild.model.layers import ociimage
 from jaild.model.layers.archive import Listing, base_policy
 from jaild.model.layers.ociimage import Platform
 from jaild.model.layers.osversion import OsVersion
-from jaild.ports.archives import Archives, Extracted
-from jaild.ports.files import Files
-from jaild.ports.images import Images
-from jaild.ports.runtime import Runtime
+from jaild.ports.archives import Extracted
 
 
 class ImageImport:
     """Imports OCI images."""
 
-    def __init__(
-        self,
-        images: Images,
-        archives: Archives,
-        files: Files,
-        runtime: Runtime,
-        sealing: BaseSealing,
-        staging: Path,
-    ) -> None:
-        self._images = images
-        self._archives = archives
-        self._files = files
-        self._runtime = runtime
+    def __init__(self, engine: Engine, sealing: BaseSealing) -> None:
+        self._images = engine.ports.images
+        self._archives = engine.ports.archives
+        self._files = engine.ports.files
+        self._runtime = engine.ports.runtime
         self._sealing = sealing
-        self._staging = staging
+        self._staging = engine.place.staging
 
     @staticmethod
     def is_layout(names: Iterable[bytes]) -> bool:

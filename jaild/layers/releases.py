@@ -7,10 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle, Operations
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
 from jaild.layers.sealing import Sealer
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
@@ -21,38 +19,23 @@ from jaild.model.operation import Operation
 from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.views import Caller, ReleaseView
-from jaild.ports.archives import Archives
-from jaild.ports.clock import Clock
-from jaild.ports.files import Files, Spooled
-from jaild.ports.zfs import Zfs
+from jaild.ports.files import Spooled
 
 
 class Releases:
     """The releases of this host."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        sealer: Sealer,
-        archives: Archives,
-        files: Files,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        events: Events,
-        clock: Clock,
-        staging: Path,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
+    def __init__(self, engine: Engine, sealer: Sealer) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
         self._sealer = sealer
-        self._archives = archives
-        self._files = files
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._events = events
-        self._clock = clock
-        self._staging = staging
+        self._archives = engine.ports.archives
+        self._files = engine.ports.files
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._events = engine.events
+        self._clock = engine.ports.clock
+        self._staging = engine.place.staging
 
     def get(self, app: str, version: str) -> ReleaseView:
         """Return one. `NotFoundError` (RELEASE_NOT_FOUND)."""

@@ -16,6 +16,7 @@ from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.sqlite import SqliteStore
 from jaild.adapters.system.process import ProcessRunner
 from jaild.daemon import Core
+from jaild.engine.build import Place, Ports
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
 from jaild.model.access import Role
@@ -141,7 +142,7 @@ class InProcessHost:
         none: frozenset[str] = frozenset()
         zfs, runtime = self.ground(self.life)
         archives = BsdtarArchives(ProcessRunner())
-        ports = daemon.Ports(
+        ports = Ports(
             zfs=mortal(zfs, "zfs"),
             runtime=mortal(runtime, "runtime"),
             files=mortal(self.files, "files", _CHANGING),
@@ -156,7 +157,7 @@ class InProcessHost:
             boot_id=self,
             unended=lambda: self.unended,
         )
-        place = daemon.Place(
+        place = Place(
             name=self.name,
             dataset=self.root,
             logs=self.folder / "logs",

@@ -1,0 +1,103 @@
+"""What every room stands on: the host's ports and places, and the engine on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaild.engine.deleted_jails import DeletedJails
+from jaild.engine.dispatcher import Dispatcher
+from jaild.engine.drain import Draining
+from jaild.engine.events import Audit, Events
+from jaild.engine.inventory import Inventory
+from jaild.engine.operations import Operations
+from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.saga import SagaRunner
+from jaild.engine.supervisor import Supervisor
+from jaild.model.layout import Layout
+from jaild.ports.archives import Archives
+from jaild.ports.bootid import BootId
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+from jaild.ports.images import Images
+from jaild.ports.peer import Peers
+from jaild.ports.probe import Probe
+from jaild.ports.runtime import Runtime
+from jaild.ports.salvage import FileTrees
+from jaild.ports.store import Store
+from jaild.ports.userland import Userland
+from jaild.ports.zfs import Zfs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """The system, as the use cases see it."""
+
+    zfs: Zfs
+    runtime: Runtime
+    files: Files
+    file_trees: FileTrees
+    archives: Archives
+    images: Images
+    userland: Userland
+    store: Store
+    peers: Peers
+    probe: Probe
+    clock: Clock
+    boot_id: BootId
+    unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What this host is called, and where its things are."""
+
+    name: str
+    dataset: str
+    logs: Path
+    templates: Path
+    staging: Path  # unpacked archives, thrown away at each start
+    patience: float = 120.0  # seconds that later boot orders wait for the jails of one
+    halted: Path  # file that says: the jails were stopped for the host's shutdown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What carries the rooms' use cases out, and the ports and places below it."""
+
+    ports: Ports
+    place: Place
+    inventory: Inventory
+    events: Events
+    audit: Audit
+    supervisor: Supervisor
+    operations: Operations
+    dispatcher: Dispatcher
+    sagas: SagaRunner
+    draining: Draining
+    owned: OwnedSnapshots
+    deleted: DeletedJails
+
+
+def build(ports: Ports, place: Place) -> Engine:
+    """Put the engine together. Nothing is started."""
+    clock, store = ports.clock, ports.store
+    inventory = Inventory(Layout(place.dataset), ports.zfs, ports.files)
+    events = Events(store, clock)
+    supervisor = Supervisor(clock, events.emit)
+    operations = Operations(store, clock)
+    return Engine(
+        ports=ports,
+        place=place,
+        inventory=inventory,
+        events=events,
+        audit=Audit(store, clock),
+        supervisor=supervisor,
+        operations=operations,
+        dispatcher=Dispatcher(operations),
+        sagas=SagaRunner(supervisor, events.emit),
+        draining=Draining(store, events, clock),
+        owned=OwnedSnapshots(ports.zfs),
+        deleted=DeletedJails(inventory, store, clock),
+    )

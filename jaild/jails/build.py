@@ -1,0 +1,59 @@
+"""The room of jails, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaild.engine.build import Engine
+from jaild.jails.changes import Changes
+from jaild.jails.datasets import JailDatasets
+from jaild.jails.etc_databases import EtcDatabases
+from jaild.jails.health import HealthChecks
+from jaild.jails.lifecycle import Lifecycle
+from jaild.jails.logs import Logs
+from jaild.jails.planner import Planner
+from jaild.jails.runs import Runs
+from jaild.jails.service import Jails
+from jaild.jails.templates import Templates
+from jaild.jails.usage import Stats
+from jaild.layers.build import LayerParts
+from jaild.model.jails import authorization
+
+
+@dataclass(frozen=True, kw_only=True)
+class JailParts:
+    """What the rooms above use, and the use cases."""
+
+    runs: Runs
+    health_checks: HealthChecks
+    datasets: JailDatasets
+    lifecycle: Lifecycle
+    jails: Jails
+    stats: Stats
+
+
+def build(engine: Engine, layers: LayerParts) -> JailParts:
+    """Put the room together. Nothing is started."""
+    ports, place = engine.ports, engine.place
+    inventory, files, clock = engine.inventory, ports.files, ports.clock
+    runs = Runs(inventory, ports.runtime, engine.supervisor, engine.events, clock, place.logs)
+    health_checks = HealthChecks(ports.runtime, runs, ports.probe, files, clock)
+    health_checks.give_way(
+        lambda jail, release: engine.dispatcher.is_in_the_way(
+            f"jails/{jail}", lambda who: authorization.owns(who, release)
+        )
+    )
+    datasets = JailDatasets(engine)
+    planner = Planner(inventory, ports.runtime, runs, files)
+    databases = EtcDatabases(inventory, runs, layers.sandbox, files)
+    changes = Changes(engine, planner, datasets, databases, runs, health_checks)
+    lifecycle = Lifecycle(engine, datasets, runs, health_checks)
+    templates = Templates(files, place.templates)
+    return JailParts(
+        runs=runs,
+        health_checks=health_checks,
+        datasets=datasets,
+        lifecycle=lifecycle,
+        jails=Jails(engine, changes, lifecycle, runs, Logs(files, runs, clock), templates),
+        stats=Stats(engine),
+    )

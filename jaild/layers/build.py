@@ -1,0 +1,51 @@
+"""The room of bases and releases, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaild.engine.build import Engine
+from jaild.layers.base_builds import BaseMaking
+from jaild.layers.base_sealing import BaseSealing
+from jaild.layers.bases import Bases
+from jaild.layers.build_log import BuildLogs
+from jaild.layers.build_plan import BuildPlanner
+from jaild.layers.build_steps import BuildSteps
+from jaild.layers.builds import Builds
+from jaild.layers.image_import import ImageImport
+from jaild.layers.releases import Releases
+from jaild.layers.sandbox import BuildSandbox
+from jaild.layers.sealing import Sealer
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerParts:
+    """What the rooms above use, and the use cases."""
+
+    sealer: Sealer
+    sandbox: BuildSandbox
+    bases: Bases
+    base_making: BaseMaking
+    releases: Releases
+    builds: Builds
+
+
+def build(engine: Engine) -> LayerParts:
+    """Put the room together. Nothing is started."""
+    ports, place = engine.ports, engine.place
+    sealer, sandbox = Sealer(ports.zfs, ports.files), BuildSandbox(ports.runtime)
+    sealing = BaseSealing(engine, sealer)
+    return LayerParts(
+        sealer=sealer,
+        sandbox=sandbox,
+        bases=Bases(engine, sealer, sealing, ImageImport(engine, sealing)),
+        base_making=BaseMaking(engine, sealing),
+        releases=Releases(engine, sealer),
+        builds=Builds(
+            engine,
+            BuildPlanner(engine.inventory, ports.runtime, ports.files),
+            BuildSteps(sandbox, ports.archives, ports.files),
+            BuildLogs(ports.files, engine.operations, ports.clock, place.logs / "builds"),
+            sealer,
+        ),
+    )
