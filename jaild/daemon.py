@@ -20,14 +20,7 @@ from jaild.host.service import Host
 from jaild.jails import build as jails_room
 from jaild.jails.runs import Runs
 from jaild.layers import build as layers_room
-from jaild.migration.activation import Activation
-from jaild.migration.cutover import Cutover
-from jaild.migration.precopy import Precopy
-from jaild.migration.rehearsal import Rehearsal
-from jaild.migration.service import Migrations
-from jaild.migration.session import Home
-from jaild.migration.source import SourceMigration
-from jaild.migration.target import TargetMigration
+from jaild.migration import build as migration_room
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
@@ -38,20 +31,9 @@ from jaild.replication.scheduler import Standbys
 from jaild.replication.service import Promotions
 from jaild.replication.start_guard import StartGuard
 from jaild.rpc.use_cases import UseCases
-from jaild.salvage.source import SalvageOut
-from jaild.salvage.target import SalvageIn
-from jaild.transfer.acceptance import OfferCheck
-from jaild.transfer.capacity import Capacity
-from jaild.transfer.copy_check import CopyCheck
-from jaild.transfer.host_names import HostNames
+from jaild.salvage import build as salvage_room
+from jaild.transfer import build as transfer_room
 from jaild.transfer.journal import Journals
-from jaild.transfer.preflight import Preflight
-from jaild.transfer.rate_limits import RateLimits
-from jaild.transfer.received import ReceivedCopies
-from jaild.transfer.receiver import Receiver
-from jaild.transfer.sender import Transfer
-from jaild.transfer.snapshots import MigrationSnapshots
-from jaild.transfer.sole_owner import SoleOwner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,40 +74,16 @@ def assemble(ports: Ports, place: Place) -> Core:
     layers = layers_room.build(engine)
     jails = jails_room.build(engine, layers)
     inventory, events, supervisor = engine.inventory, engine.events, engine.supervisor
-    operations, dispatcher, sagas = engine.operations, engine.dispatcher, engine.sagas
-    draining, owned, deleted, sealer = engine.draining, engine.owned, engine.deleted, layers.sealer
-    runs, health_checks, datasets, lifecycle = jails.runs, jails.health_checks, jails.datasets, jails.lifecycle
-    journals = Journals(store, clock)
-    inventory.known_epochs, inventory.needed = journals.epochs, journals.needed
-    snapshots = MigrationSnapshots(inventory, zfs, owned)
-    rate_limits = RateLimits()
-    host_names = HostNames(inventory, ports.peers, journals, events)
-    sole = SoleOwner(inventory, ports.peers, journals)
-    preflight = Preflight(inventory, zfs, ports.peers, host_names, sole)
-    home = Home(inventory=inventory, peers=ports.peers, journals=journals, clock=clock)
-    precopy = Precopy(inventory, zfs, files, journals, snapshots, Transfer(inventory, zfs, rate_limits), clock)
-    cutover = Cutover(home, zfs, files, datasets, runs, snapshots, precopy, sole, dispatcher, supervisor, events)
-    source = SourceMigration(
-        home, preflight, precopy, cutover, datasets, snapshots, sagas, operations, dispatcher, supervisor, events
-    )
-    offer_check = OfferCheck(inventory, zfs, runtime, ports.peers, journals, draining, CopyCheck(inventory, zfs))
-    copies = ReceivedCopies(inventory, zfs, files)
-    receiver = Receiver(inventory, zfs, datasets, sealer, owned, events, clock)
-    activation = Activation(inventory, zfs, datasets, runs, health_checks, snapshots, events, clock)
-    rehearsal = Rehearsal(home, source, precopy, sagas, zfs, runtime, files, copies, runs, supervisor)
-    incoming = TargetMigration(
-        home,
-        offer_check,
-        Capacity(inventory, zfs, runtime, draining),
-        datasets,
-        receiver,
-        copies,
-        rehearsal,
-        activation,
-        dispatcher,
-        supervisor,
-        events,
-    )
+    operations, dispatcher = engine.operations, engine.dispatcher
+    draining, owned, deleted = engine.draining, engine.owned, engine.deleted
+    runs, datasets, lifecycle = jails.runs, jails.datasets, jails.lifecycle
+    transfer = transfer_room.build(engine, layers, jails)
+    migration = migration_room.build(engine, jails, transfer)
+    salvage = salvage_room.build(engine, jails, transfer, migration)
+    journals, sole, host_names = transfer.journals, transfer.sole, transfer.host_names
+    offer_check, copies, receiver = transfer.offer_check, transfer.copies, transfer.receiver
+    cutover, source, incoming, rehearsal = migration.cutover, migration.source, migration.target, migration.rehearsal
+    activation, migrations = migration.activation, migration.migrations
     fencing = Fencing(
         inventory, ports.peers, sole, datasets, cutover, deleted, dispatcher, operations, supervisor, events
     )
@@ -135,12 +93,11 @@ def assemble(ports: Ports, place: Place) -> Core:
     replica_store = ReplicaStore(
         inventory, zfs, offer_check, receiver, datasets, owned, journals, deleted, events, clock
     )
-    rounds = ReplicationRound(inventory, zfs, owned, ports.peers, Transfer(inventory, zfs, rate_limits), fencing, clock)
+    rounds = ReplicationRound(inventory, zfs, owned, ports.peers, transfer.sender, fencing, clock)
     standbys = Standbys(
         inventory, ports.peers, datasets, rounds, replica_store, dispatcher, operations, supervisor, events, clock
     )
     dispatcher.before_each(standbys.give_way)
-    dispatcher.before_each(activation.give_way)
     failover = Failover(
         inventory,
         zfs,
@@ -158,7 +115,6 @@ def assemble(ports: Ports, place: Place) -> Core:
         events,
         clock,
     )
-    migrations = Migrations(inventory, preflight, source, rehearsal, journals, datasets, dispatcher, operations)
     promotions = Promotions(inventory, failover, start_guard, migrations, lifecycle, dispatcher, operations, clock)
     recovery = Recovery(
         inventory, zfs, files, runtime, datasets, runs, cutover, source, incoming,
@@ -179,7 +135,7 @@ def assemble(ports: Ports, place: Place) -> Core:
         place.halted,
         place.patience,
     )
-    evacuation_worker = EvacuationWorker(inventory, migrations, journals, operations, rate_limits, clock)
+    evacuation_worker = EvacuationWorker(inventory, migrations, journals, operations, transfer.rate_limits, clock)
     surveyor = Surveyor(inventory, zfs, runtime, ports.peers, sole)
     evacuations = Evacuations(
         ports.peers, store, draining, surveyor, evacuation_worker, operations, supervisor, events, clock
@@ -207,8 +163,8 @@ def assemble(ports: Ports, place: Place) -> Core:
         parties=Parties(inventory, ports.peers, journals, replica_store, host_names, events),
         replicas=Replicas(replica_store, fencing, promotions),
         promotions=promotions,
-        salvages=SalvageOut(home, ports.file_trees, preflight, source, cutover, sagas, dispatcher, operations, events),
-        files=SalvageIn(inventory, zfs, files, ports.file_trees, journals, datasets, receiver, snapshots),
+        salvages=salvage.out,
+        files=salvage.files,
     )
     return Core(
         use_cases=use_cases,

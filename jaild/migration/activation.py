@@ -13,20 +13,17 @@ from contextlib import suppress
 
 import structlog
 
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.jails.datasets import JailDatasets
-from jaild.jails.health import HealthChecks, check_ended
-from jaild.jails.runs import Runs
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
+from jaild.jails.build import JailParts
+from jaild.jails.health import check_ended
 from jaild.model.errors import JaildError, NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
-from jaild.ports.clock import Clock
-from jaild.ports.zfs import Zfs
-from jaild.transfer.snapshots import MigrationSnapshots
+from jaild.transfer.build import TransferParts
 
 _STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
@@ -34,25 +31,15 @@ _STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 class Activation:
     """Takes jails over, or throws away what came of them. Runs in the jail's queue only."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        datasets: JailDatasets,
-        runs: Runs,
-        health_checks: HealthChecks,
-        snapshots: MigrationSnapshots,
-        events: Events,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._datasets = datasets
-        self._runs = runs
-        self._health_checks = health_checks
-        self._snapshots = snapshots
-        self._events = events
-        self._clock = clock
+    def __init__(self, engine: Engine, jails: JailParts, transfer: TransferParts) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._datasets = jails.datasets
+        self._runs = jails.runs
+        self._health_checks = jails.health_checks
+        self._snapshots = transfer.snapshots
+        self._events = engine.events
+        self._clock = engine.ports.clock
         self._checking: dict[str, asyncio.Task[None]] = {}
         self._log = structlog.get_logger("jaild.activation")
 

@@ -15,14 +15,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import structlog
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
+from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
-from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.jails.datasets import JailDatasets
-from jaild.jails.runs import Runs
+from jaild.engine.supervisor import BackOff
+from jaild.jails.build import JailParts
 from jaild.migration.precopy import Precopy
-from jaild.migration.session import HANDOVER_TIMED_OUT, Home, MigrationSession
+from jaild.migration.session import HANDOVER_TIMED_OUT, MigrationSession
 from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
@@ -30,10 +28,7 @@ from jaild.model.layers.records import Ownership
 from jaild.model.migration.budget import patience
 from jaild.model.migration.journal import Phase
 from jaild.model.replication.policy import vouching
-from jaild.ports.files import Files
-from jaild.ports.zfs import Zfs
-from jaild.transfer.snapshots import MigrationSnapshots
-from jaild.transfer.sole_owner import SoleOwner
+from jaild.transfer.build import TransferParts
 
 Work = Callable[[JailEntry], Awaitable[None]]
 _AGAIN = 5.0  # seconds until a silent standby is asked again
@@ -46,32 +41,19 @@ _LEFT = frozenset({Ownership.MOVED, Ownership.FENCED})
 class Cutover:
     """Stops the jail here and gives it away, or starts it again; cleans up what it leaves behind."""
 
-    def __init__(
-        self,
-        home: Home,
-        zfs: Zfs,
-        files: Files,
-        datasets: JailDatasets,
-        runs: Runs,
-        snapshots: MigrationSnapshots,
-        precopy: Precopy,
-        sole: SoleOwner,
-        dispatcher: Dispatcher,
-        supervisor: Supervisor,
-        events: Events,
-    ) -> None:
-        self._inventory = home.inventory
-        self._clock = home.clock
-        self._zfs = zfs
-        self._files = files
-        self._datasets = datasets
-        self._runs = runs
-        self._snapshots = snapshots
+    def __init__(self, engine: Engine, jails: JailParts, transfer: TransferParts, precopy: Precopy) -> None:
+        self._inventory = engine.inventory
+        self._clock = engine.ports.clock
+        self._zfs = engine.ports.zfs
+        self._files = engine.ports.files
+        self._datasets = jails.datasets
+        self._runs = jails.runs
+        self._snapshots = transfer.snapshots
         self._precopy = precopy
-        self._sole = sole
-        self._dispatcher = dispatcher
-        self._supervisor = supervisor
-        self._events = events
+        self._sole = transfer.sole
+        self._dispatcher = engine.dispatcher
+        self._supervisor = engine.supervisor
+        self._events = engine.events
         self._log = structlog.get_logger("jaild.cutover")
 
     async def may_give_away(self, session: MigrationSession) -> bool:

@@ -9,19 +9,15 @@ from typing import TypeVar
 import msgspec
 import structlog
 
+from jaild.engine.build import Engine
 from jaild.engine.gather import gather_or_cancel
-from jaild.engine.inventory import Inventory
 from jaild.migration.session import MigrationSession
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round
 from jaild.model.migration.protocol import DatasetState, LayerOffer
 from jaild.model.migration.streams import Version
-from jaild.ports.clock import Clock
-from jaild.ports.files import Files
-from jaild.ports.zfs import Snapshot, Zfs
-from jaild.transfer.journal import Journals
-from jaild.transfer.sender import Transfer
-from jaild.transfer.snapshots import MigrationSnapshots
+from jaild.ports.zfs import Snapshot
+from jaild.transfer.build import TransferParts
 
 _T = TypeVar("_T")
 # What a receive says of a token that it cannot go on from: the stream is begun anew then.
@@ -40,23 +36,14 @@ _USELESS = frozenset(
 class Precopy:
     """Brings the target so near to the source that the rest fits the downtime budget."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        files: Files,
-        journals: Journals,
-        snapshots: MigrationSnapshots,
-        transfer: Transfer,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._files = files
-        self._journals = journals
-        self._snapshots = snapshots
-        self._transfer = transfer
-        self._clock = clock
+    def __init__(self, engine: Engine, transfer: TransferParts) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._files = engine.ports.files
+        self._journals = transfer.journals
+        self._snapshots = transfer.snapshots
+        self._sender = transfer.sender
+        self._clock = engine.ports.clock
         self._log = structlog.get_logger("jaild.precopy")
 
     @staticmethod
@@ -85,7 +72,7 @@ class Precopy:
     async def _layer(self, session: MigrationSession, layer: LayerOffer) -> None:
         if layer.path in session.missing_layers:  # the answer that it had arrived may have been lost
             token = session.usable(session.layer_tokens.get(layer.path, ""))
-            await self._gone_on_with(session, token, lambda t: self._transfer.layer(session, layer, t))
+            await self._gone_on_with(session, token, lambda t: self._sender.layer(session, layer, t))
 
     async def seed(self, session: MigrationSession) -> None:
         """Send all data, or what the target's older copy has not."""
@@ -178,7 +165,7 @@ class Precopy:
         async def send(token: str) -> None:
             there = msgspec.structs.replace(state, resume_token=token)
             before = session.arrived.get(path)
-            await self._transfer.dataset(session, path, snapshot, there, before=before, urgent=urgent)
+            await self._sender.dataset(session, path, snapshot, there, before=before, urgent=urgent)
 
         await self._gone_on_with(session, token, send)
         others = tuple(guid for guid in state.snapshot_guids if guid != snapshot.guid)

@@ -19,16 +19,16 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
+from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.saga import Phase as Step
-from jaild.engine.saga import Saga, SagaRunner
-from jaild.engine.supervisor import Supervisor
+from jaild.engine.saga import Saga
+from jaild.jails.build import JailParts
 from jaild.jails.health import HealthChecks
-from jaild.jails.runs import Runs
 from jaild.migration.precopy import Precopy
-from jaild.migration.session import Home, MigrationSession, Terms
+from jaild.migration.session import MigrationSession, Terms
 from jaild.migration.source import SourceMigration
 from jaild.model.errors import AbortedError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import Finding, Severity
@@ -40,10 +40,8 @@ from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Rehearsed
 from jaild.model.migration.received import require_same
 from jaild.model.snapshots import of_migration
-from jaild.ports.files import Files
 from jaild.ports.runtime import RunSpec, Runtime
-from jaild.ports.zfs import Zfs
-from jaild.transfer.received import ReceivedCopies
+from jaild.transfer.build import TransferParts
 
 PREFIX = "rehearsal-"  # of the names under which clones run
 
@@ -52,29 +50,19 @@ class Rehearsal:
     """Tries migrations, in the jail's queue; boots clones of what came from others, one at a time for each."""
 
     def __init__(
-        self,
-        home: Home,
-        source: SourceMigration,
-        precopy: Precopy,
-        sagas: SagaRunner,
-        zfs: Zfs,
-        runtime: Runtime,
-        files: Files,
-        copies: ReceivedCopies,
-        runs: Runs,
-        supervisor: Supervisor,
+        self, engine: Engine, jails: JailParts, transfer: TransferParts, source: SourceMigration, precopy: Precopy
     ) -> None:
-        self._inventory = home.inventory
-        self._journals = home.journals
-        self._clock = home.clock
+        self._inventory = engine.inventory
+        self._journals = transfer.journals
+        self._clock = engine.ports.clock
         self._source = source
-        self._sagas = sagas
-        self._zfs = zfs
-        self._runtime = runtime
-        self._files = files
-        self._copies = copies
-        self._runs = runs
-        self._supervisor = supervisor
+        self._sagas = engine.sagas
+        self._zfs = engine.ports.zfs
+        self._runtime = engine.ports.runtime
+        self._files = engine.ports.files
+        self._copies = transfer.copies
+        self._runs = jails.runs
+        self._supervisor = engine.supervisor
         self._log = structlog.get_logger("jaild.rehearsal")
         self._saga = Saga(
             "rehearse",

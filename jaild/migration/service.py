@@ -6,10 +6,9 @@ import builtins
 
 import msgspec
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle, Operations
-from jaild.jails.datasets import JailDatasets
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
+from jaild.jails.build import JailParts
 from jaild.migration.rehearsal import Rehearsal
 from jaild.migration.session import Terms
 from jaild.migration.source import SourceMigration
@@ -20,32 +19,23 @@ from jaild.model.migration.stats import MigrationStats
 from jaild.model.operation import Operation
 from jaild.model.phases import Stop
 from jaild.model.views import Caller, MigrationView
-from jaild.transfer.journal import Journals
-from jaild.transfer.preflight import Preflight
+from jaild.transfer.build import TransferParts
 
 
 class Migrations:
     """The use cases of operators."""
 
     def __init__(
-        self,
-        inventory: Inventory,
-        preflight: Preflight,
-        source: SourceMigration,
-        rehearsal: Rehearsal,
-        journals: Journals,
-        datasets: JailDatasets,
-        dispatcher: Dispatcher,
-        operations: Operations,
+        self, engine: Engine, jails: JailParts, transfer: TransferParts, source: SourceMigration, rehearsal: Rehearsal
     ) -> None:
-        self._inventory = inventory
-        self._preflight = preflight
+        self._inventory = engine.inventory
+        self._preflight = transfer.preflight
         self._source = source
         self._rehearsal = rehearsal
-        self._journals = journals
-        self._datasets = datasets
-        self._dispatcher = dispatcher
-        self._operations = operations
+        self._journals = transfer.journals
+        self._datasets = jails.datasets
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
 
     def get(self, migration: str) -> MigrationView:
         """Return one. `NotFoundError` (MIGRATION_NOT_FOUND)."""

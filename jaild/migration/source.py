@@ -19,13 +19,12 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import structlog
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
+from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
-from jaild.engine.operations import Handle, Operations
-from jaild.engine.saga import Back, Completion, Phase, Pivot, Saga, SagaRunner
-from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.jails.datasets import JailDatasets
+from jaild.engine.operations import Handle
+from jaild.engine.saga import Back, Completion, Phase, Pivot, Saga
+from jaild.engine.supervisor import BackOff
+from jaild.jails.build import JailParts
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
 from jaild.migration.session import HANDOVER_TIMED_OUT, Home, MigrationSession, Terms
@@ -38,8 +37,7 @@ from jaild.model.migration.journal import Journal
 from jaild.model.migration.received import standbys_of
 from jaild.model.phases import Stop
 from jaild.model.replication.protocol import Supersession
-from jaild.transfer.preflight import Preflight
-from jaild.transfer.snapshots import MigrationSnapshots
+from jaild.transfer.build import TransferParts
 
 Until = Callable[[str, Callable[[], float | None]], Awaitable[bool] | None]
 Tell = Callable[[str], Awaitable[None]]
@@ -55,32 +53,21 @@ class SourceMigration:
     """Sends jails away. Runs in the jail's queue only."""
 
     def __init__(
-        self,
-        home: Home,
-        preflight: Preflight,
-        precopy: Precopy,
-        cutover: Cutover,
-        datasets: JailDatasets,
-        snapshots: MigrationSnapshots,
-        sagas: SagaRunner,
-        operations: Operations,
-        dispatcher: Dispatcher,
-        supervisor: Supervisor,
-        events: Events,
+        self, engine: Engine, jails: JailParts, transfer: TransferParts, home: Home, precopy: Precopy, cutover: Cutover
     ) -> None:
         self._home = home
         self._inventory = home.inventory
         self._journals = home.journals
-        self._preflight = preflight
+        self._preflight = transfer.preflight
         self._precopy = precopy
         self._cutover = cutover
-        self._datasets = datasets
-        self._snapshots = snapshots
-        self._sagas = sagas
-        self._operations = operations
-        self._dispatcher = dispatcher
-        self._supervisor = supervisor
-        self._events = events
+        self._datasets = jails.datasets
+        self._snapshots = transfer.snapshots
+        self._sagas = engine.sagas
+        self._operations = engine.operations
+        self._dispatcher = engine.dispatcher
+        self._supervisor = engine.supervisor
+        self._events = engine.events
         self._log = structlog.get_logger("jaild.source_migration")
         again = Back("precopy", on=HANDOVER_TIMED_OUT, when=MigrationSession.may_stop_again)
         self._saga = Saga(

@@ -18,15 +18,13 @@ from functools import partial
 import msgspec
 import structlog
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
+from jaild.engine.build import Engine
 from jaild.engine.gather import gather_or_cancel
 from jaild.engine.locks import ReadWriteLock
-from jaild.engine.supervisor import BackOff, Supervisor, answer_of
-from jaild.jails.datasets import JailDatasets
+from jaild.engine.supervisor import BackOff, answer_of
+from jaild.jails.build import JailParts
 from jaild.migration.activation import Activation
 from jaild.migration.rehearsal import Rehearsal
-from jaild.migration.session import Home
 from jaild.model.errors import DataLossError, FailedPreconditionError, NotFoundError
 from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
@@ -44,10 +42,7 @@ from jaild.model.migration.protocol import (
     Resolution,
 )
 from jaild.model.migration.received import require_same, standbys_of
-from jaild.transfer.acceptance import OfferCheck
-from jaild.transfer.capacity import Capacity
-from jaild.transfer.received import ReceivedCopies
-from jaild.transfer.receiver import Receiver
+from jaild.transfer.build import TransferParts
 
 Tell = Callable[[str], Awaitable[None]]
 _PAUSE = BackOff(first=0.5, longest=30.0)
@@ -60,33 +55,22 @@ class TargetMigration:
     """Receives jails. One call at a time for each migration, but for streams: those of its datasets come together."""
 
     def __init__(
-        self,
-        home: Home,
-        offer_check: OfferCheck,
-        capacity: Capacity,
-        datasets: JailDatasets,
-        receiver: Receiver,
-        copies: ReceivedCopies,
-        rehearsal: Rehearsal,
-        activation: Activation,
-        dispatcher: Dispatcher,
-        supervisor: Supervisor,
-        events: Events,
+        self, engine: Engine, jails: JailParts, transfer: TransferParts, rehearsal: Rehearsal, activation: Activation
     ) -> None:
-        self._inventory = home.inventory
-        self._peers = home.peers
-        self._journals = home.journals
-        self._clock = home.clock
-        self._offer_check = offer_check
-        self._capacity = capacity
-        self._datasets = datasets
-        self._receiver = receiver
-        self._copies = copies
+        self._inventory = engine.inventory
+        self._peers = engine.ports.peers
+        self._journals = transfer.journals
+        self._clock = engine.ports.clock
+        self._offer_check = transfer.offer_check
+        self._capacity = transfer.capacity
+        self._datasets = jails.datasets
+        self._receiver = transfer.receiver
+        self._copies = transfer.copies
         self._rehearsal = rehearsal
         self._activation = activation
-        self._dispatcher = dispatcher
-        self._supervisor = supervisor
-        self._events = events
+        self._dispatcher = engine.dispatcher
+        self._supervisor = engine.supervisor
+        self._events = engine.events
         self._locks: dict[str, ReadWriteLock] = {}
         self._never: dict[tuple[str, str], None] = {}  # source, migration: aborted before it began here
         self._streams: dict[str, set[asyncio.Timeout]] = {}  # those under way; one that is ended is timed out

@@ -14,13 +14,11 @@ from hashlib import sha256
 
 import msgspec
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
-from jaild.engine.operations import Handle, Operations
-from jaild.engine.saga import Phase, Pivot, Saga, SagaRunner
-from jaild.migration.cutover import Cutover
-from jaild.migration.session import Home, MigrationSession, Terms
-from jaild.migration.source import SourceMigration
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
+from jaild.engine.saga import Phase, Pivot, Saga
+from jaild.migration.build import MigrationParts
+from jaild.migration.session import MigrationSession, Terms
 from jaild.model.errors import DataLossError, FailedPreconditionError
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.operation import Operation
@@ -28,36 +26,25 @@ from jaild.model.phases import Stop
 from jaild.model.plan import Plan
 from jaild.model.salvage import Damage, Report
 from jaild.model.views import Caller
-from jaild.ports.salvage import FileTrees
-from jaild.transfer.preflight import Preflight
+from jaild.transfer.build import TransferParts
 
 
 class SalvageOut:
     """Sends files. The work is done in the jail's queue."""
 
-    def __init__(
-        self,
-        home: Home,
-        files: FileTrees,
-        preflight: Preflight,
-        source: SourceMigration,
-        cutover: Cutover,
-        sagas: SagaRunner,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        events: Events,
-    ) -> None:
-        self._inventory = home.inventory
-        self._clock = home.clock
-        self._files = files
-        self._preflight = preflight
-        self._source = source
-        self._cutover = cutover
-        self._sagas = sagas
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._events = events
-        preflighted, connected, layers = source.opening()
+    def __init__(self, engine: Engine, transfer: TransferParts, migration: MigrationParts) -> None:
+        self._inventory = engine.inventory
+        self._clock = engine.ports.clock
+        self._files = engine.ports.file_trees
+        self._preflight = transfer.preflight
+        self._source = migration.source
+        self._cutover = migration.cutover
+        self._sagas = engine.sagas
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._events = engine.events
+        cutover = migration.cutover
+        preflighted, connected, layers = migration.source.opening()
         self._saga = Saga(
             "salvage",
             before=(
@@ -71,7 +58,7 @@ class SalvageOut:
                 Phase("handover", cutover.prepare, stop=Stop.CANCEL, message="the target prepares"),
             ),
             pivot=Pivot("commit", cutover.commit, happened=cutover.is_committed),
-            after=source.closing(),
+            after=migration.source.closing(),
         )
 
     async def salvage(self, name: str, target: str, *, validate_only: bool, caller: Caller) -> Operation:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from jaild.engine.inventory import Inventory
-from jaild.jails.datasets import JailDatasets
+from jaild.engine.build import Engine
+from jaild.jails.build import JailParts
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.jails.authority import Intent
@@ -20,12 +20,8 @@ from jaild.model.layers.records import Generation
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.salvage import Report
-from jaild.ports.files import Files
-from jaild.ports.salvage import FileTrees, Written
-from jaild.ports.zfs import Zfs
-from jaild.transfer.journal import Journals
-from jaild.transfer.receiver import Receiver
-from jaild.transfer.snapshots import MigrationSnapshots
+from jaild.ports.salvage import Written
+from jaild.transfer.build import TransferParts
 
 REPORT = "salvage.json"  # on the jail's own dataset
 
@@ -33,25 +29,15 @@ REPORT = "salvage.json"  # on the jail's own dataset
 class SalvageIn:
     """Receives files, and keeps the list of what did not come."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        files: Files,
-        trees: FileTrees,
-        journals: Journals,
-        datasets: JailDatasets,
-        receiver: Receiver,
-        snapshots: MigrationSnapshots,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._files = files
-        self._trees = trees
-        self._journals = journals
-        self._datasets = datasets
-        self._receiver = receiver
-        self._snapshots = snapshots
+    def __init__(self, engine: Engine, jails: JailParts, transfer: TransferParts) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._files = engine.ports.files
+        self._trees = engine.ports.file_trees
+        self._journals = transfer.journals
+        self._datasets = jails.datasets
+        self._receiver = transfer.receiver
+        self._snapshots = transfer.snapshots
         self._lock = asyncio.Lock()  # a host takes one salvage at a time
 
     def _journal(self, migration: str) -> Journal:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.engine.drain import REMEDY, Draining
-from jaild.engine.inventory import Inventory, JailEntry, Layer
+from jaild.engine.build import Engine
+from jaild.engine.drain import REMEDY
+from jaild.engine.inventory import JailEntry, Layer
 from jaild.model import layout, names
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Finding, Severity, errors
@@ -18,9 +19,6 @@ from jaild.model.migration import received
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.protocol import Acceptance, DatasetState, LayerOffer, Offer
 from jaild.model.migration.streams import SLACK
-from jaild.ports.peer import Peers
-from jaild.ports.runtime import Runtime
-from jaild.ports.zfs import Zfs
 from jaild.transfer.copy_check import CopyCheck
 from jaild.transfer.journal import Journals
 from jaild.transfer.refusals import fenced_copy
@@ -31,22 +29,13 @@ _ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})
 class OfferCheck:
     """Examines offers. Changes nothing."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        runtime: Runtime,
-        peers: Peers,
-        journals: Journals,
-        draining: Draining,
-        copies: CopyCheck,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._runtime = runtime
-        self._peers = peers
+    def __init__(self, engine: Engine, journals: Journals, copies: CopyCheck) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._runtime = engine.ports.runtime
+        self._peers = engine.ports.peers
         self._journals = journals
-        self._draining = draining
+        self._draining = engine.draining
         self._copies = copies
 
     async def examine(self, offer: Offer) -> Acceptance:

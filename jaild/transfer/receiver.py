@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
@@ -19,8 +18,7 @@ from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of
 from jaild.model.snapshots import of_migration
-from jaild.ports.clock import Clock
-from jaild.ports.zfs import Snapshot, Zfs
+from jaild.ports.zfs import Snapshot
 
 Enter = Callable[[Journal], Awaitable[None]]
 _NOTHING = ("", 0, 0)
@@ -30,23 +28,14 @@ _CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that 
 class Receiver:
     """Receives layers and a jail's datasets."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        datasets: JailDatasets,
-        sealer: Sealer,
-        owned: OwnedSnapshots,
-        events: Events,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
+    def __init__(self, engine: Engine, sealer: Sealer, datasets: JailDatasets) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
         self._datasets = datasets
         self._sealer = sealer
-        self._owned = owned
-        self._events = events
-        self._clock = clock
+        self._owned = engine.owned
+        self._events = engine.events
+        self._clock = engine.ports.clock
         self._locks: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
         self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet

@@ -41,7 +41,7 @@ DECIDING = {
     },
     "known_epochs": {
         "jaild/engine/inventory.py": "asks with it",
-        "jaild/daemon.py": "the journals know it",
+        "jaild/transfer/build.py": "the journals know it",
         "jaild/host/recovery.py": "tells it",
     },
     "host_id": {

@@ -1,0 +1,49 @@
+"""The room of migrations, both sides, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaild.engine.build import Engine
+from jaild.jails.build import JailParts
+from jaild.migration.activation import Activation
+from jaild.migration.cutover import Cutover
+from jaild.migration.precopy import Precopy
+from jaild.migration.rehearsal import Rehearsal
+from jaild.migration.service import Migrations
+from jaild.migration.session import Home
+from jaild.migration.source import SourceMigration
+from jaild.migration.target import TargetMigration
+from jaild.transfer.build import TransferParts
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationParts:
+    """What the rooms above use, and the use cases."""
+
+    cutover: Cutover
+    source: SourceMigration
+    target: TargetMigration
+    rehearsal: Rehearsal
+    activation: Activation
+    migrations: Migrations
+
+
+def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> MigrationParts:
+    """Put the room together. Nothing is started."""
+    ports, journals = engine.ports, transfer.journals
+    home = Home(inventory=engine.inventory, peers=ports.peers, journals=journals, clock=ports.clock)
+    precopy = Precopy(engine, transfer)
+    cutover = Cutover(engine, jails, transfer, precopy)
+    source = SourceMigration(engine, jails, transfer, home, precopy, cutover)
+    rehearsal = Rehearsal(engine, jails, transfer, source, precopy)
+    activation = Activation(engine, jails, transfer)
+    engine.dispatcher.before_each(activation.give_way)
+    return MigrationParts(
+        cutover=cutover,
+        source=source,
+        target=TargetMigration(engine, jails, transfer, rehearsal, activation),
+        rehearsal=rehearsal,
+        activation=activation,
+        migrations=Migrations(engine, jails, transfer, source, rehearsal),
+    )
