@@ -17,13 +17,11 @@ import asyncio
 
 import msgspec
 
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
-from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.engine.supervisor import Supervisor
-from jaild.jails.datasets import JailDatasets
-from jaild.migration.activation import Activation
+from jaild.jails.build import JailParts
+from jaild.migration.build import MigrationParts
 from jaild.model.errors import (
     AbortedError,
     DeadlineExceededError,
@@ -40,15 +38,10 @@ from jaild.model.plan import Plan
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, claimable, leap, moment
 from jaild.model.replication.protocol import HandingOver
 from jaild.model.snapshots import MIGRATION, kind_of, whole
-from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
-from jaild.ports.zfs import Snapshot, Zfs
+from jaild.ports.zfs import Snapshot
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import ReplicaStore
-from jaild.transfer.acceptance import OfferCheck
-from jaild.transfer.journal import Journals
-from jaild.transfer.received import ReceivedCopies
-from jaild.transfer.sole_owner import SoleOwner
+from jaild.transfer.build import TransferParts
 
 _COMING = frozenset({Ownership.INCOMING, Ownership.PREPARED})
 # Seconds in which a host that is up has answered: a lost connection is tried again after 3.6 s at most (3 s of
@@ -64,37 +57,28 @@ class Failover:
 
     def __init__(
         self,
-        inventory: Inventory,
-        zfs: Zfs,
-        peers: Peers,
-        datasets: JailDatasets,
-        owned: OwnedSnapshots,
-        journals: Journals,
+        engine: Engine,
+        jails: JailParts,
+        transfer: TransferParts,
+        migration: MigrationParts,
         replica_store: ReplicaStore,
-        offer_check: OfferCheck,
-        copies: ReceivedCopies,
-        sole: SoleOwner,
         fencing: Fencing,
-        activation: Activation,
-        supervisor: Supervisor,
-        events: Events,
-        clock: Clock,
     ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._peers = peers
-        self._datasets = datasets
-        self._owned = owned
-        self._journals = journals
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._peers = engine.ports.peers
+        self._datasets = jails.datasets
+        self._owned = engine.owned
+        self._journals = transfer.journals
         self._replica_store = replica_store
-        self._offer_check = offer_check
-        self._copies = copies
-        self._sole = sole
+        self._offer_check = transfer.offer_check
+        self._copies = transfer.copies
+        self._sole = transfer.sole
         self._fencing = fencing
-        self._activation = activation
-        self._supervisor = supervisor
-        self._events = events
-        self._clock = clock
+        self._activation = migration.activation
+        self._supervisor = engine.supervisor
+        self._events = engine.events
+        self._clock = engine.ports.clock
 
     # -- what it can be
 

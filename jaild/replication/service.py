@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle, Operations
-from jaild.jails.lifecycle import Lifecycle
-from jaild.migration.service import Migrations
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
+from jaild.jails.build import JailParts
+from jaild.migration.build import MigrationParts
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Desired, JailRecord, Ownership
@@ -14,7 +13,6 @@ from jaild.model.operation import Operation
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, moment
 from jaild.model.replication.protocol import HandingOver
 from jaild.model.views import Caller
-from jaild.ports.clock import Clock
 from jaild.replication.failover import Failover, elsewhere
 from jaild.replication.start_guard import StartGuard
 
@@ -26,24 +24,16 @@ class Promotions:
     """Promote, adopt, confirm; and the owner's side of a promotion."""
 
     def __init__(
-        self,
-        inventory: Inventory,
-        failover: Failover,
-        start_guard: StartGuard,
-        migrations: Migrations,
-        lifecycle: Lifecycle,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        clock: Clock,
+        self, engine: Engine, jails: JailParts, migration: MigrationParts, failover: Failover, start_guard: StartGuard
     ) -> None:
-        self._inventory = inventory
+        self._inventory = engine.inventory
         self._failover = failover
         self._start_guard = start_guard
-        self._migrations = migrations
-        self._lifecycle = lifecycle
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._clock = clock
+        self._migrations = migration.migrations
+        self._lifecycle = jails.lifecycle
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._clock = engine.ports.clock
 
     async def promote(
         self, name: str, *, owner_is_down: bool, confirm: str, validate_only: bool, caller: Caller
