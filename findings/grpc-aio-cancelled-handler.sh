@@ -13,7 +13,7 @@
 #           The silence was reported of 1.45 (grpc/grpc#29248, closed).
 # So        A server that cancels the work behind its calls in order to stop soon, stops as late as it can. A handler
 #           has to turn the CancelledError into an answer (context.abort) unless the caller has hung up.
-# In jaild  jaild/rpc/interceptor.py, `_refuse_if_ending`; tests/unit/api/test_server.py,
+# In jaild  jaild/rpc/interceptor.py, `_refuse_if_ending`; tests/unit/rpc/test_server.py,
 #           test_watches_end_at_once_with_the_daemon. Between hosts in one process, tests/fakes/edge.py does as seen here.
 # Run       as anybody, with Python 3.11 or newer. Status 0: as described; 1: no longer so; 2: it cannot be tried here.
 set -eu

@@ -9,7 +9,7 @@
 #           ENOSPC: SQLITE_FULL. statvfs(3) has 0 blocks available on both.
 # So        A program that makes room on SQLITE_FULL never learns that it should, and one that takes SQLITE_IOERR for a
 #           broken disk says so of a full dataset. Who has SQLITE_IOERR has to ask statvfs(3) whether anything is free.
-# In jaild  jaild/adapters/sqlite.py, `_is_full`, and jaild/adapters/files/ballast.py; tests/unit/test_ballast.py,
+# In jaild  jaild/adapters/sqlite.py, `_is_full`, and jaild/adapters/files/ballast.py; tests/unit/adapters/files/test_ballast.py,
 #           test_a_datasets_quota_is_a_full_file_system_and_another_io_error_is_not.
 # Run       as root, with /dev/fuse. Status 0: as described; 1: no longer so; 2: it cannot be tried here.
 set -eu

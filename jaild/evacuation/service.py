@@ -15,10 +15,8 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from jaild.engine.drain import Draining
-from jaild.engine.events import Events
-from jaild.engine.operations import Handle, Operations
-from jaild.engine.supervisor import Supervisor
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
 from jaild.evacuation.survey import Surveyor
 from jaild.evacuation.worker import EvacuationRun, EvacuationWorker
 from jaild.model.errors import (
@@ -31,12 +29,9 @@ from jaild.model.errors import (
     NotFoundError,
 )
 from jaild.model.evacuation.plan import moves_of, plan_of
-from jaild.model.evacuation.record import CANCELLED, KIND, Evacuation, EvacuationPhase, MoveState, summary
+from jaild.model.evacuation.record import CANCELLED, KIND, Evacuation, MoveState, summary
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
-from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
-from jaild.ports.store import Store
 
 HOST = "host"  # target of its operation: one at a time
 KEPT = 20  # evacuations that are over; older ones are forgotten
@@ -46,27 +41,16 @@ MOST_AT_ONCE = 32
 class Evacuations:
     """The evacuations of this host."""
 
-    def __init__(
-        self,
-        peers: Peers,
-        store: Store,
-        draining: Draining,
-        surveyor: Surveyor,
-        worker: EvacuationWorker,
-        operations: Operations,
-        supervisor: Supervisor,
-        events: Events,
-        clock: Clock,
-    ) -> None:
-        self._peers = peers
-        self._store = store
-        self._draining = draining
+    def __init__(self, engine: Engine, surveyor: Surveyor, worker: EvacuationWorker) -> None:
+        self._peers = engine.ports.peers
+        self._store = engine.ports.store
+        self._draining = engine.draining
         self._surveyor = surveyor
         self._worker = worker
-        self._operations = operations
-        self._supervisor = supervisor
-        self._events = events
-        self._clock = clock
+        self._operations = engine.operations
+        self._supervisor = engine.supervisor
+        self._events = engine.events
+        self._clock = engine.ports.clock
         self._all: dict[str, Evacuation] = {}
         self._log = structlog.get_logger("jaild.evacuations")
 
@@ -214,10 +198,10 @@ class Evacuations:
     async def _evacuated(self, evacuation_id: str) -> JaildError | None:
         handle = Handle(self._operations, evacuation_id)
         evacuation = self._all[evacuation_id]
-        await handle.phase(EvacuationPhase.DRAIN, "this host takes no jails any more")
+        await handle.phase("drain", "this host takes no jails any more")
         await self._draining.begin("evacuation", Caller(actor=evacuation.actor))
         if not evacuation.planned:
-            await handle.phase(EvacuationPhase.PLAN, f"asking {', '.join(evacuation.targets)}")
+            await handle.phase("plan", f"asking {', '.join(evacuation.targets)}")
             survey = await self._surveyor.survey(evacuation.targets)
             handle.note(plan=plan_of(survey.placements, survey.left_out, HOST))
             moves = moves_of(survey.placements, survey.left_out)

@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaild.engine.build import Engine
 from jaild.engine.drain import REMEDY
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.inventory import JailEntry
 from jaild.model import quantity
 from jaild.model.errors import JaildError
 from jaild.model.evacuation.placement import Guest, Need, Placements, Room, place
@@ -18,9 +19,6 @@ from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord, Ownership
 from jaild.model.migration.protocol import HostHello, Offer
 from jaild.model.migration.streams import PROTOCOL
-from jaild.ports.peer import Peers
-from jaild.ports.runtime import Runtime
-from jaild.ports.zfs import Zfs
 from jaild.transfer.capacity import apart
 from jaild.transfer.offer import offer_of
 from jaild.transfer.sole_owner import SoleOwner
@@ -39,11 +37,11 @@ class Survey:
 class Surveyor:
     """Asks around. Changes nothing, here or there."""
 
-    def __init__(self, inventory: Inventory, zfs: Zfs, runtime: Runtime, peers: Peers, sole: SoleOwner) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._runtime = runtime
-        self._peers = peers
+    def __init__(self, engine: Engine, sole: SoleOwner) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._runtime = engine.ports.runtime
+        self._peers = engine.ports.peers
         self._sole = sole
 
     async def survey(self, targets: Sequence[str]) -> Survey:

@@ -8,14 +8,13 @@ from contextlib import suppress
 
 import msgspec
 
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Handle, Operations
-from jaild.migration.service import Migrations
+from jaild.engine.build import Engine
+from jaild.engine.operations import Handle
+from jaild.migration.build import MigrationParts
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.evacuation.record import (
     CANCELLED,
     Evacuation,
-    EvacuationPhase,
     JailMove,
     MoveState,
     ended,
@@ -27,9 +26,8 @@ from jaild.model.evacuation.record import (
 from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation, failure_of
 from jaild.model.views import Caller
-from jaild.ports.clock import Clock
-from jaild.transfer.journal import Journals
-from jaild.transfer.rate_limits import RateLimiter, RateLimits
+from jaild.transfer.build import TransferParts
+from jaild.transfer.rate_limits import RateLimiter
 
 Put = Callable[[Evacuation], Awaitable[None]]
 
@@ -49,7 +47,7 @@ class EvacuationRun:
         """Take over what became of a move; on disk when this returns."""
         self.evacuation = with_move(self.evacuation, move)
         await self._put(self.evacuation)
-        await self.handle.phase(EvacuationPhase.MOVE, summary(self.evacuation))
+        await self.handle.phase("move", summary(self.evacuation))
         self.handle.note(bytes_done=sum(m.bytes for m in self.evacuation.moves))
 
     def waiting(self) -> list[JailMove]:
@@ -61,21 +59,13 @@ class EvacuationRun:
 class EvacuationWorker:
     """Moves jails for evacuations."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        migrations: Migrations,
-        journals: Journals,
-        operations: Operations,
-        rate_limits: RateLimits,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
-        self._migrations = migrations
-        self._journals = journals
-        self._operations = operations
-        self._rate_limits = rate_limits
-        self._clock = clock
+    def __init__(self, engine: Engine, transfer: TransferParts, migration: MigrationParts) -> None:
+        self._inventory = engine.inventory
+        self._migrations = migration.migrations
+        self._journals = transfer.journals
+        self._operations = engine.operations
+        self._rate_limits = transfer.rate_limits
+        self._clock = engine.ports.clock
 
     def as_of_now(self, evacuation: Evacuation) -> Evacuation:
         """Return it with what the operations of its running moves have sent by now."""

@@ -11,16 +11,14 @@ jail should be (`desired`) is not touched by either.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import msgspec
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.operations import Handle, Operations
-from jaild.jails.lifecycle import Lifecycle
-from jaild.migration.target import TargetMigration
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
+from jaild.engine.operations import Handle
+from jaild.jails.build import JailParts
+from jaild.migration.build import MigrationParts
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import shutdown as halting
 from jaild.model.jails.authority import Intent
@@ -28,11 +26,8 @@ from jaild.model.layers.records import Desired
 from jaild.model.operation import Operation
 from jaild.model.plan import Plan
 from jaild.model.views import Caller
-from jaild.ports.bootid import BootId
-from jaild.ports.clock import Clock
-from jaild.ports.files import Files
-from jaild.replication.start_guard import StartGuard
-from jaild.transfer.journal import Journals
+from jaild.replication.build import ReplicationParts
+from jaild.transfer.build import TransferParts
 
 BOOT = Caller(actor="boot")
 HOST = "host"  # target of the operations
@@ -43,40 +38,29 @@ class _Halted(msgspec.Struct, frozen=True):
 
 
 class Boot:
-    """Starts and stops all jails. `memory` is the file that says they were stopped.
-
-    `patience`: seconds that later boot orders wait for the jails of one, whatever their own health checks allow.
-    """
+    """Starts and stops all jails."""
 
     def __init__(
         self,
-        inventory: Inventory,
-        journals: Journals,
-        incoming: TargetMigration,
-        lifecycle: Lifecycle,
-        start_guard: StartGuard,
-        boot_id: BootId,
-        files: Files,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        events: Events,
-        clock: Clock,
-        memory: Path,
-        patience: float,
+        engine: Engine,
+        jails: JailParts,
+        transfer: TransferParts,
+        migration: MigrationParts,
+        replication: ReplicationParts,
     ) -> None:
-        self._inventory = inventory
-        self._journals = journals
-        self._incoming = incoming
-        self._lifecycle = lifecycle
-        self._start_guard = start_guard
-        self._boot_id = boot_id
-        self._files = files
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._events = events
-        self._clock = clock
-        self._memory = memory
-        self._patience = patience
+        self._inventory = engine.inventory
+        self._journals = transfer.journals
+        self._incoming = migration.target
+        self._lifecycle = jails.lifecycle
+        self._start_guard = replication.start_guard
+        self._boot_id = engine.ports.boot_id
+        self._files = engine.ports.files
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._events = engine.events
+        self._clock = engine.ports.clock
+        self._memory = engine.place.halted
+        self._patience = engine.place.patience
 
     async def recall(self) -> None:
         """Learn whether the jails were stopped for the host's shutdown since it booted. Before anybody is answered."""

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 
 import msgspec
 import structlog
 
-from jaild.engine.deleted_jails import DeletedJails
-from jaild.engine.drain import Draining
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory
-from jaild.engine.operations import Operations
-from jaild.engine.supervisor import Supervisor
+from jaild.engine.build import Engine
 from jaild.evacuation.service import Evacuations
 from jaild.host.recovery import Recovery
 from jaild.model import layout
@@ -23,12 +17,8 @@ from jaild.model.layers.record_text import decode
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.views import HostView, JailState
-from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
-from jaild.ports.runtime import Runtime
-from jaild.ports.store import Store
-from jaild.ports.zfs import Dataset, Zfs
-from jaild.transfer.journal import Journals
+from jaild.ports.zfs import Dataset
+from jaild.transfer.build import TransferParts
 
 _SHOWN = 100  # tasks that fail
 
@@ -42,41 +32,24 @@ class Host:
     """Brings the daemon up, and tells what it runs on."""
 
     def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        runtime: Runtime,
-        peers: Peers,
-        store: Store,
-        operations: Operations,
-        journals: Journals,
-        deleted: DeletedJails,
-        draining: Draining,
-        evacuations: Evacuations,
-        recovery: Recovery,
-        supervisor: Supervisor,
-        events: Events,
-        clock: Clock,
-        unended: Callable[[], tuple[str, ...]],
-        name: str,
-        version: str,
+        self, engine: Engine, transfer: TransferParts, evacuations: Evacuations, recovery: Recovery, version: str
     ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._runtime = runtime
-        self._peers = peers
-        self._store = store
-        self._operations = operations
-        self._journals = journals
-        self._deleted = deleted
-        self._draining = draining
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._runtime = engine.ports.runtime
+        self._peers = engine.ports.peers
+        self._store = engine.ports.store
+        self._operations = engine.operations
+        self._journals = transfer.journals
+        self._deleted = engine.deleted
+        self._draining = engine.draining
         self._evacuations = evacuations
         self._recovery = recovery
-        self._supervisor = supervisor
-        self._events = events
-        self._clock = clock
-        self._unended = unended
-        self._name = name
+        self._supervisor = engine.supervisor
+        self._events = engine.events
+        self._clock = engine.ports.clock
+        self._unended = engine.ports.unended
+        self._name = engine.place.name
         self._version = version
         self._started = 0.0
         self._ready_seconds = 0.0

@@ -9,14 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
-from jaild.engine.deleted_jails import DeletedJails
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.operations import Handle, Operations
-from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.jails.datasets import JailDatasets
-from jaild.migration.cutover import Cutover
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
+from jaild.engine.operations import Handle
+from jaild.engine.supervisor import BackOff
+from jaild.jails.build import JailParts
+from jaild.migration.build import MigrationParts
 from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
@@ -26,8 +24,7 @@ from jaild.model.replication.deleted import DeletedJail
 from jaild.model.replication.policy import told_of
 from jaild.model.replication.protocol import Known, Supersession
 from jaild.model.views import Caller
-from jaild.ports.peer import Peers
-from jaild.transfer.sole_owner import SoleOwner
+from jaild.transfer.build import TransferParts
 
 CALLER = Caller(actor="fencing")
 _FOLLOWING = frozenset({Ownership.STANDBY, Ownership.MOVED, Ownership.FENCED})  # records that only name the owner
@@ -37,29 +34,17 @@ _PAUSE = BackOff(first=1.0, longest=30.0)
 class Fencing:
     """Stops what is superseded here, and tells those that this host has superseded."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        peers: Peers,
-        sole: SoleOwner,
-        datasets: JailDatasets,
-        cutover: Cutover,
-        deleted: DeletedJails,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        supervisor: Supervisor,
-        events: Events,
-    ) -> None:
-        self._inventory = inventory
-        self._peers = peers
-        self._sole = sole
-        self._datasets = datasets
-        self._cutover = cutover
-        self._deleted = deleted
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._supervisor = supervisor
-        self._events = events
+    def __init__(self, engine: Engine, jails: JailParts, transfer: TransferParts, migration: MigrationParts) -> None:
+        self._inventory = engine.inventory
+        self._peers = engine.ports.peers
+        self._sole = transfer.sole
+        self._datasets = jails.datasets
+        self._cutover = migration.cutover
+        self._deleted = engine.deleted
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._supervisor = engine.supervisor
+        self._events = engine.events
 
     # -- being told
 

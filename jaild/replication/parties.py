@@ -13,18 +13,16 @@ from collections.abc import Iterable
 
 import structlog
 
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.model.errors import JaildError
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration import party
 from jaild.model.migration.party import About, Arriving, Introduction, Leaving, Replicated, Ties, Wanted
 from jaild.model.migration.protocol import Offer
 from jaild.model.replication.protocol import Known, ReplicaOffer, Supersession
-from jaild.ports.peer import Peers
 from jaild.replication.replicas import ReplicaStore
-from jaild.transfer.host_names import HostNames
-from jaild.transfer.journal import Journals
+from jaild.transfer.build import TransferParts
 
 _HOPS = 8  # how far a jail is followed from host to host
 _TOLD = 1000  # refusals that are remembered as told
@@ -35,21 +33,13 @@ _COPIES = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.CLAIMED, Owne
 class Parties:
     """Decides who may speak."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        peers: Peers,
-        journals: Journals,
-        replica_store: ReplicaStore,
-        names: HostNames,
-        events: Events,
-    ) -> None:
-        self._inventory = inventory
-        self._peers = peers
-        self._journals = journals
+    def __init__(self, engine: Engine, transfer: TransferParts, replica_store: ReplicaStore) -> None:
+        self._inventory = engine.inventory
+        self._peers = engine.ports.peers
+        self._journals = transfer.journals
         self._replica_store = replica_store
-        self._names = names
-        self._events = events
+        self._names = transfer.host_names
+        self._events = engine.events
         self._told: dict[tuple[str, str], None] = {}
         self._log = structlog.get_logger("jaild.parties")
 

@@ -14,11 +14,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from jaild.engine.deleted_jails import DeletedJails
-from jaild.engine.events import Events
+from jaild.engine.build import Engine
 from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.jails.datasets import JailDatasets
+from jaild.jails.build import JailParts
 from jaild.model.errors import FailedPreconditionError, NotFoundError
 from jaild.model.findings import Finding, errors
 from jaild.model.jails.ownership import advance
@@ -28,11 +26,7 @@ from jaild.model.migration.protocol import Offer, Received, ReceiveHeader
 from jaild.model.replication.policy import dropped
 from jaild.model.replication.protocol import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
 from jaild.model.snapshots import STANDBY
-from jaild.ports.clock import Clock
-from jaild.ports.zfs import Zfs
-from jaild.transfer.acceptance import OfferCheck
-from jaild.transfer.journal import Journals
-from jaild.transfer.receiver import Receiver
+from jaild.transfer.build import TransferParts
 from jaild.transfer.refusals import refusal_of, superseded, superseded_by
 
 _MINE = frozenset({Ownership.STANDBY, Ownership.CLAIMED})  # states of a replica
@@ -42,29 +36,17 @@ _LEFT = frozenset({Phase.ACTIVATED, Phase.FINALIZED})  # of a migration away fro
 class ReplicaStore:
     """Keeps replicas. One call at a time for each jail."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        offer_check: OfferCheck,
-        receiver: Receiver,
-        datasets: JailDatasets,
-        owned: OwnedSnapshots,
-        journals: Journals,
-        deleted: DeletedJails,
-        events: Events,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._offer_check = offer_check
-        self._receiver = receiver
-        self._datasets = datasets
-        self._owned = owned
-        self._journals = journals
-        self._deleted = deleted
-        self._events = events
-        self._clock = clock
+    def __init__(self, engine: Engine, jails: JailParts, transfer: TransferParts) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._offer_check = transfer.offer_check
+        self._receiver = transfer.receiver
+        self._datasets = jails.datasets
+        self._owned = engine.owned
+        self._journals = transfer.journals
+        self._deleted = engine.deleted
+        self._events = engine.events
+        self._clock = engine.ports.clock
         self._locks: dict[str, asyncio.Lock] = {}
         self._offers: dict[str, ReplicaOffer] = {}
         self._late: set[str] = set()

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.model.errors import DataLossError, DeadlineExceededError, FailedPreconditionError, JaildError
 from jaild.model.findings import errors
 from jaild.model.layers.records import Generation, JailRecord
@@ -27,12 +27,11 @@ from jaild.model.replication.policy import dropped, tag_of
 from jaild.model.replication.protocol import ReplicaOffer, ReplicaState, RollBack, WholeRound
 from jaild.model.snapshots import STANDBY
 from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
 from jaild.ports.standby import StandbyPeer
-from jaild.ports.zfs import Snapshot, Zfs
+from jaild.ports.zfs import Snapshot
 from jaild.replication.fencing import Fencing, known_in
+from jaild.transfer.build import TransferParts
 from jaild.transfer.offer import offer_of
-from jaild.transfer.sender import Transfer
 
 STALLED = 60.0  # seconds without progress after which a round is given up
 _AT_ONCE = 2  # rounds side by side to one host
@@ -82,23 +81,14 @@ class _Route:
 class ReplicationRound:
     """Carries rounds out."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        zfs: Zfs,
-        owned: OwnedSnapshots,
-        peers: Peers,
-        transfer: Transfer,
-        fencing: Fencing,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
-        self._zfs = zfs
-        self._owned = owned
-        self._peers = peers
-        self._transfer = transfer
+    def __init__(self, engine: Engine, transfer: TransferParts, fencing: Fencing) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._owned = engine.owned
+        self._peers = engine.ports.peers
+        self._sender = transfer.sender
         self._fencing = fencing
-        self._clock = clock
+        self._clock = engine.ports.clock
         self._slots: dict[str, asyncio.Semaphore] = {}  # by host: one that is sick keeps nobody else's
         self._under_way: dict[str, list[frozenset[int]]] = {}  # by jail: guids of the rounds that are being sent
         self._newest_tag = 0.0
@@ -235,7 +225,7 @@ class ReplicationRound:
     ) -> None:
         for layer in offer.jail.layers:
             if layer.path in state.missing_layers:
-                await self._transfer.layer(route, layer)
+                await self._sender.layer(route, layer)
         there = {dataset.path: dataset for dataset in state.datasets}
         root = self._inventory.where.jail(entry.name)
         for snapshot in sorted(snapshots, key=lambda s: s.dataset):
@@ -244,9 +234,9 @@ class ReplicationRound:
 
     async def _dataset(self, entry: JailEntry, route: _Route, snapshot: Snapshot, has: DatasetState) -> None:
         """Bring one dataset there. Snapshots of others are stepped over; what was written there besides is undone."""
-        path: Path = await self._transfer.path(snapshot, has)
+        path: Path = await self._sender.path(snapshot, has)
         try:
-            await self._transfer.dataset(route, has.path, snapshot, has)
+            await self._sender.dataset(route, has.path, snapshot, has)
         except FailedPreconditionError as error:
             if error.reason != "TARGET_DIVERGED" or not isinstance(path, Increment) or entry.record is None:
                 raise
@@ -254,7 +244,7 @@ class ReplicationRound:
             wanted_back = RollBack(jail=entry.name, uid=record.uid, epoch=record.epoch, dataset=has.path, guid=common)
             await route.peer.roll_back(wanted_back)
             kept = has.snapshot_guids[: has.snapshot_guids.index(common) + 1]
-            await self._transfer.dataset(route, has.path, snapshot, DatasetState(path=has.path, snapshot_guids=kept))
+            await self._sender.dataset(route, has.path, snapshot, DatasetState(path=has.path, snapshot_guids=kept))
 
     async def _complete(
         self, entry: JailEntry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], taken: float

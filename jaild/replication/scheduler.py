@@ -15,19 +15,16 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from jaild.engine.dispatcher import Dispatcher
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.operations import Handle, Operations
-from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.jails.datasets import JailDatasets
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
+from jaild.engine.operations import Handle
+from jaild.engine.supervisor import BackOff
+from jaild.jails.build import JailParts
 from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import JailRecord
 from jaild.model.replication.policy import due, wanted
 from jaild.model.views import Caller, StandbyView
-from jaild.ports.clock import Clock
-from jaild.ports.peer import Peers
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.round import ReplicaStatus, ReplicationRound
 
@@ -41,29 +38,17 @@ _ENDING = frozenset({"delete", "migrate", "salvage", "promote", "adopt", "fence"
 class Standbys:
     """Keeps the replicas of this host's jails up to date."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        peers: Peers,
-        datasets: JailDatasets,
-        rounds: ReplicationRound,
-        replica_store: ReplicaStore,
-        dispatcher: Dispatcher,
-        operations: Operations,
-        supervisor: Supervisor,
-        events: Events,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
-        self._peers = peers
-        self._datasets = datasets
+    def __init__(self, engine: Engine, jails: JailParts, rounds: ReplicationRound, replica_store: ReplicaStore) -> None:
+        self._inventory = engine.inventory
+        self._peers = engine.ports.peers
+        self._datasets = jails.datasets
         self._rounds = rounds
         self._replica_store = replica_store
-        self._dispatcher = dispatcher
-        self._operations = operations
-        self._supervisor = supervisor
-        self._events = events
-        self._clock = clock
+        self._dispatcher = engine.dispatcher
+        self._operations = engine.operations
+        self._supervisor = engine.supervisor
+        self._events = engine.events
+        self._clock = engine.ports.clock
         self._statuses: dict[tuple[str, str], ReplicaStatus] = {}
         self._silent: dict[str, float] = {}  # hosts that did not withdraw a replica, and when (monotonic)
         self._log = structlog.get_logger("jaild.standby")

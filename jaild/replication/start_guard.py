@@ -13,16 +13,14 @@ from dataclasses import replace
 
 import structlog
 
-from jaild.engine.events import Events
-from jaild.engine.inventory import Inventory, JailEntry
-from jaild.engine.supervisor import Supervisor
+from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.model.errors import JaildError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Intent, Refusal
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.replication.policy import Superseded, Unconfirmed, verdict, vouching
 from jaild.model.replication.protocol import Known
-from jaild.ports.clock import Clock
 from jaild.replication.fencing import Fencing
 from jaild.transfer.sole_owner import SoleOwner
 
@@ -34,21 +32,13 @@ _LONGEST_PAUSE = 5.0
 class StartGuard:
     """Asks who may have taken a jail over."""
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        sole: SoleOwner,
-        fencing: Fencing,
-        supervisor: Supervisor,
-        events: Events,
-        clock: Clock,
-    ) -> None:
-        self._inventory = inventory
+    def __init__(self, engine: Engine, sole: SoleOwner, fencing: Fencing) -> None:
+        self._inventory = engine.inventory
         self._sole = sole
         self._fencing = fencing
-        self._supervisor = supervisor
-        self._events = events
-        self._clock = clock
+        self._supervisor = engine.supervisor
+        self._events = engine.events
+        self._clock = engine.ports.clock
         self._start: Callable[[JailEntry], Awaitable[None]] | None = None
         self._log = structlog.get_logger("jaild.start_guard")
 

@@ -27,8 +27,8 @@ from tests.e2e import trees
 from tests.e2e.client import Client, chunks, codes, digest, explained, refused, until
 from tests.e2e.conftest import MANIFEST
 from tests.e2e.node import Node, hosted
-from tests.unit.tars import Item, file, folder, hardlink, pack, picture, symlink
-from tests.unit.tars import node as device
+from tests.tars import Item, file, folder, hardlink, pack, picture, symlink
+from tests.tars import node as device
 
 pytestmark = pytest.mark.real
 

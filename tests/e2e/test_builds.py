@@ -21,7 +21,7 @@ from jaild.v1 import apps_pb2, common_pb2
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, metadata, refused, response
 from tests.e2e.node import Node
-from tests.unit.tars import file, folder, pack
+from tests.tars import file, folder, pack
 
 pytestmark = pytest.mark.real
 HEAD = "base: tiny-1\nmanifest: {command: [/bin/sh, /usr/local/serve]}\n"

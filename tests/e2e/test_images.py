@@ -14,7 +14,7 @@ from tests.e2e import trees
 from tests.e2e.client import Client, refused
 from tests.e2e.node import Node
 from tests.ocilayouts import LAYER, Layout, named
-from tests.unit.tars import file, pack
+from tests.tars import file, pack
 
 pytestmark = pytest.mark.real
 

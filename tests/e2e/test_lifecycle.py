@@ -20,7 +20,7 @@ from tests.e2e import trees
 from tests.e2e.client import Client, codes, digest, metadata, refused, response
 from tests.e2e.conftest import MANIFEST
 from tests.e2e.node import Node
-from tests.unit.tars import file
+from tests.tars import file
 
 pytestmark = pytest.mark.real
 RUNNING, STOPPED = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_STOPPED

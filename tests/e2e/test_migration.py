@@ -18,7 +18,7 @@ from tests.e2e.client import codes, metadata, refused, response, until
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node
 from tests.e2e.pair import JAIL, OTHER, Pair, paired, reaches
-from tests.unit.tars import file
+from tests.tars import file
 
 pytestmark = pytest.mark.real
 RUNNING, MOVED = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_MOVED

@@ -22,7 +22,7 @@ from jaild.v1 import bases_pb2, jails_pb2
 from tests.e2e import trees
 from tests.e2e.client import Client, refused, until
 from tests.e2e.node import CHECKOUT, Node, surroundings
-from tests.unit.tars import file
+from tests.tars import file
 
 pytestmark = pytest.mark.real
 RUNNING, STOPPED = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_STOPPED

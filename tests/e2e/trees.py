@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.unit.tars import Item, file, folder, pack, symlink
+from tests.tars import Item, file, folder, pack, symlink
 
 APPLETS = (
     *("sh", "cat", "sleep", "id", "env", "touch", "httpd", "ip", "rm", "ls", "dd", "sync", "echo", "test", "nc"),

@@ -1,7 +1,8 @@
 """py-libzfs on the fake pool: names and arguments as libzfs.pyx has them, and libzfs's manners, which are not zfs(8)'s.
 
 It mounts nothing that it makes, destroys nothing that is mounted, says NOENT of all that it cannot open, and belongs to
-the thread that made it. The names and arguments are compared with those recorded (`tests/unit/test_zfs_libzfs.py`).
+the thread that made it. The names and arguments are compared with those recorded
+(`tests/unit/adapters/zfs/test_libzfs.py`).
 """
 
 # ruff: noqa: FBT001, FBT002 -- their arguments

@@ -12,7 +12,7 @@ from tests.faults.host import RealHost
 from tests.faults.pair import JAIL, Hosts, forget_copy, good, migrate, two_hosts
 from tests.faults.points import Point, points_of
 from tests.faults.trial import Row, Trial, Without
-from tests.unit.service import invariants
+from tests.hosts import invariants
 
 MODES = ("first", "again")
 Choose = Callable[[Sequence[Point]], Sequence[Point]]

@@ -17,7 +17,7 @@ from tests.faults import hanging, ledger, leftovers
 from tests.faults.host import RealHost
 from tests.faults.pair import JAIL, Hosts, forget_copy, migrate
 from tests.faults.points import Point
-from tests.unit.service import invariants
+from tests.hosts import invariants
 
 _LONGEST = 600.0  # seconds of a trial
 _SERVES = 60.0  # seconds within which a jail that serves has said something new

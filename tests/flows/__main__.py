@@ -17,10 +17,10 @@ import structlog
 from tests.fakes.host import FakeHost
 from tests.fakes.network import Network
 from tests.flows.trace import Trace, traced
-from tests.unit.service.asking import create, deploy
-from tests.unit.service.conftest import furnished
-from tests.unit.service.fleet import evacuate, fleet
-from tests.unit.service.test_migration_faults import migrate
+from tests.hosts.asking import create, deploy
+from tests.hosts.fixtures import furnished
+from tests.hosts.fleet import evacuate, fleet
+from tests.unit.fleet.test_migration_faults import migrate
 
 
 async def _pair(folder: Path) -> dict[str, Trace]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.demo.assets import Assets, Release
 from tests.demo.programs import run
 from tests.e2e import trees
-from tests.unit.tars import file, folder, pack, symlink
+from tests.tars import file, folder, pack, symlink
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _WANTED = (

@@ -1,0 +1,53 @@
+"""The room of replicas and failover, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaild.engine.build import Engine
+from jaild.jails.build import JailParts
+from jaild.migration.build import MigrationParts
+from jaild.replication.failover import Failover
+from jaild.replication.fencing import Fencing
+from jaild.replication.parties import Parties
+from jaild.replication.replicas import ReplicaStore
+from jaild.replication.round import ReplicationRound
+from jaild.replication.scheduler import Standbys
+from jaild.replication.service import Promotions
+from jaild.replication.start_guard import StartGuard
+from jaild.transfer.build import TransferParts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicationParts:
+    """What the rooms above use, and the use cases."""
+
+    fencing: Fencing
+    start_guard: StartGuard
+    replica_store: ReplicaStore
+    standbys: Standbys
+    failover: Failover
+    promotions: Promotions
+    parties: Parties
+
+
+def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: MigrationParts) -> ReplicationParts:
+    """Put the room together. Nothing is started."""
+    fencing = Fencing(engine, jails, transfer, migration)
+    engine.deleted.when_untold(fencing.tell_of_deleted)
+    start_guard = StartGuard(engine, transfer.sole, fencing)
+    transfer.sole.when_in_doubt(start_guard.look_into)
+    replica_store = ReplicaStore(engine, jails, transfer)
+    standbys = Standbys(engine, jails, ReplicationRound(engine, transfer, fencing), replica_store)
+    engine.dispatcher.before_each(standbys.give_way)
+    jails.jails.replicated_by(standbys)
+    failover = Failover(engine, jails, transfer, migration, replica_store, fencing)
+    return ReplicationParts(
+        fencing=fencing,
+        start_guard=start_guard,
+        replica_store=replica_store,
+        standbys=standbys,
+        failover=failover,
+        promotions=Promotions(engine, jails, migration, failover, start_guard),
+        parties=Parties(engine, transfer, replica_store),
+    )

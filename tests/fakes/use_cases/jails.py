@@ -1,0 +1,117 @@
+"""Use cases of jails that answer from lists and remember what they were asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layers.records import Generation
+from jaild.model.operation import Operation
+from jaild.model.views import Caller, JailStats, JailView
+from jaild.ports.runtime import Output
+from tests.fakes.use_cases.made import not_found
+from tests.fakes.use_cases.remembering import Fake
+
+
+class FakeJails(Fake):
+    def __init__(self) -> None:
+        super().__init__()
+        self.jails: dict[str, JailView] = {}
+        self.history: tuple[Generation, ...] = ()
+        self.stdin = b""
+        self.logs_closed = asyncio.Event()
+        self.accepting = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.accepted = asyncio.Event()
+
+    async def create(
+        self, name: str, spec: JailSpec, /, *, stopped: bool, validate_only: bool, caller: Caller
+    ) -> Operation:
+        return self.operate("create", name, spec, stopped=stopped, validate_only=validate_only, caller=caller)
+
+    def get(self, name: str, /) -> JailView:
+        if name not in self.jails:
+            raise not_found(f"jails/{name}")
+        return self.jails[name]
+
+    def list(self) -> list[JailView]:
+        return [*self.jails.values()]
+
+    async def delete(self, name: str, /, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("delete", name, force=force, etag=etag, validate_only=validate_only, caller=caller)
+
+    async def start(self, name: str, /, *, caller: Caller) -> Operation:
+        return self.operate("start", name, caller=caller)
+
+    async def stop(self, name: str, /, *, caller: Caller) -> Operation:
+        return self.operate("stop", name, caller=caller)
+
+    async def restart(self, name: str, /, *, caller: Caller) -> Operation:
+        self.accepting.set()
+        await self.go_on.wait()
+        self.accepted.set()
+        return self.operate("restart", name, caller=caller)
+
+    async def deploy(self, name: str, release: str, /, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("deploy", name, release, etag=etag, validate_only=validate_only, caller=caller)
+
+    async def upgrade(self, name: str, base: str, /, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("upgrade", name, base, etag=etag, validate_only=validate_only, caller=caller)
+
+    async def configure(
+        self, name: str, spec: JailSpec, /, *, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation:
+        return self.operate("configure", name, spec, etag=etag, validate_only=validate_only, caller=caller)
+
+    async def rollback(
+        self, name: str, /, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation:
+        return self.operate(
+            "rollback", name, generation=generation, axis=axis, etag=etag, validate_only=validate_only, caller=caller
+        )
+
+    async def generations(self, name: str, /) -> tuple[Generation, ...]:
+        self.get(name)
+        return self.history
+
+    async def render_template(self, name: str, values: Mapping[str, str], /) -> str:
+        self.seen("render_template", name, dict(values))
+        return f"base: {values['base']}\n"
+
+    async def exec(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        /,
+        *,
+        environment: Mapping[str, str],
+        user: str | None,
+        stdin: AsyncIterator[bytes],
+    ) -> AsyncIterator[Output]:
+        self.seen("exec", name, command, environment=environment, user=user)
+        async for piece in stdin:
+            yield Output(stdout=piece.upper())
+        yield Output(stderr=b"bye", exit_status=0)
+
+    async def logs(self, name: str, /, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
+        self.seen("logs", name, lines=lines, follow=follow)
+        try:
+            yield b"first\n"
+            if follow:
+                await asyncio.Event().wait()
+        finally:
+            self.logs_closed.set()
+
+
+class FakeStats:
+    """Measures what it was given."""
+
+    def __init__(self) -> None:
+        self.measured: list[JailStats] = []
+        self.asked: list[list[str]] = []
+
+    async def measure(self, names: Sequence[str], /) -> list[JailStats]:
+        self.asked.append(list(names))
+        return self.measured

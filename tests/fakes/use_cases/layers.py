@@ -1,0 +1,151 @@
+"""Use cases of bases, releases and builds that answer from lists and remember what they were asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from jaild.model.layers.recipe import Recipe
+from jaild.model.layers.records import Manifest
+from jaild.model.operation import Operation
+from jaild.model.views import BaseView, Caller, ReleaseView
+from tests.fakes.use_cases.made import not_found
+from tests.fakes.use_cases.remembering import Fake
+
+
+class FakeBases(Fake):
+    def __init__(self) -> None:
+        super().__init__()
+        self.bases: dict[str, BaseView] = {}
+        self.taken = 0
+        self.got_some = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.error: BaseException | None = None
+        self.refuse_after: int | None = None
+
+    async def import_stream(
+        self,
+        base_id: str,
+        chunks: AsyncIterator[bytes],
+        /,
+        *,
+        sha256: str,
+        size: int,
+        manifest: str,
+        manifest_entry: str,
+        image: str = "",
+        caller: Caller,
+    ) -> Operation:
+        told = {"entry": manifest_entry, "text": manifest, "image": image}
+        operation = self.operate("import_stream", base_id, sha256=sha256, size=size, **told, caller=caller)
+        try:
+            if self.refuse_after == 0:
+                raise not_found("room")  # noqa: TRY301
+            async for chunk in chunks:
+                self.taken += len(chunk)
+                self.got_some.set()
+                if self.refuse_after is not None and self.taken >= self.refuse_after:
+                    raise not_found("room")  # noqa: TRY301
+        except BaseException as error:
+            self.error = error
+            raise
+        finally:
+            self.ended.set()
+        return operation
+
+    async def import_path(
+        self, base_id: str, path: str, /, *, sha256: str, image: str = "", caller: Caller
+    ) -> Operation:
+        return self.operate("import_path", base_id, path, sha256=sha256, image=image, caller=caller)
+
+    def get(self, base_id: str, /) -> BaseView:
+        if base_id not in self.bases:
+            raise not_found(f"bases/{base_id}")
+        return self.bases[base_id]
+
+    def list(self) -> list[BaseView]:
+        return [*self.bases.values()]
+
+    async def delete(self, base_id: str, /, *, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("delete", base_id, validate_only=validate_only, caller=caller)
+
+
+class FakeBaseMaking(Fake):
+    async def install(
+        self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, /, *, caller: Caller
+    ) -> Operation:
+        return self.operate("install", base_id, repository, names, abi, osversion, caller=caller)
+
+    async def patch(self, base_id: str, parent: str, /, *, caller: Caller) -> Operation:
+        return self.operate("patch", base_id, parent, caller=caller)
+
+
+class FakeReleases(Fake):
+    def __init__(self) -> None:
+        super().__init__()
+        self.releases: tuple[ReleaseView, ...] = ()
+        self.taken = b""
+
+    async def push(
+        self,
+        app: str,
+        version: str,
+        chunks: AsyncIterator[bytes],
+        /,
+        *,
+        sha256: str,
+        size: int,
+        parent: str,
+        manifest: Manifest,
+        caller: Caller,
+    ) -> Operation:
+        operation = self.operate(
+            "push", app, version, sha256=sha256, size=size, parent=parent, manifest=manifest, caller=caller
+        )
+        self.taken = b"".join([chunk async for chunk in chunks])
+        return operation
+
+    def get(self, app: str, version: str, /) -> ReleaseView:
+        for view in self.releases:
+            if (view.record.app, view.record.version) == (app, version):
+                return view
+        raise not_found(f"apps/{app}/releases/{version}")
+
+    def list(self, app: str | None, /) -> list[ReleaseView]:
+        return [view for view in self.releases if app in {None, view.record.app}]
+
+    async def packages(self, app: str, version: str, /) -> tuple[str, ...]:
+        return (f"{app}-{version}",)
+
+    async def delete(self, app: str, version: str, /, *, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("delete", app, version, validate_only=validate_only, caller=caller)
+
+
+class FakeBuilds(Fake):
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = b""
+
+    async def build(
+        self,
+        app: str,
+        version: str,
+        recipe: Recipe,
+        chunks: AsyncIterator[bytes],
+        /,
+        *,
+        sha256: str,
+        size: int,
+        validate_only: bool,
+        caller: Caller,
+    ) -> Operation:
+        operation = self.operate(
+            "build", app, version, recipe=recipe, sha256=sha256, size=size, validate_only=validate_only, caller=caller
+        )
+        self.taken = b"".join([chunk async for chunk in chunks])
+        return operation
+
+    async def log(self, operation: str, /, *, follow: bool) -> AsyncIterator[bytes]:
+        self.seen("log", operation, follow=follow)
+        yield b"== step 1 of 1: run make\n"
+        yield b"made\n"

@@ -1,0 +1,207 @@
+"""OCI layouts: the right image, every blob what its digest says, layers one over the other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.system.process import ProcessRunner
+from jaild.model.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    JaildError,
+    NotFoundError,
+)
+from jaild.model.layers import ociimage
+from jaild.model.layers.ociimage import Platform
+from tests.ocilayouts import Layout, named, platform
+from tests.tars import Item, file, folder, hardlink, symlink
+
+HERE = Platform(architecture="amd64", os="linux")
+IMAGES = OciImages(BsdtarArchives(ProcessRunner()))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path / "layout")
+
+
+async def unpacked(layout: Path, tmp_path: Path, reference: str = "") -> Path:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    await IMAGES.unpack(await IMAGES.open(layout, reference=reference, wanted=HERE), tree)
+    return tree
+
+
+def names(tree: Path) -> list[str]:
+    return sorted(str(path.relative_to(tree)) for path in tree.rglob("*"))
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd", ""])
+async def test_a_layer_is_unpacked_however_it_is_compressed(layout: Layout, tmp_path: Path, form: str) -> None:
+    made = layout.finish(layout.image(layout.layer(folder("bin"), file("bin/sh", b"sh", 0o4755), form=form)))
+    tree = await unpacked(made, tmp_path)
+    assert (tree / "bin/sh").read_bytes() == b"sh"
+    assert (tree / "bin/sh").stat().st_mode & 0o7777 == 0o4755
+
+
+async def test_whiteouts_take_away_what_lower_layers_brought_and_nothing_of_their_own(
+    layout: Layout, tmp_path: Path
+) -> None:
+    lower = [
+        folder("a"),
+        file("a/old"),
+        file("a/kept"),
+        folder("b"),
+        file("b/x"),
+        folder("b/c"),
+        file("gone"),
+        folder("d"),
+    ]
+    upper = [file(".wh.gone"), file("a/.wh.old"), folder("b"), file("b/.wh..wh..opq"), file("b/new"), file(".wh.d")]
+    more = [file("a/.wh.nothing"), file("nowhere/.wh.at-all"), file(".wh..wh.aufs")]
+    made = layout.finish(layout.image(layout.layer(*lower), layout.layer(*upper, *more)))
+    assert names(await unpacked(made, tmp_path)) == ["a", "a/kept", "b", "b/new"]
+
+
+async def test_a_later_layer_replaces_files_by_folders_and_folders_by_files(layout: Layout, tmp_path: Path) -> None:
+    lower = layout.layer(
+        folder("a"), file("a/x"), file("b"), symlink("c", "a"), file("same", b"1"), hardlink("twin", "same")
+    )
+    upper = layout.layer(file("a", b"file"), folder("b"), file("b/y"), folder("c"), file("c/z"), file("same", b"2"))
+    tree = await unpacked(layout.finish(layout.image(lower, upper)), tmp_path)
+    assert names(tree) == ["a", "b", "b/y", "c", "c/z", "same", "twin"]
+    assert (tree / "a").read_bytes() == b"file"
+    assert not (tree / "c").is_symlink()
+    assert ((tree / "same").read_bytes(), (tree / "twin").read_bytes()) == (b"2", b"1")
+
+
+async def test_hard_links_of_a_layer_stay_links(layout: Layout, tmp_path: Path) -> None:
+    tree = await unpacked(layout.finish(layout.image(layout.layer(file("a", b"x"), hardlink("b", "a")))), tmp_path)
+    assert (tree / "a").stat().st_ino == (tree / "b").stat().st_ino
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        (file("way/passwd", b"evil"),),
+        (file("way/.wh.passwd"),),
+        (file("way/.wh..wh..opq"),),
+        (file("../passwd", b"evil"),),
+        (file("a/../../.wh.passwd"),),
+    ],
+)
+async def test_no_layer_gets_out_of_the_tree(layout: Layout, tmp_path: Path, upper: tuple[Item, ...]) -> None:
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host/passwd").write_text("root")
+    (tmp_path / "passwd").write_text("root")
+    lower = layout.layer(symlink("way", str(tmp_path / "host")))
+    with pytest.raises(InvalidArgumentError) as refused:
+        await unpacked(layout.finish(layout.image(lower, layout.layer(*upper))), tmp_path)
+    assert refused.value.reason == "ARCHIVE_PATH_ESCAPES"
+    assert (tmp_path / "host/passwd").read_text() == (tmp_path / "passwd").read_text() == "root"
+
+
+async def test_the_image_for_this_host_is_chosen_from_an_index_of_indexes(layout: Layout, tmp_path: Path) -> None:
+    arm = layout.image(layout.layer(file("arm")), machine="arm64", **platform("linux", "arm64"))
+    bsd = layout.image(layout.layer(file("bsd")), os="freebsd", **platform("freebsd", "amd64"))
+    mine = layout.image(layout.layer(file("mine")), **platform("linux", "amd64"))
+    attested = layout.image(layout.layer(file("attested")), **platform("unknown", "unknown"))
+    del attested["platform"]["os"]
+    made = layout.finish(layout.index([arm, bsd, mine]))
+    assert names(await unpacked(made, tmp_path)) == ["mine"]
+
+
+async def test_of_several_images_one_must_be_named(layout: Layout, tmp_path: Path) -> None:
+    images = [layout.image(layout.layer(file(name)), **named(name)) for name in ("v1", "v2")]
+    made = layout.finish(*images)
+    with pytest.raises(FailedPreconditionError) as refused:
+        await unpacked(made, tmp_path / "..")
+    assert (refused.value.reason, refused.value.remedy) == ("OCI_AMBIGUOUS", "name one of them: v1, v2")
+    assert names(await unpacked(made, tmp_path / "layout", "v2")) == ["v2"]
+    with pytest.raises(NotFoundError) as missing:
+        await IMAGES.open(made, reference="v3", wanted=HERE)
+    assert (missing.value.reason, missing.value.remedy) == ("OCI_IMAGE_NOT_FOUND", "there are: v1, v2")
+
+
+async def refusal_of(layout: Path) -> JaildError:
+    with pytest.raises(JaildError) as refused:
+        await IMAGES.open(layout, reference="", wanted=HERE)
+    assert refused.value.remedy
+    return refused.value
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(("system", "machine"), [("freebsd", "amd64"), ("linux", "arm64")])
+async def test_an_image_of_another_system_or_machine_is_refused_by_index_and_by_config(
+    layout: Layout, system: str, machine: str, *, told: bool
+) -> None:
+    more = platform(system, machine) if told else {}
+    error = await refusal_of(layout.finish(layout.image(layout.layer(file("x")), os=system, machine=machine, **more)))
+    assert (error.reason, error.detail) == ("OCI_PLATFORM", {"found": f"{system}/{machine}", "wanted": "linux/amd64"})
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("which", ["layer", "manifest", "config"])
+async def test_a_blob_that_is_not_what_its_digest_says_is_refused(layout: Layout, which: str) -> None:
+    layer = layout.layer(file("x"))
+    image = layout.image(layer)
+    made = layout.finish(image)
+    blobs = {"layer": layer, "manifest": image}
+    known = {blob["digest"] for blob in blobs.values()}
+    (config,) = (path for path in (made / "blobs/sha256").iterdir() if f"sha256:{path.name}" not in known)
+    path = config if which == "config" else made / "blobs/sha256" / blobs[which]["digest"].partition(":")[2]
+    _flip(path)
+    error = await refusal_of(made)
+    assert isinstance(error, DataLossError)
+    assert error.reason == "DIGEST_MISMATCH"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda made: (made / "index.json").write_text("{}"),
+        lambda made: (made / "index.json").unlink(),
+        lambda made: shutil.rmtree(made / "blobs/sha256"),
+        lambda made: (made / "index.json").write_text('{"manifests": [{"digest": "md5:00", "size": 1}]}'),
+        lambda made: (made / "index.json").write_text('{"manifests": [{"digest": "sha256:../x", "size": 1}]}'),
+    ],
+)
+async def test_what_is_no_layout_is_told_so(layout: Layout, spoil: Callable[[Path], object]) -> None:
+    made = layout.finish(layout.image(layout.layer(file("x"))))
+    spoil(made)
+    assert (await refusal_of(made)).reason == "OCI_UNREADABLE"
+
+
+async def test_an_artifact_without_layers_of_files_is_refused(layout: Layout) -> None:
+    made = layout.finish(layout.image(layout.blob(b"{}", "application/vnd.oci.empty.v1+json")))
+    assert (await refusal_of(made)).reason == "OCI_UNREADABLE"
+
+
+@pytest.mark.parametrize(
+    ("name", "removed"),
+    [
+        (b"bin/sh", None),
+        (b"bin/.wh.sh", b"bin/sh"),
+        (b"./.wh.sh", b"./sh"),
+        (b".wh.sh", b"sh"),
+        (b"bin/.wh..wh..opq", b"bin/"),
+        (b".wh..wh..opq", b"/"),
+        (b".wh..wh.plnk", b""),
+        (b"bin/.wh.", b""),
+        (b"bin/.wh...", b""),
+    ],
+)
+def test_a_whiteouts_name_says_what_it_removes(name: bytes, removed: bytes | None) -> None:
+    assert ociimage.removed(name) == removed

@@ -1,0 +1,196 @@
+"""The service scripts and the port: shell that parses, the commands that they run, and a port that fits the tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+GOLDEN = ROOT / "tests" / "golden" / "freebsd-service.txt"
+FREEBSD = ROOT / "templates" / "freebsd"
+PORT = FREEBSD / "port"
+SCRIPTS = [ROOT / "rc.d" / "jaild", ROOT / "rc.d" / "jaild_jails", FREEBSD / "periodic" / "daily" / "480.jaild"]
+MAKEFILE = (PORT / "Makefile").read_text()
+
+Service = Callable[..., str]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_shell_that_parses_and_can_be_run(script: Path) -> None:
+    assert script.stat().st_mode & 0o111 == 0o111
+    subprocess.run(["sh", "-n", str(script)], check=True)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """Run a script of ours on a told rc.subr(8); programs of ours are told too, and end with `status`."""
+    (tmp_path / "jaild.yaml").write_text("")
+    told = tmp_path / "told"
+
+    def run(script: str, *arguments: str, rc_conf: str = "", status: int = 0, says: str = "") -> str:
+        for program in ("jaild", "jailctl"):
+            path = tmp_path / program
+            text = f"#!/bin/sh\necho '$' {program} \"$@\"\nprintf '%s' '{says}'\nexit {status}\n"
+            path.write_text(text)
+            path.chmod(0o755)
+        found = next(path for path in SCRIPTS if path.name == script).read_text()
+        found = re.sub(r"/usr/local/bin/(?=jail)", f"{tmp_path}/", found)
+        told.write_text(found.replace(". /etc/rc.subr", f". {ROOT}/tests/fakes/rc.subr"))
+        (tmp_path / "rc.conf").write_text(rc_conf)
+        ended = subprocess.run(
+            ["sh", str(told), *arguments],
+            env={"TOLD_RC_CONF": str(tmp_path / "rc.conf"), "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.stderr == ""
+        return ended.stdout.replace(f"{tmp_path}/", "/usr/local/bin/").replace("$ /usr/local/bin/", "$ ")
+
+    return run
+
+
+BOTH = 'jaild_enable="YES"\njaild_jails_enable="YES"\n'
+
+
+def test_the_commands_that_the_services_run_are_these(service: Service, tmp_path: Path) -> None:
+    config = f'{BOTH}jaild_config="{tmp_path}/jaild.yaml"\n'
+    cases = [
+        ("the host boots", ("jaild", "start"), config),
+        ("", ("jaild_jails", "start"), config),
+        ("the daemon is restarted: no jail is touched", ("jaild", "restart"), config),
+        ("the host goes down, scripts in reverse order", ("jaild_jails", "stop"), config),
+        ("", ("jaild", "stop"), config),
+        ("what an administrator asks", ("jaild", "status"), config),
+        ("", ("jaild", "doctor"), config),
+        ("", ("jaild_jails", "status"), config),
+        (
+            "with rc.conf: jaild_args, jaild_jails_deadline and jaild_jails_socket set",
+            ("jaild", "start"),
+            f'{config}jaild_args="--log-level debug"\n',
+        ),
+        (
+            "",
+            ("jaild_jails", "stop"),
+            f'{config}jaild_jails_deadline="150s"\njaild_jails_socket="/tmp/s"\n',
+        ),
+        ("not enabled", ("jaild", "start"), ""),
+        ("", ("jaild_jails", "start"), ""),
+    ]
+    lines = []
+    for title, arguments, rc_conf in cases:
+        lines += [f"\n== {title}"] if title else []
+        lines += [f"# service {' '.join(arguments)}", service(*arguments, rc_conf=rc_conf).rstrip("\n")]
+    text = "\n".join(lines).lstrip("\n").replace("/usr/local/bin/jaild.yaml", "/usr/local/etc/jaild/jaild.yaml") + "\n"
+    if os.environ.get("JAILD_UPDATE_GOLDEN"):
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+def test_jails_that_did_not_stop_in_time_are_told_and_hold_up_nothing(service: Service) -> None:
+    told = service("jaild_jails", "stop", rc_conf=BOTH, status=9)
+    assert "jaild_jails: WARNING: not all are stopped" in told
+
+
+def test_a_daemon_that_does_not_answer_at_boot_is_told_with_what_to_do(service: Service) -> None:
+    assert "service jaild doctor" in service("jaild_jails", "start", rc_conf=BOTH, status=8)
+
+
+def test_without_its_configuration_the_daemon_is_not_started(service: Service) -> None:
+    told = service("jaild", "start", rc_conf='jaild_enable="YES"\njaild_config="/nonexistent/jaild.yaml"\n')
+    assert told == "jaild: WARNING: /nonexistent/jaild.yaml is not readable.\n"
+
+
+def test_jails_stop_before_the_daemon_and_before_rc_d_jail_removes_them_all() -> None:
+    required = re.search(r"^# REQUIRE: (.*)$", SCRIPTS[1].read_text(), re.MULTILINE)
+    assert required is not None
+    assert required[1].split() == ["jaild", "jail"]
+    for script in SCRIPTS[:2]:
+        assert "# KEYWORD: shutdown nojail" in script.read_text()
+
+
+def test_the_services_ask_this_hosts_daemon_whatever_context_root_uses(service: Service) -> None:
+    for verb in ("start", "stop", "status"):
+        told = service("jaild_jails", verb, rc_conf=BOTH)
+        assert "jailctl --address unix:///var/run/jaild/jaild.sock " in told
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "expected", "code"),
+    [
+        ("nothing is wrong", 0, "nothing is wrong", 0),
+        ("0 errors, 2 warnings", 0, "0 errors, 2 warnings", 1),
+        ("1 errors, 0 warnings", 1, "1 errors, 0 warnings", 3),
+    ],
+)
+def test_the_daily_report_says_no_more_than_is_wrong(
+    tmp_path: Path, says: str, status: int, expected: str, code: int
+) -> None:
+    jails = "NAME   STATE\nweb    running\ncache  failed\n" if status else "NAME   STATE\nweb    running\nold  moved\n"
+    for program, text, ends in (("jaild", says, status), ("jailctl", jails, 0)):
+        (tmp_path / program).write_text(f"#!/bin/sh\necho '{text}'\nexit {ends}\n")
+        (tmp_path / program).chmod(0o755)
+    script = SCRIPTS[2].read_text().replace("/usr/local/bin/", f"{tmp_path}/")
+    (tmp_path / "script").write_text(script)
+    ended = subprocess.run(
+        ["sh", str(tmp_path / "script")],
+        env={"daily_status_jaild_enable": "YES", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (code, "")
+    assert expected in ended.stdout
+    assert ("cache  failed" in ended.stdout) == bool(status)
+    assert "running" not in ended.stdout
+    assert "moved" not in ended.stdout
+
+
+def test_the_daily_report_is_silent_unless_it_is_asked_for() -> None:
+    ended = subprocess.run(["sh", str(SCRIPTS[2])], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_the_ports_scripts_are_the_trees_with_the_prefix_left_open(script: Path) -> None:
+    there = (PORT / "files" / f"{script.name}.in").read_text()
+    assert there == script.read_text().replace("/usr/local", "%%PREFIX%%")
+
+
+def test_the_port_installs_what_its_packing_list_says_and_every_source_is_in_the_tree() -> None:
+    installed = set()
+    for source, target in re.findall(r"\$\{INSTALL_(?:DATA|SCRIPT)\} (\S+) (\S+)", MAKEFILE):
+        plain = source.replace("${WRKSRC}/", "").replace(
+            "${WRKDIR}/480.jaild", "templates/freebsd/port/files/480.jaild.in"
+        )
+        assert (ROOT / plain).exists(), source
+        installed.add(target.replace("${STAGEDIR}${ETCDIR}", "%%ETCDIR%%").replace("${STAGEDIR}${PREFIX}/", ""))
+    listed = (PORT / "pkg-plist").read_text().splitlines()
+    assert {line.removeprefix("@sample ") for line in listed if not line.startswith("@dir")} == installed
+    made = set(re.findall(r"\$\{STAGEDIR\}(\S+)", "\n".join(re.findall(r"\$\{MKDIR\} .*", MAKEFILE))))
+    for line in listed:
+        if line.startswith("@dir"):
+            assert line.split()[1].replace("%%ETCDIR%%", "${ETCDIR}") in made
+    templates = {path.name for path in (ROOT / "templates").glob("*.yaml")}
+    assert {line.rpartition("/")[2].removesuffix(".sample") for line in listed if "/templates/" in line} == templates
+
+
+def test_the_port_depends_on_what_the_project_depends_on_in_no_lower_versions() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert f"DISTVERSION=\t{project['version']}\n" in MAKEFILE
+    wanted = {}
+    for dependency in project["dependencies"]:
+        name, _, versions = dependency.partition(">=")
+        wanted[name] = versions
+    block = MAKEFILE.partition("RUN_DEPENDS=")[2].partition("\n\n")[0]
+    found = {}
+    for name, versions in re.findall(r"PYTHON_PKGNAMEPREFIX\}([a-z0-9-]+)>=([^:]+):", block):
+        found[name] = re.sub(r"(\d),1\b", r"\1", versions).replace("<", ",<")  # the port's epoch
+    assert found == wanted
+    assert f"USES=\t\tpython:{project['requires-python'].removeprefix('>=')}+\n" in MAKEFILE

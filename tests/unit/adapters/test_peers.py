@@ -1,0 +1,223 @@
+"""The client of another host against that host's server, with mutual TLS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jaild.adapters.peers import GrpcPeer, GrpcPeers, PeerAddress
+from jaild.model.errors import (
+    DataLossError,
+    FailedPreconditionError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
+from jaild.model.findings import Finding, Severity
+from jaild.model.migration.protocol import (
+    Acceptance,
+    Activated,
+    DatasetOffer,
+    JailOffer,
+    Offer,
+    Received,
+    ReceiveHeader,
+    Rehearsed,
+    Resolution,
+)
+from jaild.ports.peer import Peers
+from jaild.rpc.tls import TlsFiles
+from jaild.server import ApiServer
+from tests.fakes.use_cases.every import Fakes
+
+HEADER = ReceiveHeader(migration="m", dataset="data", tag="m-1", guid=(1 << 64) - 1)
+OFFER = Offer(
+    migration="m",
+    source_id="h-1",
+    source_name="beta",
+    jail=JailOffer(
+        name="web",
+        uid="u",
+        epoch=3,
+        generation=2,
+        generation_json="{}",
+        datasets=(DatasetOffer(), DatasetOffer(path="data")),
+    ),
+)
+
+
+@pytest.fixture
+async def peers(server: ApiServer, certificates: dict[str, TlsFiles]) -> AsyncIterator[GrpcPeers]:
+    address = f"127.0.0.1:{server.port}"
+    found = GrpcPeers(
+        {
+            "here": PeerAddress(address=address, tls=certificates["beta"]),
+            "boss": PeerAddress(address=address, tls=certificates["boss"]),
+            "gone": PeerAddress(address="127.0.0.1:1", tls=certificates["beta"]),
+            "named": PeerAddress(address=f"localhost:{server.port}", tls=certificates["beta"], server_name="server"),
+        }
+    )
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+def peer(peers: GrpcPeers) -> GrpcPeer:
+    return peers.get("here")
+
+
+async def chunks(count: int, size: int = 1 << 20) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield bytes(size)
+
+
+def test_an_unknown_peer_is_answered_with_the_configured_ones(peers: GrpcPeers) -> None:
+    port: Peers = peers
+    assert port.names() == ("boss", "gone", "here", "named")
+    with pytest.raises(NotFoundError, match="boss, gone, here, named") as caught:
+        port.get("nobody")
+    assert caught.value.reason == "PEER_UNKNOWN"
+
+
+async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(fakes: Fakes, peer: GrpcPeer) -> None:
+    finding = Finding(severity=Severity.ERROR, code="NO_SPACE", message="m")
+    fakes.incoming.answer = Acceptance(findings=(finding,), missing_layers=("bases/a",))
+    assert await peer.hello("h-1", "alpha", 3) == await fakes.incoming.hello("h-1", "alpha", 3)
+    assert await peer.preflight(OFFER) == fakes.incoming.answer
+    assert await peer.begin(OFFER) == fakes.incoming.answer
+    assert await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1}) == "prepared"
+    assert await peer.activate("m", 4) == Activated(phase="activated", healthy=True, seconds=0.25)
+    assert await peer.abort("m") == "aborted"
+    assert await peer.rehearse("m", keep_copy=True) == Rehearsed(
+        message="it fell over", seconds=0.5, checks="tcp: refused", log="panic"
+    )
+    assert await peer.resolve("m") == Resolution(outcome="committed", epoch=4)
+    assert [(method, args) for method, args, _ in fakes.incoming.calls[1:]] == [
+        ("hello", ("h-1", "alpha", 3)),
+        ("preflight", (OFFER,)),
+        ("begin", (OFFER,)),
+        ("prepare", ("m", 4, {"": 1, "data": (1 << 64) - 1})),
+        ("activate", ("m", 4)),
+        ("abort", ("m", "beta")),
+        ("rehearse", ("m",)),
+        ("resolve", ("m",)),
+    ]
+
+
+async def test_a_stream_arrives_whole_whatever_the_size_of_its_pieces(fakes: Fakes, peer: GrpcPeer) -> None:
+    size = 10 * (1 << 20) + 3
+    assert await peer.receive(HEADER, chunks(1, size)) == Received(guid=HEADER.guid, bytes=size)
+    assert fakes.incoming.calls == [("receive", (HEADER,), {})]
+
+
+async def test_a_stream_that_is_there_already_is_not_sent(fakes: Fakes, peer: GrpcPeer) -> None:
+    fakes.incoming.has_it = True
+    closed = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(1 << 20)
+        finally:
+            closed.set()
+
+    for _ in range(20):
+        closed.clear()
+        assert await peer.receive(HEADER, endless()) == Received(guid=HEADER.guid, bytes=0)
+        assert closed.is_set()
+
+
+async def test_a_receiver_that_gives_up_halfway_is_heard_with_its_own_reason(fakes: Fakes, peer: GrpcPeer) -> None:
+    fakes.incoming.give_up = (3 << 20, ResourceExhaustedError("POOL_FULL", "full", remedy="add disks"))
+    for _ in range(50):  # with call.write() some of these would be INTERNAL: "Internal error from Core"
+        fakes.incoming.taken = 0
+        with pytest.raises(ResourceExhaustedError) as caught:
+            await peer.receive(HEADER, chunks(40))
+        assert (caught.value.reason, caught.value.remedy) == ("POOL_FULL", "add disks")
+
+
+async def test_a_source_that_fails_halfway_raises_its_own_error_and_the_receiver_learns_of_it(
+    fakes: Fakes, peer: GrpcPeer
+) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        await fakes.incoming.got_some.wait()  # else the call may be over before its receiver has begun
+        raise DataLossError("SEND_FAILED", "zfs send died")
+
+    with pytest.raises(DataLossError, match="zfs send died"):
+        await peer.receive(HEADER, broken())
+    await fakes.incoming.ended.wait()
+    assert isinstance(fakes.incoming.error, DataLossError)
+    assert fakes.incoming.error.reason == "STREAM_TRUNCATED"
+
+
+async def test_a_receive_that_is_cancelled_closes_the_source_and_tells_the_receiver(
+    fakes: Fakes, peer: GrpcPeer
+) -> None:
+    started, closed = asyncio.Event(), asyncio.Event()
+
+    async def waiting() -> AsyncIterator[bytes]:
+        try:
+            yield b"x"
+            started.set()
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    sending = asyncio.create_task(peer.receive(HEADER, waiting()))
+    await started.wait()
+    await fakes.incoming.got_some.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert closed.is_set()
+    await fakes.incoming.ended.wait()
+    assert isinstance(fakes.incoming.error, DataLossError)
+
+
+async def test_a_peers_refusal_is_raised_as_what_it_was(fakes: Fakes, peer: GrpcPeer) -> None:
+    fakes.incoming.refusal = FailedPreconditionError("MIGRATION_ACTIVATED", "too late", remedy="move it back")
+    with pytest.raises(FailedPreconditionError) as caught:
+        await peer.abort("m")
+    assert (caught.value.reason, caught.value.remedy) == ("MIGRATION_ACTIVATED", "move it back")
+    assert caught.value.detail["peer"] == "here"
+
+
+async def test_a_peers_own_unavailability_keeps_its_reason(fakes: Fakes, peer: GrpcPeer) -> None:
+    fakes.incoming.refusal = UnavailableError("POOL_SUSPENDED", "the pool is suspended")
+    with pytest.raises(UnavailableError, match="POOL_SUSPENDED"):
+        await peer.abort("m")
+
+
+async def test_a_host_that_is_not_there_is_named_with_its_address(peers: GrpcPeers) -> None:
+    with pytest.raises(UnavailableError, match=r"gone.*127\.0\.0\.1:1") as caught:
+        await peers.get("gone").hello("h", "alpha", 1)
+    assert caught.value.reason == "PEER_UNREACHABLE"
+    with pytest.raises(UnavailableError, match="PEER_UNREACHABLE"):
+        await peers.get("gone").receive(HEADER, chunks(3))
+
+
+async def test_a_certificate_without_the_role_is_refused_by_the_peer(peers: GrpcPeers) -> None:
+    with pytest.raises(PermissionDeniedError, match="ROLE_REQUIRED"):
+        await peers.get("boss").prepare("m", 1, {})
+
+
+async def test_a_server_reached_by_another_name_is_checked_for_the_one_that_is_configured(peers: GrpcPeers) -> None:
+    assert (await peers.get("named").hello("h", "alpha", 1)).host_name == "beta"
+
+
+async def test_an_impostor_with_another_authoritys_certificate_is_not_spoken_to(
+    server: ApiServer, certificates: dict[str, TlsFiles], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "other.pem"
+    wrong.write_bytes(certificates["beta"].certificate.read_bytes())  # a leaf: signs nothing
+    tls = msgspec.structs.replace(certificates["beta"], authority=wrong)
+    peers = GrpcPeers({"here": PeerAddress(address=f"127.0.0.1:{server.port}", tls=tls)})
+    with pytest.raises(UnavailableError, match="PEER_UNREACHABLE"):
+        await peers.get("here").hello("h", "alpha", 1)
+    await peers.close()

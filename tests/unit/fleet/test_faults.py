@@ -1,0 +1,219 @@
+"""One host, one change, and a fault at every single call of a port: what comes out is the old or the new, and whole."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from jaild.model.jails.spec import JailSpec
+from jaild.model.operation import Operation
+from tests.fakes.faults import Crash, Effect, Life, is_worth
+from tests.fakes.host import FakeHost, caller
+from tests.hosts import invariants
+from tests.hosts.fixtures import furnished
+from tests.hosts.points import points
+
+SPEC = JailSpec(base="deb-1", app="web/1")
+Ask = Callable[[FakeHost], Awaitable[Operation]]
+
+
+async def create(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.create("web", SPEC, stopped=False, validate_only=False, caller=caller())
+
+
+async def create_stopped(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.create("web", SPEC, stopped=True, validate_only=False, caller=caller())
+
+
+async def deploy(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.deploy("web", "web/2", etag="", validate_only=False, caller=caller())
+
+
+async def upgrade(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.upgrade("web", "deb-2", etag="", validate_only=False, caller=caller())
+
+
+async def roll_back(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.rollback(
+        "web", generation=1, axis="", etag="", validate_only=False, caller=caller()
+    )
+
+
+async def delete(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.delete("web", force=True, etag="", validate_only=False, caller=caller())
+
+
+async def start(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.start("web", caller=caller())
+
+
+async def stop(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.stop("web", caller=caller())
+
+
+async def restart(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.restart("web", caller=caller())
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`before` makes what is there, `ask` is what the fault strikes; afterwards asked again it must work."""
+
+    ask: Ask
+    before: tuple[Ask, ...] = ()
+    may_vanish: bool = False
+
+
+SCENARIOS = {
+    "create": Scenario(create, may_vanish=True),
+    "create stopped": Scenario(create_stopped, may_vanish=True),
+    "deploy": Scenario(deploy, (create,)),
+    "deploy on a stopped jail": Scenario(deploy, (create_stopped,)),
+    "upgrade": Scenario(upgrade, (create, deploy)),
+    "rollback": Scenario(roll_back, (create, deploy)),
+    "delete": Scenario(delete, (create,), may_vanish=True),
+    "start": Scenario(start, (create_stopped,)),
+    "stop": Scenario(stop, (create,)),
+    "restart": Scenario(restart, (create,)),
+}
+
+
+@dataclass
+class Trial:
+    """One run of a scenario with at most one fault."""
+
+    scenario: Scenario
+    at: int | None
+    effect: Effect
+    reboot: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    async def run(self, folder: Path) -> list[str]:
+        """Return what was wrong afterwards."""
+        host = FakeHost(folder)
+        await furnished(host)
+        try:
+            return await self._run(host)
+        finally:
+            await host.stop()
+            shutil.rmtree(folder)
+
+    async def _run(self, host: FakeHost) -> list[str]:
+        for ask in self.scenario.before:
+            assert (await host.end_of(await ask(host))).failure is None
+        life = host.life
+        life.at, life.effect, life.counting = self.at, self.effect, True
+        wrong = []
+        try:
+            operation = await host.end_of(await self.scenario.ask(host))
+        except Crash:
+            operation = None
+        except Exception:  # refused at once
+            if self.at is None:
+                raise
+            operation = None
+        life.counting = False
+        self.calls = life.calls
+        if self.at is None:
+            assert operation is not None
+            assert operation.failure is None
+        wrong += await invariants.unsafe([host], "web")
+        if not life.dead:
+            there = "web" in await invariants.records(host)
+            if there or not self.scenario.may_vanish:
+                wrong += [f"before the restart: {problem}" for problem in await self._without_restart(host)]
+        await host.restart(reboot=self.reboot)
+        await host.quiet()
+        return wrong + await self._recovered(host)
+
+    async def _without_restart(self, host: FakeHost) -> list[str]:
+        if self.scenario.ask in {delete, start, stop, restart}:
+            return []  # these are asked to interrupt it
+        return await invariants.unserved([host], "web")
+
+    async def _recovered(self, host: FakeHost) -> list[str]:
+        wrong = await invariants.unsettled(host)
+        there = "web" in await invariants.records(host)
+        if not there and not self.scenario.may_vanish:
+            return [*wrong, "the jail is lost"]
+        if there:
+            wrong += await invariants.unserved([host], "web")
+        again = [] if not there and self.scenario.ask is delete else [self.scenario.ask]
+        if there and self.scenario.ask in {create, create_stopped}:
+            again = [deploy]
+        for ask in again:
+            try:
+                ended = await host.end_of(await ask(host))
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+                wrong.append(f"asked again: {error}")
+            else:
+                if ended.failure is not None and ended.failure.reason != "GENERATION_ACTIVE":
+                    wrong.append(f"asked again: {ended.failure.reason} {ended.failure.message}")
+        return wrong
+
+
+@pytest.mark.parametrize("effect", ["error", "error after it took effect", "crash", "crash of the whole host"])
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_a_fault_at_any_call_leaves_the_old_or_the_new_and_whole(
+    quick_path: Path, name: str, effect: str
+) -> None:
+    scenario, reboot = SCENARIOS[name], effect == "crash of the whole host"
+    kind = Effect.CRASH if reboot else Effect(effect)
+    clean = Trial(scenario, None, kind, reboot=reboot)
+    assert await clean.run(quick_path / "clean") == []
+    failures = []
+    told = [call.replace(str(quick_path), "") for call in clean.calls]
+    for number, call in points(told, partial(is_worth, kind)):
+        trial = Trial(scenario, number, kind, reboot=reboot)
+        problems = await trial.run(quick_path / str(number))
+        failures += [f"{kind} at {number} ({call}): {problem}" for problem in problems]
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("name", ["create", "deploy", "rollback", "delete", "stop"])
+async def test_a_crash_at_any_call_of_a_recovery_is_recovered_from_too(quick_path: Path, name: str) -> None:
+    scenario = SCENARIOS[name]
+    clean = Trial(scenario, None, Effect.CRASH)
+    assert await clean.run(quick_path / "clean") == []
+    failures = []
+    for third, _ in points(clean.calls[1::3]):
+        number = 1 + 3 * third
+        for at in itertools.count(0, 2):
+            folder = quick_path / f"{number}-{at}"
+            reached, problems = await _crash_twice(Trial(scenario, number, Effect.CRASH), at, folder)
+            failures += [f"crash at {number} ({clean.calls[number]}), then at {at}: {problem}" for problem in problems]
+            if not reached:
+                break
+    assert not failures, "\n".join(failures)
+
+
+async def _crash_twice(trial: Trial, at: int, folder: Path) -> tuple[bool, list[str]]:
+    """Crash in the change, then at a call of the recovery; return whether that was reached, and what was wrong."""
+    host = FakeHost(folder)
+    await furnished(host)
+    for ask in trial.scenario.before:
+        await host.end_of(await ask(host))
+    host.life.at, host.life.effect, host.life.counting = trial.at, Effect.CRASH, True
+    await host.end_of(await trial.scenario.ask(host))
+    second = Life()
+    second.at, second.effect, second.counting = at, Effect.CRASH, True
+    try:
+        await host.restart(life=second)
+        await host.quiet()
+    except Crash:
+        pass
+    await host.restart()
+    await host.quiet()
+    wrong = await invariants.unsettled(host)
+    there = "web" in await invariants.records(host)
+    wrong += await invariants.unserved([host], "web") if there else []
+    wrong += [] if there or trial.scenario.may_vanish else ["the jail is lost"]
+    await host.stop()
+    shutil.rmtree(folder)
+    return len(second.calls) > at, wrong

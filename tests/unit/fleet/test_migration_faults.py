@@ -1,0 +1,216 @@
+"""Two hosts, one migration, and a fault at every call of either host's ports and of every call between them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from jaild.model.jails.spec import JailSpec
+from jaild.model.operation import Operation
+from tests.fakes.faults import Effect, is_worth
+from tests.fakes.host import FakeHost, caller
+from tests.fakes.network import Fault, Network, applies
+from tests.hosts import invariants
+from tests.hosts.picture import layer_holds
+from tests.hosts.points import points
+
+SPEC = JailSpec(base="deb-1", app="web/1")
+MARK = "written by the jail"
+
+
+async def migrate(source: FakeHost, target: FakeHost) -> Operation:
+    return await source.core.use_cases.migrations.migrate(
+        "web",
+        target.name,
+        max_downtime=10.0,
+        proceed_over_budget=True,
+        etag="",
+        validate_only=False,
+        caller=caller(),
+    )
+
+
+async def two_hosts(folder: Path, *, back: bool) -> tuple[FakeHost, FakeHost]:
+    """Return the host that has the jail, and the other one: empty, or (`back`) with the copy that it kept."""
+    network = Network()
+    first, second = FakeHost(folder / "alpha", "alpha", network), FakeHost(folder / "beta", "beta", network)
+    for host in (first, second):
+        await host.start()
+    await first.add_base("deb-1")
+    await first.add_release("web/1")
+    created = await first.core.use_cases.jails.create("web", SPEC, stopped=False, validate_only=False, caller=caller())
+    assert (await first.end_of(created)).failure is None
+    (first.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text(MARK)
+    if not back:
+        return first, second
+    assert (await first.end_of(await migrate(first, second))).failure is None
+    return second, first
+
+
+@dataclass
+class Trial:
+    """One migration with at most one fault: at a port's call of one side, or at a call between them."""
+
+    side: str  # source, target, network
+    at: int | None
+    effect: Effect | Fault
+    back: bool = False
+    reboot: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    async def run(self, folder: Path) -> list[str]:
+        """Return what was wrong, during it and after recovery."""
+        source, target = await two_hosts(folder, back=self.back)
+        try:
+            return await self._run(source, target)
+        finally:
+            await source.stop()
+            await target.stop()
+            shutil.rmtree(folder)
+
+    async def _run(self, source: FakeHost, target: FakeHost) -> list[str]:
+        hosts = (source, target)
+        self._arm(source, target)
+        counted = source.network.calls if self.side == "network" else self._struck(source, target).life.calls
+        operation = await self._struggle(source, target)
+        await source.network.deliver()
+        source.network.counting = source.life.counting = target.life.counting = False
+        self.calls = list(counted)
+        if self.at is None:
+            assert operation.failure is None, operation.failure
+        wrong = await invariants.unsafe(hosts, "web")
+        if not source.life.dead and not target.life.dead:
+            wrong += [f"before a restart: {problem}" for problem in await self._by_itself(hosts, operation)]
+        for host in hosts:
+            await host.restart(reboot=self.reboot)
+        wrong += await invariants.unsafe(hosts, "web")
+        for host in hosts:
+            await host.quiet()
+        return wrong + await self._recovered(hosts)
+
+    def _arm(self, source: FakeHost, target: FakeHost) -> None:
+        network = source.network
+        if isinstance(self.effect, Fault):
+            network.at, network.fault, network.counting = self.at, self.effect, True
+            return
+        life = self._struck(source, target).life
+        life.at, life.effect, life.counting = self.at, self.effect, True
+
+    def _struck(self, source: FakeHost, target: FakeHost) -> FakeHost:
+        return source if self.side == "source" else target
+
+    async def _struggle(self, source: FakeHost, target: FakeHost) -> Operation:
+        """Migrate; whoever dies or is cut off comes back while the other one is still trying."""
+        operation = await migrate(source, target)
+        end = asyncio.create_task(source.end_of(operation))
+        while not end.done():
+            target_died = asyncio.create_task(target.life.died.wait())
+            cut = asyncio.create_task(source.network.cut.wait())
+            await asyncio.wait({end, target_died, cut}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (target_died, cut):
+                task.cancel()
+            if target.life.dead and not source.life.dead:
+                await target.restart(reboot=self.reboot)
+            if source.network.down:
+                await asyncio.sleep(0.005)
+                source.network.heal()
+        if source.network.down:
+            source.network.heal()
+        return await end
+
+    async def _by_itself(self, hosts: Sequence[FakeHost], operation: Operation) -> list[str]:
+        """Return what both live daemons have not brought in order by themselves."""
+        wrong = [] if operation.done else ["the operation is not done"]
+        for host in hosts:
+            await host.quiet()
+        if operation.failure is not None and operation.failure.reason == "ACTIVATED_UNHEALTHY":
+            return wrong  # it is said that the target could not start it
+        for host in hosts:
+            wrong += invariants.unended(host)
+        return wrong + await invariants.unserved(hosts, "web")
+
+    async def _recovered(self, hosts: Sequence[FakeHost]) -> list[str]:
+        wrong = await invariants.unsafe(hosts, "web") + await invariants.unserved(hosts, "web")
+        for host in hosts:
+            wrong += await invariants.unsettled(host)
+            wrong += [f"{host.name} still holds a layer: {hold}" for hold in await layer_holds(host)]
+        owning = await invariants.owners(hosts, "web")
+        if len(owning) != 1:
+            return [*wrong, f"owned by {owning}"]
+        owner = next(host for host in hosts if host.name in owning)
+        other = next(host for host in hosts if host is not owner)
+        mark = owner.core.inventory.jails["web"].folder / "data" / "var" / "mark"
+        if not mark.exists() or mark.read_text() != MARK:
+            wrong.append("the jail's data is lost")
+        return wrong + await self._again(owner, other)
+
+    async def _again(self, owner: FakeHost, other: FakeHost) -> list[str]:
+        """Move it there and back again: nothing of the fault is in the way any more."""
+        for source, target in ((owner, other), (other, owner)):
+            try:
+                ended = await source.end_of(await migrate(source, target))
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+                return [f"migrated again: {error}"]
+            if ended.failure is not None:
+                return [f"migrated again: {ended.failure.reason}: {ended.failure.message}"]
+        return []
+
+
+async def _all(folder: Path, clean: Trial) -> list[str]:
+    problems = await clean.run(folder / "clean")
+    assert not problems, "\n".join(problems)
+    assert clean.calls
+    failures = []
+    effect = clean.effect
+    worth = partial(is_worth, effect) if isinstance(effect, Effect) else partial(applies, effect)
+    for number, call in points(clean.calls, worth):
+        trial = Trial(clean.side, number, clean.effect, back=clean.back, reboot=clean.reboot)
+        try:
+            found = await trial.run(folder / str(number))
+        except TimeoutError:
+            found = ["it never ends"]
+        told = call.replace(str(folder / "clean"), "")
+        failures += [f"{clean.effect} at {number} ({told}): {problem}" for problem in found]
+    return failures
+
+
+BACK = pytest.mark.parametrize("back", [False, True], ids=["first move", "move back"])
+
+
+@BACK
+@pytest.mark.parametrize("effect", [Effect.ERROR, Effect.ERROR_AFTER, Effect.CRASH])
+@pytest.mark.parametrize("side", ["source", "target"])
+async def test_a_fault_at_any_call_of_one_side_leaves_one_owner(
+    quick_path: Path, side: str, effect: Effect, *, back: bool
+) -> None:
+    failures = await _all(quick_path, Trial(side, None, effect, back=back))
+    assert not failures, "\n".join(failures)
+
+
+@BACK
+async def test_a_source_that_hangs_up_during_any_call_of_the_target_leaves_one_owner(
+    quick_path: Path, *, back: bool
+) -> None:
+    failures = await _all(quick_path, Trial("target", None, Effect.HANG_UP, back=back))
+    assert not failures, "\n".join(failures)
+
+
+@BACK
+@pytest.mark.parametrize("fault", list(Fault))
+async def test_a_fault_of_any_call_between_the_hosts_leaves_one_owner(
+    quick_path: Path, fault: Fault, *, back: bool
+) -> None:
+    failures = await _all(quick_path, Trial("network", None, fault, back=back))
+    assert not failures, "\n".join(failures)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+async def test_a_reboot_of_both_hosts_after_any_call_of_one_side_leaves_one_owner(quick_path: Path, side: str) -> None:
+    failures = await _all(quick_path, Trial(side, None, Effect.CRASH, reboot=True))
+    assert not failures, "\n".join(failures)
