@@ -7,10 +7,11 @@
        reverse, the first error is raised            no: undone, as before it        yes: gone on from here
                                                      not known: asked until it is
 
-Each phase is journalled before it begins, so that a crash can be told by it, and is timed. Until the pivot nothing
-lasting has changed; the pivot is the one act (a `zfs set`) that makes the change, and the datasets know whether it
-happened. A daemon that dies undoes nothing: what its successor makes of that is decided by the datasets as well
-(`host/recovery.py`), so a phase's undo must be safe without the undo of the phases after it, and safe to do twice.
+Each phase that can be undone is journalled before it begins, so that a crash can be told by it; all are timed. Until
+the pivot nothing lasting has changed; the pivot is the one act (a `zfs set`) that makes the change, and the datasets
+know whether it happened. A daemon that dies undoes nothing: what its successor makes of that is decided by the datasets
+as well (`host/recovery.py`), so a phase's undo must be safe without the undo of the phases after it, and safe to do
+twice.
 """
 
 from __future__ import annotations
@@ -151,8 +152,6 @@ class SagaRunner:
             while at < len(saga.before):
                 at = await self._next(saga, at, attempt, begun)
             attempt.handle.heed_cancel()
-            if saga.pivot is not None:
-                await attempt.handle.phase(saga.pivot.name, stop=Stop.NEVER)
         except BaseException as error:
             if not _is_left(attempt, begun, error):
                 await _to_its_end(self._undo(saga, attempt, begun, error))
@@ -160,6 +159,8 @@ class SagaRunner:
         if saga.pivot is None:
             await _to_its_end(self._undo(saga, attempt, begun, None))
             return
+        # In memory only: the datasets know whether it happened, and a jail may be down until it has.
+        attempt.handle.enter(saga.pivot.name, stop=Stop.NEVER)
         await self._pivot(saga, saga.pivot, attempt, begun)
         await self.complete(saga, attempt)
 

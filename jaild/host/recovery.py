@@ -23,7 +23,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 
 from jaild.engine.events import Events
 from jaild.engine.inventory import Found, Inventory, JailEntry
@@ -33,7 +34,7 @@ from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
 from jaild.migration.cutover import Cutover
 from jaild.migration.rehearsal import Rehearsal
-from jaild.migration.source import SourceMigration
+from jaild.migration.source import SourceMigration, Wait
 from jaild.migration.target import TargetMigration
 from jaild.model import layout, names
 from jaild.model.errors import JaildError, UnavailableError
@@ -263,10 +264,10 @@ class Recovery:
         self._source.recover(self._until_it_serves, self._told)
         self._incoming.recover(self._told)
 
-    def _until_it_serves(self, jail: str, within: Callable[[], float | None]) -> Awaitable[bool] | None:
+    def _until_it_serves(self, jail: str, within: Callable[[], float | None]) -> Wait | None:
         entry = self._inventory.jails[jail]
         if _is_to_start(entry) or not self._inventory.may(entry, Intent.GIVE_AWAY):
-            return self._started(jail, within)
+            return partial(self._started, jail, within)
         return None
 
     async def _started(self, jail: str, within: Callable[[], float | None]) -> bool:

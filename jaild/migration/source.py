@@ -12,9 +12,9 @@ its successor goes on (`recover`); what it finds frozen is given up.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -39,7 +39,8 @@ from jaild.model.phases import Stop
 from jaild.model.replication.protocol import Supersession
 from jaild.transfer.build import TransferParts
 
-Until = Callable[[str, Callable[[], float | None]], Awaitable[bool] | None]
+Wait = Callable[[], Awaitable[bool]]
+UntilItServes = Callable[[str, Callable[[], float | None]], Wait | None]
 Tell = Callable[[str], Awaitable[None]]
 _OVER = CancelledError("REHEARSAL_OVER", "tried; the jail was not moved")
 _PAUSE = BackOff(first=0.5, longest=30.0)
@@ -262,38 +263,32 @@ class SourceMigration:
             aborted = msgspec.structs.replace(journal, phase=journals.Phase.ABORTED, notified=False, message=message)
             await self._journals.put(aborted)
 
-    def recover(self, until_it_serves: Until, tell: Tell) -> None:
+    def recover(self, until_it_serves: UntilItServes, tell: Tell) -> None:
         """Go on with what has begun, and end what is given up, in the background.
 
-        `until_it_serves`: what waits until a jail has been started and may be given away, for this at most the seconds
-        that it is told, and says False if the host goes down meanwhile; None if it serves already.
+        `until_it_serves` returns what waits until a jail has been started and may be given away, for this at most the
+        seconds that it is told, and says False if the host goes down meanwhile; None if the jail serves already.
         """
         continued = {journal.id for journal in self._continued()}
         for journal in self._journals.outgoing():
             if journal.id in continued:
-                self._go_on_after(self._waiting(until_it_serves, journal), journal, tell)
+                left = partial(self._journals.time_left, journal)
+                is_sending = journal.phase is journals.Phase.SENDING
+                wait = until_it_serves(journal.jail, left) if is_sending else None
+                if wait is None:
+                    self._go_on(journal, tell)
+                    continue
+                name = f"start before {_name(journal)}"  # its own: that may have to be ended when this is not over yet
+                self._in_background(name, partial(self._go_on_after, wait, journal, tell), journal)
             elif journal.phase in _ON_THE_WAY or not journal.notified:
-                self._in_background(journal, lambda left: self._end(left, tell))
+                self._in_background(_name(journal), partial(self._end, journal, tell), journal)
 
-    def _waiting(self, until_it_serves: Until, journal: Journal) -> Awaitable[bool] | None:
-        if journal.phase is not journals.Phase.SENDING:
-            return None
-        return until_it_serves(journal.jail, functools.partial(self._journals.time_left, journal))
+    def _in_background(self, name: str, work: Callable[[], Awaitable[None]], journal: Journal) -> None:
+        self._supervisor.retry(name, work, pause=_PAUSE, target=f"jails/{journal.jail}")
 
-    def _in_background(self, journal: Journal, work: Callable[[Journal], Awaitable[None]]) -> None:
-        name, target = f"migration {journal.id} to {journal.peer}", f"jails/{journal.jail}"
-        self._supervisor.retry(name, lambda: work(journal), pause=_PAUSE, target=target)
-
-    def _go_on_after(self, waiting: Awaitable[bool] | None, journal: Journal, tell: Tell) -> None:
-        if waiting is None:
+    async def _go_on_after(self, wait: Wait, journal: Journal, tell: Tell) -> None:
+        if await wait():
             self._go_on(journal, tell)
-            return
-
-        async def go_on(left: Journal) -> None:
-            if await waiting:
-                self._go_on(left, tell)
-
-        self._in_background(journal, go_on)
 
     def _go_on(self, journal: Journal, tell: Tell) -> None:
         async def work(handle: Handle) -> str:
@@ -301,7 +296,7 @@ class SourceMigration:
                 return f"migrations/{await self._resume(handle, journal)}"
             except JaildError:
                 if self._journals.find(journal.id, outgoing=True) == journal:  # it could not even be taken up again
-                    self._in_background(journal, lambda left: self._end(left, tell))
+                    self._in_background(_name(journal), partial(self._end, journal, tell), journal)
                 raise
 
         self._dispatcher.resume(journal.operation, work)
@@ -400,6 +395,10 @@ def _lacks_layers(session: MigrationSession) -> bool:
 
 def _is_first(session: MigrationSession) -> bool:
     return session.number == 0
+
+
+def _name(journal: Journal) -> str:
+    return f"migration {journal.id} to {journal.peer}"
 
 
 def _is_moved(record: JailRecord, journal: Journal) -> bool:

@@ -24,7 +24,7 @@ SPEC = JailSpec(base="deb-1", app="web/1")
 MARK = "written by the jail"
 
 
-async def migrate(source: FakeHost, target: FakeHost) -> Operation:
+async def migrate(source: FakeHost, target: FakeHost, *, deadline: float | None = None) -> Operation:
     return await source.core.use_cases.migrations.migrate(
         "web",
         target.name,
@@ -33,6 +33,7 @@ async def migrate(source: FakeHost, target: FakeHost) -> Operation:
         etag="",
         validate_only=False,
         caller=caller(),
+        deadline=deadline,
     )
 
 

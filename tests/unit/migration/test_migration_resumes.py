@@ -22,6 +22,7 @@ from tests.unit.fleet.test_migration_faults import migrate, two_hosts
 from tests.unit.migration.test_migration_undone import can_little
 
 BIG = 2 << 20
+A_DAY = 86_400.0
 DATA = "tank/jaild/jails/web/data"
 
 
@@ -155,6 +156,34 @@ async def test_a_source_whose_host_was_rebooted_starts_the_jail_before_it_goes_o
     await source.restart(reboot=True)
     assert reason_of(await source.end_of(source.core.use_cases.operations.get(operation.id))) == ""
     assert [call[0] for call in source.runtime.calls if call[0] in {"start", "stop"}][-2:] == ["start", "stop"]
+    assert serves(target, 1)
+
+
+async def test_a_source_whose_wait_for_its_jail_has_failed_waits_again_and_goes_on(
+    hosts: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = hosts
+    operation = await migrate(source, target, deadline=A_DAY)
+    async for seen in source.core.use_cases.operations.watch(operation.id):
+        if seen.phase == "seed":
+            break
+    sleep, waits = source.clock.sleep, 0
+
+    async def fails_once(seconds: float) -> None:
+        nonlocal waits
+        if seconds < A_DAY / 2:
+            await sleep(seconds)
+            return
+        waits += 1
+        if waits == 1:
+            raise UnavailableError("CLOCK_STOPPED", "it does not tell the time")
+        await asyncio.Event().wait()
+
+    source.clock.sleep = fails_once  # type: ignore[method-assign]
+    await source.restart(reboot=True)
+    await source.quiet()
+    assert reason_of(await source.end_of(source.core.use_cases.operations.get(operation.id))) == ""
+    assert waits == 2
     assert serves(target, 1)
 
 

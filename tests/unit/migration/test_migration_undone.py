@@ -106,16 +106,7 @@ async def test_past_its_deadline_all_is_as_before_and_the_jail_has_served_all_th
     source.runtime.calls.clear()
     source.network.at = (f"{source.name}>{target.name} receive data", 0)
     source.network.counting, source.network.fault = True, Fault.CUT_WITHIN
-    operation = await source.core.use_cases.migrations.migrate(
-        "web",
-        target.name,
-        max_downtime=10.0,
-        proceed_over_budget=True,
-        etag="",
-        validate_only=False,
-        caller=caller(),
-        deadline=600.0,
-    )
+    operation = await migrate(source, target, deadline=600.0)
     began = source.clock.now()
     told = [seen.message async for seen in source.core.use_cases.operations.watch(operation.id)]
     assert reason_of(await source.end_of(operation)) == "MIGRATION_DEADLINE"
