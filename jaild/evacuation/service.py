@@ -29,7 +29,7 @@ from jaild.model.errors import (
     NotFoundError,
 )
 from jaild.model.evacuation.plan import moves_of, plan_of
-from jaild.model.evacuation.record import CANCELLED, KIND, Evacuation, MoveState, summary
+from jaild.model.evacuation.record import CANCELLED, KIND, Evacuation, EvacuationPhase, MoveState, summary
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
 
@@ -198,10 +198,10 @@ class Evacuations:
     async def _evacuated(self, evacuation_id: str) -> JaildError | None:
         handle = Handle(self._operations, evacuation_id)
         evacuation = self._all[evacuation_id]
-        await handle.phase("drain", "this host takes no jails any more")
+        await handle.phase(EvacuationPhase.DRAIN, "this host takes no jails any more")
         await self._draining.begin("evacuation", Caller(actor=evacuation.actor))
         if not evacuation.planned:
-            await handle.phase("plan", f"asking {', '.join(evacuation.targets)}")
+            await handle.phase(EvacuationPhase.PLAN, f"asking {', '.join(evacuation.targets)}")
             survey = await self._surveyor.survey(evacuation.targets)
             handle.note(plan=plan_of(survey.placements, survey.left_out, HOST))
             moves = moves_of(survey.placements, survey.left_out)

@@ -15,6 +15,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundErro
 from jaild.model.evacuation.record import (
     CANCELLED,
     Evacuation,
+    EvacuationPhase,
     JailMove,
     MoveState,
     ended,
@@ -47,7 +48,7 @@ class EvacuationRun:
         """Take over what became of a move; on disk when this returns."""
         self.evacuation = with_move(self.evacuation, move)
         await self._put(self.evacuation)
-        await self.handle.phase("move", summary(self.evacuation))
+        await self.handle.phase(EvacuationPhase.MOVE, summary(self.evacuation))
         self.handle.note(bytes_done=sum(m.bytes for m in self.evacuation.moves))
 
     def waiting(self) -> list[JailMove]:

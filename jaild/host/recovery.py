@@ -188,7 +188,8 @@ class Recovery:
                 await self._try(f"jail {name} is active here again after a migration", self._source.thaw(entry, record))
                 await self._staged(entry)
             case Ownership.CLAIMED:
-                await self._try(f"withdrew the claim on jail {name}: promote it again", self._failover.unclaim(entry))
+                withdrawn = f"withdrew the claim on jail {name}: promote it again"
+                await self._try(withdrawn, self._failover.recover(entry, record))
             case Ownership.MOVED | Ownership.FENCED:
                 await self._cutover.fence(entry)
             case Ownership.ACTIVE if self._inventory.claim(entry, record).standing is Standing.SUPERSEDED:
@@ -197,8 +198,7 @@ class Recovery:
                 await self._told(f"jail {name} is {entry.message}")
                 await self._events.emit("jail.superseded", f"jails/{name}", entry.message)
             case Ownership.ACTIVE:
-                if record.failover is not None:
-                    await self._try_quietly(self._failover.finish(entry))
+                await self._try_quietly(self._failover.recover(entry, record))
                 await self._staged(entry)
 
     async def _try_quietly(self, work: object) -> None:

@@ -1,11 +1,10 @@
-"""Making this host the owner of a jail, from a standby, an interrupted migration, or another host's pool.
+"""Making this host the owner of a jail by force: of a standby, an interrupted migration's copy, another pool's jail.
 
-    ask all peers ──► one owns it: it hands over, as by a planned migration (nothing is lost)
-        │ none does: the operator vouches, in words, for those who do not answer
+    the operator vouches, in words, for those who do not answer
         ▼
-    CLAIMED ─► ask again ─► return to the last whole round ─► COMMIT: active here, with a much higher epoch
-        │         └─ somebody owns or claims it: withdrawn             └─► started, the others told
-        └─ crash, error: withdrawn, at the next start
+    check ─► CLAIMED ─► ask again ─► return to the last whole round ─► COMMIT: active here, with a much higher epoch
+               │            └─ somebody owns or claims it: withdrawn      └─► the others told, opened, started
+               └─ crash, error, cancelled: withdrawn, at the next start
 
 The claim is written before the second question: of two hosts that claim at once, at least one sees the other's claim;
 and a former owner that comes back asks before it starts the jail, and waits while there is a claim.
@@ -13,30 +12,25 @@ and a former owner that comes back asks before it starts the jail, and waits whi
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
 import msgspec
 
+from jaild.engine import saga
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
+from jaild.engine.saga import Completion, Phase, Pivot, Saga
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
-from jaild.model.errors import (
-    AbortedError,
-    DeadlineExceededError,
-    FailedPreconditionError,
-    JaildError,
-    UnavailableError,
-)
-from jaild.model.jails.authority import Intent
+from jaild.model.errors import AbortedError, FailedPreconditionError, JaildError
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import Desired, ForcedFailover, JailRecord, Ownership
-from jaild.model.migration.journal import Phase
-from jaild.model.phases import Stop
-from jaild.model.plan import Plan
+from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
+from jaild.model.migration.journal import Journal
+from jaild.model.migration.journal import Phase as Step
+from jaild.model.migration.protocol import Activated
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, claimable, leap, moment
-from jaild.model.replication.protocol import HandingOver
 from jaild.model.snapshots import MIGRATION, kind_of, whole
 from jaild.ports.zfs import Snapshot
 from jaild.replication.fencing import Fencing
@@ -47,13 +41,34 @@ _COMING = frozenset({Ownership.INCOMING, Ownership.PREPARED})
 # Seconds in which a host that is up has answered: a lost connection is tried again after 3.6 s at most (3 s of
 # adapters/peers.py, and gRPC's fifth), a call waits for 5 s, and the host may be busy.
 _DEAF = 8.0
-_SILENCE = 30.0  # seconds without an answer in the middle of a hand-over
 _TRIES = 5  # at opening what was taken over: somebody may just have a look at its datasets
-_PAUSE = 0.5  # seconds between tries, between questions who has a jail, and how a hand-over goes
+_PAUSE = 0.5  # seconds between tries, and between questions who has a jail
+_NOT_STARTED = Activated(phase="", message="its start did not come to an end: see its events")
+
+
+@dataclass(kw_only=True)
+class _Attempt(saga.Attempt):
+    """One failover under way."""
+
+    entry: JailEntry
+    record: JailRecord  # before
+    said: str  # what the operator vouches for
+    held: AsyncExitStack  # keeps the replica from being changed by a peer's call until it is this host's
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)  # what is returned to, by dataset
+    highest: int = 0  # epoch that was heard of
+    activated: Activated = _NOT_STARTED
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    def is_copy(self) -> bool:
+        """Whether it is a replica or came by a migration; the jail of another host's pool is taken as it is."""
+        return self.record.state is not Ownership.ACTIVE
 
 
 class Failover:
-    """Takes jails over. Runs in the jail's queue only."""
+    """Takes jails over on the operator's word, and knows what a crash left of that. Runs in the jail's queue only."""
 
     def __init__(
         self,
@@ -65,33 +80,44 @@ class Failover:
         fencing: Fencing,
     ) -> None:
         self._inventory = engine.inventory
-        self._zfs = engine.ports.zfs
         self._peers = engine.ports.peers
-        self._datasets = jails.datasets
+        self._zfs = engine.ports.zfs
+        self._clock = engine.ports.clock
         self._owned = engine.owned
+        self._sagas = engine.sagas
+        self._supervisor = engine.supervisor
+        self._events = engine.events
+        self._datasets = jails.datasets
         self._journals = transfer.journals
-        self._replica_store = replica_store
         self._offer_check = transfer.offer_check
         self._copies = transfer.copies
         self._sole = transfer.sole
-        self._fencing = fencing
         self._activation = migration.activation
-        self._supervisor = engine.supervisor
-        self._events = engine.events
-        self._clock = engine.ports.clock
+        self._replica_store = replica_store
+        self._fencing = fencing
+        self._saga = Saga(
+            "failover",
+            before=(
+                Phase("check", self._check, message="what would be started here"),
+                Phase(
+                    "claim",
+                    self._claim,
+                    undo=self._withdraw,
+                    message="others that ask are told of it from here on",
+                    when=_Attempt.is_copy,
+                ),
+                Phase("ask", self._ask, message="asking once more whether anybody has it"),
+                Phase("return", self._return, message="to the last whole round, without what came after it"),
+            ),
+            pivot=Pivot("commit", self._commit, happened=self._is_committed),
+            after=(
+                Completion("settle", self._settle, message="this host owns it from here on"),
+                Completion("tell", self._tell, message="the former owner, and those who keep a replica"),
+                Completion("activate", self._activate, message="starting it"),
+            ),
+        )
 
     # -- what it can be
-
-    def standby(self, name: str) -> tuple[JailEntry, JailRecord]:
-        """Return a standby. `FailedPreconditionError` (JAIL_NOT_STANDBY) for anything else."""
-        return self._inventory.permitted(name, Intent.PROMOTE)
-
-    def adoptable(self, name: str) -> tuple[JailEntry, JailRecord]:
-        """Return a jail that another host owns. `FailedPreconditionError` (NOT_ADOPTABLE) for anything else."""
-        entry, record = self._inventory.permitted(name, Intent.ADOPT)
-        if not record.peer:
-            record = msgspec.structs.replace(record, peer=self._inventory.host_names.get(record.owner, record.owner))
-        return entry, record
 
     async def examine(self, name: str, record: JailRecord) -> Owned | Elsewhere | Orphaned:
         """Ask everybody who may have the jail: all peers, and its standbys, also one that is no peer of this host.
@@ -116,7 +142,7 @@ class Failover:
         `FailedPreconditionError` (NOTHING_WHOLE, SNAPSHOTS_IN_USE: others keep what is later, and it is not the same).
         """
         root = self._inventory.where.jail(name)
-        journal = self._journals.find(record.migration, outgoing=False) if record.migration else None
+        journal = self._came_by(record)
         sent = frozenset(journal.guids.values()) if journal is not None else frozenset()
         own = [s for s in await self._zfs.snapshots(root, recursive=True) if s.purpose or s.guid in sent]
         wanted = self._expected(name, record) or [d.name for d in await self._zfs.datasets(root)]
@@ -136,145 +162,104 @@ class Failover:
             await self._owned.require_returnable(snapshot)
         return taken
 
+    def _came_by(self, record: JailRecord) -> Journal | None:
+        """Return the journal of the migration that brings, or brought, this copy here; None of any other copy."""
+        return self._journals.find(record.migration, outgoing=False) if record.migration else None
+
     def _expected(self, name: str, record: JailRecord) -> list[str]:
-        journal = self._journals.find(record.migration, outgoing=False) if record.migration else None
+        journal = self._came_by(record)
         return [self._inventory.where.part(name, d.path) for d in journal.offer.jail.datasets] if journal else []
 
-    def plan(self, name: str, kind: str, found: Owned | Elsewhere | Orphaned, since: float) -> Plan:
-        """Say what would be done. `FailedPreconditionError` (JAIL_OWNED_ELSEWHERE)."""
-        match found:
-            case Owned(host):
-                steps: tuple[str, ...] = (f"ask {host} to hand it over: last increment, stop there, start here",)
-            case Orphaned(words):
-                age = f", {self._clock.now() - since:.0f} s ago" if since else ""
-                steps = (
-                    f'take your word that "{words}"',
-                    f"lose what was written after {moment(since) if since else 'the last hand-over'}{age}",
-                    "own it with a higher epoch, start it here, tell the former owner until it knows",
-                )
-            case Elsewhere():
-                raise elsewhere(name, found)
-        return Plan(kind=kind, target=f"jails/{name}", steps=steps)
+    async def taken(self, name: str, record: JailRecord) -> float:
+        """Return the time of what would be started: what was written later is lost; 0 if that is not known.
 
-    # -- as planned
+        `FailedPreconditionError` as of `round_of`.
+        """
+        if record.state is Ownership.ACTIVE:
+            return 0.0
+        snapshots = await self.round_of(name, record)
+        if record.replica is not None and record.state is Ownership.STANDBY:
+            return record.replica.taken
+        return float(max(snapshot.created for snapshot in snapshots.values()))
 
-    async def hand_over(self, handle: Handle, name: str, host: str) -> None:
-        """Let the owner migrate the jail here."""
-        _, record = self._inventory.permitted(name, Intent.READ)
-        await handle.phase("handover", f"{host} hands it over")
-        told = await self._handed_over(handle, name, record.uid, host)
-        if told.reason == "ACTIVATED_UNHEALTHY":
-            raise unhealthy(name, told.message)
-        if told.reason:
-            raise AbortedError(
-                "HAND_OVER_FAILED",
-                f"{host} did not hand {name} over: {told.message} ({told.reason})",
-                remedy=f"it has it as before: look at jailctl jail show {name} there",
-                resource=f"jails/{name}",
-            )
-        handle.facts(from_host=host, lost="nothing")
-
-    async def _handed_over(self, handle: Handle, name: str, uid: str, host: str) -> HandingOver:
-        """Ask for it, and then how it goes, until it is over. `UnavailableError` (OWNER_UNREACHABLE)."""
-        peer = self._peers.get(host).standby
-        ask, answered = peer.hand_over, self._clock.monotonic()
-        while True:
-            try:
-                told = await ask(name, uid, self._inventory.host_name, f"promote-{handle.id}")
-            except (UnavailableError, DeadlineExceededError) as error:
-                if self._serves(name):  # it fell silent after the commit
-                    return HandingOver(done=True)
-                if self._clock.monotonic() - answered > _SILENCE:
-                    raise UnavailableError(
-                        "OWNER_UNREACHABLE",
-                        f"{host} does not answer any more: {error.message}",
-                        remedy="the hand-over ends by itself, as every migration does; look at the jail in a minute",
-                        resource=f"jails/{name}",
-                    ) from error
-            else:
-                if told.done:
-                    return told
-                ask, answered = peer.handing_over, self._clock.monotonic()
-                handle.note(message=f"{host}: {told.message}")
-            await self._clock.sleep(_PAUSE)
-
-    def _serves(self, name: str) -> bool:
-        entry = self._inventory.jails.get(name)
-        record = entry.record if entry is not None else None
-        if entry is None or record is None or not self._inventory.may(entry, Intent.RUN_ON):
-            return False
-        return record.desired is Desired.STOPPED or (entry.run is not None and entry.run.running)
-
-    # -- by force
+    # -- carried out
 
     async def promote(self, handle: Handle, entry: JailEntry, record: JailRecord, said: str) -> None:
         """Own the jail, on the operator's word, and start it.
 
         `FailedPreconditionError` (CONFIRMATION_NEEDED) if more is to be vouched for by now than was `said`.
         """
-        name = entry.name
-        async with self._replica_store.lock(name):
-            if entry.record is None or entry.record.state is not record.state:
-                raise AbortedError(
-                    "JAIL_CHANGED", f"jail {name} has changed meanwhile", remedy="look at it again", resource=name
-                )
-            foreign = record.state is Ownership.ACTIVE
-            taken = {} if foreign else await self.round_of(name, record)
-            self._require_layers(name, entry)
-            if not foreign:
-                await handle.phase("claim", "asking once more whether anybody has it")
-                await self._datasets.write(entry, advance(record, Ownership.CLAIMED))
-            try:
-                found = orphaned(name, await self.examine(name, record))
-                _require_said(name, found, said)
-                for snapshot in taken.values():
-                    await self._owned.return_if_changed(snapshot)
-                await self._require_startable(entry, record)
-                await self._commit(handle, entry, record, taken, found.epoch)
-            except BaseException:
-                await asyncio.shield(self._withdraw(entry, record))
-                raise
-        self._fencing.tell(entry)
-        await self._opened(entry)
-        activation = await self._activation.start(entry, self._clock.monotonic())
-        handle.facts(epoch=entry.record.epoch if entry.record else 0, healthy=str(activation.healthy).lower())
-        if not activation.healthy:
-            raise unhealthy(name, activation.message)
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._replica_store.lock(entry.name))
+            attempt = _Attempt(handle=handle, entry=entry, record=record, said=said, held=held)
+            await self._sagas.carry_out(self._saga, attempt)
+        activated = attempt.activated
+        handle.facts(epoch=entry.record.epoch if entry.record else 0, healthy=str(activated.healthy).lower())
+        if not activated.healthy:
+            raise unhealthy(entry.name, activated.message)
 
-    async def _require_startable(self, entry: JailEntry, record: JailRecord) -> None:
-        """Look at what would start: the generation in the copy itself, as it is after the return to its last round."""
-        generation = entry.generation if record.state is Ownership.ACTIVE else None  # of another host's pool: mounted
-        if generation is None:
-            generation = await self._copies.generation(entry.name, record.generation)
-        await self._offer_check.require_startable(entry.name, generation)
+    async def _check(self, attempt: _Attempt) -> None:
+        entry, record = attempt.entry, attempt.record
+        if entry.record is None or entry.record.state is not record.state:
+            raise AbortedError(
+                "JAIL_CHANGED",
+                f"jail {entry.name} has changed meanwhile",
+                remedy="look at it again",
+                resource=entry.name,
+            )
+        if attempt.is_copy():
+            attempt.snapshots = await self.round_of(entry.name, record)
+        self._require_layers(entry)
 
-    def _require_layers(self, name: str, entry: JailEntry) -> None:
+    def _require_layers(self, entry: JailEntry) -> None:
         here = {f"bases/{base}" for base in self._inventory.bases} | {
             f"apps/{release}" for release in self._inventory.releases
         }
         if missing := sorted(set(entry.layers) - here):
             raise FailedPreconditionError(
                 "LAYERS_MISSING",
-                f"jail {name} needs {', '.join(missing)}, which never came here",
+                f"jail {entry.name} needs {', '.join(missing)}, which never came here",
                 remedy="import or push them (the same content), then try again",
-                resource=f"jails/{name}",
+                resource=f"jails/{entry.name}",
             )
 
-    async def _commit(
-        self, handle: Handle, entry: JailEntry, record: JailRecord, taken: dict[str, Snapshot], highest: int
-    ) -> None:
-        await handle.phase("commit", "this host owns it from here on", Stop.NEVER)
-        current = entry.record or record
+    async def _claim(self, attempt: _Attempt) -> None:
+        await self._datasets.write(attempt.entry, advance(attempt.record, Ownership.CLAIMED))
+
+    async def _withdraw(self, attempt: _Attempt) -> None:
+        entry = attempt.entry
+        entry.record = await self._datasets.recorded(entry)  # only the dataset knows whether it was claimed
+        if entry.record.state is Ownership.CLAIMED:
+            former = advance(entry.record, attempt.record.state)
+            name = f"withdrawal of the claim on {entry.name}"
+            await self._supervisor.insist(name, lambda: self._datasets.write(entry, former), target=attempt.target)
+
+    async def _ask(self, attempt: _Attempt) -> None:
+        found = orphaned(attempt.name, await self.examine(attempt.name, attempt.record))
+        _require_said(attempt.name, found, attempt.said)
+        attempt.highest = found.epoch
+
+    async def _return(self, attempt: _Attempt) -> None:
+        """Return to the round, and look at what would start: the generation in the copy itself, as it is then."""
+        for snapshot in attempt.snapshots.values():
+            await self._owned.return_if_changed(snapshot)
+        generation = None if attempt.is_copy() else attempt.entry.generation  # of another host's pool: mounted
+        if generation is None:
+            generation = await self._copies.generation(attempt.name, attempt.record.generation)
+        await self._offer_check.require_startable(attempt.name, generation)
+
+    async def _commit(self, attempt: _Attempt) -> None:
+        entry, record = attempt.entry, attempt.record
         since = record.replica.taken if record.replica is not None else 0.0
         if record.state in _COMING:
-            since = float(max((snapshot.created for snapshot in taken.values()), default=0))
+            since = float(max((snapshot.created for snapshot in attempt.snapshots.values()), default=0))
         former = record.peer or self._inventory.host_names.get(record.owner, record.owner)
         others = tuple(sorted(self._sole.standbys(entry, record) - {former}))
         mine = advance(
-            current,
+            entry.record or record,
             Ownership.ACTIVE,
             owner=self._inventory.host_id,
-            epoch=leap(highest, self._inventory.host_id),
+            epoch=leap(attempt.highest, self._inventory.host_id),
             migration="",
             peer="",
             replica=None,
@@ -282,51 +267,62 @@ class Failover:
             failover=ForcedFailover(host=former, at=self._clock.now(), since=since, untold=(former, *others)),
         )
         await self._datasets.write(entry, mine)
-        if record.migration and (journal := self._journals.find(record.migration, outgoing=False)) is not None:
-            message = "adopted by force"
-            await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ACTIVATED, message=message))
-        lost = f"what {former} wrote after {moment(since)} is lost here" if since else "as it was on its pool"
-        handle.facts(from_host=former, lost_since=moment(since) if since else "unknown")
-        await self._events.emit("jail.promoted", f"jails/{entry.name}", f"from {former}; {lost}", former=former)
 
-    async def _withdraw(self, entry: JailEntry, record: JailRecord) -> None:
-        """Go back to what it was, unless it is this host's already: only the dataset knows."""
-        now = await self._datasets.recorded(entry)
-        entry.record = now
-        if now.state is Ownership.CLAIMED:
-            former = advance(now, record.state)
-            name = f"withdrawal of the claim on {entry.name}"
-            await self._supervisor.insist(
-                name, lambda: self._datasets.write(entry, former), target=f"jails/{entry.name}"
-            )
+    async def _is_committed(self, attempt: _Attempt) -> bool:
+        attempt.entry.record = record = await self._datasets.recorded(attempt.entry)
+        return record.state is Ownership.ACTIVE and record.owner == self._inventory.host_id
 
-    async def _opened(self, entry: JailEntry) -> None:
+    async def _settle(self, attempt: _Attempt) -> None:
+        journal = self._came_by(attempt.record)
+        if journal is not None:
+            done = msgspec.structs.replace(journal, phase=Step.ACTIVATED, message="adopted by force")
+            await self._journals.put(done)
+
+    async def _tell(self, attempt: _Attempt) -> None:
+        """Tell people, and the hosts that it concerns, whose it is now; these may speak about it again."""
+        entry = attempt.entry
+        await attempt.held.aclose()
+        self._fencing.tell(entry)
+        if entry.record is not None and entry.record.failover is not None:
+            former, since = entry.record.failover.host, entry.record.failover.since
+            attempt.handle.facts(from_host=former, lost_since=moment(since) if since else "unknown")
+            lost = f"what {former} wrote after {moment(since)} is lost here" if since else "as it was on its pool"
+            await self._events.emit("jail.promoted", attempt.target, f"from {former}; {lost}", former=former)
+
+    async def _activate(self, attempt: _Attempt) -> None:
+        entry = attempt.entry
         for left in reversed(range(_TRIES)):
             try:
-                await self.finish(entry)
+                await self._open(entry)
             except JaildError as error:
                 if not left:
                     entry.message = f"it was taken over, but cannot be opened: {error}"
-                    raise unhealthy(entry.name, f"{error}; a restart of the daemon tries it again") from error
+                    why = f"{error}; a restart of the daemon tries it again"
+                    attempt.activated = Activated(phase="activated", message=why)
+                    return
                 await self._clock.sleep(_PAUSE)
             else:
-                return
+                break
+        attempt.activated = await self._activation.start(entry, self._clock.monotonic())
 
-    async def finish(self, entry: JailEntry) -> None:
-        """Make what was taken over writable and read it: after the commit, and after a crash that followed it."""
+    async def _open(self, entry: JailEntry) -> None:
+        """Make what was taken over writable and read it."""
         await self._activation.open_datasets(entry)
         await self._inventory.read_generations(entry)
         entry.layers = ()
 
-    async def unclaim(self, entry: JailEntry) -> None:
-        """Withdraw a claim that a crash left."""
-        if entry.record is None:
-            return
-        journal = self._journals.find(entry.record.migration, outgoing=False) if entry.record.migration else None
-        former = Ownership.STANDBY
-        if journal is not None:
-            former = Ownership.PREPARED if journal.phase is Phase.PREPARED else Ownership.INCOMING
-        await self._datasets.write(entry, advance(entry.record, former))
+    # -- what a daemon before this one has left
+
+    async def recover(self, entry: JailEntry, record: JailRecord) -> None:
+        """Withdraw a claim: the jail can be asked for again. One that had been taken over is opened, to be started."""
+        if record.state is Ownership.CLAIMED:
+            journal, former = self._came_by(record), Ownership.STANDBY
+            if journal is not None:
+                is_prepared = journal.phase is Step.PREPARED
+                former = Ownership.PREPARED if is_prepared else Ownership.INCOMING
+            await self._datasets.write(entry, advance(record, former))
+        elif record.state is Ownership.ACTIVE and record.failover is not None:
+            await self._open(entry)
 
 
 def _came(snapshot: Snapshot, sent: frozenset[int]) -> bool:

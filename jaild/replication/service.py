@@ -1,39 +1,58 @@
-"""Taking jails over: what operators may ask of the host that is to have them."""
+"""Making this host the owner of a jail: what operators may ask of it, and both sides of a promotion as planned.
+
+ask all peers ──► one owns it: it hands over, as by a planned migration (nothing is lost)
+    │ none does: the operator vouches, in words, for those who do not answer
+    ▼
+by force (failover.py)
+"""
 
 from __future__ import annotations
 
+import msgspec
+
 from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
-from jaild.model.errors import FailedPreconditionError
+from jaild.model.errors import AbortedError, DeadlineExceededError, FailedPreconditionError, UnavailableError
 from jaild.model.jails.authority import Intent
-from jaild.model.layers.records import Desired, JailRecord, Ownership
+from jaild.model.layers.records import Desired, JailRecord
 from jaild.model.operation import Operation
+from jaild.model.plan import Plan
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, moment
 from jaild.model.replication.protocol import HandingOver
 from jaild.model.views import Caller
-from jaild.replication.failover import Failover, elsewhere
+from jaild.replication.failover import Failover, elsewhere, unhealthy
 from jaild.replication.start_guard import StartGuard
 
 _DOWNTIME = 60.0  # seconds that a hand-over asked for by a standby may take; it goes on over that, too
 _DEADLINE = 600.0  # seconds: somebody waits for it, and may say that the owner is down
+_HAND_OVER = "handover"  # the only phase of a promotion as planned: what it waits for is the owner's migration
+_SILENCE = 30.0  # seconds without an answer in the middle of a hand-over
+_PAUSE = 0.5  # seconds between questions how one goes
 
 
 class Promotions:
     """Promote, adopt, confirm; and the owner's side of a promotion."""
 
     def __init__(
-        self, engine: Engine, jails: JailParts, migration: MigrationParts, failover: Failover, start_guard: StartGuard
+        self,
+        engine: Engine,
+        jails: JailParts,
+        migration: MigrationParts,
+        failover: Failover,
+        start_guard: StartGuard,
     ) -> None:
         self._inventory = engine.inventory
-        self._failover = failover
-        self._start_guard = start_guard
-        self._migrations = migration.migrations
-        self._lifecycle = jails.lifecycle
+        self._peers = engine.ports.peers
+        self._clock = engine.ports.clock
         self._dispatcher = engine.dispatcher
         self._operations = engine.operations
-        self._clock = engine.ports.clock
+        self._lifecycle = jails.lifecycle
+        self._migrations = migration.migrations
+        self._failover = failover
+        self._start_guard = start_guard
 
     async def promote(
         self, name: str, *, owner_is_down: bool, confirm: str, validate_only: bool, caller: Caller
@@ -42,10 +61,10 @@ class Promotions:
         duplicate = self._operations.duplicate(caller, "promote", f"jails/{name}")
         if duplicate is not None:
             return duplicate
-        _, record = self._failover.standby(name)
+        _, record = self._standby(name)
         found = await self._failover.examine(name, record)
-        since = await self._since(name, record, found)
-        plan = self._failover.plan(name, "promote", found, since)
+        since = 0.0 if isinstance(found, Owned) else await self._failover.taken(name, record)
+        plan = self._plan(name, "promote", found, since)
         if validate_only:
             return await self._operations.planned(plan, caller)
         if isinstance(found, Owned):
@@ -56,9 +75,9 @@ class Promotions:
             self._require_word(record, found, confirm if owner_is_down else "", since, flag)
 
         async def work(handle: Handle) -> str:
-            entry, record = self._failover.standby(name)
+            entry, record = self._standby(name)
             if isinstance(found, Owned):
-                await self._failover.hand_over(handle, name, found.host)
+                await self._take_over(handle, name, found.host)
             else:
                 await self._failover.promote(handle, entry, record, confirm)
             return f"jails/{name}"
@@ -72,30 +91,48 @@ class Promotions:
         duplicate = self._operations.duplicate(caller, "adopt", f"jails/{name}")
         if duplicate is not None:
             return duplicate
-        _, record = self._failover.adoptable(name)
+        _, record = self._adoptable(name)
         found = await self._failover.examine(name, record)
         if isinstance(found, Owned):
             raise elsewhere(name, found)
-        since = await self._since(name, record, found)
-        plan = self._failover.plan(name, "adopt", found, since)
+        since = await self._failover.taken(name, record)
+        plan = self._plan(name, "adopt", found, since)
         if validate_only:
             return await self._operations.planned(plan, caller)
         self._require_word(record, found, confirm, since, f"jailctl adopt {name} --force")
 
         async def work(handle: Handle) -> str:
-            await self._failover.promote(handle, *self._failover.adoptable(name), confirm)
+            await self._failover.promote(handle, *self._adoptable(name), confirm)
             return f"jails/{name}"
 
         return await self._dispatcher.submit(f"jails/{name}", "adopt", caller, work, plan=plan)
 
-    async def _since(self, name: str, record: JailRecord, found: Owned | Elsewhere | Orphaned) -> float:
-        """Return since when writes would be lost; 0 if none are, or it is not known."""
-        if isinstance(found, Owned) or record.state is Ownership.ACTIVE:
-            return 0.0
-        snapshots = await self._failover.round_of(name, record)
-        if record.replica is not None and record.state is Ownership.STANDBY:
-            return record.replica.taken
-        return float(max(snapshot.created for snapshot in snapshots.values()))
+    def _standby(self, name: str) -> tuple[JailEntry, JailRecord]:
+        """Return a standby. `FailedPreconditionError` (JAIL_NOT_STANDBY) for anything else."""
+        return self._inventory.permitted(name, Intent.PROMOTE)
+
+    def _adoptable(self, name: str) -> tuple[JailEntry, JailRecord]:
+        """Return a jail that another host owns. `FailedPreconditionError` (NOT_ADOPTABLE) for anything else."""
+        entry, record = self._inventory.permitted(name, Intent.ADOPT)
+        if not record.peer:
+            record = msgspec.structs.replace(record, peer=self._inventory.host_names.get(record.owner, record.owner))
+        return entry, record
+
+    def _plan(self, name: str, kind: str, found: Owned | Elsewhere | Orphaned, since: float) -> Plan:
+        """Say what would be done. `FailedPreconditionError` (JAIL_OWNED_ELSEWHERE)."""
+        match found:
+            case Owned(host):
+                steps: tuple[str, ...] = (f"ask {host} to hand it over: last increment, stop there, start here",)
+            case Orphaned(words):
+                age = f", {self._clock.now() - since:.0f} s ago" if since else ""
+                steps = (
+                    f'take your word that "{words}"',
+                    f"lose what was written after {moment(since) if since else 'the last hand-over'}{age}",
+                    "own it with a higher epoch, start it here, tell the former owner until it knows",
+                )
+            case Elsewhere():
+                raise elsewhere(name, found)
+        return Plan(kind=kind, target=f"jails/{name}", steps=steps)
 
     def _require_word(
         self, record: JailRecord, found: Elsewhere | Orphaned, confirm: str, since: float, command: str
@@ -123,6 +160,55 @@ class Promotions:
             return f"jails/{name}"
 
         return await self._dispatcher.submit(f"jails/{name}", "start", caller, work)
+
+    # -- handed over by its owner
+
+    async def _take_over(self, handle: Handle, name: str, host: str) -> None:
+        """Let the owner migrate the jail here."""
+        _, record = self._inventory.permitted(name, Intent.READ)
+        await handle.phase(_HAND_OVER, f"{host} hands it over")
+        told = await self._handed_over(handle, name, record.uid, host)
+        if told.reason == "ACTIVATED_UNHEALTHY":
+            raise unhealthy(name, told.message)
+        if told.reason:
+            raise AbortedError(
+                "HAND_OVER_FAILED",
+                f"{host} did not hand {name} over: {told.message} ({told.reason})",
+                remedy=f"it has it as before: look at jailctl jail show {name} there",
+                resource=f"jails/{name}",
+            )
+        handle.facts(from_host=host, lost="nothing")
+
+    async def _handed_over(self, handle: Handle, name: str, uid: str, host: str) -> HandingOver:
+        """Ask for it, and then how it goes, until it is over. `UnavailableError` (OWNER_UNREACHABLE)."""
+        peer = self._peers.get(host).standby
+        ask, answered = peer.hand_over, self._clock.monotonic()
+        while True:
+            try:
+                told = await ask(name, uid, self._inventory.host_name, f"promote-{handle.id}")
+            except (UnavailableError, DeadlineExceededError) as error:
+                if self._serves(name):  # it fell silent after the commit
+                    return HandingOver(done=True)
+                if self._clock.monotonic() - answered > _SILENCE:
+                    raise UnavailableError(
+                        "OWNER_UNREACHABLE",
+                        f"{host} does not answer any more: {error.message}",
+                        remedy="the hand-over ends by itself, as every migration does; look at the jail in a minute",
+                        resource=f"jails/{name}",
+                    ) from error
+            else:
+                if told.done:
+                    return told
+                ask, answered = peer.handing_over, self._clock.monotonic()
+                handle.note(message=f"{host}: {told.message}")
+            await self._clock.sleep(_PAUSE)
+
+    def _serves(self, name: str) -> bool:
+        entry = self._inventory.jails.get(name)
+        record = entry.record if entry is not None else None
+        if entry is None or record is None or not self._inventory.may(entry, Intent.RUN_ON):
+            return False
+        return record.desired is Desired.STOPPED or (entry.run is not None and entry.run.running)
 
     # -- asked by a standby
 

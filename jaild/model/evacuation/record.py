@@ -42,6 +42,14 @@ _NOT_HERE = frozenset(
 CANCELLED = "OPERATION_CANCELLED"
 
 
+class EvacuationPhase(StrEnum):
+    """How far an evacuation's operation is. None is undone: its successor goes on from what the record says."""
+
+    DRAIN = "drain"  # the host takes no jails any more
+    PLAN = "plan"  # its targets are asked what they have room for
+    MOVE = "move"  # migrations are under way, or wait
+
+
 class MoveState(StrEnum):
     """How far a jail's move is."""
 

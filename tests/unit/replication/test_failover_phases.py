@@ -1,0 +1,93 @@
+"""A failover by force, phase by phase: what its operation tells, what a cancel leaves, what fails after the commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jaild.model.errors import UnavailableError
+from jaild.model.layers.records import Ownership
+from jaild.model.migration.journal import Journal
+from jaild.model.operation import Operation
+from jaild.model.phases import Outcome
+from tests.fakes.host import FakeHost, caller
+from tests.hosts.asking import reason_of, serves
+from tests.hosts.picture import picture
+from tests.hosts.standbys import events, hosts_with, promote, record, stop, written
+from tests.unit.replication.test_adopt import adopt, interrupted
+
+DOWN = "alpha is down"
+BEFORE = ["check", "claim", "ask", "return"]
+AFTER = ["commit", "settle", "tell", "activate"]
+
+
+def phases(operation: Operation) -> dict[str, Outcome]:
+    return {report.name: report.outcome for report in operation.phases}
+
+
+async def cancelled_in(host: FakeHost, phase: str) -> Operation:
+    """Take the jail over by force, cancel as soon as that phase is reached, and return how it ended."""
+    promotions, operations = host.core.use_cases.promotions, host.core.use_cases.operations
+    asked = await promotions.promote("web", owner_is_down=True, confirm=DOWN, validate_only=False, caller=caller())
+    async for seen in operations.watch(asked.id):
+        if seen.phase == phase and not seen.cancel_requested:
+            await operations.cancel(asked.id, caller())
+    return await host.end_of(asked)
+
+
+async def test_a_failover_by_force_tells_each_phase_once(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    await alpha.stop()
+    done = await promote(beta, down=True, confirm=DOWN)
+    assert phases(done) == dict.fromkeys(BEFORE + AFTER, Outcome.DONE)
+    assert len(done.phases) == len(BEFORE + AFTER)
+    await beta.stop()
+
+
+@pytest.mark.parametrize("phase", BEFORE)
+async def test_cancelled_in_any_phase_before_its_commit_point_it_leaves_the_standby_as_it_was(
+    tmp_path: Path, phase: str
+) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    await alpha.stop()
+    before = await picture(beta)
+    ended = await cancelled_in(beta, phase)
+    assert reason_of(ended) == "OPERATION_CANCELLED"
+    assert phases(ended)[phase] is Outcome.FAILED
+    assert ended.facts.get("untidy") is None
+    assert await picture(beta) == before
+    assert (await record(beta)).state is Ownership.STANDBY
+    assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
+    assert serves(beta, 1)
+    assert written(beta) == "first"
+    await beta.stop()
+
+
+async def test_a_failover_that_is_given_up_tells_that_its_claim_was_withdrawn(tmp_path: Path) -> None:
+    alpha, beta = hosts = await hosts_with(tmp_path, "beta")
+    until = beta.clock.time + 9.0  # silent when first asked, and back before it is asked again for the last time
+    alpha.network.separates = lambda *_: beta.clock.time < until  # type: ignore[method-assign]
+    ended = await promote(beta, down=True, confirm=DOWN)
+    assert reason_of(ended) == "OWNER_ANSWERS"
+    assert phases(ended) == {"check": Outcome.DONE, "claim": Outcome.UNDONE, "ask": Outcome.FAILED}
+    assert (await record(beta)).state is Ownership.STANDBY
+    await stop(hosts)
+
+
+async def test_what_cannot_be_written_down_after_the_commit_keeps_no_jail_from_serving(tmp_path: Path) -> None:
+    alpha, beta = await interrupted(tmp_path, "alpha>beta prepare")
+    put = beta.core.journals.put
+
+    async def full(journal: Journal) -> None:
+        raise UnavailableError("STORE_FULL", f"no space left for {journal.id}", remedy="free some")
+
+    beta.core.journals.put = full  # type: ignore[method-assign]
+    done = await adopt(beta, DOWN)
+    beta.core.journals.put = put  # type: ignore[method-assign]
+    assert reason_of(done) == ""
+    assert serves(beta, 1)
+    assert "settle: no space left" in done.facts["untidy"]
+    assert any("from alpha" in event for event in await events(beta, "jail.promoted"))
+    assert phases(done)["settle"] is Outcome.UNTIDY
+    await stop((alpha, beta))
