@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.system.process import ProcessRunner
-from jaild.adapters.zfs._pylibzfs import imported
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.libzfs import LibZfs
+from jaild.adapters.zfs.pylibzfs import imported
 from jaild.model.errors import FailedPreconditionError
 from tests.contract.zfs_contract import ZfsContract
 from tests.contract.zfs_host import ZfsHost, refused

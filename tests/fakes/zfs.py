@@ -9,8 +9,8 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from pathlib import Path
 
-from jaild.adapters.zfs._errors import refusal
-from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
+from jaild.adapters.zfs.errors import refusal
+from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
 from tests.fakes import zfs_stream as streams
 from tests.fakes import zfs_trees as trees

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaild.adapters.zfs._errors import refusal
+from jaild.adapters.zfs.errors import refusal
 from jaild.model.errors import JaildError
 from jaild.ports.zfs import Dataset
 from tests.fakes import zfs_stream as streams

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from jaild.adapters.zfs._errors import refusal
+from jaild.adapters.zfs.errors import refusal
 from tests.fakes import zfs_trees as trees
 
 _MAGIC = b"FAKEZFS1"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
-from jaild.adapters.zfs import _parse, _stream
-from jaild.adapters.zfs._commands import Commands
-from jaild.adapters.zfs._errors import failure, refusal
-from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
+from jaild.adapters.zfs import parse, streaming
+from jaild.adapters.zfs.commands import Commands
+from jaild.adapters.zfs.errors import failure, refusal
+from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.layout import SNAPSHOT_PROPERTY
 from jaild.ports.process import Completed
@@ -32,20 +32,20 @@ class CliZfs(Commands):
         completed = await self._processes.run(argv, env=self._environment, check=False)
         if completed.status != 0:
             raise failure(completed, pool)
-        return _parse.features(completed.text)
+        return parse.features(completed.text)
 
     async def datasets(self, root: str) -> list[Dataset]:
         """Return `root` and every filesystem below it, by name, from one process (two with zfs-fuse)."""
         only = ["-t", "filesystem"] if (await self._detect()).get_types else []
         found = await self._get_all(root, "-r", *only)
         return sorted(
-            (_parse.dataset(name, values) for name, values in found.items() if values["type"][0] == "filesystem"),
+            (parse.dataset(name, values) for name, values in found.items() if values["type"][0] == "filesystem"),
             key=lambda each: each.name,
         )
 
     async def dataset(self, name: str) -> Dataset:
         """Return one filesystem."""
-        return _parse.dataset(name, (await self._get_all(checked_dataset(name)))[name])
+        return parse.dataset(name, (await self._get_all(checked_dataset(name)))[name])
 
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         """Return the snapshots of a dataset, oldest first (the order of `zfs get`: by transaction group)."""
@@ -53,7 +53,7 @@ class CliZfs(Commands):
         depth = ["-r"] if recursive else ["-d", "1"]
         found = await self._get(checked_dataset(dataset), _SNAPSHOT_COLUMNS, *depth, *only)
         return [
-            _parse.snapshot(name, values)
+            parse.snapshot(name, values)
             for name, values in found.items()
             if values["type"][0] == "snapshot" and (recursive or name.startswith(dataset + "@"))
         ]
@@ -64,7 +64,7 @@ class CliZfs(Commands):
             return []
         depth = ["-r"] if recursive else ["-d", "1"]
         found = await self._get(checked_dataset(dataset), "guid,creation", *depth, "-t", "bookmark")
-        marks = [_parse.bookmark(name, values) for name, values in found.items()]
+        marks = [parse.bookmark(name, values) for name, values in found.items()]
         return sorted(marks, key=lambda mark: (mark.dataset, mark.created))
 
     async def written(self, root: str, tag: str) -> int:
@@ -92,7 +92,7 @@ class CliZfs(Commands):
         if newest.name == snapshot:
             return True
         async with self.send(newest.name, base=snapshot) as stream:
-            return await _stream.is_empty(stream)
+            return await streaming.is_empty(stream)
 
     async def holds(self, snapshot: str) -> frozenset[str]:
         """Return the tags that hold a snapshot; `FailedPreconditionError` (ZFS_CANNOT) where this ZFS cannot tell."""
@@ -120,7 +120,7 @@ class CliZfs(Commands):
         if (await self.capabilities()).estimates:
             options = await self._send_options(checked_snapshot(snapshot), base, None)
             completed = await self._run("send", "-nP", *options[:-1], subject=snapshot)
-            size = _parse.estimate(completed.text + completed.error_text)
+            size = parse.estimate(completed.text + completed.error_text)
             if size is None:
                 raise failure(completed, snapshot)
             return size
@@ -237,7 +237,7 @@ class CliZfs(Commands):
         options = await self._send_options(checked_snapshot(snapshot), base, token)
         async with self._processes.start([self._zfs, "send", *options], env=self._environment) as child:
             await child.close_stdin()
-            yield _stream.sent(child, snapshot)
+            yield streaming.sent(child, snapshot)
 
     async def receive(
         self,
@@ -252,7 +252,7 @@ class CliZfs(Commands):
         """Receive a stream, unmounted, never forced; see the port for what is raised and what is left."""
         wanted = checked_properties(checked_dataset(name), properties)
         can = await self.capabilities()
-        begin, stream = await _stream.opened(chunks, name)
+        begin, stream = await streaming.opened(chunks, name)
         continued = begin.resuming or (begin.base_guid == newest != 0 and can.implementation == "openzfs")
         there = [newest or begin.base_guid] if continued else await self._fits(name, begin, origin)
         creating = there is None
@@ -262,7 +262,7 @@ class CliZfs(Commands):
         try:
             argv = [self._zfs, "receive", "-u", *options, name]
             async with self._processes.start(argv, env=self._environment) as child:
-                completed = await _stream.feed(child, stream)
+                completed = await streaming.feed(child, stream)
             if completed.status != 0:
                 # What is half-received goes below, for this too.
                 raise await self._receive_failure(completed, name, begin, there or [])  # noqa: TRY301
@@ -273,7 +273,7 @@ class CliZfs(Commands):
                 await self._remove_half_received(name)
             raise
 
-    async def _fits(self, name: str, begin: _stream.Begin, origin: str | None) -> list[int] | None:
+    async def _fits(self, name: str, begin: streaming.Begin, origin: str | None) -> list[int] | None:
         """Return the guids that are there, None if the stream makes a new dataset; refuse one whose base is not there.
 
         ZFS checks too, but zfs-fuse receives an increment whose target is missing into *another* dataset that has the
@@ -292,7 +292,7 @@ class CliZfs(Commands):
         return guids
 
     async def _receive_failure(
-        self, completed: Completed, name: str, begin: _stream.Begin, there: Sequence[int]
+        self, completed: Completed, name: str, begin: streaming.Begin, there: Sequence[int]
     ) -> JaildError:
         """Return why it failed; `there`: the guids that were there before it.
 
@@ -325,7 +325,7 @@ class CliZfs(Commands):
     async def _send_options(self, snapshot: str, base: str | None, token: str | None) -> list[str]:
         if token is not None:
             told = await self._run("send", "-nv", "-t", subject=token)
-            if _parse.token_guid(told.text + told.error_text) != await self._guid(snapshot):
+            if parse.token_guid(told.text + told.error_text) != await self._guid(snapshot):
                 raise refusal("TOKEN_STALE", snapshot, f"cannot resume send: the token is not of {snapshot}")
             return ["-t", token]
         rich = ["-L", "-e", "-c"] * (await self.capabilities()).rich_send

@@ -13,8 +13,8 @@ import shutil
 import signal
 from pathlib import Path
 
-from jaild.adapters.zfs._errors import failure
 from jaild.adapters.zfs.cli import CliZfs
+from jaild.adapters.zfs.errors import failure
 from jaild.adapters.zfs.fuse_waker import FuseWaker
 from jaild.adapters.zfs.private_namespace import kernel_has_zfs, pid_file, running
 from jaild.model.errors import DeadlineExceededError, NotFoundError

@@ -23,10 +23,10 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from jaild.adapters.zfs import _libzfs_calls as calls
-from jaild.adapters.zfs._libzfs_thread import HandleThread
-from jaild.adapters.zfs._names import checked_dataset, checked_either, checked_properties, checked_snapshot
-from jaild.adapters.zfs._pylibzfs import Module, imported
+from jaild.adapters.zfs import libzfs_calls as calls
+from jaild.adapters.zfs.libzfs_thread import HandleThread
+from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
+from jaild.adapters.zfs.pylibzfs import Module, imported
 from jaild.model.errors import InternalError
 from jaild.model.layout import SNAPSHOT_PROPERTY
 from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot, Zfs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.zfs._errors import refusal
+from jaild.adapters.zfs.errors import refusal
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import reason_of, serves
 from tests.unit.fleet.test_migration_faults import migrate, two_hosts

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.adapters.zfs._errors import refusal
+from jaild.adapters.zfs.errors import refusal
 from jaild.model import layout
 from jaild.model.jails.spec import JailSpec, Standby
 from jaild.model.layers.records import JailRecord, Ownership, Replica

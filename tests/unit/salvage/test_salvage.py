@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.files.salvage_reader import HostFileTrees
-from jaild.adapters.zfs._errors import refusal
+from jaild.adapters.zfs.errors import refusal
 from jaild.model.errors import NotFoundError
 from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.system.process import ProcessRunner
-from jaild.adapters.zfs import _pylibzfs
-from jaild.adapters.zfs._errors import libzfs_failure
+from jaild.adapters.zfs import pylibzfs as surface
 from jaild.adapters.zfs.cli import CliZfs
+from jaild.adapters.zfs.errors import libzfs_failure
 from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.main import zfs_of
 from jaild.model.errors import (
@@ -35,12 +35,12 @@ RECORDED = Path(__file__).parents[2] / "data" / "zfs" / "py-libzfs.txt"
 # What jaild looks for before it asks: the older of the two versions does not have it.
 OPTIONAL = {"ZFSDataset.update_properties"}
 PROTOCOLS = {
-    "ZFS": _pylibzfs.Handle,
-    "ZFSPool": _pylibzfs.Pool,
-    "ZFSProperty": _pylibzfs.Property,
-    "ZFSPropertyDict": _pylibzfs.Properties,
-    "ZFSDataset": _pylibzfs.DatasetHandle,
-    "ZFSSnapshot": _pylibzfs.SnapshotHandle,
+    "ZFS": surface.Handle,
+    "ZFSPool": surface.Pool,
+    "ZFSProperty": surface.Property,
+    "ZFSPropertyDict": surface.Properties,
+    "ZFSDataset": surface.DatasetHandle,
+    "ZFSSnapshot": surface.SnapshotHandle,
 }
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.zfs import _parse
-from jaild.adapters.zfs._capabilities import detect
-from jaild.adapters.zfs._errors import failure, reason_of
+from jaild.adapters.zfs import parse
+from jaild.adapters.zfs.capabilities import detect
+from jaild.adapters.zfs.errors import failure, reason_of
 from jaild.model.errors import InternalError, NotFoundError
 from jaild.ports.process import Completed
 
@@ -159,8 +159,8 @@ def test_openzfs_on_linux_can_all_that_its_own_usage_texts_say(file: str) -> Non
 
 @pytest.mark.parametrize("file", _LINUX)
 def test_linux_pools_tell_their_features_and_estimates_their_size(file: str) -> None:
-    assert {"async_destroy", "bookmarks", "large_blocks"} <= _parse.features(_recorded(file, "zpool get all").text)
-    assert 20_000_000 < (_parse.estimate(_recorded(file, "zfs send -nP -L -e -c tank/a@s2").text) or 0) < 21_000_000
+    assert {"async_destroy", "bookmarks", "large_blocks"} <= parse.features(_recorded(file, "zpool get all").text)
+    assert 20_000_000 < (parse.estimate(_recorded(file, "zfs send -nP -L -e -c tank/a@s2").text) or 0) < 21_000_000
 
 
 @pytest.mark.parametrize(
@@ -199,9 +199,9 @@ def test_not_found_is_about_the_thing_that_was_asked_for() -> None:
 
 
 def test_freebsds_tree_is_read_with_its_inherited_mountpoints() -> None:
-    found = _parse.values(_recorded(_FREEBSD, "zfs get -rHp").text)
+    found = parse.values(_recorded(_FREEBSD, "zfs get -rHp").text)
     assert found["tank/jaild"]["mountpoint"] == ("/tank/jaild", "inherited from tank")
-    read = _parse.dataset("tank/jaild", found["tank/jaild"])
+    read = parse.dataset("tank/jaild", found["tank/jaild"])
     assert (read.guid, read.mountpoint, read.mounted, read.readonly, read.origin) == (
         18294337729516039914,
         Path("/tank/jaild"),
@@ -213,7 +213,7 @@ def test_freebsds_tree_is_read_with_its_inherited_mountpoints() -> None:
 
 
 def test_an_inherited_user_property_is_not_the_datasets_own() -> None:
-    found = _parse.values(_recorded(_FREEBSD, "zfs get -Hp -o name,property,value,source jaild:jail").text)
+    found = parse.values(_recorded(_FREEBSD, "zfs get -Hp -o name,property,value,source jaild:jail").text)
     sources = {name: values["jaild:jail"][1] for name, values in found.items()}
     assert sources == {
         "tank/jaild/jails/web": "local",
@@ -223,7 +223,7 @@ def test_an_inherited_user_property_is_not_the_datasets_own() -> None:
 
 def test_a_value_with_tabs_and_newlines_is_read_whole_and_does_not_spoil_what_follows() -> None:
     text = "t/a\tx:y\tone\ttwo\nthree\tfour\tlocal\nt/a\tx:z\t\treceived\nt/b\tguid\t7\t-\n"
-    assert _parse.values(text) == {
+    assert parse.values(text) == {
         "t/a": {"x:y": ("one\ttwo\nthree\tfour", "local"), "x:z": ("", "received")},
         "t/b": {"guid": ("7", "-")},
     }
@@ -261,14 +261,14 @@ def test_openzfs_can_what_its_usage_text_says() -> None:
 
 
 def test_an_estimate_is_read_from_the_line_that_holds_the_size() -> None:
-    assert _parse.estimate(_recorded(_FREEBSD, "zfs send -nPLec -i").text) == 624
-    assert _parse.estimate("") is None
+    assert parse.estimate(_recorded(_FREEBSD, "zfs send -nPLec -i").text) == 624
+    assert parse.estimate("") is None
 
 
 def test_pool_features_are_the_enabled_ones_and_a_version_stands_for_itself() -> None:
     openzfs = "NAME PROPERTY VALUE SOURCE\nt version - default\nt feature@a active local\nt feature@b disabled local\n"
-    assert _parse.features(openzfs) == {"a"}
-    assert _parse.features(_recorded(_FUSE, "zpool get all").text) == {"version:23"}
+    assert parse.features(openzfs) == {"a"}
+    assert parse.features(_recorded(_FUSE, "zpool get all").text) == {"version:23"}
 
 
 def test_the_snapshot_of_a_resume_token_is_read_off_what_a_dry_send_tells() -> None:
@@ -276,5 +276,5 @@ def test_the_snapshot_of_a_resume_token_is_read_off_what_a_dry_send_tells() -> N
         "resume token contents:\nnvlist version: 0\n\tfromguid = 0x595d9f81aa9dddab\n\tobject = 0x1\n\toffset = 0x0\n"
         "\tbytes = 0x0\n\ttoguid = 0x854f02a2dd32cf0d\n\ttoname = pool1/test@b\n"
     )
-    assert _parse.token_guid(told) == 0x854F02A2DD32CF0D
-    assert _parse.token_guid("resume token contents:\nnvlist version: 0\n") is None
+    assert parse.token_guid(told) == 0x854F02A2DD32CF0D
+    assert parse.token_guid("resume token contents:\nnvlist version: 0\n") is None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from jaild.adapters.zfs import _parse
-from jaild.adapters.zfs._errors import refusal
-from jaild.adapters.zfs._libzfs_thread import told
-from jaild.adapters.zfs._pylibzfs import DatasetHandle, Handle, Serialized
+from jaild.adapters.zfs import parse
+from jaild.adapters.zfs.errors import refusal
+from jaild.adapters.zfs.libzfs_thread import told
+from jaild.adapters.zfs.pylibzfs import DatasetHandle, Handle, Serialized
 from jaild.model.errors import InternalError
 from jaild.ports.zfs import Dataset
 
@@ -36,7 +36,7 @@ def datasets(zfs: Handle, root: str) -> list[Dataset]:
         names = {root, *(each.name for each in top.children_recursive)}
         read = [each for tree in zfs.datasets_serialized(props=_DATASET, datasets=[root]) for each in _flat(tree)]
     _require_all(root, names, read)
-    found = [_parse.dataset(each["name"], _told(each)) for each in read if each["type"] == "FILESYSTEM"]
+    found = [parse.dataset(each["name"], _told(each)) for each in read if each["type"] == "FILESYSTEM"]
     return sorted(found, key=lambda each: each.name)
 
 
@@ -44,7 +44,7 @@ def dataset(zfs: Handle, name: str) -> Dataset:
     """Return one filesystem."""
     found = zfs.get_dataset(name).properties.items()
     values = {prop: (each.rawvalue, "-" if each.source is None else each.source.name.lower()) for prop, each in found}
-    return _parse.dataset(name, values)
+    return parse.dataset(name, values)
 
 
 def holds(zfs: Handle, snapshot: str) -> frozenset[str]:
@@ -210,7 +210,7 @@ def _flat(tree: Serialized) -> Iterator[Serialized]:
         yield from _flat(child)
 
 
-def _told(one: Serialized) -> _parse.Values:
+def _told(one: Serialized) -> parse.Values:
     return {prop: (told["rawvalue"], told["source"].lower()) for prop, told in one["properties"].items()}
 
 

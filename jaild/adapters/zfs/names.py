@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from jaild.adapters.zfs._errors import refusal
+from jaild.adapters.zfs.errors import refusal
 
 # zfsconcepts(7): also a space is legal, but mount(8), fstab(5) and jls(8) split on it, so it is refused.
 _COMPONENT = r"[A-Za-z0-9_][A-Za-z0-9_.:-]*"

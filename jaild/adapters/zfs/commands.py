@@ -6,11 +6,11 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
-from jaild.adapters.zfs import _parse
-from jaild.adapters.zfs._capabilities import Detected, detect
-from jaild.adapters.zfs._ended import to_its_end
-from jaild.adapters.zfs._errors import failure
-from jaild.adapters.zfs._names import checked_snapshot
+from jaild.adapters.zfs import parse
+from jaild.adapters.zfs.capabilities import Detected, detect
+from jaild.adapters.zfs.ended import to_its_end
+from jaild.adapters.zfs.errors import failure
+from jaild.adapters.zfs.names import checked_snapshot
 from jaild.model.errors import NotFoundError
 from jaild.ports.process import Completed, Processes
 
@@ -83,11 +83,11 @@ class Commands:
         if completed.status != 0 and not (lines and all(any(u in s for u in unless.split("|")) for s in lines)):
             raise failure(completed, " ".join(snapshots))
 
-    async def _get(self, name: str, properties: str, *options: str) -> dict[str, _parse.Values]:
-        completed = await self._run("get", *options, "-Hp", "-o", _parse.COLUMNS, properties, subject=name)
-        return _parse.values(completed.text)
+    async def _get(self, name: str, properties: str, *options: str) -> dict[str, parse.Values]:
+        completed = await self._run("get", *options, "-Hp", "-o", parse.COLUMNS, properties, subject=name)
+        return parse.values(completed.text)
 
-    async def _get_all(self, root: str, *options: str) -> dict[str, _parse.Values]:
+    async def _get_all(self, root: str, *options: str) -> dict[str, parse.Values]:
         """Return all properties. zfs-fuse's "all" is without guid: there a second process asks for that."""
         found = await self._get(root, "all", *options)
         if all("guid" in values for values in found.values()):

@@ -6,6 +6,8 @@ They are those that truenas/py-libzfs at 58320c2 and the fork 45Drives/python3-l
 Its errors are `ZFSException`, a RuntimeError with `code`: a member of its enum `Error`, or a bare number.
 """
 
+# ruff: noqa: D102 -- what these do is libzfs.pyx's to say
+
 from __future__ import annotations
 
 import importlib

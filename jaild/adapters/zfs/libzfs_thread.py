@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from jaild.adapters.zfs._errors import libzfs_failure, refusal
-from jaild.adapters.zfs._pylibzfs import Handle, Module
+from jaild.adapters.zfs.errors import libzfs_failure, refusal
+from jaild.adapters.zfs.pylibzfs import Handle, Module
 from jaild.model.errors import DeadlineExceededError, JaildError
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from jaild.adapters.zfs._errors import failure, refusal
+from jaild.adapters.zfs.errors import failure, refusal
 from jaild.ports.process import Child, Completed
 
 PIECE = 1 << 20  # bytes of a stream handed on at a time
