@@ -74,8 +74,7 @@ class Daemon:
         await self.files.remove(self.staging)  # what a crash left of a push
         await self.files.make_folder(self.staging)
         await self.files.restrict([self.staging])
-        await self.core.host.start(began)
-        await self.core.boot.recall()
+        await self.core.start(began)
 
     async def stop(self) -> None:
         """End what may be interrupted, wait for what may not. The jails go on."""
@@ -134,7 +133,10 @@ async def serve(config: Config, zfs: Zfs, processes: ProcessRunner, began: float
 
 async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
     daemon = assemble(config, zfs, runtime_of(config, processes), processes)
-    server = ApiServer(daemon.core.use_cases, socket=config.socket, grants=config.grants_here, tcp=config.listen)
+    engine = daemon.core.engine
+    server = ApiServer(
+        engine.services, engine.audit, socket=config.socket, grants=config.grants_here, tcp=config.listen
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -144,10 +146,10 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
         daemon.core.resume()
-        daemon.core.standbys.run()
+        daemon.core.replication.standbys.run()
         await stop.wait()
     finally:
-        await daemon.core.supervisor.close()  # before the API: a call that waits for an activation is answered now
+        await engine.supervisor.close()  # before the API: a call that waits for an activation is answered now
         await server.stop(1.0)
         await daemon.stop()
 

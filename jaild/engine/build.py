@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaild.engine import rpc
 from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.drain import Draining
@@ -28,6 +29,7 @@ from jaild.ports.salvage import FileTrees
 from jaild.ports.store import Store
 from jaild.ports.userland import Userland
 from jaild.ports.zfs import Zfs
+from jaild.rpc.services import Services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class Engine:
 
     ports: Ports
     place: Place
+    services: Services
     inventory: Inventory
     events: Events
     audit: Audit
@@ -87,9 +90,12 @@ def build(ports: Ports, place: Place) -> Engine:
     events = Events(store, clock)
     supervisor = Supervisor(clock, events.emit)
     operations = Operations(store, clock)
+    services = Services()
+    rpc.register(services, operations, events)
     return Engine(
         ports=ports,
         place=place,
+        services=services,
         inventory=inventory,
         events=events,
         audit=Audit(store, clock),

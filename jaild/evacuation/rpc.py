@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from google.longrunning import operations_pb2
 
+from jaild.evacuation.service import Evacuations
 from jaild.migration.rpc import MAX_DOWNTIME
+from jaild.model.views import HostView
 from jaild.rpc import moments, names, pages
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.evacuations import evacuation_message
 from jaild.rpc.messages.host import host_message
 from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.use_cases import Evacuations, Host
-from jaild.v1 import evacuations_pb2, host_pb2
+from jaild.rpc.services import Services
+from jaild.v1 import evacuations_pb2, evacuations_pb2_grpc, host_pb2
 
+View = Callable[[], Awaitable[HostView]]  # of this host
 _PARALLEL = 2  # if the request does not say
 
 
 class EvacuationsServicer:
     """Answers `jaild.v1.Evacuations`."""
 
-    def __init__(self, evacuations: Evacuations, host: Host, messages: OperationMessages) -> None:
+    def __init__(self, evacuations: Evacuations, view: View, messages: OperationMessages) -> None:
         self._evacuations = evacuations
-        self._host = host
+        self._view = view
         self._messages = messages
 
     async def EvacuateHost(  # noqa: N802  # gRPC's names
@@ -61,9 +66,19 @@ class EvacuationsServicer:
     async def DrainHost(self, request: evacuations_pb2.DrainHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802
         """Take no jails."""
         await self._evacuations.drain(request.reason, caller=current(""))
-        return host_message(await self._host.view())
+        return host_message(await self._view())
 
     async def UndrainHost(self, _request: evacuations_pb2.UndrainHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802
         """Take jails again."""
         await self._evacuations.undrain(caller=current(""))
-        return host_message(await self._host.view())
+        return host_message(await self._view())
+
+
+def register(services: Services, evacuations: Evacuations, view: View) -> None:
+    """Serve them."""
+    services.show("evacuations", lambda name: evacuation_message(evacuations.get(names.evacuation(name))))
+    services.add(
+        "jaild.v1.Evacuations",
+        evacuations_pb2_grpc.add_EvacuationsServicer_to_server,
+        EvacuationsServicer(evacuations, view, OperationMessages(services)),
+    )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from google.longrunning import operations_pb2
 
+from jaild.engine.events import Audit
+from jaild.host.autostart import Boot
+from jaild.host.service import Host
 from jaild.rpc import moments, pages
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.host import audit_message, host_message
 from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.use_cases import Audit, Boot, Host
-from jaild.v1 import host_pb2
+from jaild.rpc.services import Services
+from jaild.v1 import host_pb2, host_pb2_grpc
 
 _AUDIT = "audit"
 _DEADLINE = 60.0  # seconds, if the request does not say: less than FreeBSD's rcshutdown_timeout, which is 90
@@ -53,3 +56,9 @@ class HostServicer:
             deadline=deadline, validate_only=request.validate_only, caller=current(request.request_id)
         )
         return self._messages.of(operation)
+
+
+def register(services: Services, host: Host, audit: Audit, boot: Boot) -> None:
+    """Serve it."""
+    servicer = HostServicer(host, audit, boot, OperationMessages(services))
+    services.add("jaild.v1.Host", host_pb2_grpc.add_HostServicer_to_server, servicer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
+from jaild.jails import rpc
 from jaild.jails.changes import Changes
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
@@ -49,7 +50,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     changes = Changes(engine, planner, datasets, databases, runs, health_checks)
     lifecycle = Lifecycle(engine, datasets, runs, health_checks)
     templates = Templates(files, place.templates)
-    return JailParts(
+    parts = JailParts(
         runs=runs,
         health_checks=health_checks,
         datasets=datasets,
@@ -57,3 +58,5 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         jails=Jails(engine, changes, lifecycle, runs, Logs(files, runs, clock), templates),
         stats=Stats(engine),
     )
+    rpc.register(engine.services, parts.jails, parts.stats)
+    return parts

@@ -1,4 +1,4 @@
-"""The Jails service."""
+"""The services of jails and of what they use."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from typing import TypeAlias
 
 from google.longrunning import operations_pb2
 
-from jaild.jails import authorization as ownership
+from jaild.jails.service import Jails
+from jaild.jails.usage import Stats
+from jaild.model import access, quantity
 from jaild.model import names as rules
+from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError
-from jaild.model.jails import specfile
-from jaild.model.jails.change import Axis, Deploy, Rollback
+from jaild.model.jails import authorization, specfile
+from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
+from jaild.model.views import Caller, JailStats
 from jaild.rpc import names, pages, uploads
 from jaild.rpc.auth import Context, current
-from jaild.rpc.messages.jails import AXES, JailMessages, generation_message, require_sendable, spec_of
+from jaild.rpc.messages.jails import AXES, JailMessages, generation_message, jail_message, require_sendable, spec_of
 from jaild.rpc.messages.operations import OperationMessages
+from jaild.rpc.moments import timestamp
+from jaild.rpc.services import Services
 from jaild.rpc.streams import closable
-from jaild.rpc.use_cases import Jails
-from jaild.v1 import jails_pb2
+from jaild.v1 import jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
 
 _Answer: TypeAlias = operations_pb2.Operation
 
@@ -40,7 +45,7 @@ class JailsServicer:
         jail = rules.jail(request.jail_id)
         spec = await self._spec(request.spec)
         caller = current(request.request_id)
-        ownership.may_create(caller, jail, spec)
+        _may_create(caller, jail, spec)
         return await self._answer(
             self._jails.create(jail, spec, stopped=request.stopped, validate_only=request.validate_only, caller=caller)
         )
@@ -89,7 +94,7 @@ class JailsServicer:
         """Move it to another release."""
         app, version = names.release(request.release)
         jail = names.jail(request.name)
-        ownership.may_apply(current(), self._jails, jail, Deploy(f"{app}/{version}"))
+        _may_apply(current(), self._jails, jail, Deploy(f"{app}/{version}"))
         return await self._answer(
             self._jails.deploy(
                 jail,
@@ -137,7 +142,7 @@ class JailsServicer:
                 resource=request.name,
             )
         caller = current(request.request_id)
-        ownership.may_apply(caller, self._jails, jail, Rollback(request.generation, Axis(axis)))
+        _may_apply(caller, self._jails, jail, Rollback(request.generation, Axis(axis)))
         return await self._answer(
             self._jails.rollback(
                 jail,
@@ -219,7 +224,7 @@ class JailsServicer:
     def _own(self, name: str) -> str:
         """Return the jail in `name` if the caller may change it."""
         jail = names.jail(name)
-        ownership.may_change(current(), self._jails, jail)
+        _may_change(current(), self._jails, jail)
         return jail
 
     def _active(self, jail: str) -> int:
@@ -241,3 +246,71 @@ class JailsServicer:
         raise InvalidArgumentError(
             "SPEC_MISSING", "the request has no spec", remedy="give it as a message, as YAML or as a template"
         )
+
+
+class StatsServicer:
+    """Answers for `jaild.v1.Stats`."""
+
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
+
+    async def ListJailStats(  # noqa: N802
+        self, request: stats_pb2.ListJailStatsRequest, _: Context
+    ) -> stats_pb2.ListJailStatsResponse:
+        """Measure jails now."""
+        measured = await self._stats.measure([names.jail(name) for name in request.names])
+        return stats_pb2.ListJailStatsResponse(jails=map(stats_message, measured))
+
+
+def stats_message(stats: JailStats) -> stats_pb2.JailStats:
+    """Return a measurement as a message."""
+    limits = stats.limits
+    return stats_pb2.JailStats(
+        name=names.jail_name(stats.name),
+        running=stats.running,
+        cpu_seconds=stats.cpu_seconds,
+        cpu_cores=stats.cpus,
+        memory_bytes=stats.memory,
+        processes=stats.processes,
+        start_time=timestamp(stats.started),
+        sample_time=timestamp(stats.sampled),
+        cpu_limit=limits.cpus,
+        memory_limit_bytes=quantity.parse(limits.memory) if limits.memory else None,
+        processes_limit=limits.processes,
+        disk_bytes=stats.disk,
+        data_bytes=stats.data,
+        data_quota_bytes=stats.data_quota or None,
+        message=stats.message,
+    )
+
+
+def _may_create(caller: Caller, jail: str, spec: JailSpec) -> None:
+    """Raise `PermissionDeniedError` (APP_REQUIRED) unless the new jail runs an app of the caller's."""
+    access.require_app(caller, _app(spec.app or ""), names.jail_name(jail))
+
+
+def _may_change(caller: Caller, jails: Jails, jail: str) -> None:
+    """Raise `PermissionDeniedError` (APP_REQUIRED) unless the jail runs an app of the caller's."""
+    if Role.OPERATOR not in caller.roles:
+        authorization.require_own(caller, jail, jails.get(jail).generation)
+
+
+def _may_apply(caller: Caller, jails: Jails, jail: str, change: Change) -> None:
+    """Raise `PermissionDeniedError` (AXIS_REQUIRED, APP_REQUIRED) unless the change is the caller's to ask for.
+
+    What comes of it is looked at when it is applied: `jaild.model.jails.authorization`.
+    """
+    if Role.OPERATOR not in caller.roles:
+        authorization.require_change(caller, jail, jails.get(jail).generation, change)
+
+
+def _app(release: str) -> str:
+    return release.partition("/")[0]
+
+
+def register(services: Services, jails: Jails, stats: Stats) -> None:
+    """Serve them."""
+    services.show("jails", lambda name: jail_message(jails.get(names.jail(name)), current()))
+    servicer = JailsServicer(jails, OperationMessages(services))
+    services.add("jaild.v1.Jails", jails_pb2_grpc.add_JailsServicer_to_server, servicer)
+    services.add("jaild.v1.Stats", stats_pb2_grpc.add_StatsServicer_to_server, StatsServicer(stats))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
+from jaild.layers import rpc
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.base_sealing import BaseSealing
 from jaild.layers.bases import Bases
@@ -35,7 +36,7 @@ def build(engine: Engine) -> LayerParts:
     ports, place = engine.ports, engine.place
     sealer, sandbox = Sealer(ports.zfs, ports.files), BuildSandbox(ports.runtime)
     sealing = BaseSealing(engine, sealer)
-    return LayerParts(
+    parts = LayerParts(
         sealer=sealer,
         sandbox=sandbox,
         bases=Bases(engine, sealer, sealing, ImageImport(engine, sealing)),
@@ -49,3 +50,5 @@ def build(engine: Engine) -> LayerParts:
             sealer,
         ),
     )
+    rpc.register(engine.services, parts.bases, parts.base_making, parts.releases, parts.builds)
+    return parts

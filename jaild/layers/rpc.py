@@ -1,22 +1,39 @@
-"""The Bases service."""
+"""The services of bases, apps and builds."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 from google.longrunning import operations_pb2
 
+from jaild.layers.base_builds import BaseMaking
+from jaild.layers.bases import Bases
+from jaild.layers.builds import Builds
+from jaild.layers.releases import Releases
 from jaild.model import access
 from jaild.model import names as rules
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import specfile
+from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
 from jaild.rpc import names, pages, uploads
 from jaild.rpc.auth import Context, current
-from jaild.rpc.messages.layers import base_message
+from jaild.rpc.messages.layers import app_messages, base_message, manifest_of, release_message
 from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.use_cases import Bases
-from jaild.v1 import bases_pb2
+from jaild.rpc.services import Services
+from jaild.v1 import (
+    apps_pb2,
+    apps_pb2_grpc,
+    base_making_pb2,
+    base_making_pb2_grpc,
+    bases_pb2,
+    bases_pb2_grpc,
+    builds_pb2,
+    builds_pb2_grpc,
+)
 
 
 class BasesServicer:
@@ -78,3 +95,192 @@ class BasesServicer:
                 names.base(request.name), validate_only=request.validate_only, caller=current(request.request_id)
             )
         )
+
+
+class BaseMakingServicer:
+    """Answers `jaild.v1.BaseMaking`."""
+
+    def __init__(self, making: BaseMaking, messages: OperationMessages) -> None:
+        self._making = making
+        self._messages = messages
+
+    async def InstallBase(  # noqa: N802  # gRPC's names
+        self, request: base_making_pb2.InstallBaseRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Put a base together from packages."""
+        return self._messages.of(
+            await self._making.install(
+                rules.base(request.base_id),
+                request.repository,
+                tuple(request.packages),
+                request.abi,
+                request.osversion,
+                caller=current(request.request_id),
+            )
+        )
+
+    async def PatchBase(  # noqa: N802
+        self, request: base_making_pb2.PatchBaseRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Make a patched base of another one."""
+        return self._messages.of(
+            await self._making.patch(
+                rules.base(request.base_id), names.base(request.parent), caller=current(request.request_id)
+            )
+        )
+
+
+_ALL = "apps/-"
+
+
+class AppsServicer:
+    """Answers `jaild.v1.Apps`."""
+
+    def __init__(self, releases: Releases, messages: OperationMessages) -> None:
+        self._releases = releases
+        self._messages = messages
+
+    async def PushRelease(  # noqa: N802  # gRPC's names
+        self, requests: AsyncIterator[apps_pb2.PushReleaseRequest], context: Context
+    ) -> operations_pb2.Operation:
+        """Take a release's archive."""
+        header: apps_pb2.PushReleaseHeader = await uploads.first(requests)
+        app = names.app(header.parent)
+        version = rules.version(header.release_id)
+        caller = current(header.request_id)
+        access.require_app(caller, app, header.parent)
+        size = uploads.expected_size(header.size_bytes)
+        named = str(getattr(header, "from"))  # a keyword of Python's
+        parent = _parent_of(named, app) if named else ""
+        manifest = await _manifest(header)
+
+        async def push(chunks: AsyncIterator[bytes]) -> Operation:
+            return await self._releases.push(
+                app,
+                version,
+                chunks,
+                sha256=header.sha256,
+                size=size,
+                parent=parent,
+                manifest=manifest,
+                caller=caller,
+            )
+
+        return self._messages.of(await uploads.hand_on(requests, context, push))
+
+    async def GetRelease(self, request: apps_pb2.GetReleaseRequest, _: Context) -> apps_pb2.Release:  # noqa: N802
+        """Return one release, with the packages in it."""
+        release = names.release(request.name)
+        message = release_message(self._releases.get(*release))
+        if message.HasField("built"):
+            message.built.packages.extend(await self._releases.packages(*release))
+        return message
+
+    async def ListReleases(  # noqa: N802
+        self, request: apps_pb2.ListReleasesRequest, _: Context
+    ) -> apps_pb2.ListReleasesResponse:
+        """Return a page of one app's releases, or of all, oldest first."""
+        app = None if request.parent == _ALL else names.app(request.parent)
+        page = pages.page(
+            request,
+            self._releases.list(app),
+            lambda view: (view.record.pushed, view.record.app, view.record.version),
+            f"{request.parent}/releases",
+        )
+        return apps_pb2.ListReleasesResponse(
+            releases=[release_message(view) for view in page.items], next_page_token=page.next_token
+        )
+
+    async def ListApps(self, request: apps_pb2.ListAppsRequest, _: Context) -> apps_pb2.ListAppsResponse:  # noqa: N802
+        """Return a page of apps, by name."""
+        page = pages.page(request, app_messages(self._releases.list(None)), lambda app: (app.name,), "apps")
+        return apps_pb2.ListAppsResponse(apps=page.items, next_page_token=page.next_token)
+
+    async def DeleteRelease(self, request: apps_pb2.DeleteReleaseRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
+        """Delete one, if nothing refers to it."""
+        app, version = names.release(request.name)
+        caller = current(request.request_id)
+        access.require_app(caller, app, request.name)
+        return self._messages.of(
+            await self._releases.delete(app, version, validate_only=request.validate_only, caller=caller)
+        )
+
+
+def _parent_of(named: str, app: str) -> str:
+    """Return the version in the name of an earlier release of `app`. `InvalidArgumentError` (PARENT_OF_OTHER_APP)."""
+    parent_app, version = names.release(named)
+    if parent_app != app:
+        raise InvalidArgumentError(
+            "PARENT_OF_OTHER_APP",
+            f"{named} is not a release of {names.app_name(app)}",
+            remedy="name an earlier release of the same app, or none",
+            resource=named,
+        )
+    return version
+
+
+async def _manifest(header: apps_pb2.PushReleaseHeader) -> Manifest:
+    if header.WhichOneof("manifest_source") == "manifest_yaml":
+        return await asyncio.to_thread(specfile.parse_manifest, header.manifest_yaml)
+    return manifest_of(header.manifest)
+
+
+class BuildsServicer:
+    """Answers `jaild.v1.Builds`."""
+
+    def __init__(self, builds: Builds, messages: OperationMessages) -> None:
+        self._builds = builds
+        self._messages = messages
+
+    async def BuildRelease(  # noqa: N802  # gRPC's names
+        self, requests: AsyncIterator[builds_pb2.BuildReleaseRequest], context: Context
+    ) -> operations_pb2.Operation:
+        """Build a release by a recipe."""
+        header: builds_pb2.BuildReleaseHeader = await uploads.first(requests)
+        app = names.app(header.parent)
+        version = rules.version(header.release_id)
+        caller = current(header.request_id)
+        access.require_app(caller, app, header.parent)
+        size = uploads.expected_size(header.size_bytes)
+        source = header.recipe_source or "recipe"
+        recipe = await asyncio.to_thread(specfile.parse_recipe, header.recipe_yaml, source)
+        if header.base:
+            recipe = msgspec.structs.replace(recipe, base=names.base(header.base))
+        if named := str(getattr(header, "from")):  # a keyword of Python's
+            recipe = msgspec.structs.replace(recipe, parent=_parent_of(named, app))
+
+        async def build(chunks: AsyncIterator[bytes]) -> Operation:
+            return await self._builds.build(
+                app,
+                version,
+                recipe,
+                chunks,
+                sha256=header.sha256,
+                size=size,
+                validate_only=header.validate_only,
+                caller=caller,
+            )
+
+        return self._messages.of(await uploads.hand_on(requests, context, build))
+
+    async def TailBuild(  # noqa: N802
+        self, request: builds_pb2.TailBuildRequest, _: Context
+    ) -> AsyncIterator[builds_pb2.TailBuildResponse]:
+        """Send what a build's steps wrote."""
+        async for piece in self._builds.log(names.operation(request.name), follow=request.follow):
+            yield builds_pb2.TailBuildResponse(data=piece)
+
+
+def register(services: Services, bases: Bases, making: BaseMaking, releases: Releases, builds: Builds) -> None:
+    """Serve them."""
+    messages = OperationMessages(services)
+    services.show("bases", lambda name: base_message(bases.get(names.base(name))))
+    services.show("apps", lambda name: release_message(releases.get(*names.release(name))))
+    services.add("jaild.v1.Bases", bases_pb2_grpc.add_BasesServicer_to_server, BasesServicer(bases, messages))
+    services.add(
+        "jaild.v1.BaseMaking",
+        base_making_pb2_grpc.add_BaseMakingServicer_to_server,
+        BaseMakingServicer(making, messages),
+    )
+    services.add("jaild.v1.Apps", apps_pb2_grpc.add_AppsServicer_to_server, AppsServicer(releases, messages))
+    services.add("jaild.v1.Builds", builds_pb2_grpc.add_BuildsServicer_to_server, BuildsServicer(builds, messages))

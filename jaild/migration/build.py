@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jaild.engine.build import Engine
 from jaild.jails.build import JailParts
+from jaild.migration import rpc
 from jaild.migration.activation import Activation
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
@@ -39,7 +40,7 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
     rehearsal = Rehearsal(engine, jails, transfer, source, precopy)
     activation = Activation(engine, jails, transfer)
     engine.dispatcher.before_each(activation.give_way)
-    return MigrationParts(
+    parts = MigrationParts(
         cutover=cutover,
         source=source,
         target=TargetMigration(engine, jails, transfer, rehearsal, activation),
@@ -47,3 +48,5 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
         activation=activation,
         migrations=Migrations(engine, jails, transfer, source, rehearsal),
     )
+    rpc.register(engine.services, parts.migrations, parts.target)
+    return parts

@@ -9,18 +9,21 @@ from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
 
+from jaild.migration.service import Migrations
+from jaild.migration.target import TargetMigration
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.migration.party import Arriving, Introduction, Leaving
 from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.migration.stats import Bucket
-from jaild.peer.v1 import peer_pb2, rehearsal_pb2
+from jaild.model.views import MigrationView
+from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc
 from jaild.rpc import auth, moments, names, pages, structs, uploads
 from jaild.rpc.auth import Context
 from jaild.rpc.messages import peers as peer_messages
-from jaild.rpc.messages.operations import OperationMessages, migration_message
-from jaild.rpc.use_cases import Incoming, Migrations, Parties
-from jaild.v1 import migrations_pb2, rehearsals_pb2
+from jaild.rpc.messages.operations import OperationMessages
+from jaild.rpc.services import Parties, Services
+from jaild.v1 import migrations_pb2, migrations_pb2_grpc, rehearsals_pb2, rehearsals_pb2_grpc
 
 MAX_DOWNTIME = 5.0  # seconds, if the request does not say
 _Move = migrations_pb2.MigrateJailRequest | rehearsals_pb2.RehearseJailRequest
@@ -116,7 +119,7 @@ class RehearsalsServicer:
 class PeerServicer:
     """Answers `jaild.peer.v1.Peer`. Each method asks first whether the caller may speak about it."""
 
-    def __init__(self, incoming: Incoming, parties: Parties) -> None:
+    def __init__(self, incoming: TargetMigration, parties: Parties) -> None:
         self._incoming = incoming
         self._parties = parties
 
@@ -179,7 +182,7 @@ class PeerServicer:
 class ClonesServicer:
     """Answers `jaild.peer.v1.Rehearsals`."""
 
-    def __init__(self, incoming: Incoming, parties: Parties) -> None:
+    def __init__(self, incoming: TargetMigration, parties: Parties) -> None:
         self._incoming = incoming
         self._parties = parties
 
@@ -208,3 +211,45 @@ def _downtime(request: _Move) -> float:
 
 def _bucket(bucket: Bucket) -> migrations_pb2.MigrationStats.Bucket:
     return migrations_pb2.MigrationStats.Bucket(below=moments.duration(bucket.below), count=bucket.count)
+
+
+def migration_message(view: MigrationView) -> migrations_pb2.Migration:
+    """Return a migration as a message."""
+    return migrations_pb2.Migration(
+        name=names.migration_name(view.id),
+        jail=names.jail_name(view.jail),
+        source=view.source,
+        target=view.target,
+        outgoing=view.outgoing,
+        phase="finalized" if view.finalized else view.phase,
+        create_time=moments.timestamp(view.created),
+        update_time=moments.timestamp(view.updated),
+        epoch=view.epoch,
+        bytes=view.bytes,
+        rounds=view.rounds,
+        predicted_downtime=moments.duration(view.predicted),
+        downtime=moments.duration(view.downtime),
+        message=view.message,
+    )
+
+
+def register(services: Services, migrations: Migrations, target: TargetMigration) -> None:
+    """Serve them."""
+    messages = OperationMessages(services)
+    services.show("migrations", lambda name: migration_message(migrations.get(names.migration(name))))
+    services.add(
+        "jaild.v1.Migrations",
+        migrations_pb2_grpc.add_MigrationsServicer_to_server,
+        MigrationsServicer(migrations, messages),
+    )
+    services.add(
+        "jaild.v1.Rehearsals",
+        rehearsals_pb2_grpc.add_RehearsalsServicer_to_server,
+        RehearsalsServicer(migrations, messages),
+    )
+    services.add("jaild.peer.v1.Peer", peer_pb2_grpc.add_PeerServicer_to_server, PeerServicer(target, services))
+    services.add(
+        "jaild.peer.v1.Rehearsals",
+        rehearsal_pb2_grpc.add_RehearsalsServicer_to_server,
+        ClonesServicer(target, services),
+    )

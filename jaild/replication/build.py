@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaild.engine.build import Engine
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
+from jaild.replication import rpc
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
@@ -41,13 +42,17 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
     standbys = Standbys(engine, jails, ReplicationRound(engine, transfer, fencing), replica_store)
     engine.dispatcher.before_each(standbys.give_way)
     jails.jails.replicated_by(standbys)
+    parties = Parties(engine, transfer, replica_store)
+    engine.services.decided_by(parties)
     failover = Failover(engine, jails, transfer, migration, replica_store, fencing)
+    promotions = Promotions(engine, jails, migration, failover, start_guard)
+    rpc.register(engine.services, replica_store, fencing, promotions)
     return ReplicationParts(
         fencing=fencing,
         start_guard=start_guard,
         replica_store=replica_store,
         standbys=standbys,
         failover=failover,
-        promotions=Promotions(engine, jails, migration, failover, start_guard),
-        parties=Parties(engine, transfer, replica_store),
+        promotions=promotions,
+        parties=parties,
     )

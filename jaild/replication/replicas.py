@@ -268,7 +268,7 @@ class ReplicaStore:
                 "standby.withdrawn", f"jails/{jail}", f"{record.peer} keeps no replica here any more"
             )
 
-    def known(self, jail: str, uid: str) -> Known:
+    async def ownership(self, jail: str, uid: str) -> Known:
         """Return what this host has of a jail, or remembers of one that was deleted here."""
         entry = self._inventory.jails.get(jail)
         record = entry.record if entry is not None else None

@@ -1,25 +1,34 @@
-"""The Standby service: what other hosts ask of this one about replicas and owners."""
+"""The services of replicas and failover: the operators', and what other hosts ask about replicas and owners."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from google.longrunning import operations_pb2
+
 from jaild.model.migration import party
 from jaild.model.migration.party import Replicated, Wanted
 from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersession, WholeRound
-from jaild.peer.v1 import peer_pb2, standby_pb2
-from jaild.rpc import auth, structs, uploads
-from jaild.rpc.auth import Context
+from jaild.peer.v1 import peer_pb2, standby_pb2, standby_pb2_grpc
+from jaild.replication.fencing import Fencing
+from jaild.replication.replicas import ReplicaStore
+from jaild.replication.service import Promotions
+from jaild.rpc import auth, names, structs, uploads
+from jaild.rpc.auth import Context, current
 from jaild.rpc.messages import peers as peer_messages
-from jaild.rpc.use_cases import Parties, Replicas
+from jaild.rpc.messages.operations import OperationMessages
+from jaild.rpc.services import Parties, Services
+from jaild.v1 import promotions_pb2, promotions_pb2_grpc
 
 
 class StandbyServicer:
     """Answers `jaild.peer.v1.Standby`. Methods ask first whether the caller may speak about the jail."""
 
-    def __init__(self, replicas: Replicas, parties: Parties) -> None:
-        self._replicas = replicas
+    def __init__(self, replica_store: ReplicaStore, fencing: Fencing, promotions: Promotions, parties: Parties) -> None:
+        self._replica_store = replica_store
+        self._fencing = fencing
+        self._promotions = promotions
         self._parties = parties
 
     async def OfferReplica(  # noqa: N802  # gRPC's names
@@ -28,7 +37,7 @@ class StandbyServicer:
         """Say whether a replica is kept."""
         offer = peer_messages.struct_of(request, ReplicaOffer)
         await self._parties.require_party(auth.speaker(), offer)
-        state = await self._replicas.offer(offer)
+        state = await self._replica_store.offer(offer)
         return peer_messages.replica_state_message(state)
 
     async def ReceiveReplica(  # noqa: N802
@@ -39,7 +48,7 @@ class StandbyServicer:
         await self._parties.require_party(auth.speaker(), Replicated(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:
-            return await self._replicas.receive(header, chunks)
+            return await self._replica_store.receive(header, chunks)
 
         return structs.message_of(await uploads.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
 
@@ -48,7 +57,7 @@ class StandbyServicer:
     ) -> standby_pb2.RollBackReplicaResponse:
         """Destroy what the owner does not have."""
         await self._parties.require_party(auth.speaker(), Replicated(request.jail))
-        destroyed = await self._replicas.roll_back(peer_messages.struct_of(request, RollBack))
+        destroyed = await self._replica_store.roll_back(peer_messages.struct_of(request, RollBack))
         return standby_pb2.RollBackReplicaResponse(destroyed=destroyed)
 
     async def CompleteRound(  # noqa: N802
@@ -56,7 +65,7 @@ class StandbyServicer:
     ) -> standby_pb2.CompleteRoundResponse:
         """Let a round count."""
         await self._parties.require_party(auth.speaker(), Replicated(request.jail))
-        await self._replicas.complete(peer_messages.struct_of(request, WholeRound))
+        await self._replica_store.complete(peer_messages.struct_of(request, WholeRound))
         return standby_pb2.CompleteRoundResponse()
 
     async def WithdrawReplica(  # noqa: N802
@@ -64,7 +73,7 @@ class StandbyServicer:
     ) -> standby_pb2.WithdrawReplicaResponse:
         """Destroy a replica."""
         await self._parties.require_party(auth.speaker(), Replicated(request.jail))
-        await self._replicas.withdraw(request.jail, request.uid, request.epoch)
+        await self._replica_store.withdraw(request.jail, request.uid, request.epoch)
         return standby_pb2.WithdrawReplicaResponse()
 
     async def GetOwnership(  # noqa: N802
@@ -75,7 +84,7 @@ class StandbyServicer:
         A host asks before it starts or takes over a jail, also one that has no record of it yet (a pool in another
         chassis): if an owner kept silent to whom it does not know, that host would become a second one.
         """
-        known = await self._replicas.ownership(request.jail, request.uid)
+        known = await self._replica_store.ownership(request.jail, request.uid)
         return structs.message_of(known, standby_pb2.GetOwnershipResponse)
 
     async def HandOver(  # noqa: N802
@@ -83,7 +92,7 @@ class StandbyServicer:
     ) -> standby_pb2.HandOverResponse:
         """Migrate a jail to the standby that asks."""
         await self._parties.require_party(auth.speaker(), Wanted(request.jail, request.uid, request.target))
-        told = await self._replicas.hand_over(request.jail, request.uid, request.target, request.request_id)
+        told = await self._promotions.hand_over(request.jail, request.uid, request.target, request.request_id)
         return structs.message_of(told, standby_pb2.HandOverResponse)
 
     async def GetHandOver(  # noqa: N802
@@ -91,7 +100,7 @@ class StandbyServicer:
     ) -> standby_pb2.HandOverResponse:
         """Tell how a hand-over goes: one that the caller itself has asked for, whatever the jail is by now."""
         party.require_itself(auth.speaker(), request.target)
-        told = await self._replicas.handing_over(request.target, request.jail, request.request_id)
+        told = self._promotions.handing_over(request.target, request.jail, request.request_id)
         return structs.message_of(told, standby_pb2.HandOverResponse)
 
     async def Supersede(  # noqa: N802
@@ -100,5 +109,61 @@ class StandbyServicer:
         """Take note of a failover."""
         told = peer_messages.struct_of(request, Supersession)
         await self._parties.require_party(auth.speaker(), told)
-        epoch = await self._replicas.supersede(told)
+        epoch = await self._fencing.supersede(told)
         return standby_pb2.SupersedeResponse(epoch=epoch)
+
+
+class PromotionsServicer:
+    """Answers `jaild.v1.Promotions`."""
+
+    def __init__(self, promotions: Promotions, messages: OperationMessages) -> None:
+        self._promotions = promotions
+        self._messages = messages
+
+    async def PromoteJail(  # noqa: N802  # gRPC's names
+        self, request: promotions_pb2.PromoteJailRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Make a standby the owner."""
+        operation = await self._promotions.promote(
+            names.jail(request.name),
+            owner_is_down=request.owner_is_down,
+            confirm=request.confirm,
+            validate_only=request.validate_only,
+            caller=current(request.request_id),
+        )
+        return self._messages.of(operation)
+
+    async def AdoptJail(  # noqa: N802
+        self, request: promotions_pb2.AdoptJailRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Take over what a host that is gone left here."""
+        operation = await self._promotions.adopt(
+            names.jail(request.name),
+            confirm=request.confirm,
+            validate_only=request.validate_only,
+            caller=current(request.request_id),
+        )
+        return self._messages.of(operation)
+
+    async def ConfirmJail(  # noqa: N802
+        self, request: promotions_pb2.ConfirmJailRequest, _: Context
+    ) -> operations_pb2.Operation:
+        """Start a jail that waits for its standbys."""
+        operation = await self._promotions.confirm(
+            names.jail(request.name), request.confirm, caller=current(request.request_id)
+        )
+        return self._messages.of(operation)
+
+
+def register(services: Services, replica_store: ReplicaStore, fencing: Fencing, promotions: Promotions) -> None:
+    """Serve them."""
+    services.add(
+        "jaild.v1.Promotions",
+        promotions_pb2_grpc.add_PromotionsServicer_to_server,
+        PromotionsServicer(promotions, OperationMessages(services)),
+    )
+    services.add(
+        "jaild.peer.v1.Standby",
+        standby_pb2_grpc.add_StandbyServicer_to_server,
+        StandbyServicer(replica_store, fencing, promotions, services),
+    )

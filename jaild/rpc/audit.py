@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from google.longrunning import operations_pb2
@@ -16,13 +16,21 @@ from jaild.model.errors import InvalidArgumentError, JaildError
 from jaild.model.operation import failure_of
 from jaild.rpc import status
 from jaild.rpc.policy import Rule
-from jaild.rpc.use_cases import Audit
 
 # What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
 _NAME = re.compile(r"[a-z]+(/[A-Za-z0-9-][A-Za-z0-9._-]{0,99}){0,5}")
 _SHOWN = 64  # bytes of what is no name
 
 _log = structlog.get_logger(__name__)
+
+
+class Audit(Protocol):
+    """Keeps the entries."""
+
+    async def record(
+        self, actor: str, method: str, target: str, request_id: str, outcome: str, operation: str, /
+    ) -> None:
+        """Write one."""
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from jaild.model.errors import InternalError, JaildError, UnavailableError
 from jaild.model.operation import failure_of
 from jaild.rpc import audit as auditing
 from jaild.rpc import auth, status
+from jaild.rpc.audit import Audit
 from jaild.rpc.policy import RULES, Rule
-from jaild.rpc.use_cases import Audit
 
 _log = structlog.get_logger(__name__)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaild.engine.build import Engine
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
+from jaild.salvage import rpc
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
 from jaild.transfer.build import TransferParts
@@ -14,12 +15,14 @@ from jaild.transfer.build import TransferParts
 
 @dataclass(frozen=True, kw_only=True)
 class SalvageParts:
-    """The use cases."""
+    """The use cases, of the source and of the target."""
 
-    out: SalvageOut
+    salvages: SalvageOut
     files: SalvageIn
 
 
 def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: MigrationParts) -> SalvageParts:
     """Put the room together. Nothing is started."""
-    return SalvageParts(out=SalvageOut(engine, transfer, migration), files=SalvageIn(engine, jails, transfer))
+    parts = SalvageParts(salvages=SalvageOut(engine, transfer, migration), files=SalvageIn(engine, jails, transfer))
+    rpc.register(engine.services, parts.salvages, parts.files)
+    return parts

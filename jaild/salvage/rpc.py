@@ -11,20 +11,23 @@ from jaild.model.migration.party import Arriving
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.peer.v1 import peer_pb2
 from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
+from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
 from jaild.ports.salvage import Written
 from jaild.rpc import auth, names, uploads
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.messages.operations import OperationMessages
 from jaild.rpc.moments import timestamp
-from jaild.rpc.use_cases import IncomingFiles, Parties, Salvages
-from jaild.v1 import salvage_pb2
+from jaild.rpc.services import Parties, Services
+from jaild.salvage.source import SalvageOut
+from jaild.salvage.target import SalvageIn
+from jaild.v1 import salvage_pb2, salvage_pb2_grpc
 
 
 class SalvagesServicer:
     """Answers `jaild.v1.Salvages`."""
 
-    def __init__(self, salvages: Salvages, files: IncomingFiles, messages: OperationMessages) -> None:
+    def __init__(self, salvages: SalvageOut, files: SalvageIn, messages: OperationMessages) -> None:
         self._salvages = salvages
         self._files = files
         self._messages = messages
@@ -67,7 +70,7 @@ class SalvagesServicer:
 class PeerSalvageServicer:
     """Answers `jaild.peer.v1.Salvage`."""
 
-    def __init__(self, files: IncomingFiles, parties: Parties) -> None:
+    def __init__(self, files: SalvageIn, parties: Parties) -> None:
         self._files = files
         self._parties = parties
 
@@ -91,3 +94,17 @@ class PeerSalvageServicer:
         await self._parties.require_party(auth.speaker(), Arriving(request.migration))
         guids = await self._files.finish(request.migration, request.report)
         return peer_salvage_pb2.FinishFilesResponse(guids=guids)
+
+
+def register(services: Services, salvages: SalvageOut, files: SalvageIn) -> None:
+    """Serve them."""
+    services.add(
+        "jaild.v1.Salvages",
+        salvage_pb2_grpc.add_SalvagesServicer_to_server,
+        SalvagesServicer(salvages, files, OperationMessages(services)),
+    )
+    services.add(
+        "jaild.peer.v1.Salvage",
+        peer_salvage_pb2_grpc.add_SalvageServicer_to_server,
+        PeerSalvageServicer(files, services),
+    )

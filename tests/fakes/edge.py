@@ -106,9 +106,14 @@ class Server:
     """The services of one daemon. `close` when it is gone."""
 
     def __init__(self, host: InProcessHost) -> None:
-        self._api = ApiServer(host.core.use_cases, socket=Path("none"), grants=_Grants(host.network.hosts))
+        self._api = ApiServer(
+            host.core.rooms.engine.services,
+            host.core.use_cases.audit,
+            socket=Path("none"),
+            grants=_Grants(host.network.hosts),
+        )
         self._handlers: dict[str, Any] = {}
-        self._api._add_services(cast("grpc.aio.Server", self))
+        host.core.rooms.engine.services.add_all_to(cast("grpc.aio.Server", self))
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
         """Take what `add_registered_method_handlers` brings too."""

@@ -15,7 +15,6 @@ from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.sqlite import SqliteStore
 from jaild.adapters.system.process import ProcessRunner
-from jaild.daemon import Core
 from jaild.engine.build import Place, Ports
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
@@ -30,6 +29,7 @@ from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.zfs import Zfs
 from tests.fakes.clock import FakeClock
+from tests.fakes.core import HostCore
 from tests.fakes.edge import Server, served_as
 from tests.fakes.faults import Life, Mortal
 from tests.fakes.network import LinkedPeers, Network
@@ -91,7 +91,7 @@ class InProcessHost:
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
         self._store: SqliteStore | None = None
-        self._core: Core | None = None
+        self._core: HostCore | None = None
         self._server: Server | None = None
         self._boots = 1
 
@@ -107,7 +107,7 @@ class InProcessHost:
         """Make the dataset that everything is below, if it is not there."""
 
     @property
-    def core(self) -> Core:
+    def core(self) -> HostCore:
         """The present daemon's."""
         assert self._core is not None
         return self._core
@@ -130,12 +130,11 @@ class InProcessHost:
         await self._store.open()
         self._core = self._assembled(self._store)
         self._server = Server(self)
-        await self._core.host.start(self.clock.monotonic())
-        await self._core.boot.recall()
+        await self._core.start(self.clock.monotonic())
         self.reachable = True
         self._core.resume()
 
-    def _assembled(self, store: SqliteStore) -> Core:
+    def _assembled(self, store: SqliteStore) -> HostCore:
         def mortal(port: object, name: str, counted: frozenset[str] | None = None) -> Any:
             return cast("Any", Mortal(port, name, self.life, counted))
 
@@ -166,7 +165,7 @@ class InProcessHost:
             halted=self.folder / "halted.json",
             patience=self.boot_patience,
         )
-        return daemon.assemble(ports, place)
+        return HostCore(daemon.assemble(ports, place))
 
     def _hang_up(self) -> bool:
         task = served_as.get(None)
@@ -189,7 +188,7 @@ class InProcessHost:
         while queues := [queue.task for queue in self.core.dispatcher._queues.values() if queue.task is not None]:
             await asyncio.wait(queues)
             await self.core.supervisor.idle()
-        await self.core.recovery._start_guard.settled()
+        await self.core.start_guard.settled()
 
     async def stop(self) -> None:
         """End the daemon in order; the jails go on."""

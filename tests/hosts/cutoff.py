@@ -109,12 +109,12 @@ async def hand_over(host: FakeHost, other: FakeHost) -> str:
     """Let another host ask for the jail, as one does whose standby is promoted."""
     try:
         uid = (await record(host)).uid
-        told = await host.core.use_cases.replicas.hand_over("web", uid, other.name, "r-1")
+        told = await host.core.use_cases.promotions.hand_over("web", uid, other.name, "r-1")
     except JaildError as error:
         return error.reason
     while not told.done:
         await asyncio.sleep(0)
-        told = await host.core.use_cases.replicas.handing_over(other.name, "web", "r-1")
+        told = host.core.use_cases.promotions.handing_over(other.name, "web", "r-1")
     return told.reason
 
 

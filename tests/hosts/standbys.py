@@ -90,7 +90,7 @@ async def happened(host: FakeHost, kind: str) -> str:
 async def booted(host: FakeHost) -> None:
     """Wait until a host has started what it may, though others are never told what they should know."""
     await host.core.supervisor.over("boot")
-    await host.core.recovery._start_guard.settled()
+    await host.core.start_guard.settled()
 
 
 async def stop(hosts: Sequence[FakeHost]) -> None:

@@ -1,4 +1,4 @@
-"""Operations and migrations as messages."""
+"""Operations as messages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from google.protobuf.message import Message
 from jaild.model.errors import NotFoundError
 from jaild.model.operation import Operation
 from jaild.model.phases import Outcome, PhaseReport
-from jaild.model.views import MigrationView
-from jaild.rpc import names
-from jaild.rpc.auth import current
-from jaild.rpc.messages.evacuations import evacuation_message
-from jaild.rpc.messages.jails import jail_message
-from jaild.rpc.messages.layers import base_message, release_message
 from jaild.rpc.messages.plans import plan_message
 from jaild.rpc.moments import duration, timestamp
+from jaild.rpc.services import Services
 from jaild.rpc.status import status_of
-from jaild.rpc.use_cases import Bases, Evacuations, Jails, Migrations, Releases
-from jaild.v1 import common_pb2, migrations_pb2
+from jaild.v1 import common_pb2
 
 _OUTCOMES = {
     Outcome.UNDER_WAY: common_pb2.PHASE_OUTCOME_UNSPECIFIED,
@@ -36,14 +30,8 @@ class OperationMessages:
     Each is made for who makes the present call.
     """
 
-    def __init__(
-        self, bases: Bases, releases: Releases, jails: Jails, migrations: Migrations, evacuations: Evacuations
-    ) -> None:
-        self._bases = bases
-        self._releases = releases
-        self._jails = jails
-        self._migrations = migrations
-        self._evacuations = evacuations
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def of(self, operation: Operation) -> operations_pb2.Operation:
         """Return an operation as a message."""
@@ -61,23 +49,9 @@ class OperationMessages:
         if operation.result == "plan" and operation.plan is not None:
             return plan_message(operation.plan)
         try:
-            return self._resource(operation.result)
+            return self._services.resource(operation.result)
         except NotFoundError:  # deleted since
             return empty_pb2.Empty()
-
-    def _resource(self, result: str) -> Message:
-        collection = result.partition("/")[0]
-        if collection == "jails":
-            return jail_message(self._jails.get(names.jail(result)), current())
-        if collection == "bases":
-            return base_message(self._bases.get(names.base(result)))
-        if collection == "apps":
-            return release_message(self._releases.get(*names.release(result)))
-        if collection == "migrations":
-            return migration_message(self._migrations.get(names.migration(result)))
-        if collection == "evacuations":
-            return evacuation_message(self._evacuations.get(names.evacuation(result)))
-        return empty_pb2.Empty()
 
 
 def metadata_message(operation: Operation) -> common_pb2.OperationMetadata:
@@ -110,26 +84,6 @@ def _phase_message(report: PhaseReport) -> common_pb2.PhaseReport:
         start_offset=duration(report.begun),
         duration=duration(report.seconds),
         outcome=_OUTCOMES[report.outcome],
-    )
-
-
-def migration_message(view: MigrationView) -> migrations_pb2.Migration:
-    """Return a migration as a message."""
-    return migrations_pb2.Migration(
-        name=names.migration_name(view.id),
-        jail=names.jail_name(view.jail),
-        source=view.source,
-        target=view.target,
-        outgoing=view.outgoing,
-        phase="finalized" if view.finalized else view.phase,
-        create_time=timestamp(view.created),
-        update_time=timestamp(view.updated),
-        epoch=view.epoch,
-        bytes=view.bytes,
-        rounds=view.rounds,
-        predicted_downtime=duration(view.predicted),
-        downtime=duration(view.downtime),
-        message=view.message,
     )
 
 

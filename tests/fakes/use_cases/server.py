@@ -48,7 +48,8 @@ def fakes() -> Fakes:
 @pytest.fixture
 async def server(fakes: Fakes, tmp_path: Path, certificates: dict[str, TlsFiles]) -> AsyncIterator[ApiServer]:
     api = ApiServer(
-        fakes.use_cases(),
+        fakes.services(),
+        fakes.audit,
         socket=tmp_path / "s",
         grants=GRANTS,
         tcp=Tcp(address="127.0.0.1:0", tls=certificates["server"]),

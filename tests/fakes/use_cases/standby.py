@@ -66,21 +66,21 @@ class FakeReplicas(Fake):
         self.seen("ownership", jail, uid)
         return Known(state="standby", owner="id-alpha", owner_name="alpha", epoch=3, taken=5.0)
 
-    async def hand_over(self, jail: str, uid: str, target: str, request_id: str, /) -> HandingOver:
-        self.seen("hand_over", jail, uid, target, request_id)
-        return HandingOver(message="seed round 0")
-
-    async def handing_over(self, target: str, jail: str, request_id: str, /) -> HandingOver:
-        self.seen("handing_over", target, jail, request_id)
-        return HandingOver(done=True)
-
     async def supersede(self, told: Supersession, /) -> int:
         self.seen("supersede", told)
         return told.epoch
 
 
 class FakePromotions(Fake):
-    """Promote, adopt, confirm."""
+    """Promote, adopt, confirm; and what the owner is asked."""
+
+    async def hand_over(self, jail: str, uid: str, target: str, request_id: str, /) -> HandingOver:
+        self.seen("hand_over", jail, uid, target, request_id)
+        return HandingOver(message="seed round 0")
+
+    def handing_over(self, target: str, jail: str, request_id: str, /) -> HandingOver:
+        self.seen("handing_over", target, jail, request_id)
+        return HandingOver(done=True)
 
     async def promote(
         self, name: str, /, *, owner_is_down: bool, confirm: str, validate_only: bool, caller: Caller

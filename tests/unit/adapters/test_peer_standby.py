@@ -84,9 +84,11 @@ async def test_every_question_arrives_with_all_that_was_said_and_brings_the_answ
         ("complete", (WHOLE,)),
         ("withdraw", ("web", "u", 3)),
         ("ownership", ("web", "u")),
+        ("supersede", (TOLD,)),
+    ]
+    assert [(method, args) for method, args, _ in fakes.promotions.calls] == [
         ("hand_over", ("web", "u", "beta", "r")),
         ("handing_over", ("beta", "web", "r")),
-        ("supersede", (TOLD,)),
     ]
 
 

@@ -100,7 +100,7 @@ async def test_a_caller_that_is_cancelled_hangs_up_and_does_not_wait(pair: tuple
             raise
         raise AssertionError
 
-    pair[1].core.use_cases.incoming.preflight = slow  # type: ignore[method-assign]
+    pair[1].core.use_cases.incoming.preflight = slow  # type: ignore[method-assign, assignment]
     call = asyncio.create_task(beta_of(pair).preflight(OFFER))
     await begun.wait()
     call.cancel()
@@ -149,7 +149,7 @@ async def test_a_stream_that_breaks_here_is_not_whole_there_and_its_own_error_is
         yield b"half"
         raise InternalError("COMMAND_FAILED", "zfs send", remedy="none")
 
-    pair[1].core.use_cases.incoming.receive = receive  # type: ignore[method-assign]
+    pair[1].core.use_cases.incoming.receive = receive  # type: ignore[method-assign, assignment]
     with pytest.raises(InternalError) as caught:
         await beta_of(pair).receive(ReceiveHeader(migration="m", tag="t", guid=1), broken())
     assert caught.value.reason == "COMMAND_FAILED"

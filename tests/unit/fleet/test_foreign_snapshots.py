@@ -232,7 +232,7 @@ async def test_an_aborted_copy_goes_back_to_what_it_was_with_others_snapshots_of
     theirs = await taken(source, "hourly-1")
     write(target, "newer")
     made = snapshot_after_each_receive(source)
-    source.core.use_cases.incoming.prepare = _refuses  # type: ignore[method-assign]
+    source.core.use_cases.incoming.prepare = _refuses  # type: ignore[method-assign, assignment]
     assert await move(target, source) == "REFUSED"
     await target.quiet()
     assert serves(target, 1)
@@ -343,7 +343,7 @@ async def test_a_new_copy_of_which_others_keep_a_snapshot_is_thrown_away_when_th
         return received
 
     incoming.receive = receive  # type: ignore[method-assign]
-    incoming.prepare = _refuses  # type: ignore[method-assign]
+    incoming.prepare = _refuses  # type: ignore[method-assign, assignment]
     assert await move(source, target) == "REFUSED"
     assert serves(source, 1)
     before = await there(target)

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from jaild.jails import usage_rpc as stats
+from jaild.jails.rpc import stats_message
 from jaild.model.jails.spec import Limits
 from jaild.model.views import JailStats
 from jaild.v1 import stats_pb2, stats_pb2_grpc
@@ -16,7 +16,7 @@ OPTIONAL = ("cpu_seconds", "memory_bytes", "processes", "cpu_limit", "memory_lim
 
 
 def test_what_is_not_known_or_not_limited_is_absent() -> None:
-    message = stats.message(JailStats(name="web", disk=5))
+    message = stats_message(JailStats(name="web", disk=5))
     assert [field for field in (*OPTIONAL, "data_quota_bytes") if message.HasField(field)] == []
     assert (message.name, message.disk_bytes, message.running) == ("jails/web", 5, False)
 
@@ -25,7 +25,7 @@ def test_a_jail_that_uses_nothing_says_so() -> None:
     idle = JailStats(
         name="web", running=True, cpu_seconds=0.0, memory=0, processes=0, limits=Limits(memory="1G", cpus=2)
     )
-    message = stats.message(idle)
+    message = stats_message(idle)
     assert [field for field in OPTIONAL if not message.HasField(field)] == ["processes_limit"]
     assert message.memory_limit_bytes == 1 << 30
 

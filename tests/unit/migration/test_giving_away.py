@@ -182,8 +182,8 @@ async def test_a_failover_that_is_told_while_the_jail_is_frozen_stops_its_hand_o
 
 def answers_to_failovers(host: FakeHost) -> asyncio.Event:
     """Return what is set when a host has answered to a failover."""
-    replicas, answered = host.core.use_cases.replicas, asyncio.Event()
-    original = replicas.supersede
+    fencing, answered = host.core.fencing, asyncio.Event()
+    original = fencing.supersede
 
     async def supersede(told: Supersession) -> int:
         try:
@@ -191,7 +191,7 @@ def answers_to_failovers(host: FakeHost) -> asyncio.Event:
         finally:
             answered.set()
 
-    replicas.supersede = supersede  # type: ignore[method-assign]
+    fencing.supersede = supersede  # type: ignore[method-assign]
     return answered
 
 

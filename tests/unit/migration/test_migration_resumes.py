@@ -326,7 +326,7 @@ async def test_a_begin_that_comes_again_when_the_target_is_prepared_does_not_tak
             refused.append(caught.value.reason)
         return phase
 
-    incoming.begin, incoming.prepare = remembered, prepared  # type: ignore[method-assign]
+    incoming.begin, incoming.prepare = remembered, prepared  # type: ignore[method-assign, assignment]
     cut_after(source, target, BIG // 2)
     assert reason_of(await healed(source, await migrate(source, target))) == ""
     assert [offer.attempt for offer in offers] == [1, 2]
@@ -352,7 +352,7 @@ async def test_a_stream_of_an_earlier_attempt_is_not_received(hosts: tuple[FakeH
             refused.append(caught.value.reason)
         return await receive(header, chunks)
 
-    incoming.receive = received  # type: ignore[method-assign]
+    incoming.receive = received  # type: ignore[method-assign, assignment]
     cut_after(source, target, BIG // 2)
     assert reason_of(await healed(source, await migrate(source, target))) == ""
     assert refused == ["MIGRATION_ATTEMPT"]

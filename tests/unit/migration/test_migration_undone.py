@@ -69,7 +69,7 @@ async def test_a_begin_that_its_own_abort_has_overtaken_begins_nothing(quick_pat
         overtaken.append(caught.value.reason)
         raise caught.value
 
-    incoming.begin = late  # type: ignore[method-assign]
+    incoming.begin = late  # type: ignore[method-assign, assignment]
     assert reason_of(await source.end_of(await migrate(source, target))) == "MIGRATION_PHASE"
     assert overtaken == ["MIGRATION_PHASE"]
     assert await picture(target) == before

@@ -118,7 +118,7 @@ async def test_the_last_increments_of_all_datasets_are_sent_at_once(pair: tuple[
                 await all_of_them.wait()
         return await receive(header, chunks)
 
-    target.core.use_cases.incoming.receive = received  # type: ignore[method-assign]
+    target.core.use_cases.incoming.receive = received  # type: ignore[method-assign, assignment]
     assert await move(source, target) == ""
     assert serves(target, 1)
 

@@ -94,7 +94,7 @@ async def test_a_standby_whose_replica_was_withdrawn_with_the_jail_remembers_it_
     assert await invariants.records(gamma) == {}
     await beta.stop()
     await back(alpha)
-    await alpha.core.recovery._start_guard.settled()
+    await alpha.core.start_guard.settled()
     await is_fenced(alpha)
     await stop((alpha, beta, gamma))
 

@@ -18,8 +18,8 @@ class SlowAnswer:
 
     def __init__(self, host: FakeHost) -> None:
         self.asked, self.answer = asyncio.Event(), asyncio.Event()
-        self._ownership = host.core.use_cases.replicas.ownership
-        host.core.use_cases.replicas.ownership = self._late  # type: ignore[method-assign]
+        self._ownership = host.core.replica_store.ownership
+        host.core.replica_store.ownership = self._late  # type: ignore[method-assign]
 
     async def _late(self, jail: str, uid: str) -> Known:
         self.asked.set()

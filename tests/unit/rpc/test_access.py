@@ -16,7 +16,7 @@ from jaild.rpc.policy import RULES
 from jaild.rpc.tls import TlsFiles
 from jaild.v1 import apps_pb2, bases_pb2, host_pb2, jails_pb2, migrations_pb2
 from tests.fakes.use_cases import made, stubs
-from tests.fakes.use_cases.every import Fakes
+from tests.fakes.use_cases.every import SERVICES, Fakes
 from tests.fakes.use_cases.server import GRANTS, Dial
 
 ROLLBACK = jails_pb2.RollbackJailRequest
@@ -25,7 +25,7 @@ EVERYBODY = {"watcher", "web-team", "os-team", "boss"}
 
 def methods() -> list[str]:
     pool = descriptor_pool.Default()
-    services = (*api.SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
+    services = (*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
     return [f"/{name}/{method.name}" for name in services for method in pool.FindServiceByName(name).methods]
 
 

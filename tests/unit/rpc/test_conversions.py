@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaild.migration.rpc import migration_message
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.spec import (
@@ -33,7 +34,6 @@ from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.rpc import moments, structs
 from jaild.rpc.messages import jails as jail_messages
 from jaild.rpc.messages import layers as layer_messages
-from jaild.rpc.messages import operations as operation_messages
 from jaild.rpc.messages import peers as peer_messages
 from jaild.v1 import apps_pb2, jails_pb2
 from tests.fakes.use_cases import made
@@ -263,7 +263,7 @@ def test_a_finalized_migration_says_so() -> None:
     view = MigrationView(
         id="m", jail="web", outgoing=True, source="a", target="b", phase="activated", downtime=0.5, finalized=True
     )
-    message = operation_messages.migration_message(view)
+    message = migration_message(view)
     assert (message.phase, message.downtime.ToMilliseconds(), message.name) == ("finalized", 500, "migrations/m")
 
 

@@ -11,7 +11,6 @@ import pytest
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
-from jaild import server as api
 from jaild.adapters.peers import GrpcPeer, GrpcPeers, PeerAddress
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.migration.party import Arriving, Introduction, Leaving, Replicated, Wanted
@@ -21,7 +20,7 @@ from jaild.rpc import structs
 from jaild.rpc.tls import TlsFiles
 from jaild.server import ApiServer
 from tests.fakes.use_cases import stubs
-from tests.fakes.use_cases.every import Fakes
+from tests.fakes.use_cases.every import SERVICES, Fakes
 from tests.fakes.use_cases.server import Dial
 from tests.unit.adapters.test_peer_standby import OFFER as REPLICA
 from tests.unit.adapters.test_peer_standby import ROLL_BACK, TOLD, WHOLE
@@ -35,7 +34,7 @@ OPEN = {
 
 def peers_methods() -> dict[str, MethodDescriptor]:
     pool = descriptor_pool.Default()
-    services = [name for name in api.SERVICES if name.startswith("jaild.peer.")]
+    services = [name for name in SERVICES if name.startswith("jaild.peer.")]
     return {f"/{name}/{each.name}": each for name in services for each in pool.FindServiceByName(name).methods}
 
 

@@ -23,7 +23,7 @@ from jaild.model.layers.records import Generation
 from jaild.rpc.tls import TlsFiles
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
 from tests.fakes.use_cases import made, stubs
-from tests.fakes.use_cases.every import Fakes
+from tests.fakes.use_cases.every import SERVICES, Fakes
 from tests.fakes.use_cases.server import Dial
 
 
@@ -37,7 +37,7 @@ async def reflect(channel: grpc.aio.Channel, **asked: str) -> reflection_pb2.Ser
 async def test_reflection_lists_all_services(local: grpc.aio.Channel) -> None:
     answer = await reflect(local, list_services="")
     found = {service.name for service in answer.list_services_response.service}
-    assert found == {*api.SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    assert found == {*SERVICES, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 
 
 async def test_a_client_that_knows_nothing_can_call_through_reflection_alone(
@@ -78,7 +78,7 @@ async def test_a_client_that_knows_nothing_can_call_through_reflection_alone(
     assert json_format.MessageToDict(operation, descriptor_pool=pool)["metadata"]["kind"] == "stop"
 
 
-@pytest.mark.parametrize("service", ["", *api.SERVICES])
+@pytest.mark.parametrize("service", ["", *SERVICES])
 async def test_health_is_serving_for_each_service(local: grpc.aio.Channel, service: str) -> None:
     stub: Any = health_pb2_grpc.HealthStub(local)
     answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
@@ -115,7 +115,7 @@ async def test_a_socket_left_over_by_a_crash_is_taken_over(fakes: Fakes, tmp_pat
     listener = await asyncio.start_unix_server(lambda *_: None, tmp_path / "s")
     listener.close()
     assert (tmp_path / "s").exists()
-    api_server = api.ApiServer(fakes.use_cases(), socket=tmp_path / "s")
+    api_server = api.ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "s")
     await api_server.start()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path / 's'}") as channel:
         assert (await stubs.host(channel).GetHost(host_pb2.GetHostRequest())).name == "alpha"
@@ -124,7 +124,7 @@ async def test_a_socket_left_over_by_a_crash_is_taken_over(fakes: Fakes, tmp_pat
 
 async def test_a_socket_that_cannot_be_is_said_by_name(fakes: Fakes, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="no/such/s") as caught:
-        await api.ApiServer(fakes.use_cases(), socket=tmp_path / "no/such/s").start()
+        await api.ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "no/such/s").start()
     assert caught.value.reason == "LISTEN_FAILED"
 
 
@@ -133,14 +133,14 @@ async def test_a_port_that_is_taken_is_not_shared(
 ) -> None:
     tcp = api.Tcp(address=f"127.0.0.1:{server.port}", tls=certificates["server"])
     with pytest.raises(UnavailableError, match="LISTEN_FAILED"):
-        await api.ApiServer(fakes.use_cases(), socket=tmp_path / "t", tcp=tcp).start()
+        await api.ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "t", tcp=tcp).start()
 
 
 async def test_a_missing_key_is_said_by_name(fakes: Fakes, tmp_path: Path) -> None:
     nowhere = tmp_path / "none.pem"
     tcp = api.Tcp(address="127.0.0.1:0", tls=TlsFiles(certificate=nowhere, key=nowhere, authority=nowhere))
     with pytest.raises(UnavailableError, match="TLS_FILE_UNREADABLE"):
-        await api.ApiServer(fakes.use_cases(), socket=tmp_path / "t", tcp=tcp).start()
+        await api.ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "t", tcp=tcp).start()
 
 
 async def test_a_refusal_carries_reason_remedy_and_findings(fakes: Fakes, local: grpc.aio.Channel) -> None:

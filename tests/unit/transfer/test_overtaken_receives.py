@@ -136,7 +136,7 @@ async def test_a_stream_that_arrives_damaged_twice_is_an_error(pair: Pair, path:
 
 async def test_a_snapshot_made_while_a_round_comes_fails_no_round(tmp_path: Path) -> None:
     alpha, beta = await hosts_with(tmp_path, "beta")
-    headers = changed(beta.core.use_cases.replicas, snapshot_during_receives(beta, 2))
+    headers = changed(beta.core.replica_store, snapshot_during_receives(beta, 2))
     for number in range(4):
         write(alpha, f"round {number}")
         await rounds(alpha)

@@ -1,0 +1,49 @@
+"""The room of the host itself, put together: the last one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from jaild.engine.build import Engine
+from jaild.evacuation import rpc as evacuation_rpc
+from jaild.evacuation.service import Evacuations
+from jaild.host import rpc
+from jaild.host.autostart import Boot
+from jaild.host.recovery import Recovery
+from jaild.host.service import Host
+from jaild.jails.build import JailParts
+from jaild.migration.build import MigrationParts
+from jaild.replication.build import ReplicationParts
+from jaild.transfer.build import TransferParts
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostParts:
+    """What the daemon starts."""
+
+    host: Host
+    recovery: Recovery
+    boot: Boot
+
+
+def build(
+    engine: Engine,
+    jails: JailParts,
+    transfer: TransferParts,
+    migration: MigrationParts,
+    replication: ReplicationParts,
+    evacuations: Evacuations,
+) -> HostParts:
+    """Put the room together. Nothing is started."""
+    recovery = Recovery(
+        engine.inventory, engine.ports.zfs, engine.ports.files, engine.ports.runtime, jails.datasets, jails.runs,
+        migration.cutover, migration.source, migration.target, migration.rehearsal, replication.failover,
+        replication.replica_store, replication.start_guard, replication.fencing, engine.operations, engine.supervisor,
+        engine.events,
+    )  # fmt: skip
+    boot = Boot(engine, jails, transfer, migration, replication)
+    host = Host(engine, transfer, evacuations, recovery, version("jaild"))
+    rpc.register(engine.services, host, engine.audit, boot)
+    evacuation_rpc.register(engine.services, evacuations, host.view)  # who drains the host is shown the host
+    return HostParts(host=host, recovery=recovery, boot=boot)

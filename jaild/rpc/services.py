@@ -1,0 +1,65 @@
+"""The services of the API, as the rooms register them: the frame knows no room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf import empty_pb2
+from google.protobuf.message import Message
+
+from jaild.model.errors import PermissionDeniedError
+from jaild.model.migration.party import About
+
+AddTo = Callable[[Any, grpc.aio.Server], None]  # as protoc makes it: the servicer, the server
+Show = Callable[[str], Message]  # by a resource's name; `NotFoundError` for one that is gone
+
+
+class Parties(Protocol):
+    """Decides which host may speak about a jail."""
+
+    async def require_party(self, speaker: str, about: About, /) -> None:
+        """Raise `PermissionDeniedError` (NOT_A_PARTY and others) unless it may."""
+
+
+class Services:
+    """All services, and what they have in common. Implements `Parties` for those that peers ask."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, tuple[AddTo, object]] = {}
+        self._shown: dict[str, Show] = {}
+        self._parties: Parties | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The full names of the services."""
+        return tuple(self._services)
+
+    def add(self, name: str, add_to: AddTo, servicer: object) -> None:
+        """Serve `name` (its full name) by `servicer`."""
+        self._services[name] = add_to, servicer
+
+    def show(self, collection: str, show: Show) -> None:
+        """Let `show` say what came of operations whose result is in `collection` ("jails")."""
+        self._shown[collection] = show
+
+    def decided_by(self, parties: Parties) -> None:
+        """Let `parties` decide which hosts may speak about which jails."""
+        self._parties = parties
+
+    async def require_party(self, speaker: str, about: About, /) -> None:
+        """Raise `PermissionDeniedError` unless a host may speak about it. As long as nobody decides that, none may."""
+        if self._parties is None:
+            raise PermissionDeniedError("NOT_A_PARTY", f"nobody decides yet for whom {speaker} speaks", remedy="wait")
+        await self._parties.require_party(speaker, about)
+
+    def resource(self, name: str) -> Message:
+        """Return what a name stands for now; nothing for one of a collection that is not shown. `NotFoundError`."""
+        show = self._shown.get(name.partition("/")[0])
+        return empty_pb2.Empty() if show is None else show(name)
+
+    def add_all_to(self, server: grpc.aio.Server) -> None:
+        """Let a server answer all of them."""
+        for add_to, servicer in self._services.values():
+            add_to(servicer, server)

@@ -1,0 +1,79 @@
+"""The fakes of use cases have the shape of what they stand for: a servicer that suits the one suits the other."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from jaild.engine.events import Audit, Events
+from jaild.engine.operations import Operations
+from jaild.evacuation.service import Evacuations
+from jaild.host.autostart import Boot
+from jaild.host.service import Host
+from jaild.jails.service import Jails
+from jaild.jails.usage import Stats
+from jaild.layers.base_builds import BaseMaking
+from jaild.layers.bases import Bases
+from jaild.layers.builds import Builds
+from jaild.layers.releases import Releases
+from jaild.migration.service import Migrations
+from jaild.migration.target import TargetMigration
+from jaild.replication.fencing import Fencing
+from jaild.replication.parties import Parties
+from jaild.replication.replicas import ReplicaStore
+from jaild.replication.service import Promotions
+from jaild.salvage.source import SalvageOut
+from jaild.salvage.target import SalvageIn
+from tests.fakes.use_cases.every import Fakes
+from tests.fakes.use_cases.remembering import Fake
+
+REAL: dict[str, tuple[type, ...]] = {
+    "bases": (Bases,),
+    "base_making": (BaseMaking,),
+    "releases": (Releases,),
+    "builds": (Builds,),
+    "jails": (Jails,),
+    "migrations": (Migrations,),
+    "operations": (Operations,),
+    "events": (Events,),
+    "audit": (Audit,),
+    "host": (Host,),
+    "stats": (Stats,),
+    "boot": (Boot,),
+    "evacuations": (Evacuations,),
+    "incoming": (TargetMigration,),
+    "parties": (Parties,),
+    "replicas": (ReplicaStore, Fencing),
+    "promotions": (Promotions,),
+    "salvages": (SalvageOut,),
+    "files": (SalvageIn,),
+}
+
+
+def shape(function: Any) -> tuple[bool, int, frozenset[str]]:
+    """Return how a method may be called: awaited or not, with how many by their place, with which by their name."""
+    known = inspect.signature(function).parameters.values()
+    by_name = frozenset(p.name for p in known if p.kind is p.KEYWORD_ONLY)
+    return inspect.iscoroutinefunction(function), len(known) - len(by_name), by_name
+
+
+def required(function: Any) -> int:
+    """Return how many arguments it does not go without."""
+    return sum(p.default is p.empty for p in inspect.signature(function).parameters.values())
+
+
+def test_every_fake_stands_for_something() -> None:
+    assert REAL.keys() == vars(Fakes()).keys()
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_fake_is_called_as_what_it_stands_for(name: str) -> None:
+    fake = type(getattr(Fakes(), name))
+    methods = [m for m in vars(fake) if not m.startswith("_") and callable(getattr(fake, m)) and m not in vars(Fake)]
+    assert methods
+    for method in methods:
+        (real,) = [getattr(each, method) for each in REAL[name] if hasattr(each, method)]
+        assert shape(getattr(fake, method)) == shape(real), method
+        assert required(getattr(fake, method)) >= required(real), method
