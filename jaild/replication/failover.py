@@ -56,6 +56,7 @@ class _Attempt(saga.Attempt):
     held: AsyncExitStack  # keeps the replica from being changed by a peer's call until it is this host's
     snapshots: dict[str, Snapshot] = field(default_factory=dict)  # what is returned to, by dataset
     highest: int = 0  # epoch that was heard of
+    committed: JailRecord | None = None  # what is written, as soon as that is known
     activated: Activated = _NOT_STARTED
 
     @property
@@ -255,7 +256,7 @@ class Failover:
             since = float(max((snapshot.created for snapshot in attempt.snapshots.values()), default=0))
         former = record.peer or self._inventory.host_names.get(record.owner, record.owner)
         others = tuple(sorted(self._sole.standbys(entry, record) - {former}))
-        mine = advance(
+        attempt.committed = advance(
             entry.record or record,
             Ownership.ACTIVE,
             owner=self._inventory.host_id,
@@ -266,11 +267,11 @@ class Failover:
             standbys=others,
             failover=ForcedFailover(host=former, at=self._clock.now(), since=since, untold=(former, *others)),
         )
-        await self._datasets.write(entry, mine)
+        await self._datasets.write(entry, attempt.committed)
 
     async def _is_committed(self, attempt: _Attempt) -> bool:
         attempt.entry.record = record = await self._datasets.recorded(attempt.entry)
-        return record.state is Ownership.ACTIVE and record.owner == self._inventory.host_id
+        return record == attempt.committed
 
     async def _settle(self, attempt: _Attempt) -> None:
         journal = self._came_by(attempt.record)
