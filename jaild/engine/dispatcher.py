@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 
 from jaild.engine.operations import Handle, Operations
+from jaild.engine.undo import UndoOnError
 from jaild.model.admission import Accepted, Denied, Duplicate, admit
 from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, JaildError, UnavailableError
 from jaild.model.operation import Operation
@@ -105,12 +106,8 @@ class Dispatcher:
         or ended while it waited.
         """
         clean = unbegun or _nothing
-        try:
-            admitted = self._admitted(target, kind, caller, plan, while_held=while_held)
-        except BaseException:
-            await clean()
-            raise
-        operation, is_new = admitted
+        async with UndoOnError(clean):
+            operation, is_new = self._admitted(target, kind, caller, plan, while_held=while_held)
         if not is_new:
             await clean()
             return operation

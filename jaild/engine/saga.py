@@ -20,16 +20,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import structlog
 
 from jaild.engine.operations import Handle
 from jaild.engine.supervisor import BackOff, Supervisor, Tell
+from jaild.engine.undo import to_its_end
 from jaild.model.errors import DeadlineExceededError, JaildError
 from jaild.model.phases import Outcome, Stop
-
-_T = TypeVar("_T")
 
 
 @dataclass(kw_only=True)
@@ -154,10 +153,10 @@ class SagaRunner:
             attempt.handle.heed_cancel()
         except BaseException as error:
             if not _is_left(attempt, begun, error):
-                await _to_its_end(self._undo(saga, attempt, begun, error))
+                await to_its_end(self._undo(saga, attempt, begun, error))
             raise
         if saga.pivot is None:
-            await _to_its_end(self._undo(saga, attempt, begun, None))
+            await to_its_end(self._undo(saga, attempt, begun, None))
             return
         # In memory only: the datasets know whether it happened, and a jail may be down until it has.
         attempt.handle.enter(saga.pivot.name, stop=Stop.NEVER)
@@ -166,7 +165,7 @@ class SagaRunner:
 
     async def give_up(self, saga: Saga[_A], attempt: _A, error: JaildError, *, since: str) -> None:
         """Undo for this error what a daemon before this one had begun, up to the phase `since` that it was in."""
-        await _to_its_end(self._undo(saga, attempt, list(saga.before[: saga.place(since) + 1]), error))
+        await to_its_end(self._undo(saga, attempt, list(saga.before[: saga.place(since) + 1]), error))
 
     async def complete(self, saga: Saga[_A], attempt: _A) -> None:
         """Do what is left to do after the pivot, which is known to have happened."""
@@ -188,7 +187,7 @@ class SagaRunner:
             try:
                 return await asyncio.shield(undoing)
             except asyncio.CancelledError:  # the daemon ends: not in the middle of that
-                await _to_its_end(undoing)
+                await to_its_end(undoing)
                 raise
         return at + 1
 
@@ -216,8 +215,8 @@ class SagaRunner:
         try:
             await pivot.do(attempt)
         except BaseException as error:
-            if not await _to_its_end(self._happened(pivot, attempt)):
-                await _to_its_end(self._undo(saga, attempt, begun, error))
+            if not await to_its_end(self._happened(pivot, attempt)):
+                await to_its_end(self._undo(saga, attempt, begun, error))
                 raise
             if not isinstance(error, Exception):
                 raise  # the daemon ends; its successor goes on from here
@@ -290,7 +289,7 @@ class SagaRunner:
         except Exception as error:  # nothing but the end of the daemon ends it
             raise asyncio.CancelledError from error
         finally:
-            await _to_its_end(self._supervisor.end(name))  # one whose time is up, or that was cancelled, ends here
+            await to_its_end(self._supervisor.end(name))  # one whose time is up, or that was cancelled, ends here
 
 
 def _told(step: Phase[_A] | Completion[_A], attempt: _A) -> str:
@@ -301,16 +300,3 @@ def _is_left(attempt: _A, begun: list[Phase[_A]], error: BaseException) -> bool:
     """Whether the daemon ends, and its successor goes on."""
     is_resumable = bool(begun) and begun[-1].resumable
     return isinstance(error, asyncio.CancelledError) and is_resumable and attempt.handle.is_left
-
-
-async def _to_its_end(work: Awaitable[_T]) -> _T:
-    """Wait for `work`, however often this task is cancelled meanwhile: who ends the daemon waits for it."""
-    task: asyncio.Future[Any] = asyncio.ensure_future(work)
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is not None:
-                current.uncancel()
-    return task.result()  # type: ignore[no-any-return]

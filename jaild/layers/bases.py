@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
+from jaild.engine.undo import UndoOnError
 from jaild.layers.base_sealing import BaseSealing, Source
 from jaild.layers.image_import import ImageImport
 from jaild.layers.sealing import Sealer
@@ -66,12 +67,9 @@ class Bases:
         self._sealing.require_new(base_id)
         sets = distset.parse(manifest) if manifest else None
         spooled = await self._files.spool(chunks, sha256=sha256, size=size)
-        try:
+        async with UndoOnError(lambda: self._files.remove(spooled.path)):
             if sets is not None:
                 distset.verify(sets, manifest_entry or "base.txz", spooled.sha256)
-        except BaseException:
-            await self._files.remove(spooled.path)
-            raise
         return await self._submit(base_id, spooled, image, caller)
 
     async def _submit(self, base_id: str, spooled: Spooled, image: str, caller: Caller) -> Operation:

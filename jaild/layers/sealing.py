@@ -14,6 +14,7 @@ import msgspec
 
 from jaild.engine.inventory import Layer
 from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.undo import UndoOnError
 from jaild.model import layout
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.layers.records import BaseRecord, ReleaseRecord
@@ -35,11 +36,8 @@ class Sealer:
         """Create `dataset` (from the layer `origin` if given), let `fill` put a tree into its folder, and seal it."""
         making = self._zfs.clone(f"{origin}@{layout.SEALED}", dataset) if origin else self._zfs.create(dataset)
         await self._made(dataset, making)
-        try:
+        async with UndoOnError(lambda: self._zfs.destroy(dataset, recursive=True)):
             return await self._filled(dataset, prop, fill)
-        except BaseException:
-            await self._zfs.destroy(dataset, recursive=True)
-            raise
 
     async def _made(self, dataset: str, making: Coroutine[Any, Any, None]) -> None:
         # Not interrupted in the middle: then nobody knew whether the dataset is there, and whose it is.
@@ -94,11 +92,8 @@ class Sealer:
         """Take a layer away. `FailedPreconditionError` (DATASET_HAS_CLONES) if another one is made from it."""
         await self.require_unclaimed(layer)
         await self._zfs.unmount(layer.dataset)  # refused while something uses it: then nothing was touched
-        try:
+        async with UndoOnError(lambda: self._zfs.mount(layer.dataset)):
             await self._zfs.destroy(layer.dataset, recursive=True)
-        except BaseException:
-            await self._zfs.mount(layer.dataset)
-            raise
 
     async def require_unclaimed(self, layer: Layer) -> None:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if somebody, or a transfer, keeps a layer's snapshot."""

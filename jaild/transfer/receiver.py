@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
+from jaild.engine.undo import UndoOnError
 from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
@@ -73,14 +74,11 @@ class Receiver:
             )
         origin = f"{self._inventory.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
         size = await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
-        try:
+        async with UndoOnError(lambda: self._zfs.destroy(dataset, recursive=True)):
             await self._zfs.set(dataset, {prop: offered.record})
             await self._zfs.mount(dataset)
             layer = await self._sealer.layer(dataset, record)
             _require_guid(header, layer.guid)
-        except BaseException:
-            await self._zfs.destroy(dataset, recursive=True)
-            raise
         (self._inventory.bases if kind == "bases" else self._inventory.releases)[name] = layer
         await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
         return Received(guid=layer.guid, bytes=size)

@@ -11,6 +11,7 @@ import pytest
 
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
+from jaild.model.errors import FailedPreconditionError, ResourceExhaustedError
 from jaild.ports.zfs import Zfs
 from tests.fakes.host import FakeHost
 
@@ -64,3 +65,13 @@ async def test_a_cancel_while_a_dataset_is_made_that_was_there_before_leaves_it_
     before = await datasets(host)
     await cancelled_while_making(host, host.core.inventory.where.base("deb-1"))
     assert await datasets(host) == before
+
+
+async def test_a_dataset_that_cannot_be_destroyed_either_does_not_hide_why_it_was_not_sealed(host: FakeHost) -> None:
+    async def full(folder: Path) -> NoReturn:
+        host.zfs.refuse["destroy"] = FailedPreconditionError("DATASET_BUSY", f"{folder} is in use", remedy="wait")
+        raise ResourceExhaustedError("NO_SPACE", "the pool is full", remedy="free some")
+
+    with pytest.raises(ResourceExhaustedError) as raised:
+        await Sealer(host.zfs, host.files).seal(host.core.inventory.where.base("deb-3"), layout.BASE_PROPERTY, full)
+    assert raised.value.reason == "NO_SPACE"

@@ -57,6 +57,7 @@ TASKS = {
     "jaild/engine/supervisor.py": "the supervisor",
     "jaild/engine/dispatcher.py": "the queues: one task for each target, which ends an operation whatever it raises",
     "jaild/engine/saga.py": "the way back, waited for however often its operation is cancelled",
+    "jaild/engine/undo.py": "the same, of a block that failed",
     "jaild/rpc/interceptor.py": "calls that go on when their caller hangs up, waited for when the daemon stops",
     "jaild/rpc/uploads.py": AWAITED,
     "jaild/migration/activation.py": AWAITED,
