@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from jaild.model.errors import UnavailableError
+from jaild.model import layout
+from jaild.model.errors import InternalError, UnavailableError
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.journal import Journal
 from jaild.model.operation import Operation
 from jaild.model.phases import Outcome
-from tests.fakes.host import FakeHost, caller
+from tests.fakes.host import ROOT, FakeHost, caller
+from tests.hosts import invariants
 from tests.hosts.asking import reason_of, serves
 from tests.hosts.picture import picture
-from tests.hosts.standbys import events, hosts_with, promote, record, stop, written
+from tests.hosts.standbys import booted, events, hosts_with, promote, record, stop, written
 from tests.unit.replication.test_adopt import adopt, interrupted
 
 DOWN = "alpha is down"
@@ -91,3 +95,47 @@ async def test_what_cannot_be_written_down_after_the_commit_keeps_no_jail_from_s
     assert any("from alpha" in event for event in await events(beta, "jail.promoted"))
     assert phases(done)["settle"] is Outcome.UNTIDY
     await stop((alpha, beta))
+
+
+def at_commit(host: FakeHost, error: BaseException, *, lasting: bool) -> None:
+    """Let the one `zfs set` that makes the jail the host's raise an error, although it was carried out (`lasting`)."""
+    original = host.zfs.set
+
+    async def failing(name: str, properties: Mapping[str, str], *others: str) -> None:
+        is_commit = '"state":"active"' in properties.get(layout.JAIL_PROPERTY, "")
+        if lasting or not is_commit:
+            await original(name, properties, *others)
+        if is_commit:
+            host.zfs.set = original  # type: ignore[method-assign]
+            raise error
+
+    host.zfs.set = failing  # type: ignore[method-assign]
+
+
+async def test_a_commit_that_was_not_carried_out_leaves_the_standby_as_it_was(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    await alpha.stop()
+    before = await record(beta)
+    at_commit(beta, InternalError("COMMAND_FAILED", "I/O error", remedy="see the pool"), lasting=False)
+    ended = await promote(beta, down=True, confirm=DOWN)
+    assert reason_of(ended) == "COMMAND_FAILED"
+    assert phases(ended) == {**dict.fromkeys(BEFORE, Outcome.DONE), "claim": Outcome.UNDONE, "commit": Outcome.FAILED}
+    assert await record(beta) == before
+    assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
+    assert serves(beta, 1)
+    await beta.stop()
+
+
+async def test_a_daemon_that_ends_at_the_commit_has_its_successor_open_and_start_the_jail(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    await alpha.stop()
+    at_commit(beta, asyncio.CancelledError(), lasting=True)
+    assert reason_of(await promote(beta, down=True, confirm=DOWN)) == "DAEMON_STOPPED"
+    assert (await record(beta)).state is Ownership.ACTIVE
+    assert invariants.running([beta], "web") == []
+    await beta.restart()
+    await booted(beta)
+    assert serves(beta, 1)
+    assert written(beta) == "first"
+    assert [dataset.name for dataset in await beta.zfs.datasets(f"{ROOT}/jails/web") if dataset.readonly] == []
+    await beta.stop()
