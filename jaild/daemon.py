@@ -10,7 +10,6 @@ from jaild.evacuation import build as evacuation_room
 from jaild.evacuation.service import Evacuations
 from jaild.host import build as host_room
 from jaild.host.build import HostParts
-from jaild.host.recovery import BOOT
 from jaild.jails import build as jails_room
 from jaild.jails.build import JailParts
 from jaild.layers import build as layers_room
@@ -46,9 +45,7 @@ class Core:
 
     def resume(self) -> None:
         """Start what should run, and go on with what a daemon before this one had begun and others have a say in."""
-        self.engine.supervisor.retry(BOOT, self.host.boot.at_start)
-        self.host.recovery.resume()
-        self.evacuations.resume()
+        self.engine.recovery.resume()
 
     async def stop(self, grace: float) -> None:
         """End what may be interrupted, wait up to `grace` seconds for what may not. The jails go on."""

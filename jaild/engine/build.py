@@ -14,6 +14,7 @@ from jaild.engine.events import Audit, Events
 from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Operations
 from jaild.engine.owned_snapshots import OwnedSnapshots
+from jaild.engine.recovery import Recovery
 from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
 from jaild.model.layout import Layout
@@ -79,6 +80,7 @@ class Engine:
     dispatcher: Dispatcher
     sagas: SagaRunner
     draining: Draining
+    recovery: Recovery
     owned: OwnedSnapshots
     deleted: DeletedJails
 
@@ -104,6 +106,7 @@ def build(ports: Ports, place: Place) -> Engine:
         dispatcher=Dispatcher(operations),
         sagas=SagaRunner(supervisor, events.emit),
         draining=Draining(store, events, clock),
+        recovery=Recovery(inventory, operations, events),
         owned=OwnedSnapshots(ports.zfs),
         deleted=DeletedJails(inventory, store, clock),
     )

@@ -10,7 +10,7 @@
 Each phase that can be undone is journalled before it begins, so that a crash can be told by it; all are timed. Until
 the pivot nothing lasting has changed; the pivot is the one act (a `zfs set`) that makes the change, and the datasets
 know whether it happened. A daemon that dies undoes nothing: what its successor makes of that is decided by the datasets
-as well (`host/recovery.py`), so a phase's undo must be safe without the undo of the phases after it, and safe to do
+as well (`engine/recovery.py`), so a phase's undo must be safe without the undo of the phases after it, and safe to do
 twice.
 """
 

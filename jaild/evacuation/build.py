@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jaild.engine.build import Engine
+from jaild.engine.recovery import Resume
 from jaild.evacuation.service import Evacuations
 from jaild.evacuation.survey import Surveyor
 from jaild.evacuation.worker import EvacuationWorker
@@ -12,4 +13,7 @@ from jaild.transfer.build import TransferParts
 
 def build(engine: Engine, transfer: TransferParts, migration: MigrationParts) -> Evacuations:
     """Put the room together. Nothing is started."""
-    return Evacuations(engine, Surveyor(engine, transfer.sole), EvacuationWorker(engine, transfer, migration))
+    evacuations = Evacuations(engine, Surveyor(engine, transfer.sole), EvacuationWorker(engine, transfer, migration))
+    engine.recovery.continues(evacuations.operations)
+    engine.recovery.resumes(Resume.EVACUATIONS, evacuations.resume)
+    return evacuations

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from jaild.engine.build import Engine
+from jaild.engine.recovery import BOOT, Resume
 from jaild.evacuation import rpc as evacuation_rpc
 from jaild.evacuation.service import Evacuations
 from jaild.host import rpc
 from jaild.host.autostart import Boot
-from jaild.host.recovery import Recovery
 from jaild.host.service import Host
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
@@ -23,7 +23,6 @@ class HostParts:
     """What the daemon starts."""
 
     host: Host
-    recovery: Recovery
     boot: Boot
 
 
@@ -36,14 +35,9 @@ def build(
     evacuations: Evacuations,
 ) -> HostParts:
     """Put the room together. Nothing is started."""
-    recovery = Recovery(
-        engine.inventory, engine.ports.zfs, engine.ports.files, engine.ports.runtime, jails.datasets, jails.runs,
-        migration.cutover, migration.source, migration.target, migration.rehearsal, replication.failover,
-        replication.replica_store, replication.start_guard, replication.fencing, engine.operations, engine.supervisor,
-        engine.events,
-    )  # fmt: skip
     boot = Boot(engine, jails, transfer, migration, replication)
-    host = Host(engine, transfer, evacuations, recovery, version("jaild"))
+    host = Host(engine, transfer, evacuations, version("jaild"))
+    engine.recovery.resumes(Resume.BOOT, lambda: engine.supervisor.retry(BOOT, boot.at_start))
     rpc.register(engine.services, host, engine.audit, boot)
     evacuation_rpc.register(engine.services, evacuations, host.view)  # who drains the host is shown the host
-    return HostParts(host=host, recovery=recovery, boot=boot)
+    return HostParts(host=host, boot=boot)

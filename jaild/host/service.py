@@ -9,7 +9,6 @@ import structlog
 
 from jaild.engine.build import Engine
 from jaild.evacuation.service import Evacuations
-from jaild.host.recovery import Recovery
 from jaild.model import layout
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import MOUNTED
@@ -31,9 +30,7 @@ class _HostRecord(msgspec.Struct, frozen=True):
 class Host:
     """Brings the daemon up, and tells what it runs on."""
 
-    def __init__(
-        self, engine: Engine, transfer: TransferParts, evacuations: Evacuations, recovery: Recovery, version: str
-    ) -> None:
+    def __init__(self, engine: Engine, transfer: TransferParts, evacuations: Evacuations, version: str) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._runtime = engine.ports.runtime
@@ -44,7 +41,7 @@ class Host:
         self._deleted = engine.deleted
         self._draining = engine.draining
         self._evacuations = evacuations
-        self._recovery = recovery
+        self._recovery = engine.recovery
         self._supervisor = engine.supervisor
         self._events = engine.events
         self._clock = engine.ports.clock

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
+from jaild.engine.recovery import JailStage, Stage
 from jaild.jails import rpc
 from jaild.jails.changes import Changes
 from jaild.jails.datasets import JailDatasets
@@ -13,6 +14,7 @@ from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.logs import Logs
 from jaild.jails.planner import Planner
+from jaild.jails.recovery import JailRecovery
 from jaild.jails.runs import Runs
 from jaild.jails.service import Jails
 from jaild.jails.templates import Templates
@@ -58,5 +60,11 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         jails=Jails(engine, changes, lifecycle, runs, Logs(files, runs, clock), templates),
         stats=Stats(engine),
     )
+    recovery = JailRecovery(engine, datasets, runs)
+    engine.recovery.at(Stage.STRANGERS, recovery.end_strangers)
+    engine.recovery.of_jail(JailStage.UNFINISHED, recovery.end_unfinished)
+    engine.recovery.of_jail(JailStage.GENERATIONS, recovery.drop_staged)
+    engine.recovery.after_jail(recovery.prune)
+    engine.recovery.at(Stage.RUNS, recovery.settle_runs)
     rpc.register(engine.services, parts.jails, parts.stats)
     return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
+from jaild.engine.recovery import Stage
 from jaild.layers import rpc
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.base_sealing import BaseSealing
@@ -14,6 +15,7 @@ from jaild.layers.build_plan import BuildPlanner
 from jaild.layers.build_steps import BuildSteps
 from jaild.layers.builds import Builds
 from jaild.layers.image_import import ImageImport
+from jaild.layers.recovery import LayerRecovery
 from jaild.layers.releases import Releases
 from jaild.layers.sandbox import BuildSandbox
 from jaild.layers.sealing import Sealer
@@ -50,5 +52,8 @@ def build(engine: Engine) -> LayerParts:
             sealer,
         ),
     )
+    recovery = LayerRecovery(engine)
+    engine.recovery.at(Stage.SEALED, recovery.end_sealed)
+    engine.recovery.at(Stage.LAYERS, recovery.destroy_unsealed)
     rpc.register(engine.services, parts.bases, parts.base_making, parts.releases, parts.builds)
     return parts

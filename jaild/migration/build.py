@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
+from jaild.engine.recovery import JailStage, Resume, Stage
 from jaild.jails.build import JailParts
 from jaild.migration import rpc
 from jaild.migration.activation import Activation
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
+from jaild.migration.recovery import MigrationRecovery
 from jaild.migration.rehearsal import Rehearsal
 from jaild.migration.service import Migrations
 from jaild.migration.session import Home
@@ -40,13 +42,20 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
     rehearsal = Rehearsal(engine, jails, transfer, source, precopy)
     activation = Activation(engine, jails, transfer)
     engine.dispatcher.before_each(activation.give_way)
+    target = TargetMigration(engine, jails, transfer, rehearsal, activation)
     parts = MigrationParts(
         cutover=cutover,
         source=source,
-        target=TargetMigration(engine, jails, transfer, rehearsal, activation),
+        target=target,
         rehearsal=rehearsal,
         activation=activation,
         migrations=Migrations(engine, jails, transfer, source, rehearsal),
     )
+    recovery = MigrationRecovery(engine, jails, source, target, cutover, rehearsal)
+    engine.recovery.continues(source.left)
+    engine.recovery.of_recordless(recovery.destroy_unreceived)
+    engine.recovery.of_jail(JailStage.MIGRATION, recovery.thaw_or_fence)
+    engine.recovery.at(Stage.REHEARSALS, recovery.sweep_rehearsals)
+    engine.recovery.resumes(Resume.COMING, lambda: target.recover(engine.recovery.tell))
     rpc.register(engine.services, parts.migrations, parts.target)
     return parts

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
+from jaild.engine.recovery import JailStage, Resume, Stage
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
 from jaild.replication import rpc
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
+from jaild.replication.recovery import ReplicationRecovery
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.round import ReplicationRound
 from jaild.replication.scheduler import Standbys
@@ -46,6 +48,15 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
     engine.services.decided_by(parties)
     failover = Failover(engine, jails, transfer, migration, replica_store, fencing)
     promotions = Promotions(engine, jails, migration, failover, start_guard)
+    recovery = ReplicationRecovery(engine, replica_store, failover, start_guard)
+    engine.recovery.of_recordless(recovery.clear_replica)
+    engine.recovery.of_jail(JailStage.FAILOVER, recovery.end_failover)
+    engine.recovery.at(Stage.HOLD_BACK, recovery.hold_back)
+    engine.recovery.resumes(Resume.TELL, fencing.tell_all)
+    # Here, not in the room of migrations: a jail is not given away before those that may have it have been heard.
+    engine.recovery.resumes(
+        Resume.LEAVING, lambda: migration.source.recover(recovery.until_it_serves, engine.recovery.tell)
+    )
     rpc.register(engine.services, replica_store, fencing, promotions)
     return ReplicationParts(
         fencing=fencing,

@@ -45,7 +45,7 @@ class HostCore:
         self.replica_store = core.replication.replica_store
         self.standbys = core.replication.standbys
         self.host = core.host.host
-        self.recovery = core.host.recovery
+        self.recovery = core.engine.recovery
         self.start = core.start
         self.resume = core.resume
         self.stop = core.stop

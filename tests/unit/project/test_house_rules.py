@@ -42,7 +42,7 @@ DECIDING = {
     "known_epochs": {
         "jaild/engine/inventory.py": "asks with it",
         "jaild/transfer/build.py": "the journals know it",
-        "jaild/host/recovery.py": "tells it",
+        "jaild/jails/recovery.py": "tells it",
     },
     "host_id": {
         "jaild/transfer/capacity.py": "counts what jails here were promised; nothing is done with them",

@@ -1,0 +1,104 @@
+"""What a crash left of jails: of their creation, changes and deletion, and runs that should not be."""
+
+from __future__ import annotations
+
+from jaild.engine.build import Engine
+from jaild.engine.inventory import Found, JailEntry
+from jaild.jails.datasets import JailDatasets
+from jaild.jails.runs import Runs
+from jaild.model import layout, names
+from jaild.model.jails.authority import Intent, Standing
+from jaild.model.layers.records import Desired, JailRecord, Ownership
+
+
+class JailRecovery:
+    """Repairs it."""
+
+    def __init__(self, engine: Engine, datasets: JailDatasets, runs: Runs) -> None:
+        self._inventory = engine.inventory
+        self._recovery = engine.recovery
+        self._events = engine.events
+        self._files = engine.ports.files
+        self._runtime = engine.ports.runtime
+        self._datasets = datasets
+        self._runs = runs
+
+    async def end_strangers(self, _: Found) -> None:
+        """End sandboxes, and runs of jails that moved away."""
+        for run in await self._runtime.runs():
+            record = entry.record if (entry := self._inventory.jails.get(run.jail)) is not None else None
+            moved = record is not None and record.state in {Ownership.MOVED, Ownership.FENCED}
+            if moved or names.is_sandbox(run.jail):
+                work = self._end(run.jail, run.generation)
+                await self._recovery.attempt(f"ended {run.jail}, left of an operation", work)
+
+    async def end_unfinished(self, entry: JailEntry, record: JailRecord) -> bool:
+        """End a deletion or a creation that was interrupted; an old copy of a jail is left as it is."""
+        match record.state:
+            case Ownership.DELETING:
+                await self._recovery.attempt(f"finished deleting jail {entry.name}", self._delete(entry))
+            case Ownership.ACTIVE if record.generation == 0:
+                message = f"destroyed jail {entry.name}, whose creation never finished"
+                await self._recovery.attempt(message, self._delete(entry))
+            case Ownership.ACTIVE if self._inventory.claim(entry, record).standing is Standing.SUPERSEDED:
+                known = self._inventory.known_epochs[record.uid]
+                entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"
+                await self._recovery.tell(f"jail {entry.name} is {entry.message}")
+                await self._events.emit("jail.superseded", f"jails/{entry.name}", entry.message)
+            case _:
+                return False
+        return True
+
+    async def _delete(self, entry: JailEntry) -> None:
+        for run in await self._runtime.runs():
+            if run.jail == entry.name:
+                await self._end(run.jail, run.generation)
+        await self._datasets.destroy(entry)
+        self._inventory.jails.pop(entry.name, None)
+
+    async def drop_staged(self, entry: JailEntry, record: JailRecord) -> bool:
+        """Drop generations that were never committed, and the mark of the one that was."""
+        if record.state not in {Ownership.ACTIVE, Ownership.FROZEN}:
+            return False
+        folder = entry.folder / "generations"
+        for name in await self._files.names(folder):
+            if not (name.isascii() and name.isdigit()):
+                continue
+            if entry.record is not None and int(name) == entry.record.generation:
+                await self._recovery.quietly(self._files.remove(folder / name / layout.STAGED))
+            elif await self._inventory.only_staged(entry, int(name)):
+                message = f"dropped generation {name} of {entry.name}, never committed"
+                await self._recovery.attempt(message, self._drop(entry, int(name)))
+        return False
+
+    async def _drop(self, entry: JailEntry, number: int) -> None:
+        await self._end(entry.name, number)
+        await self._datasets.drop(entry, number)
+
+    async def prune(self, entry: JailEntry) -> None:
+        """Do what the next change would have done, if one was interrupted."""
+        if f"jails/{entry.name}" in self._recovery.interrupted and self._inventory.may(entry, Intent.RUN_ON):
+            await self._datasets.prune(entry)
+
+    async def settle_runs(self, _: Found) -> None:
+        """Adopt the runs that should be, stop all others but those of damaged jails."""
+        for run in await self._runtime.runs():
+            entry = self._inventory.jails.get(run.jail)
+            record = entry.record if entry is not None else None
+            if entry is not None and record is None:
+                continue  # damaged: nothing is done with it
+            what = f"{run.jail}.{run.generation}"
+            if entry is None or record is None or not self._inventory.may(entry, Intent.RUN_ON):
+                message = f"stopped {what}, which is not this host's to run"
+            elif run.generation != record.generation:
+                message = f"stopped {what}, which is not the active generation here"
+            elif record.desired is Desired.STOPPED:
+                message = f"stopped {what}, which is to be stopped"
+            else:
+                await self._runs.adopt(entry, run.generation)
+                continue
+            await self._recovery.attempt(message, self._end(run.jail, run.generation))
+
+    async def _end(self, jail: str, generation: int) -> None:
+        await self._runtime.stop(jail, generation)
+        await self._runtime.remove(jail, generation)
