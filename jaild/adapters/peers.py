@@ -139,19 +139,19 @@ class GrpcPeer:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
 
-    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
+    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> None:
         """First half of the hand-over."""
         request = peer_pb2.PrepareRequest(migration=migration, epoch=epoch, guids=guids)
-        return str((await self._ask(self._stub.Prepare, request, _WORK)).phase)
+        await self._ask(self._stub.Prepare, request, _WORK)
 
     async def activate(self, migration: str, epoch: int) -> Activated:
         """Second half of the hand-over."""
         request = peer_pb2.ActivateRequest(migration=migration, epoch=epoch)
         return peer_messages.struct_of(await self._ask(self._stub.Activate, request, _START), Activated)
 
-    async def abort(self, migration: str) -> str:
+    async def abort(self, migration: str) -> None:
         """Make it throw away what it received."""
-        return str((await self._ask(self._stub.Abort, peer_pb2.AbortRequest(migration=migration), _WORK)).phase)
+        await self._ask(self._stub.Abort, peer_pb2.AbortRequest(migration=migration), _WORK)
 
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
         """Make it boot a clone."""

@@ -94,7 +94,7 @@ class Activation:
         """Start an owned jail, if it should run, and pass its health checks; `began` (monotonic): of the request."""
         generation = entry.generation
         if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
-            return Activated(phase="activated", healthy=True, seconds=self._clock.monotonic() - began)
+            return Activated(healthy=True, seconds=self._clock.monotonic() - began)
         seconds = 0.0
         try:
             if entry.run is None or not entry.run.running:
@@ -103,14 +103,14 @@ class Activation:
         except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that it does not serve
             return await self._unhealthy(entry, error, seconds)
         await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
-        return Activated(phase="activated", healthy=True, seconds=seconds)
+        return Activated(healthy=True, seconds=seconds)
 
     async def _unhealthy(self, entry: JailEntry, error: Exception, seconds: float) -> Activated:
         told = str(error) if isinstance(error, JaildError) else f"{type(error).__name__}: {error}"
         self._log.warning("a jail that came is not healthy", jail=entry.name, exc_info=error)
         entry.message = f"it did not become healthy after its migration: {told}"
         await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
-        return Activated(phase="activated", healthy=False, seconds=seconds, message=told)
+        return Activated(healthy=False, seconds=seconds, message=told)
 
     async def _checked(self, entry: JailEntry, generation: Generation) -> None:
         """Wait for the health checks. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""

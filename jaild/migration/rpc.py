@@ -158,8 +158,8 @@ class PeerServicer:
     async def Prepare(self, request: peer_pb2.PrepareRequest, _: Context) -> peer_pb2.PrepareResponse:  # noqa: N802
         """First half of the hand-over."""
         await self._parties.require_party(auth.speaker(), Arriving(request.migration))
-        phase = await self._incoming.prepare(request.migration, request.epoch, dict(request.guids))
-        return peer_pb2.PrepareResponse(phase=phase)
+        await self._incoming.prepare(request.migration, request.epoch, dict(request.guids))
+        return peer_pb2.PrepareResponse()
 
     async def Activate(self, request: peer_pb2.ActivateRequest, _: Context) -> peer_pb2.ActivateResponse:  # noqa: N802
         """Second half of the hand-over."""
@@ -171,7 +171,8 @@ class PeerServicer:
         """Throw away what was received."""
         source = auth.speaker()
         await self._parties.require_party(source, Arriving(request.migration))
-        return peer_pb2.AbortResponse(phase=await self._incoming.abort(request.migration, source=source))
+        await self._incoming.abort(request.migration, source=source)
+        return peer_pb2.AbortResponse()
 
     async def Resolve(self, request: peer_pb2.ResolveRequest, _: Context) -> peer_pb2.ResolveResponse:  # noqa: N802
         """Say how a hand-over ended."""

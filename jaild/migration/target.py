@@ -1,18 +1,22 @@
 """A jail coming from another host: the target's side, which decides whether it accepts.
 
     begin ─► RECEIVING ─► prepare ─► PREPARED ─► activate ─► ACTIVATED
-                 │ ◄── begin, later ───┤  (the source lost the link, or has started the jail again)
+                 │ ◄── begin, later ───┤             └─ the pivot: the jail's record says that it is this host's
                  └──── abort ──────────┘  (asked for, or the source says so when asked after a restart)
 
-A jail that is PREPARED never starts by itself: only `activate`, or the source's own word (`recover`), makes it this
-host's. Every call is idempotent. The source's phases drive this, so it is no saga of its own: `abort` undoes it.
+The source's phases are what this is driven by, so it is no saga of its own: each call is one of them, says which phases
+it may find the migration in, and does the same if it comes again. What they make is undone by `abort`, as a whole. A
+jail that is PREPARED never starts by itself: only `activate`, or the source's own word (`recover`), makes it this
+host's; whether that has happened the jail's record says (`Activation.owns`), not the journal.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -34,6 +38,7 @@ from jaild.model.migration.journal import HANDED_OVER, Journal, Phase
 from jaild.model.migration.protocol import (
     Acceptance,
     Activated,
+    End,
     HostHello,
     Offer,
     Received,
@@ -49,6 +54,24 @@ _PAUSE = BackOff(first=0.5, longest=30.0)
 _NEVER = 1000  # aborts that are remembered of migrations that have not begun
 # States of a copy that a migration continues, or (PREPARED) goes on with.
 _CONTINUED = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.PREPARED})
+
+
+@dataclass
+class _Arrival:
+    """What this daemon knows of a migration that comes, and need not survive it."""
+
+    lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # streams share it
+    streams: set[asyncio.Timeout] = field(default_factory=set)  # those under way; one that is ended is timed out
+    activated: Activated | None = None  # the answer, for who did not hear it
+
+    @contextmanager
+    def under_way(self, stream: asyncio.Timeout) -> Iterator[None]:
+        """Let a stream be ended while this lasts."""
+        self.streams.add(stream)
+        try:
+            yield
+        finally:
+            self.streams.remove(stream)
 
 
 class TargetMigration:
@@ -71,14 +94,28 @@ class TargetMigration:
         self._dispatcher = engine.dispatcher
         self._supervisor = engine.supervisor
         self._events = engine.events
-        self._locks: dict[str, ReadWriteLock] = {}
+        self._arrivals: defaultdict[str, _Arrival] = defaultdict(_Arrival)  # by migration
         self._never: dict[tuple[str, str], None] = {}  # source, migration: aborted before it began here
-        self._streams: dict[str, set[asyncio.Timeout]] = {}  # those under way; one that is ended is timed out
-        self._activated: dict[str, Activated] = {}  # answers, for those who did not hear them
         self._log = structlog.get_logger("jaild.target_migration")
 
-    def _lock(self, migration: str) -> ReadWriteLock:
-        return self._locks.setdefault(migration, ReadWriteLock())
+    @asynccontextmanager
+    async def _alone(self, migration: str, *phases: Phase) -> AsyncIterator[Journal]:
+        """Have a migration that is in one of these phases, with nothing else being done to it."""
+        async with self._arrivals[migration].lock.exclusive():
+            yield self._journal(migration, *phases)
+
+    def _journal(self, migration: str, *phases: Phase) -> Journal:
+        journal = self._journals.find(migration, outgoing=False)
+        if journal is None:
+            raise NotFoundError(
+                "MIGRATION_NOT_FOUND",
+                f"this host knows of no migration {migration} that comes here",
+                remedy="begin it again from the source",
+                resource=f"migrations/{migration}",
+            )
+        if journal.phase not in phases:
+            raise _over(journal.id, journal.phase)
+        return journal
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce this host."""
@@ -98,7 +135,7 @@ class TargetMigration:
         known = self._journals.find(offer.migration, outgoing=False)
         if known is not None and offer.attempt > known.offer.attempt:
             self._interrupt(offer.migration)
-        async with self._lock(offer.migration).exclusive():
+        async with self._arrivals[offer.migration].lock.exclusive():
             if (offer.source_name, offer.migration) in self._never:  # its abort has overtaken it on the way
                 raise _over(offer.migration, Phase.ABORTED)
             known = self._journals.find(offer.migration, outgoing=False)
@@ -142,77 +179,53 @@ class TargetMigration:
 
     def _interrupt(self, migration: str) -> None:
         """End the streams that are under way: their sender does not know of them any more."""
-        for stream in self._streams.get(migration, ()):
+        for stream in self._arrivals[migration].streams:
             stream.reschedule(asyncio.get_running_loop().time())
-
-    def _journal(self, migration: str) -> Journal:
-        journal = self._journals.find(migration, outgoing=False)
-        if journal is None:
-            raise NotFoundError(
-                "MIGRATION_NOT_FOUND",
-                f"this host knows of no migration {migration} that comes here",
-                remedy="begin it again from the source",
-                resource=f"migrations/{migration}",
-            )
-        return journal
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Take one ZFS stream and compare its guid."""
-        async with self._lock(header.migration).shared():
-            journal = self._journal(header.migration)
-            if journal.phase is not Phase.RECEIVING:
-                raise _over(journal.id, journal.phase)
+        arrival = self._arrivals[header.migration]
+        async with arrival.lock.shared():
+            journal = self._journal(header.migration, Phase.RECEIVING)
             if header.attempt != journal.offer.attempt:
                 raise _too_late(journal)
+            take = self._receiver.layer if header.layer else self._receiver.dataset
             try:
-                async with asyncio.timeout(None) as stream, self._under_way(header.migration, stream):
-                    if header.layer:
-                        return await self._receiver.layer(journal, header, chunks)
-                    return await self._receiver.dataset(journal, header, chunks)
+                async with asyncio.timeout(None) as stream:
+                    with arrival.under_way(stream):
+                        return await take(journal, header, chunks)
             except TimeoutError:
                 raise DataLossError(
                     "STREAM_SUPERSEDED", "its sender has begun anew meanwhile", remedy="none: the later attempt goes on"
                 ) from None
 
-    @asynccontextmanager
-    async def _under_way(self, migration: str, stream: asyncio.Timeout) -> AsyncIterator[None]:
-        streams = self._streams.setdefault(migration, set())
-        streams.add(stream)
-        try:
-            yield
-        finally:
-            streams.remove(stream)
-
-    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
+    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> None:
         """Compare every guid, and what would start with what was offered, and persist PREPARED.
 
         From here on only the source's word decides. `DataLossError` (GUID_MISMATCH), `FailedPreconditionError`
         (GENERATION_DIFFERS, GENERATION_MISSING, GENERATION_UNREADABLE).
         """
-        async with self._lock(migration).exclusive():
-            journal = self._journal(migration)
+        async with self._alone(migration, Phase.RECEIVING, Phase.PREPARED, Phase.ACTIVATED) as journal:
             if journal.phase is Phase.ACTIVATED:
-                return journal.phase.value
-            if journal.phase not in {Phase.RECEIVING, Phase.PREPARED} or journal.offer.rehearsal:
+                return
+            if journal.offer.rehearsal:
                 raise _over(journal.id, journal.phase)
             if epoch != journal.epoch:
                 raise FailedPreconditionError(
                     "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", remedy="begin it again"
                 )
-            journal = msgspec.structs.replace(journal, guids=guids)
             wanted = {each.path: guids.get(each.path, 0) for each in journal.offer.jail.datasets}
             if journal.phase is Phase.PREPARED:
                 await self._receiver.require(journal.jail, wanted)
-                return journal.phase.value
+                return
             try:  # side by side: the jail is down
                 await gather_or_cancel(
                     [self._receiver.require(journal.jail, wanted), self._require_as_offered(journal)]
                 )
                 async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
-                    await gather_or_cancel([self._prepared(journal), self._copies.close(journal.jail)])
+                    await gather_or_cancel([self._prepared(journal, guids), self._copies.close(journal.jail)])
             finally:
                 await self._copies.close(journal.jail)
-            return Phase.PREPARED.value
 
     async def _require_as_offered(self, journal: Journal) -> None:
         """Read what would start, out of what has come: the offer was only said."""
@@ -220,7 +233,7 @@ class TargetMigration:
         came = await self._copies.open(journal.jail, offer.generation)
         require_same(journal.jail, msgspec.json.decode(offer.generation_json, type=Generation), came)
 
-    async def _prepared(self, journal: Journal) -> None:
+    async def _prepared(self, journal: Journal, guids: dict[str, int]) -> None:
         entry, record = self._inventory.permitted(journal.jail, Intent.READ)
         prepared = advance(
             record,
@@ -231,7 +244,7 @@ class TargetMigration:
             peer=journal.peer,
         )
         await self._datasets.write(entry, prepared)
-        await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED))
+        await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED, guids=guids))
 
     async def activate(self, migration: str, epoch: int) -> Activated:
         """Become the owner, start the jail, pass its health checks. Asked again it answers the same.
@@ -247,24 +260,23 @@ class TargetMigration:
         return self._activation.owns(journal)
 
     async def _activate(self, migration: str, epoch: int) -> Activated:
-        async with self._lock(migration).exclusive():
-            journal = self._journal(migration)
+        async with self._alone(migration, Phase.PREPARED, Phase.ACTIVATED) as journal:
+            arrival = self._arrivals[migration]
             if journal.phase is Phase.ACTIVATED:
-                known = Activated(phase="activated", healthy=journal.healthy, message=journal.message)
-                return self._activated.get(migration, known)
-            if journal.phase is not Phase.PREPARED or epoch != journal.epoch:
+                return arrival.activated or Activated(healthy=journal.healthy, message=journal.message)
+            if epoch != journal.epoch:
                 raise _over(journal.id, journal.phase)
             async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
-                activation = await self._activation.activate(journal)
+                activated = await self._activation.activate(journal)
                 done = msgspec.structs.replace(
-                    journal, phase=Phase.ACTIVATED, healthy=activation.healthy, message=activation.message
+                    journal, phase=Phase.ACTIVATED, healthy=activated.healthy, message=activated.message
                 )
                 await self._activation.tidy(self._inventory.jail(journal.jail), journal)
                 await self._journals.put(done)  # last: what a crash interrupts is gone on with by the next start
-            self._activated[migration] = activation
-            return activation
+            arrival.activated = activated
+            return activated
 
-    async def abort(self, migration: str, *, source: str) -> str:
+    async def abort(self, migration: str, *, source: str) -> None:
         """Throw away what came from `source`; an older copy goes back to where it was.
 
         `FailedPreconditionError` (MIGRATION_ACTIVATED) once the jail is this host's.
@@ -273,21 +285,21 @@ class TargetMigration:
         begun = self._journals.find(migration, outgoing=False)
         if begun is not None and begun.offer.rehearsal:
             await self._rehearsal.end(migration)
-        async with self._lock(migration).exclusive():
+        async with self._arrivals[migration].lock.exclusive():
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
                 self._never[source, migration] = None
                 if len(self._never) > _NEVER:
                     del self._never[next(iter(self._never))]
-                return "unknown"
+                return
             if journal.phase is Phase.ACTIVATED or self.owns(journal):
                 raise _over(migration, Phase.ACTIVATED)
-            if journal.phase is not Phase.ABORTED:
-                async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
-                    await self._discarded(journal)
-                await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
-                await self._events.emit("migration.aborted", f"jails/{journal.jail}", migration=migration)
-            return Phase.ABORTED.value
+            if journal.phase is Phase.ABORTED:
+                return
+            async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
+                await self._discarded(journal)
+            await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
+            await self._events.emit("migration.aborted", f"jails/{journal.jail}", migration=migration)
 
     async def _discarded(self, journal: Journal) -> None:
         try:
@@ -307,16 +319,14 @@ class TargetMigration:
         for entry in self._inventory.jails.values():
             if entry.record is not None and entry.record.migration == migration:
                 if entry.record.state is Ownership.MOVED:
-                    return Resolution(outcome="committed", epoch=entry.record.epoch)
-                return Resolution(outcome="pending")
+                    return Resolution(outcome=End.COMMITTED, epoch=entry.record.epoch)
+                return Resolution(outcome=End.PENDING)
         journal = self._journals.find(migration, outgoing=True)
         if journal is None:
-            return Resolution(outcome="unknown")
+            return Resolution(outcome=End.UNKNOWN)
         if journal.phase in HANDED_OVER:
-            return Resolution(outcome="committed", epoch=journal.epoch)
-        if journal.phase is Phase.ABORTED:
-            return Resolution(outcome="aborted")
-        return Resolution(outcome="pending")
+            return Resolution(outcome=End.COMMITTED, epoch=journal.epoch)
+        return Resolution(outcome=End.ABORTED if journal.phase is Phase.ABORTED else End.PENDING)
 
     # -- what an earlier daemon has left
 
@@ -339,13 +349,13 @@ class TargetMigration:
             await tell(f"jail {journal.jail} from {journal.peer}: its activation was gone on with")
             return
         resolution = await self._peers.get(journal.peer).resolve(journal.id)
-        if resolution.outcome == "committed":
+        if resolution.outcome is End.COMMITTED:
             await self.activate(journal.id, resolution.epoch)
             await tell(f"jail {journal.jail} is this host's: {journal.peer} had handed it over")
             return
         # A source that remembers nothing may have lost its pool too: what is prepared may be the only copy.
-        forgotten = resolution.outcome == "unknown" and journal.phase is Phase.RECEIVING
-        if resolution.outcome == "aborted" or forgotten:
+        forgotten = resolution.outcome is End.UNKNOWN and journal.phase is Phase.RECEIVING
+        if resolution.outcome is End.ABORTED or forgotten:
             await self.abort(journal.id, source=journal.peer)
             await tell(f"threw away what had come of {journal.jail}: {journal.peer} kept it")
             return

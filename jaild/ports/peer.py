@@ -58,14 +58,14 @@ class Peer(Protocol):
         is closed. What `chunks` itself raises is raised here, and the peer is told that the stream is not whole.
         """
 
-    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> str:
-        """First half of the hand-over: it verifies every guid and persists PREPARED. Returns its phase."""
+    async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> None:
+        """First half of the hand-over: it verifies every guid and persists PREPARED."""
 
     async def activate(self, migration: str, epoch: int) -> Activated:
         """Second half, only after the commit point: it owns the jail and starts it."""
 
-    async def abort(self, migration: str) -> str:
-        """Make it throw away what it received. Returns its phase; refused (MIGRATION_ACTIVATED) after `activate`."""
+    async def abort(self, migration: str) -> None:
+        """Make it throw away what it received. Refused (MIGRATION_ACTIVATED) after `activate`."""
 
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
         """Make it boot a clone of what came of a rehearsal; return when the clone is gone again."""

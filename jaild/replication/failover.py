@@ -43,7 +43,7 @@ _COMING = frozenset({Ownership.INCOMING, Ownership.PREPARED})
 _DEAF = 8.0
 _TRIES = 5  # at opening what was taken over: somebody may just have a look at its datasets
 _PAUSE = 0.5  # seconds between tries, and between questions who has a jail
-_NOT_STARTED = Activated(phase="", message="its start did not come to an end: see its events")
+_NOT_STARTED = Activated(message="its start did not come to an end: see its events")
 
 
 @dataclass(kw_only=True)
@@ -299,7 +299,7 @@ class Failover:
                 if not left:
                     entry.message = f"it was taken over, but cannot be opened: {error}"
                     why = f"{error}; a restart of the daemon tries it again"
-                    attempt.activated = Activated(phase="activated", message=why)
+                    attempt.activated = Activated(message=why)
                     return
                 await self._clock.sleep(_PAUSE)
             else:

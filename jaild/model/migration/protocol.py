@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from jaild.model.findings import Finding
@@ -114,7 +116,6 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 class Activated(msgspec.Struct, frozen=True, kw_only=True):
     """The target owns the jail."""
 
-    phase: str  # activated
     healthy: bool = False  # it runs and passed its health checks
     seconds: float = 0.0  # that mount, start and health checks took
     message: str = ""  # why it is not healthy
@@ -130,8 +131,17 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""  # the end of what it wrote
 
 
+class End(StrEnum):
+    """How a hand-over ended."""
+
+    COMMITTED = "committed"  # activate
+    ABORTED = "aborted"  # throw away
+    PENDING = "pending"  # ask again
+    UNKNOWN = "unknown"  # no trace of it is left
+
+
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """How a hand-over ended, as the source knows it."""
 
-    outcome: str  # committed: activate; aborted: throw away; pending: ask again; unknown: no trace of it is left
+    outcome: End
     epoch: int = 0  # after the hand-over, if committed

@@ -236,10 +236,8 @@ class PrepareRequest(_message.Message):
     def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ..., guids: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class PrepareResponse(_message.Message):
-    __slots__ = ("phase",)
-    PHASE_FIELD_NUMBER: _ClassVar[int]
-    phase: str
-    def __init__(self, phase: _Optional[str] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ActivateRequest(_message.Message):
     __slots__ = ("migration", "epoch")
@@ -250,16 +248,14 @@ class ActivateRequest(_message.Message):
     def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class ActivateResponse(_message.Message):
-    __slots__ = ("phase", "healthy", "seconds", "message")
-    PHASE_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("healthy", "seconds", "message")
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    phase: str
     healthy: bool
     seconds: float
     message: str
-    def __init__(self, phase: _Optional[str] = ..., healthy: bool = ..., seconds: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+    def __init__(self, healthy: bool = ..., seconds: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
 
 class AbortRequest(_message.Message):
     __slots__ = ("migration",)
@@ -268,10 +264,8 @@ class AbortRequest(_message.Message):
     def __init__(self, migration: _Optional[str] = ...) -> None: ...
 
 class AbortResponse(_message.Message):
-    __slots__ = ("phase",)
-    PHASE_FIELD_NUMBER: _ClassVar[int]
-    phase: str
-    def __init__(self, phase: _Optional[str] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ResolveRequest(_message.Message):
     __slots__ = ("migration",)

@@ -10,6 +10,7 @@ from jaild.model.evacuation.record import Evacuation, JailMove, MoveState
 from jaild.model.migration.protocol import (
     Acceptance,
     Activated,
+    End,
     HostHello,
     Offer,
     Received,
@@ -175,17 +176,15 @@ class FakeIncoming(Fake):
             self.ended.set()
         return Received(guid=header.guid, bytes=self.taken)
 
-    async def prepare(self, migration: str, epoch: int, guids: dict[str, int], /) -> str:
+    async def prepare(self, migration: str, epoch: int, guids: dict[str, int], /) -> None:
         self.seen("prepare", migration, epoch, guids)
-        return "prepared"
 
     async def activate(self, migration: str, epoch: int, /) -> Activated:
         self.seen("activate", migration, epoch)
-        return Activated(phase="activated", healthy=True, seconds=0.25)
+        return Activated(healthy=True, seconds=0.25)
 
-    async def abort(self, migration: str, /, *, source: str) -> str:
+    async def abort(self, migration: str, /, *, source: str) -> None:
         self.seen("abort", migration, source)
-        return "aborted"
 
     async def rehearse(self, migration: str, /, *, keep_copy: bool) -> Rehearsed:
         self.seen("rehearse", migration, keep_copy=keep_copy)
@@ -193,4 +192,4 @@ class FakeIncoming(Fake):
 
     async def resolve(self, migration: str, /) -> Resolution:
         self.seen("resolve", migration)
-        return Resolution(outcome="committed", epoch=4)
+        return Resolution(outcome=End.COMMITTED, epoch=4)

@@ -23,6 +23,7 @@ from jaild.model.migration.protocol import (
     Acceptance,
     Activated,
     DatasetOffer,
+    End,
     JailOffer,
     Offer,
     Received,
@@ -90,13 +91,13 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
     assert await peer.hello("h-1", "alpha", 3) == await fakes.incoming.hello("h-1", "alpha", 3)
     assert await peer.preflight(OFFER) == fakes.incoming.answer
     assert await peer.begin(OFFER) == fakes.incoming.answer
-    assert await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1}) == "prepared"
-    assert await peer.activate("m", 4) == Activated(phase="activated", healthy=True, seconds=0.25)
-    assert await peer.abort("m") == "aborted"
+    await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1})
+    assert await peer.activate("m", 4) == Activated(healthy=True, seconds=0.25)
+    await peer.abort("m")
     assert await peer.rehearse("m", keep_copy=True) == Rehearsed(
         message="it fell over", seconds=0.5, checks="tcp: refused", log="panic"
     )
-    assert await peer.resolve("m") == Resolution(outcome="committed", epoch=4)
+    assert await peer.resolve("m") == Resolution(outcome=End.COMMITTED, epoch=4)
     assert [(method, args) for method, args, _ in fakes.incoming.calls[1:]] == [
         ("hello", ("h-1", "alpha", 3)),
         ("preflight", (OFFER,)),

@@ -157,10 +157,10 @@ async def test_a_failover_that_is_told_while_the_jail_is_frozen_stops_its_hand_o
     prepared, go_on = asyncio.Event(), asyncio.Event()
     original = gamma.core.use_cases.incoming.prepare
 
-    async def prepare(migration: str, epoch: int, guids: dict[str, int]) -> str:
+    async def prepare(migration: str, epoch: int, guids: dict[str, int]) -> None:
         prepared.set()
         await go_on.wait()
-        return await original(migration, epoch, guids)
+        await original(migration, epoch, guids)
 
     gamma.core.use_cases.incoming.prepare = prepare  # type: ignore[method-assign]
     told = answers_to_failovers(alpha)

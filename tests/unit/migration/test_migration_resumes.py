@@ -318,13 +318,12 @@ async def test_a_begin_that_comes_again_when_the_target_is_prepared_does_not_tak
         offers.append(offer)
         return await begin(offer)
 
-    async def prepared(migration: str, epoch: int, guids: dict[str, int], /) -> str:
-        phase = await prepare(migration, epoch, guids)
+    async def prepared(migration: str, epoch: int, guids: dict[str, int], /) -> None:
+        await prepare(migration, epoch, guids)
         for late in offers:
             with pytest.raises(FailedPreconditionError) as caught:
                 await begin(late)
             refused.append(caught.value.reason)
-        return phase
 
     incoming.begin, incoming.prepare = remembered, prepared  # type: ignore[method-assign, assignment]
     cut_after(source, target, BIG // 2)

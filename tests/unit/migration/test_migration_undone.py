@@ -62,8 +62,8 @@ async def test_a_begin_that_its_own_abort_has_overtaken_begins_nothing(quick_pat
     overtaken: list[str] = []
 
     async def late(offer: Offer, /) -> Acceptance:
-        assert await incoming.abort(offer.migration, source="gamma") == "unknown"  # another one's: bars nothing
-        assert await incoming.abort(offer.migration, source=offer.source_name) == "unknown"
+        await incoming.abort(offer.migration, source="gamma")  # another one's: bars nothing
+        await incoming.abort(offer.migration, source=offer.source_name)
         with pytest.raises(FailedPreconditionError) as caught:
             await begin(offer)
         overtaken.append(caught.value.reason)
