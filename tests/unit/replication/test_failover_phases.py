@@ -30,14 +30,19 @@ def phases(operation: Operation) -> dict[str, Outcome]:
     return {report.name: report.outcome for report in operation.phases}
 
 
+async def asked(host: FakeHost) -> Operation:
+    """Ask for the jail to be taken over by force."""
+    promotions = host.core.use_cases.promotions
+    return await promotions.promote("web", owner_is_down=True, confirm=DOWN, validate_only=False, caller=caller())
+
+
 async def cancelled_in(host: FakeHost, phase: str) -> Operation:
     """Take the jail over by force, cancel as soon as that phase is reached, and return how it ended."""
-    promotions, operations = host.core.use_cases.promotions, host.core.use_cases.operations
-    asked = await promotions.promote("web", owner_is_down=True, confirm=DOWN, validate_only=False, caller=caller())
-    async for seen in operations.watch(asked.id):
+    operation, operations = await asked(host), host.core.use_cases.operations
+    async for seen in operations.watch(operation.id):
         if seen.phase == phase and not seen.cancel_requested:
-            await operations.cancel(asked.id, caller())
-    return await host.end_of(asked)
+            await operations.cancel(operation.id, caller())
+    return await host.end_of(operation)
 
 
 async def test_a_failover_by_force_tells_each_phase_once(tmp_path: Path) -> None:
@@ -138,4 +143,19 @@ async def test_a_daemon_that_ends_at_the_commit_has_its_successor_open_and_start
     assert serves(beta, 1)
     assert written(beta) == "first"
     assert [dataset.name for dataset in await beta.zfs.datasets(f"{ROOT}/jails/web") if dataset.readonly] == []
+    await beta.stop()
+
+
+async def test_a_claim_that_a_dead_daemon_left_is_withdrawn_by_its_successor(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    await alpha.stop()
+    before = await record(beta)
+    operation = await asked(beta)
+    async for seen in beta.core.use_cases.operations.watch(operation.id):
+        if seen.phase == "ask":
+            break
+    assert (await record(beta)).state is Ownership.CLAIMED
+    await beta.restart()
+    assert await record(beta) == before
+    assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     await beta.stop()
