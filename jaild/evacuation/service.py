@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import structlog
 
 from jaild.engine.build import Engine
+from jaild.engine.drain import REMEDY
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
-from jaild.evacuation.survey import Surveyor
 from jaild.evacuation.worker import EvacuationRun, EvacuationWorker
+from jaild.model import quantity
 from jaild.model.errors import (
     AbortedError,
     CancelledError,
@@ -28,24 +32,45 @@ from jaild.model.errors import (
     JaildError,
     NotFoundError,
 )
+from jaild.model.evacuation.placement import Guest, Need, Placements, Room, place
 from jaild.model.evacuation.plan import moves_of, plan_of
-from jaild.model.evacuation.record import CANCELLED, KIND, Evacuation, EvacuationPhase, MoveState, summary
+from jaild.model.evacuation.record import CANCELLED, KIND, Evacuation, EvacuationPhase, JailMove, MoveState, summary
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.authority import Intent
+from jaild.model.layers.records import Generation, JailRecord, Ownership
+from jaild.model.migration.protocol import HostHello, Offer
+from jaild.model.migration.streams import PROTOCOL
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
+from jaild.transfer.capacity import apart
+from jaild.transfer.offer import offer_of
+from jaild.transfer.sole_owner import SoleOwner
 
 HOST = "host"  # target of its operation: one at a time
 KEPT = 20  # evacuations that are over; older ones are forgotten
 MOST_AT_ONCE = 32
+_AT_ONCE = 4  # questions to peers
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """The plan, and the jails that cannot be planned for: each as a move that is over."""
+
+    placements: Placements
+    left_out: tuple[JailMove, ...]
 
 
 class Evacuations:
     """The evacuations of this host."""
 
-    def __init__(self, engine: Engine, surveyor: Surveyor, worker: EvacuationWorker) -> None:
+    def __init__(self, engine: Engine, sole: SoleOwner, worker: EvacuationWorker) -> None:
+        self._inventory = engine.inventory
+        self._zfs = engine.ports.zfs
+        self._runtime = engine.ports.runtime
         self._peers = engine.ports.peers
         self._store = engine.ports.store
         self._draining = engine.draining
-        self._surveyor = surveyor
+        self._sole = sole
         self._worker = worker
         self._operations = engine.operations
         self._supervisor = engine.supervisor
@@ -105,7 +130,7 @@ class Evacuations:
             return duplicate
         self._require_possible(targets, parallel, bandwidth)
         if validate_only:
-            survey = await self._surveyor.survey(targets)
+            survey = await self._survey(targets)
             return await self._operations.planned(plan_of(survey.placements, survey.left_out, HOST), caller)
         self._require_none("evacuate")
         operation = self._operations.new(KIND, HOST, caller)
@@ -206,7 +231,7 @@ class Evacuations:
         await self._draining.begin("evacuation", Caller(actor=evacuation.actor))
         if not evacuation.planned:
             await handle.phase(EvacuationPhase.PLAN, f"asking {', '.join(evacuation.targets)}")
-            survey = await self._surveyor.survey(evacuation.targets)
+            survey = await self._survey(evacuation.targets)
             handle.note(plan=plan_of(survey.placements, survey.left_out, HOST))
             moves = moves_of(survey.placements, survey.left_out)
             await self.put(msgspec.structs.replace(evacuation, planned=True, moves=moves))
@@ -222,6 +247,109 @@ class Evacuations:
         await self._operations.finish(evacuation_id, result=result, error=error)
         await self.put(evacuation)
         await self._events.emit("evacuation.ended", HOST, summary(evacuation), evacuation=evacuation_id)
+
+    # -- what a plan is made from: the jails here, the room of other hosts, and what these say to each jail
+
+    async def _survey(self, targets: Sequence[str]) -> _Survey:
+        """Plan where every jail of this host goes, asking around. `NotFoundError` (PEER_UNKNOWN)."""
+        for target in targets:
+            self._peers.get(target)
+        rooms = await asyncio.gather(*(self._room(target) for target in targets))
+        at_once = asyncio.Semaphore(_AT_ONCE)
+
+        async def look_at(entry: JailEntry) -> Guest | JailMove:
+            async with at_once:
+                try:
+                    return await self._guest(entry)
+                except JaildError as error:
+                    return _left_out(entry, error)
+
+        here = sorted(self._inventory.jails.values(), key=lambda entry: entry.name)
+        left = [e for e in here if e.record is not None and e.record.state is Ownership.MOVED]
+        found = await asyncio.gather(*(look_at(entry) for entry in here if entry not in left))
+        guests = [each for each in found if isinstance(each, Guest)]
+        left_out = [each for each in found if isinstance(each, JailMove)]
+        reachable = [room.host for room in rooms if room.problem is None]
+        needs: dict[tuple[str, str], Need] = {}
+
+        async def ask(jail: str) -> None:
+            async with at_once:
+                needs.update(await self._needs(jail, reachable))
+
+        await asyncio.gather(*(ask(guest.jail) for guest in guests))
+        return _Survey(place(guests, rooms, needs), tuple(left_out))
+
+    async def _room(self, target: str) -> Room:
+        try:
+            hello = await self._peers.get(target).hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
+        except JaildError as error:
+            return Room(host=target, problem=_finding(error))
+        return Room(
+            host=target,
+            space=hello.available_bytes,
+            memory_total=hello.memory_total_bytes,
+            memory_free=hello.memory_free_bytes,
+            memory_promised=hello.memory_promised_bytes,
+            cpus=hello.cpus,
+            apart=hello.apart,
+            problem=self._problem(target, hello),
+        )
+
+    def _problem(self, target: str, hello: HostHello) -> Finding | None:
+        if hello.protocol != PROTOCOL:
+            message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
+            return _error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")
+        if hello.host_id == self._inventory.host_id:
+            return _error("SAME_HOST", f"{target} is this host", "name another peer")
+        if hello.draining:
+            return _error("HOST_DRAINING", f"{target} takes no jails: it is being drained itself", REMEDY)
+        return None
+
+    def _ready(self, jail: str) -> tuple[JailEntry, JailRecord, Generation]:
+        owned = self._inventory.owned(jail, Intent.GIVE_AWAY)
+        return owned.entry, owned.record, owned.generation
+
+    async def _guest(self, entry: JailEntry) -> Guest:
+        await self._sole.require(entry.name)
+        spec = self._ready(entry.name)[2].spec
+        used = None
+        if entry.run is not None and entry.run.running:
+            used = (await self._runtime.usage(entry.name, entry.run.generation)).memory
+        return Guest(
+            jail=entry.name,
+            priority=spec.placement.priority,
+            memory_limit=quantity.parse(spec.limits.memory) if spec.limits.memory else 0,
+            memory_used=used,
+            cpus=spec.limits.cpus,
+            apart=apart(spec),
+        )
+
+    async def _needs(self, jail: str, targets: Sequence[str]) -> dict[tuple[str, str], Need]:
+        """Return what the jail would bring to each host, and what that says; a host that fails to answer refuses it."""
+        try:
+            offered = await offer_of(self._inventory, self._zfs, *self._ready(jail))
+        except JaildError as error:
+            return {(jail, target): _refusing(_finding(error)) for target in targets}
+        offer = Offer(
+            migration=uuid.uuid4().hex,
+            source_id=self._inventory.host_id,
+            source_name=self._inventory.host_name,
+            jail=offered,
+        )
+        return {(jail, target): await self._need(offer, target) for target in targets}
+
+    async def _need(self, offer: Offer, target: str) -> Need:
+        try:
+            acceptance = await self._peers.get(target).preflight(offer)
+        except JaildError as error:
+            return _refusing(_finding(error))
+        there = {state.path for state in acceptance.datasets if state.snapshot_guids}
+        sizes = {layer.path: layer.size_bytes for layer in offer.jail.layers}
+        return Need(
+            data=sum(dataset.size_bytes for dataset in offer.jail.datasets if dataset.path not in there),
+            layers={path: sizes.get(path, 0) for path in acceptance.missing_layers},
+            findings=acceptance.findings,
+        )
 
 
 def _verdict(evacuation: Evacuation, *, cancelled: bool) -> JaildError | None:
@@ -245,3 +373,21 @@ def _verdict(evacuation: Evacuation, *, cancelled: bool) -> JaildError | None:
         remedy=f"see each jail's reason and remedy: jailctl host evacuation {evacuation.id}; then evacuate again",
         resource=f"evacuations/{evacuation.id}",
     )
+
+
+def _left_out(entry: JailEntry, error: JaildError) -> JailMove:
+    # A jail that another host is moving here, or that is on its way out already, is not this evacuation's to move.
+    state = MoveState.FAILED if entry.record is None else MoveState.SKIPPED
+    return JailMove(jail=entry.name, state=state, reason=error.reason, message=error.message, remedy=error.remedy)
+
+
+def _refusing(finding: Finding) -> Need:
+    return Need(findings=(finding,))
+
+
+def _finding(error: JaildError) -> Finding:
+    return _error(error.reason, error.message, error.remedy)
+
+
+def _error(code: str, message: str, remedy: str) -> Finding:
+    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)
