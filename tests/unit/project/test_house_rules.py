@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 LONGEST = 500  # lines, a guide: what is one thought stays in one file
+MOST = 6  # arguments of a constructor in a room
 VAGUE = frozenset({"utils", "util", "common", "helpers", "helper", "misc"})
 
 PROCESS = "jaild/adapters/system/process.py"
@@ -223,3 +224,20 @@ def test_what_may_be_done_with_a_jail_is_decided_in_one_place() -> None:
     allowed = {(what, where) for what, places in DECIDING.items() for where in places}
     assert found - allowed == set(), "ask Inventory.may, permitted or owned, with the Intent"
     assert allowed - found == set(), "an exception that nobody needs any more: take it out of the list"
+
+
+def constructors(tree: ast.AST) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the classes of a module with their constructors."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            for each in node.body:
+                if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+                    yield node.name, each
+
+
+def test_a_class_stands_on_few_others_and_keeps_of_the_engine_what_it_needs() -> None:
+    rooms = [path for path in MODULES_OF_JAILD if shown(path).startswith(ACTING)]
+    found = [(shown(path), *each) for path in rooms for each in constructors(ast.parse(path.read_text()))]
+    many = [(where, name) for where, name, init in found if len(init.args.args) - 1 > MOST]
+    whole = [(where, name) for where, name, init in found if "self._engine = engine\n" in ast.unparse(init) + "\n"]
+    assert (many, whole) == ([], []), "see docs/decisions/0291-composition.md"
