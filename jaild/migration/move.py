@@ -11,7 +11,7 @@ from jaild.engine.operations import Handle
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.budget import Round
 from jaild.model.migration.journal import Journal
-from jaild.model.migration.protocol import Acceptance, DatasetState
+from jaild.model.migration.protocol import Acceptance, DatasetState, Offer
 from jaild.model.migration.streams import Version
 from jaild.ports.peer import Peer
 
@@ -69,6 +69,16 @@ class Move:
     def attempt(self) -> int:
         """Which connection to the target this is."""
         return self.journal.offer.attempt
+
+    def as_sent(self, offer: Offer) -> Offer:
+        """Return an offer that names what is being sent, too: of what has come, the target may not know whose it is."""
+        datasets = tuple(
+            msgspec.structs.replace(each, own_guids=(*each.own_guids, self.sent[each.path]))
+            if self.sent.get(each.path, 0) not in {0, *each.own_guids}
+            else each
+            for each in offer.jail.datasets
+        )
+        return msgspec.structs.replace(offer, jail=msgspec.structs.replace(offer.jail, datasets=datasets))
 
     def connect(self, peer: Peer, acceptance: Acceptance) -> None:
         """Take over what the target has."""

@@ -71,6 +71,7 @@ class Link:
         if offer.attempt > 1:
             hello = await peer.hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
             _require_same(move, hello.host_id)
+            offer = move.as_sent(offer)
         move.journal = msgspec.structs.replace(move.journal, offer=offer)
         await self._journals.put(move.journal)
         move.connect(peer, await peer.begin(offer))

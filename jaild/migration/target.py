@@ -45,6 +45,7 @@ from jaild.model.migration.protocol import (
 )
 from jaild.model.migration.received import require_same, standbys_of
 from jaild.model.migration.streams import PROTOCOL
+from jaild.model.snapshots import of_migration
 from jaild.ports.clock import Clock
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -170,6 +171,7 @@ class MigrateIn:
             created=self._clock.now() if known is None else known.created,
         )
         await self._journals.put(journal)
+        await self._receiver.take_over(offer.jail, acceptance.datasets, of_migration(offer.migration))
         if entry is not None and record is not None and record.state in _CONTINUED:
             coming = advance(
                 record,
