@@ -22,7 +22,7 @@ from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.budget import MAX_THAWS, Round
 from jaild.model.migration.journal import Journal, Phase, time_left
-from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Rehearsed
+from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, Rehearsed
 from jaild.model.migration.streams import PROTOCOL, Version
 from jaild.model.salvage import Report
 from jaild.ports.clock import Clock
@@ -250,9 +250,20 @@ class MigrationSession(saga.Attempt):
         if offer.attempt > 1:
             hello = await peer.hello(inventory.host_id, inventory.host_name, PROTOCOL)
             self._require_same(hello.host_id)
+            offer = self._as_sent(offer)
         await self.write(offer=offer)
         self._found(peer, await peer.begin(offer))
         self.handle.note(away=False)
+
+    def _as_sent(self, offer: Offer) -> Offer:
+        """Return an offer that names what is being sent, too: of what has come, the target may not know whose it is."""
+        datasets = tuple(
+            msgspec.structs.replace(each, own_guids=(*each.own_guids, self.sent[each.path]))
+            if self.sent.get(each.path, 0) not in {0, *each.own_guids}
+            else each
+            for each in offer.jail.datasets
+        )
+        return msgspec.structs.replace(offer, jail=msgspec.structs.replace(offer.jail, datasets=datasets))
 
     def _found(self, peer: Peer, acceptance: Acceptance) -> None:
         """Take over what the target has."""

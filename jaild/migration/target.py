@@ -47,6 +47,7 @@ from jaild.model.migration.protocol import (
     Resolution,
 )
 from jaild.model.migration.received import require_same, standbys_of
+from jaild.model.snapshots import of_migration
 from jaild.transfer.build import TransferParts
 
 Tell = Callable[[str], Awaitable[None]]
@@ -167,6 +168,7 @@ class TargetMigration:
             created=self._clock.now() if known is None else known.created,
         )
         await self._journals.put(journal)
+        await self._receiver.take_over(offer.jail, acceptance.datasets, of_migration(offer.migration))
         if entry is not None and record is not None and record.state in _CONTINUED:
             coming = advance(
                 record,

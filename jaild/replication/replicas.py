@@ -99,6 +99,7 @@ class ReplicaStore:
             if errors(acceptance.findings):
                 return ReplicaState(findings=acceptance.findings)
             self._offers[offer.jail.name] = offer
+            await self._receiver.take_over(offer.jail, acceptance.datasets, STANDBY)
             if entry is not None and record is not None:
                 await self._follow(entry, record, offer)
             replica = entry.record.replica if entry is not None and entry.record is not None else None

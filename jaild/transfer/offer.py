@@ -17,12 +17,17 @@ async def offer_of(
 ) -> JailOffer:
     """Describe a jail: its datasets, and the layers that its generations refer to, origins first."""
     root = inventory.where.jail(entry.name)
+    own: dict[str, list[int]] = {}
+    for snapshot in await zfs.snapshots(root, recursive=True):
+        if snapshot.purpose:
+            own.setdefault(snapshot.dataset, []).append(snapshot.guid)
     datasets = []
     for dataset in await zfs.datasets(root):
         path = dataset.name.removeprefix(root).lstrip("/")
         # Streams carry no properties (never `send -p`): the target sets those that are listed here.
         properties = {"quota": str(dataset.quota)} if dataset.quota else {}
-        datasets.append(DatasetOffer(path=path, properties=properties, size_bytes=dataset.referenced))
+        guids = tuple(own.get(dataset.name, ()))
+        datasets.append(DatasetOffer(path=path, properties=properties, size_bytes=dataset.referenced, own_guids=guids))
     return JailOffer(
         name=entry.name,
         uid=record.uid,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 
 from jaild.engine.build import Engine
@@ -16,7 +16,7 @@ from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidAr
 from jaild.model.layers.record_text import decode
 from jaild.model.layers.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
 from jaild.model.migration.journal import Journal
-from jaild.model.migration.protocol import DatasetOffer, Received, ReceiveHeader
+from jaild.model.migration.protocol import DatasetOffer, DatasetState, JailOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of
 from jaild.model.snapshots import of_migration
 from jaild.ports.zfs import Snapshot
@@ -39,6 +39,7 @@ class Receiver:
         self._clock = engine.ports.clock
         self._locks: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
+        self._marked: dict[str, set[int]] = {}  # jail -> guids of what came from its owner and is known as jaild's
         self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet
 
     async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
@@ -137,6 +138,7 @@ class Receiver:
             _require_guid(header, header.guid if header.guid in await self.guids(dataset) else 0)
             late = self._late.get(dataset, set())
             await self._owned.keep(purpose, dataset, (header.guid, *late))
+            self._marked.setdefault(journal.jail, set()).update((header.guid, *late))
             late.clear()
         else:
             self._late.setdefault(dataset, set()).add(header.guid)
@@ -184,6 +186,17 @@ class Receiver:
         if properties:  # a resumed stream brings none
             await self._zfs.set(dataset, properties)
         return counted.bytes
+
+    async def take_over(self, jail: JailOffer, here: Iterable[DatasetState], purpose: str) -> None:
+        """Take for jaild's own what has come of a jail, and an end of this daemon kept from being marked so.
+
+        `here`: what there is of its datasets.
+        """
+        own = {guid for dataset in jail.datasets for guid in dataset.own_guids}
+        came = own.intersection(guid for dataset in here for guid in dataset.snapshot_guids)
+        if not came <= self._marked.get(jail.name, set()):
+            await self._owned.keep(purpose, self._inventory.where.jail(jail.name), came)
+        self._marked[jail.name] = came
 
     async def enter(self, journal: Journal) -> None:
         """Put the record on the jail's dataset as soon as there is one, and the jail into the index."""

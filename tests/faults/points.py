@@ -14,7 +14,7 @@ from tests.faults.host import PROCESS
 # Calls of a port that leave something behind: each is a step. What only looks is none: nothing differs after it.
 _CHANGING = {
     "zfs": {
-        *("create", "clone", "set", "inherit", "snapshot", "destroy", "rename", "rollback", "hold", "release"),
+        *("create", "clone", "set", "inherit", "snapshot", "destroy", "rename", "rollback", "hold", "release", "mark"),
         *("mount", "unmount", "send", "receive", "abort_receive", "bookmark"),
     },
     "runtime": {"create", "start", "stop", "remove", "announce"},

@@ -129,6 +129,15 @@ async def unsettled(host: InProcessHost) -> list[str]:
     return [f"{host.name}: {problem}" for problem in wrong] + unended(host)
 
 
+async def unclaimed(hosts: Sequence[InProcessHost], jail: str) -> list[str]:
+    """Return a jail's snapshots that are not jaild's: where nobody else makes any, they would stay for ever."""
+    wrong = []
+    for host in hosts:
+        found = await host.zfs.snapshots(where(host).jail(jail), recursive=True)
+        wrong += [f"{host.name}: {s.name} is nobody's" for s in found if not s.purpose]
+    return wrong
+
+
 def _jail(
     host: InProcessHost, everything: Sequence[Run], name: str, record: JailRecord, datasets: Sequence[Dataset]
 ) -> Iterator[str]:

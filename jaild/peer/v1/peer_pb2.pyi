@@ -60,7 +60,7 @@ class HelloResponse(_message.Message):
     def __init__(self, host_id: _Optional[str] = ..., host_name: _Optional[str] = ..., protocol: _Optional[int] = ..., zfs_implementation: _Optional[str] = ..., resumable_receive: bool = ..., pool_features: _Optional[_Iterable[str]] = ..., family: _Optional[str] = ..., machine: _Optional[str] = ..., osreldate: _Optional[int] = ..., available_bytes: _Optional[int] = ..., memory_total_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., memory_promised_bytes: _Optional[int] = ..., cpus: _Optional[int] = ..., apart: _Optional[_Mapping[str, int]] = ..., draining: bool = ...) -> None: ...
 
 class DatasetOffer(_message.Message):
-    __slots__ = ("path", "properties", "size_bytes")
+    __slots__ = ("path", "properties", "size_bytes", "own_guids")
     class PropertiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,10 +71,12 @@ class DatasetOffer(_message.Message):
     PATH_FIELD_NUMBER: _ClassVar[int]
     PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OWN_GUIDS_FIELD_NUMBER: _ClassVar[int]
     path: str
     properties: _containers.ScalarMap[str, str]
     size_bytes: int
-    def __init__(self, path: _Optional[str] = ..., properties: _Optional[_Mapping[str, str]] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+    own_guids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, path: _Optional[str] = ..., properties: _Optional[_Mapping[str, str]] = ..., size_bytes: _Optional[int] = ..., own_guids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class LayerOffer(_message.Message):
     __slots__ = ("path", "guid", "origin_guid", "origin_path", "size_bytes", "record")

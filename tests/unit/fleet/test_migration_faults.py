@@ -160,7 +160,7 @@ class Trial:
                 return [f"migrated again: {error}"]
             if ended.failure is not None:
                 return [f"migrated again: {ended.failure.reason}: {ended.failure.message}"]
-        return []
+        return await invariants.unclaimed((owner, other), "web")
 
 
 async def _all(folder: Path, clean: Trial) -> list[str]:

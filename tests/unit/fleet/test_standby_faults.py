@@ -96,6 +96,7 @@ class Trial:
             wrong.append(
                 f"the replica is {kept}, at {alpha.clock.time}: {alpha.core.use_cases.jails.get('web').standbys}"
             )
+        wrong += await invariants.unclaimed((alpha, beta), "web")
         await alpha.stop()
         wrong += await _forced(beta)
         if written(beta) != "second":
