@@ -42,8 +42,8 @@ from jaild.model.migration.protocol import HostHello, Offer
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
-from jaild.transfer.capacity import apart
-from jaild.transfer.offer import offer_of
+from jaild.transfer.hosts import apart
+from jaild.transfer.preflight import offer_of
 from jaild.transfer.sole_owner import SoleOwner
 
 HOST = "host"  # target of its operation: one at a time

@@ -28,7 +28,7 @@ from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation, failure_of
 from jaild.model.views import Caller
 from jaild.transfer.build import TransferParts
-from jaild.transfer.rate_limits import RateLimiter
+from jaild.transfer.sender import RateLimiter
 
 Put = Callable[[Evacuation], Awaitable[None]]
 
@@ -65,7 +65,7 @@ class EvacuationWorker:
         self._migrations = migration.migrations
         self._journals = transfer.journals
         self._operations = engine.operations
-        self._rate_limits = transfer.rate_limits
+        self._sender = transfer.sender
         self._clock = engine.ports.clock
 
     def as_of_now(self, evacuation: Evacuation) -> Evacuation:
@@ -86,11 +86,11 @@ class EvacuationWorker:
     async def carry_out(self, run: EvacuationRun) -> None:
         """Return when every move is over, or was given up because the evacuation was cancelled."""
         jails = [move.jail for move in run.evacuation.moves]
-        self._rate_limits.hold(jails, RateLimiter(run.evacuation.bandwidth, self._clock))
+        self._sender.hold(jails, RateLimiter(run.evacuation.bandwidth, self._clock))
         try:
             await self._until_over(run)
         finally:
-            self._rate_limits.free(jails)
+            self._sender.free(jails)
 
     async def _until_over(self, run: EvacuationRun) -> None:
         for move in run.evacuation.moves:

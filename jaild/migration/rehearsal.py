@@ -60,7 +60,7 @@ class Rehearsal:
         self._zfs = engine.ports.zfs
         self._runtime = engine.ports.runtime
         self._files = engine.ports.files
-        self._copies = transfer.copies
+        self._receiver = transfer.receiver
         self._runs = jails.runs
         self._supervisor = engine.supervisor
         self._log = structlog.get_logger("jaild.rehearsal")
@@ -222,7 +222,7 @@ class Rehearsal:
                 f"{where.rehearsals} has no mountpoint, so a clone in it cannot be booted",
                 remedy=f"give {where.root} a mountpoint",
             )
-        came = await self._copies.read(folder, journal.jail, generation.number)
+        came = await self._receiver.read_copy(folder, journal.jail, generation.number)
         require_same(journal.jail, generation, came)
         # Another uid: no interface, MAC address or control group of it is the jail's.
         clone_of = JailEntry(

@@ -86,10 +86,9 @@ class TargetMigration:
         self._journals = transfer.journals
         self._clock = engine.ports.clock
         self._offer_check = transfer.offer_check
-        self._capacity = transfer.capacity
+        self._hosts = transfer.hosts
         self._datasets = jails.datasets
         self._receiver = transfer.receiver
-        self._copies = transfer.copies
         self._rehearsal = rehearsal
         self._activation = activation
         self._dispatcher = engine.dispatcher
@@ -121,7 +120,7 @@ class TargetMigration:
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce this host."""
         del host_id, host_name  # they were noted on the way here: `jaild.replication.parties`
-        return await self._capacity.hello(protocol)
+        return await self._hosts.hello(protocol)
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Say whether the jail would be taken. Changes nothing."""
@@ -225,14 +224,14 @@ class TargetMigration:
                     [self._receiver.require(journal.jail, wanted), self._require_as_offered(journal)]
                 )
                 async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
-                    await gather_or_cancel([self._prepared(journal, guids), self._copies.close(journal.jail)])
+                    await gather_or_cancel([self._prepared(journal, guids), self._receiver.close_copy(journal.jail)])
             finally:
-                await self._copies.close(journal.jail)
+                await self._receiver.close_copy(journal.jail)
 
     async def _require_as_offered(self, journal: Journal) -> None:
         """Read what would start, out of what has come: the offer was only said."""
         offer = journal.offer.jail
-        came = await self._copies.open(journal.jail, offer.generation)
+        came = await self._receiver.open_copy(journal.jail, offer.generation)
         require_same(journal.jail, msgspec.json.decode(offer.generation_json, type=Generation), came)
 
     async def _prepared(self, journal: Journal, guids: dict[str, int]) -> None:

@@ -91,7 +91,7 @@ class Failover:
         self._datasets = jails.datasets
         self._journals = transfer.journals
         self._offer_check = transfer.offer_check
-        self._copies = transfer.copies
+        self._receiver = transfer.receiver
         self._sole = transfer.sole
         self._activation = migration.activation
         self._replica_store = replica_store
@@ -246,7 +246,7 @@ class Failover:
             await self._owned.return_if_changed(snapshot)
         generation = None if attempt.is_copy() else attempt.entry.generation  # of another host's pool: mounted
         if generation is None:
-            generation = await self._copies.generation(attempt.name, attempt.record.generation)
+            generation = await self._receiver.generation_of_copy(attempt.name, attempt.record.generation)
         await self._offer_check.require_startable(attempt.name, generation)
 
     async def _commit(self, attempt: _Attempt) -> None:

@@ -38,7 +38,7 @@ class Parties:
         self._peers = engine.ports.peers
         self._journals = transfer.journals
         self._replica_store = replica_store
-        self._names = transfer.host_names
+        self._hosts = transfer.hosts
         self._events = engine.events
         self._told: dict[tuple[str, str], None] = {}
         self._log = structlog.get_logger("jaild.parties")
@@ -48,11 +48,11 @@ class Parties:
         match about:
             case Introduction(host_id, host_name):
                 party.require_itself(speaker, host_name)
-                await self._names.learn(speaker, host_id)
+                await self._hosts.learn(speaker, host_id)
             case Offer():
                 party.require_itself(speaker, about.source_name)
                 await self._require_source(speaker, about)
-                await self._names.learn(speaker, about.source_id)
+                await self._hosts.learn(speaker, about.source_id)
             case Arriving(migration):
                 self._require_one_of(speaker, migration, self._sources(migration))
             case Leaving(migration):
@@ -60,7 +60,7 @@ class Parties:
             case ReplicaOffer():
                 party.require_itself(speaker, about.source_name)
                 await self._require_replicating(speaker, about)
-                await self._names.learn(speaker, about.source_id)
+                await self._hosts.learn(speaker, about.source_id)
             case Replicated(jail):
                 if owner := self._replica_store.owner_of(jail):
                     party.require_itself(speaker, owner)
@@ -120,7 +120,7 @@ class Parties:
             return  # it is told the higher epoch, and nothing else comes of it
         if speaker == told.owner_name:
             await self._require_owner(speaker, *found)
-            await self._names.learn(speaker, told.owner)
+            await self._hosts.learn(speaker, told.owner)
         elif self._ties(*found).owner != speaker:  # else: the owner tells whom it has handed the jail to
             party.require_itself(speaker, told.owner_name)
 

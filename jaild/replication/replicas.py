@@ -26,8 +26,8 @@ from jaild.model.migration.protocol import Offer, Received, ReceiveHeader
 from jaild.model.replication.policy import dropped
 from jaild.model.replication.protocol import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
 from jaild.model.snapshots import STANDBY
+from jaild.replication.refusals import refusal_of, superseded, superseded_by
 from jaild.transfer.build import TransferParts
-from jaild.transfer.refusals import refusal_of, superseded, superseded_by
 
 _MINE = frozenset({Ownership.STANDBY, Ownership.CLAIMED})  # states of a replica
 _LEFT = frozenset({Phase.ACTIVATED, Phase.FINALIZED})  # of a migration away from here that is over

@@ -31,7 +31,7 @@ from jaild.ports.standby import StandbyPeer
 from jaild.ports.zfs import Snapshot
 from jaild.replication.fencing import Fencing, known_in
 from jaild.transfer.build import TransferParts
-from jaild.transfer.offer import offer_of
+from jaild.transfer.preflight import offer_of
 
 STALLED = 60.0  # seconds without progress after which a round is given up
 _AT_ONCE = 2  # rounds side by side to one host

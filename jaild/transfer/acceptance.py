@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.drain import REMEDY
-from jaild.engine.inventory import JailEntry, Layer
+from jaild.engine.inventory import Inventory, JailEntry, Layer
 from jaild.model import layout, names
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Finding, Severity, errors
@@ -19,9 +21,9 @@ from jaild.model.migration import received
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.protocol import Acceptance, DatasetState, LayerOffer, Offer
 from jaild.model.migration.streams import SLACK
-from jaild.transfer.copy_check import CopyCheck
+from jaild.model.snapshots import told
+from jaild.ports.zfs import Snapshot
 from jaild.transfer.journal import Journals
-from jaild.transfer.refusals import fenced_copy
 
 _ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})
 
@@ -29,14 +31,13 @@ _ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})
 class OfferCheck:
     """Examines offers. Changes nothing."""
 
-    def __init__(self, engine: Engine, journals: Journals, copies: CopyCheck) -> None:
+    def __init__(self, engine: Engine, journals: Journals) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._runtime = engine.ports.runtime
         self._peers = engine.ports.peers
         self._journals = journals
         self._draining = engine.draining
-        self._copies = copies
 
     async def examine(self, offer: Offer) -> Acceptance:
         """Return what stops the jail from coming, which layers are missing, and what is here of it.
@@ -60,7 +61,7 @@ class OfferCheck:
                 )
             )
         if not self._coming(offer):  # of what it has brought so far, it has seen itself how far that is
-            findings += await self._copies.findings(offer)
+            findings += await self._copy(offer)
         findings += await self._space(offer, missing, states)
         return Acceptance(
             findings=tuple(findings),
@@ -227,6 +228,44 @@ class OfferCheck:
             states.append(DatasetState(path=dataset.path, snapshot_guids=guids, resume_token=token))
         return states
 
+    async def _copy(self, offer: Offer) -> list[Finding]:
+        """Find what others made of, or wrote to, the copy that an increment of this jail would go onto."""
+        found: list[Finding] = []
+        for dataset in offer.jail.datasets:
+            name = self._inventory.where.part(offer.jail.name, dataset.path)
+            try:
+                snapshots = await self._zfs.snapshots(name)
+            except NotFoundError:
+                continue
+            own = [place for place, snapshot in enumerate(snapshots) if snapshot.purpose]
+            if own:  # that is where it was left; what is later others have made
+                found += await self._since(snapshots[own[-1]], snapshots[own[-1] + 1 :], offer.jail.name)
+        return found
+
+    async def _since(self, last: Snapshot, later: Sequence[Snapshot], jail: str) -> list[Finding]:
+        host, names = self._inventory.host_name, tuple(snapshot.name for snapshot in later)
+        if not await self._zfs.is_unchanged(last.name):
+            finding = Finding(
+                severity=Severity.ERROR,
+                code="COPY_MODIFIED",
+                message=f"on {host} somebody wrote to {last.dataset} after @{last.tag}: no increment fits on that",
+                subject=f"jails/{jail}",
+                remedy=f"save what was written; then, on {host}: zfs rollback -r {last.name}, or finalize that copy",
+                evidence=names,
+            )
+            return [finding]
+        if not later:
+            return []
+        finding = Finding(
+            severity=Severity.NOTE,
+            code="FOREIGN_SNAPSHOTS",
+            message=f"snapshots that jaild did not make are on {host}: {told(names)}; nothing was written since "
+            f"@{last.tag}, so they stay and are stepped over",
+            subject=f"jails/{jail}",
+            evidence=names,
+        )
+        return [finding]
+
     async def _space(self, offer: Offer, missing: list[str], states: list[DatasetState]) -> list[Finding]:
         there = {state.path for state in states}
         needed = sum(d.size_bytes for d in offer.jail.datasets if d.path not in there)
@@ -236,6 +275,15 @@ class OfferCheck:
             return []
         message = f"{needed} bytes have to come, {free} are free on {self._inventory.host_name}"
         return [_error("NO_SPACE", message, "free some space there, or choose another target")]
+
+
+def fenced_copy(inventory: Inventory, entry: JailEntry) -> Finding:
+    """Return why nothing may be received over what a former owner wrote last."""
+    return _error(
+        "FENCED_COPY",
+        f"{inventory.host_name} keeps what was written to {entry.name} before it was taken over",
+        f"when nobody needs it: jailctl jail rm {entry.name}, on {inventory.host_name}",
+    )
 
 
 def _offered(offer: Offer) -> Generation:

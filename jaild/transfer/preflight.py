@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.inventory import Inventory, JailEntry, Layer
+from jaild.layers.sealing import encode
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord
-from jaild.model.migration.protocol import Acceptance, HostHello, Offer
+from jaild.model.migration.protocol import Acceptance, DatasetOffer, HostHello, JailOffer, LayerOffer, Offer
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.plan import Plan
+from jaild.model.replication.policy import to_be_confirmed
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Zfs
-from jaild.transfer.host_names import HostNames
-from jaild.transfer.offer import offer_of
+from jaild.transfer.hosts import Hosts
 from jaild.transfer.sole_owner import SoleOwner
 
 
@@ -38,11 +39,11 @@ class Examined:
 class Preflight:
     """Asks whether a jail can move."""
 
-    def __init__(self, inventory: Inventory, zfs: Zfs, peers: Peers, names: HostNames, sole: SoleOwner) -> None:
+    def __init__(self, inventory: Inventory, zfs: Zfs, peers: Peers, hosts: Hosts, sole: SoleOwner) -> None:
         self._inventory = inventory
         self._zfs = zfs
         self._peers = peers
-        self._names = names
+        self._hosts = hosts
         self._sole = sole
 
     async def examine(self, name: str, target: str, intent: Intent = Intent.GIVE_AWAY) -> Examined:
@@ -105,7 +106,7 @@ class Preflight:
         if hello.host_id == self._inventory.host_id:
             return [_error("SAME_HOST", f"{target} is this host", "name another peer")]
         try:
-            await self._names.learn(target, hello.host_id)
+            await self._hosts.learn(target, hello.host_id)
         except PermissionDeniedError as refusal:
             return [_error(refusal.reason, refusal.message, refusal.remedy)]
         return []
@@ -124,4 +125,70 @@ def _steps(acceptance: Acceptance, target: str) -> tuple[str, ...]:
         "send what changes meanwhile, until the rest fits the downtime budget",
         "stop the jail, send the last increment, compare every guid",
         f"hand over to {target}, start it there, health checks",
+    )
+
+
+# -- what a source tells of a jail
+
+
+async def offer_of(
+    inventory: Inventory, zfs: Zfs, entry: JailEntry, record: JailRecord, active: Generation
+) -> JailOffer:
+    """Describe a jail: its datasets, and the layers that its generations refer to, origins first."""
+    root = inventory.where.jail(entry.name)
+    own: dict[str, list[int]] = {}
+    for snapshot in await zfs.snapshots(root, recursive=True):
+        if snapshot.purpose:
+            own.setdefault(snapshot.dataset, []).append(snapshot.guid)
+    datasets = []
+    for dataset in await zfs.datasets(root):
+        path = dataset.name.removeprefix(root).lstrip("/")
+        # Streams carry no properties (never `send -p`): the target sets those that are listed here.
+        properties = {"quota": str(dataset.quota)} if dataset.quota else {}
+        guids = tuple(own.get(dataset.name, ()))
+        datasets.append(DatasetOffer(path=path, properties=properties, size_bytes=dataset.referenced, own_guids=guids))
+    return JailOffer(
+        name=entry.name,
+        uid=record.uid,
+        epoch=record.epoch,
+        generation=active.number,
+        generation_json=msgspec.json.encode(active).decode(),
+        datasets=tuple(datasets),
+        layers=layers_of(inventory, entry),
+        desired=record.desired.value,
+        standbys=tuple(sorted(to_be_confirmed(record, active.spec, inventory.host_name))),
+    )
+
+
+def layers_of(inventory: Inventory, entry: JailEntry) -> tuple[LayerOffer, ...]:
+    """Return every layer that a jail's generations need, each after its origin."""
+    wanted: dict[str, Layer] = {}
+    for base, release in entry.references.values():
+        wanted.setdefault(f"bases/{base}", inventory.base(base))
+        if release:
+            for path, layer in _with_origins(inventory, release):
+                wanted.setdefault(path, layer)
+    return tuple(_layer_offer(inventory, path, layer) for path, layer in wanted.items())
+
+
+def _with_origins(inventory: Inventory, release: str) -> list[tuple[str, Layer]]:
+    layer = inventory.release(release)
+    found = [(f"apps/{release}", layer)]
+    if layer.origin:
+        parent = layer.origin.partition("@")[0].removeprefix(f"{inventory.where.apps}/")
+        return _with_origins(inventory, parent) + found
+    return found
+
+
+def _layer_offer(inventory: Inventory, path: str, layer: Layer) -> LayerOffer:
+    origin = layer.origin.partition("@")[0]
+    origin_path = origin.removeprefix(f"{inventory.where.root}/") if origin else ""
+    parent = inventory.releases.get(origin_path.removeprefix("apps/")) if origin_path else None
+    return LayerOffer(
+        path=path,
+        guid=layer.guid,
+        origin_guid=parent.guid if parent else 0,
+        origin_path=origin_path if parent else "",
+        size_bytes=layer.used,
+        record=encode(layer.record),
     )

@@ -1,10 +1,18 @@
-"""Taking ZFS streams from a migration's source, each compared by guid before it counts."""
+"""Taking ZFS streams from a migration's source, each compared by guid before it counts; looking into what came.
+
+What is offered is only said; what is in the datasets is what starts. A copy that is kept stays unmounted: nothing but
+these few reads is done in it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import structlog
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
@@ -12,9 +20,9 @@ from jaild.engine.undo import UndoOnError
 from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
-from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
 from jaild.model.layers.record_text import decode
-from jaild.model.layers.records import BaseRecord, Desired, JailRecord, Ownership, ReleaseRecord
+from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, DatasetState, JailOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of
@@ -22,12 +30,13 @@ from jaild.model.snapshots import of_migration
 from jaild.ports.zfs import Snapshot
 
 Enter = Callable[[Journal], Awaitable[None]]
+_LIMIT = 1 << 20  # bytes of a generation's file: ours have a few KiB
 _NOTHING = ("", 0, 0)
 _CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here
 
 
 class Receiver:
-    """Receives layers and a jail's datasets."""
+    """Receives layers and a jail's datasets, and reads what would start out of them."""
 
     def __init__(self, engine: Engine, sealer: Sealer, datasets: JailDatasets) -> None:
         self._inventory = engine.inventory
@@ -36,11 +45,14 @@ class Receiver:
         self._sealer = sealer
         self._owned = engine.owned
         self._events = engine.events
+        self._files = engine.ports.files
         self._clock = engine.ports.clock
         self._locks: dict[str, asyncio.Lock] = {}  # what is sent twice is received one after the other
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
         self._marked: dict[str, set[int]] = {}  # jail -> guids of what came from its owner and is known as jaild's
         self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet
+        self._opened: set[str] = set()  # jails whose copies are mounted to be read
+        self._log = structlog.get_logger("jaild.receiver")
 
     async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Take a base or release; one that comes with several jails at once is taken from the first of them.
@@ -244,6 +256,61 @@ class Receiver:
             return [snapshot.guid for snapshot in await self._zfs.snapshots(dataset)]
         except NotFoundError:
             return []
+
+    # -- the generation inside a copy: not mounted ─► mounted, read-only ─► read, by descriptor ─► unmounted
+
+    async def generation_of_copy(self, jail: str, number: int) -> Generation:
+        """Return a generation of a copy, which is left as it was. Errors as `open_copy`."""
+        try:
+            return await self.open_copy(jail, number)
+        finally:
+            await self.close_copy(jail)
+
+    async def open_copy(self, jail: str, number: int) -> Generation:
+        """Return a generation of a copy; what was mounted for it stays so until `close_copy`.
+
+        `FailedPreconditionError` (GENERATION_MISSING, GENERATION_UNREADABLE), and what mounting or reading raises.
+        """
+        entry = self._inventory.jail(jail)
+        try:
+            return await self.read_copy(entry.folder, jail, number)  # it is mounted: a salvage writes to it
+        except FailedPreconditionError as error:
+            if error.reason != "GENERATION_MISSING":
+                raise
+        self._opened.add(jail)
+        await self._zfs.mount(self._inventory.where.jail(jail))
+        return await self.read_copy(entry.folder, jail, number)
+
+    async def close_copy(self, jail: str) -> None:
+        """Unmount a copy that `open_copy` has mounted. If somebody uses it, it stays mounted, read-only as it is."""
+        if jail not in self._opened:
+            return
+        self._opened.discard(jail)
+        try:
+            await self._zfs.unmount(self._inventory.where.jail(jail))
+        except JaildError as error:
+            self._log.warning("a copy stays mounted", jail=jail, reason=error.reason, error=str(error))
+
+    async def read_copy(self, folder: Path, jail: str, number: int) -> Generation:
+        """Return a generation of a copy that is mounted at `folder`; errors as `open_copy`."""
+        path = layout.generation_folder(Path(), number) / layout.GENERATION
+        try:
+            text = await self._files.read_below(folder, path, _LIMIT)
+            return msgspec.json.decode(text, type=Generation)
+        except NotFoundError:
+            raise FailedPreconditionError(
+                "GENERATION_MISSING",
+                f"what came of jail {jail} has no generation {number}",
+                remedy="nothing of it is started; send it again",
+                resource=f"jails/{jail}",
+            ) from None
+        except msgspec.DecodeError as error:
+            raise FailedPreconditionError(
+                "GENERATION_UNREADABLE",
+                f"generation {number} of what came of jail {jail} cannot be read: {error}",
+                remedy="nothing of it is started; see what its source has there",
+                resource=f"jails/{jail}",
+            ) from error
 
 
 class _Counted:

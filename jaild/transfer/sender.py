@@ -5,7 +5,7 @@ A stream that a snapshot which others make there has overtaken, or that arrives 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import structlog
 
 from jaild.engine.inventory import Inventory
 from jaild.model import layout
+from jaild.model.bandwidth import Bucket, take
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.protocol import DatasetState, LayerOffer, ReceiveHeader
 from jaild.model.migration.streams import (
@@ -27,9 +28,9 @@ from jaild.model.migration.streams import (
     incremental_path,
     next_stream,
 )
+from jaild.ports.clock import Clock
 from jaild.ports.peer import Receives
 from jaild.ports.zfs import Snapshot, Zfs
-from jaild.transfer.rate_limits import RateLimits
 
 # How often a stream is sent, by what its receive ends with. A tool makes snapshots of a copy every so often, and the
 # next receive is most likely between two of them; what arrives damaged twice has another reason than chance.
@@ -70,14 +71,39 @@ class Sent:
     bytes: int = 0
 
 
+class RateLimiter:
+    """A cap of `rate` bytes per second over everything that passes; 0 for none."""
+
+    def __init__(self, rate: float, clock: Clock) -> None:
+        self._bucket = Bucket(rate) if rate else None
+        self._clock = clock
+
+    async def acquire(self, size: int, *, at_once: bool = False) -> None:
+        """Return when `size` bytes may go. What has to go `at_once` is not held up; the others wait for it instead."""
+        if self._bucket is None:
+            return
+        self._bucket, wait = take(self._bucket, self._clock.monotonic(), size)
+        if wait and not at_once:
+            await self._clock.sleep(wait)
+
+
 class Transfer:
     """Streams of migrations."""
 
-    def __init__(self, inventory: Inventory, zfs: Zfs, rate_limits: RateLimits) -> None:
+    def __init__(self, inventory: Inventory, zfs: Zfs) -> None:
         self._inventory = inventory
         self._zfs = zfs
-        self._rate_limits = rate_limits
+        self._limiters: dict[str, RateLimiter] = {}  # of the jails whose streams share a cap, for an evacuation
         self._log = structlog.get_logger("jaild.transfer")
+
+    def hold(self, jails: Iterable[str], limiter: RateLimiter) -> None:
+        """Let these jails' streams share a cap, also those of moves that are under way."""
+        self._limiters.update(dict.fromkeys(jails, limiter))
+
+    def free(self, jails: Iterable[str]) -> None:
+        """Let them go without one."""
+        for jail in jails:
+            self._limiters.pop(jail, None)
 
     async def layer(self, route: Route, offer: LayerOffer, token: str = "") -> None:
         """Send a base or release that the target does not have: as an increment if its origin is there by then.
@@ -176,7 +202,8 @@ class Transfer:
     async def _counted(self, route: Route, chunks: AsyncIterator[bytes], sent: Sent) -> AsyncIterator[bytes]:
         async for chunk in chunks:
             # What the jail is down for is not held up: other jails' streams wait for it instead.
-            await self._rate_limits.acquire(route.jail, len(chunk), at_once=route.frozen_at is not None)
+            if (limiter := self._limiters.get(route.jail)) is not None:
+                await limiter.acquire(len(chunk), at_once=route.frozen_at is not None)
             yield chunk
             sent.bytes += len(chunk)
             route.count(len(chunk))

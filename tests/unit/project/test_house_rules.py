@@ -46,7 +46,7 @@ DECIDING = {
         "jaild/jails/recovery.py": "tells it",
     },
     "host_id": {
-        "jaild/transfer/capacity.py": "counts what jails here were promised; nothing is done with them",
+        "jaild/transfer/hosts.py": "counts what jails here were promised; nothing is done with them",
         "jaild/host/service.py": "counts jails; nothing is done with them",
     },
 }

@@ -15,7 +15,7 @@ from jaild.model.layers.records import Ownership
 from jaild.model.migration.party import Introduction, Ties
 from jaild.model.migration.protocol import Offer, ReceiveHeader
 from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersession, WholeRound
-from jaild.transfer.offer import offer_of
+from jaild.transfer.preflight import offer_of
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import LinkedPeers
 from tests.hosts import invariants

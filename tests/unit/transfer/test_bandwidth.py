@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jaild.model.bandwidth import Bucket, take
-from jaild.transfer.rate_limits import RateLimiter
+from jaild.transfer.sender import RateLimiter
 from tests.fakes.clock import FakeClock
 
 

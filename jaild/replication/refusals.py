@@ -7,6 +7,7 @@ from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.replication.protocol import Known, ReplicaOffer
+from jaild.transfer.acceptance import fenced_copy
 
 
 def superseded(inventory: Inventory, jail: str, record: JailRecord) -> FailedPreconditionError:
@@ -57,15 +58,6 @@ def refusal_of(inventory: Inventory, entry: JailEntry | None, offer: ReplicaOffe
     if record.state is Ownership.FENCED:
         return (fenced_copy(inventory, entry),)
     return ()
-
-
-def fenced_copy(inventory: Inventory, entry: JailEntry) -> Finding:
-    """Return why nothing may be received over what a former owner wrote last."""
-    return _error(
-        "FENCED_COPY",
-        f"{inventory.host_name} keeps what was written to {entry.name} before it was taken over",
-        f"when nobody needs it: jailctl jail rm {entry.name}, on {inventory.host_name}",
-    )
 
 
 def _error(code: str, message: str, remedy: str) -> Finding:
