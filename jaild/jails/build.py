@@ -12,12 +12,10 @@ from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
 from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
-from jaild.jails.logs import Logs
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
-from jaild.jails.runs import Runs
-from jaild.jails.service import Jails
-from jaild.jails.templates import Templates
+from jaild.jails.runs import Logs, Runs
+from jaild.jails.service import Jails, Templates
 from jaild.jails.usage import Stats
 from jaild.layers.build import LayerParts
 from jaild.model.jails import authorization

@@ -1,7 +1,8 @@
-"""Running generations: what a run is made of, starting and stopping it, finding it again, noticing its end."""
+"""Running generations: what a run is made of, its start and its end, finding it again, reading what it wrote."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import structlog
@@ -16,9 +17,12 @@ from jaild.model.jails.authority import Intent
 from jaild.model.jails.mounts import Layers
 from jaild.model.layers.records import BaseRecord, Desired, Family, Generation, Manifest, ReleaseRecord
 from jaild.ports.clock import Clock
+from jaild.ports.files import Files
 from jaild.ports.runtime import Run, RunSpec, Runtime
 
 _PAUSE = BackOff(first=1.0, longest=60.0)
+_POLL = 0.25  # seconds; neither inotify nor kqueue is on both systems, and a quarter second is soon enough for eyes
+_PIECE = 64 << 10
 
 
 class Runs:
@@ -199,3 +203,28 @@ def _watcher(jail: str) -> str:
 def property_size(text: str | None) -> str:
     """Return a spec's size as a ZFS property value: bytes, or none."""
     return str(quantity.parse(text)) if text else "none"
+
+
+class Logs:
+    """Reads jails' logs."""
+
+    def __init__(self, files: Files, runs: Runs, clock: Clock) -> None:
+        self._files = files
+        self._runs = runs
+        self._clock = clock
+
+    async def read(self, jail: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
+        """Yield the last `lines` lines (0: all there is), then with `follow` what comes until the caller closes."""
+        path = self._runs.log_path(jail)
+        position = await self._files.line_start(path, lines) if lines else 0
+        while True:
+            piece = await self._files.read_at(path, position, _PIECE)
+            if piece:
+                position += len(piece)
+                yield piece
+            elif not follow:
+                return
+            else:
+                if await self._files.size(path) < position:
+                    position = 0  # rotated
+                await self._clock.sleep(_POLL)

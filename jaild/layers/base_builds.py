@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
-from jaild.layers.base_sealing import BaseSealing, Source
+from jaild.layers.sealing import BaseSealing, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.layers.archive import base_policy
 from jaild.model.layers.osversion import OsVersion

@@ -1,20 +1,20 @@
-"""Bases: imported, listed, deleted. The source team's use cases."""
+"""Bases: imported (archives, trees, OCI images), listed, deleted. The source team's use cases."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
 from jaild.engine.undo import UndoOnError
-from jaild.layers.base_sealing import BaseSealing, Source
-from jaild.layers.image_import import ImageImport
-from jaild.layers.sealing import Sealer
+from jaild.layers.sealing import BaseSealing, Sealer, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError
-from jaild.model.layers import distset
+from jaild.model.layers import distset, ociimage
 from jaild.model.layers.archive import Listing, base_policy
+from jaild.model.layers.ociimage import Platform
+from jaild.model.layers.osversion import OsVersion
 from jaild.model.operation import Operation
 from jaild.model.phases import Stop
 from jaild.model.plan import Plan
@@ -198,3 +198,64 @@ class Bases:
                 remedy="delete those first",
                 resource=f"bases/{base_id}",
             )
+
+
+class ImageImport:
+    """Imports OCI images."""
+
+    def __init__(self, engine: Engine, sealing: BaseSealing) -> None:
+        self._images = engine.ports.images
+        self._archives = engine.ports.archives
+        self._files = engine.ports.files
+        self._runtime = engine.ports.runtime
+        self._sealing = sealing
+        self._staging = engine.place.staging
+
+    @staticmethod
+    def is_layout(names: Iterable[bytes]) -> bool:
+        """Tell by the names at the top whether it is a layout."""
+        return {ociimage.LAYOUT.encode(), ociimage.INDEX.encode()} <= set(names)
+
+    @staticmethod
+    def require_none(reference: str, what: str) -> None:
+        """Raise `InvalidArgumentError` (NOT_AN_IMAGE) if an image was named, and this is none."""
+        if reference:
+            raise InvalidArgumentError(
+                "NOT_AN_IMAGE", f"{what} is no OCI layout, and has no image {reference!r}", remedy="name none"
+            )
+
+    async def from_archive(
+        self, handle: Handle, base_id: str, archive: Path, listing: Listing, sha256: str, reference: str
+    ) -> str:
+        """Import from a tar of a layout that was checked."""
+        folder = self._staging / handle.id
+        try:
+            await self._files.make_folder(folder)
+            await handle.phase("unpack", "the layout")
+            await self._archives.extract(archive, folder, listing)
+            return await self.from_layout(handle, base_id, folder, reference, sha256=sha256)
+        finally:
+            await self._files.remove(folder)
+
+    async def from_layout(self, handle: Handle, base_id: str, layout: Path, reference: str, *, sha256: str = "") -> str:
+        """Import from a layout folder. Its sha256, if none is given, is that of the image's manifest."""
+        await handle.phase("check", "checking every blob")
+        facts = await self._runtime.facts()
+        wanted = Platform(architecture=ociimage.machine(facts.machine), os=facts.family.value)
+        image = await self._images.open(layout, reference=reference, wanted=wanted)
+        await handle.phase("unpack", f"{len(image.layers)} layers")
+
+        def progress(done: int, total: int) -> None:
+            handle.note(bytes_done=done, bytes_total=total)
+
+        async def unpack(tree: Path) -> Extracted:
+            notes = await self._images.unpack(image, tree, progress=progress)
+            listing = await self._archives.verify_tree(tree, base_policy())
+            told = f"OCI image of {len(image.layers)} layers, manifest sha256:{image.digest}"
+            return Extracted(files=listing.files, size=listing.size, notes=(told, *notes))
+
+        def look(system: OsVersion) -> None:
+            found = Platform(architecture=ociimage.machine(system.machine), os=system.family.value)
+            ociimage.require_platform(found, wanted)
+
+        return await self._sealing.seal(handle, base_id, unpack, Source(sha256=sha256 or image.digest, look=look))

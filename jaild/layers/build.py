@@ -8,17 +8,13 @@ from jaild.engine.build import Engine
 from jaild.engine.recovery import Stage
 from jaild.layers import rpc
 from jaild.layers.base_builds import BaseMaking
-from jaild.layers.base_sealing import BaseSealing
-from jaild.layers.bases import Bases
-from jaild.layers.build_log import BuildLogs
-from jaild.layers.build_plan import BuildPlanner
-from jaild.layers.build_steps import BuildSteps
-from jaild.layers.builds import Builds
-from jaild.layers.image_import import ImageImport
+from jaild.layers.bases import Bases, ImageImport
+from jaild.layers.build_steps import BuildLogs, BuildSteps
+from jaild.layers.builds import BuildPlanner, Builds
 from jaild.layers.recovery import LayerRecovery
 from jaild.layers.releases import Releases
 from jaild.layers.sandbox import BuildSandbox
-from jaild.layers.sealing import Sealer
+from jaild.layers.sealing import BaseSealing, Sealer
 
 
 @dataclass(frozen=True, kw_only=True)

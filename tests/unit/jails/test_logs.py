@@ -9,8 +9,7 @@ from jaild.adapters.files.host import HostFiles
 from jaild.engine.events import Events
 from jaild.engine.inventory import Inventory
 from jaild.engine.supervisor import Supervisor
-from jaild.jails.logs import Logs
-from jaild.jails.runs import Runs
+from jaild.jails.runs import Logs, Runs
 from jaild.model.layout import Layout
 from tests.fakes.clock import FakeClock
 from tests.fakes.runtime import FakeRuntime

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.files.host import HostFiles
-from jaild.jails.templates import Templates
+from jaild.jails.service import Templates
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.jails import specfile
 

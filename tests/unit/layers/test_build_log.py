@@ -8,7 +8,7 @@ import pytest
 
 from jaild.adapters.files.host import HostFiles
 from jaild.engine.operations import Handle, Operations
-from jaild.layers.build_log import BuildLog
+from jaild.layers.build_steps import BuildLog
 from jaild.model import bounds
 from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock

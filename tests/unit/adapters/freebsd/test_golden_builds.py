@@ -16,8 +16,7 @@ from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.files.host import HostFiles
 from jaild.adapters.system.process import ProcessRunner
 from jaild.engine.operations import Handle, Operations
-from jaild.layers.build_log import BuildLog
-from jaild.layers.build_steps import BuildSteps, Job
+from jaild.layers.build_steps import BuildLog, BuildSteps, Job
 from jaild.layers.sandbox import BuildSandbox
 from jaild.model.errors import JaildError
 from jaild.model.etc import regenerate as etctools
