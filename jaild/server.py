@@ -21,7 +21,7 @@ from jaild.rpc.interceptor import Interceptor
 from jaild.rpc.services import Services
 from jaild.rpc.tls import TlsFiles
 
-_OPTIONS = (
+OPTIONS = (
     (
         "grpc.max_receive_message_length",
         bounds.STREAM_MESSAGE,
@@ -64,7 +64,7 @@ class ApiServer:
         self._services = services
         self._socket = socket
         self._tcp = tcp
-        self._interceptor = Interceptor(Authenticator(grants or {}), audit)
+        self.interceptor = Interceptor(Authenticator(grants or {}), audit)
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         self._server: grpc.aio.Server | None = None
         self._port = 0
@@ -76,7 +76,7 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen and answer. Raises `UnavailableError` (LISTEN_FAILED, TLS_FILE_UNREADABLE)."""
-        server = grpc.aio.server(interceptors=(self._interceptor,), options=_OPTIONS)
+        server = grpc.aio.server(interceptors=(self.interceptor,), options=OPTIONS)
         self._add_services(server)
         self._listen_on_socket(server)
         if self._tcp is not None:
@@ -91,9 +91,9 @@ class ApiServer:
         if self._server is None:
             return
         await self._health.enter_graceful_shutdown()
-        self._interceptor.end_streams()
+        self.interceptor.end_streams()
         await self._server.stop(grace)
-        await self._interceptor.settle()
+        await self.interceptor.settle()
         self._server = None
         self._socket.unlink(missing_ok=True)
 

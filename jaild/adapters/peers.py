@@ -34,7 +34,7 @@ _ASK = 15.0  # seconds, for what is answered from memory or by a few commands
 _WORK = 120.0  # for what verifies, reserves or destroys datasets
 _REHEARSAL = 3900.0  # health checks may have an hour, and the clone is thrown away after it
 _START = 600.0  # for mount, start and health checks
-_OPTIONS = (
+OPTIONS = (
     ("grpc.max_send_message_length", 8 << 20),
     ("grpc.max_receive_message_length", 64 << 20),
     # A receive has no deadline, it may take hours: that the other host is gone is told by its silence.
@@ -203,7 +203,7 @@ class GrpcPeer:
 
 
 def _channel(address: PeerAddress) -> grpc.aio.Channel:
-    options: list[tuple[str, Any]] = list(_OPTIONS)
+    options: list[tuple[str, Any]] = list(OPTIONS)
     if address.server_name:
         options.append(("grpc.ssl_target_name_override", address.server_name))
     return grpc.aio.secure_channel(address.address, address.tls.channel_credentials(), options=options)

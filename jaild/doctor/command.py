@@ -48,17 +48,17 @@ async def examine(processes: Processes, path: Path, load: Load) -> Report:
     except JaildError as error:
         problem = error.message
     checks = [any_host.root(os.geteuid()), any_host.configuration(str(path), problem)]
-    checks += await _guarded("system", _system(processes, config))
-    checks += await _guarded("zfs", _zfs(processes, config))
+    checks += await guarded("system", _system(processes, config))
+    checks += await guarded("zfs", _zfs(processes, config))
     if config is not None:
-        checks += await _guarded("folders", _folders(config))
-        checks += await _guarded("certificates", _certificates(processes, config))
-        checks += await _guarded("peers", _peers(processes, config))
+        checks += await guarded("folders", _folders(config))
+        checks += await guarded("certificates", _certificates(processes, config))
+        checks += await guarded("peers", _peers(processes, config))
     name = config.host_name if config is not None else os.uname().nodename.partition(".")[0]
     return Report(host=name, version=version("jaild"), checks=tuple(checks))
 
 
-async def _guarded(topic: str, work: Awaitable[list[Check]]) -> list[Check]:
+async def guarded(topic: str, work: Awaitable[list[Check]]) -> list[Check]:
     """Return the checks; one that says so if the facts cannot be had: the others are wanted all the same."""
     try:
         return await work

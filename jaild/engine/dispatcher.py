@@ -152,6 +152,17 @@ class Dispatcher:
         async with self._locks.setdefault(target, asyncio.Lock()):
             yield
 
+    async def idle(self, target: str = "") -> bool:
+        """Wait until nothing runs or waits its turn any more, on one target or on all, and all ends are on disk.
+
+        Returns whether there was anything to wait for.
+        """
+        waited = False
+        while tasks := [q.task for name, q in self._queues.items() if q.task is not None and target in {"", name}]:
+            waited = True
+            await asyncio.wait(tasks)
+        return waited
+
     def leave(self) -> None:
         """Take nothing more: the daemon is about to end, and what is resumable is left to its successor."""
         self._stopping = True

@@ -14,7 +14,7 @@ from jaild.model.views import AuditEntry, Event
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
 
-_PAGE = 500
+PAGE = 500  # events asked of the store at once
 
 
 class Events:
@@ -66,12 +66,12 @@ class Events:
         while True:
             news = self._news  # taken before reading: what is appended meanwhile sets it
             last = await self._store.last_event()
-            events = await self._store.events(position, target, _PAGE)
+            events = await self._store.events(position, target, PAGE)
             for event in events:
                 yield msgspec.structs.replace(event, gap=True) if begun_anew else event
                 begun_anew = False
                 position = event.sequence
-            if len(events) == _PAGE:
+            if len(events) == PAGE:
                 continue
             if not follow:
                 return

@@ -42,7 +42,7 @@ class Operations:
         self._sizes: dict[str, int] = {}  # bytes of those that are done
         self._plans = Plans()
         self._requests: dict[tuple[str, str], str] = {}
-        self._changed: dict[str, asyncio.Event] = {}
+        self.watched: dict[str, asyncio.Event] = {}  # those that somebody waits for
         self.leaving = False  # the daemon ends: what is resumable is left to its successor
         self._cancellable: dict[str, asyncio.Task[Any]] = {}
 
@@ -144,10 +144,10 @@ class Operations:
         """Yield an operation now and each time it changed, until it is done."""
         while True:
             operation = self.get(operation_id)
-            changed = self._changed.setdefault(operation_id, asyncio.Event())
+            changed = self.watched.setdefault(operation_id, asyncio.Event())
             yield operation
             if operation.done:
-                self._changed.pop(operation_id, None)
+                self.watched.pop(operation_id, None)
                 return
             await changed.wait()
 
@@ -262,7 +262,7 @@ class Operations:
         self._all[operation_id] = operation
         if operation.done:
             self._sizes[operation_id] = clipping.size(operation)
-        changed = self._changed.pop(operation_id, None)
+        changed = self.watched.pop(operation_id, None)
         if changed is not None:
             changed.set()
         return operation

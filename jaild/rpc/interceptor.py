@@ -25,12 +25,15 @@ _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
 class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
-    """Wraps each handler. `end_streams` is for the daemon's end: it ends the streams that would go on for ever."""
+    """Wraps each handler. `end_streams` is for the daemon's end: it ends the streams that would go on for ever.
+
+    `changes` are the tasks that go on after their caller hung up: changes being accepted, uploads being cleaned up.
+    """
 
     def __init__(self, authenticator: auth.Authenticator, audit: Audit) -> None:
         self._authenticator = authenticator
         self._audit = audit
-        self._changes: set[asyncio.Task[Any]] = set()
+        self.changes: set[asyncio.Task[Any]] = set()
         self._endless: set[asyncio.Task[Any]] = set()
         self._ending = False
 
@@ -61,8 +64,8 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
 
     async def settle(self) -> None:
         """Wait for what goes on after its caller hung up or was cut off: changes being accepted, uploads cleaned up."""
-        while self._changes:
-            await asyncio.wait(self._changes)
+        while self.changes:
+            await asyncio.wait(self.changes)
 
     def _answering(self, method: str, rule: Rule, function: Callable[..., Awaitable[Any]], *, streaming: bool) -> Any:
         async def call(given: Any, context: auth.Context) -> Any:
@@ -72,7 +75,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
             # A client that hangs up must not leave a change half accepted. A stream's handler wants to know of it.
             shielded = rule.target is not None and not streaming
             try:
-                with _registered(self._endless, wanted=rule.endless), _registered(self._changes, wanted=streaming):
+                with _registered(self._endless, wanted=rule.endless), _registered(self.changes, wanted=streaming):
                     return await (self._to_its_end(work) if shielded else work)
             except asyncio.CancelledError as error:
                 await self._refuse_unless_left(context, error, method)
@@ -139,12 +142,12 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
 
     async def _to_its_end(self, work: Awaitable[Any]) -> Any:
         task = asyncio.ensure_future(work)
-        self._changes.add(task)
+        self.changes.add(task)
         task.add_done_callback(self._settled)
         return await asyncio.shield(task)
 
     def _settled(self, task: asyncio.Task[Any]) -> None:
-        self._changes.discard(task)
+        self.changes.discard(task)
         if not task.cancelled():
             task.exception()  # told to the caller if there still is one, and to the audit log
 

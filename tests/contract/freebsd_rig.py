@@ -25,7 +25,7 @@ class ToldRig(Rig):
         self.log = folder / "log/web.log"
         self.host = FreebsdHost()
         for name in ("jaild0", "em1"):
-            self.host._create(name)
+            self.host.create(name)
         for inside in BASE:
             (self.base / inside).mkdir(parents=True, exist_ok=True)
         (self.base / "etc/passwd").write_text("root:*:0:0::/root:/bin/sh\nwww:*:80:81::/srv:/usr/sbin/nologin\n")

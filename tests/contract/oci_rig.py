@@ -28,7 +28,8 @@ FOLDERS = ("bin", "dev", "etc", "proc", "sys", "tmp", "usr/local", "var", "srv")
 
 
 class OciRig(Rig):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sysctls: Path = Path("/proc/sys")) -> None:
+        self.sysctls = sysctls
         self.token = secrets.token_hex(3)
         self.folder = folder
         self.run_folder = folder / "run"
@@ -47,7 +48,13 @@ class OciRig(Rig):
         return self._runtime
 
     def restarted(self) -> OciRuntime:
-        return OciRuntime(PROCESSES, self.run_folder, network=self.network, cgroup_parent=f"jaild-test-{self.token}")
+        return OciRuntime(
+            PROCESSES,
+            self.run_folder,
+            network=self.network,
+            cgroup_parent=f"jaild-test-{self.token}",
+            sysctls=self.sysctls,
+        )
 
     def layers(self) -> tuple[Mount, ...]:
         layer = MountKind.LAYER
@@ -99,9 +106,9 @@ class OciRig(Rig):
 
 
 @asynccontextmanager
-async def hosted(folder: Path) -> AsyncIterator[OciRig]:
+async def hosted(folder: Path, sysctls: Path = Path("/proc/sys")) -> AsyncIterator[OciRig]:
     """A rig that leaves nothing behind, however its test ends."""
-    rig = OciRig(folder)
+    rig = OciRig(folder, sysctls)
     rig.build()
     try:
         await rig.runtime.prepare_host()

@@ -17,9 +17,12 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.freebsd import mounts as freebsd_mounts
+from jaild.adapters.freebsd.jails import Jails
 from jaild.adapters.freebsd.kqueue import KqueueEvents
+from jaild.adapters.freebsd.records import Record
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork, mac
+from jaild.adapters.runtime.records import Records
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import InternalError
 from jaild.model.jails.spec import Network
@@ -67,7 +70,7 @@ class RealRig(Rig):
         """Nothing to say: it runs the command."""
 
     async def crash(self, run: Run) -> None:
-        record = self._runtime._records.read(f"{run.jail}.{run.generation}")
+        record = Records((self.folder / "run").resolve() / "runs", Record).read(f"{run.jail}.{run.generation}")
         assert record is not None
         os.kill(record.pid, signal.SIGKILL)
 
@@ -87,7 +90,7 @@ class RealRig(Rig):
     async def clear_host(self) -> None:
         """Take away what is left even if the runtime could not."""
         run = (self.folder / "run").resolve()
-        for jail in await self._runtime._jails.all():
+        for jail in await Jails(PROCESSES).all():
             if Path(jail.path).is_relative_to(run) and not jail.dying:
                 await PROCESSES.run(("jail", "-R", str(jail.jid)), check=False)
         for target in freebsd_mounts.below(run, await freebsd_mounts.mounted(PROCESSES)):

@@ -15,7 +15,7 @@ from jaild.adapters.oci import ports as oci_ports
 from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.spec import Network, Port
 from jaild.ports.runtime import RunSpec
-from tests.contract.oci_rig import PROCESSES, OciRig, hosted, started
+from tests.contract.oci_rig import OciRig, hosted, started
 
 pytestmark = pytest.mark.real
 
@@ -26,8 +26,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[OciRig]:
     forwards = tmp_path / "sys/net/ipv4/ip_forward"
     forwards.parent.mkdir(parents=True)
     forwards.write_text("1\n")
-    async with hosted(tmp_path) as rig:
-        rig.runtime._ports = oci_ports.Redirects(PROCESSES, rig.run_folder.resolve(), tmp_path / "sys")
+    async with hosted(tmp_path, tmp_path / "sys") as rig:
         yield rig
         assert tables(rig) == []
 

@@ -41,7 +41,7 @@ class Daemons:
     def __init__(self, topology: Machines, folder: Path, stack: ExitStack) -> None:
         self._topology = topology
         self._folder = folder
-        self._running: dict[str, subprocess.Popen[str]] = {}
+        self.running: dict[str, subprocess.Popen[str]] = {}
         addresses = {host.name: host.address for host in self._hosts}
         self._callers = Callers(topology.client, folder, addresses, stack)
 
@@ -65,7 +65,7 @@ class Daemons:
     def retire(self) -> None:
         """End both as an administrator would, and destroy their pools. Raises `DaemonError`, `ProgramError`."""
         for host in self._hosts:
-            status = host.stop(self._running.pop(host.name))
+            status = host.stop(self.running.pop(host.name))
             if status != 0:
                 raise DaemonError(f"the daemon of {host.name} ended with status {status}: {self._log_end(host.name)}")
             folder = self._folder / host.name
@@ -76,7 +76,7 @@ class Daemons:
     def end(self) -> None:
         """End what still runs, of a run that did not come to `retire`."""
         for host in self._hosts:
-            if (process := self._running.pop(host.name, None)) is not None:
+            if (process := self.running.pop(host.name, None)) is not None:
                 host.stop(process)
 
     def log(self, name: str) -> Path:
@@ -102,14 +102,14 @@ class Daemons:
             config,
         ]
         with self.log(host.name).open("w") as log:
-            self._running[host.name] = host.start(argv, stdout=log, stderr=log)
+            self.running[host.name] = host.start(argv, stdout=log, stderr=log)
 
     def _await_ready(self, name: str) -> None:
         request = health_pb2.HealthCheckRequest()
         until = time.monotonic() + _READY
         with grpc.insecure_channel(f"unix://{self._folder / name / 'jaild.sock'}", options=_FAST) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
-            while self._running[name].poll() is None and time.monotonic() < until:
+            while self.running[name].poll() is None and time.monotonic() < until:
                 try:
                     if stub.Check(request, wait_for_ready=True, timeout=1.0).status == _serving():
                         return

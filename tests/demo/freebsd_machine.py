@@ -21,7 +21,6 @@ from tests.demo.hosts import ADDRESSES, CHECKOUT
 from tests.demo.programs import environment, run
 
 GATEWAY = "10.77.0.1/24"  # the machine's own on the bridge: it is the client too
-_PATIENCE = 20.0  # seconds for a daemon to end after SIGTERM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +29,7 @@ class LocalMachine:
 
     name: str
     address: str
+    patience: float = 20.0  # seconds for a daemon to end after SIGTERM
 
     def argv(self, argv: Sequence[str | Path]) -> list[str]:
         """Return `argv` as it is."""
@@ -58,10 +58,10 @@ class LocalMachine:
         """End a program that `start` started."""
         process.terminate()
         try:
-            return process.wait(timeout=_PATIENCE)
+            return process.wait(timeout=self.patience)
         except subprocess.TimeoutExpired:
             process.kill()
-            return process.wait(timeout=_PATIENCE)
+            return process.wait(timeout=self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)

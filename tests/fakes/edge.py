@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from tests.fakes.host import InProcessHost
     from tests.fakes.network import Fault, Route, Served
 
-_SENT = dict(client_side._OPTIONS)["grpc.max_send_message_length"]
-_TAKEN = dict(server_side._OPTIONS)["grpc.max_receive_message_length"]
+_SENT = dict(client_side.OPTIONS)["grpc.max_send_message_length"]
+_TAKEN = dict(server_side.OPTIONS)["grpc.max_receive_message_length"]
 _ANSWERED = min(
-    dict(server_side._OPTIONS)["grpc.max_send_message_length"],
-    dict(client_side._OPTIONS)["grpc.max_receive_message_length"],
+    dict(server_side.OPTIONS)["grpc.max_send_message_length"],
+    dict(client_side.OPTIONS)["grpc.max_receive_message_length"],
 )
 _TRAILERS = 8 << 10  # bytes: gRPC's clients refuse more
 _AHEAD = 4  # messages of a stream on their way
@@ -129,7 +129,7 @@ class Server:
             return self._handlers.get(details.method)
 
         details = cast("grpc.HandlerCallDetails", _Details(method))
-        handler = await self._api._interceptor.intercept_service(continuation, details)
+        handler = await self._api.interceptor.intercept_service(continuation, details)
         if handler is None:
             raise failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         if isinstance(given, bytes):
@@ -149,7 +149,7 @@ class Server:
 
     def close(self) -> None:
         """End what goes on though its caller hung up."""
-        for task in self._api._interceptor._changes:
+        for task in self._api.interceptor.changes:
             task.cancel()
 
 

@@ -279,12 +279,12 @@ class FreebsdHost:
         if name == "-l":
             return Said(" ".join(here) + "\n")
         if words == ("create",):
-            return self._create(name)
+            return self.create(name)
         if name not in here:
             return Said(stderr=f"ifconfig: interface {name} does not exist\n", status=1)
         return self._changed(here[name], words)
 
-    def _create(self, name: str) -> Said:
+    def create(self, name: str) -> Said:
         if name != "epair":
             name = "bridge0" if name == "bridge" else name
             self.interfaces[name] = FakeInterface(name)

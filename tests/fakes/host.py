@@ -90,14 +90,14 @@ class InProcessHost:
         self.unended: tuple[str, ...] = ()  # programs that do not end although they were killed
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
-        self._store: SqliteStore | None = None
+        self.store: SqliteStore | None = None
         self._core: HostCore | None = None
         self._server: Server | None = None
-        self._boots = 1
+        self.boots = 1
 
     async def read(self) -> str:
         """Which boot of the host this is (implements `jaild.ports.bootid.BootId`)."""
-        return f"boot {self._boots}"
+        return f"boot {self.boots}"
 
     def ground(self, life: Life) -> tuple[Zfs, Runtime]:  # noqa: ARG002 -- of subclasses that start processes
         """Return the ZFS and the runtime that a daemon stands on during its life."""
@@ -126,9 +126,9 @@ class InProcessHost:
             (self.folder / folder).mkdir(exist_ok=True)
         self.life = life or Life()
         self.life.on_hang_up = self._hang_up
-        self._store = SqliteStore(self.folder / "jaild.db")
-        await self._store.open()
-        self._core = self._assembled(self._store)
+        self.store = SqliteStore(self.folder / "jaild.db")
+        await self.store.open()
+        self._core = self._assembled(self.store)
         self._server = Server(self)
         await self._core.start(self.clock.monotonic())
         self.reachable = True
@@ -185,8 +185,7 @@ class InProcessHost:
 
     async def _ended(self) -> None:
         await self.core.supervisor.idle()
-        while queues := [queue.task for queue in self.core.dispatcher._queues.values() if queue.task is not None]:
-            await asyncio.wait(queues)
+        while await self.core.dispatcher.idle():
             await self.core.supervisor.idle()
         await self.core.start_guard.settled()
 
@@ -194,25 +193,26 @@ class InProcessHost:
         """End the daemon in order; the jails go on."""
         if not self.life.dead:
             await self.core.stop(1.0)
-        await self._gone()
+        await self.kill()
 
-    async def _gone(self) -> None:
+    async def kill(self) -> None:
+        """End the daemon as it stands."""
         self.life.kill()
         self.reachable = False
         for task in self.serving:
             task.cancel()
         self.server.close()
         await self.core.supervisor.close()
-        if self._store is not None:
-            await self._store.close()
-            self._store = None
+        if self.store is not None:
+            await self.store.close()
+            self.store = None
         await self.life.idle()
 
     async def restart(self, *, reboot: bool = False, life: Life | None = None) -> None:
         """Let the daemon die as it stands (with `reboot` the whole host) and start its successor."""
-        await self._gone()
+        await self.kill()
         if reboot:
-            self._boots += 1
+            self.boots += 1
             await self.lose_power()
         await self.start(life)
 
@@ -270,9 +270,8 @@ class InProcessHost:
             died.cancel()
             done.cancel()
             await asyncio.gather(done, died, return_exceptions=True)
-        queue = self.core.dispatcher._queues.get(operation.target)
-        if queue is not None and queue.task is not None and not self.life.dead:
-            await asyncio.wait({queue.task})  # its end is on disk too
+        if not self.life.dead:
+            await self.core.dispatcher.idle(operation.target)  # its end is on disk too
         return self.core.use_cases.operations.get(operation.id)
 
 
@@ -295,7 +294,7 @@ class FakeHost(InProcessHost):
         """Forget the runs, and let the monotonic clock begin again."""
         self.clock.reboot()
         self.runtime.by_name.clear()
-        pool = self.zfs._pool
+        pool = self.zfs.pool
         await self.zfs.unmount(ROOT)
         for filesystem in pool.tree(ROOT):
             pool.mount_if_wanted(filesystem.name)

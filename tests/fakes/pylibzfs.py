@@ -97,7 +97,7 @@ class ZFS:
 
     @property
     def _pool(self) -> Pool:
-        return self._module.fake._pool
+        return self._module.fake.pool
 
     def _asked(self, what: str) -> None:
         if threading.get_ident() != self._thread:

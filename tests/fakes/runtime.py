@@ -75,7 +75,7 @@ class FakeRuntime:
         self.by_name: dict[str, FakeRun] = {}
         self.unhealthy: dict[str, str] = {}  # run -> what a check from inside finds wrong
         self.free: int | None = 4 << 30
-        self._facts = facts
+        self.host_facts = facts
         self._now = now
         self._next_pid = 100
 
@@ -100,7 +100,7 @@ class FakeRuntime:
     async def facts(self) -> HostFacts:
         """Return what it was made with."""
         self._call("facts", "")
-        return self._facts
+        return self.host_facts
 
     async def free_memory(self) -> int | None:
         """Return `free`."""

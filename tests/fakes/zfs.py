@@ -22,7 +22,8 @@ class FakeZfs:
 
     `refuse` maps an operation ("snapshot") or one of a thing ("snapshot tank/a@b") to what it raises.
     `space` is how many bytes may still be received (None: no limit). `calls` is what was asked, in order.
-    `can` is what `capabilities` returns. A "mounted" dataset's contents are moved to its mount point.
+    `can` is what `capabilities` returns. `pool` is what there is, to be looked at without asking. A "mounted" dataset's
+    contents are moved to its mount point.
     """
 
     def __init__(self, root: Path, pool: str = "tank", *, now: Callable[[], float] = time.time) -> None:
@@ -41,15 +42,15 @@ class FakeZfs:
             lists_holds=True,
         )
         self._now = now
-        self._pool = Pool(root / ".fake-zfs", pool, root / pool)
+        self.pool = Pool(root / ".fake-zfs", pool, root / pool)
 
     @property
     def space(self) -> int | None:
-        return self._pool.space
+        return self.pool.space
 
     @space.setter
     def space(self, free: int | None) -> None:
-        self._pool.space = free
+        self.pool.space = free
 
     # -- reading
 
@@ -58,22 +59,22 @@ class FakeZfs:
 
     async def pool_features(self, pool: str) -> frozenset[str]:
         await self._begin("pool_features", pool)
-        self._pool.fs(pool)
+        self.pool.fs(pool)
         return frozenset({"fake"})
 
     async def datasets(self, root: str) -> list[Dataset]:
         await self._begin("datasets", root)
-        self._pool.fs(root)
-        return [self._pool.describe(filesystem) for filesystem in self._pool.tree(root)]
+        self.pool.fs(root)
+        return [self.pool.describe(filesystem) for filesystem in self.pool.tree(root)]
 
     async def dataset(self, name: str) -> Dataset:
         await self._begin("dataset", checked_dataset(name))
-        return self._pool.describe(self._pool.fs(name))
+        return self.pool.describe(self.pool.fs(name))
 
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         await self._begin("snapshots", checked_dataset(dataset))
-        found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
-        self._pool.fs(dataset)
+        found = self.pool.tree(dataset) if recursive else [self.pool.fs(dataset)]
+        self.pool.fs(dataset)
         return [
             Snapshot(
                 name=f"{fs.name}@{s.tag}",
@@ -90,8 +91,8 @@ class FakeZfs:
 
     async def bookmarks(self, dataset: str, *, recursive: bool = False) -> list[Bookmark]:
         await self._begin("bookmarks", checked_dataset(dataset))
-        found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
-        self._pool.fs(dataset)
+        found = self.pool.tree(dataset) if recursive else [self.pool.fs(dataset)]
+        self.pool.fs(dataset)
         return [
             Bookmark(name=f"{fs.name}#{tag}", guid=snap.guid, created=snap.created)
             for fs in found
@@ -100,49 +101,49 @@ class FakeZfs:
 
     async def written(self, root: str, tag: str) -> int:
         await self._begin("written", checked_snapshot(f"{root}@{tag}"))
-        return sum(self._pool.written(fs, tag) for fs in self._pool.tree(root))
+        return sum(self.pool.written(fs, tag) for fs in self.pool.tree(root))
 
     async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
         await self._begin("clones", checked_dataset(root))
-        inside = {fs.name for fs in self._pool.tree(root)}
-        self._pool.fs(root)
+        inside = {fs.name for fs in self.pool.tree(root)}
+        self.pool.fs(root)
         found: dict[str, tuple[str, ...]] = {}
-        for fs in self._pool.filesystems.values():
+        for fs in self.pool.filesystems.values():
             if fs.origin.partition("@")[0] in inside and fs.name not in inside:
                 found[fs.origin] = (*found.get(fs.origin, ()), fs.name)
         return found
 
     async def is_unchanged(self, snapshot: str) -> bool:
         await self._begin("is_unchanged", checked_snapshot(snapshot))
-        return not self._pool.modified(*self._pool.snap(snapshot))
+        return not self.pool.modified(*self.pool.snap(snapshot))
 
     async def holds(self, snapshot: str) -> frozenset[str]:
         await self._begin("holds", checked_snapshot(snapshot))
-        return frozenset(self._pool.snap(snapshot)[1].holds)
+        return frozenset(self.pool.snap(snapshot)[1].holds)
 
     async def resume_token(self, name: str) -> str | None:
         await self._begin("resume_token", checked_dataset(name))
-        partial = self._pool.filesystems[name].partial if name in self._pool.filesystems else b""
+        partial = self.pool.filesystems[name].partial if name in self.pool.filesystems else b""
         return streams.token_of(partial)
 
     async def estimate(self, snapshot: str, base: str | None = None) -> int:
         await self._begin("estimate", snapshot)
-        return len(self._pool.stream(snapshot, base))
+        return len(self.pool.stream(snapshot, base))
 
     # -- changing
 
     async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:
         await self._begin("create", checked_dataset(name))
-        self._pool.add(name, checked_properties(name, properties))
-        self._pool.mount_if_wanted(name)
+        self.pool.add(name, checked_properties(name, properties))
+        self.pool.mount_if_wanted(name)
 
     async def clone(self, snapshot: str, name: str, properties: Mapping[str, str] | None = None) -> None:
         await self._begin("clone", checked_dataset(name))
-        _, snap = self._pool.snap(checked_snapshot(snapshot))
-        new = self._pool.add(name, checked_properties(name, properties))
+        _, snap = self.pool.snap(checked_snapshot(snapshot))
+        new = self.pool.add(name, checked_properties(name, properties))
         new.origin = snapshot
         trees.copy(snap.tree, new.home)
-        self._pool.mount_if_wanted(name)
+        self.pool.mount_if_wanted(name)
 
     async def set(self, name: str, properties: Mapping[str, str], *others: str) -> None:
         await self._begin("set", checked_dataset(name))
@@ -150,114 +151,114 @@ class FakeZfs:
             self._assign(checked_dataset(each), properties)
 
     def _assign(self, name: str, properties: Mapping[str, str]) -> None:
-        new = self._pool.native(name, checked_properties(name, properties))
-        filesystem = self._pool.fs(name)
+        new = self.pool.native(name, checked_properties(name, properties))
+        filesystem = self.pool.fs(name)
         if "mountpoint" not in new:
             filesystem.properties.update(new)
             return
-        moved = [fs.name for fs in self._pool.tree(name) if fs.mounted]
-        had_none = self._pool.mountpoint(filesystem) is None
-        self._pool.leave(name)
+        moved = [fs.name for fs in self.pool.tree(name) if fs.mounted]
+        had_none = self.pool.mountpoint(filesystem) is None
+        self.pool.leave(name)
         filesystem.properties.update(new)
         for each in moved:
-            self._pool.mount(each)
+            self.pool.mount(each)
         if had_none:
-            self._pool.mount_if_wanted(name)
+            self.pool.mount_if_wanted(name)
 
     async def inherit(self, name: str, prop: str) -> None:
         await self._begin("inherit", checked_dataset(name))
-        self._pool.native(name, {prop: ""})
-        self._pool.fs(name).properties.pop(prop, None)
+        self.pool.native(name, {prop: ""})
+        self.pool.fs(name).properties.pop(prop, None)
 
     async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
         await self._begin("snapshot", checked_snapshot(f"{dataset}@{tag}"))
-        self._pool.fs(dataset)
-        found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
+        self.pool.fs(dataset)
+        found = self.pool.tree(dataset) if recursive else [self.pool.fs(dataset)]
         for fs in found:
             if any(snap.tag == tag for snap in fs.snapshots):
                 raise refusal(
                     "DATASET_EXISTS", f"{fs.name}@{tag}", f"cannot create '{fs.name}@{tag}': it already exists"
                 )
         for fs in found:
-            self._pool.freeze(fs, tag, new_guid(), int(self._now()), purpose)
+            self.pool.freeze(fs, tag, new_guid(), int(self._now()), purpose)
 
     async def mark(self, purpose: str, *snapshots: str) -> None:
         await self._begin("mark", " ".join(snapshots))
         for name in snapshots:
-            self._pool.snap(checked_snapshot(name))[1].purpose = purpose
+            self.pool.snap(checked_snapshot(name))[1].purpose = purpose
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         await self._begin("destroy", checked_either(name))
         dataset, at, tag = name.partition("@")
         if "#" in name:
             dataset, _, tag = name.partition("#")
-            if self._pool.fs(dataset).bookmarks.pop(tag, None) is None:
+            if self.pool.fs(dataset).bookmarks.pop(tag, None) is None:
                 raise gone(name)
             return
         if at:
-            self._pool.snap(name)
-            found = self._pool.tree(dataset) if recursive else [self._pool.fs(dataset)]
-            self._pool.drop_snapshots([(fs, snap) for fs in found for snap in fs.snapshots if snap.tag == tag])
+            self.pool.snap(name)
+            found = self.pool.tree(dataset) if recursive else [self.pool.fs(dataset)]
+            self.pool.drop_snapshots([(fs, snap) for fs in found for snap in fs.snapshots if snap.tag == tag])
             return
-        top, below = self._pool.fs(name), self._pool.tree(name)
+        top, below = self.pool.fs(name), self.pool.tree(name)
         if not recursive and (len(below) > 1 or top.snapshots):
             raise refusal("DATASET_HAS_CHILDREN", name, f"cannot destroy '{name}': filesystem has children")
-        self._pool.drop_snapshots([(fs, snap) for fs in below for snap in fs.snapshots], inside=name)
-        self._pool.leave(name)
+        self.pool.drop_snapshots([(fs, snap) for fs in below for snap in fs.snapshots], inside=name)
+        self.pool.leave(name)
         for fs in below:
             shutil.rmtree(fs.home, ignore_errors=True)  # absent while it never was mounted
-            del self._pool.filesystems[fs.name]
+            del self.pool.filesystems[fs.name]
 
     async def rename(self, name: str, new_name: str) -> None:
         await self._begin("rename", checked_dataset(name))
-        self._pool.fs(name)
-        self._pool.vacant(checked_dataset(new_name))
+        self.pool.fs(name)
+        self.pool.vacant(checked_dataset(new_name))
         if new_name.startswith(name + "/"):
             raise refusal("INVALID_DATASET_NAME", new_name, f"{new_name} would be below itself")
-        mounted = [fs for fs in self._pool.tree(name) if fs.mounted]
-        self._pool.leave(name)
-        for fs in self._pool.tree(name):
-            del self._pool.filesystems[fs.name]
+        mounted = [fs for fs in self.pool.tree(name) if fs.mounted]
+        self.pool.leave(name)
+        for fs in self.pool.tree(name):
+            del self.pool.filesystems[fs.name]
             old, fs.name = fs.name, new_name + fs.name.removeprefix(name)
-            self._pool.filesystems[fs.name] = fs
-            for other in self._pool.filesystems.values():
+            self.pool.filesystems[fs.name] = fs
+            for other in self.pool.filesystems.values():
                 if other.origin.startswith(old + "@"):
                     other.origin = fs.name + other.origin.removeprefix(old)
         for fs in mounted:
-            self._pool.mount(fs.name)
+            self.pool.mount(fs.name)
 
     async def rollback(self, snapshot: str) -> None:
         await self._begin("rollback", checked_snapshot(snapshot))
-        fs, snap = self._pool.snap(snapshot)
+        fs, snap = self.pool.snap(snapshot)
         if snap is not fs.snapshots[-1]:
             raise refusal("DATASET_BUSY", snapshot, f"cannot rollback to '{snapshot}': more recent snapshots exist")
-        self._pool.become(fs, snap.tree)
+        self.pool.become(fs, snap.tree)
 
     async def hold(self, tag: str, *snapshots: str) -> None:
         await self._begin("hold", " ".join(snapshots))
-        for snap in [self._pool.snap(checked_snapshot(name))[1] for name in snapshots]:
+        for snap in [self.pool.snap(checked_snapshot(name))[1] for name in snapshots]:
             snap.holds.add(tag)
 
     async def release(self, tag: str, *snapshots: str) -> None:
         await self._begin("release", " ".join(snapshots))
         for name in snapshots:
             with contextlib.suppress(type(gone(name))):
-                self._pool.snap(checked_snapshot(name))[1].holds.discard(tag)
+                self.pool.snap(checked_snapshot(name))[1].holds.discard(tag)
 
     async def mount(self, name: str) -> None:
         await self._begin("mount", checked_dataset(name))
-        if self._pool.mountpoint(self._pool.fs(name)) is None:
+        if self.pool.mountpoint(self.pool.fs(name)) is None:
             raise refusal("INVALID_PROPERTY", name, f"cannot mount '{name}': no mountpoint set")
-        self._pool.mount(name)
+        self.pool.mount(name)
 
     async def unmount(self, name: str) -> None:
         await self._begin("unmount", checked_dataset(name))
-        self._pool.fs(name)
-        self._pool.unmount(name)
+        self.pool.fs(name)
+        self.pool.unmount(name)
 
     async def bookmark(self, snapshot: str, tag: str) -> None:
         await self._begin("bookmark", checked_snapshot(snapshot))
-        fs, snap = self._pool.snap(snapshot)
+        fs, snap = self.pool.snap(snapshot)
         if fs.bookmarks.setdefault(tag, snap).guid != snap.guid:
             raise refusal("DATASET_EXISTS", f"{fs.name}#{tag}", f"cannot create '{fs.name}#{tag}': it already exists")
 
@@ -269,9 +270,9 @@ class FakeZfs:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         await self._begin("send", checked_snapshot(snapshot))
         if token is None:
-            yield streams.pieces(self._pool.stream(snapshot, base))
+            yield streams.pieces(self.pool.stream(snapshot, base))
             return
-        yield streams.pieces(streams.resumed(self._pool.stream, self._pool.by_guid(snapshot), snapshot, token))
+        yield streams.pieces(streams.resumed(self.pool.stream, self.pool.by_guid(snapshot), snapshot, token))
 
     async def receive(
         self,
@@ -284,8 +285,8 @@ class FakeZfs:
         newest: int = 0,  # noqa: ARG002 -- here it costs nothing to look
     ) -> None:
         await self._begin("receive", checked_dataset(name))
-        new = self._pool.native(name, checked_properties(name, properties))
-        fs = self._pool.filesystems.get(name)
+        new = self.pool.native(name, checked_properties(name, properties))
+        fs = self.pool.filesystems.get(name)
         before = fs.partial if fs else b""
         seen = fs.snapshots[-1:] if fs else []
         got = bytearray()
@@ -300,20 +301,20 @@ class FakeZfs:
                 raise refusal("RECEIVE_OVERTAKEN", name, f"{name}@{fs.snapshots[-1].tag} was made meanwhile")  # noqa: TRY301
         except BaseException:
             if resumable and self.can.resumable_receive and (kept := streams.kept(before, bytes(got))):
-                (fs or self._pool.add(name, new)).partial = kept
+                (fs or self.pool.add(name, new)).partial = kept
             raise
-        self._pool.receive(name, header, body, origin, new)
+        self.pool.receive(name, header, body, origin, new)
         if self.space is not None:
             self.space -= len(got)
 
     async def abort_receive(self, name: str) -> None:
         await self._begin("abort_receive", checked_dataset(name))
-        fs = self._pool.filesystems.get(name)
+        fs = self.pool.filesystems.get(name)
         if fs is None or not fs.partial:
             return
         fs.partial = b""
         if not fs.snapshots:
-            del self._pool.filesystems[name]
+            del self.pool.filesystems[name]
 
     # -- how
 

@@ -56,7 +56,7 @@ async def replaced(folder: Path, *, stopped: bool = False) -> tuple[FakeHost, Fa
 async def back(alpha: FakeHost) -> None:
     """Boot a host that was dead."""
     await alpha.lose_power()
-    alpha._boots += 1
+    alpha.boots += 1
     await alpha.start()
     await alpha.core.supervisor.over("boot")
 

@@ -10,7 +10,7 @@ from tests.hosts import invariants
 
 async def picture(host: FakeHost) -> dict[str, Any]:
     """Return every property, snapshot, hold, bookmark and file of the jails' datasets, and what runs."""
-    pool = host.zfs._pool
+    pool = host.zfs.pool
     found: dict[str, Any] = {"runs": invariants.running([host], "web")}
     for fs in pool.tree("tank/jaild/jails"):
         found[fs.name] = {
@@ -26,5 +26,5 @@ async def picture(host: FakeHost) -> dict[str, Any]:
 
 async def layer_holds(host: FakeHost) -> list[str]:
     """Return the holds on layers."""
-    pool = host.zfs._pool
+    pool = host.zfs.pool
     return [hold for fs in pool.tree("tank/jaild") for s in fs.snapshots if s.tag == "sealed" for hold in s.holds]

@@ -119,7 +119,7 @@ async def _not_removable(world: World, jail: str) -> list[str]:
     return [
         f"{jail} cannot be taken away from {host.told_of(jail)}: {said.get(host.name)}"
         for host in world.hosts.values()
-        if f"{ROOT}/jails/{jail}" in host.zfs._pool.filesystems or jail in host.core.inventory.jails
+        if f"{ROOT}/jails/{jail}" in host.zfs.pool.filesystems or jail in host.core.inventory.jails
     ]
 
 

@@ -107,7 +107,7 @@ class ModelHost(FakeHost):
 
     def record(self, jail: str) -> JailRecord | None:
         """Return what its dataset says of a jail, whether the host has power or not."""
-        dataset = self.zfs._pool.filesystems.get(f"{ROOT}/jails/{jail}")
+        dataset = self.zfs.pool.filesystems.get(f"{ROOT}/jails/{jail}")
         text = dataset.properties.get(layout.JAIL_PROPERTY) if dataset is not None else None
         return msgspec.json.decode(text, type=JailRecord) if text else None
 
@@ -122,7 +122,7 @@ class ModelHost(FakeHost):
 
     def log_of(self, jail: str) -> Path | None:
         """Return the file that the jail's clients are answered from, where it is mounted for writing."""
-        pool = self.zfs._pool
+        pool = self.zfs.pool
         dataset = pool.filesystems.get(f"{ROOT}/jails/{jail}/data")
         if dataset is None or dataset.mounted is None or pool.inherited(dataset, "readonly") == "on":
             return None
@@ -143,13 +143,13 @@ class ModelHost(FakeHost):
         """End its daemon as it stands."""
         self.life.kill()
         with suppress(JaildError, Crash):
-            await self._gone()
+            await self.kill()
 
     async def lose(self) -> None:
         """Lose power: nothing runs any more, the daemon neither; the pool is as a boot will find it."""
         await self.die()
         self.powered = False
-        self._boots += 1
+        self.boots += 1
         await self.lose_power()
 
 

@@ -37,7 +37,7 @@ def state(folder: Path, like: str = "") -> str:
         with opened(folder) as top:
             status = os.fstat(top)
             look_through = _Walk(recent=recent, device=status.st_dev, room=TreeRoom(LIMIT))
-            look_through.lines.append(_line(b".", status))
+            look_through.lines.append(line(b".", status))
             look_through.folder(top, b"")
     except FileNotFoundError:
         return ""
@@ -64,10 +64,10 @@ class _Walk:
 
     def _entry(self, folder: int, name: str, path: bytes) -> None:
         status = look(name, folder)
-        line = _line(path, status)
+        told = line(path, status)
         if status.st_ctime >= self.recent:
-            line += self._content(folder, name, path, status)
-        self.lines.append(line)
+            told += self._content(folder, name, path, status)
+        self.lines.append(told)
         if stat.S_ISDIR(status.st_mode) and status.st_dev == self.device:
             with opened(name, within=folder) as inner:
                 if os.fstat(inner).st_dev == self.device:
@@ -86,7 +86,8 @@ class _Walk:
         return digest.digest()
 
 
-def _line(path: bytes, status: os.stat_result) -> bytes:
+def line(path: bytes, status: os.stat_result) -> bytes:
+    """Return what stat(2) tells of an entry."""
     numbers = (
         status.st_mode,
         status.st_uid,

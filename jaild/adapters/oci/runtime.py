@@ -47,11 +47,20 @@ class OciRuntime:
     A run's exit status is known if this process saw its end; after a restart of the daemon it is None.
     """
 
-    def __init__(self, processes: Processes, run_folder: Path, *, network: HostNetwork, cgroup_parent: str) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        run_folder: Path,
+        *,
+        network: HostNetwork,
+        cgroup_parent: str,
+        sysctls: Path = Path("/proc/sys"),
+    ) -> None:
         self._processes = processes
         self._given_folder = run_folder
         self._network = network
         self._cgroup_parent = cgroup_parent
+        self._sysctls = sysctls
 
     async def facts(self) -> HostFacts:
         """Return what the host offers."""
@@ -238,7 +247,7 @@ class OciRuntime:
 
     @cached_property
     def _ports(self) -> Redirects:
-        return Redirects(self._processes, self._folder)
+        return Redirects(self._processes, self._folder, self._sysctls)
 
     def _tree(self, jail: str, generation: int) -> Path:
         return self._trees / jail / str(generation)

@@ -22,7 +22,7 @@ _BROADCAST = b"\xff" * 6
 _ALL_NODES = ipaddress.IPv6Address("ff02::1").packed
 _ALL_NODES_MAC = bytes.fromhex("333300000001")
 _ICMPV6 = 58
-_BIOCSETIF, _BIOCSHDRCMPLT = 0x8020426C, 0x80044275  # net/bpf.h: _IOW('B', 108, ifreq), _IOW('B', 117, u_int)
+BIOCSETIF, BIOCSHDRCMPLT = 0x8020426C, 0x80044275  # net/bpf.h: _IOW('B', 108, ifreq), _IOW('B', 117, u_int)
 _IFREQ = 32  # bytes: a name of 16, and what this call does not read
 _OVERRIDE = 0x20000000  # flag of a neighbour advertisement (RFC 4861, 4.4)
 
@@ -74,8 +74,8 @@ def by_bpf(jid: str, interface: str, mac: str, *addresses: str) -> None:
     device = os.open("/dev/bpf", os.O_RDWR | os.O_CLOEXEC)
     if int(jid):
         attach(int(jid))
-    fcntl.ioctl(device, _BIOCSETIF, interface.encode().ljust(_IFREQ, b"\0"))
-    fcntl.ioctl(device, _BIOCSHDRCMPLT, struct.pack("I", 1))  # the sender's address is in the frame already
+    fcntl.ioctl(device, BIOCSETIF, interface.encode().ljust(_IFREQ, b"\0"))
+    fcntl.ioctl(device, BIOCSHDRCMPLT, struct.pack("I", 1))  # the sender's address is in the frame already
     for each in frames:
         os.write(device, each)
 

@@ -22,7 +22,7 @@ _ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
 _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
 _BUFFER = 1 << 20  # bytes of stdout read ahead of the consumer
 _STDERR_GRACE = 1.0  # seconds to wait for the end of stderr after the program's end: its children may keep it open
-_REAPED = 10.0  # seconds that a killed program is waited for
+REAPED = 10.0  # seconds that a killed program is waited for
 _SHOWN = 20  # of those that do not end
 _TOLD = 200  # characters of their command
 # They change state, and end by themselves. Nothing that stays, or starts what stays, may be here (zfs-fuse, runc, jail,
@@ -134,7 +134,7 @@ class _RunningChild:
         """
         self.kill()
         try:
-            async with asyncio.timeout(_REAPED):
+            async with asyncio.timeout(REAPED):
                 await self._protocol.exited.wait()
         except TimeoutError:
             _log.error("killed, and it does not end: a disk that does not answer?", argv=self._argv, pid=self.pid)

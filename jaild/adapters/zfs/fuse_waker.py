@@ -25,7 +25,7 @@ from pathlib import Path
 
 _PAUSE = 0.1  # seconds between looks (1 ms each): nothing tells when it waits
 _READING = "fuse_dev_do_read"  # the kernel function that waits for a request (/proc/PID/wchan, proc(5))
-_USTAT = {"x86_64": 136}.get(platform.machine())  # its number; newer architectures have none
+USTAT = {"x86_64": 136}.get(platform.machine())  # its number; newer architectures have none
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -96,7 +96,7 @@ def mount_points(mountinfo: str, pool: str) -> dict[str, str]:
 
 
 def _ask(device: str, point: str) -> None:
-    if _USTAT is not None:
+    if USTAT is not None:
         major, _, minor = device.partition(":")
         ask_device(os.makedev(int(major), int(minor)))
         return
@@ -105,6 +105,6 @@ def _ask(device: str, point: str) -> None:
 
 
 def ask_device(number: int) -> bool:
-    """Ask the file system of a device something; return whether it answered. Needs `ustat(2)`, see `_USTAT`."""
+    """Ask the file system of a device something; return whether it answered. Needs `ustat(2)`, see `USTAT`."""
     answer = ctypes.create_string_buffer(64)  # struct ustat has 32 bytes
-    return bool(ctypes.CDLL(None).syscall(_USTAT, ctypes.c_uint(number), answer) == 0)
+    return bool(ctypes.CDLL(None).syscall(USTAT, ctypes.c_uint(number), answer) == 0)

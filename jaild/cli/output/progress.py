@@ -100,6 +100,12 @@ def shown() -> Iterator[View]:
     if not sys.stderr.isatty():
         yield Lines()
         return
+    with line(Console(stderr=True)) as progress:
+        yield Live(progress)
+
+
+def line(console: Console) -> Progress:
+    """Return the line that `Live` changes: phase, a bar where a total is known, bytes and speed, message, time."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", style="bold", markup=False),
@@ -109,5 +115,4 @@ def shown() -> Iterator[View]:
         TextColumn("{task.fields[message]}", markup=False),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield Live(progress)
+    return Progress(*columns, console=console, transient=True)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -229,16 +231,32 @@ async def test_all_of_it_is_there_after_a_restart_and_numbers_go_on(tmp_path: Pa
         await second.close()
 
 
-async def test_a_write_is_on_disk_when_it_returns(sqlite: SqliteStore, tmp_path: Path) -> None:
+class Watched(sqlite3.Connection):
+    """A connection that tells, before each write, how soon it is on disk."""
+
+    levels: ClassVar[list[int]] = []
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement.startswith(("insert", "replace")):
+            self.levels.append(super().execute("pragma synchronous").fetchone()[0])
+        return super().execute(statement, *values)
+
+
+async def test_a_write_is_on_disk_when_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watched, "levels", [])
+    sqlite = SqliteStore(tmp_path / "state" / "jaild.db")
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Watched))
+        await sqlite.open()
     await sqlite.put_operation(OPERATION)
-    level = await sqlite._call(lambda: sqlite._db.execute("pragma synchronous").fetchone()[0])
-    assert level == 2  # FULL
+    assert Watched.levels == [2]  # FULL
     other = sqlite3.connect(tmp_path / "state" / "jaild.db")
     try:
         assert other.execute("select id from operations").fetchall() == [("a",)]
         assert other.execute("pragma journal_mode").fetchone() == ("wal",)
     finally:
         other.close()
+        await sqlite.close()
 
 
 async def test_a_store_that_a_later_jaild_wrote_is_left_alone(tmp_path: Path) -> None:
@@ -264,15 +282,26 @@ async def test_a_damaged_store_says_that_the_jails_are_not_in_it(tmp_path: Path)
     assert "not in it" in caught.value.remedy
 
 
-async def test_a_full_disk_is_no_space(sqlite: SqliteStore) -> None:
-    await sqlite._call(lambda: sqlite._db.execute("pragma max_page_count=20").fetchone())
-    with pytest.raises(ResourceExhaustedError) as caught:
-        await sqlite.put_operation(msgspec.structs.replace(OPERATION, message="x" * 1_000_000))
+class Full(sqlite3.Connection):
+    """A connection to a file that may not grow."""
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement.startswith(("insert", "replace")):
+            super().execute("pragma max_page_count=20").fetchone()
+        return super().execute(statement, *values)
+
+
+async def test_a_full_disk_is_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Full))
+    async with opened(tmp_path) as sqlite:
+        with pytest.raises(ResourceExhaustedError) as caught:
+            await sqlite.put_operation(msgspec.structs.replace(OPERATION, message="x" * 1_000_000))
     assert caught.value.reason == "NO_SPACE"
 
 
-async def test_any_other_failure_names_the_file(sqlite: SqliteStore) -> None:
-    await sqlite._call(lambda: sqlite._db.execute("drop table operations"))
+async def test_any_other_failure_names_the_file(sqlite: SqliteStore, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / "jaild.db")) as other:
+        other.execute("drop table operations")
     with pytest.raises(InternalError, match=r"jaild\.db") as caught:
         await sqlite.put_operation(OPERATION)
     assert caught.value.reason == "STORE_FAILED"
@@ -311,8 +340,8 @@ async def test_however_large_the_entries_are_the_logs_stay_within_their_bytes(
                 await sqlite.append_audit(0.0, refused)
             assert 10 < len(await sqlite.events(0, "", 1000)) < 20
             assert 10 < len(await sqlite.audit(1000, 0)) < 20
-            size = await sqlite._call(lambda: sqlite._db.execute("pragma page_count").fetchone()[0])
-            assert size * 4096 < 500_000
+        with contextlib.closing(sqlite3.connect(tmp_path / "jaild.db")) as other:
+            assert other.execute("pragma page_count").fetchone()[0] * 4096 < 500_000
 
 
 async def test_refused_calls_do_not_push_the_entries_of_accepted_ones_out(

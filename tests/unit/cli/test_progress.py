@@ -6,6 +6,7 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from jaild.cli.output import human, progress
 
@@ -21,10 +22,12 @@ def test_a_terminal_shows_a_bar_only_while_bytes_are_counted(monkeypatch: pytest
     monkeypatch.setattr("sys.stderr", Screen())
     with progress.shown() as view:
         assert isinstance(view, progress.Live)
-        view.step("seed", "round 1", 1 << 20, 4 << 20)
-        counted = _frame(view)
-        view.step("health-check", "[b]check 1", 0, 0)
-        waiting = _frame(view)
+    line = progress.line(Console(file=StringIO()))
+    view = progress.Live(line)
+    view.step("seed", "round 1", 1 << 20, 4 << 20)
+    counted = _frame(line)
+    view.step("health-check", "[b]check 1", 0, 0)
+    waiting = _frame(line)
 
     assert "1.0/4.0 MiB" in counted
     assert "━" in counted
@@ -62,8 +65,8 @@ def test_ages_are_short(seconds: float, text: str) -> None:
     assert human.age(seconds) == text
 
 
-def _frame(view: progress.Live) -> str:
+def _frame(line: Progress) -> str:
     console = Console(file=StringIO(), width=120, force_terminal=True, color_system=None)
     with console.capture() as capture:
-        console.print(view._progress.get_renderable())
+        console.print(line.get_renderable())
     return capture.get()

@@ -7,13 +7,14 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pytest
 
+from jaild.cli.client import interrupts
 from jaild.cli.client.upload import CHUNK
-from jaild.cli.commands import jail_inside
 from jaild.v1 import apps_pb2, bases_pb2, events_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
@@ -148,11 +149,14 @@ def test_exec_ends_with_its_command_although_stdin_stays_open(daemon: Daemon) ->
 
 
 def test_following_logs_until_interrupted_is_no_failure(jailctl: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write_and_interrupt(stream: IO[bytes], data: bytes) -> None:
-        stream.write(data)
-        signal.raise_signal(signal.SIGINT)
+    stream = interrupts.stream
 
-    monkeypatch.setattr(jail_inside, "_write", write_and_interrupt)
+    def interrupted(start: Callable[[], Any]) -> Iterator[Any]:
+        for part in stream(start):
+            yield part
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(interrupts, "stream", interrupted)
 
     result = jailctl("jail", "logs", "-f", "web")
 

@@ -98,7 +98,7 @@ async def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
     async def breaks() -> list[Check]:
         raise OSError(5, "Input/output error", "/sys")
 
-    (told,) = await doctor._guarded("system", breaks())
+    (told,) = await doctor.guarded("system", breaks())
     assert (told.topic, told.word, told.findings[0].code) == ("system", "error", "CHECK_FAILED")
 
 

@@ -83,7 +83,7 @@ async def test_works_on_one_target_run_one_after_the_other_in_their_order(bench:
     assert (await bench.operations.wait(second)).result == "made by b"
     assert bench.log == ["a begins", "a ends", "b begins", "b ends"]
     assert bench.dispatcher.pending(WEB) == []
-    await until(lambda: bench.dispatcher._queues == {})
+    await bench.dispatcher.idle()
 
 
 async def test_works_on_two_targets_run_side_by_side(bench: Bench) -> None:
@@ -108,7 +108,7 @@ async def test_an_operation_is_on_disk_before_its_work_begins_and_before_the_cal
     assert [stored.id for stored in await bench.store.operations()] == [operation]
     await until(lambda: bench.log == ["a begins"])
     bench.gates["a"].set()
-    await until(lambda: bench.dispatcher._queues == {})
+    await bench.dispatcher.idle()
 
 
 async def test_the_same_request_again_gets_the_operation_of_the_first_and_no_second_work(bench: Bench) -> None:
@@ -186,7 +186,7 @@ async def test_an_end_that_cannot_be_stored_does_not_repeat_the_work_or_hold_up_
     bench.store.failure = FULL
     bench.gates["a"].set()
     assert (await bench.operations.wait(first)).result == "made by a"
-    await until(lambda: bench.dispatcher._queues == {})
+    await bench.dispatcher.idle()
     bench.store.failure = None
     second = await bench.submit("b")
     bench.gates["b"].set()
@@ -198,7 +198,7 @@ async def test_what_cannot_be_stored_is_refused_and_never_begun(bench: Bench) ->
     bench.store.failure = FULL
     with pytest.raises(ResourceExhaustedError):
         await bench.submit("a")
-    await until(lambda: bench.dispatcher._queues == {})
+    await bench.dispatcher.idle()
     assert bench.log == []
     assert [operation.done for operation in bench.operations.list()] == [True]
 
@@ -291,7 +291,7 @@ async def test_a_stop_survives_queues_that_end_while_it_goes_through_them(bench:
         gate.set()
     await bench.dispatcher.stop(60)
     assert all(bench.operations.get(operation_id).done for operation_id in ids)
-    assert bench.dispatcher._queues == {}
+    assert [bench.dispatcher.pending(target) for target in (WEB, DNS, "jails/x")] == [[], [], []]
 
 
 async def test_a_request_that_was_being_stored_when_the_stop_came_is_ended_too(bench: Bench) -> None:
@@ -328,5 +328,5 @@ async def test_what_was_made_for_a_work_that_is_never_begun_is_taken_away_once(b
     await submit("cleared")
     await bench.dispatcher.clear()
     bench.gates["last"].set()
-    await until(lambda: bench.dispatcher._queues == {})
+    await bench.dispatcher.idle()
     assert cleaned == ["repeated", "reused", "cancelled", "cleared"]

@@ -72,7 +72,7 @@ async def test_a_follower_of_one_target_is_not_woken_for_good_by_others(events: 
 
 
 async def test_more_than_a_page_comes_whole(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAGE", 2)
+    monkeypatch.setattr(module, "PAGE", 2)
     await emit(events, *"abcde")
     assert await kinds(events.watch(0, "", follow=False)) == list("abcde")
 

@@ -50,7 +50,7 @@ async def test_an_unknown_operation_is_told_so_and_not_remembered(operations: Op
     assert caught.value.reason == "OPERATION_NOT_FOUND"
     with pytest.raises(NotFoundError):
         await operations.wait("x")
-    assert operations._changed == {}
+    assert operations.watched == {}
 
 
 async def test_the_same_request_of_the_same_caller_leads_to_the_same_operation(operations: Operations) -> None:
@@ -275,7 +275,7 @@ async def test_every_watcher_sees_the_present_each_change_and_the_end(operations
     await operations.finish(operation.id)
     await asyncio.gather(*watchers)
     assert seen == [["queued", "stage", "done"]] * 2
-    assert operations._changed == {}
+    assert operations.watched == {}
 
 
 async def test_what_changes_while_a_watcher_is_busy_is_not_missed(operations: Operations) -> None:

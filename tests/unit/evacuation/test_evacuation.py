@@ -70,8 +70,8 @@ async def test_the_higher_priority_moves_first(hosts: Fleet) -> None:
 
 
 async def test_jails_go_where_their_memory_fits_and_the_rest_stays_with_each_hosts_reason(hosts: Fleet) -> None:
-    hosts.beta.runtime._facts = replace(FACTS, memory=4 * G)
-    hosts.gamma.runtime._facts = replace(FACTS, memory=2 * G)
+    hosts.beta.runtime.host_facts = replace(FACTS, memory=4 * G)
+    hosts.gamma.runtime.host_facts = replace(FACTS, memory=2 * G)
     for name, memory in (("big", "8G"), ("fits", "3G"), ("small", "2G")):
         await create(hosts.alpha, msgspec.structs.replace(SPEC, limits=Limits(memory=memory)), name=name)
     done = await hosts.alpha.end_of(await evacuate(hosts.alpha))

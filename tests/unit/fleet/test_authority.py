@@ -90,7 +90,7 @@ async def interrupted(folder: Path, *, stopped: bool) -> tuple[FakeHost, FakeHos
     await alpha.end_of(await migrate(alpha, gamma))
     network.counting = False
     assert alpha.life.dead
-    await alpha._gone()
+    await alpha.kill()
     return alpha, beta, gamma
 
 

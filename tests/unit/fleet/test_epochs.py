@@ -60,7 +60,7 @@ async def test_a_jail_that_came_back_starts_again_although_it_was_handed_on_once
 
 async def restored(host: FakeHost, record: object) -> None:
     """Reboot the host with the jail's dataset as it was before."""
-    await host._gone()
+    await host.kill()
     for dataset in reversed(await host.zfs.datasets("tank/jaild/jails/web")):
         await host.zfs.set(dataset.name, {"readonly": "off", "canmount": "on"})
     await host.zfs.set("tank/jaild/jails/web", {layout.JAIL_PROPERTY: encode(record)})  # type: ignore[arg-type]

@@ -46,7 +46,7 @@ async def test_a_stream_that_was_cut_is_gone_on_with_from_its_token(hosts: tuple
     assert BIG < end.bytes_done < BIG * 3 // 2
     assert serves(target, 1)
     assert (target.core.inventory.jails["web"].folder / "data/var/big").stat().st_size == BIG
-    properties = target.zfs._pool.fs(DATA).properties
+    properties = target.zfs.pool.fs(DATA).properties
     assert properties["canmount"] == "noauto"
 
 
@@ -213,8 +213,8 @@ async def test_a_cancel_that_a_source_was_asked_for_before_it_died_is_carried_ou
         if seen.phase == "seed":
             break
     asked = msgspec.structs.replace(source.core.use_cases.operations.get(operation.id), cancel_requested=True)
-    assert source._store is not None
-    await source._store.put_operation(asked)
+    assert source.store is not None
+    await source.store.put_operation(asked)
     await source.restart()
     end = await source.end_of(source.core.use_cases.operations.get(operation.id))
     assert reason_of(end) == "OPERATION_CANCELLED"

@@ -165,7 +165,7 @@ async def test_a_target_that_has_lost_its_memory_in_the_middle_is_told_again_and
     async for seen in operations.watch(operation.id):
         if seen.phase == "precopy":
             break
-    await target._gone()
+    await target.kill()
     (target.folder / "jaild.db").unlink()
     await target.start()
     async for seen in operations.watch(operation.id):

@@ -159,11 +159,8 @@ def test_whatever_carries_a_runs_name_is_told_as_left(monkeypatch: pytest.Monkey
     ]
 
 
-def test_a_daemon_is_stopped_by_its_machine_and_one_that_does_not_heed_it_is_killed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(freebsd_machine, "_PATIENCE", 0.3)
-    machine = freebsd_machine.LocalMachine(name="alpha", address="10.77.0.11")
+def test_a_daemon_is_stopped_by_its_machine_and_one_that_does_not_heed_it_is_killed() -> None:
+    machine = freebsd_machine.LocalMachine(name="alpha", address="10.77.0.11", patience=0.3)
     heeding = machine.start(["sleep", "4711"])
     assert machine.stop(heeding) == -15
     deaf = machine.start(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], stdout=subprocess.PIPE)
@@ -180,7 +177,7 @@ def test_daemons_that_the_story_did_not_retire_are_ended(tmp_path: Path) -> None
     )
     with ExitStack() as stack:
         daemons = Daemons(machines, tmp_path, stack)
-        daemons._running["alpha"] = process = machines.alpha.start(["sleep", "4711"])
+        daemons.running["alpha"] = process = machines.alpha.start(["sleep", "4711"])
         daemons.end()
         assert process.poll() == -15
 

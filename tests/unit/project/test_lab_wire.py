@@ -20,7 +20,8 @@ _CAT = ("cat",)
 
 
 @pytest.fixture
-def wire(tmp_path: Path) -> Iterator[Wire]:
+def ends(tmp_path: Path) -> Iterator[tuple[Wire, socket.socket]]:
+    """This end of the wire, and the machine's."""
     path = tmp_path / "wire"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
@@ -29,10 +30,15 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
         end, _ = listening.accept()
     serving = threading.Thread(target=lambda: agent.serve(agent.Port(end.fileno())))
     serving.start()
-    yield wire
+    yield wire, end
     wire.close()
     serving.join()
     end.close()
+
+
+@pytest.fixture
+def wire(ends: tuple[Wire, socket.socket]) -> Wire:
+    return ends[0]
 
 
 @pytest.fixture
@@ -94,10 +100,12 @@ async def test_a_bad_status_raises_with_what_was_said_and_a_deadline_kills(proce
         await processes.run(["sleep", "60"], timeout=0.1)
 
 
-async def test_a_machine_that_goes_away_ends_every_wait(wire: Wire, processes: LabProcesses) -> None:
+async def test_a_machine_that_goes_away_ends_every_wait(
+    ends: tuple[Wire, socket.socket], processes: LabProcesses
+) -> None:
     running = asyncio.create_task(processes.run(["sleep", "60"]))
     assert (await processes.run(["true"])).status == 0
-    await asyncio.to_thread(wire._socket.shutdown, socket.SHUT_RDWR)
+    await asyncio.to_thread(ends[1].shutdown, socket.SHUT_RDWR)
     with pytest.raises(ConnectionResetError):
         await running
     with pytest.raises(ConnectionResetError):

@@ -15,13 +15,13 @@ from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
 from jaild.model.replication import deleted
 from jaild.model.replication.deleted import DeletedJail, left_of, surplus
 from jaild.model.replication.policy import LEAP, Orphaned, claimable
-from jaild.model.replication.protocol import DELETED, Known
+from jaild.model.replication.protocol import DELETED, Known, ReplicaOffer
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import delete, ended, reason_of, serves
 from tests.hosts.cutoff import back, cut, mend, replaced
-from tests.hosts.standbys import hosts_with, promote, record, stop
+from tests.hosts.standbys import hosts_with, promote, record, rounds, stop
 from tests.unit.fleet.test_migration_faults import migrate
 
 Three = tuple[FakeHost, FakeHost, FakeHost]
@@ -113,15 +113,25 @@ async def test_a_host_whose_copy_was_finalized_remembers_whose_the_jail_became(h
     assert serves(gamma, 1)
 
 
-async def test_a_host_that_deleted_the_jail_keeps_no_replica_for_its_former_owner(quick_path: Path) -> None:
+async def test_a_host_that_deleted_the_jail_keeps_no_replica_for_its_former_owner(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alpha, beta = await hosts_with(quick_path, "beta")
+    store, offers = beta.core.replica_store, []
+    take = store.offer
+
+    async def noted(offer: ReplicaOffer) -> object:
+        offers.append(offer)
+        return await take(offer)
+
+    monkeypatch.setattr(store, "offer", noted)
+    await rounds(alpha)
     cut(alpha.network, alpha, beta)
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     epoch = (await record(beta)).epoch
     assert reason_of(await delete(beta, force=True)) == ""
-    offer = beta.core.replica_store._offers["web"]
     with pytest.raises(FailedPreconditionError) as refused:
-        await beta.core.replica_store.offer(offer)
+        await take(offers[-1])
     assert refused.value.reason == "OWNER_SUPERSEDED"
     assert int(refused.value.detail["epoch"]) == epoch
     assert await invariants.records(beta) == {}

@@ -8,6 +8,7 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from tests.fakes.host import FakeHost
+from tests.fakes.network import LinkedPeers
 from tests.hosts.standbys import events, hosts_with, promote, record, rounds, stop, view, write, written
 
 WEB = "tank/jaild/jails/web"
@@ -147,12 +148,12 @@ async def test_a_replica_of_which_others_keep_a_snapshot_is_not_withdrawn_but_st
     await keep(beta, kind, kept)
     before, uid = await guids(beta), (await record(alpha)).uid
     with pytest.raises(Exception, match="backup" if kind == "hold" else "tank/theirs") as caught:
-        await alpha.core.standbys._peers.get("beta").standby.withdraw("web", uid, 1)
+        await LinkedPeers(alpha.network, alpha).get("beta").standby.withdraw("web", uid, 1)
     assert getattr(caught.value, "reason", "") == "SNAPSHOTS_IN_USE"
     assert (await record(beta)).state == "standby"
     assert await guids(beta) == before
     await let_go(beta, kind, kept)
-    await alpha.core.standbys._peers.get("beta").standby.withdraw("web", uid, 1)
+    await LinkedPeers(alpha.network, alpha).get("beta").standby.withdraw("web", uid, 1)
     assert "web" not in beta.core.inventory.jails
     await stop([alpha, beta])
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -140,33 +142,33 @@ async def test_a_change_goes_on_when_its_event_cannot_be_stored_and_the_next_one
     assert found == [("host.events_lost", "2 events are in the log only: no room"), ("c", "")]
 
 
-class AtItsQuota:
+class AtItsQuota(sqlite3.Connection):
     """A connection whose first write fails as SQLite does where ZFS answers EDQUOT (tried on zfs-fuse)."""
 
-    def __init__(self, whole: sqlite3.Connection) -> None:
-        self._whole = whole
-        self._failed = False
+    failed = False
 
-    def execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
-        if statement.startswith("insert") and not self._failed:
-            self._failed = True
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement.startswith("insert") and not self.failed:
+            self.failed = True
             error = sqlite3.OperationalError("disk I/O error")
             error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
             raise error
-        return self._whole.execute(statement, values)
+        return super().execute(statement, *values)
 
-    def close(self) -> None:
-        self._whole.close()
+
+@pytest.fixture
+def _at_its_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=AtItsQuota))
 
 
 @pytest.mark.parametrize(("free", "written"), [(0, True), (1 << 30, False)])
+@pytest.mark.usefixtures("_at_its_quota")
 async def test_a_datasets_quota_is_a_full_file_system_and_another_io_error_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, free: int, written: bool
 ) -> None:
     store = SqliteStore(tmp_path / "jaild.db", Ballast(tmp_path / "ballast", SIZE), pause=lambda _: None)
     await store.open()
     try:
-        monkeypatch.setattr(store, "_connection", AtItsQuota(store._db))
         monkeypatch.setattr(module, "free_bytes", lambda _: free)
         if written:
             await store.put_journal(journal(1, outgoing=True))
@@ -180,6 +182,7 @@ async def test_a_datasets_quota_is_a_full_file_system_and_another_io_error_is_no
         await store.close()
 
 
+@pytest.mark.usefixtures("_at_its_quota")
 async def test_a_ballast_that_cannot_be_removed_leaves_the_want_of_space_to_be_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +194,6 @@ async def test_a_ballast_that_cannot_be_removed_leaves_the_want_of_space_to_be_t
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     try:
-        monkeypatch.setattr(store, "_connection", AtItsQuota(store._db))
         monkeypatch.setattr(module, "free_bytes", lambda _: 0)
         monkeypatch.setattr(ballast, "give_up", refused)
         with pytest.raises(ResourceExhaustedError) as caught:

@@ -12,7 +12,7 @@ from jaild.adapters.files import fingerprint
 @pytest.fixture
 def by_the_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system whose times do not tell two changes of one moment apart."""
-    monkeypatch.setattr(fingerprint, "_line", lambda path, _: path + b"\n")
+    monkeypatch.setattr(fingerprint, "line", lambda path, _: path + b"\n")
 
 
 @pytest.mark.usefixtures("by_the_minute")

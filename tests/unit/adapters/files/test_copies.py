@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.files import copy as treecopy
-from jaild.adapters.files import host as files_module
 from jaild.adapters.files.host import HostFiles
 from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError
 from tests.unit.adapters.files.conftest import untouched
@@ -86,15 +85,18 @@ def test_a_copy_that_is_told_to_stop_stops_at_the_next_entry(tmp_path: Path) -> 
     assert not (tmp_path / "copy/file").exists()
 
 
-async def test_cancelling_waits_until_the_thread_touches_nothing_any_more() -> None:
-    begun, stopped, over = threading.Event(), threading.Event(), threading.Event()
+async def test_cancelling_waits_until_the_thread_touches_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, over = threading.Event(), threading.Event()
 
-    def work() -> None:
+    def work(_source: Path, _destination: Path, stopped: threading.Event) -> None:
         begun.set()
-        stopped.wait(10)
-        over.set()
+        if stopped.wait(10):
+            over.set()
 
-    task = asyncio.ensure_future(files_module._in_thread(Path("/x"), work, stopped))
+    monkeypatch.setattr(treecopy, "copy", work)
+    task = asyncio.ensure_future(HostFiles(tmp_path).copy(tmp_path / "a", tmp_path / "b"))
     await asyncio.to_thread(begun.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

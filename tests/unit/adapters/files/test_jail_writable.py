@@ -65,13 +65,13 @@ def test_a_folder_that_becomes_a_link_while_it_is_looked_at_is_not_entered(
     etc: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bytes] = []
-    line = fingerprint._line
+    line = fingerprint.line
 
     def noted(path: bytes, status: os.stat_result) -> bytes:
         seen.append(path)
         return line(path, status)
 
-    monkeypatch.setattr(fingerprint, "_line", noted)
+    monkeypatch.setattr(fingerprint, "line", noted)
     swap_when_entered(etc, victim, monkeypatch)
     fingerprint.state(etc)
     assert (etc / "d").is_symlink()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import stat
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -87,12 +88,15 @@ async def test_a_spool_outside_its_context_takes_nothing(tmp_path: Path) -> None
         await Spool(tmp_path, room(tmp_path)).write(b"x")
 
 
-async def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+async def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, _mode: str, *, buffering: int) -> IO[bytes]:
+        path.touch()
+        return open("/dev/full", "wb", buffering)  # noqa: PTH123 -- `Path.open` is this; the spool closes it
+
+    monkeypatch.setattr(Path, "open", full)
     async with Spool(tmp_path, room(tmp_path)) as spool:
-        with Path("/dev/full").open("wb", buffering=0) as full:
-            spool._file = full
-            with pytest.raises(ResourceExhaustedError) as caught:
-                await spool.write(DATA)
+        with pytest.raises(ResourceExhaustedError) as caught:
+            await spool.write(DATA)
     assert caught.value.reason == "NO_SPACE"
     assert list(tmp_path.iterdir()) == []
 

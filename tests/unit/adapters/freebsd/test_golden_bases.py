@@ -194,7 +194,7 @@ async def test_a_linux_base_is_not_patched_and_a_linux_host_makes_none(host: Fak
     await host.add_base("deb")
     with pytest.raises(Exception, match="base deb is linux"):
         await patch(host, "deb-2", "deb")
-    host.runtime._facts = FACTS
+    host.runtime.host_facts = FACTS
     with pytest.raises(Exception, match="this host runs linux"):
         await patch(host)
     assert tools(host).lines == []

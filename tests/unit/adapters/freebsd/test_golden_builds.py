@@ -98,8 +98,10 @@ class BuildStage(Stage):
             uploads=self.folder / "uploads",
             policy=BuildPolicy(),
         )
-        operations = Operations(MemoryStore(), FakeClock())
-        operations._all["0123456789abcdef"] = Operation(id="0123456789abcdef", kind="build", target="apps/web/1")
+        store = MemoryStore()
+        await store.put_operation(Operation(id="0123456789abcdef", kind="build", target="apps/web/1"))
+        operations = Operations(store, FakeClock())
+        await operations.load()
         log = BuildLog(files, self.folder / "build.log", Handle(operations, "0123456789abcdef"))
         (self.folder / "work/build").mkdir()
         steps = BuildSteps(BuildSandbox(self.runtime), BsdtarArchives(ProcessRunner()), files)

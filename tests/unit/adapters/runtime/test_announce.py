@@ -86,8 +86,8 @@ def test_requests_are_the_numbers_that_the_headers_macros_give() -> None:
     def write_request(group: str, number: int, size: int) -> int:  # sys/ioccom.h: _IOW
         return 0x80000000 | size << 16 | ord(group) << 8 | number
 
-    assert write_request("B", 108, 32) == announce._BIOCSETIF
-    assert write_request("B", 117, 4) == announce._BIOCSHDRCMPLT
+    assert write_request("B", 108, 32) == announce.BIOCSETIF
+    assert write_request("B", 117, 4) == announce.BIOCSHDRCMPLT
 
 
 def test_a_jail_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from jaild.adapters.system.clock import SystemClock
 from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import FailedPreconditionError, UnavailableError
+from jaild.ports.process import Completed
 
 # A daemon that is killed while its command COMMAND runs; the command's pid goes to a file.
 _DAEMON = """
@@ -33,6 +35,7 @@ async def main(folder, command):
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
 Killed = Callable[[str], int]
+PROCESSES = ProcessRunner()
 
 
 def test_a_second_daemon_on_one_state_folder_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
@@ -118,14 +121,15 @@ async def test_a_command_that_does_not_end_is_named_and_nothing_is_begun(tmp_pat
     assert clock.slept >= 120
 
 
-async def test_where_the_host_cannot_tell_who_holds_it_the_error_says_so(
-    tmp_path: Path, killed: Killed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class WithoutFuser(ProcessRunner):
+    async def run(self, argv: Sequence[str | Path], **_: Any) -> Completed:
+        raise UnavailableError("PROGRAM_MISSING", f"{argv[0]}: No such file or directory")
+
+
+async def test_where_the_host_cannot_tell_who_holds_it_the_error_says_so(tmp_path: Path, killed: Killed) -> None:
     killed("zfs")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("jaild.adapters.system.process._ENVIRONMENT", {"PATH": str(tmp_path)})
     with pytest.raises(UnavailableError, match="not known: fuser"):
-        await _entered(tmp_path, Waits())
+        await _entered(tmp_path, Waits(), WithoutFuser())
 
 
 @pytest.mark.parametrize("command", ["zfs-fuse", "runc"])
@@ -136,6 +140,6 @@ async def test_what_may_live_on_holds_no_later_daemon_up(tmp_path: Path, killed:
     assert clock.slept == 0
 
 
-async def _entered(folder: Path, clock: SystemClock) -> None:
-    async with after_last_commands(folder / "commands.lock", ProcessRunner(), clock):
+async def _entered(folder: Path, clock: SystemClock, processes: ProcessRunner = PROCESSES) -> None:
+    async with after_last_commands(folder / "commands.lock", processes, clock):
         pass

@@ -98,7 +98,7 @@ async def test_cancelling_kills_the_program_and_its_children(processes: ProcessR
 async def test_a_program_that_cannot_be_killed_keeps_nobody_waiting_and_is_reaped_when_it_ends(
     processes: ProcessRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_REAPED", 0.1)
+    monkeypatch.setattr(process, "REAPED", 0.1)
     with monkeypatch.context() as kernel:
         kernel.setattr(os, "killpg", lambda _pid, _signal: None)  # as for one that waits for a disk
         async with asyncio.timeout(5), processes.start(["sleep", "60"]) as child:

@@ -32,7 +32,7 @@ def test_a_process_that_waits_for_no_mount_or_is_gone_has_no_reading_threads() -
     assert fuse_waker.reading(2**22 + 1) == frozenset()
 
 
-@pytest.mark.skipif(fuse_waker._USTAT is None, reason="this architecture has no ustat(2): mounts are asked by path")
+@pytest.mark.skipif(fuse_waker.USTAT is None, reason="this architecture has no ustat(2): mounts are asked by path")
 def test_a_mount_is_asked_by_its_number_so_that_none_on_the_way_to_it_is() -> None:
     assert fuse_waker.ask_device(Path("/proc").stat().st_dev)
     assert not fuse_waker.ask_device(os.makedev(4000, 4000))
