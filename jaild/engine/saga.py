@@ -61,7 +61,7 @@ def _always(_: Attempt) -> bool:
 class Back(Generic[_A]):
     """Which errors of a phase lead back to an earlier one: what has begun since is undone, and that one done again."""
 
-    to: str
+    to: Phase[_A]
     on: str  # the errors' reason
     when: Callable[[_A], bool] = _always  # asked before anything is undone: whether it is worth another try
 
@@ -127,10 +127,6 @@ class Saga(Generic[_A]):
     pivot: Pivot[_A] | None
     after: tuple[Completion[_A], ...] = ()
 
-    def place(self, name: str) -> int:
-        """Return where in `before` the phase of that name is."""
-        return [phase.name for phase in self.before].index(name)
-
 
 class SagaRunner:
     """Carries sagas out. Runs in the target's queue only."""
@@ -140,13 +136,13 @@ class SagaRunner:
         self._tell = tell
         self._log = structlog.get_logger("jaild.saga")
 
-    async def carry_out(self, saga: Saga[_A], attempt: _A, *, since: str = "") -> None:
+    async def carry_out(self, saga: Saga[_A], attempt: _A, *, since: Phase[_A] | None = None) -> None:
         """Do it. What this raises before the pivot has happened means that it is undone, as far as it could be.
 
         `since`: the phase that a daemon before this one was in, which is done again: what it had begun is undone, too.
         """
-        at = saga.place(since) if since else 0
-        begun = list(saga.before[: at + 1]) if since else []
+        at = 0 if since is None else saga.before.index(since)
+        begun = [] if since is None else list(saga.before[: at + 1])
         try:
             while at < len(saga.before):
                 at = await self._next(saga, at, attempt, begun)
@@ -163,9 +159,9 @@ class SagaRunner:
         await self._pivot(saga, saga.pivot, attempt, begun)
         await self.complete(saga, attempt)
 
-    async def give_up(self, saga: Saga[_A], attempt: _A, error: JaildError, *, since: str) -> None:
+    async def give_up(self, saga: Saga[_A], attempt: _A, error: JaildError, *, since: Phase[_A]) -> None:
         """Undo for this error what a daemon before this one had begun, up to the phase `since` that it was in."""
-        await to_its_end(self._undo(saga, attempt, list(saga.before[: saga.place(since) + 1]), error))
+        await to_its_end(self._undo(saga, attempt, list(saga.before[: saga.before.index(since) + 1]), error))
 
     async def complete(self, saga: Saga[_A], attempt: _A) -> None:
         """Do what is left to do after the pivot, which is known to have happened."""
@@ -183,7 +179,7 @@ class SagaRunner:
             back = phase.back
             if back is None or error.reason != back.on or not back.when(attempt):
                 raise
-            undoing = asyncio.ensure_future(self._go_back(saga, saga.place(back.to), attempt, begun, error))
+            undoing = asyncio.ensure_future(self._go_back(saga, saga.before.index(back.to), attempt, begun, error))
             try:
                 return await asyncio.shield(undoing)
             except asyncio.CancelledError:  # the daemon ends: not in the middle of that

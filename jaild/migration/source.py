@@ -70,13 +70,17 @@ class SourceMigration:
         self._supervisor = engine.supervisor
         self._events = engine.events
         self._log = structlog.get_logger("jaild.source_migration")
-        again = Back("precopy", on=HANDOVER_TIMED_OUT, when=MigrationSession.may_stop_again)
+        preflight, self._connect, layers = self.opening()
+        rounds = _sending("precopy", self._until_it_may_be_frozen, Precopy.told)
+        again = Back(rounds, on=HANDOVER_TIMED_OUT, when=MigrationSession.may_stop_again)
         self._saga = Saga(
             "migrate",
             before=(
-                *self.opening(),
+                preflight,
+                self._connect,
+                layers,
                 _sending("seed", precopy.seed, Precopy.told, when=_is_first),
-                _sending("precopy", self._until_it_may_be_frozen, Precopy.told),
+                rounds,
                 Phase(
                     "freeze",
                     cutover.freeze,
@@ -311,7 +315,7 @@ class SourceMigration:
             return self.moved(session)
         if session.time_left() == 0:  # whether or not the jail may be given away by now
             late = session.past_deadline()
-            await self._sagas.give_up(self._saga, session, late, since="connect")
+            await self._sagas.give_up(self._saga, session, late, since=self._connect)
             raise late
         generation = self._inventory.owned(journal.jail, Intent.GIVE_AWAY).generation
         offer = await self._preflight.offer(entry, record, generation, journal.offer)
@@ -321,7 +325,7 @@ class SourceMigration:
         newest = await self._snapshots.newest(entry.name, journal.id)
         if newest is not None:
             session.number, session.pending = newest[0] + 1, newest[1]
-        await self._sagas.carry_out(self._saga, session, since="connect")
+        await self._sagas.carry_out(self._saga, session, since=self._connect)
         return self.moved(session)
 
     async def _end(self, journal: Journal, tell: Tell) -> None:

@@ -394,9 +394,10 @@ def late(_: Trip) -> JaildError:
 
 def looping(bench: Bench, **more: object) -> Saga[Trip]:
     """Return one whose last phase leads back to its second, behind what its third did."""
-    back: Back[Trip] = Back("precopy", on="HANDOVER_TIMED_OUT", when=lambda trip: trip.done.count("freeze") < 3)
+    precopy = bench.phase("precopy")
+    back: Back[Trip] = Back(precopy, on="HANDOVER_TIMED_OUT", when=lambda trip: trip.done.count("freeze") < 3)
     final = bench.phase("final", Stop.CANCEL, back=back, **more)
-    return bench.saga(bench.phase("connect"), bench.phase("precopy"), bench.phase("freeze"), final)
+    return bench.saga(bench.phase("connect"), precopy, bench.phase("freeze"), final)
 
 
 async def test_an_error_that_leads_back_undoes_what_has_begun_since_and_goes_on_there(bench: Bench) -> None:
@@ -463,21 +464,23 @@ async def test_a_resumable_phase_is_left_to_the_next_daemon(bench: Bench, *, res
 
 async def test_what_an_earlier_daemon_had_begun_is_gone_on_with_and_undone(bench: Bench) -> None:
     bench.trip.raises["freeze"] = [broken()]
+    saga = looping(bench)
     with pytest.raises(InternalError):
-        await bench.runner.carry_out(looping(bench), bench.trip, since="precopy")
+        await bench.runner.carry_out(saga, bench.trip, since=saga.before[1])
     assert bench.trip.done == ["precopy", "freeze", "unfreeze", "unprecopy", "unconnect"]
 
 
 async def test_what_is_cancelled_before_it_is_gone_on_with_is_undone(bench: Bench) -> None:
     bench.operations.update(bench.trip.handle.id, cancel_requested=True)
+    saga = looping(bench)
     with pytest.raises(asyncio.CancelledError):
-        await bench.runner.carry_out(looping(bench), bench.trip, since="connect")
+        await bench.runner.carry_out(saga, bench.trip, since=saga.before[0])
     assert bench.trip.done == ["unconnect"]
 
 
 async def test_what_an_earlier_daemon_had_begun_is_undone_without_going_on(bench: Bench) -> None:
-    error = broken()
-    await bench.runner.give_up(looping(bench), bench.trip, error, since="precopy")
+    error, saga = broken(), looping(bench)
+    await bench.runner.give_up(saga, bench.trip, error, since=saga.before[1])
     assert bench.trip.done == ["unprecopy", "unconnect"]
     assert bench.trip.error is error
 
