@@ -7,7 +7,7 @@ MIGRATIONS = 100
 EVERY = 15
 CORES = 0
 
-.PHONY: help venv deps demo test unit lint proto proto-check bench lab lab-quick faults soak clean
+.PHONY: help venv deps demo test unit slowest lint proto proto-check bench lab lab-quick faults soak clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -30,6 +30,9 @@ test: deps venv lint proto-check ## everything that can fail
 
 unit: venv ## the tests that need neither root nor real ZFS; of each fault matrix one point of EVERY=15 (make test: all)
 	JAILD_FAULT_EVERY=$(EVERY) $(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal
+
+slowest: venv ## as unit, one after the other and in their order, with the twenty slowest at the end
+	JAILD_FAULT_EVERY=$(EVERY) $(PYTHON) -m pytest -m "not real" -p no:randomly --durations=20 --durations-min=0.2
 
 lint: venv ## ruff, mypy, the direction of imports
 	@.ci/lint

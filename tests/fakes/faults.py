@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -136,10 +137,11 @@ class Mortal:
         member = getattr(self._port, attribute)
         if not callable(member):
             return member
-        if inspect.isasyncgenfunction(member):
-            return self._generator(member)
-        if inspect.iscoroutinefunction(member):
-            return self._coroutine(member, attribute)
+        match _kind(getattr(member, "__func__", member)):
+            case "generator":
+                return self._generator(member)
+            case "coroutine":
+                return self._coroutine(member, attribute)
         return self._context(member, attribute) if attribute == "send" else member
 
     def _coroutine(self, member: Callable[..., Any], attribute: str) -> Callable[..., Any]:
@@ -176,6 +178,13 @@ class Mortal:
                 raise injected(f"{self._name}.{attribute}, done")
 
         return call
+
+
+@functools.cache
+def _kind(function: Callable[..., Any]) -> str:
+    if inspect.isasyncgenfunction(function):
+        return "generator"
+    return "coroutine" if inspect.iscoroutinefunction(function) else ""
 
 
 def _told(args: tuple[Any, ...]) -> str:

@@ -19,11 +19,13 @@ from jaild.model.views import AuditEntry, Drain, Event
 class MemoryStore:
     """Implements `jaild.ports.store.Store`.
 
-    `failure` is raised by every write while it is set. A write waits until `ready` is set, as a slow disk does.
+    `failure` is raised by every write while it is set. A write waits until `ready` is set, as a slow disk does;
+    `asked` is set when one has begun.
     """
 
     def __init__(self) -> None:
         self.failure: JaildError | None = None
+        self.asked = asyncio.Event()
         self.ready = asyncio.Event()
         self.ready.set()
         self._operations: dict[str, Operation] = {}
@@ -43,6 +45,7 @@ class MemoryStore:
         return "" if self.failure is None else self.failure.message
 
     async def _write(self) -> None:
+        self.asked.set()
         await asyncio.sleep(0)
         await self.ready.wait()
         if self.failure is not None:

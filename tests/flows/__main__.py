@@ -20,7 +20,7 @@ from tests.flows.trace import Trace, traced
 from tests.hosts.asking import create, deploy
 from tests.hosts.fixtures import furnished
 from tests.hosts.fleet import evacuate, fleet
-from tests.unit.fleet.test_migration_faults import migrate
+from tests.hosts.migrating import migrate
 
 
 async def _pair(folder: Path) -> dict[str, Trace]:

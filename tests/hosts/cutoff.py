@@ -15,8 +15,8 @@ from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.hosts.asking import configure, delete, deploy, ended, reason_of, roll_back, upgrade
 from tests.hosts.fleet import evacuate
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import hosts_with, promote, record, rounds
-from tests.unit.fleet.test_migration_faults import migrate
 
 Ask = Callable[[FakeHost, FakeHost], Awaitable[str]]  # of a host (with another as target): why it was refused
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -34,23 +33,34 @@ class Bench:
         self.dispatcher = Dispatcher(self.operations)
         self.log: list[str] = []
         self.gates: dict[str, asyncio.Event] = {}
+        self._noted = asyncio.Condition()
 
     def work(self, name: str, *, cancellable: bool = False, error: BaseException | None = None) -> Work:
         self.gates[name] = asyncio.Event()
 
         async def run(handle: Handle) -> str:
-            self.log.append(f"{name} begins")
+            await self._note(f"{name} begins")
             if cancellable:
                 with handle.cancellable():
                     await self.gates[name].wait()
             else:
                 await self.gates[name].wait()
-            self.log.append(f"{name} ends")
+            await self._note(f"{name} ends")
             if error is not None:
                 raise error
             return f"made by {name}"
 
         return run
+
+    async def _note(self, line: str) -> None:
+        async with self._noted:
+            self.log.append(line)
+            self._noted.notify_all()
+
+    async def noted(self, line: str) -> None:
+        """Wait until a work has written it down."""
+        async with asyncio.timeout(5), self._noted:
+            await self._noted.wait_for(lambda: line in self.log)
 
     async def submit(self, name: str, target: str = WEB, kind: str = "deploy", caller: Caller = CALLER) -> str:
         return (await self.dispatcher.submit(target, kind, caller, self.work(name))).id
@@ -66,18 +76,10 @@ def bench() -> Bench:
     return Bench()
 
 
-async def until(met: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if met():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("it never came to that")
-
-
 async def test_works_on_one_target_run_one_after_the_other_in_their_order(bench: Bench) -> None:
     first, second = await bench.submit("a"), await bench.submit("b")
     bench.gates["b"].set()
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     assert [operation.id for operation in bench.dispatcher.pending(WEB)] == [first, second]
     bench.gates["a"].set()
     assert (await bench.operations.wait(second)).result == "made by b"
@@ -93,7 +95,7 @@ async def test_works_on_two_targets_run_side_by_side(bench: Bench) -> None:
     assert (await bench.operations.wait(other)).done
     assert "a ends" not in bench.log
     bench.gates["a"].set()
-    await until(lambda: "a ends" in bench.log)
+    await bench.noted("a ends")
 
 
 async def test_an_operation_is_on_disk_before_its_work_begins_and_before_the_caller_hears_of_it(bench: Bench) -> None:
@@ -106,7 +108,7 @@ async def test_an_operation_is_on_disk_before_its_work_begins_and_before_the_cal
     bench.store.ready.set()
     operation = await submitting
     assert [stored.id for stored in await bench.store.operations()] == [operation]
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     bench.gates["a"].set()
     await bench.dispatcher.idle()
 
@@ -182,7 +184,7 @@ async def test_a_defect_ends_the_operation_as_such_and_the_next_one_runs(bench: 
 
 async def test_an_end_that_cannot_be_stored_does_not_repeat_the_work_or_hold_up_the_next(bench: Bench) -> None:
     first = await bench.submit("a")
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     bench.store.failure = FULL
     bench.gates["a"].set()
     assert (await bench.operations.wait(first)).result == "made by a"
@@ -208,7 +210,7 @@ async def test_a_caller_who_hangs_up_while_its_request_is_stored_does_not_leave_
 ) -> None:
     bench.store.ready.clear()
     submitting = asyncio.create_task(bench.submit("a"))
-    await until(lambda: len(bench.operations.list()) == 1)
+    await bench.store.asked.wait()
     submitting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await submitting
@@ -233,7 +235,7 @@ async def test_a_queued_operation_that_is_cancelled_never_begins(bench: Bench) -
 
 async def test_a_cancel_ends_a_stretch_that_may_be_interrupted_at_once(bench: Bench) -> None:
     operation = (await bench.dispatcher.submit(WEB, "import", CALLER, bench.work("a", cancellable=True))).id
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     await bench.operations.cancel(operation, CALLER)
     await bench.operations.wait(operation)
     assert bench.failure(operation).reason == "OPERATION_CANCELLED"
@@ -242,7 +244,7 @@ async def test_a_cancel_ends_a_stretch_that_may_be_interrupted_at_once(bench: Be
 
 async def test_a_cancel_elsewhere_lets_the_work_go_on_to_its_end(bench: Bench) -> None:
     operation = await bench.submit("a")
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     await bench.operations.cancel(operation, CALLER)
     bench.gates["a"].set()
     assert (await bench.operations.wait(operation)).result == "made by a"
@@ -260,7 +262,7 @@ async def test_a_stopping_daemon_takes_nothing_more(bench: Bench) -> None:
 
 async def test_a_stop_waits_for_what_may_not_be_interrupted_and_drops_what_is_queued(bench: Bench) -> None:
     running, queued = await bench.submit("a"), await bench.submit("b")
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     stopping = asyncio.create_task(bench.dispatcher.stop(60))
     await bench.operations.wait(queued)
     bench.gates["a"].set()
@@ -272,14 +274,14 @@ async def test_a_stop_waits_for_what_may_not_be_interrupted_and_drops_what_is_qu
 
 async def test_a_stop_interrupts_what_may_be_and_says_why(bench: Bench) -> None:
     operation = (await bench.dispatcher.submit(WEB, "import", CALLER, bench.work("a", cancellable=True))).id
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     await bench.dispatcher.stop(60)
     assert bench.failure(operation).reason == "DAEMON_STOPPED"
 
 
 async def test_after_the_grace_even_the_rest_is_interrupted(bench: Bench) -> None:
     operation = await bench.submit("a")
-    await until(lambda: bench.log == ["a begins"])
+    await bench.noted("a begins")
     await bench.dispatcher.stop(0.001)
     assert bench.failure(operation).reason == "DAEMON_STOPPED"
     assert bench.log == ["a begins"]
@@ -297,7 +299,7 @@ async def test_a_stop_survives_queues_that_end_while_it_goes_through_them(bench:
 async def test_a_request_that_was_being_stored_when_the_stop_came_is_ended_too(bench: Bench) -> None:
     bench.store.ready.clear()
     submitting = asyncio.create_task(bench.submit("a"))
-    await until(lambda: len(bench.operations.list()) == 1)
+    await bench.store.asked.wait()
     stopping = asyncio.create_task(bench.dispatcher.stop(0.001))
     await asyncio.wait({stopping}, timeout=0.02)
     bench.store.ready.set()
@@ -324,7 +326,7 @@ async def test_what_was_made_for_a_work_that_is_never_begun_is_taken_away_once(b
     await bench.operations.cancel((await submit("cancelled")).id, CALLER)
     await submit("last")
     bench.gates["first"].set()
-    await until(lambda: "last begins" in bench.log)
+    await bench.noted("last begins")
     await submit("cleared")
     await bench.dispatcher.clear()
     bench.gates["last"].set()

@@ -14,7 +14,7 @@ from jaild.model.migration.streams import PROTOCOL
 from tests.fakes.host import FakeHost, caller
 from tests.hosts.asking import SPEC, create, deploy, reason_of
 from tests.hosts.fleet import Fleet, fleet
-from tests.unit.fleet.test_migration_faults import migrate
+from tests.hosts.migrating import migrate
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tests.fakes.network import Fault
 from tests.hosts import invariants
 from tests.hosts.asking import ended, reason_of, serves
 from tests.hosts.cutoff import EVERYTHING, Ask, back, cut, joined, mend, replaced
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import booted, happened, hosts_with, promote, record, rounds, stop
-from tests.unit.fleet.test_migration_faults import migrate
 
 VOUCHED = "beta has not taken over web"
 

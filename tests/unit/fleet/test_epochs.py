@@ -14,7 +14,7 @@ from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import delete, deploy, reason_of, serves
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
+from tests.hosts.migrating import migrate, two_hosts
 
 
 async def test_a_pool_that_was_restored_from_before_a_move_does_not_start_the_jail_a_second_time(

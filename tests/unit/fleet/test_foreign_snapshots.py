@@ -21,7 +21,7 @@ from tests.fakes.network import Network
 from tests.hosts import invariants
 from tests.hosts.asking import SPEC, configure, create, delete, deploy, ended, reason_of, roll_back, serves
 from tests.hosts.fixtures import furnished
-from tests.unit.fleet.test_migration_faults import migrate
+from tests.hosts.migrating import migrate
 
 Pair = tuple[FakeHost, FakeHost]
 WEB = "tank/jaild/jails/web"

@@ -11,47 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
 from tests.fakes.faults import Effect, is_worth
-from tests.fakes.host import FakeHost, caller
-from tests.fakes.network import Fault, Network, applies
+from tests.fakes.host import FakeHost
+from tests.fakes.network import Fault, applies
 from tests.hosts import invariants
+from tests.hosts.migrating import MARK, migrate, two_hosts
 from tests.hosts.picture import layer_holds
 from tests.hosts.points import points
-
-SPEC = JailSpec(base="deb-1", app="web/1")
-MARK = "written by the jail"
-
-
-async def migrate(source: FakeHost, target: FakeHost, *, deadline: float | None = None) -> Operation:
-    return await source.core.use_cases.migrations.migrate(
-        "web",
-        target.name,
-        max_downtime=10.0,
-        proceed_over_budget=True,
-        etag="",
-        validate_only=False,
-        caller=caller(),
-        deadline=deadline,
-    )
-
-
-async def two_hosts(folder: Path, *, back: bool) -> tuple[FakeHost, FakeHost]:
-    """Return the host that has the jail, and the other one: empty, or (`back`) with the copy that it kept."""
-    network = Network()
-    first, second = FakeHost(folder / "alpha", "alpha", network), FakeHost(folder / "beta", "beta", network)
-    for host in (first, second):
-        await host.start()
-    await first.add_base("deb-1")
-    await first.add_release("web/1")
-    created = await first.core.use_cases.jails.create("web", SPEC, stopped=False, validate_only=False, caller=caller())
-    assert (await first.end_of(created)).failure is None
-    (first.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text(MARK)
-    if not back:
-        return first, second
-    assert (await first.end_of(await migrate(first, second))).failure is None
-    return second, first
 
 
 @dataclass
@@ -163,21 +130,26 @@ class Trial:
         return await invariants.unclaimed((owner, other), "web")
 
 
+_clean: dict[tuple[str, bool, bool], list[str]] = {}  # the calls of a run without a fault: what fault is no matter
+
+
 async def _all(folder: Path, clean: Trial) -> list[str]:
-    problems = await clean.run(folder / "clean")
-    assert not problems, "\n".join(problems)
-    assert clean.calls
+    kind = clean.side, clean.back, clean.reboot
+    if kind not in _clean:
+        problems = await clean.run(folder / "clean")
+        assert not problems, "\n".join(problems)
+        _clean[kind] = [call.replace(str(folder / "clean"), "") for call in clean.calls]
+    assert _clean[kind]
     failures = []
     effect = clean.effect
     worth = partial(is_worth, effect) if isinstance(effect, Effect) else partial(applies, effect)
-    for number, call in points(clean.calls, worth):
+    for number, call in points(_clean[kind], worth):
         trial = Trial(clean.side, number, clean.effect, back=clean.back, reboot=clean.reboot)
         try:
             found = await trial.run(folder / str(number))
         except TimeoutError:
             found = ["it never ends"]
-        told = call.replace(str(folder / "clean"), "")
-        failures += [f"{clean.effect} at {number} ({told}): {problem}" for problem in found]
+        failures += [f"{clean.effect} at {number} ({call}): {problem}" for problem in found]
     return failures
 
 

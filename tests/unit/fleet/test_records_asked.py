@@ -10,8 +10,8 @@ from jaild.model.layers.records import Ownership
 from tests.fakes.faults import Effect
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import create, deploy, reason_of, serves
+from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.standbys import happened, hosts_with, promote, stop
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
 
 JAIL = "tank/jaild/jails/web"
 DOWN = "alpha is down"

@@ -12,8 +12,8 @@ import pytest
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
+from tests.hosts.migrating import MARK, two_hosts
 from tests.hosts.points import points
-from tests.unit.fleet.test_migration_faults import MARK, two_hosts
 
 
 async def trial(folder: Path, side: str, at: int | None, effect: Effect) -> tuple[list[str], list[str]]:

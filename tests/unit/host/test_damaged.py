@@ -14,11 +14,11 @@ from jaild.model import layout
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost
 from tests.hosts import invariants
+from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import create, deploy, reason_of
+from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.standbys import stop
 from tests.unit.fleet.test_epochs import restored
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
-from tests.unit.replication.test_adopt import DOWN, adopt, interrupted
 
 UNREADABLE = {
     "no JSON": b"{",

@@ -12,7 +12,7 @@ from jaild.model import layout
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import SPEC, create, deploy, reason_of, serves
 from tests.hosts.fixtures import furnished
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
+from tests.hosts.migrating import migrate, two_hosts
 from tests.unit.migration.test_rehearsal import rehearse
 
 SECRET = msgspec.structs.replace(SPEC, environment={"PASSWORD": "x"})

@@ -14,7 +14,7 @@ from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network as Wires
 from tests.hosts.asking import SPEC, configure, create, reason_of, serves, touched
 from tests.hosts.fixtures import furnished
-from tests.unit.fleet.test_migration_faults import migrate
+from tests.hosts.migrating import migrate
 
 NO_RACCT = Finding(
     severity=Severity.ERROR,

@@ -14,8 +14,8 @@ from jaild.model.layers.records import Ownership
 from tests.fakes.host import FakeHost, Healthy, caller
 from tests.hosts import invariants
 from tests.hosts.asking import configure, ended, reason_of, serves
+from tests.hosts.migrating import SPEC, migrate, two_hosts
 from tests.hosts.standbys import happened, stop
-from tests.unit.fleet.test_migration_faults import SPEC, migrate, two_hosts
 
 CHECKED = msgspec.structs.replace(
     SPEC, health=(TcpCheck(port=80),), readiness=Readiness(successes=1, interval=1, deadline=9)

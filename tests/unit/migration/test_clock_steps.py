@@ -11,7 +11,7 @@ from jaild.model.operation import Operation
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts.asking import reason_of
-from tests.unit.fleet.test_migration_faults import two_hosts
+from tests.hosts.migrating import two_hosts
 
 DEADLINE = 600.0
 DAY = 86_400.0

@@ -30,8 +30,8 @@ from tests.hosts.cutoff import (
     salvage,
 )
 from tests.hosts.fleet import Gate, until
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import hosts_with, promote, record, stop
-from tests.unit.fleet.test_migration_faults import migrate
 
 Three = tuple[FakeHost, FakeHost, FakeHost]
 GIVING: tuple[Ask, ...] = (migration, migration_plan, evacuation, salvage, hand_over)

@@ -11,7 +11,7 @@ from jaild.model.operation import Operation
 from jaild.model.phases import Outcome
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import reason_of, serves
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
+from tests.hosts.migrating import migrate, two_hosts
 
 PHASES = [
     "preflight",

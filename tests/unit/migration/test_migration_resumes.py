@@ -17,8 +17,8 @@ from tests.fakes.network import Fault
 from tests.hosts import invariants
 from tests.hosts.asking import reason_of, serves
 from tests.hosts.cutting import cut_after, healed, seen_held, serves_now, tokens_used
+from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.picture import layer_holds
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
 from tests.unit.migration.test_migration_undone import can_little
 
 BIG = 2 << 20

@@ -14,8 +14,8 @@ from jaild.ports.zfs import Snapshot
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts.asking import reason_of, serves
+from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.picture import layer_holds, picture
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
 
 PHASES = ["connect", "seed", "precopy", "freeze", "final", "handover"]
 BACK = pytest.mark.parametrize("back", [False, True], ids=["first move", "move back"])

@@ -23,7 +23,7 @@ from tests.fakes.network import Network
 from tests.hosts import invariants
 from tests.hosts.asking import SPEC, create, deploy, ended, reason_of, roll_back, serves, touched
 from tests.hosts.fixtures import furnished
-from tests.unit.fleet.test_migration_faults import migrate
+from tests.hosts.migrating import migrate
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.fakes.network import Network as Wire
 from tests.hosts import invariants
 from tests.hosts.asking import SPEC, create, reason_of, serves
 from tests.hosts.fixtures import furnished
-from tests.unit.fleet.test_migration_faults import migrate
+from tests.hosts.migrating import migrate
 
 Pair = tuple[FakeHost, FakeHost]
 CHECKED = msgspec.structs.replace(

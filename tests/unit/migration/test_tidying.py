@@ -10,7 +10,7 @@ import pytest
 from jaild.adapters.zfs.errors import refusal
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import reason_of, serves
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
+from tests.hosts.migrating import migrate, two_hosts
 
 JAIL = "tank/jaild/jails/web"
 

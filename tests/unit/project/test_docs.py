@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -37,6 +38,7 @@ NOT_REASONS = {
 }
 
 
+@functools.cache
 def _texts_of_the_code() -> set[str]:
     """Every reason-like text in the daemon's own code, and what errors are raised with."""
     found: set[str] = set()
@@ -46,7 +48,7 @@ def _texts_of_the_code() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _REASON.fullmatch(node.value):
                 found.add(node.value)
-            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error") and node.args:
+            elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("Error"):
                 found |= _families(node.args[0])
     return found
 
@@ -151,6 +153,7 @@ def test_a_page_links_only_to_files_that_are_there(page: str) -> None:
 _REFERENCE = re.compile(r"`((?:[\w-]+/)*\w+\.py):([\w.]+)`")
 
 
+@functools.cache
 def _names(path: Path) -> set[str]:
     """What a module defines: functions, classes, values, and the methods of its classes as `Class.method`."""
     found: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,11 @@ MODULES_OF_JAILD = sorted(path for path in (ROOT / "jaild").rglob("*.py") if not
 EVERY_MODULE = sorted(MODULES_OF_JAILD + list((ROOT / "tests").rglob("*.py")))
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def shown(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -150,7 +156,7 @@ def test_only_the_process_adapter_starts_processes() -> None:
         (shown(path), what)
         for path in MODULES_OF_JAILD
         if shown(path) != PROCESS
-        for what in starts_of_processes(ast.parse(path.read_text()))
+        for what in starts_of_processes(parsed(path))
     }
     assert found - ALLOWED.keys() == set()
     assert ALLOWED.keys() - found == set(), "an exception that nobody needs any more: take it out of the list"
@@ -165,7 +171,7 @@ def begins_a_task(tree: ast.AST) -> bool:
 
 
 def test_background_tasks_are_begun_by_the_supervisor_only() -> None:
-    found = {shown(path) for path in MODULES_OF_JAILD if begins_a_task(ast.parse(path.read_text()))}
+    found = {shown(path) for path in MODULES_OF_JAILD if begins_a_task(parsed(path))}
     assert found - TASKS.keys() == set(), "begin it with engine.supervisor: whatever it raises is told and tried again"
     assert TASKS.keys() - found == set(), "an exception that nobody needs any more: take it out of the list"
 
@@ -185,7 +191,7 @@ def test_every_modules_name_says_what_it_is_for() -> None:
 def test_the_rules_look_at_something() -> None:
     assert len(MODULES_OF_JAILD) > 100
     assert PROCESS in map(shown, MODULES_OF_JAILD)
-    assert list(starts_of_processes(ast.parse((ROOT / PROCESS).read_text())))
+    assert list(starts_of_processes(parsed(ROOT / PROCESS)))
 
 
 def decisions(tree: ast.AST) -> Iterator[str]:
@@ -219,7 +225,7 @@ def test_what_may_be_done_with_a_jail_is_decided_in_one_place() -> None:
         (what, shown(path))
         for path in MODULES_OF_JAILD
         if shown(path) != AUTHORITY and shown(path).startswith(ACTING)
-        for what in decisions(ast.parse(path.read_text()))
+        for what in decisions(parsed(path))
     }
     allowed = {(what, where) for what, places in DECIDING.items() for where in places}
     assert found - allowed == set(), "ask Inventory.may, permitted or owned, with the Intent"
@@ -237,7 +243,7 @@ def constructors(tree: ast.AST) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 def test_a_class_stands_on_few_others_and_keeps_of_the_engine_what_it_needs() -> None:
     rooms = [path for path in MODULES_OF_JAILD if shown(path).startswith(ACTING)]
-    found = [(shown(path), *each) for path in rooms for each in constructors(ast.parse(path.read_text()))]
+    found = [(shown(path), *each) for path in rooms for each in constructors(parsed(path))]
     many = [(where, name) for where, name, init in found if len(init.args.args) - 1 > MOST]
     whole = [(where, name) for where, name, init in found if "self._engine = engine\n" in ast.unparse(init) + "\n"]
     assert (many, whole) == ([], []), "see docs/decisions/0291-composition.md"

@@ -48,9 +48,15 @@ def privates(tree: ast.AST) -> Iterator[str]:
             yield from filter(is_private, names)
         elif isinstance(node, ast.Import):
             yield from (part for name in node.names for part in name.name.split(".") if is_private(part))
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in BY_NAME:
+        elif isinstance(node, ast.Call) and called(node) in BY_NAME:
             texts = [given.value for given in node.args if isinstance(given, ast.Constant)]
             yield from (text for text in texts if isinstance(text, str) and is_private(text.rpartition(".")[2]))
+
+
+def called(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
 @pytest.mark.parametrize(

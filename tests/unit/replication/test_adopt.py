@@ -11,33 +11,14 @@ from jaild.layers.sealing import encode
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.records import JailRecord, Ownership
-from jaild.model.operation import Operation
 from jaild.model.replication.policy import LEAP
 from jaild.model.views import JailState
-from tests.fakes.host import ROOT, FakeHost, caller
-from tests.fakes.network import Fault
+from tests.fakes.host import ROOT, FakeHost
 from tests.hosts import invariants
+from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import reason_of, serves
+from tests.hosts.migrating import MARK, two_hosts
 from tests.hosts.standbys import booted, record, stop, written
-from tests.unit.fleet.test_migration_faults import MARK, migrate, two_hosts
-
-DOWN = "alpha is down"
-
-
-async def adopt(host: FakeHost, confirm: str = "", *, plan: bool = False) -> Operation:
-    asked = await host.core.use_cases.promotions.adopt("web", confirm=confirm, validate_only=plan, caller=caller())
-    return await host.end_of(asked)
-
-
-async def interrupted(folder: Path, before: str) -> tuple[FakeHost, FakeHost]:
-    """Return alpha, dead in the middle of a migration to beta just before it asked for something, and beta."""
-    alpha, beta = await two_hosts(folder, back=False)
-    network = alpha.network
-    network.at, network.fault, network.counting = (before, 0), Fault.CALLER_DIES, True
-    await alpha.end_of(await migrate(alpha, beta))
-    network.counting = False
-    assert alpha.life.dead
-    return alpha, beta
 
 
 async def refused(host: FakeHost, confirm: str = "") -> FailedPreconditionError:

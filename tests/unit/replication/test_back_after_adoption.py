@@ -10,10 +10,10 @@ from jaild.model.layers.records import Ownership
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
+from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import reason_of, serves
 from tests.hosts.cutoff import back, cut, mend
 from tests.hosts.standbys import booted, happened, record, stop
-from tests.unit.replication.test_adopt import DOWN, adopt, interrupted
 
 VOUCHED = "beta has not taken over web"
 

@@ -21,8 +21,8 @@ from tests.fakes.host import ROOT, FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import delete, ended, reason_of, serves
 from tests.hosts.cutoff import back, cut, mend, replaced
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import hosts_with, promote, record, rounds, stop
-from tests.unit.fleet.test_migration_faults import migrate
 
 Three = tuple[FakeHost, FakeHost, FakeHost]
 DOWN = "alpha is down"

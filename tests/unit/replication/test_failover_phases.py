@@ -16,10 +16,10 @@ from jaild.model.operation import Operation
 from jaild.model.phases import Outcome
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.hosts import invariants
+from tests.hosts.adopting import adopt, interrupted
 from tests.hosts.asking import reason_of, serves
 from tests.hosts.picture import picture
 from tests.hosts.standbys import booted, events, hosts_with, promote, record, stop, written
-from tests.unit.replication.test_adopt import adopt, interrupted
 
 DOWN = "alpha is down"
 BEFORE = ["check", "claim", "ask", "return"]

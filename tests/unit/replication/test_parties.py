@@ -19,10 +19,10 @@ from jaild.transfer.preflight import offer_of
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import LinkedPeers
 from tests.hosts import invariants
+from tests.hosts.adopting import adopt, interrupted
 from tests.hosts.asking import ended, reason_of, serves
+from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.standbys import events, happened, hosts_with, promote, record, rounds, stop, view
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
-from tests.unit.replication.test_adopt import adopt, interrupted
 
 DOWN = "alpha is down"
 

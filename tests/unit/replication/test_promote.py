@@ -16,6 +16,7 @@ from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts import invariants
 from tests.hosts.asking import delete, reason_of, serves
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import (
     events,
     happened,
@@ -28,7 +29,6 @@ from tests.hosts.standbys import (
     write,
     written,
 )
-from tests.unit.fleet.test_migration_faults import migrate
 
 DOWN = "alpha is down"
 

@@ -16,8 +16,8 @@ from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost
 from tests.hosts import invariants
 from tests.hosts.asking import configure, create, delete, reason_of, serves
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import INTERVAL, events, hosts_with, record, rounds, stop, view, write
-from tests.unit.fleet.test_migration_faults import migrate
 
 
 async def test_a_replica_is_kept_and_never_started_also_after_a_restart_of_its_host(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from jaild.model.replication.protocol import Known
 from tests.fakes.host import ROOT, FakeHost
 from tests.fakes.network import Fault
 from tests.hosts import invariants
+from tests.hosts.adopting import adopt
 from tests.hosts.asking import configure, reason_of
 from tests.hosts.cutoff import back, cut, joined
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import hosts_with, promote, record, rounds, stop
-from tests.unit.fleet.test_migration_faults import migrate
-from tests.unit.replication.test_adopt import adopt
 
 ALONE = "alpha is down"
 WORDS = "alpha is down, beta has not taken over web"

@@ -21,9 +21,9 @@ from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts import invariants
 from tests.hosts.asking import ended, reason_of, serves
+from tests.hosts.migrating import MARK, migrate, two_hosts
 from tests.hosts.points import points
 from tests.hosts.standbys import hosts_with, record, stop, written
-from tests.unit.fleet.test_migration_faults import MARK, migrate, two_hosts
 
 BAD = Damage(path="var/db/bad", lost=True, reason="Input/output error")
 

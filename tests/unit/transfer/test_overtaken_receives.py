@@ -19,8 +19,8 @@ from tests.fakes.host import FakeHost
 from tests.fakes.network import Network
 from tests.hosts.asking import create, reason_of, serves
 from tests.hosts.fixtures import furnished
+from tests.hosts.migrating import migrate
 from tests.hosts.standbys import events, hosts_with, rounds, stop, view, write, written
-from tests.unit.fleet.test_migration_faults import migrate
 
 WEB = "tank/jaild/jails/web"
 Pair = tuple[FakeHost, FakeHost]

@@ -15,11 +15,11 @@ from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
 from jaild.model.migration.received import mistakes
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
+from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import SPEC, active, reason_of, serves
+from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.standbys import hosts_with, promote, record, rounds, stop
-from tests.unit.fleet.test_migration_faults import migrate, two_hosts
 from tests.unit.migration.test_rehearsal import rehearse
-from tests.unit.replication.test_adopt import DOWN, adopt, interrupted
 from tests.unit.replication.test_parties import line, offered_by
 
 PRIVILEGED = ("mount",)
@@ -139,22 +139,12 @@ async def test_what_cannot_be_started_is_not_taken_over_by_force(tmp_path: Path,
     await stop(hosts)
 
 
-async def test_what_an_interrupted_migration_left_is_looked_into_before_it_is_adopted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr("tests.unit.replication.test_adopt.two_hosts", _with_other_data)
-        alpha, beta = await interrupted(tmp_path, "alpha>beta prepare")
+async def test_what_an_interrupted_migration_left_is_looked_into_before_it_is_adopted(tmp_path: Path) -> None:
+    alpha, beta = await interrupted(tmp_path, "alpha>beta prepare", lambda source: tampered(source, "base"))
     refused = await adopt(beta, DOWN)
     assert reason_of(refused) == "PLAN_REFUSED"
     assert (await record(beta)).state is Ownership.INCOMING
     await stop((alpha, beta))
-
-
-async def _with_other_data(folder: Path, *, back: bool) -> tuple[FakeHost, FakeHost]:
-    source, target = await two_hosts(folder, back=back)
-    tampered(source, "base")
-    return source, target
 
 
 # -- offers
