@@ -65,10 +65,8 @@ class Fencing:
             at=told.at,
         )
         if record.state in _FOLLOWING:
-            followed = msgspec.structs.replace(record, owner=told.owner, peer=told.owner_name, epoch=told.epoch)
-            await self._datasets.write(entry, followed)
-            await self._events.emit("standby.owner_changed", f"jails/{told.jail}", f"{told.owner_name} owns it now")
-            return told.epoch
+            async with self._dispatcher.exclusive(f"jails/{told.jail}"):  # not while it is claimed here
+                return await self._follow(entry, told)
         if record.state is Ownership.FROZEN:  # on its way to a third host: it is not handed over any more
             self._sole.doubt(entry, told.owner_name)
         if not self._inventory.may(entry, Intent.GIVE_UP):
@@ -78,6 +76,15 @@ class Fencing:
                 remedy="it is told again by itself",
             )
         await self.fence(told.jail, known)
+        return told.epoch
+
+    async def _follow(self, entry: JailEntry, told: Supersession) -> int:
+        record = entry.record
+        if record is None or record.state not in _FOLLOWING or record.epoch >= told.epoch:
+            return told.epoch if record is None else record.epoch
+        followed = msgspec.structs.replace(record, owner=told.owner, peer=told.owner_name, epoch=told.epoch)
+        await self._datasets.write(entry, followed)
+        await self._events.emit("standby.owner_changed", f"jails/{told.jail}", f"{told.owner_name} owns it now")
         return told.epoch
 
     async def fence(self, name: str, known: Known) -> None:

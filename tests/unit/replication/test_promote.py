@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.layers.records import Ownership
 from jaild.model.replication.policy import LEAP
+from jaild.model.replication.protocol import Supersession
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
@@ -350,3 +353,28 @@ async def _cut_before(alpha: FakeHost, what: str) -> None:
     await rounds(alpha)
     network.counting = False
     assert network.down
+
+
+async def test_a_standby_that_is_told_of_another_owner_while_it_takes_the_jail_over_says_that_it_has(
+    tmp_path: Path,
+) -> None:
+    """Its claim is made of the record as it was: what it was told in between, and acknowledged, would be lost."""
+    alpha, beta, gamma = await hosts_with(tmp_path, "beta", "gamma")
+    await alpha.stop()
+    told = Supersession(
+        jail="web", uid=(await record(beta)).uid, epoch=2, owner=gamma.core.inventory.host_id, owner_name="gamma"
+    )
+    hearing: list[asyncio.Task[int]] = []
+    original = beta.zfs.set
+
+    async def told_meanwhile(name: str, properties: Mapping[str, str], *others: str) -> None:
+        if not hearing and '"claimed"' in properties.get(layout.JAIL_PROPERTY, ""):
+            hearing.append(asyncio.create_task(beta.core.fencing.supersede(told)))
+            await asyncio.wait(hearing, timeout=0.1)
+        await original(name, properties, *others)
+
+    beta.zfs.set = told_meanwhile  # type: ignore[method-assign]
+    done = await promote(beta, down=True, confirm=DOWN)
+    assert reason_of(done) == "", done.failure
+    assert await hearing[0] == (await record(beta)).epoch > told.epoch
+    await stop((beta, gamma))
