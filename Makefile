@@ -5,7 +5,7 @@ FAULTS = 0
 WORKERS = 1
 MIGRATIONS = 100
 EVERY = 15
-CORES = 0
+CORES = 2
 
 .PHONY: help venv deps demo test unit slowest lint proto proto-check bench lab lab-quick faults soak clean
 
@@ -26,7 +26,8 @@ demo: venv ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Red
 	$(PYTHON) -m tests.demo $(BASES)
 
 test: deps venv lint proto-check ## everything that can fail
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal
+	$(PYTHON) -m pytest -m real
 
 unit: venv ## the tests that need neither root nor real ZFS; of each fault matrix one point of EVERY=15 (make test: all)
 	JAILD_FAULT_EVERY=$(EVERY) $(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal

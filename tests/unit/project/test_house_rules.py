@@ -24,6 +24,7 @@ ALLOWED = {
 STARTERS = frozenset(
     {"create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"}
 )  # of asyncio and its loops
+BEGINNERS = frozenset({"create_task", "ensure_future"})
 MODULES = frozenset({"subprocess", "asyncio.subprocess", "multiprocessing", "pty", "pexpect", "sh"})
 OS_PREFIXES = ("exec", "spawn", "posix_spawn", "popen", "system", "fork", "startfile")
 
@@ -107,9 +108,9 @@ def starts_of_processes(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             yield from starts_imported(node.module or "", [name.name for name in node.names])
         elif isinstance(node, ast.Attribute):
-            whole = ast.unparse(node)
+            whole = f"{node.value.id}.{node.attr}" if isinstance(node.value, ast.Name) else node.attr
             if node.attr in STARTERS or whole in MODULES or (whole == f"os.{node.attr}" and is_os_start(node.attr)):
-                yield whole
+                yield ast.unparse(node)
         elif isinstance(node, ast.keyword) and node.arg == "shell" and ast.unparse(node.value) != "False":
             yield "shell="
 
@@ -163,11 +164,8 @@ def test_only_the_process_adapter_starts_processes() -> None:
 
 
 def begins_a_task(tree: ast.AST) -> bool:
-    return any(
-        isinstance(node, ast.Attribute) and node.attr in {"create_task", "ensure_future"} and "group" not in whole
-        for node in ast.walk(tree)
-        if (whole := ast.unparse(node)) and "tasks." not in whole
-    )
+    begun = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in BEGINNERS)
+    return any("group" not in whole and "tasks." not in whole for whole in map(ast.unparse, begun))
 
 
 def test_background_tasks_are_begun_by_the_supervisor_only() -> None:
