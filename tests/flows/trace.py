@@ -13,7 +13,7 @@ from types import CodeType, FrameType
 import jaild
 
 _HOME = f"{Path(jaild.__file__).parent}/"
-COMPOSITION = "daemon.py"  # puts the daemon together: no part of any flow
+COMPOSITION = "daemon.py", "/build.py"  # put the daemon and its rooms together: no part of any flow
 _RESUMABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _BEGIN = 20  # bytes of code; a coroutine that goes on after an await is always further
 
@@ -31,7 +31,7 @@ class Trace:
         if event != "call" or not file or _goes_on(frame):
             return
         caller = _file(frame.f_back.f_code) if frame.f_back is not None else ""
-        if COMPOSITION in {file, caller}:
+        if file.endswith(COMPOSITION) or caller.endswith(COMPOSITION):
             return
         self.files.add(file)
         if caller and caller != file:
