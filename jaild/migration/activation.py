@@ -134,15 +134,11 @@ class Activation:
             checking.cancel()
 
     async def tidy(self, entry: JailEntry, journal: Journal) -> None:
-        """See to what could wait until the jail served."""
+        """See to what could wait until the jail served. Done again it changes nothing."""
         # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
-        try:
-            await self._snapshots.came(journal)
-            await self._snapshots.settle(entry.name)
-            await self._datasets.measure(entry)
-        except Exception as error:  # noqa: BLE001 -- the jail serves: the next start does what is left
-            self._log.warning("left untidy", jail=entry.name, exc_info=error)
-            await self._events.emit("jail.untidy", f"jails/{entry.name}", str(error), migration=journal.id)
+        await self._snapshots.came(journal)
+        await self._snapshots.settle(entry.name)
+        await self._datasets.measure(entry)
 
     # -- discarding
 

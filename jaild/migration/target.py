@@ -263,8 +263,10 @@ class TargetMigration:
     async def _activate(self, migration: str, epoch: int) -> Activated:
         async with self._alone(migration, Phase.PREPARED, Phase.ACTIVATED) as journal:
             arrival = self._arrivals[migration]
+            if arrival.activated is not None:
+                return arrival.activated
             if journal.phase is Phase.ACTIVATED:
-                return arrival.activated or Activated(healthy=journal.healthy, message=journal.message)
+                return Activated(healthy=journal.healthy, message=journal.message)
             if epoch != journal.epoch:
                 raise _over(journal.id, journal.phase)
             async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
@@ -272,10 +274,28 @@ class TargetMigration:
                 done = msgspec.structs.replace(
                     journal, phase=Phase.ACTIVATED, healthy=activated.healthy, message=activated.message
                 )
-                await self._activation.tidy(self._inventory.jail(journal.jail), journal)
-                await self._journals.put(done)  # last: what a crash interrupts is gone on with by the next start
+                try:
+                    await self._tidied(done)
+                except Exception as error:  # noqa: BLE001 -- the jail serves: what is left to do is tried again
+                    await self._tidy_later(done, error)
             arrival.activated = activated
             return activated
+
+    async def _tidied(self, done: Journal) -> None:
+        entry = self._inventory.jails.get(done.jail)
+        if entry is not None and self.owns(msgspec.structs.replace(done, phase=Phase.PREPARED)):
+            await self._activation.tidy(entry, done)
+        await self._journals.put(done)  # last: what a crash interrupts is gone on with by the next start
+
+    async def _tidy_later(self, done: Journal, error: Exception) -> None:
+        async def tidy() -> None:
+            async with self._dispatcher.exclusive(f"jails/{done.jail}"):
+                await self._tidied(done)
+
+        self._log.warning("left untidy", jail=done.jail, exc_info=error)
+        await self._events.emit("jail.untidy", f"jails/{done.jail}", f"{error}; tried again", migration=done.id)
+        name = f"tidying of {done.jail} after migration {done.id}"
+        self._supervisor.retry(name, tidy, pause=_PAUSE, after=_PAUSE.first, target=f"jails/{done.jail}")
 
     async def abort(self, migration: str, *, source: str) -> None:
         """Throw away what came from `source`; an older copy goes back to where it was.
