@@ -33,7 +33,7 @@ async def host(fuse: PrivateZfs) -> AsyncIterator[ZfsHost]:
     for snapshot in await fuse.zfs.snapshots(top, recursive=True):
         for tag in ("jaild:one", "jaild:two"):
             await fuse.zfs.release(tag, snapshot.name)
-    await fuse.processes.run(["zfs", "destroy", "-R", top])  # clones too, which the port never does
+    await fuse.zfs.run("destroy", "-R", subject=top)  # clones too, which the port never does
 
 
 class TestZfsFuse(ZfsContract):

@@ -65,7 +65,7 @@ async def host(pool: str, cli: CliZfs) -> AsyncIterator[ZfsHost]:
     for snapshot in await cli.snapshots(top, recursive=True):
         for tag in await cli.holds(snapshot.name):
             await cli.release(tag, snapshot.name)
-    await ProcessRunner().run(["zfs", "destroy", "-R", top])  # clones too, which the port never does
+    await cli.run("destroy", "-R", subject=top)  # clones too, which the port never does
 
 
 class TestLibZfs(ZfsContract):

@@ -29,7 +29,7 @@ async def host(machine: Machine) -> AsyncIterator[ZfsHost]:
     for snapshot in await zfs.snapshots(top, recursive=True):
         for tag in await zfs.holds(snapshot.name):
             await zfs.release(tag, snapshot.name)
-    await machine.processes.run(["zfs", "destroy", "-R", top])  # clones too, which the port never does
+    await zfs.run("destroy", "-R", subject=top)  # clones too, which the port never does
 
 
 class TestOpenZfs(ZfsContract):

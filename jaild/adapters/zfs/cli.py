@@ -98,7 +98,7 @@ class CliZfs(Commands):
         """Return the tags that hold a snapshot; `FailedPreconditionError` (ZFS_CANNOT) where this ZFS cannot tell."""
         if not (await self.capabilities()).lists_holds:
             raise _cannot("list holds")
-        text = (await self._run("holds", "-H", subject=checked_snapshot(snapshot))).text
+        text = (await self.run("holds", "-H", subject=checked_snapshot(snapshot))).text
         return frozenset(line.split("\t")[1] for line in text.splitlines())
 
     async def resume_token(self, name: str) -> str | None:
@@ -119,7 +119,7 @@ class CliZfs(Commands):
         """
         if (await self.capabilities()).estimates:
             options = await self._send_options(checked_snapshot(snapshot), base, None)
-            completed = await self._run("send", "-nP", *options[:-1], subject=snapshot)
+            completed = await self.run("send", "-nP", *options[:-1], subject=snapshot)
             size = parse.estimate(completed.text + completed.error_text)
             if size is None:
                 raise failure(completed, snapshot)
@@ -146,29 +146,29 @@ class CliZfs(Commands):
         many = (await self.capabilities()).set_many
         rest = [checked_dataset(each) for each in (name, *others)]
         for group in [pairs] if many and pairs else [[pair] for pair in pairs]:
-            await self._run("set", *group, *rest[:-1], subject=rest[-1])
+            await self.run("set", *group, *rest[:-1], subject=rest[-1])
 
     async def inherit(self, name: str, prop: str) -> None:
         """Remove a local property."""
         checked_properties(name, {prop: ""})
-        await self._run("inherit", prop, subject=checked_dataset(name))
+        await self.run("inherit", prop, subject=checked_dataset(name))
 
     async def snapshot(self, dataset: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
         """Make a snapshot, with `recursive` of every child too, all in one transaction."""
         name = checked_snapshot(f"{dataset}@{tag}")
         options = _options(checked_properties(name, {SNAPSHOT_PROPERTY: purpose} if purpose else {}))
-        await self._run("snapshot", *["-r"] * recursive, *options, subject=name)
+        await self.run("snapshot", *["-r"] * recursive, *options, subject=name)
 
     async def mark(self, purpose: str, *snapshots: str) -> None:
         """Say on snapshots what jaild has them for."""
         if names := [checked_snapshot(each) for each in snapshots]:
             [(prop, value)] = checked_properties(names[0], {SNAPSHOT_PROPERTY: purpose}).items()
-            await self._run("set", f"{prop}={value}", *names[:-1], subject=names[-1])
+            await self.run("set", f"{prop}={value}", *names[:-1], subject=names[-1])
 
     async def destroy(self, name: str, *, recursive: bool = False) -> None:
         """Destroy a dataset or snapshot. Never forced."""
         if not recursive or "@" in name or "#" in name:
-            await self._run("destroy", *["-r"] * recursive, subject=checked_either(name))
+            await self.run("destroy", *["-r"] * recursive, subject=checked_either(name))
             return
         # OpenZFS destroys snapshots before it finds that it cannot unmount a busy filesystem, or that the snapshot of a
         # child is held (seen: 2.1.11, 2.3.9): what would be refused is found before anything is lost.
@@ -177,7 +177,7 @@ class CliZfs(Commands):
         try:
             for each in reversed(mounted):
                 await self.unmount(each)
-            await self._run("destroy", "-r", subject=name)
+            await self.run("destroy", "-r", subject=name)
         except BaseException:
             for each in mounted:
                 with contextlib.suppress(NotFoundError):
@@ -191,11 +191,11 @@ class CliZfs(Commands):
 
     async def rename(self, name: str, new_name: str) -> None:
         """Rename a dataset within its pool."""
-        await self._run("rename", checked_dataset(name), subject=checked_dataset(new_name))
+        await self.run("rename", checked_dataset(name), subject=checked_dataset(new_name))
 
     async def rollback(self, snapshot: str) -> None:
         """Return a dataset to its newest snapshot."""
-        await self._run("rollback", subject=checked_snapshot(snapshot))
+        await self.run("rollback", subject=checked_snapshot(snapshot))
 
     async def hold(self, tag: str, *snapshots: str) -> None:
         """Keep snapshots from being destroyed."""
@@ -207,23 +207,23 @@ class CliZfs(Commands):
 
     async def mount(self, name: str) -> None:
         """Mount where its mountpoint property says."""
-        await self._run("mount", subject=checked_dataset(name), unless="already mounted")
+        await self.run("mount", subject=checked_dataset(name), unless="already mounted")
 
     async def unmount(self, name: str) -> None:
         """Unmount."""
-        await self._run("unmount", subject=checked_dataset(name), unless="not currently mounted")
+        await self.run("unmount", subject=checked_dataset(name), unless="not currently mounted")
 
     async def abort_receive(self, name: str) -> None:
         """Throw away what an interrupted resumable receive left."""
         if await self.resume_token(name) is not None:
-            await self._run("receive", "-A", subject=name)
+            await self.run("receive", "-A", subject=name)
 
     async def bookmark(self, snapshot: str, tag: str) -> None:
         """Make `dataset#tag` of a snapshot; `FailedPreconditionError` (ZFS_CANNOT) where there are no bookmarks."""
         if not (await self.capabilities()).bookmarks:
             raise _cannot("bookmark snapshots")
         mark = f"{checked_snapshot(snapshot).partition('@')[0]}#{tag}"
-        completed = await self._run("bookmark", snapshot, subject=mark, unless="exists")
+        completed = await self.run("bookmark", snapshot, subject=mark, unless="exists")
         if completed.status != 0 and await self._value("guid", mark) != await self._value("guid", snapshot):
             raise failure(completed, mark)
 
@@ -324,7 +324,7 @@ class CliZfs(Commands):
 
     async def _send_options(self, snapshot: str, base: str | None, token: str | None) -> list[str]:
         if token is not None:
-            told = await self._run("send", "-nv", "-t", subject=token)
+            told = await self.run("send", "-nv", "-t", subject=token)
             if parse.token_guid(told.text + told.error_text) != await self._guid(snapshot):
                 raise refusal("TOKEN_STALE", snapshot, f"cannot resume send: the token is not of {snapshot}")
             return ["-t", token]
@@ -333,7 +333,7 @@ class CliZfs(Commands):
 
     async def _make(self, command: str, options: Sequence[str], name: str) -> None:
         try:
-            await self._run(command, *options, subject=name)
+            await self.run(command, *options, subject=name)
         except JaildError as error:
             if "but not mounted" in error.message:  # created all the same: a failed call must leave nothing
                 await self.destroy(name)

@@ -53,7 +53,7 @@ class Commands:
             )
         return self._detected
 
-    async def _run(self, command: str, *options: str, subject: str, unless: str = "") -> Completed:
+    async def run(self, command: str, *options: str, subject: str, unless: str = "") -> Completed:
         """Run `zfs COMMAND OPTIONS SUBJECT`; a failure that says `unless` (alternatives between |) is none."""
         argv = [self._zfs, command, *options, subject]
         for left in reversed(range(_BUSY_TRIES)):
@@ -84,7 +84,7 @@ class Commands:
             raise failure(completed, " ".join(snapshots))
 
     async def _get(self, name: str, properties: str, *options: str) -> dict[str, parse.Values]:
-        completed = await self._run("get", *options, "-Hp", "-o", parse.COLUMNS, properties, subject=name)
+        completed = await self.run("get", *options, "-Hp", "-o", parse.COLUMNS, properties, subject=name)
         return parse.values(completed.text)
 
     async def _get_all(self, root: str, *options: str) -> dict[str, parse.Values]:
