@@ -69,7 +69,7 @@ def _model(given: argparse.Namespace) -> dict[str, Any]:
 def _rows(given: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
     """Run the workers; return what they told, and the worst status. Rows and logs stay beside the output."""
     folder = Path(tempfile.mkdtemp(prefix="jfaults-"))
-    output: Path = given.output
+    output: Path = given.output.absolute()  # the workers have another folder
     told = [output.with_name(f"{output.stem}-{part}.jsonl") for part in range(given.workers)]
     try:
         with ExitStack() as stack:
