@@ -250,16 +250,15 @@ class MigrationSession(saga.Attempt):
         if offer.attempt > 1:
             hello = await peer.hello(inventory.host_id, inventory.host_name, PROTOCOL)
             self._require_same(hello.host_id)
-            offer = self._as_sent(offer)
         await self.write(offer=offer)
-        self._found(peer, await peer.begin(offer))
+        self._found(peer, await peer.begin(self._as_sent(offer)))
         self.handle.note(away=False)
 
     def _as_sent(self, offer: Offer) -> Offer:
         """Return an offer that names what is being sent, too: of what has come, the target may not know whose it is."""
         datasets = tuple(
             msgspec.structs.replace(each, own_guids=(*each.own_guids, self.sent[each.path]))
-            if self.sent.get(each.path, 0) not in {0, *each.own_guids}
+            if each.path in self.sent
             else each
             for each in offer.jail.datasets
         )
