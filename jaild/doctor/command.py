@@ -1,7 +1,7 @@
 """`jaild doctor`: looks at the host and says how to mend it.
 
 It needs no daemon, and no configuration that can be read: a broken one is a finding. Facts are gathered by
-`jaild.adapters.checkup`, what they mean is decided by `jaild.domain.checkup`. Nothing is changed.
+`jaild.doctor.facts`, what they mean is decided by `jaild.doctor.checks`. Nothing is changed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The closed set of errors. Every refusal says a stable reason, what happened, and what to do about it.
 
-Adapters and use cases raise these and nothing else; `jaild.api.errors` is the one place that turns them into gRPC.
+Adapters and use cases raise these and nothing else; `jaild.rpc.status` is the one place that turns them into gRPC.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class Archives(Protocol):
     async def verify(self, archive: Path, policy: Policy) -> Listing:
         """List the archive and apply the policy's rules, without writing anything.
 
-        Raises `InvalidArgumentError` with the reasons of `jaild.domain.archive.Checker.see`, or ARCHIVE_UNREADABLE (not
-        a tar), `DataLossError` (ARCHIVE_TRUNCATED), `NotFoundError` (ARCHIVE_MISSING).
+        Raises `InvalidArgumentError` with the reasons of `jaild.model.layers.archive.Checker.see`, or
+        ARCHIVE_UNREADABLE (not a tar), `DataLossError` (ARCHIVE_TRUNCATED), `NotFoundError` (ARCHIVE_MISSING).
         """
 
     async def verify_tree(self, source: Path, policy: Policy) -> Listing:

@@ -27,7 +27,10 @@ _64 = 64
 
 @dataclass
 class Tables:
-    """What `jaild.domain.libraries.ElfFile` holds of them. `found`: the file has section headers with these tables."""
+    """What `jaild.model.layers.libraries.ElfFile` holds of them.
+
+    `found`: the file has section headers with these tables.
+    """
 
     found: bool = False
     needed: list[str] = field(default_factory=list)

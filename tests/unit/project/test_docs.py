@@ -180,6 +180,40 @@ def test_what_the_architecture_page_points_to_is_in_the_code() -> None:
     assert broken == []
 
 
+_MODULE = re.compile(r"`jaild(?!\.v1|\.peer\.v1)((?:\.\w+)+)`")  # but for what is protobuf's
+_FILE = re.compile(r"`(?:jaild/)?([a-z_]+(?:/\w+)+\.py)`")
+
+
+def _is_in_jaild(dotted: str) -> bool:
+    """Whether a dotted name begins with a module of jaild, and goes on with what that defines."""
+    *above, last = dotted.strip(".").split(".")
+    place = ROOT / "jaild"
+    for at, part in enumerate([*above, last]):
+        if (place / part).is_dir():
+            place /= part
+            continue
+        rest = ".".join([*above, last][at + 1 :])
+        module = place / f"{part}.py"
+        return module.is_file() and (not rest or rest.split(".")[0] in _names(module))
+    return True
+
+
+def test_what_a_docstring_or_a_comment_names_of_jaild_is_in_the_code() -> None:
+    """Decisions are left out: they tell what was."""
+    checked, broken = 0, []
+    for path in [*(ROOT / "jaild").rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]:
+        text = path.read_text()
+        for dotted in _MODULE.findall(text) if path.suffix == ".py" else ():  # on pages: jaild.yaml, jaild.db
+            checked += 1
+            broken += [] if _is_in_jaild(dotted) else [f"{path.relative_to(ROOT)}: jaild{dotted}"]
+        for file in _FILE.findall(text):
+            checked += 1
+            there = any((ROOT / each / file).is_file() for each in ("jaild", "tests", "tests/unit", "."))
+            broken += [] if there else [f"{path.relative_to(ROOT)}: {file}"]
+    assert checked > 50
+    assert broken == []
+
+
 def test_the_architecture_page_has_the_rooms_in_the_order_of_the_contract() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = next(each["layers"] for each in contracts if each["type"] == "layers")

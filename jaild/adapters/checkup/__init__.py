@@ -1,1 +1,0 @@
-"""Gathering the facts that `jaild.domain.checkup` decides about. Nothing here changes anything on the host."""
