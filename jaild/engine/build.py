@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaild.engine import rpc
 from jaild.engine.deleted_jails import DeletedJails
 from jaild.engine.dispatcher import Dispatcher
 from jaild.engine.drain import Draining
@@ -15,6 +14,7 @@ from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Operations
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.recovery import Recovery
+from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
 from jaild.model.layout import Layout
@@ -72,6 +72,7 @@ class Engine:
     ports: Ports
     place: Place
     services: Services
+    messages: OperationMessages
     inventory: Inventory
     events: Events
     audit: Audit
@@ -93,11 +94,14 @@ def build(ports: Ports, place: Place) -> Engine:
     supervisor = Supervisor(clock, events.emit)
     operations = Operations(store, clock)
     services = Services()
-    rpc.register(services, operations, events)
+    messages = OperationMessages(services)
+    services.add(OperationsServicer(operations, messages))
+    services.add(EventsServicer(events, operations, messages))
     return Engine(
         ports=ports,
         place=place,
         services=services,
+        messages=messages,
         inventory=inventory,
         events=events,
         audit=Audit(store, clock),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from google.longrunning import operations_pb2
 
+from jaild.engine.rpc import OperationMessages
 from jaild.evacuation.service import Evacuations
 from jaild.migration.rpc import MAX_DOWNTIME
 from jaild.model.views import HostView
@@ -13,8 +14,7 @@ from jaild.rpc import moments, names, pages
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.evacuations import evacuation_message
 from jaild.rpc.messages.host import host_message
-from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.services import Services
+from jaild.rpc.services import Service
 from jaild.v1 import evacuations_pb2, evacuations_pb2_grpc, host_pb2
 
 View = Callable[[], Awaitable[HostView]]  # of this host
@@ -24,10 +24,16 @@ _PARALLEL = 2  # if the request does not say
 class EvacuationsServicer:
     """Answers `jaild.v1.Evacuations`."""
 
+    service = Service("jaild.v1.Evacuations", evacuations_pb2_grpc.add_EvacuationsServicer_to_server)
+
     def __init__(self, evacuations: Evacuations, view: View, messages: OperationMessages) -> None:
         self._evacuations = evacuations
         self._view = view
         self._messages = messages
+
+    def shown(self, name: str) -> evacuations_pb2.Evacuation:
+        """Return what came of an evacuation."""
+        return evacuation_message(self._evacuations.get(names.evacuation(name)))
 
     async def EvacuateHost(  # noqa: N802  # gRPC's names
         self, request: evacuations_pb2.EvacuateHostRequest, _: Context
@@ -72,13 +78,3 @@ class EvacuationsServicer:
         """Take jails again."""
         await self._evacuations.undrain(caller=current(""))
         return host_message(await self._view())
-
-
-def register(services: Services, evacuations: Evacuations, view: View) -> None:
-    """Serve them."""
-    services.show("evacuations", lambda name: evacuation_message(evacuations.get(names.evacuation(name))))
-    services.add(
-        "jaild.v1.Evacuations",
-        evacuations_pb2_grpc.add_EvacuationsServicer_to_server,
-        EvacuationsServicer(evacuations, view, OperationMessages(services)),
-    )

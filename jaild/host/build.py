@@ -7,10 +7,10 @@ from importlib.metadata import version
 
 from jaild.engine.build import Engine
 from jaild.engine.recovery import BOOT, Resume
-from jaild.evacuation import rpc as evacuation_rpc
+from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.evacuation.service import Evacuations
-from jaild.host import rpc
 from jaild.host.autostart import Boot
+from jaild.host.rpc import HostServicer
 from jaild.host.service import Host
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
@@ -38,6 +38,8 @@ def build(
     boot = Boot(engine, jails, transfer, migration, replication)
     host = Host(engine, transfer, evacuations, version("jaild"))
     engine.recovery.resumes(Resume.BOOT, lambda: engine.supervisor.retry(BOOT, boot.at_start))
-    rpc.register(engine.services, host, engine.audit, boot)
-    evacuation_rpc.register(engine.services, evacuations, host.view)  # who drains the host is shown the host
+    engine.services.add(HostServicer(host, engine.audit, boot, engine.messages))
+    evacuated = EvacuationsServicer(evacuations, host.view, engine.messages)  # who drains the host is shown the host
+    engine.services.add(evacuated)
+    engine.services.show("evacuations", evacuated.shown)
     return HostParts(host=host, boot=boot)

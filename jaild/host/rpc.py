@@ -5,13 +5,13 @@ from __future__ import annotations
 from google.longrunning import operations_pb2
 
 from jaild.engine.events import Audit
+from jaild.engine.rpc import OperationMessages
 from jaild.host.autostart import Boot
 from jaild.host.service import Host
 from jaild.rpc import moments, pages
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.host import audit_message, host_message
-from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.services import Services
+from jaild.rpc.services import Service
 from jaild.v1 import host_pb2, host_pb2_grpc
 
 _AUDIT = "audit"
@@ -20,6 +20,8 @@ _DEADLINE = 60.0  # seconds, if the request does not say: less than FreeBSD's rc
 
 class HostServicer:
     """Answers `jaild.v1.Host`."""
+
+    service = Service("jaild.v1.Host", host_pb2_grpc.add_HostServicer_to_server)
 
     def __init__(self, host: Host, audit: Audit, boot: Boot, messages: OperationMessages) -> None:
         self._host = host
@@ -56,9 +58,3 @@ class HostServicer:
             deadline=deadline, validate_only=request.validate_only, caller=current(request.request_id)
         )
         return self._messages.of(operation)
-
-
-def register(services: Services, host: Host, audit: Audit, boot: Boot) -> None:
-    """Serve it."""
-    servicer = HostServicer(host, audit, boot, OperationMessages(services))
-    services.add("jaild.v1.Host", host_pb2_grpc.add_HostServicer_to_server, servicer)

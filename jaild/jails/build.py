@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from jaild.engine.build import Engine
 from jaild.engine.recovery import JailStage, Stage
-from jaild.jails import rpc
 from jaild.jails.changes import Changes
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.etc_databases import EtcDatabases
@@ -14,6 +13,7 @@ from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
+from jaild.jails.rpc import JailsServicer, StatsServicer
 from jaild.jails.runs import Logs, Runs
 from jaild.jails.service import Jails, Templates
 from jaild.jails.usage import Stats
@@ -64,5 +64,8 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     engine.recovery.of_jail(JailStage.GENERATIONS, recovery.drop_staged)
     engine.recovery.after_jail(recovery.prune)
     engine.recovery.at(Stage.RUNS, recovery.settle_runs)
-    rpc.register(engine.services, parts.jails, parts.stats)
+    servicer = JailsServicer(parts.jails, engine.messages)
+    engine.services.add(servicer)
+    engine.services.show("jails", servicer.shown)
+    engine.services.add(StatsServicer(parts.stats))
     return parts

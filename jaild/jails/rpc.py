@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing
 from typing import TypeAlias
 
 from google.longrunning import operations_pb2
 
+from jaild.engine.rpc import OperationMessages
 from jaild.jails.service import Jails
 from jaild.jails.usage import Stats
 from jaild.model import access, quantity
@@ -19,26 +20,64 @@ from jaild.model.jails import authorization, specfile
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
-from jaild.model.views import Caller, JailStats
+from jaild.model.views import Caller, JailStats, JailView
 from jaild.rpc import names, pages, uploads
 from jaild.rpc.auth import Context, current
-from jaild.rpc.messages.jails import AXES, JailMessages, generation_message, jail_message, require_sendable, spec_of
-from jaild.rpc.messages.operations import OperationMessages
+from jaild.rpc.messages.jails import (
+    AXES,
+    generation_message,
+    jail_message,
+    require_sendable,
+    sees_values_of,
+    spec_of,
+)
 from jaild.rpc.moments import timestamp
-from jaild.rpc.services import Services
+from jaild.rpc.services import Service
 from jaild.rpc.streams import closable
 from jaild.v1 import jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
 
 _Answer: TypeAlias = operations_pb2.Operation
 
 
+class JailMessages:
+    """Jails as messages, each made once for as long as its view stays the same: that is most of what a list takes.
+
+    The messages are shared: nobody may change one.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[JailView, dict[bool, jails_pb2.Jail]]] = {}  # by whether values are shown in it
+
+    def of(self, view: JailView, caller: Caller) -> jails_pb2.Jail:
+        """Return a jail as a message for the caller."""
+        made = self._made.get(view.name)
+        if made is None or made[0] != view:
+            made = self._made[view.name] = (view, {})
+        shown = view.generation is not None and sees_values_of(caller, view.generation)
+        if shown not in made[1]:
+            made[1][shown] = jail_message(view, caller)
+        return made[1][shown]
+
+    def forget_others(self, views: Sequence[JailView]) -> None:
+        """Forget the jails that are not among `views`, which are all that there are."""
+        if len(self._made) > len(views):
+            there = {view.name for view in views}
+            self._made = {name: made for name, made in self._made.items() if name in there}
+
+
 class JailsServicer:
     """Answers `jaild.v1.Jails`."""
+
+    service = Service("jaild.v1.Jails", jails_pb2_grpc.add_JailsServicer_to_server)
 
     def __init__(self, jails: Jails, messages: OperationMessages) -> None:
         self._jails = jails
         self._messages = messages
         self._rendered = JailMessages()
+
+    def shown(self, name: str) -> jails_pb2.Jail:
+        """Return what a jail is now, for who asks."""
+        return jail_message(self._jails.get(names.jail(name)), current())
 
     async def CreateJail(self, request: jails_pb2.CreateJailRequest, _: Context) -> _Answer:  # noqa: N802  # gRPC's names
         """Create a jail."""
@@ -251,6 +290,8 @@ class JailsServicer:
 class StatsServicer:
     """Answers for `jaild.v1.Stats`."""
 
+    service = Service("jaild.v1.Stats", stats_pb2_grpc.add_StatsServicer_to_server)
+
     def __init__(self, stats: Stats) -> None:
         self._stats = stats
 
@@ -306,11 +347,3 @@ def _may_apply(caller: Caller, jails: Jails, jail: str, change: Change) -> None:
 
 def _app(release: str) -> str:
     return release.partition("/")[0]
-
-
-def register(services: Services, jails: Jails, stats: Stats) -> None:
-    """Serve them."""
-    services.show("jails", lambda name: jail_message(jails.get(names.jail(name)), current()))
-    servicer = JailsServicer(jails, OperationMessages(services))
-    services.add("jaild.v1.Jails", jails_pb2_grpc.add_JailsServicer_to_server, servicer)
-    services.add("jaild.v1.Stats", stats_pb2_grpc.add_StatsServicer_to_server, StatsServicer(stats))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from jaild.engine.build import Engine
 from jaild.engine.recovery import Stage
-from jaild.layers import rpc
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases, ImageImport
 from jaild.layers.build_steps import BuildLogs, BuildSteps
 from jaild.layers.builds import BuildPlanner, Builds
 from jaild.layers.recovery import LayerRecovery
 from jaild.layers.releases import Releases
+from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer
 from jaild.layers.sandbox import BuildSandbox
 from jaild.layers.sealing import BaseSealing, Sealer
 
@@ -51,5 +51,11 @@ def build(engine: Engine) -> LayerParts:
     recovery = LayerRecovery(engine)
     engine.recovery.at(Stage.SEALED, recovery.end_sealed)
     engine.recovery.at(Stage.LAYERS, recovery.destroy_unsealed)
-    rpc.register(engine.services, parts.bases, parts.base_making, parts.releases, parts.builds)
+    bases, apps = BasesServicer(parts.bases, engine.messages), AppsServicer(parts.releases, engine.messages)
+    engine.services.add(bases)
+    engine.services.show("bases", bases.shown)
+    engine.services.add(apps)
+    engine.services.show("apps", apps.shown)
+    engine.services.add(BaseMakingServicer(parts.base_making, engine.messages))
+    engine.services.add(BuildsServicer(parts.builds, engine.messages))
     return parts

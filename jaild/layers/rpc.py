@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import msgspec
 from google.longrunning import operations_pb2
 
+from jaild.engine.rpc import OperationMessages
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
@@ -22,8 +23,7 @@ from jaild.model.operation import Operation
 from jaild.rpc import names, pages, uploads
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.layers import app_messages, base_message, manifest_of, release_message
-from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.services import Services
+from jaild.rpc.services import Service
 from jaild.v1 import (
     apps_pb2,
     apps_pb2_grpc,
@@ -39,9 +39,15 @@ from jaild.v1 import (
 class BasesServicer:
     """Answers `jaild.v1.Bases`."""
 
+    service = Service("jaild.v1.Bases", bases_pb2_grpc.add_BasesServicer_to_server)
+
     def __init__(self, bases: Bases, messages: OperationMessages) -> None:
         self._bases = bases
         self._messages = messages
+
+    def shown(self, name: str) -> bases_pb2.Base:
+        """Return what a base is now."""
+        return base_message(self._bases.get(names.base(name)))
 
     async def ImportBase(  # noqa: N802  # gRPC's names
         self, requests: AsyncIterator[bases_pb2.ImportBaseRequest], context: Context
@@ -100,6 +106,8 @@ class BasesServicer:
 class BaseMakingServicer:
     """Answers `jaild.v1.BaseMaking`."""
 
+    service = Service("jaild.v1.BaseMaking", base_making_pb2_grpc.add_BaseMakingServicer_to_server)
+
     def __init__(self, making: BaseMaking, messages: OperationMessages) -> None:
         self._making = making
         self._messages = messages
@@ -136,9 +144,15 @@ _ALL = "apps/-"
 class AppsServicer:
     """Answers `jaild.v1.Apps`."""
 
+    service = Service("jaild.v1.Apps", apps_pb2_grpc.add_AppsServicer_to_server)
+
     def __init__(self, releases: Releases, messages: OperationMessages) -> None:
         self._releases = releases
         self._messages = messages
+
+    def shown(self, name: str) -> apps_pb2.Release:
+        """Return what a release is now."""
+        return release_message(self._releases.get(*names.release(name)))
 
     async def PushRelease(  # noqa: N802  # gRPC's names
         self, requests: AsyncIterator[apps_pb2.PushReleaseRequest], context: Context
@@ -228,6 +242,8 @@ async def _manifest(header: apps_pb2.PushReleaseHeader) -> Manifest:
 class BuildsServicer:
     """Answers `jaild.v1.Builds`."""
 
+    service = Service("jaild.v1.Builds", builds_pb2_grpc.add_BuildsServicer_to_server)
+
     def __init__(self, builds: Builds, messages: OperationMessages) -> None:
         self._builds = builds
         self._messages = messages
@@ -269,18 +285,3 @@ class BuildsServicer:
         """Send what a build's steps wrote."""
         async for piece in self._builds.log(names.operation(request.name), follow=request.follow):
             yield builds_pb2.TailBuildResponse(data=piece)
-
-
-def register(services: Services, bases: Bases, making: BaseMaking, releases: Releases, builds: Builds) -> None:
-    """Serve them."""
-    messages = OperationMessages(services)
-    services.show("bases", lambda name: base_message(bases.get(names.base(name))))
-    services.show("apps", lambda name: release_message(releases.get(*names.release(name))))
-    services.add("jaild.v1.Bases", bases_pb2_grpc.add_BasesServicer_to_server, BasesServicer(bases, messages))
-    services.add(
-        "jaild.v1.BaseMaking",
-        base_making_pb2_grpc.add_BaseMakingServicer_to_server,
-        BaseMakingServicer(making, messages),
-    )
-    services.add("jaild.v1.Apps", apps_pb2_grpc.add_AppsServicer_to_server, AppsServicer(releases, messages))
-    services.add("jaild.v1.Builds", builds_pb2_grpc.add_BuildsServicer_to_server, BuildsServicer(builds, messages))

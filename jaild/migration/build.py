@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from jaild.engine.build import Engine
 from jaild.engine.recovery import JailStage, Resume, Stage
 from jaild.jails.build import JailParts
-from jaild.migration import rpc
 from jaild.migration.activation import Activation
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
 from jaild.migration.recovery import MigrationRecovery
 from jaild.migration.rehearsal import Rehearsal
+from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
 from jaild.migration.service import Migrations
 from jaild.migration.session import Home
 from jaild.migration.source import SourceMigration
@@ -57,5 +57,10 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
     engine.recovery.of_jail(JailStage.MIGRATION, recovery.thaw_or_fence)
     engine.recovery.at(Stage.REHEARSALS, recovery.sweep_rehearsals)
     engine.recovery.resumes(Resume.COMING, lambda: target.recover(engine.recovery.tell))
-    rpc.register(engine.services, parts.migrations, parts.target)
+    servicer = MigrationsServicer(parts.migrations, engine.messages)
+    engine.services.add(servicer)
+    engine.services.show("migrations", servicer.shown)
+    engine.services.add(RehearsalsServicer(parts.migrations, engine.messages))
+    engine.services.add(PeerServicer(target, engine.services))
+    engine.services.add(ClonesServicer(target, engine.services))
     return parts

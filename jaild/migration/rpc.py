@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
 
+from jaild.engine.rpc import OperationMessages
 from jaild.migration.service import Migrations
 from jaild.migration.target import TargetMigration
 from jaild.model.access import Role
@@ -21,8 +22,7 @@ from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_
 from jaild.rpc import auth, moments, names, pages, structs, uploads
 from jaild.rpc.auth import Context
 from jaild.rpc.messages import peers as peer_messages
-from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.services import Parties, Services
+from jaild.rpc.services import Parties, Service
 from jaild.v1 import migrations_pb2, migrations_pb2_grpc, rehearsals_pb2, rehearsals_pb2_grpc
 
 MAX_DOWNTIME = 5.0  # seconds, if the request does not say
@@ -32,9 +32,15 @@ _Move = migrations_pb2.MigrateJailRequest | rehearsals_pb2.RehearseJailRequest
 class MigrationsServicer:
     """Answers `jaild.v1.Migrations`."""
 
+    service = Service("jaild.v1.Migrations", migrations_pb2_grpc.add_MigrationsServicer_to_server)
+
     def __init__(self, migrations: Migrations, messages: OperationMessages) -> None:
         self._migrations = migrations
         self._messages = messages
+
+    def shown(self, name: str) -> migrations_pb2.Migration:
+        """Return what came of a migration."""
+        return migration_message(self._migrations.get(names.migration(name)))
 
     async def MigrateJail(  # noqa: N802  # gRPC's names
         self, request: migrations_pb2.MigrateJailRequest, _: Context
@@ -96,6 +102,8 @@ class MigrationsServicer:
 class RehearsalsServicer:
     """Answers `jaild.v1.Rehearsals`."""
 
+    service = Service("jaild.v1.Rehearsals", rehearsals_pb2_grpc.add_RehearsalsServicer_to_server)
+
     def __init__(self, migrations: Migrations, messages: OperationMessages) -> None:
         self._migrations = migrations
         self._messages = messages
@@ -118,6 +126,8 @@ class RehearsalsServicer:
 
 class PeerServicer:
     """Answers `jaild.peer.v1.Peer`. Each method asks first whether the caller may speak about it."""
+
+    service = Service("jaild.peer.v1.Peer", peer_pb2_grpc.add_PeerServicer_to_server)
 
     def __init__(self, incoming: TargetMigration, parties: Parties) -> None:
         self._incoming = incoming
@@ -183,6 +193,8 @@ class PeerServicer:
 class ClonesServicer:
     """Answers `jaild.peer.v1.Rehearsals`."""
 
+    service = Service("jaild.peer.v1.Rehearsals", rehearsal_pb2_grpc.add_RehearsalsServicer_to_server)
+
     def __init__(self, incoming: TargetMigration, parties: Parties) -> None:
         self._incoming = incoming
         self._parties = parties
@@ -231,26 +243,4 @@ def migration_message(view: MigrationView) -> migrations_pb2.Migration:
         predicted_downtime=moments.duration(view.predicted),
         downtime=moments.duration(view.downtime),
         message=view.message,
-    )
-
-
-def register(services: Services, migrations: Migrations, target: TargetMigration) -> None:
-    """Serve them."""
-    messages = OperationMessages(services)
-    services.show("migrations", lambda name: migration_message(migrations.get(names.migration(name))))
-    services.add(
-        "jaild.v1.Migrations",
-        migrations_pb2_grpc.add_MigrationsServicer_to_server,
-        MigrationsServicer(migrations, messages),
-    )
-    services.add(
-        "jaild.v1.Rehearsals",
-        rehearsals_pb2_grpc.add_RehearsalsServicer_to_server,
-        RehearsalsServicer(migrations, messages),
-    )
-    services.add("jaild.peer.v1.Peer", peer_pb2_grpc.add_PeerServicer_to_server, PeerServicer(target, services))
-    services.add(
-        "jaild.peer.v1.Rehearsals",
-        rehearsal_pb2_grpc.add_RehearsalsServicer_to_server,
-        ClonesServicer(target, services),
     )

@@ -8,13 +8,13 @@ from jaild.engine.build import Engine
 from jaild.engine.recovery import JailStage, Resume, Stage
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
-from jaild.replication import rpc
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
 from jaild.replication.recovery import ReplicationRecovery
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.round import ReplicationRound
+from jaild.replication.rpc import PromotionsServicer, StandbyServicer
 from jaild.replication.scheduler import Standbys
 from jaild.replication.service import Promotions
 from jaild.replication.start_guard import StartGuard
@@ -57,7 +57,8 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
     engine.recovery.resumes(
         Resume.LEAVING, lambda: migration.source.recover(recovery.until_it_serves, engine.recovery.tell)
     )
-    rpc.register(engine.services, replica_store, fencing, promotions)
+    engine.services.add(PromotionsServicer(promotions, engine.messages))
+    engine.services.add(StandbyServicer(replica_store, fencing, promotions, engine.services))
     return ReplicationParts(
         fencing=fencing,
         start_guard=start_guard,

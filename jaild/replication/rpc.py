@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
 
+from jaild.engine.rpc import OperationMessages
 from jaild.model.migration import party
 from jaild.model.migration.party import Replicated, Wanted
 from jaild.model.migration.protocol import Received, ReceiveHeader
@@ -17,13 +18,14 @@ from jaild.replication.service import Promotions
 from jaild.rpc import auth, names, structs, uploads
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages import peers as peer_messages
-from jaild.rpc.messages.operations import OperationMessages
-from jaild.rpc.services import Parties, Services
+from jaild.rpc.services import Parties, Service
 from jaild.v1 import promotions_pb2, promotions_pb2_grpc
 
 
 class StandbyServicer:
     """Answers `jaild.peer.v1.Standby`. Methods ask first whether the caller may speak about the jail."""
+
+    service = Service("jaild.peer.v1.Standby", standby_pb2_grpc.add_StandbyServicer_to_server)
 
     def __init__(self, replica_store: ReplicaStore, fencing: Fencing, promotions: Promotions, parties: Parties) -> None:
         self._replica_store = replica_store
@@ -116,6 +118,8 @@ class StandbyServicer:
 class PromotionsServicer:
     """Answers `jaild.v1.Promotions`."""
 
+    service = Service("jaild.v1.Promotions", promotions_pb2_grpc.add_PromotionsServicer_to_server)
+
     def __init__(self, promotions: Promotions, messages: OperationMessages) -> None:
         self._promotions = promotions
         self._messages = messages
@@ -153,17 +157,3 @@ class PromotionsServicer:
             names.jail(request.name), request.confirm, caller=current(request.request_id)
         )
         return self._messages.of(operation)
-
-
-def register(services: Services, replica_store: ReplicaStore, fencing: Fencing, promotions: Promotions) -> None:
-    """Serve them."""
-    services.add(
-        "jaild.v1.Promotions",
-        promotions_pb2_grpc.add_PromotionsServicer_to_server,
-        PromotionsServicer(promotions, OperationMessages(services)),
-    )
-    services.add(
-        "jaild.peer.v1.Standby",
-        standby_pb2_grpc.add_StandbyServicer_to_server,
-        StandbyServicer(replica_store, fencing, promotions, services),
-    )

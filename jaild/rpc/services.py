@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import grpc
@@ -16,6 +17,22 @@ AddTo = Callable[[Any, grpc.aio.Server], None]  # as protoc makes it: the servic
 Show = Callable[[str], Message]  # by a resource's name; `NotFoundError` for one that is gone
 
 
+@dataclass(frozen=True)
+class Service:
+    """One service of the API."""
+
+    name: str  # its full name
+    add_to: AddTo
+
+
+class Servicer(Protocol):
+    """Answers a service, and says which."""
+
+    @property
+    def service(self) -> Service:
+        """The one that it answers."""
+
+
 class Parties(Protocol):
     """Decides which host may speak about a jail."""
 
@@ -27,7 +44,7 @@ class Services:
     """All services, and what they have in common. Implements `Parties` for those that peers ask."""
 
     def __init__(self) -> None:
-        self._services: dict[str, tuple[AddTo, object]] = {}
+        self._services: dict[str, Servicer] = {}
         self._shown: dict[str, Show] = {}
         self._parties: Parties | None = None
 
@@ -36,9 +53,9 @@ class Services:
         """The full names of the services."""
         return tuple(self._services)
 
-    def add(self, name: str, add_to: AddTo, servicer: object) -> None:
-        """Serve `name` (its full name) by `servicer`."""
-        self._services[name] = add_to, servicer
+    def add(self, servicer: Servicer) -> None:
+        """Let `servicer` answer its service."""
+        self._services[servicer.service.name] = servicer
 
     def show(self, collection: str, show: Show) -> None:
         """Let `show` say what came of operations whose result is in `collection` ("jails")."""
@@ -61,5 +78,5 @@ class Services:
 
     def add_all_to(self, server: grpc.aio.Server) -> None:
         """Let a server answer all of them."""
-        for add_to, servicer in self._services.values():
-            add_to(servicer, server)
+        for servicer in self._services.values():
+            servicer.service.add_to(servicer, server)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaild.engine.build import Engine
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
-from jaild.salvage import rpc
+from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
 from jaild.transfer.build import TransferParts
@@ -24,5 +24,6 @@ class SalvageParts:
 def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: MigrationParts) -> SalvageParts:
     """Put the room together. Nothing is started."""
     parts = SalvageParts(salvages=SalvageOut(engine, transfer, migration), files=SalvageIn(engine, jails, transfer))
-    rpc.register(engine.services, parts.salvages, parts.files)
+    engine.services.add(SalvagesServicer(parts.salvages, parts.files, engine.messages))
+    engine.services.add(PeerSalvageServicer(parts.files, engine.services))
     return parts

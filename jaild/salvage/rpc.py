@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
 
+from jaild.engine.rpc import OperationMessages
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.migration.party import Arriving
 from jaild.model.migration.protocol import ReceiveHeader
@@ -16,9 +17,8 @@ from jaild.ports.salvage import Written
 from jaild.rpc import auth, names, uploads
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages import peers as peer_messages
-from jaild.rpc.messages.operations import OperationMessages
 from jaild.rpc.moments import timestamp
-from jaild.rpc.services import Parties, Services
+from jaild.rpc.services import Parties, Service
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
 from jaild.v1 import salvage_pb2, salvage_pb2_grpc
@@ -26,6 +26,8 @@ from jaild.v1 import salvage_pb2, salvage_pb2_grpc
 
 class SalvagesServicer:
     """Answers `jaild.v1.Salvages`."""
+
+    service = Service("jaild.v1.Salvages", salvage_pb2_grpc.add_SalvagesServicer_to_server)
 
     def __init__(self, salvages: SalvageOut, files: SalvageIn, messages: OperationMessages) -> None:
         self._salvages = salvages
@@ -70,6 +72,8 @@ class SalvagesServicer:
 class PeerSalvageServicer:
     """Answers `jaild.peer.v1.Salvage`."""
 
+    service = Service("jaild.peer.v1.Salvage", peer_salvage_pb2_grpc.add_SalvageServicer_to_server)
+
     def __init__(self, files: SalvageIn, parties: Parties) -> None:
         self._files = files
         self._parties = parties
@@ -94,17 +98,3 @@ class PeerSalvageServicer:
         await self._parties.require_party(auth.speaker(), Arriving(request.migration))
         guids = await self._files.finish(request.migration, request.report)
         return peer_salvage_pb2.FinishFilesResponse(guids=guids)
-
-
-def register(services: Services, salvages: SalvageOut, files: SalvageIn) -> None:
-    """Serve them."""
-    services.add(
-        "jaild.v1.Salvages",
-        salvage_pb2_grpc.add_SalvagesServicer_to_server,
-        SalvagesServicer(salvages, files, OperationMessages(services)),
-    )
-    services.add(
-        "jaild.peer.v1.Salvage",
-        peer_salvage_pb2_grpc.add_SalvageServicer_to_server,
-        PeerSalvageServicer(files, services),
-    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from jaild.model import access
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import redaction
@@ -21,32 +19,6 @@ AXES = {
     jails_pb2.RollbackJailRequest.AXIS_APP: "app",
     jails_pb2.RollbackJailRequest.AXIS_SPEC: "spec",
 }
-
-
-class JailMessages:
-    """Jails as messages, each made once for as long as its view stays the same: that is most of what a list takes.
-
-    The messages are shared: nobody may change one.
-    """
-
-    def __init__(self) -> None:
-        self._made: dict[str, tuple[JailView, dict[bool, jails_pb2.Jail]]] = {}  # by whether values are shown in it
-
-    def of(self, view: JailView, caller: Caller) -> jails_pb2.Jail:
-        """Return a jail as a message for the caller."""
-        made = self._made.get(view.name)
-        if made is None or made[0] != view:
-            made = self._made[view.name] = (view, {})
-        shown = view.generation is not None and _sees_values(caller, view.generation)
-        if shown not in made[1]:
-            made[1][shown] = jail_message(view, caller)
-        return made[1][shown]
-
-    def forget_others(self, views: Sequence[JailView]) -> None:
-        """Forget the jails that are not among `views`, which are all that there are."""
-        if len(self._made) > len(views):
-            there = {view.name for view in views}
-            self._made = {name: made for name, made in self._made.items() if name in there}
 
 
 def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
@@ -103,10 +75,11 @@ def generation_message(jail: str, generation: Generation, caller: Caller, *, act
 
 
 def _shown(generation: Generation, caller: Caller) -> JailSpec:
-    return generation.spec if _sees_values(caller, generation) else redaction.redacted(generation.spec)
+    return generation.spec if sees_values_of(caller, generation) else redaction.redacted(generation.spec)
 
 
-def _sees_values(caller: Caller, generation: Generation) -> bool:
+def sees_values_of(caller: Caller, generation: Generation) -> bool:
+    """Return whether the caller may see the values of a generation's environment."""
     return access.sees_values(caller, generation.release.partition("/")[0])
 
 

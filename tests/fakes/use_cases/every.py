@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaild.engine import rpc as engine
-from jaild.evacuation import rpc as evacuation
-from jaild.host import rpc as host
-from jaild.jails import rpc as jails
-from jaild.layers import rpc as layers
-from jaild.migration import rpc as migration
-from jaild.replication import rpc as replication
-from jaild.rpc.services import Services
-from jaild.salvage import rpc as salvage
+from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
+from jaild.evacuation.rpc import EvacuationsServicer
+from jaild.host.rpc import HostServicer
+from jaild.jails.rpc import JailsServicer, StatsServicer
+from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer
+from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
+from jaild.replication.rpc import PromotionsServicer, StandbyServicer
+from jaild.rpc.services import Servicer, Services
+from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
 from tests.fakes.use_cases.jails import FakeJails, FakeStats
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeReleases
@@ -46,15 +46,34 @@ class Fakes:
 
     def services(self) -> Services:
         """Register them as the rooms register their use cases; `test_fakes.py` compares the shapes of the two."""
-        services, all_of_them = Services(), _untyped(self)
-        engine.register(services, all_of_them.operations, all_of_them.events)
-        layers.register(services, all_of_them.bases, all_of_them.base_making, all_of_them.releases, all_of_them.builds)
-        jails.register(services, all_of_them.jails, all_of_them.stats)
-        migration.register(services, all_of_them.migrations, all_of_them.incoming)
-        replication.register(services, all_of_them.replicas, all_of_them.replicas, all_of_them.promotions)
-        salvage.register(services, all_of_them.salvages, all_of_them.files)
-        host.register(services, all_of_them.host, all_of_them.audit, all_of_them.boot)
-        evacuation.register(services, all_of_them.evacuations, self.host.view)
+        services, fakes = Services(), _untyped(self)
+        messages = OperationMessages(services)
+        bases, apps = BasesServicer(fakes.bases, messages), AppsServicer(fakes.releases, messages)
+        jails, migrations = JailsServicer(fakes.jails, messages), MigrationsServicer(fakes.migrations, messages)
+        evacuations = EvacuationsServicer(fakes.evacuations, self.host.view, messages)
+        every: list[Servicer] = [
+            *(bases, apps, jails, migrations, evacuations),
+            OperationsServicer(fakes.operations, messages),
+            EventsServicer(fakes.events, fakes.operations, messages),
+            BaseMakingServicer(fakes.base_making, messages),
+            BuildsServicer(fakes.builds, messages),
+            StatsServicer(fakes.stats),
+            RehearsalsServicer(fakes.migrations, messages),
+            PeerServicer(fakes.incoming, services),
+            ClonesServicer(fakes.incoming, services),
+            PromotionsServicer(fakes.promotions, messages),
+            StandbyServicer(fakes.replicas, fakes.replicas, fakes.promotions, services),
+            SalvagesServicer(fakes.salvages, fakes.files, messages),
+            PeerSalvageServicer(fakes.files, services),
+            HostServicer(fakes.host, fakes.audit, fakes.boot, messages),
+        ]
+        for each in every:
+            services.add(each)
+        services.show("bases", bases.shown)
+        services.show("apps", apps.shown)
+        services.show("jails", jails.shown)
+        services.show("migrations", migrations.shown)
+        services.show("evacuations", evacuations.shown)
         services.decided_by(self.parties)
         return services
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from jaild.jails.rpc import JailMessages
 from jaild.model.access import Role
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 from jaild.model.views import Caller, JailState, JailView
-from jaild.rpc.messages.jails import JailMessages, jail_message
+from jaild.rpc.messages.jails import jail_message
 
 GENERATION = Generation(number=1, spec=JailSpec(base="debian-12"), base="debian-12")
 BOSS = Caller(actor="boss", roles=frozenset({Role.OPERATOR}))
