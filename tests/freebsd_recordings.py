@@ -1,4 +1,4 @@
-"""What programs of FreeBSD 13.2 really said: tests/unit/data/freebsd/13.2.txt, whose first lines tell how."""
+"""What programs of FreeBSD really said: tests/unit/data/freebsd/VERSION.txt, whose first lines tell how."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from jaild.ports.process import Completed
 
-_FILE = Path(__file__).parent / "unit/data/freebsd/13.2.txt"
+_FOLDER = Path(__file__).parent / "unit/data/freebsd"
 
 
 @cache
-def recordings() -> dict[str, Completed]:
-    """Return what was recorded, by title."""
+def recordings(version: str = "13.2") -> dict[str, Completed]:
+    """Return what was recorded on a version of FreeBSD (13.2, 15.1), by title."""
     found = {}
-    for record in _FILE.read_text().split("\n@@@ ")[1:]:
+    for record in (_FOLDER / f"{version}.txt").read_text().split("\n@@@ ")[1:]:
         title, *lines = record.split("\n### ")[0].splitlines()
         texts = {
             kind: "".join(f"{line[5:]}\n" for line in lines if line.startswith(kind)) for kind in ("out| ", "err| ")

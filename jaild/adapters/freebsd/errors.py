@@ -1,7 +1,8 @@
 """What FreeBSD's tools say, told as our errors.
 
-They exit with 0 or 1 whatever went wrong, so only their text tells; every text here was seen on FreeBSD 13.2
-(tests/unit/data/freebsd). What is not known here stays a failed command with all it said.
+They exit with 0 or 1 whatever went wrong, so only their text tells; every text here was seen on FreeBSD 13.2 or 15.1
+(tests/unit/data/freebsd). From 15 on a line may go on after the text of errno, with where in the kernel's source that
+came from, so no pattern here says how a line ends. What is not known here stays a failed command with all it said.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         ),
     ),
     (
-        re.compile(r'^(jail|jls|jexec): (jail )?"[^"]+" not found', re.MULTILINE),
+        # Quoted for a name, bare for a jid; ps(1) of either.
+        re.compile(r'^(jail|jls|jexec): (jail )?("[^"]+"|\d+) not found|^ps: Invalid jail id', re.MULTILINE),
         lambda text, resource: FailedPreconditionError(
             "RUN_NOT_RUNNING", text, remedy="start it first", resource=resource
         ),
@@ -45,7 +47,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         ),
     ),
     (
-        re.compile(r"^ifconfig: interface \S+ does not exist|BRDGADD \S+: No such file or directory", re.MULTILINE),
+        re.compile(r"^ifconfig: interface \S+ does not exist|BRDG(ADD|DEL) \S+: No such file", re.MULTILINE),
         lambda text, resource: FailedPreconditionError(
             "NETWORK_MISSING",
             text,
@@ -90,14 +92,18 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         ),
     ),
 )
+_TAIL = re.compile(r" \(errno \d+ category \d+ \(src .*\)$", re.MULTILINE)  # with addresses of the kernel
 
 
 def explain(completed: Completed, resource: str) -> JaildError:
     """Return the error for a program of FreeBSD that ended badly while it worked on `resource`."""
-    said = completed.error_text.strip()
+    stderr = completed.error_text.strip()
+    said = _TAIL.sub("", stderr)
     for pattern, make in _KNOWN:
         if pattern.search(said):
             error = make(said.splitlines()[-1] if pattern.search(said.splitlines()[-1]) else said, resource)
-            error.detail |= {"argv": " ".join(completed.argv), "stderr": said}
+            error.detail |= {"argv": " ".join(completed.argv), "stderr": stderr}
             return error
-    return command_failed(completed.argv, completed.status, completed.error_text)
+    unknown = command_failed(completed.argv, completed.status, said)
+    unknown.detail["stderr"] = stderr or unknown.detail["stderr"]
+    return unknown

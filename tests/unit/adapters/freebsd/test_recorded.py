@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ from tests.freebsd_recordings import recordings
 ROOT = Path("/var/run/jaild/web/1/root")
 
 
-def said(title: str) -> str:
-    return recordings()[title].text
+def said(title: str, version: str = "13.2") -> str:
+    return recordings(version)[title].text
 
 
 # Of `mount -v` there is no recording yet: as prmount() of FreeBSD's sbin/mount/mount.c writes it, in 13 to 15.
@@ -104,6 +105,14 @@ def test_jails_are_read_with_their_values_as_numbers_and_booleans() -> None:
 
 def test_no_jails_are_an_empty_list() -> None:
     assert freebsd_jails.parse_jls(said("jls -d").encode()) == []
+    assert freebsd_jails.parse_jls(said("jls json none", "15.1").encode()) == []
+
+
+def test_jails_are_read_as_15_1_lists_them() -> None:
+    assert freebsd_jails.parse_jls(said("jls json columns", "15.1").encode()) == [
+        Jail(jid=40, name="web_4_3", path="/var/run/jaild/trees/web/4", dying=False),
+        Jail(jid=41, name="rec_1", path="/", dying=False),
+    ]
 
 
 def test_processes_are_read_below_their_heading() -> None:
@@ -114,6 +123,9 @@ def test_processes_are_read_below_their_heading() -> None:
     assert freebsd_jails.parse_ps("  PID COMMAND\n") == {}
     # As recorded, with a column more.
     assert list(freebsd_jails.parse_ps(said("ps in jail"))) == [1492]
+    assert freebsd_jails.parse_ps(said("ps of a jail", "15.1")) == {8873: "sleep"}
+    assert freebsd_jails.parse_ps(said("ps of an empty jail", "15.1")) == {}
+    assert freebsd_jails.parse_ps(said("ps of a missing jail", "15.1")) == {}
 
 
 def test_interfaces_members_and_addresses_are_read_from_what_ifconfig_shows() -> None:
@@ -126,9 +138,18 @@ def test_interfaces_members_and_addresses_are_read_from_what_ifconfig_shows() ->
     assert freebsd_network.parse_addresses(shown) == {"::1", "fe80::1", "127.0.0.1"}
 
 
+def test_interfaces_members_and_addresses_are_read_as_15_1_shows_them() -> None:
+    assert freebsd_network.parse_members(said("bridge addm", "15.1")) == {"rec0a"}
+    assert freebsd_network.parse_addresses(said("shared address", "15.1")) >= {"127.0.0.1", "198.18.1.1", "::1"}
+    assert freebsd_network.parse_addresses(said("vnet ipv6", "15.1")) == {"2001:db8::5", "fe80::ff:fe00:1"}
+    assert freebsd_network.parse_ether(said("epair ether", "15.1")) == "02:00:00:00:00:01"
+
+
 def test_usage_is_read_from_rctl() -> None:
     used = freebsd_limits.parse_rctl(said("rctl usage"))
     assert (used.memory, used.cpu_seconds, used.processes, used.cpus) == (2134016, 0.0, 1, 0.18)
+    used = freebsd_limits.parse_rctl(said("rctl usage", "15.1"))
+    assert (used.memory, used.processes, used.cpus) == (2318336, 1, 0.06)
 
 
 def test_usage_is_read_from_ps_where_there_is_no_rctl() -> None:
@@ -141,6 +162,10 @@ def test_facts_are_read_in_the_order_they_were_asked_for() -> None:
     facts = freebsd_facts.parse(f"{release}\n{osreldate}\naarch64\n8547123200\n4\n")
     assert (facts.kernel, facts.osreldate, facts.machine) == ("13.2-RELEASE", 1302001, "arm64")
     assert (facts.memory, facts.cpus) == (8547123200, 4)
+    facts = freebsd_facts.parse(said("facts", "15.1"))
+    assert (facts.kernel, facts.osreldate, facts.machine) == ("15.1-RELEASE-p1", 1501000, "amd64")
+    assert (facts.memory, facts.cpus) == (3203887104, 2)
+    assert freebsd_facts.free(said("free memory", "15.1")) == 4096 * (539671 + 45078) + 232806072 - 100121472
 
 
 @pytest.mark.parametrize(
@@ -181,6 +206,51 @@ def test_an_error_is_told_from_the_others_and_keeps_what_was_said(title: str, re
     assert error.remedy
     assert error.detail["stderr"] == recorded.error_text.strip()
     assert recorded.error_text.strip().splitlines()[-1] in error.message
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"),
+    [
+        ("jail create twice", "RUN_EXISTS"),
+        ("jail conf missing path", "COMMAND_FAILED"),
+        ("jail conf failing exec.start", "COMMAND_FAILED"),
+        ("jail conf unknown parameter", "RUNTIME_MISSING"),
+        ("jail remove missing", "RUN_NOT_RUNNING"),
+        ("jail -r missing name", "RUN_NOT_RUNNING"),
+        ("jls missing", "RUN_NOT_RUNNING"),
+        ("jexec missing jail", "RUN_NOT_RUNNING"),
+        ("jexec missing program", "COMMAND_FAILED"),
+        ("ps of a missing jail", "RUN_NOT_RUNNING"),
+        ("nullfs over missing", "MOUNT_SOURCE_MISSING"),
+        ("nullfs on missing", "MOUNT_TARGET_MISSING"),
+        ("umount busy", "TREE_BUSY"),
+        ("umount not mounted", "COMMAND_FAILED"),
+        ("bridge addm missing", "NETWORK_MISSING"),
+        ("bridge addm twice", "COMMAND_FAILED"),
+        ("bridge deletem", "NETWORK_MISSING"),
+        ("destroy missing", "NETWORK_MISSING"),
+        ("alias remove missing", "COMMAND_FAILED"),
+        ("rctl bad", "LIMIT_UNSUPPORTED"),
+        ("cpuset bad", "LIMIT_UNSUPPORTED"),
+        ("kldload missing", "COMMAND_FAILED"),
+    ],
+)
+def test_an_error_of_15_1_is_told_from_the_others_whatever_tail_it_carries(title: str, reason: str) -> None:
+    recorded = recordings("15.1")[title]
+    assert recorded.status != 0
+    error = explain(recorded, "web.1")
+    assert error.reason == reason
+    assert error.remedy
+    assert recorded.error_text.strip() in error.detail["stderr"]
+    assert "(src sys/" not in error.message  # where in the kernel's source, with addresses of it: only in the detail
+
+
+@pytest.mark.parametrize("title", [title for title, done in recordings().items() if done.status != 0])
+def test_every_recorded_error_means_the_same_with_the_tail_of_15(title: str) -> None:
+    recorded = recordings()[title]
+    tail = " (errno 2 category 7 (src sys/net/if_bridge.c:1352) p1 0xfffffe005d2ef9d8 p2 0)"
+    tailed = replace(recorded, stderr="".join(f"{line}{tail}\n" for line in recorded.error_text.splitlines()).encode())
+    assert explain(tailed, "x").reason == explain(recorded, "x").reason
 
 
 def test_what_exec_says_of_a_missing_program_and_a_missing_jail_is_not_taken_for_each_other() -> None:

@@ -9,6 +9,7 @@ from jaild.adapters.zfs.capabilities import detect
 from jaild.adapters.zfs.errors import failure, reason_of
 from jaild.model.errors import InternalError, NotFoundError
 from jaild.ports.process import Completed
+from tests.freebsd_recordings import recordings
 
 _DATA = Path(__file__).parents[2] / "data/zfs"
 _FREEBSD = "freebsd-13.2-openzfs-2.1.9.txt"
@@ -39,6 +40,25 @@ def _record(text: str) -> tuple[str, Completed]:
         stderr=stderr.encode(),
         seconds=0.1,
     )
+
+
+@pytest.mark.parametrize(
+    ("title", "reason"),
+    [
+        ("dataset missing", "DATASET_NOT_FOUND"),
+        ("destroy busy", "DATASET_BUSY"),
+        ("unmount busy", "DATASET_BUSY"),
+        ("destroy with snapshots", "DATASET_HAS_CHILDREN"),
+        ("hold and destroy", "SNAPSHOT_HELD"),
+        ("snapshot twice", "DATASET_EXISTS"),
+        ("receive garbage", "STREAM_INVALID"),
+        ("create twice", "DATASET_EXISTS"),
+    ],
+)
+def test_what_openzfs_2_4_says_on_freebsd_15_1_is_told_apart(title: str, reason: str) -> None:
+    recorded = recordings("15.1")[title]
+    assert recorded.status != 0
+    assert failure(recorded, "zroot/a").reason == reason
 
 
 @pytest.mark.parametrize(
