@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from jaild.model.errors import UnavailableError
 from tests.contract.zfs_contract import ZfsContract
-from tests.contract.zfs_host import ZfsHost
+from tests.contract.zfs_host import ZfsHost, pieces
 from tests.fakes.zfs import FakeZfs
 
 
@@ -34,3 +35,20 @@ async def test_what_is_to_be_refused_is_refused_until_it_is_taken_back(tmp_path:
     del fake.refuse["create tank/a"]
     await fake.create("tank/a")
     assert [name for operation, name in fake.calls if operation == "create"] == ["tank/a", "tank/b", "tank/a"]
+
+
+async def test_the_fake_receives_with_the_tarfile_of_python_3_11_2(
+    host: ZfsHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tarfile.TarFile.extractall
+
+    def without_filter(tar: tarfile.TarFile, path: Path, *, numeric_owner: bool) -> None:
+        whole(tar, path, numeric_owner=numeric_owner)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", without_filter)
+    await host.zfs.create(f"{host.top}/a")
+    (await host.file(f"{host.top}/a", "f")).write_bytes(b"x")
+    await host.zfs.snapshot(f"{host.top}/a", "s")
+    await host.zfs.receive(f"{host.top}/b", pieces(await host.stream(f"{host.top}/a@s")))
+    await host.zfs.mount(f"{host.top}/b")
+    assert (await host.file(f"{host.top}/b", "f")).read_bytes() == b"x"

@@ -67,7 +67,8 @@ def apply(header: Header, body: bytes, tree: Path) -> None:
         for member in tar.getmembers():
             if not member.isdir():
                 (tree / member.name).unlink(missing_ok=True)
-        tar.extractall(tree, numeric_owner=True, filter="fully_trusted")  # noqa: S202 -- our own stream
+        tar.extraction_filter = lambda member, _path: member  # `filter=` came with Python 3.11.4
+        tar.extractall(tree, numeric_owner=True)  # noqa: S202 -- our own stream
 
 
 def _header(data: bytes) -> Header | None:

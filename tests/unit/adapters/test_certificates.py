@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -21,8 +22,8 @@ async def text_of(certificate: Path) -> str:
 async def test_a_certificate_serves_both_ends_and_names_all_its_addresses(tmp_path: Path) -> None:
     files = await CertificateAuthority(RUNNER, tmp_path / "ca").issue("alpha", ["10.0.0.1", "2001:db8::1", "alpha.lan"])
     text = await text_of(files.certificate)
+    assert re.search(r"Subject: CN ?= ?alpha$", text, re.MULTILINE)  # OpenSSL 3.5 writes no blanks
     for expected in (
-        "CN = alpha",
         "DNS:alpha, IP Address:10.0.0.1, IP Address:2001:DB8:0:0:0:0:0:1, DNS:alpha.lan",
         "TLS Web Server Authentication, TLS Web Client Authentication",
         "CA:FALSE",
