@@ -315,6 +315,7 @@ def stats_message(stats: JailStats) -> stats_pb2.JailStats:
         processes=stats.processes,
         start_time=timestamp(stats.started),
         sample_time=timestamp(stats.sampled),
+        max_age_seconds=stats.max_age,
         cpu_limit=limits.cpus,
         memory_limit_bytes=quantity.parse(limits.memory) if limits.memory else None,
         processes_limit=limits.processes,

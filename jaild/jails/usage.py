@@ -70,5 +70,6 @@ class Stats:
             cpus=used.cpus,
             memory=used.memory,
             processes=used.processes,
+            max_age=used.max_age,
             sampled=self._clock.now(),
         )

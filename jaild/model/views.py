@@ -69,6 +69,7 @@ class JailStats(msgspec.Struct, frozen=True, kw_only=True):
     processes: int | None = None
     started: float = 0.0
     sampled: float = 0.0  # when CPU time was read
+    max_age: float = 0.0  # seconds that CPU and memory may be old at that moment: the system counts no oftener
     limits: Limits = Limits()
     disk: int = 0  # bytes, snapshots included
     data: int = 0

@@ -96,9 +96,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What a run uses now."""
+    """What a run uses, as the system counted it last."""
 
-    memory: int  # bytes
+    max_age: float = 0.0  # seconds that the figures may be old: so seldom does the system count. 0: they are of now
+    memory: int  # bytes; 0 also while a run is younger than `max_age`, and not counted yet
     cpu_seconds: float
     processes: int
     cpus: float | None = None  # how many it keeps busy now, where the system itself tells

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14jaild/v1/stats.proto\x12\x08jaild.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"%\n\x14ListJailStatsRequest\x12\r\n\x05names\x18\x01 \x03(\t\";\n\x15ListJailStatsResponse\x12\"\n\x05jails\x18\x01 \x03(\x0b\x32\x13.jaild.v1.JailStats\"\xaa\x04\n\tJailStats\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x18\n\x0b\x63pu_seconds\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cmemory_bytes\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tprocesses\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsample_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\tcpu_limit\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x1f\n\x12memory_limit_bytes\x18\t \x01(\x03H\x04\x88\x01\x01\x12\x1c\n\x0fprocesses_limit\x18\n \x01(\x03H\x05\x88\x01\x01\x12\x12\n\ndisk_bytes\x18\x0b \x01(\x03\x12\x12\n\ndata_bytes\x18\x0c \x01(\x03\x12\x1d\n\x10\x64\x61ta_quota_bytes\x18\r \x01(\x03H\x06\x88\x01\x01\x12\x16\n\tcpu_cores\x18\x0f \x01(\x01H\x07\x88\x01\x01\x12\x0f\n\x07message\x18\x0e \x01(\tB\x0e\n\x0c_cpu_secondsB\x0f\n\r_memory_bytesB\x0c\n\n_processesB\x0c\n\n_cpu_limitB\x15\n\x13_memory_limit_bytesB\x12\n\x10_processes_limitB\x13\n\x11_data_quota_bytesB\x0c\n\n_cpu_cores2Y\n\x05Stats\x12P\n\rListJailStats\x12\x1e.jaild.v1.ListJailStatsRequest\x1a\x1f.jaild.v1.ListJailStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14jaild/v1/stats.proto\x12\x08jaild.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"%\n\x14ListJailStatsRequest\x12\r\n\x05names\x18\x01 \x03(\t\";\n\x15ListJailStatsResponse\x12\"\n\x05jails\x18\x01 \x03(\x0b\x32\x13.jaild.v1.JailStats\"\xc3\x04\n\tJailStats\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x08\x12\x18\n\x0b\x63pu_seconds\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cmemory_bytes\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\tprocesses\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bsample_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\tcpu_limit\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x1f\n\x12memory_limit_bytes\x18\t \x01(\x03H\x04\x88\x01\x01\x12\x1c\n\x0fprocesses_limit\x18\n \x01(\x03H\x05\x88\x01\x01\x12\x12\n\ndisk_bytes\x18\x0b \x01(\x03\x12\x12\n\ndata_bytes\x18\x0c \x01(\x03\x12\x1d\n\x10\x64\x61ta_quota_bytes\x18\r \x01(\x03H\x06\x88\x01\x01\x12\x16\n\tcpu_cores\x18\x0f \x01(\x01H\x07\x88\x01\x01\x12\x17\n\x0fmax_age_seconds\x18\x10 \x01(\x01\x12\x0f\n\x07message\x18\x0e \x01(\tB\x0e\n\x0c_cpu_secondsB\x0f\n\r_memory_bytesB\x0c\n\n_processesB\x0c\n\n_cpu_limitB\x15\n\x13_memory_limit_bytesB\x12\n\x10_processes_limitB\x13\n\x11_data_quota_bytesB\x0c\n\n_cpu_cores2Y\n\x05Stats\x12P\n\rListJailStats\x12\x1e.jaild.v1.ListJailStatsRequest\x1a\x1f.jaild.v1.ListJailStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJAILSTATSRESPONSE']._serialized_start=106
   _globals['_LISTJAILSTATSRESPONSE']._serialized_end=165
   _globals['_JAILSTATS']._serialized_start=168
-  _globals['_JAILSTATS']._serialized_end=722
-  _globals['_STATS']._serialized_start=724
-  _globals['_STATS']._serialized_end=813
+  _globals['_JAILSTATS']._serialized_end=747
+  _globals['_STATS']._serialized_start=749
+  _globals['_STATS']._serialized_end=838
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from pathlib import Path
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork
 from jaild.model.jails.tree import Mount, MountKind
-from jaild.ports.runtime import Run, RunSpec
+from jaild.ports.runtime import Run, RunSpec, Usage
 from tests.contract.runtime_contract import Rig, run_spec
 from tests.fakes.freebsd_host import FreebsdHost
 
@@ -60,6 +60,10 @@ class ToldRig(Rig):
     def expect(self, run: RunSpec, command: tuple[str, ...], output: tuple[int, bytes, bytes]) -> None:
         assert run.jail == "web"  # a fake jail's programs are the same in each of its generations
         self.host.scripts[command] = output
+
+    async def counted(self, used: Usage) -> None:
+        assert used.max_age == 1.0
+        self.host.count()
 
     async def crash(self, run: Run) -> None:
         (pid,) = self.host.pids(run.pid)

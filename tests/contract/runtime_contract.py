@@ -13,7 +13,7 @@ import pytest
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.model.jails.spec import Limits, Network
 from jaild.model.jails.tree import Mount
-from jaild.ports.runtime import Output, Run, RunSpec, Runtime
+from jaild.ports.runtime import Output, Run, RunSpec, Runtime, Usage
 
 SERVE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
 
@@ -68,6 +68,10 @@ class Rig(ABC):
     @abstractmethod
     def expect(self, run: RunSpec, command: tuple[str, ...], output: tuple[int, bytes, bytes]) -> None:
         """Say what a command will do, to a runtime that cannot run it."""
+
+    async def counted(self, used: Usage) -> None:
+        """Wait until a usage that is asked for now is younger than `used`, whose age it tells."""
+        await asyncio.sleep(2 * used.max_age)  # twice: to count all of a busy host takes its time, too
 
     @abstractmethod
     async def crash(self, run: Run) -> None:
@@ -243,6 +247,7 @@ class RuntimeContract:
         with pytest.raises(FailedPreconditionError):
             await rig.runtime.usage("web", 1)
         await rig.runtime.start("web", 1)
+        await rig.counted(await rig.runtime.usage("web", 1))
         used = await rig.runtime.usage("web", 1)
         assert used.memory > 0
         assert used.processes >= 1

@@ -28,6 +28,7 @@ class FakeJail:
     path: str
     parameters: jailconf.Jail
     dying: bool = False
+    counted: bool = False  # by racctd, whose counters rctl(8) shows
 
 
 @dataclass
@@ -353,6 +354,11 @@ class FreebsdHost:
 
     # -- limits
 
+    def count(self) -> None:
+        """Count what jails use, as the kernel does once a second."""
+        for jail in self.jails.values():
+            jail.counted = True
+
     def _rctl(self, argv: Argv) -> Said:
         if argv[1] == "-a":
             self.rules.append(argv[2])
@@ -361,8 +367,10 @@ class FreebsdHost:
             if kept == self.rules:
                 return Said(stderr=f"rctl: failed to remove rule '{argv[2]}': No such process\n", status=1)
             self.rules = kept
-        else:
+        elif any(jail.counted for jail in self.jails.values() if argv[2] == f"jail:{jail.name}"):
             return Said("cputime=3\nmemoryuse=2134016\nmaxproc=1\nwallclock=7\npcpu=18\n")
+        else:
+            return Said("cputime=0\nmemoryuse=0\nmaxproc=1\nwallclock=0\npcpu=0\n")
         return Said()
 
     def _cpuset(self, argv: Argv) -> Said:

@@ -16,6 +16,7 @@ from jaild.model.jails.spec import Limits
 from jaild.ports.runtime import RunSpec, Usage
 
 _KIBI = 1024
+_COUNTED = 1.0  # seconds between two counts of memory and CPU by the kernel (racctd, vmdaemon); seen on 15.1
 
 
 def rules(run: RunSpec, name: str) -> tuple[str, ...]:
@@ -78,9 +79,13 @@ def problems(limits: Limits, resource: str, *, racct: bool, ncpu: int) -> Iterat
 
 
 def parse_rctl(text: str) -> Usage:
-    """Return what `rctl -u jail:NAME` says. It says zeros for a jail that is not there: ask first."""
+    """Return what `rctl -u jail:NAME` says. It says zeros for a jail that is not there: ask first.
+
+    Memory and CPU are 0 until they were counted for the first time.
+    """
     values = {key: int(value) for key, _, value in (line.partition("=") for line in text.splitlines()) if value}
     return Usage(
+        max_age=_COUNTED,
         memory=values["memoryuse"],
         cpu_seconds=float(values["cputime"]),
         processes=values["maxproc"],

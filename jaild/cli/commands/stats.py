@@ -75,6 +75,8 @@ def _row(jail: Any, loads: Loads) -> tuple[str, ...]:
     if not jail.HasField("cpu_seconds"):
         return (short(jail.name), "", "", "", "", data, disk, "", note or "not running")
     load = f"{loads[jail.name] * 100:.0f}%" if jail.name in loads else ""
+    if not note and jail.sample_time.ToNanoseconds() - jail.start_time.ToNanoseconds() < jail.max_age_seconds * 1e9:
+        note = "started just now: its host has not counted CPU and memory yet"
     return (
         short(jail.name),
         _of(load, f"{jail.cpu_limit * 100:.0f}%" if jail.HasField("cpu_limit") else "") if load else "",

@@ -62,6 +62,12 @@ def test_a_load_that_the_system_itself_tells_is_believed_and_not_waited_for(jail
     assert "18%" in jailctl("stats", "--interval", "3600").stdout
 
 
+def test_a_jail_that_is_younger_than_its_hosts_counters_says_so_in_its_row(jailctl: Run, daemon: Daemon) -> None:
+    for at, young in ((50.5, True), (52.0, False)):
+        daemon.stats = [[measured(at=at, max_age_seconds=1.0, cpu_cores=0.0)]]
+        assert ("not counted" in jailctl("stats").stdout) is young
+
+
 def test_with_no_interval_it_is_measured_once(jailctl: Run, daemon: Daemon) -> None:
     daemon.stats = [[measured()]]
     assert "10.00 s" in jailctl("stats", "--interval", "0").stdout

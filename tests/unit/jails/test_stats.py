@@ -16,13 +16,14 @@ async def test_a_running_jail_is_told_with_what_it_uses_and_what_it_may(host: Fa
     limits = Limits(memory="1G", cpus=1.5)
     await create(host, msgspec.structs.replace(SPEC, limits=limits, quota="2G"))
     (host.core.inventory.jails["web"].folder / "data/var/kept").write_bytes(bytes(1000))
-    host.runtime.usages["web.1"] = Usage(memory=5 << 20, cpu_seconds=12.5, processes=7, cpus=0.5)
+    host.runtime.usages["web.1"] = Usage(memory=5 << 20, cpu_seconds=12.5, processes=7, cpus=0.5, max_age=1.0)
     (found,) = await host.core.use_cases.stats.measure([])
     assert (found.name, found.running, found.limits) == ("web", True, limits)
     assert (found.memory, found.cpu_seconds, found.processes, found.cpus) == (5 << 20, 12.5, 7, 0.5)
     assert (found.data_quota, found.message) == (2 << 30, "")
     assert (found.data, found.disk > 0) == (1000, True)
     assert found.sampled >= found.started > 0
+    assert found.max_age == 1.0
 
 
 async def test_a_jail_that_does_not_run_has_only_its_disk(host: FakeHost) -> None:

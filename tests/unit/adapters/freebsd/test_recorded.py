@@ -150,11 +150,13 @@ def test_usage_is_read_from_rctl() -> None:
     assert (used.memory, used.cpu_seconds, used.processes, used.cpus) == (2134016, 0.0, 1, 0.18)
     used = freebsd_limits.parse_rctl(said("rctl usage", "15.1"))
     assert (used.memory, used.processes, used.cpus) == (2318336, 1, 0.06)
+    assert used.max_age == 1.0  # ps(1), which counts when it is asked, tells another
 
 
 def test_usage_is_read_from_ps_where_there_is_no_rctl() -> None:
     used = freebsd_limits.parse_ps("  PID  RSS    TIME\n 1492 2084 0:01.25\n 1493  100 2:03.50\n")
     assert (used.memory, used.cpu_seconds, used.processes) == (2184 * 1024, 124.75, 2)
+    assert used.max_age == 0.0
 
 
 def test_facts_are_read_in_the_order_they_were_asked_for() -> None:
