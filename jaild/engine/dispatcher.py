@@ -18,8 +18,8 @@ from jaild.engine.operations import Handle, Operations
 from jaild.engine.undo import UndoOnError
 from jaild.model.admission import Accepted, Denied, Duplicate, admit
 from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, JaildError, UnavailableError
+from jaild.model.findings import Plan
 from jaild.model.operation import Operation
-from jaild.model.plan import Plan
 from jaild.model.views import Caller
 
 Before = Callable[[str, str], Awaitable[None]]

@@ -17,8 +17,7 @@ from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Claim, Intent, Standing
-from jaild.model.layers.record_text import decode
-from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord
+from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord, decode
 from jaild.model.layout import Layout
 from jaild.model.replication.policy import told_of
 from jaild.model.views import BaseView, JailState, JailView, ReleaseView

@@ -21,9 +21,9 @@ import msgspec
 from jaild.engine.plans import Plans
 from jaild.model import bounds, clipping, phases
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
+from jaild.model.findings import Plan
 from jaild.model.operation import Operation, failure_of
 from jaild.model.phases import Outcome, Reports, Stop
-from jaild.model.plan import Plan
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store

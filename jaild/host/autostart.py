@@ -20,11 +20,11 @@ from jaild.engine.operations import Handle
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.findings import Plan
 from jaild.model.jails import shutdown as halting
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Desired
 from jaild.model.operation import Operation
-from jaild.model.plan import Plan
 from jaild.model.views import Caller
 from jaild.replication.build import ReplicationParts
 from jaild.transfer.build import TransferParts

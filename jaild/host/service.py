@@ -12,8 +12,7 @@ from jaild.evacuation.service import Evacuations
 from jaild.model import layout
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import MOUNTED
-from jaild.model.layers.record_text import decode
-from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.layers.records import JailRecord, Ownership, decode
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.views import HostView, JailState
 from jaild.ports.zfs import Dataset

@@ -18,7 +18,7 @@ from jaild.jails.runs import Logs, Runs
 from jaild.jails.service import Jails, Templates
 from jaild.jails.usage import Stats
 from jaild.layers.build import LayerParts
-from jaild.model.jails import authorization
+from jaild.model import access
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     runs = Runs(inventory, ports.runtime, engine.supervisor, engine.events, clock, place.logs)
     health_checks = HealthChecks(ports.runtime, runs, ports.probe, files, clock)
     health_checks.give_way(
-        lambda jail, release: engine.dispatcher.is_in_the_way(
-            f"jails/{jail}", lambda who: authorization.owns(who, release)
-        )
+        lambda jail, release: engine.dispatcher.is_in_the_way(f"jails/{jail}", lambda who: access.owns(who, release))
     )
     datasets = JailDatasets(engine)
     planner = Planner(inventory, ports.runtime, runs, files)

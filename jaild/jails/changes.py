@@ -35,9 +35,9 @@ from jaild.jails.etc_databases import EtcDatabases
 from jaild.jails.health import HealthChecks
 from jaild.jails.planner import Planner, Prepared, Trees
 from jaild.jails.runs import Runs
+from jaild.model import access
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import errors
-from jaild.model.jails import authorization
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Change, Create, Draft
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
@@ -135,9 +135,9 @@ class Changes:
         older = {
             number: await self._inventory.generation(entry, number) for number in await self._inventory.numbers(entry)
         }
-        authorization.require_change(caller, name, owned.generation, change)
+        access.require_change(caller, name, owned.generation, change)
         draft: Draft = change.apply(owned.generation, older)
-        authorization.require_outcome(caller, name, owned.generation, draft)
+        access.require_outcome(caller, name, owned.generation, draft)
         return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry), caller)
 
     async def carry_out(self, handle: Handle, name: str, change: Change | Create, caller: Caller) -> None:

@@ -12,13 +12,11 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.jails.planner import Trees
 from jaild.jails.runs import property_size
-from jaild.layers.sealing import encode
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.spec import JailSpec
-from jaild.model.layers.record_text import decode
-from jaild.model.layers.records import Generation, JailRecord, Manifest
+from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
 from jaild.model.snapshots import SAFETY, going_along
 from jaild.ports.files import NewFolder
 from jaild.ports.zfs import Dataset

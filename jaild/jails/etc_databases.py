@@ -14,8 +14,8 @@ from jaild.model import layout
 from jaild.model.errors import InternalError
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.regenerate import Argv
+from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import Network
-from jaild.model.jails.tree import Mount
 from jaild.model.layers.records import BaseRecord, Generation
 from jaild.ports.files import Files
 from jaild.ports.runtime import Output

@@ -14,7 +14,8 @@ from jaild.model.errors import NotFoundError
 from jaild.model.etc import plan as etcplan
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.tree import Tree
-from jaild.model.findings import Finding, Severity
+from jaild.model.findings import Finding, Plan, Severity
+from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.change import Draft
@@ -22,7 +23,6 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers.libraries import Libraries
 from jaild.model.layers.records import BaseRecord, Built, Family, Generation, Manifest, ReleaseRecord
-from jaild.model.plan import Plan
 from jaild.model.views import Caller
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
@@ -148,7 +148,7 @@ class Planner:
             and entry.record is not None
             and entry.record.state not in {"moved", "standby", "fenced"}
         }
-        return speccheck.conflicts(name, spec, others)
+        return netcheck.conflicts(name, spec, others)
 
     def _command(self, spec: JailSpec) -> list[Finding]:
         if spec.command or self._runs.manifest(spec.app or "").command:

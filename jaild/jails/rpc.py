@@ -16,7 +16,7 @@ from jaild.model import access, quantity
 from jaild.model import names as rules
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError
-from jaild.model.jails import authorization, specfile
+from jaild.model.jails import specfile
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
@@ -334,16 +334,16 @@ def _may_create(caller: Caller, jail: str, spec: JailSpec) -> None:
 def _may_change(caller: Caller, jails: Jails, jail: str) -> None:
     """Raise `PermissionDeniedError` (APP_REQUIRED) unless the jail runs an app of the caller's."""
     if Role.OPERATOR not in caller.roles:
-        authorization.require_own(caller, jail, jails.get(jail).generation)
+        access.require_own(caller, jail, jails.get(jail).generation)
 
 
 def _may_apply(caller: Caller, jails: Jails, jail: str, change: Change) -> None:
     """Raise `PermissionDeniedError` (AXIS_REQUIRED, APP_REQUIRED) unless the change is the caller's to ask for.
 
-    What comes of it is looked at when it is applied: `jaild.model.jails.authorization`.
+    What comes of it is looked at when it is applied: `jaild.model.access`.
     """
     if Role.OPERATOR not in caller.roles:
-        authorization.require_change(caller, jail, jails.get(jail).generation, change)
+        access.require_change(caller, jail, jails.get(jail).generation, change)
 
 
 def _app(release: str) -> str:

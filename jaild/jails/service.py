@@ -15,15 +15,14 @@ from jaild.engine.operations import Handle
 from jaild.jails.changes import Changes
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.runs import Logs, Runs
-from jaild.model import names
+from jaild.model import access, names
 from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.model.jails import authorization
+from jaild.model.findings import Plan
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Axis, Change, Configure, Create, Deploy, Draft, Rollback, Upgrade
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
-from jaild.model.plan import Plan
 from jaild.model.views import Caller, JailView, StandbyView
 from jaild.ports.files import Files
 from jaild.ports.runtime import Output
@@ -148,10 +147,10 @@ class Jails:
         if duplicate is not None:
             return duplicate
         # Before it is queued, too: what waits there is not without effect, health checks give way to a stop.
-        authorization.require_own(caller, name, self._inventory.jail(name).generation)
+        access.require_own(caller, name, self._inventory.jail(name).generation)
 
         async def work(handle: Handle) -> str:
-            authorization.require_own(caller, name, self._inventory.jail(name).generation)  # as it is by now
+            access.require_own(caller, name, self._inventory.jail(name).generation)  # as it is by now
             await act(handle, name)
             return f"jails/{name}"
 
@@ -183,7 +182,7 @@ class Jails:
             target = await self._inventory.generation(entry, number)
             if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its queue, too
                 draft = Draft(change.kind, target.spec, cut_to=number)
-                authorization.require_outcome(caller, name, current, draft)
+                access.require_outcome(caller, name, current, draft)
         return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
 
     async def _last(self, entry: JailEntry) -> int:

@@ -11,13 +11,13 @@ from jaild.engine.operations import Handle
 from jaild.engine.undo import UndoOnError
 from jaild.layers.sealing import BaseSealing, Sealer, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError
+from jaild.model.findings import Plan
 from jaild.model.layers import distset, ociimage
 from jaild.model.layers.archive import Listing, base_policy
 from jaild.model.layers.ociimage import Platform
 from jaild.model.layers.osversion import OsVersion
 from jaild.model.operation import Operation
 from jaild.model.phases import Stop
-from jaild.model.plan import Plan
 from jaild.model.views import BaseView, Caller
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Spooled

@@ -20,7 +20,7 @@ from jaild.layers.build_steps import BuildLogs, BuildSteps, Job, Outcome, packag
 from jaild.layers.sealing import Sealer
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, InvalidArgumentError
-from jaild.model.findings import Finding, Severity
+from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails.spec import JailSpec, Limits, Network
 from jaild.model.layers import compatibility as compat
@@ -31,7 +31,6 @@ from jaild.model.layers.archive import release_policy
 from jaild.model.layers.recipe import Recipe
 from jaild.model.layers.records import BaseRecord, Built, Family, Manifest, ReleaseRecord
 from jaild.model.operation import Operation
-from jaild.model.plan import Plan
 from jaild.model.policy import BuildPolicy
 from jaild.model.views import Caller
 from jaild.ports.files import Files, Spooled

@@ -12,12 +12,12 @@ from jaild.engine.operations import Handle
 from jaild.layers.sealing import Sealer
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.findings import Plan
 from jaild.model.layers import manifest as manifestcheck
 from jaild.model.layers.archive import release_policy
 from jaild.model.layers.records import Manifest, ReleaseRecord
 from jaild.model.operation import Operation
 from jaild.model.phases import Stop
-from jaild.model.plan import Plan
 from jaild.model.views import Caller, ReleaseView
 from jaild.ports.files import Spooled
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from jaild.model import names
+from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import Limits, Network
-from jaild.model.jails.tree import Mount
 from jaild.model.layers.records import BaseRecord, Family
 from jaild.ports.runtime import Output, RunSpec, Runtime
 

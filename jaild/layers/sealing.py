@@ -20,14 +20,13 @@ from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.undo import UndoOnError
 from jaild.model import layout, names
-from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.model.layers.osversion import OsVersion
-from jaild.model.layers.records import BaseRecord, ReleaseRecord
+from jaild.model.layers.records import BaseRecord, ReleaseRecord, encode
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Files
 from jaild.ports.zfs import Zfs
 
-MAX_RECORD = 4000  # bytes of JSON in a property: every ZFS takes that (zfs-fuse ends at 8 KiB, with a crash)
 Fill = Callable[[Path], Awaitable[BaseRecord | ReleaseRecord]]
 Unpack = Callable[[Path], Awaitable[Extracted]]  # fills the tree
 Look = Callable[[OsVersion], None]  # raises if that is not what was expected
@@ -110,18 +109,6 @@ class Sealer:
 
 def _prefix(record: BaseRecord | ReleaseRecord) -> str:
     return "/" if isinstance(record, BaseRecord) else record.manifest.mount_point
-
-
-def encode(record: msgspec.Struct) -> str:
-    """Return a record as a property holds it. `InvalidArgumentError` (RECORD_TOO_LARGE)."""
-    text = msgspec.json.encode(record).decode()
-    if len(text.encode()) > MAX_RECORD:
-        raise InvalidArgumentError(
-            "RECORD_TOO_LARGE",
-            f"the record is {len(text.encode())} bytes, {MAX_RECORD} is the most that a ZFS property can hold",
-            remedy="shorten the manifest: fewer environment variables, accounts or directories",
-        )
-    return text
 
 
 @dataclass(frozen=True, kw_only=True)

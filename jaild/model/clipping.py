@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from jaild.model import bounds
-from jaild.model.findings import Finding, Severity
+from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.operation import Failure, Operation
-from jaild.model.plan import Plan
 
 _STEPS = 200  # of a plan
 _FACTS = 64  # of an operation, and details of a failure

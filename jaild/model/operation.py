@@ -6,9 +6,8 @@ import msgspec
 
 from jaild.model.elapsed import passed
 from jaild.model.errors import JaildError
-from jaild.model.findings import Finding
+from jaild.model.findings import Finding, Plan
 from jaild.model.phases import Reports, Stop
-from jaild.model.plan import Plan
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

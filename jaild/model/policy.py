@@ -15,8 +15,7 @@ import msgspec
 
 from jaild.model import quantity
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails import privileges
-from jaild.model.jails.spec import Limits, Positive
+from jaild.model.jails.spec import PRIVILEGES, Limits, Positive
 
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network
 Mode = Literal["own", "shared", "host", "none"]
@@ -93,10 +92,8 @@ class Policy(_Strict, frozen=True):
         for ports in self.ports:
             port_range(ports)
         for name in (*self.allow, *self.allow_on_host):
-            if name not in privileges.ALLOWED:
-                raise ValueError(
-                    f"{name!r} is not what a jail can be allowed; there are {', '.join(privileges.ALLOWED)}"
-                )
+            if name not in PRIVILEGES:
+                raise ValueError(f"{name!r} is not what a jail can be allowed; there are {', '.join(PRIVILEGES)}")
         _require_size(self.quota)
         _require_size(self.volumes)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from jaild.model.findings import Finding
+from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import HttpCheck, Limits, Network, TcpCheck
-from jaild.model.jails.tree import Mount
 from jaild.model.layers.records import Family
 
 
@@ -46,7 +46,7 @@ class Demands(Protocol):
 
     @property
     def allow(self) -> tuple[str, ...]:
-        """What it may do beyond what every jail may: of `jaild.model.jails.privileges`."""
+        """What it may do beyond what every jail may: of `jaild.model.jails.spec.PRIVILEGES`."""
 
     @property
     def devfs_ruleset(self) -> str | None:

@@ -16,10 +16,10 @@ from jaild.engine.operations import Handle
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
 from jaild.model.errors import AbortedError, DeadlineExceededError, FailedPreconditionError, UnavailableError
+from jaild.model.findings import Plan
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Desired, JailRecord
 from jaild.model.operation import Operation
-from jaild.model.plan import Plan
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, moment
 from jaild.model.replication.protocol import HandingOver
 from jaild.model.views import Caller

@@ -12,11 +12,11 @@ from jaild.engine.inventory import Inventory, JailEntry, Layer
 from jaild.model import layout, names
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Finding, Severity, errors
+from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers import compatibility as compat
-from jaild.model.layers.record_text import decode
-from jaild.model.layers.records import BaseRecord, Generation, Ownership
+from jaild.model.layers.records import BaseRecord, Generation, Ownership, decode
 from jaild.model.migration import received
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.protocol import Acceptance, DatasetState, LayerOffer, Offer
@@ -185,7 +185,7 @@ class OfferCheck:
             for entry in self._inventory.jails.values()
             if entry.generation is not None and entry.record is not None and entry.record.state not in _ELSEWHERE
         }
-        return speccheck.conflicts(name, spec, others)
+        return netcheck.conflicts(name, spec, others)
 
     def _layers(self, offer: Offer) -> tuple[list[str], list[Finding]]:
         missing, findings = [], []

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import msgspec
 
 from jaild.engine.inventory import Inventory, JailEntry, Layer
-from jaild.layers.sealing import encode
 from jaild.model.errors import PermissionDeniedError
-from jaild.model.findings import Finding, Severity
+from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails.authority import Intent
-from jaild.model.layers.records import Generation, JailRecord
+from jaild.model.layers.records import Generation, JailRecord, encode
 from jaild.model.migration.protocol import Acceptance, DatasetOffer, HostHello, JailOffer, LayerOffer, Offer
 from jaild.model.migration.streams import PROTOCOL
-from jaild.model.plan import Plan
 from jaild.model.replication.policy import to_be_confirmed
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Zfs

@@ -21,8 +21,7 @@ from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
-from jaild.model.layers.record_text import decode
-from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord
+from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord, decode
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, DatasetState, JailOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of

@@ -24,7 +24,7 @@ import msgspec
 from jaild.adapters.oci import mounts
 from jaild.adapters.oci.records import Records
 from jaild.model import layout
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Mount, MountKind
 from tests.bench.daemon import NotMeasuredError
 from tests.demo.programs import environment, run
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 
-from jaild.layers.sealing import encode
 from jaild.model import layout
 from jaild.model.jails import specfile
-from jaild.model.layers.records import Generation, JailRecord, Ownership
+from jaild.model.layers.records import Generation, JailRecord, Ownership, encode
 from jaild.model.layout import Layout
 from jaild.ports.zfs import Zfs
 from jaild.v1 import host_pb2, jails_pb2

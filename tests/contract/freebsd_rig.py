@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec, Usage
 from tests.contract.runtime_contract import Rig, run_spec
 from tests.fakes.freebsd_host import FreebsdHost

@@ -19,7 +19,7 @@ from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.runtime import OciRuntime
 from jaild.adapters.system.process import ProcessRunner
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec, Runtime
 from tests.contract.runtime_contract import Rig, run_spec
 

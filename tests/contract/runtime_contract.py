@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import Limits, Network
-from jaild.model.jails.tree import Mount
 from jaild.ports.runtime import Output, Run, RunSpec, Runtime, Usage
 
 SERVE = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")

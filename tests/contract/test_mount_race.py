@@ -19,7 +19,7 @@ import pytest
 
 from jaild.adapters.oci import mounts
 from jaild.model.errors import JaildError
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Mount, MountKind
 
 pytestmark = pytest.mark.real
 

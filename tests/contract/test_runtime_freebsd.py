@@ -25,8 +25,8 @@ from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.records import Records
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import InternalError
+from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Network
-from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec
 from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_of, run_spec
 

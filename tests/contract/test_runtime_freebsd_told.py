@@ -13,8 +13,8 @@ import pytest
 from jaild.adapters.freebsd import mounts as freebsd_mounts
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.model.errors import FailedPreconditionError, InternalError, InvalidArgumentError
+from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Limits, Network
-from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import RunSpec
 from tests.contract.freebsd_rig import ToldRig
 from tests.contract.runtime_contract import RuntimeContract, only

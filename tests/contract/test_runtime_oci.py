@@ -17,8 +17,8 @@ import pytest
 from jaild.adapters.oci import cgroup as oci_cgroup
 from jaild.adapters.oci import mounts
 from jaild.model.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
+from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Limits, Network
-from jaild.model.jails.tree import Mount, MountKind
 from tests.contract.oci_rig import FOLDERS, PROCESSES, OciRig, hosted, hosts_of, leftovers, log_has, started
 from tests.contract.runtime_contract import RuntimeContract, only, output_of
 

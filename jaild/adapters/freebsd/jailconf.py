@@ -13,7 +13,7 @@ from jaild.adapters.freebsd.records import boots
 from jaild.ports.runtime import RunSpec
 
 Value = str | Sequence[str] | None  # None: a boolean that is on
-# What `jaild.model.jails.privileges` lists, in jail(8)'s words. `new`: the jail's own, out of sight of the host's.
+# What `PRIVILEGES` of a spec lists, in jail(8)'s words. `new`: the jail's own, out of sight of the host's.
 ALLOW: Mapping[str, Mapping[str, Value]] = {
     "raw_sockets": {"allow.raw_sockets": None},
     "sysvipc": {"sysvmsg": "new", "sysvsem": "new", "sysvshm": "new"},

@@ -25,7 +25,7 @@ from pathlib import Path
 from jaild.adapters.freebsd.errors import explain
 from jaild.adapters.runtime import refusals, treepaths
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.jails.tree import Mount, MountKind, below_writable
+from jaild.model.jails.mounts import Mount, MountKind, below_writable
 from jaild.ports.process import Processes
 
 # As mount(8) writes it with -v: nothing is escaped. What is mounted may have blanks in its name, the places that jaild

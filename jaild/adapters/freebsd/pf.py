@@ -8,7 +8,7 @@ from __future__ import annotations
 from jaild.adapters.freebsd.errors import explain
 from jaild.adapters.runtime import hostports
 from jaild.model.errors import JaildError
-from jaild.model.jails import portcheck
+from jaild.model.jails import network as netcheck
 from jaild.model.jails.spec import Network
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
@@ -29,7 +29,7 @@ def rules(network: Network) -> str:
     `pass`: a port that the spec opens is open. `(self)`: every address of the host, also those that come later.
     """
     lines = []
-    for port, address in portcheck.targets(network):
+    for port, address in netcheck.port_targets(network):
         family = "inet6" if address.version == 6 else "inet"  # noqa: PLR2004
         here, there = f"{port.address or '(self)'} port {port.host}", f"{address} port {port.jail or port.host}"
         lines.append(f"rdr pass {family} proto {port.protocol} from any to {here} -> {there}\n")
@@ -56,7 +56,7 @@ class Redirects:
         if ANCHORS not in nat.text:
             remedy = "put that line into pf.conf before the filter rules, and `service pf reload`"
             found.append(hostports.unsupported(f"pf.conf does not say {ANCHORS}", remedy, resource))
-        for version in sorted({address.version for _, address in portcheck.targets(network)}):
+        for version in sorted({address.version for _, address in netcheck.port_targets(network)}):
             name, variable = _FORWARDING[version]
             shown = await self._processes.run(("sysctl", "-n", name), check=False)
             if network.mode == "own" and shown.text.strip() != "1":

@@ -22,7 +22,7 @@ _CAPABILITIES = tuple(
         *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
     )
 )
-# What `jaild.model.jails.privileges` lists, as capabilities. The others every jail may here: System V IPC is of the
+# What `PRIVILEGES` of a spec lists, as capabilities. The others every jail may here: System V IPC is of the
 # jail's own namespace, and no family of sockets is forbidden.
 ALLOW: Mapping[str, tuple[str, ...]] = {
     "raw_sockets": ("CAP_NET_RAW",),

@@ -27,7 +27,7 @@ from jaild.adapters.files.openat import CHANGED, reached
 from jaild.adapters.oci import mount_syscalls as kernel
 from jaild.adapters.runtime import refusals, treepaths
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Mount, MountKind
 
 _T = TypeVar("_T")
 

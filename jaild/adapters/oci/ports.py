@@ -7,7 +7,7 @@ from pathlib import Path
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.runtime import hostports
 from jaild.model.errors import JaildError, UnavailableError
-from jaild.model.jails import portcheck
+from jaild.model.jails import network as netcheck
 from jaild.model.jails.spec import Network
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
@@ -32,7 +32,7 @@ def script(name: str, network: Network) -> str:
     the kernel drops packets from there that leave for a jail.
     """
     rules = []
-    for port, address in portcheck.targets(network):
+    for port, address in netcheck.port_targets(network):
         v6 = address.version == 6  # noqa: PLR2004
         family, target = ("ip6", f"[{address}]") if v6 else ("ip", str(address))
         here = f"{family} daddr {port.address}" if port.address else "fib daddr type local"
@@ -65,7 +65,7 @@ class Redirects:
         except UnavailableError:
             return [hostports.unsupported("nft(8) is not installed", "install nftables", resource)]
         found: list[JaildError] = []
-        for version in sorted({address.version for _, address in portcheck.targets(network)}):
+        for version in sorted({address.version for _, address in netcheck.port_targets(network)}):
             file = self._sysctls / _FORWARDING[version]
             if network.mode == "own" and not (file.exists() and file.read_text("ascii").strip() == "1"):
                 name = _FORWARDING[version].replace("/", ".")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from jaild.adapters.runtime.refusals import FIELD
 from jaild.model.errors import FailedPreconditionError, JaildError
-from jaild.model.jails import portcheck
+from jaild.model.jails import network as netcheck
 from jaild.model.jails.spec import Port
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -28,7 +28,7 @@ def problems(ports: Sequence[Port], resource: str) -> list[JaildError]:
             found.append(
                 FailedPreconditionError(
                     "PORT_TAKEN",
-                    f"a program of the host listens on {portcheck.spoken(port)}",
+                    f"a program of the host listens on {netcheck.spoken_port(port)}",
                     remedy="choose another port, or end that program: `sockstat -l` on FreeBSD, `ss -lntup` on Linux",
                     resource=resource,
                     detail=where,

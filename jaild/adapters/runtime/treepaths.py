@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from jaild.adapters.files.openat import CHANGED, NotAFileError, StepError, look, reached, reading
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.model.jails.tree import Mount
+from jaild.model.jails.mounts import Mount
 
 _LARGEST = 8 << 20  # bytes of an /etc file: more is not an /etc file
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from jaild.model.evacuation.placement import Placed, Placements, Unplaced
 from jaild.model.evacuation.record import KIND, JailMove, MoveState
-from jaild.model.findings import Finding, Severity
-from jaild.model.plan import Plan
+from jaild.model.findings import Finding, Plan, Severity
 
 NO_HOST = "NO_HOST_TAKES_IT"
 _REMEDY = "make room on one of the hosts or name another, then evacuate again: what has moved is not touched"

@@ -1,19 +1,46 @@
-"""Which layers make up a jail's tree: base, release, data, configuration, package database, volumes."""
+"""What a jail's tree is put together from: base, release, data, configuration, package database, volumes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 import msgspec
 
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails import tree
-from jaild.model.jails.tree import Mount, MountKind
 from jaild.model.layers.records import Family
+from jaild.model.layout import DATA_FOLDERS
 
-DATA_FOLDERS = ("var", "root", "home")
 _PACKAGE_DATABASE = {Family.FREEBSD: "/var/db/pkg", Family.LINUX: "/var/lib/dpkg"}
+
+
+class MountKind(StrEnum):
+    """How a layer is mounted."""
+
+    LAYER = "layer"  # a folder of the host: nullfs on FreeBSD, bind on Linux
+    TMPFS = "tmpfs"
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """One mount of a jail's tree."""
+
+    kind: MountKind
+    target: str  # absolute, inside the jail
+    source: str = ""  # absolute, on the host, itself no symlink; empty for tmpfs
+    within: str = ""  # the folder of `source` that is mounted, relative; a jail may write there, so no link is followed
+    readonly: bool = False
+    size: int = 0  # bytes, tmpfs only; 0: the system's default
+
+    @property
+    def folder(self) -> str:
+        """What is mounted, as a path of the host; empty for tmpfs."""
+        return f"{self.source}/{self.within}" if self.within else self.source
+
+    @property
+    def depth(self) -> int:
+        """How far below the root the target is."""
+        return len(PurePosixPath(self.target).parts) - 1
 
 
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +86,7 @@ def tree_of(layers: Layers) -> tuple[Mount, ...]:
         mounts.append(_layer(database, layers.packages, database, readonly=True))
     mounts.extend(_layer(path, folder) for path, folder in sorted(layers.volumes.items()))
     _refuse_duplicates(mounts)
-    return tree.order(tuple(mounts))
+    return _parents_first(mounts)
 
 
 def sandbox_of(*, family: Family, base: str, release: str, mount_point: str, scratch: str) -> tuple[Mount, ...]:
@@ -74,7 +101,7 @@ def sandbox_of(*, family: Family, base: str, release: str, mount_point: str, scr
     if family is Family.FREEBSD:
         database = package_database(family)
         mounts.append(_layer(database, release, database))
-    return tree.order(tuple(mounts))
+    return _parents_first(mounts)
 
 
 def _layer(target: str, source: str, within: str = "", *, readonly: bool = False) -> Mount:
@@ -93,3 +120,16 @@ def _refuse_duplicates(mounts: list[Mount]) -> None:
                 remedy="give the volume or the release another mount point",
                 detail={"target": mount.target},
             )
+
+
+def _parents_first(mounts: list[Mount]) -> tuple[Mount, ...]:
+    return tuple(sorted(mounts, key=lambda mount: mount.depth))  # equal depths keep their order
+
+
+def below_writable(mount: Mount, mounts: tuple[Mount, ...]) -> bool:
+    """Return whether the target of `mount`, one of `mounts`, is reached through what a jail can write to."""
+    place = PurePosixPath(mount.target)
+    return any(
+        not other.readonly and place != PurePosixPath(other.target) and place.is_relative_to(other.target)
+        for other in mounts
+    )

@@ -1,12 +1,13 @@
-"""The rules of a jail's network: which mode needs what, and what an address may be."""
+"""The rules of a jail's network: modes, addresses, ports of the host, and what two jails cannot both have."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from jaild.model.jails.spec import ExecCheck, JailSpec, Network
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.spec import ExecCheck, JailSpec, Network, Port
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -40,6 +41,33 @@ def mistakes(spec: JailSpec) -> Iterator[tuple[str, str]]:
     unreachable = network.mode != "host" and not network.addresses
     if unreachable and any(not isinstance(probe, ExecCheck) and probe.address is None for probe in spec.health):
         yield "$.health", "a check over the network needs an address to reach: the jail has none"
+    yield from _port_mistakes(network)
+
+
+def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Finding, ...]:
+    """Return what `spec` for jail `name` takes that another jail has already: ADDRESS_IN_USE, PORT_IN_USE.
+
+    An entry of `others` under `name` itself is skipped.
+    """
+    taken = {
+        address: other
+        for other in sorted(others, reverse=True)
+        if other != name
+        for address in addresses(others[other])
+    }
+    found = tuple(
+        Finding(
+            severity=Severity.ERROR,
+            code="ADDRESS_IN_USE",
+            message=f"{address} is the address of jail {taken[address]}",
+            subject=f"$.network.addresses[{index}]",
+            remedy=f"give {name} another address, or take it from {taken[address]} first",
+            evidence=(f"jails/{taken[address]}",),
+        )
+        for index, address in enumerate(addresses(spec))
+        if address in taken
+    )
+    return (*found, *_port_conflicts(name, spec, others))
 
 
 def probe_mistakes(path: str, text: str, spec: JailSpec) -> Iterator[tuple[str, str]]:
@@ -52,6 +80,31 @@ def probe_mistakes(path: str, text: str, spec: JailSpec) -> Iterator[tuple[str, 
     own = [entry.ip for entry in map(_interface, spec.network.addresses) if not isinstance(entry, str)]
     if spec.network.mode == "own" and address not in own:
         yield path, f"{address} is not one of the jail's own addresses"
+
+
+def ports_overlap(one: Port, two: Port) -> bool:
+    """Tell whether a packet could be meant by both."""
+    same = one.protocol == two.protocol and one.host == two.host
+    return same and (one.address is None or two.address is None or _equal(one.address, two.address))
+
+
+def spoken_port(port: Port) -> str:
+    """Return a port as people write it: `tcp/8080`, `tcp/8080 at 192.0.2.7`."""
+    return f"{port.protocol}/{port.host}" + (f" at {port.address}" if port.address else "")
+
+
+def port_targets(network: Network) -> list[tuple[Port, Address]]:
+    """Return where each port leads: for each family that the port and the jail have, the jail's first address."""
+    first: dict[int, Address] = {}
+    for text in network.addresses:
+        address = ipaddress.ip_interface(text).ip
+        first.setdefault(address.version, address)
+    return [
+        (port, address)
+        for port in network.ports
+        for version, address in sorted(first.items())
+        if port.address is None or ipaddress.ip_address(port.address).version == version
+    ]
 
 
 def _mode_mistakes(network: Network) -> Iterator[tuple[str, str]]:
@@ -104,3 +157,51 @@ def _gateway_mistakes(text: str, found: list[Interface]) -> Iterator[tuple[str, 
         yield path, f"{gateway} is the jail's own address"
     elif not (gateway.version == 6 and gateway.is_link_local) and not any(gateway in a.network for a in found):  # noqa: PLR2004
         yield path, f"{gateway} is in none of the subnets of the jail's addresses"
+
+
+def _port_mistakes(network: Network) -> Iterator[tuple[str, str]]:
+    if network.ports and network.mode not in {"own", "shared"}:
+        yield "$.network.ports", f"mode {network.mode} has none: leave them out, or use mode own or shared"
+        return
+    versions = {6 if ":" in address else 4 for address in network.addresses}
+    for index, port in enumerate(network.ports):
+        path = f"$.network.ports[{index}]"
+        if port.address is not None:
+            yield from _port_address_mistakes(f"{path}.address", port.address, versions)
+        elif network.mode == "shared":
+            yield f"{path}.address", "mode shared needs it: the jail's own addresses are among the host's"
+        if any(ports_overlap(port, other) for other in network.ports[:index]):
+            yield path, f"{spoken_port(port)} is there twice"
+
+
+def _port_address_mistakes(path: str, text: str, versions: set[int]) -> Iterator[tuple[str, str]]:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        yield path, f"{text!r} is not an address: write it without a prefix length"
+        return
+    if address.is_multicast or address.is_unspecified or "%" in text:
+        yield path, f"{text} is not an address that a host has: leave it out for all of the host's"
+    elif address.version not in versions:
+        yield path, f"the jail has no IPv{address.version} address that it could lead to"
+
+
+def _port_conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Finding, ...]:
+    taken = [(other, port) for other in sorted(others) if other != name for port in others[other].network.ports]
+    return tuple(
+        Finding(
+            severity=Severity.ERROR,
+            code="PORT_IN_USE",
+            message=f"{spoken_port(port)} of the host leads into jail {other} already",
+            subject=f"$.network.ports[{index}]",
+            remedy=f"give {name} another port, or take it from {other} first",
+            evidence=(f"jails/{other}: {spoken_port(theirs)}",),
+        )
+        for index, port in enumerate(spec.network.ports)
+        for other, theirs in taken
+        if ports_overlap(port, theirs)
+    )
+
+
+def _equal(one: str, two: str) -> bool:
+    return ipaddress.ip_address(one) == ipaddress.ip_address(two)

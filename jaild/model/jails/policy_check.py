@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from jaild.model import quantity
 from jaild.model.findings import Finding, Severity
-from jaild.model.jails import portcheck
+from jaild.model.jails import network as netcheck
 from jaild.model.jails.spec import ExecCheck, JailSpec, Limits
 from jaild.model.layers.recipe import Recipe
 from jaild.model.policy import BuildPolicy, Policy, port_range
@@ -116,7 +116,7 @@ def _ports(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator
     for index, port in enumerate(spec.network.ports):
         if port not in had and not any(port.host in port_range(text) for text in policy.ports):
             rule = _rule("ports", policy.ports)
-            yield "POLICY_PORT", f"$.network.ports[{index}]", rule, f"{portcheck.spoken(port)} is asked for"
+            yield "POLICY_PORT", f"$.network.ports[{index}]", rule, f"{netcheck.spoken_port(port)} is asked for"
 
 
 def _allow(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:

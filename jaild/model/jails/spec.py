@@ -14,6 +14,17 @@ Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
+# What a spec may ask for beyond what every jail may (`allow`), reviewed one by one. What is not here stays forbidden,
+# since it reaches beyond the jail: `mount.*` (the daemon mounts), `chflags` (immutable files in a jail's data outlive
+# it), `read_msgbuf` and `vmm` (the host's), `settime` and `adjtime` (the host's clock), `nfsd`, `quotas`, `routing`,
+# and child jails.
+PRIVILEGES = {
+    "raw_sockets": "raw sockets: ping, traceroute; in mode shared it sees the host's packets too",
+    "sysvipc": "System V messages, semaphores and shared memory, of the jail's own: PostgreSQL",
+    "mlock": "memory that is never paged out: keys, databases; counts against limits.memory",
+    "socket_af": "sockets of other families than IPv4, IPv6, local and route",
+}
+
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Unknown keys are mistakes, and defaults are not written."""
@@ -144,7 +155,7 @@ class JailSpec(_Strict, frozen=True):
     quota: str | None = None  # of the jail's data
     volumes: dict[str, Volume] = {}
     limits: Limits = Limits()
-    allow: tuple[str, ...] = ()  # more than every jail may: `jaild.model.jails.privileges` has the list
+    allow: tuple[str, ...] = ()  # more than every jail may: of `PRIVILEGES`
     devfs_ruleset: str | None = None  # FreeBSD: a name out of devfs.rules(5); devfsrules_jail if not said
     health: tuple[HealthCheck, ...] = ()
     readiness: Readiness = Readiness()

@@ -1,4 +1,4 @@
-"""The rules of a jail's specification that types cannot say, and those between the specifications of several jails."""
+"""The rules of a jail's specification that types cannot say; those of its network: `jaild.model.jails.network`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from jaild.model import names, pathrules, quantity
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.findings import Finding, Severity
-from jaild.model.jails import cpulist, portcheck, privileges
+from jaild.model.jails import cpulist
 from jaild.model.jails import network as netcheck
 from jaild.model.jails.redaction import REDACTED
-from jaild.model.jails.spec import ExecCheck, HttpCheck, JailSpec
+from jaild.model.jails.spec import PRIVILEGES, ExecCheck, HttpCheck, JailSpec
 from jaild.model.yamltext import step
 
 # Those that both systems know, by the names that kill(1) takes on both.
@@ -35,7 +35,7 @@ def check(spec: JailSpec) -> tuple[Finding, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
     rules = (_what_runs, _environment, _amounts, _health, _ending, _standby)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
-    mistakes += [*netcheck.mistakes(spec), *portcheck.mistakes(spec.network), *privileges.mistakes(spec.allow)]
+    mistakes += [*netcheck.mistakes(spec), *_privileges(spec)]
     return tuple(_finding(path, message) for path, message in mistakes)
 
 
@@ -51,32 +51,6 @@ def require(spec: JailSpec) -> None:
             detail={"path": first.subject},
             findings=findings,
         )
-
-
-def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Finding, ...]:
-    """Return what `spec` for jail `name` takes that another jail has already: ADDRESS_IN_USE, PORT_IN_USE.
-
-    An entry of `others` under `name` itself is skipped.
-    """
-    taken = {
-        address: other
-        for other in sorted(others, reverse=True)
-        if other != name
-        for address in netcheck.addresses(others[other])
-    }
-    addresses = tuple(
-        Finding(
-            severity=Severity.ERROR,
-            code="ADDRESS_IN_USE",
-            message=f"{address} is the address of jail {taken[address]}",
-            subject=f"$.network.addresses[{index}]",
-            remedy=f"give {name} another address, or take it from {taken[address]} first",
-            evidence=(f"jails/{taken[address]}",),
-        )
-        for index, address in enumerate(netcheck.addresses(spec))
-        if address in taken
-    )
-    return (*addresses, *portcheck.conflicts(name, spec, others))
 
 
 def _finding(path: str, message: str) -> Finding:
@@ -149,7 +123,8 @@ def _amounts(spec: JailSpec) -> Iterator[tuple[str, str]]:
     if spec.limits.cpus is not None and not math.isfinite(spec.limits.cpus):
         yield "$.limits.cpus", "it must be a number"
     try:
-        cpulist.parse(spec.limits.cpuset or "0")
+        if spec.limits.cpuset:
+            cpulist.parse(spec.limits.cpuset)
     except InvalidArgumentError as error:
         yield _named("$.limits.cpuset", error)
     if spec.devfs_ruleset is not None and not _RULESET.fullmatch(spec.devfs_ruleset):
@@ -208,3 +183,11 @@ def _ending(spec: JailSpec) -> Iterator[tuple[str, str]]:
         close = difflib.get_close_matches(spec.stop.signal.upper().removeprefix("SIG"), SIGNALS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"one of {', '.join(SIGNALS)}"
         yield "$.stop.signal", f"there is no signal {spec.stop.signal!r}: {hint}"
+
+
+def _privileges(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    for index, name in enumerate(spec.allow):
+        if name not in PRIVILEGES:
+            yield f"$.allow[{index}]", f"{name!r} is not what a jail can be allowed; there are {', '.join(PRIVILEGES)}"
+        elif name in spec.allow[:index]:
+            yield f"$.allow[{index}]", f"{name} is there twice"

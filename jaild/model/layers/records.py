@@ -1,13 +1,19 @@
-"""What jaild remembers: bases, releases, jails and their generations. All of it lives on the datasets it describes."""
+"""What jaild remembers: bases, releases, jails and their generations. All of it lives on the datasets it describes.
+
+As properties of datasets hold it, it is JSON, of this schema or an older one: `encode`, `decode`.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TypeVar
 
 import msgspec
 
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.spec import JailSpec
 
+_LONGEST = 4000  # bytes of JSON in a property: every ZFS takes that (zfs-fuse ends at 8 KiB, with a crash)
 SCHEMA = 1  # absent from a record means 1; a daemon refuses a newer one rather than guess
 
 
@@ -167,3 +173,38 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent: int = 0
     actor: str = ""
     schema: int = SCHEMA
+
+
+_Record = TypeVar("_Record", BaseRecord, ReleaseRecord, JailRecord)
+
+
+def encode(record: msgspec.Struct) -> str:
+    """Return a record as a property holds it. `InvalidArgumentError` (RECORD_TOO_LARGE)."""
+    text = msgspec.json.encode(record).decode()
+    if len(text.encode()) > _LONGEST:
+        raise InvalidArgumentError(
+            "RECORD_TOO_LARGE",
+            f"the record is {len(text.encode())} bytes, {_LONGEST} is the most that a ZFS property can hold",
+            remedy="shorten the manifest: fewer environment variables, accounts or directories",
+        )
+    return text
+
+
+def decode(text: str, kind: type[_Record], where: str) -> _Record:
+    """Read a record from a property. `FailedPreconditionError` (RECORD_TOO_NEW, RECORD_DAMAGED)."""
+    try:
+        record = msgspec.json.decode(text, type=kind)
+    except (ValueError, TypeError, RecursionError) as error:  # a record, or anything else that somebody put there
+        raise FailedPreconditionError(
+            "RECORD_DAMAGED",
+            f"the record on {where} cannot be read: {error}",
+            remedy=f"look at its jaild: properties: zfs get all {where}",
+            detail={"record": text[:200]},
+        ) from error
+    if record.schema > SCHEMA:
+        raise FailedPreconditionError(
+            "RECORD_TOO_NEW",
+            f"the record on {where} has schema {record.schema}, this jaild knows {SCHEMA}",
+            remedy="start the jaild that wrote it",
+        )
+    return record

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jaild.model.findings import Finding, Severity
-from jaild.model.plan import Plan
+from jaild.model.findings import Finding, Plan, Severity
 from jaild.rpc import names
 from jaild.v1 import common_pb2
 

@@ -10,10 +10,9 @@ from jaild.engine import operations as module
 from jaild.engine.operations import Handle, Operations
 from jaild.model import bounds, phases
 from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.model.findings import Finding, Severity
+from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.operation import Operation
 from jaild.model.phases import Outcome, PhaseReport, Stop
-from jaild.model.plan import Plan
 from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore

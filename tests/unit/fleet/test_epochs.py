@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jaild.layers.sealing import encode
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.layers.records import Ownership
+from jaild.model.layers.records import Ownership, encode
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants

@@ -11,11 +11,10 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, JaildError
-from jaild.model.findings import Severity
+from jaild.model.findings import Plan, Severity
 from jaild.model.jails.spec import Volume
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.protocol import Received, ReceiveHeader
-from jaild.model.plan import Plan
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.hosts import invariants

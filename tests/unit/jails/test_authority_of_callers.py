@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
+from jaild.model import access
 from jaild.model.access import Role
 from jaild.model.errors import PermissionDeniedError
-from jaild.model.jails import authorization
 from jaild.model.jails.change import Axis, Change, Configure, Deploy, Draft, Rollback, Upgrade
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
@@ -139,9 +139,9 @@ def test_each_team_moves_its_own_axis_whatever_it_asks_for(who: Caller, change: 
     current = generation("new", "web/2")
 
     def decide() -> Draft:
-        authorization.require_change(who, "web", current, change)
+        access.require_change(who, "web", current, change)
         draft = change.apply(current, {**OLDER, 2: current})
-        authorization.require_outcome(who, "web", current, draft)
+        access.require_outcome(who, "web", current, draft)
         return draft
 
     if reason is None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jaild.model import names
+from jaild.model.jails.mounts import MountKind
 from jaild.model.jails.spec import JailSpec
-from jaild.model.jails.tree import MountKind
 from jaild.model.layers.records import Family, Manifest, User
 from jaild.ports.runtime import Output, RunSpec
 from tests.fakes.host import FakeHost

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails.mounts import Layers, tree_of
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Layers, Mount, MountKind, tree_of
 from jaild.model.layers.records import Family
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.spec import (
     ExecCheck,
@@ -162,7 +163,7 @@ def test_one_address_in_two_jails_is_an_error_that_names_the_other() -> None:
         "taken": JailSpec(base="b", network=own("2001:db8::0005/48")),
         "me": mine,
     }
-    (finding,) = speccheck.conflicts("me", mine, others)
+    (finding,) = netcheck.conflicts("me", mine, others)
     assert (finding.code, finding.subject) == ("ADDRESS_IN_USE", "$.network.addresses[1]")
     assert finding.evidence == ("jails/taken",)
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.layers.sealing import encode
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.layers.records import JailRecord, Ownership, encode
 from jaild.model.replication.policy import LEAP
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost

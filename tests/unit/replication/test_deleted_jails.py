@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from jaild.layers.sealing import encode
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Severity
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
+from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership, encode
 from jaild.model.replication import deleted
 from jaild.model.replication.deleted import DeletedJail, left_of, surplus
 from jaild.model.replication.policy import LEAP, Orphaned, claimable

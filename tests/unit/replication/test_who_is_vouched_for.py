@@ -7,11 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.layers.sealing import encode
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.spec import Standby
-from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.layers.records import JailRecord, Ownership, encode
 from jaild.model.replication.policy import Orphaned, claimable
 from jaild.model.replication.protocol import Known
 from tests.fakes.host import ROOT, FakeHost

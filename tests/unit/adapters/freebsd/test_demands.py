@@ -16,8 +16,7 @@ from jaild.adapters.freebsd.rctl import Rctl
 from jaild.adapters.freebsd.records import Record
 from jaild.adapters.oci import bundle as oci_bundle
 from jaild.model.errors import FailedPreconditionError, InternalError
-from jaild.model.jails import privileges
-from jaild.model.jails.spec import JailSpec, Limits, Network, Port
+from jaild.model.jails.spec import PRIVILEGES, JailSpec, Limits, Network, Port
 from tests import jailconf
 from tests.contract.freebsd_rig import ToldRig
 from tests.contract.runtime_contract import run_spec
@@ -231,7 +230,7 @@ def test_the_recorded_ruleset_for_jails_begins_by_including_the_one_that_hides_a
 
 
 def test_each_thing_that_can_be_allowed_has_its_parameters_on_both_systems() -> None:
-    assert set(freebsd_jailconf.ALLOW) == set(oci_bundle.ALLOW) == set(privileges.ALLOWED)
+    assert set(freebsd_jailconf.ALLOW) == set(oci_bundle.ALLOW) == set(PRIVILEGES)
 
 
 def test_what_is_allowed_is_in_jail_conf_and_nothing_else_is() -> None:

@@ -23,9 +23,8 @@ from jaild.adapters.runtime import announce as announcing
 from jaild.adapters.zfs import embedded as embedding
 from jaild.adapters.zfs.embedded import EmbeddedPool
 from jaild.model.errors import JaildError
-from jaild.model.jails import privileges
-from jaild.model.jails.spec import Limits, Network, Port
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Mount, MountKind
+from jaild.model.jails.spec import PRIVILEGES, Limits, Network, Port
 from jaild.ports.runtime import RunSpec
 from tests.contract.freebsd_rig import ToldRig
 from tests.fakes.processes import Said
@@ -306,7 +305,7 @@ async def devices(stage: Stage) -> None:
     (etc / "devfs.rules").write_text("[devfsrules_jail_bpf=61]\nadd include $devfsrules_jail\nadd path 'bpf*' unhide\n")
     stage.host.rulesets[61] = "100 include 4\n200 path bpf* unhide\n"
     spec = replace(stage.spec(), devfs_ruleset="devfsrules_jail_bpf", mounts=stage.spec().mounts[:1])
-    everything = replace(spec, allow=tuple(privileges.ALLOWED))
+    everything = replace(spec, allow=tuple(PRIVILEGES))
     await stage.shown("create, with devfsrules_jail_bpf", stage.runtime.create(everything))
     stage.file("runs/web.1/jail.conf")
     await stage.given(stage.runtime.remove("web", 1))

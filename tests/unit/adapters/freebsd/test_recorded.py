@@ -24,7 +24,7 @@ from jaild.adapters.freebsd import (
 )
 from jaild.adapters.freebsd.errors import explain
 from jaild.adapters.freebsd.jails import Jail
-from jaild.model.jails.tree import Mount, MountKind
+from jaild.model.jails.mounts import Mount, MountKind
 from tests.freebsd_recordings import recordings
 
 ROOT = Path("/var/run/jaild/web/1/root")

@@ -14,8 +14,8 @@ from jaild.adapters.oci.records import Record, Records, split
 from jaild.adapters.runtime import accounts, first_process, treepaths
 from jaild.adapters.runtime.first_process import FirstProcess
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Limits, Network
-from jaild.model.jails.tree import Mount, MountKind
 from jaild.ports.runtime import Usage
 from tests.contract.runtime_contract import run_spec
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails import cpulist, portcheck, privileges
+from jaild.model.jails import cpulist
+from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation as speccheck
-from jaild.model.jails.spec import JailSpec, Limits, Network, Port
+from jaild.model.jails.spec import PRIVILEGES, JailSpec, Limits, Network, Port
 
 
 def own(*ports: Port, addresses: tuple[str, ...] = ("10.0.0.5/24", "2001:db8::5/64")) -> Network:
@@ -60,22 +61,22 @@ def test_one_port_of_the_host_in_two_jails_is_an_error_that_names_the_other() ->
         "free": JailSpec(base="b", network=own(Port(host=8080, protocol="udp"), addresses=("10.0.0.7/24",))),
         "taken": JailSpec(base="b", network=own(Port(host=8443, address="192.0.2.7"), addresses=("10.0.0.8/24",))),
     }
-    (finding,) = speccheck.conflicts("me", mine, others)
+    (finding,) = netcheck.conflicts("me", mine, others)
     assert (finding.code, finding.subject) == ("PORT_IN_USE", "$.network.ports[1]")
     assert "jail taken" in finding.message
     assert finding.evidence == ("jails/taken: tcp/8443 at 192.0.2.7",)
 
 
 def test_addresses_are_the_same_however_they_are_written() -> None:
-    assert portcheck.overlap(Port(host=1, address="2001:db8::7"), Port(host=1, address="2001:DB8:0::7"))
-    assert not portcheck.overlap(Port(host=1, address="192.0.2.7"), Port(host=1, address="192.0.2.8"))
+    assert netcheck.ports_overlap(Port(host=1, address="2001:db8::7"), Port(host=1, address="2001:DB8:0::7"))
+    assert not netcheck.ports_overlap(Port(host=1, address="192.0.2.7"), Port(host=1, address="192.0.2.8"))
 
 
 def test_a_port_leads_to_the_jails_first_address_of_each_family_that_it_has() -> None:
     network = own(
         Port(host=80), Port(host=81, address="192.0.2.7"), addresses=("10.0.0.5/24", "10.0.0.6/24", "fd00::5/64")
     )
-    found = [(port.host, str(address)) for port, address in portcheck.targets(network)]
+    found = [(port.host, str(address)) for port, address in netcheck.port_targets(network)]
     assert found == [(80, "10.0.0.5"), (80, "fd00::5"), (81, "10.0.0.5")]
 
 
@@ -105,9 +106,9 @@ def test_what_is_no_list_of_cpus_is_refused(text: str) -> None:
 def test_what_is_not_on_the_reviewed_list_is_refused_with_the_list() -> None:
     (finding,) = speccheck.check(JailSpec(base="b", allow=("raw_sockets", "chflags")))
     assert finding.subject == "$.allow[1]"
-    for allowed in privileges.ALLOWED:
+    for allowed in PRIVILEGES:
         assert allowed in finding.message
-    assert subjects(allow=tuple(privileges.ALLOWED)) == []
+    assert subjects(allow=tuple(PRIVILEGES)) == []
     assert subjects(allow=("mlock", "mlock")) == ["$.allow[1]"]
 
 
