@@ -10,6 +10,7 @@ import structlog
 
 from jaild.model import bounds
 from jaild.model.errors import ResourceExhaustedError
+from jaild.model.operation import all_clipped
 from jaild.model.views import AuditEntry, Event
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
@@ -32,8 +33,8 @@ class Events:
 
         If there is no room on the disk it is in the log only, and counted: what happened goes on, an abort above all.
         """
-        message = bounds.clipped(message, bounds.EVENT_TEXT)
-        detail = {key: bounds.clipped(text, bounds.EVENT_TEXT) for key, text in detail.items()}
+        detail = all_clipped({"message": message, **detail}, bounds.EVENT_TEXT)
+        message = detail.pop("message")
         gone, self._lost = self._lost, 0
         try:
             if gone:
@@ -88,22 +89,11 @@ class Audit:
 
     async def record(self, actor: str, method: str, target: str, request_id: str, outcome: str, operation: str) -> None:
         """Write down one request, refused or not."""
-        entry = AuditEntry(
-            sequence=0,
-            time=0.0,
-            actor=_field(actor),
-            method=_field(method),
-            target=_field(target),
-            request_id=_field(request_id),
-            outcome=_field(outcome),
-            operation=_field(operation),
-        )
+        texts = {"actor": actor, "method": method, "target": target, "request_id": request_id, "outcome": outcome}
+        kept = all_clipped({**texts, "operation": operation}, bounds.AUDIT_FIELD)
+        entry = AuditEntry(sequence=0, time=0.0, **kept)
         await self._store.append_audit(self._clock.now(), entry)
 
     async def entries(self, limit: int, before: int) -> list[AuditEntry]:
         """Return at most `limit` entries below sequence number `before` (0: the newest), newest first."""
         return await self._store.audit(limit, before)
-
-
-def _field(text: str) -> str:
-    return bounds.clipped(text, bounds.AUDIT_FIELD)

@@ -11,19 +11,14 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
-import msgspec
-
-from jaild.engine.plans import Plans
-from jaild.model import bounds, clipping, phases
+from jaild.model import bounds
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
 from jaild.model.findings import Plan
-from jaild.model.operation import Operation, failure_of
-from jaild.model.phases import Outcome, Reports, Stop
+from jaild.model.operation import Moment, Operation, Outcome, Stop, failure_of
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
@@ -40,7 +35,7 @@ class Operations:
         self._clock = clock
         self._all: dict[str, Operation] = {}
         self._sizes: dict[str, int] = {}  # bytes of those that are done
-        self._plans = Plans()
+        self._plans = _Plans()
         self._requests: dict[tuple[str, str], str] = {}
         self.watched: dict[str, asyncio.Event] = {}  # those that somebody waits for
         self.leaving = False  # the daemon ends: what is resumable is left to its successor
@@ -51,26 +46,23 @@ class Operations:
         monotonic = self._clock.monotonic()
         for operation in await self._store.operations():
             if not operation.done and operation.counted_at is not None:  # at once: by and by a later boot looks like it
-                seconds = operation.seconds_at(monotonic)
-                operation = msgspec.structs.replace(operation, seconds=seconds, counted_at=monotonic)  # noqa: PLW2901
-            self._remember(operation)
+                self._remember(operation.counted(monotonic))
+            else:
+                self._remember(operation)
         await self._forget_oldest()
         return [op for op in self._all.values() if not op.done]
 
     def new(self, kind: str, target: str, caller: Caller, plan: Plan | None = None) -> Operation:
         """Make an operation in memory at once, so that nothing can slip in between; `save` it next."""
-        now = self._clock.now()
+        at = self._moment()
         operation = Operation(
             id=uuid.uuid4().hex,
             kind=kind,
             target=target,
             actor=caller.actor,
             request_id=caller.request_id,
-            created=now,
-            updated=now,
-            counted_at=self._clock.monotonic(),
-            plan=plan and clipping.plan(plan),
-        )
+            created=at.now,
+        ).changed(at, plan=plan)
         self._remember(operation)
         return operation
 
@@ -91,19 +83,17 @@ class Operations:
 
     async def planned(self, plan: Plan, caller: Caller) -> Operation:
         """Return a done operation that only carries a plan (`validate_only`): not stored, not listed, no duplicate."""
-        now = self._clock.now()
+        at = self._moment()
         operation = Operation(
             id=uuid.uuid4().hex,
             kind=plan.kind,
             target=plan.target,
             actor=caller.actor,
-            created=now,
-            updated=now,
+            created=at.now,
             phase="plan",
-            plan=clipping.plan(plan),
             done=True,
             result="plan",
-        )
+        ).changed(at, plan=plan)
         self._plans.add(operation)
         return operation
 
@@ -178,7 +168,7 @@ class Operations:
                 resource=operation.name,
                 detail={"actor": caller.actor},
             )
-        self._replace(operation_id, cancel_requested=True)
+        self.update(operation_id, cancel_requested=True)
         await self.save(operation_id)
         self.interrupt(operation_id)
 
@@ -217,55 +207,80 @@ class Operations:
 
     def update(self, operation_id: str, **changes: Any) -> Operation:
         """Change an operation in memory and tell the watchers."""
-        return self._replace(operation_id, **changes)
+        return self._put(self._all[operation_id].changed(self._moment(), **changes))
 
     def enter(self, operation_id: str, phase: str, message: str, stop: Stop) -> None:
         """Let an operation's next phase begin, in memory."""
-        self._replace(operation_id, partial(phases.entered, name=phase), phase=phase, message=message, stop=stop)
+        self._put(self._all[operation_id].in_phase(self._moment(), phase, message, stop))
 
     def end_phase(self, operation_id: str, outcome: Outcome) -> None:
         """Note how the phase under way came out; nothing if none is."""
-        self._replace(operation_id, partial(phases.ended, outcome=outcome))
+        self._put(self._all[operation_id].phase_over(self._moment(), outcome))
+
+    def mark_phase(self, operation_id: str, phase: str, outcome: Outcome) -> None:
+        """Note how a phase came out in the end that is over."""
+        self._put(self._all[operation_id].came_out(self._moment(), phase, outcome))
 
     async def finish(self, operation_id: str, *, result: str = "", error: JaildError | None = None) -> Operation:
         """End it; it is on disk when this returns."""
-        operation = self._replace(
-            operation_id,
-            partial(phases.ended, outcome=Outcome.DONE if error is None else Outcome.FAILED),
-            done=True,
-            result=result,
-            failure=failure_of(error) if error else None,
-            phase="done" if error is None else self._all[operation_id].phase,
+        known = self._all[operation_id]
+        operation = self._put(
+            known.phase_over(
+                self._moment(),
+                Outcome.DONE if error is None else Outcome.FAILED,
+                done=True,
+                result=result,
+                failure=failure_of(error) if error else None,
+                phase="done" if error is None else known.phase,
+            )
         )
         await self.save(operation_id)
         return operation
 
+    def _moment(self) -> Moment:
+        return Moment(self._clock.now(), self._clock.monotonic())
+
     def _remember(self, operation: Operation) -> None:
-        self._all[operation.id] = operation
-        if operation.done:
-            self._sizes[operation.id] = clipping.size(operation)
+        self._put(operation)
         if operation.request_id:
             self._requests[operation.actor, operation.request_id] = operation.id
 
-    def _replace(
-        self, operation_id: str, turn: Callable[[Reports, float], Reports] | None = None, **changes: Any
-    ) -> Operation:
-        """Change its fields; `turn` returns the reports of its phases after so many seconds that it is under way."""
-        kept = clipping.changes(changes)
-        known, monotonic = self._all[operation_id], self._clock.monotonic()
-        seconds = known.seconds_at(monotonic)
-        if turn is not None:
-            kept["phases"] = turn(known.phases, seconds)
-        operation = msgspec.structs.replace(
-            known, updated=self._clock.now(), seconds=seconds, counted_at=monotonic, **kept
-        )
-        self._all[operation_id] = operation
+    def _put(self, operation: Operation) -> Operation:
+        self._all[operation.id] = operation
         if operation.done:
-            self._sizes[operation_id] = clipping.size(operation)
-        changed = self.watched.pop(operation_id, None)
+            self._sizes[operation.id] = operation.size
+        changed = self.watched.pop(operation.id, None)
         if changed is not None:
             changed.set()
         return operation
+
+
+class _Plans:
+    """The answers to `validate_only`, for those who ask again: in memory, few, and apart from the operations.
+
+    Asking what a change would do costs nothing and may be done by the thousand. So a plan is never stored or listed,
+    and never makes the host forget an operation or the request id that led to it.
+    """
+
+    def __init__(self) -> None:
+        self._all: dict[str, Operation] = {}
+        self._sizes: dict[str, int] = {}
+
+    def add(self, operation: Operation) -> None:
+        """Keep one, and forget the oldest beyond the bounds in number and bytes."""
+        self._all[operation.id] = operation
+        self._sizes[operation.id] = operation.size
+        while len(self._all) > 1 and (len(self._all) > bounds.PLANS or sum(self._sizes.values()) > bounds.PLANS_BYTES):
+            self.discard(next(iter(self._all)))
+
+    def get(self, operation_id: str) -> Operation | None:
+        """Return one; None if it is not there (any more)."""
+        return self._all.get(operation_id)
+
+    def discard(self, operation_id: str) -> bool:
+        """Forget one; return whether it was there."""
+        self._sizes.pop(operation_id, None)
+        return self._all.pop(operation_id, None) is not None
 
 
 class Handle:
@@ -290,6 +305,17 @@ class Handle:
         self.enter(phase, message, stop)
         await self._operations.save(self.id)
 
+    @asynccontextmanager
+    async def in_phase(self, phase: str, message: str, stop: Stop) -> AsyncIterator[None]:
+        """Be in a phase, which is on disk when the block begins: not if somebody asked for the operation's end before.
+
+        `stop` says what may end the block, by `asyncio.CancelledError`.
+        """
+        self.heed_cancel()  # one that was taken a moment before stops no jail any more
+        with nullcontext() if stop is Stop.NEVER else self.cancellable():
+            await self.phase(phase, message, stop)
+            yield
+
     def enter(self, phase: str, message: str = "", stop: Stop = Stop.NOW) -> None:
         """Enter a phase, in memory only: where nothing of this host's may keep it from being done."""
         self._operations.enter(self.id, phase, message, stop)
@@ -300,7 +326,7 @@ class Handle:
 
     def came_out(self, phase: str, outcome: Outcome) -> None:
         """Say how a phase came out that is over."""
-        self._operations.update(self.id, phases=phases.marked(self.operation.phases, phase, outcome))
+        self._operations.mark_phase(self.id, phase, outcome)
 
     def note(self, **changes: Any) -> None:
         """Change what readers see (message, bytes_done, predicted_downtime, rounds ...), in memory only."""

@@ -13,8 +13,7 @@ from jaild.engine.events import Events
 from jaild.engine.operations import Operations
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
-from jaild.model.operation import Operation
-from jaild.model.phases import Outcome, PhaseReport
+from jaild.model.operation import Operation, Outcome, PhaseReport
 from jaild.model.views import Caller, Event
 from jaild.rpc import moments, names, pages
 from jaild.rpc.auth import Context, current

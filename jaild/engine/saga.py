@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -28,7 +27,7 @@ from jaild.engine.operations import Handle
 from jaild.engine.supervisor import BackOff, Supervisor, Tell
 from jaild.engine.undo import to_its_end
 from jaild.model.errors import DeadlineExceededError, JaildError
-from jaild.model.phases import Outcome, Stop
+from jaild.model.operation import Outcome, Stop
 
 
 @dataclass(kw_only=True)
@@ -200,9 +199,7 @@ class SagaRunner:
         return to
 
     async def _phase(self, phase: Phase[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
-        attempt.handle.heed_cancel()  # one that was taken a moment before stops no jail any more
-        with nullcontext() if phase.stop is Stop.NEVER else attempt.handle.cancellable():
-            await attempt.handle.phase(phase.name, _told(phase, attempt), phase.stop)
+        async with attempt.handle.in_phase(phase.name, _told(phase, attempt), phase.stop):
             if begun[-1:] != [phase]:
                 begun.append(phase)
             await self._do(phase, attempt)

@@ -41,7 +41,7 @@ from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Change, Create, Draft
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
-from jaild.model.phases import Stop
+from jaild.model.operation import Stop
 from jaild.model.views import Caller
 
 

@@ -15,7 +15,7 @@ from jaild.model.findings import Finding
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, JailRecord, Ownership
-from jaild.model.phases import Stop
+from jaild.model.operation import Stop
 from jaild.model.replication.deleted import untold
 
 

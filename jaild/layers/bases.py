@@ -16,8 +16,7 @@ from jaild.model.layers import distset, ociimage
 from jaild.model.layers.archive import Listing, base_policy
 from jaild.model.layers.ociimage import Platform
 from jaild.model.layers.osversion import OsVersion
-from jaild.model.operation import Operation
-from jaild.model.phases import Stop
+from jaild.model.operation import Operation, Stop
 from jaild.model.views import BaseView, Caller
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Spooled

@@ -16,8 +16,7 @@ from jaild.model.findings import Plan
 from jaild.model.layers import manifest as manifestcheck
 from jaild.model.layers.archive import release_policy
 from jaild.model.layers.records import Manifest, ReleaseRecord
-from jaild.model.operation import Operation
-from jaild.model.phases import Stop
+from jaild.model.operation import Operation, Stop
 from jaild.model.views import Caller, ReleaseView
 from jaild.ports.files import Spooled
 

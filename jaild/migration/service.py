@@ -16,8 +16,7 @@ from jaild.model.errors import AbortedError, FailedPreconditionError
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.stats import MigrationStats
-from jaild.model.operation import Operation
-from jaild.model.phases import Stop
+from jaild.model.operation import Operation, Stop
 from jaild.model.views import Caller, MigrationView
 from jaild.transfer.build import TransferParts
 

@@ -35,7 +35,7 @@ from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration import journal as journals
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.received import standbys_of
-from jaild.model.phases import Stop
+from jaild.model.operation import Stop
 from jaild.model.replication.protocol import Supersession
 from jaild.transfer.build import TransferParts
 

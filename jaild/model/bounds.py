@@ -51,15 +51,3 @@ UPLOADS_TOTAL = 32 * GIB
 UPLOAD_RESERVE = 512 * MIB  # free space that uploads leave: more than all that the daemon itself writes there
 BALLAST = 16 * MIB  # given up when the file system is full, so that journals can be written
 BUILD_LOG = 4 * MIB  # of what a build's commands write; a hundred logs are kept
-
-
-def clipped(text: str, limit: int) -> str:
-    """Return a text's beginning and end in at most `limit` bytes of UTF-8 (32 or more), with how much is left out."""
-    if len(text) <= limit and text.isascii():
-        return text
-    raw = text.encode("utf-8", "backslashreplace")  # what is no text can neither be stored nor sent
-    if len(raw) <= limit:
-        return raw.decode()
-    mark = f"...({len(raw)} bytes)..."
-    room = max(limit - len(mark), 2)
-    return raw[: room // 2].decode("utf-8", "ignore") + mark + raw[-(room // 2) :].decode("utf-8", "ignore")

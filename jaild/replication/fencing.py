@@ -19,7 +19,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, UnavailableE
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
-from jaild.model.phases import Stop
+from jaild.model.operation import Stop
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.replication.policy import told_of
 from jaild.model.replication.protocol import Known, Supersession

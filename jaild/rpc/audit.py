@@ -13,7 +13,7 @@ from google.longrunning import operations_pb2
 
 from jaild.model import bounds
 from jaild.model.errors import InvalidArgumentError, JaildError
-from jaild.model.operation import failure_of
+from jaild.model.operation import clipped, failure_of
 from jaild.rpc import status
 from jaild.rpc.policy import Rule
 
@@ -96,7 +96,7 @@ class Entry:
                 self.actor,
                 self.method.lstrip("/"),
                 target,
-                bounds.clipped(_request_id(request), bounds.REQUEST_ID),
+                clipped(_request_id(request), bounds.REQUEST_ID),
                 outcome_of(error),
                 operation,
             )
@@ -120,7 +120,7 @@ def _checked(target: str) -> str:
     """Return a name as it is, and of anything else its beginning and end, escaped."""
     if len(target) <= bounds.AUDIT_FIELD and _NAME.fullmatch(target):
         return target
-    return f"(no name) {bounds.clipped(ascii(bounds.clipped(target, _SHOWN)), 2 * _SHOWN)}" if target else ""
+    return f"(no name) {clipped(ascii(clipped(target, _SHOWN)), 2 * _SHOWN)}" if target else ""
 
 
 def _request_id(request: Any) -> str:

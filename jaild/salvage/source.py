@@ -22,8 +22,7 @@ from jaild.migration.session import MigrationSession, Terms
 from jaild.model.errors import DataLossError, FailedPreconditionError
 from jaild.model.findings import Plan
 from jaild.model.migration.protocol import ReceiveHeader
-from jaild.model.operation import Operation
-from jaild.model.phases import Stop
+from jaild.model.operation import Operation, Stop
 from jaild.model.salvage import Damage, Report
 from jaild.model.views import Caller
 from jaild.transfer.build import TransferParts

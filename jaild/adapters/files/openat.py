@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jaild.model import bounds
 from jaild.model.errors import ResourceExhaustedError
+from jaild.model.operation import clipped
 
 Name = str | bytes
 
@@ -64,7 +65,7 @@ class TreeRoom:
             raise self._too_large(path)
 
     def _too_large(self, path: str) -> ResourceExhaustedError:
-        shown = bounds.clipped(path, bounds.AUDIT_FIELD)
+        shown = clipped(path, bounds.AUDIT_FIELD)
         size, depth = self._size >> 20, bounds.TREE_DEPTH
         return ResourceExhaustedError(
             "TREE_TOO_LARGE",

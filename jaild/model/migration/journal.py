@@ -6,9 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
-from jaild.model.elapsed import passed
 from jaild.model.layers.records import JailRecord
 from jaild.model.migration.protocol import Offer
+from jaild.model.operation import passed
 
 
 class Phase(StrEnum):

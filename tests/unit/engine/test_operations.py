@@ -8,11 +8,10 @@ import pytest
 
 from jaild.engine import operations as module
 from jaild.engine.operations import Handle, Operations
-from jaild.model import bounds, phases
+from jaild.model import bounds
 from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Finding, Plan, Severity
-from jaild.model.operation import Operation
-from jaild.model.phases import Outcome, PhaseReport, Stop
+from jaild.model.operation import PHASES, Operation, Outcome, PhaseReport, Stop
 from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
@@ -456,7 +455,7 @@ async def test_what_is_undone_after_a_failure_is_no_part_of_the_phase_that_faile
 
 async def test_an_operation_remembers_so_many_phases_and_no_more(operations: Operations) -> None:
     handle = Handle(operations, (await started(operations)).id)
-    for number in range(phases.KEPT + 3):
+    for number in range(PHASES + 3):
         handle.enter(f"round {number}")
-    assert len(handle.operation.phases) == phases.KEPT
-    assert handle.operation.phases[-1].name == f"round {phases.KEPT + 2}"
+    assert len(handle.operation.phases) == PHASES
+    assert handle.operation.phases[-1].name == f"round {PHASES + 2}"

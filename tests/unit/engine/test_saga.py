@@ -20,7 +20,7 @@ from jaild.model.errors import (
     JaildError,
     ResourceExhaustedError,
 )
-from jaild.model.phases import Outcome, Stop
+from jaild.model.operation import Outcome, Stop
 from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Crash

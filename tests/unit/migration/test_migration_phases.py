@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.model.operation import Operation
-from jaild.model.phases import Outcome
+from jaild.model.operation import Operation, Outcome
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import reason_of, serves
 from tests.hosts.migrating import migrate, two_hosts

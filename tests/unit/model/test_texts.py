@@ -6,10 +6,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.model import bounds, clipping
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
-from jaild.model.operation import Operation, failure_of
+from jaild.model.operation import Operation, clipped, failure_of
 from jaild.rpc import status
 
 # os.fsdecode makes lone surrogates of what is no UTF-8
@@ -21,7 +20,7 @@ def test_an_error_about_any_name_can_be_stored_and_sent(name: str) -> None:
     finding = Finding(severity=Severity.ERROR, code="C", message=name, subject=name, remedy=name, evidence=(name,))
     error = FailedPreconditionError("R", name, remedy=name, resource=name, detail={"a": name}, findings=(finding,))
     failure = failure_of(error)
-    assert clipping.size(Operation(id="o", kind="k", target="t", failure=failure)) > 0
+    assert Operation(id="o", kind="k", target="t", failure=failure).size > 0
     assert status.status_of(failure).SerializeToString()
     if name.isprintable():
         assert (error.message, finding.evidence) == (name, (name,))
@@ -29,6 +28,6 @@ def test_an_error_about_any_name_can_be_stored_and_sent(name: str) -> None:
 
 @given(ANY, st.integers(min_value=32, max_value=500))
 def test_a_clipped_text_can_be_stored_and_is_no_longer_than_its_limit(text: str, limit: int) -> None:
-    clipped = bounds.clipped(text, limit)
-    assert len(clipped.encode()) <= limit
-    assert msgspec.json.decode(msgspec.json.encode(clipped)) == clipped
+    kept = clipped(text, limit)
+    assert len(kept.encode()) <= limit
+    assert msgspec.json.decode(msgspec.json.encode(kept)) == kept

@@ -12,8 +12,7 @@ from jaild.model import layout
 from jaild.model.errors import InternalError, UnavailableError
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.journal import Journal
-from jaild.model.operation import Operation
-from jaild.model.phases import Outcome
+from jaild.model.operation import Operation, Outcome
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.adopting import adopt, interrupted

@@ -11,8 +11,7 @@ from google.protobuf.message import Message
 from jaild.engine.rpc import metadata_message
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Plan, Severity
-from jaild.model.operation import Failure, Operation
-from jaild.model.phases import Outcome, PhaseReport
+from jaild.model.operation import Failure, Operation, Outcome, PhaseReport
 from jaild.model.views import MigrationView
 from jaild.rpc import status
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
