@@ -1,33 +1,73 @@
-"""What every test stands on: a test marked `real` runs with all of its prerequisites, or says which are missing."""
+"""What every test stands on: a test marked `real` runs where all that it names is there, or says what is missing."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import platform
 import shutil
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
-REAL_PROGRAMS = ("runc", "bsdtar", "busybox", "ip", "mount", "nft", "unshare")
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+ZFS = "ZFS"  # the kernel's, or zfs-fuse
+# What a host with jails on Linux has: the whole daemon runs there.
+LINUX_HOST = ("Linux", "runc", "bsdtar", "busybox", "ip", "mount", "nft", "unshare", ZFS)
 
 
-@cache
-def missing_for_real_tests() -> tuple[str, ...]:
-    """What this machine lacks to run tests marked `real`."""
-    missing = [] if os.geteuid() == 0 else ["root"]
-    missing += [program for program in REAL_PROGRAMS if shutil.which(program, path=SYSTEM_PATH) is None]
-    if not Path("/dev/zfs").exists() and shutil.which("zfs-fuse", path=SYSTEM_PATH) is None:
-        missing.append("zfs-fuse (or a kernel with ZFS)")
-    return tuple(missing)
+class Machine:
+    """The machine that the tests run on, as far as `real` tests ask for it."""
+
+    def __init__(
+        self, *, system: str = platform.system(), root: bool = os.geteuid() == 0, path: str = SYSTEM_PATH
+    ) -> None:
+        self._path = path
+        kernel_zfs = Path("/dev/zfs").exists()
+        # What it is or is not: nothing to install, so no failure even where everything is required.
+        self._given: Mapping[str, bool] = {
+            "FreeBSD": system == "FreeBSD",
+            "Linux": system == "Linux",
+            "kernel ZFS": kernel_zfs,
+            "no kernel ZFS": not kernel_zfs,
+            "py-libzfs": importlib.util.find_spec("libzfs") is not None,
+        }
+        self._others: Mapping[str, Callable[[], bool]] = {
+            "root": lambda: root,
+            ZFS: lambda: kernel_zfs or self._has("zfs-fuse"),
+        }
+
+    def is_not(self, needs: Iterable[str]) -> list[str]:
+        """Return what of `needs` it is not, and cannot become."""
+        return [need for need in needs if not self._given.get(need, True)]
+
+    def lacks(self, needs: Iterable[str]) -> list[str]:
+        """Return what of `needs` it could have and has not."""
+        return [need for need in needs if need not in self._given and not self._has(need)]
+
+    def _has(self, need: str) -> bool:
+        other = self._others.get(need)
+        return other() if other is not None else shutil.which(need, path=self._path) is not None
+
+
+def require(needs: Iterable[str], machine: Machine | None = None) -> None:
+    """Skip the test that needs root and `needs` if they are not here.
+
+    `needs` are names of programs, or FreeBSD, Linux, kernel ZFS, no kernel ZFS, py-libzfs, ZFS. Where
+    JAILD_REQUIRE_ALL=1 it fails instead, for want of what can be had.
+    """
+    needs, machine = ("root", *needs), machine or Machine()
+    if unlike := machine.is_not(needs):
+        pytest.skip(f"not here: it needs {', '.join(unlike)}")
+    if missing := machine.lacks(needs):
+        reason = f"missing for this test: {', '.join(missing)}; `make deps` as root installs what is not there"
+        if os.environ.get("JAILD_REQUIRE_ALL") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a `real` test that cannot run here; fail it instead where JAILD_REQUIRE_ALL=1."""
-    if item.get_closest_marker("real") is None or not (missing := missing_for_real_tests()):
-        return
-    reason = f"missing for real tests: {', '.join(missing)}; `make deps` as root installs what is not there"
-    if os.environ.get("JAILD_REQUIRE_ALL") == "1":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    """Look whether a `real` test can run here, before any fixture is set up for it."""
+    for mark in item.iter_markers("real"):
+        require(mark.args)

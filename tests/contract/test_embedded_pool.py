@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.zfs.private_namespace import MARKER, enter, kernel_has_zfs, pid_file, running
+from tests.conftest import ZFS
 from tests.zfs_fuse import ended
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real("Linux", "unshare", "nsenter", ZFS)
 
 _DAEMON = textwrap.dedent("""
     import asyncio, signal, sys

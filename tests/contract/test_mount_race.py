@@ -21,7 +21,7 @@ from jaild.adapters.oci import mounts
 from jaild.model.errors import JaildError
 from jaild.model.jails.mounts import Mount, MountKind
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real("Linux", "mount")
 
 TIMES = 200
 # What a tree that was swapped under the mounting may be refused for.

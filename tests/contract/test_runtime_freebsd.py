@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import secrets
 import signal
 from collections.abc import AsyncIterator
@@ -30,11 +29,7 @@ from jaild.model.jails.spec import Network
 from jaild.ports.runtime import Run, RunSpec
 from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_of, run_spec
 
-if platform.system() != "FreeBSD" or os.geteuid() != 0:
-    pytest.skip(
-        "jail(8) is asked only on FreeBSD, as root: `make test` there runs this file (docs/freebsd.md)",
-        allow_module_level=True,
-    )
+pytestmark = pytest.mark.real("FreeBSD", "jail", "ifconfig", "mount", "daemon")
 
 PROCESSES = ProcessRunner()
 USERLAND = ("bin", "lib", "libexec", "sbin", "usr/bin", "usr/lib", "usr/libexec", "usr/sbin", "usr/share")

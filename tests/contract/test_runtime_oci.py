@@ -19,10 +19,11 @@ from jaild.adapters.oci import mounts
 from jaild.model.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Limits, Network
+from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import FOLDERS, PROCESSES, OciRig, hosted, hosts_of, leftovers, log_has, started
 from tests.contract.runtime_contract import RuntimeContract, only, output_of
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 
 
 @pytest.fixture

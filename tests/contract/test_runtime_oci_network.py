@@ -16,10 +16,11 @@ from jaild.adapters.oci import network as oci_network
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
 from jaild.ports.runtime import RunSpec
+from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import OciRig, hosted, hosts_of, leftovers, started
 from tests.contract.runtime_contract import SERVE, output_of
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from jaild.adapters.oci import ports as oci_ports
 from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.spec import Network, Port
 from jaild.ports.runtime import RunSpec
+from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import OciRig, hosted, started
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.contract.zfs_contract import ZfsContract
 from tests.contract.zfs_host import ZfsHost, pieces, refused
 from tests.zfs_fuse import PrivateZfs, private_zfs_fuse
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real("Linux", "no kernel ZFS", "unshare", "nsenter", "mount", "zfs-fuse")
 _numbers = itertools.count()
 
 

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import asyncio
-import importlib.util
-import itertools
-import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -15,37 +10,18 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.adapters.zfs.pylibzfs import imported
 from jaild.model.errors import FailedPreconditionError
+from tests.contract.kernel_pool import NEEDS, kernel_pool, zfs_host
 from tests.contract.zfs_contract import ZfsContract
 from tests.contract.zfs_host import ZfsHost, refused
 
-_MISSING = [
-    name
-    for name, there in (
-        ("py-libzfs (`import libzfs`)", importlib.util.find_spec("libzfs") is not None),
-        ("a kernel with ZFS (/dev/zfs)", Path("/dev/zfs").exists()),
-    )
-    if not there
-]
-if _MISSING:  # no failure, also where everything is required: jaild works without py-libzfs, and pip has none
-    pytest.skip(f"the ZFS contract on LibZfs is not run, for want of {', '.join(_MISSING)}", allow_module_level=True)
-
-pytestmark = pytest.mark.real
-_numbers = itertools.count()
+# Skipped also where everything is required: jaild works without py-libzfs, and pip has none.
+pytestmark = pytest.mark.real("py-libzfs", *NEEDS)
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A pool of the kernel's with a name of its own, on a file or on the device that JAILD_TEST_VDEV names."""
-    folder = tmp_path_factory.mktemp("libzfs")
-    name = f"jaild-libzfs-{os.getpid()}"
-    vdev = os.environ.get("JAILD_TEST_VDEV") or str(folder / "vdev")
-    if vdev == str(folder / "vdev"):
-        with (folder / "vdev").open("wb") as file:
-            file.truncate(1 << 30)
-    make = ["zpool", "create", "-O", "atime=off", "-o", "cachefile=none", "-m", str(folder / "pool"), name, vdev]
-    asyncio.run(ProcessRunner().run(make))
-    yield name
-    asyncio.run(ProcessRunner().run(["zpool", "destroy", "-f", name]))
+    with kernel_pool(tmp_path_factory.mktemp("libzfs")) as name:
+        yield name
 
 
 @pytest.fixture
@@ -55,17 +31,8 @@ def cli() -> CliZfs:
 
 @pytest.fixture
 async def host(pool: str, cli: CliZfs) -> AsyncIterator[ZfsHost]:
-    zfs = LibZfs(cli, imported())
-    await zfs.create(top := f"{pool}/t{next(_numbers)}")
-
-    async def limit(dataset: str, free: int) -> None:
-        await zfs.set(dataset, {"quota": str(free)})
-
-    yield ZfsHost(zfs=zfs, top=top, seen=lambda path: path, limit=limit)
-    for snapshot in await cli.snapshots(top, recursive=True):
-        for tag in await cli.holds(snapshot.name):
-            await cli.release(tag, snapshot.name)
-    await cli.run("destroy", "-R", subject=top)  # clones too, which the port never does
+    async with zfs_host(pool, LibZfs(cli, imported()), cli) as made:
+        yield made
 
 
 class TestLibZfs(ZfsContract):

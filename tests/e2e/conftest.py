@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from jaild.v1 import apps_pb2
-from tests.conftest import missing_for_real_tests
 from tests.e2e import trees
 from tests.e2e.client import Client
 from tests.e2e.node import Node, hosted
@@ -26,8 +25,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def node(workshop: Path) -> Iterator[Node]:
     """A host with base tiny-1 and releases web/1 and web/2, web/sick not healthy."""
-    if missing_for_real_tests():
-        pytest.skip(f"missing: {', '.join(missing_for_real_tests())}")  # the tests themselves fail where they must
     # Not below pytest's own folder: a unix socket's path has 107 bytes.
     with hosted(Node(Path(tempfile.mkdtemp(prefix="jaild-e2e-")), "solo")) as made:
         furnish(made.api, workshop)

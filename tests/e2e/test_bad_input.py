@@ -23,6 +23,7 @@ from jaild.model.errors import (
     ResourceExhaustedError,
 )
 from jaild.v1 import apps_pb2, bases_pb2, jails_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, chunks, codes, digest, explained, refused, until
 from tests.e2e.conftest import MANIFEST
@@ -30,7 +31,7 @@ from tests.e2e.node import Node, hosted
 from tests.tars import Item, file, folder, hardlink, pack, picture, symlink
 from tests.tars import node as device
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 
 
 @pytest.fixture

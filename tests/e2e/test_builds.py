@@ -18,12 +18,13 @@ from jaild.model.errors import (
     UnavailableError,
 )
 from jaild.v1 import apps_pb2, common_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, metadata, refused, response
 from tests.e2e.node import Node
 from tests.tars import file, folder, pack
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 HEAD = "base: tiny-1\nmanifest: {command: [/bin/sh, /usr/local/serve]}\n"
 SH = "- run: [/bin/sh, -c, '{}']\n"
 

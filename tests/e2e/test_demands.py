@@ -9,10 +9,11 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import stats_pb2, stats_pb2_grpc
+from tests.conftest import LINUX_HOST
 from tests.e2e.client import Client, codes, refused
 from tests.e2e.node import Node
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 SPEC = "base: tiny-1\ncommand: [/bin/sleep, '100000']\n"
 _NET_RAW = 13  # capabilities(7): CAP_NET_RAW
 

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LINUX_HOST
 from tests.demo.assets import Assets, Base, Release, prepare
 from tests.demo.programs import ProgramError, environment, run
 from tests.demo.resp import Connection
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # the first run on a machine builds both userlands
+pytestmark = [
+    pytest.mark.real(*LINUX_HOST),
+    pytest.mark.timeout(900),
+]  # the first run on a machine builds both userlands
 
 SERVER = "/usr/local/bin/redis-server"
 LIBRARIES = "LD_LIBRARY_PATH=/usr/local/lib"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LINUX_HOST
 from tests.demo.hosts import CHECKOUT, NAMESPACES, RECORDS, Topology, children_of, stop, sweep, two_hosts
 from tests.demo.programs import ProgramError
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 
 KILLED_RUN = """
 import sys

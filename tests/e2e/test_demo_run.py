@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LINUX_HOST
 from tests.demo import leftovers, workspace
 from tests.demo.hosts import CHECKOUT
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]  # a first run builds the bases
+pytestmark = [pytest.mark.real(*LINUX_HOST), pytest.mark.timeout(900)]  # a first run builds the bases
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LINUX_HOST
 from tests.demo.hosts import CHECKOUT
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real(*LINUX_HOST), pytest.mark.timeout(600)]
 POINTS = 6
 
 

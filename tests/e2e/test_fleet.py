@@ -15,6 +15,7 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import evacuations_pb2, jails_pb2, rehearsals_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import metadata, refused, until
 from tests.e2e.conftest import furnish
@@ -22,7 +23,7 @@ from tests.e2e.node import CHECKOUT, Node, surroundings
 from tests.e2e.pair import joined
 from tests.e2e.test_migration import WRITER, numbers
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 RUNNING = jails_pb2.Jail.STATE_RUNNING
 
 

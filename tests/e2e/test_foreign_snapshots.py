@@ -12,13 +12,14 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import common_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e.client import refused, response
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node
 from tests.e2e.pair import Pair, paired
 from tests.e2e.test_migration import none_is_lost, writer
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ from google.protobuf import duration_pb2
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import host_pb2, jails_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e.client import Client, refused
 from tests.e2e.node import Node
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 RUNNING, STOPPED = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_STOPPED
 
 

@@ -10,13 +10,14 @@ import pytest
 
 from jaild.model.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
 from jaild.v1 import base_making_pb2, bases_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, refused
 from tests.e2e.node import Node
 from tests.ocilayouts import LAYER, Layout, named
 from tests.tars import file, pack
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 
 
 @pytest.fixture

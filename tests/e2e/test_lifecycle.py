@@ -16,13 +16,14 @@ import pytest
 from jaild.adapters.zfs.private_namespace import running
 from jaild.model.errors import AbortedError, CancelledError, FailedPreconditionError, InvalidArgumentError
 from jaild.v1 import bases_pb2, common_pb2, events_pb2, jails_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, digest, metadata, refused, response
 from tests.e2e.conftest import MANIFEST
 from tests.e2e.node import Node
 from tests.tars import file
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 RUNNING, STOPPED = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_STOPPED
 AXIS = jails_pb2.RollbackJailRequest
 

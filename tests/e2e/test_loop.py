@@ -12,11 +12,12 @@ from random import Random
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, refused
 from tests.e2e.node import Node
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 LOOPWATCH = Path(__file__).parents[1] / "loopwatch"
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError, NotFoundError, ResourceExhaustedError
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, jails_pb2, migrations_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import codes, metadata, refused, response, until
 from tests.e2e.conftest import furnish
@@ -20,7 +21,7 @@ from tests.e2e.node import Node
 from tests.e2e.pair import JAIL, OTHER, Pair, paired, reaches
 from tests.tars import file
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 RUNNING, MOVED = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_MOVED
 
 # Appends rising numbers, each on disk before the next; what stands in the file is what was acknowledged.

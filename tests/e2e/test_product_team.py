@@ -19,13 +19,13 @@ from jaild.adapters.certificates import CertificateAuthority
 from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.private_namespace import running
 from jaild.rpc.tls import TlsFiles
-from tests.conftest import missing_for_real_tests
+from tests.conftest import LINUX_HOST
 from tests.demo.programs import environment
 from tests.e2e import trees
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node, hosted
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 SECRET = "s3cret-of-the-jail"
 WHO = ("host", "web-team", "dashboard")
 
@@ -60,9 +60,6 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(workshop: Path) -> Iterator[Site]:
-    if missing_for_real_tests():
-        pytest.skip(f"missing: {', '.join(missing_for_real_tests())}")
-
     async def issued() -> dict[str, TlsFiles]:
         authority = CertificateAuthority(ProcessRunner(), workshop / "tls")
         return {who: await authority.issue(who, ["127.0.0.1"]) for who in WHO}

@@ -19,12 +19,13 @@ from google.longrunning import operations_pb2
 
 from jaild.model.errors import UnavailableError
 from jaild.v1 import bases_pb2, jails_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, refused, until
 from tests.e2e.node import CHECKOUT, Node, surroundings
 from tests.tars import file
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 RUNNING, STOPPED = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_STOPPED
 # Not sync(1): that does not reach through FUSE, and nothing promises that it does.
 ACKNOWLEDGE = "echo acknowledged | dd of=/var/mine conv=fsync 2>/dev/null"

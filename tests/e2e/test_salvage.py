@@ -11,13 +11,14 @@ import pytest
 
 from jaild.model.errors import DataLossError
 from jaild.v1 import jails_pb2, salvage_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import refused
 from tests.e2e.conftest import furnish
 from tests.e2e.node import Node
 from tests.e2e.pair import JAIL, Pair, paired
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 NAME = "edge-1"
 RECORD = 128 << 10  # ZFS's recordsize: what is damaged is damaged by the record
 FILL = """

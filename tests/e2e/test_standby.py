@@ -10,6 +10,7 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.v1 import jails_pb2, promotions_pb2
+from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import metadata, refused, until
 from tests.e2e.conftest import furnish
@@ -17,7 +18,7 @@ from tests.e2e.node import Node
 from tests.e2e.pair import JAIL, Pair, paired
 from tests.e2e.test_migration import WRITER, none_is_lost, numbers
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.real(*LINUX_HOST)
 RUNNING, STANDBY = jails_pb2.Jail.STATE_RUNNING, jails_pb2.Jail.STATE_STANDBY
 FENCED, WAITING = jails_pb2.Jail.STATE_FENCED, jails_pb2.Jail.STATE_WAITING
 NAME = "edge-1"

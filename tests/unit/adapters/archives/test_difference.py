@@ -185,7 +185,7 @@ def test_a_stopped_run_ends_and_a_second_one_completes_it(tmp_path: Path) -> Non
     assert picture(destination) == picture(source)
 
 
-@pytest.mark.real
+@pytest.mark.real("bsdtar")
 async def test_a_new_owner_is_taken_over_without_rewriting(trees: Trees) -> None:
     trees.have(file("f", b"same"), file("su", b"same", mode=0o4755))
     inode = (trees.destination / "su").stat().st_ino

@@ -224,7 +224,7 @@ def _mounted(where: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", where], check=True)
 
 
-@pytest.mark.real
+@pytest.mark.real("bsdtar", "mount")
 async def test_a_mount_inside_a_tree_is_not_crossed(
     archives: BsdtarArchives, tmp_path: Path, destination: Path
 ) -> None:
@@ -240,7 +240,7 @@ async def test_a_mount_inside_a_tree_is_not_crossed(
     assert "mnt/foreign" not in picture(destination)
 
 
-@pytest.mark.real
+@pytest.mark.real("bsdtar", "mount")
 async def test_a_full_file_system_is_told_as_such(archives: BsdtarArchives, tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.tar", file("f", os.urandom(4 << 20)))
     tree = tmp_path / "tree"
@@ -260,7 +260,7 @@ async def test_a_full_file_system_is_told_as_such(archives: BsdtarArchives, tmp_
     assert not (tmp_path / "staging").exists()
 
 
-@pytest.mark.real
+@pytest.mark.real("bsdtar")
 async def test_owners_are_kept_by_number(archives: BsdtarArchives, tmp_path: Path, destination: Path) -> None:
     archive = tmp_path / "a.tar"
     with tarfile.open(archive, "w") as out:

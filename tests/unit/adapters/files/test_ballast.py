@@ -72,7 +72,7 @@ def test_its_content_cannot_be_compressed_away(tmp_path: Path) -> None:
     assert len(set((tmp_path / "ballast").read_bytes())) == 256
 
 
-@pytest.mark.real
+@pytest.mark.real("mount")
 async def test_a_journal_is_written_on_a_full_file_system_and_the_ballast_comes_back_when_there_is_room(
     small: Path,
 ) -> None:
@@ -100,7 +100,7 @@ async def test_a_journal_is_written_on_a_full_file_system_and_the_ballast_comes_
         await store.close()
 
 
-@pytest.mark.real
+@pytest.mark.real("mount")
 async def test_without_a_ballast_left_the_want_of_space_is_told(small: Path) -> None:
     store = SqliteStore(small / "jaild.db", Ballast(small / "ballast", SIZE), pause=lambda _: None)
     await store.open()
@@ -113,7 +113,7 @@ async def test_without_a_ballast_left_the_want_of_space_is_told(small: Path) -> 
         await store.close()
 
 
-@pytest.mark.real
+@pytest.mark.real("mount")
 async def test_a_daemon_that_starts_on_a_full_file_system_reads_its_journals(small: Path) -> None:
     store = SqliteStore(small / "jaild.db", Ballast(small / "ballast", SIZE), pause=lambda _: None)
     await store.open()

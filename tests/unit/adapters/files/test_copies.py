@@ -35,7 +35,7 @@ async def test_a_copy_has_modes_links_and_times_and_no_pipes(files: HostFiles, t
     assert untouched(outside)
 
 
-@pytest.mark.real
+@pytest.mark.real("root")
 async def test_a_copy_has_the_owners_of_everything_also_of_links(files: HostFiles, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

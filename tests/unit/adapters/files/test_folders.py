@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ async def test_missing_folders_get_their_owner_and_mode_and_others_are_left_alon
     assert stat.S_IMODE((tmp_path / "var/redis").stat().st_mode) == 0o2750
 
 
-@pytest.mark.real
+@pytest.mark.real("root")
 async def test_what_is_missing_above_a_folder_is_roots(files: HostFiles, tmp_path: Path) -> None:
     await files.make_folders(tmp_path, [NewFolder(path="var/lib/redis", uid=4711, gid=4712, mode=0o750)])
     assert (tmp_path / "var/lib").stat().st_uid == 0
@@ -112,6 +113,9 @@ async def test_a_removed_tree_is_gone_and_what_its_links_name_is_not(
     assert untouched(outside)
 
 
+FOLDER = ("-t", "nullfs") if platform.system() == "FreeBSD" else ("--bind",)
+
+
 @contextmanager
 def mounted(target: Path, *arguments: str | Path) -> Iterator[None]:
     subprocess.run(["mount", *map(str, arguments), str(target)], check=True)
@@ -121,17 +125,17 @@ def mounted(target: Path, *arguments: str | Path) -> Iterator[None]:
         subprocess.run(["umount", str(target)], check=True)
 
 
-@pytest.mark.real
-@pytest.mark.parametrize("kind", ["tmpfs", "bind", "bind on an empty folder", "bind on itself"])
+@pytest.mark.real("mount")
+@pytest.mark.parametrize("kind", ["tmpfs", "folder", "folder on an empty folder", "folder on the tree itself"])
 async def test_a_mount_in_the_tree_is_busy_and_its_content_stays(
     files: HostFiles, tmp_path: Path, outside: Path, kind: str
 ) -> None:
     tree = tmp_path / "tree"
-    target = tree if kind == "bind on itself" else tree / "a" / "mounted"
+    target = tree if kind == "folder on the tree itself" else tree / "a" / "mounted"
     target.mkdir(parents=True)
-    if kind == "bind":
+    if kind == "folder":
         (target / "below").write_bytes(b"")
-    arguments = ("-t", "tmpfs", "jaild-test") if kind == "tmpfs" else ("--bind", outside)
+    arguments = ("-t", "tmpfs", "jaild-test") if kind == "tmpfs" else (*FOLDER, outside)
     with mounted(target, *arguments):
         (target / "passwd").write_text("the host's own")
         with pytest.raises(FailedPreconditionError) as caught:
@@ -143,7 +147,7 @@ async def test_a_mount_in_the_tree_is_busy_and_its_content_stays(
     assert untouched(outside)
 
 
-@pytest.mark.real
+@pytest.mark.real("mount")
 async def test_nothing_is_removed_beside_a_mount_of_another_file_system(files: HostFiles, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "mounted").mkdir(parents=True)
