@@ -1,22 +1,21 @@
 """One task per target is the only writer of its state; everyone else asks.
 
 A request is accepted (queued behind what is there), recognised as a duplicate, or denied with a named reason; what is
-decided is pure and lives in `jaild.model.admission`. A target's task ends when its queue is empty.
+decided is pure: `admit`. A target's task ends when its queue is empty.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
 import structlog
 
+from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle, Operations
-from jaild.engine.undo import UndoOnError
-from jaild.model.admission import Accepted, Denied, Duplicate, admit
 from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, JaildError, UnavailableError
 from jaild.model.findings import Plan
 from jaild.model.operation import Operation
@@ -26,6 +25,49 @@ Before = Callable[[str, str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
 Unbegun = Callable[[], Awaitable[None]]
 _DOWN = frozenset({"stop", "delete"})  # whose caller has to have the right to it
+
+
+QUEUE_LIMIT = 16  # more than that on one jail is a runaway caller
+# After these the jail is not here any more.
+_REASONS = {"delete": "JAIL_DELETING", "migrate": "JAIL_MIGRATING", "salvage": "JAIL_MIGRATING", "fence": "JAIL_FENCED"}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """It is queued behind what is there."""
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """The same request id was accepted before: this is its operation."""
+
+    operation: Operation
+
+
+@dataclass(frozen=True)
+class Denied:
+    """Not now, and why."""
+
+    reason: str
+    message: str
+    remedy: str
+
+
+def admit(pending: Sequence[Operation], kind: str, duplicate: Operation | None) -> Accepted | Duplicate | Denied:
+    """Decide about a request of `kind`, given the operations queued or running on the jail, oldest first."""
+    if duplicate is not None:
+        return Duplicate(duplicate)
+    last = next((op for op in pending if op.kind in _REASONS), None)
+    if last is not None:
+        reason = _REASONS[last.kind]
+        return Denied(
+            reason,
+            f"{last.name} ({last.kind}) is under way; {kind} has to wait until it is over",
+            f"wait for {last.name}, or cancel it",
+        )
+    if len(pending) >= QUEUE_LIMIT:
+        return Denied("JAIL_QUEUE_FULL", f"{len(pending)} operations are waiting already", "wait for some of them")
+    return Accepted()
 
 
 @dataclass(frozen=True)
@@ -106,7 +148,7 @@ class Dispatcher:
         or ended while it waited.
         """
         clean = unbegun or _nothing
-        async with UndoOnError(clean):
+        async with undo_on_error(clean):
             operation, is_new = self._admitted(target, kind, caller, plan, while_held=while_held)
         if not is_new:
             await clean()

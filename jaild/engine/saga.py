@@ -23,9 +23,9 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from jaild.engine.concurrency import to_its_end
 from jaild.engine.operations import Handle
 from jaild.engine.supervisor import BackOff, Supervisor, Tell
-from jaild.engine.undo import to_its_end
 from jaild.model.errors import DeadlineExceededError, JaildError
 from jaild.model.operation import Outcome, Stop
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 from jaild.engine.build import Engine
+from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle
-from jaild.engine.undo import UndoOnError
 from jaild.layers.sealing import BaseSealing, Sealer, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError
 from jaild.model.findings import Plan
@@ -66,7 +66,7 @@ class Bases:
         self._sealing.require_new(base_id)
         sets = distset.parse(manifest) if manifest else None
         spooled = await self._files.spool(chunks, sha256=sha256, size=size)
-        async with UndoOnError(lambda: self._files.remove(spooled.path)):
+        async with undo_on_error(lambda: self._files.remove(spooled.path)):
             if sets is not None:
                 distset.verify(sets, manifest_entry or "base.txz", spooled.sha256)
         return await self._submit(base_id, spooled, image, caller)

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from jaild.engine.build import Engine
+from jaild.engine.concurrency import undo_on_error
 from jaild.engine.inventory import Layer
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.engine.undo import UndoOnError
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.model.layers.osversion import OsVersion
@@ -43,7 +43,7 @@ class Sealer:
         """Create `dataset` (from the layer `origin` if given), let `fill` put a tree into its folder, and seal it."""
         making = self._zfs.clone(f"{origin}@{layout.SEALED}", dataset) if origin else self._zfs.create(dataset)
         await self._made(dataset, making)
-        async with UndoOnError(lambda: self._zfs.destroy(dataset, recursive=True)):
+        async with undo_on_error(lambda: self._zfs.destroy(dataset, recursive=True)):
             return await self._filled(dataset, prop, fill)
 
     async def _made(self, dataset: str, making: Coroutine[Any, Any, None]) -> None:
@@ -99,7 +99,7 @@ class Sealer:
         """Take a layer away. `FailedPreconditionError` (DATASET_HAS_CLONES) if another one is made from it."""
         await self.require_unclaimed(layer)
         await self._zfs.unmount(layer.dataset)  # refused while something uses it: then nothing was touched
-        async with UndoOnError(lambda: self._zfs.mount(layer.dataset)):
+        async with undo_on_error(lambda: self._zfs.mount(layer.dataset)):
             await self._zfs.destroy(layer.dataset, recursive=True)
 
     async def require_unclaimed(self, layer: Layer) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from jaild.engine.build import Engine
-from jaild.engine.gather import gather_or_cancel
+from jaild.engine.concurrency import gather_or_cancel
 from jaild.migration.session import MigrationSession
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round

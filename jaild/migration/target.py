@@ -23,8 +23,7 @@ import msgspec
 import structlog
 
 from jaild.engine.build import Engine
-from jaild.engine.gather import gather_or_cancel
-from jaild.engine.locks import ReadWriteLock
+from jaild.engine.concurrency import ReadWriteLock, gather_or_cancel
 from jaild.engine.supervisor import BackOff, answer_of
 from jaild.jails.build import JailParts
 from jaild.migration.activation import Activation

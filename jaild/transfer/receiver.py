@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 from jaild.engine.build import Engine
+from jaild.engine.concurrency import undo_on_error
 from jaild.engine.inventory import JailEntry
-from jaild.engine.undo import UndoOnError
 from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
@@ -86,7 +86,7 @@ class Receiver:
             )
         origin = f"{self._inventory.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
         size = await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
-        async with UndoOnError(lambda: self._zfs.destroy(dataset, recursive=True)):
+        async with undo_on_error(lambda: self._zfs.destroy(dataset, recursive=True)):
             await self._zfs.set(dataset, {prop: offered.record})
             await self._zfs.mount(dataset)
             layer = await self._sealer.layer(dataset, record)

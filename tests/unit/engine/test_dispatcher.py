@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from jaild.engine.dispatcher import Dispatcher, Work
+from jaild.engine.dispatcher import QUEUE_LIMIT, Dispatcher, Work
 from jaild.engine.operations import Handle, Operations
-from jaild.model.admission import QUEUE_LIMIT
 from jaild.model.errors import (
     FailedPreconditionError,
     InvalidArgumentError,

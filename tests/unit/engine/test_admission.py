@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaild.model.admission import QUEUE_LIMIT, Accepted, Denied, Duplicate, admit
+from jaild.engine.dispatcher import QUEUE_LIMIT, Accepted, Denied, Duplicate, admit
 from jaild.model.operation import Operation
 
 KINDS = ("create", "deploy", "upgrade", "configure", "rollback", "start", "stop", "delete", "migrate", "finalize")

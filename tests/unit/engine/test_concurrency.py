@@ -1,4 +1,4 @@
-"""A lock that is shared or exclusive, and works that are done together."""
+"""A lock that is shared or exclusive, works that are done together, blocks that take away what they have made."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from jaild.engine.gather import gather_or_cancel
-from jaild.engine.locks import ReadWriteLock
+from jaild.engine.concurrency import ReadWriteLock, gather_or_cancel, undo_on_error
+from jaild.model.errors import InternalError
 
 
 async def test_who_wants_it_exclusively_waits_for_those_that_are_in_and_keeps_later_ones_out() -> None:
@@ -101,3 +101,74 @@ async def test_who_is_cancelled_ends_all_that_it_does_together() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended == ["slow", "slow"]
+
+
+# -- a block that takes away what it has made if it fails
+
+FIRST = InternalError("COMMAND_FAILED", "the disk does not answer", remedy="replace it")
+
+
+class Place:
+    """Where a thing is made and taken away; `slow`: only when it is let go on."""
+
+    def __init__(self, *, slow: bool = False, sticks: bool = False) -> None:
+        self.there = False
+        self.sticks = sticks
+        self.leaving, self.go_on = asyncio.Event(), asyncio.Event()
+        if not slow:
+            self.go_on.set()
+
+    async def make(self, error: BaseException | None = None) -> None:
+        async with undo_on_error(self.clear):
+            self.there = True
+            if error is not None:
+                raise error
+
+    async def wait(self) -> None:
+        async with undo_on_error(self.clear):
+            self.there = True
+            await asyncio.Event().wait()
+
+    async def clear(self) -> None:
+        self.leaving.set()
+        await self.go_on.wait()
+        if self.sticks:
+            raise InternalError("COMMAND_FAILED", "something holds it", remedy="see what")
+        self.there = False
+
+
+async def test_what_a_block_has_made_stays_if_it_ends_well() -> None:
+    place = Place()
+    await place.make()
+    assert place.there
+
+
+async def test_a_block_that_fails_takes_away_what_it_has_made() -> None:
+    place = Place()
+    with pytest.raises(InternalError) as raised:
+        await place.make(FIRST)
+    assert raised.value is FIRST
+    assert not place.there
+
+
+async def test_what_cannot_be_taken_away_does_not_hide_why_it_had_to_go() -> None:
+    place = Place(sticks=True)
+    with pytest.raises(InternalError) as raised:
+        await place.make(FIRST)
+    assert raised.value is FIRST
+    assert place.there
+
+
+async def test_a_block_that_is_cancelled_again_and_again_is_undone_to_its_end_all_the_same() -> None:
+    place = Place(slow=True)
+    task = asyncio.create_task(place.wait(), name="block")
+    await asyncio.sleep(0)
+    task.cancel()
+    await place.leaving.wait()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    place.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not place.there

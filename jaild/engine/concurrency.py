@@ -1,0 +1,83 @@
+"""What asyncio has no word for: works done together, blocks that are undone, waiting in spite of a cancel, a lock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import structlog
+
+_T = TypeVar("_T")
+
+
+async def gather_or_cancel(works: Iterable[Awaitable[None]]) -> None:
+    """Do all; the first error ends the others, and is raised when they have ended."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def undo_on_error(undo: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Undo the block if it fails or is cancelled: to its end, and what the block raised is raised.
+
+    The way back of what is too small for a saga: one thing is made, and whatever goes wrong next takes it away again.
+    An undo that fails is logged: what it leaves is repaired at the next start, and why it was needed matters more.
+    """
+    try:
+        yield
+    except BaseException as error:
+        try:
+            await to_its_end(undo())
+        except Exception as failure:  # noqa: BLE001 -- as above
+            structlog.get_logger("jaild.undo").warning("not undone", error=repr(failure), why=repr(error))
+        raise
+
+
+async def to_its_end(work: Awaitable[_T]) -> _T:
+    """Wait for `work`, however often this task is cancelled meanwhile: who ends the daemon waits for it."""
+    task: asyncio.Future[Any] = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+    return task.result()  # type: ignore[no-any-return]
+
+
+class ReadWriteLock:
+    """A lock that some share. Who wants it exclusively waits for those that have it, and keeps later ones out."""
+
+    def __init__(self) -> None:
+        self._door = asyncio.Lock()
+        self._inside = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Have it with others that share it."""
+        async with self._door:
+            self._inside += 1
+            self._empty.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Have it with nobody else."""
+        async with self._door:
+            await self._empty.wait()
+            yield
