@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,7 +17,16 @@ from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Claim, Intent, Standing
-from jaild.model.layers.records import BaseRecord, Desired, Generation, JailRecord, Ownership, ReleaseRecord, decode
+from jaild.model.layers.records import (
+    BaseRecord,
+    Desired,
+    Generation,
+    JailRecord,
+    Manifest,
+    Ownership,
+    ReleaseRecord,
+    decode,
+)
 from jaild.model.layout import Layout
 from jaild.model.replication.policy import told_of
 from jaild.model.views import BaseView, JailState, JailView, ReleaseView
@@ -25,25 +34,34 @@ from jaild.ports.files import Files
 from jaild.ports.runtime import Run
 from jaild.ports.zfs import Dataset, Zfs
 
-_LayerRecord = TypeVar("_LayerRecord", BaseRecord, ReleaseRecord)
+LayerRecord = TypeVar("LayerRecord", bound=BaseRecord | ReleaseRecord)
+_Record_co = TypeVar("_Record_co", bound=BaseRecord | ReleaseRecord, covariant=True)
 _SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNCONFIRMED: JailState.WAITING}
 
 
-@dataclass
-class Layer:
+@dataclass(frozen=True, kw_only=True)
+class Layer(Generic[_Record_co]):
     """A sealed base or release."""
 
     dataset: str
     guid: int  # of @sealed
-    folder: Path  # where it is mounted; its tree is `folder / layout.TREE`
+    folder: Path  # where it is mounted
+    tree: Path  # the folder in it that jails see
     used: int
-    record: BaseRecord | ReleaseRecord
+    record: _Record_co
     origin: str = ""
 
-    @property
-    def tree(self) -> Path:
-        """The folder that jails see."""
-        return self.folder / layout.TREE
+
+AnyLayer: TypeAlias = Layer[BaseRecord | ReleaseRecord]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a generation runs on."""
+
+    base: Layer[BaseRecord]
+    release: Layer[ReleaseRecord] | None  # None: the base alone
+    manifest: Manifest  # the release's; an empty one for the base alone
 
 
 @dataclass
@@ -51,6 +69,7 @@ class JailEntry:
     """A jail."""
 
     name: str
+    dataset: str
     folder: Path
     record: JailRecord | None = None
     generation: Generation | None = None
@@ -97,8 +116,8 @@ class Inventory:
         self.host_id = ""
         self.host_name = ""
         self.halted = False  # the jails were stopped for the host's shutdown
-        self.bases: dict[str, Layer] = {}
-        self.releases: dict[str, Layer] = {}  # by app/version
+        self.bases: dict[str, Layer[BaseRecord]] = {}
+        self.releases: dict[str, Layer[ReleaseRecord]] = {}  # by app/version
         self.jails: dict[str, JailEntry] = {}
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
@@ -145,10 +164,10 @@ class Inventory:
         self,
         dataset: Dataset,
         guids: dict[str, int],
-        into: dict[str, Layer],
+        into: dict[str, Layer[LayerRecord]],
         key: str,
         prop: str,
-        kind: type[_LayerRecord],
+        kind: type[LayerRecord],
         found: Found,
     ) -> None:
         guid = guids.get(dataset.name)
@@ -165,6 +184,7 @@ class Inventory:
             dataset=dataset.name,
             guid=guid,
             folder=dataset.mountpoint,
+            tree=dataset.mountpoint / layout.TREE,
             used=dataset.used,
             record=record,
             origin=dataset.origin,
@@ -175,7 +195,7 @@ class Inventory:
         if text is None:
             found.recordless.append(dataset.name)
             return
-        entry = JailEntry(name=name, folder=dataset.mountpoint or Path("/nonexistent"))
+        entry = JailEntry(name=name, dataset=dataset.name, folder=dataset.mountpoint or Path("/nonexistent"))
         self.jails[name] = entry
         try:
             entry.record = decode(text, JailRecord, dataset.name)
@@ -194,13 +214,14 @@ class Inventory:
         Of an owned jail, what an older jaild left open to others is closed.
         """
         entry.references, entry.damaged = {}, False
-        numbers = await self.numbers(entry)
+        folders = await self.committed(entry)
         if self.may(entry, Intent.RUN_ON):
-            folders = [layout.generation_folder(entry.folder, number) for number in numbers]
-            await self._files.restrict([path for folder in folders for path in (folder, folder / layout.GENERATION)])
-        for number in numbers:
+            await self._files.restrict(
+                [path for folder in folders.values() for path in (folder, folder / layout.GENERATION)]
+            )
+        for number, folder in folders.items():
             try:
-                generation = await self.generation(entry, number)
+                generation = await self._read(entry, folder)
             except DataLossError as error:
                 if entry.record is not None and number == entry.record.generation:
                     raise
@@ -213,30 +234,38 @@ class Inventory:
             raise FailedPreconditionError(
                 "GENERATION_MISSING",
                 f"generation {entry.record.generation} of jail {entry.name} is not in {entry.folder}",
-                remedy=f"mount {self.where.jail(entry.name)} and restart the daemon",
+                remedy=f"mount {entry.dataset} and restart the daemon",
                 resource=f"jails/{entry.name}",
             )
 
-    async def numbers(self, entry: JailEntry) -> list[int]:
-        """Return the numbers of a jail's generations that were committed once, ascending."""
-        folder = entry.folder / "generations"
-        found = [int(name) for name in await self._files.names(folder) if name.isascii() and name.isdigit()]
-        return sorted([number for number in found if not await self.only_staged(entry, number)])
+    async def committed(self, entry: JailEntry) -> dict[int, Path]:
+        """Return the folders of a jail's generations that were committed once, by their numbers, ascending."""
+        folder = entry.folder / layout.GENERATIONS
+        numbers = sorted(int(name) for name in await self._files.names(folder) if name.isascii() and name.isdigit())
+        found = {number: folder / str(number) for number in numbers}
+        return {number: place for number, place in found.items() if not await self.only_staged(entry, place)}
 
-    async def only_staged(self, entry: JailEntry, number: int) -> bool:
+    async def only_staged(self, entry: JailEntry, folder: Path) -> bool:
         """Return whether a generation's folder is what a change made that never came to its commit.
 
         The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
         nothing in it yet comes from a crash before the mark was written.
         """
-        if entry.record is not None and number == entry.record.generation:
+        if entry.record is not None and int(folder.name) == entry.record.generation:
             return False
-        names = await self._files.names(layout.generation_folder(entry.folder, number))
+        names = await self._files.names(folder)
         return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
 
     async def generation(self, entry: JailEntry, number: int) -> Generation:
         """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
-        path = layout.generation_folder(entry.folder, number) / layout.GENERATION
+        return await self._read(entry, layout.generation_folder(entry.folder, number))
+
+    async def generations(self, entry: JailEntry) -> dict[int, Generation]:
+        """Read all that were committed once, by their numbers, ascending. Errors as `generation`."""
+        return {number: await self._read(entry, folder) for number, folder in (await self.committed(entry)).items()}
+
+    async def _read(self, entry: JailEntry, folder: Path) -> Generation:
+        path, number = folder / layout.GENERATION, folder.name
         try:
             return msgspec.json.decode(await self._files.read(path), type=Generation)
         except NotFoundError:
@@ -254,14 +283,24 @@ class Inventory:
                 resource=f"jails/{entry.name}/generations/{number}",
             ) from error
 
-    def base(self, name: str) -> Layer:
+    def base(self, name: str) -> Layer[BaseRecord]:
         """Return a base. `NotFoundError` (BASE_NOT_FOUND)."""
         return _lookup(self.bases, name, "BASE_NOT_FOUND", "base", f"bases/{name}")
 
-    def release(self, reference: str) -> Layer:
+    def release(self, reference: str) -> Layer[ReleaseRecord]:
         """Return a release by `app/version`. `NotFoundError` (RELEASE_NOT_FOUND)."""
         app, _, version = reference.partition("/")
         return _lookup(self.releases, reference, "RELEASE_NOT_FOUND", "release", f"apps/{app}/releases/{version}")
+
+    def stack(self, base: str, release: str | None) -> Stack:
+        """Return what runs on a base, with a release if one is named. Errors as `base` and `release`."""
+        below, above = self.base(base), self.release(release) if release else None
+        return Stack(below, above, above.record.manifest if above is not None else Manifest())
+
+    def layer(self, path: str) -> AnyLayer | None:
+        """Return a layer by its path as peers name it (`bases/debian-12`, `apps/redis/7.0`); None if it is not here."""
+        kind, _, name = path.partition("/")
+        return self.bases.get(name) if kind == "bases" else self.releases.get(name)
 
     def has_layer(self, resource: str) -> bool:
         """Say whether a base or release is here, by its resource name; of any other resource that it is not."""
@@ -297,7 +336,7 @@ class Inventory:
             raise FailedPreconditionError(
                 "JAIL_DAMAGED",
                 f"jail {name}: {entry.message}",
-                remedy=f"look at {self.where.jail(name)}; nothing is done with it until it can be read",
+                remedy=f"look at {entry.dataset}; nothing is done with it until it can be read",
                 resource=f"jails/{name}",
             )
         authority.require(intent, self.claim(entry, entry.record))
@@ -339,16 +378,12 @@ class Inventory:
         """Return a base as readers see it; `users` from `users()` for one of many."""
         layer = self.base(name)
         used_by = tuple((users or self.users()).bases.get(name, ()))
-        if not isinstance(layer.record, BaseRecord):
-            raise TypeError(name)
         return BaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
 
     def release_view(self, reference: str, users: Users | None = None) -> ReleaseView:
         """Return a release as readers see it; `users` from `users()` for one of many."""
         layer = self.release(reference)
         used_by = tuple((users or self.users()).releases.get(reference, ()))
-        if not isinstance(layer.record, ReleaseRecord):
-            raise TypeError(reference)
         return ReleaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
 
     def jail_view(self, name: str, operation: str = "") -> JailView:
@@ -366,7 +401,7 @@ class Inventory:
             record=record,
             generation=entry.generation,
             owner_name=self.host_names.get(record.owner, record.owner),
-            etag=f"{record.uid[:8]}-{record.epoch}-{record.generation}-{record.state}",
+            etag=record.etag,
             started=run.started if run and run.running else 0.0,
             exit_status=run.exit_status if run and not run.running else None,
             used=entry.used,

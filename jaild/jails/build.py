@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from jaild.engine.build import Engine
 from jaild.engine.recovery import JailStage, Stage
 from jaild.jails.changes import Changes
+from jaild.jails.configuration import Configuration
 from jaild.jails.datasets import JailDatasets
-from jaild.jails.etc_databases import EtcDatabases
 from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.planner import Planner
@@ -43,9 +43,9 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         lambda jail, release: engine.dispatcher.is_in_the_way(f"jails/{jail}", lambda who: access.owns(who, release))
     )
     datasets = JailDatasets(engine)
-    planner = Planner(inventory, ports.runtime, runs, files)
-    databases = EtcDatabases(inventory, runs, layers.sandbox, files)
-    changes = Changes(engine, planner, datasets, databases, runs, health_checks)
+    configuration = Configuration(inventory, runs, layers.sandbox, files)
+    planner = Planner(inventory, ports.runtime, configuration, files)
+    changes = Changes(engine, planner, datasets, configuration, runs, health_checks)
     lifecycle = Lifecycle(engine, datasets, runs, health_checks)
     templates = Templates(files, place.templates)
     parts = JailParts(

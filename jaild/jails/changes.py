@@ -27,13 +27,13 @@ import structlog
 
 from jaild.engine import saga
 from jaild.engine.build import Engine
-from jaild.engine.inventory import JailEntry
+from jaild.engine.inventory import JailEntry, Stack
 from jaild.engine.operations import Handle
 from jaild.engine.saga import Completion, Phase, Pivot, Saga
+from jaild.jails.configuration import Configuration, Trees
 from jaild.jails.datasets import JailDatasets
-from jaild.jails.etc_databases import EtcDatabases
 from jaild.jails.health import HealthChecks
-from jaild.jails.planner import Planner, Prepared, Trees
+from jaild.jails.planner import Planner, Prepared
 from jaild.jails.runs import Runs
 from jaild.model import access
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
@@ -57,6 +57,7 @@ class _Attempt(saga.Attempt):
     committed: JailRecord = field(init=False)  # and after the commit
     old: Generation = field(init=False)  # of a creation there is none
     new: Generation = field(init=False)
+    stack: Stack = field(init=False)  # that it runs on, from when it is reserved
     trees: Trees | None = None  # None: an older generation is cut over to as it is
     stopping_since: float = 0.0  # (monotonic) when the old generation was asked to stop
 
@@ -85,14 +86,14 @@ class Changes:
         engine: Engine,
         planner: Planner,
         datasets: JailDatasets,
-        databases: EtcDatabases,
+        configuration: Configuration,
         runs: Runs,
         health_checks: HealthChecks,
     ) -> None:
         self._inventory = engine.inventory
         self._planner = planner
         self._datasets = datasets
-        self._databases = databases
+        self._configuration = configuration
         self._runs = runs
         self._health_checks = health_checks
         self._sagas = engine.sagas
@@ -132,9 +133,7 @@ class Changes:
             return await self._planner.prepare(name, None, change.draft(), 1, caller)
         owned = self._inventory.owned(name, Intent.CHANGE)
         entry = owned.entry
-        older = {
-            number: await self._inventory.generation(entry, number) for number in await self._inventory.numbers(entry)
-        }
+        older = await self._inventory.generations(entry)
         access.require_change(caller, name, owned.generation, change)
         draft: Draft = change.apply(owned.generation, older)
         access.require_outcome(caller, name, owned.generation, draft)
@@ -172,7 +171,10 @@ class Changes:
         if isinstance(attempt.change, Create):
             attempt.record = self._first_record(attempt.change)
             attempt.entry = JailEntry(
-                name=attempt.name, folder=self._inventory.folder_of_jails / attempt.name, record=attempt.record
+                name=attempt.name,
+                dataset=self._inventory.where.jail(attempt.name),
+                folder=self._inventory.folder_of_jails / attempt.name,
+                record=attempt.record,
             )
             attempt.new = attempt.entry.generation = self._generation(attempt, prepared)
         else:
@@ -216,9 +218,9 @@ class Changes:
         if attempt.is_creation:
             entry.folder = (await self._datasets.make(entry.name, attempt.record, new.spec)).folder
         if attempt.trees is not None:
-            await self._datasets.stage(entry, new, attempt.trees)
-            await self._databases.make(attempt.handle.id, entry, new, attempt.trees.tools)
-        await self._datasets.fit(entry, new.spec, self._runs.manifest(new.release))
+            await self._datasets.stage(entry, new)
+            await self._configuration.write(attempt.handle.id, entry, new, attempt.trees)
+        await self._datasets.fit(entry, new.spec, attempt.stack.manifest)
         if not attempt.is_creation:
             await self._datasets.safety_snapshot(entry, new.number)
             await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
@@ -228,7 +230,7 @@ class Changes:
 
     def _reserve(self, attempt: _Attempt) -> None:
         """Take the name, the addresses and the layers. Nothing is awaited between the look and the entry."""
-        self._planner.require_still_free(attempt.name, attempt.new.spec)
+        attempt.stack = self._planner.require_still_free(attempt.name, attempt.new.spec)
         if attempt.is_creation:
             self._require_new(attempt.name)
             self._inventory.jails[attempt.name] = attempt.entry
@@ -267,7 +269,7 @@ class Changes:
     async def _cut_over(self, attempt: _Attempt) -> None:
         attempt.stopping_since = self._clock.monotonic()
         await self._runs.stop(attempt.entry, attempt.old.number)
-        if attempt.trees is not None and await self._planner.changed_since(attempt.entry, attempt.trees):
+        if attempt.trees is not None and await self._configuration.is_outdated(attempt.trees):
             await self._merge_again(attempt)
         started = await self._runs.start(attempt.entry, attempt.new.number)
         attempt.handle.note(downtime=started - attempt.stopping_since)
@@ -275,7 +277,7 @@ class Changes:
     async def _merge_again(self, attempt: _Attempt) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
         entry, new = attempt.entry, attempt.new
-        trees, findings = await self._planner.merge(entry, new.spec)
+        trees, findings = await self._configuration.merge(entry, attempt.stack, base=new.base)
         if errors(tuple(findings)):
             raise FailedPreconditionError(
                 "MERGE_CONFLICT",
@@ -284,8 +286,7 @@ class Changes:
                 resource=f"jails/{entry.name}",
                 findings=findings,
             )
-        await self._datasets.write_trees(entry, new.number, trees)
-        await self._databases.make(attempt.handle.id, entry, new, trees.tools)
+        await self._configuration.write(attempt.handle.id, entry, new, trees)
 
     async def _cut_back(self, attempt: _Attempt) -> None:
         entry, old, new = attempt.entry, attempt.old, attempt.new

@@ -10,7 +10,6 @@ import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
-from jaild.jails.planner import Trees
 from jaild.jails.runs import property_size
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
@@ -40,7 +39,7 @@ class JailDatasets:
         """Create the jail's datasets with its record on them, and its data as the base ships it."""
         dataset = self._inventory.where.jail(name)
         await self._zfs.create(dataset, {layout.JAIL_PROPERTY: encode(record)})
-        entry = JailEntry(name=name, folder=await self._folder(dataset), record=record)
+        entry = JailEntry(name=name, dataset=dataset, folder=await self._folder(dataset), record=record)
         data = self._inventory.where.part(name, layout.DATA)
         await self._zfs.create(data, {"quota": property_size(spec.quota)})
         await self._folder(data)
@@ -64,7 +63,7 @@ class JailDatasets:
 
         A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
         """
-        present = {d.name: d for d in await self._zfs.datasets(self._inventory.where.jail(entry.name))}
+        present = {d.name: d for d in await self._zfs.datasets(entry.dataset)}
         await self._quota(self._inventory.where.part(entry.name, layout.DATA), spec.quota, present)
         owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
         uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
@@ -96,7 +95,7 @@ class JailDatasets:
         If the command fails, the dataset is asked what it has now, until it answers.
         """
         try:
-            await self._zfs.set(self._inventory.where.jail(entry.name), {layout.JAIL_PROPERTY: encode(record)})
+            await self._zfs.set(entry.dataset, {layout.JAIL_PROPERTY: encode(record)})
         except Exception:
             if await self.recorded(entry) != record:
                 raise
@@ -112,7 +111,7 @@ class JailDatasets:
 
         async def ask() -> JailRecord | JaildError:
             try:
-                dataset = await self._zfs.dataset(self._inventory.where.jail(entry.name))
+                dataset = await self._zfs.dataset(entry.dataset)
                 return decode(dataset.properties.get(layout.JAIL_PROPERTY, ""), JailRecord, dataset.name)
             except (NotFoundError, FailedPreconditionError) as error:
                 return error
@@ -126,8 +125,8 @@ class JailDatasets:
             raise answer
         return answer
 
-    async def stage(self, entry: JailEntry, generation: Generation, trees: Trees) -> None:
-        """Write a new generation, marked as staged until its first commit."""
+    async def stage(self, entry: JailEntry, generation: Generation) -> None:
+        """Begin a new generation's folder, marked as staged until its first commit."""
         folder = layout.generation_folder(entry.folder, generation.number)
         await self._files.remove(folder)
         await self._files.make_folder(folder)
@@ -135,15 +134,6 @@ class JailDatasets:
         await self._files.write(folder / layout.STAGED, b"")
         text = msgspec.json.format(msgspec.json.encode(generation))
         await self._files.write(folder / layout.GENERATION, text, mode=layout.SECRET_MODE)
-        await self.write_trees(entry, generation.number, trees)
-
-    async def write_trees(self, entry: JailEntry, number: int, trees: Trees) -> None:
-        """Write a generation's configuration, also under a run that is ready to start."""
-        folder = layout.generation_folder(entry.folder, number)
-        await self._files.make_folder(folder / layout.ETC)
-        await self._files.make_folder(folder / layout.LOCAL_ETC)
-        await self._files.write_tree(folder / layout.ETC, trees.etc)
-        await self._files.write_tree(folder / layout.LOCAL_ETC, trees.local_etc)
 
     async def commit(self, entry: JailEntry, record: JailRecord, generation: Generation) -> None:
         """Make a generation the active one: before this the old one is, after it the new one."""
@@ -166,7 +156,7 @@ class JailDatasets:
         for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
-        dataset = self._inventory.where.jail(entry.name)
+        dataset = entry.dataset
         snapshots = await self._owned.of(dataset, SAFETY)
         tags = [snapshot.tag for snapshot in snapshots if snapshot.dataset == dataset]
         old = frozenset(tags[:-KEPT_SAFETY_SNAPSHOTS])
@@ -174,13 +164,13 @@ class JailDatasets:
 
     async def safety_snapshot(self, entry: JailEntry, number: int) -> None:
         """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself."""
-        dataset, tag = self._inventory.where.jail(entry.name), f"before-{number}"
+        dataset, tag = entry.dataset, f"before-{number}"
         await self._owned.drop(await self._owned.tagged(dataset, tag, SAFETY))  # of an earlier try at the same number
         await self._owned.take(dataset, tag, SAFETY)
 
     async def next_number(self, entry: JailEntry) -> int:
         """Return the number that a new generation gets: one above the highest there ever was a folder for."""
-        names = await self._files.names(entry.folder / "generations")
+        names = await self._files.names(entry.folder / layout.GENERATIONS)
         return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
 
     async def destroy(self, entry: JailEntry) -> None:
@@ -189,7 +179,7 @@ class JailDatasets:
         `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: nothing is lost then.
         """
         await self._deleted.remember(entry)
-        await self.destroy_all(self._inventory.where.jail(entry.name))
+        await self.destroy_all(entry.dataset)
 
     async def destroy_all(self, dataset: str) -> None:
         """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""
@@ -225,7 +215,7 @@ class JailDatasets:
     async def destroy_if_there(self, entry: JailEntry) -> None:
         """Destroy what there is of a jail that did not come into being, but no dataset that has another record."""
         try:
-            dataset = await self._zfs.dataset(self._inventory.where.jail(entry.name))
+            dataset = await self._zfs.dataset(entry.dataset)
         except NotFoundError:
             return  # it failed before its dataset was made
         text = dataset.properties.get(layout.JAIL_PROPERTY)
@@ -235,7 +225,7 @@ class JailDatasets:
 
     async def measure(self, entry: JailEntry) -> None:
         """Take the jail's size on the pool into the index."""
-        entry.used = (await self._zfs.dataset(self._inventory.where.jail(entry.name))).used
+        entry.used = (await self._zfs.dataset(entry.dataset)).used
 
 
 def _in_data(spec: JailSpec) -> list[str]:

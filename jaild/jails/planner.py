@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.engine.inventory import Inventory, JailEntry, Layer
-from jaild.jails.runs import Runs
+from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, Stack
+from jaild.jails.configuration import Configuration, Trees
 from jaild.model import layout
 from jaild.model.errors import NotFoundError
-from jaild.model.etc import plan as etcplan
-from jaild.model.etc import regenerate as etctools
-from jaild.model.etc.tree import Tree
 from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
@@ -22,23 +19,12 @@ from jaild.model.jails.change import Draft
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers.libraries import Libraries
-from jaild.model.layers.records import BaseRecord, Built, Family, Generation, Manifest, ReleaseRecord
+from jaild.model.layers.records import BaseRecord, Generation, Manifest, ReleaseRecord
 from jaild.model.views import Caller
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
 
 _PROOFS = 256  # pairs of base and release whose proof is kept in memory
-
-
-@dataclass(frozen=True)
-class Trees:
-    """A generation's configuration, and the words by which a later change of what it was merged from is noticed."""
-
-    etc: Tree
-    local_etc: Tree
-    etc_state: str = ""
-    local_etc_state: str = ""
-    tools: tuple[etctools.Argv, ...] = ()  # what must be run in the jail when they are written: `EtcDatabases`
 
 
 @dataclass(frozen=True)
@@ -53,10 +39,10 @@ class Prepared:
 class Planner:
     """Computes plans. Reads much, writes nothing."""
 
-    def __init__(self, inventory: Inventory, runtime: Runtime, runs: Runs, files: Files) -> None:
+    def __init__(self, inventory: Inventory, runtime: Runtime, configuration: Configuration, files: Files) -> None:
         self._inventory = inventory
         self._runtime = runtime
-        self._runs = runs
+        self._configuration = configuration
         self._files = files
         self._one_at_a_time = asyncio.Lock()
         self._proofs: dict[tuple[int, int], tuple[Finding, ...]] = {}  # by the guids of base and release
@@ -68,20 +54,19 @@ class Planner:
         plan: see `Plan.require_clean`.
         """
         speccheck.require(draft.spec)
-        base = self._inventory.base(draft.spec.base)
-        release = self._inventory.release(draft.spec.app) if draft.spec.app else None
+        stack = self._inventory.stack(draft.spec.base, draft.spec.app)
         current = entry.generation if entry is not None else None
         findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
-        findings += [*await self._compatibility(base, release), *self._conflicts(name, draft.spec)]
-        findings += self._command(draft.spec)
+        findings += [*await self._compatibility(stack), *self._conflicts(name, draft.spec)]
+        findings += _command(draft.spec, stack.manifest)
         findings += await self._runtime.examine(draft.spec, f"jails/{name}")
-        findings += await self._mount_points(base, release, draft.spec)
+        findings += await self._mount_points(stack, draft.spec)
         if current is not None:
             findings += _removed_volumes(current.spec, draft.spec)
         trees = None
         if not draft.cut_to:
             async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
-                trees, merged = await self.merge(entry, draft.spec)
+                trees, merged = await self._configuration.merge(entry, stack, base=draft.spec.base)
             findings += merged
         plan = Plan(
             kind=draft.kind,
@@ -95,33 +80,29 @@ class Planner:
         )
         return Prepared(plan, draft, trees)
 
-    def require_still_free(self, name: str, spec: JailSpec) -> None:
+    def require_still_free(self, name: str, spec: JailSpec) -> Stack:
         """Look again, without waiting, at what another request may have taken since the plan was made.
 
-        `FailedPreconditionError` (PLAN_REFUSED), `NotFoundError` (BASE_NOT_FOUND, RELEASE_NOT_FOUND).
+        Returns what it runs on. `FailedPreconditionError` (PLAN_REFUSED), `NotFoundError` (BASE_NOT_FOUND,
+        RELEASE_NOT_FOUND).
         """
-        self._inventory.base(spec.base)
-        if spec.app:
-            self._inventory.release(spec.app)
+        stack = self._inventory.stack(spec.base, spec.app)
         Plan(kind="change", target=f"jails/{name}", findings=tuple(self._conflicts(name, spec))).require_clean()
+        return stack
 
-    async def _compatibility(self, base: Layer, release: Layer | None) -> list[Finding]:
-        record = base.record
-        if not isinstance(record, BaseRecord):
-            raise TypeError(base.dataset)
+    async def _compatibility(self, stack: Stack) -> list[Finding]:
         facts = await self._runtime.facts()
-        findings = list(compat.check_kernel(record, facts.osreldate, facts.family))
-        if release is not None:
-            manifest = self._manifest(release)
-            findings += compat.check_abi(manifest.abi, record)
-            findings += compat.check_osversion(_built(release), record)
-            findings += await self._proof(base, release, manifest.mount_point)
+        release = stack.release.record if stack.release is not None else None
+        findings = [*compat.check_records(stack.base.record, release, facts.osreldate, facts.family)]
+        if stack.release is not None:
+            findings += await self._proof(stack.base, stack.release)
         return findings
 
-    async def _proof(self, base: Layer, release: Layer, mount_point: str) -> tuple[Finding, ...]:
+    async def _proof(self, base: Layer[BaseRecord], release: Layer[ReleaseRecord]) -> tuple[Finding, ...]:
         """Check every ELF file of a release against a base: once for each pair, since neither ever changes."""
         pair = (base.guid, release.guid)
         if pair not in self._proofs:
+            mount_point = release.record.manifest.mount_point
             libraries = await self._libraries(release, mount_point), await self._libraries(base, "/")
             # A tenth of a second of pure work for a large release: in a thread, so that other jails' queues go on.
             found = await asyncio.to_thread(compat.check, *libraries, mount_point=mount_point)
@@ -130,11 +111,7 @@ class Planner:
             self._proofs[pair] = found
         return self._proofs[pair]
 
-    def _manifest(self, release: Layer) -> Manifest:
-        record = release.record
-        return Manifest() if isinstance(record, BaseRecord) else record.manifest
-
-    async def _libraries(self, layer: Layer, prefix: str) -> Libraries:
+    async def _libraries(self, layer: AnyLayer, prefix: str) -> Libraries:
         try:
             return msgspec.json.decode(await self._files.read(layer.folder / layout.LIBRARIES), type=Libraries)
         except NotFoundError:
@@ -150,23 +127,10 @@ class Planner:
         }
         return netcheck.conflicts(name, spec, others)
 
-    def _command(self, spec: JailSpec) -> list[Finding]:
-        if spec.command or self._runs.manifest(spec.app or "").command:
-            return []
-        return [
-            Finding(
-                severity=Severity.ERROR,
-                code="NO_COMMAND",
-                message="neither the spec nor the release's manifest says what to run",
-                subject="$.command",
-                remedy="add a command to one of them",
-            )
-        ]
-
-    async def _mount_points(self, base: Layer, release: Layer | None, spec: JailSpec) -> list[Finding]:
-        roots = [("/", base.tree)]
-        if release is not None:
-            roots.append((self._manifest(release).mount_point, release.tree))
+    async def _mount_points(self, stack: Stack, spec: JailSpec) -> list[Finding]:
+        roots = [("/", stack.base.tree)]
+        if stack.release is not None:
+            roots.append((stack.manifest.mount_point, stack.release.tree))
         targets = [*(f"/{name}" for name in (*layout.DATA_FOLDERS, "etc", "tmp")), *(root for root, _ in roots[1:])]
         found = await self._files.obstacles(roots, targets)
         found |= await self._files.obstacles([*roots], _outside_data(spec))
@@ -181,60 +145,19 @@ class Planner:
             for target, problem in found.items()
         ]
 
-    async def merge(self, entry: JailEntry | None, spec: JailSpec) -> tuple[Trees, list[Finding]]:
-        """Merge both configuration trees for `spec`: ancestor and theirs from the layers, mine the jail's own."""
-        base, release = self._inventory.base(spec.base), self._inventory.release(spec.app) if spec.app else None
-        etc = etcplan.Sides(theirs=await self._files.read_tree(base.tree / "etc"))
-        local = etcplan.Sides(theirs=await self._files.read_tree(release.tree / "etc") if release else {})
-        etc_state = local_state = ""
-        current = entry.generation if entry is not None else None
-        if entry is not None and current is not None:
-            folder = layout.generation_folder(entry.folder, current.number)
-            etc_state = await self._files.state_of(folder / layout.ETC)
-            local_state = await self._files.state_of(folder / layout.LOCAL_ETC)
-            etc = etcplan.Sides(
-                theirs=etc.theirs,
-                ancestor=await self._files.read_tree(self._inventory.base(current.base).tree / "etc"),
-                mine=await self._files.read_tree(folder / layout.ETC),
-            )
-            local = etcplan.Sides(
-                theirs=local.theirs,
-                ancestor=await self._local_ancestor(current),
-                mine=await self._files.read_tree(folder / layout.LOCAL_ETC),
-            )
-        manifest = self._manifest(release) if release is not None else Manifest()
-        request = etcplan.Request(
-            etc=etc,
-            local=local,
-            local_folder=f"{manifest.mount_point}/etc",
-            family=base.record.family if isinstance(base.record, BaseRecord) else Family.LINUX,
-            users=manifest.users,
-            groups=manifest.groups,
-            rebased=current is not None and current.base != spec.base,
+
+def _command(spec: JailSpec, manifest: Manifest) -> list[Finding]:
+    if spec.command or manifest.command:
+        return []
+    return [
+        Finding(
+            severity=Severity.ERROR,
+            code="NO_COMMAND",
+            message="neither the spec nor the release's manifest says what to run",
+            subject="$.command",
+            remedy="add a command to one of them",
         )
-        # What root in the jail wrote decides how long this takes: other jails' queues, peers and readers go on.
-        answer = await asyncio.to_thread(etcplan.carry_out, request)
-        return Trees(answer.etc, answer.local_etc, etc_state, local_state, answer.tools), list(answer.findings)
-
-    async def _local_ancestor(self, current: Generation) -> Tree:
-        if not current.release:
-            return {}
-        return await self._files.read_tree(self._inventory.release(current.release).tree / "etc")
-
-    async def changed_since(self, entry: JailEntry, trees: Trees) -> bool:
-        """Return whether the active generation's configuration was touched since `trees` were merged from it."""
-        if entry.generation is None:
-            return False
-        folder = layout.generation_folder(entry.folder, entry.generation.number)
-        states = (
-            await self._files.state_of(folder / layout.ETC, like=trees.etc_state),
-            await self._files.state_of(folder / layout.LOCAL_ETC, like=trees.local_etc_state),
-        )
-        return states != (trees.etc_state, trees.local_etc_state)
-
-
-def _built(release: Layer) -> Built | None:
-    return release.record.built if isinstance(release.record, ReleaseRecord) else None
+    ]
 
 
 def _outside_data(spec: JailSpec) -> list[str]:

@@ -60,13 +60,13 @@ class JailRecovery:
         """Drop generations that were never committed, and the mark of the one that was."""
         if record.state not in {Ownership.ACTIVE, Ownership.FROZEN}:
             return False
-        folder = entry.folder / "generations"
+        folder = entry.folder / layout.GENERATIONS
         for name in await self._files.names(folder):
             if not (name.isascii() and name.isdigit()):
                 continue
             if entry.record is not None and int(name) == entry.record.generation:
                 await self._recovery.quietly(self._files.remove(folder / name / layout.STAGED))
-            elif await self._inventory.only_staged(entry, int(name)):
+            elif await self._inventory.only_staged(entry, folder / name):
                 message = f"dropped generation {name} of {entry.name}, never committed"
                 await self._recovery.attempt(message, self._drop(entry, int(name)))
         return False

@@ -15,7 +15,7 @@ from jaild.model.errors import JaildError
 from jaild.model.jails import mounts as layering
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.mounts import Layers
-from jaild.model.layers.records import BaseRecord, Desired, Family, Generation, Manifest, ReleaseRecord
+from jaild.model.layers.records import Desired, Family, Generation
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.runtime import Run, RunSpec, Runtime
@@ -53,18 +53,15 @@ class Runs:
         if entry.record is None:
             raise TypeError(entry.name)
         spec = generation.spec
-        base = self._inventory.base(generation.base)
-        manifest = self.manifest(generation.release)
-        release = str(self._inventory.release(generation.release).tree) if generation.release else ""
-        record = base.record
-        if not isinstance(record, BaseRecord):
-            raise TypeError(generation.base)
-        packages = {Family.LINUX: str(base.tree), Family.FREEBSD: release}[record.family]
+        stack = self._inventory.stack(generation.base, generation.release)
+        base, record, manifest = str(stack.base.tree), stack.base.record, stack.manifest
+        release = str(stack.release.tree) if stack.release is not None else ""
+        packages = {Family.LINUX: base, Family.FREEBSD: release}[record.family]
         has_packages = bool(packages) and Path(packages + layering.package_database(record.family)).is_dir()
         mounts = layering.tree_of(
             Layers(
                 family=record.family,
-                base=str(base.tree),
+                base=base,
                 generation=str(layout.generation_folder(entry.folder, generation.number)),
                 data=str(entry.folder / layout.DATA),
                 release=release,
@@ -92,15 +89,6 @@ class Runs:
             stop_signal=spec.stop.signal,
             stop_timeout=spec.stop.timeout,
         )
-
-    def manifest(self, release: str) -> Manifest:
-        """Return a release's manifest; an empty one for a jail of the base alone."""
-        if not release:
-            return Manifest()
-        record = self._inventory.release(release).record
-        if not isinstance(record, ReleaseRecord):
-            raise TypeError(release)
-        return record.manifest
 
     async def create(self, entry: JailEntry, generation: Generation) -> None:
         """Mount a generation's tree and make its run ready, beside whatever serves."""

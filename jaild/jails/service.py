@@ -186,7 +186,7 @@ class Jails:
         return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
 
     async def _last(self, entry: JailEntry) -> int:
-        numbers = await self._inventory.numbers(entry)
+        numbers = await self._inventory.committed(entry)
         return max((n for n in numbers if entry.generation is not None and n < entry.generation.number), default=0)
 
     async def _change(self, name: str, change: Change, etag: str, *, validate_only: bool, caller: Caller) -> Operation:
@@ -205,7 +205,8 @@ class Jails:
         return await self._dispatcher.submit(f"jails/{name}", change.kind, caller, work)
 
     def _require_etag(self, name: str, etag: str) -> None:
-        current = self._inventory.jail_view(name).etag
+        record = self._inventory.jail(name).record
+        current = record.etag if record is not None else ""
         if etag and etag != current:
             raise AbortedError(
                 "ETAG_MISMATCH",
@@ -218,8 +219,7 @@ class Jails:
     async def generations(self, name: str) -> Generations:
         """Return a jail's generations, newest first."""
         entry = self._inventory.jail(name)
-        numbers = await self._inventory.numbers(entry)
-        return [await self._inventory.generation(entry, number) for number in reversed(numbers)]
+        return list((await self._inventory.generations(entry)).values())[::-1]
 
     async def render_template(self, name: str, values: Mapping[str, str]) -> str:
         """Return a template's YAML with its places filled in."""

@@ -12,7 +12,7 @@ from jaild.layers.sealing import BaseSealing, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.layers.archive import base_policy
 from jaild.model.layers.osversion import OsVersion
-from jaild.model.layers.records import BaseRecord, Family
+from jaild.model.layers.records import Family
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
 from jaild.ports.archives import Extracted
@@ -70,8 +70,6 @@ class BaseMaking:
             return duplicate
         self._sealing.require_new(base_id)
         record = self._inventory.base(parent).record
-        if not isinstance(record, BaseRecord):
-            raise TypeError(parent)
         if record.family is not Family.FREEBSD:
             raise _freebsd_only(f"base {parent} is {record.family}")
         await self._require_freebsd()

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from jaild.engine.build import Engine
-from jaild.engine.inventory import Inventory, Layer
+from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Handle
 from jaild.layers.build_steps import BuildLogs, BuildSteps, Job, Outcome, packages_file
 from jaild.layers.sealing import Sealer
@@ -239,7 +239,7 @@ class BuildPlanner:
         findings += await self._runtime.examine(furnished, target)
         findings += await self._places(wanted, manifest)
         if parent is not None:
-            findings += _parent(parent, manifest, base)
+            findings += _parent(parent.record, manifest, base)
         return Plan(
             kind="build",
             target=target,
@@ -251,17 +251,13 @@ class BuildPlanner:
 
     def base(self, wanted: Recipe) -> BaseRecord:
         """Return what the recipe's base is. `NotFoundError` (BASE_NOT_FOUND)."""
-        record = self._inventory.base(wanted.base).record
-        if not isinstance(record, BaseRecord):
-            raise TypeError(wanted.base)
-        return record
+        return self._inventory.base(wanted.base).record
 
     def manifest(self, app: str, wanted: Recipe) -> Manifest:
         """Return the recipe's manifest, or the earlier release's."""
         if wanted.manifest is not None:
             return wanted.manifest
-        record = self._inventory.release(f"{app}/{wanted.parent}").record
-        return record.manifest if isinstance(record, ReleaseRecord) else Manifest()
+        return self._inventory.release(f"{app}/{wanted.parent}").record.manifest
 
     async def _places(self, wanted: Recipe, manifest: Manifest) -> list[Finding]:
         tree = self._inventory.base(wanted.base).tree
@@ -307,10 +303,7 @@ def _packages(wanted: Recipe, base: BaseRecord) -> list[Finding]:
     ]
 
 
-def _parent(parent: Layer, manifest: Manifest, base: BaseRecord) -> list[Finding]:
-    record = parent.record
-    if not isinstance(record, ReleaseRecord):
-        raise TypeError(parent.dataset)
+def _parent(record: ReleaseRecord, manifest: Manifest, base: BaseRecord) -> list[Finding]:
     findings = [*compat.check_abi(record.manifest.abi, base), *compat.check_osversion(record.built, base)]
     if record.manifest.mount_point != manifest.mount_point:
         findings.append(

@@ -16,7 +16,7 @@ import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.concurrency import undo_on_error
-from jaild.engine.inventory import Layer
+from jaild.engine.inventory import AnyLayer, Layer, LayerRecord
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout, names
@@ -27,7 +27,7 @@ from jaild.ports.archives import Extracted
 from jaild.ports.files import Files
 from jaild.ports.zfs import Zfs
 
-Fill = Callable[[Path], Awaitable[BaseRecord | ReleaseRecord]]
+Fill = Callable[[Path], Awaitable[LayerRecord]]
 Unpack = Callable[[Path], Awaitable[Extracted]]  # fills the tree
 Look = Callable[[OsVersion], None]  # raises if that is not what was expected
 
@@ -39,7 +39,7 @@ class Sealer:
         self._zfs = zfs
         self._files = files
 
-    async def seal(self, dataset: str, prop: str, fill: Fill, *, origin: str = "") -> Layer:
+    async def seal(self, dataset: str, prop: str, fill: Fill[LayerRecord], *, origin: str = "") -> Layer[LayerRecord]:
         """Create `dataset` (from the layer `origin` if given), let `fill` put a tree into its folder, and seal it."""
         making = self._zfs.clone(f"{origin}@{layout.SEALED}", dataset) if origin else self._zfs.create(dataset)
         await self._made(dataset, making)
@@ -57,7 +57,7 @@ class Sealer:
                 await self._zfs.destroy(dataset, recursive=True)
             raise
 
-    async def _filled(self, dataset: str, prop: str, fill: Fill) -> Layer:
+    async def _filled(self, dataset: str, prop: str, fill: Fill[LayerRecord]) -> Layer[LayerRecord]:
         made = await self._zfs.dataset(dataset)
         if made.mountpoint is None or not made.mounted:
             raise FailedPreconditionError(
@@ -83,7 +83,7 @@ class Sealer:
         except AlreadyExistsError:
             return  # an earlier release made it
 
-    async def layer(self, dataset: str, record: BaseRecord | ReleaseRecord) -> Layer:
+    async def layer(self, dataset: str, record: LayerRecord) -> Layer[LayerRecord]:
         """Return a dataset that is sealed, as the inventory holds it."""
         found = await self._zfs.dataset(dataset)
         guid = next((s.guid for s in await self._zfs.snapshots(dataset) if s.tag == layout.SEALED), None)
@@ -92,17 +92,23 @@ class Sealer:
                 "NOT_SEALED", f"{dataset} has no @{layout.SEALED}", remedy="import it again", resource=dataset
             )
         return Layer(
-            dataset=dataset, guid=guid, folder=found.mountpoint, used=found.used, record=record, origin=found.origin
+            dataset=dataset,
+            guid=guid,
+            folder=found.mountpoint,
+            tree=found.mountpoint / layout.TREE,
+            used=found.used,
+            record=record,
+            origin=found.origin,
         )
 
-    async def destroy(self, layer: Layer) -> None:
+    async def destroy(self, layer: AnyLayer) -> None:
         """Take a layer away. `FailedPreconditionError` (DATASET_HAS_CLONES) if another one is made from it."""
         await self.require_unclaimed(layer)
         await self._zfs.unmount(layer.dataset)  # refused while something uses it: then nothing was touched
         async with undo_on_error(lambda: self._zfs.mount(layer.dataset)):
             await self._zfs.destroy(layer.dataset, recursive=True)
 
-    async def require_unclaimed(self, layer: Layer) -> None:
+    async def require_unclaimed(self, layer: AnyLayer) -> None:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if somebody, or a transfer, keeps a layer's snapshot."""
         await OwnedSnapshots(self._zfs).require_unclaimed(layer.dataset, f"deleting {layer.dataset}")
 

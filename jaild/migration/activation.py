@@ -154,7 +154,11 @@ class Activation:
         if journal.keep_copy and entry is not None and entry.record is not None:
             await self._datasets.write(entry, advance(entry.record, Ownership.MOVED))  # its owner is the source
             return
-        ghost = entry or JailEntry(name=journal.jail, folder=self._inventory.folder_of_jails / journal.jail)
+        ghost = entry or JailEntry(
+            name=journal.jail,
+            dataset=self._inventory.where.jail(journal.jail),
+            folder=self._inventory.folder_of_jails / journal.jail,
+        )
         for dataset in await self._parts(journal.jail):
             await self._zfs.abort_receive(dataset)
         await self._datasets.destroy_if_there(ghost)

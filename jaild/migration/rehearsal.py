@@ -226,7 +226,10 @@ class Rehearsal:
         require_same(journal.jail, generation, came)
         # Another uid: no interface, MAC address or control group of it is the jail's.
         clone_of = JailEntry(
-            name=name_of(journal.id), folder=folder, record=msgspec.structs.replace(record, uid=journal.id)
+            name=name_of(journal.id),
+            dataset=where.rehearsal(journal.id, ""),
+            folder=folder,
+            record=msgspec.structs.replace(record, uid=journal.id),
         )
         spec = generation.spec
         return dataclasses.replace(

@@ -30,6 +30,7 @@ TREE = "root"
 LIBRARIES = "libraries.json"
 PACKAGES = "packages.json"
 BUILD = "build"  # what a build needs beside the tree; gone before the release is sealed
+GENERATIONS = "generations"
 GENERATION = "generation.json"
 ETC = "etc"
 LOCAL_ETC = "usr-local-etc"
@@ -102,4 +103,4 @@ class Layout:
 
 def generation_folder(jail_folder: Path, number: int) -> Path:
     """Return the folder of a generation."""
-    return jail_folder / "generations" / str(number)
+    return jail_folder / GENERATIONS / str(number)

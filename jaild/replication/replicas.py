@@ -180,7 +180,8 @@ class ReplicaStore:
             replica=Replica(interval=offer.interval, others=offer.others),
         )
         found = await self._zfs.dataset(self._inventory.where.jail(journal.jail))
-        entry = JailEntry(name=journal.jail, folder=found.mountpoint or self._inventory.folder_of_jails / journal.jail)
+        folder = found.mountpoint or self._inventory.folder_of_jails / journal.jail
+        entry = JailEntry(name=journal.jail, dataset=found.name, folder=folder)
         await self._datasets.write(entry, record)
         self._show(entry, offer)
         self._inventory.jails[journal.jail] = entry

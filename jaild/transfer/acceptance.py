@@ -8,7 +8,7 @@ import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.drain import REMEDY
-from jaild.engine.inventory import Inventory, JailEntry, Layer
+from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model import layout, names
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Finding, Severity, errors
@@ -19,7 +19,7 @@ from jaild.model.layers import compatibility as compat
 from jaild.model.layers.records import BaseRecord, Generation, Ownership, decode
 from jaild.model.migration import received
 from jaild.model.migration.journal import Phase
-from jaild.model.migration.protocol import Acceptance, DatasetState, LayerOffer, Offer
+from jaild.model.migration.protocol import Acceptance, DatasetState, Offer
 from jaild.model.migration.streams import SLACK
 from jaild.model.snapshots import told
 from jaild.ports.zfs import Snapshot
@@ -190,7 +190,7 @@ class OfferCheck:
     def _layers(self, offer: Offer) -> tuple[list[str], list[Finding]]:
         missing, findings = [], []
         for layer in offer.jail.layers:
-            here = self._here(layer)
+            here = self._inventory.layer(layer.path)
             if here is None:
                 missing.append(layer.path)
             elif here.guid != layer.guid:
@@ -202,10 +202,6 @@ class OfferCheck:
                     )
                 )
         return missing, findings
-
-    def _here(self, layer: LayerOffer) -> Layer | None:
-        kind, _, name = layer.path.partition("/")
-        return (self._inventory.bases if kind == "bases" else self._inventory.releases).get(name)
 
     async def _kernel(self, offer: Offer) -> list[Finding]:
         facts = await self._runtime.facts()

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from jaild.engine.inventory import Inventory, JailEntry, Layer
+from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails.authority import Intent
-from jaild.model.layers.records import Generation, JailRecord, encode
+from jaild.model.layers.records import Generation, JailRecord, ReleaseRecord, encode
 from jaild.model.migration.protocol import Acceptance, DatasetOffer, HostHello, JailOffer, LayerOffer, Offer
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.replication.policy import to_be_confirmed
@@ -160,7 +160,7 @@ async def offer_of(
 
 def layers_of(inventory: Inventory, entry: JailEntry) -> tuple[LayerOffer, ...]:
     """Return every layer that a jail's generations need, each after its origin."""
-    wanted: dict[str, Layer] = {}
+    wanted: dict[str, AnyLayer] = {}
     for base, release in entry.references.values():
         wanted.setdefault(f"bases/{base}", inventory.base(base))
         if release:
@@ -169,7 +169,7 @@ def layers_of(inventory: Inventory, entry: JailEntry) -> tuple[LayerOffer, ...]:
     return tuple(_layer_offer(inventory, path, layer) for path, layer in wanted.items())
 
 
-def _with_origins(inventory: Inventory, release: str) -> list[tuple[str, Layer]]:
+def _with_origins(inventory: Inventory, release: str) -> list[tuple[str, Layer[ReleaseRecord]]]:
     layer = inventory.release(release)
     found = [(f"apps/{release}", layer)]
     if layer.origin:
@@ -178,7 +178,7 @@ def _with_origins(inventory: Inventory, release: str) -> list[tuple[str, Layer]]
     return found
 
 
-def _layer_offer(inventory: Inventory, path: str, layer: Layer) -> LayerOffer:
+def _layer_offer(inventory: Inventory, path: str, layer: AnyLayer) -> LayerOffer:
     origin = layer.origin.partition("@")[0]
     origin_path = origin.removeprefix(f"{inventory.where.root}/") if origin else ""
     parent = inventory.releases.get(origin_path.removeprefix("apps/")) if origin_path else None

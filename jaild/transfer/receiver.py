@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -68,8 +69,7 @@ class Receiver:
                 "LAYER_NOT_OFFERED", f"{header.layer} is not a layer of this migration", remedy="offer it at its begin"
             )
         dataset = self._inventory.where.layer(header.layer)
-        here = {**self._inventory.bases, **{f"apps/{k}": v for k, v in self._inventory.releases.items()}}
-        known = next((layer for layer in here.values() if layer.dataset == dataset), None)
+        known = self._inventory.layer(header.layer)
         if known is not None:
             _require_guid(header, known.guid)
             return Received(guid=known.guid)
@@ -91,7 +91,8 @@ class Receiver:
             await self._zfs.mount(dataset)
             layer = await self._sealer.layer(dataset, record)
             _require_guid(header, layer.guid)
-        (self._inventory.bases if kind == "bases" else self._inventory.releases)[name] = layer
+        into: Any = self._inventory.bases if kind == "bases" else self._inventory.releases  # of its record's kind
+        into[name] = layer
         await self._events.emit("layer.received", header.layer, f"from {journal.peer}", migration=journal.id)
         return Received(guid=layer.guid, bytes=size)
 
@@ -225,7 +226,8 @@ class Receiver:
             standbys=standbys_of(jail, self._inventory.host_name),
         )
         found = await self._zfs.dataset(self._inventory.where.jail(journal.jail))
-        entry = JailEntry(name=journal.jail, folder=found.mountpoint or self._inventory.folder_of_jails / journal.jail)
+        folder = found.mountpoint or self._inventory.folder_of_jails / journal.jail
+        entry = JailEntry(name=journal.jail, dataset=found.name, folder=folder)
         await self._datasets.write(entry, record)
         self._inventory.jails[journal.jail] = entry
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from jaild.model.findings import Finding, Severity
 from jaild.model.layers.libraries import ElfFile, Libraries, Scope
-from jaild.model.layers.records import BaseRecord, Built, Family
+from jaild.model.layers.records import BaseRecord, Built, Family, ReleaseRecord
 
 __all__ = ["ElfFile", "Libraries", "check", "check_abi", "check_kernel"]
 
@@ -41,6 +41,16 @@ def check(release: Libraries, base: Libraries, *, mount_point: str) -> tuple[Fin
             findings.extend(_missing_libraries(file, lost, by_name))
             findings.extend(_missing_symbols(scope, file, found, whole=not missing))
     return tuple(findings)
+
+
+def check_records(
+    base: BaseRecord, release: ReleaseRecord | None, host_osreldate: int, host_family: Family
+) -> tuple[Finding, ...]:
+    """Return what the records alone tell: whether the host runs the base, and the base the release, if there is one."""
+    found = check_kernel(base, host_osreldate, host_family)
+    if release is None:
+        return found
+    return (*found, *check_abi(release.manifest.abi, base), *check_osversion(release.built, base))
 
 
 def check_kernel(base: BaseRecord, host_osreldate: int, host_family: Family) -> tuple[Finding, ...]:

@@ -34,7 +34,9 @@ class Host:
 
     def add(self, name: str) -> None:
         record = JailRecord(uid=name, owner="here", epoch=1, state=Ownership.ACTIVE, generation=1)
-        self.inventory.jails[name] = JailEntry(name=name, folder=Path("/none"), record=record)
+        self.inventory.jails[name] = JailEntry(
+            name=name, dataset=f"tank/jaild/jails/{name}", folder=Path("/none"), record=record
+        )
 
     def step(self, name: str) -> Callable[[Found], Awaitable[None]]:
         async def do(_: Found) -> None:

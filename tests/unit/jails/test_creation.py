@@ -92,7 +92,7 @@ async def test_a_daemon_that_stops_does_not_take_back_a_creation_in_its_commit(
 async def test_a_jail_that_came_while_another_of_its_name_was_planned_is_left_alone(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replica = JailEntry(name="web", folder=Path("/nowhere"))
+    replica = JailEntry(name="web", dataset="tank/jaild/jails/web", folder=Path("/nowhere"))
     planned = 0
 
     async def examine(*_: object) -> tuple[()]:

@@ -1,0 +1,148 @@
+"""A generation's configuration: merged from its layers and the jail's own, written, and its databases made.
+
+The databases of /etc are made by its base's own tools: in a sandbox, before anything is cut over. Nothing of a base is
+run on the host itself. The jail's data is not mounted: what serves is not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaild.engine.inventory import Inventory, JailEntry, Stack
+from jaild.jails.runs import Runs
+from jaild.layers.sandbox import BuildSandbox
+from jaild.model import layout
+from jaild.model.errors import InternalError
+from jaild.model.etc import plan as etcplan
+from jaild.model.etc import regenerate as etctools
+from jaild.model.etc.regenerate import Argv
+from jaild.model.etc.tree import Tree
+from jaild.model.findings import Finding
+from jaild.model.jails.mounts import Mount
+from jaild.model.jails.spec import Network
+from jaild.model.layers.records import Generation
+from jaild.ports.files import Files
+from jaild.ports.runtime import Output
+
+_TOLD = 2000  # bytes of its output that an error carries
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A generation's configuration, and the words by which a later change of what it was merged from is noticed."""
+
+    etc: Tree
+    local_etc: Tree
+    mine: Path | None = None  # the folder of the generation whose own configuration is in it; None for a new jail
+    etc_state: str = ""
+    local_etc_state: str = ""
+    tools: tuple[Argv, ...] = ()  # what must be run in the jail when they are written
+
+
+class Configuration:
+    """The configuration of this host's jails."""
+
+    def __init__(self, inventory: Inventory, runs: Runs, sandbox: BuildSandbox, files: Files) -> None:
+        self._inventory = inventory
+        self._runs = runs
+        self._sandbox = sandbox
+        self._files = files
+
+    async def merge(self, entry: JailEntry | None, stack: Stack, *, base: str) -> tuple[Trees, list[Finding]]:
+        """Merge both trees for a generation on `stack`: ancestor and theirs from the layers, mine the jail's own."""
+        etc = etcplan.Sides(theirs=await self._files.read_tree(stack.base.tree / "etc"))
+        local = etcplan.Sides(theirs=await self._files.read_tree(stack.release.tree / "etc") if stack.release else {})
+        etc_state = local_state = ""
+        current = entry.generation if entry is not None else None
+        mine = None
+        if entry is not None and current is not None:
+            mine = layout.generation_folder(entry.folder, current.number)
+            etc_state = await self._files.state_of(mine / layout.ETC)
+            local_state = await self._files.state_of(mine / layout.LOCAL_ETC)
+            before = self._inventory.stack(current.base, current.release)
+            etc = etcplan.Sides(
+                theirs=etc.theirs,
+                ancestor=await self._files.read_tree(before.base.tree / "etc"),
+                mine=await self._files.read_tree(mine / layout.ETC),
+            )
+            local = etcplan.Sides(
+                theirs=local.theirs,
+                ancestor=await self._files.read_tree(before.release.tree / "etc") if before.release else {},
+                mine=await self._files.read_tree(mine / layout.LOCAL_ETC),
+            )
+        request = etcplan.Request(
+            etc=etc,
+            local=local,
+            local_folder=f"{stack.manifest.mount_point}/etc",
+            family=stack.base.record.family,
+            users=stack.manifest.users,
+            groups=stack.manifest.groups,
+            rebased=current is not None and current.base != base,
+        )
+        # What root in the jail wrote decides how long this takes: other jails' queues, peers and readers go on.
+        answer = await asyncio.to_thread(etcplan.carry_out, request)
+        trees = Trees(answer.etc, answer.local_etc, mine, etc_state, local_state, answer.tools)
+        return trees, list(answer.findings)
+
+    async def is_outdated(self, trees: Trees) -> bool:
+        """Return whether the jail's own configuration was touched since it was merged."""
+        if trees.mine is None:
+            return False
+        states = (
+            await self._files.state_of(trees.mine / layout.ETC, like=trees.etc_state),
+            await self._files.state_of(trees.mine / layout.LOCAL_ETC, like=trees.local_etc_state),
+        )
+        return states != (trees.etc_state, trees.local_etc_state)
+
+    async def write(self, operation_id: str, entry: JailEntry, generation: Generation, trees: Trees) -> None:
+        """Write a generation's configuration, also under a run that is ready to start, and make its databases.
+
+        `InternalError` (ETC_TOOL_FAILED).
+        """
+        folder = layout.generation_folder(entry.folder, generation.number)
+        await self._files.make_folder(folder / layout.ETC)
+        await self._files.make_folder(folder / layout.LOCAL_ETC)
+        await self._files.write_tree(folder / layout.ETC, trees.etc)
+        await self._files.write_tree(folder / layout.LOCAL_ETC, trees.local_etc)
+        if trees.tools:
+            await self._make_databases(operation_id, entry, generation, trees.tools)
+
+    async def _make_databases(
+        self, operation_id: str, entry: JailEntry, generation: Generation, commands: tuple[Argv, ...]
+    ) -> None:
+        stack = self._inventory.stack(generation.base, generation.release)
+        mounts = self._mounts(entry, generation, stack.manifest.mount_point)
+        log, network = Path("/dev/null"), Network(mode="none")
+        opening = self._sandbox.open(operation_id, stack.base.record, mounts, network=network, log=log)
+        async with opening as opened, opened.started() as execute:
+            for command in commands:
+                if command != etctools.PASSWORDS and not await self._files.size(stack.base.tree / command[0][1:]):
+                    continue  # a base put together without it (pkgbase) has nothing to be made by it
+                said: list[bytes] = []
+
+                async def keep(piece: Output, said: list[bytes] = said) -> None:
+                    said.append(piece.stdout + piece.stderr)
+
+                if status := await execute(command, keep):
+                    raise _failed(entry.name, generation, command, status, b"".join(said)[-_TOLD:])
+
+    def _mounts(self, entry: JailEntry, generation: Generation, mount_point: str) -> tuple[Mount, ...]:
+        """Return the generation's own mounts without its data; below that is the base's own, read-only."""
+        wanted = {"/", "/etc", "/tmp"}  # noqa: S108 -- in the jail
+        if not mount_point.startswith(tuple(f"/{name}/" for name in layout.DATA_FOLDERS)):
+            wanted |= {mount_point, f"{mount_point}/etc"}  # certificates may come from there
+        return tuple(mount for mount in self._runs.spec_of(entry, generation).mounts if mount.target in wanted)
+
+
+def _failed(jail: str, generation: Generation, command: Argv, status: int, output: bytes) -> InternalError:
+    said = output.decode("utf-8", "replace").strip()
+    return InternalError(
+        "ETC_TOOL_FAILED",
+        f"{' '.join(command)}, of base {generation.base}, failed on the new /etc of jail {jail} with status {status}: "
+        + (said or "it said nothing"),
+        remedy="make the jail's file fit (vipw, or the file that is named), then try again; nothing was cut over",
+        resource=f"jails/{jail}",
+        detail={"command": " ".join(command), "status": str(status), "stderr": said},
+    )
