@@ -62,7 +62,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def grants_here(self) -> dict[str, Grant]:
         """The grants, with policies that know this host's network."""
-        return {name: self._here(grant) if grant.bound else grant for name, grant in self.grants.items()}
+        return {name: self._here(grant) if grant.policy is not None else grant for name, grant in self.grants.items()}
 
     def _here(self, grant: Grant) -> Grant:
         network = self.network

@@ -15,9 +15,8 @@ from grpc_reflection.v1alpha import reflection
 from jaild.model import bounds
 from jaild.model.access import Grant
 from jaild.model.errors import UnavailableError
-from jaild.rpc.audit import Audit
 from jaild.rpc.auth import Authenticator
-from jaild.rpc.interceptor import Interceptor
+from jaild.rpc.interceptor import Audit, Interceptor
 from jaild.rpc.services import Services
 from jaild.rpc.tls import TlsFiles
 

@@ -21,7 +21,7 @@ from jaild.model.jails import specfile
 from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
 from jaild.rpc import names, pages, uploads
-from jaild.rpc.auth import Context, current
+from jaild.rpc.auth import Context, current, require_role
 from jaild.rpc.messages.layers import app_messages, base_message, manifest_of, release_message
 from jaild.rpc.services import Service
 from jaild.v1 import (
@@ -75,7 +75,7 @@ class BasesServicer:
                 raise InvalidArgumentError(
                     "CHUNK_UNEXPECTED", "the header names a path, and yet chunks came", remedy="send one or the other"
                 )
-            access.require_role(caller, {Role.OPERATOR}, "jaild.v1.Bases/ImportBase with a path of the host")
+            require_role(caller, {Role.OPERATOR}, "jaild.v1.Bases/ImportBase with a path of the host")
             return await self._bases.import_path(
                 base, header.path, sha256=header.sha256, image=header.image, caller=caller
             )

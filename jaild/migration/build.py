@@ -61,6 +61,6 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
     engine.services.add(servicer)
     engine.services.show("migrations", servicer.shown)
     engine.services.add(RehearsalsServicer(parts.migrations, engine.messages))
-    engine.services.add(PeerServicer(target, engine.services))
-    engine.services.add(ClonesServicer(target, engine.services))
+    engine.services.add(PeerServicer(target, engine.services.parties))
+    engine.services.add(ClonesServicer(target, engine.services.parties))
     return parts

@@ -20,9 +20,9 @@ from jaild.model.migration.stats import Bucket
 from jaild.model.views import MigrationView
 from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc
 from jaild.rpc import auth, moments, names, pages, structs, uploads
-from jaild.rpc.auth import Context
+from jaild.rpc.auth import Context, PartyCheck
 from jaild.rpc.messages import peers as peer_messages
-from jaild.rpc.services import Parties, Service
+from jaild.rpc.services import Service
 from jaild.v1 import migrations_pb2, migrations_pb2_grpc, rehearsals_pb2, rehearsals_pb2_grpc
 
 MAX_DOWNTIME = 5.0  # seconds, if the request does not say
@@ -129,7 +129,7 @@ class PeerServicer:
 
     service = Service("jaild.peer.v1.Peer", peer_pb2_grpc.add_PeerServicer_to_server)
 
-    def __init__(self, incoming: TargetMigration, parties: Parties) -> None:
+    def __init__(self, incoming: TargetMigration, parties: PartyCheck) -> None:
         self._incoming = incoming
         self._parties = parties
 
@@ -137,20 +137,20 @@ class PeerServicer:
         """Introduce this host."""
         caller = auth.current()
         if Role.OPERATOR not in caller.roles or caller.actor == request.host_name:  # operators are no hosts: they ask
-            await self._parties.require_party(caller.actor, Introduction(request.host_id, request.host_name))
+            await self._parties.require(Introduction(request.host_id, request.host_name))
         hello = await self._incoming.hello(request.host_id, request.host_name, request.protocol)
         return structs.message_of(hello, peer_pb2.HelloResponse)
 
     async def Preflight(self, request: peer_pb2.PreflightRequest, _: Context) -> peer_pb2.PreflightResponse:  # noqa: N802
         """Say whether a jail would be taken."""
         offer = peer_messages.offer_of(request)
-        await self._parties.require_party(auth.speaker(), offer)
+        await self._parties.require(offer)
         return peer_messages.acceptance_message(await self._incoming.preflight(offer))
 
     async def Begin(self, request: peer_pb2.BeginRequest, _: Context) -> peer_pb2.BeginResponse:  # noqa: N802
         """Begin a migration."""
         offer = peer_messages.offer_of(request.offer)
-        await self._parties.require_party(auth.speaker(), offer)
+        await self._parties.require(offer)
         return peer_pb2.BeginResponse(preflight=peer_messages.acceptance_message(await self._incoming.begin(offer)))
 
     async def Receive(  # noqa: N802
@@ -158,7 +158,7 @@ class PeerServicer:
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
         header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
-        await self._parties.require_party(auth.speaker(), Arriving(header.migration))
+        await self._parties.require(Arriving(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:
             return await self._incoming.receive(header, chunks)
@@ -167,26 +167,25 @@ class PeerServicer:
 
     async def Prepare(self, request: peer_pb2.PrepareRequest, _: Context) -> peer_pb2.PrepareResponse:  # noqa: N802
         """First half of the hand-over."""
-        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        await self._parties.require(Arriving(request.migration))
         await self._incoming.prepare(request.migration, request.epoch, dict(request.guids))
         return peer_pb2.PrepareResponse()
 
     async def Activate(self, request: peer_pb2.ActivateRequest, _: Context) -> peer_pb2.ActivateResponse:  # noqa: N802
         """Second half of the hand-over."""
-        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        await self._parties.require(Arriving(request.migration))
         activation = await self._incoming.activate(request.migration, request.epoch)
         return structs.message_of(activation, peer_pb2.ActivateResponse)
 
     async def Abort(self, request: peer_pb2.AbortRequest, _: Context) -> peer_pb2.AbortResponse:  # noqa: N802
         """Throw away what was received."""
-        source = auth.speaker()
-        await self._parties.require_party(source, Arriving(request.migration))
+        source = await self._parties.require(Arriving(request.migration))
         await self._incoming.abort(request.migration, source=source)
         return peer_pb2.AbortResponse()
 
     async def Resolve(self, request: peer_pb2.ResolveRequest, _: Context) -> peer_pb2.ResolveResponse:  # noqa: N802
         """Say how a hand-over ended."""
-        await self._parties.require_party(auth.speaker(), Leaving(request.migration))
+        await self._parties.require(Leaving(request.migration))
         return structs.message_of(await self._incoming.resolve(request.migration), peer_pb2.ResolveResponse)
 
 
@@ -195,7 +194,7 @@ class ClonesServicer:
 
     service = Service("jaild.peer.v1.Rehearsals", rehearsal_pb2_grpc.add_RehearsalsServicer_to_server)
 
-    def __init__(self, incoming: TargetMigration, parties: Parties) -> None:
+    def __init__(self, incoming: TargetMigration, parties: PartyCheck) -> None:
         self._incoming = incoming
         self._parties = parties
 
@@ -203,7 +202,7 @@ class ClonesServicer:
         self, request: rehearsal_pb2.RehearseRequest, _: Context
     ) -> rehearsal_pb2.RehearseResponse:
         """Boot a clone of what came, and throw it away."""
-        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        await self._parties.require(Arriving(request.migration))
         rehearsed = await self._incoming.rehearse(request.migration, keep_copy=request.keep_copy)
         return structs.message_of(rehearsed, rehearsal_pb2.RehearseResponse)
 

@@ -7,7 +7,6 @@ that a refusal is told at once, and in the jail's queue, where the answer counts
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
 from enum import StrEnum
 
 import msgspec
@@ -30,35 +29,19 @@ class Role(StrEnum):
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a name may do. `apps` and `policy` count for products only; without a policy they have the default one."""
+    """What a name may do. `apps` and `policy` count for products only: they have one, the default if none is given."""
 
     roles: tuple[Role, ...]
     apps: tuple[str, ...] = ()
     policy: Policy | None = None
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for a policy that would bind nobody."""
-        if self.policy is not None and (Role.PRODUCT not in self.roles or Role.OPERATOR in self.roles):
+        """Give the default policy to who needs one. Raise `ValueError` for a policy that would bind nobody."""
+        is_bound = Role.PRODUCT in self.roles and Role.OPERATOR not in self.roles
+        if is_bound and self.policy is None:
+            msgspec.structs.force_setattr(self, "policy", Policy())
+        elif self.policy is not None and not is_bound:
             raise ValueError("a policy is for the role product; an operator has none")
-
-    @property
-    def bound(self) -> bool:
-        """Whether a policy holds for whoever has it."""
-        return Role.PRODUCT in self.roles and Role.OPERATOR not in self.roles
-
-
-def require_role(caller: Caller, allowed: AbstractSet[Role], method: str) -> None:
-    """Raise `PermissionDeniedError` (ROLE_REQUIRED) unless the caller has one of the roles."""
-    if caller.roles & allowed:
-        return
-    needed = " or ".join(sorted(allowed))
-    raise PermissionDeniedError(
-        "ROLE_REQUIRED",
-        f"{caller.actor} may not call {method}: it needs the role {needed}",
-        remedy=f"ask the host's operator to give {caller.actor} the role {needed} in its configuration",
-        resource=method,
-        detail={"needed": needed, "has": " ".join(sorted(caller.roles))},
-    )
 
 
 def sees_values(caller: Caller, app: str) -> bool:

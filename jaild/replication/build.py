@@ -45,7 +45,7 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
     engine.dispatcher.before_each(standbys.give_way)
     jails.jails.replicated_by(standbys)
     parties = Parties(engine, transfer, replica_store)
-    engine.services.decided_by(parties)
+    engine.services.parties.decided_by(parties)
     failover = Failover(engine, jails, transfer, migration, replica_store, fencing)
     promotions = Promotions(engine, jails, migration, failover, start_guard)
     recovery = ReplicationRecovery(engine, replica_store, failover, start_guard)
@@ -58,7 +58,7 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
         Resume.LEAVING, lambda: migration.source.recover(recovery.until_it_serves, engine.recovery.tell)
     )
     engine.services.add(PromotionsServicer(promotions, engine.messages))
-    engine.services.add(StandbyServicer(replica_store, fencing, promotions, engine.services))
+    engine.services.add(StandbyServicer(replica_store, fencing, promotions, engine.services.parties))
     return ReplicationParts(
         fencing=fencing,
         start_guard=start_guard,

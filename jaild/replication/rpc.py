@@ -16,9 +16,9 @@ from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.service import Promotions
 from jaild.rpc import auth, names, structs, uploads
-from jaild.rpc.auth import Context, current
+from jaild.rpc.auth import Context, PartyCheck, current
 from jaild.rpc.messages import peers as peer_messages
-from jaild.rpc.services import Parties, Service
+from jaild.rpc.services import Service
 from jaild.v1 import promotions_pb2, promotions_pb2_grpc
 
 
@@ -27,7 +27,9 @@ class StandbyServicer:
 
     service = Service("jaild.peer.v1.Standby", standby_pb2_grpc.add_StandbyServicer_to_server)
 
-    def __init__(self, replica_store: ReplicaStore, fencing: Fencing, promotions: Promotions, parties: Parties) -> None:
+    def __init__(
+        self, replica_store: ReplicaStore, fencing: Fencing, promotions: Promotions, parties: PartyCheck
+    ) -> None:
         self._replica_store = replica_store
         self._fencing = fencing
         self._promotions = promotions
@@ -38,7 +40,7 @@ class StandbyServicer:
     ) -> standby_pb2.OfferReplicaResponse:
         """Say whether a replica is kept."""
         offer = peer_messages.struct_of(request, ReplicaOffer)
-        await self._parties.require_party(auth.speaker(), offer)
+        await self._parties.require(offer)
         state = await self._replica_store.offer(offer)
         return peer_messages.replica_state_message(state)
 
@@ -47,7 +49,7 @@ class StandbyServicer:
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
         header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
-        await self._parties.require_party(auth.speaker(), Replicated(header.migration))
+        await self._parties.require(Replicated(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:
             return await self._replica_store.receive(header, chunks)
@@ -58,7 +60,7 @@ class StandbyServicer:
         self, request: standby_pb2.RollBackReplicaRequest, _: Context
     ) -> standby_pb2.RollBackReplicaResponse:
         """Destroy what the owner does not have."""
-        await self._parties.require_party(auth.speaker(), Replicated(request.jail))
+        await self._parties.require(Replicated(request.jail))
         destroyed = await self._replica_store.roll_back(peer_messages.struct_of(request, RollBack))
         return standby_pb2.RollBackReplicaResponse(destroyed=destroyed)
 
@@ -66,7 +68,7 @@ class StandbyServicer:
         self, request: standby_pb2.CompleteRoundRequest, _: Context
     ) -> standby_pb2.CompleteRoundResponse:
         """Let a round count."""
-        await self._parties.require_party(auth.speaker(), Replicated(request.jail))
+        await self._parties.require(Replicated(request.jail))
         await self._replica_store.complete(peer_messages.struct_of(request, WholeRound))
         return standby_pb2.CompleteRoundResponse()
 
@@ -74,7 +76,7 @@ class StandbyServicer:
         self, request: standby_pb2.WithdrawReplicaRequest, _: Context
     ) -> standby_pb2.WithdrawReplicaResponse:
         """Destroy a replica."""
-        await self._parties.require_party(auth.speaker(), Replicated(request.jail))
+        await self._parties.require(Replicated(request.jail))
         await self._replica_store.withdraw(request.jail, request.uid, request.epoch)
         return standby_pb2.WithdrawReplicaResponse()
 
@@ -93,7 +95,7 @@ class StandbyServicer:
         self, request: standby_pb2.HandOverRequest, _: Context
     ) -> standby_pb2.HandOverResponse:
         """Migrate a jail to the standby that asks."""
-        await self._parties.require_party(auth.speaker(), Wanted(request.jail, request.uid, request.target))
+        await self._parties.require(Wanted(request.jail, request.uid, request.target))
         told = await self._promotions.hand_over(request.jail, request.uid, request.target, request.request_id)
         return structs.message_of(told, standby_pb2.HandOverResponse)
 
@@ -110,7 +112,7 @@ class StandbyServicer:
     ) -> standby_pb2.SupersedeResponse:
         """Take note of a failover."""
         told = peer_messages.struct_of(request, Supersession)
-        await self._parties.require_party(auth.speaker(), told)
+        await self._parties.require(told)
         epoch = await self._fencing.supersede(told)
         return standby_pb2.SupersedeResponse(epoch=epoch)
 

@@ -1,18 +1,23 @@
-"""Who calls: told from the connection alone, never from what a request says."""
+"""Who calls, told from the connection alone and never from what a request says; and what he may, asked in two places.
+
+A role may call a method (`Authenticator.admit`, for each call); a host may speak about a jail (`PartyCheck.require`,
+for each call of a peer, when it is known what that is about).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import msgspec
 
 from jaild.model import bounds
 from jaild.model.access import Grant, Role
-from jaild.model.errors import InvalidArgumentError, UnauthenticatedError
-from jaild.model.policy import Policy
+from jaild.model.errors import InvalidArgumentError, JaildError, PermissionDeniedError, UnauthenticatedError
+from jaild.model.migration.party import About
 from jaild.model.views import Caller
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -31,23 +36,27 @@ class Authenticator:
     def __init__(self, grants: Mapping[str, Grant]) -> None:
         self._grants = grants
 
-    def caller(self, context: Context) -> Caller:
-        """Return who calls. Raises `UnauthenticatedError` (NO_CERTIFICATE, CERTIFICATE_UNKNOWN)."""
+    def admit(self, context: Context, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
+        """Return the name of who makes the call that runs in this task, and why it may not make it, or None.
+
+        `UnauthenticatedError` (NO_CERTIFICATE, CERTIFICATE_UNKNOWN), `PermissionDeniedError` (ROLE_REQUIRED). One that
+        is admitted is from now on told by `current`.
+        """
         # Whoever can open the socket (mode 0600) is root. TCP is never offered without client certificates.
         if context.peer().startswith("unix:"):
-            return Caller(actor=LOCAL, roles=frozenset(Role))
-        names = certificate_names(context)
+            return _admit(Caller(actor=LOCAL, roles=frozenset(Role)), allowed, method)
+        names = _certificate_names(context)
+        for name in names:
+            if grant := self._grants.get(name):
+                roles, apps = frozenset(grant.roles), frozenset(grant.apps)
+                return _admit(Caller(actor=name, roles=roles, apps=apps, policy=grant.policy), allowed, method)
         if not names:
-            raise UnauthenticatedError(
+            return NOBODY, UnauthenticatedError(
                 "NO_CERTIFICATE",
                 "the connection shows no client certificate",
                 remedy="connect with a certificate that the host's authority signed, or through its unix socket",
             )
-        for name in names:
-            if grant := self._grants.get(name):
-                policy = (grant.policy or Policy()) if grant.bound else None
-                return Caller(actor=name, roles=frozenset(grant.roles), apps=frozenset(grant.apps), policy=policy)
-        raise UnauthenticatedError(
+        return names[0], UnauthenticatedError(
             "CERTIFICATE_UNKNOWN",
             f"the certificate's names ({', '.join(names)}) have no roles on this host",
             remedy="ask the host's operator to add one of the names to the daemon's configuration",
@@ -55,16 +64,60 @@ class Authenticator:
         )
 
 
-def certificate_names(context: Context) -> tuple[str, ...]:
-    """Return the names in the client's certificate, the common name first; none on the unix socket."""
+def _certificate_names(context: Context) -> tuple[str, ...]:
+    """Return the names in the client's certificate, the common name first."""
     properties = context.auth_context()
     found = [value.decode("utf-8", "replace") for key in _NAME_PROPERTIES for value in properties.get(key, ())]
     return tuple(dict.fromkeys(found))
 
 
-def enter(caller: Caller) -> None:
-    """Remember who makes the call that runs in this task."""
+def _admit(caller: Caller, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
+    try:
+        require_role(caller, allowed, method)
+    except PermissionDeniedError as refusal:
+        return caller.actor, refusal
     _current.set(caller)
+    return caller.actor, None
+
+
+def require_role(caller: Caller, allowed: AbstractSet[Role], method: str) -> None:
+    """Raise `PermissionDeniedError` (ROLE_REQUIRED) unless the caller has one of the roles."""
+    if caller.roles & allowed:
+        return
+    needed = " or ".join(sorted(allowed))
+    raise PermissionDeniedError(
+        "ROLE_REQUIRED",
+        f"{caller.actor} may not call {method}: it needs the role {needed}",
+        remedy=f"ask the host's operator to give {caller.actor} the role {needed} in its configuration",
+        resource=method,
+        detail={"needed": needed, "has": " ".join(sorted(caller.roles))},
+    )
+
+
+class Parties(Protocol):
+    """Decides which host may speak about a jail."""
+
+    async def require_party(self, speaker: str, about: About, /) -> None:
+        """Raise `PermissionDeniedError` (NOT_A_PARTY and others) unless it may."""
+
+
+class PartyCheck:
+    """Whether the host that makes a call may speak about a jail: as long as nobody decides that, none may."""
+
+    def __init__(self) -> None:
+        self._parties: Parties | None = None
+
+    def decided_by(self, parties: Parties) -> None:
+        """Let `parties` decide."""
+        self._parties = parties
+
+    async def require(self, about: About) -> str:
+        """Return the name of the host that makes this call. `PermissionDeniedError` unless it may speak about it."""
+        name = speaker()
+        if self._parties is None:
+            raise PermissionDeniedError("NOT_A_PARTY", f"nobody decides yet for whom {name} speaks", remedy="wait")
+        await self._parties.require_party(name, about)
+        return name
 
 
 def speaker() -> str:

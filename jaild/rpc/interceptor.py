@@ -1,27 +1,45 @@
-"""The interceptor that every call passes: it authenticates, admits, audits, and turns errors into statuses."""
+"""The interceptor that every call passes: it authenticates, admits, audits, and turns errors into statuses.
+
+The audit log has an entry for each call that asked for a change, also for one that was refused: it is opened when the
+call comes, and closed when it is known how that is answered.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import inspect
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
 
 import grpc
 import structlog
+from google.longrunning import operations_pb2
 
-from jaild.model import access, bounds
-from jaild.model.errors import InternalError, JaildError, UnavailableError
-from jaild.model.operation import failure_of
-from jaild.rpc import audit as auditing
+from jaild.model import bounds
+from jaild.model.errors import InternalError, InvalidArgumentError, JaildError, UnavailableError
+from jaild.model.operation import clipped, failure_of
 from jaild.rpc import auth, status
-from jaild.rpc.audit import Audit
 from jaild.rpc.policy import RULES, Rule
+
+# What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
+_NAME = re.compile(r"[a-z]+(/[A-Za-z0-9-][A-Za-z0-9._-]{0,99}){0,5}")
+_SHOWN = 64  # bytes of what is no name
 
 _log = structlog.get_logger(__name__)
 
 _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
+
+
+class Audit(Protocol):
+    """Keeps the entries of the audit log."""
+
+    async def record(
+        self, actor: str, method: str, target: str, request_id: str, outcome: str, operation: str, /
+    ) -> None:
+        """Write one."""
 
 
 class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
@@ -51,9 +69,8 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
             wrapped = self._streaming(method, rule, function, streaming=handler.request_streaming)
         else:  # writes its responses to the context itself: gRPC's own health service
             wrapped = self._answering(method, rule, function, streaming=False)
-        large = handler.request_streaming or rule.of_peers  # a salvage's report names each file that is lost
-        limit = bounds.STREAM_MESSAGE if large else bounds.REQUEST
-        read = auditing.bounded(handler.request_deserializer, limit)
+        limit = bounds.STREAM_MESSAGE if handler.request_streaming else rule.limit
+        read = _bounded(handler.request_deserializer, limit)
         return make(wrapped, read, handler.response_serializer)
 
     def end_streams(self) -> None:
@@ -69,7 +86,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
 
     def _answering(self, method: str, rule: Rule, function: Callable[..., Awaitable[Any]], *, streaming: bool) -> Any:
         async def call(given: Any, context: auth.Context) -> Any:
-            entry = auditing.Entry(method, rule)
+            entry = _AuditEntry(method, rule)
             requests = entry.noting(given) if streaming else entry.note(given)
             work = self._audited(entry, function, requests, context)
             # A client that hangs up must not leave a change half accepted. A stream's handler wants to know of it.
@@ -91,7 +108,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
         self, method: str, rule: Rule, function: Callable[..., AsyncIterator[Any]], *, streaming: bool
     ) -> Any:
         async def call(given: Any, context: auth.Context) -> AsyncIterator[Any]:
-            entry = auditing.Entry(method, rule)
+            entry = _AuditEntry(method, rule)
             requests = entry.noting(given) if streaming else entry.note(given)
             ended: BaseException | None = None
             try:
@@ -112,13 +129,13 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
                 ended = error
                 await _refuse(context, error, method)
             finally:
-                await entry.write(self._audit, ended)
+                await entry.close(self._audit, ended)
 
         return call
 
     async def _audited(
         self,
-        entry: auditing.Entry,
+        entry: _AuditEntry,
         function: Callable[..., Awaitable[Any]],
         requests: Any,
         context: auth.Context,
@@ -127,18 +144,16 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
             self._admit(entry, context)
             response = await function(requests, context)
         except BaseException as error:
-            await entry.write(self._audit, _as_answered(error))
+            await entry.close(self._audit, _as_answered(error))
             raise
-        await entry.write(self._audit, None, response)
+        await entry.close(self._audit, None, response)
         return response
 
-    def _admit(self, entry: auditing.Entry, context: auth.Context) -> None:
-        entry.actor = next(iter(auth.certificate_names(context)), auth.NOBODY)
-        caller = self._authenticator.caller(context)
-        entry.actor = caller.actor
-        access.require_role(caller, entry.rule.roles, entry.method.lstrip("/"))
+    def _admit(self, entry: _AuditEntry, context: auth.Context) -> None:
+        entry.actor, refusal = self._authenticator.admit(context, entry.rule.roles, entry.method)
+        if refusal is not None:
+            raise refusal
         entry.require_whole()
-        auth.enter(caller)
 
     async def _to_its_end(self, work: Awaitable[Any]) -> Any:
         task = asyncio.ensure_future(work)
@@ -164,6 +179,103 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
         if isinstance(answer, JaildError):
             _log.warning("a call was interrupted", method=method, exc_info=error)
             await _abort(context, answer)
+
+
+@dataclass(frozen=True)
+class _TooLarge:
+    """Stands for a message that was not read."""
+
+    size: int
+    limit: int
+
+
+def _bounded(read: Callable[[bytes], Any], limit: int) -> Callable[[bytes], Any]:
+    """Return `read` for messages of at most `limit` bytes; others are not looked into, but become a `_TooLarge`."""
+    return lambda message: read(message) if len(message) <= limit else _TooLarge(len(message), limit)
+
+
+class _AuditEntry:
+    """What is known of one call so far."""
+
+    def __init__(self, method: str, rule: Rule) -> None:
+        self.method = method.lstrip("/")
+        self.rule = rule
+        self._request: Any = None
+        self._too_large: _TooLarge | None = None
+        self.actor = ""
+
+    def note(self, request: Any) -> Any:
+        """Remember a unary request, or a stream's first message; return it."""
+        if isinstance(request, _TooLarge):
+            self._too_large = request
+        elif self._request is None:
+            self._request = request
+        return request
+
+    async def noting(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """Pass a stream of requests on, remembering the first."""
+        async for request in requests:
+            self.note(request)
+            self.require_whole()
+            yield request
+
+    def require_whole(self) -> None:
+        """Raise `InvalidArgumentError` (REQUEST_TOO_LARGE) if a request was too large to be read."""
+        if self._too_large is not None:
+            raise InvalidArgumentError(
+                "REQUEST_TOO_LARGE",
+                f"the message has {self._too_large.size} bytes; {self._too_large.limit} are allowed",
+                remedy="send less at once: archives go in chunks, of 1 MiB by advice",
+                detail={"limit": str(self._too_large.limit)},
+            )
+
+    async def close(self, audit: Audit, error: BaseException | None, response: Any = None) -> None:
+        """Write the entry, if the call asked for a change. That it could not be written is logged, not answered.
+
+        By then the change was accepted or refused, and the caller must learn which.
+        """
+        request = self._request
+        if self.rule.target is None or getattr(request, "validate_only", False):
+            return
+        target = "" if request is None else _checked(self.rule.target(request))
+        operation = response.name if isinstance(response, operations_pb2.Operation) else ""
+        try:
+            await audit.record(
+                self.actor,
+                self.method,
+                target,
+                clipped(_request_id(request), bounds.REQUEST_ID),
+                _outcome_of(error),
+                operation,
+            )
+        except Exception:  # noqa: BLE001  # see above
+            _log.exception("audit entry lost", actor=self.actor, method=self.method, target=target)
+
+
+def _outcome_of(error: BaseException | None) -> str:
+    """Return `OK`, or the status code's name and the reason."""
+    if error is None:
+        return "OK"
+    if isinstance(error, JaildError):
+        failure = failure_of(error)
+        return f"{status.code_of(failure).name} {failure.reason}"
+    if isinstance(error, asyncio.CancelledError):
+        return "CANCELLED HUNG_UP"
+    return "INTERNAL INTERNAL"
+
+
+def _checked(target: str) -> str:
+    """Return a name as it is, and of anything else its beginning and end, escaped."""
+    if len(target) <= bounds.AUDIT_FIELD and _NAME.fullmatch(target):
+        return target
+    return f"(no name) {clipped(ascii(clipped(target, _SHOWN)), 2 * _SHOWN)}" if target else ""
+
+
+def _request_id(request: Any) -> str:
+    for part in (request, getattr(request, "header", None)):
+        if found := getattr(part, "request_id", ""):
+            return str(found)
+    return ""
 
 
 def _as_answered(error: BaseException) -> BaseException:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from jaild.model import bounds
 from jaild.model.access import Role
 
 
@@ -16,17 +17,14 @@ from jaild.model.access import Role
 class Rule:
     """Who may call a method. Methods with a `target` are audited; it is taken from the (first) request.
 
-    `endless` marks streams that go on until the caller or the daemon ends them.
+    `endless` marks streams that go on until the caller or the daemon ends them. `limit`: bytes that a message may have
+    which is no part of a stream.
     """
 
     roles: frozenset[Role]
     target: Callable[[Any], str] | None = None
     endless: bool = False
-
-    @property
-    def of_peers(self) -> bool:
-        """Whether other hosts' daemons alone may call it."""
-        return self.roles == {Role.PEER}
+    limit: int = bounds.REQUEST
 
 
 _READERS = frozenset({Role.VIEWER, Role.PRODUCT, Role.SOURCE, Role.OPERATOR})
@@ -52,6 +50,11 @@ def _host(_request: Any) -> str:
 
 def _reads(service: str, *methods: str) -> dict[str, Rule]:
     return {f"/{service}/{method}": Rule(_READERS) for method in methods}
+
+
+def _peers(target: Callable[[Any], str] | None = None) -> Rule:
+    """Return the rule of what other hosts' daemons alone may call: a salvage's report names each file that is lost."""
+    return Rule(_PEER, target, limit=bounds.STREAM_MESSAGE)
 
 
 RULES: dict[str, Rule] = {
@@ -95,33 +98,35 @@ RULES: dict[str, Rule] = {
     "/google.longrunning.Operations/WaitOperation": Rule(_READERS, endless=True),
     "/google.longrunning.Operations/CancelOperation": Rule(_ACTORS, _name),  # its own, or the operator
     "/google.longrunning.Operations/DeleteOperation": Rule(_ACTORS, _name),
-    "/jaild.peer.v1.Peer/Hello": Rule(_PEER | _OPERATOR),  # an operator may ask whether a host answers
-    "/jaild.peer.v1.Peer/Preflight": Rule(_PEER),
-    "/jaild.peer.v1.Peer/Begin": Rule(_PEER, lambda r: f"migrations/{r.offer.migration}"),
+    "/jaild.peer.v1.Peer/Hello": Rule(
+        frozenset({Role.PEER, Role.OPERATOR})
+    ),  # an operator may ask whether a host answers
+    "/jaild.peer.v1.Peer/Preflight": _peers(),
+    "/jaild.peer.v1.Peer/Begin": _peers(lambda r: f"migrations/{r.offer.migration}"),
     # Not audited by stream: they belong to the Begin, and the last ones are part of the downtime.
-    "/jaild.peer.v1.Peer/Receive": Rule(_PEER),
-    "/jaild.peer.v1.Peer/Prepare": Rule(_PEER, _migration),
-    "/jaild.peer.v1.Peer/Activate": Rule(_PEER, _migration),
-    "/jaild.peer.v1.Peer/Abort": Rule(_PEER, _migration),
-    "/jaild.peer.v1.Peer/Resolve": Rule(_PEER),
+    "/jaild.peer.v1.Peer/Receive": _peers(),
+    "/jaild.peer.v1.Peer/Prepare": _peers(_migration),
+    "/jaild.peer.v1.Peer/Activate": _peers(_migration),
+    "/jaild.peer.v1.Peer/Abort": _peers(_migration),
+    "/jaild.peer.v1.Peer/Resolve": _peers(),
     **_reads("jaild.v1.Salvages", "GetSalvageReport"),
     "/jaild.v1.Salvages/SalvageJail": Rule(_OPERATOR, _name),
-    "/jaild.peer.v1.Salvage/ReceiveFiles": Rule(_PEER),
-    "/jaild.peer.v1.Salvage/FinishFiles": Rule(_PEER, _migration),
+    "/jaild.peer.v1.Salvage/ReceiveFiles": _peers(),
+    "/jaild.peer.v1.Salvage/FinishFiles": _peers(_migration),
     "/jaild.v1.Promotions/PromoteJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Promotions/AdoptJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Promotions/ConfirmJail": Rule(_OPERATOR, _name),
     # Rounds are not audited: there is one every few seconds.
-    "/jaild.peer.v1.Standby/OfferReplica": Rule(_PEER),
-    "/jaild.peer.v1.Standby/ReceiveReplica": Rule(_PEER),
-    "/jaild.peer.v1.Standby/CompleteRound": Rule(_PEER),
-    "/jaild.peer.v1.Standby/GetOwnership": Rule(_PEER),
-    "/jaild.peer.v1.Standby/RollBackReplica": Rule(_PEER, lambda r: f"jails/{r.jail}"),
-    "/jaild.peer.v1.Standby/WithdrawReplica": Rule(_PEER, lambda r: f"jails/{r.jail}"),
-    "/jaild.peer.v1.Standby/HandOver": Rule(_PEER, lambda r: f"jails/{r.jail}"),
-    "/jaild.peer.v1.Standby/GetHandOver": Rule(_PEER),
-    "/jaild.peer.v1.Standby/Supersede": Rule(_PEER, lambda r: f"jails/{r.jail}"),
-    "/jaild.peer.v1.Rehearsals/Rehearse": Rule(_PEER, _migration),
+    "/jaild.peer.v1.Standby/OfferReplica": _peers(),
+    "/jaild.peer.v1.Standby/ReceiveReplica": _peers(),
+    "/jaild.peer.v1.Standby/CompleteRound": _peers(),
+    "/jaild.peer.v1.Standby/GetOwnership": _peers(),
+    "/jaild.peer.v1.Standby/RollBackReplica": _peers(lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Standby/WithdrawReplica": _peers(lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Standby/HandOver": _peers(lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Standby/GetHandOver": _peers(),
+    "/jaild.peer.v1.Standby/Supersede": _peers(lambda r: f"jails/{r.jail}"),
+    "/jaild.peer.v1.Rehearsals/Rehearse": _peers(_migration),
     "/grpc.health.v1.Health/Check": Rule(_ALL),
     "/grpc.health.v1.Health/List": Rule(_ALL),
     "/grpc.health.v1.Health/Watch": Rule(_ALL, endless=True),

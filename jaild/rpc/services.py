@@ -10,8 +10,7 @@ import grpc
 from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 
-from jaild.model.errors import PermissionDeniedError
-from jaild.model.migration.party import About
+from jaild.rpc.auth import PartyCheck
 
 AddTo = Callable[[Any, grpc.aio.Server], None]  # as protoc makes it: the servicer, the server
 Show = Callable[[str], Message]  # by a resource's name; `NotFoundError` for one that is gone
@@ -33,20 +32,13 @@ class Servicer(Protocol):
         """The one that it answers."""
 
 
-class Parties(Protocol):
-    """Decides which host may speak about a jail."""
-
-    async def require_party(self, speaker: str, about: About, /) -> None:
-        """Raise `PermissionDeniedError` (NOT_A_PARTY and others) unless it may."""
-
-
 class Services:
-    """All services, and what they have in common. Implements `Parties` for those that peers ask."""
+    """All services, and what they have in common. `parties` is for those that peers ask."""
 
     def __init__(self) -> None:
         self._services: dict[str, Servicer] = {}
         self._shown: dict[str, Show] = {}
-        self._parties: Parties | None = None
+        self.parties = PartyCheck()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,16 +52,6 @@ class Services:
     def show(self, collection: str, show: Show) -> None:
         """Let `show` say what came of operations whose result is in `collection` ("jails")."""
         self._shown[collection] = show
-
-    def decided_by(self, parties: Parties) -> None:
-        """Let `parties` decide which hosts may speak about which jails."""
-        self._parties = parties
-
-    async def require_party(self, speaker: str, about: About, /) -> None:
-        """Raise `PermissionDeniedError` unless a host may speak about it. As long as nobody decides that, none may."""
-        if self._parties is None:
-            raise PermissionDeniedError("NOT_A_PARTY", f"nobody decides yet for whom {speaker} speaks", remedy="wait")
-        await self._parties.require_party(speaker, about)
 
     def resource(self, name: str) -> Message:
         """Return what a name stands for now; nothing for one of a collection that is not shown. `NotFoundError`."""

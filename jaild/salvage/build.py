@@ -25,5 +25,5 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
     """Put the room together. Nothing is started."""
     parts = SalvageParts(salvages=SalvageOut(engine, transfer, migration), files=SalvageIn(engine, jails, transfer))
     engine.services.add(SalvagesServicer(parts.salvages, parts.files, engine.messages))
-    engine.services.add(PeerSalvageServicer(parts.files, engine.services))
+    engine.services.add(PeerSalvageServicer(parts.files, engine.services.parties))
     return parts

@@ -14,11 +14,11 @@ from jaild.peer.v1 import peer_pb2
 from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
 from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
 from jaild.ports.salvage import Written
-from jaild.rpc import auth, names, uploads
-from jaild.rpc.auth import Context, current
+from jaild.rpc import names, uploads
+from jaild.rpc.auth import Context, PartyCheck, current
 from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.moments import timestamp
-from jaild.rpc.services import Parties, Service
+from jaild.rpc.services import Service
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
 from jaild.v1 import salvage_pb2, salvage_pb2_grpc
@@ -74,7 +74,7 @@ class PeerSalvageServicer:
 
     service = Service("jaild.peer.v1.Salvage", peer_salvage_pb2_grpc.add_SalvageServicer_to_server)
 
-    def __init__(self, files: SalvageIn, parties: Parties) -> None:
+    def __init__(self, files: SalvageIn, parties: PartyCheck) -> None:
         self._files = files
         self._parties = parties
 
@@ -83,7 +83,7 @@ class PeerSalvageServicer:
     ) -> peer_salvage_pb2.ReceiveFilesResponse:
         """Receive the files of one dataset."""
         header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
-        await self._parties.require_party(auth.speaker(), Arriving(header.migration))
+        await self._parties.require(Arriving(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Written:
             return await self._files.receive(header, chunks)
@@ -95,6 +95,6 @@ class PeerSalvageServicer:
         self, request: peer_salvage_pb2.FinishFilesRequest, _: Context
     ) -> peer_salvage_pb2.FinishFilesResponse:
         """Take the list of what is lost."""
-        await self._parties.require_party(auth.speaker(), Arriving(request.migration))
+        await self._parties.require(Arriving(request.migration))
         guids = await self._files.finish(request.migration, request.report)
         return peer_salvage_pb2.FinishFilesResponse(guids=guids)

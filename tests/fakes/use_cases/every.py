@@ -59,12 +59,12 @@ class Fakes:
             BuildsServicer(fakes.builds, messages),
             StatsServicer(fakes.stats),
             RehearsalsServicer(fakes.migrations, messages),
-            PeerServicer(fakes.incoming, services),
-            ClonesServicer(fakes.incoming, services),
+            PeerServicer(fakes.incoming, services.parties),
+            ClonesServicer(fakes.incoming, services.parties),
             PromotionsServicer(fakes.promotions, messages),
-            StandbyServicer(fakes.replicas, fakes.replicas, fakes.promotions, services),
+            StandbyServicer(fakes.replicas, fakes.replicas, fakes.promotions, services.parties),
             SalvagesServicer(fakes.salvages, fakes.files, messages),
-            PeerSalvageServicer(fakes.files, services),
+            PeerSalvageServicer(fakes.files, services.parties),
             HostServicer(fakes.host, fakes.audit, fakes.boot, messages),
         ]
         for each in every:
@@ -74,7 +74,7 @@ class Fakes:
         services.show("jails", jails.shown)
         services.show("migrations", migrations.shown)
         services.show("evacuations", evacuations.shown)
-        services.decided_by(self.parties)
+        services.parties.decided_by(self.parties)
         return services
 
 

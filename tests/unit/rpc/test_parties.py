@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -12,16 +12,20 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
 from jaild.adapters.peers import GrpcPeer, GrpcPeers, PeerAddress
+from jaild.model.access import Grant, Role
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.migration.party import Arriving, Introduction, Leaving, Replicated, Wanted
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.peer.v1 import peer_pb2, standby_pb2
 from jaild.rpc import structs
+from jaild.rpc.auth import Authenticator, Context, PartyCheck
 from jaild.rpc.tls import TlsFiles
 from jaild.server import ApiServer
+from tests.fakes.edge import CallContext
 from tests.fakes.use_cases import stubs
 from tests.fakes.use_cases.every import SERVICES, Fakes
 from tests.fakes.use_cases.server import Dial
+from tests.fakes.use_cases.standby import FakeParties
 from tests.unit.adapters.test_peer_standby import OFFER as REPLICA
 from tests.unit.adapters.test_peer_standby import ROLL_BACK, TOLD, WHOLE
 from tests.unit.adapters.test_peers import OFFER
@@ -134,3 +138,14 @@ async def test_nobody_asks_how_anothers_hand_over_goes(fakes: Fakes, peer: GrpcP
         await peer.standby.handing_over("web", "u", "alpha", "r")
     assert refused.value.reason == "PEER_MISMATCH"
     assert fakes.replicas.calls == []
+
+
+async def test_no_host_may_speak_about_anything_as_long_as_nobody_decides_which() -> None:
+    caller = Authenticator({"beta": Grant(roles=(Role.PEER,))})
+    check, parties = PartyCheck(), FakeParties()
+    assert caller.admit(cast("Context", CallContext("beta")), {Role.PEER}, "Abort") == ("beta", None)
+    with pytest.raises(PermissionDeniedError, match="NOT_A_PARTY"):
+        await check.require(Arriving("m"))
+    check.decided_by(parties)
+    assert await check.require(Arriving("m")) == "beta"
+    assert parties.calls == [("require_party", ("beta", Arriving("m")), {})]

@@ -7,22 +7,10 @@ from pathlib import Path
 import pytest
 from google.protobuf import empty_pb2
 
-from jaild.model.errors import PermissionDeniedError
-from jaild.model.migration.party import Arriving
 from jaild.rpc.services import Services
 from tests.fakes.host import FakeHost
 from tests.fakes.network import Network
 from tests.fakes.use_cases.every import SERVICES
-from tests.fakes.use_cases.standby import FakeParties
-
-
-async def test_no_host_may_speak_about_anything_as_long_as_nobody_decides_which() -> None:
-    services, parties = Services(), FakeParties()
-    with pytest.raises(PermissionDeniedError, match="NOT_A_PARTY"):
-        await services.require_party("beta", Arriving("m"))
-    services.decided_by(parties)
-    await services.require_party("beta", Arriving("m"))
-    assert parties.calls == [("require_party", ("beta", Arriving("m")), {})]
 
 
 def test_what_came_of_an_operation_is_shown_by_the_room_of_its_collection() -> None:
