@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from jaild.doctor.checks import freebsd as freebsd_host
 from jaild.doctor.checks import host as any_host
 from jaild.doctor.checks import linux as linux_host
 from jaild.doctor.checks import zfs as any_zfs
+from jaild.doctor.checks.freebsd import FreebsdFacts
+from jaild.doctor.checks.linux import LinuxFacts
 from jaild.doctor.checks.report import Check, Report
-from jaild.doctor.checks.zfs import PoolFacts, ZfsFacts
 from jaild.doctor.facts import freebsd, host, linux, tls
 from jaild.doctor.facts import peers as greetings
 from jaild.doctor.facts import zfs as pools
@@ -40,18 +41,22 @@ def main(processes: Processes, path: Path, load: Load, *, as_json: bool) -> int:
     return 1 if found.errors else 0
 
 
-async def examine(processes: Processes, path: Path, load: Load) -> Report:
-    """Look at everything. `load` reads the configuration that is at `path`."""
+async def examine(processes: Processes, path: Path, load: Load, *, system: str = sys.platform) -> Report:
+    """Look at everything of a host of `system`. `load` reads the configuration that is at `path`."""
     config, problem = None, ""
     try:
         config = load()
     except JaildError as error:
         problem = error.message
     checks = [any_host.root(os.geteuid()), any_host.configuration(str(path), problem)]
-    checks += await guarded("system", _system(processes, config))
-    checks += await guarded("zfs", _zfs(processes, config))
+    on_freebsd = system.startswith("freebsd")
+    for topic, look in (_freebsd if on_freebsd else _linux)(processes, config):
+        checks += await guarded(topic, look)
+    checks += await guarded("zfs", _zfs(processes, config, on_freebsd=on_freebsd))
     if config is not None:
+        checks += await guarded("pool", _pool(processes, config))
         checks += await guarded("folders", _folders(config))
+        checks += await guarded("daemon", _daemon(config))
         checks += await guarded("certificates", _certificates(processes, config))
         checks += await guarded("peers", _peers(processes, config))
     name = config.host_name if config is not None else os.uname().nodename.partition(".")[0]
@@ -62,40 +67,71 @@ async def guarded(topic: str, work: Awaitable[list[Check]]) -> list[Check]:
     """Return the checks; one that says so if the facts cannot be had: the others are wanted all the same."""
     try:
         return await work
-    except (JaildError, OSError, ValueError) as error:
+    except (JaildError, OSError, ValueError, LookupError) as error:
         message = f"cannot be looked at: {error.message if isinstance(error, JaildError) else error!r}"
         remedy = error.remedy if isinstance(error, JaildError) else "this is a defect of jaild: please report it"
         return [Check(topic=topic, findings=(report.error("CHECK_FAILED", message, remedy),))]
 
 
-async def _system(processes: Processes, config: Config | None) -> list[Check]:
-    network = config.network if config is not None else Network()
-    if sys.platform.startswith("freebsd"):
-        run = config.run if config is not None else Config().run
-        facts = await freebsd.facts(processes, bridge=bool(network.bridge), run_folder=run)
-        checks = freebsd_host.checks(facts)
-        running, programs, packages = await freebsd.processes_running(processes), freebsd.PROGRAMS, freebsd.PACKAGES
-    else:
-        checks = linux_host.checks(await linux.facts(processes, bridge=network.bridge))
-        running, programs, packages = linux.processes_running(), linux.PROGRAMS, linux.PACKAGES
-    clock = any_host.clock(host.clock(running))
-    return [*checks, any_host.programs(host.missing(programs), packages), clock]
+def _freebsd(processes: Processes, config: Config | None) -> Iterator[tuple[str, Awaitable[list[Check]]]]:
+    bridge = bool((config.network if config is not None else Network()).bridge)
+    run = (config if config is not None else Config()).run
+
+    async def of(topic: str, check: Callable[[FreebsdFacts], Check]) -> list[Check]:
+        return [check(await freebsd.facts(topic, processes, bridge=bridge, run_folder=run))]
+
+    async def clock() -> list[Check]:
+        return [any_host.clock(host.clock(await freebsd.processes_running(processes)))]
+
+    for topic, check in freebsd_host.CHECKS.items():
+        yield topic, of(topic, check)
+    yield "programs", _programs(freebsd.PROGRAMS, freebsd.PACKAGES)
+    yield "clock", clock()
 
 
-async def _zfs(processes: Processes, config: Config | None) -> list[Check]:
-    kernel = await freebsd.kernel(processes) if sys.platform.startswith("freebsd") else ""
-    facts: ZfsFacts = await pools.zfs(processes, kernel=kernel)
+def _linux(processes: Processes, config: Config | None) -> Iterator[tuple[str, Awaitable[list[Check]]]]:
+    bridge = (config.network if config is not None else Network()).bridge
+
+    async def of(topic: str, check: Callable[[LinuxFacts], Check]) -> list[Check]:
+        return [check(await linux.facts(topic, processes, bridge=bridge))]
+
+    async def clock() -> list[Check]:
+        return [any_host.clock(host.clock(linux.processes_running()))]
+
+    for topic, check in linux_host.CHECKS.items():
+        yield topic, of(topic, check)
+    yield "programs", _programs(linux.PROGRAMS, linux.PACKAGES)
+    yield "clock", clock()
+
+
+async def _programs(programs: Sequence[str], packages: str) -> list[Check]:
+    return [any_host.programs(host.missing(programs), packages)]
+
+
+async def _zfs(processes: Processes, config: Config | None, *, on_freebsd: bool) -> list[Check]:
+    kernel = await freebsd.kernel(processes) if on_freebsd else ""
+    facts = await pools.zfs(processes, kernel=kernel)
     if config is None or facts.problem:
         return [any_zfs.version(facts)]
-    pool: PoolFacts = await pools.pool(processes, config.dataset, fuse=facts.fuse)
-    encrypted = pool.encryption not in {"off", "-", ""}
-    return [any_zfs.version(facts, encrypted=encrypted, atime=pool.atime == "on"), any_zfs.pool(pool)]
+    found = await pools.properties(processes, config.dataset, fuse=facts.fuse)
+    encrypted = found.get("encryption", "off") not in {"off", "-", ""}
+    return [any_zfs.version(facts, encrypted=encrypted, atime=found.get("atime") == "on")]
+
+
+async def _pool(processes: Processes, config: Config) -> list[Check]:
+    facts = await pools.zfs(processes)
+    if facts.problem:  # which the check of ZFS tells
+        return []
+    return [any_zfs.pool(await pools.pool(processes, config.dataset, fuse=facts.fuse))]
 
 
 async def _folders(config: Config) -> list[Check]:
     paths = {"state": config.state, "run": config.run, "logs": config.logs, "socket": config.socket}
-    places = any_host.places(host.places(paths))
-    return [places, any_host.daemon(str(config.socket), await host.answers(config.socket))]
+    return [any_host.places(host.places(paths))]
+
+
+async def _daemon(config: Config) -> list[Check]:
+    return [any_host.daemon(str(config.socket), await host.answers(config.socket))]
 
 
 async def _certificates(processes: Processes, config: Config) -> list[Check]:

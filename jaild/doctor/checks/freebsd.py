@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from jaild.doctor.checks.report import Check, error, note, warning
 from jaild.model.findings import Finding
@@ -19,27 +19,23 @@ OPEN_DEFAULTS = (
     "security.jail.sysvipc_allowed",
     "security.jail.chflags_allowed",
 )
-SYSCTLS = (
-    "kern.osreldate",
-    "kern.osrelease",
-    "kern.racct.enable",
-    "security.jail.jailed",
-    "kern.features.vimage",
-    "kern.securelevel",
-    "security.jail.enforce_statfs",
-    *OPEN_DEFAULTS,
-)
+SYSCTLS = {  # what each check asks for
+    "system": ("kern.osreldate", "kern.osrelease"),
+    "jails": ("security.jail.jailed", "kern.features.vimage", "security.jail.enforce_statfs", *OPEN_DEFAULTS),
+    "modules": ("kern.securelevel",),
+    "limits": ("kern.racct.enable",),
+}
 _KLD = re.compile(r"^\s*\d+\s+\d+\s+0x\S+\s+\S+\s+(\S+)\.ko$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FreebsdFacts:
-    """What sysctl(8), kldstat(8), devfs(8) and pkg(8) said."""
+    """What sysctl(8), kldstat(8), devfs(8) and pkg(8) said; for one check no more than it needs."""
 
-    sysctls: Mapping[str, str]  # absent: the kernel does not know it
-    modules: frozenset[str]  # loaded, or part of the kernel
-    loadable: frozenset[str]  # there as a file
-    device_rules: int  # in the ruleset that jails get
+    sysctls: Mapping[str, str] = field(default_factory=dict)  # absent: the kernel does not know it
+    modules: frozenset[str] = frozenset()  # loaded, or part of the kernel
+    loadable: frozenset[str] = frozenset()  # there as a file
+    device_rules: int = 0  # in the ruleset that jails get
     packages: str = ""  # what `pkg -N` says; '' if pkg is not installed
     bridge: bool = True  # network.bridge is set
     run_folder: str = "/var/run/jaild"
@@ -48,11 +44,6 @@ class FreebsdFacts:
 def modules_of(kldstat: str) -> frozenset[str]:
     """Return the names of the files that kldstat(8) lists; what is part of the kernel is not among them."""
     return frozenset(_KLD.findall(kldstat))
-
-
-def checks(facts: FreebsdFacts) -> list[Check]:
-    """Return all checks."""
-    return [_system(facts), _jails(facts), _modules(facts), _limits(facts), _devices(facts), _packages(facts)]
 
 
 def _system(facts: FreebsdFacts) -> Check:
@@ -136,3 +127,14 @@ def _packages(facts: FreebsdFacts) -> Check:
 def _number(facts: FreebsdFacts, name: str) -> int:
     text = facts.sysctls.get(name, "")
     return int(text) if text.lstrip("-").isdigit() else 0
+
+
+# By topic. Each has facts of its own, so that what cannot be learned for one keeps no other from its findings.
+CHECKS: Mapping[str, Callable[[FreebsdFacts], Check]] = {
+    "system": _system,
+    "jails": _jails,
+    "modules": _modules,
+    "limits": _limits,
+    "devices": _devices,
+    "pkg": _packages,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jaild.doctor.checks.report import Check, error, warning
@@ -16,22 +17,17 @@ NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 
 @dataclass(frozen=True, kw_only=True)
 class LinuxFacts:
-    """What /proc, /sys and the runtimes said."""
+    """What /proc, /sys and the runtimes said; for one check no more than it needs."""
 
-    kernel: str
-    layout: str  # of control groups: unified, hybrid, legacy, none
-    controllers: frozenset[str]
-    runtimes: tuple[tuple[str, str], ...]  # name, version: those that answer, in the order in which they are taken
-    namespaces: frozenset[str]
+    kernel: str = ""
+    layout: str = "none"  # of control groups: unified, hybrid, legacy, none
+    controllers: frozenset[str] = frozenset()
+    runtimes: tuple[tuple[str, str], ...] = ()  # name, version: those that answer, in the order in which they are taken
+    namespaces: frozenset[str] = frozenset()
     bridge: str = ""  # network.bridge; '' for none
     bridges: bool = True  # the kernel has bridges, or a module of them
     kernel_zfs: bool = False
     fuse: bool = True  # /dev/fuse is there
-
-
-def checks(facts: LinuxFacts) -> list[Check]:
-    """Return all checks."""
-    return [_runtime(facts), _groups(facts), _kernel(facts), _fuse(facts)]
 
 
 def _runtime(facts: LinuxFacts) -> Check:
@@ -89,3 +85,12 @@ def _fuse(facts: LinuxFacts) -> Check:
         return Check(topic="zfs module", summary="none; /dev/fuse is there for zfs-fuse")
     finding = error("FUSE_MISSING", "neither the kernel's ZFS nor /dev/fuse is there", "modprobe zfs, or modprobe fuse")
     return Check(topic="zfs module", findings=(finding,))
+
+
+# By topic, as those of a FreeBSD host.
+CHECKS: Mapping[str, Callable[[LinuxFacts], Check]] = {
+    "runtime": _runtime,
+    "control groups": _groups,
+    "system": _kernel,
+    "zfs module": _fuse,
+}

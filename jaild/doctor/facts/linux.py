@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from jaild.adapters.oci import cgroup as oci_cgroup
 from jaild.adapters.oci import mounts
@@ -19,20 +21,36 @@ _RUNTIMES = ("runc", "crun")  # in the order in which the daemon takes them
 _UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
 
 
-async def facts(processes: Processes, *, bridge: str) -> LinuxFacts:
-    """Look and ask for all of them."""
+async def facts(topic: str, processes: Processes, *, bridge: str) -> LinuxFacts:
+    """Look and ask for what the check of `topic` needs, and for nothing else."""
+    return LinuxFacts(bridge=bridge, **await _GATHER[topic](processes))
+
+
+async def _runtime(processes: Processes) -> dict[str, Any]:
+    found = [(name, version) for name in _RUNTIMES if (version := await _version(processes, name))]
+    return {"runtimes": tuple(found), "layout": layout(mounts.mounted())}
+
+
+async def _groups(_: Processes) -> dict[str, Any]:
     table = mounts.mounted()
-    return LinuxFacts(
-        kernel=platform.release(),
-        layout=layout(table),
-        controllers=frozenset(oci_cgroup.controllers(table)),
-        runtimes=tuple([(name, version) for name in _RUNTIMES if (version := await _version(processes, name))]),
-        namespaces=frozenset(name for name in NAMESPACES if Path("/proc/self/ns", name).exists()),
-        bridge=bridge,
-        bridges=await _bridges(processes),
-        kernel_zfs=kernel_has_zfs(),
-        fuse=Path("/dev/fuse").exists(),
-    )
+    return {"layout": layout(table), "controllers": frozenset(oci_cgroup.controllers(table))}
+
+
+async def _system(processes: Processes) -> dict[str, Any]:
+    namespaces = frozenset(name for name in NAMESPACES if Path("/proc/self/ns", name).exists())
+    return {"kernel": platform.release(), "namespaces": namespaces, "bridges": await _bridges(processes)}
+
+
+async def _fuse(_: Processes) -> dict[str, Any]:
+    return {"kernel_zfs": kernel_has_zfs(), "fuse": Path("/dev/fuse").exists()}
+
+
+_GATHER: Mapping[str, Callable[[Processes], Awaitable[dict[str, Any]]]] = {
+    "runtime": _runtime,
+    "control groups": _groups,
+    "system": _system,
+    "zfs module": _fuse,
+}
 
 
 def layout(table: list[Mounted]) -> str:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 
 from jaild.doctor.checks.certificates import CertificateFacts
-from jaild.model.errors import JaildError
+from jaild.model.errors import InternalError
 from jaild.ports.process import Processes
 from jaild.rpc.tls import TlsFiles
 
@@ -34,7 +34,7 @@ async def _read(processes: Processes, setting: str, tls: TlsFiles) -> Certificat
         chain = await processes.run(
             ("openssl", "verify", "-no_check_time", "-CAfile", str(tls.authority), file), check=False, timeout=_TIMEOUT
         )
-    except JaildError as error:
+    except InternalError as error:  # openssl said no; that there is none, or no answer, is no certificate's fault
         stderr = error.detail.get("stderr", error.message).strip()
         return CertificateFacts(setting=setting, file=file, problem=stderr.partition("\n")[0])
     uid, mode, problem = _key(tls)

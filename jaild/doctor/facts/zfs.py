@@ -39,7 +39,7 @@ async def pool(processes: Processes, dataset: str, *, fuse: bool) -> PoolFacts:
             return PoolFacts(dataset=dataset, problem=_said(listed, "zpool list"))
         _, _, _, free, capacity, health, *_ = listed.text.rstrip("\n").split("\t")
         features = None if fuse else await _features(processes, name)
-        values = await _values(processes, dataset, fuse=fuse)
+        values = await properties(processes, dataset, fuse=fuse)
     except JaildError as error:
         return PoolFacts(dataset=dataset, problem=error.message)
     return PoolFacts(
@@ -75,7 +75,8 @@ async def _features(processes: Processes, name: str) -> frozenset[str]:
     )
 
 
-async def _values(processes: Processes, dataset: str, *, fuse: bool) -> dict[str, str]:
+async def properties(processes: Processes, dataset: str, *, fuse: bool) -> dict[str, str]:
+    """Ask for the dataset's properties that matter here; none of a dataset that is not there."""
     names = _PROPERTIES if fuse else f"{_PROPERTIES},encryption"
     answer = await processes.run(
         ("zfs", "get", "-Hp", "-o", "property,value", names, dataset), check=False, timeout=_TIMEOUT

@@ -13,7 +13,9 @@ from jaild.adapters.system.process import ProcessRunner
 from jaild.doctor.checks import certificates
 from jaild.doctor.checks.certificates import CertificateFacts
 from jaild.doctor.facts import tls
+from jaild.model.errors import UnavailableError
 from jaild.rpc.tls import TlsFiles
+from tests.fakes.processes import Argv, Said, ScriptedProcesses
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -94,6 +96,14 @@ async def test_a_certificate_of_another_authority_is_seen(files: TlsFiles, tmp_p
     facts = await read(TlsFiles(certificate=foreign.certificate, key=foreign.key, authority=files.authority))
     assert facts.chain_problem
     assert facts.key_problem == ""
+
+
+async def test_where_there_is_no_openssl_no_certificate_is_blamed(files: TlsFiles) -> None:
+    async def answer(argv: Argv, _stdin: bytes) -> Said:
+        raise UnavailableError("PROGRAM_MISSING", f"{argv[0]}: No such file or directory", resource=argv[0])
+
+    with pytest.raises(UnavailableError):
+        await tls.certificates(ScriptedProcesses(answer), {"listen.tls": files})
 
 
 async def test_a_file_that_is_no_certificate_is_told_and_not_raised(files: TlsFiles, tmp_path: Path) -> None:
