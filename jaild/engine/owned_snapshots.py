@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
-from jaild.model.snapshots import HOLDS, Claim, claimed, kind_of
-from jaild.ports.zfs import Snapshot, Zfs
+from jaild.model.snapshots import HOLDS, Claim, Snapshot, claimed, kind_of
+from jaild.ports.zfs import Zfs
 
 _KEPT_BY_OTHERS = frozenset({"SNAPSHOT_HELD", "DATASET_HAS_CLONES"})
 _NAMES = 100  # tried, where others have taken the one that was wanted
@@ -37,11 +37,10 @@ class OwnedSnapshots:
             "DATASET_EXISTS", f"{dataset}@{tag} and {_NAMES} names like it are taken", remedy="rename some of them"
         )
 
-    async def of(self, dataset: str, *purposes: str) -> list[Snapshot]:
-        """Return the own ones of a dataset and all below with these purposes or kinds, oldest first within each."""
-        wanted = frozenset(purposes)
+    async def of(self, dataset: str, purpose: str) -> list[Snapshot]:
+        """Return the own ones of a dataset and all below, of this purpose or kind, oldest first within each."""
         found = await self._zfs.snapshots(dataset, recursive=True)
-        return [s for s in found if s.purpose in wanted or kind_of(s.purpose) in wanted]
+        return [s for s in found if purpose in {s.purpose, s.kind}]
 
     async def tagged(self, dataset: str, tag: str, purpose: str) -> list[Snapshot]:
         """Return the own ones of that name, parents first."""
@@ -60,12 +59,12 @@ class OwnedSnapshots:
     async def hold(self, snapshots: Sequence[Snapshot]) -> None:
         """Keep own ones from being destroyed by others."""
         for kind, tag in HOLDS.items():
-            await self._zfs.hold(tag, *(s.name for s in snapshots if kind_of(s.purpose) == kind))
+            await self._zfs.hold(tag, *(s.name for s in snapshots if s.kind == kind))
 
     async def drop(self, snapshots: Sequence[Snapshot]) -> list[str]:
         """Destroy own ones; return those that others keep, which stay and are dropped another time."""
         for kind, tag in HOLDS.items():
-            await self._zfs.release(tag, *(s.name for s in snapshots if kind_of(s.purpose) == kind))
+            await self._zfs.release(tag, *(s.name for s in snapshots if s.kind == kind))
         kept = []
         for snapshot in snapshots:
             try:
@@ -92,7 +91,7 @@ class OwnedSnapshots:
         if snapshot.holds and (await self._zfs.capabilities()).lists_holds:
             tags = tuple(sorted(await self._zfs.holds(snapshot.name) - set(HOLDS.values())))
         elif snapshot.holds:  # of own ones that are held at all, one of the holds is jaild's
-            untold = snapshot.holds - (kind_of(snapshot.purpose) in HOLDS)
+            untold = snapshot.holds - (snapshot.kind in HOLDS)
         if not (tags or untold or clones):
             return None
         return Claim(snapshot=snapshot.name, holds=tags, untold=untold, clones=clones)

@@ -16,7 +16,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round
 from jaild.model.migration.protocol import DatasetState, LayerOffer
 from jaild.model.migration.streams import Version
-from jaild.ports.zfs import Snapshot
+from jaild.model.snapshots import Snapshot
 from jaild.transfer.build import TransferParts
 
 _T = TypeVar("_T")

@@ -1,4 +1,4 @@
-"""Whose a snapshot is. Its name says nothing: jaild's own say so by a property of theirs, all others are somebody's.
+"""Snapshots, and whose they are. No name says it: jaild's own have a property that does, all others are somebody's.
 
 | purpose | made by, dropped by | held by |
 |---|---|---|
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
@@ -37,6 +37,40 @@ def of_migration(identity: str) -> str:
 def kind_of(purpose: str) -> str:
     """Return what sort of purpose one is."""
     return purpose.partition("/")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A snapshot. `used` is what it holds alone."""
+
+    dataset: str
+    tag: str
+    guid: int
+    created: int
+    used: int
+    referenced: int
+    purpose: str = ""  # what jaild made it for, as its own property says (never an inherited one); '': somebody else's
+    holds: int = 0  # how many tags hold it
+    name: str = field(init=False)  # dataset@tag
+    kind: str = field(init=False)  # of its purpose
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.dataset}@{self.tag}")
+        object.__setattr__(self, "kind", kind_of(self.purpose))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bookmark:
+    """What is left of a snapshot that may go: its guid, and from when on an increment starts. It takes no space."""
+
+    dataset: str
+    tag: str
+    guid: int  # the snapshot's
+    created: int
+    name: str = field(init=False)  # dataset#tag
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.dataset}#{self.tag}")
 
 
 @dataclass(frozen=True, kw_only=True)

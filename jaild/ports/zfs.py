@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from jaild.model.snapshots import Bookmark, Snapshot
+
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
@@ -50,48 +52,6 @@ class Dataset:
     quota: int  # 0: none
     created: int  # seconds since the epoch
     properties: Mapping[str, str] = field(default_factory=dict)  # user properties set on itself (local or received)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """A snapshot. `used` is what it holds alone."""
-
-    name: str  # dataset@snapshot
-    guid: int
-    created: int
-    used: int
-    referenced: int
-    purpose: str = ""  # what jaild made it for, as its own property says (never an inherited one); '': somebody else's
-    holds: int = 0  # how many tags hold it
-
-    @property
-    def dataset(self) -> str:
-        """The part before @."""
-        return self.name.partition("@")[0]
-
-    @property
-    def tag(self) -> str:
-        """The part after @."""
-        return self.name.partition("@")[2]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bookmark:
-    """What is left of a snapshot that may go: its guid, and from when on an increment starts. It takes no space."""
-
-    name: str  # dataset#tag
-    guid: int  # the snapshot's
-    created: int
-
-    @property
-    def dataset(self) -> str:
-        """The part before #."""
-        return self.name.partition("#")[0]
-
-    @property
-    def tag(self) -> str:
-        """The part after #."""
-        return self.name.partition("#")[2]
 
 
 class Zfs(Protocol):

@@ -31,8 +31,7 @@ from jaild.model.migration.journal import Journal
 from jaild.model.migration.journal import Phase as Step
 from jaild.model.migration.protocol import Activated
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, claimable, leap, moment
-from jaild.model.snapshots import MIGRATION, kind_of, whole
-from jaild.ports.zfs import Snapshot
+from jaild.model.snapshots import MIGRATION, Snapshot, whole
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import ReplicaStore
 from jaild.transfer.build import TransferParts
@@ -327,7 +326,7 @@ class Failover:
 
 
 def _came(snapshot: Snapshot, sent: frozenset[int]) -> bool:
-    return snapshot.guid in sent or kind_of(snapshot.purpose) == MIGRATION
+    return snapshot.guid in sent or snapshot.kind == MIGRATION
 
 
 def orphaned(name: str, found: Owned | Elsewhere | Orphaned) -> Orphaned:

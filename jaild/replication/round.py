@@ -25,10 +25,9 @@ from jaild.model.migration.received import standbys_of
 from jaild.model.migration.streams import Increment, Path
 from jaild.model.replication.policy import dropped, tag_of
 from jaild.model.replication.protocol import ReplicaOffer, ReplicaState, RollBack, WholeRound
-from jaild.model.snapshots import STANDBY
+from jaild.model.snapshots import STANDBY, Snapshot
 from jaild.ports.clock import Clock
 from jaild.ports.standby import StandbyPeer
-from jaild.ports.zfs import Snapshot
 from jaild.replication.fencing import Fencing, known_in
 from jaild.transfer.build import TransferParts
 from jaild.transfer.preflight import offer_of

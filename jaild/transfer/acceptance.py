@@ -21,8 +21,7 @@ from jaild.model.migration import received
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.protocol import Acceptance, DatasetState, Offer
 from jaild.model.migration.streams import SLACK
-from jaild.model.snapshots import told
-from jaild.ports.zfs import Snapshot
+from jaild.model.snapshots import Snapshot, told
 from jaild.transfer.journal import Journals
 
 _ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})

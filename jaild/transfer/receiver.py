@@ -26,8 +26,7 @@ from jaild.model.layers.records import BaseRecord, Desired, Generation, JailReco
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, DatasetState, JailOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of
-from jaild.model.snapshots import of_migration
-from jaild.ports.zfs import Snapshot
+from jaild.model.snapshots import Snapshot, of_migration
 
 Enter = Callable[[Journal], Awaitable[None]]
 _LIMIT = 1 << 20  # bytes of a generation's file: ours have a few KiB

@@ -28,9 +28,10 @@ from jaild.model.migration.streams import (
     incremental_path,
     next_stream,
 )
+from jaild.model.snapshots import Snapshot
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Receives
-from jaild.ports.zfs import Snapshot, Zfs
+from jaild.ports.zfs import Zfs
 
 # How often a stream is sent, by what its receive ends with. A tool makes snapshots of a copy every so often, and the
 # next receive is most likely between two of them; what arrives damaged twice has another reason than chance.

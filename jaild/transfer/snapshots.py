@@ -16,8 +16,8 @@ from jaild.model import layout
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import LayerOffer
 from jaild.model.migration.streams import HOLD
-from jaild.model.snapshots import MIGRATION, marks_of, marks_texts, of_migration
-from jaild.ports.zfs import Bookmark, Snapshot, Zfs
+from jaild.model.snapshots import MIGRATION, Bookmark, Snapshot, marks_of, marks_texts, of_migration
+from jaild.ports.zfs import Zfs
 
 
 def tag_of(migration: str, what: object) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from jaild.adapters.zfs.errors import refusal
 from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
-from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
+from jaild.model.snapshots import Bookmark, Snapshot
+from jaild.ports.zfs import Capabilities, Dataset
 from tests.fakes import zfs_stream as streams
 from tests.fakes import zfs_trees as trees
 from tests.fakes.zfs_pool import Pool, gone, new_guid
@@ -77,7 +78,8 @@ class FakeZfs:
         self.pool.fs(dataset)
         return [
             Snapshot(
-                name=f"{fs.name}@{s.tag}",
+                dataset=fs.name,
+                tag=s.tag,
                 guid=s.guid,
                 created=s.created,
                 used=0,
@@ -94,7 +96,7 @@ class FakeZfs:
         found = self.pool.tree(dataset) if recursive else [self.pool.fs(dataset)]
         self.pool.fs(dataset)
         return [
-            Bookmark(name=f"{fs.name}#{tag}", guid=snap.guid, created=snap.created)
+            Bookmark(dataset=fs.name, tag=tag, guid=snap.guid, created=snap.created)
             for fs in found
             for tag, snap in fs.bookmarks.items()
         ]

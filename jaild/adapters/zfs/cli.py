@@ -11,8 +11,9 @@ from jaild.adapters.zfs.errors import failure, refusal
 from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.layout import SNAPSHOT_PROPERTY
+from jaild.model.snapshots import Bookmark, Snapshot
 from jaild.ports.process import Completed
-from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot
+from jaild.ports.zfs import Capabilities, Dataset
 
 _SNAPSHOT_COLUMNS = f"type,guid,creation,used,referenced,userrefs,{SNAPSHOT_PROPERTY}"
 

@@ -29,7 +29,8 @@ from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_pr
 from jaild.adapters.zfs.pylibzfs import Module, imported
 from jaild.model.errors import InternalError
 from jaild.model.layout import SNAPSHOT_PROPERTY
-from jaild.ports.zfs import Bookmark, Capabilities, Dataset, Snapshot, Zfs
+from jaild.model.snapshots import Bookmark, Snapshot
+from jaild.ports.zfs import Capabilities, Dataset, Zfs
 
 
 class LibZfs:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaild.model.layout import SNAPSHOT_PROPERTY
-from jaild.ports.zfs import Bookmark, Dataset, Snapshot
+from jaild.model.snapshots import Bookmark, Snapshot
+from jaild.ports.zfs import Dataset
 
 COLUMNS = "name,property,value,source"
 _SOURCE = re.compile(r"\t(-|default|local|received|temporary|inherited from [^\t]+)$")
@@ -59,8 +60,10 @@ def dataset(name: str, found: Values) -> Dataset:
 
 def snapshot(name: str, found: Values) -> Snapshot:
     """Return a snapshot from its properties."""
+    of, _, tag = name.partition("@")
     return Snapshot(
-        name=name,
+        dataset=of,
+        tag=tag,
         guid=_number(found, "guid"),
         created=_number(found, "creation"),
         used=_number(found, "used"),
@@ -77,7 +80,8 @@ def _purpose(value: str, source: str) -> str:
 
 def bookmark(name: str, found: Values) -> Bookmark:
     """Return a bookmark from its properties."""
-    return Bookmark(name=name, guid=_number(found, "guid"), created=_number(found, "creation"))
+    of, _, tag = name.partition("#")
+    return Bookmark(dataset=of, tag=tag, guid=_number(found, "guid"), created=_number(found, "creation"))
 
 
 def token_guid(text: str) -> int | None:

@@ -10,7 +10,7 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.migration.protocol import Acceptance, Offer
-from jaild.ports.zfs import Snapshot
+from jaild.model.snapshots import Snapshot
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts.asking import reason_of, serves
