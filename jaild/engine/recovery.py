@@ -27,13 +27,14 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from jaild.engine.events import Events
 from jaild.engine.inventory import Found, Inventory, JailEntry
 from jaild.engine.operations import Operations
 from jaild.model.errors import JaildError, UnavailableError
 from jaild.model.layers.records import JailRecord
+from jaild.model.operation import Operation
 
 BOOT = "boot"  # the task that starts the jails when the daemon starts
 
@@ -95,7 +96,7 @@ class Recovery:
         self._of_jails: dict[JailStage, list[JailStep]] = defaultdict(list)
         self._after_jails: list[Callable[[JailEntry], Awaitable[None]]] = []
         self._of_datasets: list[Callable[[str], Awaitable[bool]]] = []
-        self._continued: list[Callable[[], Collection[str]]] = []
+        self._continued: list[Callable[[Sequence[Operation]], Collection[str]]] = []
         self._resumed: dict[Resume, list[Callable[[], None]]] = defaultdict(list)
         self.interrupted: set[str] = set()  # what those operations were about that nobody goes on with
         self.repairs: list[str] = []
@@ -118,8 +119,8 @@ class Recovery:
         """Ask about each jail dataset without a record. True: it was this room's, and is seen to."""
         self._of_datasets.append(step)
 
-    def continues(self, ids: Callable[[], Collection[str]]) -> None:
-        """Leave the operations with these ids to the room."""
+    def continues(self, ids: Callable[[Sequence[Operation]], Collection[str]]) -> None:
+        """Leave those of the unfinished operations to the room whose ids it returns."""
         self._continued.append(ids)
 
     def resumes(self, stage: Resume, begin: Callable[[], None]) -> None:
@@ -164,9 +165,10 @@ class Recovery:
                 begin()
 
     async def _end_operations(self, _: Found) -> None:
-        continued = frozenset().union(*(ids() for ids in self._continued))
-        for operation in self._operations.list():
-            if operation.done or operation.id in continued:
+        unfinished = [operation for operation in self._operations.list() if not operation.done]
+        continued = frozenset().union(*(ids(unfinished) for ids in self._continued))
+        for operation in unfinished:
+            if operation.id in continued:
                 continue
             error = UnavailableError(
                 "DAEMON_STOPPED",

@@ -13,6 +13,6 @@ from jaild.transfer.build import TransferParts
 def build(engine: Engine, transfer: TransferParts, migration: MigrationParts) -> Evacuations:
     """Put the room together. Nothing is started."""
     evacuations = Evacuations(engine, transfer.sole, EvacuationWorker(engine, transfer, migration))
-    engine.recovery.continues(evacuations.operations)
+    engine.recovery.continues(evacuations.continued)
     engine.recovery.resumes(Resume.EVACUATIONS, evacuations.resume)
     return evacuations

@@ -193,9 +193,9 @@ class Evacuations:
             self._all.pop(evacuation.id, None)
             await self._store.delete_evacuation(evacuation.id)
 
-    def operations(self) -> frozenset[str]:
+    def continued(self, unfinished: Sequence[Operation]) -> frozenset[str]:
         """Return the ids of the operations that only this room ends."""
-        return frozenset(operation.id for operation in self._operations.list() if operation.kind == KIND)
+        return frozenset(operation.id for operation in unfinished if operation.kind == KIND)
 
     def resume(self) -> None:
         """Go on with what a daemon before this one had begun."""

@@ -11,6 +11,8 @@ jail should be (`desired`) is not touched by either.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -21,7 +23,6 @@ from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import Plan
-from jaild.model.jails import shutdown as halting
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Desired
 from jaild.model.operation import Operation
@@ -113,7 +114,7 @@ class Boot:
         return await self._dispatcher.submit(HOST, "start-jails", caller, work, plan=plan)
 
     def _to_start(self) -> list[tuple[int, list[str]]]:
-        return halting.groups({e.name: _order(e) for e in self._inventory.jails.values() if self._should_start(e)})
+        return in_boot_order({e.name: _order(e) for e in self._inventory.jails.values() if self._should_start(e)})
 
     def _should_start(self, entry: JailEntry) -> bool:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
@@ -190,7 +191,7 @@ class Boot:
         return await self._dispatcher.submit(HOST, "stop-jails", caller, work, plan=plan, while_held=True)
 
     def _to_stop(self) -> list[tuple[int, list[str]]]:
-        return halting.groups({entry.name: _order(entry) for entry in self._inventory.jails.values() if _runs(entry)})
+        return in_boot_order({entry.name: _order(entry) for entry in self._inventory.jails.values() if _runs(entry)})
 
     async def _stop_all(self, handle: Handle, until: float) -> None:
         stopping: dict[str, asyncio.Task[None]] = {}
@@ -205,7 +206,7 @@ class Boot:
                     handle.note(message=f"order {order}: {', '.join(names)}")
                     for name in names:
                         stopping[name] = asyncio.create_task(self._stop(handle, name), name=f"stop {name}")
-                    patience = halting.share(until - self._clock.monotonic(), timeouts[::-1])
+                    patience = share(until - self._clock.monotonic(), timeouts[::-1])
                     await asyncio.wait([stopping[name] for name in names], timeout=patience)
                     timeouts.pop()
             if stopping:
@@ -260,6 +261,23 @@ class Boot:
     def _release(self) -> None:
         self._inventory.halted = False
         self._dispatcher.release()
+
+
+def in_boot_order(orders: Mapping[str, int]) -> list[tuple[int, list[str]]]:
+    """Return jails by boot order, lowest first, each order's by name. They are stopped from the end."""
+    ranked = sorted(orders, key=lambda name: (orders[name], name))
+    return [(order, list(names)) for order, names in groupby(ranked, key=lambda name: orders[name])]
+
+
+def share(left: float, timeouts: Sequence[float]) -> float:
+    """Return how many of the `left` seconds the first of some groups is waited for.
+
+    `timeouts` has for each group still to be stopped the longest stop.timeout of its jails, the next one first. Where
+    the time is enough for all, each gets at least its own; where it is not, each gets the same part of its own, so that
+    the last one is asked to stop in time as well.
+    """
+    wanted = sum(timeouts)
+    return max(0.0, left) * (timeouts[0] / wanted if wanted else 1 / len(timeouts))
 
 
 def _runs(entry: JailEntry) -> bool:

@@ -121,7 +121,7 @@ class Host:
         Read once if nothing had to be mounted: that is what a start takes longest for. What cannot be mounted is added
         to `failures`: it stops its own jail and nothing else.
         """
-        datasets = await self._zfs.datasets(self._inventory.where.root)
+        datasets, jails = await self._zfs.datasets(self._inventory.where.root), f"{self._inventory.where.jails}/"
         states = {
             d.name: _state(d.properties[layout.JAIL_PROPERTY], d.name)
             for d in datasets
@@ -129,14 +129,14 @@ class Host:
         }
         changed = False
         for dataset in sorted(datasets, key=lambda d: d.name):
-            jail = self._jail_of(dataset.name)
+            jail = _jail_of(dataset.name, jails)
             if jail in states and states[jail] not in MOUNTED:
                 continue
             closed = dataset.readonly and states.get(jail) is Ownership.ACTIVE
             unmounted = not dataset.mounted and dataset.mountpoint is not None
             if not closed and not unmounted:
                 continue
-            if self._has_no_record(dataset) and await self._zfs.resume_token(dataset.name) is not None:
+            if _has_no_record(dataset, jails) and await self._zfs.resume_token(dataset.name) is not None:
                 continue  # an interrupted receive
             changed = True
             try:
@@ -147,16 +147,6 @@ class Host:
             except JaildError as error:
                 failures.append(f"{dataset.name} cannot be made ready: {error}")
         return await self._zfs.datasets(self._inventory.where.root) if changed else datasets
-
-    def _jail_of(self, dataset: str) -> str:
-        """Return the dataset of the jail that a dataset is part of; '' for a layer and what is around."""
-        jails = f"{self._inventory.where.jails}/"
-        return jails + dataset.removeprefix(jails).partition("/")[0] if dataset.startswith(jails) else ""
-
-    def _has_no_record(self, dataset: Dataset) -> bool:
-        """Whether a layer's or a jail's dataset says nothing of itself; what is below a jail never does."""
-        below = dataset.name.removeprefix(f"{self._inventory.where.jails}/")
-        return not dataset.properties and (below == dataset.name or "/" not in below)
 
     async def view(self) -> HostView:
         """Return what the host is, has and can do."""
@@ -203,6 +193,17 @@ class Host:
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
             warnings=tuple(filter(None, (self._events.trouble(), *self._unended()))),
         )
+
+
+def _jail_of(dataset: str, jails: str) -> str:
+    """Return the dataset of the jail that a dataset below `jails` is part of; '' for a layer and what is around."""
+    return jails + dataset.removeprefix(jails).partition("/")[0] if dataset.startswith(jails) else ""
+
+
+def _has_no_record(dataset: Dataset, jails: str) -> bool:
+    """Whether a layer's or a jail's dataset says nothing of itself; what is below a jail never does."""
+    below = dataset.name.removeprefix(jails)
+    return not dataset.properties and (below == dataset.name or "/" not in below)
 
 
 def _state(text: str, dataset: str) -> Ownership | None:

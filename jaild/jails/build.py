@@ -13,7 +13,7 @@ from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
-from jaild.jails.rpc import JailsServicer, StatsServicer
+from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
 from jaild.jails.runs import Logs, Runs
 from jaild.jails.service import Jails, Templates
 from jaild.jails.usage import Stats
@@ -62,7 +62,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     engine.recovery.of_jail(JailStage.GENERATIONS, recovery.drop_staged)
     engine.recovery.after_jail(recovery.prune)
     engine.recovery.at(Stage.RUNS, recovery.settle_runs)
-    servicer = JailsServicer(parts.jails, engine.messages)
+    servicer = JailsServicer(parts.jails, JailMessages(), engine.messages)
     engine.services.add(servicer)
     engine.services.show("jails", servicer.shown)
     engine.services.add(StatsServicer(parts.stats))

@@ -70,10 +70,10 @@ class JailsServicer:
 
     service = Service("jaild.v1.Jails", jails_pb2_grpc.add_JailsServicer_to_server)
 
-    def __init__(self, jails: Jails, messages: OperationMessages) -> None:
+    def __init__(self, jails: Jails, rendered: JailMessages, messages: OperationMessages) -> None:
         self._jails = jails
+        self._rendered = rendered
         self._messages = messages
-        self._rendered = JailMessages()
 
     def shown(self, name: str) -> jails_pb2.Jail:
         """Return what a jail is now, for who asks."""

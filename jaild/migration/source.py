@@ -13,7 +13,7 @@ its successor goes on (`recover`); what it finds frozen is given up.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -35,7 +35,7 @@ from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration import journal as journals
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.received import standbys_of
-from jaild.model.operation import Stop
+from jaild.model.operation import Operation, Stop
 from jaild.model.replication.protocol import Supersession
 from jaild.transfer.build import TransferParts
 
@@ -241,13 +241,13 @@ class SourceMigration:
 
     # -- what an earlier daemon has left
 
-    def left(self) -> frozenset[str]:
+    def left(self, unfinished: Sequence[Operation]) -> frozenset[str]:
         """Return the ids of the operations that are gone on with."""
-        return frozenset(journal.operation for journal in self._continued())
+        return frozenset(journal.operation for journal in self._continued(unfinished))
 
-    def _continued(self) -> list[Journal]:
+    def _continued(self, operations: Sequence[Operation]) -> list[Journal]:
         """Return those that are gone on with where their last daemon left them: sending, or handed over."""
-        resumable = {each.id for each in self._operations.list() if not each.done and each.resumable}
+        resumable = {each.id for each in operations if not each.done and each.resumable}
         return [each for each in self._journals.outgoing() if each.operation in resumable and self._is_to_go_on(each)]
 
     def _is_to_go_on(self, journal: Journal) -> bool:
@@ -273,7 +273,7 @@ class SourceMigration:
         `until_it_serves` returns what waits until a jail has been started and may be given away, for this at most the
         seconds that it is told, and says False if the host goes down meanwhile; None if the jail serves already.
         """
-        continued = {journal.id for journal in self._continued()}
+        continued = {journal.id for journal in self._continued(self._operations.list())}
         for journal in self._journals.outgoing():
             if journal.id in continued:
                 left = partial(self._journals.time_left, journal)

@@ -11,7 +11,6 @@ from jaild.migration.build import MigrationParts
 from jaild.replication.failover import Failover
 from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
-from jaild.replication.recovery import ReplicationRecovery
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.round import ReplicationRound
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
@@ -48,14 +47,13 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
     engine.services.parties.decided_by(parties)
     failover = Failover(engine, jails, transfer, migration, replica_store, fencing)
     promotions = Promotions(engine, jails, migration, failover, start_guard)
-    recovery = ReplicationRecovery(engine, replica_store, failover, start_guard)
-    engine.recovery.of_recordless(recovery.clear_replica)
-    engine.recovery.of_jail(JailStage.FAILOVER, recovery.end_failover)
-    engine.recovery.at(Stage.HOLD_BACK, recovery.hold_back)
+    engine.recovery.of_recordless(replica_store.clear_left)
+    engine.recovery.of_jail(JailStage.FAILOVER, failover.recover)
+    engine.recovery.at(Stage.HOLD_BACK, start_guard.hold_back)
     engine.recovery.resumes(Resume.TELL, fencing.tell_all)
     # Here, not in the room of migrations: a jail is not given away before those that may have it have been heard.
     engine.recovery.resumes(
-        Resume.LEAVING, lambda: migration.source.recover(recovery.until_it_serves, engine.recovery.tell)
+        Resume.LEAVING, lambda: migration.source.recover(start_guard.until_it_serves, engine.recovery.tell)
     )
     engine.services.add(PromotionsServicer(promotions, engine.messages))
     engine.services.add(StandbyServicer(replica_store, fencing, promotions, engine.services.parties))

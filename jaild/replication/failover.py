@@ -85,6 +85,7 @@ class Failover:
         self._clock = engine.ports.clock
         self._owned = engine.owned
         self._sagas = engine.sagas
+        self._recovery = engine.recovery
         self._supervisor = engine.supervisor
         self._events = engine.events
         self._datasets = jails.datasets
@@ -313,16 +314,20 @@ class Failover:
 
     # -- what a daemon before this one has left
 
-    async def recover(self, entry: JailEntry, record: JailRecord) -> None:
+    async def recover(self, entry: JailEntry, record: JailRecord) -> bool:
         """Withdraw a claim: the jail can be asked for again. One that had been taken over is opened, to be started."""
         if record.state is Ownership.CLAIMED:
-            journal, former = self._came_by(record), Ownership.STANDBY
-            if journal is not None:
-                is_prepared = journal.phase is Step.PREPARED
-                former = Ownership.PREPARED if is_prepared else Ownership.INCOMING
-            await self._datasets.write(entry, advance(record, former))
+            message = f"withdrew the claim on jail {entry.name}: promote it again"
+            await self._recovery.attempt(message, self._withdraw_claim(entry, record))
         elif record.state is Ownership.ACTIVE and record.failover is not None:
-            await self._open(entry)
+            await self._recovery.quietly(self._open(entry))
+        return False
+
+    async def _withdraw_claim(self, entry: JailEntry, record: JailRecord) -> None:
+        journal, former = self._came_by(record), Ownership.STANDBY
+        if journal is not None:
+            former = Ownership.PREPARED if journal.phase is Step.PREPARED else Ownership.INCOMING
+        await self._datasets.write(entry, advance(record, former))
 
 
 def _came(snapshot: Snapshot, sent: frozenset[int]) -> bool:

@@ -45,6 +45,7 @@ class ReplicaStore:
         self._owned = engine.owned
         self._journals = transfer.journals
         self._deleted = engine.deleted
+        self._recovery = engine.recovery
         self._events = engine.events
         self._clock = engine.ports.clock
         self._locks: dict[str, asyncio.Lock] = {}
@@ -279,11 +280,12 @@ class ReplicaStore:
         return gone if gone is not None and gone.epoch > here.epoch else here
 
     async def clear_left(self, dataset: str) -> bool:
-        """Destroy a dataset without a record if it is what a crash left of a first round; say whether it was."""
+        """Destroy a dataset without a record if it is what a crash left of a first round; tell and say if it was."""
         snapshots = await self._zfs.snapshots(dataset, recursive=True)
         if not snapshots or any(s.purpose != STANDBY for s in snapshots) or await self._owned.claims(dataset):
             return False
         await self._datasets.destroy_all(dataset)
+        await self._recovery.tell(f"destroyed {dataset}, left of a replica's first round")
         return True
 
     def age_of(self, jail: str, replica: Replica) -> float:

@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
 from jaild.engine.build import Engine
-from jaild.engine.inventory import JailEntry
+from jaild.engine.inventory import Found, JailEntry
+from jaild.engine.recovery import BOOT
+from jaild.migration.source import Wait
 from jaild.model.errors import JaildError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Intent, Refusal
-from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.layers.records import Desired, JailRecord, Ownership
 from jaild.model.replication.policy import Superseded, Unconfirmed, verdict, vouching
 from jaild.model.replication.protocol import Known
 from jaild.replication.fencing import Fencing
@@ -42,12 +45,11 @@ class StartGuard:
         self._start: Callable[[JailEntry], Awaitable[None]] | None = None
         self._log = structlog.get_logger("jaild.start_guard")
 
-    def hold_back(self) -> None:
+    async def hold_back(self, _: Found) -> None:
         """Let no jail start, from now on, that is not running and that others may have taken over unnoticed."""
         for entry in self._inventory.jails.values():
             record = entry.record
-            running = entry.run is not None and entry.run.running
-            if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not running:
+            if record is not None and (self._is_owned(entry) or record.state is Ownership.FROZEN) and not _runs(entry):
                 entry.unconfirmed = self._sole.possible_owners(entry, record)
 
     def go_on(self, start: Callable[[JailEntry], Awaitable[None]]) -> None:
@@ -61,6 +63,23 @@ class StartGuard:
         if entry.unconfirmed:
             name = _task(entry.name)
             self._supervisor.retry(name, lambda: self._start_when_confirmed(entry), target=f"jails/{entry.name}")
+
+    def until_it_serves(self, jail: str, within: Callable[[], float | None]) -> Wait | None:
+        """Return what waits until a jail has been started; None if it serves. See `SourceMigration.recover`."""
+        entry = self._inventory.jails[jail]
+        if _is_to_start(entry) or not self._inventory.may(entry, Intent.GIVE_AWAY):
+            return partial(self._started, jail, within)
+        return None
+
+    async def _started(self, jail: str, within: Callable[[], float | None]) -> bool:
+        """Wait until a jail has been started (the task `boot`) and its standbys have been heard, at most `within`.
+
+        Returns whether it may be moved now: not if the host goes down meanwhile, whose next start goes on.
+        """
+        await self._supervisor.over(BOOT)
+        # Past its deadline it is given up, also while the jail waits.
+        await self.over(jail, within=within())
+        return not self._inventory.halted
 
     async def _start_when_confirmed(self, entry: JailEntry) -> None:
         if await self.confirmed(entry) and self._start is not None:
@@ -136,6 +155,14 @@ class StartGuard:
         self._sole.vouch(entry, record, hosts)
         if entry.unconfirmed:
             entry.unconfirmed, entry.message = entry.unconfirmed - hosts, ""
+
+
+def _runs(entry: JailEntry) -> bool:
+    return entry.run is not None and entry.run.running
+
+
+def _is_to_start(entry: JailEntry) -> bool:
+    return entry.record is not None and entry.record.desired is Desired.RUNNING and not _runs(entry)
 
 
 def _task(jail: str) -> str:

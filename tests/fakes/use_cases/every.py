@@ -7,7 +7,7 @@ from typing import Any
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
-from jaild.jails.rpc import JailsServicer, StatsServicer
+from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
@@ -49,7 +49,10 @@ class Fakes:
         services, fakes = Services(), _untyped(self)
         messages = OperationMessages(services)
         bases, apps = BasesServicer(fakes.bases, messages), AppsServicer(fakes.releases, messages)
-        jails, migrations = JailsServicer(fakes.jails, messages), MigrationsServicer(fakes.migrations, messages)
+        jails, migrations = (
+            JailsServicer(fakes.jails, JailMessages(), messages),
+            MigrationsServicer(fakes.migrations, messages),
+        )
         evacuations = EvacuationsServicer(fakes.evacuations, self.host.view, messages)
         every: list[Servicer] = [
             *(bases, apps, jails, migrations, evacuations),

@@ -128,7 +128,7 @@ async def test_operations_end_with_the_daemon_but_those_that_a_room_goes_on_with
         host.operations.new("migrate", "jails/a", Caller(actor="x")),
         host.operations.new("deploy", "jails/b", Caller(actor="x")),
     ]
-    host.recovery.continues(lambda: {asked[0].id})
+    host.recovery.continues(lambda _: {asked[0].id})
     await host.recovery.repair(Found())
     assert not host.operations.get(asked[0].id).done
     failure = host.operations.get(asked[1].id).failure

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.model.jails import shutdown as halting
+from jaild.host.autostart import in_boot_order, share
 
 
 def test_jails_of_one_order_are_together_and_lower_orders_come_first() -> None:
-    assert halting.groups({"web": 100, "db": 10, "cache": 100}) == [(10, ["db"]), (100, ["cache", "web"])]
+    assert in_boot_order({"web": 100, "db": 10, "cache": 100}) == [(10, ["db"]), (100, ["cache", "web"])]
 
 
 def test_no_jails_are_no_groups() -> None:
-    assert halting.groups({}) == []
+    assert in_boot_order({}) == []
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def test_no_jails_are_no_groups() -> None:
     ],
 )
 def test_the_time_is_shared_by_what_the_jails_ask_for(left: float, timeouts: list[float], expected: float) -> None:
-    assert halting.share(left, timeouts) == pytest.approx(expected)
+    assert share(left, timeouts) == pytest.approx(expected)
 
 
 def test_the_shares_of_all_groups_together_are_the_time_there_is() -> None:
     left, timeouts = 17.0, [5.0, 40.0, 1.0]
     while timeouts:
-        left -= halting.share(left, timeouts)
+        left -= share(left, timeouts)
         timeouts.pop(0)
     assert left == pytest.approx(0.0)
