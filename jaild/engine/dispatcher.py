@@ -21,7 +21,7 @@ from jaild.model.findings import Plan
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
 
-Before = Callable[[str, str], Awaitable[None]]
+Before = Callable[[str], Awaitable[None]]
 Work = Callable[[Handle], Awaitable[str]]  # returns the name of the resource that came of it
 Unbegun = Callable[[], Awaitable[None]]
 _DOWN = frozenset({"stop", "delete"})  # whose caller has to have the right to it
@@ -95,12 +95,12 @@ class Dispatcher:
         self._locks: dict[str, asyncio.Lock] = {}
         self._stopping = False
         self._held: Callable[[], JaildError] | None = None
-        self._before: list[Before] = []
+        self._before: list[tuple[frozenset[str], Before]] = []
         self._log = structlog.get_logger("jaild.dispatcher")
 
-    def before_each(self, hook: Before) -> None:
-        """Let `hook` (target, kind) be done before each piece of work: what goes on beside the dispatcher gives way."""
-        self._before.append(hook)
+    def before(self, kinds: frozenset[str], hook: Before) -> None:
+        """Let `hook` (target) be done before work of these kinds: what goes on beside the dispatcher gives way."""
+        self._before.append((kinds, hook))
 
     def pending(self, target: str) -> list[Operation]:
         """Return what is running or queued on a target, oldest first."""
@@ -267,8 +267,9 @@ class Dispatcher:
         begun = False
         try:
             await job.saved
-            for hook in self._before:
-                await hook(operation.target, operation.kind)
+            for kinds, hook in self._before:
+                if operation.kind in kinds:
+                    await hook(operation.target)
             async with self.exclusive(operation.target) if job.exclusive else nullcontext():
                 begun = True
                 result = await job.work(handle)

@@ -25,7 +25,7 @@ from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
 from jaild.transfer.build import TransferParts
 
-_STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
+STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
 
 class Activation:
@@ -127,10 +127,10 @@ class Activation:
             raise check_ended(entry.name)
         await checking
 
-    async def give_way(self, target: str, kind: str) -> None:
+    async def give_way(self, target: str) -> None:
         """End the health checks of a jail that somebody stops: who wants it down does not wait for it to be well."""
         checking = self._checking.get(target.removeprefix("jails/"))
-        if checking is not None and kind in _STOPPING:
+        if checking is not None:
             checking.cancel()
 
     async def tidy(self, entry: JailEntry, journal: Journal) -> None:

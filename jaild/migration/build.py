@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaild.engine.build import Engine
 from jaild.engine.recovery import JailStage, Resume, Stage
 from jaild.jails.build import JailParts
-from jaild.migration.activation import Activation
+from jaild.migration.activation import STOPPING, Activation
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
 from jaild.migration.recovery import MigrationRecovery
@@ -41,7 +41,7 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
     source = SourceMigration(engine, jails, transfer, home, precopy, cutover)
     rehearsal = Rehearsal(engine, jails, transfer, source, precopy)
     activation = Activation(engine, jails, transfer)
-    engine.dispatcher.before_each(activation.give_way)
+    engine.dispatcher.before(STOPPING, activation.give_way)
     target = TargetMigration(engine, jails, transfer, rehearsal, activation)
     parts = MigrationParts(
         cutover=cutover,

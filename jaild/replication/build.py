@@ -14,7 +14,7 @@ from jaild.replication.parties import Parties
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.round import ReplicationRound
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
-from jaild.replication.scheduler import Standbys
+from jaild.replication.scheduler import ENDING, Standbys
 from jaild.replication.service import Promotions
 from jaild.replication.start_guard import StartGuard
 from jaild.transfer.build import TransferParts
@@ -41,7 +41,7 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts, migration: 
     transfer.sole.when_in_doubt(start_guard.look_into)
     replica_store = ReplicaStore(engine, jails, transfer)
     standbys = Standbys(engine, jails, ReplicationRound(engine, transfer, fencing), replica_store)
-    engine.dispatcher.before_each(standbys.give_way)
+    engine.dispatcher.before(ENDING, standbys.give_way)
     jails.jails.replicated_by(standbys)
     parties = Parties(engine, transfer, replica_store)
     engine.services.parties.decided_by(parties)

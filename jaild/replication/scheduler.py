@@ -32,7 +32,7 @@ CALLER = Caller(actor="standby")
 _PAUSE = 1.0  # seconds between looks at what is due
 _AGAIN = 10.0  # seconds after which a replica is tried to be withdrawn again
 _WITHDRAWN = 5.0  # seconds that a host is given to say that it keeps none: others wait meanwhile
-_ENDING = frozenset({"delete", "migrate", "salvage", "promote", "adopt", "fence", "finalize"})
+ENDING = frozenset({"delete", "migrate", "salvage", "promote", "adopt", "fence", "finalize"})
 
 
 class Standbys:
@@ -100,11 +100,10 @@ class Standbys:
             for name in self._rounds_under_way(entry.name):
                 await self._supervisor.over(name)
 
-    async def give_way(self, target: str, kind: str) -> None:
+    async def give_way(self, target: str) -> None:
         """End a round of a jail that is about to be moved, deleted or taken away from here."""
-        if kind in _ENDING:
-            for name in self._rounds_under_way(target.removeprefix("jails/")):
-                await self._supervisor.end(name)
+        for name in self._rounds_under_way(target.removeprefix("jails/")):
+            await self._supervisor.end(name)
 
     def _rounds_under_way(self, jail: str) -> list[str]:
         hosts = [host for name, host in self._statuses if name == jail]
@@ -131,7 +130,7 @@ class Standbys:
         return due(age, now - status.tried, self._interval(entry))
 
     def _ends(self, name: str) -> bool:
-        return any(operation.kind in _ENDING for operation in self._dispatcher.pending(f"jails/{name}"))
+        return any(operation.kind in ENDING for operation in self._dispatcher.pending(f"jails/{name}"))
 
     async def _look_at_ages(self, entry: JailEntry) -> None:
         interval, now = self._interval(entry), self._clock.monotonic()

@@ -35,6 +35,7 @@ _ANSWERED = min(
     dict(server_side.OPTIONS)["grpc.max_send_message_length"],
     dict(client_side.OPTIONS)["grpc.max_receive_message_length"],
 )
+_PEER = Grant(roles=(Role.PEER,))
 _TRAILERS = 8 << 10  # bytes: gRPC's clients refuse more
 _AHEAD = 4  # messages of a stream on their way
 
@@ -56,7 +57,7 @@ class _Grants(Mapping[str, Grant]):
     def __getitem__(self, name: str) -> Grant:
         if name not in self._hosts:
             raise KeyError(name)
-        return Grant(roles=(Role.PEER,))
+        return _PEER
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._hosts)
