@@ -97,6 +97,21 @@ async def test_works_on_two_targets_run_side_by_side(bench: Bench) -> None:
     await bench.noted("a ends")
 
 
+async def test_what_goes_on_beside_gives_way_before_work_of_the_kinds_that_it_has_named_and_no_other(
+    bench: Bench,
+) -> None:
+    async def give_way(target: str) -> None:
+        bench.log.append(f"way is given on {target}")
+
+    bench.dispatcher.before(frozenset({"stop"}), give_way)
+    first, second = await bench.submit("a"), await bench.submit("b", kind="stop")
+    bench.gates["a"].set()
+    bench.gates["b"].set()
+    await bench.operations.wait(first)
+    await bench.operations.wait(second)
+    assert bench.log == ["a begins", "a ends", f"way is given on {WEB}", "b begins", "b ends"]
+
+
 async def test_an_operation_is_on_disk_before_its_work_begins_and_before_the_caller_hears_of_it(bench: Bench) -> None:
     bench.store.ready.clear()
     submitting = asyncio.create_task(bench.submit("a"))
