@@ -42,6 +42,7 @@ class Core:
         """Read and repair; callers can be answered after this. `began`: the monotonic time of the daemon's start."""
         await self.host.host.start(began)
         await self.host.boot.recall()
+        self.host.boot.announce()
 
     def resume(self) -> None:
         """Start what should run, and go on with what a daemon before this one had begun and others have a say in."""

@@ -28,6 +28,7 @@ from jaild.model.layers.records import (
     decode,
 )
 from jaild.model.layout import Layout
+from jaild.model.operation import Operation
 from jaild.model.replication.policy import told_of
 from jaild.model.views import BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
@@ -36,6 +37,7 @@ from jaild.ports.zfs import Dataset, Zfs
 
 LayerRecord = TypeVar("LayerRecord", bound=BaseRecord | ReleaseRecord)
 _Record_co = TypeVar("_Record_co", bound=BaseRecord | ReleaseRecord, covariant=True)
+_STARTING = frozenset({"start", "restart", "create", "deploy", "upgrade", "configure", "rollback"})  # operations
 _SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNCONFIRMED: JailState.WAITING}
 
 
@@ -116,6 +118,7 @@ class Inventory:
         self.host_id = ""
         self.host_name = ""
         self.halted = False  # the jails were stopped for the host's shutdown
+        self.to_start: set[str] = set()  # jails whose turn at the daemon's start, or of start-jails, is still to come
         self.bases: dict[str, Layer[BaseRecord]] = {}
         self.releases: dict[str, Layer[ReleaseRecord]] = {}  # by app/version
         self.jails: dict[str, JailEntry] = {}
@@ -386,14 +389,16 @@ class Inventory:
         used_by = tuple((users or self.users()).releases.get(reference, ()))
         return ReleaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
 
-    def jail_view(self, name: str, operation: str = "") -> JailView:
-        """Return a jail as readers see it; `operation` is the one under way."""
+    def jail_view(self, name: str, under_way: Operation | None = None) -> JailView:
+        """Return a jail as readers see it; `under_way` is its operation."""
         entry = self.jail(name)
-        record = entry.record
+        record, operation = entry.record, under_way.name if under_way is not None else ""
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
         run = entry.run
         state = self._state(entry, record)
+        if state is JailState.FAILED and (name in self.to_start or (under_way and under_way.kind in _STARTING)):
+            state = JailState.STARTING
         halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
         return JailView(
             name=name,

@@ -77,6 +77,11 @@ class Boot:
         else:
             await self._files.remove(self._memory)
 
+    def announce(self) -> None:
+        """Tell readers which jails `at_start` will start: they have not failed. Before anybody is answered."""
+        if not self._inventory.halted:
+            self._await_turn(self._to_start())
+
     async def at_start(self) -> None:
         """Start what should run, in boot order, unless the jails were stopped for the host's shutdown."""
         if self._inventory.halted:
@@ -128,10 +133,23 @@ class Boot:
         """Return why what did not start did not."""
         failed: dict[str, str] = {}
         self._start_guard.go_on(self._start_confirmed)
-        for _, names in self._to_start():
+        groups = self._to_start()
+        self._await_turn(groups)
+        try:
+            await self._start_groups(groups, failed)
+        finally:
+            self._inventory.to_start.clear()
+        return failed
+
+    def _await_turn(self, groups: list[tuple[int, list[str]]]) -> None:
+        self._inventory.to_start = {name for _, names in groups for name in names}
+
+    async def _start_groups(self, groups: list[tuple[int, list[str]]], failed: dict[str, str]) -> None:
+        for _, names in groups:
             if self._inventory.halted:  # somebody stops them already
                 break
             asked = {name: await self._start(name, failed) for name in names}
+            self._inventory.to_start.difference_update(names)
             until = self._clock.monotonic() + self._patience
             for name, operation in asked.items():
                 if not operation:
@@ -142,7 +160,6 @@ class Boot:
                     await self._events.emit("jail.slow", f"jails/{name}", message)
                 elif seen.failure is not None:
                     failed[name] = f"{seen.failure.message} ({seen.failure.reason})"
-        return failed
 
     async def _start_confirmed(self, entry: JailEntry) -> None:
         if (

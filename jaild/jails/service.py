@@ -76,7 +76,7 @@ class Jails:
     def get(self, name: str) -> JailView:
         """Return one. `NotFoundError` (JAIL_NOT_FOUND)."""
         pending = self._dispatcher.pending(f"jails/{name}")
-        view = self._inventory.jail_view(name, pending[0].name if pending else "")
+        view = self._inventory.jail_view(name, pending[0] if pending else None)
         standbys = self._replicas.views(self._inventory.jail(name))
         return msgspec.structs.replace(view, standbys=standbys) if standbys else view
 

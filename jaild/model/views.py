@@ -16,6 +16,7 @@ class JailState(StrEnum):
 
     STOPPED = "stopped"
     RUNNING = "running"
+    STARTING = "starting"
     FAILED = "failed"
     FROZEN = "frozen"
     INCOMING = "incoming"

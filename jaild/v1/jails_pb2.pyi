@@ -217,6 +217,7 @@ class Jail(_message.Message):
         STATE_CLAIMED: _ClassVar[Jail.State]
         STATE_FENCED: _ClassVar[Jail.State]
         STATE_WAITING: _ClassVar[Jail.State]
+        STATE_STARTING: _ClassVar[Jail.State]
     STATE_UNSPECIFIED: Jail.State
     STATE_STOPPED: Jail.State
     STATE_RUNNING: Jail.State
@@ -232,6 +233,7 @@ class Jail(_message.Message):
     STATE_CLAIMED: Jail.State
     STATE_FENCED: Jail.State
     STATE_WAITING: Jail.State
+    STATE_STARTING: Jail.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

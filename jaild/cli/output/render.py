@@ -25,7 +25,9 @@ from jaild.cli.output import human
 _STYLE = {
     **dict.fromkeys(("running", "yes", "OK", "activated", "done"), "green"),
     **dict.fromkeys(("failed", "damaged", "aborted", "superseded", "fenced", "unhealthy"), "bold red"),
-    **dict.fromkeys(("frozen", "incoming", "prepared", "claimed", "waiting", "working", "moving"), "yellow"),
+    **dict.fromkeys(
+        ("frozen", "incoming", "prepared", "claimed", "waiting", "starting", "working", "moving"), "yellow"
+    ),
     **dict.fromkeys(("stopped", "moved", "standby", "deleting", "finalized", "cancelled", "skipped"), "dim"),
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import msgspec
 import pytest
 
-from jaild.model.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.spec import Boot
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
@@ -166,3 +167,43 @@ async def test_a_program_that_does_not_end_is_shown_for_as_long_as_that_is_so(ho
     assert (await host.core.host.view()).warnings == ()
     host.unended = ("zfs receive does not end",)
     assert (await host.core.host.view()).warnings == ("zfs receive does not end",)
+
+
+async def test_a_jail_has_not_failed_while_its_start_is_under_way_or_its_turn_is_still_to_come(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, order in (("early", 1), ("late", 2), ("broken", 3)):
+        await create(host, msgspec.structs.replace(SPEC, boot=Boot(order=order)), name=name)
+    begun, may_go_on, start = asyncio.Event(), asyncio.Event(), host.runtime.start
+
+    async def slow(jail: str, generation: int) -> None:
+        begun.set()
+        await may_go_on.wait()
+        await start(jail, generation)
+
+    monkeypatch.setattr(host.runtime, "start", slow)
+    await host.restart(reboot=True)
+    get = host.core.use_cases.jails.get
+    names = ("early", "late", "broken")
+    assert [get(name).state for name in names] == [JailState.STARTING] * 3  # as soon as somebody is answered
+    await begun.wait()
+    assert [get(name).state for name in names] == [JailState.STARTING] * 3
+    host.runtime.refuse["start:broken.1"] = InternalError("COMMAND_FAILED", "no")
+    may_go_on.set()
+    await host.quiet()
+    assert [get(name).state for name in names] == [JailState.RUNNING, JailState.RUNNING, JailState.FAILED]
+
+
+async def test_a_jail_has_not_failed_while_a_change_switches_it_over(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(host)
+    start, seen = host.runtime.start, []
+
+    async def looked_at(jail: str, generation: int) -> None:
+        seen.append(host.core.use_cases.jails.get("web").state)
+        await start(jail, generation)
+
+    monkeypatch.setattr(host.runtime, "start", looked_at)
+    await deploy(host, "web/2")
+    assert seen == [JailState.STARTING]
