@@ -318,6 +318,15 @@ class Inventory:
         """Return a jail. `NotFoundError` (JAIL_NOT_FOUND)."""
         return _lookup(self.jails, name, "JAIL_NOT_FOUND", "jail", f"jails/{name}")
 
+    def etag(self, name: str) -> str:
+        """Return what changes when a jail does, empty for one that is damaged. `NotFoundError` (JAIL_NOT_FOUND)."""
+        record = self.jail(name).record
+        return "" if record is None else _etag(record)
+
+    def standing(self, entry: JailEntry, record: JailRecord) -> Standing:
+        """Return what a jail is to this host."""
+        return self.claim(entry, record).standing
+
     def claim(self, entry: JailEntry, record: JailRecord) -> Claim:
         """Return what is decided by what may be done with a jail."""
         known = self.known_epochs.get(record.uid, 0)
@@ -406,7 +415,7 @@ class Inventory:
             record=record,
             generation=entry.generation,
             owner_name=self.host_names.get(record.owner, record.owner),
-            etag=record.etag,
+            etag=_etag(record),
             started=run.started if run and run.running else 0.0,
             exit_status=run.exit_status if run and not run.running else None,
             used=entry.used,
@@ -419,7 +428,7 @@ class Inventory:
         run = entry.run
         if record.state is not Ownership.ACTIVE:
             return JailState(record.state.value)
-        if (told := _SHOWN.get(self.claim(entry, record).standing)) is not None:
+        if (told := _SHOWN.get(self.standing(entry, record))) is not None:
             return told
         if run is not None and run.running:
             return JailState.RUNNING
@@ -428,6 +437,11 @@ class Inventory:
         if entry.damaged:
             return JailState.DAMAGED
         return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
+
+
+def _etag(record: JailRecord) -> str:
+    """Return it; what the jail should be (`desired`) and who keeps copies of it does not count."""
+    return f"{record.uid[:8]}-{record.epoch}-{record.generation}-{record.state}"
 
 
 def _lasting(record: JailRecord) -> str:

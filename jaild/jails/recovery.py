@@ -40,7 +40,7 @@ class JailRecovery:
             case Ownership.ACTIVE if record.generation == 0:
                 message = f"destroyed jail {entry.name}, whose creation never finished"
                 await self._recovery.attempt(message, self._delete(entry))
-            case Ownership.ACTIVE if self._inventory.claim(entry, record).standing is Standing.SUPERSEDED:
+            case Ownership.ACTIVE if self._inventory.standing(entry, record) is Standing.SUPERSEDED:
                 known = self._inventory.known_epochs[record.uid]
                 entry.message = f"an old copy (epoch {record.epoch}, {known} was handed on): it never starts here"
                 await self._recovery.tell(f"jail {entry.name} is {entry.message}")

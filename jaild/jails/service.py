@@ -205,8 +205,7 @@ class Jails:
         return await self._dispatcher.submit(f"jails/{name}", change.kind, caller, work)
 
     def _require_etag(self, name: str, etag: str) -> None:
-        record = self._inventory.jail(name).record
-        current = record.etag if record is not None else ""
+        current = self._inventory.etag(name)
         if etag and etag != current:
             raise AbortedError(
                 "ETAG_MISMATCH",

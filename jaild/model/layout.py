@@ -14,7 +14,6 @@ A layer's tree is the folder `root/` in its dataset, so that what jaild knows of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 HOST_PROPERTY = "jaild:host"
@@ -40,36 +39,17 @@ DATA = "data"
 DATA_FOLDERS = ("var", "root", "home")
 
 
-@dataclass(frozen=True)
 class Layout:
     """Names of datasets below `root` (POOL/jaild)."""
 
-    root: str
-
-    @property
-    def pool(self) -> str:
-        """Name of the pool."""
-        return self.root.partition("/")[0]
-
-    @property
-    def bases(self) -> str:
-        """Parent of all bases."""
-        return f"{self.root}/bases"
-
-    @property
-    def apps(self) -> str:
-        """Parent of all apps."""
-        return f"{self.root}/apps"
-
-    @property
-    def jails(self) -> str:
-        """Parent of all jails."""
-        return f"{self.root}/jails"
-
-    @property
-    def rehearsals(self) -> str:
-        """Parent of the clones that rehearsals boot."""
-        return f"{self.root}/rehearsals"
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.pool = root.partition("/")[0]
+        # What is the parent of all bases, apps, jails, and of the clones that rehearsals boot.
+        self.bases = f"{root}/bases"
+        self.apps = f"{root}/apps"
+        self.jails = f"{root}/jails"
+        self.rehearsals = f"{root}/rehearsals"
 
     def rehearsal(self, migration: str, path: str) -> str:
         """Return one dataset of a rehearsal's clone, by its path in the jail."""

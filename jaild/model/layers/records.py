@@ -160,11 +160,6 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 
-    @property
-    def etag(self) -> str:
-        """What changes when the jail does; what it should be (`desired`) and who keeps copies of it does not count."""
-        return f"{self.uid[:8]}-{self.epoch}-{self.generation}-{self.state}"
-
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An immutable triple with its number: `generations/<n>/generation.json` on the jail's dataset."""
