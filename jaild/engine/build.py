@@ -12,7 +12,6 @@ from jaild.engine.drain import Draining
 from jaild.engine.events import Audit, Events
 from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Operations
-from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.recovery import Recovery
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.engine.saga import SagaRunner
@@ -82,7 +81,6 @@ class Engine:
     sagas: SagaRunner
     draining: Draining
     recovery: Recovery
-    owned: OwnedSnapshots
     deleted: DeletedJails
 
 
@@ -111,6 +109,5 @@ def build(ports: Ports, place: Place) -> Engine:
         sagas=SagaRunner(supervisor, events.emit),
         draining=Draining(store, events, clock),
         recovery=Recovery(inventory, operations, events),
-        owned=OwnedSnapshots(ports.zfs),
         deleted=DeletedJails(inventory, store, clock),
     )

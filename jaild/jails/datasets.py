@@ -10,6 +10,7 @@ import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.runs import property_size
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
@@ -31,7 +32,6 @@ class JailDatasets:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._files = engine.ports.files
-        self._owned = engine.owned
         self._deleted = engine.deleted
         self._supervisor = engine.supervisor
 
@@ -156,17 +156,17 @@ class JailDatasets:
         for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
-        dataset = entry.dataset
-        snapshots = await self._owned.of(dataset, SAFETY)
-        tags = [snapshot.tag for snapshot in snapshots if snapshot.dataset == dataset]
+        owned = OwnedSnapshots(self._zfs, entry.dataset)
+        snapshots = await owned.of(SAFETY)
+        tags = [snapshot.tag for snapshot in snapshots if snapshot.dataset == entry.dataset]
         old = frozenset(tags[:-KEPT_SAFETY_SNAPSHOTS])
-        await self._owned.drop([snapshot for snapshot in snapshots if snapshot.tag in old])
+        await owned.drop([snapshot for snapshot in snapshots if snapshot.tag in old])
 
     async def safety_snapshot(self, entry: JailEntry, number: int) -> None:
         """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself."""
-        dataset, tag = entry.dataset, f"before-{number}"
-        await self._owned.drop(await self._owned.tagged(dataset, tag, SAFETY))  # of an earlier try at the same number
-        await self._owned.take(dataset, tag, SAFETY)
+        owned, tag = OwnedSnapshots(self._zfs, entry.dataset), f"before-{number}"
+        await owned.drop(await owned.tagged(tag, SAFETY))  # of an earlier try at the same number
+        await owned.take(tag, SAFETY)
 
     async def next_number(self, entry: JailEntry) -> int:
         """Return the number that a new generation gets: one above the highest there ever was a folder for."""
@@ -183,22 +183,23 @@ class JailDatasets:
 
     async def destroy_all(self, dataset: str) -> None:
         """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""
-        await self._owned.require_unclaimed(dataset, f"destroying {dataset}")
-        await self._owned.release_all(dataset)
+        owned = OwnedSnapshots(self._zfs, dataset)
+        await owned.require_unclaimed(f"destroying {dataset}")
+        await owned.release_all()
         await self._zfs.destroy(dataset, recursive=True)
 
     async def require_destroyable(self, name: str) -> None:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of a jail."""
         with suppress(NotFoundError):  # nothing of it is left to be destroyed
-            what = f"destroying jail {name}"
-            await self._owned.require_unclaimed(self._inventory.where.jail(name), what, f"jails/{name}")
+            owned = OwnedSnapshots(self._zfs, self._inventory.where.jail(name))
+            await owned.require_unclaimed(f"destroying jail {name}", f"jails/{name}")
 
     async def deletion(self, name: str) -> tuple[Finding, ...]:
         """Return who keeps snapshots of a jail, as an error, and what others' snapshots go with it."""
         dataset, resource = self._inventory.where.jail(name), f"jails/{name}"
         try:
             await self.require_destroyable(name)
-            return going_along(await self._owned.foreign(dataset), resource)
+            return going_along(await OwnedSnapshots(self._zfs, dataset).foreign(), resource)
         except NotFoundError:
             return ()
         except FailedPreconditionError as error:

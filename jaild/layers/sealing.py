@@ -110,7 +110,7 @@ class Sealer:
 
     async def require_unclaimed(self, layer: AnyLayer) -> None:
         """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if somebody, or a transfer, keeps a layer's snapshot."""
-        await OwnedSnapshots(self._zfs).require_unclaimed(layer.dataset, f"deleting {layer.dataset}")
+        await OwnedSnapshots(self._zfs, layer.dataset).require_unclaimed(f"deleting {layer.dataset}")
 
 
 def _prefix(record: BaseRecord | ReleaseRecord) -> str:

@@ -23,7 +23,7 @@ from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
-from jaild.transfer.build import TransferParts
+from jaild.transfer.snapshots import MigrationSnapshots, return_to_before
 
 STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
@@ -31,13 +31,12 @@ STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 class Activation:
     """Takes jails over, or throws away what came of them. Runs in the jail's queue only."""
 
-    def __init__(self, engine: Engine, jails: JailParts, transfer: TransferParts) -> None:
+    def __init__(self, engine: Engine, jails: JailParts) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._datasets = jails.datasets
         self._runs = jails.runs
         self._health_checks = jails.health_checks
-        self._snapshots = transfer.snapshots
         self._events = engine.events
         self._clock = engine.ports.clock
         self._checking: dict[str, asyncio.Task[None]] = {}
@@ -86,7 +85,7 @@ class Activation:
 
     async def open_datasets(self, entry: JailEntry) -> None:
         """Make an owned jail's datasets writable and mounted, parents first."""
-        root, *below = await self._zfs.datasets(self._inventory.where.jail(entry.name))
+        root, *below = await self._zfs.datasets(entry.dataset)
         await self._open([root.name, *(dataset.name for dataset in below)])
         entry.folder = root.mountpoint or entry.folder
 
@@ -136,8 +135,9 @@ class Activation:
     async def tidy(self, entry: JailEntry, journal: Journal) -> None:
         """See to what could wait until the jail served. Done again it changes nothing."""
         # canmount stays noauto: the daemon mounts what it owns, and zfs-fuse unmounts what it is set to `on` for.
-        await self._snapshots.came(journal)
-        await self._snapshots.settle(entry.name)
+        snapshots = MigrationSnapshots(self._zfs, entry.dataset)
+        await snapshots.came(journal)
+        await snapshots.settle()
         await self._datasets.measure(entry)
 
     # -- discarding
@@ -179,7 +179,7 @@ class Activation:
         for dataset in reversed(await self._parts(journal.jail)):
             had = journal.had.get(dataset.removeprefix(root).lstrip("/"), ())
             with suppress(NotFoundError):  # an interrupted receive into it was all there was
-                if not await self._snapshots.return_to_before(dataset, had):
+                if not await return_to_before(self._zfs, dataset, had):
                     await self._datasets.destroy_all(dataset)
         await self._datasets.write(entry, before)
 

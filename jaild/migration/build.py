@@ -40,7 +40,7 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
     cutover = Cutover(engine, jails, transfer, precopy)
     source = SourceMigration(engine, jails, transfer, home, precopy, cutover)
     rehearsal = Rehearsal(engine, jails, transfer, source, precopy)
-    activation = Activation(engine, jails, transfer)
+    activation = Activation(engine, jails)
     engine.dispatcher.before(STOPPING, activation.give_way)
     target = TargetMigration(engine, jails, transfer, rehearsal, activation)
     parts = MigrationParts(

@@ -29,6 +29,7 @@ from jaild.model.migration.budget import patience
 from jaild.model.migration.journal import Phase
 from jaild.model.replication.policy import vouching
 from jaild.transfer.build import TransferParts
+from jaild.transfer.snapshots import MigrationSnapshots
 
 Work = Callable[[JailEntry], Awaitable[None]]
 _AGAIN = 5.0  # seconds until a silent standby is asked again
@@ -48,7 +49,6 @@ class Cutover:
         self._files = engine.ports.files
         self._datasets = jails.datasets
         self._runs = jails.runs
-        self._snapshots = transfer.snapshots
         self._precopy = precopy
         self._sole = transfer.sole
         self._dispatcher = engine.dispatcher
@@ -218,8 +218,7 @@ class Cutover:
 
     async def _fence(self, entry: JailEntry) -> None:
         """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""
-        root = self._inventory.where.jail(entry.name)
-        datasets = [d.name for d in await self._zfs.datasets(root)]
+        datasets = [d.name for d in await self._zfs.datasets(entry.dataset)]
         failures: list[JaildError] = []
 
         async def attempt(work: Awaitable[None]) -> None:
@@ -233,7 +232,7 @@ class Cutover:
         # Children first: one that is mounted at boot below a parent that is not leaves a folder in the way.
         for dataset in reversed(datasets):
             await attempt(self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on"}))
-        await self._snapshots.thin(entry.name)
+        await MigrationSnapshots(self._zfs, entry.dataset).thin()
         if failures:
             raise failures[0]
 

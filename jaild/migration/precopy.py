@@ -18,6 +18,7 @@ from jaild.model.migration.protocol import DatasetState, LayerOffer
 from jaild.model.migration.streams import Version
 from jaild.model.snapshots import Snapshot
 from jaild.transfer.build import TransferParts
+from jaild.transfer.snapshots import MigrationSnapshots
 
 _T = TypeVar("_T")
 # What a receive says of a token that it cannot go on from: the stream is begun anew then.
@@ -37,11 +38,9 @@ class Precopy:
     """Brings the target so near to the source that the rest fits the downtime budget."""
 
     def __init__(self, engine: Engine, transfer: TransferParts) -> None:
-        self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._files = engine.ports.files
         self._journals = transfer.journals
-        self._snapshots = transfer.snapshots
         self._sender = transfer.sender
         self._clock = engine.ports.clock
         self._log = structlog.get_logger("jaild.precopy")
@@ -64,7 +63,7 @@ class Precopy:
         """Send the bases and releases that the target lacks. They stay there, whatever comes of the migration."""
         offered = session.journal.offer.jail.layers
         lacking = [each for each in offered if each.path in session.missing_layers]
-        async with self._snapshots.held_layers(session.id, lacking):
+        async with self._sender.held_layers(session.id, lacking):
             for layer in lacking:
                 session.handle.note(message=f"sending {layer.path}")
                 await session.through(partial(self._layer, session, layer))
@@ -124,7 +123,7 @@ class Precopy:
         """Return what was written since the last round's snapshot, where ZFS tells."""
         if not (await self._zfs.capabilities()).written:
             return None
-        return await self._zfs.written(self._inventory.where.jail(session.jail), session.whole)
+        return await self._zfs.written(session.entry.dataset, session.whole)
 
     async def round(self, session: MigrationSession, *, urgent: bool = False) -> Round:
         """Snapshot the jail, or take the snapshot that is not whole on the target yet, and bring the target to it.
@@ -132,10 +131,9 @@ class Precopy:
         `urgent`: the jail is down; holds and older snapshots are seen to later.
         """
         began, before = self._clock.monotonic(), session.journal.bytes
-        root = self._inventory.where.jail(session.jail)
-        snapshots = {
-            s.dataset.removeprefix(root).lstrip("/"): s for s in await self._snapshot(session, hold=not urgent)
-        }
+        root, own = session.entry.dataset, MigrationSnapshots(self._zfs, session.entry.dataset)
+        found = await self._snapshot(session, own, hold=not urgent)
+        snapshots = {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot for snapshot in found}
         session.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
         send = partial(self._dataset, session, urgent=urgent)
         if urgent:  # all have come at least once: none has to wait for its parent
@@ -146,15 +144,15 @@ class Precopy:
         session.whole, session.pending = session.pending, ""
         await session.write(rounds=session.journal.rounds + 1)
         if not urgent:
-            await self._snapshots.supersede(session.jail, session.id, session.whole)
+            await own.supersede(session.id, session.whole)
         return Round(session.journal.bytes - before, self._clock.monotonic() - began)
 
-    async def _snapshot(self, session: MigrationSession, *, hold: bool) -> list[Snapshot]:
+    async def _snapshot(self, session: MigrationSession, own: MigrationSnapshots, *, hold: bool) -> list[Snapshot]:
         if session.pending:
-            found = await self._snapshots.tagged(session.jail, session.id, session.pending, hold=hold)
+            found = await own.tagged(session.id, session.pending, hold=hold)
             if found:
                 return found
-        taken = await self._snapshots.take(session.jail, session.id, session.number, hold=hold)
+        taken = await own.take(session.id, session.number, hold=hold)
         session.pending, session.number = taken[0].tag, session.number + 1
         return taken
 

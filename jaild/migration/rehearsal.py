@@ -167,7 +167,7 @@ class Rehearsal:
         told = []
         for name in [dataset.name for dataset in found if dataset.name.count("/") == depth]:
             try:
-                await OwnedSnapshots(self._zfs).require_unclaimed(name, f"destroying {name}")
+                await OwnedSnapshots(self._zfs, name).require_unclaimed(f"destroying {name}")
                 await self._zfs.destroy(name, recursive=True)
             except JaildError as error:  # one that cannot go keeps no other
                 told.append(f"could not destroy {name}, left of a rehearsal: {error}")
@@ -209,8 +209,9 @@ class Rehearsal:
         await self._files.restrict([above] if above else [])
         for offered in journal.offer.jail.datasets:
             # jaild's own: a clone of others' snapshot would stand in their way.
-            own = await OwnedSnapshots(self._zfs).of(where.part(journal.jail, offered.path), of_migration(journal.id))
-            newest = [snapshot for snapshot in own if snapshot.dataset == where.part(journal.jail, offered.path)][-1]
+            dataset = where.part(journal.jail, offered.path)
+            own = await OwnedSnapshots(self._zfs, dataset).of(of_migration(journal.id))
+            newest = [snapshot for snapshot in own if snapshot.dataset == dataset][-1]
             clone = where.rehearsal(journal.id, offered.path)
             await self._zfs.clone(newest.name, clone, {"readonly": "off"})
             await self._zfs.mount(clone)

@@ -38,6 +38,7 @@ from jaild.model.migration.received import standbys_of
 from jaild.model.operation import Operation, Stop
 from jaild.model.replication.protocol import Supersession
 from jaild.transfer.build import TransferParts
+from jaild.transfer.snapshots import MigrationSnapshots
 
 Wait = Callable[[], Awaitable[bool]]
 UntilItServes = Callable[[str, Callable[[], float | None]], Wait | None]
@@ -63,7 +64,8 @@ class SourceMigration:
         self._precopy = precopy
         self._cutover = cutover
         self._datasets = jails.datasets
-        self._snapshots = transfer.snapshots
+        self._sender = transfer.sender
+        self._zfs = engine.ports.zfs
         self._sagas = engine.sagas
         self._operations = engine.operations
         self._dispatcher = engine.dispatcher
@@ -174,8 +176,8 @@ class SourceMigration:
         await self._drop_snapshots(session.journal)
 
     async def _drop_snapshots(self, journal: Journal) -> None:
-        await self._snapshots.release_layers(journal.id, journal.offer.jail.layers)
-        await self._snapshots.aborted(journal)
+        await self._sender.release_layers(journal.id, journal.offer.jail.layers)
+        await MigrationSnapshots(self._zfs, self._inventory.where.jail(journal.jail)).aborted(journal)
 
     async def _abort(self, journal: Journal) -> None:
         """Journal that a migration was aborted and tell the target; if that cannot be done now, in the background."""
@@ -321,8 +323,8 @@ class SourceMigration:
         offer = await self._preflight.offer(entry, record, generation, journal.offer)
         session.journal = msgspec.structs.replace(journal, offer=offer, epoch=record.epoch + 1)
         # Of layers that came whole before the crash nothing would let go any more.
-        await self._snapshots.release_layers(journal.id, offer.jail.layers)
-        newest = await self._snapshots.newest(entry.name, journal.id)
+        await self._sender.release_layers(journal.id, offer.jail.layers)
+        newest = await MigrationSnapshots(self._zfs, entry.dataset).newest(journal.id)
         if newest is not None:
             session.number, session.pending = newest[0] + 1, newest[1]
         await self._sagas.carry_out(self._saga, session, since=self._connect)

@@ -21,6 +21,7 @@ from jaild.engine import saga
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.engine.saga import Completion, Phase, Pivot, Saga
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
@@ -83,7 +84,6 @@ class Failover:
         self._peers = engine.ports.peers
         self._zfs = engine.ports.zfs
         self._clock = engine.ports.clock
-        self._owned = engine.owned
         self._sagas = engine.sagas
         self._recovery = engine.recovery
         self._supervisor = engine.supervisor
@@ -160,7 +160,7 @@ class Failover:
             )
         taken = {dataset: tags[tag] for dataset, tags in by_dataset.items()}
         for snapshot in taken.values():
-            await self._owned.require_returnable(snapshot)
+            await OwnedSnapshots(self._zfs, snapshot.dataset).require_returnable(snapshot)
         return taken
 
     def _came_by(self, record: JailRecord) -> Journal | None:
@@ -243,7 +243,7 @@ class Failover:
     async def _return(self, attempt: _Attempt) -> None:
         """Return to the round, and look at what would start: the generation in the copy itself, as it is then."""
         for snapshot in attempt.snapshots.values():
-            await self._owned.return_if_changed(snapshot)
+            await OwnedSnapshots(self._zfs, snapshot.dataset).return_if_changed(snapshot)
         generation = None if attempt.is_copy() else attempt.entry.generation  # of another host's pool: mounted
         if generation is None:
             generation = await self._receiver.generation_of_copy(attempt.name, attempt.record.generation)

@@ -16,6 +16,7 @@ import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import Inventory, JailEntry
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.build import JailParts
 from jaild.model.errors import FailedPreconditionError, NotFoundError
 from jaild.model.findings import Finding, errors
@@ -42,7 +43,6 @@ class ReplicaStore:
         self._offer_check = transfer.offer_check
         self._receiver = transfer.receiver
         self._datasets = jails.datasets
-        self._owned = engine.owned
         self._journals = transfer.journals
         self._deleted = engine.deleted
         self._recovery = engine.recovery
@@ -202,7 +202,7 @@ class ReplicaStore:
                     "SNAPSHOT_NOT_FOUND", f"{dataset} has no snapshot {wanted.guid}", remedy="offer the jail again"
                 )
             newer = snapshots[guids.index(wanted.guid) + 1 :]
-            await self._owned.return_to(snapshots[guids.index(wanted.guid)], newer)
+            await OwnedSnapshots(self._zfs, dataset).return_to(snapshots[guids.index(wanted.guid)], newer)
             names = ", ".join(snapshot.tag for snapshot in newer)
             message = f"{wanted.dataset or '.'}: {len(newer)} snapshots that its owner does not have were destroyed: "
             message += names
@@ -226,7 +226,8 @@ class ReplicaStore:
             entry, record = self._mine(whole.jail, whole.uid, whole.epoch)
             offer = self._offered(whole.jail)
             await self._receiver.require(whole.jail, whole.guids)
-            await self._owned.keep(STANDBY, self._inventory.where.jail(whole.jail), whole.guids.values())
+            owned = OwnedSnapshots(self._zfs, entry.dataset)
+            await owned.keep(STANDBY, whole.guids.values())
             replica = Replica(round=whole.round, taken=whole.taken, interval=offer.interval, others=offer.others)
             counted = advance(
                 record,
@@ -236,17 +237,17 @@ class ReplicaStore:
                 replica=replica,
             )
             await self._datasets.write(entry, counted)
-            await self._prune(whole)
+            await self._prune(owned, whole)
             await self._datasets.measure(entry)
 
-    async def _prune(self, whole: WholeRound) -> None:
-        own = await self._owned.of(self._inventory.where.jail(whole.jail), STANDBY)
+    async def _prune(self, owned: OwnedSnapshots, whole: WholeRound) -> None:
+        own = await owned.of(STANDBY)
         old = []
         for path, guid in whole.guids.items():
             rounds = [snapshot for snapshot in own if snapshot.dataset == self._inventory.where.part(whole.jail, path)]
             tags = frozenset(dropped([(snapshot.tag, snapshot.guid) for snapshot in rounds], [{guid}]))
             old += [snapshot for snapshot in rounds if snapshot.tag in tags]
-        in_use = frozenset(await self._owned.drop(old))
+        in_use = frozenset(await owned.drop(old))
         if in_use - self._in_use.get(whole.jail, frozenset()):
             message = f"others keep {', '.join(sorted(in_use))}: they are dropped when their holds and clones are gone"
             await self._events.emit("standby.snapshots_in_use", f"jails/{whole.jail}", message)
@@ -281,8 +282,8 @@ class ReplicaStore:
 
     async def clear_left(self, dataset: str) -> bool:
         """Destroy a dataset without a record if it is what a crash left of a first round; tell and say if it was."""
-        snapshots = await self._zfs.snapshots(dataset, recursive=True)
-        if not snapshots or any(s.purpose != STANDBY for s in snapshots) or await self._owned.claims(dataset):
+        owned, snapshots = OwnedSnapshots(self._zfs, dataset), await self._zfs.snapshots(dataset, recursive=True)
+        if not snapshots or any(s.purpose != STANDBY for s in snapshots) or await owned.claims():
             return False
         await self._datasets.destroy_all(dataset)
         await self._recovery.tell(f"destroyed {dataset}, left of a replica's first round")

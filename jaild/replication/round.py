@@ -17,6 +17,7 @@ import structlog
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model.errors import DataLossError, DeadlineExceededError, FailedPreconditionError, JaildError
 from jaild.model.findings import errors
 from jaild.model.layers.records import Generation, JailRecord
@@ -83,7 +84,6 @@ class ReplicationRound:
     def __init__(self, engine: Engine, transfer: TransferParts, fencing: Fencing) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
-        self._owned = engine.owned
         self._peers = engine.ports.peers
         self._sender = transfer.sender
         self._fencing = fencing
@@ -112,8 +112,8 @@ class ReplicationRound:
         if not offers:
             return
         taken, taken_at = self._clock.now(), self._clock.monotonic()
-        snapshots = await self._owned.take(self._inventory.where.jail(entry.name), self._tag(record, taken), STANDBY)
-        await self._owned.hold(snapshots)
+        owned = OwnedSnapshots(self._zfs, entry.dataset)
+        snapshots = await owned.take(self._tag(record, taken), STANDBY, hold=True)
         guids = frozenset(snapshot.guid for snapshot in snapshots)
         under_way = self._under_way.setdefault(entry.name, [])
         under_way.append(guids)
@@ -179,10 +179,8 @@ class ReplicationRound:
 
     async def _remember_old(self, entry: JailEntry) -> None:
         if entry.name not in self._old:
-            self._old[entry.name] = frozenset(snapshot.guid for snapshot in await self._rounds_of(entry))
-
-    async def _rounds_of(self, entry: JailEntry) -> list[Snapshot]:
-        return await self._owned.of(self._inventory.where.jail(entry.name), STANDBY)
+            rounds = await OwnedSnapshots(self._zfs, entry.dataset).of(STANDBY)
+            self._old[entry.name] = frozenset(snapshot.guid for snapshot in rounds)
 
     async def _offer(
         self, entry: JailEntry, record: JailRecord, generation: Generation, host: str, status: ReplicaStatus
@@ -226,9 +224,8 @@ class ReplicationRound:
             if layer.path in state.missing_layers:
                 await self._sender.layer(route, layer)
         there = {dataset.path: dataset for dataset in state.datasets}
-        root = self._inventory.where.jail(entry.name)
         for snapshot in sorted(snapshots, key=lambda s: s.dataset):
-            path = snapshot.dataset.removeprefix(root).lstrip("/")
+            path = snapshot.dataset.removeprefix(entry.dataset).lstrip("/")
             await self._dataset(entry, route, snapshot, there.get(path, DatasetState(path=path)))
 
     async def _dataset(self, entry: JailEntry, route: _Route, snapshot: Snapshot, has: DatasetState) -> None:
@@ -248,8 +245,7 @@ class ReplicationRound:
     async def _complete(
         self, entry: JailEntry, record: JailRecord, host: str, snapshots: Sequence[Snapshot], taken: float
     ) -> None:
-        root = self._inventory.where.jail(entry.name)
-        guids = {s.dataset.removeprefix(root).lstrip("/"): s.guid for s in snapshots}
+        guids = {s.dataset.removeprefix(entry.dataset).lstrip("/"): s.guid for s in snapshots}
         if not guids:
             raise DataLossError("SNAPSHOT_GONE", f"the round's snapshots of {entry.name} are gone", remedy="wait")
         tag = snapshots[0].tag
@@ -264,9 +260,10 @@ class ReplicationRound:
         unanswered = [frozenset({guid}) for guid in self._old[entry.name]]
         having = [there for s in statuses for there in ([s.has] if s.answered else unanswered)]
         having += self._under_way.get(entry.name, [])
+        owned = OwnedSnapshots(self._zfs, entry.dataset)
         by_dataset: dict[str, list[Snapshot]] = {}
-        for snapshot in await self._rounds_of(entry):
+        for snapshot in await owned.of(STANDBY):
             by_dataset.setdefault(snapshot.dataset, []).append(snapshot)
         for snapshots in by_dataset.values():
             tags = frozenset(dropped([(s.tag, s.guid) for s in snapshots], having))
-            await self._owned.drop([s for s in snapshots if s.tag in tags])
+            await owned.drop([s for s in snapshots if s.tag in tags])

@@ -22,6 +22,7 @@ from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.salvage import Report
 from jaild.ports.salvage import Written
 from jaild.transfer.build import TransferParts
+from jaild.transfer.snapshots import MigrationSnapshots
 
 REPORT = "salvage.json"  # on the jail's own dataset
 
@@ -37,7 +38,6 @@ class SalvageIn:
         self._journals = transfer.journals
         self._datasets = jails.datasets
         self._receiver = transfer.receiver
-        self._snapshots = transfer.snapshots
         self._lock = asyncio.Lock()  # a host takes one salvage at a time
 
     def _journal(self, migration: str) -> Journal:
@@ -84,9 +84,8 @@ class SalvageIn:
             await self._files.write(entry.folder / REPORT, msgspec.json.format(msgspec.json.encode(report)))
             await self._mend(entry.folder, journal)
             await self._datasets.write(entry, msgspec.structs.replace(record, salvaged=report.summary))
-            root = self._inventory.where.jail(journal.jail)
-            taken = await self._snapshots.take(journal.jail, migration, "files")
-            return {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot.guid for snapshot in taken}
+            taken = await MigrationSnapshots(self._zfs, entry.dataset).take(migration, "files")
+            return {snapshot.dataset.removeprefix(entry.dataset).lstrip("/"): snapshot.guid for snapshot in taken}
 
     async def _mend(self, folder: Path, journal: Journal) -> None:
         """Write the active generation's own file if it did not come: the source knew it by heart."""

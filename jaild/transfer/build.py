@@ -13,7 +13,6 @@ from jaild.transfer.journal import Journals
 from jaild.transfer.preflight import Preflight
 from jaild.transfer.receiver import Receiver
 from jaild.transfer.sender import Transfer
-from jaild.transfer.snapshots import MigrationSnapshots
 from jaild.transfer.sole_owner import SoleOwner
 
 
@@ -28,7 +27,6 @@ class TransferParts:
     offer_check: OfferCheck
     receiver: Receiver
     sender: Transfer
-    snapshots: MigrationSnapshots
 
 
 def build(engine: Engine, layers: LayerParts, jails: JailParts) -> TransferParts:
@@ -47,5 +45,4 @@ def build(engine: Engine, layers: LayerParts, jails: JailParts) -> TransferParts
         offer_check=OfferCheck(engine, journals),
         receiver=Receiver(engine, layers.sealer, jails.datasets),
         sender=Transfer(inventory, zfs),
-        snapshots=MigrationSnapshots(inventory, zfs, engine.owned),
     )

@@ -18,6 +18,7 @@ import structlog
 from jaild.engine.build import Engine
 from jaild.engine.concurrency import undo_on_error
 from jaild.engine.inventory import JailEntry
+from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.datasets import JailDatasets
 from jaild.layers.sealing import Sealer
 from jaild.model import layout
@@ -26,7 +27,7 @@ from jaild.model.layers.records import BaseRecord, Desired, Generation, JailReco
 from jaild.model.migration.journal import Journal
 from jaild.model.migration.protocol import DatasetOffer, DatasetState, JailOffer, Received, ReceiveHeader
 from jaild.model.migration.received import standbys_of
-from jaild.model.snapshots import Snapshot, of_migration
+from jaild.model.snapshots import STANDBY, Snapshot, of_migration
 
 Enter = Callable[[Journal], Awaitable[None]]
 _LIMIT = 1 << 20  # bytes of a generation's file: ours have a few KiB
@@ -42,7 +43,6 @@ class Receiver:
         self._zfs = engine.ports.zfs
         self._datasets = datasets
         self._sealer = sealer
-        self._owned = engine.owned
         self._events = engine.events
         self._files = engine.ports.files
         self._clock = engine.ports.clock
@@ -133,6 +133,7 @@ class Receiver:
         enter: Enter,
         purpose: str,
     ) -> Received:
+        owned = OwnedSnapshots(self._zfs, dataset)
         came = self._came.pop(dataset, _NOTHING)  # put back if this stream comes too
         known = came[2] if header.attempt and came[:2] == (header.migration, header.attempt) else 0
         there = [known] if known else await self.guids(dataset)
@@ -148,16 +149,16 @@ class Receiver:
             # Others may make snapshots at any moment, so that it need not be the newest.
             _require_guid(header, header.guid if header.guid in await self.guids(dataset) else 0)
             late = self._late.get(dataset, set())
-            await self._owned.keep(purpose, dataset, (header.guid, *late))
+            await owned.keep(purpose, (header.guid, *late))
             self._marked.setdefault(journal.jail, set()).update((header.guid, *late))
             late.clear()
         else:
             self._late.setdefault(dataset, set()).add(header.guid)
         if not header.dataset and journal.jail not in self._inventory.jails:
             await enter(journal)
-        if not header.urgent and purpose == of_migration(header.migration):
-            own = [s for s in await self._owned.of(dataset, purpose) if s.dataset == dataset]
-            await self._owned.drop([s for s in own if s.guid != header.guid])
+        if not header.urgent and purpose != STANDBY:  # of a replica's rounds some stay: they go when one is whole
+            own = [s for s in await owned.of(purpose) if s.dataset == dataset]
+            await owned.drop([s for s in own if s.guid != header.guid])
         self._came[dataset] = (header.migration, header.attempt, header.guid)
         return Received(guid=header.guid, bytes=size)
 
@@ -206,7 +207,7 @@ class Receiver:
         own = {guid for dataset in jail.datasets for guid in dataset.own_guids}
         came = own.intersection(guid for dataset in here for guid in dataset.snapshot_guids)
         if not came <= self._marked.get(jail.name, set()):
-            await self._owned.keep(purpose, self._inventory.where.jail(jail.name), came)
+            await OwnedSnapshots(self._zfs, self._inventory.where.jail(jail.name)).keep(purpose, came)
         self._marked[jail.name] = came
 
     async def enter(self, journal: Journal) -> None:

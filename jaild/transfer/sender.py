@@ -6,6 +6,7 @@ A stream that a snapshot which others make there has overtaken, or that arrives 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from jaild.model.bandwidth import Bucket, take
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.protocol import DatasetState, LayerOffer, ReceiveHeader
 from jaild.model.migration.streams import (
+    HOLD,
     Conflict,
     Full,
     Increment,
@@ -105,6 +107,24 @@ class Transfer:
         """Let them go without one."""
         for jail in jails:
             self._limiters.pop(jail, None)
+
+    @asynccontextmanager
+    async def held_layers(self, migration: str, layers: Sequence[LayerOffer]) -> AsyncIterator[None]:
+        """Keep layers from being destroyed while they are sent."""
+        try:
+            await self._zfs.hold(*self._layer_holds(migration, layers))
+            yield
+        finally:
+            await self.release_layers(migration, layers)
+
+    async def release_layers(self, migration: str, layers: Sequence[LayerOffer]) -> None:
+        """Let layers go, of which a crash may have left the holds."""
+        await self._zfs.release(*self._layer_holds(migration, layers))
+
+    def _layer_holds(self, migration: str, layers: Sequence[LayerOffer]) -> list[str]:
+        """Return the tag of the holds, since two migrations may send one layer, and what they hold."""
+        sealed = [f"{self._inventory.where.layer(layer.path)}@{layout.SEALED}" for layer in layers]
+        return [f"{HOLD}-{migration[:12]}", *sealed]
 
     async def layer(self, route: Route, offer: LayerOffer, token: str = "") -> None:
         """Send a base or release that the target does not have: as an increment if its origin is there by then.

@@ -14,24 +14,24 @@ class OwnedCases:
         for name in ("a", "a/b"):
             await host.zfs.create(f"{host.top}/{name}")
         await host.zfs.snapshot(f"{host.top}/a/b", "before-2")
-        owned = OwnedSnapshots(host.zfs)
-        taken = await owned.take(f"{host.top}/a", "before-2", "safety")
+        owned = OwnedSnapshots(host.zfs, f"{host.top}/a")
+        taken = await owned.take("before-2", "safety")
         assert [each.name for each in taken] == [f"{host.top}/a@before-2.2", f"{host.top}/a/b@before-2.2"]
-        assert await owned.foreign(f"{host.top}/a") == [f"{host.top}/a/b@before-2"]
+        assert await owned.foreign() == [f"{host.top}/a/b@before-2"]
         assert await owned.drop(taken) == []
         assert [s.tag for s in await host.zfs.snapshots(f"{host.top}/a", recursive=True)] == ["before-2"]
 
     async def test_own_snapshots_that_others_keep_stay_until_they_let_go(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a")
-        owned = OwnedSnapshots(host.zfs)
-        [held] = await owned.take(name, "held", "migration/1")
-        [cloned] = await owned.take(name, "cloned", "standby")
-        [free] = await owned.take(name, "free", "standby")
+        owned = OwnedSnapshots(host.zfs, name)
+        [held] = await owned.take("held", "migration/1")
+        [cloned] = await owned.take("cloned", "standby")
+        [free] = await owned.take("free", "standby")
         await owned.hold([held, cloned, free])
-        assert await owned.claims(name) == []
+        assert await owned.claims() == []
         await host.zfs.hold("jaild:one", held.name)
         await host.zfs.clone(cloned.name, f"{host.top}/theirs")
-        claims = await owned.claims(name)
+        claims = await owned.claims()
         assert [(claim.snapshot, claim.clones) for claim in claims] == [
             (held.name, ()),
             (cloned.name, (f"{host.top}/theirs",)),
@@ -44,23 +44,23 @@ class OwnedCases:
 
     async def test_what_a_stream_brought_is_marked_and_held_by_its_guid(self, host: ZfsHost) -> None:
         await host.zfs.create(source := f"{host.top}/src")
-        owned = OwnedSnapshots(host.zfs)
-        [sent] = await owned.take(source, "s", "standby")
+        [sent] = await OwnedSnapshots(host.zfs, source).take("s", "standby")
         await host.zfs.receive(target := f"{host.top}/dst", pieces(await host.stream(sent.name)))
         await host.zfs.snapshot(target, "theirs")
-        assert await owned.of(target, "standby") == []
+        owned = OwnedSnapshots(host.zfs, target)
+        assert await owned.of("standby") == []
         for _ in range(2):
-            await owned.keep("standby", target, [sent.guid])
-        [came] = await owned.of(target, "standby")
+            await owned.keep("standby", [sent.guid])
+        [came] = await owned.of("standby")
         assert (came.tag, came.guid, came.holds) == ("s", sent.guid, 1)
-        await owned.release_all(target)
+        await owned.release_all()
         assert {snapshot.holds for snapshot in await host.zfs.snapshots(target)} == {0}
 
     async def test_a_dataset_goes_back_only_behind_snapshots_that_nobody_keeps(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a")
-        owned = OwnedSnapshots(host.zfs)
+        owned = OwnedSnapshots(host.zfs, name)
         await host.write(name, "f", b"old")
-        [old] = await owned.take(name, "old", "migration/1")
+        [old] = await owned.take("old", "migration/1")
         await host.write(name, "f", b"new")
         for tag in ("theirs", "held"):
             await host.zfs.snapshot(name, tag)
