@@ -124,10 +124,11 @@ class Boot:
     def _should_start(self, entry: JailEntry) -> bool:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
             return False
-        if any(self._incoming.owns(j) for j in self._journals.incoming() if j.jail == entry.name):
-            return False  # `TargetMigration.recover` goes on with its activation
         wanted = not _runs(entry) and entry.generation.spec.boot.autostart
-        return wanted and self._inventory.may(entry, Intent.START)
+        if not wanted or not self._inventory.may(entry, Intent.START):
+            return False
+        # Not what `TargetMigration.recover` goes on with: it activates it.
+        return not any(self._incoming.owns(j) for j in self._journals.incoming() if j.jail == entry.name)
 
     async def _start_all(self) -> dict[str, str]:
         """Return why what did not start did not."""
