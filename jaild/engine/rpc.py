@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import any_pb2, empty_pb2
@@ -15,13 +14,12 @@ from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from jaild.model.operation import Operation, Outcome, PhaseReport
 from jaild.model.views import Caller, Event
-from jaild.rpc import moments, names, pages
+from jaild.rpc import moments, names, pages, streams
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.plans import plan_message
 from jaild.rpc.moments import duration, timestamp
 from jaild.rpc.services import Service, Services
 from jaild.rpc.status import status_of
-from jaild.rpc.streams import closable
 from jaild.v1 import common_pb2, events_pb2, events_pb2_grpc
 
 _COLLECTION = "operations"
@@ -190,7 +188,7 @@ class EventsServicer:
                 remedy="give the last event's sequence, 0 for all that are kept, or -1 for new ones only",
             )
         events = self._events.watch(request.after_sequence, request.target, not request.no_follow)
-        async with aclosing(closable(events)) as stream:
+        async with streams.closing(events) as stream:
             async for event in stream:
                 yield event_message(event)
 
@@ -199,7 +197,7 @@ class EventsServicer:
     ) -> AsyncIterator[operations_pb2.Operation]:
         """Send an operation each time it changes, until it is done."""
         operations = self._operations.watch(names.operation(request.name))
-        async with aclosing(closable(operations)) as stream:
+        async with streams.closing(operations) as stream:
             async for operation in stream:
                 yield self._messages.of(operation)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import aclosing
 from typing import TypeAlias
 
 from google.longrunning import operations_pb2
@@ -21,7 +20,7 @@ from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailStats, JailView
-from jaild.rpc import names, pages, uploads
+from jaild.rpc import names, pages, streams
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.jails import (
     AXES,
@@ -33,7 +32,6 @@ from jaild.rpc.messages.jails import (
 )
 from jaild.rpc.moments import timestamp
 from jaild.rpc.services import Service
-from jaild.rpc.streams import closable
 from jaild.v1 import jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
 
 _Answer: TypeAlias = operations_pb2.Operation
@@ -229,7 +227,7 @@ class JailsServicer:
         self, requests: AsyncIterator[jails_pb2.ExecInJailRequest], _: Context
     ) -> AsyncIterator[jails_pb2.ExecInJailResponse]:
         """Run a command in a running jail."""
-        start: jails_pb2.ExecStart = await uploads.first(requests, "start")
+        start: jails_pb2.ExecStart = await streams.first(requests, "start")
         jail = self._own(start.name)
         if not start.command:
             raise InvalidArgumentError("COMMAND_MISSING", "there is nothing to run", remedy="give the command as argv")
@@ -238,9 +236,9 @@ class JailsServicer:
             tuple(start.command),
             environment=dict(start.environment),
             user=start.user if start.HasField("user") else None,
-            stdin=uploads.rest(requests, "stdin"),
+            stdin=streams.rest(requests, "stdin"),
         )
-        async with aclosing(closable(outputs)) as stream:
+        async with streams.closing(outputs) as stream:
             async for output in stream:
                 yield jails_pb2.ExecInJailResponse(
                     stdout=output.stdout, stderr=output.stderr, exit_status=output.exit_status
@@ -253,7 +251,7 @@ class JailsServicer:
         if request.lines < 0:
             raise InvalidArgumentError("INVALID_LINES", f"lines is {request.lines}", remedy="give 0 or more")
         logs = self._jails.logs(names.jail(request.name), lines=request.lines, follow=request.follow)
-        async with aclosing(closable(logs)) as stream:
+        async with streams.closing(logs) as stream:
             async for data in stream:
                 yield jails_pb2.TailLogsResponse(data=data)
 

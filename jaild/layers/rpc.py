@@ -20,7 +20,7 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import specfile
 from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
-from jaild.rpc import names, pages, uploads
+from jaild.rpc import names, pages, streams
 from jaild.rpc.auth import Context, current, require_role
 from jaild.rpc.messages.layers import app_messages, base_message, manifest_of, release_message
 from jaild.rpc.services import Service
@@ -53,9 +53,9 @@ class BasesServicer:
         self, requests: AsyncIterator[bases_pb2.ImportBaseRequest], context: Context
     ) -> operations_pb2.Operation:
         """Import from chunks, or from a path on this host."""
-        header: bases_pb2.ImportBaseHeader = await uploads.first(requests)
+        header: bases_pb2.ImportBaseHeader = await streams.first(requests)
         base = rules.base(header.base_id)
-        size = uploads.expected_size(header.size_bytes)
+        size = streams.expected_size(header.size_bytes)
         caller = current(header.request_id)
 
         async def from_chunks(chunks: AsyncIterator[bytes]) -> Operation:
@@ -81,7 +81,7 @@ class BasesServicer:
             )
 
         use_case = from_path if header.path else from_chunks
-        return self._messages.of(await uploads.hand_on(requests, context, use_case))
+        return self._messages.of(await streams.hand_on(requests, context, use_case))
 
     async def GetBase(self, request: bases_pb2.GetBaseRequest, _: Context) -> bases_pb2.Base:  # noqa: N802
         """Return one base."""
@@ -158,12 +158,12 @@ class AppsServicer:
         self, requests: AsyncIterator[apps_pb2.PushReleaseRequest], context: Context
     ) -> operations_pb2.Operation:
         """Take a release's archive."""
-        header: apps_pb2.PushReleaseHeader = await uploads.first(requests)
+        header: apps_pb2.PushReleaseHeader = await streams.first(requests)
         app = names.app(header.parent)
         version = rules.version(header.release_id)
         caller = current(header.request_id)
         access.require_app(caller, app, header.parent)
-        size = uploads.expected_size(header.size_bytes)
+        size = streams.expected_size(header.size_bytes)
         named = str(getattr(header, "from"))  # a keyword of Python's
         parent = _parent_of(named, app) if named else ""
         manifest = await _manifest(header)
@@ -180,7 +180,7 @@ class AppsServicer:
                 caller=caller,
             )
 
-        return self._messages.of(await uploads.hand_on(requests, context, push))
+        return self._messages.of(await streams.hand_on(requests, context, push))
 
     async def GetRelease(self, request: apps_pb2.GetReleaseRequest, _: Context) -> apps_pb2.Release:  # noqa: N802
         """Return one release, with the packages in it."""
@@ -252,12 +252,12 @@ class BuildsServicer:
         self, requests: AsyncIterator[builds_pb2.BuildReleaseRequest], context: Context
     ) -> operations_pb2.Operation:
         """Build a release by a recipe."""
-        header: builds_pb2.BuildReleaseHeader = await uploads.first(requests)
+        header: builds_pb2.BuildReleaseHeader = await streams.first(requests)
         app = names.app(header.parent)
         version = rules.version(header.release_id)
         caller = current(header.request_id)
         access.require_app(caller, app, header.parent)
-        size = uploads.expected_size(header.size_bytes)
+        size = streams.expected_size(header.size_bytes)
         source = header.recipe_source or "recipe"
         recipe = await asyncio.to_thread(specfile.parse_recipe, header.recipe_yaml, source)
         if header.base:
@@ -277,7 +277,7 @@ class BuildsServicer:
                 caller=caller,
             )
 
-        return self._messages.of(await uploads.hand_on(requests, context, build))
+        return self._messages.of(await streams.hand_on(requests, context, build))
 
     async def TailBuild(  # noqa: N802
         self, request: builds_pb2.TailBuildRequest, _: Context

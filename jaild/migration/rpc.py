@@ -19,7 +19,7 @@ from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.migration.stats import Bucket
 from jaild.model.views import MigrationView
 from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc
-from jaild.rpc import auth, moments, names, pages, structs, uploads
+from jaild.rpc import auth, moments, names, pages, streams, structs
 from jaild.rpc.auth import Context, PartyCheck
 from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.services import Service
@@ -157,13 +157,13 @@ class PeerServicer:
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
-        header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
+        header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Arriving(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:
             return await self._incoming.receive(header, chunks)
 
-        return structs.message_of(await uploads.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
+        return structs.message_of(await streams.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
 
     async def Prepare(self, request: peer_pb2.PrepareRequest, _: Context) -> peer_pb2.PrepareResponse:  # noqa: N802
         """First half of the hand-over."""

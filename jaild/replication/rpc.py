@@ -15,7 +15,7 @@ from jaild.peer.v1 import peer_pb2, standby_pb2, standby_pb2_grpc
 from jaild.replication.fencing import Fencing
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.service import Promotions
-from jaild.rpc import auth, names, structs, uploads
+from jaild.rpc import auth, names, streams, structs
 from jaild.rpc.auth import Context, PartyCheck, current
 from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.services import Service
@@ -48,13 +48,13 @@ class StandbyServicer:
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
-        header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
+        header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Replicated(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Received:
             return await self._replica_store.receive(header, chunks)
 
-        return structs.message_of(await uploads.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
+        return structs.message_of(await streams.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
 
     async def RollBackReplica(  # noqa: N802
         self, request: standby_pb2.RollBackReplicaRequest, _: Context

@@ -14,7 +14,7 @@ from jaild.peer.v1 import peer_pb2
 from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
 from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
 from jaild.ports.salvage import Written
-from jaild.rpc import names, uploads
+from jaild.rpc import names, streams
 from jaild.rpc.auth import Context, PartyCheck, current
 from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.moments import timestamp
@@ -82,13 +82,13 @@ class PeerSalvageServicer:
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_salvage_pb2.ReceiveFilesResponse:
         """Receive the files of one dataset."""
-        header = peer_messages.struct_of(await uploads.first(requests), ReceiveHeader)
+        header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Arriving(header.migration))
 
         async def receive(chunks: AsyncIterator[bytes]) -> Written:
             return await self._files.receive(header, chunks)
 
-        written = await uploads.hand_on(requests, context, receive)
+        written = await streams.hand_on(requests, context, receive)
         return peer_salvage_pb2.ReceiveFilesResponse(entries=written.entries, sha256=written.sha256)
 
     async def FinishFiles(  # noqa: N802

@@ -61,7 +61,7 @@ TASKS = {
     "jaild/engine/dispatcher.py": "the queues: one task for each target, which ends an operation whatever it raises",
     "jaild/engine/saga.py": "the way back, waited for however often its operation is cancelled",
     "jaild/rpc/interceptor.py": "calls that go on when their caller hangs up, waited for when the daemon stops",
-    "jaild/rpc/uploads.py": AWAITED,
+    "jaild/rpc/streams.py": AWAITED,
     "jaild/migration/activation.py": AWAITED,
     "jaild/host/autostart.py": AWAITED,
     "jaild/jails/health.py": AWAITED,

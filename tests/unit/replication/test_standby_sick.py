@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jaild.rpc import uploads
+from jaild.rpc import streams
 from tests.fakes.host import FakeHost
 from tests.hosts.standbys import INTERVAL, events, happened, hosts_with, rounds, stop, view
 from tests.model.loop import VirtualLoop
@@ -64,7 +64,7 @@ def test_a_standby_that_was_sick_gets_its_rounds_again(tmp_path: Path, monkeypat
             await rounds(alpha)
             assert "STANDBY_STALLED" in view(alpha, "gamma").message
         mark(alpha, "after it was mended")
-        await asyncio.sleep(uploads.GIVEN_UP)  # then the receive that hung is ended
+        await asyncio.sleep(streams.GIVEN_UP)  # then the receive that hung is ended
         await rounds(alpha)
         assert view(alpha, "gamma").taken > before
         assert view(alpha, "gamma").message == ""

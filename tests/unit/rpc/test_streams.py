@@ -12,7 +12,7 @@ import pytest
 
 from jaild.model.errors import DataLossError
 from jaild.model.layers.records import Manifest
-from jaild.rpc import uploads
+from jaild.rpc import streams
 from jaild.server import ApiServer
 from jaild.v1 import apps_pb2, bases_pb2
 from tests.fakes.edge import CallContext
@@ -158,7 +158,7 @@ async def test_a_release_cannot_be_made_from_another_apps(fakes: Fakes, local: g
 async def test_a_use_case_that_hangs_is_ended_though_its_call_is_cancelled_again(
     monkeypatch: pytest.MonkeyPatch, hang_ups: int
 ) -> None:
-    monkeypatch.setattr(uploads, "GIVEN_UP", 0.0)
+    monkeypatch.setattr(streams, "GIVEN_UP", 0.0)
     began, ended = asyncio.Event(), asyncio.Event()
 
     async def hang(_: AsyncIterator[bytes]) -> None:
@@ -173,7 +173,7 @@ async def test_a_use_case_that_hangs_is_ended_though_its_call_is_cancelled_again
         yield b""
 
     context: Any = CallContext("alpha")
-    call = asyncio.create_task(uploads.hand_on(nothing_more(), context, hang))
+    call = asyncio.create_task(streams.hand_on(nothing_more(), context, hang))
     await began.wait()
     for _ in range(hang_ups):
         call.cancel()
