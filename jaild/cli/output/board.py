@@ -14,7 +14,7 @@ from rich.text import Text
 
 from jaild.cli.client.references import short
 from jaild.cli.output.human import duration, printable, size
-from jaild.cli.output.progress import Lines, View
+from jaild.cli.output.progress import Lines, View, redraws
 from jaild.cli.output.render import seconds, styled
 from jaild.v1 import evacuations_pb2
 
@@ -75,7 +75,7 @@ def state(move: evacuations_pb2.JailMove) -> str:
 @contextmanager
 def shown(ask: Ask) -> Iterator[View]:
     """Yield the view that suits stderr."""
-    if not sys.stderr.isatty():
+    if not redraws(sys.stderr):
         yield Lines()
         return
     console = Console(stderr=True)

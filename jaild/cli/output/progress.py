@@ -1,11 +1,12 @@
-"""What is shown on stderr while one waits: a live line on a terminal, plain lines anywhere else."""
+"""What is shown on stderr while one waits: a live line on a terminal that can redraw, plain lines anywhere else."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import click
 from rich.console import Console
@@ -94,10 +95,18 @@ class Live:
         self._progress.console.print(Text(printable(text)))
 
 
+def redraws(stream: TextIO) -> bool:
+    """Return whether what was written can be written over: by a terminal that says what it is.
+
+    The console of a host that boots or shuts down does not, nor does one that rc.d/jaild_jails calls dumb.
+    """
+    return stream.isatty() and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+
+
 @contextmanager
 def shown() -> Iterator[View]:
     """Yield the view that suits stderr."""
-    if not sys.stderr.isatty():
+    if not redraws(sys.stderr):
         yield Lines()
         return
     with line(Console(stderr=True)) as progress:

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from jaild.cli.output import human, progress
+from jaild.cli.output import board, human, progress
+from jaild.v1 import evacuations_pb2
 
 
 class Screen(StringIO):
@@ -34,6 +35,23 @@ def test_a_terminal_shows_a_bar_only_while_bytes_are_counted(monkeypatch: pytest
     assert "MiB" not in waiting
     assert "━" not in waiting
     assert "[b]check 1" in waiting
+
+
+@pytest.mark.parametrize("term", ["", "dumb", "unknown", None])
+def test_a_console_that_does_not_say_what_it_is_gets_lines_and_no_codes(
+    monkeypatch: pytest.MonkeyPatch, term: str | None
+) -> None:
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    if term is None:
+        monkeypatch.delenv("TERM", raising=False)
+    else:
+        monkeypatch.setenv("TERM", term)
+    with progress.shown() as view:
+        view.step("stop", "order 100: web")
+    with board.shown(evacuations_pb2.Evacuation) as moves:
+        moves.step("move", "web")
+    assert screen.getvalue() == "stop: order 100: web\nmove: web\n"
 
 
 def test_a_log_gets_a_line_for_each_change_of_phase_or_message_and_none_for_bytes(

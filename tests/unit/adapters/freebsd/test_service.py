@@ -36,7 +36,8 @@ def service(tmp_path: Path) -> Service:
     def run(script: str, *arguments: str, rc_conf: str = "", status: int = 0, says: str = "") -> str:
         for program in ("jaild", "jailctl"):
             path = tmp_path / program
-            text = f"#!/bin/sh\necho '$' {program} \"$@\"\nprintf '%s' '{says}'\nexit {status}\n"
+            told_as = f"echo '$' {program} \"$@\"\necho $TERM >{tmp_path}/term"
+            text = f"#!/bin/sh\n{told_as}\nprintf '%s' '{says}'\nexit {status}\n"
             path.write_text(text)
             path.chmod(0o755)
         found = next(path for path in SCRIPTS if path.name == script).read_text()
@@ -105,6 +106,22 @@ def test_a_daemon_that_does_not_answer_at_boot_is_told_with_what_to_do(service: 
 def test_without_its_configuration_the_daemon_is_not_started(service: Service) -> None:
     told = service("jaild", "start", rc_conf='jaild_enable="YES"\njaild_config="/nonexistent/jaild.yaml"\n')
     assert told == "jaild: WARNING: /nonexistent/jaild.yaml is not readable.\n"
+
+
+def test_the_console_gets_no_codes_of_a_terminal_at_boot_and_shutdown(service: Service, tmp_path: Path) -> None:
+    for verb in ("start", "stop"):
+        service("jaild_jails", verb, rc_conf=BOTH)
+        assert (tmp_path / "term").read_text() == "dumb\n"
+
+
+def test_the_files_that_syslogd_writes_are_made_before_it_is_restarted() -> None:
+    config = (FREEBSD / "newsyslog.conf.d" / "jaild.conf").read_text()
+    (log,) = (line.split() for line in config.splitlines() if line and not line.startswith("#"))
+    assert "C" in log[-1]  # else `newsyslog -C` makes it not
+    for told in (ROOT / "docs/freebsd.md", PORT / "files/pkg-message.in"):
+        text = told.read_text()
+        made, restarted = text.index("newsyslog -C"), text.index("service syslogd restart")
+        assert made < restarted < text.index("service jaild start", made)
 
 
 def test_jails_stop_before_the_daemon_and_before_rc_d_jail_removes_them_all() -> None:
