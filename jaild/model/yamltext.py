@@ -42,15 +42,20 @@ class UnreadableError(Exception):
 class Text:
     """A document's value, and where each part of it stands. Paths are written as `$.network.addresses[0]`."""
 
-    def __init__(self, value: Any, lines: dict[str, int]) -> None:
+    def __init__(self, value: Any, lines: dict[str, int], written: dict[str, str]) -> None:
         self.value = value
         self._lines = lines
+        self._written = written
 
     def line(self, path: str) -> int:
         """Return the line of `path`, or of the nearest part around it that exists."""
         while path not in self._lines and path != "$":
             path = path[: max(path.rfind("."), path.rfind("["), 1)]
         return self._lines.get(path, 1)
+
+    def written(self, path: str) -> str:
+        """Return what YAML took for a number, a date, a yes or no at `path`, letter by letter; '' for anything else."""
+        return self._written.get(path, "")
 
 
 def read(text: str) -> Text:
@@ -63,8 +68,8 @@ def read(text: str) -> Text:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             raise UnreadableError("it is empty", 1)
-        lines = _lines(node)
-        return Text(loader.construct_document(node), lines)
+        lines, written = _looked_up(node)
+        return Text(loader.construct_document(node), lines, written)
     except yaml.MarkedYAMLError as error:
         line = _line(error.problem_mark or error.context_mark)
         raise UnreadableError(f"it is not YAML: {error.problem or error.context}", line) from error
@@ -97,16 +102,22 @@ def _check_events(text: str) -> None:
             raise UnreadableError(f"aliases (*{event.anchor}) are not allowed: write the value out", line)
 
 
-def _lines(node: yaml.Node) -> dict[str, int]:
-    """Return the line of each part by its path. A long key stands in the path of all below it: those are counted."""
+def _looked_up(root: yaml.Node) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the line of each part, and how each scalar that is no text is written, by its path.
+
+    A long key stands in the path of all below it: those are counted.
+    """
     lines: dict[str, int] = {}
+    written: dict[str, str] = {}
     room = bounds.YAML_PATHS
-    for path, line, _ in _walk("$", node):
+    for path, line, node in _walk("$", root):
         room -= len(path)
         if room < 0:
             raise UnreadableError("its keys are too long for what stands below them", line)
         lines[path] = line
-    return lines
+        if isinstance(node, yaml.ScalarNode) and node.tag != _TEXT:
+            written[path] = node.value
+    return lines, written
 
 
 def _walk(path: str, node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:

@@ -24,6 +24,8 @@ from jaild.model.layers.records import Manifest
 _T = TypeVar("_T")
 _PLACE = re.compile(r"(?P<message>.*?) - at (?:`key` in )?`(?P<path>\$[^`]*)`", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`", re.DOTALL)
+_NO_TEXT = re.compile(r"Expected `str[^`]*`, got `(?P<got>\w+)`")
+_TAKEN_FOR = {"int": "a number", "float": "a number", "bool": "a yes or no", "date": "a date", "datetime": "a time"}
 _STEP = re.compile(r'\.([\w-]+)|\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]')
 _ANY_KEY = "[...]"  # how msgspec writes a mapping's value without saying which
 
@@ -69,8 +71,11 @@ def _parse(text: str, source: str, wanted: type[_T]) -> _T:
             close = difflib.get_close_matches(unknown["key"], known, n=1)
             remedy = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
             path += yamltext.step(unknown["key"])
-        elif message.startswith("Expected `str"):
+        elif (taken := _NO_TEXT.match(message)) is not None:
             remedy = "put the value in quotes to make it text"
+            if written := document.written(path):
+                message += f": {written} is {_TAKEN_FOR.get(taken['got'], 'no text')} unless it is quoted"
+                remedy += f": {json.dumps(written)} (in a template its place: '${{...}}')"
         raise _invalid(source, document.line(path), path, message, remedy) from error
 
 

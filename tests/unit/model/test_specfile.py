@@ -74,8 +74,24 @@ def test_a_wrong_type_is_told_by_path_and_line(text: str, path: str, line: str) 
     assert place(refusal(text)) == (path, line)
 
 
-def test_a_number_where_text_belongs_is_told_to_be_quoted() -> None:
-    assert "quotes" in refusal("base: 14.3\n").remedy
+@pytest.mark.parametrize(
+    ("text", "written", "taken_for"),
+    [
+        ("base: 15.10\n", "15.10", "a number"),  # as it was written: 15.1 is another base
+        ("base: 1_4\n", "1_4", "a number"),
+        ("base: b\nquota: 512\n", "512", "a number"),
+        ("base: b\nnetwork:\n  addresses: [10.0]\n", "10.0", "a number"),
+        ("base: on\n", "on", "a yes or no"),
+        ("base: 2026-01-02\n", "2026-01-02", "a date"),
+    ],
+)
+def test_a_name_that_yaml_takes_for_something_else_is_told_as_it_was_written(
+    text: str, written: str, taken_for: str
+) -> None:
+    error = refusal(text)
+    assert f"{written} is {taken_for} unless it is quoted" in error.message
+    assert f'quotes to make it text: "{written}"' in error.remedy
+    assert "${...}" in error.remedy
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,21 @@ async def test_a_template_filled_in_is_a_valid_spec(template: str) -> None:
     assert speccheck.check(spec) == ()
 
 
+NUMBERS = {"port"}  # of the places: what the spec wants as a number
+
+
+@pytest.mark.parametrize("template", sorted(path.stem for path in (ROOT / "templates").glob("*.yaml")))
+async def test_a_template_takes_every_text_as_text_whatever_yaml_makes_of_it(template: str) -> None:
+    from jaild.adapters.files.host import HostFiles
+
+    places = set(re.findall(r"\$\{(\w+)\}", (ROOT / "templates" / f"{template}.yaml").read_text()))
+    templates = Templates(HostFiles(ROOT / "build" / "no-spool"), ROOT / "templates")
+    for odd in ("15.10", "1_0", "on", "2026-01-02", "null", "a: b", "x #y", "[z]", "\\n", '"'):
+        values = {name: "80" if name in NUMBERS else odd for name in places}
+        spec = specfile.parse(await templates.render(template, values), template)
+        assert spec.base == odd
+
+
 @pytest.mark.parametrize("sample", sorted(path.name for path in (ROOT / "templates/recipes").glob("*.yaml")))
 def test_a_sample_recipe_is_a_valid_one(sample: str) -> None:
     text = (ROOT / "templates/recipes" / sample).read_text()
