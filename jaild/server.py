@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from jaild.model import bounds
 from jaild.model.access import Grant
 from jaild.model.errors import UnavailableError
-from jaild.rpc.auth import Authenticator
+from jaild.rpc.auth import CertificateAuthenticator, SocketAuthenticator
 from jaild.rpc.interceptor import Audit, Interceptor
 from jaild.rpc.services import Services
 from jaild.rpc.tls import TlsFiles
@@ -48,7 +49,9 @@ class Tcp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ApiServer:
     """Serves what the rooms have registered.
 
-    `grants` say what a client certificate's name may do; the socket is for root alone.
+    `grants` say what a client certificate's name may do; the socket is for root alone. Each listener is a gRPC server
+    of its own, so that who calls is known by where the call came in: the address of a connection is no proof, and on
+    FreeBSD a unix socket's is garbage in some builds of gRPC.
     """
 
     def __init__(
@@ -63,9 +66,10 @@ class ApiServer:
         self._services = services
         self._socket = socket
         self._tcp = tcp
-        self.interceptor = Interceptor(Authenticator(grants or {}), audit)
+        self.on_socket = Interceptor(SocketAuthenticator(), audit)
+        self.on_tcp = Interceptor(CertificateAuthenticator(grants or {}), audit)
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
-        self._server: grpc.aio.Server | None = None
+        self._servers: tuple[grpc.aio.Server, ...] = ()
         self._port = 0
 
     @property
@@ -75,28 +79,32 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listen and answer. Raises `UnavailableError` (LISTEN_FAILED, TLS_FILE_UNREADABLE)."""
-        server = grpc.aio.server(interceptors=(self.interceptor,), options=OPTIONS)
-        self._add_services(server)
-        self._listen_on_socket(server)
+        servers = [self._server(self.on_socket)]
+        self._listen_on_socket(servers[0])
         if self._tcp is not None:
-            self._port = _listen(server, self._tcp.address, self._tcp.tls.server_credentials())
-        self._server = server
-        await server.start()
+            servers.append(self._server(self.on_tcp))
+            self._port = _listen(servers[1], self._tcp.address, self._tcp.tls.server_credentials())
+        self._servers = tuple(servers)
+        for server in servers:
+            await server.start()
         for service in self._services.names:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace: float) -> None:
         """Take no more calls, end the watches, give other calls `grace` seconds. Harmless when not started."""
-        if self._server is None:
+        if not self._servers:
             return
         await self._health.enter_graceful_shutdown()
-        self.interceptor.end_streams()
-        await self._server.stop(grace)
-        await self.interceptor.settle()
-        self._server = None
+        for interceptor in (self.on_socket, self.on_tcp):
+            interceptor.end_streams()
+        await asyncio.gather(*(server.stop(grace) for server in self._servers))
+        for interceptor in (self.on_socket, self.on_tcp):
+            await interceptor.settle()
+        self._servers = ()
         self._socket.unlink(missing_ok=True)
 
-    def _add_services(self, server: grpc.aio.Server) -> None:
+    def _server(self, interceptor: Interceptor) -> grpc.aio.Server:
+        server = grpc.aio.server(interceptors=(interceptor,), options=OPTIONS)
         self._services.add_all_to(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         shown = (
@@ -105,6 +113,7 @@ class ApiServer:
             reflection.SERVICE_NAME,
         )
         reflection.enable_server_reflection(shown, server)
+        return server
 
     def _listen_on_socket(self, server: grpc.aio.Server) -> None:
         umask = os.umask(0o177)  # so that it is never there with wider permissions, not even for a moment

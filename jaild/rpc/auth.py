@@ -1,4 +1,4 @@
-"""Who calls, told from the connection alone and never from what a request says; and what he may, asked in two places.
+"""Who calls, told from the listener and the certificate, never a request or an address; what he may, in two places.
 
 A role may call a method (`Authenticator.admit`, for each call); a host may speak about a jail (`PartyCheck.require`,
 for each call of a peer, when it is known what that is about).
@@ -30,21 +30,33 @@ _NAME_PROPERTIES = ("x509_common_name", "x509_subject_alternative_name")
 _current: ContextVar[Caller] = ContextVar("caller")
 
 
-class Authenticator:
-    """Maps connections to callers. `grants` are by certificate name: the common name or an alternative one."""
+class Authenticator(Protocol):
+    """Says who calls; a listener has its own, so that what a connection says of itself decides nothing."""
 
-    def __init__(self, grants: Mapping[str, Grant]) -> None:
-        self._grants = grants
-
-    def admit(self, context: Context, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
+    def admit(self, context: Context, allowed: AbstractSet[Role], method: str, /) -> tuple[str, JaildError | None]:
         """Return the name of who makes the call that runs in this task, and why it may not make it, or None.
 
         `UnauthenticatedError` (NO_CERTIFICATE, CERTIFICATE_UNKNOWN), `PermissionDeniedError` (ROLE_REQUIRED). One that
         is admitted is from now on told by `current`.
         """
-        # Whoever can open the socket (mode 0600) is root. TCP is never offered without client certificates.
-        if context.peer().startswith("unix:"):
-            return _admit(Caller(actor=LOCAL, roles=frozenset(Role)), allowed, method)
+
+
+class SocketAuthenticator:
+    """For the unix socket: whoever can open it (mode 0600) is root."""
+
+    def admit(self, _context: Context, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
+        """Admit the caller as `local`, with every role."""
+        return _admit(Caller(actor=LOCAL, roles=frozenset(Role)), allowed, method)
+
+
+class CertificateAuthenticator:
+    """For TLS. `grants` are by certificate name: the common name or an alternative one."""
+
+    def __init__(self, grants: Mapping[str, Grant]) -> None:
+        self._grants = grants
+
+    def admit(self, context: Context, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
+        """Admit the caller by its certificate's names, with the roles of the first that has a grant."""
         names = _certificate_names(context)
         for name in names:
             if grant := self._grants.get(name):

@@ -73,10 +73,6 @@ class CallContext:
         self._caller = caller
         self.hung_up = False
 
-    def peer(self) -> str:
-        """Where it comes from: not the unix socket."""
-        return f"ipv4:{self._caller}:1"
-
     def auth_context(self) -> dict[str, list[bytes]]:
         """Return what its certificate says."""
         return {"x509_common_name": [self._caller.encode()]}
@@ -130,7 +126,7 @@ class Server:
             return self._handlers.get(details.method)
 
         details = cast("grpc.HandlerCallDetails", _Details(method))
-        handler = await self._api.interceptor.intercept_service(continuation, details)
+        handler = await self._api.on_tcp.intercept_service(continuation, details)
         if handler is None:
             raise failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         if isinstance(given, bytes):
@@ -150,7 +146,7 @@ class Server:
 
     def close(self) -> None:
         """End what goes on though its caller hung up."""
-        for task in self._api.interceptor.changes:
+        for task in self._api.on_tcp.changes:
             task.cancel()
 
 

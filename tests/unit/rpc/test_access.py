@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
 import grpc
 import pytest
 from google.longrunning import operations_pb2
@@ -111,6 +117,33 @@ async def test_the_socket_is_roots_and_may_do_everything(fakes: Fakes, local: gr
     for method, (stub, request, _) in CALLS.items():
         await getattr(stub(local), method)(request)
     assert {entry.actor for entry in fakes.audit.kept} == {"local"}
+
+
+async def test_whoever_opened_the_socket_is_local_whatever_name_his_own_end_has(
+    server: api.ApiServer, tmp_path: Path
+) -> None:
+    # FreeBSD's accept(2) gives 14 NULs for a client without a name: `unix-abstract:` to one of gRPC's pollers.
+    named = f"\0jaild-test-{os.getpid()}" if sys.platform == "linux" else str(tmp_path / "c")
+    assert server is not None
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        end = socket.socket(socket.AF_UNIX)
+        end.bind(named)
+        end.settimeout(0)
+        await asyncio.get_running_loop().sock_connect(end, str(tmp_path / "s"))
+        to, back = await asyncio.open_unix_connection(sock=end)
+        await asyncio.gather(pump(reader, back), pump(to, writer))
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while block := await source.read(1 << 16):
+            sink.write(block)
+        sink.close()
+
+    async with (
+        await asyncio.start_unix_server(forward, tmp_path / "p"),
+        grpc.aio.insecure_channel(f"unix:{tmp_path / 'p'}") as channel,
+    ):
+        assert (await stubs.host(channel).GetHost(host_pb2.GetHostRequest())).name == "alpha"
 
 
 async def test_a_certificate_without_roles_is_told_its_names(dial: Dial) -> None:

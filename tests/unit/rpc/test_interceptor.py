@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from jaild.rpc.auth import Authenticator
+from jaild.rpc.auth import SocketAuthenticator
 from jaild.rpc.interceptor import Interceptor
 from jaild.v1 import events_pb2
 from tests.fakes.use_cases.host import FakeAudit
@@ -24,12 +24,6 @@ class Connection:
 
     def __init__(self) -> None:
         self.told = ""
-
-    def peer(self) -> str:
-        return "unix:"
-
-    def auth_context(self) -> dict[str, Any]:
-        return {}
 
     def cancelled(self) -> bool:
         return False
@@ -55,7 +49,7 @@ async def opened(interceptor: Interceptor, connection: Connection) -> AsyncItera
 
 
 async def test_a_stream_that_is_being_written_is_not_cut_off_but_told_the_end_after_that() -> None:
-    interceptor, connection = Interceptor(Authenticator({}), FakeAudit()), Connection()
+    interceptor, connection = Interceptor(SocketAuthenticator(), FakeAudit()), Connection()
     responses = await opened(interceptor, connection)
     writing, written = asyncio.Event(), asyncio.Event()
 
@@ -74,7 +68,7 @@ async def test_a_stream_that_is_being_written_is_not_cut_off_but_told_the_end_af
 
 
 async def test_a_stream_that_waits_for_something_to_say_ends_at_once() -> None:
-    interceptor, connection = Interceptor(Authenticator({}), FakeAudit()), Connection()
+    interceptor, connection = Interceptor(SocketAuthenticator(), FakeAudit()), Connection()
     responses = await opened(interceptor, connection)
     seen, second = [], asyncio.Event()
 

@@ -18,7 +18,7 @@ from jaild.model.migration.party import Arriving, Introduction, Leaving, Replica
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.peer.v1 import peer_pb2, standby_pb2
 from jaild.rpc import structs
-from jaild.rpc.auth import Authenticator, Context, PartyCheck
+from jaild.rpc.auth import CertificateAuthenticator, Context, PartyCheck
 from jaild.rpc.tls import TlsFiles
 from jaild.server import ApiServer
 from tests.fakes.edge import CallContext
@@ -141,7 +141,7 @@ async def test_nobody_asks_how_anothers_hand_over_goes(fakes: Fakes, peer: GrpcP
 
 
 async def test_no_host_may_speak_about_anything_as_long_as_nobody_decides_which() -> None:
-    caller = Authenticator({"beta": Grant(roles=(Role.PEER,))})
+    caller = CertificateAuthenticator({"beta": Grant(roles=(Role.PEER,))})
     check, parties = PartyCheck(), FakeParties()
     assert caller.admit(cast("Context", CallContext("beta")), {Role.PEER}, "Abort") == ("beta", None)
     with pytest.raises(PermissionDeniedError, match="NOT_A_PARTY"):
