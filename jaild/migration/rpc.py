@@ -6,6 +6,7 @@ Each method of a peer asks first whether the caller may speak about it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from google.longrunning import operations_pb2
 
@@ -15,7 +16,7 @@ from jaild.migration.target import TargetMigration
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.migration.party import Arriving, Introduction, Leaving
-from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.migration.stats import Bucket
 from jaild.model.views import MigrationView
 from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc
@@ -159,11 +160,8 @@ class PeerServicer:
         """Receive one ZFS stream."""
         header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Arriving(header.migration))
-
-        async def receive(chunks: AsyncIterator[bytes]) -> Received:
-            return await self._incoming.receive(header, chunks)
-
-        return structs.message_of(await streams.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
+        received = await streams.hand_on(requests, context, partial(self._incoming.receive, header))
+        return structs.message_of(received, peer_pb2.ReceiveResponse)
 
     async def Prepare(self, request: peer_pb2.PrepareRequest, _: Context) -> peer_pb2.PrepareResponse:  # noqa: N802
         """First half of the hand-over."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from google.longrunning import operations_pb2
 
 from jaild.engine.rpc import OperationMessages
 from jaild.model.migration import party
 from jaild.model.migration.party import Replicated, Wanted
-from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersession, WholeRound
 from jaild.peer.v1 import peer_pb2, standby_pb2, standby_pb2_grpc
 from jaild.replication.fencing import Fencing
@@ -50,11 +51,8 @@ class StandbyServicer:
         """Receive one ZFS stream."""
         header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Replicated(header.migration))
-
-        async def receive(chunks: AsyncIterator[bytes]) -> Received:
-            return await self._replica_store.receive(header, chunks)
-
-        return structs.message_of(await streams.hand_on(requests, context, receive), peer_pb2.ReceiveResponse)
+        received = await streams.hand_on(requests, context, partial(self._replica_store.receive, header))
+        return structs.message_of(received, peer_pb2.ReceiveResponse)
 
     async def RollBackReplica(  # noqa: N802
         self, request: standby_pb2.RollBackReplicaRequest, _: Context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from google.longrunning import operations_pb2
 
@@ -13,7 +14,6 @@ from jaild.model.migration.protocol import ReceiveHeader
 from jaild.peer.v1 import peer_pb2
 from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
 from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
-from jaild.ports.salvage import Written
 from jaild.rpc import names, streams
 from jaild.rpc.auth import Context, PartyCheck, current
 from jaild.rpc.messages import peers as peer_messages
@@ -84,11 +84,7 @@ class PeerSalvageServicer:
         """Receive the files of one dataset."""
         header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Arriving(header.migration))
-
-        async def receive(chunks: AsyncIterator[bytes]) -> Written:
-            return await self._files.receive(header, chunks)
-
-        written = await streams.hand_on(requests, context, receive)
+        written = await streams.hand_on(requests, context, partial(self._files.receive, header))
         return peer_salvage_pb2.ReceiveFilesResponse(entries=written.entries, sha256=written.sha256)
 
     async def FinishFiles(  # noqa: N802
