@@ -68,9 +68,8 @@ class Activation:
             entry.layers = ()
         try:
             # The jail is down: what came is known, and not asked for again.
-            await self._open(
-                [self._inventory.where.part(journal.jail, came.path) for came in journal.offer.jail.datasets]
-            )
+            came = (dataset.path for dataset in journal.offer.jail.datasets)
+            await self._open(list(self._inventory.where.parts(journal.jail, came).values()))
             await self._inventory.read_generations(entry)
         except JaildError:
             raise  # its source asks again

@@ -14,6 +14,7 @@ A layer's tree is the folder `root/` in its dataset, so that what jaild knows of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 HOST_PROPERTY = "jaild:host"
@@ -75,6 +76,10 @@ class Layout:
     def part(self, jail: str, path: str) -> str:
         """Return one of a jail's datasets: '' for its own, `data`, or a volume's name."""
         return f"{self.jails}/{jail}/{path}" if path else self.jail(jail)
+
+    def parts(self, jail: str, paths: Iterable[str]) -> dict[str, str]:
+        """Return several of a jail's datasets, each by its path as `part` takes it."""
+        return {path: self.part(jail, path) for path in paths}
 
     def layer(self, path: str) -> str:
         """Return the dataset of a layer's path as peers name it: `bases/debian-12`, `apps/redis/7.0`."""

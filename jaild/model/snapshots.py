@@ -11,8 +11,7 @@ Bookmarks take no properties: those of jaild are listed, with tag and guid, in p
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jaild.model.errors import FailedPreconditionError
@@ -25,8 +24,6 @@ STANDBY = "standby"
 MIGRATION = "migration"  # of any: what `kind_of` tells
 HOLDS = {MIGRATION: migration.HOLD, STANDBY: replication.HOLD}  # kind: tag of the hold that keeps such a snapshot
 _TOLD = 5  # claims that a message names
-_MARKS = 64  # of a property: 3 KiB, were each of a tag of its own
-_HEX = re.compile(r"[0-9a-f]+").fullmatch
 
 
 def of_migration(identity: str) -> str:
@@ -127,25 +124,6 @@ def told(names: Sequence[str]) -> str:
     """Return the newest of many names (oldest first), and how many more there are."""
     more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
     return f"{', '.join(names[-_TOLD:])}{more}"
-
-
-def marks_of(text: str) -> frozenset[tuple[str, int]]:
-    """Return which bookmarks (tag and guid) a jail's property names as jaild's: `TAG=GUID.GUID,TAG=GUID`, in hex."""
-    groups = (group.partition("=") for group in text.split(",") if group)
-    return frozenset((tag, int(guid, 16)) for tag, _, guids in groups for guid in guids.split(".") if _HEX(guid))
-
-
-def marks_texts(marks: Iterable[tuple[str, int]]) -> list[str]:
-    """Return the properties' texts for these bookmarks: three rounds of each dataset, and a property takes 4 KiB."""
-    ordered = sorted(marks)
-    return [_marks_text(ordered[at : at + _MARKS]) for at in range(0, len(ordered), _MARKS)]
-
-
-def _marks_text(marks: Iterable[tuple[str, int]]) -> str:
-    by_tag: dict[str, list[str]] = {}
-    for tag, guid in marks:
-        by_tag.setdefault(tag, []).append(f"{guid:x}")
-    return ",".join(f"{tag}={'.'.join(guids)}" for tag, guids in by_tag.items())
 
 
 def whole(by_dataset: Mapping[str, Sequence[str]]) -> str:

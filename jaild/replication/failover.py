@@ -169,7 +169,8 @@ class Failover:
 
     def _expected(self, name: str, record: JailRecord) -> list[str]:
         journal = self._came_by(record)
-        return [self._inventory.where.part(name, d.path) for d in journal.offer.jail.datasets] if journal else []
+        paths = (dataset.path for dataset in journal.offer.jail.datasets) if journal else ()
+        return list(self._inventory.where.parts(name, paths).values())
 
     async def taken(self, name: str, record: JailRecord) -> float:
         """Return the time of what would be started: what was written later is lost; 0 if that is not known.

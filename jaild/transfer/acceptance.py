@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -50,7 +50,8 @@ class OfferCheck:
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
         findings += await self._kernel(offer)
-        states = await self._states(offer)
+        datasets = self._datasets(offer)
+        states = await self._states(datasets)
         if states and offer.jail.name not in self._inventory.jails and not self._coming(offer):
             findings.append(
                 _error(
@@ -60,7 +61,7 @@ class OfferCheck:
                 )
             )
         if not self._coming(offer):  # of what it has brought so far, it has seen itself how far that is
-            findings += await self._copy(offer)
+            findings += await self._copy(offer.jail.name, datasets)
         findings += await self._space(offer, missing, states)
         return Acceptance(
             findings=tuple(findings),
@@ -93,7 +94,7 @@ class OfferCheck:
         _offered(offer)
         missing, findings = self._layers(offer)
         findings += await self._kernel(offer)
-        states = await self._states(offer)
+        states = await self._states(self._datasets(offer))
         findings += await self._space(offer, missing, states)
         return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
 
@@ -211,30 +212,32 @@ class OfferCheck:
                 found += compat.check_kernel(record, facts.osreldate, facts.family)
         return found
 
-    async def _states(self, offer: Offer) -> list[DatasetState]:
+    def _datasets(self, offer: Offer) -> Mapping[str, str]:
+        """Return where what is offered comes, by its path."""
+        return self._inventory.where.parts(offer.jail.name, (dataset.path for dataset in offer.jail.datasets))
+
+    async def _states(self, datasets: Mapping[str, str]) -> list[DatasetState]:
         states = []
-        for dataset in offer.jail.datasets:
-            name = self._inventory.where.part(offer.jail.name, dataset.path)
+        for path, name in datasets.items():
             try:
                 guids = tuple(snapshot.guid for snapshot in await self._zfs.snapshots(name))
             except NotFoundError:
                 continue
             token = await self._zfs.resume_token(name) or ""
-            states.append(DatasetState(path=dataset.path, snapshot_guids=guids, resume_token=token))
+            states.append(DatasetState(path=path, snapshot_guids=guids, resume_token=token))
         return states
 
-    async def _copy(self, offer: Offer) -> list[Finding]:
+    async def _copy(self, jail: str, datasets: Mapping[str, str]) -> list[Finding]:
         """Find what others made of, or wrote to, the copy that an increment of this jail would go onto."""
         found: list[Finding] = []
-        for dataset in offer.jail.datasets:
-            name = self._inventory.where.part(offer.jail.name, dataset.path)
+        for name in datasets.values():
             try:
                 snapshots = await self._zfs.snapshots(name)
             except NotFoundError:
                 continue
             own = [place for place, snapshot in enumerate(snapshots) if snapshot.purpose]
             if own:  # that is where it was left; what is later others have made
-                found += await self._since(snapshots[own[-1]], snapshots[own[-1] + 1 :], offer.jail.name)
+                found += await self._since(snapshots[own[-1]], snapshots[own[-1] + 1 :], jail)
         return found
 
     async def _since(self, last: Snapshot, later: Sequence[Snapshot], jail: str) -> list[Finding]:

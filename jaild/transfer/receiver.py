@@ -50,7 +50,7 @@ class Receiver:
         self._came: dict[str, tuple[str, int, int]] = {}  # dataset -> what came into it last: migration, attempt, guid
         self._marked: dict[str, set[int]] = {}  # jail -> guids of what came from its owner and is known as jaild's
         self._late: dict[str, set[int]] = {}  # dataset -> guids of what came while the jail was down: not marked yet
-        self._opened: set[str] = set()  # jails whose copies are mounted to be read
+        self._opened: dict[str, str] = {}  # copies that are mounted to be read: dataset, by jail
         self._log = structlog.get_logger("jaild.receiver")
 
     async def layer(self, journal: Journal, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
@@ -236,13 +236,13 @@ class Receiver:
 
         Later snapshots of others are no matter as long as nothing was written since.
         """
-        root = self._inventory.where.jail(jail)
+        where = self._inventory.where.parts(jail, ("", *guids))
         found: dict[str, list[Snapshot]] = {}
         with suppress(NotFoundError):
-            for snapshot in await self._zfs.snapshots(root, recursive=True):
+            for snapshot in await self._zfs.snapshots(where[""], recursive=True):
                 found.setdefault(snapshot.dataset, []).append(snapshot)
         for path, guid in guids.items():
-            there = found.get(self._inventory.where.part(jail, path), [])
+            there = found.get(where[path], [])
             wanted = next((snapshot for snapshot in there if snapshot.guid == guid), None)
             if wanted is None or (wanted is not there[-1] and not await self._zfs.is_unchanged(wanted.name)):
                 raise DataLossError(
@@ -278,17 +278,17 @@ class Receiver:
         except FailedPreconditionError as error:
             if error.reason != "GENERATION_MISSING":
                 raise
-        self._opened.add(jail)
-        await self._zfs.mount(self._inventory.where.jail(jail))
+        self._opened[jail] = entry.dataset
+        await self._zfs.mount(entry.dataset)
         return await self.read_copy(entry.folder, jail, number)
 
     async def close_copy(self, jail: str) -> None:
         """Unmount a copy that `open_copy` has mounted. If somebody uses it, it stays mounted, read-only as it is."""
-        if jail not in self._opened:
+        dataset = self._opened.pop(jail, None)
+        if dataset is None:
             return
-        self._opened.discard(jail)
         try:
-            await self._zfs.unmount(self._inventory.where.jail(jail))
+            await self._zfs.unmount(dataset)
         except JaildError as error:
             self._log.warning("a copy stays mounted", jail=jail, reason=error.reason, error=str(error))
 

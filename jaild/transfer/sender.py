@@ -111,11 +111,12 @@ class Transfer:
     @asynccontextmanager
     async def held_layers(self, migration: str, layers: Sequence[LayerOffer]) -> AsyncIterator[None]:
         """Keep layers from being destroyed while they are sent."""
+        holds = self._layer_holds(migration, layers)
         try:
-            await self._zfs.hold(*self._layer_holds(migration, layers))
+            await self._zfs.hold(*holds)
             yield
         finally:
-            await self.release_layers(migration, layers)
+            await self._zfs.release(*holds)
 
     async def release_layers(self, migration: str, layers: Sequence[LayerOffer]) -> None:
         """Let layers go, of which a crash may have left the holds."""

@@ -7,6 +7,7 @@ jail itself the bookmark of it (its snapshot where this ZFS has no bookmarks), s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
@@ -14,8 +15,11 @@ from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model.errors import NotFoundError
 from jaild.model.layout import BOOKMARKS_PROPERTY
 from jaild.model.migration.journal import Journal
-from jaild.model.snapshots import MIGRATION, Bookmark, Snapshot, marks_of, marks_texts, of_migration
+from jaild.model.snapshots import MIGRATION, Bookmark, Snapshot, of_migration
 from jaild.ports.zfs import Zfs
+
+_MARKS = 64  # of a property: 3 KiB, were each of a tag of its own
+_HEX = re.compile(r"[0-9a-f]+").fullmatch
 
 
 def tag_of(migration: str, what: object) -> str:
@@ -175,3 +179,22 @@ class _Marks:
 
 def _newest(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     return list({snapshot.dataset: snapshot for snapshot in snapshots}.values())
+
+
+def marks_of(text: str) -> frozenset[tuple[str, int]]:
+    """Return which bookmarks (tag and guid) a jail's property names as jaild's: `TAG=GUID.GUID,TAG=GUID`, in hex."""
+    groups = (group.partition("=") for group in text.split(",") if group)
+    return frozenset((tag, int(guid, 16)) for tag, _, guids in groups for guid in guids.split(".") if _HEX(guid))
+
+
+def marks_texts(marks: Iterable[tuple[str, int]]) -> list[str]:
+    """Return the properties' texts for these bookmarks: three rounds of each dataset, and a property takes 4 KiB."""
+    ordered = sorted(marks)
+    return [_marks_text(ordered[at : at + _MARKS]) for at in range(0, len(ordered), _MARKS)]
+
+
+def _marks_text(marks: Iterable[tuple[str, int]]) -> str:
+    by_tag: dict[str, list[str]] = {}
+    for tag, guid in marks:
+        by_tag.setdefault(tag, []).append(f"{guid:x}")
+    return ",".join(f"{tag}={'.'.join(guids)}" for tag, guids in by_tag.items())

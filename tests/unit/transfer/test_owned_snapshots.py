@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaild.model.replication.policy import dropped
-from jaild.model.snapshots import Claim, claimed, going_along, marks_of, marks_texts, of_migration, whole
-from jaild.transfer.snapshots import tag_of
+from jaild.model.snapshots import Claim, claimed, going_along, of_migration, whole
+from jaild.transfer.snapshots import marks_of, marks_texts, tag_of
 
 PROPERTY = 4096  # bytes that jaild gives every ZFS as a property's value
 _TAGS = st.text("abcxyz0189-_.:", min_size=1, max_size=20)
