@@ -15,7 +15,6 @@ from jaild.migration.session import MigrationSession
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round
 from jaild.model.migration.protocol import DatasetState, LayerOffer
-from jaild.model.migration.streams import Version
 from jaild.model.snapshots import Snapshot
 from jaild.transfer.build import TransferParts
 from jaild.transfer.snapshots import MigrationSnapshots
@@ -168,7 +167,7 @@ class Precopy:
         await self._gone_on_with(session, token, send)
         others = tuple(guid for guid in state.snapshot_guids if guid != snapshot.guid)
         session.states[path] = DatasetState(path=path, snapshot_guids=(*others, snapshot.guid))
-        session.arrived[path] = Version(snapshot.tag, snapshot.guid)
+        session.arrived[path] = snapshot
 
     async def _gone_on_with(self, session: MigrationSession, token: str, send: Callable[[str], Awaitable[_T]]) -> _T:
         """Send the rest of an interrupted stream, or the whole if the target cannot go on from the token."""

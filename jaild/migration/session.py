@@ -23,8 +23,9 @@ from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.budget import MAX_THAWS, Round
 from jaild.model.migration.journal import Journal, Phase, time_left
 from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, Rehearsed
-from jaild.model.migration.streams import PROTOCOL, Version
+from jaild.model.migration.streams import PROTOCOL
 from jaild.model.salvage import Report
+from jaild.model.snapshots import Snapshot
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Peer, Peers
 from jaild.transfer.journal import Journals
@@ -81,7 +82,7 @@ class MigrationSession(saga.Attempt):
     connected: bool = False  # the target has begun, and what follows is what it has
     missing_layers: tuple[str, ...] = ()
     states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets there, by path
-    arrived: dict[str, Version] = field(default_factory=dict)  # each dataset's newest snapshot that came whole, by path
+    arrived: dict[str, Snapshot] = field(default_factory=dict)  # each dataset's newest that came whole, by path
     sent: dict[str, int] = field(default_factory=dict)  # guid of each dataset's newest snapshot here, by path
     layer_tokens: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)  # how often a token was gone on from

@@ -16,13 +16,11 @@ from dataclasses import dataclass, field
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding, Severity
-from jaild.model.migration import streams as migration
-from jaild.model.replication import policy as replication
 
 SAFETY = "safety"
 STANDBY = "standby"
 MIGRATION = "migration"  # of any: what `kind_of` tells
-HOLDS = {MIGRATION: migration.HOLD, STANDBY: replication.HOLD}  # kind: tag of the hold that keeps such a snapshot
+HOLDS = {MIGRATION: "jaild-migration", STANDBY: "jaild-standby"}  # kind: tag of the hold that keeps such a snapshot
 _TOLD = 5  # claims that a message names
 
 

@@ -19,7 +19,6 @@ from jaild.model.bandwidth import Bucket, take
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.protocol import DatasetState, LayerOffer, ReceiveHeader
 from jaild.model.migration.streams import (
-    HOLD,
     Conflict,
     Full,
     Increment,
@@ -30,7 +29,7 @@ from jaild.model.migration.streams import (
     incremental_path,
     next_stream,
 )
-from jaild.model.snapshots import Snapshot
+from jaild.model.snapshots import HOLDS, MIGRATION, Snapshot
 from jaild.ports.clock import Clock
 from jaild.ports.peer import Receives
 from jaild.ports.zfs import Zfs
@@ -125,7 +124,7 @@ class Transfer:
     def _layer_holds(self, migration: str, layers: Sequence[LayerOffer]) -> list[str]:
         """Return the tag of the holds, since two migrations may send one layer, and what they hold."""
         sealed = [f"{self._inventory.where.layer(layer.path)}@{layout.SEALED}" for layer in layers]
-        return [f"{HOLD}-{migration[:12]}", *sealed]
+        return [f"{HOLDS[MIGRATION]}-{migration[:12]}", *sealed]
 
     async def layer(self, route: Route, offer: LayerOffer, token: str = "") -> None:
         """Send a base or release that the target does not have: as an increment if its origin is there by then.
@@ -153,7 +152,7 @@ class Transfer:
         wanted: Snapshot,
         target: DatasetState,
         *,
-        before: Version | None = None,
+        before: Snapshot | None = None,
         urgent: bool = False,
     ) -> int:
         """Bring one of the jail's datasets to `wanted`; return the bytes sent.
@@ -162,8 +161,8 @@ class Transfer:
         `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes of its own there, or another dataset.
         """
         known = before is not None and target.snapshot_guids[-1:] == (before.guid,)
-        source = [before] if before and known else await self._versions(wanted.dataset)
-        step = next_stream(source, target.snapshot_guids, Version(wanted.tag, wanted.guid), target.resume_token)
+        source: Sequence[Version] = [before] if before and known else await self._versions(wanted.dataset)
+        step = next_stream(source, target.snapshot_guids, wanted, target.resume_token)
         header = ReceiveHeader(
             migration=route.id,
             dataset=path,
@@ -180,7 +179,7 @@ class Transfer:
             case Increment(base, over):
                 header = msgspec.structs.replace(header, base_guid=base.guid)
                 try:
-                    return await self._send(route, wanted.name, f"{wanted.dataset}{base.suffix}", header)
+                    return await self._send(route, wanted.name, base.name, header)
                 except FailedPreconditionError as error:
                     if error.reason != "DATASET_MODIFIED" or not over:
                         raise
@@ -194,11 +193,10 @@ class Transfer:
     async def path(self, wanted: Snapshot, target: DatasetState) -> Path:
         """Return how a dataset gets to a target that has this of it."""
         versions = await self._versions(wanted.dataset)
-        return incremental_path(versions, target.snapshot_guids, Version(wanted.tag, wanted.guid))
+        return incremental_path(versions, target.snapshot_guids, wanted)
 
     async def _versions(self, dataset: str) -> list[Version]:
-        marks = [Version(mark.tag, mark.guid, bookmark=True) for mark in await self._zfs.bookmarks(dataset)]
-        return marks + [Version(snapshot.tag, snapshot.guid) for snapshot in await self._zfs.snapshots(dataset)]
+        return [*await self._zfs.bookmarks(dataset), *await self._zfs.snapshots(dataset)]
 
     async def _send(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
         failed = dict.fromkeys(_TRIES, 0)

@@ -15,8 +15,7 @@ from jaild.adapters.system.probe import SocketProbe
 from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.model.errors import AlreadyExistsError
-from jaild.model.migration.streams import HOLD
-from jaild.model.snapshots import of_migration
+from jaild.model.snapshots import HOLDS, MIGRATION, of_migration
 from jaild.ports.process import Child, Completed, Errors, Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
@@ -29,7 +28,7 @@ from tests.zfs_fuse import InNamespace, PrivateZfs
 PROCESS = "process"  # what the name of a step begins with that is the start of a program by the runtime
 _LONGEST_SLEEP = 0.1  # seconds: pauses between tries are for networks, and there is none here
 _MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any
-_TAG = re.compile(rf"\b({_MIGRATION}|{HOLD}-|{of_migration('')})[0-9a-f]+")
+_TAG = re.compile(rf"\b({_MIGRATION}|{HOLDS[MIGRATION]}-|{of_migration('')})[0-9a-f]+")
 _WORD = re.compile(r"[a-z]+")
 
 

@@ -9,23 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaild.model.snapshots import Bookmark, Snapshot
+
 PROTOCOL = 1  # between hosts; see jaild.peer.v1
-HOLD = "jaild-migration"  # tag of the holds on both sides
 SLACK = 1.1  # of what has to come: block clones expand on receive, and metadata needs room
 
-
-@dataclass(frozen=True)
-class Version:
-    """A snapshot on one side, or (on the source) the bookmark that is left of one."""
-
-    tag: str
-    guid: int
-    bookmark: bool = False
-
-    @property
-    def suffix(self) -> str:
-        """How it is named after its dataset."""
-        return f"{'#' if self.bookmark else '@'}{self.tag}"
+Version = Snapshot | Bookmark  # of a dataset on the source; the target's are known by their guids
 
 
 @dataclass(frozen=True)
@@ -67,13 +56,13 @@ Path = Nothing | Full | Increment | Conflict
 Step = Path | Resume
 
 
-def next_stream(source: Sequence[Version], target: Sequence[int], wanted: Version, token: str = "") -> Step:
+def next_stream(source: Sequence[Version], target: Sequence[int], wanted: Snapshot, token: str = "") -> Step:
     """Return what is sent to a target that has these guids and, of an interrupted receive, this token ('' for none)."""
     path = incremental_path(source, target, wanted)
     return Resume(token) if token and isinstance(path, Full | Increment) else path
 
 
-def incremental_path(source: Sequence[Version], target: Sequence[int], wanted: Version) -> Path:
+def incremental_path(source: Sequence[Version], target: Sequence[int], wanted: Snapshot) -> Path:
     """Return how `wanted` (the source's newest) gets to a target that has snapshots with these guids, oldest first.
 
     A bookmark serves as a base as its snapshot does, which is taken where it is still there.
@@ -82,7 +71,7 @@ def incremental_path(source: Sequence[Version], target: Sequence[int], wanted: V
         return Nothing()
     if not target:
         return Full()
-    known = {v.guid: v for v in sorted(source, key=lambda v: not v.bookmark)}
+    known = {v.guid: v for v in sorted(source, key=lambda v: isinstance(v, Snapshot))}
     common = next((known[guid] for guid in reversed(target) if guid in known), None)
     if common is None:
         return Conflict(tuple(target))

@@ -10,7 +10,6 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.replication.protocol import DELETED, Known
 
-HOLD = "jaild-standby"  # tag of the holds on both sides
 # Whole rounds on both sides: a standby that is one or two behind has a snapshot in common with a new owner.
 KEPT = 3
 # A failover by force raises the epoch by this at least: the former owner may have handed over a few times since the

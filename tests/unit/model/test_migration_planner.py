@@ -23,18 +23,22 @@ from jaild.model.migration.streams import (
     Increment,
     Nothing,
     Resume,
-    Version,
     incremental_path,
     next_stream,
 )
+from jaild.model.snapshots import Bookmark, Snapshot
 
 GUIDS = st.integers(min_value=1, max_value=30)
 histories = st.lists(GUIDS, unique=True, max_size=10)
 sources = st.lists(GUIDS, unique=True, min_size=1, max_size=10)
 
 
-def versions(guids: list[int]) -> list[Version]:
-    return [Version(f"s{guid}", guid) for guid in guids]
+def made(guid: int, tag: str = "") -> Snapshot:
+    return Snapshot(dataset="tank/web", tag=tag or f"s{guid}", guid=guid, created=guid, used=0, referenced=0)
+
+
+def versions(guids: list[int]) -> list[Snapshot]:
+    return [made(guid) for guid in guids]
 
 
 def path(source: list[int], target: list[int]) -> Nothing | Full | Increment | Conflict:
@@ -48,10 +52,10 @@ def path(source: list[int], target: list[int]) -> Nothing | Full | Increment | C
         ([1, 2, 3], [], Full()),
         ([1, 2, 3], [1, 2, 3], Nothing()),
         ([3], [1, 2, 3], Nothing()),  # the source forgot the older ones
-        ([1, 2, 3], [1, 2], Increment(Version("s2", 2))),
-        ([1, 3], [1], Increment(Version("s1", 1))),
-        ([1, 2, 3], [9, 2], Increment(Version("s2", 2))),
-        ([1, 2, 3], [1, 8, 9], Increment(Version("s1", 1), over=(8, 9))),
+        ([1, 2, 3], [1, 2], Increment(made(2))),
+        ([1, 3], [1], Increment(made(1))),
+        ([1, 2, 3], [9, 2], Increment(made(2))),
+        ([1, 2, 3], [1, 8, 9], Increment(made(1), over=(8, 9))),
         ([1, 2], [1, 2, 9], Nothing()),
         ([1, 2], [8, 9], Conflict((8, 9))),
     ],
@@ -63,7 +67,7 @@ def test_the_newest_snapshot_that_both_have_is_what_an_increment_starts_from(
 
 
 def test_snapshots_are_matched_by_guid_whatever_their_names() -> None:
-    source = [Version("same", 1), Version("new", 2)]
+    source = [made(1, "same"), made(2, "new")]
     assert incremental_path(source, [7], source[1]) == Conflict((7,))
     assert incremental_path(source, [1], source[1]) == Increment(source[0])
 
@@ -207,11 +211,12 @@ def test_a_stopped_jail_waits_longer_than_was_predicted_but_not_for_ever() -> No
 
 
 def test_a_bookmark_is_a_base_where_its_snapshot_is_gone_and_only_there() -> None:
-    mark, snapshot, wanted = Version("b", 1, bookmark=True), Version("s", 1), Version("new", 2)
+    mark = Bookmark(dataset="tank/web", tag="b", guid=1, created=1)
+    snapshot, wanted = made(1, "s"), made(2, "new")
     assert incremental_path([mark, wanted], [1], wanted) == Increment(mark)
     assert incremental_path([mark, snapshot, wanted], [1], wanted) == Increment(snapshot)
     assert incremental_path([snapshot, mark, wanted], [1], wanted) == Increment(snapshot)
-    assert (mark.suffix, snapshot.suffix) == ("#b", "@s")
+    assert (mark.name, snapshot.name) == ("tank/web#b", "tank/web@s")
 
 
 @given(sources, histories)
