@@ -158,12 +158,11 @@ class Jails:
 
     async def deploy(self, name: str, release: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Move the jail to another release."""
-        names.release(release)
         return await self._change(name, Deploy(release), etag, validate_only=validate_only, caller=caller)
 
     async def upgrade(self, name: str, base: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Move the jail to another base."""
-        return await self._change(name, Upgrade(names.base(base)), etag, validate_only=validate_only, caller=caller)
+        return await self._change(name, Upgrade(base), etag, validate_only=validate_only, caller=caller)
 
     async def configure(
         self, name: str, spec: JailSpec, *, etag: str, validate_only: bool, caller: Caller
