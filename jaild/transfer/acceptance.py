@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -24,6 +25,7 @@ from jaild.model.migration.streams import SLACK
 from jaild.model.snapshots import Snapshot, told
 from jaild.transfer.journal import Journals
 
+_Here = Mapping[str, tuple[str, Sequence[Snapshot]]]  # what is here of a jail: each path's dataset and its snapshots
 _ELSEWHERE = frozenset({Ownership.MOVED, Ownership.STANDBY, Ownership.FENCED})
 
 
@@ -50,8 +52,8 @@ class OfferCheck:
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
         findings += await self._kernel(offer)
-        datasets = self._datasets(offer)
-        states = await self._states(datasets)
+        here = await self._here(offer)
+        states = await self._states(here)
         if states and offer.jail.name not in self._inventory.jails and not self._coming(offer):
             findings.append(
                 _error(
@@ -61,7 +63,7 @@ class OfferCheck:
                 )
             )
         if not self._coming(offer):  # of what it has brought so far, it has seen itself how far that is
-            findings += await self._copy(offer.jail.name, datasets)
+            findings += await self._copy(offer.jail.name, here)
         findings += await self._space(offer, missing, states)
         return Acceptance(
             findings=tuple(findings),
@@ -94,7 +96,7 @@ class OfferCheck:
         _offered(offer)
         missing, findings = self._layers(offer)
         findings += await self._kernel(offer)
-        states = await self._states(self._datasets(offer))
+        states = await self._states(await self._here(offer))
         findings += await self._space(offer, missing, states)
         return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
 
@@ -212,29 +214,25 @@ class OfferCheck:
                 found += compat.check_kernel(record, facts.osreldate, facts.family)
         return found
 
-    def _datasets(self, offer: Offer) -> Mapping[str, str]:
-        """Return where what is offered comes, by its path."""
-        return self._inventory.where.parts(offer.jail.name, (dataset.path for dataset in offer.jail.datasets))
+    async def _here(self, offer: Offer) -> _Here:
+        here = {}
+        paths = (dataset.path for dataset in offer.jail.datasets)
+        for path, name in self._inventory.where.parts(offer.jail.name, paths).items():
+            with suppress(NotFoundError):
+                here[path] = name, await self._zfs.snapshots(name)
+        return here
 
-    async def _states(self, datasets: Mapping[str, str]) -> list[DatasetState]:
+    async def _states(self, here: _Here) -> list[DatasetState]:
         states = []
-        for path, name in datasets.items():
-            try:
-                guids = tuple(snapshot.guid for snapshot in await self._zfs.snapshots(name))
-            except NotFoundError:
-                continue
-            token = await self._zfs.resume_token(name) or ""
+        for path, (name, snapshots) in here.items():
+            guids, token = tuple(snapshot.guid for snapshot in snapshots), await self._zfs.resume_token(name) or ""
             states.append(DatasetState(path=path, snapshot_guids=guids, resume_token=token))
         return states
 
-    async def _copy(self, jail: str, datasets: Mapping[str, str]) -> list[Finding]:
+    async def _copy(self, jail: str, here: _Here) -> list[Finding]:
         """Find what others made of, or wrote to, the copy that an increment of this jail would go onto."""
         found: list[Finding] = []
-        for name in datasets.values():
-            try:
-                snapshots = await self._zfs.snapshots(name)
-            except NotFoundError:
-                continue
+        for _, snapshots in here.values():
             own = [place for place, snapshot in enumerate(snapshots) if snapshot.purpose]
             if own:  # that is where it was left; what is later others have made
                 found += await self._since(snapshots[own[-1]], snapshots[own[-1] + 1 :], jail)
