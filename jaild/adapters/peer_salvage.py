@@ -27,7 +27,7 @@ class GrpcSalvagePeer:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Written:
         """Send the files of one dataset."""
-        answer = await self._stream(self._stub.ReceiveFiles(), header, chunks)
+        answer = await self._stream(self._stub.ReceiveFiles, header, chunks)
         return Written(entries=answer.entries, sha256=answer.sha256)
 
     async def finish(self, migration: str, report: str) -> dict[str, int]:

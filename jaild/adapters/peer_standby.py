@@ -43,7 +43,7 @@ class GrpcStandbyPeer:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream."""
-        return peer_messages.struct_of(await self._stream(self._stub.ReceiveReplica(), header, chunks), Received)
+        return peer_messages.struct_of(await self._stream(self._stub.ReceiveReplica, header, chunks), Received)
 
     async def roll_back(self, wanted: RollBack) -> int:
         """Make it destroy what this host does not have."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
@@ -41,9 +44,8 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 2000),
-    ("grpc.max_reconnect_backoff_ms", 3000),  # a host that comes back is wanted soon: a jail may be frozen
+    ("grpc.min_reconnect_backoff_ms", 2000),  # what connecting may take; then a call is told UNAVAILABLE
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection, whatever others to this address are at
 )
 
 
@@ -60,7 +62,7 @@ class GrpcPeers:
 
     def __init__(self, peers: Mapping[str, PeerAddress]) -> None:
         self._addresses = dict(peers)
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._connections: dict[str, Connection] = {}
 
     def names(self) -> tuple[str, ...]:
         """Return their names, sorted."""
@@ -78,28 +80,84 @@ class GrpcPeers:
                 resource=name,
                 detail={"configured": " ".join(self.names())},
             )
-        if name not in self._channels:
-            self._channels[name] = _channel(address)
-        return GrpcPeer(name, address.address, self._channels[name])
+        if name not in self._connections:
+            credentials = address.tls.channel_credentials()
+            self._connections[name] = Connection(partial(_channel, address, credentials))
+        return GrpcPeer(name, address.address, self._connections[name])
 
     async def close(self) -> None:
         """Close all connections; calls under way end with `UnavailableError`."""
-        channels = list(self._channels.values())
-        self._channels.clear()
-        for channel in channels:
+        connections = list(self._connections.values())
+        self._connections.clear()
+        for connection in connections:
+            await connection.close()
+
+
+class Connection:
+    """The way to one host: a channel, and after a call that ended with UNAVAILABLE a new one for those that come.
+
+    In some versions gRPC's poll engine, the only one that FreeBSD has, never connects a channel again that once found
+    nobody there (findings/grpc-poll-engine-never-reconnects.sh). A new channel connects with every version, at once
+    and without the pauses of the old one; that nobody answers, or that a certificate is wrong, is told as soon.
+    """
+
+    def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+        self._open = open_channel
+        self._current: grpc.aio.Channel | None = None
+        self._calls: Counter[grpc.aio.Channel] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
+        """Yield the channel for one call. An old one is closed when the last call on it has ended."""
+        if self._current is None:
+            self._current = self._open()
+        channel = self._current
+        self._calls[channel] += 1
+        try:
+            yield channel
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNAVAILABLE and channel is self._current:
+                self._current = None
+            raise
+        finally:
+            self._calls[channel] -= 1
+            if channel is not self._current and not self._calls[channel]:
+                del self._calls[channel]
+                await channel.close(None)
+
+    async def close(self) -> None:
+        """End the calls under way, and close."""
+        self._current = None
+        for channel in tuple(self._calls):
             await channel.close(None)
+
+
+class _Unbound:
+    """Takes a channel's place in a stub: its methods take the channel first, and then are what they are elsewhere."""
+
+    def unary_unary(self, *method: Any, **how: Any) -> Callable[[grpc.aio.Channel], Any]:
+        """Return a method that is asked."""
+        return lambda channel: channel.unary_unary(*method, **how)
+
+    def stream_unary(self, *method: Any, **how: Any) -> Callable[[grpc.aio.Channel], Any]:
+        """Return a method that takes a stream."""
+        return lambda channel: channel.stream_unary(*method, **how)
+
+
+_UNBOUND = _Unbound()
 
 
 class GrpcPeer:
     """One peer (implements `jaild.ports.peer.Peer`)."""
 
-    def __init__(self, name: str, address: str, channel: grpc.aio.Channel) -> None:
+    def __init__(self, name: str, address: str, connection: Connection) -> None:
         self._name = name
         self._address = address
-        self._stub = peer_pb2_grpc.PeerStub(channel)
-        self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(channel), self._ask, self._stream)
-        self.salvage = GrpcSalvagePeer(salvage_pb2_grpc.SalvageStub(channel), self._ask, self._stream)
-        self._rehearsals = rehearsal_pb2_grpc.RehearsalsStub(channel)
+        self._connection = connection
+        self._stub = peer_pb2_grpc.PeerStub(_UNBOUND)
+        self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(_UNBOUND), self._ask, self._stream)
+        self.salvage = GrpcSalvagePeer(salvage_pb2_grpc.SalvageStub(_UNBOUND), self._ask, self._stream)
+        self._rehearsals = rehearsal_pb2_grpc.RehearsalsStub(_UNBOUND)
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
@@ -119,25 +177,7 @@ class GrpcPeer:
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream; see `Peer.receive`."""
-        return peer_messages.struct_of(await self._stream(self._stub.Receive(), header, chunks), Received)
-
-    async def _stream(self, call: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
-        sender = asyncio.create_task(_send(call, header, chunks))
-        answer = asyncio.create_task(_answer(call))
-        try:
-            await asyncio.wait({sender, answer}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done() and (broken := sender.exception()) is not None:
-                raise broken
-            return await answer
-        except grpc.aio.AioRpcError as error:
-            raise self._error(error) from error
-        finally:
-            call.cancel()  # does nothing to one that has ended
-            sender.cancel()
-            answer.cancel()
-            await asyncio.gather(sender, answer, return_exceptions=True)  # what they raised has been told, or is moot
-            if isinstance(chunks, AsyncGenerator):
-                await chunks.aclose()
+        return peer_messages.struct_of(await self._stream(self._stub.Receive, header, chunks), Received)
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> None:
         """First half of the hand-over."""
@@ -165,7 +205,15 @@ class GrpcPeer:
 
     async def _ask(self, method: Any, request: Message, deadline: float) -> Any:
         try:
-            return await method(request, timeout=deadline)
+            async with self._connection.channel() as channel:
+                return await method(channel)(request, timeout=deadline)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from error
+
+    async def _stream(self, method: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
+        try:
+            async with self._connection.channel() as channel:
+                return await _streamed(method(channel)(), header, chunks)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from error
 
@@ -202,11 +250,29 @@ class GrpcPeer:
         )
 
 
-def _channel(address: PeerAddress) -> grpc.aio.Channel:
+def _channel(address: PeerAddress, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
     options: list[tuple[str, Any]] = list(OPTIONS)
     if address.server_name:
         options.append(("grpc.ssl_target_name_override", address.server_name))
-    return grpc.aio.secure_channel(address.address, address.tls.channel_credentials(), options=options)
+    return grpc.aio.secure_channel(address.address, credentials, options=options)
+
+
+async def _streamed(call: Any, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Any:
+    """Send header and chunks; return the answer, which may come before their end."""
+    sender = asyncio.create_task(_send(call, header, chunks))
+    answer = asyncio.create_task(_answer(call))
+    try:
+        await asyncio.wait({sender, answer}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done() and (broken := sender.exception()) is not None:
+            raise broken
+        return await answer
+    finally:
+        call.cancel()  # does nothing to one that has ended
+        sender.cancel()
+        answer.cancel()
+        await asyncio.gather(sender, answer, return_exceptions=True)  # what they raised has been told, or is moot
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 async def _answer(call: Any) -> peer_pb2.ReceiveResponse:

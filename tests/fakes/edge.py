@@ -192,6 +192,9 @@ class Channel:
         del request_serializer  # of what is written as bytes
         return lambda: StreamCall(self._route, method, response_deserializer)
 
+    async def close(self, grace: float | None) -> None:
+        """Have nothing to close."""
+
 
 class StreamCall:
     """A stream to another host (`grpc.aio.StreamUnaryCall`), as far as `GrpcPeer` uses one."""

@@ -11,11 +11,11 @@ from contextlib import suppress
 from contextvars import Context as Variables
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import grpc
 
-from jaild.adapters.peers import GrpcPeer
+from jaild.adapters.peers import Connection, GrpcPeer
 from jaild.model.errors import NotFoundError
 from jaild.peer.v1 import peer_pb2
 from tests.fakes.edge import CallContext, Channel, failure, served_as
@@ -138,7 +138,8 @@ class LinkedPeers:
         if name not in self.names():
             raise NotFoundError("PEER_UNKNOWN", f"there is no peer {name!r}", remedy=f"use one of {self.names()}")
         route = Route(self._network, self._source, self._life, self._network.hosts[name])
-        return GrpcPeer(name, f"{name}.example:7070", Channel(route))  # type: ignore[arg-type]  # of gRPC's kind
+        connection = Connection(lambda: cast("grpc.aio.Channel", Channel(route)))
+        return GrpcPeer(name, f"{name}.example:7070", connection)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import msgspec
 import pytest
 
-from jaild.adapters.peers import GrpcPeer, GrpcPeers, PeerAddress
+from jaild.adapters.peers import Connection, GrpcPeer, GrpcPeers, PeerAddress
 from jaild.model.errors import (
     DataLossError,
     FailedPreconditionError,
@@ -31,10 +33,12 @@ from jaild.model.migration.protocol import (
     Rehearsed,
     Resolution,
 )
+from jaild.peer.v1 import peer_pb2, peer_pb2_grpc
 from jaild.ports.peer import Peers
 from jaild.rpc.tls import TlsFiles
-from jaild.server import ApiServer
+from jaild.server import ApiServer, Tcp
 from tests.fakes.use_cases.every import Fakes
+from tests.fakes.use_cases.server import GRANTS
 
 HEADER = ReceiveHeader(migration="m", dataset="data", tag="m-1", guid=(1 << 64) - 1)
 OFFER = Offer(
@@ -219,6 +223,96 @@ async def test_an_impostor_with_another_authoritys_certificate_is_not_spoken_to(
     wrong.write_bytes(certificates["beta"].certificate.read_bytes())  # a leaf: signs nothing
     tls = msgspec.structs.replace(certificates["beta"], authority=wrong)
     peers = GrpcPeers({"here": PeerAddress(address=f"127.0.0.1:{server.port}", tls=tls)})
-    with pytest.raises(UnavailableError, match="PEER_UNREACHABLE"):
-        await peers.get("here").hello("h", "alpha", 1)
+    for _ in range(2):  # at once, by each connection
+        with pytest.raises(UnavailableError, match=r"CERTIFICATE_VERIFY_FAILED.*PEER_UNREACHABLE"):
+            await peers.get("here").hello("h", "alpha", 1)
     await peers.close()
+
+
+async def test_a_host_that_takes_connections_and_says_nothing_is_told_before_the_call_is_over(
+    certificates: dict[str, TlsFiles],
+) -> None:
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        peers = GrpcPeers({"here": PeerAddress(address=f"127.0.0.1:{port}", tls=certificates["beta"])})
+        with pytest.raises(UnavailableError, match="PEER_UNREACHABLE"):  # not PEER_TIMEOUT
+            await peers.get("here").hello("h", "alpha", 1)
+        await peers.close()
+
+
+async def test_a_host_that_comes_back_is_asked_and_streamed_to_by_whoever_found_it_gone(
+    fakes: Fakes, server: ApiServer, peer: GrpcPeer, certificates: dict[str, TlsFiles], tmp_path: Path
+) -> None:
+    # In some versions a channel of gRPC's poll engine never connects again then: tests/e2e/test_poll_engine.py.
+    tcp = Tcp(address=f"127.0.0.1:{server.port}", tls=certificates["server"])
+    again = ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "again", grants=GRANTS, tcp=tcp)
+    assert (await peer.hello("h", "alpha", 1)).host_name == "beta"
+    await server.stop(0)
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="PEER_UNREACHABLE"):
+            await peer.hello("h", "alpha", 1)
+    await again.start()
+    try:
+        assert (await peer.hello("h", "alpha", 1)).host_name == "beta"  # the first call: a jail may be frozen
+        assert (await peer.standby.ownership("web", "u")).owner_name == "alpha"
+        assert await peer.receive(HEADER, chunks(3)) == Received(guid=HEADER.guid, bytes=3 << 20)
+    finally:
+        await again.stop(0)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[list[grpc.aio.Channel]]:
+    """The channels that `nobody` opened."""
+    channels: list[grpc.aio.Channel] = []
+    yield channels
+    for channel in channels:
+        await channel.close(None)
+
+
+@pytest.fixture
+def nobody(opened: list[grpc.aio.Channel]) -> Connection:
+    def open_channel() -> grpc.aio.Channel:
+        opened.append(grpc.aio.insecure_channel("127.0.0.1:1"))
+        return opened[-1]
+
+    return Connection(open_channel)
+
+
+async def ask(connection: Connection) -> None:
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        async with connection.channel() as channel:
+            await peer_pb2_grpc.PeerStub(channel).Hello(peer_pb2.HelloRequest(), timeout=15)
+
+
+async def test_calls_share_a_channel_until_one_finds_nobody_there(
+    nobody: Connection, opened: list[grpc.aio.Channel]
+) -> None:
+    async with nobody.channel() as first, nobody.channel() as second:
+        assert first is second
+    await ask(nobody)
+    async with nobody.channel() as channel:
+        assert [channel] == opened[1:]
+    assert opened[0].get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+
+async def test_a_channel_that_a_call_is_on_stays_open_for_it_when_others_have_a_new_one(
+    nobody: Connection, opened: list[grpc.aio.Channel]
+) -> None:
+    async with nobody.channel() as channel:
+        await ask(nobody)
+        async with nobody.channel() as another:
+            assert another is not channel
+        assert channel.get_state() is not grpc.ChannelConnectivity.SHUTDOWN
+    assert opened[0].get_state() is grpc.ChannelConnectivity.SHUTDOWN
+    await ask(nobody)  # of an end on an old channel the new one knows nothing
+    assert len(opened) == 2
+
+
+async def test_a_connection_that_is_closed_ends_what_is_under_way_and_leaves_no_channel_open(
+    nobody: Connection, opened: list[grpc.aio.Channel]
+) -> None:
+    async with nobody.channel():
+        await ask(nobody)
+        async with nobody.channel():
+            await nobody.close()
+    assert {channel.get_state() for channel in opened} == {grpc.ChannelConnectivity.SHUTDOWN}
