@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +38,52 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
 ]
 
 
-@dataclass(frozen=True)
 class Api:
     """A daemon's services. The stubs are generated without types."""
 
-    endpoint: str
-    apps: Any
-    base_making: Any
-    bases: Any
-    builds: Any
-    evacuations: Any
-    events: Any
-    host: Any
-    jails: Any
-    migrations: Any
-    operations: Any
-    salvages: Any
-    promotions: Any
-    stats: Any
-    rehearsals: Any
+    def __init__(self, endpoint: str, open_channel: Callable[[], grpc.Channel]) -> None:
+        self.endpoint = endpoint
+        self._open = open_channel
+        self._before: grpc.Channel | None = None
+        self._use(open_channel())
+
+    def reconnect(self) -> None:
+        """Make the next calls over a new connection, for when one broke.
+
+        In some versions gRPC's poll engine, the only one that FreeBSD has, never connects a channel again that once
+        found nobody there (findings/grpc-poll-engine-never-reconnects.sh); a new one it does.
+        """
+        before, self._before = self._before, self._channel  # which a screen that is being drawn may be about to ask
+        self._use(self._open())
+        if before is not None:
+            before.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
+        if self._before is not None:
+            self._before.close()
+
+    def _use(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+        self.apps: Any = apps_pb2_grpc.AppsStub(channel)
+        self.base_making: Any = base_making_pb2_grpc.BaseMakingStub(channel)
+        self.bases: Any = bases_pb2_grpc.BasesStub(channel)
+        self.builds: Any = builds_pb2_grpc.BuildsStub(channel)
+        self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
+        self.events: Any = events_pb2_grpc.EventsStub(channel)
+        self.host: Any = host_pb2_grpc.HostStub(channel)
+        self.jails: Any = jails_pb2_grpc.JailsStub(channel)
+        self.migrations: Any = migrations_pb2_grpc.MigrationsStub(channel)
+        self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
+        self.promotions: Any = promotions_pb2_grpc.PromotionsStub(channel)
+        self.rehearsals: Any = rehearsals_pb2_grpc.RehearsalsStub(channel)
+        self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
+        self.stats: Any = stats_pb2_grpc.StatsStub(channel)
 
 
 @contextmanager
@@ -67,24 +91,8 @@ def connect(settings: Settings) -> Iterator[Api]:
     """Yield the API of the daemon that `settings` choose. Nothing is sent before the first call."""
     context = contexts.choose(settings, os.environ)
     settings.endpoint = context.address
-    with _channel(context) as channel:
-        yield Api(
-            endpoint=context.address,
-            apps=apps_pb2_grpc.AppsStub(channel),
-            base_making=base_making_pb2_grpc.BaseMakingStub(channel),
-            bases=bases_pb2_grpc.BasesStub(channel),
-            builds=builds_pb2_grpc.BuildsStub(channel),
-            evacuations=evacuations_pb2_grpc.EvacuationsStub(channel),
-            events=events_pb2_grpc.EventsStub(channel),
-            host=host_pb2_grpc.HostStub(channel),
-            jails=jails_pb2_grpc.JailsStub(channel),
-            migrations=migrations_pb2_grpc.MigrationsStub(channel),
-            rehearsals=rehearsals_pb2_grpc.RehearsalsStub(channel),
-            operations=operations_pb2_grpc.OperationsStub(channel),
-            salvages=salvage_pb2_grpc.SalvagesStub(channel),
-            promotions=promotions_pb2_grpc.PromotionsStub(channel),
-            stats=stats_pb2_grpc.StatsStub(channel),
-        )
+    with closing(Api(context.address, _opener(context))) as api:
+        yield api
 
 
 def pages(method: Callable[..., Any], request: Any, field: str, limit: int = 0) -> list[Any]:
@@ -99,12 +107,12 @@ def pages(method: Callable[..., Any], request: Any, field: str, limit: int = 0) 
             return items[:limit] if limit else items
 
 
-def _channel(context: contexts.Context) -> grpc.Channel:
+def _opener(context: contexts.Context) -> Callable[[], grpc.Channel]:
     address = context.address
     if address.startswith("/"):
         address = f"unix://{address}"
     if address.startswith("unix:"):
-        return grpc.insecure_channel(address, options=_OPTIONS)
+        return partial(grpc.insecure_channel, address, options=_OPTIONS)
     if not (context.ca and context.cert and context.key):
         raise click.UsageError(
             f"{address} is not a unix socket, and TCP needs certificates:"
@@ -116,7 +124,7 @@ def _channel(context: contexts.Context) -> grpc.Channel:
     options = list(_OPTIONS)
     if context.server_name:
         options.append(("grpc.ssl_target_name_override", context.server_name))
-    return grpc.secure_channel(address, credentials, options=options)
+    return partial(grpc.secure_channel, address, credentials, options=options)
 
 
 def _read(path: str) -> bytes:

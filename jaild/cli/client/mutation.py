@@ -69,7 +69,7 @@ def finish(api: Api, settings: Settings, operation: Any, how: How) -> None:
         return
     if not operation.done:
         with progress.shown() as view:
-            operation = Waiter(api, view, Backoff()).wait(operation)
+            operation = Waiter(api, view, Backoff(api)).wait(operation)
     tell(settings, operation)
 
 

@@ -26,9 +26,10 @@ TRANSIENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, g
 
 
 class Backoff:
-    """Waits longer after each failure in a row and gives up in the end, after about a minute."""
+    """Waits longer after each failure in a row, then connects anew; gives up in the end, after about a minute."""
 
-    def __init__(self, attempts: int = 15) -> None:
+    def __init__(self, api: Api, attempts: int = 15) -> None:
+        self._api = api
         self._attempts = attempts
         self._failures = 0
 
@@ -42,6 +43,7 @@ class Backoff:
         if self._failures > self._attempts:
             return False
         sleep(min(5.0, 0.5 * 2 ** (self._failures - 1)))
+        self._api.reconnect()
         return True
 
 

@@ -83,7 +83,7 @@ def evacuate(
             return
         name = f"evacuations/{short(operation.name)}"
         with board.shown(lambda: _get(api, name)) as view:
-            operation = Waiter(api, view, Backoff()).wait(operation)
+            operation = Waiter(api, view, Backoff(api)).wait(operation)
         _report(settings, _get(api, name))
     if operation.HasField("error"):
         raise failed(operation)

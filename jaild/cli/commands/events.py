@@ -35,7 +35,7 @@ def command(settings: Settings, *, follow: bool, after: int, target: str) -> Non
                 _print(settings, event)
             return
         try:
-            for event in _followed(api, request, Backoff()):
+            for event in _followed(api, request, Backoff(api)):
                 _print(settings, event)
         except KeyboardInterrupt:
             return  # how following ends

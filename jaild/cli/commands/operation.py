@@ -88,7 +88,7 @@ def wait(settings: Settings, *, name: str) -> None:
     with connect(settings) as api:
         operation = get(api, name)
         with progress.shown() as view:
-            operation = Waiter(api, view, Backoff()).wait(operation)
+            operation = Waiter(api, view, Backoff(api)).wait(operation)
     tell(settings, operation)
 
 

@@ -16,6 +16,7 @@ import yaml
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2, empty_pb2
 
+from jaild.cli.client import waiting
 from jaild.v1 import common_pb2, events_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
@@ -216,6 +217,31 @@ def test_a_watch_that_breaks_goes_on_by_asking_until_the_daemon_answers(
     assert result.exit_code == 0
     assert len(daemon.asked(operations_pb2.GetOperationRequest)) == 2
     assert pauses == [0.5, 1.0]
+
+
+def test_a_daemon_that_was_away_is_reached_by_the_first_attempt_after_it_is_back(
+    jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In some versions a channel of gRPC's poll engine never connects again then: tests/e2e/test_poll_engine.py.
+    again = Daemon(daemon.address.removeprefix("unix://"))
+    again.gets, again.watches = [operation(phase="stage")], [lambda _: iter([operation(JAIL)])]
+    daemon.answers = [operation()]
+    daemon.watches = [lambda context: context.abort(grpc.StatusCode.UNAVAILABLE, "gone")]
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            daemon.stop()
+        if len(pauses) == 4:
+            again.start()
+
+    monkeypatch.setattr(waiting, "sleep", pause)
+    result = jailctl(*DEPLOY)
+    again.stop()
+
+    assert result.exit_code == 0, result.output
+    assert len(pauses) == 4
 
 
 def test_a_daemon_that_never_comes_back_is_given_up_and_the_operation_named(
