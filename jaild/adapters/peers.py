@@ -62,7 +62,7 @@ class GrpcPeers:
 
     def __init__(self, peers: Mapping[str, PeerAddress]) -> None:
         self._addresses = dict(peers)
-        self._connections: dict[str, Connection] = {}
+        self._peers: dict[str, GrpcPeer] = {}
 
     def names(self) -> tuple[str, ...]:
         """Return their names, sorted."""
@@ -80,17 +80,18 @@ class GrpcPeers:
                 resource=name,
                 detail={"configured": " ".join(self.names())},
             )
-        if name not in self._connections:
+        if name not in self._peers:
             credentials = address.tls.channel_credentials()
-            self._connections[name] = Connection(partial(_channel, address, credentials))
-        return GrpcPeer(name, address.address, self._connections[name])
+            connection = Connection(partial(_channel, address, credentials))
+            self._peers[name] = GrpcPeer(name, address.address, connection)
+        return self._peers[name]
 
     async def close(self) -> None:
         """Close all connections; calls under way end with `UnavailableError`."""
-        connections = list(self._connections.values())
-        self._connections.clear()
-        for connection in connections:
-            await connection.close()
+        peers = list(self._peers.values())
+        self._peers.clear()
+        for peer in peers:
+            await peer.close()
 
 
 class Connection:
@@ -158,6 +159,10 @@ class GrpcPeer:
         self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(_UNBOUND), self._ask, self._stream)
         self.salvage = GrpcSalvagePeer(salvage_pb2_grpc.SalvageStub(_UNBOUND), self._ask, self._stream)
         self._rehearsals = rehearsal_pb2_grpc.RehearsalsStub(_UNBOUND)
+
+    async def close(self) -> None:
+        """Close the connection; calls under way end with `UnavailableError`."""
+        await self._connection.close()
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
