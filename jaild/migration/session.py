@@ -71,10 +71,13 @@ class Terms:
 
 @dataclass(kw_only=True)
 class MigrationSession(saga.Attempt):
-    """What must survive a crash is in `journal`, on disk before it counts. It, `entry` and `record` come of `open`."""
+    """What must survive a crash is in `journal`, on disk before it counts. It, and what is of it, come of `open`."""
 
     home: Home
     terms: Terms
+    id: str = field(init=False)  # the migration's
+    jail: str = field(init=False)  # the name of the jail that moves
+    peer_name: str = field(init=False)  # the target's configured name
     entry: JailEntry = field(init=False)
     record: JailRecord = field(init=False)  # while it is active here
     journal: Journal = field(init=False)
@@ -104,26 +107,11 @@ class MigrationSession(saga.Attempt):
     )  # what of a salvage came, and what did not
 
     @property
-    def id(self) -> str:
-        """The migration's."""
-        return self.journal.id
-
-    @property
-    def jail(self) -> str:
-        """The jail's name."""
-        return self.entry.name
-
-    @property
     def generation(self) -> Generation:
         """The active one."""
         if self.entry.generation is None:
             raise TypeError(self.entry.name)
         return self.entry.generation
-
-    @property
-    def peer_name(self) -> str:
-        """The target's configured name."""
-        return self.journal.peer
 
     @property
     def attempt(self) -> int:
@@ -157,6 +145,7 @@ class MigrationSession(saga.Attempt):
     def take(self, entry: JailEntry, record: JailRecord, journal: Journal) -> None:
         """Be the session of a journal."""
         self.entry, self.record, self.journal = entry, record, journal
+        self.id, self.jail, self.peer_name = journal.id, entry.name, journal.peer
         self.peer = self.home.peers.get(journal.peer)
 
     async def write(self, **changes: Any) -> None:
