@@ -27,8 +27,7 @@ from jaild.model.errors import (
     ResourceExhaustedError,
 )
 from jaild.model.evacuation.record import Evacuation
-from jaild.model.migration.journal import Journal
-from jaild.model.migration.trace import Trace, trace_of
+from jaild.model.migration.journal import Journal, Trace, trace_of
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.views import AuditEntry, Drain, Event

@@ -5,8 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from jaild.model.errors import NotFoundError
-from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force, time_left
-from jaild.model.migration.party import is_target, may_have_taken
+from jaild.model.migration.journal import Journal, Phase, counted, epoch_in_force, is_target, may_have_taken, time_left
 from jaild.model.migration.stats import MigrationStats, stats
 from jaild.model.views import MigrationView
 from jaild.ports.clock import Clock

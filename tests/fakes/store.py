@@ -9,8 +9,7 @@ import msgspec
 
 from jaild.model.errors import JaildError
 from jaild.model.evacuation.record import Evacuation
-from jaild.model.migration.journal import Journal
-from jaild.model.migration.trace import Trace
+from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.views import AuditEntry, Drain, Event

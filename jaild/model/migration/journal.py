@@ -36,6 +36,7 @@ class Phase(StrEnum):
 
 
 HANDED_OVER = frozenset({Phase.COMMITTED, Phase.ACTIVATED, Phase.FINALIZED})  # the target owns the jail
+_UNFINISHED = frozenset({Phase.SENDING, Phase.FROZEN, Phase.COMMITTED})  # of a source
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,3 +90,40 @@ def counted(journal: Journal, monotonic: float) -> Journal:
 def epoch_in_force(journal: Journal) -> int:
     """Return the highest epoch of the jail that a journal proves to have been in force."""
     return journal.epoch if journal.phase in HANDED_OVER else journal.epoch - 1
+
+
+def is_target(journal: Journal) -> bool:
+    """Say whether the target of a migration from here may have the jail, for all that this host knows."""
+    return journal.phase in _UNFINISHED or not journal.notified or journal.adopted
+
+
+def may_have_taken(journal: Journal, epoch: int) -> bool:
+    """Say whether the target of a migration from here may own the jail, which is here with `epoch`, by an adoption.
+
+    Of one that is known to have adopted it, not if the jail has come back from there since.
+    """
+    return is_target(journal) and not (journal.adopted and epoch > journal.epoch)
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """What must not be forgotten of a migration, also when its journal cannot be read: who else may own the jail.
+
+    Kept beside each journal, in values so plain that no later jaild reads them otherwise.
+    """
+
+    jail: str
+    uid: str
+    peer: str
+    epoch: int  # the highest of the jail that the journal proves to have been in force
+    is_target: bool  # the peer is the target of a migration from here, and may have the jail
+
+
+def trace_of(journal: Journal) -> Trace:
+    """Return what is kept of a journal."""
+    return Trace(
+        jail=journal.jail,
+        uid=journal.offer.jail.uid,
+        peer=journal.peer,
+        epoch=epoch_in_force(journal),
+        is_target=journal.outgoing and is_target(journal),
+    )

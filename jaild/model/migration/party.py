@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from jaild.model.errors import PermissionDeniedError
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import JailRecord, Ownership
-from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Offer
 from jaild.model.replication.policy import to_be_confirmed
 from jaild.model.replication.protocol import Known, ReplicaOffer, Supersession
 
 _OWNING = frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.DELETING})
-_UNFINISHED = frozenset({Phase.SENDING, Phase.FROZEN, Phase.COMMITTED})
 
 
 @dataclass(frozen=True)
@@ -97,19 +95,6 @@ def ties_of(record: JailRecord, spec: JailSpec | None, *, host_id: str, host: st
         standbys=to_be_confirmed(record, spec, host),
         targets=targets - {host},
     )
-
-
-def is_target(journal: Journal) -> bool:
-    """Say whether the target of a migration from here may have the jail, for all that this host knows."""
-    return journal.phase in _UNFINISHED or not journal.notified or journal.adopted
-
-
-def may_have_taken(journal: Journal, epoch: int) -> bool:
-    """Say whether the target of a migration from here may own the jail, which is here with `epoch`, by an adoption.
-
-    Of one that is known to have adopted it, not if the jail has come back from there since.
-    """
-    return is_target(journal) and not (journal.adopted and epoch > journal.epoch)
 
 
 def witnesses(ties: Ties, speaker: str) -> frozenset[str]:

@@ -19,9 +19,8 @@ from jaild.adapters.sqlite import SqliteStore
 from jaild.model.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
 from jaild.model.evacuation.record import Evacuation, JailMove
 from jaild.model.findings import Finding, Plan, Severity
-from jaild.model.migration.journal import Journal, Phase
+from jaild.model.migration.journal import Journal, Phase, trace_of
 from jaild.model.migration.protocol import JailOffer, Offer
-from jaild.model.migration.trace import trace_of
 from jaild.model.operation import Failure, Operation
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.views import AuditEntry, Drain
