@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import signal
 import sys
@@ -45,6 +46,7 @@ class FakeInterface:
     pair: str = ""  # an epair's other end
     lines: list[str] = field(default_factory=list)  # what ifconfig(8) shows of it below the first line
     jid: int = 0  # whose network it is in
+    unit: str = ""  # of a bridge: the name that the kernel made it with, which stays taken when it is renamed
 
 
 class FreebsdHost:
@@ -287,8 +289,12 @@ class FreebsdHost:
 
     def create(self, name: str) -> Said:
         if name != "epair":
-            name = "bridge0" if name == "bridge" else name
-            self.interfaces[name] = FakeInterface(name)
+            units = {interface.unit for interface in self.interfaces.values()}
+            if name == "bridge":
+                name = next(unit for unit in map("bridge{}".format, itertools.count()) if unit not in units)
+            elif name in units:
+                return Said(stderr=f"ifconfig: interface {name} already exists\n", status=1)
+            self.interfaces[name] = FakeInterface(name, unit=name)
             return Said(f"{name}\n")
         first, second = (f"epair{self._next('epair')}a", f"epair{self._last['epair']}b")
         self.interfaces |= {first: FakeInterface(first, second), second: FakeInterface(second, first)}

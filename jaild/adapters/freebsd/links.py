@@ -34,11 +34,18 @@ class Links:
         for module in ("if_bridge", "if_epair"):
             await self._run(("kldload", "-n", module), module)
         if self._host.bridge not in await self._interfaces():
-            wanted = self._host.bridge if _KERNELS_OWN.fullmatch(self._host.bridge) else "bridge"
-            created = (await self._run(("ifconfig", wanted, "create"), wanted)).strip() or wanted
+            created = await self._new_bridge()
             await self._all(network.bridge_made(self._host, created), created)
         shown = await self._run(("ifconfig", self._host.bridge), self._host.bridge)
         await self._all(network.bridge_brought_up(self._host, shown), self._host.bridge)
+
+    async def _new_bridge(self) -> str:
+        """Make a bridge, of the wanted name if the kernel takes it: it keeps one from which a bridge was renamed."""
+        if _KERNELS_OWN.fullmatch(self._host.bridge):
+            made = await self._processes.run(("ifconfig", self._host.bridge, "create"), check=False)
+            if made.status == 0:
+                return self._host.bridge
+        return (await self._run(("ifconfig", "bridge", "create"), "bridge")).strip()
 
     async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
         """Return NETWORK_MISSING if the host lacks what the network needs, ADDRESS_IN_USE for its own address."""

@@ -15,6 +15,7 @@ from jaild.adapters.freebsd import pf as freebsd_pf
 from jaild.adapters.freebsd.rctl import Rctl
 from jaild.adapters.freebsd.records import Record
 from jaild.adapters.oci import bundle as oci_bundle
+from jaild.adapters.oci.network import HostNetwork
 from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.spec import PRIVILEGES, JailSpec, Limits, Network, Port
 from tests import jailconf
@@ -64,6 +65,19 @@ async def codes(rig: ToldRig, **fields: object) -> list[tuple[str, str]]:
     return [(finding.code, finding.subject) for finding in found]
 
 
+# -- the bridge
+
+
+async def test_a_bridge_whose_number_the_kernel_keeps_for_a_renamed_one_is_made_all_the_same(tmp_path: Path) -> None:
+    rig = ToldRig(tmp_path, HostNetwork(bridge="bridge0"))
+    del rig.host.interfaces["jaild0"]
+    rig.host.create("bridge")
+    rig.host.interfaces["jaild0"] = rig.host.interfaces.pop("bridge0")  # renamed: it is still unit 0
+    await rig.runtime.prepare_host()
+    assert {"jaild0", "bridge0"} <= set(rig.host.interfaces)
+    rig.host.kernel.close()
+
+
 # -- ports
 
 
@@ -106,10 +120,15 @@ async def test_a_jail_without_ports_needs_no_pf(rig: ToldRig) -> None:
     assert await codes(rig, network=own(Port(host=free_port()))) == [("PORTS_UNSUPPORTED", "$.network.ports")]
 
 
-async def test_pf_that_is_unloaded_under_a_running_jail_does_not_keep_it_from_stopping(rig: ToldRig) -> None:
+@pytest.mark.parametrize(
+    "said", ["pfctl: /dev/pf: No such file or directory\n", "pfctl: DIOCGETRULES: Invalid argument\n"]
+)
+async def test_pf_or_an_anchor_that_is_gone_under_a_running_jail_does_not_keep_it_from_stopping(
+    rig: ToldRig, said: str
+) -> None:
     await rig.runtime.create(replace(rig.spec(), network=own(Port(host=free_port()))))
     await rig.runtime.start("web", 1)
-    rig.host.refuse["pfctl"] = Said(stderr="pfctl: /dev/pf: No such file or directory\n", status=1)
+    rig.host.refuse["pfctl"] = Said(stderr=said, status=1)
     await rig.runtime.stop("web", 1)
     assert rig.host.jails == {}
 
