@@ -1,12 +1,13 @@
 """A generation's configuration: merged from its layers and the jail's own, written, and its databases made.
 
-The databases of /etc are made by its base's own tools: in a sandbox, before anything is cut over. Nothing of a base is
-run on the host itself. The jail's data is not mounted: what serves is not touched.
+The databases of /etc, and the linker's cache, are made by its base's own tools: in a sandbox, before anything is cut
+over. Nothing of a base is run on the host itself. The jail's data is not mounted: what serves is not touched.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from jaild.model.etc.tree import Tree
 from jaild.model.findings import Finding
 from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import Network
+from jaild.model.layers.libraries import own_folders
 from jaild.model.layers.records import Generation
 from jaild.ports.files import Files
 from jaild.ports.runtime import Output
@@ -80,11 +82,22 @@ class Configuration:
             users=stack.manifest.users,
             groups=stack.manifest.groups,
             rebased=current is not None and current.base != base,
+            libraries=await self._libraries(current, stack),
         )
         # What root in the jail wrote decides how long this takes: other jails' queues, peers and readers go on.
         answer = await asyncio.to_thread(etcplan.carry_out, request)
         trees = Trees(answer.etc, answer.local_etc, mine, etc_state, local_state, answer.tools)
         return trees, list(answer.findings)
+
+    async def _libraries(self, current: Generation | None, stack: Stack) -> tuple[str, ...] | None:
+        """Return the folders that the linker must be told of; None if the generation's /etc knows them already."""
+        release = stack.release
+        layers = (stack.base.record.name, release.record.reference if release is not None else "")
+        if layers == ((current.base, current.release) if current is not None else (layers[0], "")):
+            return None
+        if release is None:
+            return ()
+        return own_folders(stack.manifest.mount_point, await self._files.names(release.tree / "lib"))
 
     async def is_outdated(self, trees: Trees) -> bool:
         """Return whether the jail's own configuration was touched since it was merged."""
@@ -106,11 +119,14 @@ class Configuration:
         await self._files.make_folder(folder / layout.LOCAL_ETC)
         await self._files.write_tree(folder / layout.ETC, trees.etc)
         await self._files.write_tree(folder / layout.LOCAL_ETC, trees.local_etc)
-        if trees.tools:
-            await self._make_databases(operation_id, entry, generation, trees.tools)
+        tree = self._inventory.base(generation.base).tree
+        # A base put together without a tool (pkgbase) has nothing to be made by it.
+        tools = [t for t in trees.tools if t == etctools.PASSWORDS or await self._files.size(tree / t[0][1:])]
+        if tools:
+            await self._make_databases(operation_id, entry, generation, tools)
 
     async def _make_databases(
-        self, operation_id: str, entry: JailEntry, generation: Generation, commands: tuple[Argv, ...]
+        self, operation_id: str, entry: JailEntry, generation: Generation, commands: Sequence[Argv]
     ) -> None:
         stack = self._inventory.stack(generation.base, generation.release)
         mounts = self._mounts(entry, generation, stack.manifest.mount_point)
@@ -118,8 +134,6 @@ class Configuration:
         opening = self._sandbox.open(operation_id, stack.base.record, mounts, network=network, log=log)
         async with opening as opened, opened.started() as execute:
             for command in commands:
-                if command != etctools.PASSWORDS and not await self._files.size(stack.base.tree / command[0][1:]):
-                    continue  # a base put together without it (pkgbase) has nothing to be made by it
                 said: list[bytes] = []
 
                 async def keep(piece: Output, said: list[bytes] = said) -> None:

@@ -16,10 +16,10 @@ from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.change import Draft
-from jaild.model.jails.spec import JailSpec
+from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
 from jaild.model.layers import compatibility as compat
-from jaild.model.layers.libraries import Libraries
-from jaild.model.layers.records import BaseRecord, Generation, Manifest, ReleaseRecord
+from jaild.model.layers.libraries import Libraries, Start
+from jaild.model.layers.records import BaseRecord, Family, Generation, Manifest, ReleaseRecord
 from jaild.model.views import Caller
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
@@ -45,7 +45,7 @@ class Planner:
         self._configuration = configuration
         self._files = files
         self._one_at_a_time = asyncio.Lock()
-        self._proofs: dict[tuple[int, int], tuple[Finding, ...]] = {}  # by the guids of base and release
+        self._proofs: dict[tuple[int, int, Start], tuple[Finding, ...]] = {}  # by the guids of base and release
 
     async def prepare(self, name: str, entry: JailEntry | None, draft: Draft, number: int, caller: Caller) -> Prepared:
         """Plan a caller's change of `name` (a new jail if `entry` is None); the new generation would get `number`.
@@ -57,7 +57,7 @@ class Planner:
         stack = self._inventory.stack(draft.spec.base, draft.spec.app)
         current = entry.generation if entry is not None else None
         findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
-        findings += [*await self._compatibility(stack), *self._conflicts(name, draft.spec)]
+        findings += [*await self._compatibility(stack, draft.spec), *self._conflicts(name, draft.spec)]
         findings += _command(draft.spec, stack.manifest)
         findings += await self._runtime.examine(draft.spec, f"jails/{name}")
         findings += await self._mount_points(stack, draft.spec)
@@ -90,22 +90,22 @@ class Planner:
         Plan(kind="change", target=f"jails/{name}", findings=tuple(self._conflicts(name, spec))).require_clean()
         return stack
 
-    async def _compatibility(self, stack: Stack) -> list[Finding]:
+    async def _compatibility(self, stack: Stack, spec: JailSpec) -> list[Finding]:
         facts = await self._runtime.facts()
         release = stack.release.record if stack.release is not None else None
         findings = [*compat.check_records(stack.base.record, release, facts.osreldate, facts.family)]
         if stack.release is not None:
-            findings += await self._proof(stack.base, stack.release)
+            findings += await self._proof(stack.base, stack.release, _start(spec, stack))
         return findings
 
-    async def _proof(self, base: Layer[BaseRecord], release: Layer[ReleaseRecord]) -> tuple[Finding, ...]:
-        """Check every ELF file of a release against a base: once for each pair, since neither ever changes."""
-        pair = (base.guid, release.guid)
+    async def _proof(self, base: Layer[BaseRecord], release: Layer[ReleaseRecord], start: Start) -> tuple[Finding, ...]:
+        """Check every ELF file of a release against a base: once for each start, since neither layer ever changes."""
+        pair = (base.guid, release.guid, start)
         if pair not in self._proofs:
             mount_point = release.record.manifest.mount_point
             libraries = await self._libraries(release, mount_point), await self._libraries(base, "/")
             # A tenth of a second of pure work for a large release: in a thread, so that other jails' queues go on.
-            found = await asyncio.to_thread(compat.check, *libraries, mount_point=mount_point)
+            found = await asyncio.to_thread(compat.check, *libraries, mount_point=mount_point, start=start)
             if len(self._proofs) >= _PROOFS:
                 del self._proofs[next(iter(self._proofs))]
             self._proofs[pair] = found
@@ -144,6 +144,13 @@ class Planner:
             )
             for target, problem in found.items()
         ]
+
+
+def _start(spec: JailSpec, stack: Stack) -> Start:
+    manifest, on_freebsd = stack.manifest, stack.base.record.family is Family.FREEBSD
+    boots = on_freebsd and (spec.command or manifest.command) in SYSTEM_BOOT
+    folders = not on_freebsd or manifest.mount_point == Manifest().mount_point  # rc.d/ldconfig knows of no other
+    return Start.of({} if boots else manifest.environment | spec.environment, folders=folders)
 
 
 def _command(spec: JailSpec, manifest: Manifest) -> list[Finding]:

@@ -85,6 +85,7 @@ class Runs:
             devfs_ruleset=spec.devfs_ruleset,
             osrelease=record.version if record.family is Family.FREEBSD else "",
             osreldate=record.osreldate,
+            linker_hints=bool(release) and record.family is Family.FREEBSD and _has_hints(entry, generation, base),
             log=self.log_path(entry.name),
             stop_signal=spec.stop.signal,
             stop_timeout=spec.stop.timeout,
@@ -182,6 +183,11 @@ class Runs:
         await self._runtime.remove(entry.name, generation.number)
         await self.create(entry, generation)
         return await self.start(entry, generation.number)
+
+
+def _has_hints(entry: JailEntry, generation: Generation, base: str) -> bool:
+    script = layout.generation_folder(entry.folder, generation.number) / layout.ETC / "rc.d/ldconfig"
+    return script.is_file() and Path(f"{base}/sbin/ldconfig").is_file()
 
 
 def _watcher(jail: str) -> str:

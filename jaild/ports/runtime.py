@@ -71,6 +71,9 @@ class RunSpec:
     devfs_ruleset: str | None = None
     osrelease: str  # FreeBSD: the base's version; '' on Linux
     osreldate: int
+    linker_hints: bool = (
+        False  # FreeBSD: its own rc.d/ldconfig tells the linker of /usr/local before the command starts
+    )
     log: Path  # stdout and stderr are appended here
     stop_signal: str
     stop_timeout: float  # seconds

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,7 @@ from elftools.elf.segments import InterpSegment
 
 from jaild.adapters.files import elf_tables as elftables
 from jaild.model.findings import Finding, Severity
-from jaild.model.layers.libraries import ElfFile, Libraries
+from jaild.model.layers.libraries import MUSL_PATH, ElfFile, Libraries, Linker, own_folders
 
 _MAGIC = b"\x7fELF"
 _LINKABLE = frozenset({"ET_EXEC", "ET_DYN"})  # not objects, kernel modules and cores
@@ -29,10 +30,15 @@ _LINKABLE = frozenset({"ET_EXEC", "ET_DYN"})  # not objects, kernel modules and 
 _DAMAGED = (ELFError, ConstructError, struct.error, ValueError, LookupError, AttributeError, TypeError, AssertionError,
             ArithmeticError)  # fmt: skip
 _BASE_FOLDERS = ("lib", "lib32", "lib64", "libexec", "usr/lib", "usr/lib32", "usr/lib64", "usr/libexec")
-_STANDARD = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
-# rc.d/ldconfig's default, see ldconfig_paths in /etc/defaults/rc.conf; the first two are ld-elf.so.1's own.
-_FREEBSD = ("/lib", "/usr/lib", "/usr/lib/compat", "/usr/local/lib", "/usr/local/lib/compat/pkg")
-_MULTIARCH = ("-linux-gnu", "-linux-gnueabihf", "-linux-musl")
+_GLIBC = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")  # where its linker's own folders cannot be read off it
+_SYSTEM_FOLDERS = re.compile(rb"(?:/[\w./+-]+/\0){2,}")  # SYSTEM_DIRS of elf/dl-load.c, in the linker
+_LINKER_SIZE = 8 << 20  # bytes; glibc's has a quarter of a million
+_FREEBSD = ("/lib", "/usr/lib")  # ld-elf.so.1's own
+_FREEBSD_COMPAT = "/usr/lib/compat"  # in ldconfig_paths of /etc/defaults/rc.conf, after those
+_FREEBSD_HINTS = "libdata/ldconfig"  # of a release: files that name more folders (rc.d/ldconfig)
+# On these, glibc takes a file without PT_GNU_STACK for one that wants an executable stack (DEFAULT_STACK_PERMS).
+_STACK_BY_DEFAULT = frozenset({"EM_X86_64", "EM_386"})
+_EXECUTABLE = 1  # PF_X
 _SKIPPED = frozenset({"debug"})  # usr/lib/debug: symbols for debuggers, with no code
 _INCLUDE_DEPTH = 5
 
@@ -63,8 +69,13 @@ def index(root: Path, *, prefix: str) -> Libraries:
                     findings.append(found)
                 elif found is not None:
                     files.append(_offers(found) if whole else found)
-    search = _base_search_path(root) if whole else _release_search_path(root, prefix)
-    return Libraries(files=tuple(files), links=links, search_path=search, findings=tuple(findings))
+    found_here = Libraries(files=tuple(files), links=links, findings=tuple(findings))
+    if not whole:
+        return msgspec.structs.replace(found_here, search_path=_release_folders(root, prefix))
+    if (root / "libexec/ld-elf.so.1").exists():
+        return _freebsd(found_here, root)
+    musl = sorted(path.name for path in (root / "lib").glob("ld-musl-*.so.1"))
+    return _musl(found_here, root, musl[0]) if musl else _glibc(found_here, root)
 
 
 def _inside(path: Path, root: Path, prefix: str) -> str:
@@ -123,10 +134,11 @@ def _read(stream: BinaryIO, inside: str) -> ElfFile | None:
         bits=elf.elfclass,
         soname=tables.soname,
         interpreter=_interpreter(elf),
+        executable_stack=_wants_executable_stack(elf),
         needed=tuple(tables.needed),
         filters=tuple(tables.filters),
-        rpath=_expand(tables.rpath, inside),
-        runpath=_expand(tables.runpath, inside),
+        rpath=_split(tables.rpath),
+        runpath=_split(tables.runpath),
         versions=tables.versions,
         defines=tables.defines,
         needs=tables.needs,
@@ -140,11 +152,13 @@ def _interpreter(elf: ELFFile) -> str:
     return names[0] if names else ""
 
 
-def _expand(paths: list[str], inside: str) -> tuple[str, ...]:
-    """Split rpaths, put the file's own folder for $ORIGIN, drop relative ones (they mean the caller's folder)."""
-    origin = posixpath.dirname(inside)
-    split = [part.replace("${ORIGIN}", origin).replace("$ORIGIN", origin) for path in paths for part in path.split(":")]
-    return tuple(posixpath.normpath(part) for part in split if part.startswith("/"))
+def _wants_executable_stack(elf: ELFFile) -> bool:
+    stacks = [segment["p_flags"] for segment in elf.iter_segments() if segment["p_type"] == "PT_GNU_STACK"]
+    return bool(stacks[0] & _EXECUTABLE) if stacks else elf["e_machine"] in _STACK_BY_DEFAULT
+
+
+def _split(paths: list[str]) -> tuple[str, ...]:
+    return tuple(part for path in paths for part in path.split(":") if part)
 
 
 def _offers(file: ElfFile) -> ElfFile:
@@ -153,27 +167,58 @@ def _offers(file: ElfFile) -> ElfFile:
     return msgspec.structs.replace(file, needs={}, weak_versions=(), defines={} if program else file.defines)
 
 
-def _release_search_path(root: Path, prefix: str) -> tuple[str, ...]:
-    """Return the release's own library folders: lib, lib64, and what is named like a Debian multiarch folder."""
+def _release_folders(root: Path, prefix: str) -> tuple[str, ...]:
+    """Return the release's own library folders: those that it has, and those that its packages name."""
     lib = root / "lib"
-    multiarch = sorted(p.name for p in lib.iterdir() if p.name.endswith(_MULTIARCH)) if lib.is_dir() else []
-    folders = ["lib", *(f"lib/{name}" for name in multiarch), "lib64"]
-    return tuple(f"{prefix.rstrip('/')}/{name}" for name in folders if (root / name).is_dir())
-
-
-def _base_search_path(root: Path) -> tuple[str, ...]:
-    """Return the standard folders and those that ld.so.conf(5) or ldconfig(8)'s defaults add."""
-    if (root / "libexec/ld-elf.so.1").exists():
-        return _FREEBSD
-    standard = [
-        f"{folder}/{entry.name}"
-        for folder in ("/lib", "/usr/lib")
-        if (root / folder[1:]).is_dir()
-        for entry in sorted(_within(root, folder).iterdir())
-        if entry.name.endswith(_MULTIARCH)
+    folders = own_folders(prefix, [path.name for path in lib.iterdir()] if lib.is_dir() else [])
+    there = [folder for folder in folders if (root / posixpath.relpath(folder, prefix)).is_dir()]
+    hints = root / _FREEBSD_HINTS
+    named = [
+        word
+        for path in (sorted(hints.iterdir()) if hints.is_dir() and not hints.is_symlink() else [])
+        if _regular(path)
+        for word in path.read_text(errors="replace").split()
+        if word.startswith("/")
     ]
-    configured = _ld_so_conf(root, "/etc/ld.so.conf", _INCLUDE_DEPTH)
-    return tuple(dict.fromkeys([*configured, *standard, *_STANDARD]))
+    return tuple(dict.fromkeys([*there, *named]))
+
+
+def _freebsd(found: Libraries, root: Path) -> Libraries:
+    ldconfig = all((root / name).is_file() for name in ("sbin/ldconfig", "etc/rc.d/ldconfig"))
+    folders = (*_FREEBSD, _FREEBSD_COMPAT) if ldconfig else _FREEBSD
+    return msgspec.structs.replace(found, linker=Linker.FREEBSD, search_path=folders, ldconfig=ldconfig)
+
+
+def _musl(found: Libraries, root: Path, linker: str) -> Libraries:
+    """Read the path file, ld-musl-x86_64.path for ld-musl-x86_64.so.1: colons or lines."""
+    path = _within(root, f"/etc/{linker.removesuffix('.so.1')}.path")
+    folders = tuple(filter(None, re.split("[:\n]", path.read_text(errors="replace")))) if path.is_file() else MUSL_PATH
+    return msgspec.structs.replace(found, linker=Linker.MUSL, search_path=folders)
+
+
+def _glibc(found: Libraries, root: Path) -> Libraries:
+    """Tell the linker's own folders, and those that ld.so.conf(5) adds to ldconfig(8)'s."""
+    system = _system_folders(root, found.files)
+    configured = [posixpath.normpath(folder) for folder in _ld_so_conf(root, "/etc/ld.so.conf", _INCLUDE_DEPTH)]
+    cache = _within(root, "/etc/ld.so.cache").is_file()
+    ldconfig = _within(root, "/sbin/ldconfig").is_file() and (cache or _within(root, "/etc/ld.so.conf").is_file())
+    return msgspec.structs.replace(
+        found,
+        search_path=system,
+        cached=tuple(dict.fromkeys([*configured, *system])) if ldconfig or cache else (),
+        ldconfig=ldconfig,
+        lib=system[0].lstrip("/"),
+    )
+
+
+def _system_folders(root: Path, files: Sequence[ElfFile]) -> tuple[str, ...]:
+    for file in files:
+        if file.soname.startswith("ld-linux"):
+            with (root / file.path.lstrip("/")).open("rb") as stream:
+                said = _SYSTEM_FOLDERS.search(stream.read(_LINKER_SIZE))
+            if said:
+                return tuple(folder.decode().rstrip("/") for folder in said[0].split(b"\0") if folder)
+    return _GLIBC
 
 
 def _within(root: Path, folder: str) -> Path:

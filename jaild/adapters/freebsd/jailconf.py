@@ -48,7 +48,13 @@ def config(run: RunSpec, name: str, root: Path, network: Mapping[str, Value], ne
     parameters |= {"persist": None, **network}
     for allowed in run.allow:
         parameters |= ALLOW[allowed]
-    commands = [*network_commands, *(("/bin/sh /etc/rc",) if boots(run) else ())]
+    commands = [*network_commands]
+    if boots(run):
+        commands.append("/bin/sh /etc/rc")
+    elif run.linker_hints:
+        # As /etc/rc would do it, and as little of a reason not to start. The hints are in /var/run, the jail's data: so
+        # each start makes them, whichever generation was there last.
+        commands.append("/bin/sh /etc/rc.d/ldconfig quietstart || :")
     if commands:
         # Without exec.clean, which looks up root in the jail's pwd.db, and not every base has one. jaild starts jail(8)
         # with nothing but PATH and LC_ALL.

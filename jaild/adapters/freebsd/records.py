@@ -13,9 +13,8 @@ from itertools import chain, count
 
 import msgspec
 
+from jaild.model.jails.spec import SYSTEM_BOOT
 from jaild.ports.runtime import Run, RunSpec
-
-_RC = (("/bin/sh", "/etc/rc"), ("sh", "/etc/rc"), ("/etc/rc",))
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,4 +61,4 @@ def jail_name(run: RunSpec, taken: Collection[str] = ()) -> str:
 
 def boots(run: RunSpec) -> bool:
     """Tell whether the run's command is FreeBSD's own boot, which ends while its services go on."""
-    return run.command in _RC
+    return run.command in SYSTEM_BOOT

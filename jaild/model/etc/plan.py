@@ -34,6 +34,7 @@ class Request:
     users: Sequence[User] = ()
     groups: Sequence[Group] = ()
     rebased: bool = False  # the new generation is on another base
+    libraries: Sequence[str] | None = None  # the release's folders of them; None: what the linker knows is still right
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ def carry_out(request: Request) -> Answer:
             findings += clashes
     known = [tree for tree in (request.etc.theirs, request.etc.mine) if tree is not None]
     tools = etctools.commands(request.family, etc, known, rebased=request.rebased)
+    if request.libraries is not None and request.family is Family.LINUX:
+        tools += etctools.linker_cache(request.etc.theirs, request.libraries)
     return Answer(etc=etc, local_etc=local_etc, findings=tuple(findings), tools=tools)
 
 

@@ -1,6 +1,6 @@
-"""What FreeBSD makes of the texts in /etc, and when it must be made again: by the tools of the base that will read it.
+"""What is made of the texts in /etc, and when it must be made again: by the tools of the base that will read it.
 
-pwd_mkdb(8), cap_mkdb(1), services_mkdb(8), certctl(8).
+FreeBSD: pwd_mkdb(8), cap_mkdb(1), services_mkdb(8), certctl(8). Linux with glibc: ldconfig(8).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ _CAPABILITIES: Argv = ("/usr/bin/cap_mkdb", "/etc/login.conf")
 # Not in /var/db, its default: that is the jail's data, which the generation that serves reads meanwhile.
 _SERVICES: Argv = ("/usr/sbin/services_mkdb", "-q", "-o", "/etc/services.db", "/etc/services")
 _CERTIFICATES: Argv = ("/usr/sbin/certctl", "rehash")
+# -X: it would make links beside the libraries, and they are on read-only layers.
+_LINKER_CACHE: Argv = ("/sbin/ldconfig", "-X")
 _MADE = (  # the text, what is made of it, and by what
     ("master.passwd", ("passwd", "pwd.db", "spwd.db"), PASSWORDS),
     ("login.conf", ("login.conf.db",), _CAPABILITIES),
@@ -24,7 +26,7 @@ _MADE = (  # the text, what is made of it, and by what
 
 
 def commands(family: Family, etc: Tree, known: Sequence[Tree], *, rebased: bool) -> tuple[Argv, ...]:
-    """Return what must be run in a jail whose /etc is `etc`, in order; nothing but on FreeBSD.
+    """Return what must be run in a jail of FreeBSD whose /etc is `etc`, in order; elsewhere nothing.
 
     `known` are trees in which texts and databases belong together: the base's as shipped, the jail's as it runs. On
     another base (`rebased`) everything is made again, since formats and certificates are the base's.
@@ -37,6 +39,14 @@ def commands(family: Family, etc: Tree, known: Sequence[Tree], *, rebased: bool)
         if text in etc and (rebased or not any(_agree(etc, tree, (text, *made)) for tree in known))
     ]
     return (*found, _CERTIFICATES) if rebased else tuple(found)
+
+
+def linker_cache(base: Tree, folders: Sequence[str]) -> tuple[Argv, ...]:
+    """Return what makes the linker's cache know the libraries of a base, by its /etc, and those in `folders`.
+
+    Nothing if the base's linker has no cache: FreeBSD's, musl's.
+    """
+    return ((*_LINKER_CACHE, *folders),) if {"ld.so.conf", "ld.so.cache"} & base.keys() else ()
 
 
 def _agree(one: Tree, other: Tree, paths: tuple[str, ...]) -> bool:

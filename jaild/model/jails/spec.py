@@ -26,6 +26,10 @@ PRIVILEGES = {
 }
 
 
+# FreeBSD's own boot: as a command it ends while its services go on, and the spec's environment has no part in it.
+SYSTEM_BOOT = (("/bin/sh", "/etc/rc"), ("sh", "/etc/rc"), ("/etc/rc",))
+
+
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Unknown keys are mistakes, and defaults are not written."""
 

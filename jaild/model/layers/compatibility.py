@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import msgspec
+
 from jaild.model.findings import Finding, Severity
-from jaild.model.layers.libraries import ElfFile, Libraries, Scope
+from jaild.model.layers.libraries import ElfFile, Libraries, Scope, Start, levels
 from jaild.model.layers.records import BaseRecord, Built, Family, ReleaseRecord
 
 __all__ = ["ElfFile", "Libraries", "check", "check_abi", "check_kernel"]
@@ -18,20 +20,40 @@ _PROGRAM_FOLDERS = frozenset({"bin", "sbin", "libexec"})
 _OLDER_BASE = "choose a base that has it, or build the release against this one"
 
 
-def check(release: Libraries, base: Libraries, *, mount_point: str) -> tuple[Finding, ...]:
-    """Return what keeps the files of `release`, mounted at `mount_point`, from running on `base`.
+def check(release: Libraries, base: Libraries, *, mount_point: str, start: Start | None = None) -> tuple[Finding, ...]:
+    """Return what keeps the files of `release`, mounted at `mount_point`, from running on `base` when started so.
 
     MISSING_LIBRARY, MISSING_SYMBOL_VERSION, MISSING_SYMBOL, MISSING_INTERPRETER, WRONG_MACHINE; none means that all of
-    them will load. Each names its file in `subject` and the symbols in `evidence`.
+    them will load, on every CPU: the jail moves between hosts. Each names its file in `subject` and the symbols in
+    `evidence`.
     """
-    scope = Scope(release, base, mount_point)
     kinds = {file.kind for file in base.files}
     findings = list(release.findings)
     right = [file for file in release.files if file.kind in kinds or not kinds]
     findings.extend(_wrong_machine(file, kinds) for file in release.files if kinds and file.kind not in kinds)
+    told: set[tuple[str, str]] = set()
+    for level in levels(release, base):
+        scope = Scope(release, base, mount_point, start or Start(), level)
+        found = [
+            finding for finding in _check_files(scope, right, release) if (finding.code, finding.subject) not in told
+        ]
+        told |= {(finding.code, finding.subject) for finding in found}
+        findings += [_on_level(finding, level[0]) for finding in found] if level else found
+    return tuple(findings)
+
+
+def _on_level(finding: Finding, level: str) -> Finding:
+    evidence = (*finding.evidence, f"on a host whose CPU is {level}, with the libraries in glibc-hwcaps/{level}")
+    return msgspec.structs.replace(finding, evidence=evidence)
+
+
+def _check_files(scope: Scope, right: list[ElfFile], release: Libraries) -> list[Finding]:
+    findings: list[Finding] = []
     programs = {file.path: scope.loaded(file) for file in right if file.dynamic}
     excused = _found_by_programs(right, {path: found for path, (found, _) in programs.items()})
-    by_name = {path.rpartition("/")[2] for path in [f.path for f in release.files] + list(release.links)}
+    by_name: dict[str, list[str]] = {}
+    for path in [f.path for f in release.files] + list(release.links):
+        by_name.setdefault(path.rpartition("/")[2], []).append(path)
     for file in right:
         if file.interpreter and scope.file(file.interpreter) is None:
             findings.append(_missing_interpreter(file))
@@ -40,7 +62,7 @@ def check(release: Libraries, base: Libraries, *, mount_point: str) -> tuple[Fin
             lost = [(name, by) for name, by in missing if (file.path, name) not in excused]
             findings.extend(_missing_libraries(file, lost, by_name))
             findings.extend(_missing_symbols(scope, file, found, whole=not missing))
-    return tuple(findings)
+    return findings
 
 
 def check_records(
@@ -183,13 +205,19 @@ def _found_by_programs(files: list[ElfFile], loaded: Mapping[str, Mapping[str, E
     return excused
 
 
-def _missing_libraries(file: ElfFile, missing: list[tuple[str, ElfFile]], by_name: set[str]) -> Iterator[Finding]:
+def _missing_libraries(
+    file: ElfFile, missing: list[tuple[str, ElfFile]], by_name: Mapping[str, list[str]]
+) -> Iterator[Finding]:
     for name, wanted_by in missing:
         # A plug-in's libraries may have been loaded by its host already: not found by path is then no proof.
         elsewhere = name in by_name and not file.interpreter
         where, remedy = "neither the base nor the release has", f"ship {name} in the release, or {_OLDER_BASE}"
         if name in by_name:
-            where, remedy = "is in none of the folders where it looks", "set a runpath, such as $ORIGIN/../lib"
+            where = "is in none of the folders where it looks"
+            remedy = "set a runpath, such as $ORIGIN/../lib, or LD_LIBRARY_PATH in the manifest's environment"
+            if all("/glibc-hwcaps/" in path for path in by_name[name]):
+                where = "is there for some CPUs only"
+                remedy = f"ship {name} beside the folder glibc-hwcaps too, for the hosts whose CPUs look there in vain"
         yield Finding(
             severity=Severity.WARNING if elsewhere else Severity.ERROR,
             code="MISSING_LIBRARY",

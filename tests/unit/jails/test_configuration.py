@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jaild.model import names
 from jaild.model.jails.mounts import MountKind
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Family, Manifest, User
-from jaild.ports.runtime import Output, RunSpec
+from jaild.ports.runtime import HostFacts, Output, RunSpec
 from tests.fakes.host import FakeHost
 from tests.fakes.runtime import FACTS, Answer, FakeRuntime
 from tests.hosts import asking
@@ -40,8 +41,8 @@ SPEC = JailSpec(base="bsd-1", app="web/1")
 class Watched(FakeRuntime):
     """Keeps what was executed in sandboxes, and what those were made of."""
 
-    def __init__(self) -> None:
-        super().__init__(facts=replace(FACTS, family=Family.FREEBSD, osreldate=1401000))
+    def __init__(self, facts: HostFacts) -> None:
+        super().__init__(facts=facts)
         self.made: list[RunSpec] = []
         self.executed: list[tuple[str, ...]] = []
         self.serving: list[bool] = []
@@ -64,7 +65,7 @@ class Watched(FakeRuntime):
 @pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
     found = FakeHost(tmp_path)
-    found.runtime = Watched()
+    found.runtime = Watched(replace(FACTS, family=Family.FREEBSD, osreldate=1401000))
     await found.start()
     await found.add_base("bsd-1", ETC, family=Family.FREEBSD)
     await found.add_base("bsd-2", {**ETC, "etc/services": "http 80/tcp\nhttps 443/tcp\n"}, family=Family.FREEBSD)
@@ -154,3 +155,60 @@ async def test_what_a_crash_left_of_a_sandbox_is_ended_at_the_next_start(host: F
     await host.restart()
     assert sorted(host.runtime.by_name) == ["web.1"]
     assert "ended work_0123456789ab, left of an operation" in host.core.recovery.repairs
+
+
+GLIBC = {"etc/ld.so.conf": "/usr/local/lib\n", "sbin/ldconfig": "ELF"}
+LDCONFIG = ("/sbin/ldconfig", "-X")
+OWN = ("/usr/local/lib", "/usr/local/lib64", "/usr/local/lib/compat/pkg")
+
+
+@pytest.fixture
+async def linux(tmp_path: Path) -> AsyncIterator[FakeHost]:
+    found = FakeHost(tmp_path)
+    found.runtime = Watched(FACTS)
+    await found.start()
+    await found.add_base("deb-1", GLIBC)
+    await found.add_base("deb-2", GLIBC)
+    await found.add_release("web/1")
+    await found.add_release("web/2", {"lib/x86_64-linux-gnu/libf.so.1": "ELF"})
+    yield found
+    await found.stop()
+
+
+async def test_a_new_release_is_told_to_the_linker_by_the_bases_ldconfig(linux: FakeHost) -> None:
+    await asking.create(linux, JailSpec(base="deb-1", app="web/1"))
+    assert seen(linux).executed == [(*LDCONFIG, *OWN)]
+    assert asking.reason_of(await asking.deploy(linux, "web/2")) == ""
+    assert seen(linux).executed[1:] == [(*LDCONFIG, OWN[0], "/usr/local/lib/x86_64-linux-gnu", *OWN[1:])]
+
+
+async def test_another_base_makes_the_linkers_cache_anew(linux: FakeHost) -> None:
+    await asking.create(linux, JailSpec(base="deb-1", command=("/bin/sh",)))
+    assert seen(linux).executed == []
+    assert asking.reason_of(await asking.upgrade(linux, "deb-2")) == ""
+    assert seen(linux).executed == [LDCONFIG]
+
+
+async def test_the_same_layers_keep_the_linkers_cache(linux: FakeHost) -> None:
+    spec = JailSpec(base="deb-1", app="web/1")
+    await asking.create(linux, spec)
+    await asking.configure(linux, msgspec.structs.replace(spec, hostname="other"))
+    assert seen(linux).executed == [(*LDCONFIG, *OWN)]
+
+
+async def test_a_base_without_ldconfig_or_whose_linker_has_no_cache_is_left_as_it_is(linux: FakeHost) -> None:
+    await linux.add_base("distroless", {"etc/ld.so.conf": ""})
+    await linux.add_base("alpine", {"sbin/ldconfig": "#!/bin/sh"})
+    await asking.create(linux, JailSpec(base="distroless", app="web/1"))
+    await asking.upgrade(linux, "alpine")
+    assert asking.serves(linux, 2)
+    assert seen(linux).made == []
+
+
+async def test_on_freebsd_the_jails_own_ldconfig_tells_the_linker_of_the_release_at_each_start(host: FakeHost) -> None:
+    tools = {"etc/rc.d/ldconfig": "", "sbin/ldconfig": "ELF"}
+    await host.add_base("bsd-4", {**ETC, **tools}, family=Family.FREEBSD)
+    await asking.create(host, SPEC)
+    assert not host.runtime.by_name["web.1"].spec.linker_hints  # that base has no such tool
+    await asking.upgrade(host, "bsd-4")
+    assert host.runtime.by_name["web.2"].spec.linker_hints

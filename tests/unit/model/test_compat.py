@@ -7,6 +7,7 @@ import pytest
 
 from jaild.model.findings import Finding, Severity
 from jaild.model.layers.compatibility import ElfFile, Libraries, check, check_abi, check_kernel
+from jaild.model.layers.libraries import Linker, Start
 from jaild.model.layers.records import BaseRecord, Family
 
 RTLD = "/lib64/ld-linux-x86-64.so.2"
@@ -35,6 +36,8 @@ BASE = Libraries(
     files=(LIBC, LOADER, LIBZ),
     links={"/lib": "/usr/lib", "/lib64": "/usr/lib", "/usr/lib/libz.so": "/usr/lib/libz.so.1"},
     search_path=("/lib", "/usr/lib"),
+    cached=("/lib", "/usr/lib"),
+    ldconfig=True,
 )
 
 
@@ -52,9 +55,9 @@ def program(**more: Any) -> ElfFile:
     )
 
 
-def found(*files: ElfFile, base: Libraries = BASE, **more: Any) -> tuple[Finding, ...]:
+def found(*files: ElfFile, base: Libraries = BASE, start: Start | None = None, **more: Any) -> tuple[Finding, ...]:
     release = Libraries(**({"files": files, "search_path": ("/usr/local/lib",)} | more))
-    return check(release, base, mount_point="/usr/local")
+    return check(release, base, mount_point="/usr/local", start=start)
 
 
 def codes(findings: tuple[Finding, ...]) -> list[str]:
@@ -188,6 +191,100 @@ def test_a_filters_library_answers_for_it_and_may_be_absent() -> None:
     libsys = elf("/usr/lib/libsys.so.7", soname="libsys.so.7", defines={"FBSD_1.0": ("read",)})
     base = msgspec.structs.replace(BASE, files=(*BASE.files, libc, libsys))
     assert found(program(needed=("libc.so.7",), needs={"libc.so.7": {"FBSD_1.0": ("read",)}}), base=base) == ()
+
+
+PRIVATE = elf("/usr/local/private/libp.so", soname="libp.so")
+WANTS_PRIVATE = program(needed=("libp.so",), needs={})
+
+
+def test_the_releases_own_lib_is_known_only_where_the_base_has_ldconfig() -> None:
+    own = elf("/usr/local/lib/libp.so", soname="libp.so")
+    assert found(WANTS_PRIVATE, own) == ()
+    without = msgspec.structs.replace(BASE, ldconfig=False)
+    assert codes(found(WANTS_PRIVATE, own, base=without)) == ["MISSING_LIBRARY"]
+
+
+def test_the_environment_of_the_command_may_say_where_libraries_are() -> None:
+    assert codes(found(WANTS_PRIVATE, PRIVATE)) == ["MISSING_LIBRARY"]
+    environment = {"LD_LIBRARY_PATH": "/nowhere:/usr/local/private"}
+    assert found(WANTS_PRIVATE, PRIVATE, start=Start.of(environment)) == ()
+
+
+def test_a_runpath_comes_after_the_environments_folders_and_an_rpath_before() -> None:
+    other = elf("/usr/local/other/libp.so", soname="libp.so", defines={"": ("p",)})
+    start = Start.of({"LD_LIBRARY_PATH": "/usr/local/other"})
+    wants = program(needed=("libp.so",), needs={"": {"": ("p",)}}, runpath=("/usr/local/private",))
+    assert found(wants, PRIVATE, other, start=start) == ()
+    wants = msgspec.structs.replace(wants, runpath=(), rpath=("/usr/local/private",))
+    assert codes(found(wants, PRIVATE, other, start=start)) == ["MISSING_SYMBOL"]
+
+
+FREEBSD = Libraries(
+    files=(
+        elf("/libexec/ld-elf.so.1", soname="ld-elf.so.1"),
+        elf("/lib/libc.so.7", soname="libc.so.7", versions=("FBSD_1.0",), defines={"FBSD_1.0": ("malloc",)}),
+        elf("/usr/lib/libz.so.6", soname="libz.so.6", defines={"": ("inflate",)}),
+    ),
+    search_path=("/lib", "/usr/lib", "/usr/lib/compat"),
+    linker=Linker.FREEBSD,
+    ldconfig=True,
+)
+
+
+def freebsd_program(**more: Any) -> ElfFile:
+    needs = {"libc.so.7": {"FBSD_1.0": ("malloc",)}}
+    return program(**({"interpreter": "/libexec/ld-elf.so.1", "needed": ("libc.so.7",), "needs": needs} | more))
+
+
+def test_freebsds_linker_finds_the_releases_own_lib_by_its_hints_and_after_the_bases() -> None:
+    own = elf("/usr/local/lib/plug.so", soname="plug.so")
+    wants = freebsd_program(needed=("plug.so",), needs={})
+    assert found(wants, own, base=FREEBSD) == ()  # by the file's name, whatever that is
+    assert codes(found(wants, own, base=FREEBSD, start=Start(folders=False))) == ["MISSING_LIBRARY"]
+    poorer = elf("/usr/local/lib/libz.so.6", soname="libz.so.6")
+    wants = freebsd_program(needed=("libz.so.6",), needs={"": {"": ("inflate",)}})
+    assert found(wants, poorer, base=FREEBSD) == ()
+
+
+def test_origin_is_the_real_files_folder_to_freebsds_linker_and_the_links_to_others() -> None:
+    linked = elf("/usr/local/private/libq.so", soname="libq.so", needed=("libp.so",), rpath=("$ORIGIN",))
+    links = {"/usr/local/lib/libq.so": "/usr/local/private/libq.so"}
+    wants = freebsd_program(needed=("libq.so",), needs={})
+    assert found(wants, linked, PRIVATE, base=FREEBSD, links=links) == ()
+    wants = program(needed=("libq.so",), needs={})
+    findings = found(wants, linked, PRIVATE, links=links)
+    assert [(f.code, f.subject) for f in findings] == [("MISSING_LIBRARY", "/usr/local/bin/redis-server")]
+
+
+def test_freebsds_linker_insists_on_what_is_preloaded_and_others_do_not() -> None:
+    start = Start.of({"LD_PRELOAD": "/usr/local/lib/gone.so"})
+    assert codes(found(freebsd_program(), base=FREEBSD, start=start)) == ["MISSING_LIBRARY"]
+    assert found(program(), start=start) == ()
+
+
+MUSL_RTLD = "/lib/ld-musl-x86_64.so.1"
+MUSL = Libraries(
+    files=(elf(MUSL_RTLD, soname="libc.musl-x86_64.so.1"),),
+    search_path=("/lib", "/usr/local/lib", "/usr/lib"),
+    linker=Linker.MUSL,
+)
+
+
+def test_musls_linker_looks_into_usr_local_lib_by_itself_and_nowhere_else_without_a_path_file() -> None:
+    wants = program(interpreter=MUSL_RTLD, needed=("libp.so",), needs={})
+    assert found(wants, elf("/usr/local/lib/libp.so", soname="libp.so"), base=MUSL) == ()
+    assert codes(found(wants, PRIVATE, base=MUSL)) == ["MISSING_LIBRARY"]
+    told = msgspec.structs.replace(MUSL, search_path=("/usr/local/private",))
+    assert found(wants, PRIVATE, base=told) == ()
+
+
+def test_musls_linker_inherits_runpaths_and_gives_one_up_whole_for_a_word_it_does_not_know() -> None:
+    first = elf("/usr/local/one/liba.so", soname="liba.so", needed=("libp.so",))
+    fields: dict[str, Any] = {"interpreter": MUSL_RTLD, "needed": ("liba.so",), "needs": {}}
+    wants = program(**fields, runpath=("$ORIGIN/../one", "$ORIGIN/../private"))
+    assert found(wants, first, PRIVATE, base=MUSL) == ()
+    wants = program(**fields, runpath=("/usr/local/one", "/usr/local/$LIB"))
+    assert "redis-server needs liba.so" in {line for f in found(wants, first, base=MUSL) for line in f.evidence}
 
 
 def test_a_missing_interpreter_is_an_error() -> None:

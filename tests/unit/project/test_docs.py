@@ -27,13 +27,16 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 # Texts of the code that look like reasons and are none.
 NOT_REASONS = {
-    "environment variables": {"LC_ALL", "JAILD_PRIVATE_NAMESPACE"},
+    "environment variables": {"LC_ALL", "JAILD_PRIVATE_NAMESPACE", "LD_LIBRARY_PATH", "LD_PRELOAD"},
     "pkg.conf(5)": {"ASSUME_ALWAYS_YES", "IGNORE_OSVERSION", "REPOS_DIR"},
     "capabilities(7)": {
         *("AUDIT_WRITE", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SYS_CHROOT"),
         *("CAP_IPC_LOCK", "CAP_NET_RAW"),
     },
-    "elf(5)": {"DT_NEEDED", "DT_SONAME", "ET_DYN", "ET_EXEC", "PT_DYNAMIC"},
+    "elf(5)": {
+        *("DT_NEEDED", "DT_SONAME", "ET_DYN", "ET_EXEC", "PT_DYNAMIC", "PT_GNU_STACK"),
+        *("EM_386", "EM_AARCH64", "EM_PPC64", "EM_S390", "EM_X86_64"),
+    },
     "os-release(5), setrlimit(2), sysconf(3)": {"VERSION_ID", "RLIMIT_NOFILE", "SC_PAGE_SIZE", "SC_PHYS_PAGES"},
 }
 

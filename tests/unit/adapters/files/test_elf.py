@@ -12,6 +12,7 @@ import pytest
 
 from jaild.adapters.files import elf
 from jaild.model.layers.compatibility import ElfFile, Libraries, check
+from jaild.model.layers.libraries import Linker
 
 LS = Path(shutil.which("ls") or "/bin/ls").resolve()
 
@@ -98,23 +99,54 @@ def test_a_real_program_misses_a_library_that_was_taken_away(release: Path, base
     assert "ls needs libc.so.6" in {line for f in findings for line in f.evidence}
 
 
-def test_the_search_path_of_a_base_is_read_from_ld_so_conf_with_its_includes(tmp_path: Path) -> None:
+def test_the_folders_of_a_bases_cache_are_read_from_ld_so_conf_with_its_includes(tmp_path: Path) -> None:
     (tmp_path / "etc/ld.so.conf.d").mkdir(parents=True)
     (tmp_path / "etc/ld.so.conf").write_text(
         "/opt/first # here\ninclude /etc/ld.so.conf.d/*.conf\ninclude ld.so.conf\n"
     )
     (tmp_path / "etc/ld.so.conf.d/b.conf").write_text("/opt/b\n")
     (tmp_path / "etc/ld.so.conf.d/a.conf").write_text("/opt/a\n")
-    (tmp_path / "lib/x86_64-linux-gnu").mkdir(parents=True)
-    assert elf.index(tmp_path, prefix="/").search_path == (
-        "/opt/first", "/opt/a", "/opt/b", "/lib/x86_64-linux-gnu", "/lib", "/usr/lib", "/lib64", "/usr/lib64",
-    )  # fmt: skip
+    assert elf.index(tmp_path, prefix="/").cached == ()  # neither is the cache there, nor what would make it
+    (tmp_path / "sbin").mkdir()
+    (tmp_path / "sbin/ldconfig").touch()
+    index = elf.index(tmp_path, prefix="/")
+    assert index.ldconfig
+    assert index.cached == ("/opt/first", "/opt/a", "/opt/b", "/lib", "/usr/lib", "/lib64", "/usr/lib64")
+    assert index.search_path == ("/lib", "/usr/lib", "/lib64", "/usr/lib64")
 
 
-def test_a_freebsd_base_has_the_folders_of_its_ldconfig(tmp_path: Path) -> None:
+def test_the_linkers_own_folders_and_the_meaning_of_lib_are_read_off_the_linker(base: Path) -> None:
+    index = elf.index(base, prefix="/")
+    libc = file(index, "libc.so.6")
+    assert libc.path.rpartition("/")[0] in index.search_path
+    assert index.lib == index.search_path[0][1:]
+
+
+def test_what_keeps_its_own_path_file_is_musl(tmp_path: Path) -> None:
+    copy(LS, tmp_path / "lib/ld-musl-x86_64.so.1")
+    assert elf.index(tmp_path, prefix="/").search_path == ("/lib", "/usr/local/lib", "/usr/lib")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/ld-musl-x86_64.path").write_text("/lib:/opt/lib\n/usr/lib\n")
+    index = elf.index(tmp_path, prefix="/")
+    assert (index.linker, index.search_path) == (Linker.MUSL, ("/lib", "/opt/lib", "/usr/lib"))
+
+
+def test_a_releases_packages_may_name_more_folders(release: Path) -> None:
+    (release / "libdata/ldconfig").mkdir(parents=True)
+    (release / "libdata/ldconfig/llvm19").write_text("/usr/local/llvm19/lib\n")
+    (release / "lib").mkdir()
+    assert elf.index(release, prefix="/usr/local").search_path == ("/usr/local/lib", "/usr/local/llvm19/lib")
+
+
+def test_a_freebsd_base_has_its_linkers_folders_and_those_of_its_ldconfig(tmp_path: Path) -> None:
     copy(LS, tmp_path / "libexec/ld-elf.so.1")
-    assert elf.index(tmp_path, prefix="/").search_path[:2] == ("/lib", "/usr/lib")
-    assert "/usr/local/lib" in elf.index(tmp_path, prefix="/").search_path
+    index = elf.index(tmp_path, prefix="/")
+    assert (index.linker, index.search_path, index.ldconfig) == (Linker.FREEBSD, ("/lib", "/usr/lib"), False)
+    copy(LS, tmp_path / "sbin/ldconfig")
+    (tmp_path / "etc/rc.d").mkdir(parents=True)
+    (tmp_path / "etc/rc.d/ldconfig").touch()
+    index = elf.index(tmp_path, prefix="/")
+    assert (index.search_path, index.ldconfig) == (("/lib", "/usr/lib", "/usr/lib/compat"), True)
 
 
 def test_links_are_noted_and_not_followed_out_of_the_tree(tmp_path: Path) -> None:

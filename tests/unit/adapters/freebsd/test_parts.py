@@ -28,6 +28,7 @@ from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.accounts import Account
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.spec import Limits, Network
+from jaild.ports.runtime import RunSpec
 from tests import jailconf
 from tests.contract.runtime_contract import run_spec
 
@@ -102,6 +103,18 @@ def test_a_jail_has_persist_and_the_userlands_version_and_nothing_that_expands_i
     assert found["persist"] == []
     assert not [name for name in found if name.startswith("allow.") or "mount" in name]
     assert "osrelease" not in jailconf.read(freebsd_jailconf.config(run_spec(), "web_1", Path("/t"), {}, []))["web_1"]
+
+
+def test_a_jail_with_a_release_has_the_linkers_hints_made_before_its_command_and_a_boot_makes_its_own() -> None:
+    def starts(run: RunSpec) -> list[str]:
+        return jailconf.read(freebsd_jailconf.config(run, "web_1", Path("/t"), {}, ["/sbin/ifconfig lo0 up"]))["web_1"][
+            "exec.start"
+        ]
+
+    run = replace(run_spec(), linker_hints=True)
+    assert starts(run) == ["/sbin/ifconfig lo0 up", "/bin/sh /etc/rc.d/ldconfig quietstart || :"]
+    assert starts(replace(run, command=("/bin/sh", "/etc/rc"))) == ["/sbin/ifconfig lo0 up", "/bin/sh /etc/rc"]
+    assert starts(run_spec()) == ["/sbin/ifconfig lo0 up"]
 
 
 def test_only_freebsds_own_boot_is_jail_8s_to_start() -> None:
