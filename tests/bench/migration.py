@@ -233,8 +233,8 @@ def _by_hand(source: Node, target: Node) -> float:
         began = time.perf_counter()
         for below in ("", "/data"):
             _pipe(
-                source.zfs_argv("send", f"{jail}{below}@{_BY_HAND}"),
-                target.zfs_argv("receive", "-u", f"{copy}{below}"),
+                source.mounts_argv("zfs", "send", f"{jail}{below}@{_BY_HAND}"),
+                target.mounts_argv("zfs", "receive", "-u", f"{copy}{below}"),
             )
         return time.perf_counter() - began
     finally:

@@ -137,14 +137,18 @@ class Node:
     # -- looking in
 
     def zfs(self, *words: str, timeout: float = _SECONDS) -> str:
-        argv = self.zfs_argv(*words)
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=timeout).stdout
+        return self.run("zfs", *words, timeout=timeout)
 
-    def zfs_argv(self, *words: str) -> list[str]:
-        """The command that asks the node's own ZFS."""
+    def run(self, *argv: str, timeout: float = _SECONDS) -> str:
+        """Run a program among the node's own mounts; return what it prints."""
+        done = subprocess.run(self.mounts_argv(*argv), check=True, capture_output=True, text=True, timeout=timeout)
+        return done.stdout
+
+    def mounts_argv(self, *argv: str) -> list[str]:
+        """The command that runs another one among the node's own mounts, where its ZFS answers."""
         pid = running(self.folder)
         assert pid is not None, "there is no zfs-fuse"
-        return ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", "zfs", *words]
+        return ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", *argv]
 
     def inside(self, *words: str) -> list[str]:
         """The command that runs another one in the node's network."""

@@ -111,7 +111,7 @@ def test_a_copy_in_whose_folder_somebody_is_is_put_away_when_they_leave(pair: Pa
     copy = f"{alpha.pool}/jaild/jails/{jail}"
     listed = ("list", "-rH", "-t", "filesystem", "-o", "mounted", copy)
     place = alpha.zfs("get", "-H", "-o", "value", "mountpoint", copy).strip()
-    shell = subprocess.Popen([*alpha.zfs_argv()[:-1], "env", f"--chdir={place}/data", "sleep", "600"])
+    shell = subprocess.Popen(alpha.mounts_argv("env", f"--chdir={place}/data", "sleep", "600"))
     try:
         until(lambda: str(Path(f"/proc/{shell.pid}/cwd").readlink()).endswith("/data"))
         alpha.api.migrate(jail, "beta")
