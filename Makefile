@@ -27,7 +27,7 @@ demo: venv ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Red
 
 test: deps venv lint proto-check ## everything that can fail
 	$(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal
-	$(PYTHON) -m pytest -m real
+	$(PYTHON) -m pytest -m real -n $(CORES) --dist loadfile
 
 unit: venv ## the tests that need neither root nor real ZFS; of each fault matrix one point of EVERY=15 (make test: all)
 	JAILD_FAULT_EVERY=$(EVERY) $(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal
