@@ -133,7 +133,8 @@ class Trial:
 _clean: dict[tuple[str, bool, bool], list[str]] = {}  # the calls of a run without a fault: what fault is no matter
 
 
-async def _all(folder: Path, clean: Trial) -> list[str]:
+async def _all(folder: Path, clean: Trial, part: int = 0, of: int = 1) -> list[str]:
+    """Strike every point, or every `of`th from `part` on; return what was wrong at which."""
     kind = clean.side, clean.back, clean.reboot
     if kind not in _clean:
         problems = await clean.run(folder / "clean")
@@ -143,7 +144,7 @@ async def _all(folder: Path, clean: Trial) -> list[str]:
     failures = []
     effect = clean.effect
     worth = partial(is_worth, effect) if isinstance(effect, Effect) else partial(applies, effect)
-    for number, call in points(_clean[kind], worth):
+    for number, call in list(points(_clean[kind], worth))[part::of]:
         trial = Trial(clean.side, number, clean.effect, back=clean.back, reboot=clean.reboot)
         try:
             found = await trial.run(folder / str(number))
@@ -154,15 +155,17 @@ async def _all(folder: Path, clean: Trial) -> list[str]:
 
 
 BACK = pytest.mark.parametrize("back", [False, True], ids=["first move", "move back"])
+PARTS = 4  # of the longest ones: tests that the two processes of `make test` share evenly
 
 
 @BACK
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("effect", [Effect.ERROR, Effect.ERROR_AFTER, Effect.CRASH])
 @pytest.mark.parametrize("side", ["source", "target"])
 async def test_a_fault_at_any_call_of_one_side_leaves_one_owner(
-    quick_path: Path, side: str, effect: Effect, *, back: bool
+    quick_path: Path, side: str, effect: Effect, part: int, *, back: bool
 ) -> None:
-    failures = await _all(quick_path, Trial(side, None, effect, back=back))
+    failures = await _all(quick_path, Trial(side, None, effect, back=back), part, PARTS)
     assert not failures, "\n".join(failures)
 
 
