@@ -258,12 +258,35 @@ async def _feed(child: _RunningChild, data: bytes) -> None:
     await child.close_stdin()
 
 
+_Taps = tuple[int, int | IO[bytes], int | IO[bytes]]  # stdin, stdout, stderr
+
+
 async def _spawn(
-    argv: Sequence[str],
-    taps: tuple[int, int | IO[bytes], int | IO[bytes]],
-    cwd: Path | None,
-    env: Mapping[str, str] | None,
-    inherited: tuple[int, ...],
+    argv: Sequence[str], taps: _Taps, cwd: Path | None, env: Mapping[str, str] | None, inherited: tuple[int, ...]
+) -> _RunningChild:
+    """Start a program. Cancelled meanwhile, end it with its children; asyncio kills the program alone then.
+
+    And it waits for the pipes to be closed, which the children keep open for as long as they live (Python 3.11).
+    """
+    starting = asyncio.ensure_future(_started(argv, taps, cwd, env, inherited))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        ending = asyncio.ensure_future(_ended(starting))
+        while not ending.done():
+            with contextlib.suppress(asyncio.CancelledError):  # once more: it is raised below
+                await asyncio.wait({ending})
+        raise
+
+
+async def _ended(starting: asyncio.Future[_RunningChild]) -> None:
+    await asyncio.wait({starting})
+    if starting.exception() is None:
+        await starting.result().end()
+
+
+async def _started(
+    argv: Sequence[str], taps: _Taps, cwd: Path | None, env: Mapping[str, str] | None, inherited: tuple[int, ...]
 ) -> _RunningChild:
     loop = asyncio.get_running_loop()
     started = time.monotonic()

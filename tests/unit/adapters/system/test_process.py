@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,25 @@ async def test_cancelling_kills_the_program_and_its_children(processes: ProcessR
     with pytest.raises(asyncio.CancelledError):
         await task
     for pid in text.split():
+        await _gone(int(pid))
+
+
+async def test_cancelling_while_the_program_is_being_started_kills_its_children_too(
+    processes: ProcessRunner, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    task = asyncio.create_task(processes.run(["sh", "-c", f"sleep 60 & echo $$ $! > {pids}; wait"]))
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    while not children.read_text():  # noqa: ASYNC110 -- started, and asyncio has not said so yet
+        await asyncio.sleep(0)
+    until = time.monotonic() + 5
+    while not (pids.exists() and pids.read_text().endswith("\n")):  # without a turn of the loop
+        assert time.monotonic() < until
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    for pid in pids.read_text().split():
         await _gone(int(pid))
 
 
