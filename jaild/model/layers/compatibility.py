@@ -17,27 +17,27 @@ __all__ = ["ElfFile", "Libraries", "check", "check_abi", "check_kernel"]
 
 _EVIDENCE = 25  # lines; what is beyond is counted
 _PROGRAM_FOLDERS = frozenset({"bin", "sbin", "libexec"})
+_STRICT_ABOUT_STACKS = (2, 41)
+_Loaded = Mapping[str, tuple[dict[str, ElfFile], list[tuple[str, ElfFile]]]]  # by path, as `Scope.loaded` tells it
 _OLDER_BASE = "choose a base that has it, or build the release against this one"
 
 
 def check(release: Libraries, base: Libraries, *, mount_point: str, start: Start | None = None) -> tuple[Finding, ...]:
     """Return what keeps the files of `release`, mounted at `mount_point`, from running on `base` when started so.
 
-    MISSING_LIBRARY, MISSING_SYMBOL_VERSION, MISSING_SYMBOL, MISSING_INTERPRETER, WRONG_MACHINE; none means that all of
-    them will load, on every CPU: the jail moves between hosts. Each names its file in `subject` and the symbols in
-    `evidence`.
+    MISSING_LIBRARY, MISSING_SYMBOL_VERSION, MISSING_SYMBOL, MISSING_INTERPRETER, WRONG_MACHINE, EXECUTABLE_STACK; none
+    means that all of them will load, on every CPU: the jail moves between hosts. Each names its file in `subject` and
+    the symbols in `evidence`.
     """
     kinds = {file.kind for file in base.files}
     findings = list(release.findings)
     right = [file for file in release.files if file.kind in kinds or not kinds]
     findings.extend(_wrong_machine(file, kinds) for file in release.files if kinds and file.kind not in kinds)
-    told: set[tuple[str, str]] = set()
     for level in levels(release, base):
         scope = Scope(release, base, mount_point, start or Start(), level)
-        found = [
-            finding for finding in _check_files(scope, right, release) if (finding.code, finding.subject) not in told
-        ]
-        told |= {(finding.code, finding.subject) for finding in found}
+        loaded = {file.path: scope.loaded(file) for file in right if file.dynamic}
+        found = [*_missing(scope, right, release, loaded), *_executable_stacks(right, base, loaded)]
+        found = [finding for finding in found if finding not in findings]
         findings += [_on_level(finding, level[0]) for finding in found] if level else found
     return tuple(findings)
 
@@ -47,18 +47,17 @@ def _on_level(finding: Finding, level: str) -> Finding:
     return msgspec.structs.replace(finding, evidence=evidence)
 
 
-def _check_files(scope: Scope, right: list[ElfFile], release: Libraries) -> list[Finding]:
+def _missing(scope: Scope, right: list[ElfFile], release: Libraries, loaded: _Loaded) -> list[Finding]:
     findings: list[Finding] = []
-    programs = {file.path: scope.loaded(file) for file in right if file.dynamic}
-    excused = _found_by_programs(right, {path: found for path, (found, _) in programs.items()})
+    excused = _found_by_programs(right, {path: found for path, (found, _) in loaded.items()})
     by_name: dict[str, list[str]] = {}
     for path in [f.path for f in release.files] + list(release.links):
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
     for file in right:
         if file.interpreter and scope.file(file.interpreter) is None:
             findings.append(_missing_interpreter(file))
-        if file.path in programs:
-            found, missing = programs[file.path]
+        if file.path in loaded:
+            found, missing = loaded[file.path]
             lost = [(name, by) for name, by in missing if (file.path, name) not in excused]
             findings.extend(_missing_libraries(file, lost, by_name))
             findings.extend(_missing_symbols(scope, file, found, whole=not missing))
@@ -255,6 +254,34 @@ def _references(file: ElfFile) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for name, by_version in file.needs.items():
         for version, wanted in by_version.items():
             yield name, version, wanted
+
+
+def _executable_stacks(right: list[ElfFile], base: Libraries, loaded: _Loaded) -> Iterator[Finding]:
+    """Yield libraries that want an executable stack and that no program of the release loads when it starts.
+
+    glibc 2.41 makes the stack executable at a program's start only; up to 2.40 also at dlopen(3) (measured on Debian's
+    2.36 and 2.41). A plug-in that nobody opens harms nobody: so a warning.
+    """
+    versions = [version for file in base.files if file.soname == "libc.so.6" for version in file.versions]
+    if not any(_number(version) >= _STRICT_ABOUT_STACKS for version in versions):
+        return
+    at_start = {library.path for file in right if file.interpreter for library in loaded[file.path][0].values()}
+    for file in right:
+        if file.executable_stack and file.dynamic and not file.interpreter and file.path not in at_start:
+            yield Finding(
+                severity=Severity.WARNING,
+                code="EXECUTABLE_STACK",
+                message=f"{file.path} wants an executable stack: the base's linker does not load it by dlopen",
+                subject=file.path,
+                remedy="link it with -z noexecstack (sources in assembler need a .note.GNU-stack section)",
+                evidence=(f"{_name(file)}: PT_GNU_STACK says RWE, or is not there",),
+            )
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """Return the numbers of GLIBC_2.41; none of another version's name."""
+    digits = version.removeprefix("GLIBC_").split(".") if version.startswith("GLIBC_") else []
+    return tuple(map(int, digits)) if all(map(str.isdecimal, digits)) else ()
 
 
 def _symbol_finding(file: ElfFile, code: str, what: str, lines: list[str]) -> Finding:

@@ -193,6 +193,29 @@ def test_a_filters_library_answers_for_it_and_may_be_absent() -> None:
     assert found(program(needed=("libc.so.7",), needs={"libc.so.7": {"FBSD_1.0": ("read",)}}), base=base) == ()
 
 
+def strict_base(version: str = "GLIBC_2.41") -> Libraries:
+    newer = msgspec.structs.replace(LIBC, versions=(*LIBC.versions, "GLIBC_PRIVATE", version))
+    return msgspec.structs.replace(BASE, files=(newer, LOADER, LIBZ))
+
+
+STACKED = elf("/usr/local/lib/libx.so", soname="libx.so", executable_stack=True)
+
+
+@pytest.mark.parametrize(("version", "expected"), [("GLIBC_2.40", []), ("GLIBC_2.41", ["EXECUTABLE_STACK"])])
+def test_a_plug_in_that_wants_an_executable_stack_is_a_warning_where_the_base_does_not_load_it(
+    version: str, expected: list[str]
+) -> None:
+    findings = found(program(), STACKED, base=strict_base(version))
+    assert [(f.code, f.severity, f.subject) for f in findings] == [
+        (code, Severity.WARNING, STACKED.path) for code in expected
+    ]
+
+
+def test_a_program_and_what_it_loads_at_its_start_may_have_an_executable_stack() -> None:
+    wants = program(needed=("libx.so",), needs={}, executable_stack=True)
+    assert found(wants, STACKED, base=strict_base()) == ()
+
+
 PRIVATE = elf("/usr/local/private/libp.so", soname="libp.so")
 WANTS_PRIVATE = program(needed=("libp.so",), needs={})
 
