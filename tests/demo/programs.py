@@ -21,8 +21,9 @@ class ProgramError(Exception):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The caller's proxies and home, C messages, and every folder where an administrator's programs are."""
-    inherited = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name == "HOME"}
+    """The caller's proxies, home and gRPC poller, C messages, and every folder with an administrator's programs."""
+    own = {"HOME", "GRPC_POLL_STRATEGY"}
+    inherited = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name in own}
     return {**inherited, "PATH": PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **more}
 
 
