@@ -1,11 +1,11 @@
-"""Another host's daemon over gRPC with mutual TLS (implements `jaild.ports.peer`)."""
+"""Another host's daemon over gRPC with mutual TLS (implements `jaild.ports.peer`, `standby` and `salvage`)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,8 +14,6 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
-from jaild.adapters.peer_salvage import GrpcSalvagePeer
-from jaild.adapters.peer_standby import GrpcStandbyPeer
 from jaild.model.errors import DeadlineExceededError, JaildError, NotFoundError, UnavailableError
 from jaild.model.migration.protocol import (
     Acceptance,
@@ -27,9 +25,27 @@ from jaild.model.migration.protocol import (
     Rehearsed,
     Resolution,
 )
-from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc, salvage_pb2_grpc, standby_pb2_grpc
+from jaild.model.replication.protocol import (
+    HandingOver,
+    Known,
+    ReplicaOffer,
+    ReplicaState,
+    RollBack,
+    Supersession,
+    WholeRound,
+)
+from jaild.peer.v1 import (
+    peer_pb2,
+    peer_pb2_grpc,
+    rehearsal_pb2,
+    rehearsal_pb2_grpc,
+    salvage_pb2,
+    salvage_pb2_grpc,
+    standby_pb2,
+    standby_pb2_grpc,
+)
+from jaild.ports.salvage import Written
 from jaild.rpc import status, structs
-from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.tls import TlsFiles
 
 CHUNK = 1 << 20  # bytes in one message of a stream
@@ -37,6 +53,8 @@ _ASK = 15.0  # seconds, for what is answered from memory or by a few commands
 _WORK = 120.0  # for what verifies, reserves or destroys datasets
 _REHEARSAL = 3900.0  # health checks may have an hour, and the clone is thrown away after it
 _START = 600.0  # for mount, start and health checks
+_AT_NIGHT = 5.0  # for what is answered from memory, and somebody at night waits for
+_SALVAGE = 600.0  # until what came is durable
 OPTIONS = (
     ("grpc.max_send_message_length", 8 << 20),
     ("grpc.max_receive_message_length", 64 << 20),
@@ -47,6 +65,9 @@ OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 2000),  # what connecting may take; then a call is told UNAVAILABLE
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection, whatever others to this address are at
 )
+
+Ask = Callable[[Any, Message, float], Awaitable[Any]]
+Stream = Callable[[Any, ReceiveHeader, AsyncIterator[bytes]], Awaitable[Any]]
 
 
 class PeerAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,22 +188,21 @@ class GrpcPeer:
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
         request = peer_pb2.HelloRequest(host_id=host_id, host_name=host_name, protocol=protocol)
-        return peer_messages.struct_of(await self._ask(self._stub.Hello, request, _ASK), HostHello)
+        return structs.struct_of(await self._ask(self._stub.Hello, request, _ASK), HostHello)
 
     async def preflight(self, offer: Offer) -> Acceptance:
         """Ask whether it takes the jail."""
-        return peer_messages.acceptance_of(
-            await self._ask(self._stub.Preflight, peer_messages.offer_message(offer), _WORK)
-        )
+        request = structs.message_of(offer, peer_pb2.PreflightRequest)
+        return structs.struct_of(await self._ask(self._stub.Preflight, request, _WORK), Acceptance)
 
     async def begin(self, offer: Offer) -> Acceptance:
         """Make it begin."""
-        request = peer_pb2.BeginRequest(offer=peer_messages.offer_message(offer))
-        return peer_messages.acceptance_of((await self._ask(self._stub.Begin, request, _WORK)).preflight)
+        request = peer_pb2.BeginRequest(offer=structs.message_of(offer, peer_pb2.PreflightRequest))
+        return structs.struct_of((await self._ask(self._stub.Begin, request, _WORK)).preflight, Acceptance)
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
         """Send one ZFS stream; see `Peer.receive`."""
-        return peer_messages.struct_of(await self._stream(self._stub.Receive, header, chunks), Received)
+        return structs.struct_of(await self._stream(self._stub.Receive, header, chunks), Received)
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> None:
         """First half of the hand-over."""
@@ -192,7 +212,7 @@ class GrpcPeer:
     async def activate(self, migration: str, epoch: int) -> Activated:
         """Second half of the hand-over."""
         request = peer_pb2.ActivateRequest(migration=migration, epoch=epoch)
-        return peer_messages.struct_of(await self._ask(self._stub.Activate, request, _START), Activated)
+        return structs.struct_of(await self._ask(self._stub.Activate, request, _START), Activated)
 
     async def abort(self, migration: str) -> None:
         """Make it throw away what it received."""
@@ -201,12 +221,12 @@ class GrpcPeer:
     async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
         """Make it boot a clone."""
         request = rehearsal_pb2.RehearseRequest(migration=migration, keep_copy=keep_copy)
-        return peer_messages.struct_of(await self._ask(self._rehearsals.Rehearse, request, _REHEARSAL), Rehearsed)
+        return structs.struct_of(await self._ask(self._rehearsals.Rehearse, request, _REHEARSAL), Rehearsed)
 
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""
         request = peer_pb2.ResolveRequest(migration=migration)
-        return peer_messages.struct_of(await self._ask(self._stub.Resolve, request, _ASK), Resolution)
+        return structs.struct_of(await self._ask(self._stub.Resolve, request, _ASK), Resolution)
 
     async def _ask(self, method: Any, request: Message, deadline: float) -> Any:
         try:
@@ -253,6 +273,78 @@ class GrpcPeer:
             resource=self._name,
             detail=detail,
         )
+
+
+class GrpcStandbyPeer:
+    """Replicas and failovers (implements `jaild.ports.standby.StandbyPeer`), by the means of a `GrpcPeer`."""
+
+    def __init__(self, stub: Any, ask: Ask, stream: Stream) -> None:
+        self._stub = stub
+        self._ask = ask
+        self._stream = stream
+
+    async def offer(self, offer: ReplicaOffer) -> ReplicaState:
+        """Ask whether it keeps a replica."""
+        request = structs.message_of(offer, standby_pb2.OfferReplicaRequest)
+        return structs.struct_of(await self._ask(self._stub.OfferReplica, request, _WORK), ReplicaState)
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Received:
+        """Send one ZFS stream."""
+        return structs.struct_of(await self._stream(self._stub.ReceiveReplica, header, chunks), Received)
+
+    async def roll_back(self, wanted: RollBack) -> int:
+        """Make it destroy what this host does not have."""
+        request = structs.message_of(wanted, standby_pb2.RollBackReplicaRequest)
+        return int((await self._ask(self._stub.RollBackReplica, request, _WORK)).destroyed)
+
+    async def complete(self, whole: WholeRound) -> None:
+        """Tell it that a round is whole."""
+        request = structs.message_of(whole, standby_pb2.CompleteRoundRequest)
+        await self._ask(self._stub.CompleteRound, request, _WORK)
+
+    async def withdraw(self, jail: str, uid: str, epoch: int) -> None:
+        """Make it destroy its replica."""
+        request = standby_pb2.WithdrawReplicaRequest(jail=jail, uid=uid, epoch=epoch)
+        await self._ask(self._stub.WithdrawReplica, request, _WORK)
+
+    async def ownership(self, jail: str, uid: str) -> Known:
+        """Ask what it has of a jail."""
+        request = standby_pb2.GetOwnershipRequest(jail=jail, uid=uid)
+        return structs.struct_of(await self._ask(self._stub.GetOwnership, request, _AT_NIGHT), Known)
+
+    async def hand_over(self, jail: str, uid: str, target: str, request_id: str) -> HandingOver:
+        """Ask it to hand the jail over."""
+        request = standby_pb2.HandOverRequest(jail=jail, uid=uid, target=target, request_id=request_id)
+        return structs.struct_of(await self._ask(self._stub.HandOver, request, _AT_NIGHT), HandingOver)
+
+    async def handing_over(self, jail: str, uid: str, target: str, request_id: str) -> HandingOver:
+        """Ask how that goes."""
+        request = standby_pb2.HandOverRequest(jail=jail, uid=uid, target=target, request_id=request_id)
+        return structs.struct_of(await self._ask(self._stub.GetHandOver, request, _AT_NIGHT), HandingOver)
+
+    async def supersede(self, told: Supersession) -> int:
+        """Tell it of a failover."""
+        request = structs.message_of(told, standby_pb2.SupersedeRequest)
+        return int((await self._ask(self._stub.Supersede, request, _WORK)).epoch)
+
+
+class GrpcSalvagePeer:
+    """Where salvaged files go (implements `jaild.ports.salvage.SalvagePeer`), by the means of a `GrpcPeer`."""
+
+    def __init__(self, stub: Any, ask: Ask, stream: Stream) -> None:
+        self._stub = stub
+        self._ask = ask
+        self._stream = stream
+
+    async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes]) -> Written:
+        """Send the files of one dataset."""
+        answer = await self._stream(self._stub.ReceiveFiles, header, chunks)
+        return Written(entries=answer.entries, sha256=answer.sha256)
+
+    async def finish(self, migration: str, report: str) -> dict[str, int]:
+        """Tell it what is lost."""
+        request = salvage_pb2.FinishFilesRequest(migration=migration, report=report)
+        return dict((await self._ask(self._stub.FinishFiles, request, _SALVAGE)).guids)
 
 
 def _channel(address: PeerAddress, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:

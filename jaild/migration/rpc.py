@@ -16,13 +16,12 @@ from jaild.migration.target import TargetMigration
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.migration.party import Arriving, Introduction, Leaving
-from jaild.model.migration.protocol import ReceiveHeader
+from jaild.model.migration.protocol import Acceptance, Offer, ReceiveHeader
 from jaild.model.migration.stats import Bucket
 from jaild.model.views import MigrationView
 from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_grpc
 from jaild.rpc import auth, moments, names, pages, streams, structs
 from jaild.rpc.auth import Context, PartyCheck
-from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.services import Service
 from jaild.v1 import migrations_pb2, migrations_pb2_grpc, rehearsals_pb2, rehearsals_pb2_grpc
 
@@ -144,21 +143,21 @@ class PeerServicer:
 
     async def Preflight(self, request: peer_pb2.PreflightRequest, _: Context) -> peer_pb2.PreflightResponse:  # noqa: N802
         """Say whether a jail would be taken."""
-        offer = peer_messages.offer_of(request)
+        offer = structs.struct_of(request, Offer)
         await self._parties.require(offer)
-        return peer_messages.acceptance_message(await self._incoming.preflight(offer))
+        return _answer(await self._incoming.preflight(offer))
 
     async def Begin(self, request: peer_pb2.BeginRequest, _: Context) -> peer_pb2.BeginResponse:  # noqa: N802
         """Begin a migration."""
-        offer = peer_messages.offer_of(request.offer)
+        offer = structs.struct_of(request.offer, Offer)
         await self._parties.require(offer)
-        return peer_pb2.BeginResponse(preflight=peer_messages.acceptance_message(await self._incoming.begin(offer)))
+        return peer_pb2.BeginResponse(preflight=_answer(await self._incoming.begin(offer)))
 
     async def Receive(  # noqa: N802
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
-        header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
+        header = structs.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Arriving(header.migration))
         received = await streams.hand_on(requests, context, partial(self._incoming.receive, header))
         return structs.message_of(received, peer_pb2.ReceiveResponse)
@@ -203,6 +202,10 @@ class ClonesServicer:
         await self._parties.require(Arriving(request.migration))
         rehearsed = await self._incoming.rehearse(request.migration, keep_copy=request.keep_copy)
         return structs.message_of(rehearsed, rehearsal_pb2.RehearseResponse)
+
+
+def _answer(acceptance: Acceptance) -> peer_pb2.PreflightResponse:
+    return structs.message_of(acceptance, peer_pb2.PreflightResponse, without="evidence")
 
 
 def _target(request: _Move) -> str:

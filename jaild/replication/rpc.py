@@ -18,7 +18,6 @@ from jaild.replication.replicas import ReplicaStore
 from jaild.replication.service import Promotions
 from jaild.rpc import auth, names, streams, structs
 from jaild.rpc.auth import Context, PartyCheck, current
-from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.services import Service
 from jaild.v1 import promotions_pb2, promotions_pb2_grpc
 
@@ -40,16 +39,16 @@ class StandbyServicer:
         self, request: standby_pb2.OfferReplicaRequest, _: Context
     ) -> standby_pb2.OfferReplicaResponse:
         """Say whether a replica is kept."""
-        offer = peer_messages.struct_of(request, ReplicaOffer)
+        offer = structs.struct_of(request, ReplicaOffer)
         await self._parties.require(offer)
         state = await self._replica_store.offer(offer)
-        return peer_messages.replica_state_message(state)
+        return structs.message_of(state, standby_pb2.OfferReplicaResponse, without="evidence")
 
     async def ReceiveReplica(  # noqa: N802
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_pb2.ReceiveResponse:
         """Receive one ZFS stream."""
-        header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
+        header = structs.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Replicated(header.migration))
         received = await streams.hand_on(requests, context, partial(self._replica_store.receive, header))
         return structs.message_of(received, peer_pb2.ReceiveResponse)
@@ -59,7 +58,7 @@ class StandbyServicer:
     ) -> standby_pb2.RollBackReplicaResponse:
         """Destroy what the owner does not have."""
         await self._parties.require(Replicated(request.jail))
-        destroyed = await self._replica_store.roll_back(peer_messages.struct_of(request, RollBack))
+        destroyed = await self._replica_store.roll_back(structs.struct_of(request, RollBack))
         return standby_pb2.RollBackReplicaResponse(destroyed=destroyed)
 
     async def CompleteRound(  # noqa: N802
@@ -67,7 +66,7 @@ class StandbyServicer:
     ) -> standby_pb2.CompleteRoundResponse:
         """Let a round count."""
         await self._parties.require(Replicated(request.jail))
-        await self._replica_store.complete(peer_messages.struct_of(request, WholeRound))
+        await self._replica_store.complete(structs.struct_of(request, WholeRound))
         return standby_pb2.CompleteRoundResponse()
 
     async def WithdrawReplica(  # noqa: N802
@@ -109,7 +108,7 @@ class StandbyServicer:
         self, request: standby_pb2.SupersedeRequest, _: Context
     ) -> standby_pb2.SupersedeResponse:
         """Take note of a failover."""
-        told = peer_messages.struct_of(request, Supersession)
+        told = structs.struct_of(request, Supersession)
         await self._parties.require(told)
         epoch = await self._fencing.supersede(told)
         return standby_pb2.SupersedeResponse(epoch=epoch)

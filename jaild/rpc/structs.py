@@ -11,18 +11,20 @@ from google.protobuf.message import Message
 from jaild.model.errors import InvalidArgumentError
 
 _M = TypeVar("_M", bound=Message)
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def struct_of(message: Message, wanted: type[T], *, reason: str, source: str) -> T:
+def struct_of(message: Message, wanted: type[_T], *, reason: str = "INVALID_PEER_MESSAGE", source: str = "") -> _T:
     """Return `message` as a struct, checked as strictly as one that came as YAML.
 
-    Raises `InvalidArgumentError` with `reason`; `source` says in it what was read (`spec`, `manifest`).
+    Raises `InvalidArgumentError` with `reason`, by default that of what another host said; `source` says in it what
+    was read (`spec`, `manifest`), by default the message's name.
     """
     try:
         return msgspec.convert(plain(message), wanted)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at ")
+        source = source or message.DESCRIPTOR.name
         raise InvalidArgumentError(
             reason,
             f"{source}: {error}",
@@ -32,10 +34,14 @@ def struct_of(message: Message, wanted: type[T], *, reason: str, source: str) ->
         ) from error
 
 
-def message_of(struct: msgspec.Struct, wanted: type[_M]) -> _M:
-    """Return a struct as a message. A field that the message lacks is a defect and raises `ValueError`."""
+def message_of(struct: msgspec.Struct, wanted: type[_M], *, without: str = "") -> _M:
+    """Return a struct as a message. A field that the message lacks is a defect and raises `ValueError`.
+
+    `without` names one that stays behind, wherever it stands: messages between hosts have no room for the `evidence`
+    of a finding.
+    """
     message = wanted()
-    _fill(message, msgspec.to_builtins(struct))
+    _fill(message, msgspec.to_builtins(struct), without)
     return message
 
 
@@ -70,36 +76,38 @@ def _is_map(field: Any) -> bool:
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
-def _fill(message: Message, content: Mapping[str, Any]) -> None:
+def _fill(message: Message, content: Mapping[str, Any], without: str) -> None:
     for name, value in content.items():
+        if name == without:
+            continue
         field = message.DESCRIPTOR.fields_by_name.get(name)
         if field is None:
             raise ValueError(f"{message.DESCRIPTOR.full_name} has no field {name!r}")
         if value is None:
             continue
         if _is_map(field):
-            _fill_map(getattr(message, name), value)
+            _fill_map(getattr(message, name), value, without)
         elif isinstance(value, (list, tuple)):
-            _fill_list(getattr(message, name), value)
+            _fill_list(getattr(message, name), value, without)
         elif isinstance(value, Mapping):
             below = getattr(message, name)
             below.SetInParent()
-            _fill(below, value)
+            _fill(below, value, without)
         else:
             setattr(message, name, value)
 
 
-def _fill_map(container: Any, content: Mapping[str, Any]) -> None:
+def _fill_map(container: Any, content: Mapping[str, Any], without: str) -> None:
     for key, item in content.items():
         if isinstance(item, Mapping):
-            _fill(container[key], item)
+            _fill(container[key], item, without)
         else:
             container[key] = item
 
 
-def _fill_list(container: Any, content: Sequence[Any]) -> None:
+def _fill_list(container: Any, content: Sequence[Any], without: str) -> None:
     for item in content:
         if isinstance(item, Mapping):
-            _fill(container.add(), item)
+            _fill(container.add(), item, without)
         else:
             container.append(item)

@@ -14,9 +14,8 @@ from jaild.model.migration.protocol import ReceiveHeader
 from jaild.peer.v1 import peer_pb2
 from jaild.peer.v1 import salvage_pb2 as peer_salvage_pb2
 from jaild.peer.v1 import salvage_pb2_grpc as peer_salvage_pb2_grpc
-from jaild.rpc import names, streams
+from jaild.rpc import names, streams, structs
 from jaild.rpc.auth import Context, PartyCheck, current
-from jaild.rpc.messages import peers as peer_messages
 from jaild.rpc.moments import timestamp
 from jaild.rpc.services import Service
 from jaild.salvage.source import SalvageOut
@@ -82,7 +81,7 @@ class PeerSalvageServicer:
         self, requests: AsyncIterator[peer_pb2.ReceiveRequest], context: Context
     ) -> peer_salvage_pb2.ReceiveFilesResponse:
         """Receive the files of one dataset."""
-        header = peer_messages.struct_of(await streams.first(requests), ReceiveHeader)
+        header = structs.struct_of(await streams.first(requests), ReceiveHeader)
         await self._parties.require(Arriving(header.migration))
         written = await streams.hand_on(requests, context, partial(self._files.receive, header))
         return peer_salvage_pb2.ReceiveFilesResponse(entries=written.entries, sha256=written.sha256)

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
-from jaild.adapters.peer_standby import GrpcStandbyPeer
-from jaild.adapters.peers import GrpcPeers, PeerAddress
+from jaild.adapters.peers import GrpcPeers, GrpcStandbyPeer, PeerAddress
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, Received, ReceiveHeader
 from jaild.model.replication.protocol import (

@@ -34,7 +34,6 @@ from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.rpc import moments, structs
 from jaild.rpc.messages import jails as jail_messages
 from jaild.rpc.messages import layers as layer_messages
-from jaild.rpc.messages import peers as peer_messages
 from jaild.v1 import apps_pb2, jails_pb2
 from tests.fakes.use_cases import made
 
@@ -211,7 +210,7 @@ def test_an_offer_survives_with_the_jails_own_dataset_whose_path_is_empty() -> N
             desired="stopped",
         ),
     )
-    assert peer_messages.offer_of(peer_messages.offer_message(offer)) == offer
+    assert structs.struct_of(structs.message_of(offer, peer_pb2.PreflightRequest), domain.Offer) == offer
 
 
 def test_an_acceptance_survives_without_the_findings_evidence() -> None:
@@ -222,12 +221,13 @@ def test_an_acceptance_survives_without_the_findings_evidence() -> None:
         datasets=(domain.DatasetState(path="", snapshot_guids=(1, (1 << 64) - 1), resume_token="t"),),
     )
     sent = msgspec.structs.replace(given_back, findings=(msgspec.structs.replace(finding, evidence=("proof",)),))
-    assert peer_messages.acceptance_of(peer_messages.acceptance_message(sent)) == given_back
+    message = structs.message_of(sent, peer_pb2.PreflightResponse, without="evidence")
+    assert structs.struct_of(message, domain.Acceptance) == given_back
 
 
 def test_an_offer_without_its_names_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="INVALID_PEER_MESSAGE"):
-        peer_messages.offer_of(peer_pb2.PreflightRequest(migration="m"))
+        structs.struct_of(peer_pb2.PreflightRequest(migration="m"), domain.Offer)
 
 
 def test_a_jail_shows_record_and_generation_by_resource_name() -> None:
@@ -280,4 +280,4 @@ def test_what_a_host_cannot_tell_of_its_memory_is_not_taken_for_none(free: int |
         host_id="h", host_name="beta", protocol=1, memory_free_bytes=free, apart={"service=dns": 2}
     )
     sent = structs.message_of(hello, peer_pb2.HelloResponse).SerializeToString()
-    assert peer_messages.struct_of(peer_pb2.HelloResponse.FromString(sent), domain.HostHello) == hello
+    assert structs.struct_of(peer_pb2.HelloResponse.FromString(sent), domain.HostHello) == hello
