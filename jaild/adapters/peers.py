@@ -84,6 +84,7 @@ class GrpcPeers:
     def __init__(self, peers: Mapping[str, PeerAddress]) -> None:
         self._addresses = dict(peers)
         self._peers: dict[str, GrpcPeer] = {}
+        self._closed = False
 
     def names(self) -> tuple[str, ...]:
         """Return their names, sorted."""
@@ -103,15 +104,14 @@ class GrpcPeers:
             )
         if name not in self._peers:
             credentials = address.tls.channel_credentials()
-            connection = Connection(partial(_channel, address, credentials))
+            connection = Connection(partial(_channel, address, credentials), closed=self._closed)
             self._peers[name] = GrpcPeer(name, address.address, connection)
         return self._peers[name]
 
     async def close(self) -> None:
-        """Close all connections; calls under way end with `UnavailableError`."""
-        peers = list(self._peers.values())
-        self._peers.clear()
-        for peer in peers:
+        """Close all connections; calls under way, and those that come, end with `UnavailableError`."""
+        self._closed = True
+        for peer in tuple(self._peers.values()):
             await peer.close()
 
 
@@ -123,14 +123,20 @@ class Connection:
     and without the pauses of the old one; that nobody answers, or that a certificate is wrong, is told as soon.
     """
 
-    def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+    def __init__(self, open_channel: Callable[[], grpc.aio.Channel], *, closed: bool = False) -> None:
         self._open = open_channel
+        self._closed = closed
         self._current: grpc.aio.Channel | None = None
         self._calls: Counter[grpc.aio.Channel] = Counter()
 
     @contextlib.asynccontextmanager
     async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
-        """Yield the channel for one call. An old one is closed when the last call on it has ended."""
+        """Yield the channel for one call. An old one is closed when the last call on it has ended.
+
+        `UnavailableError` (SHUTTING_DOWN) once this is closed.
+        """
+        if self._closed:
+            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
         if self._current is None:
             self._current = self._open()
         channel = self._current
@@ -148,7 +154,8 @@ class Connection:
                 await channel.close(None)
 
     async def close(self) -> None:
-        """End the calls under way, and close."""
+        """End the calls under way, and close for good."""
+        self._closed = True
         self._current = None
         for channel in tuple(self._calls):
             await channel.close(None)
@@ -182,7 +189,7 @@ class GrpcPeer:
         self._rehearsals = rehearsal_pb2_grpc.RehearsalsStub(_UNBOUND)
 
     async def close(self) -> None:
-        """Close the connection; calls under way end with `UnavailableError`."""
+        """Close the connection; calls under way, and those that come, end with `UnavailableError`."""
         await self._connection.close()
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:

@@ -316,3 +316,22 @@ async def test_a_connection_that_is_closed_ends_what_is_under_way_and_leaves_no_
         async with nobody.channel():
             await nobody.close()
     assert {channel.get_state() for channel in opened} == {grpc.ChannelConnectivity.SHUTDOWN}
+
+
+async def test_a_connection_that_is_closed_opens_no_channel_again(
+    nobody: Connection, opened: list[grpc.aio.Channel]
+) -> None:
+    await nobody.close()
+    with pytest.raises(UnavailableError, match="SHUTTING_DOWN"):
+        await ask(nobody)
+    assert not opened
+
+
+async def test_no_peer_is_spoken_to_once_the_peers_are_closed(peers: GrpcPeers) -> None:
+    held = peers.get("here")
+    await peers.close()
+    for peer in held, peers.get("named"):
+        with pytest.raises(UnavailableError, match="SHUTTING_DOWN"):
+            await peer.hello("h", "alpha", 1)
+        with pytest.raises(UnavailableError, match="SHUTTING_DOWN"):
+            await peer.standby.receive(HEADER, chunks(3))
