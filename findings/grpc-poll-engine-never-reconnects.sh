@@ -7,8 +7,8 @@
 #           1 s here), so that a call without wait_for_ready, when repeated, reaches a server that is back.
 # Seen      A server is killed, three calls half a second apart find nobody, and it is started again at its address.
 #           - 1.72.1: repeated calls have UNAVAILABLE, "failed to connect to all addresses", as long as one asks: 10 s
-#             and 20 calls here, half a minute and 60 calls by hand. With poll so of grpc and of grpc.aio; with epoll1, the
-#             usual engine of Linux, so of grpc, while grpc.aio reaches it.
+#             and 20 calls here, half a minute and 60 calls by hand. With poll so of grpc and of grpc.aio; with epoll1,
+#             the usual engine of Linux, so of grpc, while grpc.aio reaches it.
 #           - There and then a new channel with subchannels of its own connects at once, and so does a call on the old
 #             one with wait_for_ready. A new channel without them may share the old one's subchannel and its failure (by
 #             hand).
