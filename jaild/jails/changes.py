@@ -208,6 +208,7 @@ class Changes:
             reason=prepared.draft.kind,
             parent=prepared.plan.from_generation,
             actor=attempt.handle.operation.actor,
+            accepted=prepared.plan.accepted,
         )
 
     # -- stage

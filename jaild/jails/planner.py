@@ -11,7 +11,7 @@ from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, Stack
 from jaild.jails.configuration import Configuration, Trees
 from jaild.model import layout
 from jaild.model.errors import NotFoundError
-from jaild.model.findings import Finding, Plan, Severity
+from jaild.model.findings import Accepted, Finding, Plan, Severity, accept
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import validation as speccheck
@@ -68,17 +68,29 @@ class Planner:
             async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
                 trees, merged = await self._configuration.merge(entry, stack, base=draft.spec.base)
             findings += merged
+        known, accepted = accept(findings, [*caller.accepted, *await self._accepted_before(entry, draft)])
         plan = Plan(
             kind=draft.kind,
             target=f"jails/{name}",
             steps=_steps(draft, current, number),
-            findings=tuple(findings),
+            findings=known,
             from_generation=current.number if current else 0,
             to_generation=draft.cut_to or number,
             base=draft.spec.base,
             release=draft.spec.app or "",
+            accepted=accepted,
         )
         return Prepared(plan, draft, trees)
+
+    async def _accepted_before(self, entry: JailEntry | None, draft: Draft) -> tuple[Accepted, ...]:
+        """Return what was accepted of the same base and release: that is not asked again at each change."""
+        if entry is None or entry.generation is None:
+            return ()
+        before = entry.generation
+        if draft.cut_to:
+            before = await self._inventory.generation(entry, draft.cut_to)
+        same = (before.base, before.release) == (draft.spec.base, draft.spec.app or "")
+        return before.accepted if same else ()
 
     def require_still_free(self, name: str, spec: JailSpec) -> Stack:
         """Look again, without waiting, at what another request may have taken since the plan was made.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import msgspec
 from google.longrunning import operations_pb2
 
 from jaild.engine.rpc import OperationMessages
@@ -30,6 +31,7 @@ from jaild.rpc.messages.jails import (
     sees_values_of,
     spec_of,
 )
+from jaild.rpc.messages.plans import accepted_of
 from jaild.rpc.moments import timestamp
 from jaild.rpc.services import Service
 from jaild.v1 import jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
@@ -81,7 +83,7 @@ class JailsServicer:
         """Create a jail."""
         jail = rules.jail(request.jail_id)
         spec = await self._spec(request.spec)
-        caller = current(request.request_id)
+        caller = _asking(request)
         _may_create(caller, jail, spec)
         return await self._answer(
             self._jails.create(jail, spec, stopped=request.stopped, validate_only=request.validate_only, caller=caller)
@@ -138,7 +140,7 @@ class JailsServicer:
                 f"{app}/{version}",
                 etag=request.etag,
                 validate_only=request.validate_only,
-                caller=current(request.request_id),
+                caller=_asking(request),
             )
         )
 
@@ -150,7 +152,7 @@ class JailsServicer:
                 names.base(request.base),
                 etag=request.etag,
                 validate_only=request.validate_only,
-                caller=current(request.request_id),
+                caller=_asking(request),
             )
         )
 
@@ -163,7 +165,7 @@ class JailsServicer:
                 await self._spec(request.spec),
                 etag=request.etag,
                 validate_only=request.validate_only,
-                caller=current(request.request_id),
+                caller=_asking(request),
             )
         )
 
@@ -178,7 +180,7 @@ class JailsServicer:
                 remedy="name an axis of RollbackJailRequest.Axis, and a generation that is there or 0 for the last",
                 resource=request.name,
             )
-        caller = current(request.request_id)
+        caller = _asking(request)
         _may_apply(caller, self._jails, jail, Rollback(request.generation, Axis(axis)))
         return await self._answer(
             self._jails.rollback(
@@ -333,6 +335,12 @@ def _may_change(caller: Caller, jails: Jails, jail: str) -> None:
     """Raise `PermissionDeniedError` (APP_REQUIRED) unless the jail runs an app of the caller's."""
     if Role.OPERATOR not in caller.roles:
         access.require_own(caller, jail, jails.get(jail).generation)
+
+
+def _asking(request: Any) -> Caller:
+    """Return who asks for a change, with what findings it accepts."""
+    caller = current(request.request_id)
+    return msgspec.structs.replace(caller, accepted=accepted_of(request.accept, caller.actor))
 
 
 def _may_apply(caller: Caller, jails: Jails, jail: str, change: Change) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
 
-from jaild.model.errors import FailedPreconditionError, told
+from jaild.model import bounds
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, told
+
+# What a caller may accept: what the proof says of files, since that they are ever started or opened is not proved.
+# Nothing of the kernel, the machine, who owns what, or what would be lost.
+ACCEPTABLE = frozenset(
+    {"MISSING_LIBRARY", "MISSING_SYMBOL_VERSION", "MISSING_SYMBOL", "MISSING_INTERPRETER", "BASE_TOO_OLD"}
+)
 
 
 class Severity(StrEnum):
@@ -45,6 +53,57 @@ def errors(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     return tuple(f for f in findings if f.severity is Severity.ERROR)
 
 
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finding that somebody accepts: the change is made all the same. On a generation it is the record of that."""
+
+    code: str
+    subject: str = ""  # the finding's; every one of that code if empty
+    reason: str  # why, in a person's words
+    by: str  # who
+
+    def covers(self, finding: Finding) -> bool:
+        """Tell whether it is about `finding`."""
+        return self.code == finding.code and self.subject in {"", finding.subject}
+
+
+def require_acceptable(accepted: Sequence[Accepted]) -> None:
+    """Raise `InvalidArgumentError` (NOT_ACCEPTABLE) unless each is of a code that may be, with a reason."""
+    for one in accepted:
+        if one.code not in ACCEPTABLE:
+            raise _not_acceptable(one, f"a finding {one.code} cannot be accepted")
+        if not 0 < len(one.reason.strip()) <= bounds.ACCEPTED_REASON:
+            raise _not_acceptable(one, f"why {one.code} is accepted is not said, or too long")
+    if len(accepted) > bounds.ACCEPTED:
+        raise _not_acceptable(accepted[-1], f"{len(accepted)} findings are accepted at once")
+
+
+def _not_acceptable(one: Accepted, what: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "NOT_ACCEPTABLE",
+        what,
+        remedy=f"accept {', '.join(sorted(ACCEPTABLE))} only, {bounds.ACCEPTED} at most, each with a reason of "
+        f"{bounds.ACCEPTED_REASON} characters at most",
+        detail={"code": one.code},
+    )
+
+
+def accept(
+    findings: Iterable[Finding], accepted: Sequence[Accepted]
+) -> tuple[tuple[Finding, ...], tuple[Accepted, ...]]:
+    """Return the findings, errors that somebody accepts as warnings that say so, and which of `accepted` that took."""
+    told_so: list[Finding] = []
+    used: list[Accepted] = []
+    for finding in findings:
+        by = next((one for one in accepted if one.covers(finding)), None)
+        if by is None or finding.severity is not Severity.ERROR or finding.code not in ACCEPTABLE:
+            told_so.append(finding)
+            continue
+        evidence = (f"accepted by {by.by}: {by.reason}", *finding.evidence)
+        told_so.append(msgspec.structs.replace(finding, severity=Severity.WARNING, evidence=evidence))
+        used.append(by)
+    return tuple(told_so), tuple(dict.fromkeys(used))
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change, thought through and not begun."""
 
@@ -56,6 +115,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     to_generation: int = 0
     base: str = ""
     release: str = ""  # app/version
+    accepted: tuple[Accepted, ...] = ()  # what somebody accepted of it; no errors any more
 
     @property
     def refused(self) -> bool:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from jaild.model.findings import Accepted
 from jaild.model.jails.spec import Limits
 from jaild.model.layers.records import BaseRecord, Generation, JailRecord, ReleaseRecord
 from jaild.model.policy import Policy
@@ -201,3 +202,4 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     apps: frozenset[str] = frozenset()
     policy: Policy | None = None
     request_id: str = ""
+    accepted: tuple[Accepted, ...] = ()  # findings that stop what is asked, and that are accepted all the same

@@ -49,6 +49,18 @@ class Finding(_message.Message):
     evidence: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, severity: _Optional[_Union[Severity, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., subject: _Optional[str] = ..., remedy: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class AcceptedFinding(_message.Message):
+    __slots__ = ("code", "subject", "reason", "accepted_by")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_BY_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    subject: str
+    reason: str
+    accepted_by: str
+    def __init__(self, code: _Optional[str] = ..., subject: _Optional[str] = ..., reason: _Optional[str] = ..., accepted_by: _Optional[str] = ...) -> None: ...
+
 class Plan(_message.Message):
     __slots__ = ("kind", "target", "steps", "findings", "from_generation", "to_generation", "base", "release")
     KIND_FIELD_NUMBER: _ClassVar[int]

@@ -273,7 +273,7 @@ class Jail(_message.Message):
     def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("name", "number", "base", "release", "spec", "create_time", "reason", "parent", "actor", "active")
+    __slots__ = ("name", "number", "base", "release", "spec", "create_time", "reason", "parent", "actor", "active", "accepted")
     NAME_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
@@ -284,6 +284,7 @@ class Generation(_message.Message):
     PARENT_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     name: str
     number: int
     base: str
@@ -294,7 +295,8 @@ class Generation(_message.Message):
     parent: int
     actor: str
     active: bool
-    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., parent: _Optional[int] = ..., actor: _Optional[str] = ..., active: bool = ...) -> None: ...
+    accepted: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., parent: _Optional[int] = ..., actor: _Optional[str] = ..., active: bool = ..., accepted: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class SpecSource(_message.Message):
     __slots__ = ("spec", "yaml", "template")
@@ -322,18 +324,20 @@ class Template(_message.Message):
     def __init__(self, name: _Optional[str] = ..., values: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class CreateJailRequest(_message.Message):
-    __slots__ = ("jail_id", "spec", "stopped", "request_id", "validate_only")
+    __slots__ = ("jail_id", "spec", "stopped", "request_id", "validate_only", "accept")
     JAIL_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     jail_id: str
     spec: SpecSource
     stopped: bool
     request_id: str
     validate_only: bool
-    def __init__(self, jail_id: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., stopped: bool = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, jail_id: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., stopped: bool = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class GetJailRequest(_message.Message):
     __slots__ = ("name",)
@@ -396,49 +400,55 @@ class RestartJailRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeployReleaseRequest(_message.Message):
-    __slots__ = ("name", "release", "etag", "request_id", "validate_only")
+    __slots__ = ("name", "release", "etag", "request_id", "validate_only", "accept")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     name: str
     release: str
     etag: str
     request_id: str
     validate_only: bool
-    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class UpgradeBaseRequest(_message.Message):
-    __slots__ = ("name", "base", "etag", "request_id", "validate_only")
+    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     name: str
     base: str
     etag: str
     request_id: str
     validate_only: bool
-    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class ConfigureJailRequest(_message.Message):
-    __slots__ = ("name", "spec", "etag", "request_id", "validate_only")
+    __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: SpecSource
     etag: str
     request_id: str
     validate_only: bool
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class RollbackJailRequest(_message.Message):
-    __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only")
+    __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only", "accept")
     class Axis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         AXIS_UNSPECIFIED: _ClassVar[RollbackJailRequest.Axis]
@@ -455,13 +465,15 @@ class RollbackJailRequest(_message.Message):
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: int
     axis: RollbackJailRequest.Axis
     etag: str
     request_id: str
     validate_only: bool
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., axis: _Optional[_Union[RollbackJailRequest.Axis, str]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., axis: _Optional[_Union[RollbackJailRequest.Axis, str]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class GetGenerationRequest(_message.Message):
     __slots__ = ("name",)

@@ -31,19 +31,22 @@ class How:
     plan: bool = False
     wait: bool = True
     request_id: str = ""
+    accept: tuple[common_pb2.AcceptedFinding, ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """Return the fields that every plannable request has."""
-        return {"request_id": self.request_id, "validate_only": self.plan}
+        accepted = {"accept": self.accept} if self.accept else {}
+        return {"request_id": self.request_id, "validate_only": self.plan, **accepted}
 
 
-def mutation(*, plannable: bool = True) -> Callable[[_Function], _Function]:
+def mutation(*, plannable: bool = True, acceptable: bool = False) -> Callable[[_Function], _Function]:
     """Return a decorator that adds the options of a change and hands them over as the argument `how`."""
 
     def decorate(function: _Function) -> _Function:
         @functools.wraps(function)
         def collected(*args: Any, wait: bool, request_id: str, plan: bool = False, **kwargs: Any) -> Any:
-            return function(*args, how=How(plan=plan, wait=wait, request_id=request_id), **kwargs)
+            accept = _accepted(kwargs.pop("accept"), kwargs.pop("because")) if acceptable else ()
+            return function(*args, how=How(plan=plan, wait=wait, request_id=request_id, accept=accept), **kwargs)
 
         wrapped: Any = collected
         wrapped = click.option(
@@ -55,11 +58,28 @@ def mutation(*, plannable: bool = True) -> Callable[[_Function], _Function]:
         wrapped = click.option(
             "--wait/--no-wait", default=True, help="Wait for the end, or print the operation's name."
         )(wrapped)
+        if acceptable:
+            wrapped = click.option(
+                "--because", default="", metavar="REASON", help="Why they are accepted; kept with the generation."
+            )(wrapped)
+            wrapped = click.option(
+                "--accept",
+                multiple=True,
+                metavar="CODE[:SUBJECT]",
+                help="Go on in spite of this finding of the plan, such as MISSING_LIBRARY:/usr/local/lib/x.so.",
+            )(wrapped)
         if plannable:
             wrapped = click.option("--plan", is_flag=True, help="Only show what would be done; touch nothing.")(wrapped)
         return wrapped  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _accepted(findings: tuple[str, ...], reason: str) -> tuple[common_pb2.AcceptedFinding, ...]:
+    if bool(findings) != bool(reason):
+        raise click.UsageError("--accept and --because go together: what is accepted, and why")
+    pairs = (finding.partition(":")[::2] for finding in findings)
+    return tuple(common_pb2.AcceptedFinding(code=code, subject=subject, reason=reason) for code, subject in pairs)
 
 
 def finish(api: Api, settings: Settings, operation: Any, how: How) -> None:

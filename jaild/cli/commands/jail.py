@@ -40,7 +40,7 @@ def command() -> None:
 @click.option("--template", metavar="NAME", help="A template on the daemon's host instead.")
 @click.option("--set", "values", type=references.pair, multiple=True, metavar="KEY=VALUE", help="Fill in ${KEY}.")
 @click.option("--stopped", is_flag=True, help="Create it without starting it.")
-@mutation()
+@mutation(acceptable=True)
 @click.pass_obj
 def create(
     settings: Settings,

@@ -29,7 +29,7 @@ NAME = click.argument("name", type=references.jail, shell_complete=complete.jail
 @click.command("deploy", cls=Verb, examples=("jail deploy cache redis/7.2 --plan", "jail deploy cache redis/7.2"))
 @NAME
 @click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
-@mutation()
+@mutation(acceptable=True)
 @click.pass_obj
 def deploy(settings: Settings, *, name: str, release: str, how: How) -> None:
     """Move a jail to another release; base and data stay."""
@@ -41,7 +41,7 @@ def deploy(settings: Settings, *, name: str, release: str, how: How) -> None:
 @click.command("upgrade", cls=Verb, examples=("jail upgrade cache debian-13 --plan", "jail upgrade cache debian-13"))
 @NAME
 @click.argument("base", type=references.base, shell_complete=complete.bases)
-@mutation()
+@mutation(acceptable=True)
 @click.pass_obj
 def upgrade(settings: Settings, *, name: str, base: str, how: How) -> None:
     """Move a jail to another base; application and data stay."""
@@ -53,7 +53,7 @@ def upgrade(settings: Settings, *, name: str, base: str, how: How) -> None:
 @click.command("configure", cls=Verb, examples=("jail configure cache -f cache.yaml --plan",))
 @NAME
 @click.option("-f", "--file", type=click.File(), required=True, help="The whole new spec, in YAML; `-` for stdin.")
-@mutation()
+@mutation(acceptable=True)
 @click.pass_obj
 def configure(settings: Settings, *, name: str, file: IO[str], how: How) -> None:
     """Change a jail's spec; base and release in it stay what they are."""
@@ -65,7 +65,7 @@ def configure(settings: Settings, *, name: str, file: IO[str], how: How) -> None
 
 @click.command("edit", cls=Verb)
 @NAME
-@mutation()
+@mutation(acceptable=True)
 @click.pass_obj
 def edit(settings: Settings, *, name: str, how: How) -> None:
     """Change a jail's spec in $EDITOR; refused if somebody else changed it meanwhile."""
@@ -96,7 +96,7 @@ def edit(settings: Settings, *, name: str, how: How) -> None:
 @NAME
 @click.option("--to", "number", type=click.IntRange(min=1), help="Generation to go back to (default: the one before).")
 @click.option("--axis", type=click.Choice(["base", "app", "spec"]), help="Undo only this (default: all three).")
-@mutation()
+@mutation(acceptable=True)
 @click.pass_obj
 def rollback(settings: Settings, *, name: str, number: int | None, axis: str | None, how: How) -> None:
     """Go back to an older generation, or undo one axis; data is never rolled back."""

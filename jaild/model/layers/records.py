@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
+from jaild.model.findings import Accepted
 from jaild.model.jails.spec import JailSpec
 
 _LONGEST = 4000  # bytes of JSON in a property: every ZFS takes that (zfs-fuse ends at 8 KiB, with a crash)
@@ -172,6 +173,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""  # create, deploy, upgrade, configure, rollback
     parent: int = 0
     actor: str = ""
+    accepted: tuple[Accepted, ...] = ()  # findings that would have refused it
     schema: int = SCHEMA
 
 

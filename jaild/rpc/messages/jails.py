@@ -9,6 +9,7 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 from jaild.model.views import Caller, JailState, JailView
 from jaild.rpc import names, structs
+from jaild.rpc.messages.plans import accepted_message
 from jaild.rpc.moments import timestamp
 from jaild.v1 import jails_pb2
 
@@ -71,6 +72,7 @@ def generation_message(jail: str, generation: Generation, caller: Caller, *, act
         parent=generation.parent,
         actor=generation.actor,
         active=active,
+        accepted=[accepted_message(accepted) for accepted in generation.accepted],
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from jaild.model.findings import Finding, Plan, Severity
+from collections.abc import Iterable
+
+from jaild.model.errors import told
+from jaild.model.findings import Accepted, Finding, Plan, Severity, require_acceptable
 from jaild.rpc import names
 from jaild.v1 import common_pb2
 
@@ -36,6 +39,22 @@ def finding_of(message: common_pb2.Finding) -> Finding:
         remedy=message.remedy,
         evidence=tuple(message.evidence),
     )
+
+
+def accepted_message(accepted: Accepted) -> common_pb2.AcceptedFinding:
+    """Return what was accepted as a message."""
+    return common_pb2.AcceptedFinding(
+        code=accepted.code, subject=accepted.subject, reason=accepted.reason, accepted_by=accepted.by
+    )
+
+
+def accepted_of(messages: Iterable[common_pb2.AcceptedFinding], by: str) -> tuple[Accepted, ...]:
+    """Return what a request of `by` accepts. `InvalidArgumentError` (NOT_ACCEPTABLE)."""
+    accepted = tuple(
+        Accepted(code=told(m.code), subject=told(m.subject), reason=told(m.reason), by=by) for m in messages
+    )
+    require_acceptable(accepted)
+    return accepted
 
 
 def plan_message(plan: Plan) -> common_pb2.Plan:

@@ -66,6 +66,24 @@ def test_a_change_is_watched_to_its_end_and_told_with_what_was_measured(jailctl:
     assert daemon.asked(jails_pb2.DeployReleaseRequest)[0].release == "apps/redis/releases/7.2"
 
 
+def test_findings_that_are_accepted_go_with_the_request_and_need_a_reason(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(JAIL)]
+
+    jailctl(
+        *DEPLOY, "--accept", "MISSING_LIBRARY:/usr/local/lib/x.so", "--accept", "BASE_TOO_OLD", "--because", "unused"
+    )
+
+    (request,) = daemon.asked(jails_pb2.DeployReleaseRequest)
+    assert [(one.code, one.subject, one.reason) for one in request.accept] == [
+        ("MISSING_LIBRARY", "/usr/local/lib/x.so", "unused"),
+        ("BASE_TOO_OLD", "", "unused"),
+    ]
+    for half in (("--accept", "MISSING_LIBRARY"), ("--because", "unused")):
+        result = jailctl(*DEPLOY, *half)
+        assert (result.exit_code, "go together" in result.stderr) == (2, True)
+    assert len(daemon.asked(jails_pb2.DeployReleaseRequest)) == 1
+
+
 def test_no_wait_prints_the_operations_name_and_leaves(jailctl: Run, daemon: Daemon) -> None:
     daemon.answers = [operation()]
 

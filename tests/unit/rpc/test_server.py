@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from jaild import server as api
 from jaild.model.errors import FailedPreconditionError, UnavailableError
-from jaild.model.findings import Finding, Severity
+from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 from jaild.rpc.tls import TlsFiles
@@ -240,6 +240,32 @@ async def test_a_spec_comes_as_message_yaml_or_template(fakes: Fakes, local: grp
         await stubs.jails(local).CreateJail(
             jails_pb2.CreateJailRequest(jail_id="a", spec=jails_pb2.SpecSource(yaml="bass: b"))
         )
+
+
+async def test_what_a_request_accepts_comes_with_who_asks_and_stands_on_the_generation(
+    fakes: Fakes, local: grpc.aio.Channel
+) -> None:
+    name, release = "jails/web", "apps/web/releases/2"
+    fakes.jails.jails["web"] = made.jail("web")
+    known = common_pb2.AcceptedFinding(code="MISSING_LIBRARY", subject="/x", reason="unused", accepted_by="mallory")
+    await stubs.jails(local).DeployRelease(
+        jails_pb2.DeployReleaseRequest(name=name, release=release, request_id="r", accept=[known])
+    )
+    ((_, _, kwargs),) = [call for call in fakes.jails.calls if call[0] == "deploy"]
+    accepted = Accepted(code="MISSING_LIBRARY", subject="/x", reason="unused", by="local")
+    assert (kwargs["caller"].accepted, kwargs["caller"].request_id) == ((accepted,), "r")
+    for wrong in (
+        common_pb2.AcceptedFinding(code="KERNEL_TOO_OLD", reason="r"),
+        common_pb2.AcceptedFinding(code=known.code),
+    ):
+        with stubs.refused("NOT_ACCEPTABLE"):
+            await stubs.jails(local).UpgradeBase(
+                jails_pb2.UpgradeBaseRequest(name=name, base="bases/b", accept=[wrong])
+            )
+    fakes.jails.history = (Generation(number=1, spec=JailSpec(base="b"), base="b", accepted=(accepted,)),)
+    found = await stubs.jails(local).GetGeneration(jails_pb2.GetGenerationRequest(name=f"{name}/generations/1"))
+    (told,) = found.accepted
+    assert (told.code, told.subject, told.reason, told.accepted_by) == ("MISSING_LIBRARY", "/x", "unused", "local")
 
 
 async def test_a_migration_has_five_seconds_unless_told_otherwise(fakes: Fakes, local: grpc.aio.Channel) -> None:
