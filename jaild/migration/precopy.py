@@ -69,7 +69,8 @@ class Precopy:
 
     async def _layer(self, session: MigrationSession, layer: LayerOffer) -> None:
         if layer.path in session.missing_layers:  # the answer that it had arrived may have been lost
-            token = session.usable(session.layer_tokens.get(layer.path, ""))
+            token = session.layer_tokens.get(layer.path, "")
+            token = token and session.usable(token)
             await self._gone_on_with(session, token, lambda t: self._sender.layer(session, layer, t))
 
     async def seed(self, session: MigrationSession) -> None:
@@ -157,7 +158,7 @@ class Precopy:
 
     async def _dataset(self, session: MigrationSession, path: str, snapshot: Snapshot, *, urgent: bool) -> None:
         state = session.states.get(path, DatasetState(path=path))
-        token = session.usable(state.resume_token)
+        token = state.resume_token and session.usable(state.resume_token)
 
         async def send(token: str) -> None:
             there = msgspec.structs.replace(state, resume_token=token)

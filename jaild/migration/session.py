@@ -82,6 +82,7 @@ class MigrationSession(saga.Attempt):
     record: JailRecord = field(init=False)  # while it is active here
     journal: Journal = field(init=False)
     peer: Peer = field(init=False)
+    attempt: int = field(init=False)  # which connection to the target this is
     connected: bool = False  # the target has begun, and what follows is what it has
     missing_layers: tuple[str, ...] = ()
     states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets there, by path
@@ -113,11 +114,6 @@ class MigrationSession(saga.Attempt):
             raise TypeError(self.entry.name)
         return self.entry.generation
 
-    @property
-    def attempt(self) -> int:
-        """Which connection to the target this is."""
-        return self.journal.offer.attempt
-
     # -- what is known of it
 
     def open(self, examined: Examined) -> None:
@@ -146,7 +142,7 @@ class MigrationSession(saga.Attempt):
         """Be the session of a journal."""
         self.entry, self.record, self.journal = entry, record, journal
         self.id, self.jail, self.peer_name = journal.id, entry.name, journal.peer
-        self.peer = self.home.peers.get(journal.peer)
+        self.peer, self.attempt = self.home.peers.get(journal.peer), journal.offer.attempt
 
     async def write(self, **changes: Any) -> None:
         """Change the journal; on disk when this returns."""
@@ -236,10 +232,11 @@ class MigrationSession(saga.Attempt):
     async def _begin(self) -> None:
         """Begin, or begin anew: what the target has is known after this, and nothing of before is on its way."""
         inventory, peer = self.home.inventory, self.home.peers.get(self.peer_name)
-        offer = msgspec.structs.replace(self.journal.offer, attempt=self.journal.offer.attempt + 1)
+        offer = msgspec.structs.replace(self.journal.offer, attempt=self.attempt + 1)
         if offer.attempt > 1:
             hello = await peer.hello(inventory.host_id, inventory.host_name, PROTOCOL)
             self._require_same(hello.host_id)
+        self.attempt = offer.attempt
         await self.write(offer=offer)
         self._found(peer, await peer.begin(self._as_sent(offer)))
         self.handle.note(away=False)
