@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -53,15 +53,21 @@ class OwnedSnapshots:
             await self.hold(found)
         return found
 
-    async def keep(self, purpose: str, guids: Iterable[int]) -> None:
+    async def keep(
+        self, purpose: str, guids: Iterable[int], *, among: Sequence[Snapshot] | None = None
+    ) -> list[Snapshot]:
         """Take what has come for jaild's own, and hold it. Done again it changes nothing.
 
-        Streams bring no property: which snapshots came is known by their guids.
+        Streams bring no property: which snapshots came is known by their guids, of all or `among` these. Returns the
+        own ones of this purpose then.
         """
         came = frozenset(guids)
-        found = [s for s in await self._all() if s.guid in came]
-        await self.zfs.mark(purpose, *(s.name for s in found if not s.purpose))
-        await self.zfs.hold(HOLDS[kind_of(purpose)], *(s.name for s in found if s.purpose in {"", purpose}))
+        found = among if among is not None else await self._all()
+        await self.zfs.mark(purpose, *(s.name for s in found if s.guid in came and not s.purpose))
+        marked = (replace(s, purpose=purpose) if s.guid in came and not s.purpose else s for s in found)
+        own = [s for s in marked if s.purpose == purpose]
+        await self.zfs.hold(HOLDS[kind_of(purpose)], *(s.name for s in own if s.guid in came))
+        return own
 
     async def hold(self, snapshots: Sequence[Snapshot]) -> None:
         """Keep own ones from being destroyed by others."""

@@ -145,20 +145,22 @@ class Receiver:
         properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
         carried = {} if newest else properties
         size = await self._stream(dataset, header, chunks, carried, clean=known != 0, newest=newest)
+        superseded: list[Snapshot] = []
         if not header.urgent:  # what the jail is down for is compared once, before this host prepares
             # Others may make snapshots at any moment, so that it need not be the newest.
-            _require_guid(header, header.guid if header.guid in await self.guids(dataset) else 0)
+            arrived = await self._snapshots(dataset)
+            _require_guid(header, header.guid if any(s.guid == header.guid for s in arrived) else 0)
             late = self._late.get(dataset, set())
-            await owned.keep(purpose, (header.guid, *late))
+            own = await owned.keep(purpose, (header.guid, *late), among=arrived)
+            superseded = [s for s in own if s.guid != header.guid]
             self._marked.setdefault(journal.jail, set()).update((header.guid, *late))
             late.clear()
         else:
             self._late.setdefault(dataset, set()).add(header.guid)
         if not header.dataset and journal.jail not in self._inventory.jails:
             await enter(journal)
-        if not header.urgent and purpose != STANDBY:  # of a replica's rounds some stay: they go when one is whole
-            own = [s for s in await owned.of(purpose) if s.dataset == dataset]
-            await owned.drop([s for s in own if s.guid != header.guid])
+        if superseded and purpose != STANDBY:  # of a replica's rounds some stay: they go when one is whole
+            await owned.drop(superseded)
         self._came[dataset] = (header.migration, header.attempt, header.guid)
         return Received(guid=header.guid, bytes=size)
 
@@ -253,8 +255,11 @@ class Receiver:
 
     async def guids(self, dataset: str) -> list[int]:
         """Return the guids of a dataset's snapshots, oldest first; none if it is not here."""
+        return [snapshot.guid for snapshot in await self._snapshots(dataset)]
+
+    async def _snapshots(self, dataset: str) -> list[Snapshot]:
         try:
-            return [snapshot.guid for snapshot in await self._zfs.snapshots(dataset)]
+            return await self._zfs.snapshots(dataset)
         except NotFoundError:
             return []
 

@@ -50,7 +50,8 @@ class OwnedCases:
         owned = OwnedSnapshots(host.zfs, target)
         assert await owned.of("standby") == []
         for _ in range(2):
-            await owned.keep("standby", [sent.guid])
+            [kept] = await owned.keep("standby", [sent.guid])
+            assert (kept.name, kept.purpose) == (f"{target}@s", "standby")
         [came] = await owned.of("standby")
         assert (came.tag, came.guid, came.holds) == ("s", sent.guid, 1)
         await owned.release_all()
