@@ -271,11 +271,11 @@ class Changes:
         attempt.stopping_since = self._clock.monotonic()
         await self._runs.stop(attempt.entry, attempt.old.number)
         if attempt.trees is not None and await self._configuration.is_outdated(attempt.trees):
-            await self._merge_again(attempt)
+            await self._merge_again(attempt, attempt.trees)
         started = await self._runs.start(attempt.entry, attempt.new.number)
         attempt.handle.note(downtime=started - attempt.stopping_since)
 
-    async def _merge_again(self, attempt: _Attempt) -> None:
+    async def _merge_again(self, attempt: _Attempt, staged: Trees) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
         entry, new = attempt.entry, attempt.new
         trees, findings = await self._configuration.merge(entry, attempt.stack, base=new.base)
@@ -287,7 +287,7 @@ class Changes:
                 resource=f"jails/{entry.name}",
                 findings=findings,
             )
-        await self._configuration.write(attempt.handle.id, entry, new, trees)
+        await self._configuration.write_again(attempt.handle.id, entry, new, trees, staged)
 
     async def _cut_back(self, attempt: _Attempt) -> None:
         entry, old, new = attempt.entry, attempt.old, attempt.new

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jaild.engine.inventory import Inventory, JailEntry, Stack
@@ -108,6 +108,14 @@ class Configuration:
             await self._files.state_of(trees.mine / layout.LOCAL_ETC, like=trees.local_etc_state),
         )
         return states != (trees.etc_state, trees.local_etc_state)
+
+    async def write_again(
+        self, operation_id: str, entry: JailEntry, generation: Generation, trees: Trees, staged: Trees
+    ) -> None:
+        """Write what was merged anew after `staged` was written: the jail is down, so nothing is made twice."""
+        made = await self._files.read_tree(layout.generation_folder(entry.folder, generation.number) / layout.ETC)
+        etc, tools = etctools.with_cache(trees.etc, trees.tools, staged.etc, made)
+        await self.write(operation_id, entry, generation, replace(trees, etc=etc, tools=tools))
 
     async def write(self, operation_id: str, entry: JailEntry, generation: Generation, trees: Trees) -> None:
         """Write a generation's configuration, also under a run that is ready to start, and make its databases.

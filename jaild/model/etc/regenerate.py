@@ -18,6 +18,7 @@ _SERVICES: Argv = ("/usr/sbin/services_mkdb", "-q", "-o", "/etc/services.db", "/
 _CERTIFICATES: Argv = ("/usr/sbin/certctl", "rehash")
 # -X: it would make links beside the libraries, and they are on read-only layers.
 _LINKER_CACHE: Argv = ("/sbin/ldconfig", "-X")
+_CACHE, _CONF = "ld.so.cache", "ld.so.conf"  # and what is in the folder ld.so.conf.d
 _MADE = (  # the text, what is made of it, and by what
     ("master.passwd", ("passwd", "pwd.db", "spwd.db"), PASSWORDS),
     ("login.conf", ("login.conf.db",), _CAPABILITIES),
@@ -46,7 +47,22 @@ def linker_cache(base: Tree, folders: Sequence[str]) -> tuple[Argv, ...]:
 
     Nothing if the base's linker has no cache: FreeBSD's, musl's.
     """
-    return ((*_LINKER_CACHE, *folders),) if {"ld.so.conf", "ld.so.cache"} & base.keys() else ()
+    return ((*_LINKER_CACHE, *folders),) if {_CONF, _CACHE} & base.keys() else ()
+
+
+def with_cache(etc: Tree, tools: Sequence[Argv], staged: Tree, made: Tree) -> tuple[Tree, tuple[Argv, ...]]:
+    """Return a tree that was merged anew, and what must still be run for it, with the linker's cache as it was made.
+
+    `staged` was written before, and `made` is what the tools made of it. The cache is of layers and ld.so.conf only.
+    """
+    cache = made.get(_CACHE)
+    now, then = (
+        {path: (entry.content, entry.target) for path, entry in tree.items() if path.startswith(_CONF)}
+        for tree in (etc, staged)
+    )
+    if cache is None or now != then:
+        return etc, tuple(tools)
+    return {**etc, _CACHE: cache}, tuple(tool for tool in tools if tool[:2] != _LINKER_CACHE)
 
 
 def _agree(one: Tree, other: Tree, paths: tuple[str, ...]) -> bool:

@@ -47,6 +47,7 @@ class Watched(FakeRuntime):
         self.executed: list[tuple[str, ...]] = []
         self.serving: list[bool] = []
         self.fails: tuple[str, ...] = ()
+        self.writes: dict[Path, str] = {}  # what is written while the first tool runs
 
     async def create(self, run: RunSpec) -> None:
         if names.is_sandbox(run.jail):
@@ -56,6 +57,9 @@ class Watched(FakeRuntime):
     def exec(self, jail: str, generation: int, command: tuple[str, ...], **more: Any) -> AsyncGenerator[Output, None]:
         if names.is_sandbox(jail):
             self.executed.append(command)
+            while self.writes:
+                path, text = self.writes.popitem()
+                path.write_text(text)
             self.serving.append(any(run.spec.jail == "web" and run.pid for run in self.by_name.values()))
             answer = Answer(status=1, stderr=b"pwd_mkdb: no such thing\n") if command == self.fails else Answer()
             self.answers[f"{jail}.{generation}"] = answer
@@ -212,3 +216,22 @@ async def test_on_freebsd_the_jails_own_ldconfig_tells_the_linker_of_the_release
     assert not host.runtime.by_name["web.1"].spec.linker_hints  # that base has no such tool
     await asking.upgrade(host, "bsd-4")
     assert host.runtime.by_name["web.2"].spec.linker_hints
+
+
+@pytest.mark.parametrize(("written", "runs"), [("motd", 1), ("ld.so.conf", 2)])
+async def test_what_the_jail_writes_meanwhile_costs_no_ldconfig_in_the_downtime_but_a_new_ld_so_conf(
+    linux: FakeHost, written: str, runs: int
+) -> None:
+    await asking.create(linux, JailSpec(base="deb-1", app="web/1"))
+    seen(linux).executed.clear()
+    generations = linux.core.inventory.jail("web").folder / "generations"
+    seen(linux).writes = {
+        generations / "1/etc" / written: "of the jail\n",
+        generations / "2/etc/ld.so.cache": "made by ldconfig\n",
+    }
+    assert asking.reason_of(await asking.deploy(linux, "web/2")) == ""
+    assert (generations / "2/etc" / written).read_text() == "of the jail\n"
+    assert len(seen(linux).executed) == runs
+    assert seen(linux).serving[-runs:] == [True, False][:runs]
+    if runs == 1:
+        assert (generations / "2/etc/ld.so.cache").read_text() == "made by ldconfig\n"
