@@ -8,19 +8,13 @@ The name in the certificate is the only authority for who speaks. What a host as
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-
-import structlog
-
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
-from jaild.model.errors import JaildError
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration import party
 from jaild.model.migration.party import About, Arriving, Introduction, Leaving, Replicated, Ties, Wanted
 from jaild.model.migration.protocol import Offer
-from jaild.model.replication.protocol import Known, ReplicaOffer, Supersession
+from jaild.model.replication.protocol import ReplicaOffer, Supersession
 from jaild.replication.replicas import ReplicaStore
 from jaild.transfer.build import TransferParts
 
@@ -37,11 +31,11 @@ class Parties:
         self._inventory = engine.inventory
         self._peers = engine.ports.peers
         self._journals = transfer.journals
+        self._sole = transfer.sole
         self._replica_store = replica_store
         self._hosts = transfer.hosts
         self._events = engine.events
         self._told: dict[tuple[str, str], None] = {}
-        self._log = structlog.get_logger("jaild.parties")
 
     async def require_party(self, speaker: str, about: About) -> None:
         """Let a host say what it says. `PermissionDeniedError` (PEER_MISMATCH, NOT_A_PARTY, HOST_ID_TAKEN)."""
@@ -161,22 +155,11 @@ class Parties:
             if not asking:
                 return False
             asked |= asking
-            answers = await self._answers(jail, record.uid, asking)
+            answers = await self._sole.answers(jail, record.uid, asking)
             if party.vouched(speaker, record.epoch, answers):
                 return True
             asking = party.next_witnesses(record.epoch, answers)
         return False
-
-    async def _answers(self, jail: str, uid: str, hosts: Iterable[str]) -> dict[str, Known | None]:
-        asked = sorted(hosts)
-        return dict(zip(asked, await asyncio.gather(*(self._ask(host, jail, uid) for host in asked)), strict=True))
-
-    async def _ask(self, host: str, jail: str, uid: str) -> Known | None:
-        try:
-            return await self._peers.get(host).standby.ownership(jail, uid)
-        except JaildError as error:
-            self._log.info("no answer", jail=jail, host=host, reason=error.reason)
-            return None
 
     async def _tell(self, speaker: str, jail: str, message: str) -> None:
         """Tell people of it, once for each host and jail."""
