@@ -19,7 +19,7 @@ from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.build import JailParts
 from jaild.model.errors import FailedPreconditionError, NotFoundError
-from jaild.model.findings import Finding, errors
+from jaild.model.findings import Finding, Severity, errors
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership, Replica
 from jaild.model.migration.journal import Journal, Phase
@@ -27,7 +27,7 @@ from jaild.model.migration.protocol import Offer, Received, ReceiveHeader
 from jaild.model.replication.policy import dropped
 from jaild.model.replication.protocol import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
 from jaild.model.snapshots import STANDBY
-from jaild.replication.refusals import refusal_of, superseded, superseded_by
+from jaild.transfer.acceptance import fenced_copy
 from jaild.transfer.build import TransferParts
 
 _MINE = frozenset({Ownership.STANDBY, Ownership.CLAIMED})  # states of a replica
@@ -79,11 +79,11 @@ class ReplicaStore:
                     or (record.epoch == offer.jail.epoch and record.owner != offer.source_id)
                 )
             ):
-                raise superseded(self._inventory, offer.jail.name, record)
+                raise _superseded(offer.jail.name, known_of(self._inventory, record))
             gone = self._deleted.known(offer.jail.uid)
             if gone is not None and gone.epoch > offer.jail.epoch:
-                raise superseded_by(offer.jail.name, gone)
-            findings: tuple[Finding, ...] = refusal_of(self._inventory, entry, offer)
+                raise _superseded(offer.jail.name, gone, deleted=True)
+            findings: tuple[Finding, ...] = _refusals(self._inventory, entry, offer)
             if findings:
                 return ReplicaState(findings=findings)
             if entry is not None and record is not None and not self._may_become(record):
@@ -217,7 +217,7 @@ class ReplicaStore:
                 "JAIL_NOT_STANDBY", f"{jail} is no replica on {self._inventory.host_name}", remedy="ask who owns it"
             )
         if record.epoch > epoch:
-            raise superseded(self._inventory, jail, record)
+            raise _superseded(jail, known_of(self._inventory, record))
         return entry, record
 
     async def complete(self, whole: WholeRound) -> None:
@@ -326,3 +326,40 @@ def known_of(inventory: Inventory, record: JailRecord) -> Known:
         since=record.failover.since if record.failover is not None else 0.0,
         at=record.failover.at if record.failover is not None else 0.0,
     )
+
+
+def _superseded(jail: str, known: Known, *, deleted: bool = False) -> FailedPreconditionError:
+    """Return the error for who believes to own a jail of which this host knows a later owner.
+
+    `deleted`: it remembers that owner, and no more.
+    """
+    its = f"{known.owner_name}'s with epoch {known.epoch}"
+    return FailedPreconditionError(
+        "OWNER_SUPERSEDED",
+        f"jail {jail} was {its}; its copy here was deleted" if deleted else f"jail {jail} is {its}",
+        remedy="stop it: the higher epoch is right",
+        resource=f"jails/{jail}",
+        detail={
+            "epoch": str(known.epoch),
+            "owner": known.owner,
+            "owner_name": known.owner_name,
+            "since": str(known.since),
+            "at": str(known.at),
+        },
+    )
+
+
+def _refusals(inventory: Inventory, entry: JailEntry | None, offer: ReplicaOffer) -> tuple[Finding, ...]:
+    """Return what people have to do something about before a replica can be kept here."""
+    if entry is None:
+        return ()
+    record = entry.record
+    if record is None or record.uid != offer.jail.uid:
+        taken = Finding(
+            severity=Severity.ERROR,
+            code="NAME_TAKEN",
+            message=f"there is another jail {entry.name} on {inventory.host_name}",
+            remedy="rename or delete one of the two",
+        )
+        return (taken,)
+    return (fenced_copy(inventory, entry),) if record.state is Ownership.FENCED else ()
