@@ -7,6 +7,7 @@ import asyncio
 import functools
 import hashlib
 import logging
+import os
 import signal
 import sys
 import time
@@ -18,7 +19,7 @@ from pathlib import Path
 import structlog
 
 from jaild import config as configuration
-from jaild import daemon
+from jaild import daemon, stdio
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.ballast import Ballast
@@ -224,6 +225,7 @@ async def _configured(path: Path, began: float) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the daemon."""
     began = time.monotonic()
+    stdio.settle()  # the log, too, must not end what it tells of
     arguments = _arguments(argv)
     _log_to_stderr(arguments.log_level)
     path = arguments.config or CONFIG
@@ -244,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             asyncio.run(_destroy(folder, arguments.config))
             return
         asyncio.run(_embedded(folder, arguments.config, quantity.parse(arguments.pool_size), began))
-    except JaildError as error:
+    except (JaildError, OSError) as error:  # a folder that cannot be made, an address in use, a report on a full disk
         sys.exit(f"jaild: {error}")
 
 
@@ -268,6 +270,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="with doctor: the report for programs")
     parser.add_argument("--version", action="version", version=f"jaild {version('jaild')}")
     arguments = parser.parse_args(argv)
+    for given in sys.argv[1:] if argv is None else argv:
+        if given != given.encode(errors="replace").decode():
+            parser.error(f"{os.fsencode(given)!r} is no UTF-8: paths go into the names of pools, and into records")
     if arguments.embedded is None and arguments.destroy:
         parser.error("--destroy goes with --embedded DIR")
     if arguments.json and arguments.command is None:

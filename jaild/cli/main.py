@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import sys
 from typing import cast
 
 import click
 from click.shell_completion import CompletionItem
 
+from jaild import stdio
 from jaild.cli.client.settings import options
+from jaild.cli.output.exits import Exit
 
 NOUNS = {
     "base": "Import, list and remove bases: versions of an OS userland.",
@@ -82,4 +86,12 @@ def command(ctx: click.Context) -> None:
 def main() -> None:
     """Run jailctl and exit."""
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's own notes are not for people at a terminal
-    command(prog_name="jailctl")
+    logging.getLogger("grpc").addHandler(logging.NullHandler())  # nor are the traces of what a call was ended with
+    stdio.settle()
+    try:
+        command(prog_name="jailctl")
+    except OSError as error:  # but a broken pipe: click ends quietly, as `jailctl jail ls | head -1` should
+        what = f"cannot write to {stdio.STDOUT}" if error.filename == stdio.STDOUT else error.filename or "failed"
+        head = click.style("error: ", fg="red", bold=True)
+        click.echo(f"{head}{what}: {error.strerror}", err=True)
+        sys.exit(Exit.UNEXPECTED)

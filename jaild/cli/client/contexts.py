@@ -12,6 +12,7 @@ from typing import Any
 import click
 import yaml
 
+from jaild.cli.client import references
 from jaild.cli.client.settings import Settings
 
 DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
@@ -49,7 +50,10 @@ def load() -> Contexts:
     """Read the file; none is the same as an empty one. Raises `click.UsageError` if it is not what it should be."""
     try:
         data: Any = yaml.safe_load(path().read_text(encoding="utf-8")) or {}
-        known = {str(name): Context(**fields) for name, fields in (data.get("contexts") or {}).items()}
+        known = {
+            str(name): Context(**{key: str(value) for key, value in fields.items()})
+            for name, fields in (data.get("contexts") or {}).items()
+        }
         return Contexts(current=str(data.get("current") or ""), known=known)
     except FileNotFoundError:
         return Contexts()
@@ -91,6 +95,7 @@ def choose(settings: Settings, environment: Mapping[str, str]) -> Context:
         (contexts.current, ""),
     ):
         if name or address:
+            references.utf8((name, address))
             return _merge(contexts, name, address)
     return Context(DEFAULT_ADDRESS)
 

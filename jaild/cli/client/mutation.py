@@ -97,14 +97,16 @@ def tell(settings: Settings, operation: Any) -> None:
     """Print the result of an operation that is done; raise `Failure` if it failed or its plan is refused."""
     plan = common_pb2.Plan()
     planned = operation.response.Unpack(plan) if operation.HasField("response") else False
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, plan if planned else operation)
-    elif planned:
-        click.echo("\n".join(findings.plan_lines(plan)))
-    elif operation.HasField("response"):
-        click.echo("\n".join(summary(operation)))
-    if operation.HasField("error"):
-        raise failed(operation)
+    try:
+        if settings.form is not Form.TABLE:
+            render.document(settings.form, plan if planned else operation)
+        elif planned:
+            click.echo("\n".join(findings.plan_lines(plan)))
+        elif operation.HasField("response"):
+            click.echo("\n".join(summary(operation)))
+    finally:  # how it ended counts, whether or not the result could be written
+        if operation.HasField("error"):
+            raise failed(operation)
     if planned and findings.errors(plan):
         count = findings.count(plan.findings)
         raise Failure(f"it would be refused: {count}", Exit.REFUSED, remedy="see the findings above")

@@ -9,6 +9,7 @@ import click
 import grpc
 from google.protobuf import json_format
 
+from jaild.cli.client import references
 from jaild.cli.client.settings import Form, Settings, options
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
@@ -31,6 +32,14 @@ class Verb(click.Command):
                 for example in self.examples:
                     formatter.write(f"  jailctl {example}\n")
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the command line apart; only files may have names that are no UTF-8."""
+        left = super().parse_args(ctx, args)
+        for parameter in () if ctx.resilient_parsing else self.get_params(ctx):
+            if not isinstance(parameter.type, click.File | click.Path):
+                references.utf8(ctx.params.get(parameter.name or ""))
+        return left
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what the daemon refused becomes a `Failure`, also readable on stdout for programs."""
         settings = ctx.ensure_object(Settings)
@@ -40,7 +49,10 @@ class Verb(click.Command):
             failure = from_rpc(error, settings.endpoint)
             if settings.form is not Form.TABLE and failure.status is not None:
                 status = json_format.MessageToDict(failure.status)
-                render.document(settings.form, {"error": status})  # as an Operation's JSON tells its error
+                try:
+                    render.document(settings.form, {"error": status})  # as an Operation's JSON tells its error
+                finally:  # the refusal counts, though nobody can read it there
+                    raise failure from error
             raise failure from error
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error

@@ -5,15 +5,38 @@ The functions are types of click's parameters. Whether a name is a good one is f
 
 from __future__ import annotations
 
+import io
 import os
 import re
+from typing import Any
 
 import click
 
+MOST = 2**31 - 1  # of the API's whole numbers, but for those of events
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|)")
-_RATE = re.compile(r"([0-9]{1,12})([KMG]?)", re.IGNORECASE)
+_LONGEST = 10 * 365 * 86400.0  # seconds; what is longer is a slip, and no protobuf duration in the end
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]+)?)(ms|s|m|h|)")
+_RATE = re.compile(r"([0-9]{1,9})([KMG]?)", re.IGNORECASE)
 _RELEASE = re.compile(r"(?:apps/(?P<app>[^/]+)/releases/|(?P<short>[^/]+)/)(?P<version>[^/]+)")
+
+
+class TextFile(click.File):
+    """A file of text, `-` for stdin: opened, and found to be UTF-8 in the whole."""
+
+    def __init__(self) -> None:
+        super().__init__(encoding="utf-8")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text as a file that can be read."""
+        file = super().convert(value, param, ctx)
+        try:
+            text = io.StringIO(file.read())
+        except OSError as error:
+            self.fail(f"cannot read {value}: {error.strerror}", param, ctx)
+        except UnicodeDecodeError as error:
+            self.fail(f"{value} is no UTF-8 text, from byte {error.start} on", param, ctx)
+        text.name = "<stdin>" if value == "-" else os.fspath(value)  # as open files have
+        return text
 
 
 def jail(text: str) -> str:
@@ -59,7 +82,10 @@ def seconds(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time: write 500ms, 5s or 2m")
-    return float(match[1]) * _SECONDS[match[2]]
+    found = float(match[1]) * _SECONDS[match[2]]
+    if found > _LONGEST:
+        raise click.BadParameter(f"{text!r} is longer than ten years")
+    return found
 
 
 def rate(text: str) -> int:
@@ -93,6 +119,16 @@ def variable(text: str) -> tuple[str, str]:
     if text not in os.environ:
         raise click.BadParameter(f"{text!r} is not KEY=VALUE, and no variable of your environment")
     return text, os.environ[text]
+
+
+def utf8(given: object) -> None:
+    """Raise `click.BadParameter` where a text, or one in a tuple of them, is no UTF-8: the API knows no other."""
+    for part in given if isinstance(given, tuple) else ():
+        utf8(part)
+    try:
+        given.encode() if isinstance(given, str) else b""
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"{os.fsencode(str(given))!r} is no UTF-8, and only a file's name may be so") from None
 
 
 def short(name: str) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from jaild.cli.client import references
+
 
 class Form(StrEnum):
     """How results are printed on stdout."""
@@ -32,6 +34,7 @@ def _store(field: str, convert: Callable[[str], Any] = str) -> Callable[[click.C
     def callback(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
         settings = ctx.ensure_object(Settings)  # the root's, if it is there already
         if value is not None:
+            references.utf8(value)
             setattr(settings, field, convert(value))
 
     return callback

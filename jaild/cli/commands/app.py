@@ -31,8 +31,10 @@ def command() -> None:
     ),
 )
 @click.argument("release", metavar="APP/VERSION", type=references.release)
-@click.argument("archive")
-@click.option("--manifest", type=click.File(), required=True, help="YAML: mount point, command, accounts, folders.")
+@click.argument("archive", type=click.Path())
+@click.option(
+    "--manifest", type=references.TextFile(), required=True, help="YAML: mount point, command, accounts, folders."
+)
 @click.option("--from", "origin", metavar="VERSION", help="Earlier release of the app to share unchanged files with.")
 @click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
 @mutation(plannable=False)

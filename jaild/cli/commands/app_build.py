@@ -38,7 +38,9 @@ from jaild.v1 import builds_pb2
     ),
 )
 @click.argument("release", metavar="[APP/VERSION]", type=references.release, required=False)
-@click.option("-f", "--file", "recipe", type=click.File(), required=True, help="The recipe, YAML; `-` for stdin.")
+@click.option(
+    "-f", "--file", "recipe", type=references.TextFile(), required=True, help="The recipe, YAML; `-` for stdin."
+)
 @click.option("--base", type=references.base, shell_complete=complete.bases, help="Instead of the recipe's.")
 @click.option("--from", "origin", metavar="VERSION", help="Earlier release to begin with, instead of the recipe's.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not print what the steps write.")

@@ -35,9 +35,11 @@ def command() -> None:
     ),
 )
 @click.argument("name", type=references.base)
-@click.argument("path")
+@click.argument("path", type=click.Path())
 @click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
-@click.option("--manifest", type=click.File(), help="MANIFEST of a FreeBSD distribution set to verify against.")
+@click.option(
+    "--manifest", type=references.TextFile(), help="MANIFEST of a FreeBSD distribution set to verify against."
+)
 @click.option("--image", default="", metavar="NAME", help="Image of an OCI layout that holds several.")
 @click.option("--on-host", is_flag=True, help="PATH is on the daemon's host: archive, set, OCI layout or tree.")
 @mutation(plannable=False)
@@ -62,6 +64,7 @@ def import_(
         header.manifest_entry = _entry(header.manifest, path)
     with connect(settings) as api:
         if on_host:
+            references.utf8(path)
             header.path = path
             operation = api.bases.ImportBase(iter([bases_pb2.ImportBaseRequest(header=header)]))
         else:

@@ -22,7 +22,9 @@ from jaild.v1 import base_making_pb2
 @click.argument("packages", nargs=-1, metavar="[PACKAGE]...")
 @click.option("--repository", required=True, metavar="NAME", help="One of the daemon's folder `repositories`.")
 @click.option("--abi", required=True, metavar="ABI", help="Of the userland, as in FreeBSD:15:amd64.")
-@click.option("--osversion", type=click.IntRange(min=0), default=0, help="__FreeBSD_version of the userland.")
+@click.option(
+    "--osversion", type=click.IntRange(0, references.MOST), default=0, help="__FreeBSD_version of the userland."
+)
 @mutation(plannable=False)
 @click.pass_obj
 def install(

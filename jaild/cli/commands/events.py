@@ -22,7 +22,7 @@ from jaild.v1 import events_pb2
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
-    "--after", type=click.IntRange(min=-1), default=0, metavar="N", help="Only after this number; -1: new ones."
+    "--after", type=click.IntRange(-1, 2**63 - 1), default=0, metavar="N", help="Only after this number; -1: new ones."
 )
 @click.option("--target", default="", metavar="RESOURCE", help="Only about this and what is below it: jails/cache.")
 @click.pass_obj

@@ -66,7 +66,7 @@ for _verb in evacuation.VERBS:
 
 
 @command.command("audit", examples=("host audit -n 20", "host audit -n 0 -o json"))
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, help="At most so many; 0 for all.")
+@click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
 @click.pass_obj
 def audit(settings: Settings, *, lines: int) -> None:
     """List who asked for what, newest first, with what was refused."""

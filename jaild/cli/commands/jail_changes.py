@@ -52,7 +52,9 @@ def upgrade(settings: Settings, *, name: str, base: str, how: How) -> None:
 
 @click.command("configure", cls=Verb, examples=("jail configure cache -f cache.yaml --plan",))
 @NAME
-@click.option("-f", "--file", type=click.File(), required=True, help="The whole new spec, in YAML; `-` for stdin.")
+@click.option(
+    "-f", "--file", type=references.TextFile(), required=True, help="The whole new spec, in YAML; `-` for stdin."
+)
 @mutation(acceptable=True)
 @click.pass_obj
 def configure(settings: Settings, *, name: str, file: IO[str], how: How) -> None:
@@ -72,7 +74,10 @@ def edit(settings: Settings, *, name: str, how: How) -> None:
     with connect(settings) as api:
         jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
     before = render.plain(jail.spec) + "\n"
-    after = click.edit(before, extension=".yaml")
+    try:
+        after = click.edit(before, extension=".yaml")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"the editor left what is no UTF-8 text, from byte {error.start} on") from error
     if after is None or after == before:
         click.echo("nothing changed", err=True)
         return
@@ -94,7 +99,12 @@ def edit(settings: Settings, *, name: str, how: How) -> None:
     examples=("jail rollback cache", "jail rollback cache --to 3", "jail rollback cache --axis base"),
 )
 @NAME
-@click.option("--to", "number", type=click.IntRange(min=1), help="Generation to go back to (default: the one before).")
+@click.option(
+    "--to",
+    "number",
+    type=click.IntRange(1, references.MOST),
+    help="Generation to go back to (default: the one before).",
+)
 @click.option("--axis", type=click.Choice(["base", "app", "spec"]), help="Undo only this (default: all three).")
 @mutation(acceptable=True)
 @click.pass_obj

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import IO
 
 import click
+import grpc
 
 from jaild.cli.client import complete, interrupts, references
 from jaild.cli.client.connection import Api, connect, pages
@@ -67,7 +68,9 @@ def exec_(
 @click.command("logs", cls=Verb, examples=("jail logs cache -n 100", "jail logs cache -f"))
 @NAME
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=0, help="Only so many from the end; 0 for all.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0, references.MOST), default=0, help="Only so many from the end; 0 for all."
+)
 @click.pass_obj
 def logs(settings: Settings, *, name: str, follow: bool, lines: int) -> None:
     """Print what a jail wrote on stdout and stderr."""
@@ -113,26 +116,40 @@ VERBS = (exec_, logs, generations)
 
 
 def _run(api: Api, start: jails_pb2.ExecStart, source: IO[bytes] | None) -> int:
+    unread: list[OSError] = []
     try:
-        for part in interrupts.stream(lambda: api.jails.ExecInJail(_requests(start, source))):
+        for part in interrupts.stream(lambda: api.jails.ExecInJail(_requests(start, source, unread))):
             _write(sys.stdout.buffer, part.stdout)
             _write(sys.stderr.buffer, part.stderr)
             if part.HasField("exit_status"):
                 return int(part.exit_status)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except grpc.RpcError:
+        if unread:
+            raise Failure(f"cannot read stdin: {unread[0].strerror}", Exit.UNEXPECTED) from unread[0]
+        raise
     raise Failure("the daemon hung up before the command ended", Exit.UNAVAILABLE, remedy="its status is not known")
 
 
-def _requests(start: jails_pb2.ExecStart, source: IO[bytes] | None) -> Iterator[jails_pb2.ExecInJailRequest]:
-    """Yield the start and then stdin as it comes, in a thread of gRPC's that does not keep the process alive."""
+def _requests(
+    start: jails_pb2.ExecStart, source: IO[bytes] | None, unread: list[OSError]
+) -> Iterator[jails_pb2.ExecInJailRequest]:
+    """Yield the start and then stdin as it comes, in a thread of gRPC's that does not keep the process alive.
+
+    What stdin could not be read for comes into `unread`; gRPC ends the call, and so the command in the jail.
+    """
     yield jails_pb2.ExecInJailRequest(start=start)
     if source is None:
         return
     # Unbuffered: it returns what is there, and holds no lock that the interpreter wants at its end.
     raw = getattr(source, "raw", source)
-    while block := raw.read(_CHUNK):
-        yield jails_pb2.ExecInJailRequest(stdin=block)
+    try:
+        while block := raw.read(_CHUNK):
+            yield jails_pb2.ExecInJailRequest(stdin=block)
+    except OSError as error:
+        unread.append(error)
+        raise
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:

@@ -25,7 +25,7 @@ def command() -> None:
 
 
 @command.command("ls")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=50, help="At most so many; 0 for all.")
+@click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
 @click.pass_obj
 def ls(settings: Settings, *, lines: int) -> None:
     """List migrations, newest first."""

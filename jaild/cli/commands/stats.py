@@ -24,10 +24,10 @@ Loads = Mapping[str, float]
 @click.argument("names", nargs=-1, type=references.jail, shell_complete=complete.jails, metavar="[NAME]...")
 @click.option(
     "--interval",
-    type=click.FloatRange(0, 3600),
-    default=1.0,
+    type=references.seconds,
+    default="1s",
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="Measure the CPU over so long where the system does not tell it itself; 0: only its time since the start.",
 )
 @click.pass_obj

@@ -26,7 +26,9 @@ class Exit(IntEnum):
 
 MEANING = {
     Exit.OK: "it is done, or planned without an error",
-    Exit.UNEXPECTED: "something that should not happen: a defect, or an internal error of the daemon",
+    Exit.UNEXPECTED: (
+        "something that should not happen: a defect, an internal error of the daemon, a result that cannot be written"
+    ),
     Exit.USAGE: "the command line is wrong",
     Exit.NOT_FOUND: "the named thing does not exist",
     Exit.REFUSED: "the host's state or the plan's findings forbid it; nothing was touched",

@@ -31,6 +31,15 @@ def test_without_contexts_it_is_the_local_socket() -> None:
     assert contexts.choose(Settings(), {}) == Context("unix:///var/run/jaild/jaild.sock")
 
 
+@pytest.mark.parametrize("address", ["5", "caf\udce9", "null"])
+def test_an_address_in_the_file_that_is_none_is_no_defect(home: Path, address: str) -> None:
+    path = home / "config" / "jaild" / "contexts.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"contexts: {{odd: {{address: {address}}}}}\n", encoding="utf-8", errors="surrogateescape")
+
+    assert run("--context", "odd", "jail", "ls").exit_code == 2
+
+
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(
     ("settings", "environment", "chosen"),
