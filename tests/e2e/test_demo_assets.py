@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from jaild.adapters.files import elf
+from jaild.model.layers.compatibility import check
+from jaild.model.layers.libraries import Start
 from tests.conftest import LINUX_HOST
 from tests.demo.assets import Assets, Base, Release, prepare
 from tests.demo.programs import ProgramError, environment, run
 from tests.demo.resp import Connection
+from tests.lab.small import small
 
 pytestmark = [
     pytest.mark.real(*LINUX_HOST),
@@ -46,10 +50,11 @@ def userland(base: Base, release: Release, place: Path) -> Iterator[Path]:
 @contextmanager
 def serving(tree: Path) -> Iterator[Connection]:
     """Redis in the tree, reached by a socket in its data; killed without warning at the end."""
-    (tree / "var/lib/redis").mkdir(exist_ok=True)
-    argv = ["chroot", str(tree), "/usr/bin/env", LIBRARIES, SERVER, "/usr/local/etc/redis/redis.conf"]
+    (tree / "var/lib/redis").mkdir(parents=True, exist_ok=True)
+    argv = ["chroot", str(tree), SERVER, "/usr/local/etc/redis/redis.conf"]
     argv += ["--port", "0", "--unixsocket", "/var/lib/redis/socket"]
-    with subprocess.Popen(argv, env=environment(), stdout=subprocess.PIPE, text=True) as server:
+    told = environment(LD_LIBRARY_PATH="/usr/local/lib")
+    with subprocess.Popen(argv, env=told, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             assert any("The server is now ready" in line or "Ready to accept" in line for line in server.stdout)
@@ -98,6 +103,18 @@ def test_the_newer_release_runs_on_new_base_and_only_symbol_versions_keep_it_fro
     ):
         run(["chroot", str(tree), *command])
     assert "cannot open shared object" not in refused.value.output
+
+
+def test_the_proof_passes_the_plain_release_on_the_labs_small_bases_where_it_runs(
+    assets: Assets, tmp_path: Path
+) -> None:
+    for name, archive in small(assets, tmp_path).bases.items():
+        with userland(Base(name=name, version="", archive=archive), assets.plain, tmp_path / "trees") as tree:
+            with serving(tree) as connection:
+                assert connection.command("PING") == b"PONG"
+            base, release = elf.index(tree, prefix="/"), elf.index(tree / "usr/local", prefix="/usr/local")
+            started = Start(library_path=("/usr/local/lib",))
+            assert check(release, base, mount_point="/usr/local", start=started) == ()
 
 
 def test_a_second_preparation_builds_nothing(assets: Assets) -> None:

@@ -207,7 +207,7 @@ def _found_by_programs(files: list[ElfFile], loaded: Mapping[str, Mapping[str, E
 def _missing_libraries(
     file: ElfFile, missing: list[tuple[str, ElfFile]], by_name: Mapping[str, list[str]]
 ) -> Iterator[Finding]:
-    for name, wanted_by in missing:
+    for name in dict.fromkeys(name for name, _ in missing):
         # A plug-in's libraries may have been loaded by its host already: not found by path is then no proof.
         elsewhere = name in by_name and not file.interpreter
         where, remedy = "neither the base nor the release has", f"ship {name} in the release, or {_OLDER_BASE}"
@@ -223,7 +223,7 @@ def _missing_libraries(
             message=f"{file.path} needs {name}, which {where}",
             subject=file.path,
             remedy=remedy,
-            evidence=(f"{_name(wanted_by)} needs {name}",),
+            evidence=_shown(f"{_name(by)} needs {name}" for lost, by in missing if lost == name),
         )
 
 

@@ -165,6 +165,7 @@ class Scope:
             f.path: f for f in release.files
         }
         self._defines: dict[str, dict[str, frozenset[str]]] = {}  # by path; filled when first asked
+        self._interpreters = sorted({file.interpreter for file in self._files.values() if file.interpreter})
         self._base = base
         self._own = release.search_path if base.ldconfig and start.folders else ()
         self._start = start
@@ -200,11 +201,14 @@ class Scope:
         found: dict[str, ElfFile] = {program.soname or program.path: program}
         missing: list[tuple[str, ElfFile]] = []
         queue, paths = [first], {program.path}
-        if program.interpreter and (interpreter := self.file(program.interpreter)):
-            queue.append(_Object(interpreter, posixpath.dirname(program.interpreter)))
-            # It is in every process, and defines symbols such as __tls_get_addr.
-            found[interpreter.soname or interpreter.path] = interpreter
-            paths.add(interpreter.path)
+        # The linker itself is in every process, also in one that opens a library: it answers to its name, wherever it
+        # lies, and defines symbols such as __tls_get_addr.
+        for path in [program.interpreter] if program.interpreter else self._interpreters:
+            interpreter = self.file(path)
+            if interpreter is not None and interpreter.kind == program.kind:
+                queue.append(_Object(interpreter, posixpath.dirname(path)))
+                found[interpreter.soname or interpreter.path] = interpreter
+                paths.add(interpreter.path)
         preload = self._start.preload if program.interpreter else ()
         for wanted_by in queue:
             file = wanted_by.file

@@ -310,6 +310,20 @@ def test_musls_linker_inherits_runpaths_and_gives_one_up_whole_for_a_word_it_doe
     assert "redis-server needs liba.so" in {line for f in found(wants, first, base=MUSL) for line in f.evidence}
 
 
+def test_the_linker_itself_is_loaded_for_a_library_too_wherever_it_lies() -> None:
+    aside = msgspec.structs.replace(LOADER, path="/usr/lib64/ld-linux-x86-64.so.2")
+    base = msgspec.structs.replace(BASE, files=(LIBC, aside, LIBZ), links={"/lib": "/usr/lib", "/lib64": "/usr/lib64"})
+    plugin = elf("/usr/local/lib/libp.so", soname="libp.so", needed=("libc.so.6", "ld-linux-x86-64.so.2"))
+    assert found(program(), plugin, base=base) == ()
+
+
+def test_a_library_that_several_files_want_is_one_finding_that_names_them() -> None:
+    wants = [elf(f"/usr/local/lib/lib{n}.so", soname=f"lib{n}.so", needed=("libgone.so",)) for n in "ab"]
+    findings = found(program(needed=("liba.so", "libb.so"), needs={}), *wants)
+    (finding,) = [finding for finding in findings if finding.subject == "/usr/local/bin/redis-server"]
+    assert finding.evidence == ("liba.so needs libgone.so", "libb.so needs libgone.so")
+
+
 def test_a_missing_interpreter_is_an_error() -> None:
     findings = found(program(interpreter="/lib/ld-musl-x86_64.so.1"))
     assert codes(findings) == ["MISSING_INTERPRETER"]
