@@ -4,10 +4,12 @@ CUTS = 50
 FAULTS = 0
 WORKERS = 1
 MIGRATIONS = 100
-EVERY = 15
+EVERY = 40
 CORES = 2
+# Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
-.PHONY: help venv deps demo test unit slowest lint proto proto-check bench lab lab-quick faults soak clean
+.PHONY: help venv compiled deps demo test unit slowest lint proto proto-check bench lab lab-quick faults soak clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -17,23 +19,26 @@ venv: .venv/.ready ## .venv with jaild and its tools, made again when pyproject.
 .venv/.ready: pyproject.toml .ci/venv
 	@.ci/venv
 
+compiled: venv # what a daemon or a command imports
+	@$(PYTHON) -m compileall -q jaild
+
 deps: ## the system's programs that real tests and the demo need (installs them on Debian when root)
 	@.ci/deps
 
-demo: venv ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Redis, a migration each way: build/demo.json
+demo: compiled ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"), Redis, a migration each way: build/demo.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	@mkdir -p build
 	$(PYTHON) -m tests.demo $(BASES)
 
-test: deps venv lint proto-check ## everything that can fail
-	$(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal
-	$(PYTHON) -m pytest -m real -n $(CORES) --dist loadfile
+test: deps compiled lint proto-check ## everything that can fail
+	$(PYTEST) -m "not real" -n $(CORES) --dist worksteal
+	$(PYTEST) -m real -n $(CORES) --dist loadfile
 
-unit: venv ## the tests that need neither root nor real ZFS; of each fault matrix one point of EVERY=15 (make test: all)
-	JAILD_FAULT_EVERY=$(EVERY) $(PYTHON) -m pytest -m "not real" -n $(CORES) --dist worksteal
+unit: compiled ## the tests that need neither root nor real ZFS; of each fault matrix one point of EVERY=40 (make test: all)
+	JAILD_FAULT_EVERY=$(EVERY) $(PYTEST) -m "not real" -n $(CORES) --dist worksteal
 
-slowest: venv ## as unit, one after the other and in their order, with the twenty slowest at the end
-	JAILD_FAULT_EVERY=$(EVERY) $(PYTHON) -m pytest -m "not real" -p no:randomly --durations=20 --durations-min=0.2
+slowest: compiled ## as unit, one after the other and in their order, with the twenty slowest at the end
+	JAILD_FAULT_EVERY=$(EVERY) $(PYTEST) -m "not real" -p no:randomly --durations=20 --durations-min=0.2
 
 lint: venv ## ruff, mypy, the direction of imports
 	@.ci/lint
@@ -44,25 +49,25 @@ proto: venv ## generate the protobuf code again
 proto-check: venv ## refuse committed protobuf code that differs from what proto/ generates
 	@.ci/proto check
 
-lab: venv ## contract, story and CUTS=50 power cuts on kernel OpenZFS in virtual machines: build/lab.json
+lab: compiled ## contract, story and CUTS=50 power cuts on kernel OpenZFS in virtual machines: build/lab.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
 	@rm -f build/lab.json build/lab-failures.txt
-	JAILD_LAB_CUTS=$(CUTS) $(PYTHON) -m pytest tests/lab
+	JAILD_LAB_CUTS=$(CUTS) $(PYTEST) tests/lab
 
-lab-quick: venv ## what CI runs of it: the contract on one OpenZFS, and four power cuts
+lab-quick: compiled ## what CI runs of it: the contract on one OpenZFS, and four power cuts
 	@JAILD_REQUIRE_ALL=1 .ci/deps lab
 	@rm -f build/lab-failures.txt
-	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTHON) -m pytest tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
+	JAILD_LAB_ZFS=2.3 JAILD_LAB_CUTS=4 $(PYTEST) tests/lab/test_zfs_contract.py tests/lab/test_power_cuts.py
 
-faults: venv ## a fault at every step of a migration on real ZFS (FAULTS=n: at n of them): build/faults.json
+faults: compiled ## a fault at every step of a migration on real ZFS (FAULTS=n: at n of them): build/faults.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	$(PYTHON) -m tests.faults --points $(FAULTS) --workers $(WORKERS)
 
-soak: venv ## MIGRATIONS=100 back and forth between two daemons, with cuts and kills: build/soak.json
+soak: compiled ## MIGRATIONS=100 back and forth between two daemons, with cuts and kills: build/soak.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	$(PYTHON) -m tests.faults.soak --migrations $(MIGRATIONS)
 
-bench: deps venv ## measure: build/bench.json
+bench: deps compiled ## measure: build/bench.json
 	@mkdir -p build
 	$(PYTHON) -m tests.bench
 

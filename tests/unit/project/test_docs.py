@@ -19,6 +19,7 @@ from jaild.jails.service import Templates
 from jaild.model.jails import specfile
 from jaild.model.jails import validation as speccheck
 from jaild.model.layers import recipe_check as recipecheck
+from tests.unit.project.sources import parsed
 
 ROOT = Path(__file__).parents[3]
 _REASON = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
@@ -48,7 +49,7 @@ def _texts_of_the_code() -> set[str]:
     for path in (ROOT / "jaild").rglob("*.py"):
         if "cli" in path.relative_to(ROOT).parts or path.name.endswith(("_pb2.py", "_pb2_grpc.py")):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _REASON.fullmatch(node.value):
                 found.add(node.value)
             elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("Error"):
@@ -175,7 +176,7 @@ _REFERENCE = re.compile(r"`((?:[\w-]+/)*\w+\.py):([\w.]+)`")
 def _names(path: Path) -> set[str]:
     """What a module defines: functions, classes, values, and the methods of its classes as `Class.method`."""
     found: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(path).body:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 found.add(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.unit.project.sources import parsed
 
 ROOT = Path(__file__).parents[3]
 LONGEST = 500  # lines, a guide: what is one thought stays in one file
@@ -88,11 +89,6 @@ def is_generated(path: Path) -> bool:
 
 MODULES_OF_JAILD = sorted(path for path in (ROOT / "jaild").rglob("*.py") if not is_generated(path))
 EVERY_MODULE = sorted(MODULES_OF_JAILD + list((ROOT / "tests").rglob("*.py")))
-
-
-@functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
 
 
 def shown(path: Path) -> str:

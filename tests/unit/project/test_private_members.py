@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.project.sources import parsed
+
 ROOT = Path(__file__).parents[3]
 BY_NAME = frozenset({"setattr", "getattr", "delattr", "hasattr", "object"})  # what takes a member's name as a string
 # Of others, who offer no public way to it.
@@ -90,6 +92,6 @@ def test_the_rule_sees(text: str, found: list[str]) -> None:
 def test_tests_use_no_private_member_of_another_module() -> None:
     modules = [path for path in sorted((ROOT / "tests").rglob("*.py")) if "__pycache__" not in path.parts]
     assert len(modules) > 200
-    found = {(str(path.relative_to(ROOT)), what) for path in modules for what in privates(ast.parse(path.read_text()))}
+    found = {(str(path.relative_to(ROOT)), what) for path in modules for what in privates(parsed(path))}
     assert found - ALLOWED.keys() == set(), "use what the module offers, or let it offer what a test honestly needs"
     assert ALLOWED.keys() - found == set(), "an exception that nobody needs any more: take it out of the list"

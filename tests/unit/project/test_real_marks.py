@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import LINUX_HOST, Machine, require
+from tests.unit.project.sources import parsed
 
 TESTS = Path(__file__).parents[2]
 LINUXS_OWN = frozenset({"runc", "busybox", "ip", "nft", "unshare", "nsenter", "zfs-fuse"})
@@ -50,7 +51,7 @@ def test_what_can_be_had_and_is_not_there_is_a_failure_where_everything_is_requi
 def marks() -> Iterator[tuple[str, ast.expr]]:
     """Yield each `pytest.mark.real` with what it is called with, by file."""
     for path in TESTS.rglob("*.py"):
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         called = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr == "real" and ast.unparse(node) == "pytest.mark.real":
