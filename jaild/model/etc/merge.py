@@ -19,7 +19,7 @@ import msgspec
 from merge3 import Merge3
 
 from jaild.model import bounds
-from jaild.model.etc import accountfiles
+from jaild.model.etc import accountfiles, textlines
 from jaild.model.etc import tree as etctree
 from jaild.model.etc.linematch import Steps, TooManyStepsError
 from jaild.model.etc.tree import Entry, Kind, Tree
@@ -192,9 +192,9 @@ def _merge_text(
 ) -> tuple[bytes, Conflict | None]:
     merged: list[bytes] = []
     diff: list[str] = []
-    base, here, there = (part.splitlines(keepends=True) for part in (old, mine, theirs))
+    base, there, here = textlines.split(old, theirs, mine)
     matcher: Any = steps.matcher  # a function, where the stubs want a class
-    groups = Merge3(base, here, there, sequence_matcher=matcher).merge_groups()
+    groups = Merge3(base.lines, here.lines, there.lines, sequence_matcher=matcher).merge_groups()
     for what, *lines in groups:
         if what == "conflict":
             merged.extend(lines[1])
@@ -203,7 +203,7 @@ def _merge_text(
         else:
             merged.extend(lines[0])
     if not diff:
-        return b"".join(merged), None
+        return textlines.join(merged, base, there, here), None
     if private:
         diff = ["(not shown: the file is private)"]
     elif len(diff) > _DIFF_LINES:

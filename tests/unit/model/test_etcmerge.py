@@ -119,6 +119,61 @@ def test_lines_without_an_end_of_line_and_with_returns_survive() -> None:
     assert merged.tree["f"].content == b"A\r\nb\r\nc\r\nD"
 
 
+@pytest.mark.parametrize(
+    ("ancestor", "theirs", "mine", "merged"),
+    [
+        ("b", "b\n", "b\nc\n", "b\nc\n"),
+        ("b", "b\nc\n", "b\n", "b\nc\n"),
+        ("b", "b\nc", "a\nb\n", "a\nb\nc\n"),  # what one side did to the end is kept, as what it did to lines is
+        ("b\n", "b\nc\n", "a\nb", "a\nb\nc"),
+        ("b\n", "b", "a\nb\n", "a\nb"),
+        ("a\nb\n", "A\nb\n", "a\r\nb\r\nc\r\n", "A\r\nb\r\nc\r\n"),
+        ("a\r\nb\r\n", "A\r\nb\r\n", "a\nb\nc\n", "A\nb\nc\n"),
+        ("a\nb\n", "a\r\nb\r\n", "a\nb\nc\n", "a\r\nb\r\nc\r\n"),
+        ("b", "b\r\n", "b\nc\n", "b\nc\n"),  # one line says nothing of the style: then it is the jail's
+        ("a\n", "a\n\n", "a", "a\n\n"),
+        ("", "", "", ""),
+    ],
+)
+def test_how_lines_end_is_no_content_and_stays_as_the_side_has_it_that_changed_it(
+    ancestor: str, theirs: str, mine: str, merged: str
+) -> None:
+    result = one(text(ancestor), text(theirs), text(mine))
+    assert result.conflicts == ()
+    assert result.tree["f"].content.decode() == merged
+
+
+def test_a_file_that_both_sides_bring_and_that_differs_in_its_ends_alone_stays_the_jails() -> None:
+    result = one(None, text("a\nb"), text("a\r\nb\r\n"))
+    assert (result.conflicts, result.changed) == ((), ())
+
+
+def test_where_a_text_has_ends_of_both_kinds_a_return_is_content() -> None:
+    result = one(text("a\r\nb\nc\n"), text("a\r\nb\nC\n"), text("A\r\nb\nc\n"))
+    assert result.tree["f"].content == b"A\r\nb\nC\n"
+    (conflict,) = one(text("a\r\nb\nc\n"), text("a\nb\nC\n"), text("A\r\nb\nc\n")).conflicts
+    assert conflict.diff == ("< A", "> a")
+
+
+STYLED = st.tuples(
+    st.lists(st.sampled_from(["a", "b", "c"]), max_size=3), st.sampled_from(["\n", "\r\n"]), st.booleans()
+)
+
+
+@settings(max_examples=300)
+@given(STYLED, STYLED, STYLED)
+def test_lines_merge_the_same_however_they_end(
+    a: tuple[list[str], str, bool], t: tuple[list[str], str, bool], m: tuple[list[str], str, bool]
+) -> None:
+    sides = (a, t, m)
+    plain = merge(*({"f": text("".join(f"{line}\n" for line in lines))} for lines, _, _ in sides))
+    styled = merge(
+        *({"f": text(end.join(lines) + (end if closed and lines else ""))} for lines, end, closed in sides),
+    )
+    assert [conflict.diff for conflict in styled.conflicts] == [conflict.diff for conflict in plain.conflicts]
+    assert styled.tree["f"].content.split() == plain.tree["f"].content.split()
+
+
 def test_of_a_private_file_no_line_is_shown() -> None:
     merged = one(text("key 1\n", 0o600), text("key 2\n", 0o600), text("key 3\n", 0o600))
     assert not any("key" in line for line in merged.conflicts[0].diff)
