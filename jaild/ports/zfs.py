@@ -87,7 +87,8 @@ class Zfs(Protocol):
     async def is_unchanged(self, snapshot: str) -> bool:
         """Whether nothing was written to a dataset since one of its snapshots, later snapshots being no writes.
 
-        What is mounted may count as changed although it is not. Where `Capabilities.written` is missing, what was written since the newest snapshot is not seen.
+        What is mounted may count as changed although it is not. Where `Capabilities.written` is missing, what was
+        written since the newest snapshot is not seen.
         """
 
     async def create(self, name: str, properties: Mapping[str, str] | None = None) -> None:

@@ -77,7 +77,7 @@ async def sent(child: Child, subject: str) -> AsyncIterator[bytes]:
 
 
 async def is_empty(stream: AsyncIterator[bytes]) -> bool:
-    """Tell whether an increment has nothing between its first and its last record (seen: zfs-fuse 0.7.0, OpenZFS 2.3.9)."""
+    """Tell whether an increment has nothing between its first and its last record (zfs-fuse 0.7.0, OpenZFS 2.3.9)."""
     size = 0
     async for piece in stream:
         size += len(piece)
