@@ -260,6 +260,48 @@ async def test_a_host_that_comes_back_is_asked_and_streamed_to_by_whoever_found_
         await again.stop(0)
 
 
+class Relay:
+    """Stands between a client and a server, like a firewall: a connection that it forgot is reset when it speaks."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
+
+    def forget(self) -> None:
+        self._forgotten |= self._clients
+
+    async def relay(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        self._clients.add(client)
+        answers, server = await asyncio.open_connection("127.0.0.1", self._port)
+        await asyncio.gather(self._copy(reader, server, client), self._copy(answers, client, client))
+
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(1 << 16):
+                if client in self._forgotten:
+                    client.transport.abort()
+                    break
+                writer.write(piece)
+        writer.close()
+
+
+async def test_a_call_on_a_connection_that_was_forgotten_meanwhile_is_made_again_on_a_new_one(
+    server: ApiServer, certificates: dict[str, TlsFiles]
+) -> None:
+    assert server.port is not None
+    relay = Relay(server.port)
+    async with await asyncio.start_server(relay.relay, "127.0.0.1", 0) as between:
+        address = f"127.0.0.1:{between.sockets[0].getsockname()[1]}"
+        peers = GrpcPeers({"here": PeerAddress(address=address, tls=certificates["beta"], server_name="server")})
+        assert (await peers.get("here").hello("h", "alpha", 1)).host_name == "beta"
+        relay.forget()
+        assert (await peers.get("here").hello("h", "alpha", 1)).host_name == "beta"
+        await peers.close()
+
+
 @pytest.fixture
 async def opened() -> AsyncIterator[list[grpc.aio.Channel]]:
     """The channels that `nobody` opened."""

@@ -18,7 +18,10 @@ def recorded(command: str) -> Said:
     """Return what a command said, whatever its status."""
     _, _, rest = RECORDED.read_text().partition(f"\n$ {command}\n")
     lines = rest.partition("\n@@@ ")[0].splitlines()
-    return Said(*("".join(f"{line[5:]}\n" for line in lines if line.startswith(mark)) for mark in ("out| ", "err| ")))
+    stdout, stderr = (
+        "".join(f"{line[5:]}\n" for line in lines if line.startswith(mark)) for mark in ("out| ", "err| ")
+    )
+    return Said(stdout, stderr)
 
 
 @pytest.mark.parametrize(
