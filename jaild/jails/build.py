@@ -44,7 +44,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     )
     datasets = JailDatasets(engine)
     configuration = Configuration(inventory, runs, layers.sandbox, files)
-    planner = Planner(inventory, ports.runtime, configuration, files)
+    planner = Planner(inventory, ports.runtime, datasets, configuration, files)
     changes = Changes(engine, planner, datasets, configuration, runs, health_checks)
     lifecycle = Lifecycle(engine, datasets, runs, health_checks)
     templates = Templates(files, place.templates)

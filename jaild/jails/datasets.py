@@ -11,10 +11,11 @@ import msgspec
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
-from jaild.jails.runs import property_size
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import Finding, Severity
+from jaild.model.jails import quotas
+from jaild.model.jails.quotas import Space
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
 from jaild.model.snapshots import SAFETY, going_along
@@ -41,7 +42,7 @@ class JailDatasets:
         await self._zfs.create(dataset, {layout.JAIL_PROPERTY: encode(record)})
         entry = JailEntry(name=name, dataset=dataset, folder=await self._folder(dataset), record=record)
         data = self._inventory.where.part(name, layout.DATA)
-        await self._zfs.create(data, {"quota": property_size(spec.quota)})
+        await self._zfs.create(data, quotas.properties(spec.quota))
         await self._folder(data)
         base = self._inventory.base(spec.base).tree
         for folder in layout.DATA_FOLDERS:
@@ -63,16 +64,14 @@ class JailDatasets:
 
         A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
         """
-        present = {d.name: d for d in await self._zfs.datasets(entry.dataset)}
-        await self._quota(self._inventory.where.part(entry.name, layout.DATA), spec.quota, present)
+        present = await self._parts(entry)
+        await self._keep_to_quotas(spec, present)
         owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
         uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
         for name, volume in sorted(spec.volumes.items()):
-            dataset = self._inventory.where.part(entry.name, name)
-            if dataset in present:
-                await self._quota(dataset, volume.quota, present)
+            if name in present:
                 continue
-            properties = {"quota": property_size(volume.quota)}
+            dataset, properties = self._inventory.where.part(entry.name, name), quotas.properties(volume.quota)
             if volume.recordsize:
                 properties["recordsize"] = volume.recordsize
             await self._zfs.create(dataset, properties)
@@ -84,10 +83,26 @@ class JailDatasets:
             if below:
                 await self._files.make_folders(folder, [NewFolder(path=below, uid=uid, gid=gid, mode=0o750)])
 
-    async def _quota(self, dataset: str, quota: str | None, present: Mapping[str, Dataset]) -> None:
-        wanted = property_size(quota)
-        if wanted != (str(present[dataset].quota) if present[dataset].quota else "none"):
-            await self._zfs.set(dataset, {"quota": wanted})
+    async def keep_to_quotas(self, entry: JailEntry) -> None:
+        """Give the datasets of a jail that came here the quotas of its spec: a copy has none, see `Receiver`."""
+        if entry.generation is not None:
+            await self._keep_to_quotas(entry.generation.spec, await self._parts(entry))
+
+    async def _keep_to_quotas(self, spec: JailSpec, present: Mapping[str, Dataset]) -> None:
+        for path, quota in quotas.of_spec(spec).items():
+            if (dataset := present.get(path)) is None:
+                continue
+            wanted = quotas.properties(quota, _space(dataset))
+            if wanted != {"refquota": _told(dataset.refquota), "quota": _told(dataset.quota)}:
+                await self._zfs.set(dataset.name, wanted)
+
+    async def _parts(self, entry: JailEntry) -> dict[str, Dataset]:
+        root = entry.dataset
+        return {d.name.removeprefix(root).lstrip("/"): d for d in await self._zfs.datasets(root)}
+
+    async def space(self, entry: JailEntry) -> dict[str, Space]:
+        """Return what each of a jail's datasets takes, by its path below the jail."""
+        return {path: _space(dataset) for path, dataset in (await self._parts(entry)).items()}
 
     async def write(self, entry: JailEntry, record: JailRecord) -> None:
         """Replace the jail's record: one atomic `zfs set`. What this raises means that it was not written.
@@ -227,6 +242,14 @@ class JailDatasets:
     async def measure(self, entry: JailEntry) -> None:
         """Take the jail's size on the pool into the index."""
         entry.used = (await self._zfs.dataset(entry.dataset)).used
+
+
+def _space(dataset: Dataset) -> Space:
+    return Space(referenced=dataset.referenced, used=dataset.used)
+
+
+def _told(size: int) -> str:
+    return str(size) if size else "none"
 
 
 def _in_data(spec: JailSpec) -> list[str]:

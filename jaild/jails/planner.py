@@ -9,13 +9,15 @@ import msgspec
 
 from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, Stack
 from jaild.jails.configuration import Configuration, Trees
+from jaild.jails.datasets import JailDatasets
 from jaild.model import layout
 from jaild.model.errors import NotFoundError
 from jaild.model.findings import Accepted, Finding, Plan, Severity, accept
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
+from jaild.model.jails import quotas
 from jaild.model.jails import validation as speccheck
-from jaild.model.jails.change import Draft
+from jaild.model.jails.change import Draft, Rollback
 from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers.libraries import Libraries, Start
@@ -39,8 +41,16 @@ class Prepared:
 class Planner:
     """Computes plans. Reads much, writes nothing."""
 
-    def __init__(self, inventory: Inventory, runtime: Runtime, configuration: Configuration, files: Files) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        runtime: Runtime,
+        datasets: JailDatasets,
+        configuration: Configuration,
+        files: Files,
+    ) -> None:
         self._inventory = inventory
+        self._datasets = datasets
         self._runtime = runtime
         self._configuration = configuration
         self._files = files
@@ -61,8 +71,9 @@ class Planner:
         findings += _command(draft.spec, stack.manifest)
         findings += await self._runtime.examine(draft.spec, f"jails/{name}")
         findings += await self._mount_points(stack, draft.spec)
-        if current is not None:
+        if entry is not None and current is not None:
             findings += _removed_volumes(current.spec, draft.spec)
+            findings += await self._quotas(entry, current.spec, draft)
         trees = None
         if not draft.cut_to:
             async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
@@ -138,6 +149,10 @@ class Planner:
             and entry.record.state not in {"moved", "standby", "fenced"}
         }
         return netcheck.conflicts(name, spec, others)
+
+    async def _quotas(self, entry: JailEntry, before: JailSpec, draft: Draft) -> tuple[Finding, ...]:
+        there = await self._datasets.space(entry)
+        return tuple(quotas.below_used(draft.spec, before, there, going_back=draft.kind == Rollback.kind))
 
     async def _mount_points(self, stack: Stack, spec: JailSpec) -> list[Finding]:
         roots = [("/", stack.base.tree)]

@@ -10,7 +10,7 @@ import structlog
 from jaild.engine.events import Events
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.model import layout, quantity
+from jaild.model import layout
 from jaild.model.errors import JaildError
 from jaild.model.jails import mounts as layering
 from jaild.model.jails.authority import Intent
@@ -192,11 +192,6 @@ def _has_hints(entry: JailEntry, generation: Generation, base: str) -> bool:
 
 def _watcher(jail: str) -> str:
     return f"watch {jail}"
-
-
-def property_size(text: str | None) -> str:
-    """Return a spec's size as a ZFS property value: bytes, or none."""
-    return str(quantity.parse(text)) if text else "none"
 
 
 class Logs:

@@ -52,8 +52,8 @@ class Stats:
             name=entry.name,
             limits=entry.generation.spec.limits if entry.generation is not None else Limits(),
             disk=jail.used if jail is not None else 0,
-            data=data.used if data is not None else 0,
-            data_quota=data.quota if data is not None else 0,
+            data=data.referenced if data is not None else 0,
+            data_quota=data.refquota if data is not None else 0,
             sampled=self._clock.now(),
         )
         run = entry.run

@@ -137,6 +137,7 @@ class Activation:
         snapshots = MigrationSnapshots(self._zfs, entry.dataset)
         await snapshots.came(journal)
         await snapshots.settle()
+        await self._datasets.keep_to_quotas(entry)
         await self._datasets.measure(entry)
 
     # -- discarding

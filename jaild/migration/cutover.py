@@ -22,6 +22,7 @@ from jaild.jails.build import JailParts
 from jaild.migration.precopy import Precopy
 from jaild.migration.session import HANDOVER_TIMED_OUT, MigrationSession
 from jaild.model.errors import JaildError
+from jaild.model.jails import quotas
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Ownership
@@ -217,7 +218,10 @@ class Cutover:
         await self._leave_behind(entry, self._fence)
 
     async def _fence(self, entry: JailEntry) -> None:
-        """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last."""
+        """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last.
+
+        It has no quotas from then on, as every copy: what comes back may be more than it was.
+        """
         datasets = [d.name for d in await self._zfs.datasets(entry.dataset)]
         failures: list[JaildError] = []
 
@@ -231,7 +235,8 @@ class Cutover:
             await attempt(self._zfs.unmount(dataset))
         # Children first: one that is mounted at boot below a parent that is not leaves a folder in the way.
         for dataset in reversed(datasets):
-            await attempt(self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on"}))
+            of_part = {} if dataset == entry.dataset else quotas.properties(None)
+            await attempt(self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on", **of_part}))
         await MigrationSnapshots(self._zfs, entry.dataset).thin()
         if failures:
             raise failures[0]

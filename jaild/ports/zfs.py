@@ -49,7 +49,8 @@ class Dataset:
     used: int
     referenced: int
     available: int
-    quota: int  # 0: none
+    refquota: int  # for what it refers to, without its snapshots; 0: none
+    quota: int  # with its snapshots and what is below it; 0: none
     created: int  # seconds since the epoch
     properties: Mapping[str, str] = field(default_factory=dict)  # user properties set on itself (local or received)
 

@@ -306,6 +306,7 @@ class Failover:
             else:
                 break
         attempt.activated = await self._activation.start(entry, self._clock.monotonic())
+        await self._datasets.keep_to_quotas(entry)  # last: it serves without them, and the next start sets them too
 
     async def _open(self, entry: JailEntry) -> None:
         """Make what was taken over writable and read it."""
@@ -322,6 +323,7 @@ class Failover:
             await self._recovery.attempt(message, self._withdraw_claim(entry, record))
         elif record.state is Ownership.ACTIVE and record.failover is not None:
             await self._recovery.quietly(self._open(entry))
+            await self._recovery.quietly(self._datasets.keep_to_quotas(entry))
         return False
 
     async def _withdraw_claim(self, entry: JailEntry, record: JailRecord) -> None:

@@ -60,8 +60,7 @@ class SalvageIn:
                     remedy="begin it again",
                 )
             dataset = self._inventory.where.part(journal.jail, header.dataset)
-            quota = {"quota": offered.properties["quota"]} if "quota" in offered.properties else {}
-            await self._zfs.create(dataset, {"canmount": "noauto", **quota})
+            await self._zfs.create(dataset, {"canmount": "noauto"})
             if not header.dataset:
                 await self._receiver.enter(journal)
             await self._zfs.mount(dataset)

@@ -142,7 +142,8 @@ async def offer_of(
     for dataset in await zfs.datasets(root):
         path = dataset.name.removeprefix(root).lstrip("/")
         # Streams carry no properties (never `send -p`): the target sets those that are listed here.
-        properties = {"quota": str(dataset.quota)} if dataset.quota else {}
+        volume = active.spec.volumes.get(path)
+        properties = {"recordsize": volume.recordsize} if volume is not None and volume.recordsize else {}
         guids = tuple(own.get(dataset.name, ()))
         datasets.append(DatasetOffer(path=path, properties=properties, size_bytes=dataset.referenced, own_guids=guids))
     return JailOffer(

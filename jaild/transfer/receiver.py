@@ -32,7 +32,10 @@ from jaild.model.snapshots import STANDBY, Snapshot, of_migration
 Enter = Callable[[Journal], Awaitable[None]]
 _LIMIT = 1 << 20  # bytes of a generation's file: ours have a few KiB
 _NOTHING = ("", 0, 0)
-_CARRIED = frozenset({"quota", "recordsize", "compression"})  # properties that a source may set here
+# Properties that a source may set here. Quotas are not: a copy becomes as large as its source is let, and a quota that
+# was right when it first came would refuse what the source may write by now, or wrote above its refquota before ZFS
+# counted it. Its owner sets them, by the spec: `JailDatasets.keep_to_quotas`.
+_CARRIED = frozenset({"recordsize", "compression"})
 
 
 class Receiver:

@@ -8,7 +8,7 @@ import pytest
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.ports.zfs import Dataset
-from tests.contract.zfs_host import MIB, ZfsHost, refused
+from tests.contract.zfs_host import MIB, ZfsHost, noise, refused
 
 
 class DatasetCases:
@@ -85,6 +85,20 @@ class DatasetCases:
         found = await host.zfs.dataset(name)
         assert found.quota == 20 * MIB
         assert 0 < found.available <= 20 * MIB
+
+    async def test_a_refquota_is_told_in_bytes_and_cannot_be_less_than_the_data(self, host: ZfsHost) -> None:
+        await host.zfs.create(name := f"{host.top}/a", {"refquota": str(20 * MIB), "quota": str(200 * MIB)})
+        await host.write(name, "file", noise(4 * MIB))
+        await host.zfs.snapshot(name, "one")  # which also writes to disk what is not there yet
+        found = await host.zfs.dataset(name)
+        assert (found.refquota, found.quota) == (20 * MIB, 200 * MIB)
+        assert 4 * MIB <= found.referenced < 20 * MIB
+        assert found.available <= 16 * MIB
+        for prop in ("refquota", "quota"):
+            await refused(host.zfs.set(name, {prop: str(MIB)}), InvalidArgumentError, "INVALID_PROPERTY")
+        await host.zfs.set(name, {"refquota": "none", "quota": "none"})
+        found = await host.zfs.dataset(name)
+        assert (found.refquota, found.quota) == (0, 0)
 
     async def test_a_value_of_4096_bytes_is_kept_and_a_longer_one_refused_before_zfs_sees_it(
         self, host: ZfsHost

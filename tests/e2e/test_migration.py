@@ -214,6 +214,19 @@ def test_a_name_that_the_target_has_is_refused(pair: Pair, jail: str) -> None:
     assert pair.beta.api.jail("edge-2").state == RUNNING
 
 
+def quotas(node: Node, jail: str) -> list[str]:
+    return node.zfs("get", "-Hp", "-o", "value", "refquota,quota", f"{node.pool}/jaild/jails/{jail}/data").split()
+
+
+def test_a_jail_has_its_quotas_where_it_is_and_a_copy_none(pair: Pair, jail: str) -> None:
+    limited, unlimited = [str(64 << 20), str(640 << 20)], ["0", "0"]
+    pair.alpha.api.configure(jail, f"{writer()}quota: 64M\n")
+    pair.alpha.api.migrate(jail, "beta")
+    assert (quotas(pair.beta, jail), quotas(pair.alpha, jail)) == (limited, unlimited)
+    pair.beta.api.migrate(jail, "alpha")
+    assert (quotas(pair.alpha, jail), quotas(pair.beta, jail)) == (limited, unlimited)
+
+
 LARGE = "dd if=/dev/zero of=/var/ballast bs=1048576 count=8 conv=fsync"
 
 

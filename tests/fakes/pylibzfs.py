@@ -337,6 +337,7 @@ class ZFSDataset:
             "used": told.used,
             "referenced": told.referenced,
             "available": told.available,
+            "refquota": told.refquota,
             "quota": told.quota,
             "creation": told.created,
         }

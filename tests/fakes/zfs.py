@@ -155,6 +155,7 @@ class FakeZfs:
     def _assign(self, name: str, properties: Mapping[str, str]) -> None:
         new = self.pool.native(name, checked_properties(name, properties))
         filesystem = self.pool.fs(name)
+        self.pool.require_not_below_used(filesystem, new)
         if "mountpoint" not in new:
             filesystem.properties.update(new)
             return

@@ -123,6 +123,12 @@ class Pool:
                 raise refusal("INVALID_PROPERTY", name, f"cannot set property for '{name}': invalid property '{prop}'")
         return properties
 
+    def require_not_below_used(self, fs: Filesystem, new: dict[str, str]) -> None:
+        for prop in ("refquota", "quota"):
+            if new.get(prop, "none") != "none" and int(new[prop]) < self.describe(fs).referenced:
+                text = f"cannot set property for '{fs.name}': size is less than current used or reserved space"
+                raise refusal("INVALID_PROPERTY", fs.name, text)
+
     def add(self, name: str, properties: dict[str, str]) -> Filesystem:
         self.vacant(name)
         new = Filesystem(name=name, home=self.store / f"{new_guid()}", properties=self.native(name, properties))
@@ -132,7 +138,8 @@ class Pool:
 
     def describe(self, fs: Filesystem) -> Dataset:
         size = trees.size(fs.live, self.mounts) if fs.live.exists() else 0
-        quota = int(fs.properties.get("quota", "0").replace("none", "0"))
+        refquota, quota = (int(fs.properties.get(name, "0").replace("none", "0")) for name in ("refquota", "quota"))
+        room = [limit - size for limit in (refquota, quota) if limit]
         available = _PLENTY if self.space is None else self.space
         return Dataset(
             name=fs.name,
@@ -143,7 +150,8 @@ class Pool:
             origin=fs.origin,
             used=size,
             referenced=size,
-            available=min(available, max(quota - size, 0)) if quota else available,
+            available=max(min(available, *room), 0) if room else available,
+            refquota=refquota,
             quota=quota,
             created=fs.created,
             properties={prop: value for prop, value in fs.properties.items() if ":" in prop},

@@ -22,6 +22,7 @@ _DATASET = [
     "used",
     "referenced",
     "available",
+    "refquota",
     "quota",
     "creation",
 ]

@@ -52,6 +52,7 @@ def dataset(name: str, found: Values) -> Dataset:
         used=_number(found, "used"),
         referenced=_number(found, "referenced"),
         available=_number(found, "available"),
+        refquota=_number(found, "refquota"),
         quota=_number(found, "quota"),
         created=_number(found, "creation"),
         properties={prop: value for prop, (value, source) in found.items() if ":" in prop and source in _OWN},

@@ -34,7 +34,7 @@ class DatasetOffer(msgspec.Struct, frozen=True, kw_only=True):
     """One dataset of a jail."""
 
     path: str = ""  # below the jail: "" for its own, "data", a volume's name
-    properties: dict[str, str] = {}  # allow-listed: quota, recordsize, compression
+    properties: dict[str, str] = {}  # allow-listed: recordsize, compression
     size_bytes: int = 0  # of an expected full send
     own_guids: tuple[int, ...] = ()  # of jaild's own snapshots of it on the source: what is there of them came from it
 

@@ -283,7 +283,7 @@ async def test_a_volume_that_is_added_gets_a_dataset_with_its_quota(host: FakeHo
     await create(host)
     wanted = msgspec.structs.replace(SPEC, volumes={"cache": Volume(path="/var/cache", quota="1M")})
     assert reason_of(await configure(host, wanted)) == ""
-    assert (await host.zfs.dataset("tank/jaild/jails/web/cache")).quota == 1 << 20
+    assert (await host.zfs.dataset("tank/jaild/jails/web/cache")).refquota == 1 << 20
     mounts = {mount.target: mount.folder for mount in host.runtime.by_name["web.2"].spec.mounts}
     assert mounts["/var/cache"].endswith("/jails/web/cache")
 

@@ -1,0 +1,80 @@
+"""What the quota of a spec means on the pool.
+
+A jail is promised its quota for what it has: ZFS's refquota, which snapshots do not count to. What it may take of the
+pool together with its snapshots is bounded above that: ZFS's quota. The snapshots that jaild itself keeps fit in
+between, however much of the data changed from one to the next; those that others keep may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from jaild.model import quantity
+from jaild.model.findings import Finding, Severity
+from jaild.model.jails.spec import JailSpec
+from jaild.model.layout import DATA
+
+# The data; three safety snapshots and the one that a change takes; three rounds of replicas and the one that is being
+# sent, which in a migration is that; and an older round that a host which does not answer has.
+TIMES = 10
+_MOST = (1 << 63) - 1  # ZFS keeps sizes in signed 64 bits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What a dataset takes, in bytes."""
+
+    referenced: int  # the data
+    used: int  # with its snapshots
+
+
+_NOTHING = Space(referenced=0, used=0)
+
+
+def properties(quota: str | None, now: Space = _NOTHING) -> dict[str, str]:
+    """Return the ZFS properties for a spec's quota, of a dataset that takes `now` that much.
+
+    They are never below that, which ZFS refuses: a copy may take more on another pool, and a jail may grow by some
+    seconds' writes beyond its refquota before ZFS counts them.
+    """
+    if quota is None:
+        return {"refquota": "none", "quota": "none"}
+    promised = max(quantity.parse(quota), now.referenced)
+    return {"refquota": str(promised), "quota": str(max(min(promised * TIMES, _MOST), now.used))}
+
+
+def of_spec(spec: JailSpec) -> dict[str, str | None]:
+    """Return the quotas of a spec, by the datasets' paths below the jail."""
+    return {DATA: spec.quota} | {name: volume.quota for name, volume in spec.volumes.items()}
+
+
+def below_used(
+    spec: JailSpec, before: JailSpec, there: Mapping[str, Space], *, going_back: bool = False
+) -> Iterator[Finding]:
+    """Find quotas that a change makes smaller than what is used; `there`: what a jail's datasets take, by path.
+
+    Nobody is kept from `going_back` to an older spec: what is used is then the quota, until it is less.
+    """
+    had = of_spec(before)
+    for path, quota in of_spec(spec).items():
+        now = there.get(path)
+        if quota is None or now is None or quota == had.get(path):
+            continue
+        promised, subject = quantity.parse(quota), "$.quota" if path == DATA else f"$.volumes.{path}.quota"
+        if now.referenced > promised:
+            what = f"{quantity.about(now.referenced)} are used"
+            remedy = "give it more, or delete some of its files first"
+        elif now.used > promised * TIMES:
+            what = f"{quantity.about(now.used)} are used with its snapshots, and {TIMES} times the quota is the most"
+            remedy = "give it more, or destroy snapshots that jaild did not make (zfs list -t snapshot)"
+        else:
+            continue
+        yield Finding(
+            severity=Severity.WARNING if going_back else Severity.ERROR,
+            code="QUOTA_BELOW_USED",
+            message=f"the quota of {path} is {quota}, but {what}",
+            subject=subject,
+            remedy=remedy,
+            evidence=(f"{now.referenced} bytes of data", f"{now.used} bytes with snapshots"),
+        )

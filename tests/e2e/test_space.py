@@ -1,0 +1,40 @@
+"""What a jail may take of the pool, and of its host's memory: on a real ZFS and a real kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from jaild.model.errors import FailedPreconditionError
+from tests.conftest import LINUX_HOST
+from tests.e2e import trees
+from tests.e2e.client import Client, codes, refused
+from tests.e2e.node import Node
+
+pytestmark = pytest.mark.real(*LINUX_HOST)
+
+FILL = "dd if=/dev/urandom of=/var/fill bs=65536 count=320 conv=fsync 2>&1 && sync"  # 20 MiB
+
+
+def test_jailds_own_snapshots_do_not_count_to_what_a_jail_may_write(api: Client) -> None:
+    api.create("edge-1", trees.spec("tiny-1", "web/1", quota="30M"))
+    for release in ("web/2", "web/1", "web/2", "web/1"):  # each with a safety snapshot of 20 MiB more
+        api.sh("edge-1", FILL)
+        api.deploy("edge-1", release)
+        api.sh("edge-1", "rm /var/fill && sync")
+    api.sh("edge-1", FILL)
+    more = FILL.replace("/var/fill", "/var/more")
+    said = api.exec("edge-1", "/bin/sh", "-c", more, check=False)
+    assert "Disk quota exceeded" in said or "No space left" in said
+    api.delete("edge-1")
+
+
+def test_a_quota_below_what_is_used_is_refused_by_the_plan(api: Client, node: Node) -> None:
+    api.create("edge-1", trees.spec("tiny-1", "web/1", quota="30M"))
+    api.sh("edge-1", FILL)
+    node.zfs("snapshot", f"{node.pool}/jaild/jails/edge-1/data@mine")  # which writes what zfs tells the size of
+    with refused(FailedPreconditionError, "PLAN_REFUSED") as caught:
+        api.configure("edge-1", trees.spec("tiny-1", "web/1", quota="10M"))
+    assert codes(caught.value) == ["QUOTA_BELOW_USED"]
+    assert api.generations("edge-1") == [1]
+    api.configure("edge-1", trees.spec("tiny-1", "web/1", quota="25M"))
+    api.delete("edge-1")
