@@ -53,4 +53,16 @@ def system() -> dict[str, Path]:
     return {str(path)[1:]: source for path, source in found.items()}
 
 
+def programs(*names: str) -> dict[str, Path]:
+    """Return what a base needs for programs of this machine, as ldd(1) says: paths in it, and the files."""
+    found: dict[str, Path] = {}
+    for name in names:
+        path = shutil.which(name, path=SYSTEM_PATH)
+        assert path is not None
+        told = subprocess.run(["ldd", path], check=True, text=True, capture_output=True).stdout
+        libraries = [word for line in told.splitlines() for word in line.split() if word.startswith("/")]
+        found |= {place[1:]: Path(place) for place in (path, *libraries)}
+    return found
+
+
 LD_SO_CONF = "/usr/local/lib\n"

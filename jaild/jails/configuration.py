@@ -1,12 +1,14 @@
 """A generation's configuration: merged from its layers and the jail's own, written, and its databases made.
 
-The databases of /etc, and the linker's cache, are made by its base's own tools: in a sandbox, before anything is cut
-over. Nothing of a base is run on the host itself. The jail's data is not mounted: what serves is not touched.
+The databases of /etc, the linker's cache and new host keys are made by its base's own tools: in a sandbox, before
+anything is cut over. Nothing of a base is run on the host itself. The jail's data is not mounted: what serves is not
+touched.
 """
 
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,6 +81,7 @@ class Configuration:
             local=local,
             local_folder=f"{stack.manifest.mount_point}/etc",
             family=stack.base.record.family,
+            machine_id=uuid.uuid4().hex,  # as machine-id(5) wants it
             users=stack.manifest.users,
             groups=stack.manifest.groups,
             rebased=current is not None and current.base != base,
@@ -114,7 +117,7 @@ class Configuration:
     ) -> None:
         """Write what was merged anew after `staged` was written: the jail is down, so nothing is made twice."""
         made = await self._files.read_tree(layout.generation_folder(entry.folder, generation.number) / layout.ETC)
-        etc, tools = etctools.with_cache(trees.etc, trees.tools, staged.etc, made)
+        etc, tools = etcplan.again(trees.etc, trees.tools, staged.etc, made)
         await self.write(operation_id, entry, generation, replace(trees, etc=etc, tools=tools))
 
     async def write(self, operation_id: str, entry: JailEntry, generation: Generation, trees: Trees) -> None:

@@ -13,6 +13,7 @@ from jaild.engine.inventory import JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.etc import identity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import quotas
 from jaild.model.jails.quotas import Space
@@ -37,7 +38,7 @@ class JailDatasets:
         self._supervisor = engine.supervisor
 
     async def make(self, name: str, record: JailRecord, spec: JailSpec) -> JailEntry:
-        """Create the jail's datasets with its record on them, and its data as the base ships it."""
+        """Create the jail's datasets with its record on them, and its data as the base ships it, less its identity."""
         dataset = self._inventory.where.jail(name)
         await self._zfs.create(dataset, {layout.JAIL_PROPERTY: encode(record)})
         entry = JailEntry(name=name, dataset=dataset, folder=await self._folder(dataset), record=record)
@@ -45,8 +46,10 @@ class JailDatasets:
         await self._zfs.create(data, quotas.properties(spec.quota))
         await self._folder(data)
         base = self._inventory.base(spec.base).tree
+        others = await self._files.matching(base, identity.DATA)
         for folder in layout.DATA_FOLDERS:
-            await self._files.copy(base / folder, entry.folder / layout.DATA / folder)
+            without = [path.removeprefix(f"{folder}/") for path in others if path.startswith(f"{folder}/")]
+            await self._files.copy(base / folder, entry.folder / layout.DATA / folder, without=without)
         return entry
 
     async def _folder(self, dataset: str) -> Path:

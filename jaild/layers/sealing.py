@@ -21,6 +21,8 @@ from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
+from jaild.model.etc import identity
+from jaild.model.findings import Plan
 from jaild.model.layers.osversion import OsVersion
 from jaild.model.layers.records import BaseRecord, ReleaseRecord, encode
 from jaild.ports.archives import Extracted
@@ -147,7 +149,8 @@ class BaseSealing:
             system = await self._files.system(tree)
             source.look(system)
             made = await self._files.make_mount_points(tree, system.family)
-            notes = extracted.notes + ((f"made mount points: {', '.join(made)}",) if made else ())
+            shared = await self._identity(handle, tree)
+            notes = (*shared, *extracted.notes, *((f"made mount points: {', '.join(made)}",) if made else ()))
             return BaseRecord(
                 name=base_id,
                 family=system.family,
@@ -166,6 +169,15 @@ class BaseSealing:
         self._inventory.bases[base_id] = layer
         await self._events.emit("base.sealed", f"bases/{base_id}", f"guid {layer.guid}", sha256=source.sha256)
         return f"bases/{base_id}"
+
+    async def _identity(self, handle: Handle, tree: Path) -> list[str]:
+        """Tell of files that should be one machine's alone; return that as notes."""
+        data = await self._files.matching(tree, identity.DATA)
+        findings = identity.in_base(await self._files.read_tree(tree / layout.ETC), data)
+        if findings:
+            operation = handle.operation
+            handle.note(plan=Plan(kind=operation.kind, target=operation.target, findings=findings))
+        return [f"{finding.code}: {finding.message}" for finding in findings]
 
     def require_new(self, base_id: str) -> None:
         """Raise `AlreadyExistsError` (BASE_EXISTS), `InvalidArgumentError` (INVALID_NAME)."""

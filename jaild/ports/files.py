@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -99,8 +99,14 @@ class Files(Protocol):
         `like` is the earlier word that it will be compared with: two words are only equal if the second had it.
         """
 
-    async def copy(self, source: Path, destination: Path) -> None:
-        """Copy a whole tree with owners, modes, links and times into a folder that does not exist or is empty."""
+    async def copy(self, source: Path, destination: Path, *, without: Collection[str] = ()) -> None:
+        """Copy a whole tree with owners, modes, links and times into a folder that does not exist or is empty.
+
+        `without`: files, by their paths below `source`, that are left out.
+        """
+
+    async def matching(self, root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
+        """Return the regular files below `root` that match a pattern: a path with * (fnmatch) in its last part only."""
 
     async def added(self, before: Path, after: Path, limit: int) -> tuple[str, ...]:
         """Return at most `limit` paths below `after` that `before` has not; of a new folder only the folder itself."""

@@ -11,18 +11,13 @@ from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client
 from tests.e2e.conftest import MANIFEST
-from tests.tars import Item, file, folder
+from tests.tars import file, folder
 
 pytestmark = pytest.mark.real(*LINUX_HOST, "gcc", "ldconfig")
 
 
 def glibc_base(path: Path, version: str) -> Path:
-    system = clibrary.system()
-    parents = {str(parent) for name in system for parent in Path(name).parents if parent.name}
-    there = {item.name for item in trees.base_items()}
-    items: list[Item] = [folder(name) for name in sorted(parents - there)]
-    items += [file(name, source.read_bytes(), 0o755) for name, source in system.items()]
-    return trees.base(path, version, {"ld.so.conf": clibrary.LD_SO_CONF}, *items)
+    return trees.with_files(path, version, clibrary.system(), etc={"ld.so.conf": clibrary.LD_SO_CONF})
 
 
 def linked(path: Path, version: str, library: str) -> Path:

@@ -57,6 +57,16 @@ def base(path: Path, version: str = "1", etc: Mapping[str, str] | None = None, *
     return pack(path, *base_items(version, etc), *more, form="w:gz")
 
 
+def with_files(
+    path: Path, version: str, files: Mapping[str, Path], *more: Item, etc: Mapping[str, str] | None = None
+) -> Path:
+    """Make a base with programs and libraries of this machine, each at its path."""
+    there = {item.name for item in (*base_items(), *more)}
+    parents = {str(parent) for name in files for parent in Path(name).parents if parent.name}
+    folders = [folder(name) for name in sorted(parents - there)]
+    return base(path, version, etc, *more, *folders, *(file(n, f.read_bytes(), 0o755) for n, f in files.items()))
+
+
 def release(path: Path, version: str, *more: Item, etc: Mapping[str, str] | None = None, healthy: bool = True) -> Path:
     items = [file("version", f"version {version}\n".encode()), file("serve", SERVE.encode(), 0o755)]
     items += [file("healthy")] if healthy else []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from jaild.adapters.files.openat import DEEPEST, look, names_in, opened, reading, too_deep
@@ -14,9 +16,10 @@ from jaild.model.errors import CancelledError, FailedPreconditionError
 _PIECE = 1 << 20
 
 
-def copy(source: Path, destination: Path, stopped: threading.Event) -> None:
+def copy(source: Path, destination: Path, stopped: threading.Event, *, without: Collection[str] = ()) -> None:
     """Copy the content of a folder into one that is missing or empty, which gets its owner and mode too.
 
+    Files whose paths are in `without` are left out.
     Sockets, pipes and device nodes are skipped: they belong to who made them. Two names of one file become two files.
     Raises `FailedPreconditionError` (DESTINATION_NOT_EMPTY), `ResourceExhaustedError` (TREE_TOO_LARGE) below
     `openat.DEEPEST`, `OSError` as it comes, `CancelledError` when `stopped`.
@@ -29,31 +32,41 @@ def copy(source: Path, destination: Path, stopped: threading.Event) -> None:
                 raise FailedPreconditionError(
                     "DESTINATION_NOT_EMPTY", f"{destination} is not empty", remedy="copy into a new folder"
                 )
-            _folder(source_fd, destination_fd, stopped, 1)
+            _Copy(stopped, frozenset(without)).folder(source_fd, destination_fd, "", 1)
 
 
-def _folder(source: int, destination: int, stopped: threading.Event, depth: int) -> None:
-    if depth > DEEPEST:
-        raise too_deep()
-    mine = os.fstat(source)
-    for name in names_in(source):
-        if stopped.is_set():
-            raise CancelledError("CANCELLED", "copying a tree was cancelled")
-        status = look(name, source)
-        if stat.S_ISDIR(status.st_mode):
-            os.mkdir(name, 0o700, dir_fd=destination)
-            with opened(name, within=source) as inner_source, opened(name, within=destination) as inner_destination:
-                if status.st_dev == mine.st_dev:
-                    _folder(inner_source, inner_destination, stopped, depth + 1)
-                else:
-                    _dress(inner_destination, status)
-        elif stat.S_ISREG(status.st_mode):
-            _file(name, source, destination)
-        elif stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=destination)
-            os.chown(name, status.st_uid, status.st_gid, dir_fd=destination, follow_symlinks=False)
-            os.utime(name, ns=_times(status), dir_fd=destination, follow_symlinks=False)
-    _dress(destination, mine)
+@dataclass(frozen=True)
+class _Copy:
+    stopped: threading.Event
+    without: frozenset[str]
+
+    def folder(self, source: int, destination: int, prefix: str, depth: int) -> None:
+        if depth > DEEPEST:
+            raise too_deep()
+        mine = os.fstat(source)
+        for name in names_in(source):
+            if self.stopped.is_set():
+                raise CancelledError("CANCELLED", "copying a tree was cancelled")
+            status = look(name, source)
+            if stat.S_ISDIR(status.st_mode):
+                os.mkdir(name, 0o700, dir_fd=destination)
+                with opened(name, within=source) as inner_source, opened(name, within=destination) as inner_destination:
+                    if status.st_dev == mine.st_dev:
+                        self.folder(inner_source, inner_destination, f"{prefix}{name}/", depth + 1)
+                    else:
+                        _dress(inner_destination, status)
+            elif stat.S_ISREG(status.st_mode):
+                if f"{prefix}{name}" not in self.without:
+                    _file(name, source, destination)
+            elif stat.S_ISLNK(status.st_mode):
+                _link(name, status, source, destination)
+        _dress(destination, mine)
+
+
+def _link(name: str, status: os.stat_result, source: int, destination: int) -> None:
+    os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=destination)
+    os.chown(name, status.st_uid, status.st_gid, dir_fd=destination, follow_symlinks=False)
+    os.utime(name, ns=_times(status), dir_fd=destination, follow_symlinks=False)
 
 
 def _file(name: str, source: int, destination: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from jaild.adapters.files import (
     filetail,
     fingerprint,
     flushing,
+    matching,
     mountpoints,
     mounttargets,
     osdetect,
@@ -145,10 +146,14 @@ class HostFiles:
         """Return a word that changes with anything below, '' if the folder does not exist."""
         return await _in_thread(folder, lambda: fingerprint.state(folder, like))
 
-    async def copy(self, source: Path, destination: Path) -> None:
+    async def copy(self, source: Path, destination: Path, *, without: Collection[str] = ()) -> None:
         """Copy a tree. `FailedPreconditionError` (DESTINATION_NOT_EMPTY). Cancelled, it stops at the next entry."""
         stopped = threading.Event()
-        await _in_thread(destination, lambda: treecopy.copy(source, destination, stopped), stopped)
+        await _in_thread(destination, lambda: treecopy.copy(source, destination, stopped, without=without), stopped)
+
+    async def matching(self, root: Path, patterns: Sequence[str]) -> tuple[str, ...]:
+        """Return the regular files below `root` that match a pattern."""
+        return await _in_thread(root, lambda: tuple(matching.matching(root, patterns)))
 
     async def added(self, before: Path, after: Path, limit: int) -> tuple[str, ...]:
         """Return at most `limit` paths below `after` that `before` has not; of a new folder only the folder itself."""

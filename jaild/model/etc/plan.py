@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaild.model import bounds
+from jaild.model.etc import identity
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.accounts import apply_accounts
 from jaild.model.etc.merge import merge
@@ -31,6 +32,7 @@ class Request:
     local: Sides
     local_folder: str
     family: Family
+    machine_id: str  # 32 hexadecimal digits, of nobody yet
     users: Sequence[User] = ()
     groups: Sequence[Group] = ()
     rebased: bool = False  # the new generation is on another base
@@ -49,7 +51,7 @@ class Answer:
 
 def carry_out(request: Request) -> Answer:
     """Merge both, and put the release's accounts in."""
-    etc, findings = _merged(request.etc, "/etc")
+    etc, findings = _merged(_with_own_identity(request.etc), "/etc")
     local_etc, found = _merged(request.local, request.local_folder)
     findings += found
     if request.users or request.groups:
@@ -59,11 +61,31 @@ def carry_out(request: Request) -> Answer:
         else:
             etc, clashes = apply_accounts(etc, request.users, request.groups, request.family)
             findings += clashes
+    own = identity.completed(etc, request.etc.theirs, request.etc.ancestor or {}, request.machine_id)
+    etc = own.tree
+    findings += identity.in_jail(request.etc.mine or {}, request.etc.ancestor or {})
     known = [tree for tree in (request.etc.theirs, request.etc.mine) if tree is not None]
     tools = etctools.commands(request.family, etc, known, rebased=request.rebased)
     if request.libraries is not None and request.family is Family.LINUX:
         tools += etctools.linker_cache(request.etc.theirs, request.libraries)
-    return Answer(etc=etc, local_etc=local_etc, findings=tuple(findings), tools=tools)
+    return Answer(etc=etc, local_etc=local_etc, findings=tuple(findings), tools=(*tools, *own.tools))
+
+
+def again(
+    etc: Tree, tools: Sequence[etctools.Argv], staged: Tree, made: Tree
+) -> tuple[Tree, tuple[etctools.Argv, ...]]:
+    """Return an /etc that was merged anew with what the tools have made already, and the tools still to be run for it.
+
+    `staged` was written before, and `made` is what the tools made of it.
+    """
+    own = identity.with_made(etc, tools, staged, made)
+    return etctools.with_cache(own.tree, own.tools, staged, made)
+
+
+def _with_own_identity(sides: Sides) -> Sides:
+    mine = sides.mine or {}
+    ancestor = identity.kept(sides.ancestor, mine) if sides.ancestor is not None else None
+    return Sides(theirs=identity.kept(sides.theirs, mine), ancestor=ancestor, mine=sides.mine)
 
 
 def _merged(sides: Sides, folder: str) -> tuple[Tree, list[Finding]]:

@@ -1,6 +1,6 @@
 """What is made of the texts in /etc, and when it must be made again: by the tools of the base that will read it.
 
-FreeBSD: pwd_mkdb(8), cap_mkdb(1), services_mkdb(8), certctl(8). Linux with glibc: ldconfig(8).
+FreeBSD: pwd_mkdb(8), cap_mkdb(1), services_mkdb(8), certctl(8). Linux with glibc: ldconfig(8). Both: ssh-keygen(1).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _SERVICES: Argv = ("/usr/sbin/services_mkdb", "-q", "-o", "/etc/services.db", "/
 _CERTIFICATES: Argv = ("/usr/sbin/certctl", "rehash")
 # -X: it would make links beside the libraries, and they are on read-only layers.
 _LINKER_CACHE: Argv = ("/sbin/ldconfig", "-X")
+HOST_KEYS: Argv = ("/usr/bin/ssh-keygen", "-A")
 _CACHE, _CONF = "ld.so.cache", "ld.so.conf"  # and what is in the folder ld.so.conf.d
 _MADE = (  # the text, what is made of it, and by what
     ("master.passwd", ("passwd", "pwd.db", "spwd.db"), PASSWORDS),

@@ -90,7 +90,7 @@ async def test_cancelling_waits_until_the_thread_touches_nothing_any_more(
 ) -> None:
     begun, over = threading.Event(), threading.Event()
 
-    def work(_source: Path, _destination: Path, stopped: threading.Event) -> None:
+    def work(_source: Path, _destination: Path, stopped: threading.Event, **_more: object) -> None:
         begun.set()
         if stopped.wait(10):
             over.set()
@@ -102,3 +102,28 @@ async def test_cancelling_waits_until_the_thread_touches_nothing_any_more(
     with pytest.raises(asyncio.CancelledError):
         await task
     assert over.is_set()
+
+
+async def test_files_that_are_to_be_left_out_are_left_out_by_their_whole_path(files: HostFiles, tmp_path: Path) -> None:
+    for path in ("lib/seed", "seed", "lib/x/seed"):
+        (tmp_path / "source" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / path).write_text(path)
+    (tmp_path / "source/link").symlink_to("seed")
+    await files.copy(tmp_path / "source", tmp_path / "copy", without=["lib/seed", "link", "missing"])
+    found = sorted(path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*"))
+    assert found == ["lib", "lib/x", "lib/x/seed", "link", "seed"]
+
+
+async def test_files_are_found_by_patterns_and_no_link_is_followed_to_one(
+    files: HostFiles, tmp_path: Path, outside: Path
+) -> None:
+    root = tmp_path / "root"
+    (root / "db/entropy").mkdir(parents=True)
+    for name in ("b", "a"):
+        (root / "db/entropy" / name).write_text(name)
+    (root / "db/entropy/folder").mkdir()
+    (root / "db/entropy/link").symlink_to("a")
+    (root / "lib").symlink_to(outside)
+    inside = next(path.name for path in outside.iterdir())
+    patterns = ["db/entropy/*", "db/entropy/a", f"lib/{inside}", "missing/x", "db/entropy/a/x"]
+    assert await files.matching(root, patterns) == ("db/entropy/a", "db/entropy/b", "db/entropy/a")
