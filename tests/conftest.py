@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import platform
@@ -65,6 +66,15 @@ def require(needs: Iterable[str], machine: Machine | None = None) -> None:
         if os.environ.get("JAILD_REQUIRE_ALL") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
+
+
+def pytest_collection_finish() -> None:
+    """Keep tests and modules, which live to the end, from the garbage collector: it would look at them again and again.
+
+    That was a twentieth of the time of `make unit`.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
