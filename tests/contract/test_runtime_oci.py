@@ -19,6 +19,7 @@ from jaild.adapters.oci import mounts
 from jaild.model.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Limits, Network
+from jaild.ports.runtime import RunSpec
 from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import FOLDERS, PROCESSES, OciRig, hosted, hosts_of, leftovers, log_has, started
 from tests.contract.runtime_contract import RuntimeContract, only, output_of
@@ -53,6 +54,51 @@ async def test_the_root_and_the_release_are_read_only_and_the_data_is_not(rig: O
     assert (await output_of(runtime, rig.spec(), "sh", "-c", "echo 1 > /var/new && echo 1 > /tmp/new"))[0] == 0
     assert (rig.data / "new").read_text() == "1\n"
     assert hosts_of(rig.base) == sorted({name.split("/")[0] for name in FOLDERS})
+
+
+def _with_run(rig: OciRig) -> RunSpec:
+    """A base with folders of all kinds below /run, and a volume there."""
+    for path in ("app/store", "app/inner", "postgresql"):
+        (rig.base / "run" / path).mkdir(parents=True)
+    os.chown(rig.base / "run/postgresql", 80, 81)
+    (rig.base / "run/postgresql").chmod(0o2775)
+    (rig.base / "run/app").chmod(0o700)
+    (rig.base / "run/of-the-base").write_text("no folder")
+    (rig.base / "run/app/store/beneath").mkdir()
+    (rig.folder / "store").mkdir()
+    (rig.folder / "store/kept").write_text("kept\n")
+    volume = Mount(kind=MountKind.LAYER, source=str(rig.folder / "store"), target="/run/app/store")
+    return replace(rig.spec(), mounts=(*rig.layers(), volume))
+
+
+async def test_run_is_a_tmpfs_with_the_folders_of_the_base_at_each_start(rig: OciRig) -> None:
+    runtime, spec = await started(rig, run := _with_run(rig)), run
+    look = "cd /run; for f in . lock app app/inner postgresql; do stat -c '%n %a %u:%g' $f; done; ls -A . app/store"
+    for _ in range(2):
+        status, stdout, stderr = await output_of(runtime, spec, "sh", "-c", look)
+        assert (status, stderr) == (0, b"")
+        assert stdout.decode().split("\n")[:-1] == [
+            ". 755 0:0",
+            "lock 1777 0:0",
+            "app 700 0:0",
+            "app/inner 755 0:0",
+            "postgresql 2775 80:81",
+            ".:",
+            *("app", "lock", "postgresql"),
+            "",
+            "app/store:",
+            "kept",
+        ]
+        assert (await output_of(runtime, spec, "sh", "-c", "echo 1 > /run/old.pid; echo 1 > /run/lock/old"))[0] == 0
+        await runtime.stop("web", 1)
+        await runtime.start("web", 1)
+    assert hosts_of(rig.base / "run") == ["app", "of-the-base", "postgresql"]
+
+
+async def test_a_user_who_is_not_root_may_lock_and_write_no_more_of_run(rig: OciRig) -> None:
+    runtime = await started(rig, spec := replace(_with_run(rig), user="www"))
+    assert (await output_of(runtime, spec, "sh", "-c", "touch /run/lock/mine /run/postgresql/mine"))[0] == 0
+    assert (await output_of(runtime, spec, "sh", "-c", "touch /run/mine"))[0] != 0
 
 
 async def test_a_jail_cannot_remount_its_root_writable(rig: OciRig) -> None:

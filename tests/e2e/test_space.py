@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from jaild.model.errors import FailedPreconditionError
@@ -9,6 +11,7 @@ from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, refused
 from tests.e2e.node import Node
+from tests.tars import folder
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 
@@ -38,3 +41,17 @@ def test_a_quota_below_what_is_used_is_refused_by_the_plan(api: Client, node: No
     assert api.generations("edge-1") == [1]
     api.configure("edge-1", trees.spec("tiny-1", "web/1", quota="25M"))
     api.delete("edge-1")
+
+
+def test_run_is_writable_with_the_bases_folders_and_nothing_of_it_outlives_a_stop(api: Client, tmp_path: Path) -> None:
+    archive = trees.base(tmp_path / "run-1.tgz", "1", None, folder("run"), folder("run/service"))
+    api.import_base("run-1", archive)
+    for base in ("tiny-1", "run-1"):  # one without a /run, which the import makes
+        folders = ["lock", "service"] if base == "run-1" else ["lock"]
+        api.create("edge-1", trees.spec(base, "web/1"))
+        for _ in range(2):
+            assert api.sh("edge-1", "ls -A /run").split() == folders
+            api.sh("edge-1", "echo 1 > /run/service.pid && echo 1 > /run/lock/service")
+            api.stop("edge-1")
+            api.start("edge-1")
+        api.delete("edge-1")

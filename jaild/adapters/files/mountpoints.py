@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path, PurePosixPath
 
@@ -33,6 +34,8 @@ def make_mount_points(root: Path, family: Family) -> list[str]:
     the way raises `InvalidArgumentError` (BASE_LAYOUT), before anything was changed.
     """
     wanted = {**_MODES, **(_LINUX if family is Family.LINUX else {})}
+    if family is Family.LINUX and not os.path.lexists(root / "run"):  # a link leads to where a jail can write anyway
+        wanted["run"] = 0o755
     linked_home = family is Family.FREEBSD and (root / "home").is_symlink()
     for path in wanted:
         if not (path == "home" and linked_home):

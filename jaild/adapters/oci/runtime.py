@@ -21,7 +21,7 @@ import msgspec
 from jaild.adapters.oci import bundle as oci_bundle
 from jaild.adapters.oci import cgroup as oci_cgroup
 from jaild.adapters.oci import exec as oci_exec
-from jaild.adapters.oci import meminfo, mounts
+from jaild.adapters.oci import meminfo, mounts, run_folder
 from jaild.adapters.oci.links import Links, within
 from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.ports import Redirects
@@ -295,6 +295,8 @@ class OciRuntime:
             namespace=self._links.namespace(run),
             hidden=frozenset({"cgroup"} if Path("/proc/self/ns/cgroup").exists() else ()),
         )
+        if run_folder.is_there(tree):
+            config["mounts"] += run_folder.mounts(run.mounts)
         write_secret(self._records.bundle(run.name) / "config.json", msgspec.json.encode(config))
 
     async def _make_container(self, record: Record) -> Record:
@@ -307,6 +309,9 @@ class OciRuntime:
             raise InternalError(
                 "COMMAND_FAILED", f"the first process of {run.name} was gone at once", resource=run.name
             )
+        tree = self._tree(run.jail, run.generation)
+        if run_folder.is_there(tree):
+            run_folder.fill(Path(f"/proc/{pid}/root"), tree, run.mounts)
         return self._write(record, process=process, started=0.0, ended=False, exit_status=None)
 
     async def _delete_container(self, name: str, record: Record | None) -> None:

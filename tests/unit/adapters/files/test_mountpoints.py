@@ -18,8 +18,14 @@ def test_an_empty_tree_gets_every_mount_point(tmp_path: Path) -> None:
     assert (tmp_path / "root").stat().st_mode & 0o7777 == 0o750
 
 
-def test_linux_needs_sys_too(tmp_path: Path) -> None:
-    assert "sys" in make_mount_points(tmp_path, Family.LINUX)
+def test_linux_needs_sys_and_run_too(tmp_path: Path) -> None:
+    assert {"sys", "run"} <= set(make_mount_points(tmp_path, Family.LINUX))
+
+
+def test_a_run_that_is_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to("var/run")
+    assert "run" not in make_mount_points(tmp_path, Family.LINUX)
+    assert (tmp_path / "run").is_symlink()
 
 
 def test_what_is_there_stays_as_it_is_but_tmp_becomes_sticky(tmp_path: Path) -> None:
