@@ -28,6 +28,7 @@ from jaild.model.layers.records import (
     decode,
 )
 from jaild.model.layout import Layout
+from jaild.model.migration.budget import Parts
 from jaild.model.operation import Operation
 from jaild.model.replication.policy import told_of
 from jaild.model.views import BaseView, JailState, JailView, ReleaseView
@@ -77,6 +78,9 @@ class JailEntry:
     generation: Generation | None = None
     references: dict[int, tuple[str, str]] = field(default_factory=dict)  # number -> (base, release)
     run: Run | None = None
+    took: Parts = field(
+        default_factory=Parts
+    )  # stop, mounts and start, each as it went here last in this daemon's time
     used: int = 0
     damaged: bool = False  # its record or its active generation cannot be read
     message: str = ""

@@ -77,6 +77,7 @@ def metadata_message(operation: Operation) -> common_pb2.OperationMetadata:
         bytes_done=operation.bytes_done,
         bytes_total=operation.bytes_total,
         predicted_downtime=duration(operation.predicted_downtime),
+        predicted_at_least=operation.predicted_at_least,
         downtime=duration(operation.downtime),
         plan=None if operation.plan is None else plan_message(operation.plan),
         rounds=operation.rounds,

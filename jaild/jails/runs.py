@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from jaild.engine.events import Events
@@ -93,15 +94,19 @@ class Runs:
 
     async def create(self, entry: JailEntry, generation: Generation) -> None:
         """Mount a generation's tree and make its run ready, beside whatever serves."""
+        began = self._clock.monotonic()
         await self._runtime.create(self.spec_of(entry, generation))
+        entry.took = msgspec.structs.replace(entry.took, mounts=self._clock.monotonic() - began)
 
     async def start(self, entry: JailEntry, generation: int) -> float:
         """Start a created run and watch it; return the (monotonic) time at which it had started."""
         self._inventory.permitted(entry.name, Intent.START)  # whatever led here: there is no other way to start a jail
         log = self.log_path(entry.name)
         self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
+        began = self._clock.monotonic()
         await self._runtime.start(entry.name, generation)
         started = self._clock.monotonic()
+        entry.took = msgspec.structs.replace(entry.took, start=started - began)
         await self._announce(entry.name, generation)
         entry.message = ""
         await self.adopt(entry, generation)
@@ -133,7 +138,10 @@ class Runs:
     async def stop(self, entry: JailEntry, generation: int) -> None:
         """Stop a run; its end is not taken for a failure."""
         self.forget(entry.name)
+        runs, began = entry.run is not None and entry.run.running, self._clock.monotonic()
         await self._runtime.stop(entry.name, generation)
+        if runs:  # to stop one that has ended takes no time
+            entry.took = msgspec.structs.replace(entry.took, stop=self._clock.monotonic() - began)
         entry.run = None
 
     async def remove(self, entry: JailEntry, generation: int) -> None:

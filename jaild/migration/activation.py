@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
+import msgspec
 import structlog
 
 from jaild.engine.build import Engine
@@ -21,6 +22,7 @@ from jaild.model.errors import JaildError, NotFoundError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
+from jaild.model.migration.budget import Parts
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
 from jaild.transfer.snapshots import MigrationSnapshots, return_to_before
@@ -74,7 +76,7 @@ class Activation:
         except JaildError:
             raise  # its source asks again
         except Exception as error:  # noqa: BLE001 -- asked again it would be the same, and its source would ask for ever
-            return await self._unhealthy(entry, error, 0.0)
+            return await self._unhealthy(entry, error, Parts())
         return await self.start(entry, began)
 
     async def _open(self, datasets: Sequence[str]) -> None:
@@ -92,23 +94,27 @@ class Activation:
         """Start an owned jail, if it should run, and pass its health checks; `began` (monotonic): of the request."""
         generation = entry.generation
         if generation is None or entry.record is None or entry.record.desired is Desired.STOPPED:
-            return Activated(healthy=True, seconds=self._clock.monotonic() - began)
-        seconds = 0.0
+            return Activated(healthy=True, parts=Parts(mounts=self._clock.monotonic() - began))
+        parts = Parts()
         try:
             if entry.run is None or not entry.run.running:
-                seconds = await self._runs.ensure(entry, generation) - began
+                started = await self._runs.ensure(entry, generation)
+                start = entry.took.start or 0.0
+                parts = Parts(mounts=max(started - start - began, 0.0), start=start)
+            checking = self._clock.monotonic()
             await self._checked(entry, generation)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that it does not serve
-            return await self._unhealthy(entry, error, seconds)
+            return await self._unhealthy(entry, error, parts)
+        gate = self._clock.monotonic() - checking
         await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
-        return Activated(healthy=True, seconds=seconds)
+        return Activated(healthy=True, parts=msgspec.structs.replace(parts, gate=gate))
 
-    async def _unhealthy(self, entry: JailEntry, error: Exception, seconds: float) -> Activated:
+    async def _unhealthy(self, entry: JailEntry, error: Exception, parts: Parts) -> Activated:
         told = str(error) if isinstance(error, JaildError) else f"{type(error).__name__}: {error}"
         self._log.warning("a jail that came is not healthy", jail=entry.name, exc_info=error)
         entry.message = f"it did not become healthy after its migration: {told}"
         await self._events.emit("jail.failed", f"jails/{entry.name}", entry.message)
-        return Activated(healthy=False, seconds=seconds, message=told)
+        return Activated(healthy=False, parts=parts, message=told)
 
     async def _checked(self, entry: JailEntry, generation: Generation) -> None:
         """Wait for the health checks. `AbortedError` (HEALTH_CHECK_ENDED) if `give_way` ends it."""

@@ -26,8 +26,8 @@ from jaild.model.jails import quotas
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Ownership
-from jaild.model.migration.budget import patience
-from jaild.model.migration.journal import Phase
+from jaild.model.migration.budget import Parts, patience
+from jaild.model.migration.journal import Phase, missed
 from jaild.model.replication.policy import vouching
 from jaild.transfer.build import TransferParts
 from jaild.transfer.snapshots import MigrationSnapshots
@@ -84,7 +84,9 @@ class Cutover:
         session.patience = patience(session.journal.max_downtime, session.journal.predicted or 0.0)
         session.frozen_at = self._clock.monotonic()
         await self._runs.stop(session.entry, session.generation.number)
-        session.waits_until = self._clock.monotonic() + session.patience
+        stopped = self._clock.monotonic()
+        session.parts = Parts(stop=stopped - session.frozen_at)
+        session.waits_until = stopped + session.patience
 
     async def thaw(self, session: MigrationSession) -> None:
         """Make the jail active here again if it was frozen, and start it if it ran: as soon as its datasets answer.
@@ -142,8 +144,12 @@ class Cutover:
 
     async def last_increment(self, session: MigrationSession) -> None:
         """Send what was written since the last round."""
+        began = self._clock.monotonic()
         await self._flush(session)
-        session.last_increment = (await self._precopy.round(session, urgent=True)).seconds
+        flush = self._clock.monotonic() - began
+        last = await self._precopy.round(session, urgent=True)
+        send = last.seconds - last.snapshot
+        session.parts = msgspec.structs.replace(session.parts, flush=flush, snapshot=last.snapshot, send=send)
 
     async def _flush(self, session: MigrationSession) -> None:
         """Bring what processes wrote to mapped files to the file systems: a snapshot has only what those have."""
@@ -193,10 +199,14 @@ class Cutover:
         answer = session.activated = await peer.activate(session.id, session.journal.epoch)
         if session.was_running and session.frozen_at is not None:
             # What the target took until the jail had started; not its health checks, nor the way of its answer.
-            began, now = session.activating_since, self._clock.monotonic()
-            downtime = began - session.frozen_at + min(answer.seconds, now - began)
-            overhead = max(downtime - session.last_increment, 0.0)
-            session.journal = msgspec.structs.replace(session.journal, downtime=downtime, overhead=overhead)
+            here, there = session.activating_since - session.frozen_at, answer.parts
+            waited = self._clock.monotonic() - session.activating_since
+            downtime = here + min(there.downtime, waited)
+            verify = max(here - session.parts.downtime, 0.0)
+            parts = msgspec.structs.replace(
+                session.parts, verify=verify, mounts=there.mounts, start=there.start, gate=there.gate
+            )
+            session.journal = msgspec.structs.replace(session.journal, downtime=downtime, parts=parts)
             session.handle.note(downtime=downtime)
         session.handle.facts(migration=session.id, healthy=str(answer.healthy).lower(), bytes=session.journal.bytes)
 
@@ -206,6 +216,9 @@ class Cutover:
         if session.activated is not None:  # last: from then on the copy may become a standby's
             healthy, message = session.activated.healthy, session.activated.message
             await session.write(phase=Phase.ACTIVATED, healthy=healthy, message=message)
+        if told := missed(session.journal):
+            session.handle.note(message=told)
+            await self._events.emit("migration.over_budget", session.target, told, migration=session.id)
 
     # -- what a jail leaves behind
 

@@ -13,7 +13,8 @@ from jaild.engine.build import Engine
 from jaild.engine.concurrency import gather_or_cancel
 from jaild.migration.session import MigrationSession
 from jaild.model.errors import FailedPreconditionError, JaildError
-from jaild.model.migration.budget import FIXED_COST, Again, Freeze, OverBudget, Round, after_round
+from jaild.model.migration.budget import Again, Freeze, OverBudget, Round, after_round
+from jaild.model.migration.forecast import NOTHING, FixedCost, fixed_cost
 from jaild.model.migration.protocol import DatasetState, LayerOffer
 from jaild.model.snapshots import Snapshot
 from jaild.transfer.build import TransferParts
@@ -51,7 +52,16 @@ class Precopy:
         predicted, allowed = session.journal.predicted, session.journal.max_downtime
         if predicted is None:
             return told
-        return f"{told}; downtime predicted at {predicted:.1f} s, {allowed:.1f} s are allowed"
+        low = "at least " if session.journal.predicted_at_least else ""
+        return f"{told}; downtime predicted to be {low}{predicted:.1f} s, {allowed:.1f} s are allowed"
+
+    def fixed_cost(self, session: MigrationSession) -> FixedCost:
+        """Return what the hand-over is expected to take beside the last increment."""
+        run = session.entry.run
+        if run is None or not run.running:
+            return NOTHING
+        moves = self._journals.outgoing()
+        return fixed_cost(session.jail, session.peer_name, moves, session.entry.took, session.there)
 
     @staticmethod
     def next_layer(session: MigrationSession) -> str:
@@ -74,7 +84,13 @@ class Precopy:
             await self._gone_on_with(session, token, lambda t: self._sender.layer(session, layer, t))
 
     async def seed(self, session: MigrationSession) -> None:
-        """Send all data, or what the target's older copy has not."""
+        """Send all data, or what the target's older copy has not.
+
+        `FailedPreconditionError` (DOWNTIME_OVER_BUDGET), before that, if no round can make the downtime short enough.
+        """
+        fixed = self.fixed_cost(session)
+        if fixed.seconds > session.journal.max_downtime and not session.journal.proceed_over_budget:
+            raise _over_budget(session, fixed, fixed.seconds)
         await self._round_and_look(session)
 
     async def until_it_fits(self, session: MigrationSession) -> None:
@@ -86,18 +102,25 @@ class Precopy:
             await self._round_and_look(session)
 
     async def _round_and_look(self, session: MigrationSession) -> None:
-        budget = session.journal.max_downtime
         session.handle.note(message=self.told(session))
         # What is in mapped files only is not counted as written: it would all be left for the last round.
         await self._files.flush([session.entry.folder / each.path for each in session.journal.offer.jail.datasets])
         session.rounds.append(await self.round(session))
-        fixed = self._journals.usual_overhead(session.jail) or FIXED_COST
+        fixed, budget = self.fixed_cost(session), session.journal.max_downtime
+        if session.journal.proceed_over_budget:  # what more rounds make shorter, they still may
+            budget = max(budget, fixed.seconds)
         written = await self._written(session)
-        decision = after_round(session.rounds, budget, fixed, written)
-        session.journal = msgspec.structs.replace(session.journal, predicted=decision.predicted)
+        decision = after_round(session.rounds, budget, fixed.seconds, written)
+        session.journal = msgspec.structs.replace(
+            session.journal,
+            predicted=decision.predicted,
+            predicted_at_least=fixed.at_least,
+            predicted_send=decision.predicted - fixed.seconds,
+        )
         session.handle.note(
             rounds=session.journal.rounds,
             predicted_downtime=decision.predicted,
+            predicted_at_least=fixed.at_least,
             rate=int(session.rounds[-1].bytes / max(session.rounds[-1].seconds, 1e-3)),
             bytes_total=session.journal.bytes + (written or 0),
             message=self.told(session),
@@ -108,14 +131,8 @@ class Precopy:
             case OverBudget(predicted, rounds) if session.journal.proceed_over_budget:
                 self._log.warning("going on over budget", predicted=predicted, rounds=rounds)
                 session.fits = True
-            case OverBudget(predicted, rounds):
-                raise FailedPreconditionError(
-                    "DOWNTIME_OVER_BUDGET",
-                    f"after {rounds} rounds the downtime is still predicted at {predicted:.1f} s, "
-                    f"{budget:.1f} s are allowed",
-                    remedy="allow more, migrate when less is written, or say to proceed over budget",
-                    resource=f"jails/{session.jail}",
-                )
+            case OverBudget(predicted, _):
+                raise _over_budget(session, fixed, predicted)
             case Again():
                 pass
 
@@ -133,6 +150,7 @@ class Precopy:
         began, before = self._clock.monotonic(), session.journal.bytes
         root, own = session.entry.dataset, MigrationSnapshots(self._zfs, session.entry.dataset)
         found = await self._snapshot(session, own, hold=not urgent)
+        taken = self._clock.monotonic()
         snapshots = {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot for snapshot in found}
         session.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
         send = partial(self._dataset, session, urgent=urgent)
@@ -145,7 +163,7 @@ class Precopy:
         await session.write(rounds=session.journal.rounds + 1)
         if not urgent:
             await own.supersede(session.id, session.whole)
-        return Round(session.journal.bytes - before, self._clock.monotonic() - began)
+        return Round(session.journal.bytes - before, self._clock.monotonic() - began, snapshot=taken - began)
 
     async def _snapshot(self, session: MigrationSession, own: MigrationSnapshots, *, hold: bool) -> list[Snapshot]:
         if session.pending:
@@ -180,3 +198,16 @@ class Precopy:
             self._log.warning("sent anew", migration=session.id, reason=error.reason)
         session.distrust(token)
         return await send("")
+
+
+def _over_budget(session: MigrationSession, fixed: FixedCost, predicted: float) -> FailedPreconditionError:
+    allowed, low = session.journal.max_downtime, "at least " if fixed.at_least else ""
+    told = f"the downtime is predicted to be {low}{predicted:.1f} s, {allowed:.1f} s are allowed"
+    if fixed.seconds > allowed:
+        told += f"; no round makes it shorter than {fixed.seconds:.1f} s: {fixed}"
+        remedy = "allow more, see why the jail stops or starts slowly, or say to proceed over budget"
+    else:
+        rounds = len(session.rounds)
+        told = f"after {rounds} rounds {told}; beside the last increment it is {fixed.seconds:.1f} s: {fixed}"
+        remedy = "allow more, migrate when less is written, or say to proceed over budget"
+    return FailedPreconditionError("DOWNTIME_OVER_BUDGET", told, remedy=remedy, resource=f"jails/{session.jail}")

@@ -35,7 +35,7 @@ from jaild.model.findings import Finding, Severity
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
 from jaild.model.layers.records import Generation
-from jaild.model.migration.budget import FIXED_COST, predict
+from jaild.model.migration.budget import Parts, predict
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Rehearsed
 from jaild.model.migration.received import require_same
@@ -56,6 +56,7 @@ class Rehearsal:
         self._journals = transfer.journals
         self._clock = engine.ports.clock
         self._source = source
+        self._precopy = precopy
         self._sagas = engine.sagas
         self._zfs = engine.ports.zfs
         self._runtime = engine.ports.runtime
@@ -98,27 +99,34 @@ class Rehearsal:
             # Before the target keeps its copy: that can only be continued from the snapshots that stay here.
             await session.write(keep_copy=True)
         session.rehearsed = await session.peer.rehearse(session.id, keep_copy=keep)
+        await session.write(parts=session.rehearsed.parts)  # what the next prediction for this host goes by
         self._tell(session, session.rehearsed)
 
     def _tell(self, session: MigrationSession, rehearsed: Rehearsed) -> None:
         """Put into the operation what was measured and found."""
-        fixed = self._journals.usual_overhead(session.jail) or max(FIXED_COST, rehearsed.seconds)
-        budget, predicted = session.journal.max_downtime, predict(session.rounds, fixed)
+        fixed, budget = self._precopy.fixed_cost(session), session.journal.max_downtime
+        predicted, low = predict(session.rounds, fixed.seconds), "at least " if fixed.at_least else ""
         plan = session.handle.operation.plan
         if plan is not None and predicted > budget:
             finding = Finding(
                 severity=Severity.WARNING,
                 code="DOWNTIME_OVER_BUDGET",
-                message=f"the downtime is predicted at {predicted:.1f} s, {budget:.1f} s are allowed",
+                message=f"the downtime is predicted to be {low}{predicted:.1f} s, {budget:.1f} s are allowed; beside "
+                f"the last increment it is {fixed.seconds:.1f} s: {fixed}",
                 subject=session.target,
                 remedy="allow more, migrate when less is written, or say to proceed over budget",
             )
             plan = msgspec.structs.replace(plan, findings=(*plan.findings, finding))
-        session.handle.note(plan=plan, predicted_downtime=predicted, message="the clone is gone again")
+        session.handle.note(
+            plan=plan,
+            predicted_downtime=predicted,
+            predicted_at_least=fixed.at_least,
+            message="the clone is gone again",
+        )
         session.handle.facts(
             healthy=str(rehearsed.healthy).lower(),
-            predicted_downtime=f"{predicted:.2f} s",
-            start=f"{rehearsed.seconds:.2f} s",
+            predicted_downtime=f"{low}{predicted:.2f} s",
+            start=f"{rehearsed.parts.downtime:.2f} s",
             sent_bytes=session.journal.bytes,
             copy=f"kept on {session.peer_name}" if session.terms.keep_copy else "thrown away",
         )
@@ -178,12 +186,13 @@ class Rehearsal:
     async def _tried(self, journal: Journal) -> Rehearsed:
         generation = msgspec.json.decode(journal.offer.jail.generation_json, type=Generation)
         began = self._clock.monotonic()
-        seconds = 0.0
+        parts = Parts()
         try:
             run = await self._cloned(journal, generation)
             await self._runtime.create(run)
+            mounted = self._clock.monotonic()
             await self._runtime.start(run.jail, run.generation)
-            seconds = self._clock.monotonic() - began
+            parts = Parts(mounts=mounted - began, start=self._clock.monotonic() - mounted)
             health_checks = HealthChecks(
                 self._runtime, self._runs, _Inside(self._runtime, run), self._files, self._clock
             )
@@ -192,9 +201,9 @@ class Rehearsal:
             self._log.warning("a rehearsal failed", jail=journal.jail, reason=error.reason)
             told = error.detail
             message = f"{error.message} ({error.reason})".replace(name_of(journal.id), journal.jail)
-            return Rehearsed(seconds=seconds, message=message, checks=told.get("checks", ""), log=told.get("log", ""))
+            return Rehearsed(parts=parts, message=message, checks=told.get("checks", ""), log=told.get("log", ""))
         else:
-            return Rehearsed(healthy=True, seconds=seconds)
+            return Rehearsed(healthy=True, parts=parts)
         finally:
             await asyncio.shield(self._take_away(journal.id))
 

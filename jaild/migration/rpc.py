@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 
+import msgspec
 from google.longrunning import operations_pb2
 
 from jaild.engine.rpc import OperationMessages
@@ -15,6 +16,7 @@ from jaild.migration.service import Migrations
 from jaild.migration.target import TargetMigration
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.migration.budget import Parts
 from jaild.model.migration.party import Arriving, Introduction, Leaving
 from jaild.model.migration.protocol import Acceptance, Offer, ReceiveHeader
 from jaild.model.migration.stats import Bucket
@@ -226,6 +228,13 @@ def _bucket(bucket: Bucket) -> migrations_pb2.MigrationStats.Bucket:
     return migrations_pb2.MigrationStats.Bucket(below=moments.duration(bucket.below), count=bucket.count)
 
 
+def _parts(parts: Parts | None) -> migrations_pb2.DowntimeParts | None:
+    if parts is None:
+        return None
+    spans = {name: moments.duration(value) for name, value in msgspec.structs.asdict(parts).items()}
+    return migrations_pb2.DowntimeParts(**spans)
+
+
 def migration_message(view: MigrationView) -> migrations_pb2.Migration:
     """Return a migration as a message."""
     return migrations_pb2.Migration(
@@ -241,6 +250,8 @@ def migration_message(view: MigrationView) -> migrations_pb2.Migration:
         bytes=view.bytes,
         rounds=view.rounds,
         predicted_downtime=moments.duration(view.predicted),
+        predicted_at_least=view.predicted_at_least,
         downtime=moments.duration(view.downtime),
+        downtime_parts=_parts(view.parts),
         message=view.message,
     )

@@ -20,7 +20,7 @@ from jaild.engine.inventory import Inventory, JailEntry
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord
-from jaild.model.migration.budget import MAX_THAWS, Round
+from jaild.model.migration.budget import MAX_THAWS, Parts, Round
 from jaild.model.migration.journal import Journal, Phase, time_left
 from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, Rehearsed
 from jaild.model.migration.streams import PROTOCOL
@@ -98,7 +98,8 @@ class MigrationSession(saga.Attempt):
     frozen_at: float | None = None  # monotonic
     patience: float = 0.0  # seconds that the jail may be down before the commit point
     waits_until: float = 0.0  # (monotonic) for the last part, once the jail is stopped
-    last_increment: float = 0.0  # seconds that it took
+    there: Parts = field(default_factory=Parts)  # what mounts and start usually take on the target, as it says
+    parts: Parts = field(default_factory=Parts)  # of the downtime, as far as it has come
     was_running: bool = False
     activating_since: float | None = None  # (monotonic) when the target was told first to start it
     activated: Activated | None = None  # its answer
@@ -259,6 +260,7 @@ class MigrationSession(saga.Attempt):
         self.layer_tokens = {state.path: state.resume_token for state in acceptance.layers}
         self.states = {offered.path: DatasetState(path=offered.path) for offered in self.journal.offer.jail.datasets}
         self.states |= {state.path: state for state in acceptance.datasets}
+        self.there = acceptance.parts
 
     def _require_same(self, host_id: str) -> None:
         if host_id != self.journal.peer_id:

@@ -33,6 +33,7 @@ from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
+from jaild.model.migration.budget import Parts
 from jaild.model.migration.journal import HANDED_OVER, Journal, Phase
 from jaild.model.migration.protocol import (
     Acceptance,
@@ -265,13 +266,17 @@ class TargetMigration:
             if arrival.activated is not None:
                 return arrival.activated
             if journal.phase is Phase.ACTIVATED:
-                return Activated(healthy=journal.healthy, message=journal.message)
+                return Activated(healthy=journal.healthy, parts=journal.parts or Parts(), message=journal.message)
             if epoch != journal.epoch:
                 raise _over(journal.id, journal.phase)
             async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
                 activated = await self._activation.activate(journal)
                 done = msgspec.structs.replace(
-                    journal, phase=Phase.ACTIVATED, healthy=activated.healthy, message=activated.message
+                    journal,
+                    phase=Phase.ACTIVATED,
+                    healthy=activated.healthy,
+                    parts=activated.parts,
+                    message=activated.message,
                 )
                 try:
                     await self._tidied(done)

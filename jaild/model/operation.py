@@ -110,6 +110,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes_done: int = 0
     bytes_total: int = 0
     predicted_downtime: float | None = None  # seconds
+    predicted_at_least: bool = False  # it may be far more: something that it is made of is not known
     downtime: float | None = None  # seconds, measured
     plan: Plan | None = None
     rounds: int = 0

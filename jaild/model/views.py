@@ -9,6 +9,7 @@ import msgspec
 from jaild.model.findings import Accepted
 from jaild.model.jails.spec import Limits
 from jaild.model.layers.records import BaseRecord, Generation, JailRecord, ReleaseRecord
+from jaild.model.migration.budget import Parts
 from jaild.model.policy import Policy
 
 
@@ -112,7 +113,9 @@ class MigrationView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bytes: int = 0
     rounds: int = 0
     predicted: float | None = None
+    predicted_at_least: bool = False
     downtime: float | None = None
+    parts: Parts | None = None  # of it
     message: str = ""
     finalized: bool = False
 

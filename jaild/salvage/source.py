@@ -115,13 +115,14 @@ class SalvageOut:
 
     async def _bring(self, session: MigrationSession) -> None:
         damages: list[Damage] = []
-        entries = 0
+        entries, began = 0, self._clock.monotonic()
         for dataset in session.journal.offer.jail.datasets:
             session.handle.note(message=f"the files of {dataset.path or 'the jail itself'}")
             entries += await self._dataset(session, dataset.path, damages)
         report = Report(source=self._inventory.host_name, at=self._clock.now(), entries=entries, damages=tuple(damages))
         guids = await session.peer.salvage.finish(session.id, msgspec.json.encode(report).decode())
         session.sent, session.salvaged = dict(guids), report
+        session.parts = msgspec.structs.replace(session.parts, send=self._clock.monotonic() - began)
 
     async def _dataset(self, session: MigrationSession, path: str, damages: list[Damage]) -> int:
         found: list[Damage] = []

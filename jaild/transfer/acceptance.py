@@ -19,6 +19,8 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers.records import BaseRecord, Generation, Ownership, decode
 from jaild.model.migration import received
+from jaild.model.migration.budget import Parts
+from jaild.model.migration.forecast import usual
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.protocol import Acceptance, DatasetState, Offer
 from jaild.model.migration.streams import SLACK
@@ -70,7 +72,12 @@ class OfferCheck:
             missing_layers=tuple(missing),
             datasets=tuple(states),
             layers=tuple([DatasetState(path=path, resume_token=await self._token(path)) for path in missing]),
+            parts=self._usual(offer.jail.name),
         )
+
+    def _usual(self, jail: str) -> Parts:
+        took = {name: entry.took for name, entry in self._inventory.jails.items()}
+        return usual(took.get(jail, Parts()), took.values())
 
     def _coming(self, offer: Offer) -> bool:
         """Whether what is there is what this very migration has brought so far."""

@@ -80,15 +80,6 @@ class Journals:
         newest = max(moves, key=lambda journal: journal.created, default=None)
         return tuple(layer.path for layer in newest.offer.jail.layers) if newest is not None else ()
 
-    def usual_overhead(self, jail: str) -> float | None:
-        """Return the seconds of downtime beside the last increment, as measured last; None for never.
-
-        Of this jail if it has moved from here before, else of any.
-        """
-        measured = [j for j in self._all.values() if j.outgoing and j.overhead is not None]
-        newest = max(measured, key=lambda j: (j.jail == jail, j.created), default=None)
-        return newest.overhead if newest is not None else None
-
     def stats(self) -> MigrationStats:
         """Return how the migrations from this host went."""
         return stats(self._all.values())
@@ -125,7 +116,9 @@ def _view(journal: Journal, host_name: str) -> MigrationView:
         bytes=journal.bytes,
         rounds=journal.rounds,
         predicted=journal.predicted,
+        predicted_at_least=journal.predicted_at_least,
         downtime=journal.downtime,
+        parts=journal.parts,
         message=journal.message,
         finalized=journal.phase is Phase.FINALIZED,
     )

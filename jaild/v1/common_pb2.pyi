@@ -82,7 +82,7 @@ class Plan(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ...) -> None: ...
 
 class OperationMetadata(_message.Message):
-    __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_downtime", "downtime", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases")
+    __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_downtime", "downtime", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases", "predicted_at_least")
     class FactsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class OperationMetadata(_message.Message):
     CANCEL_REQUESTED_FIELD_NUMBER: _ClassVar[int]
     BYTES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
     PHASES_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_AT_LEAST_FIELD_NUMBER: _ClassVar[int]
     kind: str
     target: str
     phase: str
@@ -126,7 +127,8 @@ class OperationMetadata(_message.Message):
     cancel_requested: bool
     bytes_per_second: int
     phases: _containers.RepeatedCompositeFieldContainer[PhaseReport]
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., actor: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., rounds: _Optional[int] = ..., facts: _Optional[_Mapping[str, str]] = ..., cancel_requested: bool = ..., bytes_per_second: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[PhaseReport, _Mapping]]] = ...) -> None: ...
+    predicted_at_least: bool
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., phase: _Optional[str] = ..., message: _Optional[str] = ..., actor: _Optional[str] = ..., request_id: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., bytes_done: _Optional[int] = ..., bytes_total: _Optional[int] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., rounds: _Optional[int] = ..., facts: _Optional[_Mapping[str, str]] = ..., cancel_requested: bool = ..., bytes_per_second: _Optional[int] = ..., phases: _Optional[_Iterable[_Union[PhaseReport, _Mapping]]] = ..., predicted_at_least: bool = ...) -> None: ...
 
 class PhaseReport(_message.Message):
     __slots__ = ("name", "start_offset", "duration", "outcome")

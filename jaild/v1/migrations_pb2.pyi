@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Migration(_message.Message):
-    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "downtime", "message", "predicted_downtime")
+    __slots__ = ("name", "jail", "source", "target", "outgoing", "phase", "create_time", "update_time", "epoch", "bytes", "rounds", "downtime", "message", "predicted_downtime", "downtime_parts", "predicted_at_least")
     NAME_FIELD_NUMBER: _ClassVar[int]
     JAIL_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,8 @@ class Migration(_message.Message):
     DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
+    DOWNTIME_PARTS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_AT_LEAST_FIELD_NUMBER: _ClassVar[int]
     name: str
     jail: str
     source: str
@@ -41,7 +43,29 @@ class Migration(_message.Message):
     downtime: _duration_pb2.Duration
     message: str
     predicted_downtime: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    downtime_parts: DowntimeParts
+    predicted_at_least: bool
+    def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime_parts: _Optional[_Union[DowntimeParts, _Mapping]] = ..., predicted_at_least: bool = ...) -> None: ...
+
+class DowntimeParts(_message.Message):
+    __slots__ = ("stop", "flush", "snapshot", "send", "verify", "mounts", "start", "gate")
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    FLUSH_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    SEND_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    stop: _duration_pb2.Duration
+    flush: _duration_pb2.Duration
+    snapshot: _duration_pb2.Duration
+    send: _duration_pb2.Duration
+    verify: _duration_pb2.Duration
+    mounts: _duration_pb2.Duration
+    start: _duration_pb2.Duration
+    gate: _duration_pb2.Duration
+    def __init__(self, stop: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., flush: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., snapshot: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., send: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., verify: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., mounts: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., gate: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class MigrationStats(_message.Message):
     __slots__ = ("moved", "aborted", "thaws", "downtimes", "errors", "median_downtime", "longest_downtime")

@@ -282,7 +282,7 @@ class FakeHost(InProcessHost):
         super().__init__(folder, name, network or Network(), ROOT)
         self.clock: QuickClock = QuickClock()
         self.zfs: FakeZfs = FakeZfs(folder / "pool")
-        self.runtime: FakeRuntime = FakeRuntime(now=self.clock.now)
+        self.runtime: FakeRuntime = FakeRuntime(now=self.clock.now, sleep=self.clock.sleep)
         self.probe: Healthy = Healthy()
 
     async def make_root(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
@@ -62,11 +62,19 @@ class FakeRuntime:
 
     `refuse` maps an operation (`start`), or an operation on one run (`start:web.2`), to the error it raises until the
     entry is taken out; nothing is changed then. `calls` lists `(operation, "web.2")` in order, refused ones too.
+    `takes` maps an operation (`create`, `start`, `stop`) to the seconds that it takes, of the clock that `sleep` is of.
     `answers` maps a run (`web.2`), or a run and a command (`("web.2", ("check", "-q"))`), to what exec says there.
     """
 
-    def __init__(self, *, facts: HostFacts = FACTS, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        *,
+        facts: HostFacts = FACTS,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.refuse: dict[str, Exception] = {}
+        self.takes: dict[str, float] = {}
         self.calls: list[tuple[str, str]] = []
         self.answers: dict[str | tuple[str, tuple[str, ...]], Answer] = {}
         self.stop_seconds = 0.0
@@ -77,6 +85,7 @@ class FakeRuntime:
         self.free: int | None = 4 << 30
         self.host_facts = facts
         self._now = now
+        self._sleep = sleep
         self._next_pid = 100
 
     def say(
@@ -121,6 +130,7 @@ class FakeRuntime:
         self._call("create", run.name)
         if run.name in self.by_name:
             raise AlreadyExistsError("RUN_EXISTS", f"the run {run.name} exists", resource=run.name)
+        await self._take("create")
         self.by_name[run.name] = FakeRun(spec=run)
 
     async def start(self, jail: str, generation: int) -> None:
@@ -133,6 +143,7 @@ class FakeRuntime:
                 raise FailedPreconditionError(
                     "RUN_RUNNING", f"{other.spec.name} is running", remedy="stop it first", resource=other.spec.name
                 )
+        await self._take("start")
         self._next_pid += 1
         run.pid, run.started, run.exit_status = self._next_pid, self._now(), None
         run.ended = asyncio.Event()
@@ -144,6 +155,7 @@ class FakeRuntime:
         run = self.by_name.get(name)
         if run is None or not run.pid:
             return 0.0
+        await self._take("stop")
         self._end(run, -15)
         return self.stop_seconds
 
@@ -221,6 +233,10 @@ class FakeRuntime:
         name = f"{jail}.{generation}"
         self._call("announce", name)
         self._running(name)
+
+    async def _take(self, operation: str) -> None:
+        if operation in self.takes:
+            await self._sleep(self.takes[operation])
 
     def _call(self, operation: str, name: str) -> None:
         self.calls.append((operation, name))

@@ -117,8 +117,8 @@ def summary(operation: Any) -> list[str]:
     about = metadata(operation)
     lines = [f"{printable(about.kind)} {printable(about.target)}: {_result(operation.response)}"]
     if about.HasField("downtime"):
-        predicted = about.HasField("predicted_downtime")
-        expected = f" (predicted {duration(seconds(about.predicted_downtime))})" if predicted else ""
+        predicted = render.predicted(about)
+        expected = f" (predicted {predicted})" if predicted else ""
         lines.append(f"  downtime: {duration(seconds(about.downtime))}{expected}")
     if about.rounds:
         lines.append(f"  rounds: {about.rounds}")

@@ -36,7 +36,7 @@ def ls(settings: Settings, *, lines: int) -> None:
         render.document(settings.form, {"migrations": [render.as_dict(migration) for migration in found]})
         return
     render.table(
-        ("NAME", "JAIL", "FROM", "TO", "PHASE", "SENT", "ROUNDS", "DOWNTIME", "AGE", "NOTE"),
+        ("NAME", "JAIL", "FROM", "TO", "PHASE", "SENT", "ROUNDS", "DOWNTIME", "PREDICTED", "AGE", "NOTE"),
         [
             (
                 short(migration.name),
@@ -47,6 +47,7 @@ def ls(settings: Settings, *, lines: int) -> None:
                 size(migration.bytes),
                 str(migration.rounds),
                 _downtime(migration),
+                render.predicted(migration),
                 render.since(migration.create_time),
                 migration.message,
             )
@@ -80,10 +81,8 @@ def show(settings: Settings, *, name: str) -> None:
             ("sent", size(migration.bytes)),
             ("rounds", str(migration.rounds)),
             ("downtime", _downtime(migration)),
-            (
-                "predicted",
-                render.span(migration.predicted_downtime) if migration.HasField("predicted_downtime") else "",
-            ),
+            ("made of", _parts(migration.downtime_parts)),
+            ("predicted", render.predicted(migration)),
             ("epoch", str(migration.epoch)),
         )
     )
@@ -145,6 +144,13 @@ def finalize(settings: Settings, *, name: str, how: How) -> None:
     request = migrations_pb2.FinalizeMigrationRequest(name=name, request_id=how.request_id)
     with connect(settings) as api:
         finish(api, settings, api.migrations.FinalizeMigration(request), how)
+
+
+def _parts(parts: migrations_pb2.DowntimeParts) -> str:
+    told = [f"{part.name} {render.span(value)}" for part, value in parts.ListFields() if part.name != "gate"]
+    if parts.HasField("gate"):
+        told.append(f"then gate {render.span(parts.gate)}")
+    return ", ".join(told)
 
 
 def _downtime(migration: migrations_pb2.Migration) -> str:

@@ -70,7 +70,7 @@ def show(settings: Settings, *, name: str) -> None:
             ("accepted", render.moment(about.create_time)),
             ("changed", render.moment(about.update_time)),
             ("bytes", _bytes(about.bytes_done, about.bytes_total)),
-            ("predicted", render.span(about.predicted_downtime) if about.HasField("predicted_downtime") else ""),
+            ("predicted", render.predicted(about)),
             ("downtime", render.span(about.downtime) if about.HasField("downtime") else ""),
             ("rounds", str(about.rounds or "")),
             ("facts", "\n".join(facts)),

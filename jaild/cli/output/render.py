@@ -111,6 +111,13 @@ def span(duration: Duration) -> str:
     return human.duration(seconds(duration))
 
 
+def predicted(message: Any) -> str:
+    """Return the downtime that a message says was predicted, "at least" if it is a lower bound; '' for none."""
+    if not message.HasField("predicted_downtime"):
+        return ""
+    return ("at least " if message.predicted_at_least else "") + span(message.predicted_downtime)
+
+
 def seconds(duration: Duration) -> float:
     """Return a duration in seconds."""
     return duration.seconds + duration.nanos / 1e9

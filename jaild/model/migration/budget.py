@@ -5,13 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
+
+import msgspec
 
 MAX_ROUNDS = 10
 MAX_STALLED = 3  # rounds in a row that did not shrink
 MAX_THAWS = 3  # times that a jail is stopped for a last part that then does not get through
-FIXED_COST = 1.0  # seconds that any hand-over takes beside the last increment, until one has been measured
 _PATIENCE = 3.0  # times what was allowed or predicted
 _INSTANT = 1e-6  # seconds; a time below says nothing
+_TRIFLE = 0.05  # seconds; a part below need not be named
+
+
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a downtime is made of, in its order: the seconds of each part. None: not known."""
+
+    stop: _Seconds = None
+    flush: _Seconds = None  # of what was written to mapped files
+    snapshot: _Seconds = None
+    send: _Seconds = None  # of the last increment
+    verify: _Seconds = None  # every guid is compared, the target prepares, the source commits
+    mounts: _Seconds = None  # from when the target is told to start the jail until it does
+    start: _Seconds = None  # until its first process runs
+    gate: _Seconds = None  # the health checks: the jail runs, so this is no part of the downtime
+
+    @property
+    def downtime(self) -> float:
+        """The sum of those that are known, without the gate."""
+        return sum(self._down().values())
+
+    def _down(self) -> dict[str, float]:
+        parts: dict[str, float] = msgspec.structs.asdict(self)
+        return {name: value for name, value in parts.items() if value is not None and name != "gate"}
+
+    def __str__(self) -> str:
+        """Name those that are known and no trifle, without the gate."""
+        return ", ".join(f"{name} {value:.1f} s" for name, value in self._down().items() if value >= _TRIFLE)
 
 
 @dataclass(frozen=True)
@@ -20,6 +52,7 @@ class Round:
 
     bytes: int
     seconds: float
+    snapshot: float = 0.0  # seconds of these that its snapshot took
 
 
 @dataclass(frozen=True)
@@ -49,12 +82,13 @@ def after_round(
 ) -> Again | Freeze | OverBudget:
     """Decide after a round, given the seconds of downtime that are allowed and those that any move costs.
 
-    `written`: bytes written since the last round's snapshot, where ZFS tells.
+    `fixed` alone may be over the budget, which no round changes. `written`: bytes written since the last round's
+    snapshot, where ZFS tells.
     """
     predicted = predict(rounds, fixed, written)
     if len(rounds) > 1 and predicted <= budget:
         return Freeze(predicted)
-    if len(rounds) > MAX_ROUNDS or _stalled(rounds):
+    if fixed > budget or len(rounds) > MAX_ROUNDS or _stalled(rounds):
         return OverBudget(predicted, len(rounds))
     return Again(predicted)
 

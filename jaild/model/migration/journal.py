@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.layers.records import JailRecord
+from jaild.model.migration.budget import Parts
 from jaild.model.migration.protocol import Offer
 from jaild.model.operation import passed
 
@@ -66,8 +67,10 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bytes: int = 0
     rounds: int = 0
     predicted: float | None = None  # seconds of downtime, before the last freeze
+    predicted_at_least: bool = False  # something of it was not known
+    predicted_send: float = 0.0  # seconds of it for the last increment, before what earlier ones took longer is added
     downtime: float | None = None  # seconds, measured
-    overhead: float | None = None  # seconds of it that were not the last increment
+    parts: Parts | None = None  # of it, as far as they were measured; of a rehearsal, and on the target, what that took
     healthy: bool = False
     message: str = ""
     keep_copy: bool = False  # a rehearsal whose copy stays on the target when it is aborted
@@ -85,6 +88,14 @@ def time_left(journal: Journal, monotonic: float) -> float | None:
 def counted(journal: Journal, monotonic: float) -> Journal:
     """Return a journal with what is left of its time now, so that a later boot goes on from there."""
     return msgspec.structs.replace(journal, time_left=time_left(journal, monotonic), counted_at=monotonic)
+
+
+def missed(journal: Journal) -> str:
+    """Say what a downtime was made of that was longer than allowed; '' if it was not. A salvage has no budget."""
+    if journal.downtime is None or journal.predicted is None or journal.downtime <= journal.max_downtime:
+        return ""
+    told = f"down for {journal.downtime:.1f} s, {journal.max_downtime:.1f} s were allowed"
+    return f"{told}: {journal.parts}" if journal.parts is not None else told
 
 
 def epoch_in_force(journal: Journal) -> int:

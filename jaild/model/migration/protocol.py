@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.findings import Finding
+from jaild.model.migration.budget import Parts
 
 
 class HostHello(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +91,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     missing_layers: tuple[str, ...] = ()  # paths
     datasets: tuple[DatasetState, ...] = ()  # of an older copy that may be continued, or of what came so far
     layers: tuple[DatasetState, ...] = ()  # of missing layers whose receive was interrupted; `path` as in `LayerOffer`
+    parts: Parts = Parts()  # what mounts and start of this jail took there last, or usually take of others
 
 
 class ReceiveHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +120,7 @@ class Activated(msgspec.Struct, frozen=True, kw_only=True):
     """The target owns the jail."""
 
     healthy: bool = False  # it runs and passed its health checks
-    seconds: float = 0.0  # that mount, start and health checks took
+    parts: Parts = Parts()  # mounts, start, gate
     message: str = ""  # why it is not healthy
 
 
@@ -126,7 +128,7 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
     """How a clone of what was received came up on the target; nothing of it is left."""
 
     healthy: bool = False  # it ran and passed its health checks
-    seconds: float = 0.0  # that mount and start took
+    parts: Parts = Parts()  # mounts, start, gate
     message: str = ""  # why it is not healthy
     checks: str = ""  # what each said last, a line each
     log: str = ""  # the end of what it wrote

@@ -147,16 +147,18 @@ class PeerFinding(_message.Message):
     def __init__(self, severity: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., subject: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class PreflightResponse(_message.Message):
-    __slots__ = ("findings", "missing_layers", "datasets", "layers")
+    __slots__ = ("findings", "missing_layers", "datasets", "layers", "parts")
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
     MISSING_LAYERS_FIELD_NUMBER: _ClassVar[int]
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     findings: _containers.RepeatedCompositeFieldContainer[PeerFinding]
     missing_layers: _containers.RepeatedScalarFieldContainer[str]
     datasets: _containers.RepeatedCompositeFieldContainer[DatasetState]
     layers: _containers.RepeatedCompositeFieldContainer[DatasetState]
-    def __init__(self, findings: _Optional[_Iterable[_Union[PeerFinding, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ...) -> None: ...
+    parts: DowntimeParts
+    def __init__(self, findings: _Optional[_Iterable[_Union[PeerFinding, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., parts: _Optional[_Union[DowntimeParts, _Mapping]] = ...) -> None: ...
 
 class DatasetState(_message.Message):
     __slots__ = ("path", "snapshot_guids", "resume_token")
@@ -241,6 +243,26 @@ class PrepareResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class DowntimeParts(_message.Message):
+    __slots__ = ("stop", "flush", "snapshot", "send", "verify", "mounts", "start", "gate")
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    FLUSH_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    SEND_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
+    MOUNTS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
+    stop: float
+    flush: float
+    snapshot: float
+    send: float
+    verify: float
+    mounts: float
+    start: float
+    gate: float
+    def __init__(self, stop: _Optional[float] = ..., flush: _Optional[float] = ..., snapshot: _Optional[float] = ..., send: _Optional[float] = ..., verify: _Optional[float] = ..., mounts: _Optional[float] = ..., start: _Optional[float] = ..., gate: _Optional[float] = ...) -> None: ...
+
 class ActivateRequest(_message.Message):
     __slots__ = ("migration", "epoch")
     MIGRATION_FIELD_NUMBER: _ClassVar[int]
@@ -250,14 +272,14 @@ class ActivateRequest(_message.Message):
     def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class ActivateResponse(_message.Message):
-    __slots__ = ("healthy", "seconds", "message")
+    __slots__ = ("healthy", "message", "parts")
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
-    SECONDS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     healthy: bool
-    seconds: float
     message: str
-    def __init__(self, healthy: bool = ..., seconds: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+    parts: DowntimeParts
+    def __init__(self, healthy: bool = ..., message: _Optional[str] = ..., parts: _Optional[_Union[DowntimeParts, _Mapping]] = ...) -> None: ...
 
 class AbortRequest(_message.Message):
     __slots__ = ("migration",)

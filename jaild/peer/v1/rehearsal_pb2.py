@@ -22,19 +22,20 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from jaild.peer.v1 import peer_pb2 as jaild_dot_peer_dot_v1_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djaild/peer/v1/rehearsal.proto\x12\rjaild.peer.v1\"7\n\x0fRehearseRequest\x12\x11\n\tmigration\x18\x01 \x01(\t\x12\x11\n\tkeep_copy\x18\x02 \x01(\x08\"b\n\x10RehearseResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x63hecks\x18\x04 \x01(\t\x12\x0b\n\x03log\x18\x05 \x01(\t2Y\n\nRehearsals\x12K\n\x08Rehearse\x12\x1e.jaild.peer.v1.RehearseRequest\x1a\x1f.jaild.peer.v1.RehearseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1djaild/peer/v1/rehearsal.proto\x12\rjaild.peer.v1\x1a\x18jaild/peer/v1/peer.proto\"7\n\x0fRehearseRequest\x12\x11\n\tmigration\x18\x01 \x01(\t\x12\x11\n\tkeep_copy\x18\x02 \x01(\x08\"\x84\x01\n\x10RehearseResponse\x12\x0f\n\x07healthy\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x63hecks\x18\x04 \x01(\t\x12\x0b\n\x03log\x18\x05 \x01(\t\x12+\n\x05parts\x18\x06 \x01(\x0b\x32\x1c.jaild.peer.v1.DowntimePartsJ\x04\x08\x02\x10\x03\x32Y\n\nRehearsals\x12K\n\x08Rehearse\x12\x1e.jaild.peer.v1.RehearseRequest\x1a\x1f.jaild.peer.v1.RehearseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'jaild.peer.v1.rehearsal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REHEARSEREQUEST']._serialized_start=48
-  _globals['_REHEARSEREQUEST']._serialized_end=103
-  _globals['_REHEARSERESPONSE']._serialized_start=105
-  _globals['_REHEARSERESPONSE']._serialized_end=203
-  _globals['_REHEARSALS']._serialized_start=205
-  _globals['_REHEARSALS']._serialized_end=294
+  _globals['_REHEARSEREQUEST']._serialized_start=74
+  _globals['_REHEARSEREQUEST']._serialized_end=129
+  _globals['_REHEARSERESPONSE']._serialized_start=132
+  _globals['_REHEARSERESPONSE']._serialized_end=264
+  _globals['_REHEARSALS']._serialized_start=266
+  _globals['_REHEARSALS']._serialized_end=355
 # @@protoc_insertion_point(module_scope)

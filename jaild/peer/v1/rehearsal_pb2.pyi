@@ -1,6 +1,8 @@
+from jaild.peer.v1 import peer_pb2 as _peer_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Optional as _Optional
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -13,15 +15,15 @@ class RehearseRequest(_message.Message):
     def __init__(self, migration: _Optional[str] = ..., keep_copy: bool = ...) -> None: ...
 
 class RehearseResponse(_message.Message):
-    __slots__ = ("healthy", "seconds", "message", "checks", "log")
+    __slots__ = ("healthy", "message", "checks", "log", "parts")
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
-    SECONDS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     healthy: bool
-    seconds: float
     message: str
     checks: str
     log: str
-    def __init__(self, healthy: bool = ..., seconds: _Optional[float] = ..., message: _Optional[str] = ..., checks: _Optional[str] = ..., log: _Optional[str] = ...) -> None: ...
+    parts: _peer_pb2.DowntimeParts
+    def __init__(self, healthy: bool = ..., message: _Optional[str] = ..., checks: _Optional[str] = ..., log: _Optional[str] = ..., parts: _Optional[_Union[_peer_pb2.DowntimeParts, _Mapping]] = ...) -> None: ...

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from jaild.model.errors import JaildError
 from jaild.model.evacuation.record import Evacuation, JailMove, MoveState
+from jaild.model.migration.budget import Parts
 from jaild.model.migration.protocol import (
     Acceptance,
     Activated,
@@ -181,14 +182,14 @@ class FakeIncoming(Fake):
 
     async def activate(self, migration: str, epoch: int, /) -> Activated:
         self.seen("activate", migration, epoch)
-        return Activated(healthy=True, seconds=0.25)
+        return Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, gate=1.5))
 
     async def abort(self, migration: str, /, *, source: str) -> None:
         self.seen("abort", migration, source)
 
     async def rehearse(self, migration: str, /, *, keep_copy: bool) -> Rehearsed:
         self.seen("rehearse", migration, keep_copy=keep_copy)
-        return Rehearsed(message="it fell over", seconds=0.5, checks="tcp: refused", log="panic")
+        return Rehearsed(message="it fell over", parts=Parts(mounts=0.5), checks="tcp: refused", log="panic")
 
     async def resolve(self, migration: str, /) -> Resolution:
         self.seen("resolve", migration)

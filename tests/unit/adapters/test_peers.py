@@ -21,6 +21,7 @@ from jaild.model.errors import (
     UnavailableError,
 )
 from jaild.model.findings import Finding, Severity
+from jaild.model.migration.budget import Parts
 from jaild.model.migration.protocol import (
     Acceptance,
     Activated,
@@ -91,15 +92,15 @@ def test_an_unknown_peer_is_answered_with_the_configured_ones(peers: GrpcPeers) 
 
 async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(fakes: Fakes, peer: GrpcPeer) -> None:
     finding = Finding(severity=Severity.ERROR, code="NO_SPACE", message="m")
-    fakes.incoming.answer = Acceptance(findings=(finding,), missing_layers=("bases/a",))
+    fakes.incoming.answer = Acceptance(findings=(finding,), missing_layers=("bases/a",), parts=Parts(start=2.5))
     assert await peer.hello("h-1", "alpha", 3) == await fakes.incoming.hello("h-1", "alpha", 3)
     assert await peer.preflight(OFFER) == fakes.incoming.answer
     assert await peer.begin(OFFER) == fakes.incoming.answer
     await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1})
-    assert await peer.activate("m", 4) == Activated(healthy=True, seconds=0.25)
+    assert await peer.activate("m", 4) == Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, gate=1.5))
     await peer.abort("m")
     assert await peer.rehearse("m", keep_copy=True) == Rehearsed(
-        message="it fell over", seconds=0.5, checks="tcp: refused", log="panic"
+        message="it fell over", parts=Parts(mounts=0.5), checks="tcp: refused", log="panic"
     )
     assert await peer.resolve("m") == Resolution(outcome=End.COMMITTED, epoch=4)
     assert [(method, args) for method, args, _ in fakes.incoming.calls[1:]] == [

@@ -176,6 +176,18 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
     def MigrateJail(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self.daemon.change(request, context)
 
+    def GetMigration(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        found = migrations_pb2.Migration(name=request.name, jail="jails/web", predicted_at_least=True)
+        found.predicted_downtime.FromMilliseconds(1200)
+        found.downtime.FromMilliseconds(15_200)
+        for part, milliseconds in (("stop", 5100), ("send", 1000), ("start", 7500), ("gate", 300)):
+            getattr(found.downtime_parts, part).FromMilliseconds(milliseconds)
+        return found
+
+    def ListMigrations(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        asked = migrations_pb2.GetMigrationRequest(name="migrations/m")
+        return migrations_pb2.ListMigrationsResponse(migrations=[self.GetMigration(asked, context)])
+
     def GetMigrationStats(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         stats = migrations_pb2.MigrationStats(moved=4, aborted=1)
         stats.median_downtime.FromMilliseconds(700)

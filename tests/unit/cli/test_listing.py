@@ -146,6 +146,15 @@ def test_the_downtimes_of_a_host_are_shown_as_bars_from_the_first_to_the_last_th
     assert "LONGER THAN PREDICTED" not in shown
 
 
+def test_a_migration_shows_what_its_downtime_was_made_of_and_that_its_prediction_was_a_lower_bound(
+    jailctl: Run,
+) -> None:
+    shown = jailctl("migration", "show", "m").stdout
+    assert "stop 5.10 s, send 1.00 s, start 7.50 s, then gate 300 ms" in shown
+    assert "at least 1.20 s" in shown
+    assert "at least 1.20 s" in jailctl("migration", "ls").stdout
+
+
 def test_a_card_has_no_values_of_the_environment_unless_they_are_asked_for(jailctl: Run, daemon: Daemon) -> None:
     jail = web()
     jail.spec.environment["PASSWORD"] = "hunter2"

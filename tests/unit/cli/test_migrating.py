@@ -32,6 +32,13 @@ def test_a_migration_carries_its_downtime_budget_and_tells_how_it_went(jailctl: 
     assert "migrate jails/web: activated, alpha -> beta, 3G\n  rounds: 2\n" in result.stdout
 
 
+def test_a_prediction_that_was_a_lower_bound_is_called_one(jailctl: Run, daemon: Daemon) -> None:
+    times = {"predicted_downtime": duration_pb2.Duration(seconds=1), "downtime": duration_pb2.Duration(seconds=15)}
+    daemon.answers = [operation(migrations_pb2.Migration(), kind="migrate", predicted_at_least=True, **times)]
+    shown = jailctl("jail", "migrate", "web", "beta").stdout
+    assert "downtime: 15.00 s (predicted at least 1.00 s)" in shown
+
+
 @pytest.mark.parametrize(
     ("flags", "proceeds"),
     [

@@ -183,7 +183,11 @@ def test_it_comes_to_an_end_whatever_the_jail_writes(rounds: list[Round], budget
 
 @given(rounds_of, budgets, costs)
 def test_a_jail_is_never_frozen_right_after_the_seed(seed: Round, budget: float, fixed: float) -> None:
-    assert isinstance(after_round([seed], budget, fixed), Again)
+    assert isinstance(after_round([seed], budget, fixed), OverBudget if fixed > budget else Again)
+
+
+def test_a_move_that_costs_more_than_the_budget_whatever_is_sent_is_over_it_after_the_first_round() -> None:
+    assert after_round([Round(bytes=10 * MB, seconds=1)], 5.0, 15.1, written=0) == OverBudget(15.1, 1)
 
 
 @given(runs, budgets, budgets, costs)

@@ -29,6 +29,7 @@ from jaild.model.jails.spec import (
 )
 from jaild.model.layers.records import Group, Manifest, User
 from jaild.model.migration import protocol as domain
+from jaild.model.migration.budget import Parts
 from jaild.model.views import Caller, JailState, JailView, MigrationView
 from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.rpc import moments, structs
@@ -265,6 +266,22 @@ def test_a_finalized_migration_says_so() -> None:
     )
     message = migration_message(view)
     assert (message.phase, message.downtime.ToMilliseconds(), message.name) == ("finalized", 500, "migrations/m")
+
+
+def test_a_migration_has_the_parts_of_its_downtime_that_were_measured_and_no_others() -> None:
+    view = MigrationView(
+        id="m", jail="web", outgoing=True, source="a", target="b", phase="activated", parts=Parts(stop=0.0, start=2.5)
+    )
+    parts = migration_message(view).downtime_parts
+    assert {part.name: value.ToMilliseconds() for part, value in parts.ListFields()} == {"stop": 0, "start": 2500}
+    assert not migration_message(msgspec.structs.replace(view, parts=None)).HasField("downtime_parts")
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_what_another_host_calls_the_seconds_of_a_part_is_a_time(seconds: float) -> None:
+    message = peer_pb2.ActivateResponse(parts=peer_pb2.DowntimeParts(start=seconds))
+    with pytest.raises(InvalidArgumentError, match="INVALID_PEER_MESSAGE"):
+        structs.struct_of(message, domain.Activated)
 
 
 @given(st.floats(-1e6, 1e9))

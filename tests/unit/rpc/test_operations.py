@@ -50,6 +50,7 @@ async def test_metadata_tell_phase_bytes_and_downtime(fakes: Fakes, local: grpc.
         bytes_done=1 << 40,
         bytes_total=1 << 41,
         predicted_downtime=1.5,
+        predicted_at_least=True,
         downtime=0.0,
         plan=PLAN,
         rounds=2,
