@@ -91,22 +91,23 @@ class Precopy:
         fixed = self.fixed_cost(session)
         if fixed.seconds > session.journal.max_downtime and not session.journal.proceed_over_budget:
             raise _over_budget(session, fixed, fixed.seconds)
-        await self._round_and_look(session)
+        await self._round_and_look(session, fixed)
 
     async def until_it_fits(self, session: MigrationSession) -> None:
         """Send rounds until the rest is predicted to fit the budget.
 
         `FailedPreconditionError` (DOWNTIME_OVER_BUDGET) if it never does, unless the caller said to proceed.
         """
+        fixed = self.fixed_cost(session)
         while not session.fits:
-            await self._round_and_look(session)
+            await self._round_and_look(session, fixed)
 
-    async def _round_and_look(self, session: MigrationSession) -> None:
+    async def _round_and_look(self, session: MigrationSession, fixed: FixedCost) -> None:
         session.handle.note(message=self.told(session))
         # What is in mapped files only is not counted as written: it would all be left for the last round.
         await self._files.flush([session.entry.folder / each.path for each in session.journal.offer.jail.datasets])
         session.rounds.append(await self.round(session))
-        fixed, budget = self.fixed_cost(session), session.journal.max_downtime
+        budget = session.journal.max_downtime
         if session.journal.proceed_over_budget:  # what more rounds make shorter, they still may
             budget = max(budget, fixed.seconds)
         written = await self._written(session)

@@ -22,19 +22,11 @@ _LAST = 5  # moves that count
 class FixedCost:
     """What no round makes shorter. Seconds."""
 
+    seconds: float  # all of it
+    at_least: bool  # it may be far more: what the jail's stop or its start takes is not known
     parts: Parts
-    allowance: float = 0.0  # for parts that have not been measured
-    learned: float = 0.0  # that last increments took longer than predicted
-
-    @property
-    def seconds(self) -> float:
-        """All of it."""
-        return self.parts.downtime + self.allowance + self.learned
-
-    @property
-    def at_least(self) -> bool:
-        """Whether it may be far more: what the jail's stop or its start takes is not known."""
-        return self.parts.stop is None or self.parts.start is None
+    allowance: float  # for parts that have not been measured
+    learned: float  # that last increments took longer than predicted
 
     def __str__(self) -> str:
         """Name its parts."""
@@ -43,7 +35,12 @@ class FixedCost:
         return ", ".join(filter(None, told))
 
 
-NOTHING = FixedCost(Parts(stop=0.0, start=0.0))  # of a jail that does not run
+def _summed(parts: Parts, allowance: float = 0.0, learned: float = 0.0) -> FixedCost:
+    at_least = parts.stop is None or parts.start is None
+    return FixedCost(parts.downtime + allowance + learned, at_least, parts, allowance, learned)
+
+
+NOTHING = _summed(Parts(stop=0.0, start=0.0))  # of a jail that does not run
 
 
 def fixed_cost(jail: str, peer: str, moves: Iterable[Journal], here: Parts, there: Parts) -> FixedCost:
@@ -72,7 +69,7 @@ def fixed_cost(jail: str, peer: str, moves: Iterable[Journal], here: Parts, ther
         start=_first(*(parts.start for parts in own_there), there.start, here.start),
     )
     errors = (parts.send - move.predicted_send for move, parts in last if parts.send is not None)
-    return FixedCost(parts, 0.0 if last else ALLOWANCE, max(_median(errors) or 0.0, 0.0))
+    return _summed(parts, 0.0 if last else ALLOWANCE, max(_median(errors) or 0.0, 0.0))
 
 
 def usual(jail: Parts, others: Iterable[Parts]) -> Parts:

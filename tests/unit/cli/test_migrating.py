@@ -33,8 +33,11 @@ def test_a_migration_carries_its_downtime_budget_and_tells_how_it_went(jailctl: 
 
 
 def test_a_prediction_that_was_a_lower_bound_is_called_one(jailctl: Run, daemon: Daemon) -> None:
-    times = {"predicted_downtime": duration_pb2.Duration(seconds=1), "downtime": duration_pb2.Duration(seconds=15)}
-    daemon.answers = [operation(migrations_pb2.Migration(), kind="migrate", predicted_at_least=True, **times)]
+    one, fifteen = duration_pb2.Duration(seconds=1), duration_pb2.Duration(seconds=15)
+    moved = migrations_pb2.Migration()
+    daemon.answers = [
+        operation(moved, kind="migrate", predicted_downtime=one, predicted_at_least=True, downtime=fifteen)
+    ]
     shown = jailctl("jail", "migrate", "web", "beta").stdout
     assert "downtime: 15.00 s (predicted at least 1.00 s)" in shown
 
