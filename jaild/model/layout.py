@@ -1,8 +1,8 @@
 """Where things are: names of datasets below the root dataset, and of files in them.
 
     POOL/jaild                       jaild:host  id of the host, schema
-    POOL/jaild/bases/<base>          jaild:base  base.json libraries.2.json root/      @sealed
-    POOL/jaild/apps/<app>/<release>  jaild:release  release.json libraries.2.json root/  @sealed
+    POOL/jaild/bases/<base>          jaild:base  base.json libraries.3.json root/      @sealed
+    POOL/jaild/apps/<app>/<release>  jaild:release  release.json libraries.3.json root/  @sealed
     POOL/jaild/jails/<jail>          jaild:jail  generations/<n>/{generation.json, etc/, usr-local-etc/}
     POOL/jaild/jails/<jail>/data     var/ root/ home/
     POOL/jaild/jails/<jail>/<volume>
@@ -27,7 +27,7 @@ BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its book
 SEALED = "sealed"  # the snapshot that makes a layer a layer; without it, it is what a crash left of an import
 SEALING = "seal"  # the phase of an operation that ends with @sealed: only who has made the dataset comes to it
 TREE = "root"
-LIBRARIES = "libraries.2.json"  # its form has changed once: where it is missing, the tree itself is read
+LIBRARIES = "libraries.3.json"  # its form has changed twice: where it is missing, the tree itself is read
 PACKAGES = "packages.json"
 BUILD = "build"  # what a build needs beside the tree; gone before the release is sealed
 GENERATIONS = "generations"

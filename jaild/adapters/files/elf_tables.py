@@ -8,7 +8,7 @@ by the size of their section, and a table that leaves the file is damage (`struc
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from elftools.elf.dynamic import DynamicSegment
@@ -22,7 +22,17 @@ _UNDEFINED, _LOCAL_VERSION, _GLOBAL_VERSION = 0, 0, 1
 _BASE_VERSION, _WEAK_VERSION = 1, 2  # VER_FLG_BASE, VER_FLG_WEAK
 _VERSION_MASK = 0x7FFF  # the bit above says that it is not the default version, which an exact reference ignores
 _DYNAMIC, _DYNSYM, _VERDEF, _VERNEED, _VERSYM = 6, 11, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF  # types of sections
+_RELA, _REL = 4, 9  # types of sections: the first of a program has its copies, the others are for calls
 _64 = 64
+# R_*_COPY: of a library's variable that a program has a copy of. Its symbol looks defined, and must be in a library.
+_COPY: Mapping[str, int] = {
+    **dict.fromkeys(("EM_X86_64", "EM_386"), 5),
+    **dict.fromkeys(("EM_PPC", "EM_PPC64"), 19),
+    "EM_AARCH64": 1024,
+    "EM_ARM": 20,
+    "EM_RISCV": 4,
+    "EM_S390": 9,
+}
 
 
 @dataclass
@@ -74,7 +84,7 @@ def read(elf: ELFFile) -> Tables:
     wanted = dict(_requirements(sections[_VERNEED], order)) if _VERNEED in sections else {}
     tables.versions = tuple(sorted(set(defined.values())))
     tables.weak_versions = tuple(sorted(f"{w.library} {w.version}" for w in wanted.values() if w.weak))
-    _read_symbols(tables, sections, order, elf.elfclass, defined, wanted)
+    _read_symbols(tables, _symbols(sections, order, elf.elfclass, _copied(elf, sections, order)), defined, wanted)
     return tables
 
 
@@ -87,8 +97,8 @@ def _sections(elf: ELFFile, order: str) -> dict[int, _Section]:
     headers = [h[1:7] for h in layout.iter_unpack(_bytes(elf, elf["e_shoff"], elf["e_shnum"] * layout.size))]
     found: dict[int, _Section] = {}
     for kind, _, _, offset, size, link in headers:
-        if kind in {_DYNAMIC, _DYNSYM, _VERDEF, _VERNEED, _VERSYM} and kind not in found:
-            strings = b"" if kind == _VERSYM else _bytes(elf, *headers[link][3:5])
+        if kind in {_DYNAMIC, _DYNSYM, _VERDEF, _VERNEED, _VERSYM, _RELA, _REL} and kind not in found:
+            strings = b"" if kind in {_VERSYM, _RELA, _REL} else _bytes(elf, *headers[link][3:5])
             found[kind] = _Section(_bytes(elf, offset, size), strings)
     return found
 
@@ -157,11 +167,24 @@ def _requirements(section: _Section, order: str) -> Iterator[tuple[int, _Wanted]
         offset += following
 
 
+def _copied(elf: ELFFile, sections: dict[int, _Section], order: str) -> frozenset[int]:
+    """Return the numbers of the symbols that a program has copies of; a library has none."""
+    copy = _COPY.get(elf["e_machine"])
+    if copy is None or not any(segment["p_type"] == "PT_INTERP" for segment in elf.iter_segments()):
+        return frozenset()
+    bits, layouts = (32, {_RELA: "QQq", _REL: "QQ"}) if elf.elfclass == _64 else (8, {_RELA: "IIi", _REL: "II"})
+    return frozenset(
+        entry[1] >> bits
+        for kind, layout in layouts.items()
+        if kind in sections
+        for entry in struct.iter_unpack(order + layout, sections[kind].data)
+        if entry[1] & ((1 << bits) - 1) == copy
+    )
+
+
 def _read_symbols(
     tables: Tables,
-    sections: dict[int, _Section],
-    order: str,
-    bits: int,
+    symbols: Iterator[tuple[str, int, bool, int]],
     defined: dict[int, str],
     wanted: dict[int, _Wanted],
 ) -> None:
@@ -169,15 +192,14 @@ def _read_symbols(
     needs: dict[str, dict[str, set[str]]] = {}
     for want in wanted.values():
         needs.setdefault(want.library, {}).setdefault(want.version, set())
-    if _DYNSYM in sections:
-        for name, binding, present, index in _symbols(sections, order, bits):
-            if present and index != _LOCAL_VERSION:
-                version = "" if index == _GLOBAL_VERSION else defined.get(index, "")
-                if name not in tables.versions:  # each version has a symbol of its own name, which nobody refers to
-                    defines.setdefault(version, set()).add(name)
-            elif not present and binding != _WEAK:
-                want = wanted.get(index, _Wanted("", "", weak=False))
-                needs.setdefault(want.library, {}).setdefault(want.version, set()).add(name)
+    for name, binding, present, index in symbols:
+        if present and index != _LOCAL_VERSION:
+            version = "" if index == _GLOBAL_VERSION else defined.get(index, "")
+            if name not in tables.versions:  # each version has a symbol of its own name, which nobody refers to
+                defines.setdefault(version, set()).add(name)
+        elif not present and binding != _WEAK:
+            want = wanted.get(index, _Wanted("", "", weak=False))
+            needs.setdefault(want.library, {}).setdefault(want.version, set()).add(name)
     tables.defines = {version: tuple(sorted(names)) for version, names in sorted(defines.items())}
     tables.needs = {
         library: {version: tuple(sorted(names)) for version, names in sorted(versions.items())}
@@ -185,10 +207,13 @@ def _read_symbols(
     }
 
 
-def _symbols(sections: dict[int, _Section], order: str, bits: int) -> Iterator[tuple[str, int, bool, int]]:
+def _symbols(
+    sections: dict[int, _Section], order: str, bits: int, copied: frozenset[int]
+) -> Iterator[tuple[str, int, bool, int]]:
     """Yield name, binding, whether it is defined here, and the version's index, of each symbol that others can see."""
-    table = sections[_DYNSYM]
-    versym = sections.get(_VERSYM)
+    table, versym = sections.get(_DYNSYM), sections.get(_VERSYM)
+    if table is None:
+        return
     indexes = [i & _VERSION_MASK for (i,) in struct.iter_unpack(f"{order}H", versym.data)] if versym else []
     layout = f"{order}IBBHQQ" if bits == _64 else f"{order}IIIBBH"
     for number, entry in enumerate(struct.iter_unpack(layout, table.data)):
@@ -196,4 +221,4 @@ def _symbols(sections: dict[int, _Section], order: str, bits: int) -> Iterator[t
         binding = info >> 4
         if name and binding != _LOCAL and other & 3 not in _HIDDEN:
             index = indexes[number] if indexes else _GLOBAL_VERSION
-            yield table.text(name), binding, place != _UNDEFINED, index
+            yield table.text(name), binding, place != _UNDEFINED and number not in copied, index

@@ -165,6 +165,7 @@ class Scope:
             f.path: f for f in release.files
         }
         self._defines: dict[str, dict[str, frozenset[str]]] = {}  # by path; filled when first asked
+        self._folders: dict[str, str] = {}  # where each really is; many names lie in few
         self._interpreters = sorted({file.interpreter for file in self._files.values() if file.interpreter})
         self._base = base
         self._own = release.search_path if base.ldconfig and start.folders else ()
@@ -173,6 +174,15 @@ class Scope:
 
     def resolve(self, path: str) -> str:
         """Return where `path` really is, links followed; the last one seen where they go in circles."""
+        folder, _, name = path.rpartition("/")
+        if name in {"", ".", ".."}:
+            return self._follow(path)
+        if folder not in self._folders:
+            self._folders[folder] = self._follow(folder).rstrip("/")
+        place = f"{self._folders[folder]}/{name}"
+        return self._follow(place) if place in self._links else place
+
+    def _follow(self, path: str) -> str:
         done, rest, hops = "", path.split("/"), 0
         while rest:
             part = rest.pop(0)

@@ -35,8 +35,8 @@ NOT_REASONS = {
         *("CAP_IPC_LOCK", "CAP_NET_RAW"),
     },
     "elf(5)": {
-        *("DT_NEEDED", "DT_SONAME", "ET_DYN", "ET_EXEC", "PT_DYNAMIC", "PT_GNU_STACK"),
-        *("EM_386", "EM_AARCH64", "EM_PPC64", "EM_S390", "EM_X86_64"),
+        *("DT_NEEDED", "DT_SONAME", "ET_DYN", "ET_EXEC", "PT_DYNAMIC", "PT_GNU_STACK", "PT_INTERP"),
+        *("EM_386", "EM_AARCH64", "EM_ARM", "EM_PPC", "EM_PPC64", "EM_RISCV", "EM_S390", "EM_X86_64"),
     },
     "os-release(5), setrlimit(2), sysconf(3)": {"VERSION_ID", "RLIMIT_NOFILE", "SC_PAGE_SIZE", "SC_PHYS_PAGES"},
 }

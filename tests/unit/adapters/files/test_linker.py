@@ -268,6 +268,32 @@ def a_weak_reference_to_a_version_that_is_gone(tree: Tree) -> None:
     compiled(tree.place("bin/program"), weak, str(newer), "-Wl,-z,now")
 
 
+def a_variable(tree: Tree, *exports: str, has: str) -> None:
+    """A program that has a copy of a library's variable (R_*_COPY), and a release with a library that has another."""
+    tree.build.mkdir()
+    script = tree.build / "versions"
+    script.write_text("ONE { global: v; w; };")
+    arguments = ("-shared", "-fPIC", "-Wl,-soname,libf.so.1", *(export.format(script) for export in exports))
+    newer = compiled(tree.build / "libf.so.1", "int v = 1;", *arguments)
+    compiled(tree.place("lib/libf.so.1"), f"int {has} = 1;", *arguments)
+    compiled(tree.place("bin/program"), "extern int v;\nint main(void) { return v - 1; }", str(newer), "-no-pie")
+
+
+@it(starts=True)
+def a_variable_of_a_library(tree: Tree) -> None:
+    a_variable(tree, has="v")
+
+
+@it(starts=False)
+def a_variable_that_its_library_lost(tree: Tree) -> None:
+    a_variable(tree, has="w")
+
+
+@it(starts=False)
+def a_variable_that_a_version_lost(tree: Tree) -> None:
+    a_variable(tree, "-Wl,--version-script={}", has="w")
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case.release.__name__ for case in CASES])
 def test_what_the_proof_passes_starts_and_what_it_refuses_does_not(tree: Tree, case: Case) -> None:
     case.release(tree)
