@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jaild.engine.inventory import Inventory, JailEntry, Stack
+from jaild.engine.inventory import Inventory, JailEntry, Layer, Stack
 from jaild.jails.runs import Runs
 from jaild.layers.sandbox import BuildSandbox
 from jaild.model import layout
@@ -21,15 +21,17 @@ from jaild.model.errors import InternalError
 from jaild.model.etc import plan as etcplan
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.regenerate import Argv
+from jaild.model.etc.renumber import Owners, Renumbered, findings
 from jaild.model.etc.tree import Tree
 from jaild.model.findings import Finding
 from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import Network
 from jaild.model.layers.libraries import own_folders
-from jaild.model.layers.records import Generation
+from jaild.model.layers.records import BaseRecord, Generation
 from jaild.ports.files import Files
 from jaild.ports.runtime import Output
 
+_BASES = 16  # whose owners are kept in memory
 _TOLD = 2000  # bytes of its output that an error carries
 
 
@@ -53,9 +55,15 @@ class Configuration:
         self._runs = runs
         self._sandbox = sandbox
         self._files = files
+        self._owners: dict[int, Owners] = {}  # of bases, by their guids
 
-    async def merge(self, entry: JailEntry | None, stack: Stack, *, base: str) -> tuple[Trees, list[Finding]]:
-        """Merge both trees for a generation on `stack`: ancestor and theirs from the layers, mine the jail's own."""
+    async def merge(
+        self, entry: JailEntry | None, stack: Stack, *, base: str, count: bool = True
+    ) -> tuple[Trees, list[Finding]]:
+        """Merge both trees for a generation on `stack`: ancestor and theirs from the layers, mine the jail's own.
+
+        `count`: whether the owners of the jail's data are counted where a finding tells them; none depends on it.
+        """
         etc = etcplan.Sides(theirs=await self._files.read_tree(stack.base.tree / "etc"))
         local = etcplan.Sides(theirs=await self._files.read_tree(stack.release.tree / "etc") if stack.release else {})
         etc_state = local_state = ""
@@ -90,7 +98,27 @@ class Configuration:
         # What root in the jail wrote decides how long this takes: other jails' queues, peers and readers go on.
         answer = await asyncio.to_thread(etcplan.carry_out, request)
         trees = Trees(answer.etc, answer.local_etc, mine, etc_state, local_state, answer.tools)
-        return trees, list(answer.findings)
+        return trees, [*answer.findings, *await self._renumbered(entry, stack, answer.renumbered, count=count)]
+
+    async def _renumbered(
+        self, entry: JailEntry | None, stack: Stack, renumbered: Sequence[Renumbered], *, count: bool
+    ) -> list[Finding]:
+        if entry is None or entry.generation is None or not renumbered:
+            return []
+        base = await self._owners_of(stack.base)
+        data = Owners(whole=False)
+        if count and findings(renumbered, base, data, stack.base.record.name):
+            parts = (layout.DATA, *entry.generation.spec.volumes)
+            data = await self._files.owners([entry.folder / part for part in parts])
+        return findings(renumbered, base, data, stack.base.record.name)
+
+    async def _owners_of(self, base: Layer[BaseRecord]) -> Owners:
+        """Count, once for each base, since it never changes, what jails see of it."""
+        if base.guid not in self._owners:
+            if len(self._owners) >= _BASES:
+                del self._owners[next(iter(self._owners))]
+            self._owners[base.guid] = await self._files.owners([base.tree], without=(layout.ETC, *layout.DATA_FOLDERS))
+        return self._owners[base.guid]
 
     async def _libraries(self, current: Generation | None, stack: Stack) -> tuple[str, ...] | None:
         """Return the folders that the linker must be told of; None if the generation's /etc knows them already."""

@@ -41,6 +41,7 @@ TREE_DEPTH = 64  # folders
 MERGE_FILE = MIB  # bytes of one file
 MERGE_STEPS = 5_000_000  # comparisons of lines in all files of a tree: about a second
 MERGE_CONFLICTS = 200  # that a plan shows
+OWNERS = 200_000  # files of a jail, or a base, whose owners are counted
 ACCOUNTS = 200  # users, and groups, of a manifest
 
 # YAML from people: recipes, manifests, specifications. A parser in Python takes 40 microseconds for each part.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from jaild.model.etc.renumber import Owners
 from jaild.model.etc.tree import Tree
 from jaild.model.layers.libraries import Libraries
 from jaild.model.layers.osversion import OsVersion
@@ -110,6 +111,12 @@ class Files(Protocol):
 
     async def added(self, before: Path, after: Path, limit: int) -> tuple[str, ...]:
         """Return at most `limit` paths below `after` that `before` has not; of a new folder only the folder itself."""
+
+    async def owners(self, folders: Sequence[Path], *, without: Collection[str] = ()) -> Owners:
+        """Count files and folders below `folders` by owner and group, at most `jaild.model.bounds.OWNERS`.
+
+        `without`: names at their top that are left out. A folder that does not exist has none.
+        """
 
     async def libraries(self, root: Path, prefix: str) -> Libraries:
         """Index the ELF files below `root`, which the jail sees at `prefix`."""

@@ -20,6 +20,7 @@ from jaild.adapters.files import (
     mountpoints,
     mounttargets,
     osdetect,
+    owners,
     spool,
     treeadded,
 )
@@ -40,6 +41,8 @@ from jaild.adapters.files import (
 )
 from jaild.adapters.files.errors import explained
 from jaild.adapters.files.room import Place, Room
+from jaild.model import bounds
+from jaild.model.etc.renumber import Owners
 from jaild.model.etc.tree import Tree
 from jaild.model.layers.libraries import Libraries
 from jaild.model.layers.osversion import OsVersion
@@ -158,6 +161,12 @@ class HostFiles:
     async def added(self, before: Path, after: Path, limit: int) -> tuple[str, ...]:
         """Return at most `limit` paths below `after` that `before` has not; of a new folder only the folder itself."""
         return await _in_thread(after, lambda: tuple(islice(treeadded.added(before, after), limit)))
+
+    async def owners(self, folders: Sequence[Path], *, without: Collection[str] = ()) -> Owners:
+        """Count files and folders below `folders` by owner and group."""
+        return await _in_thread(
+            folders[0] if folders else Path("/"), lambda: owners.owners(folders, without, bounds.OWNERS)
+        )
 
     async def libraries(self, root: Path, prefix: str) -> Libraries:
         """Index the ELF files below `root`, which the jail sees at `prefix`."""

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaild.model import bounds
-from jaild.model.etc import identity
+from jaild.model.etc import identity, renumber
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.accounts import apply_accounts
 from jaild.model.etc.merge import merge
+from jaild.model.etc.renumber import Renumbered
 from jaild.model.etc.tree import Tree
 from jaild.model.findings import Finding, Severity
 from jaild.model.layers.records import Family, Group, User
@@ -47,11 +48,13 @@ class Answer:
     local_etc: Tree
     findings: tuple[Finding, ...]
     tools: tuple[etctools.Argv, ...]
+    renumbered: tuple[Renumbered, ...]  # accounts for which there may be findings, by who owns which files
 
 
 def carry_out(request: Request) -> Answer:
     """Merge both, and put the release's accounts in."""
-    etc, findings = _merged(_with_own_identity(request.etc), "/etc")
+    sides, renumbered = _in_the_jails_numbers(request.etc)
+    etc, findings = _merged(_with_own_identity(sides), "/etc")
     local_etc, found = _merged(request.local, request.local_folder)
     findings += found
     if request.users or request.groups:
@@ -68,7 +71,13 @@ def carry_out(request: Request) -> Answer:
     tools = etctools.commands(request.family, etc, known, rebased=request.rebased)
     if request.libraries is not None and request.family is Family.LINUX:
         tools += etctools.linker_cache(request.etc.theirs, request.libraries)
-    return Answer(etc=etc, local_etc=local_etc, findings=tuple(findings), tools=(*tools, *own.tools))
+    return Answer(
+        etc=etc,
+        local_etc=local_etc,
+        findings=tuple(findings),
+        tools=(*tools, *own.tools),
+        renumbered=renumber.held(renumbered, etc),
+    )
 
 
 def again(
@@ -80,6 +89,13 @@ def again(
     """
     own = identity.with_made(etc, tools, staged, made)
     return etctools.with_cache(own.tree, own.tools, staged, made)
+
+
+def _in_the_jails_numbers(sides: Sides) -> tuple[Sides, tuple[Renumbered, ...]]:
+    if sides.ancestor is None or sides.mine is None:
+        return sides, ()
+    kept = renumber.kept(sides.ancestor, sides.theirs, sides.mine)
+    return Sides(theirs=kept.theirs, ancestor=kept.ancestor, mine=sides.mine), kept.renumbered
 
 
 def _with_own_identity(sides: Sides) -> Sides:
