@@ -165,6 +165,10 @@ class Scope:
             f.path: f for f in release.files
         }
         self._defines: dict[str, dict[str, frozenset[str]]] = {}  # by path; filled when first asked
+        self._caches: dict[str, dict[str, set[tuple[str, int]]]] = {}  # by folder; filled when first asked
+        self._entries: dict[str, list[str]] = {}  # paths by folder
+        for path in (*self._files, *self._links):
+            self._entries.setdefault(posixpath.dirname(path), []).append(path)
         self._folders: dict[str, str] = {}  # where each really is; many names lie in few
         self._interpreters = sorted({file.interpreter for file in self._files.values() if file.interpreter})
         self._base = base
@@ -290,10 +294,7 @@ class Scope:
             return
         for folder in (*self._rpaths(wanted_by, wanted_by.loaders, linker), *given, *runpath):
             yield from self._at_each_level(folder, name)
-        # The cache prefers the level to the folder.
-        cached = dict.fromkeys((*self._own, *self._base.cached))
-        below = (*(f"/{_HWCAPS}/{level}" for level in self._level), "")
-        yield from (p for b in below for folder in cached if self._is_cached(p := f"{folder}{b}/{name}", name))
+        yield from self._of_cache(name, program.file.kind)
         for folder in self._base.search_path:
             yield from self._at_each_level(folder, name)
 
@@ -301,20 +302,36 @@ class Scope:
         yield from (f"{folder}/{_HWCAPS}/{level}/{name}" for level in self._level)
         yield f"{folder}/{name}"
 
-    def _is_cached(self, path: str, name: str) -> bool:
-        """Tell whether ldconfig(8) of glibc would put `path` into the cache under its own name.
+    def _of_cache(self, name: str, kind: tuple[str, int]) -> Iterator[str]:
+        """Yield the one path that the cache has for `name`: it prefers the level to the folder.
+
+        Whether or not it is there: `ldconfig -X` makes no links, and puts the name of one that should be there into the
+        cache all the same. So such a library hides those of the same name in later folders.
+        """
+        for below in (*(f"/{_HWCAPS}/{level}" for level in self._level), ""):
+            for folder in dict.fromkeys((*self._own, *self._base.cached)):
+                if kind in self._cached(f"{folder}{below}").get(name, ()):
+                    yield f"{folder}{below}/{name}"
+                    return
+
+    def _cached(self, folder: str) -> Mapping[str, set[tuple[str, int]]]:
+        """Return the names that ldconfig(8) of glibc puts into the cache for one folder, each with its kinds.
 
         It takes lib*.so* and ld-*.so*, under their soname. A link has its own name only if it leads to one that is
         called like its soname, or to a .so.
         """
-        file = self.file(path)
-        if file is None or not name.startswith(("lib", "ld-")) or ".so" not in name:
-            return False
-        if file.soname in {"", name}:
-            return True
-        real = posixpath.basename(self.resolve(path))
-        is_link = f"{self.resolve(posixpath.dirname(path))}/{name}" in self._links
-        return is_link and (real == file.soname or (real.endswith(".so") and file.soname.startswith(real)))
+        place = self.resolve(folder)
+        if place not in self._caches:
+            names: dict[str, set[tuple[str, int]]] = {}
+            for path in self._entries.get(place, ()):
+                file, name = self.file(path), posixpath.basename(path)
+                if file is None or not name.startswith(("lib", "ld-")) or ".so" not in name:
+                    continue
+                soname, real = file.soname or name, posixpath.basename(file.path)
+                is_link = path in self._links and (real == soname or (real.endswith(".so") and soname.startswith(real)))
+                names.setdefault(name if is_link else soname, set()).add(file.kind)
+            self._caches[place] = names
+        return self._caches[place]
 
     def _rpaths(self, wanted_by: _Object, others: Iterable[_Object], linker: Linker) -> list[str]:
         """Return the folders of DT_RPATH: none where who wants the library has a runpath."""

@@ -142,6 +142,28 @@ def a_library_without_the_link_of_its_soname(tree: Tree) -> None:
 
 
 @it(starts=False)
+def a_name_without_its_link_hides_the_one_in_the_next_folder(tree: Tree) -> None:
+    tree.library("lib/libf.so.1.2", "libf.so.1")
+    tree.library("lib64/libf.so.1", "libf.so.1")
+    tree.program(tree.stub("libf.so.1"))
+
+
+@it(starts=True)
+def a_name_without_its_link_does_not_hide_the_one_in_the_linkers_own_folder(tree: Tree) -> None:
+    tree.library("lib/libf.so.1.2", "libf.so.1")
+    tree.program(stub := tree.stub("libf.so.1"))
+    (libc,) = tree.root.glob("**/libc.so.6")
+    shutil.copy(stub, libc.parent)
+
+
+@it(starts=True)
+def a_name_that_ldconfig_knows_by_another_library(tree: Tree) -> None:
+    tree.library("lib/libf.so.1", "libother.so.1")
+    tree.library("lib/libf.so.1.2", "libf.so.1", gives="g")
+    tree.program(tree.stub("libf.so.1"))
+
+
+@it(starts=False)
 def a_library_that_ldconfig_passes_over_for_its_name(tree: Tree) -> None:
     tree.library("lib/plug.so", "plug.so")
     tree.program(tree.stub("plug.so"))
