@@ -113,9 +113,10 @@ async def _zfs(processes: Processes, config: Config | None, *, on_freebsd: bool)
     facts = await pools.zfs(processes, kernel=kernel)
     if config is None or facts.problem:
         return [any_zfs.version(facts)]
-    found = await pools.properties(processes, config.dataset, fuse=facts.fuse)
+    found = await pools.properties(processes, config.dataset)
+    jails = await pools.properties(processes, f"{config.dataset}/jails") or found
     encrypted = found.get("encryption", "off") not in {"off", "-", ""}
-    return [any_zfs.version(facts, encrypted=encrypted, atime=found.get("atime") == "on")]
+    return [any_zfs.version(facts, encrypted=encrypted, atime=jails.get("atime") == "on")]
 
 
 async def _pool(processes: Processes, config: Config) -> list[Check]:

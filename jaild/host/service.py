@@ -9,7 +9,7 @@ import structlog
 
 from jaild.engine.build import Engine
 from jaild.evacuation.service import Evacuations
-from jaild.model import layout
+from jaild.model import layout, settings
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import MOUNTED
 from jaild.model.layers.records import JailRecord, Ownership, decode
@@ -62,11 +62,7 @@ class Host:
         self._inventory.host_name = self._name
         self._inventory.host_id = await self._host_id(root)
         self._inventory.host_names[self._inventory.host_id] = self._name
-        for parent in (self._inventory.where.bases, self._inventory.where.apps, self._inventory.where.jails):
-            try:
-                await self._zfs.create(parent)
-            except AlreadyExistsError:
-                continue
+        await self._ensure_parents(root)
         unmounted: list[str] = []
         datasets = await self._mounted(unmounted)
         await self._runtime.prepare_host()
@@ -81,6 +77,31 @@ class Host:
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
         await self._events.emit("host.ready", "host", f"{len(self._inventory.jails)} jails", name=self._name)
+
+    async def _ensure_parents(self, root: Dataset) -> None:
+        """Make what is the parent of all else, and give it the properties that the root dataset would hand on wrong.
+
+        `FailedPreconditionError` (ROOT_DATASET_READONLY): below it nothing can be made, nor mounted.
+        """
+        above = await self._zfs.settings(root.name)
+        if root.readonly:
+            raise FailedPreconditionError(
+                "ROOT_DATASET_READONLY",
+                f"the dataset {root.name} is read-only",
+                remedy=f"zfs set readonly=off {root.name}; `zfs get readonly {root.name}` says what it has that from",
+            )
+        mended = settings.own(above, new=True)
+        for parent in (self._inventory.where.bases, self._inventory.where.apps, self._inventory.where.jails):
+            wanted = mended
+            try:
+                await self._zfs.create(parent, wanted)
+            except AlreadyExistsError:
+                wanted = settings.own(await self._zfs.settings(parent), new=False) if mended else {}
+                if wanted:
+                    await self._zfs.set(parent, wanted)
+            if wanted:
+                told = ", ".join(f"{name}={value}" for name, value in wanted.items())
+                await self._recovery.tell(f"set {told} on {parent}: {root.name} has them otherwise")
 
     def _keep_layers(self) -> None:
         """Have the copies that jails left here keep their layers: they are not mounted, so nothing of them is read."""

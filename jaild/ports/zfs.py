@@ -70,6 +70,9 @@ class Zfs(Protocol):
     async def dataset(self, name: str) -> Dataset:
         """Return one filesystem."""
 
+    async def settings(self, name: str) -> Mapping[str, str]:
+        """Return the native properties of a filesystem that are in effect, wherever from: those that this ZFS knows."""
+
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         """Return the snapshots of `dataset` (`recursive`: of all below too), oldest first within each dataset."""
 

@@ -86,6 +86,15 @@ class DatasetCases:
         assert found.quota == 20 * MIB
         assert 0 < found.available <= 20 * MIB
 
+    async def test_settings_are_told_as_they_are_in_effect(self, host: ZfsHost) -> None:
+        await host.zfs.create(f"{host.top}/a", {"atime": "on", "xattr": "off"})
+        await host.zfs.create(name := f"{host.top}/a/b", {"sharenfs": "off", "jaild:one": "1"})
+        found = await host.zfs.settings(name)
+        told = {prop: found[prop] for prop in ("readonly", "atime", "xattr", "sharenfs", "casesensitivity")}
+        expected = {"readonly": "off", "atime": "on", "xattr": "off", "sharenfs": "off"}
+        assert told == {**expected, "casesensitivity": "sensitive"}
+        assert not [prop for prop in found if ":" in prop]
+
     async def test_a_refquota_is_told_in_bytes_and_cannot_be_less_than_the_data(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a", {"refquota": str(20 * MIB), "quota": str(200 * MIB)})
         await host.write(name, "file", noise(4 * MIB))

@@ -55,3 +55,19 @@ def test_run_is_writable_with_the_bases_folders_and_nothing_of_it_outlives_a_sto
             api.stop("edge-1")
             api.start("edge-1")
         api.delete("edge-1")
+
+
+def test_what_the_pool_hands_on_keeps_no_jail_from_running(node: Node) -> None:
+    given = {"exec": "off", "setuid": "off", "devices": "off", "atime": "on", "xattr": "off"}
+    before = {prop: node.zfs("get", "-H", "-o", "value", prop, node.pool).strip() for prop in given}
+    for prop, value in given.items():
+        node.zfs("set", f"{prop}={value}", node.pool)
+    node.terminate()
+    repairs = node.start().info().repairs
+    assert any("set atime=off, xattr=on on" in repair for repair in repairs)
+    node.api.create("edge-1", trees.spec("tiny-1", "web/1"))
+    found = node.zfs("get", "-H", "-o", "value", "atime,xattr", f"{node.pool}/jaild/jails/edge-1/data").split()
+    assert (found, node.api.sh("edge-1", "id -u")) == (["off", "on"], "0\n")
+    node.api.delete("edge-1")
+    for prop, value in before.items():
+        node.zfs("set", f"{prop}={value}", node.pool)

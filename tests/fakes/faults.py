@@ -17,7 +17,15 @@ from jaild.ports.runtime import RunSpec
 _UNCOUNTED = frozenset({"runtime.wait", "runtime.facts", "zfs.capabilities"})  # watchers' and constants: not steps
 
 _LOOKS = frozenset(
-    {"zfs.datasets", "zfs.dataset", "zfs.snapshots", "zfs.pool_features", "runtime.runs", "runtime.examine"}
+    {
+        "zfs.datasets",
+        "zfs.dataset",
+        "zfs.settings",
+        "zfs.snapshots",
+        "zfs.pool_features",
+        "runtime.runs",
+        "runtime.examine",
+    }
 )
 
 

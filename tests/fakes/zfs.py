@@ -15,7 +15,7 @@ from jaild.model.snapshots import Bookmark, Snapshot
 from jaild.ports.zfs import Capabilities, Dataset
 from tests.fakes import zfs_stream as streams
 from tests.fakes import zfs_trees as trees
-from tests.fakes.zfs_pool import Pool, gone, new_guid
+from tests.fakes.zfs_pool import SETTINGS, Pool, gone, new_guid
 
 
 class FakeZfs:
@@ -71,6 +71,11 @@ class FakeZfs:
     async def dataset(self, name: str) -> Dataset:
         await self._begin("dataset", checked_dataset(name))
         return self.pool.describe(self.pool.fs(name))
+
+    async def settings(self, name: str) -> Mapping[str, str]:
+        await self._begin("settings", checked_dataset(name))
+        fs = self.pool.fs(name)
+        return {prop: self.pool.inherited(fs, prop) or value for prop, value in SETTINGS.items()}
 
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         await self._begin("snapshots", checked_dataset(dataset))

@@ -41,6 +41,17 @@ _NATIVE = frozenset(
         "sync",
     ]
 )
+SETTINGS = {  # that are inherited, and what they are where nobody has set them
+    "readonly": "off",
+    "atime": "off",
+    "xattr": "on",
+    "sharenfs": "off",
+    "sharesmb": "off",
+    "sync": "standard",
+    "casesensitivity": "sensitive",
+    "normalization": "none",
+    "utf8only": "off",
+}
 _PLENTY = 1 << 40  # bytes available where no limit was set
 
 
@@ -119,7 +130,7 @@ class Pool:
 
     def native(self, name: str, properties: dict[str, str]) -> dict[str, str]:
         for prop in properties:
-            if ":" not in prop and prop not in _NATIVE:
+            if ":" not in prop and prop not in _NATIVE and prop not in SETTINGS:
                 raise refusal("INVALID_PROPERTY", name, f"cannot set property for '{name}': invalid property '{prop}'")
         return properties
 

@@ -48,6 +48,11 @@ class CliZfs(Commands):
         """Return one filesystem."""
         return parse.dataset(name, (await self._get_all(checked_dataset(name)))[name])
 
+    async def settings(self, name: str) -> Mapping[str, str]:
+        """Return a filesystem's native properties as they are in effect."""
+        found = (await self._get_all(checked_dataset(name)))[name]
+        return {prop: value for prop, (value, _) in found.items() if ":" not in prop}
+
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         """Return the snapshots of a dataset, oldest first (the order of `zfs get`: by transaction group)."""
         only = ["-t", "snapshot"] if (await self._detect()).get_types else []

@@ -11,6 +11,7 @@
 | bookmarks | libzfs does not tell when it could not read them all |
 | snapshots, and what each is for | user properties of snapshots are not in what libzfs is asked for in one go |
 | clones, written, unchanged | py-libzfs has no written@snap, and a handle for each dataset of a pool is dear |
+| settings | asked once, at the start |
 | capabilities, features of pools | read off the tools' own texts, once |
 
 Where libzfs refuses without a reason (mount, unmount, bookmark), or cannot read to the end, the command is asked: it
@@ -62,6 +63,10 @@ class LibZfs:
             return await self._thread.run("get", name, lambda zfs: calls.dataset(zfs, name))
         except InternalError:
             return await self._cli.dataset(name)
+
+    async def settings(self, name: str) -> Mapping[str, str]:
+        """Return a filesystem's native properties as they are in effect."""
+        return await self._cli.settings(name)
 
     async def snapshots(self, dataset: str, *, recursive: bool = False) -> list[Snapshot]:
         """Return the snapshots of a dataset, oldest first."""

@@ -7,10 +7,11 @@ level (`freebsd-version -k`) says whether its fix is in.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from jaild.doctor.checks.report import Check, error, note, warning
-from jaild.model import quantity
+from jaild.model import quantity, settings
 from jaild.model.findings import Finding
 
 Version = tuple[int, ...]
@@ -78,8 +79,10 @@ class PoolFacts:
     there: bool = True  # the dataset
     mounted: bool = True
     mountpoint: str = ""
-    atime: str = "off"
     encryption: str = "off"
+    settings: Mapping[str, str] = field(default_factory=dict)  # the root dataset's native properties
+    own: Mapping[str, str] = field(default_factory=dict)  # those of what jaild has made below it; empty: not yet
+    quotas: Mapping[str, int] = field(default_factory=dict)  # bytes, of the dataset and of what it is in, where set
 
     @property
     def pool(self) -> str:
@@ -162,9 +165,11 @@ def _dataset(facts: PoolFacts) -> list[Finding]:
         what = f"{facts.dataset} is not mounted (mountpoint {facts.mountpoint or 'none'})"
         remedy = f"zfs set mountpoint=/jaild {facts.dataset}; zfs mount {facts.dataset}"
         findings.append(error("ROOT_DATASET_UNMOUNTED", what, remedy))
-    if facts.atime == "on":
-        remedy = f"zfs set atime=off {facts.dataset}"
-        findings.append(note("ATIME_ON", "every read writes an access time, which increments then carry", remedy))
+    findings += settings.findings(facts.dataset, facts.settings, facts.own)
+    for name, size in facts.quotas.items():
+        what = f"{name} has a quota of {quantity.about(size)}: that is all for jails, layers and snapshots together"
+        remedy = f"raise it if that is too little: zfs set quota=… {name}"
+        findings.append(note("QUOTA_ABOVE", what, remedy, subject=name))
     if facts.encryption not in {"off", "-", ""}:
         what = f"{facts.dataset} is encrypted ({facts.encryption}): sends are not raw, so jails leave it in the clear"
         findings.append(warning("DATASET_ENCRYPTED", what, "put jaild on a dataset that is not encrypted"))

@@ -10,7 +10,6 @@ from jaild.ports.process import Completed, Processes
 _TIMEOUT = 20.0  # seconds: a suspended pool answers never
 _COLUMNS = "name,size,alloc,free,cap,health,frag"
 _FUSE_COLUMNS = "name,size,alloc,free,cap,health"
-_PROPERTIES = "mounted,mountpoint,available,atime"
 
 
 async def zfs(processes: Processes, *, kernel: str = "") -> ZfsFacts:
@@ -39,7 +38,9 @@ async def pool(processes: Processes, dataset: str, *, fuse: bool) -> PoolFacts:
             return PoolFacts(dataset=dataset, problem=_said(listed, "zpool list"))
         _, _, _, free, capacity, health, *_ = listed.text.rstrip("\n").split("\t")
         features = None if fuse else await _features(processes, name)
-        values = await properties(processes, dataset, fuse=fuse)
+        values = await properties(processes, dataset)
+        own = await properties(processes, f"{dataset}/jails") if values else {}
+        quotas = await _quotas(processes, dataset)
     except JaildError as error:
         return PoolFacts(dataset=dataset, problem=error.message)
     return PoolFacts(
@@ -51,8 +52,10 @@ async def pool(processes: Processes, dataset: str, *, fuse: bool) -> PoolFacts:
         there=bool(values),
         mounted=values.get("mounted") == "yes",
         mountpoint=values.get("mountpoint", ""),
-        atime=values.get("atime", "off"),
         encryption=values.get("encryption", "off"),
+        settings=values,
+        own=own,
+        quotas=quotas,
     )
 
 
@@ -75,15 +78,21 @@ async def _features(processes: Processes, name: str) -> frozenset[str]:
     )
 
 
-async def properties(processes: Processes, dataset: str, *, fuse: bool) -> dict[str, str]:
-    """Ask for the dataset's properties that matter here; none of a dataset that is not there."""
-    names = _PROPERTIES if fuse else f"{_PROPERTIES},encryption"
-    answer = await processes.run(
-        ("zfs", "get", "-Hp", "-o", "property,value", names, dataset), check=False, timeout=_TIMEOUT
-    )
-    if answer.status != 0:
-        return {}
-    return dict(line.split("\t", 1) for line in answer.text.splitlines())
+async def properties(processes: Processes, dataset: str) -> dict[str, str]:
+    """Ask for all that the dataset's ZFS knows of it; nothing of a dataset that is not there."""
+    argv = ("zfs", "get", "-Hp", "-o", "property,value", "all", dataset)
+    answer = await processes.run(argv, check=False, timeout=_TIMEOUT)
+    rows = [line.split("\t", 1) for line in answer.text.splitlines()] if answer.status == 0 else []
+    return {row[0]: row[1] for row in rows if len(row) > 1}  # a user property may have several lines
+
+
+async def _quotas(processes: Processes, dataset: str) -> dict[str, int]:
+    """Ask for the quotas that bound the dataset: its own, and those of what it is in."""
+    names = ["/".join(dataset.split("/")[:depth]) for depth in range(1, dataset.count("/") + 2)]
+    argv = ("zfs", "get", "-Hp", "-o", "name,value", "quota", *names)
+    answer = await processes.run(argv, check=False, timeout=_TIMEOUT)
+    rows = [line.split("\t", 1) for line in answer.text.splitlines()]
+    return {name: int(value) for name, value in rows if value.isdigit() and int(value)}
 
 
 def _said(answer: Completed, command: str) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.spec import JailSpec
 from tests.fakes.host import ROOT, FakeHost, caller
 
@@ -33,3 +38,30 @@ async def test_a_jail_whose_dataset_was_left_as_it_came_is_whole_after_a_start(h
     assert generation is not None
     assert generation.spec == SPEC
     assert not any(dataset.readonly for dataset in await host.zfs.datasets(f"{ROOT}/jails/web"))
+
+
+async def test_what_the_pool_would_hand_on_wrong_is_set_on_jailds_own_datasets_and_told(host: FakeHost) -> None:
+    await host.stop()
+    await host.zfs.set("tank", {"atime": "on", "xattr": "off", "utf8only": "on"})
+    await host.start()
+    for parent in ("bases", "apps", "jails"):
+        found = await host.zfs.settings(f"{ROOT}/{parent}")
+        # What can be set on a new dataset only is left: doctor says what it breaks.
+        assert (found["atime"], found["xattr"], found["utf8only"]) == ("off", "on", "on")
+    assert (await host.zfs.settings(ROOT))["atime"] == "on"  # that is the operator's
+    told = f"set atime=off, xattr=on on {ROOT}/jails: {ROOT} has them otherwise"
+    assert told in (await host.core.use_cases.host.view()).repairs
+    host.zfs.calls.clear()
+    await host.restart()
+    assert ("set", f"{ROOT}/jails") not in host.zfs.calls
+
+
+async def test_a_read_only_root_dataset_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    await host.make_root()
+    await host.zfs.set("tank", {"readonly": "on"})
+    with pytest.raises(FailedPreconditionError) as refused:
+        await host.start()
+    assert refused.value.reason == "ROOT_DATASET_READONLY"
+    assert [dataset.name for dataset in await host.zfs.datasets("tank")] == ["tank", ROOT]
+    await host.kill()
