@@ -148,8 +148,7 @@ class Cutover:
         await self._flush(session)
         flush = self._clock.monotonic() - began
         last = await self._precopy.round(session, urgent=True)
-        send = last.seconds - last.snapshot
-        session.parts = msgspec.structs.replace(session.parts, flush=flush, snapshot=last.snapshot, send=send)
+        session.parts = msgspec.structs.replace(session.parts, flush=flush, snapshot=last.snapshot, send=last.sending)
 
     async def _flush(self, session: MigrationSession) -> None:
         """Bring what processes wrote to mapped files to the file systems: a snapshot has only what those have."""

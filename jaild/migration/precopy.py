@@ -162,9 +162,10 @@ class Precopy:
                 await session.through(partial(send, *each))
         session.whole, session.pending = session.pending, ""
         await session.write(rounds=session.journal.rounds + 1)
+        seconds = self._clock.monotonic() - began
         if not urgent:
             await own.supersede(session.id, session.whole)
-        return Round(session.journal.bytes - before, self._clock.monotonic() - began, snapshot=taken - began)
+        return Round(session.journal.bytes - before, seconds, snapshot=taken - began)
 
     async def _snapshot(self, session: MigrationSession, own: MigrationSnapshots, *, hold: bool) -> list[Snapshot]:
         if session.pending:

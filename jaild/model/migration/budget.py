@@ -13,6 +13,9 @@ MAX_ROUNDS = 10
 MAX_STALLED = 3  # rounds in a row that did not shrink
 MAX_THAWS = 3  # times that a jail is stopped for a last part that then does not get through
 _PATIENCE = 3.0  # times what was allowed or predicted
+_LITTLE = (
+    64 << 10
+)  # bytes; a round below is mostly headers and waiting: it tells neither the link's rate nor the jail's
 _INSTANT = 1e-6  # seconds; a time below says nothing
 _TRIFLE = 0.05  # seconds; a part below need not be named
 
@@ -53,6 +56,11 @@ class Round:
     bytes: int
     seconds: float
     snapshot: float = 0.0  # seconds of these that its snapshot took
+
+    @property
+    def sending(self) -> float:
+        """Seconds."""
+        return self.seconds - self.snapshot
 
 
 @dataclass(frozen=True)
@@ -98,13 +106,17 @@ def predict(rounds: Sequence[Round], fixed: float, written: int | None = None) -
 
     The next increment is taken to be as big as what is written during the last round: its size is that of the last one
     scaled by the time that the last one took against the one before it. ZFS's own count is taken where it is more, not
-    where it is less: it lacks what is not on disk yet, of up to 5 seconds.
+    where it is less: it lacks what is not on disk yet, of up to 5 seconds. One of next to nothing is taken to be
+    followed by another one, as quick as the quickest.
     """
     last = rounds[-1]
-    rate = sum(r.bytes for r in rounds) / max(sum(r.seconds for r in rounds), _INSTANT)
-    told = (written or 0) / max(rate, 1.0)
+    telling = [r for r in rounds if r.bytes >= _LITTLE] or rounds
+    rate = sum(r.bytes for r in telling) / max(sum(r.sending for r in telling), _INSTANT)
+    told = written / max(rate, 1.0) if written and written >= _LITTLE else 0.0
     if len(rounds) == 1:
-        return (last.seconds if written is None else told) + fixed
+        return (last.sending if written is None else told) + fixed
+    if last.bytes < _LITTLE:
+        return max(min(r.sending for r in rounds[1:] if r.bytes < _LITTLE), told) + fixed
     ratio = last.seconds / rounds[-2].seconds if rounds[-2].seconds > _INSTANT else 1.0
     return max(last.bytes * ratio / max(rate, 1.0), told) + fixed
 
