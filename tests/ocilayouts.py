@@ -23,6 +23,7 @@ class Layout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._unpacked: dict[str, str] = {}  # digest of a layer: that of the tar in it
         (folder / "blobs/sha256").mkdir(parents=True)
         (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
@@ -40,15 +41,19 @@ class Layout:
         plain = pack(self.folder / "layer.tar", *items)
         data = plain.read_bytes()
         plain.unlink()
+        unpacked = sha256(data).hexdigest()
         if form == "gzip":
             data = gzip.compress(data)
         elif form == "zstd":
             data = subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
-        return self.blob(data, f"{LAYER}+{form}" if form else LAYER)
+        made = self.blob(data, f"{LAYER}+{form}" if form else LAYER)
+        self._unpacked[made["digest"]] = f"sha256:{unpacked}"
+        return made
 
     def image(self, *layers: dict[str, Any], os: str = "linux", machine: str = "amd64", **more: Any) -> dict[str, Any]:
         """Add an image of these layers; return its manifest's descriptor."""
-        config = {"os": os, "architecture": machine, "rootfs": {"type": "layers", "diff_ids": []}}
+        unpacked = [self._unpacked[layer["digest"]] for layer in layers if layer["digest"] in self._unpacked]
+        config = {"os": os, "architecture": machine, "rootfs": {"type": "layers", "diff_ids": unpacked}}
         described = self.document(config, "application/vnd.oci.image.config.v1+json")
         manifest = {"schemaVersion": 2, "config": described, "layers": list(layers)}
         return self.document(manifest, MANIFEST, **more)

@@ -173,6 +173,8 @@ class Builds:
         handle.facts(
             files=listing.files, size_bytes=listing.size, added_bytes=added, shared_bytes=max(0, listing.size - added)
         )
+        if listing.notes:
+            handle.facts(notes="; ".join(listing.notes))
         _tell(handle, job, outcome)
         manifest = outcome.manifest
         if not manifest.abi:

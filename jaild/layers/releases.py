@@ -110,13 +110,15 @@ class Releases:
                 difference = await self._archives.extract_difference(
                     spooled.path, tree, listing, staging=staging, progress=progress
                 )
-                files, total, added = difference.files, difference.size, difference.added
+                files, total, added, notes = difference.files, difference.size, difference.added, difference.notes
             else:
                 extracted = await self._archives.extract(spooled.path, tree, listing, progress=progress)
-                files, total, added = extracted.files, extracted.size, extracted.size
+                files, total, added, notes = extracted.files, extracted.size, extracted.size, extracted.notes
             await self._files.make_folder(tree / "etc")  # what a generation's own configuration is mounted on
             await handle.phase(layout.SEALING, "reading libraries")
             handle.facts(files=files, size_bytes=total, added_bytes=added, shared_bytes=max(0, total - added))
+            if notes:
+                handle.facts(notes="; ".join(notes))
             return ReleaseRecord(
                 app=app,
                 version=version,

@@ -12,12 +12,14 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from jaild.adapters.archives.tarstream import TarStream
+from jaild.adapters.archives import keeping
+from jaild.adapters.archives.tarstream import TarRewriter, TarStream
 from jaild.adapters.files import overlay as treeoverlay
 from jaild.adapters.files import sync as treesync
 from jaild.adapters.files import walk as treewalk
@@ -30,7 +32,7 @@ from jaild.model.errors import (
     ResourceExhaustedError,
     command_failed,
 )
-from jaild.model.layers.archive import Checker, Entry, Listing, Policy, truncated
+from jaild.model.layers.archive import Checker, Entry, Extra, Listing, Policy, truncated
 from jaild.ports.archives import Difference, Extracted, Progress
 from jaild.ports.process import Child, Completed, Processes
 
@@ -68,8 +70,7 @@ class BsdtarArchives:
         """Yield the archive's entries in their order. Raises what `verify` raises of the archive as a whole."""
         await self._require_tar(archive)
         stream = TarStream()
-        argv = [self._bsdtar, "-c", "-P", "--numeric-owner", "--format=gnutar", "-f", "-", f"@{archive.absolute()}"]
-        async with self._processes.start(argv, env=_ENVIRONMENT) as child:
+        async with self._processes.start(self._repack(archive), env=_ENVIRONMENT) as child:
             await child.close_stdin()
             async for piece in child.read(_PIECE):
                 for entry in stream.feed(piece):
@@ -87,50 +88,74 @@ class BsdtarArchives:
     ) -> Extracted:
         """See the port."""
         _require_empty(destination)
+        without = await self.not_kept(destination, listing.extras) if listing.policy.keep_attributes else frozenset()
         blocks = listing.size + listing.files * _BLOCK
         with self._room.unpacking(destination, blocks) if self._room is not None else nullcontext():
-            await self.extract_over(archive, destination, listing.policy, progress=progress)
-        return Extracted(files=listing.files, size=listing.size, notes=listing.notes)
+            if without:
+                notes = await self.rewrite(
+                    archive, destination, listing, TarRewriter(without=without), progress=progress
+                )
+            else:
+                notes = ()
+                await self._extract(archive, destination, listing.policy, progress=progress)
+        return Extracted(files=listing.files, size=listing.size, notes=listing.notes + notes)
 
-    async def extract_over(
-        self,
-        archive: Path,
-        destination: Path,
-        policy: Policy,
-        *,
-        leave_out: Sequence[str] = (),
-        progress: Progress | None = None,
-    ) -> None:
-        """Unpack into a folder that may hold something, leaving out what matches patterns of bsdtar(1)."""
-        without = [word for pattern in leave_out for word in ("--exclude", pattern)]
-        argv = [*self._unpack(destination, policy), *(_WITHOUT_DEV if policy.leave_out_dev else ()), *without]
-        async with self._processes.start(argv, env=_ENVIRONMENT) as child:
+    async def _extract(self, archive: Path, destination: Path, policy: Policy, *, progress: Progress | None) -> None:
+        async with self._processes.start(self._unpack(destination, policy), env=_ENVIRONMENT) as child:
             await _feed(child, archive, progress)
             done = await child.wait()
         if done.status:
             raise _failure(done, archive, destination)
+
+    async def not_kept(self, destination: Path, extras: frozenset[Extra]) -> frozenset[Extra]:
+        """Return which of these the file system of a folder does not keep, by trying."""
+        return await keeping.not_kept(self._processes, self._bsdtar, destination, extras, _ENVIRONMENT)
+
+    async def rewrite(
+        self,
+        archive: Path,
+        destination: Path,
+        listing: Listing,
+        rewriter: TarRewriter,
+        *,
+        progress: Progress | None = None,
+    ) -> tuple[str, ...]:
+        """Unpack into a folder that may hold something, entries changed on the way; return notes.
+
+        bsdtar's own guards see the names as they are after the change.
+        """
+        pack, unpack = self._repack(archive), self._unpack(destination, listing.policy)
+        return await self._piped(pack, unpack, rewriter, _Way(archive, destination, listing.size, progress))
 
     async def copy_tree(
         self, source: Path, destination: Path, listing: Listing, *, progress: Progress | None = None
     ) -> Extracted:
         """See the port."""
         _require_empty(destination)
+        policy, every = listing.policy, frozenset(Extra)
+        without = await self.not_kept(destination, every) if policy.keep_attributes else every
         pack = [self._bsdtar, "-c", "--one-file-system", "--format=pax", "-f", "-", "-C", str(source.absolute())]
-        pack += [*(_WITHOUT_DEV if listing.policy.leave_out_dev else ()), "."]
-        unpack = self._unpack(destination, listing.policy)
+        pack += [*(_WITHOUT_DEV if policy.leave_out_dev else ()), "."]
+        way = _Way(source, destination, listing.size, progress)
+        notes = await self._piped(pack, self._unpack(destination, policy), TarRewriter(without=without), way)
+        return Extracted(files=listing.files, size=listing.size, notes=listing.notes + notes)
+
+    async def _piped(self, pack: list[str], unpack: list[str], rewriter: TarRewriter, way: _Way) -> tuple[str, ...]:
         async with (
             self._processes.start(pack, env=_ENVIRONMENT) as reader,
             self._processes.start(unpack, env=_ENVIRONMENT) as writer,
         ):
             await reader.close_stdin()
-            await _pipe(reader, writer, listing.size, progress)
+            await _pipe(reader, writer, rewriter, way)
             written = await writer.wait()
             if written.status:  # first: the reader may just wait for room in the pipe
-                raise _failure(written, source, destination)
+                raise _failure(written, way.source, way.destination)
             read = await reader.wait()
         if read.status:
-            raise _failure(read, source, destination)
-        return Extracted(files=listing.files, size=listing.size, notes=listing.notes)
+            raise _failure(read, way.source, way.destination)
+        if not rewriter.complete:
+            raise truncated(str(way.source), _evidence(read))
+        return rewriter.dropped.notes("which the dataset does not keep")
 
     async def add_tree(self, source: Path, destination: Path) -> None:
         """See the port."""
@@ -170,9 +195,13 @@ class BsdtarArchives:
             await asyncio.shield(asyncio.to_thread(_clear, staging))
         return _difference(unpacked.files, unpacked.size, counts, unpacked.notes)
 
+    def _repack(self, archive: Path) -> list[str]:
+        return [self._bsdtar, "-c", "-P", "--numeric-owner", "--format=pax", "-f", "-", f"@{archive.absolute()}"]
+
     def _unpack(self, destination: Path, policy: Policy) -> list[str]:
         keep = () if policy.keep_attributes else ("--no-fflags", "--no-acls", "--no-xattrs")
-        return [self._bsdtar, "-x", "-p", "--numeric-owner", *keep, "-f", "-", "-C", str(destination.absolute())]
+        argv = [self._bsdtar, "-x", "-p", "--numeric-owner", *keep, "-f", "-", "-C", str(destination.absolute())]
+        return [*argv, *(_WITHOUT_DEV if policy.leave_out_dev else ())]
 
     async def _require_tar(self, archive: Path) -> None:
         if not archive.is_file():
@@ -210,16 +239,26 @@ async def _feed(child: Child, archive: Path, progress: Progress | None) -> None:
     await child.close_stdin()
 
 
-async def _pipe(reader: Child, writer: Child, total: int, progress: Progress | None) -> None:
+@dataclass(frozen=True)
+class _Way:
+    """From where to where, for errors and progress."""
+
+    source: Path
+    destination: Path
+    size: int  # bytes of content
+    progress: Progress | None
+
+
+async def _pipe(reader: Child, writer: Child, rewriter: TarRewriter, way: _Way) -> None:
     moved = 0
     async for piece in reader.read(_PIECE):
         try:
-            await writer.write(piece)
+            await writer.write(rewriter.feed(piece))
         except BrokenPipeError:  # its status tells why
             break
         moved += len(piece)
-        if progress is not None:
-            progress(min(moved, total), total)  # headers are in what moved, holes are not
+        if way.progress is not None:
+            way.progress(min(moved, way.size), way.size)  # headers are in what moved, holes are not
     await writer.close_stdin()
 
 

@@ -6,18 +6,20 @@ import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
-from jaild.adapters.archives import ocilayers
 from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.archives.ocilayers import Layer
+from jaild.adapters.archives.tarstream import TarRewriter
 from jaild.adapters.files import plain as plainfiles
 from jaild.model.errors import DataLossError, NotFoundError
 from jaild.model.layers import ociimage
-from jaild.model.layers.archive import Checker, Entry, base_policy
+from jaild.model.layers.archive import Entry, base_policy
 from jaild.model.layers.ociimage import Descriptor, Index, Manifest, Platform
 from jaild.ports.archives import Progress
 from jaild.ports.images import Image
 
 _MAX_DOCUMENT = 4 << 20  # bytes: image-spec advises registries so for manifests
 _MAX_DEPTH = 4  # indexes in indexes
+_BATCH = 1000  # entries that a thread looks at in a go
 
 
 class OciImages:
@@ -49,23 +51,26 @@ class OciImages:
 
     async def unpack(self, image: Image, destination: Path, *, progress: Progress | None = None) -> tuple[str, ...]:
         """See the port."""
+        policy = base_policy()
         notes: dict[str, None] = {}
         done = 0
-        for layer in image.layers:
-            checker, entries, gone = Checker(base_policy()), list[Entry](), list[bytes]()
-            async with aclosing(self._archives.entries(layer)) as found:
+        for path in image.layers:
+            layer = Layer(destination, policy)
+            batch = list[Entry]()
+            async with aclosing(self._archives.entries(path)) as found:
                 async for entry in found:
-                    removed = ociimage.removed(entry.name)
-                    if removed is None:
-                        checker.see(entry)
-                        entries.append(entry)
-                    elif removed:
-                        gone.append(removed)
-            if entries:
-                notes |= dict.fromkeys(checker.finish().notes)
-            await asyncio.to_thread(ocilayers.make_way, destination, gone, entries)
-            await self._archives.extract_over(layer, destination, base_policy(), leave_out=(".wh.*",))
-            done += layer.stat().st_size
+                    batch.append(entry)
+                    if len(batch) == _BATCH:
+                        await asyncio.to_thread(layer.place, batch)
+                        batch = []
+            await asyncio.to_thread(layer.place, batch)
+            listing = await asyncio.to_thread(layer.finish)
+            if listing is not None:
+                without = await self._archives.not_kept(destination, listing.extras)
+                rewriter = TarRewriter(layer.placed, without=without)
+                dropped = await self._archives.rewrite(path, destination, listing, rewriter)
+                notes |= dict.fromkeys((*listing.notes, *dropped))
+            done += path.stat().st_size
             if progress is not None:
                 progress(done, image.size)
         return tuple(notes)

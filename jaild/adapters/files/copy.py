@@ -1,4 +1,4 @@
-"""Copies a tree with owners, modes, links and times. No link is followed; what is mounted in it is left out."""
+"""Copies a tree with hard links and what `filecopy` keeps. No link is followed; what is mounted in it is left out."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import stat
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from jaild.adapters.files import filecopy
 from jaild.adapters.files.openat import DEEPEST, look, names_in, opened, reading, too_deep
 from jaild.model.errors import CancelledError, FailedPreconditionError
-
-_PIECE = 1 << 20
 
 
 def copy(source: Path, destination: Path, stopped: threading.Event, *, without: Collection[str] = ()) -> None:
     """Copy the content of a folder into one that is missing or empty, which gets its owner and mode too.
 
     Files whose paths are in `without` are left out.
-    Sockets, pipes and device nodes are skipped: they belong to who made them. Two names of one file become two files.
+    Sockets, pipes and device nodes are skipped: they belong to who made them.
     Raises `FailedPreconditionError` (DESTINATION_NOT_EMPTY), `ResourceExhaustedError` (TREE_TOO_LARGE) below
     `openat.DEEPEST`, `OSError` as it comes, `CancelledError` when `stopped`.
     """
@@ -32,13 +31,15 @@ def copy(source: Path, destination: Path, stopped: threading.Event, *, without: 
                 raise FailedPreconditionError(
                     "DESTINATION_NOT_EMPTY", f"{destination} is not empty", remedy="copy into a new folder"
                 )
-            _Copy(stopped, frozenset(without)).folder(source_fd, destination_fd, "", 1)
+            _Copy(stopped, frozenset(without), destination_fd).folder(source_fd, destination_fd, "", 1)
 
 
 @dataclass(frozen=True)
 class _Copy:
     stopped: threading.Event
     without: frozenset[str]
+    top: int  # the destination
+    names: dict[tuple[int, int], str] = field(default_factory=dict)  # inode: the first name of its copy
 
     def folder(self, source: int, destination: int, prefix: str, depth: int) -> None:
         if depth > DEEPEST:
@@ -54,39 +55,28 @@ class _Copy:
                     if status.st_dev == mine.st_dev:
                         self.folder(inner_source, inner_destination, f"{prefix}{name}/", depth + 1)
                     else:
-                        _dress(inner_destination, status)
+                        filecopy.dress(inner_destination, inner_source)
             elif stat.S_ISREG(status.st_mode):
                 if f"{prefix}{name}" not in self.without:
-                    _file(name, source, destination)
+                    self._file(name, source, destination, f"{prefix}{name}")
             elif stat.S_ISLNK(status.st_mode):
                 _link(name, status, source, destination)
-        _dress(destination, mine)
+        filecopy.dress(destination, source)
+
+    def _file(self, name: str, source: int, destination: int, path: str) -> None:
+        with reading(name, within=source) as original:
+            status = os.fstat(original.fileno())
+            first = self.names.setdefault((status.st_dev, status.st_ino), path) if status.st_nlink > 1 else path
+            if first != path:
+                os.link(first, name, src_dir_fd=self.top, dst_dir_fd=destination, follow_symlinks=False)
+                return
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(name, flags, 0o600, dir_fd=destination), "wb", buffering=0) as copied:
+                filecopy.write(original.fileno(), copied.fileno(), self.stopped)
+                filecopy.dress(copied.fileno(), original.fileno())
 
 
 def _link(name: str, status: os.stat_result, source: int, destination: int) -> None:
     os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=destination)
     os.chown(name, status.st_uid, status.st_gid, dir_fd=destination, follow_symlinks=False)
-    os.utime(name, ns=_times(status), dir_fd=destination, follow_symlinks=False)
-
-
-def _file(name: str, source: int, destination: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with (
-        reading(name, within=source) as original,
-        os.fdopen(os.open(name, flags, 0o600, dir_fd=destination), "wb", buffering=0) as copied,
-    ):
-        while piece := original.read(_PIECE):
-            view = memoryview(piece)
-            while view:
-                view = view[copied.write(view) :]
-        _dress(copied.fileno(), os.fstat(original.fileno()))
-
-
-def _dress(descriptor: int, wanted: os.stat_result) -> None:
-    os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))  # after the owner: changing that takes setuid away
-    os.utime(descriptor, ns=_times(wanted))
-
-
-def _times(status: os.stat_result) -> tuple[int, int]:
-    return status.st_atime_ns, status.st_mtime_ns
+    os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=destination, follow_symlinks=False)

@@ -1,17 +1,18 @@
-"""Puts one folder's files over another's: new ones are added, others replaced, what is there besides stays."""
+"""Puts one folder's files over another's: new ones are added, others replaced, what is there besides stays.
+
+Holes and what `filecopy` keeps come with them; two names of one file become two files.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import threading
 from pathlib import Path
 
+from jaild.adapters.files import filecopy
 from jaild.adapters.files.openat import look, names_in, opened
 from jaild.model.errors import CancelledError, InvalidArgumentError
-
-_PIECE = 1 << 20
 
 
 def overlay(source: Path, destination: Path, stopped: threading.Event) -> None:
@@ -40,31 +41,25 @@ def _folder(source: int, destination: int, stopped: threading.Event, shown: str)
             with opened(name, within=source) as inner, opened(name, within=destination) as into:
                 _folder(inner, into, stopped, path)
                 if have is None:
-                    _dress(into, wanted)
+                    filecopy.dress(into, inner)
             continue
         if have is not None:
             os.unlink(name, dir_fd=destination)  # never written into: it may have other names
         if stat.S_ISLNK(wanted.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=destination)
             os.chown(name, wanted.st_uid, wanted.st_gid, dir_fd=destination, follow_symlinks=False)
+            os.utime(name, ns=(wanted.st_mtime_ns, wanted.st_mtime_ns), dir_fd=destination, follow_symlinks=False)
         else:
-            _file(name, source, destination, wanted)
+            _file(name, source, destination, stopped)
 
 
-def _file(name: str, source: int, destination: int, wanted: os.stat_result) -> None:
+def _file(name: str, source: int, destination: int, stopped: threading.Event) -> None:
     original = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source)
-    with os.fdopen(original, "rb") as reading:
+    with os.fdopen(original, "rb", buffering=0):
         copy = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=destination)
-        with os.fdopen(copy, "wb") as writing:
-            shutil.copyfileobj(reading, writing, _PIECE)
-            _dress(copy, wanted)
-            writing.flush()
-            os.utime(copy, ns=(wanted.st_mtime_ns, wanted.st_mtime_ns))
-
-
-def _dress(descriptor: int, wanted: os.stat_result) -> None:
-    os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))
+        with os.fdopen(copy, "wb", buffering=0):
+            filecopy.write(original, copy, stopped)
+            filecopy.dress(copy, original)
 
 
 def _in_the_way(path: str, wanted: os.stat_result, have: os.stat_result) -> InvalidArgumentError:

@@ -1,8 +1,7 @@
 """Makes one folder equal to another and leaves what is equal alone: so a clone keeps sharing blocks with its origin.
 
 Every step is relative to an open folder and none follows a link: what stands in either tree was given by somebody else.
-Content, owner, mode, time, links and hard links are compared; flags, ACLs and extended attributes are not (releases are
-unpacked without them).
+Content, owner, mode, time, links, hard links and what else `filecopy` keeps are compared.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from jaild.adapters.files import filecopy
 from jaild.model.errors import CancelledError, InternalError
 
 _PIECE = 1 << 20
@@ -53,7 +53,7 @@ def sync(source: Path, destination: Path, stopped: threading.Event) -> Counts:
         scratch = _free_name({*_names(source_fd), *_names(destination_fd)})
         run = _Run(source=source_fd, destination=destination_fd, scratch=scratch, stopped=stopped)
         _folder(run, source_fd, destination_fd, b"")
-        _adjust_folder(run, os.fstat(source_fd), destination_fd)
+        _adjust_folder(run, source_fd, destination_fd)
     return run.counts
 
 
@@ -100,7 +100,7 @@ def _entry(run: _Run, source: int, destination: int, path: bytes, name: bytes, *
             os.mkdir(name, 0o700, dir_fd=destination)
         with _opened(name, source) as inner_source, _opened(name, destination) as inner_destination:
             _folder(run, inner_source, inner_destination, path + name + b"/")
-            _adjust_folder(run, wanted, inner_destination)
+            _adjust_folder(run, inner_source, inner_destination)
     elif wanted.st_ino in run.made:
         _same_inode(run, destination, name, run.made[wanted.st_ino], present)
     else:
@@ -161,21 +161,21 @@ def _file(
     original = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=source)
     try:
         if present is None or not _equal_content(original, wanted, destination, name, present):
-            _write(run, original, destination, name, wanted)
+            _write(run, original, destination, name)
             run.counts.written += 1
             run.counts.added += wanted.st_size
             return
+        copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=destination)
+        try:
+            if _differ(original, copy):
+                filecopy.dress(copy, original)
+                run.counts.adjusted += 1
+            else:
+                run.counts.unchanged += 1
+        finally:
+            os.close(copy)
     finally:
         os.close(original)
-    if _attributes(present) == _attributes(wanted):
-        run.counts.unchanged += 1
-        return
-    copy = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=destination)
-    try:
-        _dress(copy, wanted)
-    finally:
-        os.close(copy)
-    run.counts.adjusted += 1
 
 
 def _equal_content(
@@ -195,30 +195,15 @@ def _equal_content(
         os.close(copy)
 
 
-def _write(run: _Run, original: int, destination: int, name: bytes, wanted: os.stat_result) -> None:
+def _write(run: _Run, original: int, destination: int, name: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     copy = os.open(run.scratch, flags, 0o600, dir_fd=run.destination)
     try:
-        offset = 0
-        while piece := os.pread(original, _PIECE, offset):
-            if run.stopped.is_set():
-                raise CancelledError("CANCELLED", "the comparison of two trees was cancelled")
-            if piece.count(0) != len(piece):  # holes stay holes
-                _write_all(copy, piece, offset)
-            offset += len(piece)
-        os.ftruncate(copy, offset)
-        _dress(copy, wanted)
+        filecopy.write(original, copy, run.stopped)
+        filecopy.dress(copy, original)
     finally:
         os.close(copy)
     os.rename(run.scratch, name, src_dir_fd=run.destination, dst_dir_fd=destination)
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(descriptor, view, offset)
-        view = view[done:]
-        offset += done
 
 
 def _free_name(taken: set[bytes]) -> bytes:
@@ -236,18 +221,18 @@ def _remove(name: bytes, folder: int) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-def _adjust_folder(run: _Run, wanted: os.stat_result, folder: int) -> None:
-    present = os.fstat(folder)
-    if _attributes(present) != _attributes(wanted):
-        _dress(folder, wanted)
-        if _attributes(present)[:3] != _attributes(wanted)[:3]:
-            run.counts.adjusted += 1
+def _adjust_folder(run: _Run, wanted: int, folder: int) -> None:
+    if not _differ(wanted, folder):
+        return
+    only_time = _attributes(os.fstat(wanted))[:3] == _attributes(os.fstat(folder))[:3]
+    run.counts.adjusted += not only_time or filecopy.attributes(wanted) != filecopy.attributes(folder)
+    filecopy.dress(folder, wanted)
 
 
-def _dress(descriptor: int, wanted: os.stat_result) -> None:
-    os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))  # after the owner: changing that takes setuid away
-    os.utime(descriptor, ns=_times(wanted))
+def _differ(original: int, copy: int) -> bool:
+    if _attributes(os.fstat(original)) != _attributes(os.fstat(copy)):
+        return True
+    return filecopy.attributes(original) != filecopy.attributes(copy)
 
 
 def _owner(status: os.stat_result) -> tuple[int, int]:

@@ -6,6 +6,7 @@ so its memory is bounded by the policy's `max_files` (about 150 bytes a name).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,6 +32,20 @@ class EntryKind(StrEnum):
     SOCKET = "socket"
 
 
+class Extra(StrEnum):
+    """What an entry may carry beside content, owner, mode and time; not every file system can keep it."""
+
+    FLAGS = "file flags"
+    POSIX_ACL = "POSIX ACLs"
+    NFS4_ACL = "NFSv4 ACLs"
+    # Extended attributes, by the first part of their names (xattr(7)); FreeBSD's extattr(2) knows user and system.
+    USER = "user attributes"
+    SECURITY = "security attributes"  # security.capability: what setcap(8) gives a program
+    TRUSTED = "trusted attributes"
+    SYSTEM = "system attributes"
+    OTHER = "other attributes"
+
+
 _SPECIAL = frozenset({EntryKind.CHARACTER_DEVICE, EntryKind.BLOCK_DEVICE, EntryKind.FIFO, EntryKind.SOCKET})
 
 
@@ -43,6 +58,7 @@ class Entry:
     size: int = 0  # bytes of content; 0 for all but files
     mode: int = 0
     link: bytes = b""  # a symlink's text, or the name of the entry that a hard link is another name of
+    extras: frozenset[Extra] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +94,41 @@ class Listing:
     size: int  # bytes of content
     notes: tuple[str, ...] = ()
     roots: frozenset[bytes] = frozenset()  # what is at the top
+    extras: frozenset[Extra] = frozenset()  # of any entry that will be made
+
+
+class Names:
+    """Counts entries, and keeps the first names for a note."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    def add(self, name: bytes) -> None:
+        """Count an entry."""
+        self.count += 1
+        if self.count <= _NAMES_TOLD:
+            self._first.append(shown(name))
+
+    def __str__(self) -> str:
+        return ", ".join(self._first) + (", ..." if self.count > len(self._first) else "")
+
+
+class Dropped:
+    """Which entries came without which extras."""
+
+    def __init__(self) -> None:
+        self._names: dict[Extra, Names] = {}
+
+    def add(self, name: bytes, extras: frozenset[Extra]) -> None:
+        """Count an entry that lost these."""
+        for extra in extras:
+            self._names.setdefault(extra, Names()).add(name)
+
+    def notes(self, why: str) -> tuple[str, ...]:
+        """Return a note for each kind, with names."""
+        found = sorted(self._names.items())
+        return tuple(f"{names.count} came without {extra}, {why}: {names}" for extra, names in found)
 
 
 def shown(name: bytes) -> str:
@@ -104,19 +155,37 @@ def _parts(name: bytes) -> list[bytes]:
     return [part for part in name.split(b"/") if part not in {b"", b"."}]
 
 
+def _leads_above(link: bytes, *, depth: int) -> bool:
+    """Tell whether a symlink in a folder that deep has more `..` than there are folders.
+
+    Like an absolute one it begins at the root in a jail (path_resolution(7)), and nothing follows it on the host.
+    """
+    if link.startswith(b"/"):
+        return False
+    for part in _parts(link):
+        depth += -1 if part == b".." else 1
+        if depth < 0:
+            return True
+    return False
+
+
 class Checker:
     """Applies a policy to entries in the order in which they will be unpacked."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, below: Callable[[bytes], EntryKind | None] = lambda _: None) -> None:
+        """`below` tells what is there already under a name: in it a hard link may have its file."""
         self._policy = policy
+        self._below = below
         # Every name, and every folder that a name implies. A folder's own folders are always in it, and kinds never
         # change: so one look at a name's folder tells that the whole way there is of real folders.
         self._kinds: dict[bytes, EntryKind] = {}
         self._seen = 0
         self._size = 0
         self._left_out = 0
-        self._setuid: list[str] = []
-        self._setuid_count = 0
+        self._setuid = Names()
+        self._above = Names()
+        self._dropped = Dropped()
+        self._extras: frozenset[Extra] = frozenset()
         self._notes: list[str] = []
 
     def see(self, entry: Entry) -> None:
@@ -138,6 +207,9 @@ class Checker:
         elif entry.kind is not EntryKind.DIRECTORY:
             raise _refusal("ARCHIVE_PATH_ESCAPES", entry.name, f"would put a {entry.kind} in place of the root")
         self._count(entry)
+        self._extras |= entry.extras
+        if not self._policy.keep_attributes:
+            self._dropped.add(entry.name, entry.extras)
 
     def note(self, text: str) -> None:
         """Add a note of the reader's own."""
@@ -157,6 +229,7 @@ class Checker:
             size=self._size,
             notes=(*self._notes, *self._summaries()),
             roots=frozenset(name for name in self._kinds if b"/" not in name),
+            extras=self._extras,
         )
 
     def _within_count(self) -> None:
@@ -204,8 +277,8 @@ class Checker:
                 raise _refusal("ARCHIVE_DUPLICATE_ENTRY", entry.name, f"lies in {shown(above)}, which is a {kind}")
 
     def _resulting_kind(self, entry: Entry, parts: list[bytes]) -> EntryKind:
-        if entry.kind is EntryKind.SYMLINK:
-            self._check_symlink(entry, depth=len(parts) - 1)
+        if entry.kind is EntryKind.SYMLINK and _leads_above(entry.link, depth=len(parts) - 1):
+            self._above.add(entry.name)
         if entry.kind is not EntryKind.HARDLINK:
             return entry.kind
         target = _parts(entry.link)
@@ -213,7 +286,7 @@ class Checker:
             raise _refusal(
                 "ARCHIVE_LINK_ESCAPES", entry.name, f"is a hard link to {shown(entry.link)}, outside the tree"
             )
-        kind = self._kinds.get(b"/".join(target))
+        kind = self._kinds.get(b"/".join(target)) or self._below(b"/".join(target))
         if kind is None or kind is EntryKind.DIRECTORY:
             raise _refusal(
                 "ARCHIVE_LINK_ESCAPES",
@@ -221,17 +294,6 @@ class Checker:
                 f"is a hard link to {shown(entry.link)}, which is no file before it in the archive",
             )
         return kind
-
-    @staticmethod
-    def _check_symlink(entry: Entry, *, depth: int) -> None:
-        if entry.link.startswith(b"/"):
-            return  # inside a jail it begins at the jail's root; nothing follows it on the host
-        for part in _parts(entry.link):
-            depth += -1 if part == b".." else 1
-            if depth < 0:
-                raise _refusal(
-                    "ARCHIVE_LINK_ESCAPES", entry.name, f"is a symlink to {shown(entry.link)}, above the tree's root"
-                )
 
     def _count(self, entry: Entry) -> None:
         if entry.kind is not EntryKind.FILE:
@@ -246,15 +308,14 @@ class Checker:
                 detail={"entry": shown(entry.name), "max_bytes": str(self._policy.max_bytes)},
             )
         if self._policy.tell_setuid and entry.mode & _SETUID_OR_SETGID:
-            self._setuid_count += 1
-            if len(self._setuid) < _NAMES_TOLD:
-                self._setuid.append(shown(entry.name))
+            self._setuid.add(entry.name)
 
     def _summaries(self) -> tuple[str, ...]:
         found = []
         if self._left_out:
             found.append(f"left out {self._left_out} entries below dev: a jail's /dev is mounted")
-        if self._setuid_count:
-            more = ", ..." if self._setuid_count > len(self._setuid) else ""
-            found.append(f"{self._setuid_count} setuid or setgid files: {', '.join(self._setuid)}{more}")
-        return tuple(found)
+        if self._setuid.count:
+            found.append(f"{self._setuid.count} setuid or setgid files: {self._setuid}")
+        if self._above.count:
+            found.append(f"{self._above.count} symlinks lead above the root, in a jail to it: {self._above}")
+        return (*found, *self._dropped.notes("which releases do not keep"))

@@ -176,6 +176,7 @@ async def test_a_tree_is_copied_with_its_links_modes_and_odd_names(
         file("bin/vi", b"vi", mode=0o4511),
         hardlink("bin/ex", "bin/vi"),
         symlink("bin/sh", "/bin/dash"),
+        symlink("bin/up", "../../../etc"),
         file(b"lat\xe9\n", b"1"),
         folder("dev"),
         file("dev/left", b"out"),
@@ -183,7 +184,10 @@ async def test_a_tree_is_copied_with_its_links_modes_and_odd_names(
     source.mkdir()
     bsdtar("-x", "-p", "-f", archive, "-C", source)
     listing = await archives.verify_tree(source, BASE)
-    assert listing.notes == ("left out 1 entries below dev: a jail's /dev is mounted",)
+    assert listing.notes == (
+        "left out 1 entries below dev: a jail's /dev is mounted",
+        "1 symlinks lead above the root, in a jail to it: 'bin/up'",
+    )
     copied = await archives.copy_tree(source, destination, listing)
     expected = picture(source)
     del expected["dev/left"]
@@ -194,22 +198,19 @@ async def test_a_tree_is_copied_with_its_links_modes_and_odd_names(
     assert (destination / "bin/vi").stat().st_mtime == 1_000_000
 
 
-async def test_a_tree_with_special_files_or_links_out_of_it_is_refused(
-    archives: BsdtarArchives, tmp_path: Path
-) -> None:
-    fifo, link, bound = tmp_path / "fifo", tmp_path / "link", tmp_path / "bound"
-    for path in (fifo, link, bound):
+async def test_a_tree_with_special_files_is_refused(archives: BsdtarArchives, tmp_path: Path) -> None:
+    fifo, bound = tmp_path / "fifo", tmp_path / "bound"
+    for path in (fifo, bound):
         path.mkdir()
     os.mkfifo(fifo / "x")
-    (link / "x").symlink_to("../../etc")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(bound / "x"))
     reasons = []
-    for path in (fifo, link, bound):
+    for path in (fifo, bound):
         with pytest.raises(InvalidArgumentError) as caught:
             await archives.verify_tree(path, BASE)
         reasons.append(caught.value.reason)
-    assert reasons == ["ARCHIVE_DEVICE_NODE", "ARCHIVE_LINK_ESCAPES", "ARCHIVE_DEVICE_NODE"]
+    assert reasons == ["ARCHIVE_DEVICE_NODE", "ARCHIVE_DEVICE_NODE"]
     with pytest.raises(NotFoundError):
         await archives.verify_tree(tmp_path / "none", BASE)
 

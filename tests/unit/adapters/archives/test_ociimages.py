@@ -21,7 +21,7 @@ from jaild.model.errors import (
 from jaild.model.layers import ociimage
 from jaild.model.layers.ociimage import Platform
 from tests.ocilayouts import Layout, named, platform
-from tests.tars import Item, file, folder, hardlink, symlink
+from tests.tars import Item, file, folder, hardlink, picture, symlink
 
 HERE = Platform(architecture="amd64", os="linux")
 IMAGES = OciImages(BsdtarArchives(ProcessRunner()))
@@ -90,22 +90,91 @@ async def test_hard_links_of_a_layer_stay_links(layout: Layout, tmp_path: Path) 
 @pytest.mark.parametrize(
     "upper",
     [
-        (file("way/passwd", b"evil"),),
-        (file("way/.wh.passwd"),),
-        (file("way/.wh..wh..opq"),),
         (file("../passwd", b"evil"),),
         (file("a/../../.wh.passwd"),),
+        (file("a/../passwd", b"evil"),),
+        (file("/passwd", b"evil"),),
+        (hardlink("a", "../passwd"),),
+        (file("loop/x"),),
     ],
 )
-async def test_no_layer_gets_out_of_the_tree(layout: Layout, tmp_path: Path, upper: tuple[Item, ...]) -> None:
-    (tmp_path / "host").mkdir()
-    (tmp_path / "host/passwd").write_text("root")
+async def test_a_name_with_two_dots_or_without_an_end_is_refused(
+    layout: Layout, tmp_path: Path, upper: tuple[Item, ...]
+) -> None:
     (tmp_path / "passwd").write_text("root")
-    lower = layout.layer(symlink("way", str(tmp_path / "host")))
+    lower = layout.layer(symlink("loop", "circle"), symlink("circle", "loop"))
     with pytest.raises(InvalidArgumentError) as refused:
         await unpacked(layout.finish(layout.image(lower, layout.layer(*upper))), tmp_path)
     assert refused.value.reason == "ARCHIVE_PATH_ESCAPES"
-    assert (tmp_path / "host/passwd").read_text() == (tmp_path / "passwd").read_text() == "root"
+    assert (tmp_path / "passwd").read_text() == "root"
+
+
+@pytest.mark.parametrize("target", ["{host}", "../../../../../../../../../..{host}", "inner/../..{host}"])
+@pytest.mark.parametrize(
+    "upper",
+    [
+        (file("way/passwd", b"evil"),),
+        (folder("way/passwd"), file("way/passwd/x")),
+        (symlink("way/passwd", "/"),),
+        (file("way/.wh.passwd"),),
+        (file("way/.wh..wh..opq"),),
+    ],
+)
+async def test_a_way_through_a_link_ends_in_the_tree_and_never_on_the_host(
+    layout: Layout, tmp_path: Path, upper: tuple[Item, ...], target: str
+) -> None:
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "passwd").write_text("root")
+    inside = str(host).removeprefix("/")
+    lower = layout.layer(symlink("way", target.format(host=host)), file(f"{inside}/passwd", b"the image's"))
+    before = picture(host)
+    tree = await unpacked(layout.finish(layout.image(lower, layout.layer(*upper))), tmp_path)
+    assert picture(host) == before
+    assert (tree / "way").is_symlink()
+    there = tree / inside / "passwd"
+    assert not there.is_file() or there.read_bytes() == b"evil"
+
+
+async def test_entries_and_whiteouts_go_through_a_lower_layers_link(layout: Layout, tmp_path: Path) -> None:
+    lower = [folder("usr"), folder("usr/lib"), file("usr/lib/old"), symlink("lib", "usr/lib"), symlink("l", "/lib")]
+    upper = [file("lib/new", b"1"), file("l/deep/x", b"2"), file("lib/.wh.old")]
+    tree = await unpacked(layout.finish(layout.image(layout.layer(*lower), layout.layer(*upper))), tmp_path)
+    assert names(tree) == ["l", "lib", "usr", "usr/lib", "usr/lib/deep", "usr/lib/deep/x", "usr/lib/new"]
+    assert (tree / "usr/lib/new").read_bytes() == b"1"
+
+
+async def test_a_folder_takes_the_place_of_a_lower_layers_link_and_of_a_file(layout: Layout, tmp_path: Path) -> None:
+    lower = layout.layer(folder("usr"), file("usr/kept"), symlink("lib", "usr"), file("was-file"), file("is-file"))
+    upper = layout.layer(folder("lib"), file("lib/x"), file("was-file/x"), file("is-file/.wh.nothing"))
+    tree = await unpacked(layout.finish(layout.image(lower, upper)), tmp_path)
+    assert names(tree) == ["is-file", "lib", "lib/x", "usr", "usr/kept", "was-file", "was-file/x"]
+
+
+async def test_a_link_to_a_file_is_no_way_to_a_folder(layout: Layout, tmp_path: Path) -> None:
+    lower = layout.layer(file("file"), symlink("way", "file"))
+    with pytest.raises(InvalidArgumentError, match="leads to 'file', which is no folder"):
+        await unpacked(layout.finish(layout.image(lower, layout.layer(file("way/x")))), tmp_path)
+
+
+async def test_hard_links_may_be_absolute_and_to_files_of_layers_below(layout: Layout, tmp_path: Path) -> None:
+    lower = layout.layer(folder("usr"), file("usr/a", b"1"), hardlink("usr/b", "/usr/a"), symlink("u", "usr"))
+    upper = layout.layer(hardlink("c", "/usr/a"), hardlink("d", "u/a"), hardlink("e", "u"), file("e/x"))
+    tree = await unpacked(layout.finish(layout.image(lower, upper)), tmp_path)
+    assert len({(tree / name).stat().st_ino for name in ("usr/a", "usr/b", "c", "d")}) == 1
+    assert (tree / "e").readlink() == Path("usr")
+    assert (tree / "usr/x").exists()
+
+
+@pytest.mark.parametrize(
+    "upper", [(hardlink("b", "a"), file("a")), (hardlink("b", "a"), file(".wh.a")), (hardlink("b", "/etc/passwd"),)]
+)
+async def test_a_hard_link_to_what_is_no_file_of_the_image_is_refused(
+    layout: Layout, tmp_path: Path, upper: tuple[Item, ...]
+) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        await unpacked(layout.finish(layout.image(layout.layer(file("a")), layout.layer(*upper))), tmp_path)
+    assert refused.value.reason == "ARCHIVE_LINK_ESCAPES"
 
 
 async def test_the_image_for_this_host_is_chosen_from_an_index_of_indexes(layout: Layout, tmp_path: Path) -> None:
