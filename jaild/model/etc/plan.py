@@ -76,7 +76,7 @@ def carry_out(request: Request) -> Answer:
         local_etc=local_etc,
         findings=tuple(findings),
         tools=(*tools, *own.tools),
-        renumbered=renumber.held(renumbered, etc),
+        renumbered=renumber.held(renumbered, etc, request.etc.theirs),
     )
 
 

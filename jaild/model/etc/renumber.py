@@ -44,6 +44,7 @@ class Renumbered:
     jail: int | None  # in the jail; None if the jail removed the account
     is_new: bool  # the base before had no such account, nor has the jail
     holder: str = ""  # who has the base's number in the jail when all is merged; empty: nobody
+    holders_base: int | None = None  # which number that one has in the new base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +113,12 @@ def kept(ancestor: Tree, theirs: Tree, mine: Tree) -> Kept:
     )
 
 
-def held(renumbered: Iterable[Renumbered], merged: Tree) -> tuple[Renumbered, ...]:
-    """Return them with who has the base's number in the /etc that came of the merge."""
-    numbers = _numbers(merged)
+def held(renumbered: Iterable[Renumbered], merged: Tree, theirs: Tree) -> tuple[Renumbered, ...]:
+    """Return them with who has the base's number in the /etc that came of the merge with the new base's, `theirs`."""
+    numbers, base = _numbers(merged), _numbers(theirs)
     holders = {kind: {number: name for name, number in reversed(numbers[kind].items())} for kind in Kinds}
-    return tuple(replace(one, holder=holders[one.kind].get(one.base, "")) for one in renumbered)
+    found = ((one, holders[one.kind].get(one.base, "")) for one in renumbered)
+    return tuple(replace(one, holder=who, holders_base=base[one.kind].get(who)) for one, who in found)
 
 
 def findings(renumbered: Iterable[Renumbered], base: Owners, data: Owners, name: str) -> list[Finding]:
@@ -141,9 +143,8 @@ def _finding(one: Renumbered, base: Owners, data: Owners, name: str) -> Finding:
     if owned.needing and one.holder:
         severity = Severity.ERROR
         message += f", where files need it: in the jail they would be {one.holder}'s"
-        remedy = (
-            f"give {one.holder} another {kind} in the jail, and its files with it ({command}, chown), then plan again"
-        )
+        number = f"another {kind}" if one.holders_base is None else f"{kind} {one.holders_base}, its own in the base,"
+        remedy = f"give {one.holder} {number} in the jail, and its files with it ({command}, chown), then plan again"
     elif owned.needing:
         severity = Severity.WARNING
         message += ", where files need it: in the jail they would be nobody's"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,7 +49,7 @@ def test_a_jails_account_keeps_its_number_when_the_new_base_gives_it_another() -
     assert numbers(answer.etc, "group") == {"root": "0", "crontab": "101", "_ssh": "102"}
     assert answer.findings == ()
     assert answer.renumbered == (
-        Renumbered(kind=Kinds.GROUP, name="_ssh", base=101, jail=102, holder="crontab", is_new=False),
+        Renumbered(kind=Kinds.GROUP, name="_ssh", base=101, jail=102, is_new=False, holder="crontab", holders_base=997),
         Renumbered(kind=Kinds.GROUP, name="crontab", base=997, jail=101, holder="", is_new=False),
         Renumbered(kind=Kinds.USER, name="sshd", base=997, jail=100, holder="", is_new=False),
     )
@@ -164,6 +166,19 @@ def test_no_text_in_place_of_accounts_ends_the_plan(ancestor: str, theirs: str, 
         return {name: Entry(kind=Kind.FILE, content=content) for name in ("passwd", "group", "master.passwd")}
 
     assert set(merged(tree(theirs), tree(ancestor), tree(mine)).etc) == {"passwd", "group", "master.passwd"}
+
+
+def test_what_stands_in_the_way_is_to_get_the_number_that_it_has_in_the_base_if_there_is_one() -> None:
+    renumbered = merged(DEBIAN_13, DEBIAN_12, DEBIAN_12).renumbered
+    base = Owners(groups={101: Owned(count=1, needing=1, some=("usr/bin/ssh-agent",))})
+    (finding,) = renumber.findings(renumbered, base, NOTHING, "debian-13")
+    assert finding.severity is Severity.ERROR
+    assert finding.remedy.startswith("give crontab gid 997, its own in the base, in the jail")
+    done = etc({"root": (0, 0), "sshd": (100, 65534)}, {"root": 0, "crontab": 997, "_ssh": 102})
+    after = renumber.findings(merged(DEBIAN_13, DEBIAN_12, done).renumbered, base, NOTHING, "debian-13")
+    assert [finding.severity for finding in after] == [Severity.WARNING]
+    (finding,) = renumber.findings([replace(renumbered[0], holders_base=None)], base, NOTHING, "debian-13")
+    assert finding.remedy.startswith("give crontab another gid in the jail")
 
 
 def test_of_an_account_that_the_jail_removed_only_files_that_become_somebody_elses_are_told() -> None:
