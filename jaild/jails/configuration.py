@@ -191,11 +191,13 @@ class Configuration:
 
 def _failed(jail: str, generation: Generation, command: Argv, status: int, output: bytes) -> InternalError:
     said = output.decode("utf-8", "replace").strip()
+    fit = "make the jail's file fit (vipw, or the file that is named)"
+    mended = "make the base anew, with an ssh-keygen that works or without host keys"
     return InternalError(
         "ETC_TOOL_FAILED",
         f"{' '.join(command)}, of base {generation.base}, failed on the new /etc of jail {jail} with status {status}: "
         + (said or "it said nothing"),
-        remedy="make the jail's file fit (vipw, or the file that is named), then try again; nothing was cut over",
+        remedy=f"{mended if command == etctools.HOST_KEYS else fit}, then try again; nothing was cut over",
         resource=f"jails/{jail}",
         detail={"command": " ".join(command), "status": str(status), "stderr": said},
     )

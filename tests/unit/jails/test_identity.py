@@ -13,7 +13,7 @@ from jaild.model import layout, names
 from jaild.model.jails.spec import JailSpec
 from jaild.ports.runtime import Output, RunSpec
 from tests.fakes.host import FakeHost, caller
-from tests.fakes.runtime import FakeRuntime
+from tests.fakes.runtime import Answer, FakeRuntime
 from tests.hosts import asking
 from tests.hosts.asking import SPEC as WEB
 from tests.hosts.fixtures import furnished
@@ -40,6 +40,7 @@ class Keygen(FakeRuntime):
 
     etc = Path()
     made = 0
+    status = 0
 
     async def create(self, run: RunSpec) -> None:
         if names.is_sandbox(run.jail):
@@ -50,6 +51,7 @@ class Keygen(FakeRuntime):
         if command == ("/usr/bin/ssh-keygen", "-A"):
             self.made += 1
             (self.etc / KEY).write_text(f"made {self.made}")
+            self.answers[f"{jail}.{generation}"] = Answer(status=self.status, stderr=b"no user for uid 0\n")
         return super().exec(jail, generation, command, **more)
 
 
@@ -106,6 +108,17 @@ async def test_a_base_without_ssh_keygen_gives_a_jail_no_keys(host: FakeHost) ->
     await host.add_base("c", {path: text for path, text in files("c").items() if not path.startswith("usr/")})
     assert asking.reason_of(await asking.create(host, on("c"))) == ""
     assert not (etc(host, "web") / KEY).exists()
+
+
+async def test_an_ssh_keygen_that_fails_leaves_no_jail_and_says_what_to_do_with_the_base(host: FakeHost) -> None:
+    assert isinstance(host.runtime, Keygen)
+    host.runtime.status = 255
+    operation = await asking.create(host, on("a"))
+    assert asking.reason_of(operation) == "ETC_TOOL_FAILED"
+    assert operation.failure is not None
+    assert "no user for uid 0" in operation.failure.message
+    assert operation.failure.remedy.startswith("make the base anew")
+    assert host.core.use_cases.jails.list() == []
 
 
 async def test_the_import_of_a_base_with_an_identity_warns_and_notes_it(host: FakeHost, tmp_path: Path) -> None:
