@@ -9,7 +9,7 @@ CORES = 2
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
-.PHONY: help venv compiled deps demo test unit slowest lint proto proto-check bench lab lab-quick faults soak clean
+.PHONY: help venv compiled deps demo test unit slowest lint proto proto-check bench lab lab-quick faults soak truth clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -66,6 +66,10 @@ faults: compiled ## a fault at every step of a migration on real ZFS (FAULTS=n: 
 soak: compiled ## MIGRATIONS=100 back and forth between two daemons, with cuts and kills: build/soak.json
 	@JAILD_REQUIRE_ALL=1 .ci/deps
 	$(PYTHON) -m tests.faults.soak --migrations $(MIGRATIONS)
+
+truth: compiled ## real packages of Debian as releases, judged by the proof and by the bases' own linkers: build/truth.json
+	@JAILD_REQUIRE_ALL=1 .ci/deps
+	$(PYTHON) -m tests.truth
 
 bench: deps compiled ## measure: build/bench.json
 	@mkdir -p build

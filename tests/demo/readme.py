@@ -1,4 +1,4 @@
-"""Puts the numbers of build/{demo,bench,lab,faults,soak}.json into README and docs: `python -m tests.demo.readme`.
+"""Puts the numbers of build/{demo,bench,lab,faults,soak,truth}.json into README and docs: `python -m tests.demo.readme`.
 
 `TABLES` says on which page each table stands. What is between `<!-- demo-table -->` and `<!-- /demo-table -->` (and so
 on) is replaced, the rest is left.
@@ -89,6 +89,13 @@ def soak_table(document: Mapping[str, Any]) -> str:
     return _table([name.replace("_", " ") for name in names], [[str(document[name]) for name in names]])
 
 
+def truth_table(document: Mapping[str, Any]) -> str:
+    """How often the proof and the linkers were asked, and how often they differed."""
+    names = ("releases", "files", "programs", "loaded", "differences")
+    heads = ("releases", "files judged", "of these programs", "loaded by the linker", "differences")
+    return _table(heads, [[f"{document[name]:,}" for name in names]])
+
+
 def fill(text: str, name: str, content: str) -> str:
     """Return `text` with `content` between the markers of `name`; `ValueError` if they are not there once."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
@@ -112,6 +119,7 @@ TABLES: Mapping[str, Table] = {
     "lab": Table("docs/lab.md", lab_table),
     "faults": Table("docs/faults.md", faults_table),
     "soak": Table("docs/faults.md", soak_table),
+    "truth": Table("docs/contributing.md", truth_table),
 }
 
 
@@ -142,7 +150,7 @@ def _verdict(told: str, *, met: bool) -> str:
 if __name__ == "__main__":
     if not (found := write(ROOT)):
         sys.exit(
-            f"build/ has none of {', '.join(TABLES)} (.json): make demo, make bench, make lab, make faults, make soak"
+            f"build/ has none of {', '.join(TABLES)} (.json): make demo, make bench, make lab, make faults, make soak, make truth"
         )
     for result, filled in found.items():
         print(f"{filled} is filled from {result}")  # noqa: T201
