@@ -1,4 +1,4 @@
-"""Puts the numbers of build/{demo,bench,lab,faults,soak,truth}.json into README and docs: `python -m tests.demo.readme`.
+"""Puts the numbers of build/NAME.json (make NAME) into README and docs: `python -m tests.demo.readme`.
 
 `TABLES` says on which page each table stands. What is between `<!-- demo-table -->` and `<!-- /demo-table -->` (and so
 on) is replaced, the rest is left.
@@ -149,8 +149,7 @@ def _verdict(told: str, *, met: bool) -> str:
 
 if __name__ == "__main__":
     if not (found := write(ROOT)):
-        sys.exit(
-            f"build/ has none of {', '.join(TABLES)} (.json): make demo, make bench, make lab, make faults, make soak, make truth"
-        )
+        made = ", ".join(f"make {name}" for name in TABLES)
+        sys.exit(f"build/ has none of {', '.join(TABLES)} (.json): {made}")
     for result, filled in found.items():
         print(f"{filled} is filled from {result}")  # noqa: T201
