@@ -13,6 +13,7 @@ from jaild.engine.events import Audit, Events
 from jaild.engine.inventory import Inventory
 from jaild.engine.operations import Operations
 from jaild.engine.recovery import Recovery
+from jaild.engine.reserve import Reserve
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.engine.saga import SagaRunner
 from jaild.engine.supervisor import Supervisor
@@ -82,6 +83,7 @@ class Engine:
     draining: Draining
     recovery: Recovery
     deleted: DeletedJails
+    reserve: Reserve
 
 
 def build(ports: Ports, place: Place) -> Engine:
@@ -110,4 +112,5 @@ def build(ports: Ports, place: Place) -> Engine:
         draining=Draining(store, events, clock),
         recovery=Recovery(inventory, operations, events),
         deleted=DeletedJails(inventory, store, clock),
+        reserve=Reserve(inventory.where, ports.zfs, supervisor),
     )

@@ -38,6 +38,7 @@ class Host:
         self._operations = engine.operations
         self._journals = transfer.journals
         self._deleted = engine.deleted
+        self._reserve = engine.reserve
         self._draining = engine.draining
         self._evacuations = evacuations
         self._recovery = engine.recovery
@@ -65,6 +66,8 @@ class Host:
         await self._ensure_parents(root)
         unmounted: list[str] = []
         datasets = await self._mounted(unmounted)
+        if not any(dataset.name == self._inventory.where.reserve for dataset in datasets):
+            self._reserve.keep()
         await self._runtime.prepare_host()
         await self._operations.load()
         await self._journals.load()

@@ -32,6 +32,7 @@ from jaild.ports.files import Files
 from jaild.ports.runtime import Output
 
 _BASES = 16  # whose owners are kept in memory
+_SECTOR, _OF_A_FILE = 4096, 512  # bytes
 _TOLD = 2000  # bytes of its output that an error carries
 
 
@@ -45,6 +46,12 @@ class Trees:
     etc_state: str = ""
     local_etc_state: str = ""
     tools: tuple[Argv, ...] = ()  # what must be run in the jail when they are written
+
+    @property
+    def size(self) -> int:
+        """About how many bytes they take on a pool with sectors of 4 KiB."""
+        entries = [*self.etc.values(), *self.local_etc.values()]
+        return sum(_SECTOR * (1 + len(entry.content) // _SECTOR) + _OF_A_FILE for entry in entries)
 
 
 class Configuration:

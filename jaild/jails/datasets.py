@@ -12,11 +12,11 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout
-from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError, ResourceExhaustedError
 from jaild.model.etc import identity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import quotas
-from jaild.model.jails.quotas import Space
+from jaild.model.jails.quotas import Room, Space
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
 from jaild.model.snapshots import SAFETY, going_along
@@ -35,6 +35,7 @@ class JailDatasets:
         self._zfs = engine.ports.zfs
         self._files = engine.ports.files
         self._deleted = engine.deleted
+        self._reserve = engine.reserve
         self._supervisor = engine.supervisor
 
     async def make(self, name: str, record: JailRecord, spec: JailSpec) -> JailEntry:
@@ -103,21 +104,33 @@ class JailDatasets:
         root = entry.dataset
         return {d.name.removeprefix(root).lstrip("/"): d for d in await self._zfs.datasets(root)}
 
-    async def space(self, entry: JailEntry) -> dict[str, Space]:
-        """Return what each of a jail's datasets takes, by its path below the jail."""
-        return {path: _space(dataset) for path, dataset in (await self._parts(entry)).items()}
+    async def room(self, entry: JailEntry | None) -> Room:
+        """Return what a jail takes, and what is left for it; None: a new one."""
+        if entry is None:
+            return Room(free=(await self._zfs.dataset(self._inventory.where.jails)).available)
+        parts = await self._parts(entry)
+        return Room(free=parts[""].available, taken={path: _space(dataset) for path, dataset in parts.items()})
 
     async def write(self, entry: JailEntry, record: JailRecord) -> None:
         """Replace the jail's record: one atomic `zfs set`. What this raises means that it was not written.
 
-        If the command fails, the dataset is asked what it has now, until it answers.
+        In a full pool the reserve is given up for it. If the command fails, the dataset is asked what it has now, until
+        it answers.
         """
         try:
-            await self._zfs.set(entry.dataset, {layout.JAIL_PROPERTY: encode(record)})
+            await self._put(entry.dataset, {layout.JAIL_PROPERTY: encode(record)})
         except Exception:
             if await self.recorded(entry) != record:
                 raise
         entry.record = record
+
+    async def _put(self, dataset: str, properties: Mapping[str, str]) -> None:
+        try:
+            await self._zfs.set(dataset, properties)
+        except ResourceExhaustedError:
+            if not await self._reserve.give_up():
+                raise
+            await self._zfs.set(dataset, properties)
 
     async def recorded(self, entry: JailEntry) -> JailRecord:
         """Return a jail's record as its dataset has it, asked until it answers: after a `write` only that is sure.

@@ -71,14 +71,14 @@ class Planner:
         findings += _command(draft.spec, stack.manifest)
         findings += await self._runtime.examine(draft.spec, f"jails/{name}")
         findings += await self._mount_points(stack, draft.spec)
-        if entry is not None and current is not None:
+        if current is not None:
             findings += _removed_volumes(current.spec, draft.spec)
-            findings += await self._quotas(entry, current.spec, draft)
         trees = None
         if not draft.cut_to:
             async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
                 trees, merged = await self._configuration.merge(entry, stack, base=draft.spec.base)
             findings += merged
+        findings += await self._space(entry, current, draft, trees)
         known, accepted = accept(findings, [*caller.accepted, *await self._accepted_before(entry, draft)])
         plan = Plan(
             kind=draft.kind,
@@ -150,9 +150,15 @@ class Planner:
         }
         return netcheck.conflicts(name, spec, others)
 
-    async def _quotas(self, entry: JailEntry, before: JailSpec, draft: Draft) -> tuple[Finding, ...]:
-        there = await self._datasets.space(entry)
-        return tuple(quotas.below_used(draft.spec, before, there, going_back=draft.kind == Rollback.kind))
+    async def _space(
+        self, entry: JailEntry | None, before: Generation | None, draft: Draft, trees: Trees | None
+    ) -> list[Finding]:
+        room = await self._datasets.room(entry)
+        found = [*quotas.too_little(room, trees.size if trees is not None else 0)]
+        if before is not None:
+            going_back = draft.kind == Rollback.kind
+            found += quotas.below_used(draft.spec, before.spec, room.taken, going_back=going_back)
+        return found
 
     async def _mount_points(self, stack: Stack, spec: JailSpec) -> list[Finding]:
         roots = [("/", stack.base.tree)]

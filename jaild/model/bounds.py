@@ -54,4 +54,6 @@ UPLOAD_EACH = 16 * GIB
 UPLOADS_TOTAL = 32 * GIB
 UPLOAD_RESERVE = 512 * MIB  # free space that uploads leave: more than all that the daemon itself writes there
 BALLAST = 16 * MIB  # given up when the file system is full, so that journals can be written
+RESERVE = 16 * MIB  # of the pool: given up when it is full, so that jails can be stopped and deleted
+STAGING = 2 * MIB  # of the pool, that a change takes beside its files: snapshots, folders, records
 BUILD_LOG = 4 * MIB  # of what a build's commands write; a hundred logs are kept

@@ -7,6 +7,7 @@
     POOL/jaild/jails/<jail>/data     var/ root/ home/
     POOL/jaild/jails/<jail>/<volume>
                                      jaild:snapshot  on each snapshot of jaild's own: what it is for
+    POOL/jaild/reserve               nothing: a reservation, given up for records in a full pool
     POOL/jaild/rehearsals/<migration>   clone of a jail that is being received, with its parts; gone with the rehearsal
 
 A layer's tree is the folder `root/` in its dataset, so that what jaild knows of it travels beside it.
@@ -51,6 +52,7 @@ class Layout:
         self.apps = f"{root}/apps"
         self.jails = f"{root}/jails"
         self.rehearsals = f"{root}/rehearsals"
+        self.reserve = f"{root}/reserve"
 
     def rehearsal(self, migration: str, path: str) -> str:
         """Return one dataset of a rehearsal's clone, by its path in the jail."""

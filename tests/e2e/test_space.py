@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from jaild.model.errors import FailedPreconditionError
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
-from tests.e2e.client import Client, codes, refused
-from tests.e2e.node import Node
+from tests.e2e.client import Client, codes, refused, until
+from tests.e2e.conftest import furnish
+from tests.e2e.node import Node, hosted
 from tests.tars import folder
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
@@ -71,3 +73,30 @@ def test_what_the_pool_hands_on_keeps_no_jail_from_running(node: Node) -> None:
     node.api.delete("edge-1")
     for prop, value in before.items():
         node.zfs("set", f"{prop}={value}", node.pool)
+
+
+def test_in_a_full_pool_jails_are_stopped_and_deleted_and_a_deploy_is_refused_by_its_plan(workshop: Path) -> None:
+    place = Path(tempfile.mkdtemp(prefix="jaild-e2e-"))
+    with hosted(Node(place, "solo", pool_size="256M")) as node:
+        api, reserve = node.api, "/reserve"
+        furnish(api, workshop)
+        for name in ("edge-1", "edge-2"):
+            api.create(name, trees.spec("tiny-1", "web/1"))
+        until(lambda: reserve in node.datasets())
+        api.exec("edge-1", "/bin/sh", "-c", "dd if=/dev/urandom of=/var/fill bs=65536; sync", check=False)
+        for change in (
+            lambda: api.deploy("edge-2", "web/2"),
+            lambda: api.create("edge-3", trees.spec("tiny-1", "web/1")),
+        ):
+            with refused(FailedPreconditionError, "PLAN_REFUSED") as caught:
+                change()
+            assert "NO_SPACE" in codes(caught.value)
+        assert (api.generations("edge-2"), reserve in node.datasets()) == ([1], True)
+        api.stop("edge-2")
+        assert reserve not in node.datasets()
+        api.delete("edge-2")
+        api.delete("edge-1")
+        assert api.names_of_jails() == []
+        until(lambda: reserve in node.datasets())
+        api.create("edge-1", trees.spec("tiny-1", "web/1"))
+        api.deploy("edge-1", "web/2")

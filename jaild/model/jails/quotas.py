@@ -8,9 +8,9 @@ between, however much of the data changed from one to the next; those that other
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from jaild.model import quantity
+from jaild.model import bounds, quantity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layout import DATA
@@ -27,6 +27,14 @@ class Space:
 
     referenced: int  # the data
     used: int  # with its snapshots
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What there is for a jail."""
+
+    free: int  # bytes for its own dataset: of the pool, or up to a quota of what it is in
+    taken: Mapping[str, Space] = field(default_factory=dict)  # by its datasets' paths below it
 
 
 _NOTHING = Space(referenced=0, used=0)
@@ -47,6 +55,19 @@ def properties(quota: str | None, now: Space = _NOTHING) -> dict[str, str]:
 def of_spec(spec: JailSpec) -> dict[str, str | None]:
     """Return the quotas of a spec, by the datasets' paths below the jail."""
     return {DATA: spec.quota} | {name: volume.quota for name, volume in spec.volumes.items()}
+
+
+def too_little(room: Room, size: int) -> Iterator[Finding]:
+    """Find that a generation whose files have `size` bytes cannot be written and gone over to."""
+    needed = size + bounds.STAGING
+    if room.free < needed:
+        yield Finding(
+            severity=Severity.ERROR,
+            code="NO_SPACE",
+            message=f"{quantity.about(room.free)} are free for the jail, about {quantity.about(needed)} are needed",
+            remedy="delete releases, bases or jails that nobody uses, destroy snapshots, or move jails away",
+            evidence=(f"{room.free} bytes free", f"{needed} bytes needed"),
+        )
 
 
 def below_used(

@@ -1,0 +1,60 @@
+"""Room in the pool that nothing but jails' records may use: a dataset that has a reservation, and nothing in it.
+
+    there ─► a record cannot be written, the pool is full: destroyed ─► the record is written
+      ▲                                                                     │
+      └───────── made again, as soon as there is room for it twice over ◄───┘
+
+Stopping and deleting jails is what makes room, and both begin with a record. OpenZFS keeps some room for properties and
+destroying itself; zfs-fuse, and whoever has used that up too, refuses properties in a full pool (out of space), but
+never to destroy a dataset. A file would not do: snapshots that others make of its dataset keep its blocks.
+"""
+
+from __future__ import annotations
+
+from jaild.engine.supervisor import BackOff, Supervisor
+from jaild.model import bounds
+from jaild.model.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError
+from jaild.model.layout import Layout
+from jaild.ports.zfs import Zfs
+
+_PAUSE = BackOff(first=5.0, longest=300.0)
+_NAME = "room for records"
+
+
+class Reserve:
+    """The dataset."""
+
+    def __init__(self, where: Layout, zfs: Zfs, supervisor: Supervisor) -> None:
+        self._where = where
+        self._zfs = zfs
+        self._supervisor = supervisor
+
+    def keep(self) -> None:
+        """Make it in the background, as soon as there is room for it, if it is not there."""
+        self._supervisor.retry(_NAME, self._make, pause=_PAUSE)
+
+    async def _make(self) -> None:
+        free = (await self._zfs.dataset(self._where.root)).available
+        if free < 2 * bounds.RESERVE:
+            raise ResourceExhaustedError(
+                "NO_SPACE",
+                f"{free} bytes are left for {self._where.root}: too few to keep {bounds.RESERVE} for jails' records",
+                remedy="free space in the pool, or raise its quota",
+                resource=self._where.root,
+            )
+        # Never mounted: it is there for its reservation.
+        properties = {"mountpoint": "none", "canmount": "off", "reservation": str(bounds.RESERVE)}
+        try:
+            await self._zfs.create(self._where.reserve, properties)
+        except AlreadyExistsError:
+            return
+
+    async def give_up(self) -> bool:
+        """Destroy it, and see to it that it is made again; return whether it was there."""
+        try:
+            await self._zfs.destroy(self._where.reserve, recursive=True)
+        except NotFoundError:
+            return False
+        finally:
+            self._supervisor.retry(_NAME, self._make, pause=_PAUSE, after=_PAUSE.first)
+        return True
