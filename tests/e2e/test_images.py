@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, refused
 from tests.e2e.node import Node
+from tests.extras import CAPABILITY
 from tests.ocilayouts import LAYER, Layout, named
 from tests.tars import file, pack
 
@@ -80,6 +82,21 @@ def test_what_does_not_fit_leaves_nothing(api: Client, node: Node, layout: Layou
     with refused(InvalidArgumentError, "NOT_AN_IMAGE"):
         api.import_base("bad", trees.base(tmp_path / "base.tgz"), image="v1")
     assert node.traces() == before
+
+
+def test_a_program_with_capabilities_comes_without_them_where_the_pool_keeps_none(api: Client, tmp_path: Path) -> None:
+    plain, archive = trees.base(tmp_path / "plain.tgz"), tmp_path / "base.tar"
+    with tarfile.open(plain) as made, tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as packed:
+        for member in made:
+            if member.name == "bin/busybox":
+                member.pax_headers = {"SCHILY.xattr.security.capability": CAPABILITY}
+            packed.addfile(member, made.extractfile(member) if member.isreg() else None)
+    base = api.import_base("capable", archive)
+    notes = [note for note in base.notes if "bin/busybox" in note]
+    # Of the kernel's OpenZFS it is kept.
+    assert notes in ([], ["1 came without security attributes, which the dataset does not keep: 'bin/busybox'"])
+    assert bool(notes) is not Path("/dev/zfs").exists()
+    forget(api, "capable")
 
 
 def test_a_base_cannot_be_made_by_freebsds_tools_here(api: Client, node: Node) -> None:
