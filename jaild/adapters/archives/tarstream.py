@@ -187,12 +187,13 @@ def _bounded(size: int) -> int:
 
 def _parsed(data: bytes) -> _Records:
     records = []
-    while data:
-        length, _, _ = data.partition(b" ")
-        record = data[len(length) + 1 : int(length) - 1]  # a newline ends it
-        key, _, value = record.partition(b"=")
+    start = 0
+    while start < len(data):
+        space = data.index(b" ", start)
+        end = start + int(data[start:space])
+        key, _, value = data[space + 1 : end - 1].partition(b"=")  # a newline ends it
         records.append((key, value))
-        data = data[int(length) :]
+        start = end
     return records
 
 
