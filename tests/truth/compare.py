@@ -78,7 +78,7 @@ class Judgement:
         with_it = [*told, *(f for path in answer.found.values() for f in self._told.get(self._scope.resolve(path), ()))]
         if not answer.loads(program=program) and not with_it and not excused:
             found.append(Difference("passed", file.path, _said(answer)))
-        return found + self._libraries(file, answer) + _symbols(file, answer, told)
+        return found + self._libraries(file, answer) + self._symbols(file, answer, told)
 
     def _libraries(self, file: ElfFile, answer: Answer) -> list[Difference]:
         loaded, lost = self._scope.loaded(file)
@@ -93,33 +93,31 @@ class Judgement:
             found.append(Difference("another missing library", file.path, detail))
         return found
 
-
-def _symbols(file: ElfFile, answer: Answer, told: list[Finding]) -> list[Difference]:
-    """Compare what the file itself lacks; what its libraries lack is told of them."""
-    versions = {version for by, _, version in answer.versions if by == file.path}
-    # The proof tells of a version or library that is missing, and then not of each symbol; plain ones may be in any.
-    untold = {
-        symbol
-        for library, needs in file.needs.items()
-        for version, wanted in needs.items()
-        if library in answer.missing or version in versions
-        for symbol in wanted
-    }
-    symbols = {
-        (symbol, version)
-        for by, symbol, version in answer.symbols
-        if by == file.path and symbol not in untold and (version or (file.interpreter and not answer.missing))
-    }
-    said_versions, more_versions = _evidence(told, "MISSING_SYMBOL_VERSION", _VERSION)
-    said_symbols, more_symbols = _evidence(told, "MISSING_SYMBOL", _SYMBOL)
-    mine = {version for version, _ in said_versions}
-    found = []
-    if not (mine <= versions if more_versions else mine == versions):
-        found.append(Difference("other versions", file.path, f"proof {sorted(mine)}, linker {sorted(versions)}"))
-    if not (said_symbols <= symbols if more_symbols else said_symbols == symbols):
-        ours, theirs = sorted(said_symbols - symbols), sorted(symbols - said_symbols)
-        found.append(Difference("other symbols", file.path, f"proof only {ours}, linker only {theirs}"))
-    return found
+    def _symbols(self, file: ElfFile, answer: Answer, told: list[Finding]) -> list[Difference]:
+        """Compare what the file lacks, and of a program what its libraries lack; versions are told of the library."""
+        versions = {version for by, _, version in answer.versions if by == file.path}
+        # Of a version or library that is missing the proof does not tell each symbol; plain ones may be in any library.
+        untold = {
+            symbol
+            for library, needs in file.needs.items()
+            for version, wanted in needs.items()
+            if library in answer.missing or version in versions
+            for symbol in wanted
+        }
+        plain = file.interpreter and not answer.missing
+        symbols = {(s, v) for by, s, v in answer.symbols if by == file.path and s not in untold and (v or plain)}
+        if plain:
+            symbols |= {(s, v) for by, s, v in answer.symbols if not v and self._scope.resolve(by) in self.files}
+        said_versions, more_versions = _evidence(told, "MISSING_SYMBOL_VERSION", _VERSION)
+        said_symbols, more_symbols = _evidence(told, "MISSING_SYMBOL", _SYMBOL)
+        mine = {version for version, _ in said_versions}
+        found = []
+        if not (mine <= versions if more_versions else mine == versions):
+            found.append(Difference("other versions", file.path, f"proof {sorted(mine)}, linker {sorted(versions)}"))
+        if not (said_symbols <= symbols if more_symbols else said_symbols == symbols):
+            ours, theirs = sorted(said_symbols - symbols), sorted(symbols - said_symbols)
+            found.append(Difference("other symbols", file.path, f"proof only {ours}, linker only {theirs}"))
+        return found
 
 
 def _evidence(told: list[Finding], code: str, pattern: re.Pattern[str]) -> tuple[set[tuple[str, str]], int]:

@@ -241,9 +241,11 @@ def _missing_symbols(scope: Scope, file: ElfFile, found: Mapping[str, ElfFile], 
             if f"{name} {version}" not in file.weak_versions:
                 versions.extend(f"{_name(file)} needs {s}@{version} of {name}" for s in wanted)
                 versions.extend([f"{_name(file)} needs {version} of {name}"] if not wanted else [])
-        elif name or (whole and file.interpreter):  # a plug-in's plain symbols may come from its host
+        elif name:
             lost = [s for s in wanted if not scope.defined(s, version, found.values())]
-            symbols.extend(f"{_name(file)} needs {s}{f'@{version} of {name}' if name else ''}" for s in lost)
+            symbols.extend(f"{_name(file)} needs {s}@{version} of {name}" for s in lost)
+    if whole and file.interpreter:  # a plug-in's plain symbols may come from its host, and here all is there
+        symbols.extend(f"{_name(by)} needs {s}" for by, s in scope.undefined(found.values()))
     if versions:
         yield _symbol_finding(file, "MISSING_SYMBOL_VERSION", "symbol versions", versions)
     if symbols:

@@ -165,6 +165,7 @@ class Scope:
             f.path: f for f in release.files
         }
         self._defines: dict[str, dict[str, frozenset[str]]] = {}  # by path; filled when first asked
+        self._defined_names: dict[str, frozenset[str]] = {}  # likewise, of all versions
         self._caches: dict[str, dict[str, set[tuple[str, int]]]] = {}  # by folder; filled when first asked
         self._entries: dict[str, list[str]] = {}  # paths by folder
         for path in (*self._files, *self._links):
@@ -260,6 +261,20 @@ class Scope:
             if any(symbol in names for key, names in defines.items() if not version or key in {version, ""}):
                 return True
         return False
+
+    def undefined(self, libraries: Iterable[ElfFile]) -> Iterator[tuple[ElfFile, str]]:
+        """Yield each library of a process with the symbols without a version that it needs and none of them defines."""
+        there = {library.path: library for library in libraries}
+        defined = frozenset[str]().union(*(self._names(library) for library in there.values()))
+        for library in there.values():
+            wanted = library.needs.get("", {}).get("", ())
+            yield from ((library, symbol) for symbol in wanted if symbol not in defined)
+
+    def _names(self, library: ElfFile) -> frozenset[str]:
+        names = self._defined_names.get(library.path)
+        if names is None:
+            names = self._defined_names[library.path] = frozenset(n for of in library.defines.values() for n in of)
+        return names
 
     def _linker(self, program: ElfFile) -> Linker:
         name = posixpath.basename(program.interpreter)

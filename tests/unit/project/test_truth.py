@@ -93,6 +93,18 @@ def test_each_way_in_which_they_differ_is_told(lacks: dict[str, object], answer:
     assert {difference.file for difference in differences} == {PROGRAM}
 
 
+def test_what_a_programs_library_lacks_is_compared_too() -> None:
+    library = elf(LIBRARY, soname="libf.so.1", needs={"": {"": ["g"]}})
+    program = elf(PROGRAM, interpreter=LINKER, needed=["libf.so.1"], runpath=["/usr/local/lib"])
+    base = Libraries(files=(elf(LINKER, soname="ld-linux-x86-64.so.2"),))
+    judgement = Judgement(Libraries(files=(program, library)), base)
+    lacks = frozenset({(LIBRARY, "g", "")})
+    answers = {PROGRAM: Answer(GOOD, symbols=lacks), LIBRARY: Answer({LINKER: LINKER}, symbols=lacks)}
+    assert judgement.differences(answers) == []
+    whats = [each.what for each in judgement.differences(answers | {PROGRAM: Answer(GOOD)})]
+    assert whats == ["refused", "other symbols"]
+
+
 def test_a_library_may_lack_what_a_program_that_loads_it_brings() -> None:
     library = elf("/usr/local/lib/private/libg.so.1", soname="libg.so.1", needed=["libf.so.1"])
     program = elf(PROGRAM, interpreter=LINKER, needed=["libf.so.1", "libg.so.1"], runpath=["/usr/local/lib/private"])

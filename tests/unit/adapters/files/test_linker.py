@@ -290,6 +290,19 @@ def a_weak_reference_to_a_version_that_is_gone(tree: Tree) -> None:
     compiled(tree.place("bin/program"), weak, str(newer), "-Wl,-z,now")
 
 
+@it(starts=False)
+def a_library_that_lacks_what_nobody_has(tree: Tree) -> None:
+    tree.library("lib/libf.so.1", "libf.so.1", "-Wl,-z,now", needs="g")
+    tree.program(tree.stub("libf.so.1"))
+
+
+@it(starts=True)
+def a_library_that_lacks_what_its_program_has(tree: Tree) -> None:
+    tree.library("lib/libf.so.1", "libf.so.1", "-Wl,-z,now", needs="g")
+    source = "int f(void);\nint g(void) { return 0; }\nint main(void) { return f(); }"
+    compiled(tree.place("bin/program"), source, tree.stub("libf.so.1"), "-rdynamic")
+
+
 def a_variable(tree: Tree, *exports: str, has: str) -> None:
     """A program that has a copy of a library's variable (R_*_COPY), and a release with a library that has another."""
     tree.build.mkdir()
