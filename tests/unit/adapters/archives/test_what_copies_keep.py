@@ -147,7 +147,8 @@ async def test_a_copy_keeps_what_its_way_keeps(tmp_path: Path, way: Way) -> None
     assert kept(tree) == EVERYTHING
     into.mkdir()
     await way(tree, into)
-    assert kept(into) == KEEPS[way]
+    # Zeros are a hole on a file system that compresses: OpenZFS, since 2.2 without being asked.
+    assert KEEPS[way] <= kept(into) <= KEEPS[way] | {"holes"}
 
 
 @pytest.fixture(scope="module")
