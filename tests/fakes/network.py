@@ -84,6 +84,7 @@ class Network:
         self.label: Callable[[str], str] = str
         self.hit = False  # the fault has struck
         self._late: list[Callable[[], Awaitable[object]]] = []
+        self._lost = ""  # a request that is lost again when it comes next: a connection that was there before asks twice
 
     def sever(self) -> None:
         """Let no call through any more."""
@@ -104,10 +105,15 @@ class Network:
         """Count a call and return what happens to it."""
         if not self.counting:
             return None
+        if call == self._lost:
+            self._lost = ""
+            return Fault.REQUEST_LOST
         self.calls.append(self.label(call))
         if not is_at(self.calls, self.at):
             return None
         self.hit = True
+        if self.fault is Fault.REQUEST_LOST:
+            self._lost = call
         return self.fault
 
     def delay(self, carry_out: Callable[[], Awaitable[object]]) -> None:
