@@ -84,7 +84,7 @@ class Network:
         self.label: Callable[[str], str] = str
         self.hit = False  # the fault has struck
         self._late: list[Callable[[], Awaitable[object]]] = []
-        self._lost = ""  # a request that is lost again when it comes next: a connection that was there before asks twice
+        self._lost = ""  # a request that is lost again when it is repeated: a connection asks twice
 
     def sever(self) -> None:
         """Let no call through any more."""
