@@ -21,6 +21,9 @@ MODULES = (
         "files/salvage_writer",
         "files/treeadded",
         "files/copy",
+        "files/filecopy",
+        "files/matching",
+        "files/owners",
         "files/remove",
         "files/config_tree",
     ),
@@ -36,11 +39,12 @@ ALLOWED = {
     ("files/copy", "mkdir"): "its destination: what lies above it is the daemon's",
     ("files/remove", "resolve"): "what lies above what is removed is the daemon's",
     ("files/config_tree", "mkdir"): "its destination: what lies above it is the daemon's",
+    ("files/filecopy", "os.listxattr"): "of a descriptor",
     ("files/openat", "os.listdir"): "of a descriptor: the one place",
     ("files/openat", "os.open"): "the folder to begin with: the one place",
     **{
         (name, "os.utime"): "of a descriptor"
-        for name in ("files/salvage_writer", "files/copy", "files/config_tree_update", "files/config_tree")
+        for name in ("files/salvage_writer", "files/filecopy", "files/config_tree_update", "files/config_tree")
     },
 }
 BY_FOLDER = frozenset({"dir_fd", "src_dir_fd"})  # the parameters by which os goes by an open folder
