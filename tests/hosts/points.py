@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+_Case = TypeVar("_Case")
 
 
 def every() -> int:
@@ -12,8 +15,12 @@ def every() -> int:
     return max(1, int(os.environ.get("JAILD_FAULT_EVERY", "1")))
 
 
+def some(cases: Sequence[_Case]) -> Sequence[_Case]:
+    """Return all cases, or every so many; of a sample other ones each time, by the seed that pytest prints."""
+    step = min(every(), len(cases)) or 1
+    return cases[random.randrange(step) :: step]  # noqa: S311 -- no secret
+
+
 def points(calls: Sequence[str], worth: Callable[[str], bool] = lambda _: True) -> list[tuple[int, str]]:
-    """Return (number, call) of those to strike; of a sample other ones each time, by the seed that pytest prints."""
-    found = [(number, call) for number, call in enumerate(calls) if worth(call)]
-    step = min(every(), len(found)) or 1
-    return found[random.randrange(step) :: step]  # noqa: S311 -- no secret
+    """Return (number, call) of those to strike."""
+    return list(some([(number, call) for number, call in enumerate(calls) if worth(call)]))

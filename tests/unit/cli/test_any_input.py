@@ -16,6 +16,7 @@ import pytest
 
 from jaild.cli.main import command
 from jaild.cli.output.exits import Exit
+from tests.hosts.points import some
 from tests.unit.cli.obliging import Obliging
 
 ROOT = Path(__file__).parents[3]
@@ -145,7 +146,7 @@ def parameters() -> Iterator[tuple[tuple[str, ...], click.Parameter]]:
 
 @pytest.mark.usefixtures("daemon")
 def test_streams_that_are_closed_or_full_end_no_command_in_a_traceback_and_change_no_status(folder: Path) -> None:
-    lines = [line(path) for path in ALL]
+    lines = [line(path) for path in some(list(ALL))]
 
     usual = ends(folder, lines)
     closed = ends(folder, lines, stdin=None, stdout=None, stderr=None)
@@ -183,7 +184,7 @@ def test_a_stdin_that_is_closed_is_an_empty_one_and_one_that_cannot_be_read_is_t
 
 @pytest.mark.usefixtures("daemon")
 def test_no_text_that_is_no_utf8_ends_a_command_in_a_traceback(folder: Path) -> None:
-    lines = [line(path, parameter, LATIN) for path, parameter in parameters()]
+    lines = [line(path, parameter, LATIN) for path, parameter in some(list(parameters()))]
 
     found = ends(folder, [*lines, [LATIN], ["jail", LATIN], ["jail", "ls", f"--{LATIN}"]])
 
