@@ -357,11 +357,14 @@ def test_a_full_pool_refuses_and_serves_on(workshop: Path, tmp_path: Path) -> No
         fill = ("/bin/dd", "if=/dev/zero", "of=/var/fill", "bs=1048576", "count=70")
         said = full.api.exec("edge-1", *fill, check=False)
         assert "No space left" in said
-        with refused(ResourceExhaustedError, "NO_SPACE"):
+        with refused(FailedPreconditionError, "PLAN_REFUSED") as planned:
             full.api.create("edge-2", trees.spec("tiny-1", "web/1"))
+        assert [finding.code for finding in planned.value.findings] == ["NO_SPACE"]
         until(lambda: full.traces() == before)
         assert full.api.names_of_jails() == ["edge-1"]
         full.api.sh("edge-1", "rm /var/fill; sync")
+        room = ("get", "-Hp", "-o", "value", "available", f"{full.pool}/jaild/jails")
+        until(lambda: int(full.zfs(*room)) > 4 << 20, 60.0)  # ZFS frees in the background
         full.api.deploy("edge-1", "web/1")
         assert full.api.jail("edge-1").state == jails_pb2.Jail.STATE_RUNNING
         full.api.delete("edge-1")

@@ -65,7 +65,8 @@ def too_little(room: Room, size: int) -> Iterator[Finding]:
             severity=Severity.ERROR,
             code="NO_SPACE",
             message=f"{quantity.about(room.free)} are free for the jail, about {quantity.about(needed)} are needed",
-            remedy="delete releases, bases or jails that nobody uses, destroy snapshots, or move jails away",
+            remedy="delete releases, bases or jails that nobody uses, destroy snapshots, or move jails away; what was "
+            "deleted counts as free some seconds later",
             evidence=(f"{room.free} bytes free", f"{needed} bytes needed"),
         )
 
