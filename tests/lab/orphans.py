@@ -43,7 +43,8 @@ def _datasets(found: list[str], known: Known) -> list[str]:
     where = layout.Layout(known.root)
     apps = {where.app(layer.split("/")[1]) for layer in known.layers if layer.startswith("apps/")}
     jails = {where.part(jail, part) for jail in known.jails for part in ("", layout.DATA)}
-    rightful = {where.root, where.bases, where.apps, where.jails, *apps, *map(where.layer, known.layers), *jails}
+    own = {where.root, where.reserve, where.bases, where.apps, where.jails}
+    rightful = {*own, *apps, *map(where.layer, known.layers), *jails}
     return [f"dataset {name}" for name in found if name not in rightful]
 
 
