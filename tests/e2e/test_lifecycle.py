@@ -321,7 +321,7 @@ def test_what_is_used_is_not_deleted_and_says_by_whom(api: Client, jail: str) ->
 
 
 def test_a_cancelled_import_leaves_nothing(api: Client, node: Node, tmp_path: Path) -> None:
-    ballast = [file(f"srv/{number}", secrets.token_bytes(1 << 20)) for number in range(24)]
+    ballast = [file(f"srv/{number}", secrets.token_bytes(1 << 20)) for number in range(64)]
     archive = trees.base(tmp_path / "large.tgz", "1", None, *ballast)
     before = node.traces()
     for phase in ("check", "unpack"):
