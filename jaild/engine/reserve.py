@@ -11,14 +11,17 @@ never to destroy a dataset. A file would not do: snapshots that others make of i
 
 from __future__ import annotations
 
+import structlog
+
 from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.model import bounds
-from jaild.model.errors import AlreadyExistsError, NotFoundError, ResourceExhaustedError
+from jaild.model import bounds, layout
+from jaild.model.errors import AlreadyExistsError, JaildError, NotFoundError, ResourceExhaustedError
 from jaild.model.layout import Layout
 from jaild.ports.zfs import Zfs
 
 _PAUSE = BackOff(first=5.0, longest=300.0)
 _NAME = "room for records"
+_MADE_BY_JAILD = {layout.RESERVE_PROPERTY: "on"}
 
 
 class Reserve:
@@ -28,6 +31,7 @@ class Reserve:
         self._where = where
         self._zfs = zfs
         self._supervisor = supervisor
+        self._log = structlog.get_logger("jaild.reserve")
 
     def keep(self) -> None:
         """Make it in the background, as soon as there is room for it, if it is not there."""
@@ -43,17 +47,28 @@ class Reserve:
                 resource=self._where.root,
             )
         # Never mounted: it is there for its reservation.
-        properties = {"mountpoint": "none", "canmount": "off", "reservation": str(bounds.RESERVE)}
+        properties = {"mountpoint": "none", "canmount": "off", "reservation": str(bounds.RESERVE), **_MADE_BY_JAILD}
         try:
             await self._zfs.create(self._where.reserve, properties)
         except AlreadyExistsError:
             return
 
     async def give_up(self) -> bool:
-        """Destroy it, and see to it that it is made again; return whether it was there."""
+        """Destroy it, and see to it that it is made again; return whether that made room.
+
+        Not what somebody else has made under its name, nor while others keep it (a hold, a clone).
+        """
         try:
-            await self._zfs.destroy(self._where.reserve, recursive=True)
+            found = await self._zfs.dataset(self._where.reserve)
         except NotFoundError:
+            return False
+        if not found.properties.items() >= _MADE_BY_JAILD.items():
+            self._log.warning("there is no reserve: the dataset of that name is not jaild's", dataset=found.name)
+            return False
+        try:
+            await self._zfs.destroy(found.name, recursive=True)
+        except JaildError as error:  # what it was to be given up for is told as it was refused
+            self._log.warning("the reserve cannot be given up", dataset=found.name, reason=error.reason)
             return False
         finally:
             self._supervisor.retry(_NAME, self._make, pause=_PAUSE, after=_PAUSE.first)

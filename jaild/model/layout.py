@@ -7,7 +7,7 @@
     POOL/jaild/jails/<jail>/data     var/ root/ home/
     POOL/jaild/jails/<jail>/<volume>
                                      jaild:snapshot  on each snapshot of jaild's own: what it is for
-    POOL/jaild/reserve               nothing: a reservation, given up for records in a full pool
+    POOL/jaild/reserve               jaild:reserve  nothing: a reservation, given up for records in a full pool
     POOL/jaild/rehearsals/<migration>   clone of a jail that is being received, with its parts; gone with the rehearsal
 
 A layer's tree is the folder `root/` in its dataset, so that what jaild knows of it travels beside it.
@@ -22,6 +22,7 @@ HOST_PROPERTY = "jaild:host"
 BASE_PROPERTY = "jaild:base"
 RELEASE_PROPERTY = "jaild:release"
 JAIL_PROPERTY = "jaild:jail"
+RESERVE_PROPERTY = "jaild:reserve"  # on the reserve, that jaild made it: only then it is destroyed
 SNAPSHOT_PROPERTY = "jaild:snapshot"  # on a snapshot, set on itself: it is jaild's, and what it is for
 BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its bookmarks are jaild's; many: .2, .3
 

@@ -73,6 +73,30 @@ async def test_without_a_reserve_the_refusal_is_told_as_it_is(host: FakeHost) ->
     assert serves(host, 1)
 
 
+async def test_what_somebody_else_made_under_its_name_is_never_destroyed(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(host)
+    await host.quiet()
+    await host.zfs.destroy(RESERVE, recursive=True)
+    await host.zfs.create(RESERVE)
+    fill(host, monkeypatch)
+    assert await stop(host) == "NO_SPACE"
+    assert RESERVE in host.zfs.pool.filesystems
+
+
+async def test_a_reserve_that_others_hold_leaves_the_refusal_as_it_is(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(host)
+    await host.quiet()
+    await host.zfs.snapshot(RESERVE, "theirs")
+    await host.zfs.hold("backup", f"{RESERVE}@theirs")
+    fill(host, monkeypatch)
+    assert await stop(host) == "NO_SPACE"
+    assert serves(host, 1)
+
+
 async def test_what_makes_a_new_generation_is_refused_by_its_plan(host: FakeHost) -> None:
     await create(host)
     await deploy(host, "web/2")
