@@ -152,7 +152,7 @@ class Dispatcher:
             operation, is_new = self._admitted(target, kind, caller, plan, while_held=while_held)
         if not is_new:
             await clean()
-            return operation
+            return await self._operations.on_disk(operation.id)
         # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
         saved = asyncio.ensure_future(self._operations.save(operation.id))
         self._enqueue(target, _Job(operation.id, caller, work, saved, clean, exclusive))
@@ -167,7 +167,7 @@ class Dispatcher:
             raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
         if self._held is not None and not while_held:
             raise self._held()
-        match admit(self.pending(target), kind, self._operations.duplicate(caller, kind, target)):
+        match admit(self.pending(target), kind, self._operations.known(caller, kind, target)):
             case Duplicate(operation):
                 return operation, False
             case Denied(reason, message, remedy):

@@ -37,6 +37,8 @@ class Operations:
         self._sizes: dict[str, int] = {}  # bytes of those that are done
         self._plans = _Plans()
         self._requests: dict[tuple[str, str], str] = {}
+        self._unsaved: dict[str, asyncio.Event] = {}  # new ones, until they are on disk
+        self._ending: set[str] = set()  # those whose end is being written
         self.watched: dict[str, asyncio.Event] = {}  # those that somebody waits for
         self.leaving = False  # the daemon ends: what is resumable is left to its successor
         self._cancellable: dict[str, asyncio.Task[Any]] = {}
@@ -64,12 +66,21 @@ class Operations:
             created=at.now,
         ).changed(at, plan=plan)
         self._remember(operation)
+        self._unsaved[operation.id] = asyncio.Event()
         return operation
 
     async def save(self, operation_id: str) -> None:
         """Write an operation to the store and forget the oldest that are done."""
-        await self._store.put_operation(self._all[operation_id])
+        await self._write(self._all[operation_id])
         await self._forget_oldest()
+
+    async def _write(self, operation: Operation) -> None:
+        try:
+            await self._store.put_operation(operation)
+        finally:
+            unsaved = self._unsaved.pop(operation.id, None)
+            if unsaved is not None:
+                unsaved.set()
 
     async def _forget_oldest(self) -> None:
         # Of whoever has most: nobody's many requests make the host forget those of others, and their request ids.
@@ -97,11 +108,23 @@ class Operations:
         self._plans.add(operation)
         return operation
 
-    def duplicate(self, caller: Caller, kind: str, target: str) -> Operation | None:
-        """Return the operation that the caller's request id has led to before.
+    async def duplicate(self, caller: Caller, kind: str, target: str) -> Operation | None:
+        """Return the operation that the caller's request id has led to before, once it is on disk.
 
         `InvalidArgumentError` (REQUEST_ID_REUSED) if that was of another kind, or of another target.
         """
+        known = self.known(caller, kind, target)
+        return None if known is None else await self.on_disk(known.id)
+
+    async def on_disk(self, operation_id: str) -> Operation:
+        """Return one once it was written for the first time, or could not be."""
+        unsaved = self._unsaved.get(operation_id)
+        if unsaved is not None:
+            await unsaved.wait()
+        return self.get(operation_id)
+
+    def known(self, caller: Caller, kind: str, target: str) -> Operation | None:
+        """As `duplicate`, at once: it may not be `on_disk` yet, so nobody is told of it."""
         if not caller.request_id:
             return None
         known = self._all.get(self._requests.get((caller.actor, caller.request_id), ""))
@@ -158,7 +181,7 @@ class Operations:
         `FailedPreconditionError` (NOT_CANCELLABLE) once it is past the point where it could be undone.
         """
         operation = self.get(operation_id)
-        if operation.done:
+        if operation.done or operation_id in self._ending:
             return
         if operation.stop is Stop.NEVER:
             raise FailedPreconditionError(
@@ -222,19 +245,26 @@ class Operations:
         self._put(self._all[operation_id].came_out(self._moment(), phase, outcome))
 
     async def finish(self, operation_id: str, *, result: str = "", error: JaildError | None = None) -> Operation:
-        """End it; it is on disk when this returns."""
+        """End it; its end is on disk when this returns, and before anybody hears of it.
+
+        Where it cannot be written, that is raised and those who wait hear the end all the same.
+        """
         known = self._all[operation_id]
-        operation = self._put(
-            known.phase_over(
-                self._moment(),
-                Outcome.DONE if error is None else Outcome.FAILED,
-                done=True,
-                result=result,
-                failure=failure_of(error) if error else None,
-                phase="done" if error is None else known.phase,
-            )
+        operation = known.phase_over(
+            self._moment(),
+            Outcome.DONE if error is None else Outcome.FAILED,
+            done=True,
+            result=result,
+            failure=failure_of(error) if error else None,
+            phase="done" if error is None else known.phase,
         )
-        await self.save(operation_id)
+        self._ending.add(operation_id)
+        try:
+            await self._write(operation)
+        finally:
+            self._ending.discard(operation_id)
+            self._put(operation)
+        await self._forget_oldest()
         return operation
 
     def _moment(self) -> Moment:

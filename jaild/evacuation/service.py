@@ -125,7 +125,7 @@ class Evacuations:
         caller: Caller,
     ) -> Operation:
         """Drain this host and move its jails to peers, `parallel` at a time, at `bandwidth` bytes per second in all."""
-        duplicate = self._operations.duplicate(caller, KIND, HOST)
+        duplicate = await self._operations.duplicate(caller, KIND, HOST)
         if duplicate is not None:
             return duplicate
         self._require_possible(targets, parallel, bandwidth)

@@ -93,7 +93,7 @@ class Boot:
 
     async def start(self, *, validate_only: bool, caller: Caller) -> Operation:
         """Start what should run, in boot order, jails of one order side by side. No error if all runs."""
-        duplicate = self._operations.duplicate(caller, "start-jails", HOST)
+        duplicate = await self._operations.duplicate(caller, "start-jails", HOST)
         if duplicate is not None:
             return duplicate
         plan = Plan(kind="start-jails", target=HOST, steps=tuple(_steps("start", self._to_start())))
@@ -190,7 +190,7 @@ class Boot:
         From now on, and until `start` or the host's next boot, no change is taken (HOST_HALTED), and none goes on that
         may be interrupted. The operation fails with JAILS_STILL_RUNNING if the time was not enough.
         """
-        duplicate = self._operations.duplicate(caller, "stop-jails", HOST)
+        duplicate = await self._operations.duplicate(caller, "stop-jails", HOST)
         if duplicate is not None:
             return duplicate
         plan = Plan(kind="stop-jails", target=HOST, steps=tuple(_steps("stop", self._to_stop()[::-1])))

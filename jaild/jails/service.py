@@ -89,7 +89,7 @@ class Jails:
     ) -> Operation:
         """Create a jail and start it unless `stopped`."""
         names.jail(name)
-        duplicate = self._operations.duplicate(caller, "create", f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, "create", f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._draining.require_open(f"jails/{name}")
@@ -107,7 +107,7 @@ class Jails:
 
     async def delete(self, name: str, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Delete a jail with its data; refused while it runs unless `force`."""
-        duplicate = self._operations.duplicate(caller, "delete", f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, "delete", f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._require_etag(name, etag)
@@ -143,7 +143,7 @@ class Jails:
     async def _simple(
         self, name: str, kind: str, act: Callable[[Handle, str], Awaitable[None]], caller: Caller
     ) -> Operation:
-        duplicate = self._operations.duplicate(caller, kind, f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
         # Before it is queued, too: what waits there is not without effect, health checks give way to a stop.
@@ -189,7 +189,7 @@ class Jails:
         return max((n for n in numbers if entry.generation is not None and n < entry.generation.number), default=0)
 
     async def _change(self, name: str, change: Change, etag: str, *, validate_only: bool, caller: Caller) -> Operation:
-        duplicate = self._operations.duplicate(caller, change.kind, f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, change.kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._require_etag(name, etag)

@@ -41,7 +41,7 @@ class BaseMaking:
         self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, *, caller: Caller
     ) -> Operation:
         """Put a base together from packages (pkgbase)."""
-        duplicate = self._operations.duplicate(caller, "install", f"bases/{base_id}")
+        duplicate = await self._operations.duplicate(caller, "install", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
         self._sealing.require_new(base_id)
@@ -65,7 +65,7 @@ class BaseMaking:
 
     async def patch(self, base_id: str, parent: str, *, caller: Caller) -> Operation:
         """Make a base of another one with the patches that its version has got since. That one stays as it is."""
-        duplicate = self._operations.duplicate(caller, "patch", f"bases/{base_id}")
+        duplicate = await self._operations.duplicate(caller, "patch", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
         self._sealing.require_new(base_id)

@@ -60,7 +60,7 @@ class Bases:
         caller: Caller,
     ) -> Operation:
         """Take an archive as a stream, then import it; returns when all of it has come."""
-        duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
+        duplicate = await self._operations.duplicate(caller, "import", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
         self._sealing.require_new(base_id)
@@ -85,7 +85,7 @@ class Bases:
 
     async def import_path(self, base_id: str, path: str, *, sha256: str, image: str = "", caller: Caller) -> Operation:
         """Import what lies on this host: an archive, a folder with base.txz and MANIFEST, an OCI layout or a tree."""
-        duplicate = self._operations.duplicate(caller, "import", f"bases/{base_id}")
+        duplicate = await self._operations.duplicate(caller, "import", f"bases/{base_id}")
         if duplicate is not None:
             return duplicate
         self._sealing.require_new(base_id)

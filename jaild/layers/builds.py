@@ -70,7 +70,7 @@ class Builds:
     ) -> Operation:
         """Build a release; `chunks` are a tar with a folder for each copy step, named by its number from 1."""
         target = f"apps/{app}/releases/{version}"
-        duplicate = self._operations.duplicate(caller, "build", target)
+        duplicate = await self._operations.duplicate(caller, "build", target)
         if duplicate is not None:
             return duplicate
         names.release(f"{app}/{version}")

@@ -70,7 +70,7 @@ class Releases:
         caller: Caller,
     ) -> Operation:
         """Take an archive as a stream, then seal it; with `parent` (a version) as a clone with the difference."""
-        duplicate = self._operations.duplicate(caller, "push", f"apps/{app}/releases/{version}")
+        duplicate = await self._operations.duplicate(caller, "push", f"apps/{app}/releases/{version}")
         if duplicate is not None:
             return duplicate
         names.release(f"{app}/{version}")

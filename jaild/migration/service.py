@@ -64,7 +64,7 @@ class Migrations:
 
         `deadline`: seconds after which it is given up, with the jail as it was; None for never.
         """
-        duplicate = self._operations.duplicate(caller, "migrate", f"jails/{jail}")
+        duplicate = await self._operations.duplicate(caller, "migrate", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
         self._require_etag(jail, etag)
@@ -91,7 +91,7 @@ class Migrations:
         self, jail: str, target: str, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
     ) -> Operation:
         """Try a migration with a clone on the target; the jail stays as it is."""
-        duplicate = self._operations.duplicate(caller, "rehearse", f"jails/{jail}")
+        duplicate = await self._operations.duplicate(caller, "rehearse", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
         self._require_etag(jail, etag)

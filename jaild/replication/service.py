@@ -58,7 +58,7 @@ class Promotions:
         self, name: str, *, owner_is_down: bool, confirm: str, validate_only: bool, caller: Caller
     ) -> Operation:
         """Make a standby the owner: handed over by the one that it has, or taken on the operator's word."""
-        duplicate = self._operations.duplicate(caller, "promote", f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, "promote", f"jails/{name}")
         if duplicate is not None:
             return duplicate
         _, record = self._standby(name)
@@ -88,7 +88,7 @@ class Promotions:
 
     async def adopt(self, name: str, *, confirm: str, validate_only: bool, caller: Caller) -> Operation:
         """Take over what an interrupted migration or another host's pool left here, on the operator's word."""
-        duplicate = self._operations.duplicate(caller, "adopt", f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, "adopt", f"jails/{name}")
         if duplicate is not None:
             return duplicate
         _, record = self._adoptable(name)
@@ -231,7 +231,7 @@ class Promotions:
 
     def handing_over(self, target: str, name: str, request_id: str) -> HandingOver:
         """Tell how the hand-over goes that a request has led to."""
-        operation = self._operations.duplicate(_standby(target, request_id), "migrate", f"jails/{name}")
+        operation = self._operations.known(_standby(target, request_id), "migrate", f"jails/{name}")
         if operation is None:
             message = "nothing is known of it: what was begun has been undone or finished"
             return HandingOver(done=True, reason="OPERATION_NOT_FOUND", message=message)

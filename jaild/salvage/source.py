@@ -62,7 +62,7 @@ class SalvageOut:
 
     async def salvage(self, name: str, target: str, *, validate_only: bool, caller: Caller) -> Operation:
         """Bring what can be read of a jail to a peer, and hand it over there."""
-        duplicate = self._operations.duplicate(caller, "salvage", f"jails/{name}")
+        duplicate = await self._operations.duplicate(caller, "salvage", f"jails/{name}")
         if duplicate is not None:
             return duplicate
         if validate_only:

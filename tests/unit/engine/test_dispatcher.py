@@ -127,6 +127,20 @@ async def test_an_operation_is_on_disk_before_its_work_begins_and_before_the_cal
     await bench.dispatcher.idle()
 
 
+async def test_the_same_request_again_hears_of_the_first_once_that_is_on_disk(bench: Bench) -> None:
+    caller = Caller(actor="ada", request_id="r1")
+    bench.store.ready.clear()
+    both = [asyncio.create_task(bench.submit(name, caller=caller)) for name in ("a", "b")]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert [task.done() for task in both] == [False, False]
+    bench.store.ready.set()
+    bench.gates["a"].set()
+    first, second = await asyncio.gather(*both)
+    assert first == second
+    await bench.dispatcher.idle()
+
+
 async def test_the_same_request_again_gets_the_operation_of_the_first_and_no_second_work(bench: Bench) -> None:
     caller = Caller(actor="ada", request_id="r")
     first = await bench.submit("a", caller=caller)

@@ -53,9 +53,9 @@ async def test_an_unknown_operation_is_told_so_and_not_remembered(operations: Op
 
 async def test_the_same_request_of_the_same_caller_leads_to_the_same_operation(operations: Operations) -> None:
     operation = await started(operations)
-    assert operations.duplicate(ADA, "deploy", "jails/web") == operation
-    assert operations.duplicate(BOB, "deploy", "jails/web") is None
-    assert operations.duplicate(Caller(actor="ada", request_id="r2"), "deploy", "jails/web") is None
+    assert await operations.duplicate(ADA, "deploy", "jails/web") == operation
+    assert await operations.duplicate(BOB, "deploy", "jails/web") is None
+    assert await operations.duplicate(Caller(actor="ada", request_id="r2"), "deploy", "jails/web") is None
 
 
 async def test_a_request_id_used_for_something_else_is_refused_and_not_answered_with_the_other(
@@ -64,14 +64,14 @@ async def test_a_request_id_used_for_something_else_is_refused_and_not_answered_
     await started(operations)
     for kind, target in (("stop", "jails/web"), ("deploy", "jails/db")):
         with pytest.raises(InvalidArgumentError) as caught:
-            operations.duplicate(ADA, kind, target)
+            await operations.duplicate(ADA, kind, target)
         assert caught.value.reason == "REQUEST_ID_REUSED"
 
 
 async def test_without_a_request_id_nothing_is_a_duplicate(operations: Operations) -> None:
     caller = Caller(actor="ada")
     await started(operations, caller)
-    assert operations.duplicate(caller, "deploy", "jails/web") is None
+    assert await operations.duplicate(caller, "deploy", "jails/web") is None
 
 
 async def test_a_request_is_recognised_after_a_restart(
@@ -80,7 +80,7 @@ async def test_a_request_is_recognised_after_a_restart(
     operation = await started(operations)
     again = Operations(store, clock)
     assert await again.load() == [operation]
-    assert again.duplicate(ADA, "deploy", "jails/web") == operation
+    assert await again.duplicate(ADA, "deploy", "jails/web") == operation
 
 
 async def test_only_what_was_not_done_is_left_to_recovery(
@@ -125,7 +125,7 @@ async def test_a_plan_is_done_at_once_and_not_stored_and_no_duplicate_of_the_rea
     operation = await operations.planned(PLAN, ADA)
     assert operation.done
     assert operation.plan == PLAN
-    assert operations.duplicate(ADA, "deploy", "jails/web") is None
+    assert await operations.duplicate(ADA, "deploy", "jails/web") is None
     assert await store.operations() == []
 
 
@@ -143,7 +143,7 @@ async def test_the_oldest_that_are_done_are_forgotten_and_open_ones_never(
     kept = {open_.id, done[2].id, done[3].id}
     assert {operation.id for operation in operations.list()} == kept
     assert {operation.id for operation in await store.operations()} == kept
-    assert operations.duplicate(Caller(actor="0", request_id="r"), "deploy", "jails/web") is None
+    assert await operations.duplicate(Caller(actor="0", request_id="r"), "deploy", "jails/web") is None
 
 
 async def test_plans_push_neither_operations_nor_their_request_ids_out(
@@ -155,7 +155,7 @@ async def test_plans_push_neither_operations_nor_their_request_ids_out(
     for _ in range(5):
         plan = await operations.planned(PLAN, ADA)
     assert operations.list() == [operations.get(real.id)]
-    assert operations.duplicate(ADA, "deploy", "jails/web") == operations.get(real.id)
+    assert await operations.duplicate(ADA, "deploy", "jails/web") == operations.get(real.id)
     assert operations.get(plan.id).plan == PLAN
     await operations.delete(plan.id)
     with pytest.raises(NotFoundError):
@@ -184,7 +184,7 @@ async def test_whoever_asks_most_has_its_own_oldest_forgotten_and_nobody_elses(
     for number in range(9):
         operation = await started(operations, Caller(actor="ada", request_id=str(number)))
         await operations.finish(operation.id)
-    assert operations.duplicate(BOB, "deploy", "jails/web") == operations.get(quiet.id)
+    assert await operations.duplicate(BOB, "deploy", "jails/web") == operations.get(quiet.id)
     assert len(operations.list()) == 3
 
 
