@@ -33,11 +33,12 @@ from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.runtime import OciRuntime
 from jaild.adapters.peers import GrpcPeers
 from jaild.adapters.sqlite import SqliteStore
+from jaild.adapters.system import own_thread, process
 from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
 from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.probe import SocketProbe
-from jaild.adapters.system.process import ProcessRunner, unended
+from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.libzfs import LibZfs
@@ -104,7 +105,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         probe=SocketProbe(),
         clock=SystemClock(),
         boot_id=KernelBootId(processes),
-        unended=unended,
+        unended=lambda: (*process.unended(), *own_thread.unended()),
     )
     place = Place(
         name=config.host_name,

@@ -5,6 +5,7 @@ The jail is a thread that swaps a folder of the data for a link, and the host a 
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import random
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.adapters.oci import mounts
+from jaild.adapters.oci import mount_syscalls, mounts
 from jaild.model.errors import JaildError
 from jaild.model.jails.mounts import Mount, MountKind
 
@@ -120,3 +121,19 @@ async def test_a_mount_of_the_host_is_never_unmounted_in_the_place_of_a_volumes(
         assert (jail.folder / "volume/inside").exists()
     assert swaps["done"] > 0
     assert os.path.lexists(jail.folder / "data/db")
+
+
+async def test_mounts_that_hang_hold_up_no_other(jail: Jail, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, tmpfs = threading.Event(), Mount(kind=MountKind.TMPFS, target="/var/db")
+    monkeypatch.setattr(mount_syscalls, "tmpfs", lambda _: answers.wait() and os.open("/", os.O_PATH))
+    hanging = [
+        asyncio.create_task(mounts.mount_tree(jail.tree.with_name(f"hangs-{number}"), (*jail.mounts()[:2], tmpfs)))
+        for number in range(40)  # more than the event loop has threads for all
+    ]
+    try:
+        await asyncio.wait_for(mounts.mount_tree(jail.tree, jail.mounts()), 20)
+        await asyncio.wait_for(mounts.unmount_tree(jail.tree), 20)
+    finally:
+        answers.set()
+        ended = await asyncio.gather(*hanging, return_exceptions=True)
+    assert all(isinstance(error, JaildError) for error in ended)

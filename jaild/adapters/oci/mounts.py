@@ -16,9 +16,11 @@ import errno
 import os
 import re
 import select
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +28,7 @@ from jaild.adapters.files.errors import explained
 from jaild.adapters.files.openat import CHANGED, reached
 from jaild.adapters.oci import mount_syscalls as kernel
 from jaild.adapters.runtime import refusals, treepaths
+from jaild.adapters.system.own_thread import in_own_thread
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.mounts import Mount, MountKind
 
@@ -100,16 +103,20 @@ async def mount_tree(root: Path, mounts: Sequence[Mount]) -> None:
 
     Each target is looked up in what is mounted so far, and no symlink below the root is followed: it could lead out
     of the tree. Raises `FailedPreconditionError` (MOUNT_TARGET_SYMLINK, MOUNT_TARGET_MISSING, MOUNT_SOURCE_SYMLINK,
-    MOUNT_SOURCE_MISSING, MOUNT_MISPLACED), `UnavailableError` (RUNTIME_MISSING) before Linux 5.12. What was mounted
-    before a failure stays: `unmount_tree` takes it away.
+    MOUNT_SOURCE_MISSING, MOUNT_MISPLACED), `UnavailableError` (RUNTIME_MISSING) before Linux 5.12,
+    `DeadlineExceededError` (COMMAND_TIMEOUT). What was mounted before a failure stays: `unmount_tree` takes it away.
     """
-    await _whole(lambda: _mount_all(root, mounts))
+    await _whole(partial(_mount_all, root, mounts), f"mount {root}")
 
 
-def _mount_all(root: Path, mounts: Sequence[Mount]) -> None:
+def _mount_all(root: Path, mounts: Sequence[Mount], over: threading.Event) -> None:
+    numbers = {}
     with explained(root):
         root.mkdir(parents=True, exist_ok=True)
-        numbers = {_mount(root, mount): _place(root, mount) for mount in mounts}
+        for mount in mounts:
+            if over.is_set():
+                return
+            numbers[_mount(root, mount)] = _place(root, mount)
         there = {mount.number: mount.target for mount in _inside(root, mounted())}
     if there != numbers:
         raise refusals.misplaced(root, sorted(numbers.values()), sorted(there.values()))
@@ -150,7 +157,7 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
     """
     deadline = time.monotonic() + patience
     while _inside(root, mounted()):
-        busy = await _whole(lambda: _unmount_what_can_be(root))
+        busy = await _whole(partial(_unmount_what_can_be, root), f"unmount {root}")
         left = below(root, mounted())
         if not left:
             return
@@ -166,10 +173,12 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
         await changed(min(rest, _RETRY if busy else _AGAIN))
 
 
-def _unmount_what_can_be(root: Path) -> str:
+def _unmount_what_can_be(root: Path, over: threading.Event) -> str:
     """Try each mount once; return what was said of one that is in use."""
     said = ""
     for mount in _inside(root, mounted()):
+        if over.is_set():
+            break
         if not mount.target.is_relative_to(root):  # the folder that it is on is in no tree any more
             said = f"{mount.target}: no longer below {root}"
             continue
@@ -186,14 +195,13 @@ def _place(root: Path, mount: Mount) -> Path:
     return root / mount.target.lstrip("/")
 
 
-async def _whole(work: Callable[[], _T]) -> _T:
-    """Do blocking work in a thread. When cancelled, wait until it no longer changes anything."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+async def _whole(work: Callable[[threading.Event], _T], what: str) -> _T:
+    """Do blocking work in a thread of its own; given up while a call hangs, it makes no other after that one."""
+    over = threading.Event()
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+        return await in_own_thread(partial(work, over), what)
+    finally:
+        over.set()
 
 
 async def changed(timeout: float) -> None:

@@ -76,7 +76,6 @@ TASKS = {
     "jaild/adapters/system/process.py": AWAITED,
     "jaild/adapters/freebsd/exec.py": AWAITED,
     "jaild/adapters/freebsd/first_process.py": AWAITED,
-    "jaild/adapters/oci/mounts.py": "watches the mount table, for as long as somebody waits for a change",
     "jaild/adapters/oci/exec.py": AWAITED,
     "jaild/adapters/zfs/ended.py": AWAITED,
     "jaild/adapters/zfs/streaming.py": AWAITED,
