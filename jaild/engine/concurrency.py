@@ -23,6 +23,18 @@ async def gather_or_cancel(works: Iterable[Awaitable[None]]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def for_each(things: Iterable[_T], work: Callable[[_T], Awaitable[None]], *, at_once: int) -> None:
+    """Do `work` for each, so many at once, begun in their order; the first error ends all, and is raised."""
+    left = iter(things)
+
+    async def worker() -> None:
+        for thing in left:
+            await work(thing)
+            await asyncio.sleep(0)  # work that waits for nothing leaves others their turn, too
+
+    await gather_or_cancel(worker() for _ in range(at_once))
+
+
 @asynccontextmanager
 async def undo_on_error(undo: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
     """Undo the block if it fails or is cancelled: to its end, and what the block raised is raised.

@@ -6,13 +6,14 @@ The truth is on the datasets; whatever cannot be read of it is shown as damaged 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 import msgspec
 
+from jaild.engine.concurrency import for_each
 from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import authority
@@ -38,6 +39,7 @@ from jaild.ports.zfs import Dataset, Zfs
 
 LayerRecord = TypeVar("LayerRecord", bound=BaseRecord | ReleaseRecord)
 _Record_co = TypeVar("_Record_co", bound=BaseRecord | ReleaseRecord, covariant=True)
+_READERS = 16  # jails that are read at once: more than threads do not help, and each holds a file open
 _STARTING = frozenset({"start", "restart", "create", "deploy", "upgrade", "configure", "rollback"})  # operations
 _SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNCONFIRMED: JailState.WAITING}
 
@@ -103,6 +105,7 @@ class Found:
 
     unsealed: list[str] = field(default_factory=list)  # datasets that a crash left of an import or push
     recordless: list[str] = field(default_factory=list)  # jail datasets without a record
+    rehearsals: list[str] = field(default_factory=list)  # datasets of clones that a rehearsal booted
     damaged: list[str] = field(default_factory=list)  # what is wrong with sealed layers whose record cannot be read
 
 
@@ -142,7 +145,7 @@ class Inventory:
             for snapshot in await self._zfs.snapshots(parent, recursive=True)
             if snapshot.tag == layout.SEALED
         }
-        used = {dataset.name: dataset.used for dataset in datasets}
+        jails: list[tuple[Dataset, JailEntry]] = []
         for dataset in datasets:
             parts = dataset.name.removeprefix(self.where.root).strip("/").split("/")
             match parts:
@@ -155,9 +158,11 @@ class Inventory:
                     self.folder_of_jails = dataset.mountpoint
                     await self._close_jails(found)
                 case ["jails", name]:
-                    await self._load_jail(dataset, name, found)
-                    if name in self.jails:
-                        self.jails[name].used = used[dataset.name]
+                    if (entry := self._load_jail(dataset, name, found)) is not None:
+                        jails.append((dataset, entry))
+                case ["rehearsals", _]:
+                    found.rehearsals.append(dataset.name)
+        await for_each(jails, lambda each: self._read_jail(*each, found), at_once=_READERS)
         return found
 
     async def _close_jails(self, found: Found) -> None:
@@ -197,15 +202,17 @@ class Inventory:
             origin=dataset.origin,
         )
 
-    async def _load_jail(self, dataset: Dataset, name: str, found: Found) -> None:
-        text = dataset.properties.get(layout.JAIL_PROPERTY)
-        if text is None:
+    def _load_jail(self, dataset: Dataset, name: str, found: Found) -> JailEntry | None:
+        if layout.JAIL_PROPERTY not in dataset.properties:
             found.recordless.append(dataset.name)
-            return
-        entry = JailEntry(name=name, dataset=dataset.name, folder=dataset.mountpoint or Path("/nonexistent"))
-        self.jails[name] = entry
+            return None
+        folder = dataset.mountpoint or Path("/nonexistent")
+        entry = self.jails[name] = JailEntry(name=name, dataset=dataset.name, folder=folder, used=dataset.used)
+        return entry
+
+    async def _read_jail(self, dataset: Dataset, entry: JailEntry, found: Found) -> None:
         try:
-            entry.record = decode(text, JailRecord, dataset.name)
+            entry.record = decode(dataset.properties[layout.JAIL_PROPERTY], JailRecord, dataset.name)
             if dataset.mounted:  # a copy of a jail that is elsewhere is not
                 await self.read_generations(entry)
             elif entry.record.state is Ownership.ACTIVE:
@@ -213,7 +220,7 @@ class Inventory:
         except Exception as error:  # noqa: BLE001 -- whatever lies there harms this jail and no other
             entry.damaged, entry.message = True, f"its record or generation cannot be read: {error}"
             if entry.record is not None:
-                found.damaged.append(f"jail {name}: {entry.message}")
+                found.damaged.append(f"jail {entry.name}: {entry.message}")
 
     async def read_generations(self, entry: JailEntry) -> None:
         """Read the active generation and what the others refer to, from the jail's mounted dataset.
@@ -247,21 +254,15 @@ class Inventory:
 
     async def committed(self, entry: JailEntry) -> dict[int, Path]:
         """Return the folders of a jail's generations that were committed once, by their numbers, ascending."""
-        folder = entry.folder / layout.GENERATIONS
-        numbers = sorted(int(name) for name in await self._files.names(folder) if name.isascii() and name.isdigit())
-        found = {number: folder / str(number) for number in numbers}
-        return {number: place for number, place in found.items() if not await self.only_staged(entry, place)}
+        found = await self.generation_folders(entry)
+        numbers = [number for number, names in found.items() if not only_staged(entry, number, names)]
+        return {number: layout.generation_folder(entry.folder, number) for number in numbers}
 
-    async def only_staged(self, entry: JailEntry, folder: Path) -> bool:
-        """Return whether a generation's folder is what a change made that never came to its commit.
-
-        The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
-        nothing in it yet comes from a crash before the mark was written.
-        """
-        if entry.record is not None and int(folder.name) == entry.record.generation:
-            return False
-        names = await self._files.names(folder)
-        return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
+    async def generation_folders(self, entry: JailEntry) -> dict[int, list[str]]:
+        """Return the numbers of a jail's generations, ascending, staged ones too, and what is in the folder of each."""
+        found = await self._files.folders(entry.folder / layout.GENERATIONS)
+        numbers = sorted(int(name) for name in found if name.isascii() and name.isdigit())
+        return {number: found[str(number)] for number in numbers if str(number) in found}
 
     async def generation(self, entry: JailEntry, number: int) -> Generation:
         """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
@@ -441,6 +442,17 @@ class Inventory:
         if entry.damaged:
             return JailState.DAMAGED
         return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
+
+
+def only_staged(entry: JailEntry, number: int, names: Collection[str]) -> bool:
+    """Return whether a generation's folder, with these in it, is what a change made that never came to its commit.
+
+    The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
+    nothing in it yet comes from a crash before the mark was written.
+    """
+    if entry.record is not None and number == entry.record.generation:
+        return False
+    return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
 
 
 def _etag(record: JailRecord) -> str:

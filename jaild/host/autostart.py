@@ -128,7 +128,7 @@ class Boot:
         if not wanted or not self._inventory.may(entry, Intent.START):
             return False
         # Not what `TargetMigration.recover` goes on with: it activates it.
-        return not any(self._incoming.owns(j) for j in self._journals.incoming() if j.jail == entry.name)
+        return not any(map(self._incoming.owns, self._journals.coming(entry.name)))
 
     async def _start_all(self) -> dict[str, str]:
         """Return why what did not start did not."""

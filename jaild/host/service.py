@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 import msgspec
 import structlog
@@ -10,7 +11,7 @@ import structlog
 from jaild.engine.build import Engine
 from jaild.evacuation.service import Evacuations
 from jaild.model import layout, settings
-from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import MOUNTED
 from jaild.model.layers.records import JailRecord, Ownership, decode
 from jaild.model.migration.streams import PROTOCOL
@@ -59,13 +60,15 @@ class Host:
         `FailedPreconditionError` (ROOT_DATASET_MISSING) if the configured dataset is not there.
         """
         self._started = self._clock.now()
-        root = self._root_dataset = await self._root()
+        datasets = await self._tree()
+        root = self._root_dataset = datasets[0]
         self._inventory.host_name = self._name
         self._inventory.host_id = await self._host_id(root)
         self._inventory.host_names[self._inventory.host_id] = self._name
-        await self._ensure_parents(root)
+        changed = await self._ensure_parents(datasets)
         unmounted: list[str] = []
-        datasets = await self._mounted(unmounted)
+        if await self._open(datasets, unmounted) or changed:
+            datasets = await self._tree()
         if not any(dataset.name == self._inventory.where.reserve for dataset in datasets):
             self._reserve.keep()
         await self._runtime.prepare_host()
@@ -81,11 +84,13 @@ class Host:
         self._ready_seconds = self._clock.monotonic() - began
         await self._events.emit("host.ready", "host", f"{len(self._inventory.jails)} jails", name=self._name)
 
-    async def _ensure_parents(self, root: Dataset) -> None:
+    async def _ensure_parents(self, datasets: Sequence[Dataset]) -> bool:
         """Make what is the parent of all else, and give it the properties that the root dataset would hand on wrong.
 
-        `FailedPreconditionError` (ROOT_DATASET_READONLY): below it nothing can be made, nor mounted.
+        Returns whether anything was made. `FailedPreconditionError` (ROOT_DATASET_READONLY): below it nothing can be
+        made, nor mounted.
         """
+        root, there = datasets[0], {dataset.name for dataset in datasets}
         above = await self._zfs.settings(root.name)
         if root.readonly:
             raise FailedPreconditionError(
@@ -93,18 +98,20 @@ class Host:
                 f"the dataset {root.name} is read-only",
                 remedy=f"zfs set readonly=off {root.name}; `zfs get readonly {root.name}` says what it has that from",
             )
-        mended = settings.own(above, new=True)
-        for parent in (self._inventory.where.bases, self._inventory.where.apps, self._inventory.where.jails):
+        mended, where = settings.own(above, new=True), self._inventory.where
+        parents = (where.bases, where.apps, where.jails)
+        for parent in parents:
             wanted = mended
-            try:
+            if parent not in there:
                 await self._zfs.create(parent, wanted)
-            except AlreadyExistsError:
-                wanted = settings.own(await self._zfs.settings(parent), new=False) if mended else {}
+            elif mended:
+                wanted = settings.own(await self._zfs.settings(parent), new=False)
                 if wanted:
                     await self._zfs.set(parent, wanted)
             if wanted:
                 told = ", ".join(f"{name}={value}" for name, value in wanted.items())
                 await self._recovery.tell(f"set {told} on {parent}: {root.name} has them otherwise")
+        return not there.issuperset(parents)
 
     def _keep_layers(self) -> None:
         """Have the copies that jails left here keep their layers: they are not mounted, so nothing of them is read."""
@@ -112,9 +119,10 @@ class Host:
             if entry.record is not None and entry.record.state is Ownership.MOVED:
                 entry.layers = self._journals.layers(entry.record.uid)
 
-    async def _root(self) -> Dataset:
+    async def _tree(self) -> list[Dataset]:
+        """Return the root dataset and all below it: what a start takes longest for, so once if nothing is changed."""
         try:
-            return await self._zfs.dataset(self._inventory.where.root)
+            return await self._zfs.datasets(self._inventory.where.root)
         except NotFoundError:
             raise FailedPreconditionError(
                 "ROOT_DATASET_MISSING",
@@ -138,14 +146,13 @@ class Host:
         await self._zfs.set(root.name, {layout.HOST_PROPERTY: msgspec.json.encode(record).decode()})
         return record.id
 
-    async def _mounted(self, failures: list[str]) -> list[Dataset]:
-        """Return what there is, after opening (writable, mounted) what is this host's and a crash left as it had come.
+    async def _open(self, datasets: Sequence[Dataset], failures: list[str]) -> bool:
+        """Open (writable, mounted) what is this host's and a crash left as it had come; return if there was any.
 
         A jail that is started on read-only datasets keeps them so, whatever they are later: its tree was made of them.
-        Read once if nothing had to be mounted: that is what a start takes longest for. What cannot be mounted is added
-        to `failures`: it stops its own jail and nothing else.
+        What cannot be mounted is added to `failures`: it stops its own jail and nothing else.
         """
-        datasets, jails = await self._zfs.datasets(self._inventory.where.root), f"{self._inventory.where.jails}/"
+        jails = f"{self._inventory.where.jails}/"
         states = {
             d.name: _state(d.properties[layout.JAIL_PROPERTY], d.name)
             for d in datasets
@@ -170,7 +177,7 @@ class Host:
                     await self._zfs.mount(dataset.name)
             except JaildError as error:
                 failures.append(f"{dataset.name} cannot be made ready: {error}")
-        return await self._zfs.datasets(self._inventory.where.root) if changed else datasets
+        return changed
 
     async def view(self) -> HostView:
         """Return what the host is, has and can do."""

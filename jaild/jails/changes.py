@@ -297,7 +297,7 @@ class Changes:
             self._log.warning("cannot stop", jail=entry.name, generation=new.number, reason=error.reason)
         found = await self._runs.find(entry.name, old.number)
         if found is not None and found.running:  # it was its stop that failed
-            await self._runs.adopt(entry, old.number)
+            self._runs.adopt(entry, found)
             started = self._clock.monotonic()
         else:
             started = await self._start_again(entry, old)

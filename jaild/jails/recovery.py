@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaild.engine.build import Engine
-from jaild.engine.inventory import Found, JailEntry
+from jaild.engine.inventory import Found, JailEntry, only_staged
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
 from jaild.model import layout, names
@@ -61,14 +61,12 @@ class JailRecovery:
         if record.state not in {Ownership.ACTIVE, Ownership.FROZEN}:
             return False
         folder = entry.folder / layout.GENERATIONS
-        for name in await self._files.names(folder):
-            if not (name.isascii() and name.isdigit()):
-                continue
-            if entry.record is not None and int(name) == entry.record.generation:
-                await self._recovery.quietly(self._files.remove(folder / name / layout.STAGED))
-            elif await self._inventory.only_staged(entry, folder / name):
-                message = f"dropped generation {name} of {entry.name}, never committed"
-                await self._recovery.attempt(message, self._drop(entry, int(name)))
+        for number, names_in_it in (await self._inventory.generation_folders(entry)).items():
+            if only_staged(entry, number, names_in_it):
+                message = f"dropped generation {number} of {entry.name}, never committed"
+                await self._recovery.attempt(message, self._drop(entry, number))
+            elif layout.STAGED in names_in_it:
+                await self._recovery.quietly(self._files.remove(folder / str(number) / layout.STAGED))
         return False
 
     async def _drop(self, entry: JailEntry, number: int) -> None:
@@ -95,7 +93,7 @@ class JailRecovery:
             elif record.desired is Desired.STOPPED:
                 message = f"stopped {what}, which is to be stopped"
             else:
-                await self._runs.adopt(entry, run.generation)
+                self._runs.adopt(entry, run)
                 continue
             await self._recovery.attempt(message, self._end(run.jail, run.generation))
 

@@ -109,7 +109,7 @@ class Runs:
         entry.took = msgspec.structs.replace(entry.took, start=started - began)
         await self._announce(entry.name, generation)
         entry.message = ""
-        await self.adopt(entry, generation)
+        self.adopt(entry, await self.find(entry.name, generation))
         return started
 
     async def _announce(self, jail: str, generation: int) -> None:
@@ -118,14 +118,14 @@ class Runs:
         except JaildError as error:  # neighbours find it by themselves, later: no reason to take a jail down
             self._log.warning("cannot announce", jail=jail, reason=error.reason, message=error.message)
 
-    async def adopt(self, entry: JailEntry, generation: int) -> None:
-        """Take a run into the inventory as it is, and watch it if it runs."""
-        entry.run = await self.find(entry.name, generation)
+    def adopt(self, entry: JailEntry, run: Run | None) -> None:
+        """Take a run into the inventory as it was just found, and watch it if it runs."""
+        entry.run = run
         self.forget(entry.name)
-        if entry.run is not None and entry.run.running:
+        if run is not None and run.running:
             self._supervisor.retry(
                 _watcher(entry.name),
-                lambda: self._watch(entry, generation),
+                lambda: self._watch(entry, run.generation),
                 pause=_PAUSE,
                 target=f"jails/{entry.name}",
                 lasting=True,

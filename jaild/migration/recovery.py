@@ -5,6 +5,8 @@ See `SourceMigration.recover` and `TargetMigration.recover`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaild.engine.build import Engine
 from jaild.engine.inventory import Found, JailEntry
 from jaild.jails.build import JailParts
@@ -53,10 +55,10 @@ class MigrationRecovery:
             await self._cutover.fence(entry)
         return False
 
-    async def sweep_rehearsals(self, _: Found) -> None:
+    async def sweep_rehearsals(self, found: Found) -> None:
         """Destroy what is left of clones."""
-        await self._recovery.quietly(self._sweep())
+        await self._recovery.quietly(self._sweep(found.rehearsals))
 
-    async def _sweep(self) -> None:
-        for message in await self._rehearsal.sweep():
+    async def _sweep(self, clones: Sequence[str]) -> None:
+        for message in await self._rehearsal.sweep(clones):
             await self._recovery.tell(message)

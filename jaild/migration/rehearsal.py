@@ -165,15 +165,10 @@ class Rehearsal:
         await self._supervisor.end(_task(migration))
         await self._take_away(migration)
 
-    async def sweep(self) -> Sequence[str]:
+    async def sweep(self, clones: Sequence[str]) -> Sequence[str]:
         """Destroy what a crash left of clones, after their runs were ended; say what was, and what others keep."""
-        try:
-            found = await self._zfs.datasets(self._inventory.where.rehearsals)
-        except NotFoundError:
-            return ()
-        depth = self._inventory.where.rehearsals.count("/") + 1
         told = []
-        for name in [dataset.name for dataset in found if dataset.name.count("/") == depth]:
+        for name in clones:
             try:
                 await OwnedSnapshots(self._zfs, name).require_unclaimed(f"destroying {name}")
                 await self._zfs.destroy(name, recursive=True)

@@ -357,7 +357,7 @@ class TargetMigration:
 
     def is_receiving(self, jail: str) -> bool:
         """Whether a migration goes on bringing this jail."""
-        return any(journal.jail == jail and journal.phase is Phase.RECEIVING for journal in self._journals.incoming())
+        return any(journal.phase is Phase.RECEIVING for journal in self._journals.coming(jail))
 
     def recover(self, tell: Tell) -> None:
         """Ask the sources of what has come, in the background, how it ended, until they answer."""

@@ -24,6 +24,7 @@ RELEASE_PROPERTY = "jaild:release"
 JAIL_PROPERTY = "jaild:jail"
 RESERVE_PROPERTY = "jaild:reserve"  # on the reserve, that jaild made it: only then it is destroyed
 SNAPSHOT_PROPERTY = "jaild:snapshot"  # on a snapshot, set on itself: it is jaild's, and what it is for
+RECORDS = (HOST_PROPERTY, BASE_PROPERTY, RELEASE_PROPERTY, JAIL_PROPERTY, RESERVE_PROPERTY)  # what a dataset is
 BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its bookmarks are jaild's; many: .2, .3
 
 SEALED = "sealed"  # the snapshot that makes a layer a layer; without it, it is what a crash left of an import

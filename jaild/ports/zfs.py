@@ -65,7 +65,10 @@ class Zfs(Protocol):
         """Return the names of the pool's enabled features (`version:23` where it has a version instead)."""
 
     async def datasets(self, root: str) -> list[Dataset]:
-        """Return `root` and every filesystem below it, by name, from one process."""
+        """Return `root` and every filesystem below it, by name, from one process.
+
+        Of their own properties those in `layout.RECORDS` are there for sure.
+        """
 
     async def dataset(self, name: str) -> Dataset:
         """Return one filesystem."""

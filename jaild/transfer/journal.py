@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import msgspec
 
 from jaild.model.errors import NotFoundError
@@ -19,6 +21,8 @@ class Journals:
         self._store = store
         self._clock = clock
         self._all: dict[tuple[str, bool], Journal] = {}
+        self._of_jail: defaultdict[str, dict[tuple[str, bool], Journal]] = defaultdict(dict)  # the same, by jail's uid
+        self._coming: defaultdict[str, dict[str, Journal]] = defaultdict(dict)  # those that came here, by jail's name
         self.needed: dict[str, tuple[str, ...]] = {}  # migrations/<id> that comes here -> paths of the layers it needs
         self._unread: dict[str, set[str]] = {}  # jail's uid -> targets named by journals that cannot be read
         self.epochs: dict[str, int] = {}  # jail's uid -> the highest epoch that was in force, as far as is known here
@@ -40,7 +44,9 @@ class Journals:
 
     def _remember(self, journal: Journal) -> None:
         self._all[journal.id, journal.outgoing] = journal
+        self._of_jail[journal.offer.jail.uid][journal.id, journal.outgoing] = journal
         if not journal.outgoing:
+            self._coming[journal.jail][journal.id] = journal
             layers = journal.offer.jail.layers if journal.phase in {Phase.RECEIVING, Phase.PREPARED} else ()
             self.needed[f"migrations/{journal.id}"] = tuple(layer.path for layer in layers)
         self._in_force(journal.offer.jail.uid, epoch_in_force(journal))
@@ -60,15 +66,21 @@ class Journals:
         """Return those that came here."""
         return [journal for journal in self._all.values() if not journal.outgoing]
 
+    def coming(self, jail: str) -> list[Journal]:
+        """Return those of them that brought, or bring, a jail of that name."""
+        return list(self._coming[jail].values()) if jail in self._coming else []
+
+    def _left(self, uid: str) -> list[Journal]:
+        """Return the migrations of a jail from here."""
+        return [j for j in self._of_jail[uid].values() if j.outgoing] if uid in self._of_jail else []
+
     def targets(self, uid: str) -> frozenset[str]:
         """Return the hosts that migrations of a jail from here were on their way to: one may have it."""
-        found = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid and is_target(journal))
-        return frozenset(journal.peer for journal in found) | self._unread.get(uid, set())
+        return frozenset(j.peer for j in self._left(uid) if is_target(j)) | self._unread.get(uid, set())
 
     def possible_owners(self, uid: str, epoch: int) -> frozenset[str]:
         """Return those of them that may have adopted a jail, which is here with `epoch`, while this host was away."""
-        mine = (journal for journal in self.outgoing() if journal.offer.jail.uid == uid)
-        return frozenset(j.peer for j in mine if may_have_taken(j, epoch)) | self._unread.get(uid, set())
+        return frozenset(j.peer for j in self._left(uid) if may_have_taken(j, epoch)) | self._unread.get(uid, set())
 
     def time_left(self, journal: Journal) -> float | None:
         """Return the seconds until a migration is given up; None for never."""
@@ -76,8 +88,7 @@ class Journals:
 
     def layers(self, uid: str) -> tuple[str, ...]:
         """Return the paths of the layers that a jail needed when it moved from here last."""
-        moves = [journal for journal in self.outgoing() if journal.offer.jail.uid == uid]
-        newest = max(moves, key=lambda journal: journal.created, default=None)
+        newest = max(self._left(uid), key=lambda journal: journal.created, default=None)
         return tuple(layer.path for layer in newest.offer.jail.layers) if newest is not None else ()
 
     def stats(self) -> MigrationStats:

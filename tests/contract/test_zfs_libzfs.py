@@ -54,7 +54,7 @@ async def test_what_others_did_is_seen_at_once(host: ZfsHost, cli: CliZfs) -> No
 
 async def test_both_adapters_tell_the_same_of_a_tree(host: ZfsHost, cli: CliZfs) -> None:
     for name in ("a", "a/b", "c"):
-        await host.zfs.create(f"{host.top}/{name}", {"jaild:one": name, "quota": str(1 << 26)})
+        await host.zfs.create(f"{host.top}/{name}", {"jaild:jail": name, "quota": str(1 << 26)})
     await host.zfs.snapshot(host.top, "s", recursive=True)
     await host.zfs.clone(f"{host.top}/a@s", f"{host.top}/clone", {"canmount": "noauto"})
     both = [await zfs.datasets(host.top) for zfs in (host.zfs, cli)]

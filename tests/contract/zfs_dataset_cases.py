@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.layout import BASE_PROPERTY, JAIL_PROPERTY, RELEASE_PROPERTY
 from jaild.ports.zfs import Dataset
 from tests.contract.zfs_host import MIB, ZfsHost, noise, refused
 
@@ -52,14 +53,14 @@ class DatasetCases:
 
     async def test_user_properties_count_only_where_they_were_set(self, host: ZfsHost) -> None:
         value = '{"owner": "a", "text": "x=y ü"}'
-        await host.zfs.create(f"{host.top}/a", {"jaild:one": value})
+        await host.zfs.create(f"{host.top}/a", {JAIL_PROPERTY: value})
         await host.zfs.create(f"{host.top}/a/b")
-        await host.zfs.set(f"{host.top}/a/b", {"jaild:two": "2", "jaild:three": "3"})
+        await host.zfs.set(f"{host.top}/a/b", {BASE_PROPERTY: "2", RELEASE_PROPERTY: "3"})
         await host.zfs.snapshot(f"{host.top}/a", "s", recursive=True)
         found = {each.name: dict(each.properties) for each in await host.zfs.datasets(f"{host.top}/a")}
         assert found == {
-            f"{host.top}/a": {"jaild:one": value},
-            f"{host.top}/a/b": {"jaild:two": "2", "jaild:three": "3"},
+            f"{host.top}/a": {JAIL_PROPERTY: value},
+            f"{host.top}/a/b": {BASE_PROPERTY: "2", RELEASE_PROPERTY: "3"},
         }
 
     async def test_several_datasets_get_the_same_properties(self, host: ZfsHost) -> None:

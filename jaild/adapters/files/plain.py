@@ -128,6 +128,16 @@ def names(folder: Path) -> list[str]:
         return []
 
 
+def folders(folder: Path) -> dict[str, list[str]]:
+    """Return the folders in a folder and the names in each, sorted; none if it does not exist. No link is followed."""
+    try:
+        with os.scandir(folder) as found:
+            inner = sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return {}
+    return {name: names(folder / name) for name in inner}
+
+
 def _sync(folder: Path) -> None:
     with opened(folder.resolve()) as descriptor:
         os.fsync(descriptor)

@@ -346,8 +346,8 @@ class FreebsdRuntime:
 
     async def _clear_the_way(self, jail: str, jails: list[Jail]) -> None:
         """Remove and detach what ended generations of the jail left; refuse if one is running."""
-        for name in self._records.names():
-            if name.rpartition(".")[0] == jail and (other := await self._current(name, jails)) is not None:
+        for name in self._records.names(jail):
+            if (other := await self._current(name, jails)) is not None:
                 if other.running:
                     raise refusals.running(other.spec.name)
                 await self._detach(await self._without_jail(other, jails))

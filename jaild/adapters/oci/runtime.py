@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -161,15 +161,20 @@ class OciRuntime:
 
     async def runs(self) -> list[Run]:
         """Return every run that has a record, a container, a mounted tree or a network namespace."""
+        found = await asyncio.to_thread(self._look, await self._tool.names())
+        runs = []
+        for name, (jail, generation), seen, is_so in found:
+            record = seen if seen is None or is_so else self._current(name)  # here, where records are written
+            left = Run(jail=jail, generation=generation, uid="", running=False, pid=0, started=0.0)
+            runs.append(left if record is None else record.run)
+        return runs
+
+    def _look(self, containers: Collection[str]) -> list[tuple[str, tuple[str, int], Record | None, bool]]:
+        """Return what there is of each run: its name, its parts, its record, whether that is so still. Blocks."""
         trees = (target.relative_to(self._trees).parts for target in mounts.below(self._trees, mounts.mounted()))
-        names = {*self._records.names(), *await self._tool.names(), *self._links.names()}
-        names |= {".".join(parts[:2]) for parts in trees}
-        found = ((split(name), self._current(name)) for name in sorted(names))
-        return [
-            record.run if record else Run(jail=which[0], generation=which[1], uid="", running=False, pid=0, started=0.0)
-            for which, record in found
-            if which is not None
-        ]
+        names = {*self._records.names(), *containers, *self._links.names(), *(".".join(parts[:2]) for parts in trees)}
+        read = ((name, which, self._records.read(name)) for name in sorted(names) if (which := split(name)) is not None)
+        return [(*each, each[2] is not None and _is_so(each[2])) for each in read]
 
     async def find(self, jail: str, generation: int) -> Run | None:
         """Return one run; None if there is no record of it."""
@@ -266,7 +271,7 @@ class OciRuntime:
 
     def _settled(self, record: Record) -> Record:
         """Note that a run has ended, if it has, with its status while that can still be had."""
-        if not record.running or record.process is None or first_process.alive(record.process):
+        if _is_so(record) or record.process is None:
             return record
         return self._write(record, ended=True, exit_status=first_process.reap(record.process))
 
@@ -324,8 +329,8 @@ class OciRuntime:
 
     async def _clear_the_way(self, jail: str) -> None:
         """Detach what ended generations of the jail left attached; refuse if one is running."""
-        for name in self._records.names():
-            if name.rpartition(".")[0] == jail and (other := self._current(name)) is not None:
+        for name in self._records.names(jail):
+            if (other := self._current(name)) is not None:
                 if other.running:
                     raise refusals.running(other.spec.name)
                 await self._detach(other)
@@ -379,6 +384,10 @@ class OciRuntime:
         await mounts.unmount_tree(tree)
         treeroot.remove(tree)
         self._records.forget(name)
+
+
+def _is_so(record: Record) -> bool:
+    return not record.running or record.process is None or first_process.alive(record.process)
 
 
 async def _ended_within(process: first_process.FirstProcess, seconds: float) -> bool:

@@ -58,9 +58,15 @@ class Records(Generic[R]):
         """Return the run's folder."""
         return self._folder / name
 
-    def names(self) -> list[str]:
-        """Return the names of the runs that have a folder."""
-        return sorted(p.name for p in self._folder.iterdir() if split(p.name)) if self._folder.is_dir() else []
+    def names(self, jail: str = "") -> list[str]:
+        """Return the names of the runs that have a folder: of one jail, or of all."""
+        try:
+            with os.scandir(self._folder) as entries:
+                found = [entry.name for entry in entries]  # names alone: all are looked through at each start
+        except FileNotFoundError:
+            return []
+        wanted = [name for name in found if name.startswith(f"{jail}.")] if jail else found
+        return sorted(name for name in wanted if (which := split(name)) and jail in {"", which[0]})
 
     def read(self, name: str) -> R | None:
         """Return a run's record; None if it has none."""
@@ -72,7 +78,7 @@ class Records(Generic[R]):
 
     def held(self, jail: str) -> frozenset[str]:
         """Return the addresses, without prefix length, that a jail's generations have on the host's interfaces now."""
-        records = (self.read(name) for name in self.names() if name.rpartition(".")[0] == jail)
+        records = map(self.read, self.names(jail))
         attached = (record.spec.network for record in records if record is not None and record.attached)
         return frozenset(str(ipaddress.ip_interface(a).ip) for network in attached for a in network.addresses)
 

@@ -83,9 +83,11 @@ class Commands:
         if completed.status != 0 and not (lines and all(any(u in s for u in unless.split("|")) for s in lines)):
             raise failure(completed, " ".join(snapshots))
 
+    async def _told(self, name: str, properties: str, *options: str) -> str:
+        return (await self.run("get", *options, "-Hp", "-o", parse.COLUMNS, properties, subject=name)).text
+
     async def _get(self, name: str, properties: str, *options: str) -> dict[str, parse.Values]:
-        completed = await self.run("get", *options, "-Hp", "-o", parse.COLUMNS, properties, subject=name)
-        return parse.values(completed.text)
+        return parse.values(await self._told(name, properties, *options))
 
     async def _get_all(self, root: str, *options: str) -> dict[str, parse.Values]:
         """Return all properties. zfs-fuse's "all" is without guid: there a second process asks for that."""

@@ -13,19 +13,7 @@ from jaild.model.errors import InternalError
 from jaild.ports.zfs import Dataset
 
 # Of everything that py-libzfs would else read, what a listing needs: all of it takes longer than zfs(8) does.
-_DATASET = [
-    "guid",
-    "mountpoint",
-    "mounted",
-    "readonly",
-    "origin",
-    "used",
-    "referenced",
-    "available",
-    "refquota",
-    "quota",
-    "creation",
-]
+_DATASET = list(parse.NATIVE)
 
 # -- reading
 

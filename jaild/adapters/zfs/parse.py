@@ -14,6 +14,21 @@ COLUMNS = "name,property,value,source"
 _SOURCE = re.compile(r"\t(-|default|local|received|temporary|inherited from [^\t]+)$")
 _OWN = frozenset({"local", "received"})
 
+# ZFS's own properties that `dataset` reads.
+NATIVE = (
+    "guid",
+    "mountpoint",
+    "mounted",
+    "readonly",
+    "origin",
+    "used",
+    "referenced",
+    "available",
+    "refquota",
+    "quota",
+    "creation",
+)
+
 Values = dict[str, tuple[str, str]]  # property: value and source
 
 
@@ -37,6 +52,12 @@ def _records(text: str) -> Iterator[str]:
         if _SOURCE.search(record) and record.count("\t") >= len(COLUMNS.split(",")) - 1:
             yield record
             record = ""
+
+
+def filesystems(text: str) -> list[Dataset]:
+    """Return the filesystems among what was printed, by name."""
+    found = (dataset(name, told) for name, told in values(text).items() if told["type"][0] == "filesystem")
+    return sorted(found, key=lambda each: each.name)
 
 
 def dataset(name: str, found: Values) -> Dataset:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from jaild.engine.concurrency import ReadWriteLock, gather_or_cancel, undo_on_error
+from jaild.engine.concurrency import ReadWriteLock, for_each, gather_or_cancel, undo_on_error
 from jaild.model.errors import InternalError
 
 
@@ -172,3 +172,35 @@ async def test_a_block_that_is_cancelled_again_and_again_is_undone_to_its_end_al
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not place.there
+
+
+async def test_so_many_are_done_at_once_and_no_more_and_they_are_begun_in_their_order() -> None:
+    begun, under_way, most = list[int](), 0, 0
+
+    async def work(number: int) -> None:
+        nonlocal under_way, most
+        begun.append(number)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+
+    await for_each(range(20), work, at_once=4)
+    assert (begun, most) == (list(range(20)), 4)
+
+
+async def test_the_first_error_ends_those_that_are_under_way_and_begins_no_more() -> None:
+    begun, ended = list[int](), list[int]()
+
+    async def work(number: int) -> None:
+        begun.append(number)
+        if number == 2:
+            raise InternalError("COMMAND_FAILED", "two")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(number)
+
+    with pytest.raises(InternalError, match="two"):
+        await for_each(range(20), work, at_once=3)
+    assert (begun, ended) == ([0, 1, 2], [0, 1])

@@ -198,3 +198,15 @@ async def test_a_file_where_others_have_written_is_read_by_no_link_and_only_if_i
     with pytest.raises(FailedPreconditionError) as refused:
         await files.read_below(root, Path("generations/1/g"), 7)
     assert refused.value.reason == "NOT_A_PLAIN_FILE"
+
+
+async def test_folders_are_told_with_the_names_in_each_and_links_and_files_are_none(
+    files: HostFiles, tmp_path: Path
+) -> None:
+    for name in ("2/etc", "10"):
+        (tmp_path / "a" / name).mkdir(parents=True)
+    (tmp_path / "a/2/b").touch()
+    (tmp_path / "a/file").touch()
+    (tmp_path / "a/link").symlink_to("2")
+    assert await files.folders(tmp_path / "a") == {"10": [], "2": ["b", "etc"]}
+    assert await files.folders(tmp_path / "none") == {}
