@@ -18,6 +18,7 @@ from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Claim, Intent, Standing
+from jaild.model.jails.quotas import Bounds
 from jaild.model.layers.records import (
     BaseRecord,
     Desired,
@@ -84,6 +85,8 @@ class JailEntry:
         default_factory=Parts
     )  # stop, mounts and start, each as it went here last in this daemon's time
     used: int = 0
+    parts: dict[str, Bounds] = field(default_factory=dict)  # its datasets below its own, as they were seen or made last
+    safety: tuple[str, ...] | None = None  # tags of its safety snapshots, oldest first; None: not looked at yet
     damaged: bool = False  # its record or its active generation cannot be read
     message: str = ""
     layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
@@ -160,6 +163,9 @@ class Inventory:
                 case ["jails", name]:
                     if (entry := self._load_jail(dataset, name, found)) is not None:
                         jails.append((dataset, entry))
+                case ["jails", name, *below] if name in self.jails:  # parents come first
+                    self.jails[name].used += dataset.referenced
+                    self.jails[name].parts["/".join(below)] = Bounds(dataset.refquota, dataset.quota)
                 case ["rehearsals", _]:
                     found.rehearsals.append(dataset.name)
         await for_each(jails, lambda each: self._read_jail(*each, found), at_once=_READERS)
@@ -207,7 +213,7 @@ class Inventory:
             found.recordless.append(dataset.name)
             return None
         folder = dataset.mountpoint or Path("/nonexistent")
-        entry = self.jails[name] = JailEntry(name=name, dataset=dataset.name, folder=folder, used=dataset.used)
+        entry = self.jails[name] = JailEntry(name=name, dataset=dataset.name, folder=folder, used=dataset.referenced)
         return entry
 
     async def _read_jail(self, dataset: Dataset, entry: JailEntry, found: Found) -> None:

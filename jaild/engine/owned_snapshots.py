@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -24,17 +25,21 @@ class OwnedSnapshots:
     dataset: str
 
     async def take(self, tag: str, purpose: str, *, hold: bool = False) -> list[Snapshot]:
-        """Snapshot all at once; return the snapshots, parents first, with `hold` held.
+        """Snapshot all at once, as `make` does; return the snapshots, parents first, with `hold` held."""
+        return await self.tagged(await self.make(tag, purpose), purpose, hold=hold)
 
-        If one of others has the name, another is taken: `TAG.2`, and so on.
+    async def make(self, tag: str, purpose: str, *, besides: Collection[str] = ()) -> str:
+        """Snapshot all at once; return what the snapshots are called.
+
+        If one of others has the name, or it is one of `besides`, another is taken: `TAG.2`, and so on.
         """
         for number in range(1, _NAMES):
             name = tag if number == 1 else f"{tag}.{number}"
-            try:
-                await self.zfs.snapshot(self.dataset, name, recursive=True, purpose=purpose)
-            except AlreadyExistsError:
+            if name in besides:
                 continue
-            return await self.tagged(name, purpose, hold=hold)
+            with suppress(AlreadyExistsError):
+                await self.zfs.snapshot(self.dataset, name, recursive=True, purpose=purpose)
+                return name
         raise AlreadyExistsError(
             "DATASET_EXISTS", f"{self.dataset}@{tag} and {_NAMES} names like it are taken", remedy="rename some of them"
         )
@@ -74,10 +79,17 @@ class OwnedSnapshots:
         for kind, tag in HOLDS.items():
             await self.zfs.hold(tag, *(s.name for s in snapshots if s.kind == kind))
 
-    async def drop(self, snapshots: Sequence[Snapshot]) -> list[str]:
-        """Destroy own ones; return those that others keep, which stay and are dropped another time."""
+    async def drop(self, snapshots: Sequence[Snapshot], *, among: Sequence[Snapshot] = ()) -> list[str]:
+        """Destroy own ones; return those that others keep, which stay and are dropped another time.
+
+        `among` are all that there are: what is called the same everywhere below goes by one command then.
+        """
         for kind, tag in HOLDS.items():
             await self.zfs.release(tag, *(s.name for s in snapshots if s.kind == kind))
+        for tag in _whole(self.dataset, snapshots, among):
+            with suppress(NotFoundError, FailedPreconditionError):  # what is left is told below
+                await self.zfs.destroy(f"{self.dataset}@{tag}", recursive=True)
+                snapshots = [s for s in snapshots if s.tag != tag]
         kept = []
         for snapshot in snapshots:
             try:
@@ -159,3 +171,10 @@ class OwnedSnapshots:
                 await self.zfs.release(tag, each.name)
             await self.zfs.destroy(each.name)
         await self.zfs.rollback(snapshot.name)
+
+
+def _whole(dataset: str, doomed: Sequence[Snapshot], there: Sequence[Snapshot]) -> set[str]:
+    """Return the tags of `doomed` that a dataset has, and under which there is nothing else below it, nor held."""
+    names = {s.name for s in doomed}
+    others = {s.tag for s in there if s.holds or s.name not in names}
+    return {s.tag for s in doomed if s.dataset == dataset} - others if there else set()

@@ -217,13 +217,13 @@ class Changes:
         self._reserve(attempt)
         entry, new = attempt.entry, attempt.new
         if attempt.is_creation:
-            entry.folder = (await self._datasets.make(entry.name, attempt.record, new.spec)).folder
+            await self._datasets.make(entry, attempt.record, new.spec)
         if attempt.trees is not None:
             await self._datasets.stage(entry, new)
             await self._configuration.write(attempt.handle.id, entry, new, attempt.trees)
         await self._datasets.fit(entry, new.spec, attempt.stack.manifest)
         if not attempt.is_creation:
-            await self._datasets.safety_snapshot(entry, new.number)
+            await self._datasets.safety_snapshot(entry, new.number, anew=attempt.trees is not None)
             await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
         await self._runs.create(entry, new)
         if not attempt.starts():

@@ -16,7 +16,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundErro
 from jaild.model.etc import identity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import quotas
-from jaild.model.jails.quotas import Room, Space
+from jaild.model.jails.quotas import Bounds, Room, Space
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
 from jaild.model.snapshots import SAFETY, going_along
@@ -38,48 +38,48 @@ class JailDatasets:
         self._reserve = engine.reserve
         self._supervisor = engine.supervisor
 
-    async def make(self, name: str, record: JailRecord, spec: JailSpec) -> JailEntry:
+    async def make(self, entry: JailEntry, record: JailRecord, spec: JailSpec) -> None:
         """Create the jail's datasets with its record on them, and its data as the base ships it, less its identity."""
-        dataset = self._inventory.where.jail(name)
-        await self._zfs.create(dataset, {layout.JAIL_PROPERTY: encode(record)})
-        entry = JailEntry(name=name, dataset=dataset, folder=await self._folder(dataset), record=record)
-        data = self._inventory.where.part(name, layout.DATA)
-        await self._zfs.create(data, quotas.properties(spec.quota))
-        await self._folder(data)
+        await self._zfs.create(entry.dataset, {layout.JAIL_PROPERTY: encode(record)})
+        entry.safety = ()
+        await self._require_mounted(entry.dataset, entry.folder)
+        await self._make_part(entry, layout.DATA, quotas.bounds_of(spec.quota))
         base = self._inventory.base(spec.base).tree
         others = await self._files.matching(base, identity.DATA)
         for folder in layout.DATA_FOLDERS:
             without = [path.removeprefix(f"{folder}/") for path in others if path.startswith(f"{folder}/")]
             await self._files.copy(base / folder, entry.folder / layout.DATA / folder, without=without)
-        return entry
 
-    async def _folder(self, dataset: str) -> Path:
-        found = await self._zfs.dataset(dataset)
-        if found.mountpoint is None or not found.mounted:
+    async def _make_part(self, entry: JailEntry, path: str, bounds: Bounds, **properties: str) -> None:
+        dataset = self._inventory.where.part(entry.name, path)
+        await self._zfs.create(dataset, bounds.properties | properties)
+        entry.parts[path] = bounds
+        await self._require_mounted(dataset, entry.folder / path)
+
+    async def _require_mounted(self, dataset: str, folder: Path) -> None:
+        """Raise DATASET_NOT_MOUNTED if a new dataset is not where its parent's folder says."""
+        if await self._zfs.mounted(folder) is None:
             raise FailedPreconditionError(
                 "DATASET_NOT_MOUNTED",
-                f"{dataset} is not mounted",
-                remedy=f"mount it: zfs mount {dataset}; if that fails its parent has no mountpoint",
+                f"{dataset} is not mounted on {folder}",
+                remedy=f"see `zfs get mountpoint {dataset}`; if its parent's was changed, restart the daemon",
             )
-        return found.mountpoint
 
     async def fit(self, entry: JailEntry, spec: JailSpec, manifest: Manifest) -> None:
         """Make the volumes, quotas and folders that a spec and its release want and that are missing.
 
         A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
         """
-        present = await self._parts(entry)
-        await self._keep_to_quotas(spec, present)
+        if not quotas.are_kept(spec, entry.parts):
+            await self._keep_to_quotas(entry, spec)
         owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
         uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
         for name, volume in sorted(spec.volumes.items()):
-            if name in present:
+            if name in entry.parts:
                 continue
-            dataset, properties = self._inventory.where.part(entry.name, name), quotas.properties(volume.quota)
-            if volume.recordsize:
-                properties["recordsize"] = volume.recordsize
-            await self._zfs.create(dataset, properties)
-            await self._files.own(await self._folder(dataset), uid, gid, 0o755)
+            more = {"recordsize": volume.recordsize} if volume.recordsize else {}
+            await self._make_part(entry, name, quotas.bounds_of(volume.quota), **more)
+            await self._files.own(entry.folder / name, uid, gid, 0o755)
         mount_points = [NewFolder(path=path.lstrip("/"), uid=0, gid=0) for path in _in_data(spec)]
         await self._files.make_folders(entry.folder / layout.DATA, mount_points)
         for path in manifest.directories:
@@ -89,27 +89,35 @@ class JailDatasets:
 
     async def keep_to_quotas(self, entry: JailEntry) -> None:
         """Give the datasets of a jail that came here the quotas of its spec: a copy has none, see `Receiver`."""
+        entry.safety = None
         if entry.generation is not None:
-            await self._keep_to_quotas(entry.generation.spec, await self._parts(entry))
+            await self._keep_to_quotas(entry, entry.generation.spec)
 
-    async def _keep_to_quotas(self, spec: JailSpec, present: Mapping[str, Dataset]) -> None:
+    async def _keep_to_quotas(self, entry: JailEntry, spec: JailSpec) -> None:
+        present = await self._parts(entry)
         for path, quota in quotas.of_spec(spec).items():
             if (dataset := present.get(path)) is None:
                 continue
-            wanted = quotas.properties(quota, _space(dataset))
-            if wanted != {"refquota": _told(dataset.refquota), "quota": _told(dataset.quota)}:
-                await self._zfs.set(dataset.name, wanted)
+            wanted = quotas.bounds_of(quota, _space(dataset))
+            if wanted != entry.parts[path]:
+                await self._zfs.set(dataset.name, wanted.properties)
+                entry.parts[path] = wanted
 
     async def _parts(self, entry: JailEntry) -> dict[str, Dataset]:
+        """Look at a jail's datasets, by their paths below its own, which has none."""
         root = entry.dataset
-        return {d.name.removeprefix(root).lstrip("/"): d for d in await self._zfs.datasets(root)}
+        found = {d.name.removeprefix(root).lstrip("/"): d for d in await self._zfs.datasets(root)}
+        entry.parts = {path: Bounds(d.refquota, d.quota) for path, d in found.items() if path}
+        return found
 
-    async def room(self, entry: JailEntry | None) -> Room:
-        """Return what a jail takes, and what is left for it; None: a new one."""
-        if entry is None:
-            return Room(free=(await self._zfs.dataset(self._inventory.where.jails)).available)
-        parts = await self._parts(entry)
-        return Room(free=parts[""].available, taken={path: _space(dataset) for path, dataset in parts.items()})
+    async def room(self, entry: JailEntry | None, *, taken: bool) -> Room:
+        """Return what is left for a jail (None: a new one), and, if it is wanted, what it has `taken`: ZFS is asked."""
+        if entry is not None and taken:
+            parts = await self._parts(entry)
+            return Room(free=parts[""].available, taken={path: _space(dataset) for path, dataset in parts.items()})
+        where = self._inventory
+        folder, name = (entry.folder, entry.dataset) if entry else (where.folder_of_jails, where.where.jails)
+        return Room(free=(await self._zfs.mounted(folder) or await self._zfs.dataset(name)).available)
 
     async def write(self, entry: JailEntry, record: JailRecord) -> None:
         """Replace the jail's record: one atomic `zfs set`. What this raises means that it was not written.
@@ -187,17 +195,34 @@ class JailDatasets:
         for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
-        owned = OwnedSnapshots(self._zfs, entry.dataset)
-        snapshots = await owned.of(SAFETY)
-        tags = [snapshot.tag for snapshot in snapshots if snapshot.dataset == entry.dataset]
-        old = frozenset(tags[:-KEPT_SAFETY_SNAPSHOTS])
-        await owned.drop([snapshot for snapshot in snapshots if snapshot.tag in old])
+        if entry.safety is None or len(entry.safety) > KEPT_SAFETY_SNAPSHOTS:
+            await self._drop_safety(entry)
 
-    async def safety_snapshot(self, entry: JailEntry, number: int) -> None:
-        """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself."""
-        owned, tag = OwnedSnapshots(self._zfs, entry.dataset), f"before-{number}"
-        await owned.drop(await owned.tagged(tag, SAFETY))  # of an earlier try at the same number
-        await owned.take(tag, SAFETY)
+    async def safety_snapshot(self, entry: JailEntry, number: int, *, anew: bool) -> None:
+        """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself.
+
+        `anew`: there was no such generation yet. A snapshot for it is then of an earlier try, and goes before.
+        """
+        tag = f"before-{number}"
+        known = entry.safety
+        if known is None or len(known) > KEPT_SAFETY_SNAPSHOTS or (anew and tag in known):
+            known = await self._drop_safety(entry, tag if anew else "")
+        entry.safety = None  # what fails now may have made it: they are looked at again
+        made = await OwnedSnapshots(self._zfs, entry.dataset).make(tag, SAFETY, besides=known)
+        entry.safety = (*known, made)
+
+    async def _drop_safety(self, entry: JailEntry, failed: str = "") -> tuple[str, ...]:
+        """Drop the oldest safety snapshots beyond those that are kept, and that of a `failed` try; return the others.
+
+        What others keep stays, and is dropped another time.
+        """
+        found = await self._zfs.snapshots(entry.dataset, recursive=True)
+        own = [snapshot for snapshot in found if snapshot.purpose == SAFETY]
+        tags = [snapshot.tag for snapshot in own if snapshot.dataset == entry.dataset]
+        old = {*tags[:-KEPT_SAFETY_SNAPSHOTS], failed}
+        await OwnedSnapshots(self._zfs, entry.dataset).drop([s for s in own if s.tag in old], among=found)
+        entry.safety = tuple(tag for tag in tags if tag not in old)
+        return entry.safety
 
     async def next_number(self, entry: JailEntry) -> int:
         """Return the number that a new generation gets: one above the highest there ever was a folder for."""
@@ -256,16 +281,17 @@ class JailDatasets:
             await self.destroy(entry)
 
     async def measure(self, entry: JailEntry) -> None:
-        """Take the jail's size on the pool into the index."""
-        entry.used = (await self._zfs.dataset(entry.dataset)).used
+        """Take the jail's size into the index: of the files in its datasets. ZFS is asked if one is not mounted."""
+        folders = [entry.folder, *(entry.folder / path for path in entry.parts)]
+        told = [await self._zfs.mounted(folder) for folder in folders] if entry.parts else []
+        sizes = [each.referenced for each in told if each is not None]
+        if not sizes or len(sizes) < len(folders):
+            sizes = [dataset.referenced for dataset in (await self._parts(entry)).values()]
+        entry.used = sum(sizes)
 
 
 def _space(dataset: Dataset) -> Space:
     return Space(referenced=dataset.referenced, used=dataset.used)
-
-
-def _told(size: int) -> str:
-    return str(size) if size else "none"
 
 
 def _in_data(spec: JailSpec) -> list[str]:

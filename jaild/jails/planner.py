@@ -153,7 +153,8 @@ class Planner:
     async def _space(
         self, entry: JailEntry | None, before: Generation | None, draft: Draft, trees: Trees | None
     ) -> list[Finding]:
-        room = await self._datasets.room(entry)
+        changed = before is not None and quotas.of_spec(draft.spec) != quotas.of_spec(before.spec)
+        room = await self._datasets.room(entry, taken=changed)
         found = [*quotas.too_little(room, trees.size if trees is not None else 0)]
         if before is not None:
             going_back = draft.kind == Rollback.kind

@@ -247,7 +247,7 @@ class Cutover:
             await attempt(self._zfs.unmount(dataset))
         # Children first: one that is mounted at boot below a parent that is not leaves a folder in the way.
         for dataset in reversed(datasets):
-            of_part = {} if dataset == entry.dataset else quotas.properties(None)
+            of_part = {} if dataset == entry.dataset else quotas.bounds_of(None).properties
             await attempt(self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on", **of_part}))
         await MigrationSnapshots(self._zfs, entry.dataset).thin()
         if failures:

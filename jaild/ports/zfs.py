@@ -55,6 +55,14 @@ class Dataset:
     properties: Mapping[str, str] = field(default_factory=dict)  # user properties set on itself (local or received)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mounted:
+    """What a mounted filesystem says of itself, in bytes: the same as `Dataset` has under these names."""
+
+    referenced: int
+    available: int
+
+
 class Zfs(Protocol):
     """A host's ZFS."""
 
@@ -72,6 +80,13 @@ class Zfs(Protocol):
 
     async def dataset(self, name: str) -> Dataset:
         """Return one filesystem."""
+
+    async def mounted(self, folder: Path) -> Mounted | None:
+        """Return what the filesystem whose mount point is `folder` takes and may take; None if none is mounted there.
+
+        The file system is asked, by a system call: that starts no process. What is not on disk yet (of the last 5
+        seconds, by default) is not counted.
+        """
 
     async def settings(self, name: str) -> Mapping[str, str]:
         """Return the native properties of a filesystem that are in effect, wherever from: those that this ZFS knows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,22 @@ class DatasetCases:
         await host.zfs.create(f"{host.top}/a", {"canmount": "noauto", "readonly": "on"})
         made = await host.zfs.dataset(f"{host.top}/a")
         assert (made.mounted, made.readonly) == (False, True)
+
+    async def test_a_mounted_dataset_tells_its_space_without_zfs_and_one_that_is_not_nothing(
+        self, host: ZfsHost
+    ) -> None:
+        await host.zfs.create(name := f"{host.top}/a", {"refquota": str(20 * MIB)})
+        point = (await host.zfs.dataset(name)).mountpoint
+        assert point is not None
+        if not isinstance(folder := host.seen(point), Path):
+            pytest.skip("its file systems are another machine's")
+        told, asked = await host.zfs.mounted(folder), await host.zfs.dataset(name)
+        assert told is not None
+        assert abs(told.referenced - asked.referenced) < MIB
+        assert abs(told.available - asked.available) < MIB
+        assert told.available <= 20 * MIB
+        await host.zfs.unmount(name)
+        assert await host.zfs.mounted(folder) is None
 
     async def test_mounting_and_unmounting_twice_is_no_error(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a")

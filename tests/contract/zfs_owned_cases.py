@@ -21,6 +21,21 @@ class OwnedCases:
         assert await owned.drop(taken) == []
         assert [s.tag for s in await host.zfs.snapshots(f"{host.top}/a", recursive=True)] == ["before-2"]
 
+    async def test_what_is_called_the_same_everywhere_goes_at_once_and_what_others_have_of_that_name_stays(
+        self, host: ZfsHost
+    ) -> None:
+        for name in ("a", "a/b"):
+            await host.zfs.create(f"{host.top}/{name}")
+        owned = OwnedSnapshots(host.zfs, f"{host.top}/a")
+        first, second = await owned.take("one", "safety"), await owned.take("two", "safety")
+        await host.zfs.create(f"{host.top}/a/c")
+        await host.zfs.snapshot(f"{host.top}/a/c", "two")
+        for taken in (first, second):
+            there = await host.zfs.snapshots(f"{host.top}/a", recursive=True)
+            assert await owned.drop(taken, among=there) == []
+        left = await host.zfs.snapshots(f"{host.top}/a", recursive=True)
+        assert [snapshot.name for snapshot in left] == [f"{host.top}/a/c@two"]
+
     async def test_own_snapshots_that_others_keep_stay_until_they_let_go(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a")
         owned = OwnedSnapshots(host.zfs, name)

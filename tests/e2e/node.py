@@ -104,11 +104,16 @@ class Node:
         path = self.folder / "loop.log"
         return path.read_text().splitlines() if path.exists() else []
 
+    def programs(self) -> list[list[str]]:
+        """The command lines of all programs that the daemon started so far, in order."""
+        return [json.loads(line) for line in (self.folder / "programs.log").read_text().splitlines()]
+
     def _watched(self) -> dict[str, str]:
         """The environment in which `tests/loopwatch` is imported by the daemon's Python."""
         return {
             "PYTHONPATH": f"{CHECKOUT}:{CHECKOUT / 'tests' / 'loopwatch'}",
             "JAILD_TESTS_LOOP": str(self.folder / "loop.log"),
+            "JAILD_TESTS_PROGRAMS": str(self.folder / "programs.log"),
         }
 
     def signal(self, number: signal.Signals) -> int:

@@ -20,6 +20,7 @@ _LOOKS = frozenset(
     {
         "zfs.datasets",
         "zfs.dataset",
+        "zfs.mounted",
         "zfs.settings",
         "zfs.snapshots",
         "zfs.pool_features",

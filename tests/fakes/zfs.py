@@ -12,7 +12,7 @@ from pathlib import Path
 from jaild.adapters.zfs.errors import refusal
 from jaild.adapters.zfs.names import checked_dataset, checked_either, checked_properties, checked_snapshot
 from jaild.model.snapshots import Bookmark, Snapshot
-from jaild.ports.zfs import Capabilities, Dataset
+from jaild.ports.zfs import Capabilities, Dataset, Mounted
 from tests.fakes import zfs_stream as streams
 from tests.fakes import zfs_trees as trees
 from tests.fakes.zfs_pool import SETTINGS, Pool, gone, new_guid
@@ -71,6 +71,13 @@ class FakeZfs:
     async def dataset(self, name: str) -> Dataset:
         await self._begin("dataset", checked_dataset(name))
         return self.pool.describe(self.pool.fs(name))
+
+    async def mounted(self, folder: Path) -> Mounted | None:
+        await self._begin("mounted", str(folder))
+        if (name := self.pool.mounts.get(str(folder))) is None:
+            return None
+        told = self.pool.describe(self.pool.fs(name))
+        return Mounted(referenced=told.referenced, available=told.available)
 
     async def settings(self, name: str) -> Mapping[str, str]:
         await self._begin("settings", checked_dataset(name))

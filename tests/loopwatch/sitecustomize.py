@@ -1,17 +1,25 @@
-"""Notes every callback of an asyncio loop that keeps it busy for long. Python imports this by its name, by PYTHONPATH.
+"""Notes what a daemon does: slow callbacks, programs. Python imports this by its name, by PYTHONPATH.
 
-What is counted is the CPU time of the loop's own thread: waiting for the machine, for threads or for a disk is none, so
-that a busy machine makes no test fail. Garbage collection is no callback's fault and is taken off. Each line of the
-file that JAILD_TESTS_LOOP names is `milliseconds task`. Without that variable nothing is changed.
+Every callback of an asyncio loop that keeps it busy for long. What is counted is the CPU time of the loop's own thread:
+waiting for the machine, for threads or for a disk is none, so that a busy machine makes no test fail. Garbage
+collection is no callback's fault and is taken off. Each line of the file that JAILD_TESTS_LOOP names is
+`milliseconds task`.
+
+Every program that is started: each line of the file that JAILD_TESTS_PROGRAMS names is its command line in JSON.
+
+Without these variables nothing is changed.
 """
 
 import asyncio.events
 import gc
+import json
 import os
+import sys
 import time
 from typing import Any
 
 _FILE = os.environ.get("JAILD_TESTS_LOOP", "")
+_PROGRAMS = os.environ.get("JAILD_TESTS_PROGRAMS", "")
 _LIMIT = 0.050  # seconds
 
 
@@ -43,5 +51,18 @@ def watch(path: str) -> None:
     handles._run = timed
 
 
+def note_programs(path: str) -> None:
+    """Note each start, by Python's own audit events: asyncio and subprocess raise the first, os the second."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in {"subprocess.Popen", "os.posix_spawn"}:
+            with open(path, "a") as file:  # noqa: PTH123  # imported before everything
+                file.write(json.dumps([os.fsdecode(word) for word in arguments[1]]) + "\n")
+
+    sys.addaudithook(hook)
+
+
+if _PROGRAMS:
+    note_programs(_PROGRAMS)
 if _FILE:
     watch(_FILE)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
+from jaild.adapters.files.errors import explained
 from jaild.adapters.zfs import parse, streaming
 from jaild.adapters.zfs.commands import Commands
 from jaild.adapters.zfs.errors import failure, refusal
@@ -14,7 +17,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundErro
 from jaild.model.layout import RECORDS, SNAPSHOT_PROPERTY
 from jaild.model.snapshots import Bookmark, Snapshot
 from jaild.ports.process import Completed
-from jaild.ports.zfs import Capabilities, Dataset
+from jaild.ports.zfs import Capabilities, Dataset, Mounted
 
 _DATASET_COLUMNS = ",".join(("type", *parse.NATIVE, *RECORDS))
 _SNAPSHOT_COLUMNS = f"type,guid,creation,used,referenced,userrefs,{SNAPSHOT_PROPERTY}"
@@ -49,6 +52,10 @@ class CliZfs(Commands):
     async def dataset(self, name: str) -> Dataset:
         """Return one filesystem."""
         return parse.dataset(name, (await self._get_all(checked_dataset(name)))[name])
+
+    async def mounted(self, folder: Path) -> Mounted | None:
+        """Return what a mounted filesystem says of itself: statvfs(3) has ZFS's own numbers of the dataset."""
+        return await asyncio.to_thread(_mounted, folder)
 
     async def settings(self, name: str) -> Mapping[str, str]:
         """Return a filesystem's native properties as they are in effect."""
@@ -360,6 +367,15 @@ class CliZfs(Commands):
             if "but not mounted" in error.message:  # created all the same: a failed call must leave nothing
                 await self.destroy(name)
             raise
+
+
+def _mounted(folder: Path) -> Mounted | None:
+    with explained(folder):
+        if not folder.is_mount():
+            return None
+        told = os.statvfs(folder)
+    referenced, available = (told.f_blocks - told.f_bfree) * told.f_frsize, told.f_bavail * told.f_frsize
+    return Mounted(referenced=referenced, available=available)
 
 
 def _is_in(root: str, name: str) -> bool:

@@ -31,7 +31,7 @@ from jaild.adapters.zfs.pylibzfs import Module, imported
 from jaild.model.errors import InternalError
 from jaild.model.layout import SNAPSHOT_PROPERTY
 from jaild.model.snapshots import Bookmark, Snapshot
-from jaild.ports.zfs import Capabilities, Dataset, Zfs
+from jaild.ports.zfs import Capabilities, Dataset, Mounted, Zfs
 
 
 class LibZfs:
@@ -167,7 +167,11 @@ class LibZfs:
         if not await self._thread.run("bookmark", snapshot, lambda zfs: calls.bookmark(zfs, snapshot, tag)):
             await self._cli.bookmark(snapshot, tag)
 
-    # -- with the commands
+    # -- with the commands, and without either
+
+    async def mounted(self, folder: Path) -> Mounted | None:
+        """Return what a mounted filesystem says of itself."""
+        return await self._cli.mounted(folder)
 
     async def capabilities(self) -> Capabilities:
         """Return what this ZFS can do."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from jaild.model import bounds, quantity
 from jaild.model.findings import Finding, Severity
@@ -19,6 +20,18 @@ from jaild.model.layout import DATA
 # sent, which in a migration is that; and an older round that a host which does not answer has.
 TIMES = 10
 _MOST = (1 << 63) - 1  # ZFS keeps sizes in signed 64 bits
+
+
+class Bounds(NamedTuple):
+    """ZFS's two quotas of a dataset, in bytes; 0: none."""
+
+    refquota: int = 0
+    quota: int = 0
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """As `zfs set` takes them."""
+        return {name: str(size) if size else "none" for name, size in self._asdict().items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,21 +53,26 @@ class Room:
 _NOTHING = Space(referenced=0, used=0)
 
 
-def properties(quota: str | None, now: Space = _NOTHING) -> dict[str, str]:
-    """Return the ZFS properties for a spec's quota, of a dataset that takes `now` that much.
+def bounds_of(quota: str | None, now: Space = _NOTHING) -> Bounds:
+    """Return what ZFS is told for a spec's quota, of a dataset that takes `now` that much.
 
     They are never below that, which ZFS refuses: a copy may take more on another pool, and a jail may grow by some
     seconds' writes beyond its refquota before ZFS counts them.
     """
     if quota is None:
-        return {"refquota": "none", "quota": "none"}
+        return Bounds()
     promised = max(quantity.parse(quota), now.referenced)
-    return {"refquota": str(promised), "quota": str(max(min(promised * TIMES, _MOST), now.used))}
+    return Bounds(promised, max(min(promised * TIMES, _MOST), now.used))
 
 
 def of_spec(spec: JailSpec) -> dict[str, str | None]:
     """Return the quotas of a spec, by the datasets' paths below the jail."""
     return {DATA: spec.quota} | {name: volume.quota for name, volume in spec.volumes.items()}
+
+
+def are_kept(spec: JailSpec, known: Mapping[str, Bounds]) -> bool:
+    """Say whether all datasets of a spec are there, with its quotas, by what is `known` of them."""
+    return all(known.get(path) == bounds_of(quota) for path, quota in of_spec(spec).items())
 
 
 def too_little(room: Room, size: int) -> Iterator[Finding]:

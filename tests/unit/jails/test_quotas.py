@@ -49,6 +49,7 @@ async def test_a_new_jail_and_its_volumes_have_a_refquota_and_a_quota_above_it(h
 async def test_a_jail_of_an_older_jaild_gets_both_with_its_next_change(host: FakeHost) -> None:
     await create(host, spec("64K"))
     await host.zfs.set(_DATA, {"refquota": "none", "quota": str(64 * _KIB)})
+    await host.restart()
     await configure(host, msgspec.structs.replace(spec("64K"), hostname="w"))
     assert await quotas(host, _DATA) == (64 * _KIB, TIMES * 64 * _KIB)
 

@@ -15,8 +15,8 @@ _MIB = 1 << 20
 
 
 def test_snapshots_do_not_count_to_what_was_promised() -> None:
-    assert quotas.properties("30M") == {"refquota": str(30 * _MIB), "quota": str(TIMES * 30 * _MIB)}
-    assert quotas.properties(None) == {"refquota": "none", "quota": "none"}
+    assert quotas.bounds_of("30M") == (30 * _MIB, TIMES * 30 * _MIB)
+    assert quotas.bounds_of(None).properties == {"refquota": "none", "quota": "none"}
 
 
 def test_all_snapshots_that_jaild_keeps_fit_whatever_changed_between_them() -> None:
@@ -26,8 +26,8 @@ def test_all_snapshots_that_jaild_keeps_fit_whatever_changed_between_them() -> N
 
 def test_what_zfs_would_refuse_is_never_set() -> None:
     now = Space(referenced=31 * _MIB, used=900 * _MIB)
-    assert quotas.properties("30M", now) == {"refquota": str(31 * _MIB), "quota": str(900 * _MIB)}
-    assert int(quotas.properties("4E")["quota"]) < 1 << 63
+    assert quotas.bounds_of("30M", now) == (31 * _MIB, 900 * _MIB)
+    assert quotas.bounds_of("4E").quota < 1 << 63
 
 
 def _spec(quota: str | None = None, store: str | None = None) -> JailSpec:
