@@ -48,8 +48,11 @@ class Child(Protocol):
     async def close_stdin(self) -> None:
         """Say end of file. Harmless when said twice or when the program is gone."""
 
-    def read(self, size: int = 1 << 20) -> AsyncIterator[bytes]:
-        """Iterate over its stdout in pieces of at most `size` bytes until end of file."""
+    def read(self, size: int = 1 << 20, *, whole: bool = False) -> AsyncIterator[bytes]:
+        """Iterate over its stdout until end of file: in pieces of at most `size` bytes, as they come.
+
+        With `whole` each has `size` bytes, but for the last.
+        """
 
     async def wait(self) -> Completed:
         """Wait for its end. `stdout` is empty (it was streamed), `stderr` its last 64 KiB. No status raises."""

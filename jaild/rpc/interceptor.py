@@ -21,7 +21,7 @@ from google.longrunning import operations_pb2
 from jaild.model import bounds
 from jaild.model.errors import InternalError, InvalidArgumentError, JaildError, UnavailableError
 from jaild.model.operation import clipped, failure_of
-from jaild.rpc import auth, status
+from jaild.rpc import auth, chunks, status
 from jaild.rpc.policy import RULES, Rule
 
 # What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
@@ -70,7 +70,9 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
         else:  # writes its responses to the context itself: gRPC's own health service
             wrapped = self._answering(method, rule, function, streaming=False)
         limit = bounds.STREAM_MESSAGE if handler.request_streaming else rule.limit
-        read = _bounded(handler.request_deserializer, limit)
+        uploads = handler.request_streaming and not handler.response_streaming
+        parse = chunks.reader(handler.request_deserializer) if uploads else handler.request_deserializer
+        read = _bounded(parse, limit)
         return make(wrapped, read, handler.response_serializer)
 
     def end_streams(self) -> None:
@@ -208,7 +210,7 @@ class _AuditEntry:
         """Remember a unary request, or a stream's first message; return it."""
         if isinstance(request, _TooLarge):
             self._too_large = request
-        elif self._request is None:
+        elif self._request is None and not isinstance(request, chunks.Chunk):
             self._request = request
         return request
 

@@ -18,6 +18,7 @@ import structlog
 
 from jaild.model.errors import DataLossError, InvalidArgumentError, JaildError
 from jaild.rpc.auth import Context
+from jaild.rpc.chunks import Chunk
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -42,7 +43,7 @@ async def rest(requests: AsyncIterator[Any], field: str = "chunk") -> AsyncItera
             raise InvalidArgumentError(
                 "CHUNK_EXPECTED", f"a later message has no {field}", remedy=f"send only {field} after the first message"
             )
-        yield getattr(request, field)
+        yield request.content if isinstance(request, Chunk) else getattr(request, field)
 
 
 GIVEN_UP = 120.0  # seconds that a use case is given to end after its sender has hung up

@@ -109,8 +109,9 @@ class ScriptedChild:
         """Note that there is no more of it."""
         self._closed.set()
 
-    async def read(self, size: int = 1 << 20) -> AsyncIterator[bytes]:
-        """Give what it says in answer to its input."""
+    async def read(self, size: int = 1 << 20, *, whole: bool = False) -> AsyncIterator[bytes]:
+        """Give what it says in answer to its input: always in whole pieces."""
+        del whole
         await self._closed.wait()
         self.said = await self._answer(self.argv, self._input)
         text = self.said.stdout.encode()

@@ -70,16 +70,24 @@ class LabChild:
             self._takes_input = False
             self._wire.send(Kind.STDIN, self._channel)
 
-    async def read(self, size: int = PIECE) -> AsyncIterator[bytes]:
+    async def read(self, size: int = PIECE, *, whole: bool = False) -> AsyncIterator[bytes]:
         """Iterate over its stdout."""
-        while True:
-            await self._until(lambda: self._stdout or Kind.STDOUT in self._ended or self._error)
-            piece = bytes(self._stdout[:size])
-            del self._stdout[:size]
-            if not piece:
-                return
+        kept = bytearray()
+        while piece := await self._read(size - len(kept)):
+            kept += piece
+            if len(kept) == size or not whole:
+                yield bytes(kept)
+                kept.clear()
+        if kept:
+            yield bytes(kept)
+
+    async def _read(self, size: int) -> bytes:
+        await self._until(lambda: self._stdout or Kind.STDOUT in self._ended or self._error)
+        piece = bytes(self._stdout[:size])
+        del self._stdout[:size]
+        if piece:
             self._wire.send(Kind.ROOM, self._channel, number=len(piece))
-            yield piece
+        return piece
 
     async def wait(self) -> Completed:
         """Wait for its end."""

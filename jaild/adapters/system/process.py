@@ -10,17 +10,18 @@ import signal
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import structlog
 
+from jaild.adapters.system.pipes import PipeReader, PipeWriter, make_pipe
 from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
 from jaild.ports.process import PATH, Completed, Errors
 
 _ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
 _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
-_BUFFER = 1 << 20  # bytes of stdout read ahead of the consumer
 _STDERR_GRACE = 1.0  # seconds to wait for the end of stderr after the program's end: its children may keep it open
 REAPED = 10.0  # seconds that a killed program is waited for
 _SHOWN = 20  # of those that do not end
@@ -32,10 +33,13 @@ _log = structlog.get_logger("jaild.process")
 
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
-    """Tells the exit at once: Process.wait() of Python 3.11 waits for the pipes too, which a grandchild can hold."""
+    """Reads stderr, and tells the exit at once.
+
+    Process.wait() of Python 3.11 waits for the pipes too, which a grandchild can hold.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(limit=_BUFFER, loop=loop)
+        super().__init__(limit=_KEPT_STDERR, loop=loop)
         self.exited = asyncio.Event()
         self.at_exit: Callable[[], None] | None = None
 
@@ -50,9 +54,17 @@ class _RunningChild:
     """A started program (implements `jaild.ports.process.Child`)."""
 
     def __init__(
-        self, argv: tuple[str, ...], transport: asyncio.SubprocessTransport, protocol: _Protocol, started: float
+        self,
+        argv: tuple[str, ...],
+        transport: asyncio.SubprocessTransport,
+        protocol: _Protocol,
+        stdin: PipeWriter | None,
+        stdout: PipeReader | None,
+        started: float,
     ) -> None:
         self._argv = argv
+        self._stdin = stdin
+        self._stdout = stdout
         self._transport = transport
         self._protocol = protocol
         self.started = started  # monotonic
@@ -69,30 +81,19 @@ class _RunningChild:
         return self._transport.get_pid()
 
     async def write(self, data: bytes) -> None:
-        writer = self._protocol.stdin
-        if writer is None or writer.is_closing() or self._protocol.exited.is_set():
+        if self._stdin is None or self._protocol.exited.is_set():
             raise BrokenPipeError(f"{self._argv[0]} takes no more input")
-        writer.write(data)
-        try:
-            await writer.drain()
-        except ConnectionResetError as error:  # what asyncio makes of EPIPE at times
-            raise BrokenPipeError(f"{self._argv[0]} takes no more input") from error
-        if writer.is_closing():  # asyncio drops the data silently when it learns of EPIPE between two turns of its loop
-            raise BrokenPipeError(f"{self._argv[0]} takes no more input")
+        await self._stdin.write(data)
 
     async def close_stdin(self) -> None:
-        writer = self._protocol.stdin
-        if writer is None:
-            return
-        writer.close()
-        # That the program left input unread is told by its status, not by our end of the pipe.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            await writer.wait_closed()
+        if self._stdin is not None:
+            self._stdin.close()
 
-    async def read(self, size: int = 1 << 20) -> AsyncIterator[bytes]:
-        reader = self._protocol.stdout
-        while reader is not None and (piece := await reader.read(size)):
-            yield piece
+    async def read(self, size: int = 1 << 20, *, whole: bool = False) -> AsyncIterator[bytes]:
+        if (reader := self._stdout) is not None:
+            take = reader.fill if whole else reader.read
+            while piece := await take(size):
+                yield piece
 
     async def wait(self) -> Completed:
         await self._protocol.exited.wait()
@@ -153,6 +154,9 @@ class _RunningChild:
 
     def _close(self) -> None:
         self._transport.close()
+        for end in (self._stdin, self._stdout):
+            if end is not None:
+                end.close()
         if self._drain is not None:
             self._drain.cancel()
 
@@ -203,8 +207,8 @@ class ProcessRunner:
         """Run to the end; see `Processes.run` for the errors."""
         with _opened(output) as file:
             before = file.tell() if file else 0
-            taps = (PIPE if stdin is not None else DEVNULL, file or PIPE, file or PIPE)
-            child = await _spawn(argv, taps, cwd, env, self._inherited(argv))
+            wanted = _Wanted(stdin=stdin is not None, output=file)
+            child = await _spawn(argv, wanted, cwd, env, self._inherited(argv))
             try:
                 async with asyncio.timeout(timeout):
                     completed = await _communicate(child, stdin)
@@ -227,7 +231,7 @@ class ProcessRunner:
         on_stderr: Errors | None = None,
     ) -> AsyncIterator[_RunningChild]:
         """Start with pipes; leaving the context kills and reaps it."""
-        child = await _spawn(argv, (PIPE, PIPE, PIPE), cwd, env, self._inherited(argv))
+        child = await _spawn(argv, _Wanted(stdin=True, large=True), cwd, env, self._inherited(argv))
         try:
             child.keep_stderr(on_stderr)
             yield child
@@ -258,17 +262,23 @@ async def _feed(child: _RunningChild, data: bytes) -> None:
     await child.close_stdin()
 
 
-_Taps = tuple[int, int | IO[bytes], int | IO[bytes]]  # stdin, stdout, stderr
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """Where a program's standard streams go."""
+
+    stdin: bool  # a pipe; if not, there is nothing to read
+    output: IO[bytes] | None = None  # stdout and stderr; None for pipes
+    large: bool = False  # what streams go through
 
 
 async def _spawn(
-    argv: Sequence[str], taps: _Taps, cwd: Path | None, env: Mapping[str, str] | None, inherited: tuple[int, ...]
+    argv: Sequence[str], wanted: _Wanted, cwd: Path | None, env: Mapping[str, str] | None, inherited: tuple[int, ...]
 ) -> _RunningChild:
     """Start a program. Cancelled meanwhile, end it with its children; asyncio kills the program alone then.
 
     And it waits for the pipes to be closed, which the children keep open for as long as they live (Python 3.11).
     """
-    starting = asyncio.ensure_future(_started(argv, taps, cwd, env, inherited))
+    starting = asyncio.ensure_future(_started(argv, wanted, cwd, env, inherited))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
@@ -286,32 +296,48 @@ async def _ended(starting: asyncio.Future[_RunningChild]) -> None:
 
 
 async def _started(
-    argv: Sequence[str], taps: _Taps, cwd: Path | None, env: Mapping[str, str] | None, inherited: tuple[int, ...]
+    argv: Sequence[str], wanted: _Wanted, cwd: Path | None, env: Mapping[str, str] | None, inherited: tuple[int, ...]
 ) -> _RunningChild:
     loop = asyncio.get_running_loop()
     started = time.monotonic()
-    try:
-        transport, protocol = await loop.subprocess_exec(
-            lambda: _Protocol(loop),
-            *argv,
-            stdin=taps[0],
-            stdout=taps[1],
-            stderr=taps[2],
-            cwd=cwd,
-            env={**_ENVIRONMENT, **(env or {})},
-            start_new_session=True,
-            pass_fds=inherited,
-        )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        if cwd is not None and str(error.filename) == str(cwd):
-            raise InternalError("COMMAND_FAILED", f"{argv[0]}: cannot start in {cwd}: {error.strerror}") from error
-        raise UnavailableError(
-            "PROGRAM_MISSING",
-            f"{argv[0]}: {error.strerror}",
-            remedy=f"install {argv[0]}, or put it on PATH",
-            resource=argv[0],
-        ) from error
-    return _RunningChild(tuple(argv), transport, protocol, started)
+    theirs: list[int] = []
+    with contextlib.ExitStack() as ours:
+        writer: PipeWriter | None = None
+        reader: PipeReader | None = None
+        try:
+            if wanted.stdin:
+                for_it, for_us = make_pipe(large=wanted.large)
+                theirs.append(for_it)
+                ours.callback((writer := PipeWriter(for_us)).close)
+            if wanted.output is None:
+                for_us, for_it = make_pipe(large=wanted.large)
+                theirs.append(for_it)
+                ours.callback((reader := PipeReader(for_us)).close)
+            transport, protocol = await loop.subprocess_exec(
+                lambda: _Protocol(loop),
+                *argv,
+                stdin=theirs[0] if wanted.stdin else DEVNULL,
+                stdout=wanted.output or theirs[-1],
+                stderr=wanted.output or PIPE,
+                cwd=cwd,
+                env={**_ENVIRONMENT, **(env or {})},
+                start_new_session=True,
+                pass_fds=inherited,
+            )
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            if cwd is not None and str(error.filename) == str(cwd):
+                raise InternalError("COMMAND_FAILED", f"{argv[0]}: cannot start in {cwd}: {error.strerror}") from error
+            raise UnavailableError(
+                "PROGRAM_MISSING",
+                f"{argv[0]}: {error.strerror}",
+                remedy=f"install {argv[0]}, or put it on PATH",
+                resource=argv[0],
+            ) from error
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        ours.pop_all()
+    return _RunningChild(tuple(argv), transport, protocol, writer, reader, started)
 
 
 def _opened(output: Path | None) -> contextlib.AbstractContextManager[IO[bytes] | None]:

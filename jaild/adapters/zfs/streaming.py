@@ -7,7 +7,6 @@ import contextlib
 import struct
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from jaild.adapters.zfs.errors import failure, refusal
 from jaild.ports.process import Child, Completed
@@ -63,17 +62,17 @@ async def opened(chunks: AsyncIterable[bytes], subject: str) -> tuple[Begin, Asy
 
 async def sent(child: Child, subject: str) -> AsyncIterator[bytes]:
     """Iterate over what a sender prints. A bad end raises here, before anybody takes the stream for whole."""
-    buffer = bytearray()
-    async for piece in child.read(PIECE):
-        buffer += piece
-        if len(buffer) >= PIECE:
-            yield bytes(buffer)
-            buffer.clear()
+    last = b""
+    async for piece in child.read(PIECE, whole=True):
+        if len(piece) == PIECE:
+            yield piece
+        else:
+            last = piece
     completed = await child.wait()
     if completed.status != 0:
         raise failure(completed, subject)
-    if buffer:
-        yield bytes(buffer)
+    if last:
+        yield last
 
 
 async def is_empty(stream: AsyncIterator[bytes]) -> bool:
@@ -89,15 +88,18 @@ async def is_empty(stream: AsyncIterator[bytes]) -> bool:
 async def feed(child: Child, chunks: AsyncIterator[bytes]) -> Completed:
     """Feed a receiver until the end, or until it ends by itself. What the sender raises comes out after that."""
     exited = asyncio.ensure_future(child.wait())
+    pump = asyncio.ensure_future(_pump(child, chunks))
     try:
-        while (piece := await _next(chunks, exited)) is not None:
-            try:
-                await child.write(piece)
-            except BrokenPipeError:  # its status tells why, and is the error that counts
-                break
+        # A sender may never come to an end, and its receiver be gone.
+        await asyncio.wait({pump, exited}, return_when=asyncio.FIRST_COMPLETED)
+        if pump.done():
+            pump.result()
+        else:
+            await _cancelled(pump)
         await child.close_stdin()
         return await exited
     except BaseException:
+        await _cancelled(pump)
         with contextlib.suppress(TimeoutError):  # leaving the child's context kills it then
             async with asyncio.timeout(_GRACE):
                 await child.close_stdin()  # at the end of file it undoes what it has; killed it could not
@@ -107,18 +109,14 @@ async def feed(child: Child, chunks: AsyncIterator[bytes]) -> Completed:
         exited.cancel()
 
 
-async def _next(chunks: AsyncIterator[bytes], exited: asyncio.Future[Completed]) -> bytes | None:
-    """Return the next piece; None at the end, or as soon as the receiver is gone: a sender may never come to one."""
+async def _pump(child: Child, chunks: AsyncIterator[bytes]) -> None:
+    async for piece in chunks:
+        try:
+            await child.write(piece)
+        except BrokenPipeError:  # its status tells why, and is the error that counts
+            return
 
-    async def step() -> bytes | None:
-        return await anext(chunks, None)
 
-    piece = asyncio.ensure_future(step())
-    either: set[asyncio.Future[Any]] = {piece, exited}
-    try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        return piece.result() if piece.done() else None
-    finally:
-        if not piece.done():
-            piece.cancel()
-            await asyncio.wait({piece})
+async def _cancelled(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -183,6 +183,25 @@ async def test_a_started_child_streams_both_ways(processes: ProcessRunner) -> No
     assert (data, done.status, done.stdout) == (b"a" * 100_000, 0, b"")
 
 
+async def test_whole_pieces_have_their_size_but_for_the_last(processes: ProcessRunner) -> None:
+    script = "i=0; while [ $i -lt 50 ]; do printf 1234567; i=$((i+1)); done"
+    async with processes.start(["sh", "-c", script]) as child:
+        pieces = [piece async for piece in child.read(100, whole=True)]
+    assert [len(piece) for piece in pieces] == [100, 100, 100, 50]
+    assert b"".join(pieces) == b"1234567" * 50
+
+
+async def test_starting_and_ending_programs_leaves_no_descriptor_open(processes: ProcessRunner) -> None:
+    await processes.run(["true"])
+    before = sorted(Path("/dev/fd").iterdir())
+    await processes.run(["cat"], stdin=b"x")
+    with pytest.raises(UnavailableError):
+        await processes.run(["jaild-no-such-program"], stdin=b"x")
+    async with processes.start(["cat"]):
+        pass
+    assert sorted(Path("/dev/fd").iterdir()) == before
+
+
 async def test_writing_to_a_child_that_is_gone_raises_broken_pipe(processes: ProcessRunner) -> None:
     async with processes.start(["sh", "-c", "exec <&-; echo gone >&2; exit 4"]) as child:
         with pytest.raises(BrokenPipeError):
