@@ -18,6 +18,7 @@ from jaild.model.policy import on_host
 from jaild.server import Tcp
 
 ZfsChoice = Literal["auto", "cli", "libzfs"]
+MountsChoice = Literal["commands", "calls"]
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +54,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     uploads: Uploads = Uploads()
     boot_patience: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # seconds that later boot orders wait for one's jails
     cgroup: str = "jaild"  # Linux: parent of the jails' control groups
+    mounts: MountsChoice = "commands"  # FreeBSD: trees by mount(8) and umount(8), or by the system calls themselves
 
     @property
     def host_name(self) -> str:

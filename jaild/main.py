@@ -27,6 +27,9 @@ from jaild.adapters.files.host import HostFiles
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.freebsd.kqueue import KqueueEvents
+from jaild.adapters.freebsd.mount_calls import MountCalls, libc
+from jaild.adapters.freebsd.mount_commands import MountCommands
+from jaild.adapters.freebsd.mounts import Mounting
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.oci.network import HostNetwork
@@ -43,7 +46,7 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.adapters.zfs.private_namespace import enter
-from jaild.config import Config, ZfsChoice
+from jaild.config import Config, MountsChoice, ZfsChoice
 from jaild.daemon import Core
 from jaild.doctor import command as doctor
 from jaild.engine.build import Place, Ports
@@ -165,7 +168,8 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
         shared=config.network.shared,
     )
     if sys.platform.startswith("freebsd"):
-        return FreebsdRuntime(processes, config.run, network=network, events=KqueueEvents())
+        mounting = mounting_of(config.mounts, processes)
+        return FreebsdRuntime(processes, config.run, network=network, events=KqueueEvents(), mounting=mounting)
     if sys.platform.startswith("linux"):
         return OciRuntime(processes, config.run, network=network, cgroup_parent=config.cgroup)
     raise UnavailableError(
@@ -173,6 +177,16 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
         f"there is no runtime for {sys.platform}",
         remedy="run jaild on FreeBSD, or on Linux with runc",
     )
+
+
+def mounting_of(choice: MountsChoice, processes: Processes) -> Mounting:
+    """Return how a FreeBSD host is to mount: by its commands where libc has not the calls."""
+    calls = libc() if choice == "calls" else None
+    if calls is not None:
+        return MountCalls(calls)
+    if choice == "calls":
+        structlog.get_logger("jaild").warning("mounts by commands", because="libc has no nmount, unmount, getfsstat")
+    return MountCommands(processes)
 
 
 def zfs_of(choice: ZfsChoice, processes: Processes) -> Zfs:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jaild.adapters.freebsd.mount_calls import MountCalls
+from jaild.adapters.freebsd.mount_commands import MountCommands
+from jaild.adapters.freebsd.mounts import Mounting
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork
+from jaild.config import MountsChoice
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec, Usage
 from tests.contract.runtime_contract import Rig, run_spec
 from tests.fakes.freebsd_host import FreebsdHost
+from tests.fakes.freebsd_libc import FakeLibc
 
 BASE = ("bin", "dev", "etc", "root", "tmp", "usr/bin", "usr/local/etc", "usr/sbin", "var/db/pkg")
 NETWORK = HostNetwork(bridge="jaild0", address="10.0.0.1/24", uplink="em1", shared="em0")
 
 
 class ToldRig(Rig):
-    def __init__(self, folder: Path, network: HostNetwork = NETWORK) -> None:
+    def __init__(self, folder: Path, network: HostNetwork = NETWORK, mounts: MountsChoice = "commands") -> None:
         self.folder = folder
+        self.mounts = mounts
         self.network = network
         self.run_folder = folder / "run"
         self.base = folder / "base"
@@ -43,8 +49,13 @@ class ToldRig(Rig):
             self.run_folder,
             network=self.network,
             events=self.host.events(),
+            mounting=self.mounting(),
             etc=self.folder / "host-etc",
         )
+
+    def mounting(self) -> Mounting:
+        calls = self.mounts == "calls"
+        return MountCalls(FakeLibc(self.host.table)) if calls else MountCommands(self.host.processes)
 
     def layers(self) -> tuple[Mount, ...]:
         layer = MountKind.LAYER

@@ -18,11 +18,15 @@ import pytest
 from jaild.adapters.freebsd import mounts as freebsd_mounts
 from jaild.adapters.freebsd.jails import Jails
 from jaild.adapters.freebsd.kqueue import KqueueEvents
+from jaild.adapters.freebsd.mount_calls import MountCalls, libc
+from jaild.adapters.freebsd.mount_commands import MountCommands
 from jaild.adapters.freebsd.records import Record
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.records import Records
 from jaild.adapters.system.process import ProcessRunner
+from jaild.config import MountsChoice
+from jaild.main import mounting_of
 from jaild.model.errors import InternalError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Network
@@ -32,12 +36,14 @@ from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_o
 pytestmark = pytest.mark.real("FreeBSD", "jail", "ifconfig", "mount", "daemon")
 
 PROCESSES = ProcessRunner()
+COMMANDS = MountCommands(PROCESSES)
 USERLAND = ("bin", "lib", "libexec", "sbin", "usr/bin", "usr/lib", "usr/libexec", "usr/sbin", "usr/share")
 
 
 class RealRig(Rig):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mounts: MountsChoice) -> None:
         self.folder = folder
+        self.mounting = mounting_of(mounts, PROCESSES)
         self.base = folder / "base"
         self.data = folder / "data"
         self.log = folder / "console.log"
@@ -49,7 +55,9 @@ class RealRig(Rig):
         return self._runtime
 
     def restarted(self) -> FreebsdRuntime:
-        return FreebsdRuntime(PROCESSES, self.folder / "run", network=self.network, events=KqueueEvents())
+        return FreebsdRuntime(
+            PROCESSES, self.folder / "run", network=self.network, events=KqueueEvents(), mounting=self.mounting
+        )
 
     def spec(self, generation: int = 1) -> RunSpec:
         layer = MountKind.LAYER
@@ -88,20 +96,20 @@ class RealRig(Rig):
         for jail in await Jails(PROCESSES).all():
             if Path(jail.path).is_relative_to(run) and not jail.dying:
                 await PROCESSES.run(("jail", "-R", str(jail.jid)), check=False)
-        for target in freebsd_mounts.below(run, await freebsd_mounts.mounted(PROCESSES)):
+        for target in freebsd_mounts.below(run, await COMMANDS.table()):
             await PROCESSES.run(("umount", "-f", str(target)), check=False)
         await PROCESSES.run(("ifconfig", self.network.bridge, "destroy"), check=False)
 
 
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[RealRig]:
-    rig = RealRig(tmp_path)
+@pytest.fixture(params=["commands", "calls"])
+async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RealRig]:
+    rig = RealRig(tmp_path, request.param)
     rig.build()
     try:
         await rig.runtime.prepare_host()
         yield rig
         await rig.clear()
-        left = freebsd_mounts.below((tmp_path / "run").resolve(), await freebsd_mounts.mounted(PROCESSES))
+        left = freebsd_mounts.below((tmp_path / "run").resolve(), await COMMANDS.table())
         assert left == []
         assert (rig.data / "precious").read_text() == "do not lose\n"
     finally:
@@ -143,12 +151,19 @@ async def test_a_volume_in_the_data_is_mounted_at_each_start_and_goes_with_its_r
     spec = replace(rig.spec(), mounts=(*rig.spec().mounts, volume))
     await rig.runtime.create(spec)
     place = (rig.folder / "run").resolve() / "trees/web/1/var/db/volume"
-    assert place not in [mount.target for mount in await freebsd_mounts.mounted(PROCESSES)]
+    assert place not in [mount.target for mount in await COMMANDS.table()]
     for _ in range(2):
         await rig.runtime.start("web", 1)
         assert (await output_of(rig.runtime, spec, "cat", "/var/db/volume/inside"))[1] == b"yes\n"
-        assert [m.target for m in await freebsd_mounts.mounted(PROCESSES)].count(place) == 1
+        assert [m.target for m in await COMMANDS.table()].count(place) == 1
         await rig.runtime.stop("web", 1)
+
+
+async def test_the_system_calls_tell_the_same_mounts_as_the_commands(rig: RealRig) -> None:
+    await rig.runtime.create(rig.spec())
+    calls = libc()
+    assert calls is not None
+    assert await MountCalls(calls).table() == await COMMANDS.table()
 
 
 async def test_the_userlands_version_is_the_specs(rig: RealRig) -> None:

@@ -20,6 +20,37 @@ from jaild.model.errors import (
 )
 from jaild.ports.process import Completed
 
+
+def source_missing(text: str, resource: str) -> FailedPreconditionError:
+    """Return MOUNT_SOURCE_MISSING."""
+    return FailedPreconditionError(
+        "MOUNT_SOURCE_MISSING",
+        text,
+        remedy="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
+        resource=resource,
+    )
+
+
+def target_missing(text: str, resource: str) -> FailedPreconditionError:
+    """Return MOUNT_TARGET_MISSING."""
+    return FailedPreconditionError(
+        "MOUNT_TARGET_MISSING",
+        text,
+        remedy="the base or the release must bring the folder: nothing is made in a sealed layer",
+        resource=resource,
+    )
+
+
+def busy(text: str, resource: str) -> FailedPreconditionError:
+    """Return TREE_BUSY."""
+    return FailedPreconditionError(
+        "TREE_BUSY",
+        text,
+        remedy="end the processes that use it (`fstat -f PATH`), then try again",
+        resource=resource,
+    )
+
+
 _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
     (
         re.compile(r'^jail: "[^"]+" already exists', re.MULTILINE),
@@ -57,30 +88,15 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
     ),
     (
         re.compile(r"^mount_nullfs: \S+: No such file or directory", re.MULTILINE),
-        lambda text, resource: FailedPreconditionError(
-            "MOUNT_SOURCE_MISSING",
-            text,
-            remedy="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
-            resource=resource,
-        ),
+        source_missing,
     ),
     (
         re.compile(r"^mount: \S+: No such file or directory", re.MULTILINE),
-        lambda text, resource: FailedPreconditionError(
-            "MOUNT_TARGET_MISSING",
-            text,
-            remedy="the base or the release must bring the folder: nothing is made in a sealed layer",
-            resource=resource,
-        ),
+        target_missing,
     ),
     (
         re.compile(r"^mount_nullfs: \S+: Resource deadlock avoided|: Device busy", re.MULTILINE),
-        lambda text, resource: FailedPreconditionError(
-            "TREE_BUSY",
-            text,
-            remedy="end the processes that use it (`fstat -f PATH`), then try again",
-            resource=resource,
-        ),
+        busy,
     ),
     (
         re.compile(r"^(rctl: failed to add rule|cpuset: setaffinity)", re.MULTILINE),

@@ -1,12 +1,12 @@
-"""A jail's tree as mounts of FreeBSD: put together parents first, taken apart children first, by what mount(8) shows.
+"""A jail's tree as mounts of FreeBSD: put together parents first, taken apart children first, by the mount table.
 
 FreeBSD mounts by path only: mount(8) and mount_nullfs(8) resolve it by realpath(3), nmount(2) looks it up once more.
 So no path may lead through what a jail can write to while anything of that jail runs. The next generation's tree, which
 is mounted beside the running one and shares its data, stops above such places; the rest is mounted at its start, when
 the last generation has ended (`complete_tree`), at each start anew.
 
-What is unmounted is named by its fsid (umount(8)), never by a path: the mount table keeps the path that a mount was
-made with, though folders on it were moved or swapped since.
+What is unmounted is named by its fsid, never by a path: the mount table keeps the path that a mount was made with,
+though folders on it were moved or swapped since.
 
 jail.conf's own `mount` and fstab are not used: jail(8) would unmount at each stop, reads fstab again at that time, and
 splits it on white space.
@@ -16,47 +16,58 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from jaild.adapters.freebsd.errors import explain
 from jaild.adapters.runtime import refusals, treepaths
-from jaild.model.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError, InternalError, PermissionDeniedError
 from jaild.model.jails.mounts import Mount, MountKind, below_writable
-from jaild.ports.process import Processes
 
-# As mount(8) writes it with -v: nothing is escaped. What is mounted may have blanks in its name, the places that jaild
-# mounts on have none.
-_TABLE = ("mount", "-v")
-_LINE = re.compile(r"(.*) on (/\S*) \((\w+)(?:, (.*))?\)")
-_FSID = re.compile(r"fsid ([0-9a-f]{16})")
 _RETRY = 0.2  # seconds: that a file is no longer in use is told by no event
 _DEV = "/dev"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mounted:
-    """A line of `mount -v`."""
+    """An entry of the mount table, which is in the order of mounting."""
 
     source: str
     target: Path
     kind: str  # type of file system
-    options: frozenset[str]
-    fsid: str  # what umount(8) takes for this very mount; '' if it is not shown
+    fsid: str  # this very mount, in hexadecimal as `mount -v` shows it; '' if it has none
 
 
-def parse(text: str) -> list[Mounted]:
-    """Return what `mount -v` says, in its order: that of mounting."""
-    found = []
-    for line in text.splitlines():
-        if match := _LINE.fullmatch(line):
-            options = frozenset((match[4] or "").split(", "))
-            fsid = next((m[1] for m in map(_FSID.fullmatch, options) if m), "")
-            found.append(Mounted(source=match[1], target=Path(match[2]), kind=match[3], options=options, fsid=fsid))
-    return found
+@dataclass(frozen=True, kw_only=True)
+class NewMount:
+    """What is to be mounted where."""
+
+    kind: str  # type of file system
+    source: str
+    target: Path
+    options: Mapping[str, str] = field(default_factory=dict)  # '' for one without a value
+
+
+class Mounting(Protocol):
+    """How this host is asked to mount: by its commands, or by the system calls themselves.
+
+    All raise `DeadlineExceededError` (COMMAND_TIMEOUT) after two minutes.
+    """
+
+    async def table(self) -> list[Mounted]:
+        """Return what is mounted now."""
+
+    async def mount(self, new: NewMount) -> None:
+        """Mount.
+
+        Raises `FailedPreconditionError` (MOUNT_SOURCE_MISSING, MOUNT_TARGET_MISSING, TREE_BUSY); for all else what the
+        system said, most likely as an `InternalError`. So does `unmount`, with what was said as detail `stderr`.
+        """
+
+    async def unmount(self, mount: Mounted, *, force: bool = False) -> None:
+        """Unmount this very mount."""
 
 
 def below(root: Path, table: Sequence[Mounted]) -> list[Path]:
@@ -69,27 +80,22 @@ def _inside(root: Path, table: Sequence[Mounted]) -> list[Mounted]:
     return [mount for _, _, mount in sorted(found, key=lambda each: each[:2], reverse=True)]
 
 
-def argv(mount: Mount, target: Path) -> tuple[str, ...]:
-    """Return the command that mounts `mount` at `target` on the host."""
+def new(mount: Mount, target: Path) -> NewMount:
+    """Return what mounts `mount` at `target` on the host."""
     if mount.kind is MountKind.TMPFS:
-        size = (f"size={mount.size}",) if mount.size else ()
-        return ("mount", "-t", "tmpfs", "-o", ",".join((*size, "mode=1777")), "tmpfs", str(target))
-    options = ("-o", "ro") if mount.readonly else ()
-    return ("mount", "-t", "nullfs", *options, mount.folder, str(target))
+        size = {"size": str(mount.size)} if mount.size else {}
+        return NewMount(kind="tmpfs", source="tmpfs", target=target, options={**size, "mode": "1777"})
+    options = {"ro": ""} if mount.readonly else {}
+    return NewMount(kind="nullfs", source=mount.folder, target=target, options=options)
 
 
-def devfs(target: Path, ruleset: int) -> tuple[str, ...]:
-    """Return the command that mounts a jail's /dev."""
-    return ("mount", "-t", "devfs", "-o", f"ruleset={ruleset}", "devfs", str(target))
-
-
-async def mounted(processes: Processes) -> list[Mounted]:
-    """Return what is mounted now."""
-    return parse((await processes.run(_TABLE)).text)
+def devfs(target: Path, ruleset: int) -> NewMount:
+    """Return what mounts a jail's /dev."""
+    return NewMount(kind="devfs", source="devfs", target=target, options={"ruleset": str(ruleset)})
 
 
 async def mount_tree(
-    processes: Processes, root: Path, mounts: Sequence[Mount], *, ruleset: int, before: Sequence[Mounted]
+    mounting: Mounting, root: Path, mounts: Sequence[Mount], *, ruleset: int, before: Sequence[Mounted]
 ) -> None:
     """Mount `mounts`, parents first, with `root` as the jail's /, and devfs with `ruleset` at its /dev.
 
@@ -102,11 +108,11 @@ async def mount_tree(
     root.mkdir(parents=True, exist_ok=True)
     early, late = _parted(mounts)
     for mount in early:
-        await _mount(processes, root, mount)
-    await _run(processes, devfs(_at(root, _DEV), ruleset))
+        await _mount(mounting, root, mount)
+    await mounting.mount(devfs(_at(root, _DEV), ruleset))
     for mount in late:
         _look(root, mount, late)
-    await _require_whole(processes, root, early, before)
+    await _require_whole(mounting, root, early, before)
 
 
 def has_late(mounts: Sequence[Mount]) -> bool:
@@ -114,9 +120,7 @@ def has_late(mounts: Sequence[Mount]) -> bool:
     return bool(_parted(mounts)[1])
 
 
-async def complete_tree(
-    processes: Processes, root: Path, mounts: Sequence[Mount], *, before: Sequence[Mounted]
-) -> None:
+async def complete_tree(mounting: Mounting, root: Path, mounts: Sequence[Mount], *, before: Sequence[Mounted]) -> None:
     """Mount what `mount_tree` left out, or mounted at an earlier start. Nothing of the jail may be running.
 
     `before` is what is mounted so far. Raises what `mount_tree` raises, and TREE_BUSY if what an earlier start mounted
@@ -126,10 +130,10 @@ async def complete_tree(
     places = {_place(root, mount) for mount in late}
     for old in _inside(root, before):
         if old.target in places:
-            await _run(processes, _unmount(old))
+            await mounting.unmount(old)
     for mount in late:
-        await _mount(processes, root, mount)
-    await _require_whole(processes, root, (*early, *late), before)
+        await _mount(mounting, root, mount)
+    await _require_whole(mounting, root, (*early, *late), before)
 
 
 def _parted(mounts: Sequence[Mount]) -> tuple[list[Mount], list[Mount]]:
@@ -139,11 +143,11 @@ def _parted(mounts: Sequence[Mount]) -> tuple[list[Mount], list[Mount]]:
     return [mount for mount in mounts if mount not in late], late
 
 
-async def _mount(processes: Processes, root: Path, mount: Mount) -> None:
+async def _mount(mounting: Mounting, root: Path, mount: Mount) -> None:
     if mount.kind is MountKind.LAYER:
         with treepaths.source(mount):
             pass
-    await _run(processes, argv(mount, _at(root, mount.target)))
+    await mounting.mount(new(mount, _at(root, mount.target)))
 
 
 def _look(root: Path, mount: Mount, late: Sequence[Mount]) -> None:
@@ -162,9 +166,9 @@ def _at(root: Path, target: str) -> Path:
         return root / target.lstrip("/")
 
 
-async def _require_whole(processes: Processes, root: Path, mounts: Sequence[Mount], before: Sequence[Mounted]) -> None:
+async def _require_whole(mounting: Mounting, root: Path, mounts: Sequence[Mount], before: Sequence[Mounted]) -> None:
     """Raise MOUNT_MISPLACED unless `mounts` are where they belong, and no more; take away what is outside the trees."""
-    table = await mounted(processes)
+    table = await mounting.table()
     layers = [mount for mount in mounts if mount.kind is MountKind.LAYER]
     sources = {_place(root, mount): os.path.realpath(mount.folder) for mount in layers}
     known = {mount.fsid for mount in before}
@@ -178,7 +182,7 @@ async def _require_whole(processes: Processes, root: Path, mounts: Sequence[Moun
         and not mount.target.is_relative_to(trees)
     ]
     for mount in reversed(astray):
-        await _run(processes, _unmount(mount))
+        await mounting.unmount(mount)
     wanted = sorted([*(_place(root, mount) for mount in mounts), _place(root, _DEV)])
     there = _inside(root, table)
     shown = {mount.target: mount.source for mount in there}
@@ -192,11 +196,7 @@ def _place(root: Path, mount: Mount | str) -> Path:
     return root / (mount if isinstance(mount, str) else mount.target).lstrip("/")
 
 
-def _unmount(mount: Mounted, *, force: bool = False) -> tuple[str, ...]:
-    return ("umount", *(("-f",) if force else ()), mount.fsid or str(mount.target))
-
-
-async def unmount_tree(processes: Processes, root: Path, *, dying: bool = False, patience: float = 5.0) -> None:
+async def unmount_tree(mounting: Mounting, root: Path, *, dying: bool = False, patience: float = 5.0) -> None:
     """Unmount all at and below `root`, children first. No error if nothing is mounted there.
 
     What is busy is tried again for `patience` seconds; then `FailedPreconditionError` (TREE_BUSY) names what stayed.
@@ -205,14 +205,15 @@ async def unmount_tree(processes: Processes, root: Path, *, dying: bool = False,
     """
     deadline = time.monotonic() + patience
     said = ""
-    while found := _inside(root, await mounted(processes)):
+    while found := _inside(root, await mounting.table()):
         all_off = True
         for mount in found:
             force = dying and all_off and mount.target == root
-            done = await processes.run(_unmount(mount, force=force), check=False)
-            said = done.error_text.strip() or said
-            all_off = all_off and done.status == 0
-        left = below(root, await mounted(processes))
+            try:
+                await mounting.unmount(mount, force=force)
+            except (FailedPreconditionError, InternalError, PermissionDeniedError) as refused:
+                said, all_off = refused.detail.get("stderr", refused.message), False
+        left = below(root, await mounting.table())
         if not left:
             return
         if time.monotonic() >= deadline:
@@ -224,9 +225,3 @@ async def unmount_tree(processes: Processes, root: Path, *, dying: bool = False,
                 detail={"stderr": said},
             )
         await asyncio.sleep(_RETRY)
-
-
-async def _run(processes: Processes, command: tuple[str, ...]) -> None:
-    completed = await processes.run(command, check=False)
-    if completed.status != 0:
-        raise explain(completed, command[-1])

@@ -65,12 +65,14 @@ class FreebsdRuntime:
         *,
         network: HostNetwork,
         events: Events,
+        mounting: freebsd_mounts.Mounting,
         etc: Path = Path("/etc"),  # of the host: devfs.rules(5)
     ) -> None:
         self._processes = processes
         self._given_folder = run_folder
         self._network = network
         self._events = events
+        self._mounting = mounting
         self._etc = etc
 
     async def facts(self) -> HostFacts:
@@ -101,7 +103,7 @@ class FreebsdRuntime:
     async def create(self, run: RunSpec) -> None:
         """Mount the tree, make the epair, write jail.conf. There is no jail yet."""
         tree = self._tree(run.jail, run.generation)
-        table = await self._mounted()
+        table = await self._mounting.table()
         if self._records.folder(run.name).exists() or freebsd_mounts.below(tree, table):
             raise refusals.exists(run.name)
         stop_signal(run.stop_signal)
@@ -109,7 +111,7 @@ class FreebsdRuntime:
         record = self._records.write(Record(spec=run))
         try:
             run.log.parent.mkdir(parents=True, exist_ok=True)
-            await freebsd_mounts.mount_tree(self._processes, tree, run.mounts, ruleset=ruleset, before=table)
+            await freebsd_mounts.mount_tree(self._mounting, tree, run.mounts, ruleset=ruleset, before=table)
             self._command(run, 0, run.command)  # raises now rather than while nothing serves
             self._write_conf(run, jail_name(run))
             await self._around.links.create(run)
@@ -121,7 +123,7 @@ class FreebsdRuntime:
         """Attach the network, make the jail, start the command in it."""
         record = self._known(jail, generation)
         run = record.spec
-        table = await self._mounted()
+        table = await self._mounting.table()
         if not self._conf(run).exists() or not freebsd_mounts.below(self._tree(jail, generation), table):
             raise refusals.interrupted(run.name)
         jails = await self._jails.all()
@@ -130,7 +132,7 @@ class FreebsdRuntime:
         if freebsd_mounts.has_late(run.mounts):
             tree = self._tree(jail, generation)
             await self._jails.require_none_in(tree.parent)  # not even one that no record tells of
-            await freebsd_mounts.complete_tree(self._processes, tree, run.mounts, before=table)
+            await freebsd_mounts.complete_tree(self._mounting, tree, run.mounts, before=table)
         name = jail_name(run, {each.name for each in jails})  # dying ones keep theirs
         record = self._write(
             self._known(jail, generation), name=name, started=0.0, ended=False, exit_status=None, pid=0, attached=True
@@ -176,7 +178,9 @@ class FreebsdRuntime:
     async def runs(self) -> list[Run]:
         """Return every run that has a record, a jail or a mounted tree."""
         jails = await self._jails.all()
-        places = [m.target for m in await self._mounted()] + [Path(jail.path) for jail in jails if not jail.dying]
+        places = [m.target for m in await self._mounting.table()] + [
+            Path(jail.path) for jail in jails if not jail.dying
+        ]
         inside = (place.relative_to(self._trees).parts for place in places if place.is_relative_to(self._trees))
         names = {*self._records.names(), *(".".join(parts[:2]) for parts in inside)}
         found = []
@@ -284,9 +288,6 @@ class FreebsdRuntime:
             freebsd_network.inside(run, self._folder),
         )
         self._conf(run).write_text(text, "utf-8", "surrogateescape")
-
-    async def _mounted(self) -> list[freebsd_mounts.Mounted]:
-        return await freebsd_mounts.mounted(self._processes)
 
     def _command(
         self,
@@ -396,6 +397,6 @@ class FreebsdRuntime:
                 if left.path == str(tree) and not left.dying:
                     await self._jails.kill(left.jid)
         dying = any(left.dying and left.path == str(tree) for left in await self._jails.all())
-        await freebsd_mounts.unmount_tree(self._processes, tree, dying=dying)
+        await freebsd_mounts.unmount_tree(self._mounting, tree, dying=dying)
         treeroot.remove(tree)
         self._records.forget(f"{jail}.{generation}")
