@@ -17,6 +17,7 @@ from typing import IO
 import structlog
 
 from jaild.adapters.system.pipes import PipeReader, PipeWriter, make_pipe
+from jaild.adapters.system.programs import Programs
 from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
 from jaild.ports.process import PATH, Completed, Errors
 
@@ -29,6 +30,7 @@ _TOLD = 200  # characters of their command
 # They change state, and end by themselves. Nothing that stays, or starts what stays, may be here (zfs-fuse, runc, jail,
 # nsenter, pkg): it would hold the next daemon up for as long as it lives.
 _HELD_FOR = frozenset({"zfs", "zpool", "bsdtar", "mount", "umount"})
+_programs = Programs()
 _log = structlog.get_logger("jaild.process")
 
 
@@ -299,6 +301,7 @@ async def _started(
     argv: Sequence[str], wanted: _Wanted, cwd: Path | None, env: Mapping[str, str] | None, inherited: tuple[int, ...]
 ) -> _RunningChild:
     loop = asyncio.get_running_loop()
+    environment = {**_ENVIRONMENT, **(env or {})}
     started = time.monotonic()
     theirs: list[int] = []
     with contextlib.ExitStack() as ours:
@@ -319,8 +322,10 @@ async def _started(
                 stdin=theirs[0] if wanted.stdin else DEVNULL,
                 stdout=wanted.output or theirs[-1],
                 stderr=wanted.output or PIPE,
+                executable=_programs.path(argv[0], environment["PATH"]),
                 cwd=cwd,
-                env={**_ENVIRONMENT, **(env or {})},
+                env=environment,
+                # Either of the next two keeps Python from posix_spawn(3): on Linux it takes vfork(2), which is as cheap.
                 start_new_session=True,
                 pass_fds=inherited,
             )

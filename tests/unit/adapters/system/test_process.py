@@ -59,6 +59,26 @@ async def test_a_missing_program_is_named(processes: ProcessRunner) -> None:
     assert caught.value.reason == "PROGRAM_MISSING"
 
 
+async def test_a_program_is_looked_for_once_and_again_when_it_has_gone(
+    processes: ProcessRunner, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "tool").write_text(f"#!/bin/sh\necho $0 {folder.name}\n")
+    (second / "tool").chmod(0o755)
+    surroundings = {"PATH": f"{first}:{second}:/bin"}
+    assert (await processes.run(["tool"], env=surroundings)).text == f"{second}/tool second\n"
+    (first / "tool").chmod(0o755)
+    assert (await processes.run(["tool"], env=surroundings)).text == f"{second}/tool second\n"
+    (second / "tool").unlink()
+    assert (await processes.run(["tool"], env=surroundings)).text == f"{first}/tool first\n"
+    (first / "tool").chmod(0o644)
+    with pytest.raises(UnavailableError, match="Permission denied") as caught:
+        await processes.run(["tool"], env=surroundings)
+    assert caught.value.reason == "PROGRAM_MISSING"
+
+
 async def test_a_missing_working_directory_is_not_blamed_on_the_program(
     processes: ProcessRunner, tmp_path: Path
 ) -> None:
