@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket as sockets
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +81,13 @@ class Daemon:
 
 
 @contextmanager
-def running(argv: Sequence[str], socket: Path, log: Path) -> Iterator[Daemon]:
-    """Start a daemon, yield it as soon as it answers, end it."""
+def running(
+    argv: Sequence[str], socket: Path, log: Path, surroundings: Mapping[str, str] | None = None
+) -> Iterator[Daemon]:
+    """Start a daemon (in this environment, if it is not to have ours), yield it as soon as it answers, end it."""
     with log.open("ab") as output:
         began = time.perf_counter()
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=surroundings)
     try:
         _await_listening(process, socket, log)
         with grpc.insecure_channel(f"unix:{socket}") as channel:

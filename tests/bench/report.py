@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import migration_report
+from tests.bench import migration_report, programs
 from tests.bench.figures import Goal, Row, seconds_of, spread_of
 
 _DOWNTIME = 1.1
@@ -20,14 +20,22 @@ _MEMORY = 120.0  # MB
 
 def goals(document: Mapping[str, Any]) -> list[Goal]:
     """The goals of the project for what was measured."""
-    moved = document.get("migration")
-    return [*(_goals(document) if "changes" in document else []), *(migration_report.goals(moved) if moved else [])]
+    moved, counted = document.get("migration"), document.get("programs")
+    return [
+        *(_goals(document) if "changes" in document else []),
+        *(programs.goals(counted) if counted else []),
+        *(migration_report.goals(moved) if moved else []),
+    ]
 
 
 def rows(document: Mapping[str, Any]) -> list[Row]:
     """The lines of the table."""
-    moved = document.get("migration")
-    return [*(_rows(document) if "changes" in document else []), *(migration_report.rows(moved) if moved else [])]
+    moved, counted = document.get("migration"), document.get("programs")
+    return [
+        *(_rows(document) if "changes" in document else []),
+        *(programs.rows(counted) if counted else []),
+        *(migration_report.rows(moved) if moved else []),
+    ]
 
 
 def _goals(document: Mapping[str, Any]) -> list[Goal]:

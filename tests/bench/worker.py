@@ -16,13 +16,14 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
 from jaild.model.layout import Layout
 from jaild.v1 import host_pb2
-from tests.bench import changes, fake_daemon, thousand
+from tests.bench import changes, fake_daemon, programs, thousand
 from tests.bench.bare import Place
 from tests.bench.daemon import Daemon, running
 from tests.bench.thousand import Made
 from tests.demo import assets
 from tests.demo.assets import Assets
 from tests.demo.programs import run
+from tests.e2e import trees
 
 _JAILCTL = str(Path(sys.executable).with_name("jailctl"))
 
@@ -41,6 +42,8 @@ def measure(folder: Path, cgroup: str, repetitions: int) -> dict[str, Any]:
     with running(real, socket, log) as daemon:
         owner = daemon.host.GetHost(host_pb2.GetHostRequest()).id
         found = {"changes": _changes(daemon, zfs, folder, pool.root, repetitions)}
+    _say("counting programs")
+    found["programs"] = programs.measure(real, socket, assets.prepare())
     where = Layout(pool.root)
     fuse = asyncio.run(zfs.capabilities()).implementation == "zfs-fuse"
     wanted = thousand.ON_FUSE if fuse else thousand.COUNT
@@ -102,6 +105,12 @@ def _fill(socket: Path, things: Assets) -> None:
         run([*ctl, "base", "import", base.name, str(base.archive)])
     for release in (things.plain, things.tuned):
         run([*ctl, "app", "push", release.reference, str(release.archive), "--manifest", str(release.manifest)])
+    archive, manifest = socket.with_name("tiny.tgz"), socket.with_name("tiny.yaml")
+    manifest.write_text(json.dumps({"command": trees.COMMAND}))  # which is YAML
+    for version in ("1", "2"):
+        run([*ctl, "base", "import", f"tiny-{version}", str(trees.base(archive, version))])
+        pushed = str(trees.release(archive, version))
+        run([*ctl, "app", "push", f"tiny/{version}", pushed, "--manifest", str(manifest)])
 
 
 def _say(what: str) -> None:

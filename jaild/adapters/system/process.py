@@ -325,7 +325,7 @@ async def _started(
                 executable=_programs.path(argv[0], environment["PATH"]),
                 cwd=cwd,
                 env=environment,
-                # Either of the next two keeps Python from posix_spawn(3): on Linux it takes vfork(2), which is as cheap.
+                # Either of the next two keeps Python from posix_spawn(3): on Linux it takes vfork(2), as cheap.
                 start_new_session=True,
                 pass_fds=inherited,
             )
