@@ -105,7 +105,9 @@ class Dispatcher:
     def pending(self, target: str) -> list[Operation]:
         """Return what is running or queued on a target, oldest first."""
         queue = self._queues.get(target)
-        found = [self._operations.get(job.operation_id) for job in queue.jobs] if queue else []
+        if queue is None:
+            return []
+        found = [self._operations.get(job.operation_id) for job in queue.jobs]
         return [operation for operation in found if not operation.done]  # who waited for the end may ask at once
 
     def is_in_the_way(self, target: str, may: Callable[[Caller], bool]) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
@@ -91,6 +92,12 @@ class JailEntry:
     message: str = ""
     layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
     unconfirmed: frozenset[str] = frozenset()  # hosts that may have taken it over: see `jaild.model.jails.authority`
+    shown: tuple[tuple[object, ...], JailView] | None = field(default=None, repr=False)  # see `Inventory.jail_view`
+
+
+# What readers see nothing of; whatever else an entry has, or will have, makes a new view when it changes.
+_UNSEEN = frozenset({"name", "dataset", "folder", "references", "took", "layers", "shown"})
+_seen_of = attrgetter(*(each.name for each in fields(JailEntry) if each.name not in _UNSEEN))
 
 
 @dataclass(frozen=True)
@@ -410,8 +417,20 @@ class Inventory:
         return ReleaseView(record=layer.record, guid=layer.guid, used=layer.used, used_by=used_by)
 
     def jail_view(self, name: str, under_way: Operation | None = None) -> JailView:
-        """Return a jail as readers see it; `under_way` is its operation."""
-        entry = self.jail(name)
+        """Return a jail as readers see it; `under_way` is its operation.
+
+        The same view as long as all that it is made of is the same: to make it is most of what a list of them takes.
+        """
+        entry = self.jails.get(name) or self.jail(name)
+        owner, uid = (entry.record.owner, entry.record.uid) if entry.record is not None else ("", "")
+        around = (name in self.to_start, self.halted, self.host_id, self.host_names.get(owner))
+        seen = (_seen_of(entry), under_way, around, self.known_epochs.get(uid))
+        if entry.shown is None or entry.shown[0] != seen:
+            entry.shown = (seen, self._jail_view(entry, under_way))
+        return entry.shown[1]
+
+    def _jail_view(self, entry: JailEntry, under_way: Operation | None) -> JailView:
+        name = entry.name
         record, operation = entry.record, under_way.name if under_way is not None else ""
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)

@@ -36,32 +36,34 @@ from jaild.rpc.moments import timestamp
 from jaild.rpc.services import Service
 from jaild.v1 import jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
 
+_AT_ONCE = 100  # jails of a list that are encoded for the first time take 5 ms: then others have their turn
 _Answer: TypeAlias = operations_pb2.Operation
 
 
 class JailMessages:
-    """Jails as messages, each made once for as long as its view stays the same: that is most of what a list takes.
-
-    The messages are shared: nobody may change one.
-    """
+    """Jails as they are sent in a list, each encoded once for as long as its view stays the same."""
 
     def __init__(self) -> None:
-        self._made: dict[str, tuple[JailView, dict[bool, jails_pb2.Jail]]] = {}  # by whether values are shown in it
+        self._made: dict[str, tuple[JailView, dict[bool, bytes]]] = {}  # by whether values are shown in it
 
-    def of(self, view: JailView, caller: Caller) -> jails_pb2.Jail:
-        """Return a jail as a message for the caller."""
+    def encoded(self, view: JailView, caller: Caller) -> bytes:
+        """Return a jail for the caller: a `ListJailsResponse` that has it alone.
+
+        Such answers, one after the other, are one that has them all: so protobuf merges repeated fields
+        (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+        """
         made = self._made.get(view.name)
-        if made is None or made[0] != view:
+        if made is None or (made[0] is not view and made[0] != view):
             made = self._made[view.name] = (view, {})
         shown = view.generation is not None and sees_values_of(caller, view.generation)
         if shown not in made[1]:
-            made[1][shown] = jail_message(view, caller)
+            made[1][shown] = jails_pb2.ListJailsResponse(jails=[jail_message(view, caller)]).SerializeToString()
         return made[1][shown]
 
-    def forget_others(self, views: Sequence[JailView]) -> None:
-        """Forget the jails that are not among `views`, which are all that there are."""
-        if len(self._made) > len(views):
-            there = {view.name for view in views}
+    def forget_others(self, names: Sequence[str]) -> None:
+        """Forget the jails that are not among `names`, which are all that there are."""
+        if len(self._made) > len(names):
+            there = set(names)
             self._made = {name: made for name, made in self._made.items() if name in there}
 
 
@@ -91,16 +93,19 @@ class JailsServicer:
 
     async def GetJail(self, request: jails_pb2.GetJailRequest, _: Context) -> jails_pb2.Jail:  # noqa: N802
         """Return one jail."""
-        return self._rendered.of(self._jails.get(names.jail(request.name)), current())
+        return jail_message(self._jails.get(names.jail(request.name)), current())
 
-    async def ListJails(self, request: jails_pb2.ListJailsRequest, _: Context) -> jails_pb2.ListJailsResponse:  # noqa: N802
-        """Return a page of jails, by name."""
-        views = self._jails.list()
-        self._rendered.forget_others(views)
-        page = pages.page(request, views, lambda view: (view.name,), "jails")
-        return jails_pb2.ListJailsResponse(
-            jails=[self._rendered.of(view, current()) for view in page.items], next_page_token=page.next_token
-        )
+    async def ListJails(self, request: jails_pb2.ListJailsRequest, _: Context) -> bytes:  # noqa: N802
+        """Return a page of jails, by name, as an encoded `ListJailsResponse`."""
+        caller, there = current(), self._jails.names()
+        self._rendered.forget_others(there)
+        page = pages.page_of_names(request, there, "jails")
+        answer = [jails_pb2.ListJailsResponse(next_page_token=page.next_token).SerializeToString()]
+        for begin in range(0, len(page.items), _AT_ONCE):
+            views = self._jails.list(page.items[begin : begin + _AT_ONCE])
+            answer += [self._rendered.encoded(view, caller) for view in views]
+            await asyncio.sleep(0)
+        return b"".join(answer)
 
     async def DeleteJail(self, request: jails_pb2.DeleteJailRequest, _: Context) -> _Answer:  # noqa: N802
         """Delete a jail with its data."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -80,9 +80,13 @@ class Jails:
         standbys = self._replicas.views(self._inventory.jail(name))
         return msgspec.structs.replace(view, standbys=standbys) if standbys else view
 
-    def list(self) -> list[JailView]:
-        """Return all, by name."""
-        return [self.get(name) for name in sorted(self._inventory.jails)]
+    def names(self) -> list[str]:
+        """Return the names of all, in order."""
+        return sorted(self._inventory.jails)
+
+    def list(self, names: Sequence[str] | None = None) -> list[JailView]:
+        """Return all, by name; or those of `names` that are (still) there."""
+        return [self.get(name) for name in (self.names() if names is None else names) if name in self._inventory.jails]
 
     async def create(
         self, name: str, spec: JailSpec, *, stopped: bool, validate_only: bool, caller: Caller

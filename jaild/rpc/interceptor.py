@@ -73,7 +73,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
         uploads = handler.request_streaming and not handler.response_streaming
         parse = chunks.reader(handler.request_deserializer) if uploads else handler.request_deserializer
         read = _bounded(parse, limit)
-        return make(wrapped, read, handler.response_serializer)
+        return make(wrapped, read, _encoding(handler.response_serializer))
 
     def end_streams(self) -> None:
         """End the endless streams with UNAVAILABLE (SHUTTING_DOWN)."""
@@ -194,6 +194,11 @@ class _TooLarge:
 def _bounded(read: Callable[[bytes], Any], limit: int) -> Callable[[bytes], Any]:
     """Return `read` for messages of at most `limit` bytes; others are not looked into, but become a `_TooLarge`."""
     return lambda message: read(message) if len(message) <= limit else _TooLarge(len(message), limit)
+
+
+def _encoding(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return `write` for messages; what a handler has encoded itself is sent as it is."""
+    return lambda response: response if isinstance(response, bytes) else write(response)
 
 
 class _AuditEntry:

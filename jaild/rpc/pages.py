@@ -6,6 +6,7 @@ A token holds the key of the last item sent: what comes or goes between two page
 from __future__ import annotations
 
 import base64
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -60,6 +61,22 @@ def page(request: Asked, items: Sequence[_T], key: Callable[[_T], Key], collecti
         except TypeError as error:
             raise _invalid_token() from error
     return cut(rest, limit, key, collection)
+
+
+def page_of_names(request: Asked, names: Sequence[str], collection: str) -> Page[str]:
+    """Return the page of `names`, which are in order, each once. Raises as `page`; tokens are the same.
+
+    What is listed by the thousand is looked up for its page alone.
+    """
+    limit, after = size(request), position(request, collection)
+    match after:
+        case None:
+            begin = 0
+        case (str(last),):
+            begin = bisect_right(names, last)
+        case _:
+            raise _invalid_token()
+    return cut(names[begin : begin + limit + 1], limit, lambda name: (name,), collection)
 
 
 def cut(items: Sequence[_T], limit: int, key: Callable[[_T], Key], collection: str) -> Page[_T]:

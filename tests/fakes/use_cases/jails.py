@@ -36,8 +36,11 @@ class FakeJails(Fake):
             raise not_found(f"jails/{name}")
         return self.jails[name]
 
-    def list(self) -> list[JailView]:
-        return [*self.jails.values()]
+    def names(self) -> list[str]:
+        return sorted(self.jails)
+
+    def list(self, names: Sequence[str] | None = None, /) -> list[JailView]:
+        return [self.jails[name] for name in (self.names() if names is None else names)]
 
     async def delete(self, name: str, /, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("delete", name, force=force, etag=etag, validate_only=validate_only, caller=caller)

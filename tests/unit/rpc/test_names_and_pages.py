@@ -88,6 +88,23 @@ def test_pages_together_are_the_list_in_order(items: set[str], size: int) -> Non
     assert found == sorted(items)
 
 
+@given(st.sets(st.text("abcd", min_size=1, max_size=3), max_size=12), st.integers(1, 5), st.text("abcd", max_size=3))
+def test_a_page_of_names_that_are_in_order_is_the_same_page(items: set[str], size: int, after: str) -> None:
+    names = sorted(items)
+    token = pages.page(Asked(1), [after, after + "e"], itself, "things").next_token
+    for given_back in ("", token):
+        asked = Asked(size, given_back)
+        assert pages.page_of_names(asked, names, "things") == pages.page(asked, names, itself, "things")
+
+
+def test_a_page_of_names_takes_no_token_of_another_kind_of_list() -> None:
+    other = pages.page(Asked(1), [1, 2], lambda number: (number,), "things").next_token
+    for wrong in (other, pages.page(Asked(1), ["a", "b"], itself, "others").next_token, "x"):
+        with pytest.raises(InvalidArgumentError) as refused:
+            pages.page_of_names(Asked(1, wrong), ["a"], "things")
+        assert refused.value.reason == "INVALID_PAGE_TOKEN"
+
+
 def test_what_comes_and_goes_between_two_pages_neither_repeats_nor_hides_another() -> None:
     first = pages.page(Asked(2), ["b", "d", "f", "h"], itself, "things")
     assert first.items == ["b", "d"]
