@@ -6,14 +6,13 @@ The truth is on the datasets; whatever cannot be read of it is shown as damaged 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
-import msgspec
-
+from jaild.engine import generations
 from jaild.engine.concurrency import for_each
 from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
@@ -248,7 +247,7 @@ class Inventory:
             )
         for number, folder in folders.items():
             try:
-                generation = await self._read(entry, folder)
+                generation = await generations.read(self._files, entry.name, folder)
             except DataLossError as error:
                 if entry.record is not None and number == entry.record.generation:
                     raise
@@ -267,42 +266,19 @@ class Inventory:
 
     async def committed(self, entry: JailEntry) -> dict[int, Path]:
         """Return the folders of a jail's generations that were committed once, by their numbers, ascending."""
-        found = await self.generation_folders(entry)
-        numbers = [number for number, names in found.items() if not only_staged(entry, number, names)]
+        active = 0 if entry.record is None else entry.record.generation
+        found = await generations.folders(self._files, entry.folder)
+        numbers = [number for number, names in found.items() if not generations.only_staged(number, names, active)]
         return {number: layout.generation_folder(entry.folder, number) for number in numbers}
-
-    async def generation_folders(self, entry: JailEntry) -> dict[int, list[str]]:
-        """Return the numbers of a jail's generations, ascending, staged ones too, and what is in the folder of each."""
-        found = await self._files.folders(entry.folder / layout.GENERATIONS)
-        numbers = sorted(int(name) for name in found if name.isascii() and name.isdigit())
-        return {number: found[str(number)] for number in numbers if str(number) in found}
 
     async def generation(self, entry: JailEntry, number: int) -> Generation:
         """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
-        return await self._read(entry, layout.generation_folder(entry.folder, number))
+        return await generations.read(self._files, entry.name, layout.generation_folder(entry.folder, number))
 
     async def generations(self, entry: JailEntry) -> dict[int, Generation]:
         """Read all that were committed once, by their numbers, ascending. Errors as `generation`."""
-        return {number: await self._read(entry, folder) for number, folder in (await self.committed(entry)).items()}
-
-    async def _read(self, entry: JailEntry, folder: Path) -> Generation:
-        path, number = folder / layout.GENERATION, folder.name
-        try:
-            return msgspec.json.decode(await self._files.read(path), type=Generation)
-        except NotFoundError:
-            raise NotFoundError(
-                "GENERATION_NOT_FOUND",
-                f"jail {entry.name} has no generation {number}",
-                remedy="list its generations",
-                resource=f"jails/{entry.name}/generations/{number}",
-            ) from None
-        except (ValueError, TypeError, RecursionError, JaildError) as error:  # ValueError: of msgspec and of Unicode
-            raise DataLossError(
-                "GENERATION_DAMAGED",
-                f"generation {number} of jail {entry.name} cannot be read: {path}: {error}",
-                remedy="bring the file back from a snapshot of the jail, then restart the daemon",
-                resource=f"jails/{entry.name}/generations/{number}",
-            ) from error
+        folders = await self.committed(entry)
+        return {number: await generations.read(self._files, entry.name, folder) for number, folder in folders.items()}
 
     def base(self, name: str) -> Layer[BaseRecord]:
         """Return a base. `NotFoundError` (BASE_NOT_FOUND)."""
@@ -467,17 +443,6 @@ class Inventory:
         if entry.damaged:
             return JailState.DAMAGED
         return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
-
-
-def only_staged(entry: JailEntry, number: int, names: Collection[str]) -> bool:
-    """Return whether a generation's folder, with these in it, is what a change made that never came to its commit.
-
-    The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
-    nothing in it yet comes from a crash before the mark was written.
-    """
-    if entry.record is not None and number == entry.record.generation:
-        return False
-    return layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names)
 
 
 def _etag(record: JailRecord) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from jaild.engine import generations
 from jaild.engine.build import Engine
-from jaild.engine.inventory import Found, JailEntry, only_staged
+from jaild.engine.inventory import Found, JailEntry
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.runs import Runs
 from jaild.model import layout, names
@@ -60,9 +61,9 @@ class JailRecovery:
         """Drop generations that were never committed, and the mark of the one that was."""
         if record.state not in {Ownership.ACTIVE, Ownership.FROZEN}:
             return False
-        folder = entry.folder / layout.GENERATIONS
-        for number, names_in_it in (await self._inventory.generation_folders(entry)).items():
-            if only_staged(entry, number, names_in_it):
+        folder, active = entry.folder / layout.GENERATIONS, 0 if entry.record is None else entry.record.generation
+        for number, names_in_it in (await generations.folders(self._files, entry.folder)).items():
+            if generations.only_staged(number, names_in_it, active):
                 message = f"dropped generation {number} of {entry.name}, never committed"
                 await self._recovery.attempt(message, self._drop(entry, number))
             elif layout.STAGED in names_in_it:

@@ -1,0 +1,50 @@
+"""The generations of a jail, as they lie in its dataset: a folder each, by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from jaild.model import layout
+from jaild.model.errors import DataLossError, JaildError, NotFoundError
+from jaild.model.layers.records import Generation
+from jaild.ports.files import Files
+
+
+async def folders(files: Files, jail: Path) -> dict[int, list[str]]:
+    """Return the numbers of a jail's generations, ascending, staged ones too, and what is in the folder of each."""
+    found = await files.folders(jail / layout.GENERATIONS)
+    numbers = sorted(int(name) for name in found if name.isascii() and name.isdigit())
+    return {number: found[str(number)] for number in numbers if str(number) in found}
+
+
+def only_staged(number: int, names: Collection[str], active: int) -> bool:
+    """Return whether a generation's folder, with these in it, is what a change made that never came to its commit.
+
+    The active one is committed by the record alone: a crash may come before its mark is taken away. A folder with
+    nothing in it yet comes from a crash before the mark was written.
+    """
+    return number != active and (layout.STAGED in names or not {layout.GENERATION, layout.ETC} & set(names))
+
+
+async def read(files: Files, jail: str, folder: Path) -> Generation:
+    """Read one generation. `NotFoundError` (GENERATION_NOT_FOUND), `DataLossError` (GENERATION_DAMAGED)."""
+    path, number = folder / layout.GENERATION, folder.name
+    try:
+        return msgspec.json.decode(await files.read(path), type=Generation)
+    except NotFoundError:
+        raise NotFoundError(
+            "GENERATION_NOT_FOUND",
+            f"jail {jail} has no generation {number}",
+            remedy="list its generations",
+            resource=f"jails/{jail}/generations/{number}",
+        ) from None
+    except (ValueError, TypeError, RecursionError, JaildError) as error:  # ValueError: of msgspec and of Unicode
+        raise DataLossError(
+            "GENERATION_DAMAGED",
+            f"generation {number} of jail {jail} cannot be read: {path}: {error}",
+            remedy="bring the file back from a snapshot of the jail, then restart the daemon",
+            resource=f"jails/{jail}/generations/{number}",
+        ) from error
