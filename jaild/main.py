@@ -36,7 +36,7 @@ from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.runtime import OciRuntime
 from jaild.adapters.peers import GrpcPeers
 from jaild.adapters.sqlite import SqliteStore
-from jaild.adapters.system import own_thread, process
+from jaild.adapters.system import memory, own_thread, process
 from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
 from jaild.adapters.system.lock import after_last_commands, only_daemon
@@ -137,6 +137,7 @@ async def serve(config: Config, zfs: Zfs, processes: ProcessRunner, began: float
 
 
 async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
+    memory.keep_freed()
     daemon = assemble(config, zfs, runtime_of(config, processes), processes)
     engine = daemon.core.engine
     server = ApiServer(

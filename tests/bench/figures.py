@@ -12,23 +12,27 @@ _DIGITS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A number beside the one it should not exceed."""
+    """A number beside the one it should not exceed, or `at_least` reach."""
 
     name: str
     value: float
     limit: float
     unit: str  # empty for a ratio
     below: bool = False  # must stay under the limit; else it may reach it
+    at_least: bool = False  # must reach the limit
 
     @property
     def met(self) -> bool:
         """Whether it is."""
+        if self.at_least:
+            return self.value >= self.limit
         return self.value < self.limit if self.below else self.value <= self.limit
 
     @property
     def told(self) -> str:
-        """`<= 1.1`, `< 20 ms`."""
-        return f"{'<' if self.below else '<='} {self.limit:g} {self.unit}".rstrip()
+        """`<= 1.1`, `< 20 ms`, `>= 0.95`."""
+        sign = ">=" if self.at_least else "<" if self.below else "<="
+        return f"{sign} {self.limit:g} {self.unit}".rstrip()
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -1,4 +1,4 @@
-"""Migrations between two real daemons, each beside the same by hand: `zfs send | zfs receive`, and a TLS pipe.
+"""Migrations between two real daemons, each beside the same by hand: `zfs send | zfs receive`, and bare streams.
 
 For each size of data and repetition, in this order and so within minutes of each other:
 
@@ -25,9 +25,9 @@ from typing import Any
 
 from jaild.model import quantity
 from jaild.v1 import events_pb2, jails_pb2
+from tests.bench.barestream import PIECE
 from tests.bench.daemon import NotMeasuredError
 from tests.bench.figures import ratios, summary
-from tests.bench.tlspipe import PIECE
 from tests.demo.hosts import CHECKOUT
 from tests.demo.programs import environment
 from tests.e2e import trees
@@ -42,7 +42,7 @@ _JAIL = "edge-1"
 _PARTED = "edge-2"  # the jail with volumes
 _VOLUMES = 8
 _LONGEST = 3600.0  # seconds for one operation
-_PIPED = 256 << 20  # bytes through the TLS pipe
+_PIPED = 256 << 20  # bytes through a bare stream
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BY_HAND = "by-hand"  # dataset of what is received by hand
 # Something to stop, and to send in a last increment: a line on disk every 20 ms.
@@ -73,6 +73,14 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bare:
+    """What a bare stream from host to host does."""
+
+    rate: float  # bytes a second
+    cpu: float  # seconds of processor time of both ends for each GB
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One repetition. Seconds, and bytes of the seed's stream."""
 
@@ -84,7 +92,8 @@ class Sample:
     stop: float
     by_hand: float  # zfs send | zfs receive of the same
     start: float
-    piped: float  # bytes a second of a TLS socket
+    tls: Bare
+    grpc: Bare
 
     @property
     def naive(self) -> float:
@@ -109,6 +118,9 @@ def measure(sizes: Sequence[int], repetitions: int, say: Callable[[str], None]) 
             "seed_bytes_per_second": "from phase seed to the next, by the daemon's own count of bytes",
             "by_hand_bytes_per_second": "the same datasets by zfs send | zfs receive, from pool to pool",
             "tls_bytes_per_second": f"{_PIPED} bytes from host to host through a TLS socket in Python, nothing else",
+            "grpc_bytes_per_second": "the same by a client stream of grpc.aio over TLS, in messages of 1 MiB",
+            "tls_cpu_seconds_per_gb": "user and system time of both ends of that TLS socket, per 10^9 bytes",
+            "grpc_cpu_seconds_per_gb": "the same of that stream",
             "downtime_seconds": "in the metadata of MigrateJail: from the request to stop until the target started",
             "restart_seconds": "in the metadata of RestartJail on the target, right after",
             "naive_seconds": "StopJail, zfs send | zfs receive of everything, StartJail",
@@ -154,19 +166,25 @@ def compared(samples: Sequence[Sample]) -> dict[str, Any]:
     by_hand = [one.bytes / one.by_hand for one in samples]
     downtime, naive = [one.downtime for one in samples], [one.naive for one in samples]
     gigabytes = [one.bytes / 1e9 for one in samples]
+    cpu = [one.cpu.own / size for one, size in zip(samples, gigabytes, strict=True)]
     return {
         "seed_bytes": summary([one.bytes for one in samples]),
         "seed_bytes_per_second": summary(rate),
         "by_hand_bytes_per_second": summary(by_hand),
-        "tls_bytes_per_second": summary([one.piped for one in samples]),
+        "tls_bytes_per_second": summary([one.tls.rate for one in samples]),
+        "grpc_bytes_per_second": summary([one.grpc.rate for one in samples]),
         "ratio_to_by_hand": ratios(rate, by_hand),
-        "ratio_to_tls_pipe": ratios(rate, [one.piped for one in samples]),
+        "ratio_to_tls_pipe": ratios(rate, [one.tls.rate for one in samples]),
         "downtime_seconds": summary(downtime),
         "restart_seconds": summary([one.restart for one in samples]),
         "downtime_beyond_restart_seconds": summary([one.downtime - one.restart for one in samples]),
         "naive_seconds": summary(naive),
         "ratio_to_naive": ratios(downtime, naive),
-        "cpu_seconds_per_gb": ratios([one.cpu.own for one in samples], gigabytes),
+        "cpu_seconds_per_gb": summary(cpu),
+        "tls_cpu_seconds_per_gb": summary([one.tls.cpu for one in samples]),
+        "grpc_cpu_seconds_per_gb": summary([one.grpc.cpu for one in samples]),
+        "cpu_ratio_to_tls_pipe": ratios(cpu, [one.tls.cpu for one in samples]),
+        "cpu_ratio_to_grpc": ratios(cpu, [one.grpc.cpu for one in samples]),
         "cpu_seconds_per_gb_with_commands": ratios([one.cpu.own + one.cpu.children for one in samples], gigabytes),
     }
 
@@ -191,7 +209,8 @@ def _one(source: Node, target: Node) -> Sample:
         stop=stopped,
         by_hand=by_hand,
         start=started,
-        piped=_piped(source, target),
+        tls=_bare("tls", source, target),
+        grpc=_bare("grpc", source, target),
     )
 
 
@@ -252,20 +271,20 @@ def _pipe(sender: Sequence[str], receiver: Sequence[str]) -> None:
         )
 
 
-def _piped(source: Node, target: Node) -> float:
-    """Return the bytes a second of a TLS socket from one host to the other."""
+def _bare(kind: str, source: Node, target: Node) -> Bare:
+    """Send bytes from one host to the other and do nothing else."""
     listen: Any = target.config["listen"]
-    address, tls = listen["address"].partition(":")[0], listen["tls"]
-    program = [sys.executable, "-m", "tests.bench.tlspipe", address, str(PORT + 1)]
-    server = target.inside(*program, tls["certificate"], tls["key"])
-    with subprocess.Popen(server, cwd=CHECKOUT, env=environment(), stdout=subprocess.PIPE, text=True) as serving:
+    address, tls = listen["address"].rpartition(":")[0], listen["tls"]
+    words = [sys.executable, "-m", "tests.bench.barestream", kind, address, str(PORT + 1)]
+    words += [tls["certificate"], tls["key"], tls["authority"]]
+    how: Any = {"cwd": CHECKOUT, "env": environment(), "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(target.inside(*words), **how) as serving:
         if serving.stdout is None or serving.stdout.readline() != "ready\n":
-            raise NotMeasuredError("the TLS pipe does not listen")
-        client = source.inside(*program, str(_PIPED))
-        sent = subprocess.run(
-            client, cwd=CHECKOUT, env=environment(), check=True, capture_output=True, text=True, timeout=_LONGEST
-        )
-    return _PIPED / float(sent.stdout)
+            raise NotMeasuredError(f"the bare stream ({kind}) does not listen")
+        sent = subprocess.run(source.inside(*words, str(_PIPED)), **how, check=True, timeout=_LONGEST)
+        seconds, sender = map(float, sent.stdout.split())
+        _, receiver = map(float, serving.stdout.readline().split())
+    return Bare(rate=_PIPED / seconds, cpu=(sender + receiver) * 1e9 / _PIPED)
 
 
 def _warm_up(pair: Pair) -> None:

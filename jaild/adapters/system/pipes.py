@@ -40,7 +40,6 @@ class _End:
         """Make an attempt at once, and whenever the pipe has something to say, until one returns True."""
         with contextlib.suppress(BlockingIOError):
             if attempt():
-                await asyncio.sleep(0)  # a pipe that always has something must not have the loop for itself
                 return
         done = self._waiting = asyncio.get_running_loop().create_future()
 
@@ -112,6 +111,7 @@ class PipeReader(_End):
         if self._descriptor != _CLOSED:
             with contextlib.suppress(BrokenPipeError):  # a read has no such error: it was closed
                 await self._until(attempt, loop.add_reader, loop.remove_reader)
+                await asyncio.sleep(0)  # a pipe that always has something must not have the loop for itself
 
 
 class PipeWriter(_End):

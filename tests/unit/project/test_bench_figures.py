@@ -28,6 +28,12 @@ def test_a_goal_may_be_reached_unless_the_value_must_stay_below(value: float, be
 def test_a_goal_tells_its_limit_as_it_is_judged() -> None:
     assert Goal(name="", value=0, limit=20, unit="ms", below=True).told == "< 20 ms"
     assert Goal(name="", value=0, limit=1.1, unit="").told == "<= 1.1"
+    assert Goal(name="", value=0, limit=0.95, unit="", at_least=True).told == ">= 0.95"
+
+
+def test_what_is_to_be_reached_is_missed_below_it() -> None:
+    assert Goal(name="", value=0.95, limit=0.95, unit="", at_least=True).met
+    assert not Goal(name="", value=0.94, limit=0.95, unit="", at_least=True).met
 
 
 def test_a_pool_is_too_slow_when_its_rate_so_far_does_not_reach() -> None:
