@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from jaild.adapters.oci import cgroup as oci_cgroup
-from jaild.adapters.oci import mounts
+from jaild.adapters.oci import mounts, namespaces
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.runtime import OciRuntime
@@ -126,7 +126,7 @@ def hosts_of(path: Path) -> list[str]:
 def leftovers(rig: OciRig) -> dict[str, list[str]]:
     run = rig.run_folder
     found = {name: hosts_of(run / name) for name in ("trees", "runs", "containers")}
-    found["netns"] = [n for n in hosts_of(oci_network.NAMESPACES) if n.startswith(oci_network.prefix(run.resolve()))]
+    found["netns"] = [n for n in hosts_of(namespaces.FOLDER) if n.startswith(oci_network.prefix(run.resolve()))]
     found["mounts"] = [str(p) for p in mounts.below(run.resolve(), mounts.mounted())]
     return {name: rest for name, rest in found.items() if rest}
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import socket
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jaild.adapters.oci import namespaces
 from jaild.adapters.oci import network as oci_network
-from jaild.model.errors import FailedPreconditionError
+from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
 from jaild.ports.runtime import RunSpec
 from tests.conftest import LINUX_HOST
@@ -75,6 +78,45 @@ async def test_a_network_of_its_own_is_reached_over_the_bridge_by_one_mac_addres
     assert mac in neighbour(rig)
     await runtime.remove("web", 1)
     assert b"1.0" in await fetch(rig, "/version")
+
+
+def shown(*words: str) -> list[dict[str, Any]]:
+    done = subprocess.run(["ip", "-json", *words], check=True, capture_output=True, text=True)
+    found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
+    return found
+
+
+async def test_a_network_of_its_own_is_whole_before_the_run_is_started(rig: OciRig) -> None:
+    network = Network(mode="own", addresses=(rig.inside, "2001:db8::5/64"), gateway=rig.host.partition("/")[0])
+    spec = replace(rig.spec(), network=network)
+    await rig.runtime.create(spec)
+    namespace = oci_network.namespace(rig.run_folder.resolve(), "web", 1)
+    eth0 = next(link for link in shown("-netns", namespace, "addr") if link["ifname"] == "eth0")
+    assert (eth0["address"], eth0["operstate"]) == (oci_network.mac(spec.uid), "UP")
+    given = {f"{a['local']}/{a['prefixlen']}": a for a in eth0["addr_info"] if a["scope"] == "global"}
+    assert set(given) == {rig.inside, "2001:db8::5/64"}
+    assert "tentative" not in given["2001:db8::5/64"]
+    (route,) = [route for route in shown("-netns", namespace, "route") if route["dst"] == "default"]
+    assert (route["gateway"], route["dev"]) == (network.gateway, "eth0")
+    assert "UP" in next(link for link in shown("-netns", namespace, "link") if link["ifname"] == "lo")["flags"]
+    outer = oci_network.outer(rig.run_folder.resolve(), spec.uid, 1)
+    (host,) = shown("addr", "show", "dev", outer)
+    assert Path(f"/sys/class/net/{outer}/ifalias").read_text() == "web.1\n"
+    assert (host["operstate"], host["addr_info"]) == ("UP", [])  # not even a link-local one
+    await rig.runtime.remove("web", 1)
+    assert leftovers(rig) == {}
+
+
+async def test_what_a_crash_left_of_a_namespace_is_taken_away_and_a_network_that_is_there_is_told(rig: OciRig) -> None:
+    name = oci_network.namespace(rig.run_folder.resolve(), "web", 1)
+    namespaces.FOLDER.mkdir(exist_ok=True)
+    (namespaces.FOLDER / name).touch()  # it came no further
+    with pytest.raises(InternalError, match="File exists") as refused:
+        await rig.runtime.create(own(rig))
+    assert refused.value.reason == "COMMAND_FAILED"
+    assert leftovers(rig) == {}
+    await rig.runtime.create(own(rig))
+    assert oci_network.outer(rig.run_folder.resolve(), rig.spec().uid, 1) in {name for _, name in socket.if_nameindex()}
 
 
 async def test_a_run_that_is_not_started_is_not_reached(rig: OciRig) -> None:

@@ -1,6 +1,6 @@
 """Every program that a daemon starts for one change of a jail, and what for: exactly these, so that none comes unseen.
 
-Of a jail without a network, whose new /etc needs no tool of its base.
+Of a jail whose new /etc needs no tool of its base; without a network, and with one of its own.
 """
 
 from __future__ import annotations
@@ -100,6 +100,18 @@ def test_the_programs_of_create_upgrade_rollback_and_restart(api: Client, node: 
     api.start(fresh)
     assert counted.since() == list(START)
     assert (len(CREATE), len(_CHANGE), len(RESTART)) == (5, 5, 3)  # the goal
+
+
+def test_a_network_of_its_own_takes_no_program_more(api: Client, node: Node, spec: str, fresh: str) -> None:
+    counted = Counted(node)
+    api.create(fresh, spec + f"network: {{mode: own, addresses: [{node.addresses[3]}]}}\n")
+    assert counted.since() == list(CREATE)
+    api.upgrade(fresh, "tiny-2")
+    assert counted.since() == list(_CHANGE)
+    api.rollback(fresh)
+    assert counted.since() == list(_CHANGE)
+    restart(api, fresh)
+    assert counted.since() == list(RESTART)
 
 
 def test_nothing_is_started_for_who_only_looks(api: Client, node: Node, spec: str, fresh: str) -> None:

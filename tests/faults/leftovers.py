@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from jaild.adapters.oci import mounts
+from jaild.adapters.oci import mounts, namespaces
 from jaild.adapters.oci import network as oci_network
 from tests.faults.host import RealHost
 
@@ -23,7 +23,7 @@ async def of(host: RealHost) -> Counter[str]:
     found += [f"{_TAG.sub(f'{_MIGRATION}*', name)} held {holds} times" for name, holds in (await _holds(host)).items()]
     found += [f"mounted: {point}" for point in mounts.below(host.folder.resolve(), mounts.mounted())]
     prefix = oci_network.prefix(host.run_folder)
-    found += [f"namespace: {n.removeprefix(prefix)}" for n in _names(oci_network.NAMESPACES) if n.startswith(prefix)]
+    found += [f"namespace: {n.removeprefix(prefix)}" for n in _names(namespaces.FOLDER) if n.startswith(prefix)]
     for folder in ("run/trees", "run/runs", "run/containers", "spool", "staging"):
         found += [f"{folder}: {name}" for name in _names(host.folder / folder)]
     found += [f"{name}: {file}" for name in host.core.inventory.jails for file in _generations(host, name)]

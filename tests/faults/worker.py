@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from jaild.adapters.oci import network as oci_network
+from jaild.adapters.oci import namespaces
 from tests.demo.programs import run
 from tests.fakes.faults import Crash
 from tests.faults import matrix
@@ -67,8 +67,8 @@ def _note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 def main(folder: str, cgroup: str, output: str, part: str, of: str, limit: str, seed: str, only: str) -> None:
     """Run in the room's namespaces."""
-    oci_network.NAMESPACES.mkdir(exist_ok=True)
-    run(["mount", "-t", "tmpfs", "faults", str(oci_network.NAMESPACES)])
+    namespaces.FOLDER.mkdir(exist_ok=True)
+    run(["mount", "-t", "tmpfs", "faults", str(namespaces.FOLDER)])
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(Path(output).with_suffix(".log").open("w")),

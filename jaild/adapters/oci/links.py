@@ -1,21 +1,22 @@
-"""Carries out `oci_network`'s commands, knowing what is there already."""
+"""Carries out what `oci_network` says, knowing what is there already."""
 
 from __future__ import annotations
 
 import os
 import socket
-import sys
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from jaild.adapters.oci import namespaces, rtnetlink
 from jaild.adapters.oci import network as oci_network
-from jaild.adapters.oci.network import NAMESPACES, Command, HostNetwork
+from jaild.adapters.oci.network import HostNetwork
+from jaild.adapters.oci.rtnetlink import Netlink, Request
 from jaild.adapters.runtime import announce
-from jaild.model.errors import JaildError
+from jaild.adapters.system.own_thread import in_own_thread
+from jaild.model.errors import InternalError, JaildError
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
 
@@ -32,7 +33,8 @@ class Links:
         """Make the bridge, or bring it to what is wanted."""
         mac = oci_network.mac(os.urandom(16).hex())
         exists = self._host.bridge in _interfaces()
-        await self._run(oci_network.prepare(self._host, bridge_exists=exists, bridge_mac=mac))
+        for argv in oci_network.prepare(self._host, bridge_exists=exists, bridge_mac=mac):
+            await self._processes.run(argv)
 
     def problems(self, demands: Demands, resource: str) -> list[JaildError]:
         """Return NETWORK_MISSING if the host lacks what the network needs, ADDRESS_IN_USE for its own address."""
@@ -50,55 +52,90 @@ class Links:
         """Return the run's namespace of ip-netns(8); None if it uses the host's network, or none."""
         if run.network.mode != "own":
             return None
-        return NAMESPACES / oci_network.namespace(self._run_folder, run.jail, run.generation)
+        return namespaces.FOLDER / oci_network.namespace(self._run_folder, run.jail, run.generation)
 
     async def create(self, run: RunSpec) -> None:
         """Make the run's own network, attached to nothing."""
         if run.network.mode == "own":
-            await self._run(oci_network.create(run, self._run_folder))
+            await _called(run.name, "making its network", lambda: self._make(run))
+
+    def _make(self, run: RunSpec) -> None:
+        with Netlink() as host:  # which stays the host's when the thread is in the new namespace
+            namespace = namespaces.make(oci_network.namespace(self._run_folder, run.jail, run.generation))
+            try:
+                host.carry_out(*ends(run, self._run_folder, namespace))
+            finally:
+                os.close(namespace)
+        with Netlink() as jail:
+            jail.carry_out(rtnetlink.up("lo"), rtnetlink.up(oci_network.INNER))
+            jail.carry_out(*inside(run, socket.if_nametoindex(oci_network.INNER)))
 
     async def attach(self, run: RunSpec, pid: int) -> None:
         """Make the run, whose first process is `pid`, reachable."""
-        commands = oci_network.attach(run, self._host, self._run_folder)
-        if run.network.mode == "none":
-            commands = [replace(command, argv=(*within(pid), *command.argv)) for command in commands]
-        await self._run(commands)
+        if run.network.mode != "host":
+            await _called(run.name, "attaching its network", lambda: self._attach(run, pid))
+
+    def _attach(self, run: RunSpec, pid: int) -> None:
+        if run.network.mode == "own":
+            bridge = socket.if_nametoindex(oci_network.bridge(run, self._host))
+            self._carry_out(rtnetlink.put_on(oci_network.outer(self._run_folder, run.uid, run.generation), bridge))
+        elif run.network.addresses:
+            interface = "lo" if run.network.mode == "none" else oci_network.interface(run, self._host)
+            if run.network.mode == "none":
+                namespaces.enter(Path(f"/proc/{pid}/ns/net"))
+            index = socket.if_nametoindex(interface)
+            self._carry_out(*(rtnetlink.address(index, address) for address in run.network.addresses))
 
     async def detach(self, run: RunSpec) -> None:
         """Make the run unreachable. No error if it is so."""
-        present = _interfaces()
-        if run.network.mode == "shared":
-            present = await self._addresses(oci_network.interface(run, self._host))
-        await self._run(oci_network.detach(run, self._host, self._run_folder, present=present))
+        outer = oci_network.outer(self._run_folder, run.uid, run.generation)
+        requests = []
+        if run.network.mode == "own" and outer in _interfaces():
+            requests = [rtnetlink.put_on(outer, 0)]
+        elif run.network.mode == "shared":
+            interface = oci_network.interface(run, self._host)
+            if there := await self._addresses(interface):
+                requests = left(run, socket.if_nametoindex(interface), there)
+        if requests:
+            await _called(run.name, "detaching its network", lambda: self._carry_out(*requests))
 
     async def delete(self, jail: str, generation: int, uid: str) -> None:
         """Take a run's own network away, whatever is left of it. An empty `uid`: not known any more."""
         outer = oci_network.outer(self._run_folder, uid, generation)
-        if outer in _interfaces():
-            await self._processes.run(("ip", "link", "del", "dev", outer))
-        inside = oci_network.namespace(self._run_folder, jail, generation)
-        if (NAMESPACES / inside).exists():
-            await self._processes.run(("ip", "netns", "del", inside))
+        namespace = oci_network.namespace(self._run_folder, jail, generation)
+
+        def take_away() -> None:
+            if outer in _interfaces():
+                self._carry_out(rtnetlink.delete(outer))
+            namespaces.remove(namespace)
+
+        if outer in _interfaces() or (namespaces.FOLDER / namespace).exists():
+            await _called(f"{jail}.{generation}", "taking its network away", take_away)
+
+    @staticmethod
+    def _carry_out(*requests: Request) -> None:
+        with Netlink() as socket_:
+            socket_.carry_out(*requests)
 
     def names(self) -> list[str]:
         """Return the names of the runs that have a namespace."""
         prefix = oci_network.prefix(self._run_folder)
-        found = NAMESPACES.iterdir() if NAMESPACES.is_dir() else ()
+        found = namespaces.FOLDER.iterdir() if namespaces.FOLDER.is_dir() else ()
         return [p.name.removeprefix(prefix) for p in found if p.name.startswith(prefix)]
 
     async def announce(self, run: RunSpec) -> None:
         """Tell the neighbours where the run's addresses are."""
-        # -I and -S: nothing of the daemon's environment or site-packages is needed, and starting takes half as long.
-        program = (sys.executable, "-I", "-S", announce.__file__, "packet")
         if run.network.mode in {"host", "none"} or not run.network.addresses:
             return
-        if run.network.mode == "shared":
-            interface = oci_network.interface(run, self._host)
-            await self._processes.run((*program, interface, *run.network.addresses))
-            return
-        # nsenter and not `ip netns exec`: the latter remounts /sys in a mount namespace of its own, for nothing.
-        enter = ("nsenter", f"--net={self.namespace(run)}", "--")
-        await self._processes.run((*enter, *program, oci_network.INNER, *run.network.addresses))
+        namespace = self.namespace(run)
+        interface = oci_network.INNER if namespace is not None else oci_network.interface(run, self._host)
+
+        def send() -> None:
+            if namespace is not None:
+                namespaces.enter(namespace)
+            announce.by_packet(interface, *run.network.addresses)
+
+        await _called(run.name, "announcing its addresses", send)
 
     async def _addresses(self, interface: str) -> frozenset[str]:
         if interface not in _interfaces():
@@ -107,10 +144,43 @@ class Links:
         rows: list[dict[str, Any]] = msgspec.json.decode(shown.stdout)
         return frozenset(f"{a['local']}/{a['prefixlen']}" for row in rows for a in row.get("addr_info", ()))
 
-    async def _run(self, commands: Sequence[Command]) -> None:
-        for command in commands:
-            stdin = None if command.script is None else command.script.encode()
-            await self._processes.run(command.argv, stdin=stdin)
+
+def ends(run: RunSpec, run_folder: Path, namespace: int) -> list[Request]:
+    """Return what makes a run's veth, into its open namespace, and readies the host's end of it."""
+    outside = oci_network.outer(run_folder, run.uid, run.generation)
+    # No link-local address of the host towards the jail: it is reached over the bridge only.
+    made = rtnetlink.veth(outside, oci_network.INNER, oci_network.mac(run.uid), namespace)
+    return [made, rtnetlink.named(outside, run.name), rtnetlink.up(outside)]
+
+
+def inside(run: RunSpec, index: int) -> list[Request]:
+    """Return what gives the run's own end, which is up, its addresses; `index` is its interface's."""
+    addresses, gateway = run.network.addresses, run.network.gateway
+    given = [rtnetlink.address(index, address) for address in addresses]
+    return [*given, *([rtnetlink.default_route(index, gateway)] if gateway else [])]
+
+
+def left(run: RunSpec, index: int, present: Collection[str]) -> list[Request]:
+    """Return what takes the addresses of a run in mode shared off the host's interface, as far as they are there."""
+    return [rtnetlink.without_address(index, address) for address in run.network.addresses if address in present]
+
+
+async def _called(name: str, what: str, call: Callable[[], None]) -> None:
+    """Call into the kernel, in a thread that this may put into another namespace."""
+
+    def explained() -> None:
+        try:
+            call()
+        except OSError as error:
+            at = f" ({error.filename})" if error.filename else ""
+            raise InternalError(
+                "COMMAND_FAILED",
+                f"{name}: {what}: {error.strerror or error}{at}",
+                remedy="see `ip link` and `ip netns`, and what the kernel says (dmesg)",
+                resource=name,
+            ) from error
+
+    await in_own_thread(explained, f"{what}: {name}")
 
 
 def within(pid: int) -> tuple[str, ...]:

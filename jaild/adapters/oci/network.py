@@ -1,7 +1,8 @@
-"""A jail's network on Linux as arguments of ip(8): pure.
+"""A jail's network on Linux as requests of rtnetlink(7), the host's as arguments of ip(8): pure.
 
 Mode `own`: a namespace with a veth whose inner end is `eth0`. Both ends are up from the beginning, so that no carrier
-has to be waited for later; `attach` adds the addresses and the bridge. A run that is not attached reaches nobody.
+has to be waited for later, and it has its addresses: no jail may change them (no CAP_NET_ADMIN). Attached it is on the
+bridge. A run that is not attached reaches nobody.
 Mode `none`: the OCI runtime makes an empty namespace by itself; its loopback interface gets the addresses there are.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.ports.runtime import Demands, RunSpec
 
 INNER = "eth0"
-NAMESPACES = Path("/run/netns")  # where ip-netns(8) keeps them
+Argv = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +30,6 @@ class HostNetwork:
     address: str | None = None  # of the host on the bridge, with prefix length
     uplink: str | None = None  # interface that is put on the bridge
     shared: str | None = None  # interface of mode shared
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """One ip(8), with a script on its stdin where it is a batch."""
-
-    argv: tuple[str, ...]
-    script: str | None = None
 
 
 def mac(uid: str) -> str:
@@ -61,72 +54,23 @@ def outer(run_folder: Path, uid: str, generation: int) -> str:
     return "jl" + hashlib.sha256(f"{run_folder}:{uid}:{generation}".encode()).hexdigest()[:12]
 
 
-def prepare(host: HostNetwork, *, bridge_exists: bool, bridge_mac: str) -> list[Command]:
+def prepare(host: HostNetwork, *, bridge_exists: bool, bridge_mac: str) -> list[Argv]:
     """Return what makes the bridge, or brings an existing one to what is wanted.
 
     `bridge_mac` is given at its birth: a bridge without one takes its ports' lowest, which each jail may change.
     """
     if not host.bridge:
         return []
-    found = []
+    found: list[Argv] = []
     if not bridge_exists:
         kind = ("type", "bridge", "stp_state", "0", "forward_delay", "0")
-        found.append(Command(argv=("ip", "link", "add", "name", host.bridge, "address", bridge_mac, *kind)))
+        found.append(("ip", "link", "add", "name", host.bridge, "address", bridge_mac, *kind))
     if host.address:
-        found.append(Command(argv=("ip", "addr", "replace", host.address, "dev", host.bridge)))
+        found.append(("ip", "addr", "replace", host.address, "dev", host.bridge))
     if host.uplink:
-        found.append(Command(argv=("ip", "link", "set", "dev", host.uplink, "master", host.bridge, "up")))
-    found.append(Command(argv=("ip", "link", "set", "dev", host.bridge, "up")))
+        found.append(("ip", "link", "set", "dev", host.uplink, "master", host.bridge, "up"))
+    found.append(("ip", "link", "set", "dev", host.bridge, "up"))
     return found
-
-
-def create(run: RunSpec, run_folder: Path) -> list[Command]:
-    """Return what makes a run's namespace and veth, not attached to anything."""
-    inside = namespace(run_folder, run.jail, run.generation)
-    outside = outer(run_folder, run.uid, run.generation)
-    peer = f"peer name {INNER} address {mac(run.uid)} netns {inside}"
-    script = (
-        f"link add name {outside} type veth {peer}\n"
-        # No link-local address of the host towards the jail: it is reached over the bridge only.
-        f"link set dev {outside} addrgenmode none alias {run.name} up\n"
-    )
-    return [
-        Command(argv=("ip", "netns", "add", inside)),
-        Command(argv=("ip", "-batch", "-"), script=script),
-        Command(argv=("ip", "-netns", inside, "-batch", "-"), script=f"link set dev lo up\nlink set dev {INNER} up\n"),
-    ]
-
-
-def attach(run: RunSpec, host: HostNetwork, run_folder: Path) -> list[Command]:
-    """Return what makes a run reachable; in mode none to be carried out in its namespace, and for itself alone."""
-    addresses, gateway = run.network.addresses, run.network.gateway
-    if run.network.mode == "own":
-        lines = [f"addr replace {a} dev {INNER}{_nodad(a)}" for a in addresses]
-        lines += [f"route replace default via {gateway} dev {INNER}"] if gateway else []
-        inside = namespace(run_folder, run.jail, run.generation)
-        outside = outer(run_folder, run.uid, run.generation)
-        found = [Command(argv=("ip", "-netns", inside, "-batch", "-"), script="".join(f"{line}\n" for line in lines))]
-        return [
-            *(found if lines else []),
-            Command(argv=("ip", "link", "set", "dev", outside, "master", bridge(run, host))),
-        ]
-    if run.network.mode == "none" and addresses:
-        return [_batch(f"addr replace {a} dev lo{_nodad(a)}" for a in addresses)]
-    if run.network.mode == "shared" and addresses:
-        to = interface(run, host)
-        return [_batch(f"addr replace {a} dev {to}{_nodad(a)}" for a in addresses)]
-    return []
-
-
-def detach(run: RunSpec, host: HostNetwork, run_folder: Path, *, present: frozenset[str]) -> list[Command]:
-    """Return what makes a run unreachable again, as far as it is in `present` (interfaces and addresses there now)."""
-    if run.network.mode == "own":
-        outside = outer(run_folder, run.uid, run.generation)
-        return [Command(argv=("ip", "link", "set", "dev", outside, "nomaster"))] if outside in present else []
-    if run.network.mode == "shared":
-        there = [a for a in run.network.addresses if a in present]
-        return [_batch(f"addr del {a} dev {interface(run, host)}" for a in there)] if there else []
-    return []
 
 
 def bridge(run: Demands, host: HostNetwork) -> str:
@@ -211,12 +155,3 @@ def _missing(run: Demands, what: str) -> str:
         remedy="name one in the jail's spec or in the daemon's configuration, or use another network mode",
         detail={FIELD: "$.network"},
     )
-
-
-def _nodad(address: str) -> str:
-    # The jail's address moves with it: waiting a second to see whether somebody else has it would be downtime.
-    return " nodad" if ":" in address else ""
-
-
-def _batch(lines: Iterable[str]) -> Command:
-    return Command(argv=("ip", "-batch", "-"), script="".join(f"{line}\n" for line in lines))

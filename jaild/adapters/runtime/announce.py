@@ -1,7 +1,6 @@
-"""Tell the neighbours where addresses are now. A program of its own, of the standard library alone.
+"""Tell the neighbours where addresses are now. On FreeBSD that is a program of its own, of the standard library alone.
 
-    python announce.py packet INTERFACE ADDRESS...          Linux, run in the jail's network namespace
-    python announce.py bpf JID INTERFACE MAC ADDRESS...     FreeBSD, run on the host; JID 0: the host's own network
+    python announce.py bpf JID INTERFACE MAC ADDRESS...     run on the host; JID 0: the host's own network
 
 A jail on FreeBSD has neither Python nor /dev/bpf. So bpf(4) is opened on the host and bound to the interface after
 jail_attach(2), which changes the network of this process too: names of interfaces are looked up in the jail's.
@@ -60,7 +59,7 @@ def frame(mac: bytes, text: str) -> bytes:
 
 
 def by_packet(interface: str, *addresses: str) -> None:
-    """Send one frame for each address by packet(7)."""
+    """Send one frame for each address by packet(7), in this thread's network namespace."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind((interface, 0))
         mac = raw.getsockname()[4]
@@ -89,4 +88,4 @@ def attach(jid: int) -> None:
 
 
 if __name__ == "__main__":
-    (by_bpf if sys.argv[1] == "bpf" else by_packet)(*sys.argv[2:])
+    by_bpf(*sys.argv[2:])
