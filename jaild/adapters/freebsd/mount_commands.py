@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class MountCommands:
 
     async def table(self) -> list[Mounted]:
         """Return what `mount -v` shows."""
-        return parse((await self._processes.run(_TABLE)).text)
+        return await asyncio.to_thread(parse, (await self._processes.run(_TABLE)).text)  # ten thousand lines, maybe
 
     async def mount(self, new: NewMount) -> None:
         """Start the command that mounts; for a layer it starts another."""

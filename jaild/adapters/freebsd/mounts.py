@@ -76,7 +76,10 @@ def below(root: Path, table: Sequence[Mounted]) -> list[Path]:
 
 
 def _inside(root: Path, table: Sequence[Mounted]) -> list[Mounted]:
-    found = [(len(m.target.parts), at, m) for at, m in enumerate(table) if m.target.is_relative_to(root)]
+    # By text, not by parts: a host with a thousand jails has ten thousand mounts.
+    place, below_it = str(root), f"{root}/"
+    inside = [(at, m) for at, m in enumerate(table) if (name := str(m.target)) == place or name.startswith(below_it)]
+    found = [(len(m.target.parts), at, m) for at, m in inside]
     return [mount for _, _, mount in sorted(found, key=lambda each: each[:2], reverse=True)]
 
 

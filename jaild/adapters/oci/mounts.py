@@ -53,17 +53,20 @@ class Mounted:
     super_options: frozenset[str]  # of the file system
 
 
-def parse(text: str) -> list[Mounted]:
-    """Return what mountinfo says, in its order."""
+def parse(text: str, root: Path | None = None) -> list[Mounted]:
+    """Return what mountinfo says, in its order; with `root` only what `below` may find there.
+
+    A host with a thousand jails has ten thousand lines: most are only looked at, not taken apart.
+    """
     found = []
-    for line in text.splitlines():
+    for line in text.splitlines() if root is None else _at(root, text):
         mount, _, filesystem = line.partition(" - ")
         fields, rest = mount.split(" "), filesystem.split(" ")
         found.append(
             Mounted(
                 number=int(fields[0]),
                 parent=int(fields[1]),
-                target=Path(_ESCAPE.sub(lambda m: chr(int(m[1], 8)), fields[4])),
+                target=Path(_unescaped(fields[4])),
                 kind=rest[0],
                 options=frozenset(fields[5].split(",")),
                 super_options=frozenset(rest[2].split(",")),
@@ -72,9 +75,35 @@ def parse(text: str) -> list[Mounted]:
     return found
 
 
-def mounted() -> list[Mounted]:
-    """Return what is mounted now in this process's namespace."""
-    return parse(_MOUNTINFO.read_text("utf-8", "surrogateescape"))
+def _at(root: Path, text: str) -> list[str]:
+    """Return the lines of what is mounted at or below `root`, or in such a mount by whatever name."""
+    place, lines, parents, numbers = str(root), text.splitlines(), [], set()
+    for line in lines:
+        number, parent, _, _, target, _ = line.split(" ", 5)
+        parents.append((parent, number))
+        if (target := _unescaped(target)).startswith(place) and target[len(place) : len(place) + 1] in {"", "/"}:
+            numbers.add(number)
+    while more := {number for parent, number in parents if parent in numbers and number not in numbers}:
+        numbers |= more
+    return [line for line, (_, number) in zip(lines, parents, strict=True) if number in numbers]
+
+
+def _unescaped(field: str) -> str:
+    return _ESCAPE.sub(lambda m: chr(int(m[1], 8)), field) if "\\" in field else field
+
+
+def mounted(root: Path | None = None) -> list[Mounted]:
+    """Return what is mounted now in this process's namespace; with `root` only what `below` may find there."""
+    return parse(_table(), root)
+
+
+def control_groups() -> list[Mounted]:
+    """Return the mounts of control groups, of both kinds."""
+    return parse("\n".join(line for line in _table().splitlines() if " - cgroup" in line))
+
+
+def _table() -> str:
+    return _MOUNTINFO.read_text("utf-8", "surrogateescape")
 
 
 def below(root: Path, table: Sequence[Mounted]) -> list[Path]:
@@ -117,7 +146,7 @@ def _mount_all(root: Path, mounts: Sequence[Mount], over: threading.Event) -> No
             if over.is_set():
                 return
             numbers[_mount(root, mount)] = _place(root, mount)
-        there = {mount.number: mount.target for mount in _inside(root, mounted())}
+        there = {mount.number: mount.target for mount in _inside(root, mounted(root))}
     if there != numbers:
         raise refusals.misplaced(root, sorted(numbers.values()), sorted(there.values()))
 
@@ -156,9 +185,9 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
     `FailedPreconditionError` (TREE_BUSY) names the mounts that stayed.
     """
     deadline = time.monotonic() + patience
-    while _inside(root, mounted()):
+    while mounted(root):
         busy = await _whole(partial(_unmount_what_can_be, root), f"unmount {root}")
-        left = below(root, mounted())
+        left = below(root, mounted(root))
         if not left:
             return
         rest = deadline - time.monotonic()
@@ -176,7 +205,7 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
 def _unmount_what_can_be(root: Path, over: threading.Event) -> str:
     """Try each mount once; return what was said of one that is in use."""
     said = ""
-    for mount in _inside(root, mounted()):
+    for mount in _inside(root, mounted(root)):
         if over.is_set():
             break
         if not mount.target.is_relative_to(root):  # the folder that it is on is in no tree any more

@@ -91,7 +91,7 @@ class OciRuntime:
         return refusals.findings(await self._problems(demands, resource))
 
     async def _problems(self, demands: Demands, resource: str) -> list[JaildError]:
-        known = oci_cgroup.controllers(mounts.mounted())
+        known = oci_cgroup.controllers(mounts.control_groups())
         return [
             *self._links.problems(demands, resource),
             *await self._ports.problems(demands, resource),
@@ -102,7 +102,7 @@ class OciRuntime:
     async def create(self, run: RunSpec) -> None:
         """Mount the tree and make the container, its command not yet begun."""
         tree = self._tree(run.jail, run.generation)
-        if self._records.bundle(run.name).exists() or mounts.below(tree, mounts.mounted()):
+        if self._records.bundle(run.name).exists() or mounts.below(tree, mounts.mounted(tree)):
             raise refusals.exists(run.name)
         first_process.stop_signal(run.stop_signal)
         refusals.require_none(await self._problems(run, run.name))
@@ -121,10 +121,10 @@ class OciRuntime:
         """Attach the network and let the command begin."""
         record = self._known(jail, generation)
         tree = self._tree(jail, generation)
-        if record.process is None or not mounts.below(tree, mounts.mounted()):
+        if record.process is None or not mounts.below(tree, mounts.mounted(tree)):
             raise refusals.interrupted(record.spec.name)
         await self._clear_the_way(jail)
-        mounts.require_whole(tree, record.spec.mounts, mounts.mounted())  # now that nothing of the jail runs
+        mounts.require_whole(tree, record.spec.mounts, mounts.mounted(tree))  # now that nothing of the jail runs
         refusals.require_none(await self._links.taken(record.spec))
         if record.started or not first_process.alive(record.process):
             await self._delete_container(record.spec.name, record)
@@ -224,7 +224,7 @@ class OciRuntime:
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what it uses; 0 where the host has no cgroup controller that counts it."""
         run = self._started(jail, generation).spec
-        return oci_cgroup.usage(oci_cgroup.controllers(mounts.mounted()), self._cgroup(run))
+        return oci_cgroup.usage(oci_cgroup.controllers(mounts.control_groups()), self._cgroup(run))
 
     async def announce(self, jail: str, generation: int) -> None:
         """Send a gratuitous ARP request or an unsolicited neighbour advertisement for each address."""

@@ -42,6 +42,18 @@ def test_what_is_mounted_in_a_tree_is_found_by_whatever_name_it_has() -> None:
     assert mounts.below(root, table) == [Path("/elsewhere"), root / "etc", root / "etc", root / "var x", root]
 
 
+@pytest.mark.parametrize("root", ["/run/trees/web/1", "/run/trees/web/1/var x", "/run/trees", "/elsewhere", "/none"])
+def test_lines_that_are_only_looked_at_are_those_of_other_places(root: str) -> None:
+    text = (
+        f"{MOUNTINFO.rstrip()}\n90 61 254:0 /volume /elsewhere rw - ext4 /dev/vda rw\n"
+        "91 90 254:0 / /further rw - ext4 /dev/vda rw\n92 1 254:0 / /run/trees/web/10 rw - ext4 /dev/vda rw\n"
+    )
+    selected = mounts.parse(text, Path(root))
+    assert mounts.below(Path(root), selected) == mounts.below(Path(root), mounts.parse(text))
+    assert [m for m in mounts.parse(text) if m in selected] == selected
+    assert len(selected) == len(mounts.below(Path(root), selected))
+
+
 def test_a_tree_that_is_not_as_it_was_mounted_is_told_with_what_is_missing_and_what_is_more() -> None:
     root, table = Path("/run/trees/web/1"), mounts.parse(MOUNTINFO)
     tree = tuple(Mount(kind=MountKind.TMPFS, target=place) for place in ("/", "/var x", "/etc", "/etc"))
