@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from jaild.engine import generations
 from jaild.engine.build import Engine
 from jaild.engine.inventory import Found, JailEntry
@@ -95,6 +97,7 @@ class JailRecovery:
                 message = f"stopped {what}, which is to be stopped"
             else:
                 self._runs.adopt(entry, run)
+                await asyncio.sleep(0)  # its watch begins now, not thousands of them in one turn of the loop
                 continue
             await self._recovery.attempt(message, self._end(run.jail, run.generation))
 

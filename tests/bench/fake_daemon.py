@@ -1,7 +1,8 @@
-"""A daemon with a thousand jails on the port's fake of ZFS: `python -m tests.bench.fake_daemon CONFIG FOLDER RESULT`.
+"""A daemon with many jails on the port's fake of ZFS: `python -m tests.bench.fake_daemon CONFIG FOLDER RESULT COUNT`.
 
 Everything but ZFS is the real thing. The fake knows its datasets only while it lives, so they are made first; RESULT
-is a file that is told of it as JSON: the seconds that it took are not the daemon's.
+is a file that is told of it as JSON: the seconds that it took are not the daemon's. What the fake does is done in the
+daemon's loop: slow callbacks tell something of the daemon from the moment on that it answers.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ POOL = "fake"
 _HOST_ID = "fedcba9876543210fedcba9876543210"
 
 
-async def _run(config: Path, folder: Path, result: Path) -> None:
+async def _run(config: Path, folder: Path, result: Path, count: int) -> None:
     settings = configuration.load(config, {})
     zfs, where = FakeZfs(folder, POOL), Layout(settings.dataset)
     await zfs.create(where.root, {layout.HOST_PROPERTY: f'{{"id":"{_HOST_ID}","schema":1}}'})
     await zfs.create(where.jails)
-    made = await populate(zfs, where, folder / where.jails, _HOST_ID)
+    made = await populate(zfs, where, folder / where.jails, _HOST_ID, count)
     result.write_text(json.dumps(asdict(made)))
     await serve(settings, zfs, ProcessRunner(), time.monotonic())
 
 
 if __name__ == "__main__":
-    asyncio.run(_run(*map(Path, sys.argv[1:4])))
+    given, place, told, wanted = sys.argv[1:5]
+    asyncio.run(_run(Path(given), Path(place), Path(told), int(wanted)))

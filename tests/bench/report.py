@@ -9,13 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import migration_report, programs
+from tests.bench import many_report, migration_report, programs
 from tests.bench.figures import Goal, Row, seconds_of, spread_of
 
 _DOWNTIME = 1.1
 _WIDTH = 140  # columns where there is no terminal
-_LIST = 20.0  # ms
-_MEMORY = 120.0  # MB
 
 
 def goals(document: Mapping[str, Any]) -> list[Goal]:
@@ -23,6 +21,7 @@ def goals(document: Mapping[str, Any]) -> list[Goal]:
     moved, counted = document.get("migration"), document.get("programs")
     return [
         *(_goals(document) if "changes" in document else []),
+        *many_report.goals(document),
         *(programs.goals(counted) if counted else []),
         *(migration_report.goals(moved) if moved else []),
     ]
@@ -33,13 +32,14 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
     moved, counted = document.get("migration"), document.get("programs")
     return [
         *(_rows(document) if "changes" in document else []),
+        *many_report.rows(document),
         *(programs.rows(counted) if counted else []),
         *(migration_report.rows(moved) if moved else []),
     ]
 
 
 def _goals(document: Mapping[str, Any]) -> list[Goal]:
-    downtime, many = document["changes"]["downtime"], document["thousand"]
+    downtime = document["changes"]["downtime"]
     return [
         Goal(
             name="downtime of a deploy to a restart by jaild",
@@ -53,15 +53,12 @@ def _goals(document: Mapping[str, Any]) -> list[Goal]:
             limit=_DOWNTIME,
             unit="",
         ),
-        Goal(name="list", value=many["list_milliseconds"]["median"], limit=_LIST, unit="ms", below=True),
-        Goal(name="memory", value=many["resident_megabytes"], limit=_MEMORY, unit="MB", below=True),
-        Goal(name="processes started by listing", value=float(not many["no_process_started"]), limit=0, unit=""),
     ]
 
 
 def _rows(document: Mapping[str, Any]) -> list[Row]:
-    changes, many = document["changes"], document["thousand"]
-    restart, by_hand, listing, memory, processes = _goals(document)
+    changes = document["changes"]
+    restart, by_hand = _goals(document)
     dark = changes["downtime"]
     found = [
         Row(
@@ -97,20 +94,7 @@ def _rows(document: Mapping[str, Any]) -> list[Row]:
         )
         for reference, name, ratio, goal in compared
     ]
-    found += [
-        Row(what=f"{fewer['jails']} jails, real pool: ready after", measured=f"{fewer['ready_seconds']:.2f} s")
-        for fewer in (document.get("fewer_on_the_real_pool"),)
-        if fewer is not None
-    ]
-    pool = f"{many['jails']} jails, {many['pool']} pool: "
-    return [
-        *found,
-        Row(what=pool + "list", measured=f"{many['list_milliseconds']['median']:.1f} ms", goal=listing),
-        Row(what=pool + "processes started by it", measured=f"{processes.value:.0f}", goal=processes),
-        Row(what=pool + "memory of the daemon", measured=f"{many['resident_megabytes']:.0f} MB", goal=memory),
-        Row(what=pool + "ready after", measured=f"{many['ready_seconds']:.2f} s"),
-        Row(what=pool + "answers after", measured=f"{many['answers_after_seconds']:.2f} s"),
-    ]
+    return found
 
 
 def show(document: Mapping[str, Any]) -> None:

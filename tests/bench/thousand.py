@@ -1,7 +1,8 @@
-"""A host with a thousand jails that do not run: their records, and what a daemon that knows them costs."""
+"""A host with thousands of jails that do not run: their records, and what a daemon that knows them costs."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,11 @@ from jaild.ports.zfs import Zfs
 from jaild.v1 import host_pb2, jails_pb2
 from tests.bench.daemon import Daemon, NotMeasuredError
 from tests.bench.figures import summary, too_slow
+from tests.demo.hosts import CHECKOUT
 
 COUNT = 1000
+MANY = 10_000
+_PAGE = 1000  # the largest that the API gives
 # zfs-fuse 0.7 mounts 1,000 datasets; one more it creates with status 0, and its mount point is dead (seen).
 ON_FUSE = 900
 BUDGET = 180.0  # seconds to make them in; a slower pool is not waited for
@@ -55,7 +59,7 @@ async def populate(zfs: Zfs, where: Layout, folder: Path, owner: str, wanted: in
         seconds = time.perf_counter() - began
         if too_slow(number, wanted, seconds, BUDGET):
             return Made(count=number, seconds=seconds, why_no_more=f"{wanted} would take more than {BUDGET:.0f} s")
-        name = f"edge-{number:04}"
+        name = f"edge-{number:05}"
         record = JailRecord(
             uid=f"{number:032x}", owner=owner, epoch=1, state=Ownership.ACTIVE, generation=1, created=time.time()
         )
@@ -66,7 +70,7 @@ async def populate(zfs: Zfs, where: Layout, folder: Path, owner: str, wanted: in
 
 
 def _write_generation(folder: Path, number: int) -> None:
-    spec = specfile.parse(_SPEC.format(high=number // 250, low=number % 250 + 2), "bench")
+    spec = specfile.parse(_SPEC.format(high=number // 250 % 250, low=number % 250 + 2), "bench")
     generation = Generation(
         number=1, spec=spec, base=spec.base, release=spec.app or "", created=time.time(), reason="create", actor="local"
     )
@@ -76,8 +80,11 @@ def _write_generation(folder: Path, number: int) -> None:
     (place / layout.GENERATION).write_bytes(msgspec.json.format(msgspec.json.encode(generation)))
 
 
-def measure(daemon: Daemon, made: Made, say: Callable[[str], None]) -> dict[str, Any]:
-    """List them again and again, and look at the daemon before and after; returns what the JSON has."""
+def measure(daemon: Daemon, made: Made, slow: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """List them again and again, and look at the daemon before and after; returns what the JSON has.
+
+    `slow` is the file in which the daemon notes its slow callbacks.
+    """
     say(f"listing {made.count} jails")
     at_first = daemon.resident
     size = _listed(daemon, made.count)[1]  # the first warms
@@ -92,6 +99,7 @@ def measure(daemon: Daemon, made: Made, say: Callable[[str], None]) -> dict[str,
         "made_in_seconds": made.seconds,
         "list_milliseconds": summary(milliseconds),
         "list_bytes": size,
+        "longest_callback_milliseconds": longest_callback(slow),
         "no_process_started": after == before and not children,
         "no_process_proof": f"page faults of the daemon's ended children (cminflt in /proc/PID/stat, which every "
         f"program that it runs adds to): {before} before and {after} after {_LISTINGS} listings; "
@@ -104,11 +112,26 @@ def measure(daemon: Daemon, made: Made, say: Callable[[str], None]) -> dict[str,
     }
 
 
+def watched(slow: Path) -> dict[str, str]:
+    """Return the environment of a daemon that notes its slow callbacks in a file (tests/loopwatch)."""
+    path = f"{CHECKOUT}:{CHECKOUT / 'tests' / 'loopwatch'}"
+    return os.environ | {"PYTHONPATH": path, "JAILD_TESTS_LOOP": str(slow)}
+
+
+def longest_callback(slow: Path) -> int:
+    """Return the milliseconds of the longest callback that a daemon has noted; 0 if none took more than 50."""
+    lines = slow.read_text().splitlines() if slow.exists() else []
+    return max((int(line.partition(" ")[0]) for line in lines), default=0)
+
+
 def _listed(daemon: Daemon, count: int) -> tuple[float, int]:
-    """Return how many milliseconds a listing takes the client, and its bytes."""
-    began = time.perf_counter()
-    answer = daemon.jails.ListJails(jails_pb2.ListJailsRequest(page_size=count))
+    """Return how many milliseconds a listing takes the client, page after page, and its bytes."""
+    began, answers = time.perf_counter(), [jails_pb2.ListJailsResponse()]
+    while len(answers) == 1 or answers[-1].next_page_token:
+        request = jails_pb2.ListJailsRequest(page_size=_PAGE, page_token=answers[-1].next_page_token)
+        answers.append(daemon.jails.ListJails(request))
     milliseconds = (time.perf_counter() - began) * 1000
-    if len(answer.jails) != count or not all(jail.spec.base for jail in answer.jails):
-        raise NotMeasuredError(f"{len(answer.jails)} jails were listed, not {count} with their specs")
-    return milliseconds, answer.ByteSize()
+    found = [jail for answer in answers for jail in answer.jails]
+    if len(found) != count or not all(jail.spec.base for jail in found):
+        raise NotMeasuredError(f"{len(found)} jails were listed, not {count} with their specs")
+    return milliseconds, sum(answer.ByteSize() for answer in answers)

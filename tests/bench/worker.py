@@ -50,12 +50,13 @@ def measure(folder: Path, cgroup: str, repetitions: int) -> dict[str, Any]:
     _say(f"making {wanted} jails on {pool.root}")
     made = asyncio.run(thousand.populate(zfs, where, folder / "zfs/jails", owner, wanted))
     why = made.why_no_more or ("zfs-fuse mounts no more than 1,000 datasets" if fuse else "")
-    with running(real, socket, log) as daemon:
-        many = {"pool": "real", "why_no_more": why, **thousand.measure(daemon, made, _say)}
+    slow = folder / "slow.log"
+    with running(real, socket, log, thousand.watched(slow)) as daemon:
+        many = {"pool": "real", "why_no_more": why, **thousand.measure(daemon, made, slow, _say)}
+    found["ten_thousand"] = _on_the_fake(folder, cgroup, thousand.MANY)
     if made.count == thousand.COUNT:
         return {**found, "thousand": many}
-    _say(f"{thousand.COUNT} jails on the fake")
-    return {**found, "fewer_on_the_real_pool": many, "thousand": _on_the_fake(folder, cgroup)}
+    return {**found, "fewer_on_the_real_pool": many, "thousand": _on_the_fake(folder, cgroup, thousand.COUNT)}
 
 
 def _changes(daemon: Daemon, zfs: CliZfs, folder: Path, root: str, repetitions: int) -> Any:
@@ -69,13 +70,17 @@ def _changes(daemon: Daemon, zfs: CliZfs, folder: Path, root: str, repetitions: 
     return measured
 
 
-def _on_the_fake(folder: Path, cgroup: str) -> dict[str, Any]:
-    pool, result = folder / "fake-pool", folder / "fake.json"
+def _on_the_fake(folder: Path, cgroup: str, count: int) -> dict[str, Any]:
+    _say(f"{count} jails on the fake")
+    folder = folder / f"fake-{count}"
+    folder.mkdir()
+    pool, result, slow = folder / "pool", folder / "result.json", folder / "slow.log"
     config = _config(folder, "fake", f"{fake_daemon.POOL}/jaild", cgroup)
-    argv = [sys.executable, "-m", "tests.bench.fake_daemon", str(config), str(pool), str(result)]
-    with running(argv, folder / "jaild.sock", folder / "jaild.log") as daemon:
+    argv = [sys.executable, "-m", "tests.bench.fake_daemon", str(config), str(pool), str(result), str(count)]
+    with running(argv, folder / "jaild.sock", folder / "jaild.log", thousand.watched(slow)) as daemon:
         made = Made(**json.loads(result.read_text()))
-        measured = thousand.measure(daemon, made, _say)
+        slow.unlink(missing_ok=True)
+        measured = thousand.measure(daemon, made, slow, _say)
     measured["answers_after_seconds"] -= made.seconds
     return {"pool": "fake", **measured}
 

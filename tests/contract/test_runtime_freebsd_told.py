@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -397,3 +398,47 @@ async def test_a_run_folder_with_a_blank_in_its_name_is_refused(tmp_path: Path) 
     rig = ToldRig(tmp_path / "my host")
     with pytest.raises(InvalidArgumentError):
         await rig.runtime.prepare_host()
+
+
+async def test_a_new_daemon_adopts_many_runs_with_as_many_programs_as_few(rig: ToldRig) -> None:
+    counts = []
+    for number in range(8):
+        command = rig.spec().command if number % 2 else BOOT
+        await started(rig, replace(rig.spec(), jail=f"j{number}", uid=f"{number:032x}", command=command))
+        if number in {3, 7}:
+            counts.append(await programs_of_an_adoption(rig, number + 1))
+    assert counts[0] == counts[1]
+    assert (counts[0]["ps"], counts[0]["jls"]) == (1, 1)
+
+
+async def programs_of_an_adoption(rig: ToldRig, count: int) -> Counter[str]:
+    """Let a new daemon find all runs and watch each; return the programs that it asked."""
+    runtime, calls = rig.restarted(), rig.host.processes.calls
+    before = len(calls)
+    runs = await runtime.runs()
+    assert [run.running for run in runs] == [True] * count
+    waits = [asyncio.create_task(runtime.wait(run.jail, run.generation)) for run in runs]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    asked = Counter(call.argv[0] for call in calls[before:])
+    for wait in waits:
+        assert not wait.done()
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    return asked
+
+
+async def test_runs_that_a_new_daemon_adopted_are_seen_to_end(rig: ToldRig) -> None:
+    for number, command in enumerate((rig.spec().command, BOOT, BOOT)):
+        await started(rig, replace(rig.spec(), jail=f"j{number}", uid=f"{number:032x}", command=command))
+    runtime = rig.restarted()
+    first, booted, other = await runtime.runs()
+    waits = {run.jail: asyncio.create_task(runtime.wait(run.jail, run.generation)) for run in (first, booted, other)}
+    await asyncio.sleep(0)
+    for pid in (*rig.host.pids(first.pid), *rig.host.pids(booted.pid)):
+        rig.host.exit(pid, 3 << 8)
+    assert (await asyncio.wait_for(waits["j0"], 5)).exit_status == 3
+    assert not (await asyncio.wait_for(waits["j1"], 5)).running
+    assert not waits["j2"].done()
+    waits["j2"].cancel()
+    await asyncio.gather(waits["j2"], return_exceptions=True)

@@ -169,6 +169,9 @@ class FreebsdHost:
         return Said(json.dumps({"__version": "2", "jail-information": {"jail": rows}}))
 
     def _ps(self, argv: Argv) -> Said:
+        if argv[1:] == ("-ax", "-o", "jid,pid,comm"):
+            rows = [f"{p.jid:4d} {p.pid:5d} {p.name}\n" for p in self.running.values()]
+            return Said(" JID   PID COMMAND\n" + "    0     1 init\n" + "".join(rows))
         shown = [p for p in self.running.values() if p.jid == int(argv[2])]
         if argv[4] == "pid,rss,time":
             rows = [f"{p.pid:5d} 2084 0:01.25\n" for p in shown]

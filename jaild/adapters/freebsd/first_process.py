@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from jaild.adapters.freebsd import command as freebsd_command
@@ -28,6 +28,7 @@ class FirstProcesses:
         self._processes = processes
         self._jails = jails
         self._events = events
+        self._any: dict[int, int] = {}  # jid of a jail without a first process -> a process that was seen in it
 
     async def start(self, run: RunSpec, jid: int, command: freebsd_command.Program, pid_file: Path) -> int:
         """Start `command`, which enters the jail `jid`, and return its pid when the jail's program runs.
@@ -51,6 +52,25 @@ class FirstProcesses:
             "The jail needs /usr/bin/env, and /usr/sbin/chroot where the command is not root's",
             resource=run.name,
         )
+
+    async def look(self, jails: Mapping[int, int]) -> None:
+        """See who lives, by one program for all: the first processes by the jails' jids; 0 for a jail without one."""
+        unseen = {jid: pid for jid, pid in jails.items() if not self.sees(jid, pid)}
+        if len(unseen) < 2:  # noqa: PLR2004 -- one is asked about where it matters
+            return
+        found = await self._jails.all_processes()
+        for jid, first in unseen.items():
+            processes = found.get(jid, {})
+            pid = first or next(iter(processes), 0)
+            if pid in processes:
+                self._events.watch(pid)
+                if not first:
+                    self._any[jid] = pid
+
+    def sees(self, jid: int, pid: int) -> bool:
+        """Tell whether it is known without asking that a jail runs, by its first process, or any where it has none."""
+        pid = pid or self._any.get(jid, 0)
+        return self._events.watched(pid) and not self._events.ended(pid)
 
     async def alive(self, jid: int, pid: int) -> bool:
         """Tell whether the first process lives, watching it from now on."""
@@ -97,7 +117,8 @@ class FirstProcesses:
 
     async def none_left(self, jid: int) -> None:
         """Return when nothing runs in a jail any more."""
-        while pids := await self._jails.processes(jid):
+        pids: Collection[int] = [self._any[jid]] if self.sees(jid, 0) else await self._jails.processes(jid)
+        while pids:
             self.watch(pids)
             ends = {asyncio.ensure_future(self._events.end(pid)) for pid in pids}
             try:
@@ -107,6 +128,7 @@ class FirstProcesses:
                 for end in ends:
                     end.cancel()
                 self.forget(pids)
+            pids = await self._jails.processes(jid)
 
     def forget(self, pids: Iterable[int]) -> None:
         """Watch processes no longer."""

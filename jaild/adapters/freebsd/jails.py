@@ -46,6 +46,14 @@ def parse_ps(text: str) -> dict[int, str]:
     return {int(row[0]): row[1] if len(row) > 1 else "" for row in rows if row}
 
 
+def parse_all(text: str) -> dict[int, dict[int, str]]:
+    """Return pid and name of the processes of each jail, by its jid, that `ps -ax -o jid,pid,comm` lists."""
+    found: dict[int, dict[int, str]] = {}
+    for row in (line.split(maxsplit=2) for line in text.splitlines()[1:]):
+        found.setdefault(int(row[0]), {})[int(row[1])] = row[2] if len(row) > 2 else ""  # noqa: PLR2004 -- its columns
+    return found
+
+
 class Jails:
     """Asks for jails, makes them and removes them."""
 
@@ -90,6 +98,10 @@ class Jails:
         completed = await self._processes.run(("jail", "-R", str(jid)), check=False)
         if completed.status != 0 and any(jail.jid == jid and not jail.dying for jail in await self.all()):
             raise explain(completed, str(jid))
+
+    async def all_processes(self) -> dict[int, dict[int, str]]:
+        """Return pid and name of the processes of all jails, by jid; the host's own have 0."""
+        return parse_all((await self._processes.run(("ps", "-ax", "-o", "jid,pid,comm"))).text)
 
     async def processes(self, jid: int) -> dict[int, str]:
         """Return pid and name of a jail's processes; none if there is no such jail."""

@@ -183,9 +183,10 @@ class FreebsdRuntime:
         ]
         inside = (place.relative_to(self._trees).parts for place in places if place.is_relative_to(self._trees))
         names = {*self._records.names(), *(".".join(parts[:2]) for parts in inside)}
+        records = {name: self._records.read(name) for name in sorted(names)}
+        await self._first.look({r.jid: r.pid for r in records.values() if r is not None and r.running})
         found = []
-        for name in sorted(names):
-            record = self._records.read(name)
+        for name, record in records.items():
             if record is not None:
                 found.append((await self._settled(record, jails)).run)
             elif (which := split(name)) is not None:
@@ -203,8 +204,10 @@ class FreebsdRuntime:
         record = self._known(jail, generation)
         if not record.started:
             raise refusals.not_running(record.spec.name)
-        jails = await self._jails.all()
-        record = await self._settled(record, jails)
+        jails: list[Jail] = []
+        if not (record.running and self._first.sees(record.jid, record.pid)):  # as when a new daemon adopts all runs
+            jails = await self._jails.all()
+            record = await self._settled(record, jails)
         if record.running:
             await (self._first.ended(record.pid) if record.pid else self._first.none_left(record.jid))
             now = self._records.read(record.spec.name)
