@@ -68,6 +68,17 @@ def require(needs: Iterable[str], machine: Machine | None = None) -> None:
         pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the `real` tests of a file in one process (`--dist loadgroup`): they share pools and daemons.
+
+    xdist begins with the largest groups: what waits for real programs comes first, all else fills the time.
+    """
+    for item in items:
+        if item.get_closest_marker("real") is not None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 def pytest_collection_finish() -> None:
     """Keep tests and modules, which live to the end, from the garbage collector: it would look at them again and again.
 

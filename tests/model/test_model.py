@@ -8,6 +8,7 @@ from tests.hosts.points import every
 from tests.model.run import run
 
 
+@pytest.mark.exhaustive
 @pytest.mark.timeout(400)  # what it finds is made shorter before it is told
 def test_whatever_fails_and_whoever_asks_each_jail_has_one_owner_and_no_write_is_lost_untold() -> None:
     # With this seed and 800 steps the third example finds issue 10's fault 1 if its mend is taken out (docs/faults.md).

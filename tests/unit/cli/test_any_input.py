@@ -144,6 +144,7 @@ def parameters() -> Iterator[tuple[tuple[str, ...], click.Parameter]]:
                 yield path, parameter
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("daemon")
 def test_streams_that_are_closed_or_full_end_no_command_in_a_traceback_and_change_no_status(folder: Path) -> None:
     lines = [line(path) for path in some(list(ALL))]
@@ -182,6 +183,7 @@ def test_a_stdin_that_is_closed_is_an_empty_one_and_one_that_cannot_be_read_is_t
     assert [case for case in unreadable if "Bad file descriptor" not in case["stderr"]] == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("daemon")
 def test_no_text_that_is_no_utf8_ends_a_command_in_a_traceback(folder: Path) -> None:
     lines = [line(path, parameter, LATIN) for path, parameter in some(list(parameters()))]
@@ -202,6 +204,7 @@ def test_a_file_that_is_no_utf8_is_named(folder: Path) -> None:
     assert [case for case in found if "latin.yaml is no UTF-8 text, from byte 12 on" not in case["stderr"]] == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("daemon")
 def test_no_number_that_no_field_holds_ends_a_command_in_a_traceback(folder: Path) -> None:
     numeric = [(path, each) for path, each in parameters() if each.type.name in NUMERIC]

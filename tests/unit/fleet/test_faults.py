@@ -20,6 +20,8 @@ from tests.hosts import invariants
 from tests.hosts.fixtures import furnished
 from tests.hosts.points import points
 
+pytestmark = pytest.mark.exhaustive  # all calls, minutes
+
 SPEC = JailSpec(base="deb-1", app="web/1")
 Ask = Callable[[FakeHost], Awaitable[Operation]]
 

@@ -20,6 +20,8 @@ from tests.hosts.migrating import MARK, migrate, two_hosts
 from tests.hosts.picture import layer_holds
 from tests.hosts.points import points
 
+pytestmark = pytest.mark.exhaustive  # all calls, minutes
+
 
 @dataclass
 class Trial:

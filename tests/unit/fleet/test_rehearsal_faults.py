@@ -15,6 +15,8 @@ from tests.hosts import invariants
 from tests.hosts.migrating import MARK, two_hosts
 from tests.hosts.points import points
 
+pytestmark = pytest.mark.exhaustive  # all calls, minutes
+
 
 async def trial(folder: Path, side: str, at: int | None, effect: Effect) -> tuple[list[str], list[str]]:
     """Return the struck side's calls, and what was wrong."""

@@ -20,6 +20,8 @@ from tests.hosts import invariants
 from tests.hosts.points import points
 from tests.hosts.standbys import booted, hosts_with, promote, record, rounds, write, written
 
+pytestmark = pytest.mark.exhaustive  # all calls, minutes
+
 DOWN = "alpha is down"
 ROUND, FORCE, PLANNED = "round", "force", "planned"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from jaild.model.errors import AlreadyExistsError
 from jaild.model.operation import Operation
 from tests.fakes.faults import Effect
@@ -58,6 +60,7 @@ async def killed(folder: Path, tree: Path, at: int | None) -> tuple[list[str], l
     return life.calls, wrong
 
 
+@pytest.mark.exhaustive
 async def test_of_an_import_that_was_killed_nothing_or_all_is_there_and_its_operation_says_which(
     quick_path: Path,
 ) -> None:

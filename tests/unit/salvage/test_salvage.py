@@ -172,6 +172,7 @@ async def _trial(folder: Path, struck: str, at: int | None, effect: Effect | Fau
     ("struck", "effect"),
     [("alpha", Effect.CRASH), ("beta", Effect.CRASH), ("network", Fault.ANSWER_LOST), ("network", Fault.CUT)],
 )
+@pytest.mark.exhaustive
 async def test_a_fault_at_any_call_of_a_salvage_leaves_one_owner(
     quick_path: Path, struck: str, effect: Effect | Fault
 ) -> None:
