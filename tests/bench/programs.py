@@ -33,14 +33,15 @@ def measure(argv: Sequence[str], socket: Path, things: Assets) -> dict[str, Any]
     surroundings = os.environ | {"PYTHONPATH": path, "JAILD_TESTS_PROGRAMS": str(noted)}
     redis = changes.specification(things)
     jails = {
-        _TINY: _Jail(spec=_tiny(), release="tiny/2", base="tiny-2"),
+        _TINY: _Jail(spec=tiny(), release="tiny/2", base="tiny-2"),
         _REDIS: _Jail(spec=redis, release=things.tuned.reference, base=things.new_base.name),
     }
     with running(argv, socket, socket.with_name("jaild.log"), surroundings) as daemon:
         return {name: _counted(daemon, name, jail, noted) for name, jail in jails.items()}
 
 
-def _tiny() -> str:
+def tiny() -> str:
+    """The spec of a jail whose new /etc needs no tool of its base."""
     return "base: tiny-1\napp: tiny/1\nreadiness: {successes: 1, interval: 0.001}\nstop: {timeout: 3}\n"
 
 

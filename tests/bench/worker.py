@@ -16,7 +16,7 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
 from jaild.model.layout import Layout
 from jaild.v1 import host_pb2
-from tests.bench import changes, fake_daemon, programs, thousand
+from tests.bench import changes, fake_daemon, programs, thousand, together
 from tests.bench.bare import Place
 from tests.bench.daemon import Daemon, running
 from tests.bench.thousand import Made
@@ -44,13 +44,16 @@ def measure(folder: Path, cgroup: str, repetitions: int) -> dict[str, Any]:
         found = {"changes": _changes(daemon, zfs, folder, pool.root, repetitions)}
     _say("counting programs")
     found["programs"] = programs.measure(real, socket, assets.prepare())
+    slow = folder / "slow.log"
+    with running(real, socket, log, thousand.watched(slow)) as daemon:
+        found["together"] = together.measure(daemon, programs.tiny(), "tiny-2", slow, _say)
     where = Layout(pool.root)
     fuse = asyncio.run(zfs.capabilities()).implementation == "zfs-fuse"
     wanted = thousand.ON_FUSE if fuse else thousand.COUNT
     _say(f"making {wanted} jails on {pool.root}")
     made = asyncio.run(thousand.populate(zfs, where, folder / "zfs/jails", owner, wanted))
     why = made.why_no_more or ("zfs-fuse mounts no more than 1,000 datasets" if fuse else "")
-    slow = folder / "slow.log"
+    slow.unlink(missing_ok=True)
     with running(real, socket, log, thousand.watched(slow)) as daemon:
         many = {"pool": "real", "why_no_more": why, **thousand.measure(daemon, made, slow, _say)}
     found["ten_thousand"] = _on_the_fake(folder, cgroup, thousand.MANY)

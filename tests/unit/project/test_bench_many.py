@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.bench import many_report, thousand
+from tests.bench import many_report, thousand, together
 
 
 def measured(count: int, pool: str, **changes: Any) -> dict[str, Any]:
@@ -43,3 +43,16 @@ def test_the_longest_callback_is_the_longest_that_was_noted(tmp_path: Path) -> N
     assert [goal.name for goal in many_report.goals(document) if not goal.met] == [
         "1000 jails, fake pool: longest callback"
     ]
+
+
+def test_upgrades_at_once_are_judged_by_their_time_and_by_what_others_wait_meanwhile() -> None:
+    found = {
+        "count": 40,
+        "seconds": 10.0,
+        "alone_seconds": 1.0,
+        "ratio": 0.25,
+        "slowest_answer_milliseconds": 130.0,
+        "longest_callback_milliseconds": 0,
+    }
+    assert [row.measured for row in together.rows(found)] == ["10.00 s", "130 ms", "none over 50 ms"]
+    assert [goal.met for goal in together.goals(found)] == [True, False, True]

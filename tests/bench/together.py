@@ -1,0 +1,99 @@
+"""Many jails upgraded at once, while somebody else asks: beside as many times one, and what that somebody waits."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.longrunning import operations_pb2
+
+from jaild.v1 import jails_pb2
+from tests.bench import thousand
+from tests.bench.daemon import Daemon, NotMeasuredError
+from tests.bench.figures import Goal, Row
+
+COUNT = 40
+_RATIO, _ANSWER, _CALLBACK = 0.35, 100.0, 50.0  # of issue 14; ms, ms
+_ALONE = 3  # upgrades of one jail at a time
+_PAUSE = 0.02  # seconds between what somebody else asks
+
+
+def measure(daemon: Daemon, spec: str, base: str, slow: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Create jails by `spec`, upgrade some one by one and then all others at once to `base`, and delete them.
+
+    `slow` is the file in which the daemon notes its slow callbacks.
+    """
+    names = [f"together-{number}" for number in range(_ALONE + COUNT)]
+    say(f"{len(names)} jails for upgrades")
+    for name in names:
+        source = jails_pb2.SpecSource(yaml=spec)
+        daemon.carried_out(daemon.jails.CreateJail, jails_pb2.CreateJailRequest(jail_id=name, spec=source))
+    alone = [daemon.carried_out(daemon.jails.UpgradeBase, _upgrade(name, base)).seconds for name in names[:_ALONE]]
+    say(f"{COUNT} upgrades at once")
+    began = time.perf_counter()
+    asked = [daemon.jails.UpgradeBase(_upgrade(name, base)).name for name in names[_ALONE:]]
+    answers = []
+    while any(not _is_done(daemon, name) for name in asked):
+        answers += [_milliseconds(daemon) for _ in range(5)]
+    seconds = time.perf_counter() - began
+    for name in names:
+        daemon.carried_out(daemon.jails.DeleteJail, jails_pb2.DeleteJailRequest(name=f"jails/{name}", force=True))
+    return {
+        "count": COUNT,
+        "seconds": seconds,
+        "alone_seconds": statistics.median(alone),
+        "ratio": seconds / (COUNT * statistics.median(alone)),
+        "slowest_answer_milliseconds": max(answers),
+        "longest_callback_milliseconds": thousand.longest_callback(slow),
+    }
+
+
+def _upgrade(name: str, base: str) -> jails_pb2.UpgradeBaseRequest:
+    return jails_pb2.UpgradeBaseRequest(name=f"jails/{name}", base=f"bases/{base}")
+
+
+def _is_done(daemon: Daemon, name: str) -> bool:
+    operation = daemon.operations.GetOperation(operations_pb2.GetOperationRequest(name=name))
+    if operation.HasField("error"):
+        raise NotMeasuredError(f"an upgrade among many: {operation.error.message}")
+    return bool(operation.done)
+
+
+def _milliseconds(daemon: Daemon) -> float:
+    """How long somebody waits for a list of the jails, from a look at the clock to the answer."""
+    time.sleep(_PAUSE)
+    began = time.perf_counter()
+    daemon.jails.ListJails(jails_pb2.ListJailsRequest())
+    return (time.perf_counter() - began) * 1000
+
+
+def goals(found: Mapping[str, Any]) -> list[Goal]:
+    """The goals of issue 14."""
+    what = f"{found['count']} jails upgraded together"
+    longest = found["longest_callback_milliseconds"]
+    return [
+        Goal(name=f"{what} to {found['count']} times one", value=found["ratio"], limit=_RATIO, unit=""),
+        Goal(name=f"{what}: slowest answer", value=found["slowest_answer_milliseconds"], limit=_ANSWER, unit="ms"),
+        Goal(name=f"{what}: longest callback", value=longest, limit=_CALLBACK, unit="ms"),
+    ]
+
+
+def rows(found: Mapping[str, Any]) -> list[Row]:
+    """The lines of the table."""
+    ratio, answer, callback = goals(found)
+    longest = f"{callback.value:.0f} ms" if callback.value else "none over 50 ms"
+    alone = f"{found['alone_seconds']:.3f} s for one alone"
+    return [
+        Row(
+            what=ratio.name,
+            measured=f"{found['seconds']:.2f} s",
+            reference=alone,
+            ratio=f"{ratio.value:.2f}",
+            goal=ratio,
+        ),
+        Row(what=answer.name, measured=f"{answer.value:.0f} ms", goal=answer),
+        Row(what=callback.name, measured=longest, goal=callback),
+    ]
