@@ -121,18 +121,23 @@ class OwnedSnapshots:
             return None
         return Claim(snapshot=snapshot.name, holds=tags, untold=untold, clones=clones)
 
-    async def require_unclaimed(self, what: str, resource: str = "") -> None:
-        """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep one: `what` cannot be done then."""
-        if claims := await self.claims():
+    async def require_unclaimed(self, what: str, resource: str = "") -> list[Snapshot]:
+        """Raise `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep one: `what` cannot be done then.
+
+        Returns all there are.
+        """
+        found = await self._all()
+        if claims := await self.claims(among=found):
             raise claimed(claims, what, resource)
+        return found
 
     async def foreign(self) -> list[str]:
         """Return the names of all that are not jaild's."""
         return [s.name for s in await self._all() if not s.purpose]
 
-    async def release_all(self) -> None:
-        """Drop all of jaild's holds, whatever they are for."""
-        held = [s.name for s in await self._all() if s.holds]
+    async def release_all(self, among: Sequence[Snapshot]) -> None:
+        """Drop all of jaild's holds, whatever they are for, on `among`: all there are."""
+        held = [s.name for s in among if s.holds]
         for tag in HOLDS.values():
             await self.zfs.release(tag, *held)
 

@@ -240,8 +240,7 @@ class JailDatasets:
     async def destroy_all(self, dataset: str) -> None:
         """Destroy a dataset of a jail, with all that is below it, as `destroy` does."""
         owned = OwnedSnapshots(self._zfs, dataset)
-        await owned.require_unclaimed(f"destroying {dataset}")
-        await owned.release_all()
+        await owned.release_all(await owned.require_unclaimed(f"destroying {dataset}"))
         await self._zfs.destroy(dataset, recursive=True)
 
     async def require_destroyable(self, name: str) -> None:

@@ -104,12 +104,12 @@ class Runs:
         log = self.log_path(entry.name)
         self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
         began = self._clock.monotonic()
-        await self._runtime.start(entry.name, generation)
+        run = await self._runtime.start(entry.name, generation)
         started = self._clock.monotonic()
         entry.took = msgspec.structs.replace(entry.took, start=started - began)
         await self._announce(entry.name, generation)
         entry.message = ""
-        self.adopt(entry, await self.find(entry.name, generation))
+        self.adopt(entry, run)
         return started
 
     async def _announce(self, jail: str, generation: int) -> None:

@@ -142,8 +142,8 @@ class Runtime(Protocol):
         Clients see nothing of it. On failure everything it made is taken away again.
         """
 
-    async def start(self, jail: str, generation: int) -> None:
-        """Start a created run. Raises if its first process did not come up."""
+    async def start(self, jail: str, generation: int) -> Run:
+        """Start a created run and return it. Raises if its first process did not come up."""
 
     async def stop(self, jail: str, generation: int) -> float:
         """Stop a run: its signal, after its timeout SIGKILL; return the seconds it took.

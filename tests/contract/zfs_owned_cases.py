@@ -69,7 +69,7 @@ class OwnedCases:
             assert (kept.name, kept.purpose) == (f"{target}@s", "standby")
         [came] = await owned.of("standby")
         assert (came.tag, came.guid, came.holds) == ("s", sent.guid, 1)
-        await owned.release_all()
+        await owned.release_all(await host.zfs.snapshots(target))
         assert {snapshot.holds for snapshot in await host.zfs.snapshots(target)} == {0}
 
     async def test_a_dataset_goes_back_only_behind_snapshots_that_nobody_keeps(self, host: ZfsHost) -> None:

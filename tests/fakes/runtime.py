@@ -133,7 +133,7 @@ class FakeRuntime:
         await self._take("create")
         self.by_name[run.name] = FakeRun(spec=run)
 
-    async def start(self, jail: str, generation: int) -> None:
+    async def start(self, jail: str, generation: int) -> Run:
         """Count it as running."""
         name = f"{jail}.{generation}"
         self._call("start", name)
@@ -147,6 +147,7 @@ class FakeRuntime:
         self._next_pid += 1
         run.pid, run.started, run.exit_status = self._next_pid, self._now(), None
         run.ended = asyncio.Event()
+        return run.run
 
     async def stop(self, jail: str, generation: int) -> float:
         """End it by its stop signal."""

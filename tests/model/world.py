@@ -22,6 +22,7 @@ from jaild.model.errors import JaildError
 from jaild.model.jails.spec import JailSpec, Standby
 from jaild.model.layers.records import JailRecord
 from jaild.model.replication.policy import LEAP
+from jaild.ports.runtime import Run
 from tests.fakes import zfs_pool
 from tests.fakes.faults import Crash, Life
 from tests.fakes.host import ROOT, FakeHost
@@ -80,10 +81,11 @@ class ModelRuntime(FakeRuntime):
         super().__init__(now=now)
         self._started = started
 
-    async def start(self, jail: str, generation: int) -> None:
+    async def start(self, jail: str, generation: int) -> Run:
         """Count it as running."""
-        await super().start(jail, generation)
+        run = await super().start(jail, generation)
         self._started(jail)
+        return run
 
 
 class ModelHost(FakeHost):

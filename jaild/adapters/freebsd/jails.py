@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +65,17 @@ class Jails:
         shown = await self._processes.run(("jls", "-d", "--libxo", "json", "jid", "name", "path", "dying"))
         return parse_jls(shown.stdout)
 
-    async def require_none_in(self, folder: Path) -> None:
-        """Raise `FailedPreconditionError` (RUN_RUNNING) if a jail that is not dying has its root below `folder`."""
-        for jail in await self.all():
-            if not jail.dying and Path(jail.path).is_relative_to(folder):
-                raise refusals.running(jail.name)
+    async def require_none_in(self, folder: Path, seen: Sequence[Jail]) -> None:
+        """Raise `FailedPreconditionError` (RUN_RUNNING) if a jail that is not dying has its root below `folder`.
+
+        Those that were `seen` just now may have been removed since: if there was one, they are asked for again.
+        """
+
+        def found(jails: Sequence[Jail]) -> Jail | None:
+            return next((each for each in jails if not each.dying and Path(each.path).is_relative_to(folder)), None)
+
+        if found(seen) is not None and (left := found(await self.all())) is not None:
+            raise refusals.running(left.name)
 
     async def create(self, name: str, conf: Path, run: str) -> None:
         """Make a jail and wait for its exec.start. What jail(8) says is kept in the error."""

@@ -116,10 +116,10 @@ class FreebsdRuntime:
             self._write_conf(run, jail_name(run))
             await self._around.links.create(run)
         except BaseException:
-            await self._take_away(run.jail, run.generation, record, jails=[])  # it has made none
+            await self._take_away(run.jail, run.generation, record, jails=None)  # it has made none
             raise
 
-    async def start(self, jail: str, generation: int) -> None:
+    async def start(self, jail: str, generation: int) -> Run:
         """Attach the network, make the jail, start the command in it."""
         record = self._known(jail, generation)
         run = record.spec
@@ -131,7 +131,7 @@ class FreebsdRuntime:
         refusals.require_none(await self._around.links.taken(run))
         if freebsd_mounts.has_late(run.mounts):
             tree = self._tree(jail, generation)
-            await self._jails.require_none_in(tree.parent)  # not even one that no record tells of
+            await self._jails.require_none_in(tree.parent, jails)  # not even one that no record tells of
             await freebsd_mounts.complete_tree(self._mounting, tree, run.mounts, before=table)
         name = jail_name(run, {each.name for each in jails})  # dying ones keep theirs
         record = self._write(
@@ -147,10 +147,11 @@ class FreebsdRuntime:
             if not boots(run):
                 command = self._command(run, record.jid, run.command)
                 pid = await self._first.start(run, record.jid, command, self._records.folder(run.name) / "pid")
-            self._write(record, pid=pid, started=time.time())
+            record = self._write(record, pid=pid, started=time.time())
         except BaseException:
             await self._detach(await self._without_jail(record, await self._jails.all()))
             raise
+        return record.run
 
     async def stop(self, jail: str, generation: int) -> float:
         """End its command, or let it shut down; remove the jail with all that still runs in it; detach its network."""
@@ -389,17 +390,20 @@ class FreebsdRuntime:
             # Read again: that it ended may have been noted meanwhile.
             self._write(self._records.read(record.spec.name) or record, attached=False)
 
-    async def _take_away(self, jail: str, generation: int, record: Record | None, jails: list[Jail]) -> None:
-        tree = self._tree(jail, generation)
+    async def _take_away(self, jail: str, generation: int, record: Record | None, jails: list[Jail] | None) -> None:
+        """Take away what there is of a run; `jails` as they are now, None: not known, and none of them is the run's."""
+        tree, seen = self._tree(jail, generation), jails or []
         if record is not None:
-            await self._detach(await self._without_jail(record, jails))
+            await self._detach(await self._without_jail(record, seen))
             if record.spec.network.mode == "own":
                 await self._around.links.delete(record.spec.uid, generation)
         else:
-            for left in jails:
+            for left in seen:
                 if left.path == str(tree) and not left.dying:
                     await self._jails.kill(left.jid)
-        dying = any(left.dying and left.path == str(tree) for left in await self._jails.all())
+        if jails is None or any(left.path == str(tree) and not left.dying for left in seen):  # it was removed just now
+            seen = await self._jails.all()
+        dying = any(left.dying and left.path == str(tree) for left in seen)
         await freebsd_mounts.unmount_tree(self._mounting, tree, dying=dying)
         treeroot.remove(tree)
         self._records.forget(f"{jail}.{generation}")

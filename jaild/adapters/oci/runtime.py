@@ -117,7 +117,7 @@ class OciRuntime:
             await self._take_away(run.jail, run.generation, record)
             raise
 
-    async def start(self, jail: str, generation: int) -> None:
+    async def start(self, jail: str, generation: int) -> Run:
         """Attach the network and let the command begin."""
         record = self._known(jail, generation)
         tree = self._tree(jail, generation)
@@ -139,6 +139,7 @@ class OciRuntime:
             await self._delete_container(record.spec.name, record)
             await self._detach(self._write(record, ended=True))
             raise
+        return record.run
 
     async def stop(self, jail: str, generation: int) -> float:
         """End it by its signal, or by SIGKILL, and detach its network."""

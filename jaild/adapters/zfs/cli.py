@@ -196,8 +196,11 @@ class CliZfs(Commands):
             return
         # OpenZFS destroys snapshots before it finds that it cannot unmount a busy filesystem, or that the snapshot of a
         # child is held (seen: 2.1.11, 2.3.9): what would be refused is found before anything is lost.
-        await self._refuse_held(checked_dataset(name))
-        mounted = [each.name for each in await self.datasets(name) if each.mounted]
+        there = await self._get(checked_dataset(name), "mounted,userrefs", "-r")
+        for each, found in there.items():
+            if "@" in each and found.get("userrefs", ("-", ""))[0] not in {"0", "-"}:
+                raise refusal("SNAPSHOT_HELD", each, f"cannot destroy {name}: {each} is held")
+        mounted = sorted(each for each, found in there.items() if found.get("mounted", ("-", ""))[0] == "yes")
         try:
             for each in reversed(mounted):
                 await self.unmount(each)
@@ -207,11 +210,6 @@ class CliZfs(Commands):
                 with contextlib.suppress(NotFoundError):
                     await self.mount(each)
             raise
-
-    async def _refuse_held(self, name: str) -> None:
-        for snapshot, found in (await self._get(name, "userrefs", "-r")).items():
-            if "@" in snapshot and found.get("userrefs", ("0", ""))[0] not in {"0", "-"}:
-                raise refusal("SNAPSHOT_HELD", snapshot, f"cannot destroy {name}: {snapshot} is held")
 
     async def rename(self, name: str, new_name: str) -> None:
         """Rename a dataset within its pool."""

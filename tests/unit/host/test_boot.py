@@ -11,6 +11,7 @@ import pytest
 from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.spec import Boot
 from jaild.model.views import JailState
+from jaild.ports.runtime import Run
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import SPEC, create, deploy, ended, reason_of, serves, touched
@@ -176,10 +177,10 @@ async def test_a_jail_has_not_failed_while_its_start_is_under_way_or_its_turn_is
         await create(host, msgspec.structs.replace(SPEC, boot=Boot(order=order)), name=name)
     begun, may_go_on, start = asyncio.Event(), asyncio.Event(), host.runtime.start
 
-    async def slow(jail: str, generation: int) -> None:
+    async def slow(jail: str, generation: int) -> Run:
         begun.set()
         await may_go_on.wait()
-        await start(jail, generation)
+        return await start(jail, generation)
 
     monkeypatch.setattr(host.runtime, "start", slow)
     await host.restart(reboot=True)
@@ -200,9 +201,9 @@ async def test_a_jail_has_not_failed_while_a_change_switches_it_over(
     await create(host)
     start, seen = host.runtime.start, []
 
-    async def looked_at(jail: str, generation: int) -> None:
+    async def looked_at(jail: str, generation: int) -> Run:
         seen.append(host.core.use_cases.jails.get("web").state)
-        await start(jail, generation)
+        return await start(jail, generation)
 
     monkeypatch.setattr(host.runtime, "start", looked_at)
     await deploy(host, "web/2")

@@ -10,7 +10,7 @@ from jaild.jails.datasets import KEPT_SAFETY_SNAPSHOTS
 from jaild.model.jails.spec import JailSpec, Volume
 from tests.fakes.faults import injected
 from tests.fakes.host import FakeHost, caller
-from tests.hosts.asking import SPEC, configure, create, deploy, ended, reason_of, roll_back, upgrade
+from tests.hosts.asking import SPEC, configure, create, delete, deploy, ended, reason_of, roll_back, upgrade
 
 _WEB = "tank/jaild/jails/web"
 _SYSTEM_CALLS = frozenset({"mounted"})
@@ -48,6 +48,13 @@ async def test_a_change_asks_zfs_nothing(host: FakeHost) -> None:
     restarted = await ended(host, host.core.use_cases.jails.restart("web", caller=caller()))
     assert reason_of(restarted) == ""
     assert asked(host) == []
+
+
+async def test_a_deletion_asks_who_keeps_the_jail_before_it_is_stopped_and_after(host: FakeHost) -> None:
+    await create(host)
+    asked(host)
+    assert reason_of(await delete(host, force=True)) == ""
+    assert asked(host) == ["snapshots", "clones", "set", "snapshots", "clones", "destroy"]
 
 
 async def test_from_the_fourth_change_on_the_oldest_safety_snapshot_is_looked_at_and_dropped(host: FakeHost) -> None:

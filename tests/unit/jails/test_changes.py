@@ -16,6 +16,7 @@ from jaild.model.errors import AbortedError, FailedPreconditionError, InternalEr
 from jaild.model.jails.redaction import REDACTED, redacted
 from jaild.model.jails.spec import ExecCheck, JailSpec, Readiness, Volume
 from jaild.model.layers.records import Manifest
+from jaild.ports.runtime import Run
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import (
@@ -189,10 +190,11 @@ async def test_a_generation_whose_process_ends_in_its_health_checks_is_taken_bac
     await create(host)
     original = host.runtime.start
 
-    async def start(jail: str, generation: int) -> None:
-        await original(jail, generation)
+    async def start(jail: str, generation: int) -> Run:
+        run = await original(jail, generation)
         if generation == 2:
             host.runtime.end(jail, 2, status=3)
+        return run
 
     monkeypatch.setattr(host.runtime, "start", start)
     failed = await deploy(host, "web/2")
