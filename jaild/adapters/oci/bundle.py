@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def _mount(target: str, kind: str, *options: str) -> dict[str, Any]:
     return {"destination": target, "type": kind, "source": kind, "options": list(options)}
 
 
+_OPEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)  # as this process was given them: it raises its own
+
 _SYSTEM_MOUNTS = (
     _mount("/proc", "proc", "nosuid", "noexec", "nodev"),
     _mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
@@ -58,7 +61,7 @@ def process(
 ) -> dict[str, Any]:
     """Return the `process` object of a command in `run`; `environment` is added to the run's own."""
     merged = {"PATH": _PATH, "HOME": account.home, **run.environment, **(environment or {})}
-    limits = [{"type": "RLIMIT_NOFILE", "hard": n, "soft": n} for n in (run.limits.open_files,) if n]
+    soft, hard = (run.limits.open_files,) * 2 if run.limits.open_files else _OPEN_FILES
     capabilities = (*_CAPABILITIES, *(name for allowed in run.allow for name in ALLOW[allowed]))
     return {
         "terminal": False,
@@ -67,7 +70,7 @@ def process(
         "env": [f"{name}={value}" for name, value in merged.items()],
         "cwd": "/",
         "capabilities": {kind: list(capabilities) for kind in ("bounding", "effective", "permitted")},
-        "rlimits": limits,
+        "rlimits": [{"type": "RLIMIT_NOFILE", "hard": hard, "soft": soft}],
         "noNewPrivileges": True,
     }
 

@@ -83,6 +83,7 @@ class OciRuntime:
         """Make the run folder and the bridge, and ask whether there is a runtime at all."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         orphans.adopt()
+        first_process.make_room()
         await self._tool.version()
         await self._links.prepare()
 

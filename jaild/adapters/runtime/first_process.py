@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import resource
 import select
 import signal
 from collections.abc import Iterator
@@ -30,6 +31,12 @@ class FirstProcess(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     ticks: int  # when it started, in clock ticks since boot
     boot: str  # kernel.random.boot_id
+
+
+def make_room() -> None:
+    """Let this process have as many files open as it may: one for each first process whose end it awaits."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def identify(pid: int) -> FirstProcess | None:

@@ -14,6 +14,7 @@ import signal
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_others: set[int] = set()  # children that are not buried here
 
 
 def adopt() -> None:
@@ -31,15 +32,26 @@ def adopt() -> None:
 def bury() -> None:
     """Reap our children that ended in a jail's PID namespace, but for first processes: who waits wants their status.
 
-    Children that we started ourselves are never in such a namespace: they are reaped by those who started them.
+    Children that we started ourselves are never in such a namespace: they are reaped by those who started them. Each is
+    looked at once, as a process stays in the namespace that it was made in: a thousand jails are as many children, and
+    this is done at each end of a program.
     """
-    depth = len(_words(os.getpid(), "NSpid"))
+    depth, children = len(_words(os.getpid(), "NSpid")), _children()
+    _others.intersection_update(children)
+    for pid in children - _others:
+        numbers = _words(pid, "NSpid")
+        if len(numbers) > depth and numbers[depth] != "1":
+            _reap(pid)
+        elif numbers:
+            _others.add(pid)
+
+
+def _children() -> set[int]:
+    found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
-            for pid in (task / "children").read_text("ascii").split():
-                numbers = _words(int(pid), "NSpid")
-                if len(numbers) > depth and numbers[depth] != "1":
-                    _reap(int(pid))
+            found.update(map(int, (task / "children").read_text("ascii").split()))
+    return found
 
 
 def _reap(pid: int) -> None:

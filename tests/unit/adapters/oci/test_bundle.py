@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from jaild.ports.runtime import RunSpec
 from tests.contract.runtime_contract import run_spec
 
 ROOT = Path("/run/jaild/trees/web/1")
+SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
 WWW = Account(uid=80, gid=81, groups=(82,), home="/srv")
 
 
@@ -50,7 +52,7 @@ def test_the_process_is_the_runs_command_user_and_environment() -> None:
             ]
             for kind in ("bounding", "effective", "permitted")
         },
-        "rlimits": [],
+        "rlimits": [{"type": "RLIMIT_NOFILE", "hard": HARD, "soft": SOFT}],
         "noNewPrivileges": True,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections import Counter
 from pathlib import Path
 
@@ -59,3 +60,13 @@ def test_a_jails_addresses_are_looked_for_in_its_own_records(tmp_path: Path, mon
     assert records.held("web") == frozenset()
     assert reads == ["web.1"]
     assert records.names() == ["other.1", "web.1", "web.2.1"]
+
+
+def test_a_daemon_may_wait_for_as_many_first_processes_as_it_may_have_files_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+        first_process.make_room()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
