@@ -1,4 +1,4 @@
-"""At which calls of a run a matrix lets a fault strike: at all of them, or (`make unit`) at every so many."""
+"""At which calls of a run a matrix lets a fault strike: at all of them, or, for a quick look, at every so many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Case = TypeVar("_Case")
 
 
 def every() -> int:
-    """Return of how many calls one is struck: JAILD_FAULT_EVERY, which `make unit` sets; else 1: all."""
+    """Return of how many calls one is struck: JAILD_FAULT_EVERY; else 1: all."""
     return max(1, int(os.environ.get("JAILD_FAULT_EVERY", "1")))
 
 

@@ -1,4 +1,4 @@
-"""Some hundreds of steps of the model (`make unit`: some); `python -m tests.model` carries out as many as one likes."""
+"""Some hundreds of steps of the model; `python -m tests.model` carries out as many as one likes."""
 
 from __future__ import annotations
 

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from jaild.adapters.files.errors import explained
+from jaild.adapters.system.own_thread import in_own_thread
 from jaild.adapters.zfs import parse, streaming
 from jaild.adapters.zfs.commands import Commands
 from jaild.adapters.zfs.errors import failure, refusal
@@ -55,7 +57,7 @@ class CliZfs(Commands):
 
     async def mounted(self, folder: Path) -> Mounted | None:
         """Return what a mounted filesystem says of itself: statvfs(3) has ZFS's own numbers of the dataset."""
-        return await asyncio.to_thread(_mounted, folder)
+        return await in_own_thread(partial(_mounted, folder), f"statvfs {folder}")
 
     async def settings(self, name: str) -> Mapping[str, str]:
         """Return a filesystem's native properties as they are in effect."""
