@@ -94,8 +94,8 @@ class JailEntry:
     shown: tuple[tuple[object, ...], JailView] | None = field(default=None, repr=False)  # see `Inventory.jail_view`
 
 
-# What readers see nothing of; whatever else an entry has, or will have, makes a new view when it changes.
-_UNSEEN = frozenset({"name", "dataset", "folder", "references", "took", "layers", "shown"})
+# What readers see nothing of, and what changes in place; whatever else an entry has makes a new view when it changes.
+_UNSEEN = frozenset({"name", "dataset", "folder", "references", "took", "layers", "parts", "safety", "shown"})
 _seen_of = attrgetter(*(each.name for each in fields(JailEntry) if each.name not in _UNSEEN))
 
 
