@@ -22,6 +22,7 @@ import msgspec
 
 from jaild.model.errors import InvalidArgumentError
 
+_OPEN_FILES = 65_536  # more than a host has jails
 _START_TIME = 19  # in /proc/PID/stat after the command's name (proc_pid_stat(5): field 22)
 
 
@@ -34,9 +35,15 @@ class FirstProcess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make_room() -> None:
-    """Let this process have as many files open as it may: one for each first process whose end it awaits."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Let this process have many files open: one for each first process whose end it awaits.
+
+    Not as many as it may: programs get the limit too, and some close every descriptor up to it. It can be a thousand
+    million, as in containers.
+    """
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def identify(pid: int) -> FirstProcess | None:

@@ -62,11 +62,25 @@ def test_a_jails_addresses_are_looked_for_in_its_own_records(tmp_path: Path, mon
     assert records.names() == ["other.1", "web.1", "web.2.1"]
 
 
-def test_a_daemon_may_wait_for_as_many_first_processes_as_it_may_have_files_open() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
-        first_process.make_room()
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+THOUSAND_MILLION = 1 << 30  # as containers have it
+NONE = resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((1024, 4096), (4096, 4096)),
+        ((1024, THOUSAND_MILLION), (65_536, THOUSAND_MILLION)),  # programs get it too, and some close all up to it
+        ((1024, NONE), (65_536, NONE)),
+        ((100_000, THOUSAND_MILLION), (100_000, THOUSAND_MILLION)),  # what somebody wanted
+        ((NONE, NONE), (NONE, NONE)),
+    ],
+)
+def test_a_daemon_may_wait_for_more_first_processes_than_a_shell_has_files_open(
+    before: tuple[int, int], after: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {resource.RLIMIT_NOFILE: before}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    monkeypatch.setattr(resource, "setrlimit", limits.__setitem__)
+    first_process.make_room()
+    assert limits == {resource.RLIMIT_NOFILE: after}
