@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaild.model.errors import UnavailableError
-from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_contract import LocalZfsContract
 from tests.contract.zfs_host import ZfsHost, pieces
 from tests.fakes.zfs import FakeZfs
 
@@ -22,7 +22,7 @@ async def host(tmp_path: Path) -> ZfsHost:
     return ZfsHost(zfs=fake, top="tank/top", seen=lambda path: path, limit=limit)
 
 
-class TestFakeZfs(ZfsContract):
+class TestFakeZfs(LocalZfsContract):
     """The contract, on directories."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, NotFoundError
-from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_contract import LocalZfsContract
 from tests.contract.zfs_host import ZfsHost, pieces, refused
 from tests.zfs_fuse import PrivateZfs, private_zfs_fuse
 
@@ -36,7 +36,7 @@ async def host(fuse: PrivateZfs) -> AsyncIterator[ZfsHost]:
     await fuse.zfs.run("destroy", "-R", subject=top)  # clones too, which the port never does
 
 
-class TestZfsFuse(ZfsContract):
+class TestZfsFuse(LocalZfsContract):
     """The contract, on a real zfs-fuse."""
 
 

@@ -10,7 +10,7 @@ from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.model.errors import FailedPreconditionError
 from tests.contract.kernel_pool import NEEDS, kernel_pool, zfs_host
-from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_contract import LocalZfsContract
 from tests.contract.zfs_host import ZfsHost, refused
 
 pytestmark = pytest.mark.real(*NEEDS)
@@ -29,7 +29,7 @@ async def host(pool: str) -> AsyncIterator[ZfsHost]:
         yield made
 
 
-class TestKernelZfs(ZfsContract):
+class TestKernelZfs(LocalZfsContract):
     """The contract, on `zfs` and `zpool` of this host."""
 
 

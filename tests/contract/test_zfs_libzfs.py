@@ -11,7 +11,7 @@ from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.adapters.zfs.pylibzfs import imported
 from jaild.model.errors import FailedPreconditionError
 from tests.contract.kernel_pool import NEEDS, kernel_pool, zfs_host
-from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_contract import LocalZfsContract
 from tests.contract.zfs_host import ZfsHost, refused
 
 # Skipped also where everything is required: jaild works without py-libzfs, and pip has none.
@@ -35,7 +35,7 @@ async def host(pool: str, cli: CliZfs) -> AsyncIterator[ZfsHost]:
         yield made
 
 
-class TestLibZfs(ZfsContract):
+class TestLibZfs(LocalZfsContract):
     """The contract, on py-libzfs and a ZFS in the kernel."""
 
 

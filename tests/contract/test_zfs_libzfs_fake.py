@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.zfs.libzfs import LibZfs
-from tests.contract.zfs_contract import ZfsContract
+from tests.contract.zfs_contract import LocalZfsContract
 from tests.contract.zfs_host import ZfsHost
 from tests.fakes.pylibzfs import PyLibzfs
 from tests.fakes.zfs import FakeZfs
@@ -31,5 +31,5 @@ async def host(module: PyLibzfs) -> ZfsHost:
     return ZfsHost(zfs=zfs, top="tank/top", seen=lambda path: path, limit=limit)
 
 
-class TestLibZfsOnAFake(ZfsContract):
+class TestLibZfsOnAFake(LocalZfsContract):
     """The contract, on the adapter over a fake py-libzfs; every question to that must come from one thread."""

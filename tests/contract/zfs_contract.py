@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.contract.zfs_dataset_cases import DatasetCases
+from tests.contract.zfs_dataset_cases import DatasetCases, MountedCases
 from tests.contract.zfs_owned_cases import OwnedCases
 from tests.contract.zfs_rich_cases import RichCases
 from tests.contract.zfs_stream_cases import StreamCases
@@ -10,3 +10,7 @@ from tests.contract.zfs_stream_cases import StreamCases
 
 class ZfsContract(DatasetCases, StreamCases, OwnedCases, RichCases):
     """The whole of it; `host` is a fixture that returns a `ZfsHost`."""
+
+
+class LocalZfsContract(ZfsContract, MountedCases):
+    """The same, and what only a `host` shows whose file systems are this machine's."""

@@ -31,22 +31,6 @@ class DatasetCases:
         made = await host.zfs.dataset(f"{host.top}/a")
         assert (made.mounted, made.readonly) == (False, True)
 
-    async def test_a_mounted_dataset_tells_its_space_without_zfs_and_one_that_is_not_nothing(
-        self, host: ZfsHost
-    ) -> None:
-        await host.zfs.create(name := f"{host.top}/a", {"refquota": str(20 * MIB)})
-        point = (await host.zfs.dataset(name)).mountpoint
-        assert point is not None
-        if not isinstance(folder := host.seen(point), Path):
-            pytest.skip("its file systems are another machine's")
-        told, asked = await host.zfs.mounted(folder), await host.zfs.dataset(name)
-        assert told is not None
-        assert abs(told.referenced - asked.referenced) < MIB
-        assert abs(told.available - asked.available) < MIB
-        assert told.available <= 20 * MIB
-        await host.zfs.unmount(name)
-        assert await host.zfs.mounted(folder) is None
-
     async def test_mounting_and_unmounting_twice_is_no_error(self, host: ZfsHost) -> None:
         await host.zfs.create(name := f"{host.top}/a")
         await host.zfs.mount(name)
@@ -342,3 +326,23 @@ class DatasetCases:
         found: list[Dataset] = await host.zfs.datasets(host.top)
         assert [each.name for each in found] == sorted(each.name for each in found)
         assert len(found) == 5
+
+
+class MountedCases:
+    """What a mounted file system is asked by a system call: for a `host` whose file systems are this machine's."""
+
+    async def test_a_mounted_dataset_tells_its_space_without_zfs_and_one_that_is_not_nothing(
+        self, host: ZfsHost
+    ) -> None:
+        await host.zfs.create(name := f"{host.top}/a", {"refquota": str(20 * MIB)})
+        point = (await host.zfs.dataset(name)).mountpoint
+        assert point is not None
+        folder = host.seen(point)
+        assert isinstance(folder, Path)
+        told, asked = await host.zfs.mounted(folder), await host.zfs.dataset(name)
+        assert told is not None
+        assert abs(told.referenced - asked.referenced) < MIB
+        assert abs(told.available - asked.available) < MIB
+        assert told.available <= 20 * MIB
+        await host.zfs.unmount(name)
+        assert await host.zfs.mounted(folder) is None
