@@ -7,6 +7,8 @@ MIGRATIONS = 100
 # One more than this project's machines have cores: real programs are waited for.
 PROCESSES = 3
 UNIT = -m "not real and not exhaustive"
+# A matrix of faults strikes one call of so many, other ones each time; CI strikes all (EVERY=1).
+EVERY = 4
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
@@ -31,14 +33,14 @@ demo: compiled ## two hosts, two bases (FreeBSD: BASES="A/base.txz B/base.txz"),
 	@mkdir -p build
 	$(PYTHON) -m tests.demo $(BASES)
 
-test: deps compiled lint proto-check ## everything that can fail
-	$(PYTEST) -n $(PROCESSES) --dist loadgroup
+test: deps compiled lint proto-check ## everything that can fail; EVERY=1: at all calls of each fault matrix, not at one of four
+	JAILD_FAULT_EVERY=$(EVERY) $(PYTEST) -n $(PROCESSES) --dist loadgroup
 
-unit: compiled ## the tests that need neither root nor real ZFS, but for those that go through a large set (fault matrices)
-	$(PYTEST) $(UNIT) -n $(PROCESSES) --dist worksteal
+unit: compiled ## the tests that need neither root nor real ZFS, but for those that go through a large set (fault matrices); fewer examples of a property
+	HYPOTHESIS_PROFILE=quick $(PYTEST) $(UNIT) -n $(PROCESSES) --dist worksteal
 
 slowest: compiled ## as unit, one after the other and in their order, with the twenty slowest at the end
-	$(PYTEST) $(UNIT) -p no:randomly --durations=20 --durations-min=0.2
+	HYPOTHESIS_PROFILE=quick $(PYTEST) $(UNIT) -p no:randomly --durations=20 --durations-min=0.2
 
 lint: venv ## ruff, mypy, the direction of imports
 	@.ci/lint

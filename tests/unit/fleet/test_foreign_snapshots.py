@@ -377,6 +377,7 @@ async def test_a_clone_of_a_rehearsal_that_others_keep_is_told_and_keeps_no_othe
     await host.zfs.release("backup", "tank/jaild/rehearsals/one@hourly")
 
 
+@pytest.mark.exhaustive
 async def test_a_jail_with_many_volumes_moves_there_and_back_by_its_bookmarks(pair: Pair) -> None:
     source, target = pair
     volumes = {f"v{number}": Volume(path=f"/var/v{number}") for number in range(90)}

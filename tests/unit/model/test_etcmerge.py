@@ -75,7 +75,7 @@ def deepest(merged: Merged) -> set[str]:
     return {path for path in paths if not any(other.startswith(f"{path}/") for other in paths)}
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(TREES, TREES, TREES)
 def test_both_sides_are_equal_before_a_merge_but_for_conflicts(
     a: dict[str, Entry], t: dict[str, Entry], m: dict[str, Entry]
@@ -87,7 +87,7 @@ def test_both_sides_are_equal_before_a_merge_but_for_conflicts(
         assert same(*({p: e for p, e in w.tree.items() if p not in generated} for w in (one_way, other_way)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(TREES, TREES, TREES)
 def test_every_path_of_a_result_has_its_folders(a: dict[str, Entry], t: dict[str, Entry], m: dict[str, Entry]) -> None:
     tree = merge(a, t, m).tree
@@ -160,7 +160,7 @@ STYLED = st.tuples(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(STYLED, STYLED, STYLED)
 def test_lines_merge_the_same_however_they_end(
     a: tuple[list[str], str, bool], t: tuple[list[str], str, bool], m: tuple[list[str], str, bool]

@@ -196,7 +196,7 @@ SOME = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from([99, 100, 101,
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(SOME, SOME, SOME)
 def test_every_account_of_a_jail_keeps_its_number_and_no_two_get_one(
     ancestor: dict[str, int], theirs: dict[str, int], mine: dict[str, int]

@@ -214,6 +214,7 @@ async def test_a_missing_archive_is_not_found(archives: BsdtarArchives, tmp_path
     assert caught.value.reason == "ARCHIVE_MISSING"
 
 
+@pytest.mark.exhaustive
 async def test_more_empty_files_than_may_be_are_refused_soon_in_bounded_memory(
     archives: BsdtarArchives, tmp_path: Path
 ) -> None:
