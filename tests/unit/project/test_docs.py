@@ -21,6 +21,8 @@ from jaild.model.jails import validation as speccheck
 from jaild.model.layers import recipe_check as recipecheck
 from tests.unit.project.sources import parsed
 
+pytestmark = pytest.mark.rule
+
 ROOT = Path(__file__).parents[3]
 _REASON = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _FIRST_COLUMN = re.compile(r"^\| `([A-Z0-9_]+(?:\*)?)` \|", re.MULTILINE)

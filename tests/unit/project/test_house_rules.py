@@ -10,6 +10,8 @@ import pytest
 
 from tests.unit.project.sources import parsed
 
+pytestmark = pytest.mark.rule
+
 ROOT = Path(__file__).parents[3]
 LONGEST = 500  # lines, a guide: what is one thought stays in one file
 MOST = 6  # arguments of a constructor in a room

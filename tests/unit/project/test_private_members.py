@@ -10,6 +10,8 @@ import pytest
 
 from tests.unit.project.sources import parsed
 
+pytestmark = pytest.mark.rule
+
 ROOT = Path(__file__).parents[3]
 BY_NAME = frozenset({"setattr", "getattr", "delattr", "hasattr", "object"})  # what takes a member's name as a string
 # Of others, who offer no public way to it.

@@ -11,6 +11,8 @@ import pytest
 from tests.conftest import LINUX_HOST, Machine, require
 from tests.unit.project.sources import parsed
 
+pytestmark = pytest.mark.rule
+
 TESTS = Path(__file__).parents[2]
 LINUXS_OWN = frozenset({"runc", "busybox", "ip", "nft", "unshare", "nsenter", "zfs-fuse"})
 
