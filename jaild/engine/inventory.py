@@ -372,6 +372,14 @@ class Inventory:
                 kind, _, name = path.partition("/")
                 yield (name, "", who) if kind == "bases" else ("", name, who)
 
+    def of_unknown_needs(self) -> list[str]:
+        """Return the jails of which it cannot be told now what layers they need: `references` lacks theirs.
+
+        One whose record or active generation cannot be read, and a replica that its owner has not offered since this
+        daemon began: it is not mounted. Copies that never start again (moved, fenced) need what they are known to.
+        """
+        return sorted(entry.name for entry in self.jails.values() if not _knows_needs(entry, self.needed))
+
     def users(self) -> Users:
         """Return who refers to which layer, from one look at all generations: what a list of layers needs once."""
         users = Users()
@@ -443,6 +451,20 @@ class Inventory:
         if entry.damaged:
             return JailState.DAMAGED
         return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
+
+
+def _knows_needs(entry: JailEntry, needed: Mapping[str, tuple[str, ...]]) -> bool:
+    record = entry.record
+    if record is None:
+        return False
+    match record.state:
+        case Ownership.ACTIVE | Ownership.FROZEN:
+            return record.generation in {0, *entry.references}
+        case Ownership.STANDBY | Ownership.CLAIMED:
+            return bool(entry.layers)
+        case Ownership.INCOMING | Ownership.PREPARED:
+            return bool(entry.layers) or f"migrations/{record.migration}" in needed
+    return True
 
 
 def _etag(record: JailRecord) -> str:

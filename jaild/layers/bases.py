@@ -9,19 +9,17 @@ from pathlib import Path
 from jaild.engine.build import Engine
 from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle
+from jaild.layers.removal import LayerKind, LayerRemoval
 from jaild.layers.sealing import BaseSealing, Sealer, Source
-from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError
-from jaild.model.findings import Plan
+from jaild.model.errors import InvalidArgumentError
 from jaild.model.layers import distset, ociimage
 from jaild.model.layers.archive import Listing, base_policy
 from jaild.model.layers.ociimage import Platform
 from jaild.model.layers.osversion import OsVersion
-from jaild.model.operation import Operation, Stop
+from jaild.model.operation import Operation
 from jaild.model.views import BaseView, Caller
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Spooled
-
-_TOLD = 5  # how many users an error names
 
 
 class Bases:
@@ -29,14 +27,27 @@ class Bases:
 
     def __init__(self, engine: Engine, sealer: Sealer, sealing: BaseSealing, images: ImageImport) -> None:
         self._inventory = engine.inventory
-        self._sealer = sealer
+        self._removal = LayerRemoval(
+            engine,
+            sealer,
+            LayerKind(
+                noun="base",
+                parent=engine.inventory.where.bases,
+                layers=engine.inventory.bases,
+                users=lambda users: users.bases,
+                resource=lambda name: f"bases/{name}",
+                sealed=lambda record: record.imported,
+                in_use="BASE_IN_USE",
+                has_clones="BASE_HAS_CLONES",
+                cloned="patched",
+            ),
+        )
         self._sealing = sealing
         self._images = images
         self._archives = engine.ports.archives
         self._files = engine.ports.files
         self._dispatcher = engine.dispatcher
         self._operations = engine.operations
-        self._events = engine.events
 
     def get(self, base_id: str) -> BaseView:
         """Return one. `NotFoundError` (BASE_NOT_FOUND)."""
@@ -155,48 +166,14 @@ class Bases:
             return await self._sealing.seal(handle, base_id, unpack, Source())
 
     async def delete(self, base_id: str, *, validate_only: bool, caller: Caller) -> Operation:
-        """Delete one that no generation refers to. `FailedPreconditionError` (BASE_IN_USE)."""
-        target = f"bases/{base_id}"
-        self._require_unused(base_id)
-        await self._sealer.require_unclaimed(self._inventory.bases[base_id])
-        if validate_only:
-            return await self._operations.planned(
-                Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller
-            )
+        """Delete one that nothing needs. Errors as `LayerRemoval.delete`."""
+        return await self._removal.delete(base_id, validate_only=validate_only, caller=caller)
 
-        async def work(handle: Handle) -> str:
-            await handle.phase("commit", stop=Stop.NEVER)
-            self._require_unused(base_id)  # nothing is awaited between this look and the next line
-            layer = self._inventory.bases.pop(base_id)
-            try:
-                await self._sealer.destroy(layer)
-            except JaildError:
-                self._inventory.bases[base_id] = layer
-                raise
-            await self._events.emit("base.deleted", target)
-            return ""
-
-        return await self._dispatcher.submit(target, "delete", caller, work)
-
-    def _require_unused(self, base_id: str) -> None:
-        used_by = self._inventory.base_view(base_id).used_by
-        if used_by:
-            raise FailedPreconditionError(
-                "BASE_IN_USE",
-                f"base {base_id} is referred to by {', '.join(used_by[:_TOLD])}"
-                + (f" and {len(used_by) - _TOLD} more" if len(used_by) > _TOLD else ""),
-                remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
-                resource=f"bases/{base_id}",
-            )
-        dataset = self._inventory.bases[base_id].dataset
-        clones = [name for name, layer in self._inventory.bases.items() if layer.origin.partition("@")[0] == dataset]
-        if clones:
-            raise FailedPreconditionError(
-                "BASE_HAS_CLONES",
-                f"base {base_id} shares blocks with {', '.join(sorted(clones))}, patched from it",
-                remedy="delete those first",
-                resource=f"bases/{base_id}",
-            )
+    async def prune(self, *, min_age: float, validate_only: bool, caller: Caller) -> Operation:
+        """Delete all that nothing needs, and that are `min_age` seconds old. Errors as `LayerRemoval.prune`."""
+        return await self._removal.prune(
+            "bases", lambda _: True, min_age=min_age, validate_only=validate_only, caller=caller
+        )
 
 
 class ImageImport:

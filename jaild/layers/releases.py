@@ -9,14 +9,14 @@ import msgspec
 
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
+from jaild.layers.removal import LayerKind, LayerRemoval
 from jaild.layers.sealing import Sealer
-from jaild.model import layout, names
-from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.model.findings import Plan
+from jaild.model import access, layout, names
+from jaild.model.errors import AlreadyExistsError, NotFoundError
 from jaild.model.layers import manifest as manifestcheck
 from jaild.model.layers.archive import release_policy
 from jaild.model.layers.records import Manifest, ReleaseRecord
-from jaild.model.operation import Operation, Stop
+from jaild.model.operation import Operation
 from jaild.model.views import Caller, ReleaseView
 from jaild.ports.files import Spooled
 
@@ -28,6 +28,22 @@ class Releases:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._sealer = sealer
+        self._removal = LayerRemoval(
+            engine,
+            sealer,
+            LayerKind(
+                noun="release",
+                parent=engine.inventory.where.apps,
+                layers=engine.inventory.releases,
+                users=lambda users: users.releases,
+                resource=lambda key: "/releases/".join(("apps/" + key).rsplit("/", 1)),
+                sealed=lambda record: record.pushed,
+                in_use="RELEASE_IN_USE",
+                has_clones="RELEASE_HAS_CLONES",
+                cloned="pushed",
+                after=self._forget_app,
+            ),
+        )
         self._archives = engine.ports.archives
         self._files = engine.ports.files
         self._dispatcher = engine.dispatcher
@@ -151,46 +167,25 @@ class Releases:
             )
 
     async def delete(self, app: str, version: str, *, validate_only: bool, caller: Caller) -> Operation:
-        """Delete one that nothing refers to. `FailedPreconditionError` (RELEASE_IN_USE, RELEASE_HAS_CLONES)."""
-        target = f"apps/{app}/releases/{version}"
-        self._require_unused(app, version)
-        await self._sealer.require_unclaimed(self._inventory.releases[f"{app}/{version}"])
-        if validate_only:
-            return await self._operations.planned(
-                Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller
-            )
+        """Delete one that nothing needs. Errors as `LayerRemoval.delete`."""
+        return await self._removal.delete(f"{app}/{version}", validate_only=validate_only, caller=caller)
 
-        async def work(handle: Handle) -> str:
-            await handle.phase("commit", stop=Stop.NEVER)
-            self._require_unused(app, version)  # nothing is awaited between this look and the next line
-            layer = self._inventory.releases.pop(f"{app}/{version}")
-            try:
-                await self._sealer.destroy(layer)
-            except JaildError:
-                self._inventory.releases[f"{app}/{version}"] = layer
-                raise
-            if not any(key.startswith(f"{app}/") for key in self._inventory.releases):
-                await self._zfs.destroy(self._inventory.where.app(app))
-            await self._events.emit("release.deleted", target)
-            return ""
+    async def prune(self, app: str | None, *, min_age: float, validate_only: bool, caller: Caller) -> Operation:
+        """Delete all releases that nothing needs, of an app or of all that are the caller's to change.
 
-        return await self._dispatcher.submit(target, "delete", caller, work)
+        Those are `min_age` seconds old. Errors as `LayerRemoval.prune`.
+        """
 
-    def _require_unused(self, app: str, version: str) -> None:
-        view = self._inventory.release_view(f"{app}/{version}")
-        if view.used_by:
-            raise FailedPreconditionError(
-                "RELEASE_IN_USE",
-                f"release {app}/{version} is referred to by {', '.join(view.used_by[:5])}",
-                remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
-                resource=f"apps/{app}/releases/{version}",
-            )
-        dataset = self._inventory.releases[f"{app}/{version}"].dataset
-        clones = [key for key, layer in self._inventory.releases.items() if layer.origin.partition("@")[0] == dataset]
-        if clones:
-            raise FailedPreconditionError(
-                "RELEASE_HAS_CLONES",
-                f"release {app}/{version} shares blocks with {', '.join(sorted(clones))}, pushed from it",
-                remedy="delete those first",
-                resource=f"apps/{app}/releases/{version}",
-            )
+        def among(key: str) -> bool:
+            of = key.partition("/")[0]
+            return app in {None, of} and access.has_app(caller, of)
+
+        return await self._removal.prune(
+            f"apps/{app or '-'}", among, min_age=min_age, validate_only=validate_only, caller=caller
+        )
+
+    async def _forget_app(self, key: str) -> None:
+        """Destroy an app's dataset when its last release is gone."""
+        app = key.partition("/")[0]
+        if not any(other.startswith(f"{app}/") for other in self._inventory.releases):
+            await self._zfs.destroy(self._inventory.where.app(app))

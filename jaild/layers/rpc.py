@@ -18,9 +18,10 @@ from jaild.model import names as rules
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import specfile
+from jaild.model.layers.prune import MIN_AGE
 from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
-from jaild.rpc import names, pages, streams
+from jaild.rpc import moments, names, pages, streams
 from jaild.rpc.auth import Context, current, require_role
 from jaild.rpc.messages.layers import app_messages, base_message, manifest_of, release_message
 from jaild.rpc.services import Service
@@ -99,6 +100,14 @@ class BasesServicer:
         return self._messages.of(
             await self._bases.delete(
                 names.base(request.name), validate_only=request.validate_only, caller=current(request.request_id)
+            )
+        )
+
+    async def PruneBases(self, request: bases_pb2.PruneBasesRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
+        """Delete all that nothing needs."""
+        return self._messages.of(
+            await self._bases.prune(
+                min_age=_min_age(request), validate_only=request.validate_only, caller=current(request.request_id)
             )
         )
 
@@ -218,6 +227,22 @@ class AppsServicer:
         return self._messages.of(
             await self._releases.delete(app, version, validate_only=request.validate_only, caller=caller)
         )
+
+    async def PruneReleases(self, request: apps_pb2.PruneReleasesRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
+        """Delete all that nothing needs."""
+        app = None if request.parent == _ALL else names.app(request.parent)
+        caller = current(request.request_id)
+        if app is not None:
+            access.require_app(caller, app, request.parent)
+        return self._messages.of(
+            await self._releases.prune(
+                app, min_age=_min_age(request), validate_only=request.validate_only, caller=caller
+            )
+        )
+
+
+def _min_age(request: bases_pb2.PruneBasesRequest | apps_pb2.PruneReleasesRequest) -> float:
+    return moments.seconds(request.min_age, "min_age") if request.HasField("min_age") else MIN_AGE
 
 
 def _parent_of(named: str, app: str) -> str:

@@ -107,7 +107,7 @@ def accept(
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change, thought through and not begun."""
 
-    kind: str  # create, deploy, upgrade, configure, rollback, migrate
+    kind: str  # create, deploy, upgrade, configure, rollback, migrate, prune ...
     target: str  # jails/<jail>
     steps: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -116,6 +116,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     base: str = ""
     release: str = ""  # app/version
     accepted: tuple[Accepted, ...] = ()  # what somebody accepted of it; no errors any more
+    frees: int = 0  # bytes that a prune frees: an estimate
 
     @property
     def refused(self) -> bool:

@@ -1,4 +1,5 @@
 from google.longrunning import operations_pb2 as _operations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from jaild.v1 import common_pb2 as _common_pb2
@@ -190,3 +191,15 @@ class DeleteReleaseRequest(_message.Message):
     request_id: str
     validate_only: bool
     def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+
+class PruneReleasesRequest(_message.Message):
+    __slots__ = ("parent", "min_age", "request_id", "validate_only")
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    MIN_AGE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    parent: str
+    min_age: _duration_pb2.Duration
+    request_id: str
+    validate_only: bool
+    def __init__(self, parent: _Optional[str] = ..., min_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...

@@ -61,6 +61,11 @@ class AppsStub(object):
                 request_serializer=jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.PruneReleases = channel.unary_unary(
+                '/jaild.v1.Apps/PruneReleases',
+                request_serializer=jaild_dot_v1_dot_apps__pb2.PruneReleasesRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class AppsServicer(object):
@@ -100,7 +105,15 @@ class AppsServicer(object):
 
     def DeleteRelease(self, request, context):
         """Deletes a release; the app goes with its last one. FAILED_PRECONDITION: RELEASE_IN_USE naming the generations that
-        refer to it, RELEASE_HAS_CLONES naming the releases made from it.
+        refer to it, RELEASE_HAS_CLONES naming the releases made from it, LAYER_NEEDS_UNKNOWN naming the jails of which it is
+        not known what they need.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneReleases(self, request, context):
+        """Deletes all releases that nothing needs, of an app, or of all apps that are the caller's. As Bases.PruneBases.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,6 +145,11 @@ def add_AppsServicer_to_server(servicer, server):
             'DeleteRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRelease,
                     request_deserializer=jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'PruneReleases': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneReleases,
+                    request_deserializer=jaild_dot_v1_dot_apps__pb2.PruneReleasesRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
@@ -270,6 +288,33 @@ class Apps(object):
             target,
             '/jaild.v1.Apps/DeleteRelease',
             jaild_dot_v1_dot_apps__pb2.DeleteReleaseRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneReleases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Apps/PruneReleases',
+            jaild_dot_v1_dot_apps__pb2.PruneReleasesRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

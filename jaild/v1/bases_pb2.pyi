@@ -1,4 +1,5 @@
 from google.longrunning import operations_pb2 as _operations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from jaild.v1 import common_pb2 as _common_pb2
@@ -99,3 +100,13 @@ class DeleteBaseRequest(_message.Message):
     request_id: str
     validate_only: bool
     def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+
+class PruneBasesRequest(_message.Message):
+    __slots__ = ("min_age", "request_id", "validate_only")
+    MIN_AGE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    min_age: _duration_pb2.Duration
+    request_id: str
+    validate_only: bool
+    def __init__(self, min_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...

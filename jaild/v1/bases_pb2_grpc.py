@@ -56,6 +56,11 @@ class BasesStub(object):
                 request_serializer=jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.PruneBases = channel.unary_unary(
+                '/jaild.v1.Bases/PruneBases',
+                request_serializer=jaild_dot_v1_dot_bases__pb2.PruneBasesRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class BasesServicer(object):
@@ -87,7 +92,16 @@ class BasesServicer(object):
 
     def DeleteBase(self, request, context):
         """Deletes a base. FAILED_PRECONDITION: BASE_IN_USE naming the generations that refer to it, BASE_HAS_CLONES naming the
-        bases that were patched from it.
+        bases that were patched from it, LAYER_NEEDS_UNKNOWN naming the jails of which it is not known what they need.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneBases(self, request, context):
+        """Deletes all bases that nothing needs: no kept generation, no replica, no copy of a jail that moved away, no migration
+        that comes here, no clone, no hold. The operation's plan names them and, as LAYER_KEPT, those that are unused and
+        stay. FAILED_PRECONDITION: LAYER_NEEDS_UNKNOWN, with nothing deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,6 +128,11 @@ def add_BasesServicer_to_server(servicer, server):
             'DeleteBase': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteBase,
                     request_deserializer=jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'PruneBases': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneBases,
+                    request_deserializer=jaild_dot_v1_dot_bases__pb2.PruneBasesRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
@@ -225,6 +244,33 @@ class Bases(object):
             target,
             '/jaild.v1.Bases/DeleteBase',
             jaild_dot_v1_dot_bases__pb2.DeleteBaseRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneBases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Bases/PruneBases',
+            jaild_dot_v1_dot_bases__pb2.PruneBasesRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

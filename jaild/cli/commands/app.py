@@ -140,6 +140,25 @@ def rm(settings: Settings, *, release: str, how: How) -> None:
         finish(api, settings, operation, how)
 
 
+@command.command("prune", examples=("app prune --plan", "app prune redis --older-than 720h"))
+@click.argument("app", type=references.app, required=False, default="-", shell_complete=complete.apps)
+@click.option(
+    "--older-than",
+    type=references.seconds,
+    metavar="TIME",
+    help="Only what was sealed so long ago (default: 24h).",
+)
+@mutation()
+@click.pass_obj
+def prune(settings: Settings, *, app: str, older_than: float | None, how: How) -> None:
+    """Remove all releases that nothing needs, of an application or of all that are yours."""
+    request = apps_pb2.PruneReleasesRequest(parent=app, **how.fields())
+    if older_than is not None:
+        request.min_age.FromMilliseconds(round(older_than * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.apps.PruneReleases(request), how)
+
+
 for _verb in app_build.VERBS:
     command.add_command(_verb)
 

@@ -143,6 +143,24 @@ def rm(settings: Settings, *, name: str, how: How) -> None:
         finish(api, settings, operation, how)
 
 
+@command.command("prune", examples=("base prune --plan", "base prune --older-than 720h"))
+@click.option(
+    "--older-than",
+    type=references.seconds,
+    metavar="TIME",
+    help="Only what was sealed so long ago (default: 24h).",
+)
+@mutation()
+@click.pass_obj
+def prune(settings: Settings, *, older_than: float | None, how: How) -> None:
+    """Remove all bases that nothing needs."""
+    request = bases_pb2.PruneBasesRequest(**how.fields())
+    if older_than is not None:
+        request.min_age.FromMilliseconds(round(older_than * 1000))
+    with connect(settings) as api:
+        finish(api, settings, api.bases.PruneBases(request), how)
+
+
 for _verb in base_make.VERBS:
     command.add_command(_verb)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from jaild.cli.client.references import short
-from jaild.cli.output.human import printable
+from jaild.cli.output.human import printable, size
 from jaild.v1 import common_pb2
 
 _WORD = {
@@ -48,6 +48,8 @@ def plan_lines(plan: common_pb2.Plan) -> list[str]:
     if plan.release:
         text.append(f"  release     {printable(short(plan.release))}")
     text += [f"  {number:>2}. {printable(step)}" for number, step in enumerate(plan.steps, 1)]
+    if plan.kind == "prune":
+        text.append(f"  frees       about {size(plan.frees_bytes)}")
     text += ["  " + line for line in lines(plan.findings)]
     text.append(f"  findings: {count(plan.findings) or 'none'}")
     return text

@@ -68,4 +68,5 @@ def plan_message(plan: Plan) -> common_pb2.Plan:
         to_generation=plan.to_generation,
         base=names.base_name(plan.base),
         release=names.release_name(plan.release),
+        frees_bytes=plan.frees,
     )

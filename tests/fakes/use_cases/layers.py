@@ -69,6 +69,9 @@ class FakeBases(Fake):
     async def delete(self, base_id: str, /, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("delete", base_id, validate_only=validate_only, caller=caller)
 
+    async def prune(self, *, min_age: float, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("prune", min_age=min_age, validate_only=validate_only, caller=caller)
+
 
 class FakeBaseMaking(Fake):
     async def install(
@@ -119,6 +122,9 @@ class FakeReleases(Fake):
 
     async def delete(self, app: str, version: str, /, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("delete", app, version, validate_only=validate_only, caller=caller)
+
+    async def prune(self, app: str | None, /, *, min_age: float, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("prune", app, min_age=min_age, validate_only=validate_only, caller=caller)
 
 
 class FakeBuilds(Fake):

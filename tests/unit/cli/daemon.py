@@ -95,8 +95,10 @@ class Bases(bases_pb2_grpc.BasesServicer):  # type: ignore[misc]
     def GetBase(self, request: Any, context: Any) -> Any:  # noqa: N802
         refuse(context, status("NOT_FOUND", "BASE_NOT_FOUND", "no base", remedy="see base ls", resource=request.name))
 
-    def DeleteBase(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def change(self, request: Any, context: Any) -> Any:
         return self.daemon.change(request, context)
+
+    DeleteBase = PruneBases = change
 
 
 class Apps(apps_pb2_grpc.AppsServicer):  # type: ignore[misc]
@@ -110,6 +112,9 @@ class Apps(apps_pb2_grpc.AppsServicer):  # type: ignore[misc]
     def ListReleases(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         names = ("apps/redis/releases/7.0", "apps/web/releases/1")
         return apps_pb2.ListReleasesResponse(releases=[apps_pb2.Release(name=name) for name in names])
+
+    def PruneReleases(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self.daemon.change(request, context)
 
 
 class BaseMaking(base_making_pb2_grpc.BaseMakingServicer):  # type: ignore[misc]

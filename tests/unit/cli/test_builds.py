@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import empty_pb2
 
 from jaild.v1 import apps_pb2, base_making_pb2, bases_pb2, builds_pb2, common_pb2
 from tests.unit.cli.conftest import Run
@@ -126,3 +127,21 @@ def test_an_image_of_a_layout_is_named(jailctl: Run, daemon: Daemon) -> None:
     daemon.answers = [operation(bases_pb2.Base(name="bases/b"))]
     jailctl("base", "import", "b", "/srv/layout", "--on-host", "--image", "v1")
     assert (daemon.uploads[0].header.path, daemon.uploads[0].header.image) == ("/srv/layout", "v1")
+
+
+def test_a_prune_asks_for_what_is_old_enough_and_its_plan_says_what_it_frees(jailctl: Run, daemon: Daemon) -> None:
+    kept = common_pb2.Finding(severity=common_pb2.SEVERITY_NOTE, code="LAYER_KEPT", subject="bases/b", message="young")
+    answer = common_pb2.Plan(
+        kind="prune", target="bases", steps=["delete bases/a"], frees_bytes=3 << 20, findings=[kept]
+    )
+    daemon.answers = [operation(answer), operation(empty_pb2.Empty(), kind="prune", target="apps/web")]
+
+    planned = jailctl("base", "prune", "--plan")
+    done = jailctl("app", "prune", "web", "--older-than", "2h")
+
+    assert planned.stdout.splitlines()[:3] == ["plan: prune bases", "   1. delete bases/a", "  frees       about 3M"]
+    assert "note LAYER_KEPT bases/b: young" in planned.stdout
+    assert done.stdout == "prune apps/web: done\n"
+    (bases,), (releases,) = daemon.asked(bases_pb2.PruneBasesRequest), daemon.asked(apps_pb2.PruneReleasesRequest)
+    assert (bases.validate_only, bases.HasField("min_age")) == (True, False)
+    assert (releases.parent, releases.min_age.seconds) == ("apps/web", 7200)
