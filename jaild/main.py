@@ -117,6 +117,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         logs=config.logs,
         templates=config.templates,
         staging=config.state / "staging",
+        tool_results=config.state / "tool-results",
         halted=config.state / "halted.json",
         patience=config.boot_patience,
     )

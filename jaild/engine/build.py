@@ -61,6 +61,7 @@ class Place:
     logs: Path
     templates: Path
     staging: Path  # unpacked archives, thrown away at each start
+    tool_results: Path  # what tools of bases made; may be thrown away
     patience: float = 120.0  # seconds that later boot orders wait for the jails of one, whatever their checks allow
     halted: Path  # file that says: the jails were stopped for the host's shutdown
 

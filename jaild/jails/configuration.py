@@ -1,8 +1,8 @@
 """A generation's configuration: merged from its layers and the jail's own, written, and its databases made.
 
 The databases of /etc, the linker's cache and new host keys are made by its base's own tools: in a sandbox, before
-anything is cut over. Nothing of a base is run on the host itself. The jail's data is not mounted: what serves is not
-touched.
+anything is cut over, unless it is known what they make. Nothing of a base is run on the host itself. The jail's data is
+not mounted: what serves is not touched.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from pathlib import Path
 
 from jaild.engine.inventory import Inventory, JailEntry, Layer, Stack
 from jaild.jails.runs import Runs
+from jaild.jails.toolresults import ToolResults
 from jaild.layers.sandbox import BuildSandbox
 from jaild.model import layout
 from jaild.model.errors import InternalError
 from jaild.model.etc import plan as etcplan
 from jaild.model.etc import regenerate as etctools
+from jaild.model.etc import results
 from jaild.model.etc.regenerate import Argv
 from jaild.model.etc.renumber import Owners, Renumbered, findings
 from jaild.model.etc.tree import Tree
@@ -57,11 +59,14 @@ class Trees:
 class Configuration:
     """The configuration of this host's jails."""
 
-    def __init__(self, inventory: Inventory, runs: Runs, sandbox: BuildSandbox, files: Files) -> None:
+    def __init__(
+        self, inventory: Inventory, runs: Runs, sandbox: BuildSandbox, files: Files, known: ToolResults
+    ) -> None:
         self._inventory = inventory
         self._runs = runs
         self._sandbox = sandbox
         self._files = files
+        self._known = known
         self._owners: dict[int, Owners] = {}  # of bases, by their guids
 
     async def merge(
@@ -163,11 +168,31 @@ class Configuration:
         folder = layout.generation_folder(entry.folder, generation.number)
         await self._files.make_folder(folder / layout.ETC)
         await self._files.make_folder(folder / layout.LOCAL_ETC)
-        await self._files.write_tree(folder / layout.ETC, trees.etc)
         await self._files.write_tree(folder / layout.LOCAL_ETC, trees.local_etc)
-        tree = self._inventory.base(generation.base).tree
+        stack = self._inventory.stack(generation.base, generation.release)
         # A base put together without a tool (pkgbase) has nothing to be made by it.
+        tree = stack.base.tree
         tools = [t for t in trees.tools if t == etctools.PASSWORDS or await self._files.size(tree / t[0][1:])]
+        layers = (stack.base.guid, stack.release.guid if stack.release else 0, stack.manifest.mount_point)
+        shared = results.shared(tools)
+        if not shared:
+            await self._write_etc(operation_id, entry, generation, trees.etc, tools)
+            return
+        key = await asyncio.to_thread(results.key_of, shared, layers, trees.etc, trees.local_etc)
+        async with self._known.turn(key):
+            known = await self._known.find(key)
+            if known is not None:
+                own = [tool for tool in tools if tool not in shared]
+                await self._write_etc(operation_id, entry, generation, known.applied(trees.etc), own)
+                return
+            await self._write_etc(operation_id, entry, generation, trees.etc, tools)
+            made = await self._files.read_tree(folder / layout.ETC)
+            await self._known.keep(key, results.result_of(trees.etc, made))
+
+    async def _write_etc(
+        self, operation_id: str, entry: JailEntry, generation: Generation, etc: Tree, tools: Sequence[Argv]
+    ) -> None:
+        await self._files.write_tree(layout.generation_folder(entry.folder, generation.number) / layout.ETC, etc)
         if tools:
             await self._make_databases(operation_id, entry, generation, tools)
 

@@ -11,6 +11,8 @@ from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client
 from tests.e2e.conftest import MANIFEST
+from tests.e2e.node import Node
+from tests.e2e.test_programs import CREATE, Counted
 from tests.tars import file, folder
 
 pytestmark = pytest.mark.real(*LINUX_HOST, "gcc", "ldconfig")
@@ -45,3 +47,19 @@ def test_a_library_of_the_release_is_found_after_a_deploy_an_upgrade_and_a_rollb
     answers.append(api.sh("linked-1", "/usr/local/bin/program; echo $?"))
     assert answers == ["0\n"] * 4
     api.delete("linked-1")
+
+
+def test_the_linkers_cache_is_made_once_for_all_jails_on_the_same_layers(
+    api: Client, node: Node, tmp_path: Path
+) -> None:
+    api.import_base("glibc-3", glibc_base(tmp_path / "glibc-3.tgz", "3"))
+    api.push("linked/3", linked(tmp_path / "3.tgz", "3", "libthree.so.1"), manifest=MANIFEST)
+    counted = Counted(node)
+    spec = trees.spec("glibc-3", "linked/3", health="[]", readiness="{successes: 1, interval: 0.001}")
+    api.create("linked-2", spec)
+    assert [program for program in counted.since() if program == "runc exec"] == ["runc exec"]
+    api.create("edge-2", spec)
+    assert counted.since() == list(CREATE)
+    assert api.sh("edge-2", "/usr/local/bin/program; echo $?") == "0\n"
+    for name in ("edge-2", "linked-2"):
+        api.delete(name)

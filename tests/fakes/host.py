@@ -162,6 +162,7 @@ class InProcessHost:
             logs=self.folder / "logs",
             templates=self.folder / "templates",
             staging=self.folder / "staging",
+            tool_results=self.folder / "tool-results",
             halted=self.folder / "halted.json",
             patience=self.boot_patience,
         )

@@ -43,9 +43,9 @@ async def deploy(host: FakeHost, release: str, *, name: str = "web", etag: str =
     )
 
 
-async def upgrade(host: FakeHost, base: str) -> Operation:
+async def upgrade(host: FakeHost, base: str, *, name: str = "web") -> Operation:
     return await ended(
-        host, host.core.use_cases.jails.upgrade("web", base, etag="", validate_only=False, caller=caller())
+        host, host.core.use_cases.jails.upgrade(name, base, etag="", validate_only=False, caller=caller())
     )
 
 

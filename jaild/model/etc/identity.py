@@ -45,7 +45,7 @@ class Own:
 
 def kept(layer: Tree, mine: Tree) -> Tree:
     """Return a base's /etc with the identity of the jail's own in the place of the base's."""
-    return {path: entry for path, entry in layer.items() if not _is_identity(path, entry)} | {
+    return {path: entry for path, entry in layer.items() if not is_identity(path, entry)} | {
         path: entry for path, entry in mine.items() if _matches(path)
     }
 
@@ -56,7 +56,7 @@ def completed(tree: Tree, theirs: Tree, ancestor: Tree, machine_id: str) -> Own:
     What `ancestor`, the base before, had too is not made again: the jail has it, or has removed it. `machine_id`: 32
     hexadecimal digits, for this jail alone. A host ID is left out: programs make one of the network's address.
     """
-    brought = [path for path, entry in theirs.items() if _is_identity(path, entry) and path not in ancestor]
+    brought = [path for path, entry in theirs.items() if is_identity(path, entry) and path not in ancestor]
     result = dict(tree)
     if _MACHINE in brought and _MACHINE not in tree:
         result[_MACHINE] = Entry(kind=Kind.FILE, mode=0o444, content=f"{machine_id}\n".encode())
@@ -78,7 +78,7 @@ def in_base(etc: Tree, data: Sequence[str]) -> tuple[Finding, ...]:
     replaced = [f"{path}: not for jails" for path in data]
     shared: list[str] = []
     for path, entry in etc.items():
-        if _is_identity(path, entry):
+        if is_identity(path, entry):
             if not path.endswith(".pub") and entry.content.strip() not in _EMPTY:
                 replaced.append(f"etc/{path}: each jail has its own, or none")
         elif entry.kind is Kind.FILE and _PRIVATE_KEY in entry.content[:_LONGEST_LINE].partition(b"\n")[0]:
@@ -94,7 +94,7 @@ def in_jail(mine: Tree, ancestor: Tree) -> tuple[Finding, ...]:
     same = [
         f"etc/{path}"
         for path, entry in mine.items()
-        if _is_identity(path, entry)
+        if is_identity(path, entry)
         and not path.endswith(".pub")
         and entry.content.strip() not in _EMPTY
         and (other := ancestor.get(path)) is not None
@@ -121,5 +121,6 @@ def _matches(path: str) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in _ETC)
 
 
-def _is_identity(path: str, entry: Entry) -> bool:
+def is_identity(path: str, entry: Entry) -> bool:
+    """Tell whether a path of /etc says which machine it is."""
     return entry.kind is Kind.FILE and _matches(path)

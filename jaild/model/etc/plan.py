@@ -70,7 +70,8 @@ def carry_out(request: Request) -> Answer:
     known = [tree for tree in (request.etc.theirs, request.etc.mine) if tree is not None]
     tools = etctools.commands(request.family, etc, known, rebased=request.rebased)
     if request.libraries is not None and request.family is Family.LINUX:
-        tools += etctools.linker_cache(request.etc.theirs, request.libraries)
+        cache = etctools.linker_cache(request.etc.theirs, request.libraries)
+        tools, etc = (*tools, *cache), etctools.without_cache(etc, request.etc.theirs) if cache else etc
     return Answer(
         etc=etc,
         local_etc=local_etc,

@@ -51,6 +51,14 @@ def linker_cache(base: Tree, folders: Sequence[str]) -> tuple[Argv, ...]:
     return ((*_LINKER_CACHE, *folders),) if {_CONF, _CACHE} & base.keys() else ()
 
 
+def without_cache(etc: Tree, base: Tree) -> Tree:
+    """Return a tree whose linker's cache is to be made anew: with no other until then than its base's own, if any.
+
+    That of the jail is of other layers, and its root may have made it: the tool itself would be loaded by it.
+    """
+    return etc if _CACHE in base else {path: entry for path, entry in etc.items() if path != _CACHE}
+
+
 def with_cache(etc: Tree, tools: Sequence[Argv], staged: Tree, made: Tree) -> tuple[Tree, tuple[Argv, ...]]:
     """Return a tree that was merged anew, and what must still be run for it, with the linker's cache as it was made.
 
