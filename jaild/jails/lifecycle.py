@@ -98,6 +98,13 @@ class Lifecycle:
             )
         return entry, record
 
+    def destruction(self, name: str) -> str:
+        """Return the step of a plan that destroys a jail here: all that there is of it, or a copy of another host's."""
+        entry, record = self._inventory.permitted(name, Intent.DELETE)
+        if self._inventory.may(entry, Intent.REPLICATE) or not record.peer:
+            return "destroy its datasets and all data in them"
+        return f"destroy the copy that is kept here (state {record.state}); the jail is that of {record.peer}"
+
     async def deletion(self, name: str) -> tuple[Finding, ...]:
         """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
         entry, record = self._inventory.permitted(name, Intent.READ)

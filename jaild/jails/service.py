@@ -37,7 +37,7 @@ class Replicas(Protocol):
         """Return how a jail's replicas are."""
 
     async def forget(self, name: str, record: JailRecord) -> None:
-        """Withdraw the replicas of a jail that was deleted."""
+        """Withdraw the replicas of a jail that its owner has deleted."""
 
 
 class NoReplicas:
@@ -119,15 +119,17 @@ class Jails:
         target = f"jails/{name}"
         if validate_only:
             steps = ("stop it",) if self.get(name).started else ()
-            steps = (*steps, "destroy its datasets and all data in them")
+            steps = (*steps, self._lifecycle.destruction(name))
             plan = Plan(kind="delete", target=target, steps=steps, findings=await self._lifecycle.deletion(name))
             return await self._operations.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
-            _, record = self._inventory.permitted(name, Intent.DELETE)
+            entry, record = self._inventory.permitted(name, Intent.DELETE)
+            owned = self._inventory.may(entry, Intent.REPLICATE)  # else what others have of it is not of this copy
             await self._lifecycle.delete(handle, name, force=force)
-            await self._replicas.forget(name, record)
+            if owned:
+                await self._replicas.forget(name, record)
             return ""
 
         return await self._dispatcher.submit(target, "delete", caller, work)

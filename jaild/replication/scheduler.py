@@ -207,12 +207,15 @@ class Standbys:
         return True
 
     async def forget(self, name: str, record: JailRecord) -> None:
-        """Withdraw the replicas of a jail that was deleted, as far as their hosts can be reached."""
+        """Withdraw the replicas of a jail that its owner has deleted, as far as their hosts can be reached."""
         for host in record.standbys:
             try:
                 await self._peers.get(host).standby.withdraw(name, record.uid, record.epoch)
             except JaildError as error:
-                message = f"{host} may still keep a replica: delete it there ({error.reason})"
+                message = (
+                    f"{host} may still keep a replica ({error.reason}): "
+                    f"delete it there if jailctl jail show {name} says there that it is a standby"
+                )
                 await self._events.emit("jail.untidy", f"jails/{name}", message)
 
     # -- a round

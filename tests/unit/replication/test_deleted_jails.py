@@ -55,6 +55,38 @@ async def test_the_old_copy_of_a_jail_that_was_deleted_is_kept_and_never_starts(
     assert reason_of(await delete(alpha)) == ""
 
 
+async def untidy(host: FakeHost) -> list[str]:
+    return [e.message async for e in host.core.use_cases.events.watch(0, "", False) if e.kind == "jail.untidy"]
+
+
+async def test_who_deletes_the_old_copy_of_a_jail_that_moved_onto_its_standby_is_not_sent_to_delete_the_original(
+    quick_path: Path,
+) -> None:
+    alpha, beta = await hosts_with(quick_path, "beta")
+    assert reason_of(await ended(alpha, migrate(alpha, beta))) == ""
+    assert (await record(alpha)).standbys == ("beta",)
+    jails = alpha.core.use_cases.jails
+    plan = (await jails.delete("web", force=False, etag="", validate_only=True, caller=caller())).plan
+    assert plan is not None
+    assert plan.steps == ("destroy the copy that is kept here (state moved); the jail is that of beta",)
+    cut(alpha.network, alpha, beta)
+    assert reason_of(await delete(alpha)) == ""
+    assert await untidy(alpha) == []
+    assert serves(beta, 1)
+    await stop((alpha, beta))
+
+
+async def test_who_deletes_a_jail_whose_standby_cannot_be_reached_is_told_to_look_before_it_is_deleted_there(
+    quick_path: Path,
+) -> None:
+    alpha, beta = await hosts_with(quick_path, "beta")
+    cut(alpha.network, alpha, beta)
+    assert reason_of(await delete(alpha, force=True)) == ""
+    (message,) = await untidy(alpha)
+    assert message.startswith("beta may still keep a replica (PEER_UNREACHABLE): delete it there if ")
+    await stop((alpha, beta))
+
+
 async def test_that_it_was_deleted_is_remembered_over_a_restart_and_told_to_a_host_that_does_not_ask(
     quick_path: Path,
 ) -> None:
