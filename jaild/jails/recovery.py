@@ -12,6 +12,7 @@ from jaild.jails.runs import Runs
 from jaild.model import layout, names
 from jaild.model.jails.authority import Intent, Standing
 from jaild.model.layers.records import Desired, JailRecord, Ownership
+from jaild.ports.runtime import Run
 
 
 class JailRecovery:
@@ -25,10 +26,13 @@ class JailRecovery:
         self._runtime = engine.ports.runtime
         self._datasets = datasets
         self._runs = runs
+        self._found: list[Run] = []  # when the daemon started: between the stages nobody starts any
+        self._ended: set[tuple[str, int]] = set()  # and only this ends some
 
     async def end_strangers(self, _: Found) -> None:
         """End sandboxes, and runs of jails that moved away."""
-        for run in await self._runtime.runs():
+        self._found = await self._runtime.runs()
+        for run in self._found:
             record = entry.record if (entry := self._inventory.jails.get(run.jail)) is not None else None
             moved = record is not None and record.state in {Ownership.MOVED, Ownership.FENCED}
             if moved or names.is_sandbox(run.jail):
@@ -53,7 +57,7 @@ class JailRecovery:
         return True
 
     async def _delete(self, entry: JailEntry) -> None:
-        for run in await self._runtime.runs():
+        for run in self._found:
             if run.jail == entry.name:
                 await self._end(run.jail, run.generation)
         await self._datasets.destroy(entry)
@@ -83,7 +87,9 @@ class JailRecovery:
 
     async def settle_runs(self, _: Found) -> None:
         """Adopt the runs that should be, stop all others but those of damaged jails."""
-        for run in await self._runtime.runs():
+        for run in self._found:
+            if (run.jail, run.generation) in self._ended:
+                continue
             entry = self._inventory.jails.get(run.jail)
             record = entry.record if entry is not None else None
             if entry is not None and record is None:
@@ -104,3 +110,4 @@ class JailRecovery:
     async def _end(self, jail: str, generation: int) -> None:
         await self._runtime.stop(jail, generation)
         await self._runtime.remove(jail, generation)
+        self._ended.add((jail, generation))

@@ -53,6 +53,10 @@ class ToldRig(Rig):
             etc=self.folder / "host-etc",
         )
 
+    def boot(self) -> None:
+        """Let a daemon that knows nothing of the host have the runtime."""
+        self._runtime = self.restarted()
+
     def mounting(self) -> Mounting:
         calls = self.mounts == "calls"
         return MountCalls(FakeLibc(self.host.table)) if calls else MountCommands(self.host.processes)

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 
 from jaild.adapters.freebsd.errors import explain
 from jaild.adapters.runtime import refusals
 from jaild.model.errors import DeadlineExceededError
 from jaild.ports.process import Processes
 
-_log = structlog.get_logger("jaild.runtime")
 _START_PATIENCE = 600.0  # seconds: /etc/rc runs within it
 
 
@@ -85,18 +83,16 @@ class Jails:
         if completed.status != 0:
             raise explain(completed, run)
 
-    async def remove(self, jail: Jail, conf: Path, timeout: float) -> None:
+    async def shut_down(self, jail: Jail, conf: Path, timeout: float) -> None:
         """Run exec.stop and remove a jail, asking nobody if that does not go well within `timeout` seconds.
 
         If exec.stop fails or hangs, jail(8) does not remove the jail.
         """
-        with contextlib.suppress(DeadlineExceededError):  # what the kernel has after it is what counts
+        with contextlib.suppress(DeadlineExceededError):
             argv = ("jail", "-f", str(conf), "-r", jail.name)
-            await self._processes.run(argv, timeout=max(timeout, 0.1), check=False)
-        left = next((each for each in await self.all() if each.jid == jail.jid), None)
-        if left is not None and left.dying:
-            _log.info("jail is dying", jail=left.name, jid=left.jid, why="a connection of it lingers", see="jls -d")
-        elif left is not None:
+            if (await self._processes.run(argv, timeout=max(timeout, 0.1), check=False)).status == 0:
+                return
+        if any(left.jid == jail.jid and not left.dying for left in await self.all()):  # what the kernel has counts
             await self.kill(jail.jid)
 
     async def kill(self, jid: int) -> None:

@@ -16,6 +16,7 @@ class Rctl:
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
+        self._known: dict[str, str] = {}  # what does not change before the next boot
 
     async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
         """Return LIMIT_UNSUPPORTED for each limit that this host cannot keep."""
@@ -55,12 +56,17 @@ class Rctl:
         return limits.parse_ps(await self._run("ps", "-J", str(record.jid), "-o", "pid,rss,time"))
 
     async def _racct(self) -> bool:
-        # A kernel without RACCT has no such name, and sysctl(8) exits with 1.
-        shown = await self._processes.run(("sysctl", "-n", "kern.racct.enable"), check=False)
-        return shown.text.strip() == "1"
+        return await self._value("kern.racct.enable") == "1"
 
     async def _ncpu(self) -> int:
-        return int((await self._processes.run(("sysctl", "-n", "hw.ncpu"))).text)
+        return int(await self._value("hw.ncpu"))
+
+    async def _value(self, name: str) -> str:
+        if name not in self._known:
+            # A kernel without RACCT has no kern.racct.enable, and sysctl(8) exits with 1.
+            shown = await self._processes.run(("sysctl", "-n", name), check=False)
+            self._known[name] = shown.text.strip()
+        return self._known[name]
 
     async def _run(self, *argv: str) -> str:
         completed = await self._processes.run(argv, check=False)

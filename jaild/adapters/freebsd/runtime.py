@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from jaild.adapters.freebsd import (
     command as freebsd_command,
@@ -48,6 +49,7 @@ from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Usage
 
+_log = structlog.get_logger("jaild.runtime")
 _KILL_PATIENCE = 30.0  # seconds that jail(8) may take to remove a jail whose first process has ended
 
 
@@ -133,6 +135,7 @@ class FreebsdRuntime:
             tree = self._tree(jail, generation)
             await self._jails.require_none_in(tree.parent, jails)  # not even one that no record tells of
             await freebsd_mounts.complete_tree(self._mounting, tree, run.mounts, before=table)
+        self._dying(self._tree(jail, generation), jails)
         name = jail_name(run, {each.name for each in jails})  # dying ones keep theirs
         record = self._write(
             self._known(jail, generation), name=name, started=0.0, ended=False, exit_status=None, pid=0, attached=True
@@ -156,13 +159,16 @@ class FreebsdRuntime:
     async def stop(self, jail: str, generation: int) -> float:
         """End its command, or let it shut down; remove the jail with all that still runs in it; detach its network."""
         begun = time.monotonic()
-        jails = await self._jails.all()
-        record = await self._current(f"{jail}.{generation}", jails)
+        record = self._records.read(f"{jail}.{generation}")
         if record is None:
             return 0.0
+        seen = self._sees(record)
+        jails = [] if seen else await self._jails.all()
+        record = record if seen else await self._settled(record, jails)
         if record.running and record.pid:
             await self._first.end(record.spec, record.pid)
-            jails = await self._jails.all()  # again: that took its time
+        if seen or (record.running and record.pid):  # not asked yet, or that took its time
+            jails = await self._jails.all()
             record = await self._settled(record, jails)
         record = await self._without_jail(record, jails)
         await self._detach(record)
@@ -198,24 +204,23 @@ class FreebsdRuntime:
     async def find(self, jail: str, generation: int) -> Run | None:
         """Return one run; None if there is no record of it."""
         record = self._records.read(f"{jail}.{generation}")
-        return (await self._settled(record, await self._jails.all())).run if record is not None else None
+        return (await self._as_it_is(record)).run if record is not None else None
 
     async def wait(self, jail: str, generation: int) -> Run:
         """Wait until a started run has ended; what its command left running in the jail is ended with it."""
         record = self._known(jail, generation)
         if not record.started:
             raise refusals.not_running(record.spec.name)
-        jails: list[Jail] = []
-        if not (record.running and self._first.sees(record.jid, record.pid)):  # as when a new daemon adopts all runs
-            jails = await self._jails.all()
-            record = await self._settled(record, jails)
+        record = await self._as_it_is(record)
         if record.running:
             await (self._first.ended(record.pid) if record.pid else self._first.none_left(record.jid))
             now = self._records.read(record.spec.name)
             if now is None or now.started != record.started:
                 return msgspec.structs.replace(record, ended=True).run  # removed, or started again, before we were told
-            record, jails = self._over(now), await self._jails.all()
-        return (await self._without_jail(record, jails)).run
+            record = self._over(now)
+        if record.jid:
+            record = await self._without_jail(record, await self._jails.all())
+        return record.run
 
     async def exec(
         self,
@@ -314,6 +319,16 @@ class FreebsdRuntime:
         record = self._records.read(name)
         return record if record is None else await self._settled(record, jails)
 
+    def _sees(self, record: Record) -> bool:
+        """Tell whether it is known without asking that a run runs: what lives in a jail keeps the jail alive."""
+        return record.running and self._first.sees(record.jid, record.pid)
+
+    async def _as_it_is(self, record: Record) -> Record:
+        """Return the record as the system bears it out, which is asked only if that is not known."""
+        if not record.running or self._sees(record):
+            return record
+        return await self._settled(record, await self._jails.all())
+
     async def _settled(self, record: Record, jails: list[Jail]) -> Record:
         """Note that a run has ended, if it has."""
         if not record.running:
@@ -337,7 +352,7 @@ class FreebsdRuntime:
         return record
 
     async def _started(self, jail: str, generation: int) -> Record:
-        record = await self._settled(self._known(jail, generation), await self._jails.all())
+        record = await self._as_it_is(self._known(jail, generation))
         if not record.running:
             raise refusals.not_running(record.spec.name)
         return record
@@ -345,6 +360,14 @@ class FreebsdRuntime:
     def _is_its(self, jail: Jail, run: RunSpec) -> bool:
         """Tell whether a jail that lives is in the run's tree, whoever made it."""
         return jail.path == str(self._tree(run.jail, run.generation)) and not jail.dying
+
+    @staticmethod
+    def _dying(tree: Path, jails: list[Jail]) -> bool:
+        """Tell whether a jail of the tree is dying, and log it."""
+        found = [jail for jail in jails if jail.dying and jail.path == str(tree)]
+        for jail in found:
+            _log.info("jail is dying", jail=jail.name, jid=jail.jid, why="a connection of it lingers", see="jls -d")
+        return bool(found)
 
     async def _jid(self, name: str) -> int:
         return next(jail.jid for jail in await self._jails.all() if jail.name == name and not jail.dying)
@@ -379,7 +402,11 @@ class FreebsdRuntime:
         self._first.watch(pids)
         if boots(run):
             await self._around.rctl.lift(record)  # rc.shutdown needs processes of its own
-        await self._jails.remove(jail, self._conf(run), run.stop_timeout if boots(run) else _KILL_PATIENCE)
+            await self._jails.shut_down(jail, self._conf(run), run.stop_timeout)
+        elif run.network.mode == "shared":
+            await self._jails.shut_down(jail, self._conf(run), _KILL_PATIENCE)  # it takes the addresses away
+        else:
+            await self._jails.kill(jail.jid)
         await self._first.gone(run, pids)
         self._first.forget(pids)
         return self._write(record, jid=0)
@@ -403,7 +430,7 @@ class FreebsdRuntime:
                     await self._jails.kill(left.jid)
         if jails is None or any(left.path == str(tree) and not left.dying for left in seen):  # it was removed just now
             seen = await self._jails.all()
-        dying = any(left.dying and left.path == str(tree) for left in seen)
+        dying = self._dying(tree, seen)
         await freebsd_mounts.unmount_tree(self._mounting, tree, dying=dying)
         treeroot.remove(tree)
         self._records.forget(f"{jail}.{generation}")

@@ -41,6 +41,7 @@ async def test_running_jails_are_adopted_with_as_many_questions_for_many_as_for_
     assert (few.pop("runtime wait"), many.pop("runtime wait")) == (3, 6)  # each is watched
     assert few == many
     assert many["zfs datasets"] == 1 + 1  # the second is the test's own, which looks for the pool
+    assert many["runtime runs"] == 1
     assert not {"runtime start", "runtime stop", "runtime create", "runtime find"} & set(many)
 
 

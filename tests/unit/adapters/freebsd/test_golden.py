@@ -187,7 +187,8 @@ async def limits(stage: Stage) -> None:
     await stage.shown("usage, with racct", stage.runtime.usage("web", 1))
     await stage.shown("stop", stage.runtime.stop("web", 1))
     await stage.given(stage.runtime.remove("web", 1))
-    stage.host.sysctls["kern.racct.enable"] = "0"
+    stage.host.sysctls["kern.racct.enable"] = "0"  # as only another boot can have it
+    stage.boot()
     await stage.shown("create, without racct", stage.runtime.create(replace(stage.spec(), limits=LIMITS)))
     await stage.given(stage.runtime.create(replace(stage.spec(), limits=Limits(cpus=2))))
     await stage.shown("start, without racct, two whole CPUs", stage.runtime.start("web", 1))
