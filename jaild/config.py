@@ -18,7 +18,6 @@ from jaild.model.policy import on_host
 from jaild.server import Tcp
 
 ZfsChoice = Literal["auto", "cli", "libzfs"]
-MountsChoice = Literal["commands", "calls"]
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,8 +52,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     network: Network = Network()
     uploads: Uploads = Uploads()
     boot_patience: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # seconds that later boot orders wait for one's jails
+    boot_starts: Annotated[int, msgspec.Meta(ge=0)] = 0  # jails at once when the host boots; 0: twice its CPUs
     cgroup: str = "jaild"  # Linux: parent of the jails' control groups
-    mounts: MountsChoice = "commands"  # FreeBSD: trees by mount(8) and umount(8), or by the system calls themselves
+    system_calls: bool = False  # FreeBSD: mounts, jails, sysctls by system calls, not by mount(8), jls(8) ...
 
     @property
     def host_name(self) -> str:

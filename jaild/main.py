@@ -27,10 +27,10 @@ from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.host import HostFiles
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.adapters.freebsd import kernel_calls, kernel_commands
+from jaild.adapters.freebsd.kernel import System
 from jaild.adapters.freebsd.kqueue import KqueueEvents
-from jaild.adapters.freebsd.mount_calls import MountCalls, libc
-from jaild.adapters.freebsd.mount_commands import MountCommands
-from jaild.adapters.freebsd.mounts import Mounting
+from jaild.adapters.freebsd.libc import libc
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.oci.network import HostNetwork
@@ -47,7 +47,7 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.adapters.zfs.private_namespace import enter
-from jaild.config import Config, MountsChoice, ZfsChoice
+from jaild.config import Config, ZfsChoice
 from jaild.daemon import Core
 from jaild.doctor import command as doctor
 from jaild.engine.build import Place, Ports
@@ -120,6 +120,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         tool_results=config.state / "tool-results",
         halted=config.state / "halted.json",
         patience=config.boot_patience,
+        starts_at_once=config.boot_starts or 2 * (os.cpu_count() or 1),
     )
     return Daemon(daemon.assemble(ports, place), peers, store, files, place.staging)
 
@@ -172,8 +173,8 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
         shared=config.network.shared,
     )
     if sys.platform.startswith("freebsd"):
-        mounting = mounting_of(config.mounts, processes)
-        return FreebsdRuntime(processes, config.run, network=network, events=KqueueEvents(), mounting=mounting)
+        system = freebsd_system(processes, calls=config.system_calls)
+        return FreebsdRuntime(processes, config.run, network=network, events=KqueueEvents(), system=system)
     if sys.platform.startswith("linux"):
         return OciRuntime(processes, config.run, network=network, cgroup_parent=config.cgroup)
     raise UnavailableError(
@@ -183,14 +184,14 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
     )
 
 
-def mounting_of(choice: MountsChoice, processes: Processes) -> Mounting:
-    """Return how a FreeBSD host is to mount: by its commands where libc has not the calls."""
-    calls = libc() if choice == "calls" else None
-    if calls is not None:
-        return MountCalls(calls)
-    if choice == "calls":
-        structlog.get_logger("jaild").warning("mounts by commands", because="libc has no nmount, unmount, getfsstat")
-    return MountCommands(processes)
+def freebsd_system(processes: Processes, *, calls: bool) -> System:
+    """Return how a FreeBSD host is asked: by its programs also where libc has not the calls."""
+    found = libc() if calls else None
+    if found is not None:
+        return kernel_calls.system(found)
+    if calls:
+        structlog.get_logger("jaild").warning("system asked by commands", because="libc has not all of its calls")
+    return kernel_commands.system(processes)
 
 
 def zfs_of(choice: ZfsChoice, processes: Processes) -> Zfs:

@@ -62,6 +62,7 @@ class Boot:
         self._clock = engine.ports.clock
         self._memory = engine.place.halted
         self._patience = engine.place.patience
+        self._slots = asyncio.Semaphore(engine.place.starts_at_once)  # taken in the order in which they are asked for
 
     async def recall(self) -> None:
         """Learn whether the jails were stopped for the host's shutdown since it booted. Before anybody is answered."""
@@ -172,7 +173,7 @@ class Boot:
 
     async def _start(self, name: str, failed: dict[str, str]) -> str:
         async def work(handle: Handle) -> str:
-            await self._lifecycle.start(handle, name)
+            await self._lifecycle.start(handle, name, slot=self._slots)
             return f"jails/{name}"
 
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, nullcontext
+
 import msgspec
 
 from jaild.engine.build import Engine
@@ -30,15 +32,18 @@ class Lifecycle:
         self._events = engine.events
         self._clock = engine.ports.clock
 
-    async def start(self, handle: Handle, name: str) -> None:
-        """Start the active generation and make it stay started."""
+    async def start(
+        self, handle: Handle, name: str, *, slot: AbstractAsyncContextManager[object] | None = None
+    ) -> None:
+        """Start the active generation and make it stay started. `slot` is held until it has started, or failed to."""
         owned = self._inventory.owned(name, Intent.START)
         entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
         if entry.run is not None and entry.run.running:
             return
         await handle.phase("start")
-        await self._runs.ensure(entry, generation)
+        async with slot or nullcontext():
+            await self._runs.ensure(entry, generation)
         await handle.phase("health-check", "waiting for the health checks")
         await self._health_checks.require_healthy(name, generation.number, generation.spec)
         await self._events.emit("jail.started", f"jails/{name}", generation=str(generation.number))

@@ -20,6 +20,7 @@ from jaild.ports.userland import Packages
 
 _ABI = re.compile(r"FreeBSD:([1-9][0-9]?):[a-z0-9]+")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PACKAGES_IN_BASE = "var/db/pkg/local.sqlite"  # pkg(8)'s list: a base of distribution sets comes without
 _PER_MAJOR = 100_000  # __FreeBSD_version counts from there in each major version
 
 
@@ -69,9 +70,17 @@ class BaseMaking:
         if duplicate is not None:
             return duplicate
         self._sealing.require_new(base_id)
-        record = self._inventory.base(parent).record
+        base = self._inventory.base(parent)
+        record = base.record
         if record.family is not Family.FREEBSD:
             raise _freebsd_only(f"base {parent} is {record.family}")
+        if await self._files.size(base.tree / _PACKAGES_IN_BASE):
+            raise FailedPreconditionError(
+                "BASE_OF_PACKAGES",
+                f"base {parent} was made of packages (pkgbase), which freebsd-update(8) does not patch",
+                remedy=f"install a new one: jailctl base install {base_id} ...",
+                resource=f"bases/{parent}",
+            )
         await self._require_freebsd()
 
         async def fill(handle: Handle, tree: Path, work: Path) -> str:

@@ -63,7 +63,7 @@ class BaseMakingServicer(object):
     def PatchBase(self, request, context):
         """Clones a sealed base, brings the clone to the newest patch level of its version by freebsd-update and seals it as a new
         base; the old one stays as it is, and so do the jails on it. The operation's response is the new Base.
-        FAILED_PRECONDITION: FREEBSD_ONLY, BASE_UP_TO_DATE (nothing was made).
+        FAILED_PRECONDITION: FREEBSD_ONLY, BASE_OF_PACKAGES, BASE_UP_TO_DATE (nothing was made).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jaild.adapters.freebsd import kernel_commands
+from jaild.adapters.freebsd.kernel import System
 from jaild.adapters.freebsd.mount_calls import MountCalls
-from jaild.adapters.freebsd.mount_commands import MountCommands
-from jaild.adapters.freebsd.mounts import Mounting
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork
-from jaild.config import MountsChoice
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.ports.runtime import Run, RunSpec, Usage
 from tests.contract.runtime_contract import Rig, run_spec
@@ -21,9 +20,9 @@ NETWORK = HostNetwork(bridge="jaild0", address="10.0.0.1/24", uplink="em1", shar
 
 
 class ToldRig(Rig):
-    def __init__(self, folder: Path, network: HostNetwork = NETWORK, mounts: MountsChoice = "commands") -> None:
+    def __init__(self, folder: Path, network: HostNetwork = NETWORK, *, calls: bool = False) -> None:
         self.folder = folder
-        self.mounts = mounts
+        self.calls = calls
         self.network = network
         self.run_folder = folder / "run"
         self.base = folder / "base"
@@ -49,7 +48,7 @@ class ToldRig(Rig):
             self.run_folder,
             network=self.network,
             events=self.host.events(),
-            mounting=self.mounting(),
+            system=self.system(),
             etc=self.folder / "host-etc",
         )
 
@@ -57,9 +56,10 @@ class ToldRig(Rig):
         """Let a daemon that knows nothing of the host have the runtime."""
         self._runtime = self.restarted()
 
-    def mounting(self) -> Mounting:
-        calls = self.mounts == "calls"
-        return MountCalls(FakeLibc(self.host.table)) if calls else MountCommands(self.host.processes)
+    def system(self) -> System:
+        """Return how the host is asked."""
+        libc = FakeLibc(self.host.table, self.host)
+        return System(MountCalls(libc), libc.kernel()) if self.calls else kernel_commands.system(self.host.processes)
 
     def layers(self) -> tuple[Mount, ...]:
         layer = MountKind.LAYER

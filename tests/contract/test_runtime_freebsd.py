@@ -15,18 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from jaild.adapters.freebsd import facts as freebsd_facts
+from jaild.adapters.freebsd import kernel_calls, kernel_commands
 from jaild.adapters.freebsd import mounts as freebsd_mounts
-from jaild.adapters.freebsd.jails import Jails
 from jaild.adapters.freebsd.kqueue import KqueueEvents
-from jaild.adapters.freebsd.mount_calls import MountCalls, libc
-from jaild.adapters.freebsd.mount_commands import MountCommands
+from jaild.adapters.freebsd.libc import libc
 from jaild.adapters.freebsd.records import Record
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.records import Records
 from jaild.adapters.system.process import ProcessRunner
-from jaild.config import MountsChoice
-from jaild.main import mounting_of
+from jaild.main import freebsd_system
 from jaild.model.errors import InternalError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Network
@@ -36,14 +35,14 @@ from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_o
 pytestmark = pytest.mark.real("FreeBSD", "jail", "ifconfig", "mount", "daemon")
 
 PROCESSES = ProcessRunner()
-COMMANDS = MountCommands(PROCESSES)
+COMMANDS = kernel_commands.system(PROCESSES)
 USERLAND = ("bin", "lib", "libexec", "sbin", "usr/bin", "usr/lib", "usr/libexec", "usr/sbin", "usr/share")
 
 
 class RealRig(Rig):
-    def __init__(self, folder: Path, mounts: MountsChoice) -> None:
+    def __init__(self, folder: Path, *, calls: bool) -> None:
         self.folder = folder
-        self.mounting = mounting_of(mounts, PROCESSES)
+        self.system = freebsd_system(PROCESSES, calls=calls)
         self.base = folder / "base"
         self.data = folder / "data"
         self.log = folder / "console.log"
@@ -56,7 +55,7 @@ class RealRig(Rig):
 
     def restarted(self) -> FreebsdRuntime:
         return FreebsdRuntime(
-            PROCESSES, self.folder / "run", network=self.network, events=KqueueEvents(), mounting=self.mounting
+            PROCESSES, self.folder / "run", network=self.network, events=KqueueEvents(), system=self.system
         )
 
     def spec(self, generation: int = 1) -> RunSpec:
@@ -93,23 +92,23 @@ class RealRig(Rig):
     async def clear_host(self) -> None:
         """Take away what is left even if the runtime could not."""
         run = (self.folder / "run").resolve()
-        for jail in await Jails(PROCESSES).all():
+        for jail in await COMMANDS.kernel.jails():
             if Path(jail.path).is_relative_to(run) and not jail.dying:
                 await PROCESSES.run(("jail", "-R", str(jail.jid)), check=False)
-        for target in freebsd_mounts.below(run, await COMMANDS.table()):
+        for target in freebsd_mounts.below(run, await COMMANDS.mounting.table()):
             await PROCESSES.run(("umount", "-f", str(target)), check=False)
         await PROCESSES.run(("ifconfig", self.network.bridge, "destroy"), check=False)
 
 
-@pytest.fixture(params=["commands", "calls"])
+@pytest.fixture(params=[False, True], ids=["commands", "calls"])
 async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RealRig]:
-    rig = RealRig(tmp_path, request.param)
+    rig = RealRig(tmp_path, calls=request.param)
     rig.build()
     try:
         await rig.runtime.prepare_host()
         yield rig
         await rig.clear()
-        left = freebsd_mounts.below((tmp_path / "run").resolve(), await COMMANDS.table())
+        left = freebsd_mounts.below((tmp_path / "run").resolve(), await COMMANDS.mounting.table())
         assert left == []
         assert (rig.data / "precious").read_text() == "do not lose\n"
     finally:
@@ -151,19 +150,42 @@ async def test_a_volume_in_the_data_is_mounted_at_each_start_and_goes_with_its_r
     spec = replace(rig.spec(), mounts=(*rig.spec().mounts, volume))
     await rig.runtime.create(spec)
     place = (rig.folder / "run").resolve() / "trees/web/1/var/db/volume"
-    assert place not in [mount.target for mount in await COMMANDS.table()]
+    assert place not in [mount.target for mount in await COMMANDS.mounting.table()]
     for _ in range(2):
         await rig.runtime.start("web", 1)
         assert (await output_of(rig.runtime, spec, "cat", "/var/db/volume/inside"))[1] == b"yes\n"
-        assert [m.target for m in await COMMANDS.table()].count(place) == 1
+        assert [m.target for m in await COMMANDS.mounting.table()].count(place) == 1
         await rig.runtime.stop("web", 1)
 
 
-async def test_the_system_calls_tell_the_same_mounts_as_the_commands(rig: RealRig) -> None:
-    await rig.runtime.create(rig.spec())
-    calls = libc()
-    assert calls is not None
-    assert await MountCalls(calls).table() == await COMMANDS.table()
+async def test_the_system_calls_tell_the_same_as_the_commands(rig: RealRig) -> None:
+    await started(rig, rig.spec())
+    found = libc()
+    assert found is not None
+    calls = kernel_calls.system(found)
+    assert await calls.mounting.table() == await COMMANDS.mounting.table()
+    assert await calls.kernel.jails() == await COMMANDS.kernel.jails() != []
+    assert await calls.kernel.interfaces() == await COMMANDS.kernel.interfaces()
+    (jid,) = (jail.jid for jail in await calls.kernel.jails() if jail.name == "web_1")
+    assert await calls.kernel.processes(jid) == await COMMANDS.kernel.processes(jid) != {}
+    assert set(await calls.kernel.all_processes()) == set(await COMMANDS.kernel.all_processes())
+    names = (
+        *freebsd_facts.NAMES,
+        *freebsd_facts.FREE_NAMES[:1],
+        "kern.racct.enable",
+        "net.inet.ip.forwarding",
+        "no.such",
+    )
+    assert await calls.kernel.values(*names) == await COMMANDS.kernel.values(*names)
+
+
+async def test_a_jail_is_removed_with_all_that_runs_in_it_and_a_missing_one_is_an_error(rig: RealRig) -> None:
+    run = await started(rig, rig.spec())
+    jid = (await only(run)).pid
+    await rig.system.kernel.remove_jail(jid)
+    assert await rig.system.kernel.processes(jid) == {}
+    with pytest.raises(InternalError):
+        await rig.system.kernel.remove_jail(999999)
 
 
 async def test_the_userlands_version_is_the_specs(rig: RealRig) -> None:

@@ -308,6 +308,8 @@ class FreebsdHost:
         if not words:
             flags = f"{interface.name}: flags=8843<UP,BROADCAST,RUNNING,SIMPLEX,MULTICAST> metric 0 mtu 1500\n"
             return Said(flags + "".join(f"{line}\n" for line in interface.lines))
+        if words[0] == "ether":
+            words = (*words[2:], "")
         if words[0] == "name":
             return self._renamed(interface, words[1])
         if words[0] == "addm":
@@ -315,15 +317,25 @@ class FreebsdHost:
                 return Said(stderr=f"ifconfig: BRDGADD {words[1]}: No such file or directory\n", status=1)
             interface.lines.append(member)
         elif words[0] == "deletem":
-            interface.lines.remove(member)
+            return self._not_a_member(interface, member, words[1])
         elif words[0] == "destroy":
-            del self.interfaces[interface.name]
-            self.interfaces.pop(interface.pair, None)
-            for other in self.interfaces.values():
-                other.lines = [line for line in other.lines if interface.name not in line.split()]
+            self._destroyed(interface)
         elif words[-1] in {"alias", "-alias"}:
             self._alias(interface, words[1], there=words[-1] == "alias")
         return Said()
+
+    @staticmethod
+    def _not_a_member(bridge: FakeInterface, member: str, name: str) -> Said:
+        if member not in bridge.lines:
+            return Said(stderr=f"ifconfig: BRDGDEL {name}: No such file or directory\n", status=1)
+        bridge.lines.remove(member)
+        return Said()
+
+    def _destroyed(self, interface: FakeInterface) -> None:
+        del self.interfaces[interface.name]
+        self.interfaces.pop(interface.pair, None)
+        for other in self.interfaces.values():
+            other.lines = [line for line in other.lines if interface.name not in line.split()]
 
     def _renamed(self, interface: FakeInterface, name: str) -> Said:
         if len(name) > LONGEST_NAME:
@@ -370,7 +382,7 @@ class FreebsdHost:
 
     def _rctl(self, argv: Argv) -> Said:
         if argv[1] == "-a":
-            self.rules.append(argv[2])
+            self.rules += argv[2:]
         elif argv[1] == "-r":
             kept = [rule for rule in self.rules if not rule.startswith(f"{argv[2]}:")]
             if kept == self.rules:

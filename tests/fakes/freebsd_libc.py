@@ -1,6 +1,7 @@
-"""libc's calls about mounts on a FreeBSD host that is told: arguments are read as the kernel reads them.
+"""libc's calls on a FreeBSD host that is told: arguments are read as the kernel reads them.
 
-sys/kern/vfs_mount.c (vfs_buildopts, vfs_donmount, sys_unmount), sys/kern/vfs_syscalls.c (kern_getfsstat).
+sys/kern/vfs_mount.c (vfs_buildopts, vfs_donmount, sys_unmount, vfs_setopts), sys/kern/vfs_syscalls.c (kern_getfsstat),
+sys/kern/kern_jail.c (kern_jail_get, sys_jail_remove), sys/kern/kern_proc.c (sysctl_kern_proc).
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jaild.adapters.freebsd.mount_calls import Iovec, Statfs
+from jaild.adapters.freebsd.kernel_calls import KernelCalls, Process
+from jaild.adapters.freebsd.libc import Iovec
+from jaild.adapters.freebsd.mount_calls import Statfs
+from tests.fakes.freebsd_host import FreebsdHost
 from tests.fakes.freebsd_mount_table import MountTable
 
 _MNAMELEN = 1024
@@ -21,11 +26,13 @@ _OPTIONS = {"nullfs": {"target", "from", "nocache"}, "tmpfs": {"from", "size", "
 
 @dataclass
 class FakeLibc:
-    """Implements `jaild.adapters.freebsd.mount_calls.Libc`."""
+    """Implements `jaild.adapters.freebsd.libc.Libc`."""
 
     table: MountTable
-    version: int = 0x20140518
-    came: int = 0  # mounts that come while the table is asked for, once
+    host: FreebsdHost = field(default_factory=FreebsdHost)
+    version: int = 0x20140518  # of struct statfs
+    process_size: int = 1088  # that struct kinfo_proc says it has
+    came: int = 0  # mounts or processes that come while they are asked for, once
     told: list[dict[str, bytes]] = field(default_factory=list)  # of each nmount: values by name
 
     def nmount(self, options: ctypes.Array[Iovec], count: int, flags: int, /) -> int:
@@ -78,6 +85,79 @@ class FakeLibc:
             entry.f_fstypename, entry.f_mntfromname = mount.kind.encode(), mount.source.encode()
             entry.f_mntonname = mount.target.encode()
         return len(fits)
+
+    def jail_get(self, parameters: ctypes.Array[Iovec], count: int, flags: int, /) -> int:
+        assert flags == 0x08, "or there would be none that is dying"
+        texts = [ctypes.string_at(each.iov_base, each.iov_len) for each in parameters[:count]]
+        places = {_text(name): parameters[2 * at + 1] for at, name in enumerate(texts[::2])}
+        assert len(texts[1]) == 4
+        last = int.from_bytes(texts[2 * list(places).index("lastjid") + 1], sys.byteorder)
+        jail = next((each for jid, each in sorted(self.host.jails.items()) if jid > last), None)
+        if jail is None:
+            self._write(places["errmsg"], f"no jail after {last}\0".encode())
+            return _failed(errno.ENOENT)
+        for name in ("name", "path"):
+            if not self._write(places[name], getattr(jail, name).encode() + b"\0"):
+                return _failed(errno.EINVAL)
+        assert places["dying"].iov_len == 4
+        self._write(places["dying"], int(jail.dying).to_bytes(4, sys.byteorder))
+        return jail.jid
+
+    @staticmethod
+    def _write(place: Iovec, value: bytes) -> bool:
+        if len(value) > place.iov_len:
+            return False
+        ctypes.memmove(place.iov_base, value, len(value))
+        return True
+
+    def jail_remove(self, jid: int, /) -> int:
+        if jid not in self.host.jails:
+            return _failed(errno.EINVAL)
+        self.host.remove(jid)
+        return 0
+
+    def sysctlbyname(
+        self,
+        name: bytes,
+        value: ctypes.Array[ctypes.c_char] | None,
+        size: ctypes.c_size_t,
+        new: None,
+        new_size: int,
+        /,
+    ) -> int:
+        assert (new, new_size) == (None, 0)
+        found = self._processes() if name == b"kern.proc.proc" else self._sysctl(name.decode())
+        if found is None:
+            return _failed(errno.ENOENT)
+        if value is None:
+            size.value = len(found)
+            for _ in range(self.came):
+                self.host.spawn(0, "came-meanwhile")
+            self.came = 0
+            return 0
+        if len(found) > size.value:
+            return _failed(errno.ENOMEM)
+        size.value = len(found)
+        ctypes.memmove(value, found, len(found))
+        return 0
+
+    def _sysctl(self, name: str) -> bytes | None:
+        value = self.host.sysctls.get(name)
+        if value is None or not value.isdigit():
+            return None if value is None else value.encode() + b"\0"
+        return int(value).to_bytes(4 if int(value) < 1 << 32 else 8, sys.byteorder)
+
+    def _processes(self) -> bytes:
+        found = [(0, 1, "init"), *((p.jid, p.pid, p.name) for p in self.host.running.values())]
+        made = (
+            Process(ki_structsize=self.process_size, ki_pid=pid, ki_comm=name.encode()[:19], ki_jid=jid)
+            for jid, pid, name in found
+        )
+        return b"".join(map(bytes, made))
+
+    def kernel(self) -> KernelCalls:
+        """Return what asks this host by its calls."""
+        return KernelCalls(self, lambda: [(0, name) for name, i in self.host.interfaces.items() if not i.jid])
 
 
 def values_told(libc: FakeLibc) -> list[Mapping[str, bytes]]:

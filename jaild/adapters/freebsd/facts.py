@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jaild.model.layers.records import Family
 from jaild.ports.runtime import HostFacts
 
-ARGV = ("sysctl", "-n", "kern.osrelease", "kern.osreldate", "hw.machine_arch", "hw.physmem", "hw.ncpu")
-
-
+NAMES = ("kern.osrelease", "kern.osreldate", "hw.machine_arch", "hw.physmem", "hw.ncpu")
 # Pages that are free or could be at once, and what ZFS would give back of its cache.
-FREE_ARGV = (
-    "sysctl",
-    "-n",
-    "vm.stats.vm.v_page_size",
-    "vm.stats.vm.v_free_count",
-    "vm.stats.vm.v_inactive_count",
-    "kstat.zfs.misc.arcstats.size",
-    "kstat.zfs.misc.arcstats.c_min",
-)
+_PAGE, _UNUSED, _INACTIVE = (f"vm.stats.vm.v_{name}" for name in ("page_size", "free_count", "inactive_count"))
+_CACHED, _LEAST = "kstat.zfs.misc.arcstats.size", "kstat.zfs.misc.arcstats.c_min"
+FREE_NAMES = (_PAGE, _UNUSED, _INACTIVE, _CACHED, _LEAST)
 
 
-def free(text: str) -> int:
-    """Return the free bytes that `FREE_ARGV` says: a line each, in the order asked for."""
-    page, unused, inactive, cached, least = map(int, text.split())
+def free(values: Mapping[str, str]) -> int:
+    """Return the free bytes that the values of `FREE_NAMES` say."""
+    page, unused, inactive, cached, least = (int(values[name]) for name in FREE_NAMES)
     return page * (unused + inactive) + max(cached - least, 0)
 
 
-def parse(text: str) -> HostFacts:
-    """Return what `ARGV` says: a line each, in the order asked for."""
-    release, osreldate, arch, memory, cpus = text.splitlines()
+def parse(values: Mapping[str, str]) -> HostFacts:
+    """Return what the values of `NAMES` say."""
+    release, osreldate, arch, memory, cpus = (values[name] for name in NAMES)
     return HostFacts(
         runtime="jail(8)",
         family=Family.FREEBSD,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jaild.adapters.freebsd import command as freebsd_command
 from jaild.adapters.freebsd.errors import explain
-from jaild.adapters.freebsd.jails import Jails
+from jaild.adapters.freebsd.kernel import Kernel
 from jaild.adapters.freebsd.kqueue import Events
 from jaild.adapters.runtime.first_process import stop_signal
 from jaild.model.errors import InternalError
@@ -24,9 +24,9 @@ _SETUP_PATIENCE = 5.0  # seconds between daemon(8) and the command's begin or fa
 class FirstProcesses:
     """Starts, watches and ends processes of jails."""
 
-    def __init__(self, processes: Processes, jails: Jails, events: Events) -> None:
+    def __init__(self, processes: Processes, kernel: Kernel, events: Events) -> None:
         self._processes = processes
-        self._jails = jails
+        self._kernel = kernel
         self._events = events
         self._any: dict[int, int] = {}  # jid of a jail without a first process -> a process that was seen in it
 
@@ -54,11 +54,11 @@ class FirstProcesses:
         )
 
     async def look(self, jails: Mapping[int, int]) -> None:
-        """See who lives, by one program for all: the first processes by the jails' jids; 0 for a jail without one."""
+        """See who lives, by one question for all: the first processes by the jails' jids; 0 for a jail without one."""
         unseen = {jid: pid for jid, pid in jails.items() if not self.sees(jid, pid)}
         if len(unseen) < 2:  # noqa: PLR2004 -- one is asked about where it matters
             return
-        found = await self._jails.all_processes()
+        found = await self._kernel.all_processes()
         for jid, first in unseen.items():
             processes = found.get(jid, {})
             pid = first or next(iter(processes), 0)
@@ -74,7 +74,7 @@ class FirstProcesses:
 
     async def alive(self, jid: int, pid: int) -> bool:
         """Tell whether the first process lives, watching it from now on."""
-        if not self._events.watched(pid) and pid in await self._jails.processes(jid):
+        if not self._events.watched(pid) and pid in await self._kernel.processes(jid):
             self._events.watch(pid)
         return self._events.watched(pid) and not self._events.ended(pid)
 
@@ -117,7 +117,7 @@ class FirstProcesses:
 
     async def none_left(self, jid: int) -> None:
         """Return when nothing runs in a jail any more."""
-        pids: Collection[int] = [self._any[jid]] if self.sees(jid, 0) else await self._jails.processes(jid)
+        pids: Collection[int] = [self._any[jid]] if self.sees(jid, 0) else await self._kernel.processes(jid)
         while pids:
             self.watch(pids)
             ends = {asyncio.ensure_future(self._events.end(pid)) for pid in pids}
@@ -128,7 +128,7 @@ class FirstProcesses:
                 for end in ends:
                     end.cancel()
                 self.forget(pids)
-            pids = await self._jails.processes(jid)
+            pids = await self._kernel.processes(jid)
 
     def forget(self, pids: Iterable[int]) -> None:
         """Watch processes no longer."""
@@ -152,7 +152,7 @@ class FirstProcesses:
         self._events.watch(pid)
         while True:
             seen = self._events.changes(pid)
-            name = (await self._jails.processes(jid)).get(pid)
+            name = (await self._kernel.processes(jid)).get(pid)
             if self._events.ended(pid):
                 self._events.forget(pid)
                 return False

@@ -20,6 +20,7 @@ ALLOW: Mapping[str, Mapping[str, Value]] = {
     "mlock": {"allow.mlock": None},
     "socket_af": {"allow.socket_af": None},
 }
+META = "security.jail.meta_maxbufsize"  # of sysctl(8): a kernel that knows it keeps `meta` (15.1: kern_jailmeta.c)
 _HEAD = "# {name}: written by jaild before each start, read by jail(8) at start and stop. Do not edit.\n"
 
 
@@ -35,13 +36,24 @@ def render(name: str, parameters: Mapping[str, Value]) -> str:
     return f"{name} {{\n{''.join(lines)}}}\n"
 
 
-def config(run: RunSpec, name: str, root: Path, network: Mapping[str, Value], network_commands: Sequence[str]) -> str:
+def config(
+    run: RunSpec,
+    name: str,
+    root: Path,
+    network: Mapping[str, Value],
+    network_commands: Sequence[str],
+    *,
+    tagged: bool = False,
+) -> str:
     """Return the whole file, for a jail called `name`.
 
     `network` are jail(8)'s own parameters, `network_commands` what sets addresses from inside, before anything else
-    runs there. A command that is not FreeBSD's boot is not here: jaild starts it itself when the jail is there.
+    runs there. A command that is not FreeBSD's boot is not here: jaild starts it itself when the jail is there. With
+    `tagged` the kernel, from 15 on (`META`), is told whose the jail is; the jail does not see it.
     """
     parameters: dict[str, Value] = {"path": str(root), "host.hostname": run.hostname}
+    if tagged:
+        parameters["meta.jaild"] = f"{run.name} {run.uid}"
     if run.osrelease:
         parameters |= {"osrelease": run.osrelease, "osreldate": str(run.osreldate)}
     # Without persist the kernel would remove the jail between `jail -c` and the command's first process.

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from jaild.adapters.freebsd import network
 from jaild.adapters.freebsd.errors import explain
+from jaild.adapters.freebsd.kernel import Kernel
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.runtime import announce
-from jaild.model.errors import JaildError
+from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
 
@@ -22,8 +23,9 @@ _KERNELS_OWN = re.compile(r"bridge[0-9]+")  # a name that a bridge can be create
 class Links:
     """The networks of one daemon's runs."""
 
-    def __init__(self, processes: Processes, run_folder: Path, host: HostNetwork) -> None:
+    def __init__(self, processes: Processes, kernel: Kernel, run_folder: Path, host: HostNetwork) -> None:
         self._processes = processes
+        self._kernel = kernel
         self._run_folder = run_folder
         self._host = host
 
@@ -33,7 +35,7 @@ class Links:
             return
         for module in ("if_bridge", "if_epair"):
             await self._run(("kldload", "-n", module), module)
-        if self._host.bridge not in await self._interfaces():
+        if self._host.bridge not in await self._kernel.interfaces():
             created = await self._new_bridge()
             await self._all(network.bridge_made(self._host, created), created)
         shown = await self._run(("ifconfig", self._host.bridge), self._host.bridge)
@@ -52,7 +54,7 @@ class Links:
         if demands.network.mode not in {"own", "shared"}:
             return []
         own = oci_network.hosts_own(demands, self._host, resource)
-        return [*own, *oci_network.missing(demands, self._host, await self._interfaces(), resource)]
+        return [*own, *oci_network.missing(demands, self._host, await self._kernel.interfaces(), resource)]
 
     async def taken(self, run: RunSpec, held: Collection[str] = ()) -> list[JaildError]:
         """Return ADDRESS_IN_USE for what is on the shared interface and not in `held`."""
@@ -80,7 +82,7 @@ class Links:
         if run.network.mode != "own":
             return
         outer, inner = network.ends(self._run_folder, run.uid, run.generation)
-        there = await self._interfaces()
+        there = await self._kernel.interfaces()
         if inner not in there or outer not in there:
             await self.delete(run.uid, run.generation)
             await self.create(run)
@@ -96,18 +98,21 @@ class Links:
         if run.network.mode == "own":
             bridge = oci_network.bridge(run, self._host)
             outer = network.ends(self._run_folder, run.uid, run.generation)[0]
-            if bridge in await self._interfaces() and outer in await self._members(bridge):
+            try:
                 await self._run(("ifconfig", bridge, "deletem", outer), run.name)
+            except FailedPreconditionError as error:
+                if error.reason != "NETWORK_MISSING":  # no such bridge, or not on it
+                    raise
         elif run.network.mode == "shared":
             # jail(8) took the addresses away, unless the jail was removed without its configuration.
             interface = oci_network.interface(run, self._host)
-            if interface in await self._interfaces():
+            if interface in await self._kernel.interfaces():
                 shown = await self._run(("ifconfig", interface), interface)
                 await self._all(network.left_aliases(run, self._host, shown), run.name)
 
     async def delete(self, uid: str, generation: int) -> None:
         """Take a run's epair away, whatever is left of it."""
-        left = await self._interfaces() & set(network.ends(self._run_folder, uid, generation))
+        left = await self._kernel.interfaces() & set(network.ends(self._run_folder, uid, generation))
         if left:  # one end's destruction takes both, wherever the other is (if_epair(4))
             await self._run(("ifconfig", min(left), "destroy"), min(left))
 
@@ -124,12 +129,6 @@ class Links:
             # -I and -S: nothing of the daemon's environment or site-packages is needed.
             program = (sys.executable, "-I", "-S", announce.__file__, "bpf")
             await self._run((*program, str(jid), interface, mac, *run.network.addresses), run.name)
-
-    async def _interfaces(self) -> frozenset[str]:
-        return network.parse_list(await self._run(("ifconfig", "-l"), "ifconfig"))
-
-    async def _members(self, bridge: str) -> frozenset[str]:
-        return network.parse_members(await self._run(("ifconfig", bridge), bridge))
 
     async def _all(self, commands: Sequence[network.Argv], resource: str) -> None:
         for command in commands:

@@ -10,38 +10,30 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from jaild.adapters.files.errors import explain
 from jaild.adapters.freebsd import errors
+from jaild.adapters.freebsd.libc import ERRMSG, Libc, vector
 from jaild.adapters.freebsd.mounts import Mounted, NewMount
 from jaild.adapters.system.own_thread import in_own_thread
 from jaild.model.errors import JaildError, UnavailableError
+
+if TYPE_CHECKING:
+    from jaild.adapters.freebsd.libc import Text
 
 # sys/mount.h
 _STATFS_VERSION = 0x20140518  # from FreeBSD 12 on
 _NOWAIT = 2
 _FORCE, _BY_FSID = 0x00080000, 0x08000000
 _MFSNAMELEN, _MNAMELEN = 16, 1024
-_ERRMSG = 255  # bytes that mount(8) has for what the kernel says beside an error's number
 _SPARE = 16  # mounts that may come between asking how many there are and asking for them
 
 
-if TYPE_CHECKING:
-    _Text = ctypes.Array[ctypes.c_char]
-
-
-class Iovec(ctypes.Structure):
-    """struct iovec of sys/_iovec.h."""
-
-    _fields_ = (("iov_base", ctypes.c_void_p), ("iov_len", ctypes.c_size_t))
-
-
 class Statfs(ctypes.Structure):
-    """struct statfs of sys/mount.h; two spare fields got names in 15, at their places."""
+    """struct statfs (15.1: sys/sys/mount.h:91), 2344 bytes; two spare fields got names in 15, at their places."""
 
     _fields_ = (
         ("f_version", ctypes.c_uint32),
@@ -67,30 +59,6 @@ class Statfs(ctypes.Structure):
         ("f_mntfromname", ctypes.c_char * _MNAMELEN),
         ("f_mntonname", ctypes.c_char * _MNAMELEN),
     )
-
-
-class Libc(Protocol):
-    """What is called. All return -1 on an error, whose number ctypes.get_errno() has in the same thread."""
-
-    def nmount(self, options: ctypes.Array[Iovec], count: int, flags: int, /) -> int:
-        """Mount by pairs of names and values, all with their NUL; `errmsg` is written to."""
-
-    def unmount(self, name: bytes, flags: int, /) -> int:
-        """Unmount a path, or FSID:number:number."""
-
-    def getfsstat(self, table: ctypes.Array[Statfs] | None, size: int, mode: int, /) -> int:
-        """Fill `table`, of `size` bytes; return how many mounts there are in it, without a table how many there are."""
-
-
-def libc() -> Libc | None:
-    """Return this system's; None where it has not these calls."""
-    found = ctypes.CDLL(None, use_errno=True)
-    if not all(hasattr(found, name) for name in ("nmount", "unmount", "getfsstat")):
-        return None
-    found.nmount.argtypes = (ctypes.POINTER(Iovec), ctypes.c_uint, ctypes.c_int)
-    found.unmount.argtypes = (ctypes.c_char_p, ctypes.c_int)
-    found.getfsstat.argtypes = (ctypes.c_void_p, ctypes.c_long, ctypes.c_int)
-    return found
 
 
 class MountCalls:
@@ -122,7 +90,7 @@ class MountCalls:
         raise explain(OSError(number, f"getfsstat: {os.strerror(number)}"), Path("/"))
 
     def _mount(self, new: NewMount) -> None:
-        said = ctypes.create_string_buffer(_ERRMSG)
+        said = ctypes.create_string_buffer(ERRMSG)
         texts = values_of(new, said)
         if self._calls.nmount(vector(texts), len(texts), 0) != 0:
             raise _mount_refused(ctypes.get_errno(), said.value.decode("utf-8", "replace"), new)
@@ -139,7 +107,7 @@ class MountCalls:
             raise _told(explain(OSError(number, text), mount.target), text)
 
 
-def values_of(new: NewMount, said: _Text) -> list[_Text]:
+def values_of(new: NewMount, said: Text) -> list[Text]:
     """Return names and values by turns, as nmount(2) is told them; in `said`, the last, it answers.
 
     All end with NUL, which the kernel looks for. A layer's path goes without links, as mount_nullfs(8) gives it: the
@@ -151,17 +119,12 @@ def values_of(new: NewMount, said: _Text) -> list[_Text]:
     return [*(ctypes.create_string_buffer(os.fsencode(word)) for word in (*words, "errmsg")), said]
 
 
-def vector(texts: Sequence[_Text]) -> ctypes.Array[Iovec]:
-    """Return `texts` as nmount(2) takes them. They must be kept for as long as this is used."""
-    return (Iovec * len(texts))(*(Iovec(ctypes.addressof(text), len(text)) for text in texts))
-
-
 def _read(entry: Statfs) -> Mounted:
     if entry.f_version != _STATFS_VERSION:
         raise UnavailableError(
             "RUNTIME_MISSING",
             f"the mount table has another form than is known here: version {entry.f_version:#x}",
-            remedy="take `mounts: calls` out of the daemon's configuration",
+            remedy="take `system_calls: true` out of the daemon's configuration",
         )
     return Mounted(
         source=os.fsdecode(entry.f_mntfromname),

@@ -28,11 +28,6 @@ def ends(run_folder: Path, uid: str, generation: int) -> tuple[str, str]:
     return f"{stem}a", f"{stem}b"
 
 
-def parse_list(text: str) -> frozenset[str]:
-    """Return the names that `ifconfig -l` lists."""
-    return frozenset(text.split())
-
-
 def parse_members(text: str) -> frozenset[str]:
     """Return a bridge's members out of `ifconfig BRIDGE`."""
     rows = (line.split() for line in text.splitlines())
@@ -71,14 +66,12 @@ def epair_named(created: str, run: RunSpec, run_folder: Path) -> list[Argv]:
     """Return what makes the just created epair, told by its first end's name (`epair0a`), the run's.
 
     The kernel's own MAC addresses depend on the host (if_epair(4)), so both are set: the jail's moves with the jail.
+    ifconfig(8) does one after the other, the address last, by the name that the interface has by then.
     """
     outer, inner = ends(run_folder, run.uid, run.generation)
     return [
-        ("ifconfig", created, "name", outer),
-        ("ifconfig", created[:-1] + "b", "name", inner),
-        ("ifconfig", outer, "ether", mac(f"{run.uid}:host:{run.generation}")),
-        ether(inner, run),
-        ("ifconfig", outer, "up"),
+        ("ifconfig", created, "ether", mac(f"{run.uid}:host:{run.generation}"), "name", outer, "up"),
+        ("ifconfig", created[:-1] + "b", "ether", mac(run.uid), "name", inner),
     ]
 
 
@@ -122,12 +115,16 @@ def inside(run: RunSpec, run_folder: Path) -> list[str]:
     if run.network.mode == "none":
         return found + [f"/sbin/ifconfig lo0 {_family(address)} {address} alias" for address in run.network.addresses]
     interface = ends(run_folder, run.uid, run.generation)[1]
-    if any(":" in address for address in run.network.addresses):
-        # A new epair has IFDISABLED (as recorded). no_dad: to wait for a second whether somebody else has the address
-        # would be downtime, and the address moves with the jail.
-        found.append(f"/sbin/ifconfig {interface} inet6 -ifdisabled no_dad")
-    found += [f"/sbin/ifconfig {interface} {_family(address)} {address} alias" for address in run.network.addresses]
-    found.append(f"/sbin/ifconfig {interface} up")
+    # A new epair has IFDISABLED (as recorded). no_dad: to wait for a second whether somebody else has the address would
+    # be downtime, and the address moves with the jail. One command sets both flags and the first IPv6 address.
+    flags = "-ifdisabled no_dad "
+    changes = []
+    for address in run.network.addresses:
+        changes.append(f"{_family(address)} {flags if ':' in address else ''}{address} alias ")
+        flags = "" if ":" in address else flags
+    *others, last = changes or [""]
+    found += [f"/sbin/ifconfig {interface} {change.rstrip()}" for change in others]
+    found.append(f"/sbin/ifconfig {interface} {last}up")
     if run.network.gateway:
         gateway = run.network.gateway
         scope = f"%{interface}" if ipaddress.ip_address(gateway).is_link_local else ""

@@ -6,6 +6,7 @@ The administrator's pf.conf says `rdr-anchor "jaild/*"`; jaild touches nothing b
 from __future__ import annotations
 
 from jaild.adapters.freebsd.errors import explain
+from jaild.adapters.freebsd.kernel import Kernel
 from jaild.adapters.runtime import hostports
 from jaild.model.errors import JaildError
 from jaild.model.jails import network as netcheck
@@ -40,8 +41,9 @@ def rules(network: Network) -> str:
 class Redirects:
     """The redirects of one host's jails."""
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, kernel: Kernel) -> None:
         self._processes = processes
+        self._kernel = kernel
 
     async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
         """Return why this host cannot redirect what is wanted: PORTS_UNSUPPORTED, PORT_TAKEN, NETWORK_MISSING."""
@@ -59,8 +61,7 @@ class Redirects:
             found.append(hostports.unsupported(f"pf.conf does not say {ANCHORS}", remedy, resource))
         for version in sorted({address.version for _, address in netcheck.port_targets(network)}):
             name, variable = _FORWARDING[version]
-            shown = await self._processes.run(("sysctl", "-n", name), check=False)
-            if network.mode == "own" and shown.text.strip() != "1":
+            if network.mode == "own" and (await self._kernel.values(name)).get(name) != "1":
                 why, remedy = f"{name} is not 1", f"`sysrc {variable}=YES` and `sysctl {name}=1`"
                 found.append(hostports.unsupported(why, remedy, resource))
         return [*found, *hostports.problems(network.ports, resource)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jaild.adapters.freebsd import limits
 from jaild.adapters.freebsd.errors import explain
+from jaild.adapters.freebsd.kernel import Kernel
 from jaild.adapters.freebsd.records import Record
 from jaild.model.errors import JaildError
 from jaild.model.jails.spec import Limits
@@ -14,8 +15,9 @@ from jaild.ports.runtime import Demands, RunSpec, Usage
 class Rctl:
     """The limits of this host's jails."""
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, kernel: Kernel) -> None:
         self._processes = processes
+        self._kernel = kernel
         self._known: dict[str, str] = {}  # what does not change before the next boot
 
     async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
@@ -29,8 +31,7 @@ class Rctl:
         """Add the jail's rules, before there is a jail."""
         rules = limits.rules(record.spec, record.name)
         if rules and await self._racct():
-            for rule in rules:
-                await self._run("rctl", "-a", rule)
+            await self._run("rctl", "-a", *rules)
 
     async def bind(self, run: RunSpec, jid: int) -> None:
         """Bind a jail that exists to its CPUs."""
@@ -63,9 +64,7 @@ class Rctl:
 
     async def _value(self, name: str) -> str:
         if name not in self._known:
-            # A kernel without RACCT has no kern.racct.enable, and sysctl(8) exits with 1.
-            shown = await self._processes.run(("sysctl", "-n", name), check=False)
-            self._known[name] = shown.text.strip()
+            self._known |= {name: "", **await self._kernel.values(name)}  # one without RACCT knows no kern.racct.enable
         return self._known[name]
 
     async def _run(self, *argv: str) -> str:

@@ -35,7 +35,8 @@ from jaild.adapters.freebsd import (
     network as freebsd_network,
 )
 from jaild.adapters.freebsd.first_process import FirstProcesses
-from jaild.adapters.freebsd.jails import Jail, Jails
+from jaild.adapters.freebsd.jails import Jails
+from jaild.adapters.freebsd.kernel import Jail, System
 from jaild.adapters.freebsd.kqueue import Events
 from jaild.adapters.freebsd.records import Record, boots, jail_name
 from jaild.adapters.freebsd.surroundings import Surroundings
@@ -67,23 +68,25 @@ class FreebsdRuntime:
         *,
         network: HostNetwork,
         events: Events,
-        mounting: freebsd_mounts.Mounting,
+        system: System,
         etc: Path = Path("/etc"),  # of the host: devfs.rules(5)
     ) -> None:
         self._processes = processes
         self._given_folder = run_folder
         self._network = network
         self._events = events
-        self._mounting = mounting
+        self._mounting = system.mounting
+        self._kernel = system.kernel
         self._etc = etc
+        self._tagged: bool | None = None  # whether the kernel keeps what jails are tagged with; None: not asked yet
 
     async def facts(self) -> HostFacts:
         """Return what the host offers."""
-        return freebsd_facts.parse((await self._processes.run(freebsd_facts.ARGV)).text)
+        return freebsd_facts.parse(await self._kernel.values(*freebsd_facts.NAMES))
 
     async def free_memory(self) -> int | None:
         """Return what is free, inactive, or ZFS's to give back."""
-        return freebsd_facts.free((await self._processes.run(freebsd_facts.FREE_ARGV)).text)
+        return freebsd_facts.free(await self._kernel.values(*freebsd_facts.FREE_NAMES))
 
     async def prepare_host(self) -> None:
         """Make the run folder and the bridge, and load the kernel's modules."""
@@ -115,7 +118,7 @@ class FreebsdRuntime:
             run.log.parent.mkdir(parents=True, exist_ok=True)
             await freebsd_mounts.mount_tree(self._mounting, tree, run.mounts, ruleset=ruleset, before=table)
             self._command(run, 0, run.command)  # raises now rather than while nothing serves
-            self._write_conf(run, jail_name(run))
+            await self._write_conf(run, jail_name(run))
             await self._around.links.create(run)
         except BaseException:
             await self._take_away(run.jail, run.generation, record, jails=None)  # it has made none
@@ -128,7 +131,7 @@ class FreebsdRuntime:
         table = await self._mounting.table()
         if not self._conf(run).exists() or not freebsd_mounts.below(self._tree(jail, generation), table):
             raise refusals.interrupted(run.name)
-        jails = await self._jails.all()
+        jails = await self._kernel.jails()
         await self._clear_the_way(jail, jails)
         refusals.require_none(await self._around.links.taken(run))
         if freebsd_mounts.has_late(run.mounts):
@@ -141,7 +144,7 @@ class FreebsdRuntime:
             self._known(jail, generation), name=name, started=0.0, ended=False, exit_status=None, pid=0, attached=True
         )
         try:
-            self._write_conf(run, name)
+            await self._write_conf(run, name)
             await self._around.attach(record)
             await self._jails.create(name, self._conf(run), run.name)
             record = self._write(record, jid=await self._jid(name))
@@ -152,7 +155,7 @@ class FreebsdRuntime:
                 pid = await self._first.start(run, record.jid, command, self._records.folder(run.name) / "pid")
             record = self._write(record, pid=pid, started=time.time())
         except BaseException:
-            await self._detach(await self._without_jail(record, await self._jails.all()))
+            await self._detach(await self._without_jail(record, await self._kernel.jails()))
             raise
         return record.run
 
@@ -163,12 +166,12 @@ class FreebsdRuntime:
         if record is None:
             return 0.0
         seen = self._sees(record)
-        jails = [] if seen else await self._jails.all()
+        jails = [] if seen else await self._kernel.jails()
         record = record if seen else await self._settled(record, jails)
         if record.running and record.pid:
             await self._first.end(record.spec, record.pid)
         if seen or (record.running and record.pid):  # not asked yet, or that took its time
-            jails = await self._jails.all()
+            jails = await self._kernel.jails()
             record = await self._settled(record, jails)
         record = await self._without_jail(record, jails)
         await self._detach(record)
@@ -176,7 +179,7 @@ class FreebsdRuntime:
 
     async def remove(self, jail: str, generation: int) -> None:
         """Take away what there is of a run that does not run."""
-        jails = await self._jails.all()
+        jails = await self._kernel.jails()
         record = await self._current(f"{jail}.{generation}", jails)
         if record is not None and record.running:
             raise refusals.running(record.spec.name)
@@ -184,7 +187,7 @@ class FreebsdRuntime:
 
     async def runs(self) -> list[Run]:
         """Return every run that has a record, a jail or a mounted tree."""
-        jails = await self._jails.all()
+        jails = await self._kernel.jails()
         places = [m.target for m in await self._mounting.table()] + [
             Path(jail.path) for jail in jails if not jail.dying
         ]
@@ -219,7 +222,7 @@ class FreebsdRuntime:
                 return msgspec.structs.replace(record, ended=True).run  # removed, or started again, before we were told
             record = self._over(now)
         if record.jid:
-            record = await self._without_jail(record, await self._jails.all())
+            record = await self._without_jail(record, await self._kernel.jails())
         return record.run
 
     async def exec(
@@ -272,15 +275,15 @@ class FreebsdRuntime:
 
     @cached_property
     def _jails(self) -> Jails:
-        return Jails(self._processes)
+        return Jails(self._processes, self._kernel)
 
     @cached_property
     def _around(self) -> Surroundings:
-        return Surroundings(self._processes, self._folder, self._network, self._etc)
+        return Surroundings(self._processes, self._kernel, self._folder, self._network, self._etc)
 
     @cached_property
     def _first(self) -> FirstProcesses:
-        return FirstProcesses(self._processes, self._jails, self._events)
+        return FirstProcesses(self._processes, self._kernel, self._events)
 
     def _tree(self, jail: str, generation: int) -> Path:
         return self._trees / jail / str(generation)
@@ -288,13 +291,16 @@ class FreebsdRuntime:
     def _conf(self, run: RunSpec) -> Path:
         return self._records.folder(run.name) / "jail.conf"
 
-    def _write_conf(self, run: RunSpec, name: str) -> None:
+    async def _write_conf(self, run: RunSpec, name: str) -> None:
+        if self._tagged is None:
+            self._tagged = bool(await self._kernel.values(freebsd_jailconf.META))
         text = freebsd_jailconf.config(
             run,
             name,
             self._tree(run.jail, run.generation),
             freebsd_network.parameters(run, self._network, self._folder),
             freebsd_network.inside(run, self._folder),
+            tagged=self._tagged,
         )
         self._conf(run).write_text(text, "utf-8", "surrogateescape")
 
@@ -327,7 +333,7 @@ class FreebsdRuntime:
         """Return the record as the system bears it out, which is asked only if that is not known."""
         if not record.running or self._sees(record):
             return record
-        return await self._settled(record, await self._jails.all())
+        return await self._settled(record, await self._kernel.jails())
 
     async def _settled(self, record: Record, jails: list[Jail]) -> Record:
         """Note that a run has ended, if it has."""
@@ -370,7 +376,7 @@ class FreebsdRuntime:
         return bool(found)
 
     async def _jid(self, name: str) -> int:
-        return next(jail.jid for jail in await self._jails.all() if jail.name == name and not jail.dying)
+        return next(jail.jid for jail in await self._kernel.jails() if jail.name == name and not jail.dying)
 
     async def _clear_the_way(self, jail: str, jails: list[Jail]) -> None:
         """Remove and detach what ended generations of the jail left; refuse if one is running."""
@@ -398,7 +404,7 @@ class FreebsdRuntime:
                 resource=run.name,
                 detail={"jid": str(jail.jid), "recorded": str(record.jid)},
             )
-        pids = await self._jails.processes(jail.jid)
+        pids = await self._kernel.processes(jail.jid)
         self._first.watch(pids)
         if boots(run):
             await self._around.rctl.lift(record)  # rc.shutdown needs processes of its own
@@ -429,7 +435,7 @@ class FreebsdRuntime:
                 if left.path == str(tree) and not left.dying:
                     await self._jails.kill(left.jid)
         if jails is None or any(left.path == str(tree) and not left.dying for left in seen):  # it was removed just now
-            seen = await self._jails.all()
+            seen = await self._kernel.jails()
         dying = self._dying(tree, seen)
         await freebsd_mounts.unmount_tree(self._mounting, tree, dying=dying)
         treeroot.remove(tree)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from jaild.adapters.freebsd.devfs import Rulesets
+from jaild.adapters.freebsd.kernel import Kernel
 from jaild.adapters.freebsd.links import Links
 from jaild.adapters.freebsd.pf import Redirects
 from jaild.adapters.freebsd.rctl import Rctl
@@ -20,10 +21,10 @@ from jaild.ports.runtime import Demands, RunSpec
 class Surroundings:
     """Those of one daemon's runs. `links` and `rctl` are for what concerns only them."""
 
-    def __init__(self, processes: Processes, run_folder: Path, network: HostNetwork, etc: Path) -> None:
-        self.links = Links(processes, run_folder, network)
-        self.rctl = Rctl(processes)
-        self._redirects = Redirects(processes)
+    def __init__(self, processes: Processes, kernel: Kernel, run_folder: Path, network: HostNetwork, etc: Path) -> None:
+        self.links = Links(processes, kernel, run_folder, network)
+        self.rctl = Rctl(processes, kernel)
+        self._redirects = Redirects(processes, kernel)
         self._rulesets = Rulesets(processes, etc)
 
     async def problems(self, demands: Demands, resource: str) -> list[JaildError]:

@@ -1,13 +1,17 @@
-"""A jail that takes long to become healthy keeps no jail of a later boot order down."""
+"""How many jails start at once at boot; one that takes long to become healthy keeps no other down."""
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
+import pytest
 
 from jaild.model.jails.spec import Boot
 from jaild.model.views import JailState
+from jaild.ports.runtime import Run
 from tests.fakes.host import FakeHost
-from tests.hosts.asking import create
+from tests.hosts.asking import SPEC, create
 from tests.hosts.standbys import happened
 from tests.unit.migration.test_activation import CHECKED, Hanging
 
@@ -20,6 +24,42 @@ async def test_a_boot_goes_on_when_the_jails_of_one_order_are_not_healthy_in_the
     await host.restart(reboot=True)
     await hanging.asked.wait()
     assert "not healthy after 0.2 s" in await happened(host, "jail.slow")
+    await happened(host, "jail.started")
+    assert host.core.use_cases.jails.get("web").state is JailState.RUNNING
+    await host.core.dispatcher.stop(0.1)
+
+
+async def test_no_more_jails_than_the_operator_says_are_started_at_once_and_in_boot_order(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, order in (("d", 2), ("a", 1), ("c", 1), ("b", 1)):
+        await create(host, msgspec.structs.replace(SPEC, boot=Boot(order=order)), name=name)
+    host.starts_at_once = 2
+    start, under_way, most = host.runtime.start, 0, list[int]()
+
+    async def counted(jail: str, generation: int) -> Run:
+        nonlocal under_way
+        under_way += 1
+        most.append(under_way)
+        await asyncio.sleep(0.01)  # the others have their chance
+        under_way -= 1
+        return await start(jail, generation)
+
+    monkeypatch.setattr(host.runtime, "start", counted)
+    host.runtime.calls.clear()
+    await host.restart(reboot=True)
+    await host.quiet()
+    assert max(most) == 2
+    assert [name for call, name in host.runtime.calls if call == "start"] == ["a.1", "b.1", "c.1", "d.1"]
+
+
+async def test_a_jail_that_waits_for_its_health_checks_keeps_no_other_from_starting(host: FakeHost) -> None:
+    await create(host, msgspec.structs.replace(CHECKED, boot=Boot(order=1)), name="a-slow")
+    await create(host, msgspec.structs.replace(CHECKED, health=(), boot=Boot(order=1)))
+    host.probe = hanging = Hanging()
+    host.starts_at_once = 1
+    await host.restart(reboot=True)
+    await hanging.asked.wait()
     await happened(host, "jail.started")
     assert host.core.use_cases.jails.get("web").state is JailState.RUNNING
     await host.core.dispatcher.stop(0.1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -274,3 +276,35 @@ async def test_an_artifact_without_layers_of_files_is_refused(layout: Layout) ->
 )
 def test_a_whiteouts_name_says_what_it_removes(name: bytes, removed: bytes | None) -> None:
     assert ociimage.removed(name) == removed
+
+
+async def test_an_image_as_freebsd_itself_makes_it_is_taken(tmp_path: Path) -> None:
+    """15.1's release/scripts/make-oci-image.sh: one layer of tar+gzip, no platform in the index, a small `cmd`."""
+    blobs, here = tmp_path / "oci/blobs/sha256", Platform(architecture="amd64", os="freebsd")
+    blobs.mkdir(parents=True)
+
+    def blob(data: bytes, kind: str) -> dict[str, object]:
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+
+    (tmp_path / "rootfs/bin").mkdir(parents=True)
+    (tmp_path / "rootfs/bin/sh").write_bytes(b"sh")
+    tar = await ProcessRunner().run(("bsdtar", "-C", str(tmp_path / "rootfs"), "-czf", "-", "bin"))
+    layer = blob(tar.stdout, "layer.v1.tar+gzip")
+    config = {
+        "created": "2026-06-02T00:00:00Z",
+        "architecture": "amd64",
+        "os": "freebsd",
+        "config": {"cmd": ["/bin/sh"]},
+    }
+    inner = {"config": blob(json.dumps(config).encode(), "config.v1+json"), "layers": [layer], "annotations": {}}
+    manifest = blob(json.dumps({"schemaVersion": 2, **inner}).encode(), "manifest.v1+json")
+    name = {"annotations": {"org.opencontainers.image.ref.name": "freebsd-runtime:15.1-RELEASE-amd64"}}
+    (tmp_path / "oci/oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (tmp_path / "oci/index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest | name]}))
+    for reference in ("", "freebsd-runtime:15.1-RELEASE-amd64"):
+        image = await IMAGES.open(tmp_path / "oci", reference=reference, wanted=here)
+    (tmp_path / "tree").mkdir()
+    await IMAGES.unpack(image, tmp_path / "tree")
+    assert names(tmp_path / "tree") == ["bin", "bin/sh"]

@@ -12,6 +12,7 @@ import pytest
 from jaild.adapters.freebsd import devfs as freebsd_devfs
 from jaild.adapters.freebsd import jailconf as freebsd_jailconf
 from jaild.adapters.freebsd import pf as freebsd_pf
+from jaild.adapters.freebsd.kernel_commands import KernelCommands
 from jaild.adapters.freebsd.rctl import Rctl
 from jaild.adapters.freebsd.records import Record
 from jaild.adapters.oci import bundle as oci_bundle
@@ -280,5 +281,5 @@ async def test_a_plan_shows_all_that_a_host_cannot_do_at_once(rig: ToldRig) -> N
 
 async def test_rules_are_never_taken_from_every_jail_at_once(rig: ToldRig) -> None:
     record = Record(spec=run_spec(limits=Limits(memory="1G")), attached=True)  # of a run that was never started
-    await Rctl(rig.host.processes).lift(record)
+    await Rctl(rig.host.processes, KernelCommands(rig.host.processes)).lift(record)
     assert [call.argv for call in rig.host.processes.calls if call.argv[0] == "rctl"] == []

@@ -163,6 +163,14 @@ async def life_own(stage: Stage) -> None:
     await stage.shown("remove", stage.runtime.remove("web", 1))
 
 
+@scenario("# The same with `system_calls: true`, on FreeBSD 15: what is a call starts no program, and is not here.")
+async def by_calls(stage: Stage) -> None:
+    stage.calls = True
+    stage.host.sysctls["security.jail.meta_maxbufsize"] = "4096"
+    stage.boot()
+    await life_own(stage)
+
+
 @scenario("# Mode shared: jail(8) puts the addresses on the host's interface and takes them away.")
 async def life_shared(stage: Stage) -> None:
     await stage.given(stage.runtime.create(replace(stage.spec(), network=SHARED)))

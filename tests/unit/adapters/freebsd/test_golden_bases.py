@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.records import Family
 from jaild.model.operation import Operation
 from jaild.ports.process import Completed
@@ -188,6 +189,14 @@ async def test_no_updates_is_told_and_no_twin_is_sealed(host: FakeHost, command:
     if command == "fetch":
         about = "# Nothing to patch: told, and nothing is kept."
         same_as_written_down(host, operation, "freebsd-update-none", about)
+
+
+async def test_a_base_of_packages_is_not_patched(host: FakeHost) -> None:
+    await host.add_base("15.1", {"var/db/pkg/local.sqlite": "SQLite format 3"}, family=Family.FREEBSD)
+    with pytest.raises(FailedPreconditionError, match="made of packages") as refused:
+        await patch(host, "15.1-p1", "15.1")
+    assert refused.value.reason == "BASE_OF_PACKAGES"
+    assert tools(host).lines == []
 
 
 async def test_a_linux_base_is_not_patched_and_a_linux_host_makes_none(host: FakeHost) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.freebsd import mounts as freebsd_mounts
-from jaild.adapters.freebsd.mount_calls import Iovec, Libc, MountCalls, Statfs, libc, values_of, vector
+from jaild.adapters.freebsd.libc import Iovec, Libc, libc, vector
+from jaild.adapters.freebsd.mount_calls import MountCalls, Statfs, values_of
 from jaild.adapters.freebsd.mount_commands import MountCommands
 from jaild.adapters.freebsd.mounts import Mounted, NewMount
 from jaild.config import Config
-from jaild.main import mounting_of
+from jaild.main import freebsd_system
 from jaild.model.errors import JaildError
 from jaild.model.jails.mounts import Mount, MountKind
 from tests.fakes.freebsd_host import FreebsdHost
@@ -211,7 +212,7 @@ async def test_both_ways_tell_the_same_mounts(tmp_path: Path) -> None:
 
 def test_the_commands_are_taken_unless_the_calls_are_asked_for_and_there() -> None:
     processes = ScriptedProcesses(lambda *_: asyncio.sleep(0, None))
-    assert Config().mounts == "commands"
-    assert isinstance(mounting_of("commands", processes), MountCommands)
+    assert not Config().system_calls
+    assert isinstance(freebsd_system(processes, calls=False).mounting, MountCommands)
     expected = MountCommands if libc() is None else MountCalls
-    assert isinstance(mounting_of("calls", processes), expected)
+    assert isinstance(freebsd_system(processes, calls=True).mounting, expected)

@@ -150,11 +150,42 @@ def test_names_of_an_epair_are_as_long_as_the_kernel_allows_and_differ_by_jail_g
 
 def test_the_jails_mac_address_is_its_uids_on_every_host_and_the_hosts_end_has_another() -> None:
     commands = freebsd_network.epair_named("epair7a", run_spec(), RUN_FOLDER)
-    ethers = {argv[1]: argv[3] for argv in commands if argv[2] == "ether"}
     outer, inner = freebsd_network.ends(RUN_FOLDER, run_spec().uid, 1)
+    ethers = {argv[5]: argv[3] for argv in commands if argv[2] == "ether"}
     assert ethers[inner] == mac(run_spec().uid)
     assert ethers[outer] != ethers[inner]
-    assert commands[1] == ("ifconfig", "epair7b", "name", inner)
+    assert commands[1] == ("ifconfig", "epair7b", "ether", ethers[inner], "name", inner)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "changes"),
+    [
+        ((), ["up"]),
+        (("10.0.0.5/24",), ["inet 10.0.0.5/24 alias up"]),
+        (
+            ("2001:db8::5/64", "2001:db8::6/64"),
+            ["inet6 -ifdisabled no_dad 2001:db8::5/64 alias", "inet6 2001:db8::6/64 alias up"],
+        ),
+        (
+            ("10.0.0.5/24", "2001:db8::5/64"),
+            ["inet 10.0.0.5/24 alias", "inet6 -ifdisabled no_dad 2001:db8::5/64 alias up"],
+        ),
+    ],
+)
+def test_a_vnet_jails_addresses_take_a_command_each_and_nothing_else_does(
+    addresses: tuple[str, ...], changes: list[str]
+) -> None:
+    run = run_spec(network=Network(mode="own", addresses=addresses))
+    interface = freebsd_network.ends(RUN_FOLDER, run.uid, 1)[1]
+    lo0, *commands = freebsd_network.inside(run, RUN_FOLDER)
+    assert lo0 == "/sbin/ifconfig lo0 inet 127.0.0.1/8 up"
+    assert commands == [f"/sbin/ifconfig {interface} {change}" for change in changes]
+
+
+def test_a_kernel_that_keeps_tags_is_told_whose_a_jail_is() -> None:
+    found = jailconf.read(freebsd_jailconf.config(run_spec(), "web_1", Path("/t"), {}, [], tagged=True))["web_1"]
+    assert found["meta.jaild"] == [f"web.1 {run_spec().uid}"]
+    assert "meta" not in str(freebsd_jailconf.config(run_spec(), "web_1", Path("/t"), {}, []))
 
 
 # What makes jail(8) give a command to a shell (usr.sbin/jail/command.c); else it is split on white space.

@@ -11,13 +11,11 @@ from jaild.adapters.freebsd import (
     facts as freebsd_facts,
 )
 from jaild.adapters.freebsd import (
-    jails as freebsd_jails,
+    kernel_commands,
+    mount_commands,
 )
 from jaild.adapters.freebsd import (
     limits as freebsd_limits,
-)
-from jaild.adapters.freebsd import (
-    mount_commands,
 )
 from jaild.adapters.freebsd import (
     mounts as freebsd_mounts,
@@ -26,7 +24,7 @@ from jaild.adapters.freebsd import (
     network as freebsd_network,
 )
 from jaild.adapters.freebsd.errors import explain
-from jaild.adapters.freebsd.jails import Jail
+from jaild.adapters.freebsd.kernel import Jail
 from jaild.model.jails.mounts import Mount, MountKind
 from tests.freebsd_recordings import recordings
 
@@ -94,7 +92,7 @@ def test_mounts_are_the_commands_that_were_seen_to_work(title: str, new: freebsd
 
 
 def test_jails_are_read_with_their_values_as_strings() -> None:
-    assert freebsd_jails.parse_jls(said("jls json columns").encode()) == [
+    assert kernel_commands.parse_jls(said("jls json columns").encode()) == [
         Jail(jid=2, name="c1", path=str(ROOT), dying=False),
         Jail(jid=3, name="c9", path=str(ROOT), dying=False),
     ]
@@ -102,36 +100,36 @@ def test_jails_are_read_with_their_values_as_strings() -> None:
 
 def test_jails_are_read_with_their_values_as_numbers_and_booleans() -> None:
     text = b'{"jail-information": {"jail": [{"jid":7,"name":"web_1","path":"/x","dying":true}]}}'
-    assert freebsd_jails.parse_jls(text) == [Jail(jid=7, name="web_1", path="/x", dying=True)]
+    assert kernel_commands.parse_jls(text) == [Jail(jid=7, name="web_1", path="/x", dying=True)]
 
 
 def test_no_jails_are_an_empty_list() -> None:
-    assert freebsd_jails.parse_jls(said("jls -d").encode()) == []
-    assert freebsd_jails.parse_jls(said("jls json none", "15.1").encode()) == []
+    assert kernel_commands.parse_jls(said("jls -d").encode()) == []
+    assert kernel_commands.parse_jls(said("jls json none", "15.1").encode()) == []
 
 
 def test_jails_are_read_as_15_1_lists_them() -> None:
-    assert freebsd_jails.parse_jls(said("jls json columns", "15.1").encode()) == [
+    assert kernel_commands.parse_jls(said("jls json columns", "15.1").encode()) == [
         Jail(jid=40, name="web_4_3", path="/var/run/jaild/trees/web/4", dying=False),
         Jail(jid=41, name="rec_1", path="/", dying=False),
     ]
 
 
 def test_processes_are_read_below_their_heading() -> None:
-    assert freebsd_jails.parse_ps("  PID COMMAND\n 1492 sleep\n 1493 tmux: server (/\n") == {
+    assert kernel_commands.parse_ps("  PID COMMAND\n 1492 sleep\n 1493 tmux: server (/\n") == {
         1492: "sleep",
         1493: "tmux: server (/",
     }
-    assert freebsd_jails.parse_ps("  PID COMMAND\n") == {}
+    assert kernel_commands.parse_ps("  PID COMMAND\n") == {}
     # As recorded, with a column more.
-    assert list(freebsd_jails.parse_ps(said("ps in jail"))) == [1492]
-    assert freebsd_jails.parse_ps(said("ps of a jail", "15.1")) == {8873: "sleep"}
-    assert freebsd_jails.parse_ps(said("ps of an empty jail", "15.1")) == {}
-    assert freebsd_jails.parse_ps(said("ps of a missing jail", "15.1")) == {}
+    assert list(kernel_commands.parse_ps(said("ps in jail"))) == [1492]
+    assert kernel_commands.parse_ps(said("ps of a jail", "15.1")) == {8873: "sleep"}
+    assert kernel_commands.parse_ps(said("ps of an empty jail", "15.1")) == {}
+    assert kernel_commands.parse_ps(said("ps of a missing jail", "15.1")) == {}
 
 
 def test_interfaces_members_and_addresses_are_read_from_what_ifconfig_shows() -> None:
-    assert freebsd_network.parse_list(said("list")) == {"vtnet0", "lo0", "e0a_web", "epair0b", "bridge0"}
+    assert set(said("list").split()) == {"vtnet0", "lo0", "e0a_web", "epair0b", "bridge0"}
     assert freebsd_network.parse_members(said("show bridge")) == {"e0a_web"}
     assert freebsd_network.parse_addresses(said("show")) == frozenset()
     shown = (
@@ -161,15 +159,20 @@ def test_usage_is_read_from_ps_where_there_is_no_rctl() -> None:
     assert used.max_age == 0.0
 
 
+def asked(text: str) -> dict[str, str]:
+    return dict(zip(freebsd_facts.NAMES, text.splitlines(), strict=True))
+
+
 def test_facts_are_read_in_the_order_they_were_asked_for() -> None:
     release, osreldate = said("sysctls").splitlines()[1::-1]
-    facts = freebsd_facts.parse(f"{release}\n{osreldate}\naarch64\n8547123200\n4\n")
+    facts = freebsd_facts.parse(asked(f"{release}\n{osreldate}\naarch64\n8547123200\n4\n"))
     assert (facts.kernel, facts.osreldate, facts.machine) == ("13.2-RELEASE", 1302001, "arm64")
     assert (facts.memory, facts.cpus) == (8547123200, 4)
-    facts = freebsd_facts.parse(said("facts", "15.1"))
+    facts = freebsd_facts.parse(asked(said("facts", "15.1")))
     assert (facts.kernel, facts.osreldate, facts.machine) == ("15.1-RELEASE-p1", 1501000, "amd64")
     assert (facts.memory, facts.cpus) == (3203887104, 2)
-    assert freebsd_facts.free(said("free memory", "15.1")) == 4096 * (539671 + 45078) + 232806072 - 100121472
+    free = dict(zip(freebsd_facts.FREE_NAMES, said("free memory", "15.1").splitlines(), strict=True))
+    assert freebsd_facts.free(free) == 4096 * (539671 + 45078) + 232806072 - 100121472
 
 
 @pytest.mark.parametrize(
