@@ -27,6 +27,7 @@ from jaild.model.errors import (
     ResourceExhaustedError,
 )
 from jaild.model.evacuation.record import Evacuation
+from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace, trace_of
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
@@ -44,6 +45,7 @@ create table if not exists journals (id text not null, outgoing integer not null
     record blob not null, jail text not null default '', uid text not null default '', peer text not null default '',
     epoch integer not null default 0, is_target integer not null default 0, primary key (id, outgoing));
 create table if not exists evacuations (id text primary key, created real not null, record blob not null);
+create table if not exists channels (id text primary key, created real not null, record blob not null);
 create table if not exists deleted_jails (id text primary key, created real not null, record blob not null);
 create table if not exists host (key text primary key, record blob not null);
 """
@@ -328,6 +330,23 @@ class SqliteStore:
     async def delete_evacuation(self, evacuation_id: str) -> None:
         """Forget one."""
         await self._execute("delete from evacuations where id = ?", evacuation_id)
+
+    async def put_channel(self, channel: Channel) -> None:
+        """Insert or replace."""
+        await self._execute(
+            "insert or replace into channels (id, created, record) values (?, ?, ?)",
+            channel.name,
+            channel.moves[0].time,
+            msgspec.json.encode(channel),
+        )
+
+    async def channels(self) -> list[Channel]:
+        """Return all."""
+        return await self._all("channels", Channel)
+
+    async def delete_channel(self, name: str) -> None:
+        """Forget one."""
+        await self._execute("delete from channels where id = ?", name)
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace."""

@@ -17,6 +17,7 @@ from jaild.cli.output.exits import Exit
 
 NOUNS = {
     "base": "Import, list and remove bases: versions of an OS userland.",
+    "channel": "Set, list and remove channels: names for bases, which jails may follow.",
     "app": "Push, list and remove releases of applications.",
     "jail": "Create, run, change, migrate and look into jails.",
     "stats": "Print what jails use now: CPU, memory, processes, disk.",

@@ -19,6 +19,7 @@ from jaild.model.errors import DataLossError, FailedPreconditionError, JaildErro
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Claim, Intent, Standing
 from jaild.model.jails.quotas import Bounds
+from jaild.model.layers.channels import Channel, behind
 from jaild.model.layers.records import (
     BaseRecord,
     Desired,
@@ -137,6 +138,7 @@ class Inventory:
         self.to_start: set[str] = set()  # jails whose turn at the daemon's start, or of start-jails, is still to come
         self.bases: dict[str, Layer[BaseRecord]] = {}
         self.releases: dict[str, Layer[ReleaseRecord]] = {}  # by app/version
+        self.channels: dict[str, Channel] = {}
         self.jails: dict[str, JailEntry] = {}
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
@@ -360,7 +362,9 @@ class Inventory:
         return OwnedJail(entry, record, entry.generation)
 
     def references(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (base, release, who) for every generation on the host, and for what is coming."""
+        """Yield (base, release, who) for every generation and channel on the host, and for what is coming."""
+        for channel in self.channels.values():
+            yield channel.base, "", f"channels/{channel.name}"
         for entry in self.jails.values():
             for number, (base, release) in entry.references.items():
                 yield base, release, f"jails/{entry.name}/generations/{number}"
@@ -408,7 +412,7 @@ class Inventory:
         entry = self.jails.get(name) or self.jail(name)
         owner, uid = (entry.record.owner, entry.record.uid) if entry.record is not None else ("", "")
         around = (name in self.to_start, self.halted, self.host_id, self.host_names.get(owner))
-        seen = (_seen_of(entry), under_way, around, self.known_epochs.get(uid))
+        seen = (_seen_of(entry), under_way, around, self.known_epochs.get(uid), behind(entry.generation, self.channels))
         if entry.shown is None or entry.shown[0] != seen:
             entry.shown = (seen, self._jail_view(entry, under_way))
         return entry.shown[1]
@@ -436,6 +440,7 @@ class Inventory:
             operation=operation,
             message="stopped for the host's shutdown" if halted else entry.message or _lasting(record),
             peer_name=record.peer,
+            behind=behind(entry.generation, self.channels),
         )
 
     def _state(self, entry: JailEntry, record: JailRecord) -> JailState:

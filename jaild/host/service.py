@@ -72,6 +72,7 @@ class Host:
         if not any(dataset.name == self._inventory.where.reserve for dataset in datasets):
             self._reserve.keep()
         await self._runtime.prepare_host()
+        self._inventory.channels = {channel.name: channel for channel in await self._store.channels()}
         await self._operations.load()
         await self._journals.load()
         await self._deleted.load()

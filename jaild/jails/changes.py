@@ -202,7 +202,7 @@ class Changes:
         return Generation(
             number=prepared.plan.to_generation,
             spec=spec,
-            base=spec.base,
+            base=prepared.draft.base,
             release=spec.app or "",
             created=self._clock.now(),
             reason=prepared.draft.kind,
@@ -217,7 +217,7 @@ class Changes:
         self._reserve(attempt)
         entry, new = attempt.entry, attempt.new
         if attempt.is_creation:
-            await self._datasets.make(entry, attempt.record, new.spec)
+            await self._datasets.make(entry, attempt.record, new)
         if attempt.trees is not None:
             await self._datasets.stage(entry, new)
             await self._configuration.write(attempt.handle.id, entry, new, attempt.trees)
@@ -231,7 +231,7 @@ class Changes:
 
     def _reserve(self, attempt: _Attempt) -> None:
         """Take the name, the addresses and the layers. Nothing is awaited between the look and the entry."""
-        attempt.stack = self._planner.require_still_free(attempt.name, attempt.new.spec)
+        attempt.stack = self._planner.require_still_free(attempt.name, attempt.new)
         if attempt.is_creation:
             self._require_new(attempt.name)
             self._inventory.jails[attempt.name] = attempt.entry

@@ -38,13 +38,13 @@ class JailDatasets:
         self._reserve = engine.reserve
         self._supervisor = engine.supervisor
 
-    async def make(self, entry: JailEntry, record: JailRecord, spec: JailSpec) -> None:
+    async def make(self, entry: JailEntry, record: JailRecord, generation: Generation) -> None:
         """Create the jail's datasets with its record on them, and its data as the base ships it, less its identity."""
         await self._zfs.create(entry.dataset, {layout.JAIL_PROPERTY: encode(record)})
         entry.safety = ()
         await self._require_mounted(entry.dataset, entry.folder)
-        await self._make_part(entry, layout.DATA, quotas.bounds_of(spec.quota))
-        base = self._inventory.base(spec.base).tree
+        await self._make_part(entry, layout.DATA, quotas.bounds_of(generation.spec.quota))
+        base = self._inventory.base(generation.base).tree
         others = await self._files.matching(base, identity.DATA)
         for folder in layout.DATA_FOLDERS:
             without = [path.removeprefix(f"{folder}/") for path in others if path.startswith(f"{folder}/")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -20,6 +20,7 @@ from jaild.model.jails import validation as speccheck
 from jaild.model.jails.change import Draft, Rollback
 from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
 from jaild.model.layers import compatibility as compat
+from jaild.model.layers.channels import channel_of
 from jaild.model.layers.libraries import Libraries, Start
 from jaild.model.layers.records import BaseRecord, Family, Generation, Manifest, ReleaseRecord
 from jaild.model.views import Caller
@@ -64,7 +65,8 @@ class Planner:
         plan: see `Plan.require_clean`.
         """
         speccheck.require(draft.spec)
-        stack = self._inventory.stack(draft.spec.base, draft.spec.app)
+        draft = self._resolved(draft)
+        stack = self._inventory.stack(draft.base, draft.spec.app)
         current = entry.generation if entry is not None else None
         findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
         findings += [*await self._compatibility(stack, draft.spec), *self._conflicts(name, draft.spec)]
@@ -76,7 +78,7 @@ class Planner:
         trees = None
         if not draft.cut_to:
             async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
-                trees, merged = await self._configuration.merge(entry, stack, base=draft.spec.base)
+                trees, merged = await self._configuration.merge(entry, stack, base=draft.base)
             findings += merged
         findings += await self._space(entry, current, draft, trees)
         known, accepted = accept(findings, [*caller.accepted, *await self._accepted_before(entry, draft)])
@@ -87,7 +89,7 @@ class Planner:
             findings=known,
             from_generation=current.number if current else 0,
             to_generation=draft.cut_to or number,
-            base=draft.spec.base,
+            base=draft.base,
             release=draft.spec.app or "",
             accepted=accepted,
         )
@@ -100,17 +102,23 @@ class Planner:
         before = entry.generation
         if draft.cut_to:
             before = await self._inventory.generation(entry, draft.cut_to)
-        same = (before.base, before.release) == (draft.spec.base, draft.spec.app or "")
+        same = (before.base, before.release) == (draft.base, draft.spec.app or "")
         return before.accepted if same else ()
 
-    def require_still_free(self, name: str, spec: JailSpec) -> Stack:
+    def _resolved(self, draft: Draft) -> Draft:
+        """Return a draft with the base that its channel names now. `NotFoundError` (CHANNEL_NOT_FOUND)."""
+        channel = "" if draft.base else draft.spec.channel
+        return replace(draft, base=channel_of(channel, self._inventory.channels).base) if channel else draft
+
+    def require_still_free(self, name: str, generation: Generation) -> Stack:
         """Look again, without waiting, at what another request may have taken since the plan was made.
 
         Returns what it runs on. `FailedPreconditionError` (PLAN_REFUSED), `NotFoundError` (BASE_NOT_FOUND,
         RELEASE_NOT_FOUND).
         """
-        stack = self._inventory.stack(spec.base, spec.app)
-        Plan(kind="change", target=f"jails/{name}", findings=tuple(self._conflicts(name, spec))).require_clean()
+        stack = self._inventory.stack(generation.base, generation.spec.app)
+        conflicts = tuple(self._conflicts(name, generation.spec))
+        Plan(kind="change", target=f"jails/{name}", findings=conflicts).require_clean()
         return stack
 
     async def _compatibility(self, stack: Stack, spec: JailSpec) -> list[Finding]:
@@ -223,7 +231,7 @@ def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Finding]:
 
 def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, ...]:
     spec = draft.spec
-    what = spec.base + (f" + {spec.app}" if spec.app else "")
+    what = draft.base + (f" of channel {spec.channel}" if spec.channel else "") + (f" + {spec.app}" if spec.app else "")
     if draft.cut_to:
         return (f"cut over to generation {draft.cut_to} ({what}) as it is", "health checks", "commit")
     stage = f"stage generation {number} ({what}) with its configuration merged"

@@ -150,11 +150,19 @@ class JailsServicer:
         )
 
     async def UpgradeBase(self, request: jails_pb2.UpgradeBaseRequest, _: Context) -> _Answer:  # noqa: N802
-        """Move it to another base."""
+        """Move it to another base, or to what a channel names."""
+        if bool(request.base) == bool(request.channel):
+            raise InvalidArgumentError(
+                "BASE_OR_CHANNEL",
+                "an upgrade is to a base or to what a channel names",
+                remedy="name one of the two",
+                resource=request.name,
+            )
         return await self._answer(
             self._jails.upgrade(
                 names.jail(request.name),
-                names.base(request.base),
+                names.base(request.base) if request.base else "",
+                names.channel(request.channel) if request.channel else "",
                 etag=request.etag,
                 validate_only=request.validate_only,
                 caller=_asking(request),

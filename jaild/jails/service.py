@@ -166,9 +166,11 @@ class Jails:
         """Move the jail to another release."""
         return await self._change(name, Deploy(release), etag, validate_only=validate_only, caller=caller)
 
-    async def upgrade(self, name: str, base: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
-        """Move the jail to another base."""
-        return await self._change(name, Upgrade(base), etag, validate_only=validate_only, caller=caller)
+    async def upgrade(
+        self, name: str, base: str, channel: str = "", *, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation:
+        """Move the jail to another base, or to what `channel` names: it then follows that one."""
+        return await self._change(name, Upgrade(base, channel), etag, validate_only=validate_only, caller=caller)
 
     async def configure(
         self, name: str, spec: JailSpec, *, etag: str, validate_only: bool, caller: Caller
@@ -186,7 +188,7 @@ class Jails:
         if number and (generation or change.axis is Axis.ALL):
             target = await self._inventory.generation(entry, number)
             if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its queue, too
-                draft = Draft(change.kind, target.spec, cut_to=number)
+                draft = Draft(change.kind, target.spec, target.base, cut_to=number)
                 access.require_outcome(caller, name, current, draft)
         return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
 

@@ -10,9 +10,10 @@ from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases, ImageImport
 from jaild.layers.build_steps import BuildLogs, BuildSteps
 from jaild.layers.builds import BuildPlanner, Builds
+from jaild.layers.channels import Channels
 from jaild.layers.recovery import LayerRecovery
 from jaild.layers.releases import Releases
-from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer
+from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
 from jaild.layers.sandbox import BuildSandbox
 from jaild.layers.sealing import BaseSealing, Sealer
 
@@ -24,6 +25,7 @@ class LayerParts:
     sealer: Sealer
     sandbox: BuildSandbox
     bases: Bases
+    channels: Channels
     base_making: BaseMaking
     releases: Releases
     builds: Builds
@@ -38,6 +40,7 @@ def build(engine: Engine) -> LayerParts:
         sealer=sealer,
         sandbox=sandbox,
         bases=Bases(engine, sealer, sealing, ImageImport(engine, sealing)),
+        channels=Channels(engine),
         base_making=BaseMaking(engine, sealing),
         releases=Releases(engine, sealer),
         builds=Builds(
@@ -54,6 +57,7 @@ def build(engine: Engine) -> LayerParts:
     bases, apps = BasesServicer(parts.bases, engine.messages), AppsServicer(parts.releases, engine.messages)
     engine.services.add(bases)
     engine.services.show("bases", bases.shown)
+    engine.services.add(ChannelsServicer(parts.channels))
     engine.services.add(apps)
     engine.services.show("apps", apps.shown)
     engine.services.add(BaseMakingServicer(parts.base_making, engine.messages))

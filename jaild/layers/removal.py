@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic
 
@@ -20,6 +20,15 @@ from jaild.model.operation import Operation, Stop
 from jaild.model.views import Caller
 
 _TOLD = 5  # how many users an error names
+
+
+def _remedy(used_by: Iterable[str]) -> str:
+    remedies = {
+        "channels": "set those channels to another base",
+        "jails": "delete those jails, or change them until these generations are no longer kept (10 are)",
+    }
+    kinds = {user.partition("/")[0] for user in used_by}
+    return "; ".join([remedies[kind] for kind in sorted(kinds & remedies.keys())]) or "wait until it has come"
 
 
 async def _nothing(_: str) -> None:
@@ -97,7 +106,7 @@ class LayerRemoval(Generic[LayerRecord]):
                 kind.in_use,
                 f"{kind.noun} {key} is referred to by {', '.join(used_by[:_TOLD])}"
                 + (f" and {len(used_by) - _TOLD} more" if len(used_by) > _TOLD else ""),
-                remedy="delete those jails, or change them until these generations are no longer kept (10 are)",
+                remedy=_remedy(used_by),
                 resource=resource,
             )
         dataset = kind.layers[key].dataset

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 
 import msgspec
 from google.longrunning import operations_pb2
+from google.protobuf import empty_pb2
 
 from jaild.engine.rpc import OperationMessages
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
+from jaild.layers.channels import Channels
 from jaild.layers.releases import Releases
 from jaild.model import access
 from jaild.model import names as rules
@@ -23,7 +25,7 @@ from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
 from jaild.rpc import moments, names, pages, streams
 from jaild.rpc.auth import Context, current, require_role
-from jaild.rpc.messages.layers import app_messages, base_message, manifest_of, release_message
+from jaild.rpc.messages.layers import app_messages, base_message, channel_message, manifest_of, release_message
 from jaild.rpc.services import Service
 from jaild.v1 import (
     apps_pb2,
@@ -34,6 +36,8 @@ from jaild.v1 import (
     bases_pb2_grpc,
     builds_pb2,
     builds_pb2_grpc,
+    channels_pb2,
+    channels_pb2_grpc,
 )
 
 
@@ -110,6 +114,38 @@ class BasesServicer:
                 min_age=_min_age(request), validate_only=request.validate_only, caller=current(request.request_id)
             )
         )
+
+
+class ChannelsServicer:
+    """Answers `jaild.v1.Channels`."""
+
+    service = Service("jaild.v1.Channels", channels_pb2_grpc.add_ChannelsServicer_to_server)
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+
+    async def GetChannel(self, request: channels_pb2.GetChannelRequest, _: Context) -> channels_pb2.Channel:  # noqa: N802
+        """Return one channel."""
+        return channel_message(self._channels.get(names.channel(request.name)))
+
+    async def ListChannels(  # noqa: N802
+        self, request: channels_pb2.ListChannelsRequest, _: Context
+    ) -> channels_pb2.ListChannelsResponse:
+        """Return a page of channels, by name."""
+        page = pages.page(request, self._channels.list(), lambda view: (view.channel.name,), "channels")
+        return channels_pb2.ListChannelsResponse(
+            channels=map(channel_message, page.items), next_page_token=page.next_token
+        )
+
+    async def SetChannel(self, request: channels_pb2.SetChannelRequest, _: Context) -> channels_pb2.Channel:  # noqa: N802
+        """Let a channel name a base."""
+        channel, base = names.channel(request.name), names.base(request.base)
+        return channel_message(await self._channels.set(channel, base, caller=current("")))
+
+    async def DeleteChannel(self, request: channels_pb2.DeleteChannelRequest, _: Context) -> empty_pb2.Empty:  # noqa: N802
+        """Remove one that no jail follows."""
+        await self._channels.delete(names.channel(request.name), caller=current(""))
+        return empty_pb2.Empty()
 
 
 class BaseMakingServicer:

@@ -115,12 +115,11 @@ def require_outcome(caller: Caller, jail: str, current: Generation, draft: Draft
     """
     if Role.OPERATOR in caller.roles:
         return
-    if draft.spec.base != current.base and Role.SOURCE not in caller.roles:
+    if draft.base != current.base and Role.SOURCE not in caller.roles:
         number = f"generation {draft.cut_to}" if draft.cut_to else "what is asked for"
         raise PermissionDeniedError(
             "AXIS_REQUIRED",
-            f"{number} of jails/{jail} is on {draft.spec.base}, the jail on {current.base}: "
-            "the base is the source team's",
+            f"{number} of jails/{jail} is on {draft.base}, the jail on {current.base}: the base is the source team's",
             remedy="undo the app alone (axis app), or ask the source team or an operator",
             resource=f"jails/{jail}",
         )

@@ -35,6 +35,11 @@ def base(name: str) -> str:
     return _check("base", name, _VERSION, "1 to 100 of A-Z, a-z, 0-9 and ._-, starting with a letter or digit")
 
 
+def channel(name: str) -> str:
+    """Return `name` if a channel may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
+    return _check("channel", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")
+
+
 def app(name: str) -> str:
     """Return `name` if an app may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
     return _check("app", name, _JAIL, "1 to 63 of a-z, 0-9 and -, not only digits, no - at either end")

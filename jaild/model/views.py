@@ -59,6 +59,7 @@ class JailView(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     peer_name: str = ""
     standbys: tuple[StandbyView, ...] = ()
+    behind: str = ""  # the base that its channel names, if it is on another
 
 
 class JailStats(msgspec.Struct, frozen=True, kw_only=True):

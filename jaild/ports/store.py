@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from jaild.model.evacuation.record import Evacuation
+from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
@@ -64,6 +65,15 @@ class Store(Protocol):
         """Return all, oldest first."""
 
     async def delete_evacuation(self, evacuation_id: str) -> None:
+        """Forget one. No error if it is not there."""
+
+    async def put_channel(self, channel: Channel) -> None:
+        """Insert or replace, by its name."""
+
+    async def channels(self) -> list[Channel]:
+        """Return all, those that were put first, first."""
+
+    async def delete_channel(self, name: str) -> None:
         """Forget one. No error if it is not there."""
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:

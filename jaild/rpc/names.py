@@ -25,6 +25,11 @@ def base_name(base: str) -> str:
     return f"bases/{base}" if base else ""
 
 
+def channel_name(channel: str) -> str:
+    """Return the resource name of a channel."""
+    return f"channels/{channel}"
+
+
 def app_name(app: str) -> str:
     """Return the resource name of an app."""
     return f"apps/{app}"
@@ -65,6 +70,11 @@ def generation(name: str) -> tuple[str, int]:
 def base(name: str) -> str:
     """Return the base in `bases/{base}`."""
     return names.base(_parts(name, "bases/{base}")[0])
+
+
+def channel(name: str) -> str:
+    """Return the channel in `channels/{channel}`."""
+    return names.channel(_parts(name, "channels/{channel}")[0])
 
 
 def app(name: str) -> str:

@@ -50,6 +50,7 @@ class OfferCheck:
         """
         generation = _offered(offer)
         findings = [*self._halted(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
+        findings += self._channel(generation)
         findings += await self._spec(offer.jail.name, generation.spec)
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
@@ -187,6 +188,21 @@ class OfferCheck:
                     )
                 ]
         return []
+
+    def _channel(self, generation: Generation) -> list[Finding]:
+        channel = generation.spec.channel
+        if channel is None or channel in self._inventory.channels:
+            return []
+        host = self._inventory.host_name
+        return [
+            Finding(
+                severity=Severity.WARNING,
+                code="CHANNEL_MISSING",
+                message=f"the jail follows channel {channel}, of which there is none on {host}: it stays on its base",
+                subject="$.channel",
+                remedy=f"on {host}: jailctl channel set {channel} BASE",
+            )
+        ]
 
     def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
         others = {

@@ -91,7 +91,7 @@ class BasesServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteBase(self, request, context):
-        """Deletes a base. FAILED_PRECONDITION: BASE_IN_USE naming the generations that refer to it, BASE_HAS_CLONES naming the
+        """Deletes a base. FAILED_PRECONDITION: BASE_IN_USE naming the generations and channels that refer to it, BASE_HAS_CLONES naming the
         bases that were patched from it, LAYER_NEEDS_UNKNOWN naming the jails of which it is not known what they need.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -100,7 +100,7 @@ class BasesServicer(object):
 
     def PruneBases(self, request, context):
         """Deletes all bases that nothing needs: no kept generation, no replica, no copy of a jail that moved away, no migration
-        that comes here, no clone, no hold. The operation's plan names them and, as LAYER_KEPT, those that are unused and
+        that comes here, no channel, no clone, no hold. The operation's plan names them and, as LAYER_KEPT, those that are unused and
         stay. FAILED_PRECONDITION: LAYER_NEEDS_UNKNOWN, with nothing deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -122,7 +122,7 @@ class Standby(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[str]] = ..., interval: _Optional[float] = ...) -> None: ...
 
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -163,6 +163,7 @@ class JailSpec(_message.Message):
     ALLOW_FIELD_NUMBER: _ClassVar[int]
     DEVFS_RULESET_FIELD_NUMBER: _ClassVar[int]
     STANDBY_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
     base: str
     app: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -182,7 +183,8 @@ class JailSpec(_message.Message):
     allow: _containers.RepeatedScalarFieldContainer[str]
     devfs_ruleset: str
     standby: Standby
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ...) -> None: ...
+    channel: str
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ...) -> None: ...
 
 class StandbyStatus(_message.Message):
     __slots__ = ("host", "recovery_point_time", "interval", "behind", "message")
@@ -199,7 +201,7 @@ class StandbyStatus(_message.Message):
     def __init__(self, host: _Optional[str] = ..., recovery_point_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[float] = ..., behind: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class Jail(_message.Message):
-    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys")
+    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys", "behind")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Jail.State]
@@ -252,6 +254,7 @@ class Jail(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     STANDBYS_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     state: Jail.State
@@ -270,7 +273,8 @@ class Jail(_message.Message):
     message: str
     peer: str
     standbys: _containers.RepeatedCompositeFieldContainer[StandbyStatus]
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ...) -> None: ...
+    behind: str
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ..., behind: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "number", "base", "release", "spec", "create_time", "reason", "parent", "actor", "active", "accepted")
@@ -416,20 +420,22 @@ class DeployReleaseRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class UpgradeBaseRequest(_message.Message):
-    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept")
+    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     base: str
     etag: str
     request_id: str
     validate_only: bool
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    channel: str
+    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ...) -> None: ...
 
 class ConfigureJailRequest(_message.Message):
     __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept")

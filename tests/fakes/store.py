@@ -9,6 +9,7 @@ import msgspec
 
 from jaild.model.errors import JaildError
 from jaild.model.evacuation.record import Evacuation
+from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
@@ -32,6 +33,7 @@ class MemoryStore:
         self._audit: list[AuditEntry] = []
         self._journals: dict[tuple[str, bool], Journal] = {}
         self._evacuations: dict[str, Evacuation] = {}
+        self._channels: dict[str, Channel] = {}
         self._deleted_jails: dict[str, DeletedJail] = {}
         self._drain: Drain | None = None
 
@@ -122,6 +124,20 @@ class MemoryStore:
         """Forget one."""
         await self._write()
         self._evacuations.pop(evacuation_id, None)
+
+    async def put_channel(self, channel: Channel) -> None:
+        """Insert or replace."""
+        await self._write()
+        self._channels[channel.name] = channel
+
+    async def channels(self) -> list[Channel]:
+        """Return all."""
+        return list(self._channels.values())
+
+    async def delete_channel(self, name: str) -> None:
+        """Forget one."""
+        await self._write()
+        self._channels.pop(name, None)
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace."""

@@ -13,7 +13,7 @@ from jaild.cli.client import contexts
 from jaild.cli.client.connection import Api, connect
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Settings
-from jaild.v1 import apps_pb2, bases_pb2, evacuations_pb2, host_pb2, jails_pb2, migrations_pb2
+from jaild.v1 import apps_pb2, bases_pb2, channels_pb2, evacuations_pb2, host_pb2, jails_pb2, migrations_pb2
 
 _SECONDS = 0.7  # somebody pressed TAB and waits
 
@@ -26,6 +26,12 @@ def jails(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[
 def bases(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Complete a base's name."""
     return _ask(ctx, incomplete, _names(lambda api: api.bases.ListBases, bases_pb2.ListBasesRequest(), "bases"))
+
+
+def channels(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a channel's name."""
+    request = channels_pb2.ListChannelsRequest()
+    return _ask(ctx, incomplete, _names(lambda api: api.channels.ListChannels, request, "channels"))
 
 
 def apps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

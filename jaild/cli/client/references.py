@@ -49,6 +49,11 @@ def base(text: str) -> str:
     return _member("bases", text)
 
 
+def channel(text: str) -> str:
+    """Return a channel's full name."""
+    return _member("channels", text)
+
+
 def app(text: str) -> str:
     """Return an app's full name."""
     return _member("apps", text)

@@ -96,6 +96,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
             ("operation", jail.operation),
             ("generation", str(jail.generation or "")),
             ("base", short(jail.base)),
+            ("channel", _channel(jail)),
             ("release", short(jail.release)),
             ("owner", f"{jail.owner}, epoch {jail.epoch}"),
             ("peer", jail.peer),
@@ -173,8 +174,13 @@ def _state(jail: jails_pb2.Jail) -> str:
     return jails_pb2.Jail.State.Name(jail.state).removeprefix("STATE_").lower()
 
 
+def _channel(jail: jails_pb2.Jail) -> str:
+    return jail.spec.channel + (f", behind: it is {short(jail.behind)} now" if jail.behind else "")
+
+
 def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
     peer = f"peer {jail.peer}" if jail.peer else ""
+    behind = f"behind {jail.spec.channel} ({short(jail.behind)})" if jail.behind else ""
     return (
         short(jail.name),
         _state(jail),
@@ -184,5 +190,5 @@ def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
         " ".join(jail.spec.network.addresses),
         render.since(jail.start_time),
         size(jail.used_bytes),
-        jail.message or jail.operation or jail_confirm.standby_note(jail) or peer,
+        jail.message or jail.operation or jail_confirm.standby_note(jail) or peer or behind,
     )

@@ -38,14 +38,30 @@ def deploy(settings: Settings, *, name: str, release: str, how: How) -> None:
         finish(api, settings, api.jails.DeployRelease(request), how)
 
 
-@click.command("upgrade", cls=Verb, examples=("jail upgrade cache debian-13 --plan", "jail upgrade cache debian-13"))
+@click.command(
+    "upgrade",
+    cls=Verb,
+    examples=(
+        "jail upgrade cache debian-13 --plan",
+        "jail upgrade cache debian-13",
+        "jail upgrade cache --channel stable",
+    ),
+)
 @NAME
-@click.argument("base", type=references.base, shell_complete=complete.bases)
+@click.argument("base", type=references.base, shell_complete=complete.bases, required=False)
+@click.option(
+    "--channel",
+    type=references.channel,
+    shell_complete=complete.channels,
+    help="Follow this channel, on the base that it names now.",
+)
 @mutation(acceptable=True)
 @click.pass_obj
-def upgrade(settings: Settings, *, name: str, base: str, how: How) -> None:
+def upgrade(settings: Settings, *, name: str, base: str | None, channel: str | None, how: How) -> None:
     """Move a jail to another base; application and data stay."""
-    request = jails_pb2.UpgradeBaseRequest(name=name, base=base, **how.fields())
+    if (base is None) == (channel is None):
+        raise click.UsageError("give either a base, or a channel with --channel")
+    request = jails_pb2.UpgradeBaseRequest(name=name, base=base or "", channel=channel or "", **how.fields())
     with connect(settings) as api:
         finish(api, settings, api.jails.UpgradeBase(request), how)
 

@@ -1,5 +1,8 @@
 """The four changes, as what they make of the current spec. Each sets its own axis and leaves the others as they are.
 
+The axis base is the base, and whether the jail follows a channel. What the channel names is asked when that axis is
+set, and at no other change: a release that is deployed does not bring a base along.
+
 A creation is what makes a jail's first generation, of no earlier one.
 """
 
@@ -32,6 +35,7 @@ class Draft:
 
     kind: str
     spec: JailSpec
+    base: str  # that it runs on; empty for what the spec's channel names
     cut_to: int = 0
 
 
@@ -45,20 +49,26 @@ class Deploy:
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
         """Return the draft."""
         del older
-        return Draft(self.kind, msgspec.structs.replace(current.spec, app=self.release))
+        return Draft(self.kind, msgspec.structs.replace(current.spec, app=self.release), current.base)
 
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Another base."""
+    """Another base: the one that `channel` names, which the jail then follows, or `base` alone.
 
-    base: str
+    With both it follows the channel, and is on that base whatever the channel names.
+    """
+
+    base: str = ""
+    channel: str = ""
     kind = "upgrade"
 
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
         """Return the draft."""
         del older
-        return Draft(self.kind, msgspec.structs.replace(current.spec, base=self.base))
+        named = "" if self.channel else self.base
+        spec = msgspec.structs.replace(current.spec, base=named, channel=self.channel or None)
+        return Draft(self.kind, spec, self.base)
 
 
 @dataclass(frozen=True)
@@ -71,11 +81,12 @@ class Configure:
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
         """Return the draft, with values that the caller has redacted as the jail has them.
 
-        `InvalidArgumentError` (OTHER_AXIS) if base or app differ from the current ones.
+        `InvalidArgumentError` (OTHER_AXIS) if base, channel or app differ from the current ones.
         """
         del older
         for axis, mine, theirs, command in (
             ("base", current.spec.base, self.spec.base, "upgrade"),
+            ("channel", current.spec.channel, self.spec.channel, "upgrade"),
             ("app", current.spec.app, self.spec.app, "deploy"),
         ):
             if mine != theirs:
@@ -85,7 +96,7 @@ class Configure:
                     remedy=f"configure leaves the {axis} alone: use {command} to change it",
                     detail={"field": f"$.{axis}"},
                 )
-        return Draft(self.kind, restored(self.spec, current.spec))
+        return Draft(self.kind, restored(self.spec, current.spec), current.base)
 
 
 @dataclass(frozen=True)
@@ -109,13 +120,14 @@ class Rollback:
                 remedy="name an older one: list the generations",
             )
         if self.axis is Axis.ALL:
-            return Draft(self.kind, target.spec, cut_to=target.number)
+            return Draft(self.kind, target.spec, target.base, cut_to=target.number)
+        now, then = current.spec, target.spec
         spec = {
-            Axis.BASE: lambda: msgspec.structs.replace(current.spec, base=target.spec.base),
-            Axis.APP: lambda: msgspec.structs.replace(current.spec, app=target.spec.app),
-            Axis.SPEC: lambda: msgspec.structs.replace(target.spec, base=current.spec.base, app=current.spec.app),
+            Axis.BASE: lambda: msgspec.structs.replace(now, base=then.base, channel=then.channel),
+            Axis.APP: lambda: msgspec.structs.replace(now, app=then.app),
+            Axis.SPEC: lambda: msgspec.structs.replace(then, base=now.base, channel=now.channel, app=now.app),
         }[self.axis]()
-        return Draft(self.kind, spec)
+        return Draft(self.kind, spec, target.base if self.axis is Axis.BASE else current.base)
 
     def _named(self, older: Mapping[int, Generation]) -> Generation:
         try:
@@ -130,7 +142,7 @@ class Rollback:
 
     def _newest_other(self, current: Generation, older: Mapping[int, Generation]) -> Generation:
         for number in sorted((n for n in older if n < current.number), reverse=True):
-            if self._differs(older[number].spec, current.spec):
+            if self._differs(older[number], current):
                 return older[number]
         raise FailedPreconditionError(
             "NOTHING_TO_ROLL_BACK",
@@ -138,16 +150,21 @@ class Rollback:
             remedy="name a generation: list them first",
         )
 
-    def _differs(self, a: JailSpec, b: JailSpec) -> bool:
+    def _differs(self, a: Generation, b: Generation) -> bool:
         match self.axis:
             case Axis.ALL:
                 return True
             case Axis.BASE:
-                return a.base != b.base
+                return (a.base, a.spec.channel) != (b.base, b.spec.channel)
             case Axis.APP:
-                return a.app != b.app
+                return a.spec.app != b.spec.app
             case Axis.SPEC:
-                return msgspec.structs.replace(a, base="", app=None) != msgspec.structs.replace(b, base="", app=None)
+                return _rest(a.spec) != _rest(b.spec)
+
+
+def _rest(spec: JailSpec) -> JailSpec:
+    """Return what of a spec is on neither of the axes base and app."""
+    return msgspec.structs.replace(spec, base="", channel=None, app=None)
 
 
 @dataclass(frozen=True)
@@ -160,7 +177,7 @@ class Create:
 
     def draft(self) -> Draft:
         """Return the draft."""
-        return Draft(self.kind, self.spec)
+        return Draft(self.kind, self.spec, self.spec.base)
 
 
 Change = Deploy | Upgrade | Configure | Rollback

@@ -147,9 +147,10 @@ class Standby(_Strict, frozen=True):
 
 
 class JailSpec(_Strict, frozen=True):
-    """All that one says about a jail. `base` and `app` name what it runs, the rest how."""
+    """All that one says about a jail. `base` or `channel`, and `app`, name what it runs, the rest how."""
 
-    base: str
+    base: str = ""  # either this or `channel`
+    channel: str | None = None  # the base that it names when the jail's base is set: see `jaild.model.jails.change`
     app: str | None = None  # app/version
     command: tuple[str, ...] = ()  # the release's own start command if empty
     environment: dict[str, str] = {}

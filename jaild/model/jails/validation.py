@@ -62,10 +62,18 @@ def _named(path: str, problem: InvalidArgumentError) -> tuple[str, str]:
 
 
 def _what_runs(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    if bool(spec.base) == bool(spec.channel):
+        yield "$.base", "say either a base or a channel" + (", not both" if spec.base else "")
     try:
-        names.base(spec.base)
+        if spec.base:
+            names.base(spec.base)
     except InvalidArgumentError as error:
         yield _named("$.base", error)
+    try:
+        if spec.channel:
+            names.channel(spec.channel)
+    except InvalidArgumentError as error:
+        yield _named("$.channel", error)
     try:
         if spec.app is not None:
             names.release(spec.app)

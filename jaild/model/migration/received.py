@@ -20,7 +20,7 @@ def mistakes(offer: JailOffer, offered: Generation) -> tuple[str, ...]:
     datasets = {dataset.path for dataset in offer.datasets}
     found = {
         "its generation has another number": offered.number != offer.generation,
-        "its generation's base is not its spec's": offered.base != offered.spec.base,
+        "its generation's base is not its spec's": offered.base != (offered.spec.base or offered.base),
         "its generation's release is not its spec's": offered.release != release,
         "the base that it needs is not among its layers": f"bases/{offered.base}" not in layers,
         "the release that it needs is not among its layers": bool(release) and f"apps/{release}" not in layers,

@@ -35,6 +35,7 @@ def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
         operation=view.operation,
         message=view.message,
         peer=view.peer_name,
+        behind=names.base_name(view.behind),
         standbys=[
             jails_pb2.StandbyStatus(
                 host=standby.host,

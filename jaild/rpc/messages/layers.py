@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from jaild.model.layers.channels import ChannelView
 from jaild.model.layers.records import Built, Manifest
 from jaild.model.views import BaseView, ReleaseView
 from jaild.rpc import names, structs
 from jaild.rpc.moments import timestamp
-from jaild.v1 import apps_pb2, bases_pb2
+from jaild.v1 import apps_pb2, bases_pb2, channels_pb2
 
 
 def base_message(view: BaseView) -> bases_pb2.Base:
@@ -28,6 +29,25 @@ def base_message(view: BaseView) -> bases_pb2.Base:
         notes=record.notes,
         used_by=view.used_by,
         guid=view.guid,
+    )
+
+
+def channel_message(view: ChannelView) -> channels_pb2.Channel:
+    """Return a channel as a message."""
+    return channels_pb2.Channel(
+        name=names.channel_name(view.channel.name),
+        base=names.base_name(view.channel.base),
+        moves=[
+            channels_pb2.ChannelMove(
+                base=names.base_name(move.base),
+                previous_base=names.base_name(move.previous),
+                move_time=timestamp(move.time),
+                actor=move.actor,
+            )
+            for move in reversed(view.channel.moves)
+        ],
+        followers=map(names.jail_name, view.followers),
+        behind=map(names.jail_name, view.behind),
     )
 
 

@@ -8,14 +8,14 @@ from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServic
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
 from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
-from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer
+from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
 from tests.fakes.use_cases.jails import FakeJails, FakeStats
-from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeReleases
+from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations
 from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
 
@@ -25,6 +25,7 @@ class Fakes:
 
     def __init__(self) -> None:
         self.bases = FakeBases()
+        self.channels = FakeChannels()
         self.base_making = FakeBaseMaking()
         self.releases = FakeReleases()
         self.builds = FakeBuilds()
@@ -58,6 +59,7 @@ class Fakes:
             *(bases, apps, jails, migrations, evacuations),
             OperationsServicer(fakes.operations, messages),
             EventsServicer(fakes.events, fakes.operations, messages),
+            ChannelsServicer(fakes.channels),
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
             StatsServicer(fakes.stats),

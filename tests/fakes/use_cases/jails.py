@@ -60,8 +60,10 @@ class FakeJails(Fake):
     async def deploy(self, name: str, release: str, /, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("deploy", name, release, etag=etag, validate_only=validate_only, caller=caller)
 
-    async def upgrade(self, name: str, base: str, /, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
-        return self.operate("upgrade", name, base, etag=etag, validate_only=validate_only, caller=caller)
+    async def upgrade(
+        self, name: str, base: str, channel: str = "", /, *, etag: str, validate_only: bool, caller: Caller
+    ) -> Operation:
+        return self.operate("upgrade", name, base, channel, etag=etag, validate_only=validate_only, caller=caller)
 
     async def configure(
         self, name: str, spec: JailSpec, /, *, etag: str, validate_only: bool, caller: Caller

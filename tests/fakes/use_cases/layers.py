@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from jaild.model.layers.channels import ChannelView, moved
 from jaild.model.layers.recipe import Recipe
 from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
@@ -71,6 +72,24 @@ class FakeBases(Fake):
 
     async def prune(self, *, min_age: float, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("prune", min_age=min_age, validate_only=validate_only, caller=caller)
+
+
+class FakeChannels(Fake):
+    def get(self, name: str, /) -> ChannelView:
+        if name != "stable":
+            raise not_found(f"channels/{name}")
+        channel = moved(moved(None, name, "a", time=1.0, actor="ada"), name, "b", time=2.0, actor="bob")
+        return ChannelView(channel=channel, followers=("db", "web"), behind=("web",))
+
+    def list(self) -> list[ChannelView]:
+        return [self.get("stable")]
+
+    async def set(self, name: str, base: str, /, *, caller: Caller) -> ChannelView:
+        self.seen("set", name, base, caller=caller)
+        return self.get(name)
+
+    async def delete(self, name: str, /, *, caller: Caller) -> None:
+        self.seen("delete", name, caller=caller)
 
 
 class FakeBaseMaking(Fake):

@@ -19,6 +19,7 @@ from jaild.v1 import (
     base_making_pb2_grpc,
     bases_pb2_grpc,
     builds_pb2_grpc,
+    channels_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2_grpc,
     host_pb2_grpc,
@@ -41,6 +42,10 @@ def base_making(channel: grpc.aio.Channel) -> Any:
 
 def builds(channel: grpc.aio.Channel) -> Any:
     return builds_pb2_grpc.BuildsStub(channel)
+
+
+def channels(channel: grpc.aio.Channel) -> Any:
+    return channels_pb2_grpc.ChannelsStub(channel)
 
 
 def events(channel: grpc.aio.Channel) -> Any:

@@ -19,6 +19,7 @@ from jaild.adapters.sqlite import SqliteStore
 from jaild.model.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
 from jaild.model.evacuation.record import Evacuation, JailMove
 from jaild.model.findings import Finding, Plan, Severity
+from jaild.model.layers.channels import moved
 from jaild.model.migration.journal import Journal, Phase, trace_of
 from jaild.model.migration.protocol import JailOffer, Offer
 from jaild.model.operation import Failure, Operation
@@ -124,6 +125,17 @@ async def test_a_deleted_jail_is_remembered_by_its_uid_until_it_is_forgotten(sto
     await store.forget_deleted_jail("b")
     await store.forget_deleted_jail("b")
     assert await store.deleted_jails() == [second]
+
+
+async def test_a_channel_is_put_by_its_name(store: Store) -> None:
+    channel = moved(None, "stable", "deb-1", time=5.0, actor="ada")
+    later = moved(channel, "stable", "deb-2", time=6.0, actor="bob")
+    await store.put_channel(channel)
+    await store.put_channel(later)
+    assert await store.channels() == [later]
+    await store.delete_channel("stable")
+    await store.delete_channel("stable")
+    assert await store.channels() == []
 
 
 async def test_evacuations_come_oldest_first_and_one_that_was_put_again_is_replaced(store: Store) -> None:

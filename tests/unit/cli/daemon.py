@@ -23,6 +23,8 @@ from jaild.v1 import (
     bases_pb2_grpc,
     builds_pb2,
     builds_pb2_grpc,
+    channels_pb2,
+    channels_pb2_grpc,
     common_pb2,
     evacuations_pb2,
     evacuations_pb2_grpc,
@@ -172,6 +174,25 @@ class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
         yield jails_pb2.TailLogsResponse(data=b"one\n\xff")
         if request.follow:
             self.daemon.hang(context)
+
+
+class Channels(channels_pb2_grpc.ChannelsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def ListChannels(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return channels_pb2.ListChannelsResponse(channels=self.daemon.channels)
+
+    def GetChannel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return self.daemon.channels[0]
+
+    def SetChannel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
+        return self.daemon.channels[0]
+
+    def DeleteChannel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
+        return empty_pb2.Empty()
 
 
 class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
@@ -329,6 +350,7 @@ class Daemon:
     def __init__(self, path: str) -> None:
         self.address = f"unix://{path}"
         self.jails: list[jails_pb2.Jail] = []
+        self.channels: list[channels_pb2.Channel] = []
         self.evacuations: list[evacuations_pb2.Evacuation] = []
         self.stats: list[list[stats_pb2.JailStats]] = []
         self.report = salvage_pb2.SalvageReport()
@@ -365,6 +387,7 @@ class Daemon:
         base_making_pb2_grpc.add_BaseMakingServicer_to_server(BaseMaking(self), server)
         bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
         builds_pb2_grpc.add_BuildsServicer_to_server(Builds(self), server)
+        channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(self), server)
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(Evacuations(self), server)
         events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)

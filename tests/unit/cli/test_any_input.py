@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 GOOD = {
     "jail": "web",
     "base": "debian-12",
+    "channel": "stable",
     "app": "redis",
     "release": "redis/7.2",
     "migration": "m1",

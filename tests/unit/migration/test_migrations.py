@@ -363,3 +363,30 @@ async def test_how_long_a_jail_was_down_and_how_well_that_was_predicted_is_count
     assert [sum(bucket.count for bucket in buckets) for buckets in (found.downtimes, found.errors)] == [1, 1]
     view = source.core.use_cases.migrations.get(done.facts["migration"])
     assert (view.predicted, view.downtime) == (done.predicted_downtime, done.downtime)
+
+
+async def test_a_jail_that_follows_a_channel_moves_on_its_base_and_is_behind_or_not_by_the_targets_channel(
+    pair: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = pair
+    await source.core.use_cases.channels.set("stable", "deb-1", caller=caller())
+    await create(source, msgspec.structs.replace(SPEC, base="", channel="stable"))
+    planned = await source.core.use_cases.migrations.migrate(
+        "web",
+        target.name,
+        max_downtime=10.0,
+        proceed_over_budget=False,
+        etag="",
+        validate_only=True,
+        caller=caller(),
+    )
+    assert planned.plan is not None
+    assert [(found.code, found.severity) for found in planned.plan.findings] == [("CHANNEL_MISSING", "warning")]
+
+    await target.add_base("deb-2")
+    await target.core.use_cases.channels.set("stable", "deb-2", caller=caller())
+    assert await move(source, target) == ""
+    assert serves(target, 1)
+    moved = target.core.use_cases.jails.get("web")
+    assert moved.generation is not None
+    assert (moved.generation.base, moved.behind) == ("deb-1", "deb-2")

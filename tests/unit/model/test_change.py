@@ -36,11 +36,11 @@ def apply(change: Change, current: Generation = NOW, older: Mapping[int, Generat
 
 
 def test_a_deploy_moves_the_app_and_nothing_else() -> None:
-    assert apply(Deploy("web/3")) == Draft("deploy", msgspec.structs.replace(NOW.spec, app="web/3"))
+    assert apply(Deploy("web/3")) == Draft("deploy", msgspec.structs.replace(NOW.spec, app="web/3"), "b2")
 
 
 def test_an_upgrade_moves_the_base_and_nothing_else() -> None:
-    assert apply(Upgrade("b3")) == Draft("upgrade", msgspec.structs.replace(NOW.spec, base="b3"))
+    assert apply(Upgrade("b3")) == Draft("upgrade", msgspec.structs.replace(NOW.spec, base="b3"), "b3")
 
 
 def test_two_teams_changes_compose_in_either_order() -> None:
@@ -51,13 +51,13 @@ def test_two_teams_changes_compose_in_either_order() -> None:
 
 def test_a_configure_takes_the_spec_on_the_same_base_and_app() -> None:
     spec = msgspec.structs.replace(NOW.spec, quota="9G", hostname="w")
-    assert apply(Configure(spec)) == Draft("configure", spec)
+    assert apply(Configure(spec)) == Draft("configure", spec, "b2")
 
 
 def test_a_value_that_was_not_shown_is_kept_when_its_spec_is_sent_back() -> None:
     secret = msgspec.structs.replace(NOW.spec, environment={"PASSWORD": "x", "COLOUR": "red"})
     current = msgspec.structs.replace(NOW, spec=secret)
-    assert apply(Configure(redacted(secret)), current) == Draft("configure", secret)
+    assert apply(Configure(redacted(secret)), current) == Draft("configure", secret, "b2")
     changed = msgspec.structs.replace(redacted(secret), environment={"PASSWORD": REDACTED, "COLOUR": "blue"})
     assert apply(Configure(changed), current).spec.environment == {"PASSWORD": "x", "COLOUR": "blue"}
 
@@ -85,13 +85,13 @@ def test_a_configure_that_would_move_another_axis_is_refused_and_told_the_comman
 
 
 def test_a_rollback_cuts_over_to_the_generation_before_as_it_is() -> None:
-    assert apply(Rollback()) == Draft("rollback", HISTORY[4].spec, cut_to=4)
-    assert apply(Rollback(), HISTORY[3]) == Draft("rollback", HISTORY[2].spec, cut_to=2)
+    assert apply(Rollback()) == Draft("rollback", HISTORY[4].spec, "b2", cut_to=4)
+    assert apply(Rollback(), HISTORY[3]) == Draft("rollback", HISTORY[2].spec, "b1", cut_to=2)
 
 
 @pytest.mark.parametrize("number", [1, 4])
 def test_a_rollback_to_a_number_cuts_over_to_that_one(number: int) -> None:
-    assert apply(Rollback(number)) == Draft("rollback", HISTORY[number].spec, cut_to=number)
+    assert apply(Rollback(number)) == Draft("rollback", HISTORY[number].spec, HISTORY[number].base, cut_to=number)
 
 
 def test_after_a_rollback_one_may_go_forward_again_by_number() -> None:
@@ -109,7 +109,7 @@ def test_after_a_rollback_one_may_go_forward_again_by_number() -> None:
 def test_a_rollback_of_one_axis_finds_the_newest_that_differs_in_it_and_leaves_the_others(
     axis: Axis, expected: JailSpec
 ) -> None:
-    assert apply(Rollback(axis=axis)) == Draft("rollback", expected)
+    assert apply(Rollback(axis=axis)) == Draft("rollback", expected, expected.base)
 
 
 def test_a_rollback_of_one_axis_to_a_number_takes_that_axis_alone() -> None:
@@ -142,3 +142,28 @@ def test_a_generation_that_was_dropped_meanwhile_is_told_with_those_that_are_lef
         apply(Rollback(1), older={4: HISTORY[4], 5: NOW})
     assert caught.value.reason == "GENERATION_NOT_FOUND"
     assert "4, 5" in caught.value.remedy
+
+
+FOLLOWING = msgspec.structs.replace(NOW, spec=msgspec.structs.replace(NOW.spec, base="", channel="stable"))
+
+
+def test_a_channel_is_looked_up_when_the_base_is_set_and_at_no_other_change() -> None:
+    assert apply(Upgrade(channel="stable")) == Draft("upgrade", FOLLOWING.spec, "")
+    assert apply(Upgrade("b3", "stable")) == Draft("upgrade", FOLLOWING.spec, "b3")
+    for change in (Deploy("web/3"), Configure(FOLLOWING.spec), Rollback(1, Axis.APP), Rollback(3, Axis.SPEC)):
+        draft = apply(change, FOLLOWING)
+        assert (draft.base, draft.spec.base, draft.spec.channel) == ("b2", "", "stable")
+
+
+def test_an_upgrade_to_a_base_by_its_name_follows_no_channel_any_more() -> None:
+    assert apply(Upgrade("b3"), FOLLOWING) == Draft("upgrade", msgspec.structs.replace(NOW.spec, base="b3"), "b3")
+
+
+def test_following_a_channel_is_of_the_base_axis() -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        apply(Configure(FOLLOWING.spec))
+    assert caught.value.reason == "OTHER_AXIS"
+    history = {**HISTORY, 6: msgspec.structs.replace(FOLLOWING, number=6)}
+    assert apply(Rollback(axis=Axis.BASE), history[6], history) == Draft("rollback", NOW.spec, "b2")
+    behind = msgspec.structs.replace(history[6], number=7, base="b3")
+    assert apply(Rollback(axis=Axis.BASE), behind, {**history, 7: behind}) == Draft("rollback", FOLLOWING.spec, "b2")

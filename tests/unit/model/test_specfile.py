@@ -63,7 +63,6 @@ def test_any_text_survives_writing_and_reading(labels: dict[str, str]) -> None:
         ('base: b\nlabels:\n  "a.b": x\n  "c.d": 1\n', '$.labels["c.d"]', "4"),
         ("base: b\nhealth:\n  - kind: tcp\n    port: 0\n", "$.health[0].port", "4"),
         ("base: b\nhealth:\n  - port: 1\n", "$.health[0]", "3"),
-        ("app: a/1\n", "$", "1"),
         ("- base\n", "$", "1"),
         ("base: 14.3\n", "$.base", "1"),
         ("base: b\nlabels: {1: x}\n", "$.labels", "2"),

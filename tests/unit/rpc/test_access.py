@@ -20,7 +20,7 @@ from jaild.model.operation import Operation
 from jaild.peer.v1 import peer_pb2
 from jaild.rpc.policy import RULES
 from jaild.rpc.tls import TlsFiles
-from jaild.v1 import apps_pb2, bases_pb2, host_pb2, jails_pb2, migrations_pb2
+from jaild.v1 import apps_pb2, bases_pb2, channels_pb2, host_pb2, jails_pb2, migrations_pb2
 from tests.fakes.use_cases import made, stubs
 from tests.fakes.use_cases.every import SERVICES, Fakes
 from tests.fakes.use_cases.server import GRANTS, Dial
@@ -73,6 +73,12 @@ CALLS = {
     "GetHost": (stubs.host, host_pb2.GetHostRequest(), EVERYBODY),
     "StopJails": (stubs.host, host_pb2.StopJailsRequest(), {"boss"}),
     "DeleteBase": (stubs.bases, bases_pb2.DeleteBaseRequest(name="bases/a"), {"os-team", "boss"}),
+    "SetChannel": (
+        stubs.channels,
+        channels_pb2.SetChannelRequest(name="channels/stable", base="bases/b"),
+        {"os-team", "boss"},
+    ),
+    "ListChannels": (stubs.channels, channels_pb2.ListChannelsRequest(), EVERYBODY),
     "UpgradeBase": (
         stubs.jails,
         jails_pb2.UpgradeBaseRequest(name="jails/web", base="bases/b"),

@@ -40,6 +40,7 @@ from tests.fakes.use_cases import made
 
 FULL = JailSpec(
     base="debian-12",
+    channel="stable",  # no spec has both: validation says so
     app="web/1",
     command=("/bin/run", "-x"),
     environment={"A": "", "B": "b"},
@@ -173,7 +174,6 @@ def test_an_empty_manifest_has_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("message", "path"),
     [
-        (jails_pb2.JailSpec(), "$"),
         (jails_pb2.JailSpec(base="b", network=jails_pb2.Network(mode="odd")), "$.network.mode"),
         (jails_pb2.JailSpec(base="b", readiness=jails_pb2.Readiness(deadline=float("nan"))), "$.readiness.deadline"),
         (jails_pb2.JailSpec(base="b", health=[jails_pb2.HealthCheck(kind="exec", port=3)]), "$.health[0]"),

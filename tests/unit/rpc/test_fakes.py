@@ -17,6 +17,7 @@ from jaild.jails.usage import Stats
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
+from jaild.layers.channels import Channels
 from jaild.layers.releases import Releases
 from jaild.migration.service import Migrations
 from jaild.migration.target import TargetMigration
@@ -31,6 +32,7 @@ from tests.fakes.use_cases.remembering import Fake
 
 REAL: dict[str, tuple[type, ...]] = {
     "bases": (Bases,),
+    "channels": (Channels,),
     "base_making": (BaseMaking,),
     "releases": (Releases,),
     "builds": (Builds,),
