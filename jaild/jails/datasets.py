@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +16,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundErro
 from jaild.model.etc import identity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import quotas
+from jaild.model.jails.authority import Intent
 from jaild.model.jails.quotas import Bounds, Room, Space
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
@@ -37,6 +38,7 @@ class JailDatasets:
         self._deleted = engine.deleted
         self._reserve = engine.reserve
         self._supervisor = engine.supervisor
+        self._dispatcher = engine.dispatcher
 
     async def make(self, entry: JailEntry, record: JailRecord, generation: Generation) -> None:
         """Create the jail's datasets with its record on them, and its data as the base ships it, less its identity."""
@@ -190,13 +192,25 @@ class JailDatasets:
         entry.references.pop(number, None)
 
     async def prune(self, entry: JailEntry) -> None:
-        """Drop the oldest generations beyond those that are kept, and the oldest safety snapshots."""
+        """Drop the oldest generations beyond those that are kept, and in the background the oldest safety snapshots."""
         active = entry.generation.number if entry.generation else 0
         for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
-        if entry.safety is None or len(entry.safety) > KEPT_SAFETY_SNAPSHOTS:
-            await self._drop_safety(entry)
+        if self._are_too_many(entry.safety):
+            name, target = f"old safety snapshots of {entry.name}", f"jails/{entry.name}"
+            self._supervisor.retry(name, lambda: self._drop_too_many(entry), target=target)
+
+    async def _drop_too_many(self, entry: JailEntry) -> None:
+        """Drop them in the jail's turn, after what is done with it now: unless a change has, or it is not here."""
+        async with self._dispatcher.exclusive(f"jails/{entry.name}"):
+            is_here = self._inventory.jails.get(entry.name) is entry and self._inventory.may(entry, Intent.RUN_ON)
+            if is_here and self._are_too_many(entry.safety):
+                await self._drop_safety(entry)
+
+    @staticmethod
+    def _are_too_many(safety: Sequence[str] | None) -> bool:
+        return safety is None or len(safety) > KEPT_SAFETY_SNAPSHOTS
 
     async def safety_snapshot(self, entry: JailEntry, number: int, *, anew: bool) -> None:
         """Snapshot all of a jail before generation `number` takes over: a net for people, never restored by itself.
@@ -205,7 +219,7 @@ class JailDatasets:
         """
         tag = f"before-{number}"
         known = entry.safety
-        if known is None or len(known) > KEPT_SAFETY_SNAPSHOTS or (anew and tag in known):
+        if known is None or self._are_too_many(known) or (anew and tag in known):
             known = await self._drop_safety(entry, tag if anew else "")
         entry.safety = None  # what fails now may have made it: they are looked at again
         made = await OwnedSnapshots(self._zfs, entry.dataset).make(tag, SAFETY, besides=known)

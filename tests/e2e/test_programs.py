@@ -13,7 +13,7 @@ import pytest
 from jaild.v1 import jails_pb2
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
-from tests.e2e.client import Client
+from tests.e2e.client import Client, until
 from tests.e2e.node import Node
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
@@ -35,8 +35,8 @@ CREATE = {
 RESTART = {"runc delete": "a container cannot be started twice", **_NEW}
 STOP = {"zfs set": "it stays stopped at the next boot", "runc delete": "its container"}
 START = {"zfs set": "it stays started", **_NEW}
-FOURTH = {
-    **_CHANGE,
+# From the fourth change on, when it is over.
+AFTERWARDS = {
     "zfs get": "the oldest safety snapshots: what is destroyed is looked at before, whoever made it",
     "zfs destroy": "one of them, of all its datasets",
 }
@@ -68,6 +68,11 @@ class Counted:
         self._seen += len(found)
         return [_told(argv) for argv in found]
 
+    def soon(self, count: int) -> list[str]:
+        """Wait for so many, and return them."""
+        until(lambda: len(self._node.programs()) >= self._seen + count)
+        return self.since()
+
 
 def _told(argv: list[str]) -> str:
     """Say `zfs create /data`, `runc start`: program and command, and which of the jail's datasets."""
@@ -94,7 +99,7 @@ def test_the_programs_of_create_upgrade_rollback_and_restart(api: Client, node: 
     restart(api, fresh)
     assert counted.since() == list(RESTART)
     api.deploy(fresh, "web/1")
-    assert counted.since() == list(FOURTH)
+    assert counted.soon(len(_CHANGE) + len(AFTERWARDS)) == [*_CHANGE, *AFTERWARDS]
     api.stop(fresh)
     assert counted.since() == list(STOP)
     api.start(fresh)

@@ -64,8 +64,33 @@ async def test_from_the_fourth_change_on_the_oldest_safety_snapshot_is_looked_at
     assert len(await tags(host)) == KEPT_SAFETY_SNAPSHOTS
     asked(host)
     await deploy(host, "web/1")
+    await host.quiet()
     assert asked(host) == ["snapshot @before-5", "set", "snapshots", "destroy @before-2"]
     assert await tags(host) == ["before-3", "before-4", "before-5"]
+
+
+async def test_a_safety_snapshot_that_could_not_be_dropped_is_dropped_when_zfs_answers(host: FakeHost) -> None:
+    await create(host)
+    for release in ("web/2", "web/1", "web/2"):
+        await deploy(host, release)
+    host.zfs.refuse["snapshots"] = injected("snapshots")
+    assert reason_of(await deploy(host, "web/1")) == ""
+    host.zfs.refuse.clear()
+    await host.quiet()
+    assert await tags(host) == ["before-3", "before-4", "before-5"]
+
+
+async def test_of_a_jail_that_is_deleted_meanwhile_nothing_is_dropped(host: FakeHost) -> None:
+    await create(host)
+    for release in ("web/2", "web/1", "web/2"):
+        await deploy(host, release)
+    host.zfs.refuse["snapshots"] = injected("snapshots")
+    await deploy(host, "web/1")
+    host.zfs.refuse.clear()
+    assert reason_of(await delete(host, force=True)) == ""
+    asked(host)
+    await host.quiet()
+    assert asked(host) == []
 
 
 async def test_the_first_change_after_a_start_of_the_daemon_looks_at_the_safety_snapshots_once(host: FakeHost) -> None:
@@ -74,6 +99,7 @@ async def test_the_first_change_after_a_start_of_the_daemon_looks_at_the_safety_
     await host.restart()
     asked(host)
     await deploy(host, "web/1")
+    await host.quiet()
     assert asked(host) == ["snapshots", "snapshot @before-3", "set"]
     await deploy(host, "web/2")
     assert asked(host) == ["snapshot @before-4", "set"]
