@@ -77,7 +77,7 @@ class Configuration:
         `count`: whether the owners of the jail's data are counted where a finding tells them; none depends on it.
         """
         etc = etcplan.Sides(theirs=await self._files.read_tree(stack.base.tree / "etc"))
-        local = etcplan.Sides(theirs=await self._files.read_tree(stack.release.tree / "etc") if stack.release else {})
+        local = etcplan.Sides(theirs=await self._local_etc(stack))
         etc_state = local_state = ""
         current = entry.generation if entry is not None else None
         mine = None
@@ -86,14 +86,15 @@ class Configuration:
             etc_state = await self._files.state_of(mine / layout.ETC)
             local_state = await self._files.state_of(mine / layout.LOCAL_ETC)
             before = self._inventory.stack(current.base, current.release)
+            same = before.base is stack.base
             etc = etcplan.Sides(
                 theirs=etc.theirs,
-                ancestor=await self._files.read_tree(before.base.tree / "etc"),
+                ancestor=etc.theirs if same else await self._files.read_tree(before.base.tree / "etc"),
                 mine=await self._files.read_tree(mine / layout.ETC),
             )
             local = etcplan.Sides(
                 theirs=local.theirs,
-                ancestor=await self._files.read_tree(before.release.tree / "etc") if before.release else {},
+                ancestor=local.theirs if before.release is stack.release else await self._local_etc(before),
                 mine=await self._files.read_tree(mine / layout.LOCAL_ETC),
             )
         request = etcplan.Request(
@@ -111,6 +112,9 @@ class Configuration:
         answer = await asyncio.to_thread(etcplan.carry_out, request)
         trees = Trees(answer.etc, answer.local_etc, mine, etc_state, local_state, answer.tools)
         return trees, [*answer.findings, *await self._renumbered(entry, stack, answer.renumbered, count=count)]
+
+    async def _local_etc(self, stack: Stack) -> Tree:
+        return await self._files.read_tree(stack.release.tree / "etc") if stack.release else {}
 
     async def _renumbered(
         self, entry: JailEntry | None, stack: Stack, renumbered: Sequence[Renumbered], *, count: bool

@@ -95,7 +95,11 @@ class Files(Protocol):
         """Read a configuration tree; an empty one if the folder does not exist."""
 
     async def write_tree(self, folder: Path, tree: Tree) -> None:
-        """Make the folder's content equal to the tree, durably; the folder itself stays the same one."""
+        """Make the folder's content equal to the tree; the folder itself stays the same one.
+
+        It is on disk when a later transaction of its pool has ended: a snapshot, a `zfs set`. A crash before that
+        leaves some of it.
+        """
 
     async def state_of(self, folder: Path, *, like: str = "") -> str:
         """Return a word that changes with anything below: names, owners, modes, sizes, change times.

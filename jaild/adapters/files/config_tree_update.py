@@ -1,7 +1,8 @@
 """Makes a configuration tree on disk equal to one in memory, in place: a run that is ready may have the folder mounted.
 
 Every step goes by the descriptor of the folder above, and no link is followed: the jail may have written there.
-Only what differs is written, each file under another name first, and all of it is on disk at the end.
+Only what differs is written, each file under another name first. Nothing is synced: the tree is on a dataset, and a
+transaction of its pool that ends later, such as the `zfs set` of a commit, has it on disk.
 """
 
 from __future__ import annotations
@@ -61,7 +62,6 @@ def _folder(place: _Place, tree: Tree, below: Mapping[str, Sequence[str]]) -> No
     there = set(names_in(place.folder))
     for name in sorted(there.difference(wanted)):
         remove_within(name, place.folder, place.shown / name)
-    changed = bool(there.difference(wanted))
     scratch = _free_name(wanted)
     for name in wanted:
         entry = tree[place.inner(name)]
@@ -71,13 +71,9 @@ def _folder(place: _Place, tree: Tree, below: Mapping[str, Sequence[str]]) -> No
             status = None
         if entry.kind is Kind.DIRECTORY:
             _inner_folder(place, name, entry, tree, below)
-            changed = changed or status is None
         elif status is None or not _same(place.folder, name, entry, status):
             _make(place.folder, scratch, entry)
             os.rename(scratch, name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
-            changed = True
-    if changed:
-        os.fsync(place.folder)
 
 
 def _inner_folder(place: _Place, name: str, entry: Entry, tree: Tree, below: Mapping[str, Sequence[str]]) -> None:
@@ -127,7 +123,6 @@ def _dress(descriptor: int, entry: Entry) -> None:
     os.fchmod(descriptor, entry.mode)  # after the owner: changing that takes setuid away
     if entry.mtime:
         os.utime(descriptor, ns=(entry.mtime, entry.mtime))
-    os.fsync(descriptor)
 
 
 def _free_name(taken: Sequence[str]) -> str:

@@ -146,7 +146,7 @@ class HostFiles:
         return await _in_thread(folder, lambda: _read_tree(folder))
 
     async def write_tree(self, folder: Path, tree: Tree) -> None:
-        """Make the folder's content equal to the tree, durably; the folder itself stays the same one."""
+        """Make the folder's content equal to the tree; the folder itself stays the same one. Nothing is synced."""
         await _in_thread(folder, lambda: treeupdate.update(folder, tree))
 
     async def state_of(self, folder: Path, *, like: str = "") -> str:
