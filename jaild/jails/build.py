@@ -16,7 +16,6 @@ from jaild.jails.recovery import JailRecovery
 from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
 from jaild.jails.runs import Logs, Runs
 from jaild.jails.service import Jails, Templates
-from jaild.jails.toolresults import ToolResults
 from jaild.jails.usage import Stats
 from jaild.layers.build import LayerParts
 from jaild.model import access
@@ -44,7 +43,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         lambda jail, release: engine.dispatcher.is_in_the_way(f"jails/{jail}", lambda who: access.owns(who, release))
     )
     datasets = JailDatasets(engine)
-    configuration = Configuration(inventory, runs, layers.sandbox, files, ToolResults(files, place.tool_results))
+    configuration = Configuration(inventory, runs, layers.sandbox, files, place.tool_results)
     planner = Planner(inventory, ports.runtime, datasets, configuration, files)
     changes = Changes(engine, planner, datasets, configuration, runs, health_checks)
     lifecycle = Lifecycle(engine, datasets, runs, health_checks)

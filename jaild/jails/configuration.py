@@ -11,6 +11,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from jaild.engine.inventory import Inventory, JailEntry, Layer, Stack
@@ -60,13 +61,13 @@ class Configuration:
     """The configuration of this host's jails."""
 
     def __init__(
-        self, inventory: Inventory, runs: Runs, sandbox: BuildSandbox, files: Files, known: ToolResults
+        self, inventory: Inventory, runs: Runs, sandbox: BuildSandbox, files: Files, tool_results: Path
     ) -> None:
         self._inventory = inventory
         self._runs = runs
         self._sandbox = sandbox
         self._files = files
-        self._known = known
+        self._tool_results = tool_results
         self._owners: dict[int, Owners] = {}  # of bases, by their guids
 
     async def merge(
@@ -178,27 +179,29 @@ class Configuration:
         tree = stack.base.tree
         tools = [t for t in trees.tools if t == etctools.PASSWORDS or await self._files.size(tree / t[0][1:])]
         layers = (stack.base.guid, stack.release.guid if stack.release else 0, stack.manifest.mount_point)
-        shared = results.shared(tools)
+        shared = results.shared(tools) if tools else []
+
+        async def put(etc: Tree, tools: Sequence[Argv]) -> None:
+            await self._files.write_tree(folder / layout.ETC, etc)
+            if tools:
+                await self._make_databases(operation_id, entry, generation, tools)
+
         if not shared:
-            await self._write_etc(operation_id, entry, generation, trees.etc, tools)
+            await put(trees.etc, tools)
             return
         key = await asyncio.to_thread(results.key_of, shared, layers, trees.etc, trees.local_etc)
         async with self._known.turn(key):
             known = await self._known.find(key)
             if known is not None:
-                own = [tool for tool in tools if tool not in shared]
-                await self._write_etc(operation_id, entry, generation, known.applied(trees.etc), own)
+                await put(known.applied(trees.etc), [tool for tool in tools if tool not in shared])
                 return
-            await self._write_etc(operation_id, entry, generation, trees.etc, tools)
+            await put(trees.etc, tools)
             made = await self._files.read_tree(folder / layout.ETC)
             await self._known.keep(key, results.result_of(trees.etc, made))
 
-    async def _write_etc(
-        self, operation_id: str, entry: JailEntry, generation: Generation, etc: Tree, tools: Sequence[Argv]
-    ) -> None:
-        await self._files.write_tree(layout.generation_folder(entry.folder, generation.number) / layout.ETC, etc)
-        if tools:
-            await self._make_databases(operation_id, entry, generation, tools)
+    @cached_property
+    def _known(self) -> ToolResults:
+        return ToolResults(self._files, self._tool_results)
 
     async def _make_databases(
         self, operation_id: str, entry: JailEntry, generation: Generation, commands: Sequence[Argv]

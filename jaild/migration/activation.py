@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import groupby
 
 import msgspec
 import structlog
 
 from jaild.engine.build import Engine
+from jaild.engine.concurrency import for_each
 from jaild.engine.inventory import JailEntry
 from jaild.jails.build import JailParts
 from jaild.jails.health import check_ended
@@ -27,6 +29,7 @@ from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
 from jaild.transfer.snapshots import MigrationSnapshots, return_to_before
 
+_MOUNTS = 8  # datasets of one jail that are mounted at once
 STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
 
@@ -80,9 +83,11 @@ class Activation:
         return await self.start(entry, began)
 
     async def _open(self, datasets: Sequence[str]) -> None:
-        await self._zfs.set(datasets[0], {"readonly": "off"}, *datasets[1:])
-        for dataset in sorted(datasets):  # parents first
-            await self._zfs.mount(dataset)
+        root, *below = sorted(datasets, key=_depth)
+        await self._zfs.set(root, {"readonly": "off"}, *below)
+        await self._zfs.mount(root)
+        for _, level in groupby(below, _depth):  # parents first
+            await for_each(level, self._zfs.mount, at_once=_MOUNTS)
 
     async def open_datasets(self, entry: JailEntry) -> None:
         """Make an owned jail's datasets writable and mounted, parents first."""
@@ -194,3 +199,7 @@ class Activation:
             return [dataset.name for dataset in await self._zfs.datasets(self._inventory.where.jail(jail))]
         except NotFoundError:
             return []
+
+
+def _depth(dataset: str) -> int:
+    return dataset.count("/")

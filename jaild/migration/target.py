@@ -225,8 +225,9 @@ class TargetMigration:
                 )
                 async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
                     await gather_or_cancel([self._prepared(journal, guids), self._receiver.close_copy(journal.jail)])
-            finally:
+            except BaseException:
                 await self._receiver.close_copy(journal.jail)
+                raise
 
     async def _require_as_offered(self, journal: Journal) -> None:
         """Read what would start, out of what has come: the offer was only said."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from jaild.ports.process import Completed
 from jaild.ports.zfs import Capabilities, Dataset, Mounted
 
 _DATASET_COLUMNS = ",".join(("type", *parse.NATIVE, *RECORDS))
+_AT_ONCE = 8  # commands for one call
 _SNAPSHOT_COLUMNS = f"type,guid,creation,used,referenced,userrefs,{SNAPSHOT_PROPERTY}"
 
 
@@ -167,12 +168,19 @@ class CliZfs(Commands):
         await self._make("clone", options, checked_dataset(name))
 
     async def set(self, name: str, properties: Mapping[str, str], *others: str) -> None:
-        """Set properties: in one transaction for each dataset where this ZFS can, else one by one."""
+        """Set properties: in one transaction for each dataset where this ZFS can, else one by one.
+
+        OpenZFS waits for a transaction group for each dataset that a command names (zfs_for_each of zfs_main.c, one
+        ioctl after the other). Commands side by side share the groups.
+        """
         pairs = [f"{prop}={value}" for prop, value in checked_properties(name, properties).items()]
-        many = (await self.capabilities()).set_many
+        can = await self.capabilities()
         rest = [checked_dataset(each) for each in (name, *others)]
-        for group in [pairs] if many and pairs else [[pair] for pair in pairs]:
-            await self.run("set", *group, *rest[:-1], subject=rest[-1])
+        for group in [pairs] if can.set_many and pairs else [[pair] for pair in pairs]:
+            if can.implementation == "openzfs":
+                await self._side_by_side([partial(self.run, "set", *group, subject=each) for each in rest])
+            else:
+                await self.run("set", *group, *rest[:-1], subject=rest[-1])
 
     async def inherit(self, name: str, prop: str) -> None:
         """Remove a local property."""
@@ -359,6 +367,19 @@ class CliZfs(Commands):
             return ["-t", token]
         rich = ["-L", "-e", "-c"] * (await self.capabilities()).rich_send
         return [*rich, *(["-i", base] if base else []), snapshot]
+
+    @staticmethod
+    async def _side_by_side(works: Sequence[Callable[[], Awaitable[object]]]) -> None:
+        """Do all, some at once; what failed first is raised when all have ended."""
+        some = asyncio.Semaphore(_AT_ONCE)
+
+        async def done(work: Callable[[], Awaitable[object]]) -> None:
+            async with some:
+                await work()
+
+        for outcome in await asyncio.gather(*map(done, works), return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
     async def _make(self, command: str, options: Sequence[str], name: str) -> None:
         try:
