@@ -27,6 +27,7 @@ from jaild.model.errors import (
     ResourceExhaustedError,
 )
 from jaild.model.evacuation.record import Evacuation
+from jaild.model.jails.restarts import RestartRecord
 from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace, trace_of
 from jaild.model.operation import Operation
@@ -47,6 +48,7 @@ create table if not exists journals (id text not null, outgoing integer not null
 create table if not exists evacuations (id text primary key, created real not null, record blob not null);
 create table if not exists channels (id text primary key, created real not null, record blob not null);
 create table if not exists deleted_jails (id text primary key, created real not null, record blob not null);
+create table if not exists restarts (id text primary key, created real not null, record blob not null);
 create table if not exists host (key text primary key, record blob not null);
 """
 _TRACE = ", ".join(Trace.__struct_fields__)
@@ -360,6 +362,28 @@ class SqliteStore:
     async def forget_deleted_jail(self, uid: str) -> None:
         """Forget one."""
         await self._execute("delete from deleted_jails where id = ?", uid)
+
+    async def put_restarts(self, row: RestartRecord) -> None:
+        """Insert or replace."""
+        statement = "insert or replace into restarts (id, created, record) values (?, ?, ?)"
+        await self._execute(statement, row.uid, row.ends[-1] if row.ends else 0.0, msgspec.json.encode(row))
+
+    async def restarts(self) -> list[RestartRecord]:
+        """Return all."""
+        return await self._all("restarts", RestartRecord)
+
+    async def forget_restarts(self, uid: str) -> None:
+        """Forget one."""
+        await self._execute("delete from restarts where id = ?", uid)
+
+    async def put_boot(self, boot: str) -> None:
+        """Remember the host's boot."""
+        await self._execute("insert or replace into host (key, record) values ('boot', ?)", boot.encode())
+
+    async def boot(self) -> str:
+        """Return what was put last."""
+        rows = await self._select("select 0, record from host where key = 'boot'")
+        return rows[0][1].decode(errors="replace") if rows else ""
 
     async def put_drain(self, drain: Drain | None) -> None:
         """Remember that the host takes no jails, or that it does."""

@@ -123,6 +123,13 @@ class Dispatcher:
             return False
         return self._stopping or any(kind == "shutdown" or (kind in _DOWN and may(caller)) for kind, caller in waiting)
 
+    def is_changing(self, target: str, *, but: frozenset[str]) -> bool:
+        """Whether a target may be changed just now: by an operation of no kind in `but`, or by a peer's call."""
+        if target in self._queues:
+            return any(operation.kind not in but for operation in self.pending(target))
+        lock = self._locks.get(target)
+        return lock is not None and lock.locked()
+
     def hold(self, refusal: Callable[[], JaildError]) -> None:
         """Take nothing but what is submitted `while_held`, until `release`; all else is answered by `refusal`."""
         self._held = refusal

@@ -18,7 +18,9 @@ from jaild.model import layout
 from jaild.model.errors import DataLossError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails import authority
 from jaild.model.jails.authority import Claim, Intent, Standing
+from jaild.model.jails.liveness import HealthStatus
 from jaild.model.jails.quotas import Bounds
+from jaild.model.jails.restarts import RestartRecord
 from jaild.model.layers.channels import Channel, behind
 from jaild.model.layers.records import (
     BaseRecord,
@@ -34,7 +36,7 @@ from jaild.model.layout import Layout
 from jaild.model.migration.budget import Parts
 from jaild.model.operation import Operation
 from jaild.model.replication.policy import told_of
-from jaild.model.views import BaseView, JailState, JailView, ReleaseView
+from jaild.model.views import AFTER_END, BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
 from jaild.ports.runtime import Run
 from jaild.ports.zfs import Dataset, Zfs
@@ -82,9 +84,9 @@ class JailEntry:
     generation: Generation | None = None
     references: dict[int, tuple[str, str]] = field(default_factory=dict)  # number -> (base, release)
     run: Run | None = None
-    took: Parts = field(
-        default_factory=Parts
-    )  # stop, mounts and start, each as it went here last in this daemon's time
+    health: HealthStatus | None = None  # by its liveness checks; None without them, and where it does not run
+    restarts: RestartRecord | None = None  # that it ended by itself of late, and what is done about it
+    took: Parts = field(default_factory=Parts)  # stop, mounts and start, each as it went here last, by this daemon
     used: int = 0
     parts: dict[str, Bounds] = field(default_factory=dict)  # its datasets below its own, as they were seen or made last
     safety: tuple[str, ...] | None = None  # tags of its safety snapshots, oldest first; None: not looked at yet
@@ -418,14 +420,14 @@ class Inventory:
         return entry.shown[1]
 
     def _jail_view(self, entry: JailEntry, under_way: Operation | None) -> JailView:
-        name = entry.name
-        record, operation = entry.record, under_way.name if under_way is not None else ""
+        name, record, operation = entry.name, entry.record, under_way.name if under_way is not None else ""
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
-        run = entry.run
-        state = self._state(entry, record)
+        run, state = entry.run, self._state(entry, record)
         if state is JailState.FAILED and (name in self.to_start or (under_way and under_way.kind in _STARTING)):
             state = JailState.STARTING
+        elif state is JailState.FAILED and entry.restarts is not None:
+            state = AFTER_END.get(entry.restarts.verdict, state)
         halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
         return JailView(
             name=name,
@@ -436,6 +438,8 @@ class Inventory:
             etag=_etag(record),
             started=run.started if run and run.running else 0.0,
             exit_status=run.exit_status if run and not run.running else None,
+            health=entry.health if run and run.running else None,
+            restarts=entry.restarts,
             used=entry.used,
             operation=operation,
             message="stopped for the host's shutdown" if halted else entry.message or _lasting(record),

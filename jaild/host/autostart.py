@@ -53,6 +53,7 @@ class Boot:
         self._journals = transfer.journals
         self._incoming = migration.target
         self._lifecycle = jails.lifecycle
+        self._restarts = jails.restarts
         self._start_guard = replication.start_guard
         self._boot_id = engine.ports.boot_id
         self._files = engine.ports.files
@@ -126,6 +127,7 @@ class Boot:
         if entry.record is None or entry.generation is None or entry.record.desired is not Desired.RUNNING:
             return False
         wanted = not _runs(entry) and entry.generation.spec.boot.autostart
+        wanted = wanted and entry.restarts is None  # else it ended by itself: its restart policy has it
         if not wanted or not self._inventory.may(entry, Intent.START):
             return False
         # Not what `TargetMigration.recover` goes on with: it activates it.
@@ -135,6 +137,9 @@ class Boot:
         """Return why what did not start did not."""
         failed: dict[str, str] = {}
         self._start_guard.go_on(self._start_confirmed)
+        for entry in self._inventory.jails.values():
+            if entry.restarts is not None:
+                self._restarts.go_on(entry)
         groups = self._to_start()
         self._await_turn(groups)
         try:

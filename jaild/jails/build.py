@@ -11,8 +11,10 @@ from jaild.jails.configuration import Configuration
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
+from jaild.jails.liveness import LivenessChecks
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
+from jaild.jails.restarts import Restarts
 from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
 from jaild.jails.runs import Logs, Runs
 from jaild.jails.service import Jails, Templates
@@ -29,6 +31,7 @@ class JailParts:
     health_checks: HealthChecks
     datasets: JailDatasets
     lifecycle: Lifecycle
+    restarts: Restarts
     jails: Jails
     stats: Stats
 
@@ -47,16 +50,20 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     planner = Planner(inventory, ports.runtime, datasets, configuration, files)
     changes = Changes(engine, planner, datasets, configuration, runs, health_checks)
     lifecycle = Lifecycle(engine, datasets, runs, health_checks)
+    restarts = Restarts(engine, lifecycle)
+    runs.restarted_by(restarts.ended)
+    runs.checked_by(LivenessChecks(engine, health_checks, restarts).run)
     templates = Templates(files, place.templates)
     parts = JailParts(
         runs=runs,
         health_checks=health_checks,
         datasets=datasets,
         lifecycle=lifecycle,
+        restarts=restarts,
         jails=Jails(engine, changes, lifecycle, runs, Logs(files, runs, clock), templates),
         stats=Stats(engine),
     )
-    recovery = JailRecovery(engine, datasets, runs)
+    recovery = JailRecovery(engine, datasets, runs, restarts)
     engine.recovery.at(Stage.STRANGERS, recovery.end_strangers)
     engine.recovery.of_jail(JailStage.UNFINISHED, recovery.end_unfinished)
     engine.recovery.of_jail(JailStage.GENERATIONS, recovery.drop_staged)

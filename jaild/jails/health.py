@@ -11,7 +11,8 @@ import structlog
 from jaild.jails.runs import Runs
 from jaild.model.errors import AbortedError, JaildError
 from jaild.model.jails import network as netcheck
-from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec
+from jaild.model.jails.restarts import told_end
+from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, ProcessCheck
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.probe import Probe
@@ -51,8 +52,8 @@ class HealthChecks:
         try:
             done, _ = await asyncio.wait({ended, passing}, return_when=asyncio.FIRST_COMPLETED)
             if ended in done:
-                status = ended.result().exit_status
-                text = "an unknown status" if status is None else f"status {status}"
+                run = ended.result()
+                text = told_end(run.exit_status, out_of_memory=run.out_of_memory)
                 raise await self._failed(name, generation, [f"its first process ended with {text}"])
             problems = passing.result()
             if problems:
@@ -67,8 +68,7 @@ class HealthChecks:
         deadline = self._clock.monotonic() + spec.readiness.deadline
         row = 0
         while True:
-            results = await asyncio.gather(*(self._check(name, generation, spec, check) for check in spec.health))
-            problems = [problem for problem in results if problem]
+            problems = await self._problems(name, generation, spec, spec.health)
             row = 0 if problems else row + 1
             if row >= spec.readiness.successes and (spec.health or row > spec.readiness.successes):
                 return []
@@ -78,6 +78,17 @@ class HealthChecks:
                 raise check_ended(name)
             await self._clock.sleep(spec.readiness.interval)
 
+    async def problems(self, name: str, generation: int, spec: JailSpec) -> str:
+        """Make the spec's liveness checks of a running jail once; return what was wrong, '' for nothing."""
+        return "; ".join(await self._problems(name, generation, spec, spec.living))
+
+    async def _problems(self, name: str, generation: int, spec: JailSpec, checks: tuple[HealthCheck, ...]) -> list[str]:
+        if len(checks) == 1:  # no task for it: thousands are made each minute
+            results = [await self._check(name, generation, spec, checks[0])]
+        else:
+            results = await asyncio.gather(*(self._check(name, generation, spec, check) for check in checks))
+        return [problem for problem in results if problem]
+
     async def _check(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
         try:
             return await self._answer(name, generation, spec, check)
@@ -86,6 +97,8 @@ class HealthChecks:
             return f"{type(check).__name__}: {type(error).__name__}: {error}"
 
     async def _answer(self, name: str, generation: int, spec: JailSpec, check: HealthCheck) -> str:
+        if isinstance(check, ProcessCheck):
+            return ""  # whoever asks has seen that it runs, and is told when it ends
         if isinstance(check, ExecCheck):
             return await self._exec(name, generation, check)
         found = netcheck.addresses(spec)

@@ -8,6 +8,7 @@ from jaild.engine import generations
 from jaild.engine.build import Engine
 from jaild.engine.inventory import Found, JailEntry
 from jaild.jails.datasets import JailDatasets
+from jaild.jails.restarts import Restarts
 from jaild.jails.runs import Runs
 from jaild.model import layout, names
 from jaild.model.jails.authority import Intent, Standing
@@ -18,7 +19,7 @@ from jaild.ports.runtime import Run
 class JailRecovery:
     """Repairs it."""
 
-    def __init__(self, engine: Engine, datasets: JailDatasets, runs: Runs) -> None:
+    def __init__(self, engine: Engine, datasets: JailDatasets, runs: Runs, restarts: Restarts) -> None:
         self._inventory = engine.inventory
         self._recovery = engine.recovery
         self._events = engine.events
@@ -28,6 +29,7 @@ class JailRecovery:
         self._runs = runs
         self._found: list[Run] = []  # when the daemon started: between the stages nobody starts any
         self._ended: set[tuple[str, int]] = set()  # and only this ends some
+        self._restarts = restarts
 
     async def end_strangers(self, _: Found) -> None:
         """End sandboxes, and runs of jails that moved away."""
@@ -106,6 +108,9 @@ class JailRecovery:
                 await asyncio.sleep(0)  # its watch begins now, not thousands of them in one turn of the loop
                 continue
             await self._recovery.attempt(message, self._end(run.jail, run.generation))
+        active = [entry.generation for entry in self._inventory.jails.values()]
+        if any(generation is not None and generation.spec.restart is not None for generation in active):
+            await self._recovery.quietly(self._restarts.recall())
 
     async def _end(self, jail: str, generation: int) -> None:
         await self._runtime.stop(jail, generation)

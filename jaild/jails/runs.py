@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from jaild.model.errors import JaildError
 from jaild.model.jails import mounts as layering
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.mounts import Layers
+from jaild.model.jails.restarts import told_end
 from jaild.model.layers.records import Desired, Family, Generation
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
@@ -39,7 +40,20 @@ class Runs:
         self._clock = clock
         self._logs = logs
         self._log_starts: dict[str, int] = {}
+        self._begin_checks: Callable[[], None] = lambda: None
+        self._see_to: Callable[[JailEntry, Run], Awaitable[None]] = _nobody
         self._log = structlog.get_logger("jaild.runs")
+
+    def checked_by(self, begin: Callable[[], None]) -> None:
+        """Take what begins the liveness checks of all jails: called when there is one that has some, again and again.
+
+        Where no jail has any, nobody looks each second whether one runs.
+        """
+        self._begin_checks = begin
+
+    def restarted_by(self, see_to: Callable[[JailEntry, Run], Awaitable[None]]) -> None:
+        """Take what is to be done when a first process has ended by itself, and that was told."""
+        self._see_to = see_to
 
     def log_path(self, jail: str) -> Path:
         """Where a jail's output is appended."""
@@ -94,6 +108,8 @@ class Runs:
 
     async def create(self, entry: JailEntry, generation: Generation) -> None:
         """Mount a generation's tree and make its run ready, beside whatever serves."""
+        if generation.spec.liveness is not None:
+            self._begin_checks()
         began = self._clock.monotonic()
         await self._runtime.create(self.spec_of(entry, generation))
         entry.took = msgspec.structs.replace(entry.took, mounts=self._clock.monotonic() - began)
@@ -109,6 +125,7 @@ class Runs:
         entry.took = msgspec.structs.replace(entry.took, start=started - began)
         await self._announce(entry.name, generation)
         entry.message = ""
+        entry.restarts = None  # who starts it begins anew
         self.adopt(entry, run)
         return started
 
@@ -120,9 +137,11 @@ class Runs:
 
     def adopt(self, entry: JailEntry, run: Run | None) -> None:
         """Take a run into the inventory as it was just found, and watch it if it runs."""
-        entry.run = run
+        entry.run, entry.health = run, None
         self.forget(entry.name)
         if run is not None and run.running:
+            if entry.generation is not None and entry.generation.spec.liveness is not None:
+                self._begin_checks()
             self._supervisor.retry(
                 _watcher(entry.name),
                 lambda: self._watch(entry, run.generation),
@@ -142,7 +161,7 @@ class Runs:
         await self._runtime.stop(entry.name, generation)
         if runs:  # to stop one that has ended takes no time
             entry.took = msgspec.structs.replace(entry.took, stop=self._clock.monotonic() - began)
-        entry.run = None
+        entry.run = entry.restarts = None
 
     async def remove(self, entry: JailEntry, generation: int) -> None:
         """Take a stopped run away, mounts and all."""
@@ -169,9 +188,13 @@ class Runs:
         if entry.run is None or entry.run.generation != generation:
             return
         entry.run = ended
-        status = "unknown status" if ended.exit_status is None else f"status {ended.exit_status}"
-        entry.message = f"its first process ended by itself with {status}; see its log: jailctl jail logs {entry.name}"
-        await self._events.emit("jail.exited", f"jails/{entry.name}", entry.message, generation=str(generation))
+        how = told_end(ended.exit_status, out_of_memory=ended.out_of_memory)
+        entry.message = f"its first process ended by itself with {how}; see its log: jailctl jail logs {entry.name}"
+        detail = {} if ended.exit_status is None else {"status": str(ended.exit_status)}
+        await self._events.emit(
+            "jail.exited", f"jails/{entry.name}", entry.message, generation=str(generation), **detail
+        )
+        await self._see_to(entry, ended)
 
     async def boot(self, entry: JailEntry) -> None:
         """Bring a jail to what its record says: the boot rule, for this host's start and for repairs."""
@@ -191,6 +214,10 @@ class Runs:
         await self._runtime.remove(entry.name, generation.number)
         await self.create(entry, generation)
         return await self.start(entry, generation.number)
+
+
+async def _nobody(_entry: JailEntry, _run: Run) -> None:
+    """Leave it as it is."""
 
 
 def _has_hints(entry: JailEntry, generation: Generation, base: str) -> bool:

@@ -7,6 +7,8 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.findings import Accepted
+from jaild.model.jails.liveness import HealthStatus
+from jaild.model.jails.restarts import RestartRecord, Verdict
 from jaild.model.jails.spec import Limits
 from jaild.model.layers.records import BaseRecord, Generation, JailRecord, ReleaseRecord
 from jaild.model.migration.budget import Parts
@@ -30,7 +32,11 @@ class JailState(StrEnum):
     WAITING = "waiting"
     DELETING = "deleting"
     DAMAGED = "damaged"
+    CRASH_LOOP = "crash-loop"
     SUPERSEDED = "superseded"
+
+
+AFTER_END = {Verdict.AGAIN: JailState.STARTING, Verdict.CRASH_LOOP: JailState.CRASH_LOOP}  # of what does not run
 
 
 class StandbyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +60,8 @@ class JailView(msgspec.Struct, frozen=True, kw_only=True):
     etag: str = ""
     started: float = 0.0
     exit_status: int | None = None
+    health: HealthStatus | None = None
+    restarts: RestartRecord | None = None
     used: int = 0
     operation: str = ""  # operations/<id>
     message: str = ""

@@ -95,6 +95,7 @@ class Run:
     pid: int  # of its first process (FreeBSD: the jid); 0 when not running
     started: float  # seconds since the epoch; 0.0 when not started
     exit_status: int | None = None  # known once it ended; -N for signal N
+    out_of_memory: bool = False  # the system killed a process of it for lack of memory, as far as it tells that
 
 
 @dataclass(frozen=True, kw_only=True)

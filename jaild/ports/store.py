@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from jaild.model.evacuation.record import Evacuation
+from jaild.model.jails.restarts import RestartRecord
 from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
@@ -84,6 +85,21 @@ class Store(Protocol):
 
     async def forget_deleted_jail(self, uid: str) -> None:
         """Forget one. No error if it is not there."""
+
+    async def put_restarts(self, row: RestartRecord) -> None:
+        """Insert or replace, by the jail's uid."""
+
+    async def restarts(self) -> list[RestartRecord]:
+        """Return all."""
+
+    async def forget_restarts(self, uid: str) -> None:
+        """Forget one. No error if it is not there."""
+
+    async def put_boot(self, boot: str) -> None:
+        """Remember in which boot of the host the daemon ran last."""
+
+    async def boot(self) -> str:
+        """Return what was put last; '' if nothing was, or it cannot be read."""
 
     async def put_drain(self, drain: Drain | None) -> None:
         """Remember that the host takes no jails; None: that it does."""

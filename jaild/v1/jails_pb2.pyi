@@ -89,6 +89,38 @@ class Readiness(_message.Message):
     deadline: float
     def __init__(self, successes: _Optional[int] = ..., interval: _Optional[float] = ..., deadline: _Optional[float] = ...) -> None: ...
 
+class Liveness(_message.Message):
+    __slots__ = ("checks", "interval", "failures", "restart")
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
+    checks: _containers.RepeatedCompositeFieldContainer[HealthCheck]
+    interval: float
+    failures: int
+    restart: bool
+    def __init__(self, checks: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., interval: _Optional[float] = ..., failures: _Optional[int] = ..., restart: bool = ...) -> None: ...
+
+class Backoff(_message.Message):
+    __slots__ = ("first", "longest")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_FIELD_NUMBER: _ClassVar[int]
+    first: float
+    longest: float
+    def __init__(self, first: _Optional[float] = ..., longest: _Optional[float] = ...) -> None: ...
+
+class Restart(_message.Message):
+    __slots__ = ("policy", "max", "within", "backoff")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    WITHIN_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    max: int
+    within: float
+    backoff: Backoff
+    def __init__(self, policy: _Optional[str] = ..., max: _Optional[int] = ..., within: _Optional[float] = ..., backoff: _Optional[_Union[Backoff, _Mapping]] = ...) -> None: ...
+
 class Boot(_message.Message):
     __slots__ = ("autostart", "order")
     AUTOSTART_FIELD_NUMBER: _ClassVar[int]
@@ -122,7 +154,7 @@ class Standby(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[str]] = ..., interval: _Optional[float] = ...) -> None: ...
 
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel", "liveness", "restart")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -164,6 +196,8 @@ class JailSpec(_message.Message):
     DEVFS_RULESET_FIELD_NUMBER: _ClassVar[int]
     STANDBY_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    LIVENESS_FIELD_NUMBER: _ClassVar[int]
+    RESTART_FIELD_NUMBER: _ClassVar[int]
     base: str
     app: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -184,7 +218,43 @@ class JailSpec(_message.Message):
     devfs_ruleset: str
     standby: Standby
     channel: str
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ...) -> None: ...
+    liveness: Liveness
+    restart: Restart
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ..., liveness: _Optional[_Union[Liveness, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ...) -> None: ...
+
+class RestartStatus(_message.Message):
+    __slots__ = ("ends", "last_end_time", "next_start_time")
+    ENDS_FIELD_NUMBER: _ClassVar[int]
+    LAST_END_TIME_FIELD_NUMBER: _ClassVar[int]
+    NEXT_START_TIME_FIELD_NUMBER: _ClassVar[int]
+    ends: int
+    last_end_time: _timestamp_pb2.Timestamp
+    next_start_time: _timestamp_pb2.Timestamp
+    def __init__(self, ends: _Optional[int] = ..., last_end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., next_start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class HealthStatus(_message.Message):
+    __slots__ = ("state", "since", "failures", "flaps", "output")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[HealthStatus.State]
+        STATE_UNKNOWN: _ClassVar[HealthStatus.State]
+        STATE_HEALTHY: _ClassVar[HealthStatus.State]
+        STATE_UNHEALTHY: _ClassVar[HealthStatus.State]
+    STATE_UNSPECIFIED: HealthStatus.State
+    STATE_UNKNOWN: HealthStatus.State
+    STATE_HEALTHY: HealthStatus.State
+    STATE_UNHEALTHY: HealthStatus.State
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    FLAPS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    state: HealthStatus.State
+    since: _timestamp_pb2.Timestamp
+    failures: int
+    flaps: int
+    output: str
+    def __init__(self, state: _Optional[_Union[HealthStatus.State, str]] = ..., since: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., failures: _Optional[int] = ..., flaps: _Optional[int] = ..., output: _Optional[str] = ...) -> None: ...
 
 class StandbyStatus(_message.Message):
     __slots__ = ("host", "recovery_point_time", "interval", "behind", "message")
@@ -201,7 +271,7 @@ class StandbyStatus(_message.Message):
     def __init__(self, host: _Optional[str] = ..., recovery_point_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[float] = ..., behind: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class Jail(_message.Message):
-    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys", "behind")
+    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys", "behind", "health", "restarts")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Jail.State]
@@ -220,6 +290,7 @@ class Jail(_message.Message):
         STATE_FENCED: _ClassVar[Jail.State]
         STATE_WAITING: _ClassVar[Jail.State]
         STATE_STARTING: _ClassVar[Jail.State]
+        STATE_CRASH_LOOP: _ClassVar[Jail.State]
     STATE_UNSPECIFIED: Jail.State
     STATE_STOPPED: Jail.State
     STATE_RUNNING: Jail.State
@@ -236,6 +307,7 @@ class Jail(_message.Message):
     STATE_FENCED: Jail.State
     STATE_WAITING: Jail.State
     STATE_STARTING: Jail.State
+    STATE_CRASH_LOOP: Jail.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -255,6 +327,8 @@ class Jail(_message.Message):
     PEER_FIELD_NUMBER: _ClassVar[int]
     STANDBYS_FIELD_NUMBER: _ClassVar[int]
     BEHIND_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     state: Jail.State
@@ -274,7 +348,9 @@ class Jail(_message.Message):
     peer: str
     standbys: _containers.RepeatedCompositeFieldContainer[StandbyStatus]
     behind: str
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ..., behind: _Optional[str] = ...) -> None: ...
+    health: HealthStatus
+    restarts: RestartStatus
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ..., behind: _Optional[str] = ..., health: _Optional[_Union[HealthStatus, _Mapping]] = ..., restarts: _Optional[_Union[RestartStatus, _Mapping]] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "number", "base", "release", "spec", "create_time", "reason", "parent", "actor", "active", "accepted")

@@ -13,7 +13,7 @@ import msgspec
 
 from jaild.model import layout
 from jaild.model.jails import specfile
-from jaild.model.layers.records import Generation, JailRecord, Ownership, encode
+from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership, encode
 from jaild.model.layout import Layout
 from jaild.ports.zfs import Zfs
 from jaild.v1 import host_pb2, jails_pb2
@@ -48,11 +48,20 @@ class Made:
     why_no_more: str = ""
 
 
-async def populate(zfs: Zfs, where: Layout, folder: Path, owner: str, wanted: int = COUNT) -> Made:
+async def populate(
+    zfs: Zfs,
+    where: Layout,
+    folder: Path,
+    owner: str,
+    wanted: int = COUNT,
+    *,
+    more: str = "",
+    desired: Desired = Desired.STOPPED,
+) -> Made:
     """Make the datasets of `wanted` jails with their records and generations as jaild leaves them, or what can be made.
 
     `folder` is where the jails' parent is mounted, `owner` the host's id. The data's datasets are there too, but
-    not mounted.
+    not mounted. `more` is what their specs have besides.
     """
     began = time.perf_counter()
     for number in range(wanted):
@@ -61,16 +70,22 @@ async def populate(zfs: Zfs, where: Layout, folder: Path, owner: str, wanted: in
             return Made(count=number, seconds=seconds, why_no_more=f"{wanted} would take more than {BUDGET:.0f} s")
         name = f"edge-{number:05}"
         record = JailRecord(
-            uid=f"{number:032x}", owner=owner, epoch=1, state=Ownership.ACTIVE, generation=1, created=time.time()
+            uid=f"{number:032x}",
+            owner=owner,
+            epoch=1,
+            state=Ownership.ACTIVE,
+            generation=1,
+            desired=desired,
+            created=time.time(),
         )
         await zfs.create(where.jail(name), {layout.JAIL_PROPERTY: encode(record)})
         await zfs.create(where.part(name, layout.DATA), {"mountpoint": "none"})
-        _write_generation(folder / name, number)
+        _write_generation(folder / name, number, more)
     return Made(count=wanted, seconds=time.perf_counter() - began)
 
 
-def _write_generation(folder: Path, number: int) -> None:
-    spec = specfile.parse(_SPEC.format(high=number // 250 % 250, low=number % 250 + 2), "bench")
+def _write_generation(folder: Path, number: int, more: str) -> None:
+    spec = specfile.parse((_SPEC + more).format(high=number // 250 % 250, low=number % 250 + 2), "bench")
     generation = Generation(
         number=1, spec=spec, base=spec.base, release=spec.app or "", created=time.time(), reason="create", actor="local"
     )

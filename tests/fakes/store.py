@@ -9,6 +9,7 @@ import msgspec
 
 from jaild.model.errors import JaildError
 from jaild.model.evacuation.record import Evacuation
+from jaild.model.jails.restarts import RestartRecord
 from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
@@ -35,6 +36,8 @@ class MemoryStore:
         self._evacuations: dict[str, Evacuation] = {}
         self._channels: dict[str, Channel] = {}
         self._deleted_jails: dict[str, DeletedJail] = {}
+        self._restarts: dict[str, RestartRecord] = {}
+        self._boot = ""
         self._drain: Drain | None = None
 
     def damaged(self) -> tuple[str, ...]:
@@ -152,6 +155,29 @@ class MemoryStore:
         """Forget one."""
         await self._write()
         self._deleted_jails.pop(uid, None)
+
+    async def put_restarts(self, row: RestartRecord) -> None:
+        """Insert or replace."""
+        await self._write()
+        self._restarts[row.uid] = row
+
+    async def restarts(self) -> list[RestartRecord]:
+        """Return all."""
+        return sorted(self._restarts.values(), key=lambda row: (row.ends, row.uid))
+
+    async def forget_restarts(self, uid: str) -> None:
+        """Forget one."""
+        await self._write()
+        self._restarts.pop(uid, None)
+
+    async def put_boot(self, boot: str) -> None:
+        """Remember the host's boot."""
+        await self._write()
+        self._boot = boot
+
+    async def boot(self) -> str:
+        """Return what was put last."""
+        return self._boot
 
     async def put_drain(self, drain: Drain | None) -> None:
         """Remember that the host takes no jails, or that it does."""

@@ -76,6 +76,18 @@ def usage(known: Mapping[str, Path], group: str) -> Usage:
     )
 
 
+def killed(known: Mapping[str, Path], group: str) -> int:
+    """Return how many processes of a group the kernel killed for lack of memory; 0 where nobody counts that.
+
+    The group is made anew with each container, and stays until that is deleted.
+    """
+    folder = _folder(known, "memory", group)
+    events = folder / "memory.events" if folder is not None else None  # cgroup-v2.rst
+    if folder is not None and events is not None and not events.exists():
+        events = folder / "memory.oom_control"  # cgroup-v1/memory.rst
+    return _fields(events).get("oom_kill", 0) if events is not None and events.exists() else 0
+
+
 def _folder(known: Mapping[str, Path], controller: str, group: str) -> Path | None:
     folder = known[controller] / group.lstrip("/") if controller in known else None
     return folder if folder is not None and folder.is_dir() else None

@@ -27,6 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started: float = 0.0  # seconds since the epoch; 0.0: created
     ended: bool = False
     exit_status: int | None = None
+    out_of_memory: bool = False
     attached: bool = False  # to the network; said before it is so, and until it is not
 
     @property
@@ -45,6 +46,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             pid=self.process.pid if self.running and self.process else 0,
             started=self.started,
             exit_status=self.exit_status,
+            out_of_memory=self.out_of_memory,
         )
 
 

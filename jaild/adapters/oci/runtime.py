@@ -275,7 +275,9 @@ class OciRuntime:
         """Note that a run has ended, if it has, with its status while that can still be had."""
         if _is_so(record) or record.process is None:
             return record
-        return self._write(record, ended=True, exit_status=first_process.reap(record.process))
+        killed = oci_cgroup.killed(oci_cgroup.controllers(mounts.control_groups()), self._cgroup(record.spec))
+        status = first_process.reap(record.process)
+        return self._write(record, ended=True, exit_status=status, out_of_memory=killed > 0)
 
     def _write(self, record: Record, **changes: object) -> Record:
         return self._records.write(msgspec.structs.replace(record, **changes))
@@ -319,7 +321,7 @@ class OciRuntime:
         tree = self._tree(run.jail, run.generation)
         if run_folder.is_there(tree):
             run_folder.fill(Path(f"/proc/{pid}/root"), tree, run.mounts)
-        return self._write(record, process=process, started=0.0, ended=False, exit_status=None)
+        return self._write(record, process=process, started=0.0, ended=False, exit_status=None, out_of_memory=False)
 
     async def _delete_container(self, name: str, record: Record | None) -> None:
         if record is not None and record.process is not None:

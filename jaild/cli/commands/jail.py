@@ -69,7 +69,7 @@ def ls(settings: Settings) -> None:
     if settings.form is not Form.TABLE:
         render.document(settings.form, {"jails": [render.as_dict(jail) for jail in jails]})
         return
-    columns = ("NAME", "STATE", "GEN", "BASE", "RELEASE", "ADDRESS", "UP", "USED", "NOTE")
+    columns = ("NAME", "STATE", "HEALTH", "GEN", "BASE", "RELEASE", "ADDRESS", "UP", "USED", "NOTE")
     render.table(columns, [_row(jail) for jail in jails])
 
 
@@ -91,6 +91,9 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
         (
             ("name", short(jail.name)),
             ("state", _state(jail)),
+            ("health", _health(jail)),
+            ("last failure", jail.health.output),
+            ("restarts", _restarts(jail)),
             ("message", jail.message),
             ("exit status", str(jail.exit_status) if jail.HasField("exit_status") else ""),
             ("operation", jail.operation),
@@ -171,7 +174,29 @@ def _source(file: IO[str] | None, template: str | None, values: tuple[tuple[str,
 
 
 def _state(jail: jails_pb2.Jail) -> str:
-    return jails_pb2.Jail.State.Name(jail.state).removeprefix("STATE_").lower()
+    return jails_pb2.Jail.State.Name(jail.state).removeprefix("STATE_").lower().replace("_", "-")
+
+
+def _health_word(jail: jails_pb2.Jail) -> str:
+    if not jail.HasField("health"):
+        return ""
+    return jails_pb2.HealthStatus.State.Name(jail.health.state).removeprefix("STATE_").lower()
+
+
+def _health(jail: jails_pb2.Jail) -> str:
+    health = jail.health
+    parts = [_health_word(jail), f"since {render.moment(health.since)}" if health.HasField("since") else ""]
+    parts += [f"{health.failures} failures in a row" if health.failures else ""]
+    parts += [f"unhealthy {health.flaps} times" if health.flaps else ""]
+    return ", ".join(filter(None, parts))
+
+
+def _restarts(jail: jails_pb2.Jail) -> str:
+    if not jail.HasField("restarts"):
+        return ""
+    told = f"ended {jail.restarts.ends} times of late, last {render.moment(jail.restarts.last_end_time)}"
+    due = jail.restarts.next_start_time
+    return f"{told}; starts again at {render.clock(due)}" if jail.restarts.HasField("next_start_time") else told
 
 
 def _channel(jail: jails_pb2.Jail) -> str:
@@ -184,6 +209,7 @@ def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
     return (
         short(jail.name),
         _state(jail),
+        _health_word(jail),
         str(jail.generation or ""),
         short(jail.base),
         short(jail.release),

@@ -23,8 +23,8 @@ from jaild.cli.client.settings import Form
 from jaild.cli.output import human
 
 _STYLE = {
-    **dict.fromkeys(("running", "yes", "OK", "activated", "done"), "green"),
-    **dict.fromkeys(("failed", "damaged", "aborted", "superseded", "fenced", "unhealthy"), "bold red"),
+    **dict.fromkeys(("running", "yes", "OK", "activated", "done", "healthy"), "green"),
+    **dict.fromkeys(("failed", "crash-loop", "damaged", "aborted", "superseded", "fenced", "unhealthy"), "bold red"),
     **dict.fromkeys(
         ("frozen", "incoming", "prepared", "claimed", "waiting", "starting", "working", "moving"), "yellow"
     ),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from jaild.model.findings import Finding, Severity
-from jaild.model.jails.spec import ExecCheck, JailSpec, Network, Port
+from jaild.model.jails.spec import JailSpec, Network, Port
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -38,9 +38,6 @@ def mistakes(spec: JailSpec) -> Iterator[tuple[str, str]]:
                 yield path, "a loopback address cannot be reached in mode own"
     if network.gateway is not None:
         yield from _gateway_mistakes(network.gateway, found)
-    unreachable = network.mode != "host" and not network.addresses
-    if unreachable and any(not isinstance(probe, ExecCheck) and probe.address is None for probe in spec.health):
-        yield "$.health", "a check over the network needs an address to reach: the jail has none"
     yield from _port_mistakes(network)
 
 

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from jaild.model import quantity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import network as netcheck
-from jaild.model.jails.spec import ExecCheck, JailSpec, Limits
+from jaild.model.jails import validation
+from jaild.model.jails.spec import JailSpec, Limits, NetworkCheck
 from jaild.model.layers.recipe import Recipe
 from jaild.model.policy import BuildPolicy, Policy, port_range
 from jaild.model.views import Caller
@@ -89,15 +90,16 @@ def _checks(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterato
     ranges, mode = policy.ranges, spec.network.mode
     if ranges is None or mode not in {"shared", "none"}:  # in mode own they reach the jail's own addresses only
         return
-    had = current.health if current is not None and current.network.mode == mode else ()
+    same = current is not None and current.network.mode == mode
+    had = [check for _, check in validation.checks(current)] if current is not None and same else []
     own = {ipaddress.ip_interface(text).ip for text in spec.network.addresses}
-    for index, check in enumerate(spec.health):
-        if isinstance(check, ExecCheck) or check.address is None or check in had:
+    for path, check in validation.checks(spec):
+        if not isinstance(check, NetworkCheck) or check.address is None or check in had:
             continue
         address = ipaddress.ip_address(check.address)
         if address not in own and not any(address in allowed for allowed in ranges):
             rule = _rule("addresses", policy.addresses or ())
-            yield "POLICY_ADDRESS", f"$.health[{index}].address", rule, f"a check of {address} is asked for"
+            yield "POLICY_ADDRESS", f"{path}.address", rule, f"a check of {address} is asked for"
 
 
 def _links(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:

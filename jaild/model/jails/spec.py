@@ -101,7 +101,12 @@ class ExecCheck(_Strict, frozen=True, tag="exec", tag_field="kind"):
     timeout: Seconds = 5.0
 
 
-HealthCheck = HttpCheck | TcpCheck | ExecCheck
+class ProcessCheck(_Strict, frozen=True, tag="process", tag_field="kind"):
+    """The jail must run: its first process, or on FreeBSD what /etc/rc started. It costs nothing, as that is known."""
+
+
+NetworkCheck = HttpCheck | TcpCheck
+HealthCheck = NetworkCheck | ExecCheck | ProcessCheck
 
 
 class Readiness(_Strict, frozen=True):
@@ -110,6 +115,34 @@ class Readiness(_Strict, frozen=True):
     successes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
     interval: Seconds = 0.2
     deadline: Seconds = 30.0
+
+
+class Liveness(_Strict, frozen=True):
+    """The checks that go on as long as the jail runs: all of them, every `interval` seconds.
+
+    After `failures` rounds in a row in which one failed the jail is unhealthy, after one that passed it is healthy.
+    """
+
+    checks: tuple[HealthCheck, ...] = ()  # those of `health` if none is named; without any of them: that it runs
+    interval: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 10.0
+    failures: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    restart: bool = False  # an unhealthy jail is restarted, and `JailSpec.restart` counts it as an end
+
+
+class Backoff(_Strict, frozen=True):
+    """Pauses before restarts, in seconds: the first, doubled after each up to the longest."""
+
+    first: Seconds = 1.0
+    longest: Seconds = 60.0
+
+
+class Restart(_Strict, frozen=True):
+    """What is done when the jail ends by itself: at most `max` restarts `within` so many seconds."""
+
+    policy: Literal["always", "on-failure", "never"] = "on-failure"  # a status that is not known is a failure
+    max: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 5
+    within: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 600.0
+    backoff: Backoff = Backoff()
 
 
 class Boot(_Strict, frozen=True):
@@ -169,3 +202,12 @@ class JailSpec(_Strict, frozen=True):
     labels: dict[str, str] = {}
     placement: Placement = Placement()
     standby: Standby | None = None
+    liveness: Liveness | None = None  # None: nothing is checked once the jail is there
+    restart: Restart | None = None  # None: one that ends is started when the daemon is, and not before
+
+    @property
+    def living(self) -> tuple[HealthCheck, ...]:
+        """The checks that go on as long as the jail runs; none without `liveness`."""
+        if self.liveness is None:
+            return ()
+        return self.liveness.checks or self.health or (ProcessCheck(),)

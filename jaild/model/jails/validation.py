@@ -13,7 +13,7 @@ from jaild.model.findings import Finding, Severity
 from jaild.model.jails import cpulist
 from jaild.model.jails import network as netcheck
 from jaild.model.jails.redaction import REDACTED
-from jaild.model.jails.spec import PRIVILEGES, ExecCheck, HttpCheck, JailSpec
+from jaild.model.jails.spec import PRIVILEGES, ExecCheck, HealthCheck, HttpCheck, JailSpec, NetworkCheck
 from jaild.model.yamltext import step
 
 # Those that both systems know, by the names that kill(1) takes on both.
@@ -164,15 +164,28 @@ def _size(path: str, text: str | None) -> Iterator[tuple[str, str]]:
         yield _named(path, error)
 
 
+def checks(spec: JailSpec) -> Iterator[tuple[str, HealthCheck]]:
+    """Yield all health checks that a spec names, with their paths."""
+    for index, check in enumerate(spec.health):
+        yield f"$.health[{index}]", check
+    for index, check in enumerate(spec.liveness.checks if spec.liveness is not None else ()):
+        yield f"$.liveness.checks[{index}]", check
+
+
 def _health(spec: JailSpec) -> Iterator[tuple[str, str]]:
-    for index, probe in enumerate(spec.health):
-        path = f"$.health[{index}]"
+    unreachable = spec.network.mode != "host" and not spec.network.addresses
+    for path, probe in checks(spec):
         if isinstance(probe, ExecCheck):
             yield from command_mistakes(f"{path}.command", probe.command)
-        elif probe.address is not None:
+        elif isinstance(probe, NetworkCheck) and probe.address is None and unreachable:
+            yield path, "a check over the network needs an address to reach: the jail has none"
+        elif isinstance(probe, NetworkCheck) and probe.address is not None:
             yield from netcheck.probe_mistakes(f"{path}.address", probe.address, spec)
         if isinstance(probe, HttpCheck) and not re.fullmatch(r"/[!-~]*", probe.path):
             yield f"{path}.path", "it must start with / and hold no white space; escape other characters with %"
+    policy = spec.restart.policy if spec.restart is not None else "never"
+    if spec.liveness is not None and spec.liveness.restart and policy == "never":
+        yield "$.liveness.restart", "it needs `restart` with a policy other than never, which says how often"
     if spec.readiness.interval * (spec.readiness.successes - 1) >= spec.readiness.deadline:
         yield "$.readiness.deadline", "it can never pass: the successes take longer than the deadline allows"
 

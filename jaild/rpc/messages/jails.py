@@ -47,6 +47,22 @@ def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
             for standby in view.standbys
         ],
     )
+    if view.health is not None:
+        message.health.CopyFrom(
+            jails_pb2.HealthStatus(
+                state=f"STATE_{view.health.state.name}",
+                since=timestamp(view.health.since),
+                failures=view.health.failures,
+                flaps=view.health.flaps,
+                output=view.health.output,
+            )
+        )
+    if view.restarts is not None:
+        due = 0.0 if view.started else view.restarts.due
+        ends, last = len(view.restarts.ends), timestamp(view.restarts.ends[-1])
+        message.restarts.CopyFrom(
+            jails_pb2.RestartStatus(ends=ends, last_end_time=last, next_start_time=timestamp(due))
+        )
     if view.record is not None:
         message.uid = view.record.uid
         message.generation = view.record.generation

@@ -19,6 +19,7 @@ from jaild.adapters.sqlite import SqliteStore
 from jaild.model.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
 from jaild.model.evacuation.record import Evacuation, JailMove
 from jaild.model.findings import Finding, Plan, Severity
+from jaild.model.jails.restarts import RestartRecord, Verdict
 from jaild.model.layers.channels import moved
 from jaild.model.migration.journal import Journal, Phase, trace_of
 from jaild.model.migration.protocol import JailOffer, Offer
@@ -149,6 +150,26 @@ async def test_evacuations_come_oldest_first_and_one_that_was_put_again_is_repla
     await store.delete_evacuation("b")
     await store.delete_evacuation("b")
     assert await store.evacuations() == [second]
+
+
+async def test_the_ends_of_jails_are_remembered_by_the_jail_and_forgotten_one_by_one(store: Store) -> None:
+    rows = [
+        RestartRecord(uid=uid, boot="b", generation=2, ends=(1.0, end), verdict=verdict, due=9.5)
+        for uid, end, verdict in (("u1", 3.0, Verdict.AGAIN), ("u2", 2.0, Verdict.CRASH_LOOP))
+    ]
+    for row in (*rows, rows[0]):
+        await store.put_restarts(row)
+    assert sorted(await store.restarts(), key=lambda row: row.uid) == rows
+    await store.forget_restarts("u1")
+    await store.forget_restarts("u1")
+    assert await store.restarts() == rows[1:]
+
+
+async def test_the_hosts_boot_is_remembered(store: Store) -> None:
+    assert await store.boot() == ""
+    for boot in ("one", "two"):
+        await store.put_boot(boot)
+        assert await store.boot() == boot
 
 
 async def test_a_drain_is_remembered_until_it_is_taken_back(store: Store) -> None:

@@ -45,6 +45,27 @@ def test_columns_without_any_value_are_left_out(jailctl: Run, daemon: Daemon) ->
     assert "NOTE" in jailctl("jail", "ls").stdout
 
 
+def test_how_a_jail_is_stands_beside_its_state_and_its_last_failure_on_its_card(jailctl: Run, daemon: Daemon) -> None:
+    sick = jails_pb2.HealthStatus.STATE_UNHEALTHY
+    health = jails_pb2.HealthStatus(state=sick, failures=4, flaps=2, output="connection refused")
+    daemon.jails = [web(health=health)]
+
+    head, row = (line.split() for line in jailctl("jail", "ls").stdout.splitlines())
+    assert row[head.index("HEALTH")] == "unhealthy"
+    shown = jailctl("jail", "show", "web").stdout
+    assert "unhealthy, 4 failures in a row, unhealthy 2 times" in shown
+    assert "last failure: connection refused" in shown
+
+
+def test_a_crash_loop_is_a_state_and_the_card_says_how_often_it_ended(jailctl: Run, daemon: Daemon) -> None:
+    jail = web(restarts=jails_pb2.RestartStatus(ends=6))
+    jail.state = jails_pb2.Jail.STATE_CRASH_LOOP
+    daemon.jails = [jail]
+
+    assert "crash-loop" in jailctl("jail", "ls").stdout
+    assert "ended 6 times of late" in jailctl("jail", "show", "web").stdout
+
+
 def test_json_has_the_apis_names_and_also_empty_fields(jailctl: Run, daemon: Daemon) -> None:
     daemon.jails = [web()]
 

@@ -14,7 +14,18 @@ from jaild import config
 from jaild.model.access import Grant, Role
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import policy_check as policycheck
-from jaild.model.jails.spec import ExecCheck, HttpCheck, JailSpec, Limits, Network, Port, Standby, TcpCheck, Volume
+from jaild.model.jails.spec import (
+    ExecCheck,
+    HttpCheck,
+    JailSpec,
+    Limits,
+    Liveness,
+    Network,
+    Port,
+    Standby,
+    TcpCheck,
+    Volume,
+)
 from jaild.model.layers.recipe import Recipe, Repository, Step
 from jaild.model.policy import BuildPolicy, Ceilings, Policy, on_host
 from jaild.model.views import Caller
@@ -193,6 +204,10 @@ def test_the_daemons_health_checks_reach_no_further_than_the_jail_may() -> None:
         had = asked(TcpCheck(port=22, address=address))
         assert told(had, had, policy) == []
         assert told(asked(TcpCheck(port=22, address=address), "host"), None, policy) == []
+        living = Liveness(checks=(TcpCheck(port=22, address=address),))
+        assert told(msgspec.structs.replace(asked(TcpCheck(port=22)), liveness=living), None, policy) == [
+            ("POLICY_ADDRESS", "$.liveness.checks[0].address")
+        ]
     assert told(asked(TcpCheck(port=22, address="10.0.0.70")), None, policy) == []
     assert told(asked(TcpCheck(port=22, address="10.0.0.71")), None, policy) == []
     assert told(asked(TcpCheck(port=22)), None, policy) == []

@@ -100,6 +100,7 @@ def test_a_name_that_yaml_takes_for_something_else_is_told_as_it_was_written(
         ("base: b\nvolumes:\n  a.b:\n    pth: /a\n", '$.volumes["a.b"].pth', "4", "path"),
         ("base: b\nhealth:\n- kind: http\n  port: 1\n  pathh: /\n", "$.health[0].pathh", "5", "path"),
         ("base: b\nhealth:\n- kind: exec\n  command: [a]\n  commnd: [b]\n", "$.health[0].commnd", "5", "command"),
+        ("base: b\nrestart: {polcy: always}\n", "$.restart.polcy", "2", "policy"),
         ("base: b\nheath: []\n", "$.heath", "2", "health"),
     ],
 )

@@ -13,15 +13,19 @@ from jaild.migration.rpc import migration_message
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.spec import (
+    Backoff,
     Boot,
     ExecCheck,
     HttpCheck,
     JailSpec,
     Limits,
+    Liveness,
     Network,
     Placement,
     Port,
+    ProcessCheck,
     Readiness,
+    Restart,
     Standby,
     Stop,
     TcpCheck,
@@ -70,6 +74,8 @@ FULL = JailSpec(
     labels={"team": "web"},
     placement=Placement(priority=0, apart="team"),
     standby=Standby(peers=("beta",), interval=30.0),
+    liveness=Liveness(checks=(TcpCheck(port=82, timeout=1.0), ProcessCheck()), interval=20.0, failures=5, restart=True),
+    restart=Restart(policy="always", max=9, within=60.0, backoff=Backoff(first=2.0, longest=30.0)),
 )
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 _some = st.text("abc", min_size=1, max_size=3)
@@ -78,6 +84,7 @@ _checks = st.one_of(
     st.builds(HttpCheck, port=st.integers(1, 65535), path=_text, address=st.none() | _text, timeout=_seconds),
     st.builds(TcpCheck, port=st.integers(1, 65535), address=st.none() | _text, timeout=_seconds),
     st.builds(ExecCheck, command=st.lists(_text, min_size=1, max_size=2).map(tuple), timeout=_seconds),
+    st.builds(ProcessCheck),
 )
 _specs = st.builds(
     JailSpec,
@@ -104,6 +111,14 @@ _specs = st.builds(
     labels=st.dictionaries(_text, _text, max_size=2),
     placement=st.builds(Placement, priority=st.integers(0, 1000), apart=st.none() | _text),
     standby=st.none() | st.builds(Standby, peers=st.lists(_some, min_size=1, max_size=2).map(tuple)),
+    liveness=st.none()
+    | st.builds(
+        Liveness,
+        checks=st.lists(_checks, max_size=2).map(tuple),
+        interval=st.floats(1, 3600),
+        failures=st.integers(1, 9),
+    ),
+    restart=st.none() | st.builds(Restart, policy=st.sampled_from(["always", "never"]), max=st.integers(1, 1000)),
 )
 
 
@@ -129,6 +144,9 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (Readiness, jails_pb2.Readiness),
         (Boot, jails_pb2.Boot),
         (Stop, jails_pb2.Stop),
+        (Liveness, jails_pb2.Liveness),
+        (Restart, jails_pb2.Restart),
+        (Backoff, jails_pb2.Backoff),
         (Placement, jails_pb2.Placement),
         (Manifest, apps_pb2.Manifest),
         (User, apps_pb2.User),

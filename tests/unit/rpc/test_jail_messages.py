@@ -8,6 +8,8 @@ import pytest
 from jaild.jails import rpc
 from jaild.jails.rpc import JailMessages
 from jaild.model.access import Role
+from jaild.model.jails.liveness import Health, HealthStatus
+from jaild.model.jails.restarts import RestartRecord, Verdict
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 from jaild.model.views import Caller, JailState, JailView
@@ -17,6 +19,7 @@ from jaild.v1 import jails_pb2
 GENERATION = Generation(number=1, spec=JailSpec(base="debian-12", environment={"KEY": "secret"}), base="debian-12")
 BOSS = Caller(actor="boss", roles=frozenset({Role.OPERATOR}))
 VIEWER = Caller(actor="viewer", roles=frozenset({Role.VIEWER}))
+ENDED = RestartRecord(uid="u", boot="b", generation=1, ends=(5.0, 6.0), verdict=Verdict.AGAIN, due=8.0)
 VIEW = JailView(name="web", state=JailState.STOPPED, generation=GENERATION)
 
 
@@ -49,12 +52,23 @@ def test_a_jail_that_changed_in_anything_is_encoded_anew() -> None:
     for changed in (
         msgspec.structs.replace(VIEW, state=JailState.RUNNING),
         msgspec.structs.replace(VIEW, used=1),
+        msgspec.structs.replace(VIEW, restarts=ENDED),
+        msgspec.structs.replace(
+            VIEW, health=HealthStatus(state=Health.UNHEALTHY, since=9.0, failures=3, output="sick")
+        ),
         msgspec.structs.replace(VIEW, operation="operations/1"),
         msgspec.structs.replace(VIEW, generation=msgspec.structs.replace(GENERATION, spec=spec)),
     ):
         messages = JailMessages()
         sent(messages, VIEW)
         assert sent(messages, changed) == jail_message(changed, BOSS)
+
+
+def test_when_a_jail_is_started_again_is_told_of_one_that_does_not_run() -> None:
+    told = jail_message(msgspec.structs.replace(VIEW, restarts=ENDED), BOSS).restarts
+    assert (told.ends, told.last_end_time.seconds, told.next_start_time.seconds) == (2, 6, 8)
+    runs = msgspec.structs.replace(VIEW, restarts=ENDED, state=JailState.RUNNING, started=7.0)
+    assert not jail_message(runs, BOSS).restarts.HasField("next_start_time")
 
 
 def test_who_may_not_see_values_gets_none_that_were_encoded_for_another() -> None:

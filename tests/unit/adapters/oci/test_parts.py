@@ -223,3 +223,16 @@ def test_signals_are_named_as_kill_does() -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         first_process.stop_signal("KNOCK")
     assert refused.value.reason == "INVALID_SIGNAL"
+
+
+@pytest.mark.parametrize("file", ["memory.events", "memory.oom_control"])
+def test_what_the_kernel_killed_for_lack_of_memory_is_counted_by_the_group_of_the_run(
+    tmp_path: Path, file: str
+) -> None:
+    group = tmp_path / "jaild" / "web.1"
+    group.mkdir(parents=True)
+    assert oci_cgroup.killed({"memory": tmp_path}, "/jaild/web.1") == 0
+    (group / file).write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    assert oci_cgroup.killed({"memory": tmp_path}, "/jaild/web.1") == 2
+    assert oci_cgroup.killed({"memory": tmp_path}, "/jaild/web.2") == 0
+    assert oci_cgroup.killed({}, "/jaild/web.1") == 0
