@@ -18,6 +18,8 @@ from jaild.migration import build as migration_room
 from jaild.migration.build import MigrationParts
 from jaild.replication import build as replication_room
 from jaild.replication.build import ReplicationParts
+from jaild.rollouts import build as rollout_room
+from jaild.rollouts.service import Rollouts
 from jaild.salvage import build as salvage_room
 from jaild.salvage.build import SalvageParts
 from jaild.transfer import build as transfer_room
@@ -36,6 +38,7 @@ class Core:
     replication: ReplicationParts
     salvage: SalvageParts
     evacuations: Evacuations
+    rollouts: Rollouts
     host: HostParts
 
     async def start(self, began: float) -> None:
@@ -65,7 +68,8 @@ def assemble(ports: Ports, place: Place) -> Core:
     replication = replication_room.build(engine, jails, transfer, migration)
     salvage = salvage_room.build(engine, jails, transfer, migration)
     evacuations = evacuation_room.build(engine, transfer, migration)
-    host = host_room.build(engine, jails, transfer, migration, replication, evacuations)
+    rollouts = rollout_room.build(engine, jails)
+    host = host_room.build(engine, jails, transfer, migration, replication, evacuations, rollouts)
     return Core(
         engine=engine,
         layers=layers,
@@ -75,5 +79,6 @@ def assemble(ports: Ports, place: Place) -> Core:
         replication=replication,
         salvage=salvage,
         evacuations=evacuations,
+        rollouts=rollouts,
         host=host,
     )

@@ -32,6 +32,7 @@ from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace, trace_of
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
+from jaild.model.rollouts.record import Rollout
 from jaild.model.views import AuditEntry, Drain, Event
 
 SCHEMA = 1
@@ -47,6 +48,7 @@ create table if not exists journals (id text not null, outgoing integer not null
     epoch integer not null default 0, is_target integer not null default 0, primary key (id, outgoing));
 create table if not exists evacuations (id text primary key, created real not null, record blob not null);
 create table if not exists channels (id text primary key, created real not null, record blob not null);
+create table if not exists rollouts (id text primary key, created real not null, record blob not null);
 create table if not exists deleted_jails (id text primary key, created real not null, record blob not null);
 create table if not exists restarts (id text primary key, created real not null, record blob not null);
 create table if not exists host (key text primary key, record blob not null);
@@ -349,6 +351,19 @@ class SqliteStore:
     async def delete_channel(self, name: str) -> None:
         """Forget one."""
         await self._execute("delete from channels where id = ?", name)
+
+    async def put_rollout(self, rollout: Rollout) -> None:
+        """Insert or replace."""
+        statement = "insert or replace into rollouts (id, created, record) values (?, ?, ?)"
+        await self._execute(statement, rollout.id, rollout.created, msgspec.json.encode(rollout))
+
+    async def rollouts(self) -> list[Rollout]:
+        """Return all, oldest first."""
+        return await self._all("rollouts", Rollout)
+
+    async def delete_rollout(self, rollout_id: str) -> None:
+        """Forget one."""
+        await self._execute("delete from rollouts where id = ?", rollout_id)
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace."""

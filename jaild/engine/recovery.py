@@ -7,6 +7,7 @@ The rooms register what each of them repairs; the order is here, with its reason
 | a layer with @sealed whose import, push or build was under way | that operation is ended as done | layers |
 | a migration before its freeze | gone on with, as the same operation | migration |
 | any other operation that was under way | ended with DAEMON_STOPPED | here |
+| a rollout that was under way | gone on with: each jail by the generation that it is on | rollouts |
 | a sandbox (of a build, or of /etc's databases), a run of a jail that moved away | stopped and removed | jails |
 | a layer without @sealed | destroyed: its import or build never finished | layers |
 | a jail whose first generation was not committed | destroyed: its creation never finished | jails |
@@ -70,7 +71,8 @@ class Resume(enum.Enum):
     TELL = enum.auto()
     LEAVING = enum.auto()
     COMING = enum.auto()
-    EVACUATIONS = enum.auto()  # last: they go on with migrations that LEAVING has taken up
+    EVACUATIONS = enum.auto()  # they go on with migrations that LEAVING has taken up
+    ROLLOUTS = enum.auto()  # last: they change jails that the others may be moving
 
 
 Step = Callable[[Found], Awaitable[None]]

@@ -15,6 +15,7 @@ from jaild.host.service import Host
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
 from jaild.replication.build import ReplicationParts
+from jaild.rollouts.service import Rollouts
 from jaild.transfer.build import TransferParts
 
 
@@ -33,10 +34,11 @@ def build(
     migration: MigrationParts,
     replication: ReplicationParts,
     evacuations: Evacuations,
+    rollouts: Rollouts,
 ) -> HostParts:
     """Put the room together. Nothing is started."""
     boot = Boot(engine, jails, transfer, migration, replication)
-    host = Host(engine, transfer, evacuations, version("jaild"))
+    host = Host(engine, transfer, evacuations, rollouts, version("jaild"))
     engine.recovery.resumes(Resume.BOOT, lambda: engine.supervisor.retry(BOOT, boot.at_start))
     engine.services.add(HostServicer(host, engine.audit, boot, engine.messages))
     evacuated = EvacuationsServicer(evacuations, host.view, engine.messages)  # who drains the host is shown the host

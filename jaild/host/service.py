@@ -17,6 +17,7 @@ from jaild.model.layers.records import JailRecord, Ownership, decode
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.views import HostView, JailState
 from jaild.ports.zfs import Dataset
+from jaild.rollouts.service import Rollouts
 from jaild.transfer.build import TransferParts
 
 _SHOWN = 100  # tasks that fail
@@ -30,7 +31,9 @@ class _HostRecord(msgspec.Struct, frozen=True):
 class Host:
     """Brings the daemon up, and tells what it runs on."""
 
-    def __init__(self, engine: Engine, transfer: TransferParts, evacuations: Evacuations, version: str) -> None:
+    def __init__(
+        self, engine: Engine, transfer: TransferParts, evacuations: Evacuations, rollouts: Rollouts, version: str
+    ) -> None:
         self._inventory = engine.inventory
         self._zfs = engine.ports.zfs
         self._runtime = engine.ports.runtime
@@ -42,6 +45,7 @@ class Host:
         self._reserve = engine.reserve
         self._draining = engine.draining
         self._evacuations = evacuations
+        self._rollouts = rollouts
         self._recovery = engine.recovery
         self._supervisor = engine.supervisor
         self._events = engine.events
@@ -78,6 +82,7 @@ class Host:
         await self._deleted.load()
         await self._draining.load()
         await self._evacuations.load()
+        await self._rollouts.load()
         found = await self._inventory.load(datasets)
         self._keep_layers()
         found.damaged += [*unmounted, *(f"jaild.db: {row}" for row in self._store.damaged())]

@@ -164,19 +164,19 @@ class Jails:
 
     async def deploy(self, name: str, release: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
         """Move the jail to another release."""
-        return await self._change(name, Deploy(release), etag, validate_only=validate_only, caller=caller)
+        return await self.change(name, Deploy(release), etag, validate_only=validate_only, caller=caller)
 
     async def upgrade(
         self, name: str, base: str, channel: str = "", *, etag: str, validate_only: bool, caller: Caller
     ) -> Operation:
         """Move the jail to another base, or to what `channel` names: it then follows that one."""
-        return await self._change(name, Upgrade(base, channel), etag, validate_only=validate_only, caller=caller)
+        return await self.change(name, Upgrade(base, channel), etag, validate_only=validate_only, caller=caller)
 
     async def configure(
         self, name: str, spec: JailSpec, *, etag: str, validate_only: bool, caller: Caller
     ) -> Operation:
         """Change the rest of the spec."""
-        return await self._change(name, Configure(spec), etag, validate_only=validate_only, caller=caller)
+        return await self.change(name, Configure(spec), etag, validate_only=validate_only, caller=caller)
 
     async def rollback(
         self, name: str, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
@@ -190,13 +190,20 @@ class Jails:
             if current is not None and change.axis is Axis.ALL:  # to refuse at once what is refused in its queue, too
                 draft = Draft(change.kind, target.spec, target.base, cut_to=number)
                 access.require_outcome(caller, name, current, draft)
-        return await self._change(name, change, etag, validate_only=validate_only, caller=caller)
+        return await self.change(name, change, etag, validate_only=validate_only, caller=caller)
 
     async def _last(self, entry: JailEntry) -> int:
         numbers = await self._inventory.committed(entry)
         return max((n for n in numbers if entry.generation is not None and n < entry.generation.number), default=0)
 
-    async def _change(self, name: str, change: Change, etag: str, *, validate_only: bool, caller: Caller) -> Operation:
+    async def plan(self, name: str, change: Change, *, caller: Caller) -> Plan:
+        """Return what a change would come to now. Raises what the request is refused with, whatever its plan says."""
+        return (await self._changes.plan(name, change, caller)).plan
+
+    async def change(
+        self, name: str, change: Change, etag: str = "", *, validate_only: bool = False, caller: Caller
+    ) -> Operation:
+        """Carry out any change."""
         duplicate = await self._operations.duplicate(caller, change.kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate

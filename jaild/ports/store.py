@@ -14,6 +14,7 @@ from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
+from jaild.model.rollouts.record import Rollout
 from jaild.model.views import AuditEntry, Drain, Event
 
 
@@ -75,6 +76,15 @@ class Store(Protocol):
         """Return all, those that were put first, first."""
 
     async def delete_channel(self, name: str) -> None:
+        """Forget one. No error if it is not there."""
+
+    async def put_rollout(self, rollout: Rollout) -> None:
+        """Insert or replace."""
+
+    async def rollouts(self) -> list[Rollout]:
+        """Return all, oldest first."""
+
+    async def delete_rollout(self, rollout_id: str) -> None:
         """Forget one. No error if it is not there."""
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:

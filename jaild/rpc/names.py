@@ -53,6 +53,11 @@ def evacuation_name(evacuation: str) -> str:
     return f"evacuations/{evacuation}"
 
 
+def rollout_name(rollout: str) -> str:
+    """Return the resource name of a rollout; empty for none."""
+    return f"rollouts/{rollout}" if rollout else ""
+
+
 def jail(name: str) -> str:
     """Return the jail in `jails/{jail}`. All parsers here raise `InvalidArgumentError` (INVALID_NAME)."""
     return names.jail(_parts(name, "jails/{jail}")[0])
@@ -96,6 +101,11 @@ def migration(name: str) -> str:
 def evacuation(name: str) -> str:
     """Return the id in `evacuations/{id}`."""
     return _id(name, "evacuations/{id}")
+
+
+def rollout(name: str) -> str:
+    """Return the id in `rollouts/{id}`."""
+    return _id(name, "rollouts/{id}")
 
 
 def operation(name: str) -> str:

@@ -25,6 +25,7 @@ from jaild.v1 import (
     bases_pb2_grpc,
     builds_pb2,
     builds_pb2_grpc,
+    channels_pb2_grpc,
     common_pb2,
     evacuations_pb2_grpc,
     events_pb2,
@@ -38,6 +39,7 @@ from jaild.v1 import (
     promotions_pb2,
     promotions_pb2_grpc,
     rehearsals_pb2_grpc,
+    rollouts_pb2_grpc,
     salvage_pb2_grpc,
 )
 
@@ -58,6 +60,8 @@ class Client:
         self.jails = jails_pb2_grpc.JailsStub(self.channel)
         self.migrations = migrations_pb2_grpc.MigrationsStub(self.channel)
         self.evacuations = evacuations_pb2_grpc.EvacuationsStub(self.channel)
+        self.channels = channels_pb2_grpc.ChannelsStub(self.channel)
+        self.rollouts = rollouts_pb2_grpc.RolloutsStub(self.channel)
         self.rehearsals = rehearsals_pb2_grpc.RehearsalsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)

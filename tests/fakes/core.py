@@ -23,6 +23,7 @@ class UseCases:
         self.salvages = core.salvage.salvages
         self.files = core.salvage.files
         self.evacuations = core.evacuations
+        self.rollouts = core.rollouts
         self.host = core.host.host
         self.boot = core.host.boot
         self.operations = core.engine.operations

@@ -14,6 +14,7 @@ from jaild.model.layers.channels import Channel
 from jaild.model.migration.journal import Journal, Trace
 from jaild.model.operation import Operation
 from jaild.model.replication.deleted import DeletedJail
+from jaild.model.rollouts.record import Rollout
 from jaild.model.views import AuditEntry, Drain, Event
 
 
@@ -35,6 +36,7 @@ class MemoryStore:
         self._journals: dict[tuple[str, bool], Journal] = {}
         self._evacuations: dict[str, Evacuation] = {}
         self._channels: dict[str, Channel] = {}
+        self._rollouts: dict[str, Rollout] = {}
         self._deleted_jails: dict[str, DeletedJail] = {}
         self._restarts: dict[str, RestartRecord] = {}
         self._boot = ""
@@ -141,6 +143,20 @@ class MemoryStore:
         """Forget one."""
         await self._write()
         self._channels.pop(name, None)
+
+    async def put_rollout(self, rollout: Rollout) -> None:
+        """Insert or replace."""
+        await self._write()
+        self._rollouts[rollout.id] = rollout
+
+    async def rollouts(self) -> list[Rollout]:
+        """Return all, oldest first."""
+        return sorted(self._rollouts.values(), key=lambda rollout: (rollout.created, rollout.id))
+
+    async def delete_rollout(self, rollout_id: str) -> None:
+        """Forget one."""
+        await self._write()
+        self._rollouts.pop(rollout_id, None)
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace."""

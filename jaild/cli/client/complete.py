@@ -13,7 +13,16 @@ from jaild.cli.client import contexts
 from jaild.cli.client.connection import Api, connect
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Settings
-from jaild.v1 import apps_pb2, bases_pb2, channels_pb2, evacuations_pb2, host_pb2, jails_pb2, migrations_pb2
+from jaild.v1 import (
+    apps_pb2,
+    bases_pb2,
+    channels_pb2,
+    evacuations_pb2,
+    host_pb2,
+    jails_pb2,
+    migrations_pb2,
+    rollouts_pb2,
+)
 
 _SECONDS = 0.7  # somebody pressed TAB and waits
 
@@ -55,6 +64,12 @@ def evacuations(ctx: click.Context, _param: click.Parameter, incomplete: str) ->
     """Complete an evacuation's id."""
     request = evacuations_pb2.ListEvacuationsRequest()
     return _ask(ctx, incomplete, _names(lambda api: api.evacuations.ListEvacuations, request, "evacuations"))
+
+
+def rollouts(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a rollout's id."""
+    request = rollouts_pb2.ListRolloutsRequest()
+    return _ask(ctx, incomplete, _names(lambda api: api.rollouts.ListRollouts, request, "rollouts"))
 
 
 def operations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

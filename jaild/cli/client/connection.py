@@ -28,6 +28,7 @@ from jaild.v1 import (
     migrations_pb2_grpc,
     promotions_pb2_grpc,
     rehearsals_pb2_grpc,
+    rollouts_pb2_grpc,
     salvage_pb2_grpc,
     stats_pb2_grpc,
 )
@@ -84,6 +85,7 @@ class Api:
         self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
         self.promotions: Any = promotions_pb2_grpc.PromotionsStub(channel)
         self.rehearsals: Any = rehearsals_pb2_grpc.RehearsalsStub(channel)
+        self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
         self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
         self.stats: Any = stats_pb2_grpc.StatsStub(channel)
 

@@ -16,6 +16,7 @@ MOST = 2**31 - 1  # of the API's whole numbers, but for those of events
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _LONGEST = 10 * 365 * 86400.0  # seconds; what is longer is a slip, and no protobuf duration in the end
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]+)?)(ms|s|m|h|)")
+_SHARE = re.compile(r"([0-9]{1,6})(%?)")
 _RATE = re.compile(r"([0-9]{1,9})([KMG]?)", re.IGNORECASE)
 _RELEASE = re.compile(r"(?:apps/(?P<app>[^/]+)/releases/|(?P<short>[^/]+)/)(?P<version>[^/]+)")
 
@@ -69,6 +70,11 @@ def evacuation(text: str) -> str:
     return _member("evacuations", text.removeprefix("operations/"))
 
 
+def rollout(text: str) -> str:
+    """Return a rollout's full name."""
+    return _member("rollouts", text.removeprefix("operations/"))
+
+
 def operation(text: str) -> str:
     """Return an operation's full name."""
     return _member("operations", text)
@@ -99,6 +105,14 @@ def rate(text: str) -> int:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a rate: write 512K, 50M or 1G, meaning bytes per second")
     return int(match[1]) << (10 * " KMG".index(match[2].upper() or " "))
+
+
+def share(text: str) -> tuple[int, bool]:
+    """Return the number of 5, or of 10%, and whether it is a percentage."""
+    match = _SHARE.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is neither a number nor a percentage: write 5 or 10%")
+    return int(match[1]), bool(match[2])
 
 
 def hosts(text: str) -> tuple[str, ...]:

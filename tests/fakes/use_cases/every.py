@@ -11,12 +11,13 @@ from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
+from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
 from tests.fakes.use_cases.jails import FakeJails, FakeStats
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
-from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations
+from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
 from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
 
 
@@ -38,6 +39,7 @@ class Fakes:
         self.stats = FakeStats()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
+        self.rollouts = FakeRollouts()
         self.incoming = FakeIncoming()
         self.parties = FakeParties()
         self.replicas = FakeReplicas()
@@ -62,6 +64,7 @@ class Fakes:
             ChannelsServicer(fakes.channels),
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
+            RolloutsServicer(fakes.rollouts, messages),
             StatsServicer(fakes.stats),
             RehearsalsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),

@@ -21,6 +21,8 @@ from jaild.model.migration.protocol import (
 )
 from jaild.model.migration.stats import MigrationStats, stats
 from jaild.model.operation import Operation
+from jaild.model.rollouts.decision import MemberState
+from jaild.model.rollouts.record import Rollout, RolloutSpec, Runs, Step
 from jaild.model.views import Caller, MigrationView
 from tests.fakes.use_cases.made import not_found
 from tests.fakes.use_cases.remembering import Fake
@@ -125,6 +127,60 @@ class FakeEvacuations(Fake):
 
     async def undrain(self, *, caller: Caller) -> None:
         self.seen("undrain", caller=caller)
+
+
+class FakeRollouts(Fake):
+    def __init__(self) -> None:
+        super().__init__()
+        runs = Runs(generation=3, base="b", base_guid=7, base_sha256="ab", release="web/1", release_guid=8)
+        steps = (
+            Step(
+                name="web", wave=0, before="a", target="b", state=MemberState.DONE, moved=2.0, downtime=0.5, runs=runs
+            ),
+            Step(
+                name="db", wave=1, before="a", target="b", state=MemberState.FAILED, reason="NOT_HEALTHY", message="no"
+            ),
+        )
+        rollout = Rollout(
+            id="op-1",
+            spec=RolloutSpec(base="b", labels={"tier": "edge"}),
+            target="b",
+            caller=Caller(actor="ada"),
+            created=1.0,
+            planned=True,
+            steps=steps,
+        )
+        self.rollouts = {"op-1": rollout}
+
+    async def plan(self, spec: RolloutSpec, /, *, caller: Caller) -> Rollout:
+        self.seen("plan", spec, caller=caller)
+        return self.rollouts["op-1"]
+
+    async def start(self, spec: RolloutSpec, /, *, caller: Caller) -> Operation:
+        return self.operate("start", spec, caller=caller)
+
+    def get(self, rollout: str, /) -> Rollout:
+        if rollout not in self.rollouts:
+            raise not_found(f"rollouts/{rollout}")
+        return self.rollouts[rollout]
+
+    def list(self) -> tuple[Rollout, ...]:
+        return tuple(self.rollouts.values())
+
+    async def pause(self, rollout: str, /, *, caller: Caller) -> Rollout:
+        self.seen("pause", rollout, caller=caller)
+        return self.get(rollout)
+
+    async def resume(self, rollout: str, /, *, caller: Caller) -> Rollout:
+        self.seen("resume", rollout, caller=caller)
+        return self.get(rollout)
+
+    async def cancel(self, rollout: str, /, *, caller: Caller) -> Rollout:
+        self.seen("cancel", rollout, caller=caller)
+        return self.get(rollout)
+
+    async def undo(self, rollout: str, /, *, caller: Caller) -> Operation:
+        return self.operate("undo", rollout, caller=caller)
 
 
 class FakeIncoming(Fake):

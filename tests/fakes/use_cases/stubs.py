@@ -25,6 +25,7 @@ from jaild.v1 import (
     host_pb2_grpc,
     jails_pb2_grpc,
     migrations_pb2_grpc,
+    rollouts_pb2_grpc,
 )
 
 
@@ -58,6 +59,10 @@ def host(channel: grpc.aio.Channel) -> Any:
 
 def evacuations(channel: grpc.aio.Channel) -> Any:
     return evacuations_pb2_grpc.EvacuationsStub(channel)
+
+
+def rollouts(channel: grpc.aio.Channel) -> Any:
+    return rollouts_pb2_grpc.RolloutsStub(channel)
 
 
 def jails(channel: grpc.aio.Channel) -> Any:

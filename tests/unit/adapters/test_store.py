@@ -25,7 +25,9 @@ from jaild.model.migration.journal import Journal, Phase, trace_of
 from jaild.model.migration.protocol import JailOffer, Offer
 from jaild.model.operation import Failure, Operation
 from jaild.model.replication.deleted import DeletedJail
-from jaild.model.views import AuditEntry, Drain
+from jaild.model.rollouts.policy import RolloutPolicy, Share
+from jaild.model.rollouts.record import Rollout, RolloutSpec, Runs, Step
+from jaild.model.views import AuditEntry, Caller, Drain
 from jaild.ports.store import Store
 from tests.fakes.store import MemoryStore
 
@@ -137,6 +139,23 @@ async def test_a_channel_is_put_by_its_name(store: Store) -> None:
     await store.delete_channel("stable")
     await store.delete_channel("stable")
     assert await store.channels() == []
+
+
+async def test_rollouts_come_oldest_first_and_one_that_was_put_again_is_replaced(store: Store) -> None:
+    step = Step(name="web", wave=0, before="a", target="b", findings=(FINDING,), runs=Runs(base="b", base_guid=2**63))
+    asks = Caller(actor="ada", roles=frozenset({"operator"}))
+    first = Rollout(
+        id="a", spec=RolloutSpec(base="b", policy=RolloutPolicy(waves=(Share(5),))), caller=asks, created=1.0
+    )
+    second = msgspec.structs.replace(first, id="b", created=2.0)
+    for rollout in (second, first):
+        await store.put_rollout(rollout)
+    planned = msgspec.structs.replace(first, steps=(step,), planned=True, deadline=9.0)
+    await store.put_rollout(planned)
+    assert await store.rollouts() == [planned, second]
+    await store.delete_rollout("b")
+    await store.delete_rollout("b")
+    assert await store.rollouts() == [planned]
 
 
 async def test_evacuations_come_oldest_first_and_one_that_was_put_again_is_replaced(store: Store) -> None:

@@ -38,6 +38,8 @@ from jaild.v1 import (
     migrations_pb2_grpc,
     promotions_pb2_grpc,
     rehearsals_pb2_grpc,
+    rollouts_pb2,
+    rollouts_pb2_grpc,
     salvage_pb2,
     salvage_pb2_grpc,
     stats_pb2,
@@ -298,6 +300,24 @@ class Evacuations(evacuations_pb2_grpc.EvacuationsServicer):  # type: ignore[mis
         return host_pb2.HostInfo(name="alpha")
 
 
+class Rollouts(rollouts_pb2_grpc.RolloutsServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def change(self, request: Any, context: Any) -> Any:
+        return self.daemon.change(request, context)
+
+    def one(self, request: Any, context: Any) -> Any:  # noqa: ARG002 -- gRPC's
+        self.daemon.requests.append(request)
+        return self.daemon.rollouts[0]
+
+    StartRollout = UndoRollout = change
+    PlanRollout = GetRollout = PauseRollout = ResumeRollout = CancelRollout = one
+
+    def ListRollouts(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return rollouts_pb2.ListRolloutsResponse(rollouts=self.daemon.rollouts)
+
+
 class Stats(stats_pb2_grpc.StatsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
@@ -352,6 +372,7 @@ class Daemon:
         self.jails: list[jails_pb2.Jail] = []
         self.channels: list[channels_pb2.Channel] = []
         self.evacuations: list[evacuations_pb2.Evacuation] = []
+        self.rollouts: list[rollouts_pb2.Rollout] = []
         self.stats: list[list[stats_pb2.JailStats]] = []
         self.report = salvage_pb2.SalvageReport()
         self.answers: list[Any] = []
@@ -397,6 +418,7 @@ class Daemon:
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
         salvage_pb2_grpc.add_SalvagesServicer_to_server(Salvages(self), server)
         promotions_pb2_grpc.add_PromotionsServicer_to_server(Promotions(self), server)
+        rollouts_pb2_grpc.add_RolloutsServicer_to_server(Rollouts(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
         server.add_insecure_port(self.address)
         server.start()

@@ -30,6 +30,8 @@ GOOD = {
     "migration": "m1",
     "evacuation": "e1",
     "operation": "op-1",
+    "rollout": "op-1",
+    "share": "10%",
     "hosts": "beta,gamma",
     "seconds": "5s",
     "rate": "50M",
@@ -50,6 +52,7 @@ NUMERIC = {"seconds", "rate", "integer", "integer range", "float range"}
 BESIDES = {
     ("jail", "create"): ("-f", "{folder}/recipe.yaml"),
     ("adopt",): ("--force",),
+    ("rollout", "start"): ("--channel", "stable"),
     ("context", "add"): ("--address", "/run/x.sock"),
     ("events",): ("-o", "json"),
 }

@@ -34,7 +34,15 @@ OS_PREFIXES = ("exec", "spawn", "posix_spawn", "popen", "system", "fork", "start
 # Where something is done with jails: the capabilities, their frame, and what puts them together.
 ACTING = (
     *("jaild/engine/", "jaild/layers/", "jaild/jails/", "jaild/transfer/", "jaild/migration/", "jaild/replication/"),
-    *("jaild/evacuation/", "jaild/salvage/", "jaild/host/", "jaild/rpc/", "jaild/server.py", "jaild/daemon.py"),
+    *(
+        "jaild/rollouts/",
+        "jaild/evacuation/",
+        "jaild/salvage/",
+        "jaild/host/",
+        "jaild/rpc/",
+        "jaild/server.py",
+        "jaild/daemon.py",
+    ),
 )
 AUTHORITY = "jaild/model/jails/authority.py"
 # What decides whether something may be done with a jail is asked by `Inventory.may`, `permitted` and `owned` alone.
@@ -70,6 +78,7 @@ TASKS = {
     "jaild/jails/health.py": AWAITED,
     "jaild/migration/cutover.py": AWAITED,
     "jaild/evacuation/worker.py": AWAITED,
+    "jaild/rollouts/worker.py": AWAITED,
     "jaild/layers/sealing.py": AWAITED,
     "jaild/engine/concurrency.py": AWAITED,
     "jaild/adapters/archives/bsdtar.py": AWAITED,

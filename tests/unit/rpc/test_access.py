@@ -20,7 +20,7 @@ from jaild.model.operation import Operation
 from jaild.peer.v1 import peer_pb2
 from jaild.rpc.policy import RULES
 from jaild.rpc.tls import TlsFiles
-from jaild.v1 import apps_pb2, bases_pb2, channels_pb2, host_pb2, jails_pb2, migrations_pb2
+from jaild.v1 import apps_pb2, bases_pb2, channels_pb2, host_pb2, jails_pb2, migrations_pb2, rollouts_pb2
 from tests.fakes.use_cases import made, stubs
 from tests.fakes.use_cases.every import SERVICES, Fakes
 from tests.fakes.use_cases.server import GRANTS, Dial
@@ -51,7 +51,20 @@ def test_a_viewer_can_call_nothing_that_is_audited() -> None:
 
 
 def test_whatever_changes_something_is_audited() -> None:
-    reading = ("Get", "List", "Watch", "Wait", "Tail", "Check", "Hello", "Preflight", "Receive", "Resolve", "Server")
+    reading = (
+        "Get",
+        "List",
+        "Plan",
+        "Watch",
+        "Wait",
+        "Tail",
+        "Check",
+        "Hello",
+        "Preflight",
+        "Receive",
+        "Resolve",
+        "Server",
+    )
     rounds = {"OfferReplica", "CompleteRound"}  # every few seconds for each replica: nothing else would be left
     silent = [name.rpartition("/")[2] for name, rule in RULES.items() if rule.target is None]
     assert [name for name in silent if not name.startswith(reading) and name not in rounds] == []
@@ -88,6 +101,11 @@ CALLS = {
         stubs.jails,
         jails_pb2.DeployReleaseRequest(name="jails/web", release="apps/web/releases/2"),
         {"web-team", "boss"},
+    ),
+    "PauseRollout": (
+        stubs.rollouts,
+        rollouts_pb2.PauseRolloutRequest(name="rollouts/op-1"),
+        {"os-team", "web-team", "boss"},
     ),
     "StopJail": (stubs.jails, jails_pb2.StopJailRequest(name="jails/web"), {"web-team", "boss"}),
     "DeleteJail": (stubs.jails, jails_pb2.DeleteJailRequest(name="jails/web"), {"boss"}),

@@ -25,6 +25,7 @@ from jaild.replication.fencing import Fencing
 from jaild.replication.parties import Parties
 from jaild.replication.replicas import ReplicaStore
 from jaild.replication.service import Promotions
+from jaild.rollouts.service import Rollouts
 from jaild.salvage.source import SalvageOut
 from jaild.salvage.target import SalvageIn
 from tests.fakes.use_cases.every import Fakes
@@ -45,6 +46,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "stats": (Stats,),
     "boot": (Boot,),
     "evacuations": (Evacuations,),
+    "rollouts": (Rollouts,),
     "incoming": (TargetMigration,),
     "parties": (Parties,),
     "replicas": (ReplicaStore, Fencing),
