@@ -141,6 +141,7 @@ async def serve(config: Config, zfs: Zfs, processes: ProcessRunner, began: float
 
 async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
     memory.keep_freed()
+    process.await_by_pidfd()
     daemon = assemble(config, zfs, runtime_of(config, processes), processes)
     engine = daemon.core.engine
     server = ApiServer(

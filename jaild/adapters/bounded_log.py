@@ -45,6 +45,15 @@ class BoundedLog:
         self._bytes += self._rows * _OVERHEAD
         self._drop_oldest(connection)
 
+    @property
+    def mark(self) -> tuple[int, int]:
+        """What is known of its size now, for `back_to`."""
+        return self._rows, self._bytes
+
+    def back_to(self, mark: tuple[int, int]) -> None:
+        """Forget what was noted since: it has been rolled back."""
+        self._rows, self._bytes = mark
+
     def appended(self, connection: sqlite3.Connection, size: int) -> None:
         """Note a row whose record has `size` bytes, and let the oldest go if it is too much now."""
         self._rows += 1

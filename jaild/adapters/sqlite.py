@@ -19,6 +19,7 @@ from jaild.adapters import bounded_log as boundedlog
 from jaild.adapters.bounded_log import BoundedLog
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.room import free_bytes
+from jaild.adapters.group_commit import GroupCommit, Write
 from jaild.model.errors import (
     DataLossError,
     FailedPreconditionError,
@@ -82,6 +83,7 @@ class SqliteStore:
             refused: BoundedLog("audit", f"refused = {int(refused)}", bound)
             for refused, bound in ((False, boundedlog.AUDIT), (True, boundedlog.AUDIT_REFUSED))
         }
+        self._writes = GroupCommit((self._events, *self._audits.values()))
 
     async def open(self) -> None:
         """Open or make the file. `FailedPreconditionError` (STORE_TOO_NEW) if a later jaild wrote it."""
@@ -195,11 +197,19 @@ class SqliteStore:
             raise FailedPreconditionError("STORE_CLOSED", "the store is not open", remedy="call open() first")
         return self._connection
 
+    async def _write(self, write: Write) -> int:
+        connection = self._db
+        self._writes.add(write)
+        return await self._call(lambda: self._writes.turn(write, connection, together=not self._spent))
+
+    def _alone(self, work: Callable[[], int]) -> int:
+        return self._writes.transaction(self._db, [work])[0]
+
     async def _execute(self, statement: str, *values: object) -> int:
         def work() -> int:
-            return self._insist(lambda: self._db.execute(statement, values).lastrowid or 0)
+            return self._db.execute(statement, values).lastrowid or 0
 
-        return await self._call(work)
+        return await self._write(Write(work, lambda: self._insist(lambda: self._alone(work))))
 
     async def _select(self, statement: str, *values: object) -> list[tuple[int, bytes]]:
         def work() -> list[tuple[int, bytes]]:
@@ -209,14 +219,17 @@ class SqliteStore:
 
     async def _append(self, log: BoundedLog, size: int, statement: str, *values: object) -> int:
         def work() -> int:
-            self._restore()
-            if self._spent:
-                raise _no_space(self._path, self.trouble())
             sequence = self._db.execute(statement, values).lastrowid or 0
             log.appended(self._db, size)
             return sequence
 
-        return await self._call(work)
+        def alone() -> int:
+            self._restore()
+            if self._spent:
+                raise _no_space(self._path, self.trouble())
+            return self._alone(work)
+
+        return await self._write(Write(work, alone))
 
     async def put_operation(self, operation: Operation) -> None:
         """Insert or replace."""

@@ -1,15 +1,17 @@
-"""What asyncio has no word for: works done together, blocks that are undone, waiting in spite of a cancel, a lock."""
+"""What asyncio has no word for: works done together or undone, waiting in spite of a cancel, a lock, a memo."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
 _T = TypeVar("_T")
+_K = TypeVar("_K", bound=Hashable)
 
 
 async def gather_or_cancel(works: Iterable[Awaitable[None]]) -> None:
@@ -93,3 +95,34 @@ class ReadWriteLock:
         async with self._door:
             await self._empty.wait()
             yield
+
+
+class Memo(Generic[_K, _T]):
+    """What never changes, computed once for each key and kept: those used last, of `limit` in all by their weights.
+
+    Forty who ask for one at the same time wait for whoever asked first. What it raises, or is cancelled by, is its own:
+    the next computes it.
+    """
+
+    def __init__(self, limit: int, weight: Callable[[_T], int] = lambda _: 1) -> None:
+        self._limit = limit
+        self._weight = weight
+        self._kept: dict[_K, tuple[_T, int]] = {}  # with their weights; least recently used first
+        self._total = 0
+        self._computing: WeakValueDictionary[_K, asyncio.Lock] = WeakValueDictionary()
+
+    async def get(self, key: _K, compute: Callable[[], Awaitable[_T]], *, lasts: Callable[[_T], bool] = bool) -> _T:
+        """Return it. What `lasts` denies, by default what is empty, is not kept: it may be for want of a mount."""
+        if (lock := self._computing.get(key)) is None:
+            lock = self._computing[key] = asyncio.Lock()
+        async with lock:
+            if (kept := self._kept.pop(key, None)) is None:
+                value = await compute()
+                if not lasts(value):
+                    return value
+                kept = value, self._weight(value)
+                self._total += kept[1]
+            self._kept[key] = kept  # the last used
+            while self._total > self._limit:
+                self._total -= self._kept.pop(next(iter(self._kept)))[1]
+            return kept[0]

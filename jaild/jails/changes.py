@@ -39,7 +39,7 @@ from jaild.model import access
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.change import Change, Create, Draft
+from jaild.model.jails.change import Change, Create, Draft, Rollback
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.operation import Stop
 from jaild.model.views import Caller
@@ -133,7 +133,7 @@ class Changes:
             return await self._planner.prepare(name, None, change.draft(), 1, caller)
         owned = self._inventory.owned(name, Intent.CHANGE)
         entry = owned.entry
-        older = await self._inventory.generations(entry)
+        older = await self._inventory.generations(entry) if isinstance(change, Rollback) else {}
         access.require_change(caller, name, owned.generation, change)
         draft: Draft = change.apply(owned.generation, older)
         access.require_outcome(caller, name, owned.generation, draft)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from jaild.engine.inventory import Inventory, JailEntry, Layer, Stack
+from jaild.engine.concurrency import Memo
+from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, Stack
 from jaild.jails.runs import Runs
 from jaild.jails.toolresults import ToolResults
 from jaild.layers.sandbox import BuildSandbox
-from jaild.model import layout
+from jaild.model import bounds, layout
 from jaild.model.errors import InternalError
 from jaild.model.etc import plan as etcplan
 from jaild.model.etc import regenerate as etctools
@@ -57,6 +58,11 @@ class Trees:
         return sum(_SECTOR * (1 + len(entry.content) // _SECTOR) + _OF_A_FILE for entry in entries)
 
 
+def _weight(tree: Tree) -> int:
+    """Return about how many bytes of memory a tree takes."""
+    return sum(bounds.TREE_ENTRY + len(path) + len(entry.content) for path, entry in tree.items())
+
+
 class Configuration:
     """The configuration of this host's jails."""
 
@@ -68,7 +74,9 @@ class Configuration:
         self._sandbox = sandbox
         self._files = files
         self._tool_results = tool_results
-        self._owners: dict[int, Owners] = {}  # of bases, by their guids
+        # Of layers, by their guids. Forty upgrades to one base read its /etc once.
+        self._trees: Memo[int, Tree] = Memo(bounds.LAYER_TREES, _weight)
+        self._owners: Memo[int, Owners] = Memo(_BASES)
 
     async def merge(
         self, entry: JailEntry | None, stack: Stack, *, base: str, count: bool = True
@@ -77,8 +85,8 @@ class Configuration:
 
         `count`: whether the owners of the jail's data are counted where a finding tells them; none depends on it.
         """
-        etc = etcplan.Sides(theirs=await self._files.read_tree(stack.base.tree / "etc"))
-        local = etcplan.Sides(theirs=await self._local_etc(stack))
+        etc = etcplan.Sides(theirs=await self._etc_of(stack.base))
+        local = etcplan.Sides(theirs=await self._etc_of(stack.release))
         etc_state = local_state = ""
         current = entry.generation if entry is not None else None
         mine = None
@@ -87,15 +95,14 @@ class Configuration:
             etc_state = await self._files.state_of(mine / layout.ETC)
             local_state = await self._files.state_of(mine / layout.LOCAL_ETC)
             before = self._inventory.stack(current.base, current.release)
-            same = before.base is stack.base
             etc = etcplan.Sides(
                 theirs=etc.theirs,
-                ancestor=etc.theirs if same else await self._files.read_tree(before.base.tree / "etc"),
+                ancestor=await self._etc_of(before.base),
                 mine=await self._files.read_tree(mine / layout.ETC),
             )
             local = etcplan.Sides(
                 theirs=local.theirs,
-                ancestor=local.theirs if before.release is stack.release else await self._local_etc(before),
+                ancestor=await self._etc_of(before.release),
                 mine=await self._files.read_tree(mine / layout.LOCAL_ETC),
             )
         request = etcplan.Request(
@@ -114,8 +121,10 @@ class Configuration:
         trees = Trees(answer.etc, answer.local_etc, mine, etc_state, local_state, answer.tools)
         return trees, [*answer.findings, *await self._renumbered(entry, stack, answer.renumbered, count=count)]
 
-    async def _local_etc(self, stack: Stack) -> Tree:
-        return await self._files.read_tree(stack.release.tree / "etc") if stack.release else {}
+    async def _etc_of(self, layer: AnyLayer | None) -> Tree:
+        if layer is None:
+            return {}
+        return await self._trees.get(layer.guid, lambda: self._files.read_tree(layer.tree / "etc"))
 
     async def _renumbered(
         self, entry: JailEntry | None, stack: Stack, renumbered: Sequence[Renumbered], *, count: bool
@@ -131,11 +140,8 @@ class Configuration:
 
     async def _owners_of(self, base: Layer[BaseRecord]) -> Owners:
         """Count, once for each base, since it never changes, what jails see of it."""
-        if base.guid not in self._owners:
-            if len(self._owners) >= _BASES:
-                del self._owners[next(iter(self._owners))]
-            self._owners[base.guid] = await self._files.owners([base.tree], without=(layout.ETC, *layout.DATA_FOLDERS))
-        return self._owners[base.guid]
+        without = (layout.ETC, *layout.DATA_FOLDERS)
+        return await self._owners.get(base.guid, lambda: self._files.owners([base.tree], without=without))
 
     async def _libraries(self, current: Generation | None, stack: Stack) -> tuple[str, ...] | None:
         """Return the folders that the linker must be told of; None if the generation's /etc knows them already."""

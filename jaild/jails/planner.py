@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from jaild.engine.concurrency import Memo
 from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, Stack
 from jaild.jails.configuration import Configuration, Trees
 from jaild.jails.datasets import JailDatasets
@@ -56,7 +57,9 @@ class Planner:
         self._configuration = configuration
         self._files = files
         self._one_at_a_time = asyncio.Lock()
-        self._proofs: dict[tuple[int, int, Start], tuple[Finding, ...]] = {}  # by the guids of base and release
+        # By the guids of base and release, which never change: forty upgrades at once have one proof.
+        self._proofs: Memo[tuple[int, int, Start], tuple[Finding, ...]] = Memo(_PROOFS)
+        self._obstacles: Memo[tuple[int, int, tuple[str, ...]], dict[str, str]] = Memo(_PROOFS)
 
     async def prepare(self, name: str, entry: JailEntry | None, draft: Draft, number: int, caller: Caller) -> Prepared:
         """Plan a caller's change of `name` (a new jail if `entry` is None); the new generation would get `number`.
@@ -131,16 +134,14 @@ class Planner:
 
     async def _proof(self, base: Layer[BaseRecord], release: Layer[ReleaseRecord], start: Start) -> tuple[Finding, ...]:
         """Check every ELF file of a release against a base: once for each start, since neither layer ever changes."""
-        pair = (base.guid, release.guid, start)
-        if pair not in self._proofs:
+
+        async def prove() -> tuple[Finding, ...]:
             mount_point = release.record.manifest.mount_point
             libraries = await self._libraries(release, mount_point), await self._libraries(base, "/")
             # A tenth of a second of pure work for a large release: in a thread, so that other jails' queues go on.
-            found = await asyncio.to_thread(compat.check, *libraries, mount_point=mount_point, start=start)
-            if len(self._proofs) >= _PROOFS:
-                del self._proofs[next(iter(self._proofs))]
-            self._proofs[pair] = found
-        return self._proofs[pair]
+            return await asyncio.to_thread(compat.check, *libraries, mount_point=mount_point, start=start)
+
+        return await self._proofs.get((base.guid, release.guid, start), prove, lasts=lambda _: True)
 
     async def _libraries(self, layer: AnyLayer, prefix: str) -> Libraries:
         try:
@@ -173,9 +174,12 @@ class Planner:
         roots = [("/", stack.base.tree)]
         if stack.release is not None:
             roots.append((stack.manifest.mount_point, stack.release.tree))
-        targets = [*(f"/{name}" for name in (*layout.DATA_FOLDERS, "etc", "tmp")), *(root for root, _ in roots[1:])]
-        found = await self._files.obstacles(roots, targets)
-        found |= await self._files.obstacles([*roots], _outside_data(spec))
+        own = (f"/{name}" for name in (*layout.DATA_FOLDERS, "etc", "tmp"))
+        targets = (*own, *(root for root, _ in roots[1:]), *_outside_data(spec))
+        layers = (stack.base.guid, stack.release.guid if stack.release is not None else 0)
+        found = await self._obstacles.get(
+            (*layers, targets), lambda: self._files.obstacles(roots, targets), lasts=lambda found: not found
+        )
         return [
             Finding(
                 severity=Severity.ERROR,

@@ -38,6 +38,7 @@ PLANS_BYTES = 8 * MIB
 TREE_BYTES = 64 * MIB  # of a configuration tree's files
 TREE_ENTRY = 256  # bytes that a path counts for, beside its name and content: empty files are not free
 TREE_DEPTH = 64  # folders
+LAYER_TREES = 32 * MIB  # of the layers' own trees that are kept in memory, since they never change
 MERGE_FILE = MIB  # bytes of one file
 MERGE_STEPS = 5_000_000  # comparisons of lines in all files of a tree: about a second
 MERGE_CONFLICTS = 200  # that a plan shows

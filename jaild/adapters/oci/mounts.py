@@ -36,6 +36,7 @@ _T = TypeVar("_T")
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _ESCAPE = re.compile(r"\\([0-7]{3})")
+_SPECIAL = re.compile(r"[ \t\n\\]")  # what the kernel writes so in a path (show_mountinfo in fs/proc_namespace.c)
 _RETRY = 0.2  # seconds: an open file makes a mount busy without any event when it is closed
 _AGAIN = 0.005  # seconds: a folder on the way was swapped, and will be again
 _GONE = CHANGED | {errno.EINVAL}  # of umount2: no longer mounted there
@@ -59,7 +60,7 @@ def parse(text: str, root: Path | None = None) -> list[Mounted]:
     A host with a thousand jails has ten thousand lines: most are only looked at, not taken apart.
     """
     found = []
-    for line in text.splitlines() if root is None else _at(root, text):
+    for line in _lines(text) if root is None else _at(root, text):
         mount, _, filesystem = line.partition(" - ")
         fields, rest = mount.split(" "), filesystem.split(" ")
         found.append(
@@ -77,15 +78,21 @@ def parse(text: str, root: Path | None = None) -> list[Mounted]:
 
 def _at(root: Path, text: str) -> list[str]:
     """Return the lines of what is mounted at or below `root`, or in such a mount by whatever name."""
-    place, lines, parents, numbers = str(root), text.splitlines(), [], set()
-    for line in lines:
-        number, parent, _, _, target, _ = line.split(" ", 5)
-        parents.append((parent, number))
-        if (target := _unescaped(target)).startswith(place) and target[len(place) : len(place) + 1] in {"", "/"}:
-            numbers.add(number)
-    while more := {number for parent, number in parents if parent in numbers and number not in numbers}:
+    place = _SPECIAL.sub(lambda special: f"\\{ord(special[0]):03o}", str(root))
+    if place not in text:
+        return []
+    lines = _lines(text)
+    ours = [line.split(" ", 5) for line in lines if place in line]
+    numbers = {fields[0] for fields in ours if fields[4] == place or fields[4].startswith(f"{place}/")}
+    parents = [line.split(" ", 2) for line in lines] if numbers else []
+    while more := {number for number, parent, _ in parents if parent in numbers and number not in numbers}:
         numbers |= more
-    return [line for line, (_, number) in zip(lines, parents, strict=True) if number in numbers]
+    return [line for line, (number, _, _) in zip(lines, parents, strict=False) if number in numbers]
+
+
+def _lines(text: str) -> list[str]:
+    # Nothing else ends a line, as str.splitlines() has it: whoever is root in a jail may have named a folder so.
+    return text.rstrip("\n").split("\n") if text else []
 
 
 def _unescaped(field: str) -> str:
@@ -99,7 +106,7 @@ def mounted(root: Path | None = None) -> list[Mounted]:
 
 def control_groups() -> list[Mounted]:
     """Return the mounts of control groups, of both kinds."""
-    return parse("\n".join(line for line in _table().splitlines() if " - cgroup" in line))
+    return parse("\n".join(line for line in _lines(_table()) if " - cgroup" in line))
 
 
 def _table() -> str:
@@ -185,16 +192,16 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
     `FailedPreconditionError` (TREE_BUSY) names the mounts that stayed.
     """
     deadline = time.monotonic() + patience
-    while mounted(root):
-        busy = await _whole(partial(_unmount_what_can_be, root), f"unmount {root}")
-        left = below(root, mounted(root))
+    left = mounted(root)
+    while left:
+        busy, left = await _whole(partial(_unmount_what_can_be, root), f"unmount {root}")
         if not left:
             return
         rest = deadline - time.monotonic()
         if rest <= 0:
             raise FailedPreconditionError(
                 "TREE_BUSY",
-                f"still in use: {', '.join(map(str, left))}",
+                f"still in use: {', '.join(map(str, below(root, left)))}",
                 remedy="end the processes that use them (`fuser -vm PATH`), then try again",
                 resource=str(root),
                 detail={"stderr": busy},
@@ -202,8 +209,8 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
         await changed(min(rest, _RETRY if busy else _AGAIN))
 
 
-def _unmount_what_can_be(root: Path, over: threading.Event) -> str:
-    """Try each mount once; return what was said of one that is in use."""
+def _unmount_what_can_be(root: Path, over: threading.Event) -> tuple[str, list[Mounted]]:
+    """Try each mount once; return what was said of one that is in use, and what is left."""
     said = ""
     for mount in _inside(root, mounted(root)):
         if over.is_set():
@@ -217,7 +224,7 @@ def _unmount_what_can_be(root: Path, over: threading.Event) -> str:
         except OSError as error:
             if error.errno not in _GONE:
                 said = f"{mount.target}: {error.strerror}"
-    return said
+    return said, mounted(root)
 
 
 def _place(root: Path, mount: Mount) -> Path:

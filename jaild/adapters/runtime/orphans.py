@@ -15,6 +15,7 @@ from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _others: set[int] = set()  # children that are not buried here
+_adopted_in: list[asyncio.AbstractEventLoop] = []  # the loop that is told of ends; one at most
 
 
 def adopt() -> None:
@@ -22,10 +23,14 @@ def adopt() -> None:
 
     Saying it again changes nothing. To be called in the main thread, with a running event loop.
     """
+    loop = asyncio.get_running_loop()
+    if loop in _adopted_in:
+        return
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, bury)
+    loop.add_signal_handler(signal.SIGCHLD, bury)
+    _adopted_in[:] = [loop]
     bury()
 
 
@@ -34,11 +39,15 @@ def bury() -> None:
 
     Children that we started ourselves are never in such a namespace: they are reaped by those who started them. Each is
     looked at once, as a process stays in the namespace that it was made in: a thousand jails are as many children, and
-    this is done at each end of a program.
+    this is done at each end of a program. Mostly somebody has reaped it by then: nothing more is looked at.
     """
-    depth, children = len(_words(os.getpid(), "NSpid")), _children()
+    if not _has_ended_ones():
+        return
+    children = _children()
     _others.intersection_update(children)
-    for pid in children - _others:
+    new = children - _others
+    depth = len(_words(os.getpid(), "NSpid")) if new else 0
+    for pid in new:
         numbers = _words(pid, "NSpid")
         if len(numbers) > depth and numbers[depth] != "1":
             _reap(pid)
@@ -46,12 +55,21 @@ def bury() -> None:
             _others.add(pid)
 
 
+def _has_ended_ones() -> bool:
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # it has no children at all
+        return False
+
+
 def _children() -> set[int]:
-    found: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
-            found.update(map(int, (task / "children").read_text("ascii").split()))
-    return found
+    """Return the main thread's children: those that it started, and all orphans.
+
+    The kernel gives an orphan to the first living thread of its new parent (find_alive_thread in kernel/exit.c), which
+    is the main one; and no other starts programs.
+    """
+    pid = os.getpid()
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()))
 
 
 def _reap(pid: int) -> None:

@@ -7,6 +7,7 @@ import asyncio.subprocess
 import contextlib
 import os
 import signal
+import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -175,6 +176,17 @@ def unended() -> tuple[str, ...]:
         " start: see what it waits for, a disk most likely"
         for child in longest
     )
+
+
+def await_by_pidfd() -> None:
+    """Let pidfds tell the ends of programs, where there are any (Linux), and not a thread for each that waits for it.
+
+    To be called with the daemon's loop. From 3.12 on Python does so by itself.
+    """
+    if sys.version_info < (3, 12) and hasattr(os, "pidfd_open"):
+        watcher = asyncio.PidfdChildWatcher()
+        watcher.attach_loop(asyncio.get_running_loop())
+        asyncio.set_child_watcher(watcher)
 
 
 class ProcessRunner:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from jaild.engine.concurrency import ReadWriteLock, for_each, gather_or_cancel, undo_on_error
+from jaild.engine.concurrency import Memo, ReadWriteLock, for_each, gather_or_cancel, undo_on_error
 from jaild.model.errors import InternalError
 
 
@@ -204,3 +205,54 @@ async def test_the_first_error_ends_those_that_are_under_way_and_begins_no_more(
     with pytest.raises(InternalError, match="two"):
         await for_each(range(20), work, at_once=3)
     assert (begun, ended) == ([0, 1, 2], [0, 1])
+
+
+async def computed_in_turn(memo: Memo[str, str], calls: list[str], *asked: str) -> list[str]:
+    async def compute(key: str) -> str:
+        calls.append(key)
+        await asyncio.sleep(0)
+        return key.strip()
+
+    return [await memo.get(key, partial(compute, key)) for key in asked]
+
+
+async def test_what_many_ask_for_at_once_is_computed_once() -> None:
+    memo, calls = Memo[str, str](9), list[str]()
+    found = await asyncio.gather(*(computed_in_turn(memo, calls, "a") for _ in range(40)))
+    assert found == [["a"]] * 40
+    assert calls == ["a"]
+
+
+async def test_those_used_last_are_kept_up_to_a_weight() -> None:
+    memo, calls = Memo[str, str](5, len), list[str]()
+    await computed_in_turn(memo, calls, "aa", "bb", "aa", "cc", "aa", "bb", "too large", "aa", "bb")
+    assert calls == ["aa", "bb", "cc", "bb", "too large", "aa", "bb"]
+
+
+async def test_what_is_empty_and_what_fails_is_computed_again() -> None:
+    memo, calls = Memo[str, str](9), list[str]()
+    await computed_in_turn(memo, calls, " ", " ")
+    assert calls == [" ", " "]
+
+    async def fail() -> str:
+        raise InternalError("X", "told to")
+
+    for _ in range(2):
+        with pytest.raises(InternalError):
+            await memo.get("a", fail)
+    assert await computed_in_turn(memo, calls, "a") == ["a"]
+
+
+async def test_who_waits_for_one_that_is_given_up_computes_it() -> None:
+    memo, calls, never = Memo[str, str](9), list[str](), asyncio.Event()
+
+    async def hang() -> str:
+        await never.wait()
+        return ""
+
+    first = asyncio.ensure_future(memo.get("a", hang))
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(computed_in_turn(memo, calls, "a"))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == ["a"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from jaild.adapters.runtime import orphans
+from jaild.adapters.runtime import first_process, orphans
+from jaild.adapters.system.process import ProcessRunner
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PID namespaces are of Linux")
@@ -27,6 +31,10 @@ def test_a_child_that_lives_on_is_looked_at_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Path, "read_text", counted)
     try:
         orphans.bury()
+        assert not looked_at  # nothing has ended
+        children[0].kill()
+        os.waitid(os.P_PID, children[0].pid, os.WEXITED | os.WNOWAIT)
+        orphans.bury()
         assert pids <= set(looked_at)
         looked_at.clear()
         for _ in range(3):
@@ -36,3 +44,25 @@ def test_a_child_that_lives_on_is_looked_at_once(monkeypatch: pytest.MonkeyPatch
         for child in children:
             child.kill()
             assert child.wait() == -9  # whose status is left to who started it
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="so it is on Linux")
+async def test_an_orphan_is_a_child_of_the_main_thread_whichever_others_there_are() -> None:
+    orphans.adopt()
+    end = threading.Event()
+    others = [threading.Thread(target=end.wait, daemon=True) for _ in range(3)]
+    for thread in others:
+        thread.start()
+    try:
+        # The shell ends at once and leaves its child, which keeps the pipe open until it is the daemon's.
+        made = await ProcessRunner().run(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"])
+        orphan = int(made.text)
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text("ascii").split()
+        assert str(orphan) in children
+        process = first_process.identify(orphan)
+        assert process is not None
+        first_process.send(process, signal.SIGKILL)
+        await first_process.ended(process)
+        assert first_process.reap(process) == -signal.SIGKILL
+    finally:
+        end.set()

@@ -54,6 +54,15 @@ def test_lines_that_are_only_looked_at_are_those_of_other_places(root: str) -> N
     assert len(selected) == len(mounts.below(Path(root), selected))
 
 
+def test_a_folder_may_be_named_by_what_ends_lines_elsewhere() -> None:
+    text = MOUNTINFO + "93 60 0:45 / /run/trees/web/1/var\\040x/\x0b\x85 rw - tmpfs tmpfs rw\n"
+    assert mounts.below(Path("/run/trees/web/1/var x"), mounts.parse(text)) == [
+        Path("/run/trees/web/1/var x/\x0b\x85"),
+        Path("/run/trees/web/1/var x"),
+    ]
+    assert len(mounts.parse(text)) == len(mounts.parse(MOUNTINFO)) + 1
+
+
 def test_a_tree_that_is_not_as_it_was_mounted_is_told_with_what_is_missing_and_what_is_more() -> None:
     root, table = Path("/run/trees/web/1"), mounts.parse(MOUNTINFO)
     tree = tuple(Mount(kind=MountKind.TMPFS, target=place) for place in ("/", "/var x", "/etc", "/etc"))
