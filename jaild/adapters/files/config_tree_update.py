@@ -1,8 +1,8 @@
 """Makes a configuration tree on disk equal to one in memory, in place: a run that is ready may have the folder mounted.
 
 Every step goes by the descriptor of the folder above, and no link is followed: the jail may have written there.
-Only what differs is written, each file under another name first. Nothing is synced: the tree is on a dataset, and a
-transaction of its pool that ends later, such as the `zfs set` of a commit, has it on disk.
+Only what differs is written, what replaces a file under another name first. Nothing is synced: the tree is on a
+dataset, and a transaction of its pool that ends later, such as the `zfs set` of a commit, has it on disk.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaild.adapters.files import filecopy
 from jaild.adapters.files.openat import look, names_in, opened, reading
 from jaild.adapters.files.remove import remove_within
 from jaild.model.errors import InvalidArgumentError
@@ -72,13 +73,14 @@ def _folder(place: _Place, tree: Tree, below: Mapping[str, Sequence[str]]) -> No
         if entry.kind is Kind.DIRECTORY:
             _inner_folder(place, name, entry, tree, below)
         elif status is None or not _same(place.folder, name, entry, status):
-            _make(place.folder, scratch, entry)
-            os.rename(scratch, name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            _make(place.folder, scratch if status else name, entry)
+            if status:
+                os.rename(scratch, name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
 
 
 def _inner_folder(place: _Place, name: str, entry: Entry, tree: Tree, below: Mapping[str, Sequence[str]]) -> None:
     try:
-        os.mkdir(name, 0o700, dir_fd=place.folder)
+        os.mkdir(name, filecopy.first_mode(entry.uid, entry.mode, 0o700), dir_fd=place.folder)
         made = True
     except FileExistsError:
         made = False
@@ -106,12 +108,13 @@ def _same_attributes(entry: Entry, status: os.stat_result) -> bool:
 def _make(folder: int, name: str, entry: Entry) -> None:
     if entry.kind is Kind.LINK:
         os.symlink(entry.target, name, dir_fd=folder)
-        os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+        filecopy.own_link(name, folder, entry.uid, entry.gid)
         if entry.mtime:
             os.utime(name, ns=(entry.mtime, entry.mtime), dir_fd=folder, follow_symlinks=False)
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "wb", buffering=0) as file:
+    mode = filecopy.first_mode(entry.uid, entry.mode)
+    with os.fdopen(os.open(name, flags, mode, dir_fd=folder), "wb", buffering=0) as file:
         view = memoryview(entry.content)
         while view:
             view = view[file.write(view) :]
@@ -119,8 +122,8 @@ def _make(folder: int, name: str, entry: Entry) -> None:
 
 
 def _dress(descriptor: int, entry: Entry) -> None:
-    os.fchown(descriptor, entry.uid, entry.gid)
-    os.fchmod(descriptor, entry.mode)  # after the owner: changing that takes setuid away
+    filecopy.own(descriptor, entry.uid, entry.gid)
+    filecopy.set_mode(descriptor, entry.mode)
     if entry.mtime:
         os.utime(descriptor, ns=(entry.mtime, entry.mtime))
 

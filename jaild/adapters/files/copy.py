@@ -50,7 +50,7 @@ class _Copy:
                 raise CancelledError("CANCELLED", "copying a tree was cancelled")
             status = look(name, source)
             if stat.S_ISDIR(status.st_mode):
-                os.mkdir(name, 0o700, dir_fd=destination)
+                os.mkdir(name, filecopy.first_mode(status.st_uid, status.st_mode, 0o700), dir_fd=destination)
                 with opened(name, within=source) as inner_source, opened(name, within=destination) as inner_destination:
                     if status.st_dev == mine.st_dev:
                         self.folder(inner_source, inner_destination, f"{prefix}{name}/", depth + 1)
@@ -71,12 +71,13 @@ class _Copy:
                 os.link(first, name, src_dir_fd=self.top, dst_dir_fd=destination, follow_symlinks=False)
                 return
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with os.fdopen(os.open(name, flags, 0o600, dir_fd=destination), "wb", buffering=0) as copied:
+            mode = filecopy.first_mode(status.st_uid, status.st_mode)
+            with os.fdopen(os.open(name, flags, mode, dir_fd=destination), "wb", buffering=0) as copied:
                 filecopy.write(original.fileno(), copied.fileno(), self.stopped)
                 filecopy.dress(copied.fileno(), original.fileno())
 
 
 def _link(name: str, status: os.stat_result, source: int, destination: int) -> None:
     os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=destination)
-    os.chown(name, status.st_uid, status.st_gid, dir_fd=destination, follow_symlinks=False)
+    filecopy.own_link(name, destination, status.st_uid, status.st_gid)
     os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=destination, follow_symlinks=False)

@@ -3,6 +3,9 @@
 Extended attributes come where Python has calls for them (Linux; POSIX ACLs are among them, as system.posix_acl_*), and
 where the file system keeps them. On FreeBSD they and ACLs do not. File flags never do: what is immutable in a layer is
 to be changed in a copy.
+
+Each change of an attribute is a transaction of the file system, whose number decides how long a tree takes: what is so
+already is left.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ _CARRIED = ("user.", "trusted.", "security.capability", "system.posix_acl_")
 
 def write(original: int, copy: int, stopped: threading.Event) -> None:
     """Write the content into an empty file; zeros become holes. `stopped` set: `CancelledError`."""
-    offset = 0
+    offset = end = 0
     while piece := os.pread(original, _PIECE, offset):
         if stopped.is_set():
             raise CancelledError("CANCELLED", "copying a tree was cancelled")
@@ -32,16 +35,44 @@ def write(original: int, copy: int, stopped: threading.Event) -> None:
             block = piece[start : start + _BLOCK]
             if block.count(0) != len(block):
                 _write_all(copy, memoryview(block), offset + start)
+                end = offset + start + len(block)
         offset += len(piece)
-    os.ftruncate(copy, offset)
+    if end != offset:  # it ends with a hole
+        os.ftruncate(copy, offset)
+
+
+def first_mode(uid: int, mode: int, least: int = 0o600) -> int:
+    """Return the mode to make a file with, before it has its owner: its own if that gives nobody more until then."""
+    is_mine = uid == os.geteuid() and mode >> 3 & 7 == mode & 7
+    return mode & 0o777 | least if is_mine else least
+
+
+def own(copy: int, uid: int, gid: int) -> None:
+    """Give it owner and group."""
+    has = os.fstat(copy)
+    if (has.st_uid, has.st_gid) != (uid, gid):
+        os.fchown(copy, uid, gid)
+
+
+def own_link(name: str, folder: int, uid: int, gid: int) -> None:
+    """Give a link in an open folder owner and group."""
+    has = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if (has.st_uid, has.st_gid) != (uid, gid):
+        os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
+
+
+def set_mode(copy: int, mode: int) -> None:
+    """Give it its mode. After the owner: changing that takes setuid away."""
+    if stat.S_IMODE(os.fstat(copy).st_mode) != mode:
+        os.fchmod(copy, mode)
 
 
 def dress(copy: int, original: int) -> None:
     """Give it owner, mode, time and extended attributes of the original. After the content, which changes time."""
     wanted = os.fstat(original)
-    os.fchown(copy, wanted.st_uid, wanted.st_gid)
+    own(copy, wanted.st_uid, wanted.st_gid)
     _equip(copy, attributes(original))  # after the owner: changing that takes security.capability away
-    os.fchmod(copy, stat.S_IMODE(wanted.st_mode))  # after the owner: changing that takes setuid away
+    set_mode(copy, stat.S_IMODE(wanted.st_mode))
     os.utime(copy, ns=(wanted.st_mtime_ns, wanted.st_mtime_ns))
 
 
