@@ -157,6 +157,7 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
         daemon.core.resume()
+        daemon.core.jails.confirmations.run()
         daemon.core.replication.standbys.run()
         await stop.wait()
     finally:

@@ -35,7 +35,7 @@ from jaild.model.layers.records import (
 from jaild.model.layout import Layout
 from jaild.model.migration.budget import Parts
 from jaild.model.operation import Operation
-from jaild.model.replication.policy import told_of
+from jaild.model.replication.policy import moment, told_of
 from jaild.model.views import AFTER_END, BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
 from jaild.ports.runtime import Run
@@ -44,7 +44,7 @@ from jaild.ports.zfs import Dataset, Zfs
 LayerRecord = TypeVar("LayerRecord", bound=BaseRecord | ReleaseRecord)
 _Record_co = TypeVar("_Record_co", bound=BaseRecord | ReleaseRecord, covariant=True)
 _READERS = 16  # jails that are read at once: more than threads do not help, and each holds a file open
-_STARTING = frozenset({"start", "restart", "create", "deploy", "upgrade", "configure", "rollback"})  # operations
+_STARTING = frozenset({"start", "restart", "create", "deploy", "upgrade", "configure", "rollback", "revert"})
 _SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNCONFIRMED: JailState.WAITING}
 
 
@@ -82,6 +82,7 @@ class JailEntry:
     folder: Path
     record: JailRecord | None = None
     generation: Generation | None = None
+    fallback: Generation | None = None  # what comes back if its last change is not confirmed
     references: dict[int, tuple[str, str]] = field(default_factory=dict)  # number -> (base, release)
     run: Run | None = None
     health: HealthStatus | None = None  # by its liveness checks; None without them, and where it does not run
@@ -243,7 +244,8 @@ class Inventory:
 
         Of an owned jail, what an older jaild left open to others is closed.
         """
-        entry.references, entry.damaged = {}, False
+        entry.references, entry.damaged, entry.fallback = {}, False, None
+        confirm = entry.record.confirm if entry.record is not None else None
         folders = await self.committed(entry)
         if self.may(entry, Intent.RUN_ON):
             await self._files.restrict(
@@ -260,6 +262,8 @@ class Inventory:
             entry.references[number] = (generation.base, generation.release)
             if entry.record is not None and number == entry.record.generation:
                 entry.generation = generation
+            if confirm is not None and number == confirm.back_to:
+                entry.fallback = generation
         if entry.record is not None and entry.record.generation not in (0, *entry.references):
             raise FailedPreconditionError(
                 "GENERATION_MISSING",
@@ -378,14 +382,6 @@ class Inventory:
                 kind, _, name = path.partition("/")
                 yield (name, "", who) if kind == "bases" else ("", name, who)
 
-    def of_unknown_needs(self) -> list[str]:
-        """Return the jails of which it cannot be told now what layers they need: `references` lacks theirs.
-
-        One whose record or active generation cannot be read, and a replica that its owner has not offered since this
-        daemon began: it is not mounted. Copies that never start again (moved, fenced) need what they are known to.
-        """
-        return sorted(entry.name for entry in self.jails.values() if not _knows_needs(entry, self.needed))
-
     def users(self) -> Users:
         """Return who refers to which layer, from one look at all generations: what a list of layers needs once."""
         users = Users()
@@ -462,20 +458,6 @@ class Inventory:
         return JailState.FAILED if record.desired is Desired.RUNNING and record.generation else JailState.STOPPED
 
 
-def _knows_needs(entry: JailEntry, needed: Mapping[str, tuple[str, ...]]) -> bool:
-    record = entry.record
-    if record is None:
-        return False
-    match record.state:
-        case Ownership.ACTIVE | Ownership.FROZEN:
-            return record.generation in {0, *entry.references}
-        case Ownership.STANDBY | Ownership.CLAIMED:
-            return bool(entry.layers)
-        case Ownership.INCOMING | Ownership.PREPARED:
-            return bool(entry.layers) or f"migrations/{record.migration}" in needed
-    return True
-
-
 def _etag(record: JailRecord) -> str:
     """Return it; what the jail should be (`desired`) and who keeps copies of it does not count."""
     return f"{record.uid[:8]}-{record.epoch}-{record.generation}-{record.state}"
@@ -483,6 +465,10 @@ def _etag(record: JailRecord) -> str:
 
 def _lasting(record: JailRecord) -> str:
     """Return what is to be told of a jail for as long as its record says so."""
+    if (confirm := record.confirm) is not None and record.state is Ownership.ACTIVE:
+        return (
+            f"generation {confirm.back_to} comes back at {moment(confirm.until)} unless its {confirm.kind} is confirmed"
+        )
     return told_of(record) or record.salvaged
 
 

@@ -306,7 +306,7 @@ class Evacuations:
         return None
 
     def _ready(self, jail: str) -> tuple[JailEntry, JailRecord, Generation]:
-        owned = self._inventory.owned(jail, Intent.GIVE_AWAY)
+        owned = self._inventory.owned(jail, Intent.MIGRATE)
         return owned.entry, owned.record, owned.generation
 
     async def _guest(self, entry: JailEntry) -> Guest:

@@ -8,6 +8,7 @@ from jaild.engine.build import Engine
 from jaild.engine.recovery import JailStage, Stage
 from jaild.jails.changes import Changes
 from jaild.jails.configuration import Configuration
+from jaild.jails.confirmation import Confirmations
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.health import HealthChecks
 from jaild.jails.lifecycle import Lifecycle
@@ -15,7 +16,7 @@ from jaild.jails.liveness import LivenessChecks
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
 from jaild.jails.restarts import Restarts
-from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
+from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer
 from jaild.jails.runs import Logs, Runs
 from jaild.jails.service import Jails, Templates
 from jaild.jails.usage import Stats
@@ -33,6 +34,7 @@ class JailParts:
     lifecycle: Lifecycle
     restarts: Restarts
     jails: Jails
+    confirmations: Confirmations
     stats: Stats
 
 
@@ -61,6 +63,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         lifecycle=lifecycle,
         restarts=restarts,
         jails=Jails(engine, changes, lifecycle, runs, Logs(files, runs, clock), templates),
+        confirmations=Confirmations(engine, changes, datasets),
         stats=Stats(engine),
     )
     recovery = JailRecovery(engine, datasets, runs, restarts)
@@ -72,5 +75,6 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     servicer = JailsServicer(parts.jails, JailMessages(), engine.messages)
     engine.services.add(servicer)
     engine.services.show("jails", servicer.shown)
+    engine.services.add(ChangesServicer(parts.confirmations, engine.messages))
     engine.services.add(StatsServicer(parts.stats))
     return parts

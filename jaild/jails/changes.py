@@ -37,10 +37,10 @@ from jaild.jails.planner import Planner, Prepared
 from jaild.jails.runs import Runs
 from jaild.model import access
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.model.findings import errors
+from jaild.model.findings import Plan, errors
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.change import Change, Create, Draft, Rollback
-from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
+from jaild.model.jails.change import Change, Create, Draft, Revert, Rollback, to_be_confirmed
+from jaild.model.layers.records import ConfirmWithin, Desired, Generation, JailRecord, Ownership
 from jaild.model.operation import Stop
 from jaild.model.views import Caller
 
@@ -58,12 +58,17 @@ class _Attempt(saga.Attempt):
     old: Generation = field(init=False)  # of a creation there is none
     new: Generation = field(init=False)
     stack: Stack = field(init=False)  # that it runs on, from when it is reserved
+    confirm_within: float = 0.0  # seconds that it waits for its confirmation; 0: not
     trees: Trees | None = None  # None: an older generation is cut over to as it is
     stopping_since: float = 0.0  # (monotonic) when the old generation was asked to stop
 
     @property
     def is_creation(self) -> bool:
         return isinstance(self.change, Create)
+
+    @property
+    def intent(self) -> Intent:
+        return Intent.SETTLE if isinstance(self.change, Revert) else Intent.CHANGE
 
     def starts(self) -> bool:
         """Whether the new generation is to run: also if the old one has ended, since this may be what mends it."""
@@ -72,6 +77,10 @@ class _Attempt(saga.Attempt):
     def starts_first(self) -> bool:
         """Whether it is the jail's first generation, and to run."""
         return self.starts() and self.is_creation
+
+    def is_checked(self) -> bool:
+        """Whether the new generation must prove itself: what is gone back to unasked has, and need not once more."""
+        return self.starts() and not isinstance(self.change, Revert)
 
     def cuts_over(self) -> bool:
         """Whether there may be an older generation that serves."""
@@ -116,7 +125,10 @@ class Changes:
                 ),
                 # A caller who sees that it will not get well need not wait for the deadline.
                 Phase(
-                    "health-check", self._check_health, message="waiting for the health checks", when=_Attempt.starts
+                    "health-check",
+                    self._check_health,
+                    message="waiting for the health checks",
+                    when=_Attempt.is_checked,
                 ),
             ),
             pivot=Pivot("commit", self._commit, happened=self._is_committed),
@@ -131,6 +143,8 @@ class Changes:
         if isinstance(change, Create):
             self._require_new(name)
             return await self._planner.prepare(name, None, change.draft(), 1, caller)
+        if isinstance(change, Revert):
+            return await self._plan_revert(name, change)
         owned = self._inventory.owned(name, Intent.CHANGE)
         entry = owned.entry
         older = await self._inventory.generations(entry) if isinstance(change, Rollback) else {}
@@ -139,9 +153,31 @@ class Changes:
         access.require_outcome(caller, name, owned.generation, draft)
         return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry), caller)
 
-    async def carry_out(self, handle: Handle, name: str, change: Change | Create, caller: Caller) -> None:
-        """Do it. Raises with the old generation active, and running if it ran before; of a creation nothing is left."""
-        attempt = _Attempt(handle=handle, name=name, change=change, caller=caller)
+    async def _plan_revert(self, name: str, change: Revert) -> Prepared:
+        """Plan what nothing may keep from being done: whatever it was found wanting by, it ran before."""
+        owned = self._inventory.owned(name, Intent.SETTLE)
+        back = await self._inventory.generation(owned.entry, change.to)
+        draft = change.apply(owned.generation, {back.number: back})
+        what = back.base + (f" + {back.release}" if back.release else "")
+        plan = Plan(
+            kind=change.kind,
+            target=f"jails/{name}",
+            steps=(f"cut over to generation {back.number} ({what}) as it was, without health checks", "commit"),
+            from_generation=owned.generation.number,
+            to_generation=back.number,
+            base=back.base,
+            release=back.release,
+        )
+        return Prepared(plan, draft, None)
+
+    async def carry_out(
+        self, handle: Handle, name: str, change: Change | Create, caller: Caller, *, confirm_within: float = 0.0
+    ) -> None:
+        """Do it. Raises with the old generation active, and running if it ran before; of a creation nothing is left.
+
+        `confirm_within`: seconds after which it is undone unless it is confirmed, counted from its commit; 0: for good.
+        """
+        attempt = _Attempt(handle=handle, name=name, change=change, caller=caller, confirm_within=confirm_within)
         await self._sagas.carry_out(self._saga, attempt)
         new, target = attempt.new, f"jails/{name}"
         handle.facts(generation=new.number)
@@ -165,7 +201,8 @@ class Changes:
 
     async def _plan(self, attempt: _Attempt) -> None:
         prepared = await self.plan(attempt.name, attempt.change, attempt.caller)
-        attempt.handle.note(plan=prepared.plan)
+        plan, within = prepared.plan, attempt.confirm_within
+        attempt.handle.note(plan=to_be_confirmed(plan, within) if within else plan)
         prepared.plan.require_clean()
         attempt.trees = prepared.trees
         if isinstance(attempt.change, Create):
@@ -178,13 +215,13 @@ class Changes:
             )
             attempt.new = attempt.entry.generation = self._generation(attempt, prepared)
         else:
-            owned = self._inventory.owned(attempt.name, Intent.CHANGE)
+            owned = self._inventory.owned(attempt.name, attempt.intent)
             attempt.entry, attempt.record, attempt.old = owned.entry, owned.record, owned.generation
             older = prepared.draft.cut_to
             attempt.new = (
                 await self._inventory.generation(attempt.entry, older) if older else self._generation(attempt, prepared)
             )
-        attempt.committed = msgspec.structs.replace(attempt.record, generation=attempt.new.number)
+        attempt.committed = msgspec.structs.replace(attempt.record, generation=attempt.new.number, confirm=None)
 
     def _first_record(self, creation: Create) -> JailRecord:
         return JailRecord(
@@ -320,6 +357,11 @@ class Changes:
         await self._health_checks.require_healthy(attempt.name, attempt.new.number, attempt.new.spec)
 
     async def _commit(self, attempt: _Attempt) -> None:
+        if attempt.confirm_within:
+            until = self._clock.now() + attempt.confirm_within
+            confirm = ConfirmWithin(back_to=attempt.old.number, until=until, kind=attempt.change.kind)
+            attempt.committed = msgspec.structs.replace(attempt.committed, confirm=confirm)
+            attempt.entry.fallback = attempt.old  # before: nobody takes its addresses between
         await self._datasets.commit(attempt.entry, attempt.committed, attempt.new)
 
     async def _is_committed(self, attempt: _Attempt) -> bool:
@@ -334,6 +376,8 @@ class Changes:
 
     async def _settle(self, attempt: _Attempt) -> None:
         entry = attempt.entry
+        if attempt.committed.confirm is None:
+            entry.fallback = None
         await self._datasets.settle(entry, attempt.new.number)  # first: what fails next cannot make it look uncommitted
         if not attempt.is_creation:
             await self._runs.remove(entry, attempt.old.number)

@@ -150,13 +150,15 @@ class Planner:
             return await self._files.libraries(layer.tree, prefix)
 
     def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
-        others = {
-            entry.name: entry.generation.spec
+        here = [
+            entry
             for entry in self._inventory.jails.values()
-            if entry.generation is not None
-            and entry.record is not None
-            and entry.record.state not in {"moved", "standby", "fenced"}
-        }
+            if entry.name != name and entry.record and entry.record.state not in {"moved", "standby", "fenced"}
+        ]
+        others = {entry.name: entry.generation.spec for entry in here if entry.generation is not None}
+        for entry in here:
+            if entry.fallback is not None:  # what may come back keeps its addresses
+                others[f"{entry.name}, generation {entry.fallback.number}"] = entry.fallback.spec
         return netcheck.conflicts(name, spec, others)
 
     async def _space(

@@ -10,6 +10,7 @@ import msgspec
 from google.longrunning import operations_pb2
 
 from jaild.engine.rpc import OperationMessages
+from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
 from jaild.jails.usage import Stats
 from jaild.model import access, quantity
@@ -21,7 +22,7 @@ from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailStats, JailView
-from jaild.rpc import names, pages, streams
+from jaild.rpc import moments, names, pages, streams
 from jaild.rpc.auth import Context, current
 from jaild.rpc.messages.jails import (
     AXES,
@@ -34,7 +35,7 @@ from jaild.rpc.messages.jails import (
 from jaild.rpc.messages.plans import accepted_of
 from jaild.rpc.moments import timestamp
 from jaild.rpc.services import Service
-from jaild.v1 import jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
+from jaild.v1 import changes_pb2, changes_pb2_grpc, jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
 
 _AT_ONCE = 100  # jails of a list that are encoded for the first time take 5 ms: then others have their turn
 _Answer: TypeAlias = operations_pb2.Operation
@@ -146,6 +147,7 @@ class JailsServicer:
                 etag=request.etag,
                 validate_only=request.validate_only,
                 caller=_asking(request),
+                confirm_within=_confirm_within(request),
             )
         )
 
@@ -166,6 +168,7 @@ class JailsServicer:
                 etag=request.etag,
                 validate_only=request.validate_only,
                 caller=_asking(request),
+                confirm_within=_confirm_within(request),
             )
         )
 
@@ -179,6 +182,7 @@ class JailsServicer:
                 etag=request.etag,
                 validate_only=request.validate_only,
                 caller=_asking(request),
+                confirm_within=_confirm_within(request),
             )
         )
 
@@ -300,6 +304,28 @@ class JailsServicer:
         )
 
 
+class ChangesServicer:
+    """Answers for `jaild.v1.Changes`."""
+
+    service = Service("jaild.v1.Changes", changes_pb2_grpc.add_ChangesServicer_to_server)
+
+    def __init__(self, confirmations: Confirmations, messages: OperationMessages) -> None:
+        self._confirmations = confirmations
+        self._messages = messages
+
+    async def ConfirmChange(self, request: changes_pb2.ConfirmChangeRequest, _: Context) -> _Answer:  # noqa: N802
+        """Keep the last change."""
+        jail, caller = names.jail(request.name), current(request.request_id)
+        return self._messages.of(await self._confirmations.confirm(jail, caller=caller))
+
+    async def RevertChange(self, request: changes_pb2.RevertChangeRequest, _: Context) -> _Answer:  # noqa: N802
+        """Undo it now."""
+        jail, caller = names.jail(request.name), current(request.request_id)
+        return self._messages.of(
+            await self._confirmations.revert(jail, validate_only=request.validate_only, caller=caller)
+        )
+
+
 class StatsServicer:
     """Answers for `jaild.v1.Stats`."""
 
@@ -367,3 +393,9 @@ def _may_apply(caller: Caller, jails: Jails, jail: str, change: Change) -> None:
 
 def _app(release: str) -> str:
     return release.partition("/")[0]
+
+
+def _confirm_within(
+    request: jails_pb2.DeployReleaseRequest | jails_pb2.UpgradeBaseRequest | jails_pb2.ConfigureJailRequest,
+) -> float:
+    return moments.seconds(request.confirm_within, "confirm_within")

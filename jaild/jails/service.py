@@ -19,7 +19,18 @@ from jaild.model import access, names
 from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.findings import Plan
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.change import Axis, Change, Configure, Create, Deploy, Draft, Rollback, Upgrade
+from jaild.model.jails.change import (
+    Axis,
+    Change,
+    Configure,
+    Create,
+    Deploy,
+    Draft,
+    Rollback,
+    Upgrade,
+    require_confirm_within,
+    to_be_confirmed,
+)
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
@@ -162,21 +173,41 @@ class Jails:
 
         return await self._dispatcher.submit(f"jails/{name}", kind, caller, work)
 
-    async def deploy(self, name: str, release: str, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
-        """Move the jail to another release."""
-        return await self.change(name, Deploy(release), etag, validate_only=validate_only, caller=caller)
+    async def deploy(
+        self, name: str, release: str, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0.0
+    ) -> Operation:
+        """Move the jail to another release. `confirm_within`: seconds; it is undone then unless confirmed; 0: not."""
+        return await self.change(
+            name, Deploy(release), etag, validate_only=validate_only, caller=caller, confirm_within=confirm_within
+        )
 
     async def upgrade(
-        self, name: str, base: str, channel: str = "", *, etag: str, validate_only: bool, caller: Caller
+        self,
+        name: str,
+        base: str,
+        channel: str = "",
+        *,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        confirm_within: float = 0.0,
     ) -> Operation:
-        """Move the jail to another base, or to what `channel` names: it then follows that one."""
-        return await self.change(name, Upgrade(base, channel), etag, validate_only=validate_only, caller=caller)
+        """Move the jail to another base, or to what `channel` names: it then follows that one.
+
+        `confirm_within` as in `deploy`.
+        """
+        change = Upgrade(base, channel)
+        return await self.change(
+            name, change, etag, validate_only=validate_only, caller=caller, confirm_within=confirm_within
+        )
 
     async def configure(
-        self, name: str, spec: JailSpec, *, etag: str, validate_only: bool, caller: Caller
+        self, name: str, spec: JailSpec, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0.0
     ) -> Operation:
-        """Change the rest of the spec."""
-        return await self.change(name, Configure(spec), etag, validate_only=validate_only, caller=caller)
+        """Change the rest of the spec. `confirm_within` as in `deploy`."""
+        return await self.change(
+            name, Configure(spec), etag, validate_only=validate_only, caller=caller, confirm_within=confirm_within
+        )
 
     async def rollback(
         self, name: str, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
@@ -201,19 +232,30 @@ class Jails:
         return (await self._changes.plan(name, change, caller)).plan
 
     async def change(
-        self, name: str, change: Change, etag: str = "", *, validate_only: bool = False, caller: Caller
+        self,
+        name: str,
+        change: Change,
+        etag: str = "",
+        *,
+        validate_only: bool = False,
+        caller: Caller,
+        confirm_within: float = 0.0,
     ) -> Operation:
         """Carry out any change."""
+        if confirm_within:
+            require_confirm_within(confirm_within)
         duplicate = await self._operations.duplicate(caller, change.kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._require_etag(name, etag)
         if validate_only:
-            return await self._operations.planned((await self._changes.plan(name, change, caller)).plan, caller)
+            plan = (await self._changes.plan(name, change, caller)).plan
+            plan = to_be_confirmed(plan, confirm_within) if confirm_within else plan
+            return await self._operations.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
-            await self._changes.carry_out(handle, name, change, caller)
+            await self._changes.carry_out(handle, name, change, caller, confirm_within=confirm_within)
             return f"jails/{name}"
 
         return await self._dispatcher.submit(f"jails/{name}", change.kind, caller, work)

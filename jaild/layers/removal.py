@@ -9,13 +9,14 @@ from typing import Generic
 import msgspec
 
 from jaild.engine.build import Engine
-from jaild.engine.inventory import AnyLayer, Layer, LayerRecord, Users
+from jaild.engine.inventory import AnyLayer, JailEntry, Layer, LayerRecord, Users
 from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.layers.sealing import Sealer
 from jaild.model.errors import CancelledError, FailedPreconditionError, JaildError
 from jaild.model.findings import Plan, Severity
 from jaild.model.layers.prune import Candidate, Prune, kept_finding, unused
+from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation, Stop
 from jaild.model.views import Caller
 
@@ -122,7 +123,8 @@ class LayerRemoval(Generic[LayerRecord]):
 
     def _require_known(self, what: str, resource: str) -> None:
         """Raise LAYER_NEEDS_UNKNOWN if it cannot be told of a jail which layers it needs."""
-        if unknown := self._inventory.of_unknown_needs():
+        jails, needed = self._inventory.jails.values(), self._inventory.needed
+        if unknown := sorted(entry.name for entry in jails if not _knows_needs(entry, needed)):
             raise FailedPreconditionError(
                 "LAYER_NEEDS_UNKNOWN",
                 f"{what}: which bases and releases are needed by {', '.join(unknown[:_TOLD])} is not known now"
@@ -232,6 +234,25 @@ class LayerRemoval(Generic[LayerRecord]):
         if plan is not None:
             kept = kept_finding(name, f"it could not be removed: {error.message} ({error.reason})", Severity.WARNING)
             handle.note(plan=msgspec.structs.replace(plan, findings=(*plan.findings, kept)))
+
+
+def _knows_needs(entry: JailEntry, needed: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether it can be told now which layers a jail needs: `Inventory.references` has them all then.
+
+    Not of one whose record or active generation cannot be read, nor of a replica that its owner has not offered since
+    this daemon began: it is not mounted. Copies that never start again (moved, fenced) need what they are known to.
+    """
+    record = entry.record
+    if record is None:
+        return False
+    match record.state:
+        case Ownership.ACTIVE | Ownership.FROZEN:
+            return record.generation in {0, *entry.references}
+        case Ownership.STANDBY | Ownership.CLAIMED:
+            return bool(entry.layers)
+        case Ownership.INCOMING | Ownership.PREPARED:
+            return bool(entry.layers) or f"migrations/{record.migration}" in needed
+    return True
 
 
 def _origin(layer: AnyLayer, known: Mapping[str, str], resource: Callable[[str], str]) -> str:

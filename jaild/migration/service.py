@@ -13,6 +13,7 @@ from jaild.migration.rehearsal import Rehearsal
 from jaild.migration.session import Terms
 from jaild.migration.source import SourceMigration
 from jaild.model.errors import AbortedError, FailedPreconditionError
+from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.stats import MigrationStats
@@ -69,7 +70,7 @@ class Migrations:
             return duplicate
         self._require_etag(jail, etag)
         if validate_only:
-            examined = await self._preflight.examine(jail, target)
+            examined = await self._preflight.examine(jail, target, Intent.MIGRATE)
             return await self._operations.planned(examined.plan, caller)
 
         terms = Terms(
@@ -78,6 +79,7 @@ class Migrations:
             max_downtime=max_downtime,
             proceed_over_budget=proceed_over_budget,
             deadline=deadline,
+            intent=Intent.MIGRATE,
             resumable=True,
         )
 

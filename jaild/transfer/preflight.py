@@ -49,7 +49,7 @@ class Preflight:
         owned = self._inventory.owned(name, intent)
         entry, record, generation = owned.entry, owned.record, owned.generation
         peer = self._peers.get(target)
-        if intent is Intent.GIVE_AWAY:
+        if intent is not Intent.REHEARSE:
             await self._sole.require(name)
         hello = await peer.hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
         findings = await self._identity(hello, target)

@@ -1,4 +1,5 @@
 from google.longrunning import operations_pb2 as _operations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from jaild.v1 import common_pb2 as _common_pb2
@@ -271,7 +272,7 @@ class StandbyStatus(_message.Message):
     def __init__(self, host: _Optional[str] = ..., recovery_point_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[float] = ..., behind: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class Jail(_message.Message):
-    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys", "behind", "health", "restarts")
+    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys", "behind", "health", "restarts", "revert_time", "revert_generation")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Jail.State]
@@ -329,6 +330,8 @@ class Jail(_message.Message):
     BEHIND_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    REVERT_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVERT_GENERATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     state: Jail.State
@@ -350,7 +353,9 @@ class Jail(_message.Message):
     behind: str
     health: HealthStatus
     restarts: RestartStatus
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ..., behind: _Optional[str] = ..., health: _Optional[_Union[HealthStatus, _Mapping]] = ..., restarts: _Optional[_Union[RestartStatus, _Mapping]] = ...) -> None: ...
+    revert_time: _timestamp_pb2.Timestamp
+    revert_generation: int
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ..., behind: _Optional[str] = ..., health: _Optional[_Union[HealthStatus, _Mapping]] = ..., restarts: _Optional[_Union[RestartStatus, _Mapping]] = ..., revert_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., revert_generation: _Optional[int] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "number", "base", "release", "spec", "create_time", "reason", "parent", "actor", "active", "accepted")
@@ -480,23 +485,25 @@ class RestartJailRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeployReleaseRequest(_message.Message):
-    __slots__ = ("name", "release", "etag", "request_id", "validate_only", "accept")
+    __slots__ = ("name", "release", "etag", "request_id", "validate_only", "accept", "confirm_within")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
     name: str
     release: str
     etag: str
     request_id: str
     validate_only: bool
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    confirm_within: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class UpgradeBaseRequest(_message.Message):
-    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel")
+    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel", "confirm_within")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -504,6 +511,7 @@ class UpgradeBaseRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
     name: str
     base: str
     etag: str
@@ -511,23 +519,26 @@ class UpgradeBaseRequest(_message.Message):
     validate_only: bool
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
     channel: str
-    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ...) -> None: ...
+    confirm_within: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ConfigureJailRequest(_message.Message):
-    __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept")
+    __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept", "confirm_within")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: SpecSource
     etag: str
     request_id: str
     validate_only: bool
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    confirm_within: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RollbackJailRequest(_message.Message):
     __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only", "accept")

@@ -15,6 +15,7 @@ class UseCases:
         self.releases = core.layers.releases
         self.builds = core.layers.builds
         self.jails = core.jails.jails
+        self.confirmations = core.jails.confirmations
         self.stats = core.jails.stats
         self.migrations = core.migration.migrations
         self.incoming = core.migration.target

@@ -37,10 +37,12 @@ async def create(host: FakeHost, spec: JailSpec = SPEC, *, name: str = "web", st
     )
 
 
-async def deploy(host: FakeHost, release: str, *, name: str = "web", etag: str = "") -> Operation:
-    return await ended(
-        host, host.core.use_cases.jails.deploy(name, release, etag=etag, validate_only=False, caller=caller())
-    )
+async def deploy(
+    host: FakeHost, release: str, *, name: str = "web", etag: str = "", confirm_within: float = 0.0
+) -> Operation:
+    jails = host.core.use_cases.jails
+    asked = jails.deploy(name, release, etag=etag, validate_only=False, caller=caller(), confirm_within=confirm_within)
+    return await ended(host, asked)
 
 
 async def upgrade(host: FakeHost, base: str, *, name: str = "web") -> Operation:

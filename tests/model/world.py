@@ -138,6 +138,7 @@ class ModelHost(FakeHost):
             await self.die()
             return False
         self.core.standbys.run()
+        self.core.use_cases.confirmations.run()
         self.id = self.core.inventory.host_id
         return True
 

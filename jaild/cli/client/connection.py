@@ -20,6 +20,7 @@ from jaild.v1 import (
     base_making_pb2_grpc,
     bases_pb2_grpc,
     builds_pb2_grpc,
+    changes_pb2_grpc,
     channels_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2_grpc,
@@ -77,6 +78,7 @@ class Api:
         self.bases: Any = bases_pb2_grpc.BasesStub(channel)
         self.builds: Any = builds_pb2_grpc.BuildsStub(channel)
         self.channels: Any = channels_pb2_grpc.ChannelsStub(channel)
+        self.changes: Any = changes_pb2_grpc.ChangesStub(channel)
         self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
         self.events: Any = events_pb2_grpc.EventsStub(channel)
         self.host: Any = host_pb2_grpc.HostStub(channel)

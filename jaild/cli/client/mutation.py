@@ -120,6 +120,10 @@ def summary(operation: Any) -> list[str]:
         predicted = render.predicted(about)
         expected = f" (predicted {predicted})" if predicted else ""
         lines.append(f"  downtime: {duration(seconds(about.downtime))}{expected}")
+    jail = jails_pb2.Jail()
+    if operation.response.Unpack(jail) and jail.revert_generation:
+        lines.append(f"  generation {jail.revert_generation} comes back at {render.clock(jail.revert_time)} unless:")
+        lines.append(f"  jailctl jail confirm-change {printable(short(jail.name))}")
     if about.rounds:
         lines.append(f"  rounds: {about.rounds}")
     lines += [f"  {printable(key)}: {printable(value)}" for key, value in sorted(map(_fact, about.facts.items()))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -14,7 +14,7 @@ from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.settings import Settings
 from jaild.cli.output import render
-from jaild.v1 import jails_pb2, migrations_pb2, rehearsals_pb2
+from jaild.v1 import changes_pb2, jails_pb2, migrations_pb2, rehearsals_pb2
 
 _AXES = {
     None: jails_pb2.RollbackJailRequest.AXIS_UNSPECIFIED,
@@ -24,16 +24,24 @@ _AXES = {
 }
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
+_CONFIRM_WITHIN = click.option(
+    "--confirm-within",
+    type=references.seconds,
+    metavar="TIME",
+    help="Undo it after so long unless it is confirmed: jail confirm-change.",
+)
 
 
 @click.command("deploy", cls=Verb, examples=("jail deploy cache redis/7.2 --plan", "jail deploy cache redis/7.2"))
 @NAME
 @click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
+@_CONFIRM_WITHIN
 @mutation(acceptable=True)
 @click.pass_obj
-def deploy(settings: Settings, *, name: str, release: str, how: How) -> None:
+def deploy(settings: Settings, *, name: str, release: str, confirm_within: float | None, how: How) -> None:
     """Move a jail to another release; base and data stay."""
     request = jails_pb2.DeployReleaseRequest(name=name, release=release, **how.fields())
+    _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.DeployRelease(request), how)
 
@@ -55,13 +63,17 @@ def deploy(settings: Settings, *, name: str, release: str, how: How) -> None:
     shell_complete=complete.channels,
     help="Follow this channel, on the base that it names now.",
 )
+@_CONFIRM_WITHIN
 @mutation(acceptable=True)
 @click.pass_obj
-def upgrade(settings: Settings, *, name: str, base: str | None, channel: str | None, how: How) -> None:
+def upgrade(
+    settings: Settings, *, name: str, base: str | None, channel: str | None, confirm_within: float | None, how: How
+) -> None:
     """Move a jail to another base; application and data stay."""
     if (base is None) == (channel is None):
         raise click.UsageError("give either a base, or a channel with --channel")
     request = jails_pb2.UpgradeBaseRequest(name=name, base=base or "", channel=channel or "", **how.fields())
+    _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.UpgradeBase(request), how)
 
@@ -71,14 +83,43 @@ def upgrade(settings: Settings, *, name: str, base: str | None, channel: str | N
 @click.option(
     "-f", "--file", type=references.TextFile(), required=True, help="The whole new spec, in YAML; `-` for stdin."
 )
+@_CONFIRM_WITHIN
 @mutation(acceptable=True)
 @click.pass_obj
-def configure(settings: Settings, *, name: str, file: IO[str], how: How) -> None:
+def configure(settings: Settings, *, name: str, file: IO[str], confirm_within: float | None, how: How) -> None:
     """Change a jail's spec; base and release in it stay what they are."""
     spec = jails_pb2.SpecSource(yaml=file.read())
     request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, **how.fields())
+    _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.ConfigureJail(request), how)
+
+
+def _to_be_confirmed(request: Any, seconds: float | None) -> None:
+    if seconds is not None:
+        request.confirm_within.FromMilliseconds(round(seconds * 1000))
+
+
+@click.command("confirm-change", cls=Verb, examples=("jail confirm-change cache",))
+@NAME
+@mutation(plannable=False)
+@click.pass_obj
+def confirm_change(settings: Settings, *, name: str, how: How) -> None:
+    """Keep the last change of a jail, which was asked for with --confirm-within."""
+    request = changes_pb2.ConfirmChangeRequest(name=name, request_id=how.request_id)
+    with connect(settings) as api:
+        finish(api, settings, api.changes.ConfirmChange(request), how)
+
+
+@click.command("revert-change", cls=Verb, examples=("jail revert-change cache --plan", "jail revert-change cache"))
+@NAME
+@mutation()
+@click.pass_obj
+def revert_change(settings: Settings, *, name: str, how: How) -> None:
+    """Undo the last change of a jail now, which was asked for with --confirm-within."""
+    request = changes_pb2.RevertChangeRequest(name=name, **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.changes.RevertChange(request), how)
 
 
 @click.command("edit", cls=Verb)
@@ -203,7 +244,7 @@ def _rehearse(
         finish(api, settings, api.rehearsals.RehearseJail(request), how)
 
 
-VERBS = (deploy, upgrade, configure, edit, rollback, migrate)
+VERBS = (deploy, upgrade, configure, edit, rollback, confirm_change, revert_change, migrate)
 
 
 def _keep(text: str) -> None:

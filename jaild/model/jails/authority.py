@@ -12,9 +12,11 @@ have taken it over while this one was away have been heard (docs/decisions/0280)
 | STOP | yes | yes | no | no | no |
 | START: start, restart | yes | no | no | no | no |
 | CHANGE: deploy, upgrade, configure, rollback | yes | no | no | no | no |
+| SETTLE: confirm or revert the last change | yes | no | no | no | no |
 | REHEARSE | yes | no | no | no | no |
 | REPLICATE: send rounds, name and withdraw standbys | yes | no | no | no | no |
-| GIVE_AWAY: migrate, evacuate, salvage, hand over | asked first | no | no | no | no |
+| MIGRATE: migrate, evacuate, hand over | asked first | no | no | no | no |
+| GIVE_AWAY: the same once it is under way, and salvage | asked first | no | no | no | no |
 | COMMIT: hand over what is frozen for it | no | no | no | no | frozen |
 | DELETE | yes | no | yes | yes | moved, standby, fenced, deleting |
 | PROMOTE | no | no | no | no | standby |
@@ -24,6 +26,9 @@ Unconfirmed is a jail of this host that did not run when its daemon started, to 
 standby has said that it has not taken it over, or an operator has. A jail that ran on while its daemon was away is
 owned: what else it did could not be undone by waiting. "Asked first": at the moment of giving any jail away its
 standbys are asked once more, and one that is silent counts as unconfirmed for that (`jaild.transfer.sole_owner`).
+
+A jail whose last change waits to be confirmed is neither changed nor migrated before that is settled: `_awaited`. A
+salvage is not kept by that, since a pool that fails may not take the record that settles it.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ from enum import StrEnum
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.records import Desired, JailRecord, Ownership
-from jaild.model.replication.policy import vouching
+from jaild.model.replication.policy import moment, vouching
 
 
 class Intent(StrEnum):
@@ -47,8 +52,10 @@ class Intent(StrEnum):
     STOP = "stop"
     START = "start"
     CHANGE = "change"
+    SETTLE = "settle"
     REHEARSE = "rehearse"
     REPLICATE = "replicate"
+    MIGRATE = "migrate"
     GIVE_AWAY = "give away"
     COMMIT = "commit"
     DELETE = "delete"
@@ -78,6 +85,8 @@ _OWNED = frozenset({Standing.OWNED})
 _IN_FORCE = frozenset({Standing.OWNED, Standing.UNCONFIRMED})
 _COPIES = frozenset({Standing.SUPERSEDED, Standing.FOREIGN, Standing.MOVED, Standing.STANDBY, Standing.FENCED})
 
+_SETTLED = frozenset({Intent.CHANGE, Intent.MIGRATE})  # not while the last change waits to be confirmed
+
 ALLOWED: Mapping[Intent, frozenset[Standing]] = {
     Intent.READ: frozenset(Standing),
     Intent.RUN_ON: _IN_FORCE,
@@ -86,8 +95,10 @@ ALLOWED: Mapping[Intent, frozenset[Standing]] = {
     Intent.STOP: _IN_FORCE,
     Intent.START: _OWNED,
     Intent.CHANGE: _OWNED,
+    Intent.SETTLE: _OWNED,
     Intent.REHEARSE: _OWNED,
     Intent.REPLICATE: _OWNED,
+    Intent.MIGRATE: _OWNED,
     Intent.GIVE_AWAY: _OWNED,
     Intent.COMMIT: frozenset({Standing.FROZEN}),
     Intent.DELETE: _OWNED | _COPIES | {Standing.DELETING},
@@ -166,7 +177,7 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
     """Return why something may not be done with a jail; None if it may."""
     standing = claim.standing
     if standing in ALLOWED[intent]:
-        return None
+        return _awaited(claim) if intent in _SETTLED else None
     resource = f"jails/{claim.jail}"
     match intent, standing:
         case Intent.PROMOTE, _:
@@ -198,6 +209,22 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
             )
     reason, message, remedy = _WHY[standing]
     return Refusal(reason=reason, message=f"jail {claim.jail} {message}", remedy=remedy, resource=resource)
+
+
+def _awaited(claim: Claim) -> Refusal | None:
+    """Return why a jail is left as it is until its last change is confirmed or reverted; None if that is settled."""
+    confirm = claim.record.confirm
+    if confirm is None:
+        return None
+    return Refusal(
+        reason="CHANGE_UNCONFIRMED",
+        message=f"the last change of jail {claim.jail} ({confirm.kind}) waits for its confirmation until "
+        f"{moment(confirm.until)}",
+        remedy=f"keep it: jailctl jail confirm-change {claim.jail}; or undo it now: jailctl jail revert-change "
+        f"{claim.jail}; then ask again",
+        resource=f"jails/{claim.jail}",
+        detail={"back_to": str(confirm.back_to), "kind": confirm.kind},
+    )
 
 
 def unconfirmed(claim: Claim, *, asked: bool = False) -> Refusal:

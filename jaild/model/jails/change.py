@@ -15,9 +15,13 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.findings import Plan
 from jaild.model.jails.redaction import restored
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
+
+SHORTEST_CONFIRM = 1.0  # seconds
+LONGEST_CONFIRM = 7 * 86400.0
 
 
 class Axis(StrEnum):
@@ -168,6 +172,18 @@ def _rest(spec: JailSpec) -> JailSpec:
 
 
 @dataclass(frozen=True)
+class Revert:
+    """Back to what was before a change that was not confirmed: as it was, and without asking how healthy it is."""
+
+    to: int
+    kind = "revert"
+
+    def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
+        """Return the draft. `NotFoundError` (GENERATION_NOT_FOUND)."""
+        return Rollback(self.to).apply(current, older)
+
+
+@dataclass(frozen=True)
 class Create:
     """A new jail, which runs unless it is to be `stopped`."""
 
@@ -180,4 +196,20 @@ class Create:
         return Draft(self.kind, self.spec, self.spec.base)
 
 
-Change = Deploy | Upgrade | Configure | Rollback
+Change = Deploy | Upgrade | Configure | Rollback | Revert
+
+
+def require_confirm_within(seconds: float) -> None:
+    """Raise `InvalidArgumentError` (INVALID_DURATION) unless a change may wait so long for its confirmation."""
+    if not SHORTEST_CONFIRM <= seconds <= LONGEST_CONFIRM:
+        raise InvalidArgumentError(
+            "INVALID_DURATION",
+            f"confirm_within is {seconds:g} s",
+            remedy=f"give {SHORTEST_CONFIRM:g} seconds to {LONGEST_CONFIRM / 86400:g} days",
+        )
+
+
+def to_be_confirmed(plan: Plan, seconds: float) -> Plan:
+    """Return the plan of a change that waits so many seconds for its confirmation."""
+    step = f"back to generation {plan.from_generation} after {seconds:g} s, unless it is confirmed"
+    return msgspec.structs.replace(plan, steps=(*plan.steps, step))

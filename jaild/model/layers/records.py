@@ -143,6 +143,14 @@ class ForcedFailover(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     untold: tuple[str, ...] = ()  # hosts that are still to be told of it
 
 
+class ConfirmWithin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The change that made the active generation is undone unless it is confirmed in time."""
+
+    back_to: int  # the generation that comes back
+    until: float  # seconds since the epoch, by this host's clock
+    kind: str  # deploy, upgrade, configure
+
+
 class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A jail's ownership: the `jaild:jail` property on its dataset, replaced whole by one atomic `zfs set`."""
 
@@ -158,6 +166,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     standbys: tuple[str, ...] = ()  # hosts that may have a replica: each is asked before the jail is started at boot
     replica: Replica | None = None  # of a standby, also while it is claimed or a migration continues it
     failover: ForcedFailover | None = msgspec.field(default=None, name="takeover")  # if it was taken over by force
+    confirm: ConfirmWithin | None = None  # if the last change waits for it
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

@@ -67,6 +67,10 @@ def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
         message.uid = view.record.uid
         message.generation = view.record.generation
         message.epoch = view.record.epoch
+        if (confirm := view.record.confirm) is not None:
+            message.revert_generation = confirm.back_to
+            if (until := timestamp(confirm.until)) is not None:
+                message.revert_time.CopyFrom(until)
         if (created := timestamp(view.record.created)) is not None:
             message.create_time.CopyFrom(created)
     if view.generation is not None:

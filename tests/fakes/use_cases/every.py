@@ -7,7 +7,7 @@ from typing import Any
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
-from jaild.jails.rpc import JailMessages, JailsServicer, StatsServicer
+from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
@@ -15,7 +15,7 @@ from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
-from tests.fakes.use_cases.jails import FakeJails, FakeStats
+from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStats
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
 from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
@@ -31,6 +31,7 @@ class Fakes:
         self.releases = FakeReleases()
         self.builds = FakeBuilds()
         self.jails = FakeJails()
+        self.confirmations = FakeConfirmations()
         self.migrations = FakeMigrations()
         self.operations = FakeOperations()
         self.events = FakeEvents()
@@ -65,6 +66,7 @@ class Fakes:
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
             RolloutsServicer(fakes.rollouts, messages),
+            ChangesServicer(fakes.confirmations, messages),
             StatsServicer(fakes.stats),
             RehearsalsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),

@@ -57,18 +57,36 @@ class FakeJails(Fake):
         self.accepted.set()
         return self.operate("restart", name, caller=caller)
 
-    async def deploy(self, name: str, release: str, /, *, etag: str, validate_only: bool, caller: Caller) -> Operation:
-        return self.operate("deploy", name, release, etag=etag, validate_only=validate_only, caller=caller)
+    def _change(self, method: str, to: tuple[object, ...], confirm_within: float, **asked: object) -> Operation:
+        more = {"confirm_within": confirm_within} if confirm_within else {}
+        return self.operate(method, *to, **asked, **more)
+
+    async def deploy(
+        self, name: str, release: str, /, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0.0
+    ) -> Operation:
+        asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
+        return self._change("deploy", (name, release), confirm_within, **asked)
 
     async def upgrade(
-        self, name: str, base: str, channel: str = "", /, *, etag: str, validate_only: bool, caller: Caller
+        self,
+        name: str,
+        base: str,
+        channel: str = "",
+        /,
+        *,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        confirm_within: float = 0.0,
     ) -> Operation:
-        return self.operate("upgrade", name, base, channel, etag=etag, validate_only=validate_only, caller=caller)
+        asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
+        return self._change("upgrade", (name, base, channel), confirm_within, **asked)
 
     async def configure(
-        self, name: str, spec: JailSpec, /, *, etag: str, validate_only: bool, caller: Caller
+        self, name: str, spec: JailSpec, /, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0
     ) -> Operation:
-        return self.operate("configure", name, spec, etag=etag, validate_only=validate_only, caller=caller)
+        asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
+        return self._change("configure", (name, spec), confirm_within, **asked)
 
     async def rollback(
         self, name: str, /, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
@@ -108,6 +126,14 @@ class FakeJails(Fake):
                 await asyncio.Event().wait()
         finally:
             self.logs_closed.set()
+
+
+class FakeConfirmations(Fake):
+    async def confirm(self, name: str, /, *, caller: Caller) -> Operation:
+        return self.operate("confirm", name, caller=caller)
+
+    async def revert(self, name: str, /, *, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("revert", name, validate_only=validate_only, caller=caller)
 
 
 class FakeStats:

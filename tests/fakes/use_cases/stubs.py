@@ -19,6 +19,7 @@ from jaild.v1 import (
     base_making_pb2_grpc,
     bases_pb2_grpc,
     builds_pb2_grpc,
+    changes_pb2_grpc,
     channels_pb2_grpc,
     evacuations_pb2_grpc,
     events_pb2_grpc,
@@ -47,6 +48,10 @@ def builds(channel: grpc.aio.Channel) -> Any:
 
 def channels(channel: grpc.aio.Channel) -> Any:
     return channels_pb2_grpc.ChannelsStub(channel)
+
+
+def changes(channel: grpc.aio.Channel) -> Any:
+    return changes_pb2_grpc.ChangesStub(channel)
 
 
 def events(channel: grpc.aio.Channel) -> Any:

@@ -23,6 +23,7 @@ from jaild.v1 import (
     bases_pb2_grpc,
     builds_pb2,
     builds_pb2_grpc,
+    changes_pb2_grpc,
     channels_pb2,
     channels_pb2_grpc,
     common_pb2,
@@ -195,6 +196,16 @@ class Channels(channels_pb2_grpc.ChannelsServicer):  # type: ignore[misc]
     def DeleteChannel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         self.daemon.requests.append(request)
         return empty_pb2.Empty()
+
+
+class Changes(changes_pb2_grpc.ChangesServicer):  # type: ignore[misc]
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def change(self, request: Any, context: Any) -> Any:
+        return self.daemon.change(request, context)
+
+    ConfirmChange = RevertChange = change
 
 
 class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
@@ -409,6 +420,7 @@ class Daemon:
         bases_pb2_grpc.add_BasesServicer_to_server(Bases(self), server)
         builds_pb2_grpc.add_BuildsServicer_to_server(Builds(self), server)
         channels_pb2_grpc.add_ChannelsServicer_to_server(Channels(self), server)
+        changes_pb2_grpc.add_ChangesServicer_to_server(Changes(self), server)
         evacuations_pb2_grpc.add_EvacuationsServicer_to_server(Evacuations(self), server)
         events_pb2_grpc.add_EventsServicer_to_server(Events(self), server)
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)

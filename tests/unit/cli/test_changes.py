@@ -17,7 +17,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2, empty_pb2
 
 from jaild.cli.client import waiting
-from jaild.v1 import common_pb2, events_pb2, jails_pb2
+from jaild.v1 import changes_pb2, common_pb2, events_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
 
@@ -436,3 +436,20 @@ def test_cancel_asks_for_it_and_says_how_to_see_the_end(jailctl: Run, daemon: Da
 
     assert daemon.cancelled.is_set()
     assert "jailctl operation wait op-1" in result.stderr
+
+
+def test_a_change_that_waits_says_what_comes_back_and_how_to_keep_it(jailctl: Run, daemon: Daemon) -> None:
+    waiting = jails_pb2.Jail(revert_generation=3, name="jails/web", generation=4, base="bases/b")
+    waiting.revert_time.FromSeconds(1_800_000_000)
+    daemon.answers = [operation(waiting), operation(JAIL, kind="confirm-change"), operation(JAIL, kind="revert")]
+
+    deployed = jailctl(*DEPLOY, "--confirm-within", "10m")
+    assert "generation 3 comes back at 2027-01-1" in deployed.stdout
+    assert "jailctl jail confirm-change web" in deployed.stdout
+    assert jailctl("jail", "confirm-change", "web").exit_code == 0
+    assert jailctl("jail", "revert-change", "web").exit_code == 0
+
+    (asked,) = daemon.asked(jails_pb2.DeployReleaseRequest)
+    assert asked.confirm_within.seconds == 600
+    assert [r.name for r in daemon.asked(changes_pb2.ConfirmChangeRequest)] == ["jails/web"]
+    assert [r.name for r in daemon.asked(changes_pb2.RevertChangeRequest)] == ["jails/web"]

@@ -18,7 +18,7 @@ from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.fakes.runtime import FACTS
 from tests.hosts import invariants
-from tests.hosts.asking import SPEC, create, reason_of, touched
+from tests.hosts.asking import SPEC, create, deploy, reason_of, touched
 from tests.hosts.fleet import Fleet, Gate, dead, evacuate, fleet, outcome, report, until
 
 G = 1 << 30
@@ -351,3 +351,14 @@ async def test_a_stopped_jail_moves_too_and_stays_stopped(hosts: Fleet) -> None:
     await create(hosts.alpha, name="idle", stopped=True)
     assert (await hosts.alpha.end_of(await evacuate(hosts.alpha, ("beta",)))).failure is None
     assert hosts.beta.core.use_cases.jails.get("idle").state is JailState.STOPPED
+
+
+async def test_a_jail_whose_change_waits_to_be_confirmed_stays_and_that_is_told(hosts: Fleet) -> None:
+    await create(hosts.alpha)
+    await create(hosts.alpha, name="other")
+    assert reason_of(await deploy(hosts.alpha, "web/2", confirm_within=600)) == ""
+    done = await hosts.alpha.end_of(await evacuate(hosts.alpha))
+    (stays,) = [move for move in report(hosts.alpha, done).moves if move.jail == "web"]
+    assert (stays.reason, done.failure is not None) == ("CHANGE_UNCONFIRMED", True)
+    assert "jailctl jail confirm-change web" in stays.remedy
+    assert outcome(hosts.alpha, done)["other"][0] == "moved"

@@ -7,13 +7,14 @@ import pytest
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.authority import ALLOWED, Claim, Intent, Standing, refusal, require, standing_of, unconfirmed
-from jaild.model.layers.records import Desired, JailRecord, Ownership
+from jaild.model.layers.records import ConfirmWithin, Desired, JailRecord, Ownership
 
 ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
 
 # By standing: what may be done. READ always may.
 MAY = {
-    Standing.OWNED: "run on, tell, give up, stop, start, change, rehearse, replicate, give away, delete",
+    Standing.OWNED: "run on, tell, give up, stop, start, change, settle, rehearse, replicate, migrate, give away"
+    ", delete",
     Standing.UNCONFIRMED: "run on, tell, give up, stop",
     Standing.SUPERSEDED: "delete",
     Standing.FOREIGN: "delete, adopt",
@@ -115,3 +116,14 @@ def test_what_lets_an_unconfirmed_jail_go_on_is_said_word_by_word() -> None:
     assert f'jailctl jail confirm web --confirm "{sentence}"' in found.remedy
     assert "starts by itself" in found.remedy
     assert "starts by itself" not in unconfirmed(claim(ACTIVE, 0, BETA, desired=Desired.STOPPED)).remedy
+
+
+@pytest.mark.parametrize("intent", list(Intent))
+def test_a_jail_whose_change_waits_to_be_confirmed_is_neither_changed_nor_migrated(intent: Intent) -> None:
+    waiting = claim(ACTIVE, 3, confirm=ConfirmWithin(back_to=1, until=0.0, kind="deploy"))
+    found, settled = refusal(intent, waiting), refusal(intent, CLAIMS[Standing.OWNED])
+    if intent in {Intent.CHANGE, Intent.MIGRATE}:
+        assert found is not None
+        assert (found.reason, settled) == ("CHANGE_UNCONFIRMED", None)
+    else:
+        assert found == settled

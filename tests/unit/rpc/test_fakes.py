@@ -12,6 +12,7 @@ from jaild.engine.operations import Operations
 from jaild.evacuation.service import Evacuations
 from jaild.host.autostart import Boot
 from jaild.host.service import Host
+from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
 from jaild.jails.usage import Stats
 from jaild.layers.base_builds import BaseMaking
@@ -38,6 +39,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "releases": (Releases,),
     "builds": (Builds,),
     "jails": (Jails,),
+    "confirmations": (Confirmations,),
     "migrations": (Migrations,),
     "operations": (Operations,),
     "events": (Events,),
