@@ -409,13 +409,14 @@ class Inventory:
         """
         entry = self.jails.get(name) or self.jail(name)
         owner, uid = (entry.record.owner, entry.record.uid) if entry.record is not None else ("", "")
-        around = (name in self.to_start, self.halted, self.host_id, self.host_names.get(owner))
-        seen = (_seen_of(entry), under_way, around, self.known_epochs.get(uid), behind(entry.generation, self.channels))
+        after = behind(entry.generation, self.channels) if self.channels else ""
+        around = (name in self.to_start, self.halted, self.host_id, self.host_names.get(owner), after)
+        seen = (_seen_of(entry), under_way, around, self.known_epochs.get(uid))
         if entry.shown is None or entry.shown[0] != seen:
-            entry.shown = (seen, self._jail_view(entry, under_way))
+            entry.shown = (seen, self._jail_view(entry, under_way, after))
         return entry.shown[1]
 
-    def _jail_view(self, entry: JailEntry, under_way: Operation | None) -> JailView:
+    def _jail_view(self, entry: JailEntry, under_way: Operation | None, after: str) -> JailView:
         name, record, operation = entry.name, entry.record, under_way.name if under_way is not None else ""
         if record is None:
             return JailView(name=name, state=JailState.DAMAGED, message=entry.message, operation=operation)
@@ -440,7 +441,7 @@ class Inventory:
             operation=operation,
             message="stopped for the host's shutdown" if halted else entry.message or _lasting(record),
             peer_name=record.peer,
-            behind=behind(entry.generation, self.channels),
+            behind=after,
         )
 
     def _state(self, entry: JailEntry, record: JailRecord) -> JailState:

@@ -161,7 +161,9 @@ class RolloutPlanner:
 
 
 def _refused(step: Step, reason: str, message: str, remedy: str) -> Step:
-    return msgspec.structs.replace(step, state=MemberState.REFUSED, reason=reason, message=message, remedy=remedy)
+    return msgspec.structs.replace(
+        step, state=MemberState.REFUSED, expected=None, reason=reason, message=message, remedy=remedy
+    )
 
 
 def _median_stop(took: Iterable[Parts]) -> float | None:

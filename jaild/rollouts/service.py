@@ -29,6 +29,7 @@ from jaild.model.operation import Operation
 from jaild.model.rollouts import policy as policies
 from jaild.model.rollouts import record
 from jaild.model.rollouts.decision import MemberState, RolloutState
+from jaild.model.rollouts.policy import RolloutPolicy
 from jaild.model.rollouts.record import KIND, Rollout, RolloutSpec, change_to, summary
 from jaild.model.views import Caller
 from jaild.rollouts.planner import RolloutPlanner
@@ -82,7 +83,7 @@ class Rollouts:
 
     async def plan(self, spec: RolloutSpec, *, caller: Caller) -> Rollout:
         """Return what a rollout would do; it is not kept. Errors as `start`."""
-        rollout = self._aimed("plan", spec, caller)
+        rollout = self._aimed("", spec, caller)
         return await self._planner.plan(rollout, self._undone(spec))
 
     async def start(self, spec: RolloutSpec, *, caller: Caller) -> Operation:
@@ -124,8 +125,7 @@ class Rollouts:
         """Take back what moved, on its axis alone. One that is over is undone by a rollout of its own."""
         known = self.get(rollout)
         if known.over:
-            policy = msgspec.structs.replace(known.spec.policy, canaries=0, waves=(), deadline=0.0)
-            return await self.start(RolloutSpec(undoes=known.id, policy=policy, leave_out_refused=True), caller=caller)
+            return await self.start(RolloutSpec(undoes=known.id, leave_out_refused=True), caller=caller)
         active = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.CANCELLING, RolloutState.UNDOING)
         await self._steer(rollout, caller, RolloutState.UNDOING, of=active)
         return self._operations.get(rollout)
@@ -153,6 +153,9 @@ class Rollouts:
         record.require(spec)
         policies.require(spec.policy)
         undone = self._undone(spec)
+        if undone is not None and spec.policy == RolloutPolicy():  # none is given: as they came, but without canaries
+            policy = msgspec.structs.replace(undone.spec.policy, canaries=0, waves=(), deadline=0.0)
+            spec = msgspec.structs.replace(spec, policy=policy)
         on_behalf = msgspec.structs.replace(caller, request_id="", accepted=())
         rollout = Rollout(id=rollout_id, spec=spec, caller=on_behalf, created=self._clock.now())
         aimed = self._planner.aim(rollout, undone)
@@ -255,11 +258,12 @@ class Rollouts:
         if not rollout.planned:
             await handle.phase("plan", "each jail's own plan")
             planned = await self._planner.plan(rollout, self._undone(rollout.spec))
+            planned = msgspec.structs.replace(planned, steps=tuple(map(record.kept, planned.steps)))
+            self._all[rollout_id] = planned  # also if it is refused: its steps say why
             self._require_acceptable(planned)
             seconds = planned.spec.policy.deadline
             deadline = self._clock.now() + seconds if seconds else None
-            steps = tuple(map(record.kept, planned.steps))
-            await self.put(msgspec.structs.replace(planned, planned=True, deadline=deadline, steps=steps))
+            await self.put(msgspec.structs.replace(planned, planned=True, deadline=deadline))
             moving = sum(step.state is MemberState.WAITING for step in planned.steps)
             told = f"{moving} jails to {planned.target or 'where they were'}"
             await self._events.emit("rollout.planned", f"rollouts/{rollout_id}", told)
@@ -302,7 +306,7 @@ class Rollouts:
     async def _end(self, rollout_id: str, error: JaildError | None) -> None:
         rollout = self._all[rollout_id]
         self._runs.pop(rollout_id, None)
-        state = rollout.state if rollout.planned else RolloutState.CANCELLED
+        state = rollout.state if rollout.planned else RolloutState.REFUSED
         ended = msgspec.structs.replace(rollout, state=state, finished=self._clock.now())
         if error is not None:
             ended = msgspec.structs.replace(ended, message=error.message)

@@ -19,6 +19,8 @@ from jaild.engine.operations import Handle
 from jaild.jails.service import Jails
 from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
+from jaild.model.jails.liveness import Health as Liveness
+from jaild.model.layers.records import Desired
 from jaild.model.operation import Failure, Operation, failure_of
 from jaild.model.rollouts import record
 from jaild.model.rollouts.decision import ENDED, Decision, Health, MemberState, RolloutState, decide
@@ -216,13 +218,14 @@ class RolloutWorker:
                 name, lambda step: record.returned(step, downtime) if back else record.arrived(step, downtime, now)
             )
         elif operation is not None and operation.failure is not None:
-            await self._missed(run, name, operation.failure)
+            await self._missed(run, name, operation.failure, downtime)
         else:
             await run.step(name, lambda step: record.gone(step, f"it is on {layer or 'nothing'} by now"))
 
-    async def _missed(self, run: RolloutRun, name: str, failure: Failure) -> None:
+    async def _missed(self, run: RolloutRun, name: str, failure: Failure, downtime: float | None = None) -> None:
         now, back = self._clock.now(), run.of(name).state is MemberState.UNDOING
-        await run.step(name, lambda step: record.missed(step, failure, now, back=back))
+        told = {"downtime_back" if back else "downtime": downtime}
+        await run.step(name, lambda step: msgspec.structs.replace(record.missed(step, failure, now, back=back), **told))
         step = run.of(name)
         if step.state in {MemberState.FAILED, MemberState.STUCK}:
             kind = "rollout.failed" if step.state is MemberState.FAILED else "rollout.stuck"
@@ -300,12 +303,16 @@ def _cancelled(rollout: Rollout) -> Rollout:
 
 
 def _health(view: JailView) -> Health:
-    """Return how a jail that moved is."""
+    """Return how a jail that moved is: by its liveness checks if its spec has any, else by whether it runs."""
     match view.state:
-        case JailState.RUNNING:
+        case JailState.RUNNING if view.health is None:
             return Health(since=view.started)
-        case JailState.STOPPED:
+        case JailState.RUNNING if view.health is not None and view.health.state is Liveness.HEALTHY:
+            return Health(since=max(view.started, view.health.since))
+        case JailState.STOPPED if view.record is not None and view.record.desired is Desired.STOPPED:
             return Health(since=0.0)  # it is not to run: there is nothing to watch
-        case JailState.FAILED:
-            return Health(over=view.message or "it does not run")
+        case JailState.FAILED if view.restarts is None and view.generation is not None and view.generation.spec.restart:
+            return Health()  # what its policy says of its end is not known yet; of one that is started again: STARTING
+        case JailState.FAILED | JailState.CRASH_LOOP:
+            return Health(over=view.message)  # none: it did not end, somebody is about to start it
     return Health()

@@ -91,6 +91,7 @@ class Rollout(_message.Message):
         STATE_CANCELLED: _ClassVar[Rollout.State]
         STATE_UNDONE: _ClassVar[Rollout.State]
         STATE_INCOMPLETE: _ClassVar[Rollout.State]
+        STATE_REFUSED: _ClassVar[Rollout.State]
     STATE_UNSPECIFIED: Rollout.State
     STATE_RUNNING: Rollout.State
     STATE_PAUSED: Rollout.State
@@ -100,6 +101,7 @@ class Rollout(_message.Message):
     STATE_CANCELLED: Rollout.State
     STATE_UNDONE: Rollout.State
     STATE_INCOMPLETE: Rollout.State
+    STATE_REFUSED: Rollout.State
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]

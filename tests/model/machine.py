@@ -182,6 +182,16 @@ class Fleet(RuleBasedStateMachine):
     def change(self, pick: int, jail: str, what: str, wait: int | None) -> None:
         self.ask_one(pick, jail, self.owners(), lambda host, jail: verbs.change(host, jail, what), wait)
 
+    @precondition(lambda self: self.owners())
+    @rule(pick=picks, jail=jails, base=st.sampled_from(("deb-1", "deb-2")), wait=looks_on)
+    def roll_out(self, pick: int, jail: str, base: str, wait: int | None) -> None:
+        self.ask_one(pick, jail, self.owners(), lambda host, jail: verbs.roll_out(host, jail, base), wait)
+
+    @precondition(lambda self: self.owners())
+    @rule(name=names, wait=looks_on)
+    def undo_rollout(self, name: str, wait: int | None) -> None:
+        self.ask(name, verbs.undo_rollout(self.host(name)), wait)
+
     @precondition(lambda self: self.having(Ownership.MOVED))
     @rule(pick=picks, jail=jails)
     def finalize(self, pick: int, jail: str) -> None:

@@ -10,6 +10,8 @@ from jaild.model.errors import JaildError
 from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation
 from jaild.model.replication.policy import vouching
+from jaild.model.rollouts.policy import OnBreach, RolloutPolicy
+from jaild.model.rollouts.record import RolloutSpec
 from tests.fakes.host import caller
 from tests.model.world import ModelHost, Told, World
 
@@ -202,6 +204,25 @@ def change(host: ModelHost, jail: str, what: str) -> Verb:
         "restart": lambda: jails.restart(jail, caller=caller()),
     }
     return made[what]
+
+
+def roll_out(host: ModelHost, jail: str, base: str) -> Verb:
+    """Move its base by a rollout, which takes it back if it does not go well, and ends by itself whatever happens."""
+    policy = RolloutPolicy(
+        canaries=1, min_healthy_time=5.0, healthy_deadline=30.0, on_breach=OnBreach.UNDO, deadline=120.0
+    )
+    spec = RolloutSpec(base=base, jails=(jail,), policy=policy)
+    return lambda: host.core.use_cases.rollouts.start(spec, caller=caller())
+
+
+def undo_rollout(host: ModelHost) -> Verb:
+    """Take back what the newest rollout moved, on its axis."""
+
+    async def asked() -> Operation | None:
+        known = host.core.use_cases.rollouts.list()
+        return await host.core.use_cases.rollouts.undo(known[0].id, caller=caller()) if known else None
+
+    return asked
 
 
 def remove(world: World, host: ModelHost, jail: str) -> Verb:

@@ -112,7 +112,7 @@ def ls(settings: Settings) -> None:
         render.document(settings.form, {"rollouts": [render.as_dict(each) for each in found]})
         return
     render.table(
-        ("ID", "STATE", "TO", "DONE", "FAILED", "OF", "AGE", "MESSAGE"),
+        ("ID", "STATE", "AIM", "DONE", "FAILED", "OF", "AGE", "MESSAGE"),
         [
             (
                 short(each.name),
@@ -277,7 +277,7 @@ def _report(settings: Settings, found: rollouts_pb2.Rollout) -> None:
     if settings.form is not Form.TABLE:
         render.document(settings.form, found)
         return
-    head = [f"{short(found.name)}: {_state(found)}" if found.name else "plan", f"to {_aim(found)}"]
+    head = [f"{short(found.name)}: {_state(found)}" if found.name else "plan", _aim(found)]
     if not found.HasField("end_time") and found.steps:
         at_least = "at least " if found.expected_at_least else ""
         head.append(f"takes about {render.span(found.expected_duration)}")
@@ -319,7 +319,7 @@ def _state(found: rollouts_pb2.Rollout) -> str:
 
 
 def _aim(found: rollouts_pb2.Rollout) -> str:
-    return short(found.target) if found.target else f"before {short(found.spec.undoes)}"
+    return f"to {short(found.target)}" if found.target else f"undo of {short(found.spec.undoes)}"
 
 
 def _count(found: rollouts_pb2.Rollout, *states: int) -> int:

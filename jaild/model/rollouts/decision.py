@@ -56,6 +56,7 @@ class RolloutState(StrEnum):
     CANCELLED = "cancelled"
     UNDONE = "undone"
     INCOMPLETE = "incomplete"  # undone, but for some that are stuck
+    REFUSED = "refused"  # by its plan: nothing was touched
 
 
 class Member(Protocol):
@@ -128,7 +129,12 @@ class Decision:
         return bool(self.start or self.undo or self.passed or self.failed or self.breach)
 
 
-ENDED = frozenset({RolloutState.DONE, RolloutState.CANCELLED, RolloutState.UNDONE, RolloutState.INCOMPLETE})
+ENDED = frozenset(
+    {
+        *(RolloutState.DONE, RolloutState.CANCELLED, RolloutState.UNDONE),
+        *(RolloutState.INCOMPLETE, RolloutState.REFUSED),
+    }
+)
 IN_FLIGHT = frozenset({MemberState.CHANGING, MemberState.SOAKING, MemberState.UNDOING})
 _OPEN = IN_FLIGHT | {MemberState.WAITING}
 _NEVER_MOVED = frozenset({MemberState.REFUSED, MemberState.SKIPPED})

@@ -17,9 +17,11 @@ from jaild.model.rollouts.policy import RolloutPolicy
 from jaild.model.views import Caller
 
 KIND = "rollout"  # of its operation
-ATTEMPTS = 5  # for a change that only somebody else stands in the way of
+ATTEMPTS = 5  # for a change that may go better the next time
 _PAUSE = 2.0  # seconds before the second, doubled each time
-_LATER = frozenset({"JAIL_QUEUE_FULL", "JAIL_MIGRATING", "HOST_HALTED", "STANDBYS_UNCONFIRMED", "DAEMON_STOPPED"})
+_LONGEST_PAUSE = 30.0
+_IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_HALTED", "STANDBYS_UNCONFIRMED"})  # for as long as it is so
+_LATER = _IN_THE_WAY | {"JAIL_QUEUE_FULL", "DAEMON_STOPPED"}
 _NOT_HERE = frozenset(
     {
         *("JAIL_NOT_FOUND", "JAIL_MOVED", "JAIL_DELETING", "JAIL_NOT_OWNED", "JAIL_FENCED"),
@@ -180,8 +182,8 @@ def missed(step: Step, failure: Failure, now: float, *, back: bool) -> Step:
     )
     if is_gone(reason):
         return msgspec.structs.replace(told, state=MemberState.SKIPPED, moved=0.0)
-    if reason in _LATER and told.attempts < ATTEMPTS:
-        later = now + _PAUSE * 2.0**step.attempts
+    if reason in _IN_THE_WAY or (reason in _LATER and told.attempts < ATTEMPTS):
+        later = now + min(_PAUSE * 2.0 ** min(step.attempts, ATTEMPTS), _LONGEST_PAUSE)
         return msgspec.structs.replace(told, state=_again(step, back=back), not_before=later)
     if back:
         return msgspec.structs.replace(told, state=MemberState.STUCK)

@@ -93,7 +93,7 @@ def test_a_rollout_is_shown_jail_by_jail(jailctl: Run) -> None:
     assert "00000000000000ff" in shown
     assert "a: it answers 500\n    to do: look at it" in shown
     lines = jailctl("rollout", "ls").stdout.splitlines()
-    assert lines[1].split()[:6] == ["op-1", "paused", "debian-13", "1", "1", "3"]
+    assert lines[1].split()[:6] == ["op-1", "paused", "to", "debian-13", "1", "1"]
 
 
 @pytest.mark.parametrize("word", ["pause", "resume", "cancel"])

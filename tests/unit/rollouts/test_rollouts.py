@@ -120,6 +120,8 @@ async def test_a_jail_whose_plan_is_refused_stops_all_of_it_unless_it_may_be_lef
     assert reason_of(operation) == "ROLLOUT_REFUSED"
     assert operation.failure is not None
     assert [finding.code for finding in operation.failure.findings] == ["MERGE_CONFLICT"]
+    refused = host.core.use_cases.rollouts.get(operation.id)
+    assert (refused.state, states(refused)["b"]) == (RolloutState.REFUSED, "refused")
     assert bases(host) == ["deb-1"] * 4
     done = await roll_out(host, msgspec.structs.replace(to_base(), leave_out_refused=True))
     assert states(done) == {"a": "done", "b": "refused", "c": "done", "d": "done"}
@@ -321,3 +323,25 @@ async def test_a_request_that_is_repeated_begins_no_second_one(host: FakeHost) -
     assert (await begin(host, to_base(), caller("r"))).id == first.id
     with pytest.raises(InvalidArgumentError):
         await begin(host, RolloutSpec(), caller("other"))
+
+
+async def test_a_stopped_jail_moves_without_being_watched_and_stays_stopped(host: FakeHost) -> None:
+    await create(host, msgspec.structs.replace(CHECKED, labels={"tier": "edge"}), name="a", stopped=True)
+    done = await roll_out(host, to_base())
+    assert states(done) == {"a": "done"}
+    assert active(host, "a").base == "deb-2"
+    assert not [call for call, _ in host.runtime.calls if call == "start"]
+
+
+async def test_while_the_host_is_halted_nothing_is_healthy_and_what_waits_goes_on_waiting(host: FakeHost) -> None:
+    await jails(host, ("a", "b"))
+    operation = await begin(host, to_base(max_parallel=1, min_healthy_time=20.0, healthy_deadline=1e6))
+    await told(host, "generation.committed", "jails/a")
+    boot = host.core.use_cases.boot
+    await host.end_of(await boot.stop(deadline=60.0, validate_only=False, caller=caller()))
+    for _ in range(100):
+        await host.clock.sleep(1.0)
+    assert states(host.core.use_cases.rollouts.get(operation.id)) == {"a": "soaking", "b": "waiting"}
+    await host.end_of(await boot.start(validate_only=False, caller=caller()))
+    assert reason_of(await host.end_of(operation)) == ""
+    assert bases(host, ("a", "b")) == ["deb-2", "deb-2"]
