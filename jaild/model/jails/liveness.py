@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-OUTPUT = 2000  # characters of what a round said that are kept
+from jaild.model.bounds import HEALTH_OUTPUT
 
 
 class Health(StrEnum):
@@ -43,7 +43,7 @@ def after_round(status: HealthStatus, problem: str, now: float, needed: int) -> 
         if status.state is Health.HEALTHY:
             return msgspec.structs.replace(status, failures=0) if status.failures else status
         return msgspec.structs.replace(status, state=Health.HEALTHY, since=now, failures=0)
-    failed = msgspec.structs.replace(status, failures=status.failures + 1, output=problem[:OUTPUT])
+    failed = msgspec.structs.replace(status, failures=status.failures + 1, output=problem[:HEALTH_OUTPUT])
     if failed.failures < needed or failed.state is Health.UNHEALTHY:
         return failed
     return msgspec.structs.replace(failed, state=Health.UNHEALTHY, since=now, flaps=failed.flaps + 1)

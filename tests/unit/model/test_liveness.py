@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from jaild.model.jails.liveness import OUTPUT, Health, HealthStatus, after_round
+from jaild.model.bounds import HEALTH_OUTPUT
+from jaild.model.jails.liveness import Health, HealthStatus, after_round
 
 UNKNOWN, HEALTHY, UNHEALTHY = Health
 
@@ -41,7 +42,7 @@ def test_only_so_many_failures_in_a_row_make_a_jail_unhealthy_and_one_pass_makes
 
 def test_the_last_failure_is_kept_when_the_next_round_passes_and_no_more_of_it_than_fits() -> None:
     assert after("--+").output == "sick at 2"
-    assert len(after_round(HealthStatus(), "x" * 10_000, 1.0, 3).output) == OUTPUT
+    assert len(after_round(HealthStatus(), "x" * 10_000, 1.0, 3).output) == HEALTH_OUTPUT
 
 
 def test_a_round_that_brings_nothing_new_leaves_the_same_object() -> None:
