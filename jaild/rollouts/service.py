@@ -136,14 +136,19 @@ class Rollouts:
         if known.over or not known.planned or known.state not in of:
             raise self._not_now(known, f"it cannot become {to}", f"see how it stands: jailctl rollout show {rollout}")
 
+        heard: list[bool] = []
+
         def steered(now: Rollout) -> Rollout:
-            if now.state not in of or now.state is to:  # it came there by itself meanwhile
+            heard.append(now.state in of)
+            if now.state not in of or now.state is to:  # it ended meanwhile, or came there by itself
                 return now
             if to is RolloutState.RUNNING:
                 return record.forgiven(now, self._clock.now())
             return msgspec.structs.replace(now, state=to, message=f"{to} by {caller.actor}")
 
         await asyncio.shield(self._run(rollout).change(steered))
+        if not all(heard):
+            raise self._not_now(self.get(rollout), f"it cannot become {to}", f"jailctl rollout show {rollout}")
         await self._events.emit(f"rollout.{to}", f"rollouts/{rollout}", f"by {caller.actor}", actor=caller.actor)
         return self.get(rollout)
 

@@ -45,12 +45,13 @@ class RolloutRun:
         self._writing = asyncio.Lock()
 
     async def change(self, change: Callable[[Rollout], Rollout]) -> None:
-        """Replace the record; on disk when this returns."""
+        """Replace the record by what `change` makes of it, as it is by then; on disk when this returns."""
         async with self._writing:
             changed = change(self.rollout)
-            if changed is not self.rollout:
-                await self._put(changed)
-                self.rollout = changed
+            if changed is self.rollout:
+                return
+            await self._put(changed)
+            self.rollout = changed
         self.news.set()
 
     async def step(self, name: str, change: Callable[[Step], Step]) -> None:
@@ -95,22 +96,32 @@ class RolloutWorker:
     async def _turn(self, run: RolloutRun, group: asyncio.TaskGroup) -> None:
         """Decide once, do it, and wait until it is time to decide again."""
         await self._leave_out_changed(run)
-        before = run.rollout.state
-        decision = decide(
-            run.rollout.spec.policy,
-            before,
-            run.rollout.steps,
-            self._health(run.rollout),
-            now=self._clock.now(),
-            deadline=run.rollout.deadline,
-        )
-        if decision.acts or decision.state is not before:
-            await run.change(lambda rollout: self._decided(rollout, decision))
-            await self._tell(run, decision, before)
+        made: list[tuple[RolloutState, Decision]] = []
+
+        def deciding(rollout: Rollout) -> Rollout:  # while nobody else writes: a word of somebody's is not overtaken
+            decision = self._decision(rollout)
+            made.append((rollout.state, decision))
+            same = not decision.acts and decision.state is rollout.state
+            return rollout if same else self._decided(rollout, decision)
+
+        await run.change(deciding)
+        ((before, decision),) = made
         for name in (*decision.start, *decision.undo):
             group.create_task(self._move(run, name))
-        if not decision.acts and run.rollout.state not in ENDED:
+        if decision.acts or decision.state is not before:
+            await self._tell(run, decision, before)
+        elif decision.state not in ENDED:
             await self._wait(run, decision.until)
+
+    def _decision(self, rollout: Rollout) -> Decision:
+        return decide(
+            rollout.spec.policy,
+            rollout.state,
+            rollout.steps,
+            self._health(rollout),
+            now=self._clock.now(),
+            deadline=rollout.deadline,
+        )
 
     def _decided(self, rollout: Rollout, decision: Decision) -> Rollout:
         failed = {verdict.name: verdict.message for verdict in decision.failed}

@@ -345,3 +345,31 @@ async def test_while_the_host_is_halted_nothing_is_healthy_and_what_waits_goes_o
     await host.end_of(await boot.start(validate_only=False, caller=caller()))
     assert reason_of(await host.end_of(operation)) == ""
     assert bases(host, ("a", "b")) == ["deb-2", "deb-2"]
+
+
+async def test_a_word_that_is_being_written_down_is_not_overtaken_by_what_is_decided_meanwhile(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await jails(host, ("a", "b"))
+    operation = await begin(host, to_base(max_parallel=1, min_healthy_time=20.0))
+    await told(host, "generation.committed", "jails/a")
+    assert host.store is not None
+    put, asked, written = host.store.put_rollout, asyncio.Event(), asyncio.Event()
+
+    async def slowly(rollout: Rollout) -> None:
+        if rollout.state is RolloutState.PAUSED and not asked.is_set():
+            asked.set()
+            await written.wait()
+        await put(rollout)
+
+    monkeypatch.setattr(host.store, "put_rollout", slowly)
+    pausing = asyncio.create_task(host.core.use_cases.rollouts.pause(operation.id, caller=caller()))
+    await asked.wait()
+    for _ in range(50):
+        await host.clock.sleep(1.0)  # the first has soaked, and the next one's turn would be
+    written.set()
+    await pausing
+    for _ in range(50):
+        await host.clock.sleep(1.0)
+    paused = host.core.use_cases.rollouts.get(operation.id)
+    assert (paused.state, states(paused)) == (RolloutState.PAUSED, {"a": "done", "b": "waiting"})
