@@ -69,7 +69,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         ),
     ),
     (
-        re.compile(r"unknown parameter: "),
+        re.compile(r"unknown parameter: |^kldload: can't load ", re.MULTILINE),
         lambda text, resource: UnavailableError(
             "RUNTIME_MISSING",
             text,

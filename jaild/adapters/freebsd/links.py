@@ -28,6 +28,7 @@ class Links:
         self._kernel = kernel
         self._run_folder = run_folder
         self._host = host
+        self._unused: set[str] = set()  # jails' ends that were made here, and in no jail yet
 
     async def prepare(self) -> None:
         """Make the bridge, or bring it to what is wanted."""
@@ -76,6 +77,7 @@ class Links:
             for name in (created, network.ends(self._run_folder, run.uid, run.generation)[0]):
                 await self._processes.run(("ifconfig", name, "destroy"), check=False)
             raise
+        self._unused.add(network.ends(self._run_folder, run.uid, run.generation)[1])
 
     async def attach(self, run: RunSpec) -> None:
         """Put the run's epair on the bridge; make it anew if the last jail, dying, has not given its end back."""
@@ -86,8 +88,9 @@ class Links:
         if inner not in there or outer not in there:
             await self.delete(run.uid, run.generation)
             await self.create(run)
-        else:  # the kernel need not have kept the address of an end that comes back from a jail
+        elif inner not in self._unused:  # the kernel need not have kept the address of one that comes back from a jail
             await self._run(network.ether(inner, run), run.name)
+        self._unused.discard(inner)
         bridge = oci_network.bridge(run, self._host)
         shown = await self._run(("ifconfig", bridge), bridge)
         if outer not in network.parse_members(shown):
@@ -112,7 +115,9 @@ class Links:
 
     async def delete(self, uid: str, generation: int) -> None:
         """Take a run's epair away, whatever is left of it."""
-        left = await self._kernel.interfaces() & set(network.ends(self._run_folder, uid, generation))
+        ends = network.ends(self._run_folder, uid, generation)
+        left = await self._kernel.interfaces() & set(ends)
+        self._unused.discard(ends[1])
         if left:  # one end's destruction takes both, wherever the other is (if_epair(4))
             await self._run(("ifconfig", min(left), "destroy"), min(left))
 

@@ -34,6 +34,7 @@ from jaild.adapters.freebsd import (
 from jaild.adapters.freebsd import (
     network as freebsd_network,
 )
+from jaild.adapters.freebsd.errors import explain
 from jaild.adapters.freebsd.first_process import FirstProcesses
 from jaild.adapters.freebsd.jails import Jails
 from jaild.adapters.freebsd.kernel import Jail, System
@@ -98,7 +99,9 @@ class FreebsdRuntime:
                 resource=str(self._folder),
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        await self._processes.run(("kldload", "-n", "nullfs"))
+        loaded = await self._processes.run(("kldload", "-n", "nullfs"), check=False)
+        if loaded.status != 0:
+            raise explain(loaded, "nullfs")
         await self._around.links.prepare()
 
     async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:

@@ -239,7 +239,7 @@ def test_an_error_is_told_from_the_others_and_keeps_what_was_said(title: str, re
         ("alias remove missing", "COMMAND_FAILED"),
         ("rctl bad", "LIMIT_UNSUPPORTED"),
         ("cpuset bad", "LIMIT_UNSUPPORTED"),
-        ("kldload missing", "COMMAND_FAILED"),
+        ("kldload missing", "RUNTIME_MISSING"),
     ],
 )
 def test_an_error_of_15_1_is_told_from_the_others_whatever_tail_it_carries(title: str, reason: str) -> None:
