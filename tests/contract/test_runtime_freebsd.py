@@ -18,6 +18,7 @@ import pytest
 from jaild.adapters.freebsd import facts as freebsd_facts
 from jaild.adapters.freebsd import kernel_calls, kernel_commands
 from jaild.adapters.freebsd import mounts as freebsd_mounts
+from jaild.adapters.freebsd.jailconf import META
 from jaild.adapters.freebsd.kqueue import KqueueEvents
 from jaild.adapters.freebsd.libc import libc
 from jaild.adapters.freebsd.records import Record
@@ -159,7 +160,7 @@ async def test_a_volume_in_the_data_is_mounted_at_each_start_and_goes_with_its_r
 
 
 async def test_the_system_calls_tell_the_same_as_the_commands(rig: RealRig) -> None:
-    await started(rig, rig.spec())
+    await started(rig, replace(rig.spec(), command=("sleep", "1000")))
     found = libc()
     assert found is not None
     calls = kernel_calls.system(found)
@@ -252,3 +253,10 @@ async def test_what_is_allowed_is_what_the_kernel_has_for_the_jail(rig: RealRig)
     jid = (await only(run)).pid
     said = (await PROCESSES.run(("jls", "-j", str(jid), "-n"))).text.split()
     assert {"allow.raw_sockets", "sysvshm=new", "allow.nomlock"} <= set(said)
+
+
+async def test_a_kernel_that_keeps_it_is_told_whose_a_jail_is(rig: RealRig) -> None:
+    keeps = bool(await COMMANDS.kernel.values(META))  # from 15 on
+    await started(rig, rig.spec())
+    said = await PROCESSES.run(("jls", "-j", "web_1", "meta.jaild"), check=False)
+    assert (said.text.strip(), said.status) == (f"web.1 {rig.spec().uid}", 0) if keeps else said.status != 0
