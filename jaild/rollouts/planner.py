@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from jaild.engine.build import Engine
-from jaild.engine.inventory import JailEntry, OwnedJail
+from jaild.engine.inventory import JailEntry
 from jaild.jails.service import Jails
 from jaild.model.errors import FailedPreconditionError, JaildError, PermissionDeniedError
 from jaild.model.findings import errors
@@ -19,7 +19,7 @@ from jaild.model.layers.records import Generation
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.forecast import usual
 from jaild.model.rollouts.decision import MemberState
-from jaild.model.rollouts.record import Rollout, Step, change_to, layer_of
+from jaild.model.rollouts.record import Rollout, Step, change_to, is_gone, layer_of
 from jaild.model.rollouts.waves import Target, arrange, duration
 from jaild.transfer.hosts import apart
 
@@ -75,27 +75,39 @@ class RolloutPlanner:
     # -- which jails
 
     def _forward(self, rollout: Rollout) -> Iterable[Step]:
-        for owned in self._chosen(rollout):
-            generation = owned.generation
+        for entry, generation in self._chosen(rollout):
             before = layer_of(generation, rollout.axis)
             if before != rollout.target:
-                yield self._step(owned.entry, generation, before, rollout.target)
+                yield self._step(entry, generation, before, rollout.target)
 
-    def _chosen(self, rollout: Rollout) -> Iterable[OwnedJail]:
-        """Yield the jails that the rollout is of. A name that is none is refused: `NotFoundError` (JAIL_NOT_FOUND)."""
+    def _chosen(self, rollout: Rollout) -> Iterable[tuple[JailEntry, Generation]]:
+        """Yield the jails that the rollout is of, also those that cannot be changed now: their plans say why.
+
+        A name that is none of a jail of this host's is refused, with its reason.
+        """
         spec = rollout.spec
         names = sorted(set(spec.jails)) if spec.jails else sorted(self._inventory.jails)
         for name in names:
             entry = self._inventory.jail(name)
-            if not self._inventory.may(entry, Intent.CHANGE) or entry.generation is None:
+            refusal = self._refusal(name)
+            if refusal is not None and (is_gone(refusal.reason) or entry.generation is None):
                 if spec.jails:
-                    self._inventory.owned(name, Intent.CHANGE)  # says why
+                    raise refusal
                 continue
-            own = entry.generation.spec
-            follows = not spec.channel or own.channel == spec.channel
-            runs_app = not spec.release or _app(entry.generation.release) == _app(spec.release)
-            if follows and runs_app and spec.labels.items() <= own.labels.items():
-                yield self._inventory.owned(name, Intent.CHANGE)
+            if (generation := entry.generation) is None:
+                continue
+            follows = not spec.channel or generation.spec.channel == spec.channel
+            runs_app = not spec.release or _app(generation.release) == _app(spec.release)
+            if follows and runs_app and spec.labels.items() <= generation.spec.labels.items():
+                yield entry, generation
+
+    def _refusal(self, name: str) -> JaildError | None:
+        """Return why a jail cannot be changed now; None if it can."""
+        try:
+            self._inventory.owned(name, Intent.CHANGE)
+        except JaildError as error:
+            return error
+        return None
 
     def _backward(self, undone: Rollout) -> Iterable[Step]:
         """Yield a step back for each jail that the earlier rollout moved, and that is still where it took it to."""
@@ -103,7 +115,9 @@ class RolloutPlanner:
             entry = self._inventory.jails.get(step.name)
             if not step.moved or entry is None or entry.generation is None:
                 continue
-            if not self._inventory.may(entry, Intent.CHANGE) or layer_of(entry.generation, undone.axis) != step.target:
+            refusal = self._refusal(step.name)
+            gone = refusal is not None and is_gone(refusal.reason)
+            if gone or layer_of(entry.generation, undone.axis) != step.target:
                 continue
             back = self._step(entry, entry.generation, step.target, step.before)
             yield msgspec.structs.replace(back, target_number=step.number)

@@ -20,7 +20,8 @@ KIND = "rollout"  # of its operation
 ATTEMPTS = 5  # for a change that may go better the next time
 _PAUSE = 2.0  # seconds before the second, doubled each time
 _LONGEST_PAUSE = 30.0
-_IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_HALTED", "STANDBYS_UNCONFIRMED"})  # for as long as it is so
+# For as long as it is so:
+_IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_HALTED", "STANDBYS_UNCONFIRMED", "CHANGE_UNCONFIRMED"})
 _LATER = _IN_THE_WAY | {"JAIL_QUEUE_FULL", "DAEMON_STOPPED"}
 _NOT_HERE = frozenset(
     {

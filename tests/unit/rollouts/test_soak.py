@@ -6,8 +6,8 @@ import msgspec
 
 from jaild.model.jails.spec import Backoff, ExecCheck, JailSpec, Liveness, Restart
 from jaild.model.rollouts.decision import RolloutState
-from tests.fakes.host import FakeHost
-from tests.hosts.asking import active, create, reason_of
+from tests.fakes.host import FakeHost, caller
+from tests.hosts.asking import active, create, ended, reason_of
 from tests.unit.rollouts.test_rollouts import begin, roll_out, states, to_base, told, until
 
 ALIVE = ("alive",)
@@ -42,10 +42,45 @@ async def test_a_jail_that_its_own_policy_starts_again_is_watched_anew(host: Fak
     operation = await begin(host, to_base(min_healthy_time=20.0, healthy_deadline=1000.0))
     await told(host, "generation.committed", "jails/a")
     host.runtime.end("a", 2, status=1)
-    ended = await host.end_of(operation)
-    assert reason_of(ended) == ""
+    assert reason_of(await host.end_of(operation)) == ""
     step = host.core.use_cases.rollouts.get(operation.id).steps[0]
     run = host.core.inventory.jails["a"].run
     assert run is not None
     assert run.started > step.moved
     assert host.clock.now() >= run.started + 20.0
+
+
+async def test_a_jail_whose_last_change_waits_for_its_confirmation_is_refused_and_not_left_out_untold(
+    host: FakeHost,
+) -> None:
+    await create(host, LIVELY, name="a")
+    await create(host, LIVELY, name="b")
+    await deployed_for_now(host, "b")
+    plan = await host.core.use_cases.rollouts.plan(to_base(), caller=caller())
+    assert [(step.name, step.state, step.reason) for step in plan.steps] == [
+        ("a", "waiting", ""),
+        ("b", "refused", "CHANGE_UNCONFIRMED"),
+    ]
+
+
+async def test_what_is_only_in_the_way_of_a_jail_is_waited_for(host: FakeHost) -> None:
+    await create(host, LIVELY, name="a")
+    await create(host, LIVELY, name="b")
+    operation = await begin(host, to_base(max_parallel=1))
+    await told(host, "generation.committed", "jails/a")
+    await deployed_for_now(host, "b")
+    for _ in range(100):
+        await host.clock.sleep(1.0)
+    found = host.core.use_cases.rollouts.get(operation.id)
+    assert (found.state, states(found)["a"]) == (RolloutState.RUNNING, "done")
+    assert states(found)["b"] in {"waiting", "changing"}  # it is tried again and again
+    await host.end_of(await host.core.use_cases.confirmations.confirm("b", caller=caller()))
+    assert reason_of(await host.end_of(operation)) == ""
+    assert (active(host, "b").base, active(host, "b").release) == ("deb-2", "web/2")
+
+
+async def deployed_for_now(host: FakeHost, name: str) -> None:
+    """Deploy a release that is taken back if nobody confirms it."""
+    jails = host.core.use_cases.jails
+    asked = jails.deploy(name, "web/2", etag="", validate_only=False, caller=caller(), confirm_within=100_000.0)
+    assert reason_of(await ended(host, asked)) == ""
