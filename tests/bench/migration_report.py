@@ -11,13 +11,14 @@ from tests.bench.figures import Goal, Row, seconds_of, spread_of
 _GROWS = 1.5
 _CPU = 1.18  # 2.0 s for each GB where a bare stream takes 1.7
 _STREAM = 0.95
+_VOLUMES = 1.2
 
 
 def goals(found: Mapping[str, Any]) -> list[Goal]:
-    """The goals for what was measured: of each size, and with several sizes how the downtime grows."""
+    """The goals for what was measured: of each size, how the downtime grows with several sizes, and with volumes."""
     sizes = by_size(found)
     each = [goal for size, one in sizes for goal in (_stream(size, one), _cpu(size, one))]
-    return [*each, *_growth(sizes)]
+    return [*each, *_growth(sizes), _parted(found["volumes"])]
 
 
 def _stream(size: str, one: Mapping[str, Any]) -> Goal:
@@ -99,12 +100,18 @@ def _of_size(size: str, one: Mapping[str, Any]) -> list[Row]:
     ]
 
 
+def _parted(found: Mapping[str, Any]) -> Goal:
+    name = f"downtime with {found['count']} volumes to that with none"
+    return Goal(name=name, value=found["ratio_to_without"]["median"], limit=_VOLUMES, unit="")
+
+
 def _of_volumes(found: Mapping[str, Any]) -> Row:
     return Row(
         what=f"migration of a jail with {found['count']} volumes: downtime",
         measured=seconds_of(found["downtime_seconds"]),
         reference=f"{seconds_of(found['downtime_seconds_without'])} without volumes",
         ratio=spread_of(found["ratio_to_without"]),
+        goal=_parted(found),
     )
 
 

@@ -67,7 +67,13 @@ def test_a_downtime_that_grows_with_the_data_misses_its_goal() -> None:
 
 
 def test_one_size_tells_nothing_of_growth() -> None:
-    assert len(report.goals(document(**{"64M": 1.0}))) == 2
+    assert len(report.goals(document(**{"64M": 1.0}))) == 3  # of the stream, of what it costs, of volumes
+
+
+def test_volumes_are_to_make_the_downtime_a_fifth_longer_at_most() -> None:
+    volumes = goal("downtime with 8 volumes to that with none", **{"64M": 1.0})
+    assert (volumes.value, volumes.told, volumes.met) == (2.0, "<= 1.2", False)
+    assert report.rows(document(**{"64M": 1.0}))[-1].goal == volumes
 
 
 def test_the_table_has_seven_lines_for_each_size_from_the_least_to_the_most_and_two_for_all() -> None:
@@ -75,4 +81,5 @@ def test_the_table_has_seven_lines_for_each_size_from_the_least_to_the_most_and_
     assert [line.what.split(":")[0] for line in lines[:14]] == ["migration of 64M"] * 7 + ["migration of 4G"] * 7
     assert (lines[-1].what, lines[-1].measured) == ("migration of a jail with 8 volumes: downtime", "0.500 s")
     assert (lines[-1].reference, lines[-1].ratio) == ("0.250 s without volumes", "2.00 (2.00 to 2.00)")
-    assert lines[-2].goal == migration_report.goals(document(**{"4G": 1.0, "64M": 1.0})["migration"])[-1]
+    told = migration_report.goals(document(**{"4G": 1.0, "64M": 1.0})["migration"])
+    assert [line.goal for line in lines[-2:]] == told[-2:]
