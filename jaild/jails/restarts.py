@@ -10,6 +10,7 @@ What counts is in `JailEntry.restarts`, and on the disk for the next daemon. Who
 
 from __future__ import annotations
 
+import msgspec
 import structlog
 
 from jaild.engine.build import Engine
@@ -92,8 +93,7 @@ class Restarts:
 
     async def unhealthy(self, entry: JailEntry, run: Run) -> None:
         """See to a jail that runs, but is not well, if its spec asks for a restart."""
-        liveness = entry.generation.spec.liveness if entry.generation is not None else None
-        if liveness is not None and liveness.restart:
+        if _is_sick(entry):
             await self._see_to(entry, run, None, failed=True)
 
     async def _see_to(self, entry: JailEntry, run: Run, status: int | None, *, failed: bool) -> None:
@@ -147,16 +147,19 @@ class Restarts:
         if entry.run is not None:
             self._counted[entry.name] = entry.run
         uid, generation = entry.record.uid, entry.record.generation
+        new = RestartRecord(uid=uid, boot=self._boot, generation=generation, ends=(), verdict=Verdict.AGAIN)
+        before, now = entry.restarts or new, self._clock.now()
+        entry.restarts = after = after_end(before, policy, now=now, status=status, failed=failed)
         try:
-            if not self._boot:
-                await self._look_at_boot()
-            new = RestartRecord(uid=uid, boot=self._boot, generation=generation, ends=(), verdict=Verdict.AGAIN)
-            before, now = entry.restarts or new, self._clock.now()
-            entry.restarts = after = after_end(before, policy, now=now, status=status, failed=failed)
-            await self._store.put_restarts(after)
             if after.verdict is Verdict.CRASH_LOOP:
                 entry.message = f"{entry.message or 'it was unhealthy'}; {_told_loop(policy)}"
                 await self._events.emit("jail.crash_loop", f"jails/{entry.name}", entry.message)
+            if not self._boot:
+                await self._look_at_boot()
+            row = msgspec.structs.replace(after, boot=self._boot)
+            if entry.restarts is after:  # else somebody has started it meanwhile
+                entry.restarts = row
+            await self._store.put_restarts(row)
         except JaildError as error:  # a full disk keeps no jail down: the next daemon begins to count anew
             self._log.warning("the count is not on the disk", jail=entry.name, error=str(error))
 
@@ -174,11 +177,10 @@ class Restarts:
         )
 
     def _needs_start(self, entry: JailEntry) -> bool:
-        sick = entry.health is not None and entry.health.state is Health.UNHEALTHY
         return (
             self._is_ours(entry)
             and not self._inventory.halted
-            and (not _runs(entry) or sick)
+            and (not _runs(entry) or _is_sick(entry))
             and self._inventory.may(entry, Intent.START)
         )
 
@@ -189,6 +191,13 @@ def _policy(entry: JailEntry) -> Restart | None:
 
 def _runs(entry: JailEntry) -> bool:
     return entry.run is not None and entry.run.running
+
+
+def _is_sick(entry: JailEntry) -> bool:
+    """Whether it is unhealthy, and its spec asks for a restart then."""
+    liveness = entry.generation.spec.liveness if entry.generation is not None else None
+    asks = liveness is not None and liveness.restart
+    return asks and entry.health is not None and entry.health.state is Health.UNHEALTHY
 
 
 def _task(entry: JailEntry) -> str:

@@ -114,6 +114,12 @@ class Fleet(RuleBasedStateMachine):
         down = [host for host in self.world.hosts.values() if not host.up]
         self.run(self._up(down[pick % len(down)]))
 
+    @precondition(lambda self: any(self.world.owner(jail) for jail in JAILS))
+    @rule(jail=jails)
+    def a_jail_ends_by_itself(self, jail: str) -> None:
+        """Its restart policy starts it again, unless it is another host's by then."""
+        self.world.end(jail)
+
     @rule(name=names, at=st.integers(0, 30), effect=st.sampled_from(tuple(Effect)))
     def a_call_of_the_daemon_will_fail(self, name: str, at: int, effect: Effect) -> None:
         life = self.host(name).life

@@ -19,7 +19,7 @@ import msgspec
 
 from jaild.model import layout
 from jaild.model.errors import JaildError
-from jaild.model.jails.spec import JailSpec, Standby
+from jaild.model.jails.spec import JailSpec, Restart, Standby
 from jaild.model.layers.records import JailRecord
 from jaild.model.replication.policy import LEAP
 from jaild.ports.runtime import Run
@@ -34,6 +34,7 @@ from tests.model.loop import VirtualLoop
 NAMES = ("alpha", "beta", "gamma")
 EPOCH = 1_000_000.0  # wall time at the beginning
 INTERVAL = 60.0  # seconds between whole rounds of a replica
+_RESTART = Restart(policy="always", max=2, within=300)
 
 
 class ModelClock:
@@ -247,6 +248,12 @@ class World:
         for release in ("web/1", "web/2"):
             await first.add_release(release)
 
+    def end(self, jail: str) -> None:
+        """Let the first process of a jail end, wherever it runs."""
+        for host in self.hosts.values():
+            for run in [host.runtime.by_name[name] for name in host.runs(jail)]:
+                host.runtime.end(jail, run.spec.generation, 1)
+
     # -- clients
 
     def owner(self, jail: str) -> ModelHost | None:
@@ -286,7 +293,7 @@ class World:
     def spec(self, standbys: tuple[str, ...], release: str = "web/1", base: str = "deb-1") -> JailSpec:
         """Return what a jail is to be."""
         standby = Standby(peers=standbys, interval=INTERVAL) if standbys else None
-        return JailSpec(base=base, app=release, standby=standby)
+        return JailSpec(base=base, app=release, standby=standby, restart=_RESTART)
 
 
 def _untold(_loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:

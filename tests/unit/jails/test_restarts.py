@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from jaild.model.errors import InternalError, ResourceExhaustedError
+from jaild.model.jails.liveness import Health
 from jaild.model.jails.restarts import Verdict
 from jaild.model.jails.spec import Backoff, ExecCheck, JailSpec, Liveness, Restart, TcpCheck
 from jaild.model.views import Event, JailState
@@ -272,8 +273,13 @@ async def test_a_full_disk_keeps_no_jail_down(host: FakeHost, monkeypatch: pytes
     await create(host, spec())
     assert host.store is not None
     monkeypatch.setattr(host.store, "put_restarts", full)
+    monkeypatch.setattr(host.store, "put_boot", full)
+    for _ in range(2):
+        await dies(host)
+        assert state(host) is JailState.RUNNING
     await dies(host)
-    assert state(host) is JailState.RUNNING
+    assert state(host) is JailState.CRASH_LOOP
+    assert len(await events(host, "jail.crash_loop")) == 1
 
 
 # -- unhealthy
@@ -288,6 +294,11 @@ async def test_an_unhealthy_jail_is_restarted_only_if_its_spec_says_so_and_no_of
     await until(host, lambda: host.core.inventory.jails["web"].health is not None, 30)
     await host.clock.sleep(60)
     assert host.runtime.calls.count(("stop", "web.1")) == 0
+    await dies(host)  # which is counted: it is no reason to restart a jail that is only unhealthy
+    await until(host, lambda: _health(host) is Health.UNHEALTHY)
+    await ended(host, host.core.use_cases.boot.start(validate_only=False, caller=caller()))
+    await host.clock.sleep(60)
+    assert starts(host) == 2
     asking = Liveness(checks=(TcpCheck(port=80),), failures=1, restart=True)
     assert (await configure(host, spec(liveness=asking))).failure is None
     await until(host, lambda: _verdict(host) is Verdict.CRASH_LOOP, 600)
@@ -295,6 +306,11 @@ async def test_an_unhealthy_jail_is_restarted_only_if_its_spec_says_so_and_no_of
     assert host.runtime.calls.count(("start", "web.2")) == 3
     assert state(host) is JailState.RUNNING  # sick as it is, it is left
     assert len(await events(host, "jail.crash_loop")) == 1
+
+
+def _health(host: FakeHost) -> Health | None:
+    found = host.core.use_cases.jails.get("web").health
+    return None if found is None else found.state
 
 
 def _verdict(host: FakeHost) -> Verdict | None:
