@@ -24,7 +24,7 @@ from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.images import Images
 from jaild.ports.peer import Peers
-from jaild.ports.probe import Probe
+from jaild.ports.probe import HostProbe
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.store import Store
@@ -46,7 +46,7 @@ class Ports:
     userland: Userland
     store: Store
     peers: Peers
-    probe: Probe
+    probe: HostProbe
     clock: Clock
     boot_id: BootId
     unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed

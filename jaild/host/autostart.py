@@ -274,7 +274,7 @@ class Boot:
 
     def _timeout(self, name: str) -> float:
         generation = self._inventory.jails[name].generation
-        return generation.spec.stop.timeout if generation is not None else 0.0
+        return generation.spec.stop.timeout + generation.spec.hooks.drain_time if generation is not None else 0.0
 
     # -- halted or not
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaild.engine.build import Engine
-from jaild.engine.recovery import JailStage, Stage
+from jaild.engine.recovery import JailStage, Resume, Stage
 from jaild.jails.changes import Changes
 from jaild.jails.configuration import Configuration
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.health import HealthChecks
+from jaild.jails.hooks import Hooks, Serving
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.liveness import LivenessChecks
 from jaild.jails.planner import Planner
@@ -30,6 +31,7 @@ class JailParts:
 
     runs: Runs
     health_checks: HealthChecks
+    hooks: Hooks
     datasets: JailDatasets
     lifecycle: Lifecycle
     restarts: Restarts
@@ -50,8 +52,10 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     datasets = JailDatasets(engine)
     configuration = Configuration(inventory, runs, layers.sandbox, files, place.tool_results)
     planner = Planner(inventory, ports.runtime, datasets, configuration, files)
-    changes = Changes(engine, planner, datasets, configuration, runs, health_checks)
-    lifecycle = Lifecycle(engine, datasets, runs, health_checks)
+    hooks = Hooks(engine)
+    serving = Serving(health_checks, hooks)
+    changes = Changes(engine, planner, datasets, configuration, runs, serving)
+    lifecycle = Lifecycle(engine, datasets, runs, serving)
     restarts = Restarts(engine, lifecycle)
     runs.restarted_by(restarts.ended)
     runs.checked_by(LivenessChecks(engine, health_checks, restarts).run)
@@ -59,6 +63,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     parts = JailParts(
         runs=runs,
         health_checks=health_checks,
+        hooks=hooks,
         datasets=datasets,
         lifecycle=lifecycle,
         restarts=restarts,
@@ -72,6 +77,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     engine.recovery.of_jail(JailStage.GENERATIONS, recovery.drop_staged)
     engine.recovery.after_jail(recovery.prune)
     engine.recovery.at(Stage.RUNS, recovery.settle_runs)
+    engine.recovery.resumes(Resume.TELL, hooks.recover)
     servicer = JailsServicer(parts.jails, JailMessages(), engine.messages)
     engine.services.add(servicer)
     engine.services.show("jails", servicer.shown)

@@ -4,9 +4,13 @@ plan ── findings ──► refused, nothing touched
   │
 stage ── error ──► undone, the old generation never stopped
   │
+drain: hooks before_stop           ◄── the old one serves; if it goes on after all, its hooks after_start say so
+  │
 cutover: stop old, start new       ◄── the downtime is this and nothing else
   │ error
 check ── unhealthy ──► stop new, start old: rolled back
+  │
+hooks after_start of the new
   │
 commit: one `zfs set`              ◄── a crash before it: the old generation; after it: the new one
   │
@@ -32,7 +36,7 @@ from jaild.engine.operations import Handle
 from jaild.engine.saga import Completion, Phase, Pivot, Saga
 from jaild.jails.configuration import Configuration, Trees
 from jaild.jails.datasets import JailDatasets
-from jaild.jails.health import HealthChecks
+from jaild.jails.hooks import Serving
 from jaild.jails.planner import Planner, Prepared
 from jaild.jails.runs import Runs
 from jaild.model import access
@@ -40,9 +44,12 @@ from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, Jail
 from jaild.model.findings import Plan, errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Change, Create, Draft, Revert, Rollback, to_be_confirmed
+from jaild.model.jails.spec import Hooks
 from jaild.model.layers.records import ConfirmWithin, Desired, Generation, JailRecord, Ownership
 from jaild.model.operation import Stop
 from jaild.model.views import Caller
+
+_NO_HOOKS = Hooks()
 
 
 @dataclass(kw_only=True)
@@ -67,6 +74,11 @@ class _Attempt(saga.Attempt):
         return isinstance(self.change, Create)
 
     @property
+    def may_abort(self) -> bool:
+        """Whether a hook may end it: nothing keeps from coming back what nobody confirmed."""
+        return not isinstance(self.change, Revert)
+
+    @property
     def intent(self) -> Intent:
         return Intent.SETTLE if isinstance(self.change, Revert) else Intent.CHANGE
 
@@ -81,6 +93,15 @@ class _Attempt(saga.Attempt):
     def is_checked(self) -> bool:
         """Whether the new generation must prove itself: what is gone back to unasked has, and need not once more."""
         return self.starts() and not isinstance(self.change, Revert)
+
+    def drains(self) -> bool:
+        """Whether an older generation serves that has hooks: those after its start tell if it goes on after all."""
+        running = self.entry.run is not None and self.entry.run.running
+        return running and self.cuts_over() and self.old.spec.hooks != _NO_HOOKS
+
+    def says_it_serves(self) -> bool:
+        """Whether the new generation is to run, and has hooks for that."""
+        return self.starts() and bool(self.new.spec.hooks.after_start)
 
     def cuts_over(self) -> bool:
         """Whether there may be an older generation that serves."""
@@ -97,14 +118,15 @@ class Changes:
         datasets: JailDatasets,
         configuration: Configuration,
         runs: Runs,
-        health_checks: HealthChecks,
+        serving: Serving,
     ) -> None:
         self._inventory = engine.inventory
         self._planner = planner
         self._datasets = datasets
         self._configuration = configuration
         self._runs = runs
-        self._health_checks = health_checks
+        self._health_checks = serving.health_checks
+        self._hooks = serving.hooks
         self._sagas = engine.sagas
         self._events = engine.events
         self._clock = engine.ports.clock
@@ -114,6 +136,7 @@ class Changes:
             before=(
                 Phase("plan", self._plan),
                 Phase("stage", self._stage, undo=self._unstage, message="writing and mounting the new generation"),
+                Phase("drain", self._drain, undo=self._serves_on, message="hooks before_stop", when=_Attempt.drains),
                 Phase("start", self._start, undo=self._stop, when=_Attempt.starts_first),
                 Phase(
                     "cutover",
@@ -130,6 +153,7 @@ class Changes:
                     message="waiting for the health checks",
                     when=_Attempt.is_checked,
                 ),
+                Phase("after-start", self._after_start, message="hooks after_start", when=_Attempt.says_it_serves),
             ),
             pivot=Pivot("commit", self._commit, happened=self._is_committed),
             after=(Completion("settle", self._settle),),
@@ -293,6 +317,17 @@ class Changes:
             entry.message = f"its creation failed, and so did its removal: {error}"
             raise
         del self._inventory.jails[entry.name]
+
+    # -- hooks
+
+    async def _drain(self, attempt: _Attempt) -> None:
+        await self._hooks.before_stop(attempt.name, attempt.old, may_abort=attempt.may_abort)
+
+    async def _serves_on(self, attempt: _Attempt) -> None:
+        await self._hooks.serves_on(attempt.name, attempt.old)
+
+    async def _after_start(self, attempt: _Attempt) -> None:
+        await self._hooks.after_start(attempt.name, attempt.new, may_abort=attempt.may_abort)
 
     # -- start, of a creation
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 
 import structlog
@@ -16,7 +16,7 @@ from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, 
 from jaild.ports.clock import Clock
 from jaild.ports.files import Files
 from jaild.ports.probe import Probe
-from jaild.ports.runtime import Runtime
+from jaild.ports.runtime import Output, Runtime
 
 _TOLD = 2000  # bytes of the log's end that an error carries
 
@@ -108,21 +108,7 @@ class HealthChecks:
         return await self._probe.tcp(address, check.port, check.timeout)
 
     async def _exec(self, name: str, generation: int, check: ExecCheck) -> str:
-        what, output = " ".join(check.command), b""
-        try:
-            command = self._runtime.exec(name, generation, check.command)
-            async with asyncio.timeout(check.timeout), aclosing(command) as pieces:
-                async for piece in pieces:
-                    output = (output + piece.stdout + piece.stderr)[-_TOLD:]
-                    if piece.exit_status == 0:
-                        return ""
-                    if piece.exit_status is not None:
-                        return f"{what}: exit status {piece.exit_status}: {output.decode(errors='replace').strip()}"
-        except TimeoutError:
-            return f"{what}: not done within {check.timeout:g} s"
-        except JaildError as error:
-            return f"{what}: {error.message}"
-        return f"{what}: ended without a status"
+        return await problem_of(self._runtime.exec(name, generation, check.command), check.command, check.timeout)
 
     async def _own_output(self, name: str) -> bytes:
         """Return the end of what this run wrote, whole lines only."""
@@ -153,3 +139,21 @@ def check_ended(name: str) -> AbortedError:
         remedy="start it, and see whether it becomes healthy",
         resource=f"jails/{name}",
     )
+
+
+async def problem_of(running: AsyncGenerator[Output, None], command: Sequence[str], timeout: float) -> str:
+    """Let a command in a jail run to its end, at most `timeout` seconds; return what was wrong, '' for status 0."""
+    what, output = " ".join(command), b""
+    try:
+        async with asyncio.timeout(timeout), aclosing(running) as pieces:
+            async for piece in pieces:
+                output = (output + piece.stdout + piece.stderr)[-_TOLD:]
+                if piece.exit_status == 0:
+                    return ""
+                if piece.exit_status is not None:
+                    return f"{what}: exit status {piece.exit_status}: {output.decode(errors='replace').strip()}"
+    except TimeoutError:
+        return f"{what}: not done within {timeout:g} s"
+    except JaildError as error:
+        return f"{what}: {error.message}"
+    return f"{what}: ended without a status"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import msgspec
 
 from jaild.engine.build import Engine
+from jaild.engine.concurrency import undo_on_error
 from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.datasets import JailDatasets
-from jaild.jails.health import HealthChecks
+from jaild.jails.hooks import Serving
 from jaild.jails.runs import Runs
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Finding
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
-from jaild.model.layers.records import Desired, JailRecord, Ownership
+from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.operation import Stop
 from jaild.model.replication.deleted import untold
 
@@ -24,11 +26,12 @@ from jaild.model.replication.deleted import untold
 class Lifecycle:
     """Starts, stops, restarts and deletes jails. Runs in the jail's queue only."""
 
-    def __init__(self, engine: Engine, datasets: JailDatasets, runs: Runs, health_checks: HealthChecks) -> None:
+    def __init__(self, engine: Engine, datasets: JailDatasets, runs: Runs, serving: Serving) -> None:
         self._inventory = engine.inventory
         self._datasets = datasets
         self._runs = runs
-        self._health_checks = health_checks
+        self._health_checks = serving.health_checks
+        self._hooks = serving.hooks
         self._events = engine.events
         self._clock = engine.ports.clock
 
@@ -46,17 +49,27 @@ class Lifecycle:
             await self._runs.ensure(entry, generation)
         await handle.phase("health-check", "waiting for the health checks")
         await self._health_checks.require_healthy(name, generation.number, generation.spec)
+        await self._serves(handle, name, generation)
         await self._events.emit("jail.started", f"jails/{name}", generation=str(generation.number))
 
-    async def stop(self, handle: Handle, name: str) -> None:
-        """Stop the jail and make it stay stopped."""
+    async def stop(self, handle: Handle, name: str, *, force: bool = False) -> None:
+        """Stop the jail and make it stay stopped. `force`: without its hooks."""
         owned = self._inventory.owned(name, Intent.STOP)
         entry, generation = owned.entry, owned.generation
-        await self._desire(entry, Desired.STOPPED)
-        await handle.phase("stop")
-        await self._runs.stop(entry, generation.number)
-        await self._runs.remove(entry, generation.number)
+        if force:
+            await self._stop(handle, entry, generation)
+        else:
+            async with self._drained(handle, entry, generation):
+                await self._stop(handle, entry, generation)
         await self._events.emit("jail.stopped", f"jails/{name}", generation=str(generation.number))
+
+    def hurry(self, name: str) -> None:
+        """Let what is under way with a jail wait no longer for its hooks."""
+        self._hooks.hurry(name)
+
+    async def _stop(self, handle: Handle, entry: JailEntry, generation: Generation) -> None:
+        await self._desire(entry, Desired.STOPPED)
+        await self._end(handle, entry, generation.number)
 
     async def shut_down(self, handle: Handle, name: str) -> None:
         """Stop the jail for the host's shutdown. What it should be stays as it is: the next boot starts it again."""
@@ -64,26 +77,56 @@ class Lifecycle:
         entry, record = self._inventory.permitted(name, Intent.READ)
         if entry.run is None or not entry.run.running:  # it ended, or moved away, while this waited its turn
             return
+        number, generation = entry.run.generation, entry.generation
+        if generation is not None and generation.number == number:
+            async with self._drained(handle, entry, generation, may_abort=False):
+                await self._end(handle, entry, number)
+        else:
+            await self._end(handle, entry, number)
+        await self._events.emit("jail.shut_down", f"jails/{name}", generation=str(record.generation))
+
+    async def _end(self, handle: Handle, entry: JailEntry, number: int) -> None:
         await handle.phase("stop")
-        number = entry.run.generation
         await self._runs.stop(entry, number)
         await self._runs.remove(entry, number)
-        await self._events.emit("jail.shut_down", f"jails/{name}", generation=str(record.generation))
 
     async def restart(self, handle: Handle, name: str) -> None:
         """Stop and start the active generation. The downtime is measured."""
         owned = self._inventory.owned(name, Intent.START)
         entry, generation = owned.entry, owned.generation
-        await self._desire(entry, Desired.RUNNING)
-        await handle.phase("cutover", stop=Stop.NEVER)
-        began = self._clock.monotonic()
-        await self._runs.stop(entry, generation.number)
-        await self._runs.remove(entry, generation.number)
-        await self._runs.create(entry, generation)
-        handle.note(downtime=await self._runs.start(entry, generation.number) - began)
+        async with self._drained(handle, entry, generation):
+            await self._desire(entry, Desired.RUNNING)
+            await handle.phase("cutover", stop=Stop.NEVER)
+            began = self._clock.monotonic()
+            await self._runs.stop(entry, generation.number)
+            await self._runs.remove(entry, generation.number)
+            await self._runs.create(entry, generation)
+            handle.note(downtime=await self._runs.start(entry, generation.number) - began)
         await handle.phase("health-check", "waiting for the health checks")
         await self._health_checks.require_healthy(name, generation.number, generation.spec)
+        await self._serves(handle, name, generation)
         await self._events.emit("jail.restarted", f"jails/{name}", generation=str(generation.number))
+
+    @asynccontextmanager
+    async def _drained(
+        self, handle: Handle, entry: JailEntry, generation: Generation, *, may_abort: bool = True
+    ) -> AsyncIterator[None]:
+        """Run the hooks before a stop, and then the block, which stops the jail.
+
+        If it goes on to run after all, it is told that it serves: a hook or a cancel ended this, or the block failed.
+        """
+        if not generation.spec.hooks.before_stop or entry.run is None or not entry.run.running:
+            yield
+            return
+        async with undo_on_error(lambda: self._hooks.serves_on(entry.name, generation)):
+            async with handle.in_phase("drain", "hooks before_stop", Stop.NOW):
+                await self._hooks.before_stop(entry.name, generation, may_abort=may_abort)
+            yield
+
+    async def _serves(self, handle: Handle, name: str, generation: Generation) -> None:
+        if generation.spec.hooks.after_start:
+            await handle.phase("after-start", "hooks after_start")
+            await self._hooks.after_start(name, generation)
 
     async def _desire(self, entry: JailEntry, desired: Desired) -> None:
         if entry.record is not None and entry.record.desired is not desired:

@@ -238,15 +238,21 @@ def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Finding]:
 def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, ...]:
     spec = draft.spec
     what = draft.base + (f" of channel {spec.channel}" if spec.channel else "") + (f" + {spec.app}" if spec.app else "")
+    hooks, before = spec.hooks.after_start, current.spec.hooks.before_stop if current is not None else ()
+    serve = (f"{len(hooks)} hooks after_start",) if hooks else ()
+    drain = (f"{len(before)} hooks before_stop",) if before else ()
     if draft.cut_to:
-        return (f"cut over to generation {draft.cut_to} ({what}) as it is", "health checks", "commit")
+        again = f"cut over to generation {draft.cut_to} ({what}) as it is"
+        return (*drain, again, "health checks", *serve, "commit")
     stage = f"stage generation {number} ({what}) with its configuration merged"
     if current is None:
-        return (stage, "create data and volumes", "start", "health checks", "commit")
+        return (stage, "create data and volumes", "start", "health checks", *serve, "commit")
     return (
         stage,
         "snapshot the data as a safety net",
+        *drain,
         f"stop generation {current.number}, start generation {number}",
         "health checks; back to the old generation if they fail",
+        *serve,
         "commit",
     )

@@ -128,7 +128,7 @@ class JailsServicer:
     async def StopJail(self, request: jails_pb2.StopJailRequest, _: Context) -> _Answer:  # noqa: N802
         """Stop it."""
         jail = self._own(request.name)
-        return await self._answer(self._jails.stop(jail, caller=current(request.request_id)))
+        return await self._answer(self._jails.stop(jail, caller=current(request.request_id), force=request.force))
 
     async def RestartJail(self, request: jails_pb2.RestartJailRequest, _: Context) -> _Answer:  # noqa: N802
         """Stop and start it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -66,7 +67,13 @@ class Jails:
     """The use cases of product teams and the source team."""
 
     def __init__(
-        self, engine: Engine, changes: Changes, lifecycle: Lifecycle, runs: Runs, logs: Logs, templates: Templates
+        self,
+        engine: Engine,
+        changes: Changes,
+        lifecycle: Lifecycle,
+        runs: Runs,
+        logs: Logs,
+        templates: Templates,
     ) -> None:
         self._inventory = engine.inventory
         self._changes = changes
@@ -149,9 +156,13 @@ class Jails:
         """Start the active generation; no error if it runs."""
         return await self._simple(name, "start", self._lifecycle.start, caller)
 
-    async def stop(self, name: str, *, caller: Caller) -> Operation:
-        """Stop it, also for the next boot; no error if it is stopped."""
-        return await self._simple(name, "stop", self._lifecycle.stop, caller)
+    async def stop(self, name: str, *, caller: Caller, force: bool = False) -> Operation:
+        """Stop it, also for the next boot; no error if it is stopped. `force`: its hooks are not waited for."""
+        stop = partial(self._lifecycle.stop, force=True) if force else self._lifecycle.stop
+        asked = await self._simple(name, "stop", stop, caller)
+        if force:
+            self._lifecycle.hurry(name)  # those of what is under way before it
+        return asked
 
     async def restart(self, name: str, *, caller: Caller) -> Operation:
         """Stop and start the active generation."""

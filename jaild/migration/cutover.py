@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 import structlog
 
+from jaild.engine import saga
 from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.supervisor import BackOff
@@ -25,6 +26,7 @@ from jaild.model.errors import JaildError
 from jaild.model.jails import quotas
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
+from jaild.model.jails.spec import Hooks
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.budget import Parts, patience
 from jaild.model.migration.journal import Phase, missed
@@ -50,6 +52,7 @@ class Cutover:
         self._files = engine.ports.files
         self._datasets = jails.datasets
         self._runs = jails.runs
+        self._hooks = jails.hooks
         self._precopy = precopy
         self._sole = transfer.sole
         self._dispatcher = engine.dispatcher
@@ -73,6 +76,28 @@ class Cutover:
         await self._clock.sleep(_AGAIN)
         return False
 
+    # -- hooks, while it serves here
+
+    def drain(self) -> saga.Phase[MigrationSession]:
+        """Return the phase of the hooks before the stop. If the jail goes on here, those after its start are run."""
+        return saga.Phase(
+            "drain",
+            self._drain,
+            undo=self.serves_on,
+            message="hooks before_stop",
+            resumable=True,
+            within=MigrationSession.time_left,
+            late=MigrationSession.past_deadline,
+            when=_drains,
+        )
+
+    async def _drain(self, session: MigrationSession) -> None:
+        session.drained = await self._hooks.before_stop(session.jail, session.generation)
+
+    async def serves_on(self, session: MigrationSession) -> None:
+        """Say that the jail, which was told to drain, serves on here."""
+        await self._hooks.serves_on(session.jail, session.generation)
+
     # -- freeze, and its undoing
 
     async def freeze(self, session: MigrationSession) -> None:
@@ -85,7 +110,7 @@ class Cutover:
         session.frozen_at = self._clock.monotonic()
         await self._runs.stop(session.entry, session.generation.number)
         stopped = self._clock.monotonic()
-        session.parts = Parts(stop=stopped - session.frozen_at)
+        session.parts = Parts(before_stop=session.drained, stop=stopped - session.frozen_at)
         session.waits_until = stopped + session.patience
 
     async def thaw(self, session: MigrationSession) -> None:
@@ -139,6 +164,8 @@ class Cutover:
         """Start it in its turn, unless somebody has done so, stopped it, or moved it away meanwhile."""
         async with self._dispatcher.exclusive(f"jails/{entry.name}"):
             await self._runs.boot(entry)
+            if entry.generation is not None:
+                await self._hooks.serves_on(entry.name, entry.generation)
 
     # -- while it is down
 
@@ -203,7 +230,12 @@ class Cutover:
             downtime = here + min(there.downtime, waited)
             verify = max(here - session.parts.downtime, 0.0)
             parts = msgspec.structs.replace(
-                session.parts, verify=verify, mounts=there.mounts, start=there.start, gate=there.gate
+                session.parts,
+                verify=verify,
+                mounts=there.mounts,
+                start=there.start,
+                gate=there.gate,
+                after_start=there.after_start,
             )
             session.journal = msgspec.structs.replace(session.journal, downtime=downtime, parts=parts)
             session.handle.note(downtime=downtime)
@@ -290,3 +322,8 @@ class Cutover:
                 self._log.warning("cannot put away yet", jail=entry.name, exc_info=error)
                 failures[work] = error
         return failures
+
+
+def _drains(session: MigrationSession) -> bool:
+    run = session.entry.run
+    return run is not None and run.running and session.generation.spec.hooks != Hooks()

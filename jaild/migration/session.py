@@ -100,6 +100,7 @@ class MigrationSession(saga.Attempt):
     waits_until: float = 0.0  # (monotonic) for the last part, once the jail is stopped
     there: Parts = field(default_factory=Parts)  # what mounts and start usually take on the target, as it says
     parts: Parts = field(default_factory=Parts)  # of the downtime, as far as it has come
+    drained: float | None = None  # seconds that the hooks before the stop took
     was_running: bool = False
     activating_since: float | None = None  # (monotonic) when the target was told first to start it
     activated: Activated | None = None  # its answer

@@ -83,6 +83,7 @@ class SourceMigration:
                 layers,
                 _sending("seed", precopy.seed, Precopy.told, when=_is_first),
                 rounds,
+                cutover.drain(),
                 Phase(
                     "freeze",
                     cutover.freeze,
@@ -320,6 +321,8 @@ class SourceMigration:
             await self._sagas.give_up(self._saga, session, late, since=self._connect)
             raise late
         generation = self._inventory.owned(journal.jail, Intent.GIVE_AWAY).generation
+        if any(report.name == "drain" for report in handle.operation.phases):  # it was told to, and serves
+            await self._cutover.serves_on(session)
         offer = await self._preflight.offer(entry, record, generation, journal.offer)
         session.journal = msgspec.structs.replace(journal, offer=offer, epoch=record.epoch + 1)
         # Of layers that came whole before the crash nothing would let go any more.

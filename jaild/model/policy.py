@@ -82,12 +82,13 @@ class Policy(_Strict, frozen=True):
     quota: str | None = None  # the most that a jail's data may take; to be named in the spec then
     volumes: str | None = None  # the most that all volumes of a jail may take together; each needs a quota then
     required: tuple[Limit, ...] = ()  # limits that a spec has to name, however high
+    hooks: tuple[str, ...] = ()  # ranges of addresses that hooks may call, from the host
     standby: tuple[str, ...] | None = None  # hosts that may keep replicas; None: any
     builds: BuildPolicy = BuildPolicy()
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for what can be no range, port, privilege or size."""
-        for text in self.addresses or ():
+        for text in (*(self.addresses or ()), *self.hooks):
             ipaddress.ip_network(text)
         for ports in self.ports:
             port_range(ports)

@@ -52,6 +52,7 @@ class SalvageOut:
                 Phase("compare", self._require_new, message="looking for a copy there"),
                 layers,
                 Phase("standbys", self._ask_standbys, message="asking those that may have taken it over"),
+                cutover.drain(),
                 Phase("freeze", cutover.freeze, undo=cutover.thaw, stop=Stop.CANCEL, message="stopping the jail"),
                 Phase("final", self._bring, stop=Stop.CANCEL, message="the files of the jail itself"),
                 Phase("handover", cutover.prepare, stop=Stop.CANCEL, message="the target prepares"),

@@ -25,6 +25,8 @@ from jaild.v1 import (
     bases_pb2_grpc,
     builds_pb2,
     builds_pb2_grpc,
+    changes_pb2,
+    changes_pb2_grpc,
     channels_pb2_grpc,
     common_pb2,
     evacuations_pb2_grpc,
@@ -58,6 +60,7 @@ class Client:
         self.apps = apps_pb2_grpc.AppsStub(self.channel)
         self.builds = builds_pb2_grpc.BuildsStub(self.channel)
         self.jails = jails_pb2_grpc.JailsStub(self.channel)
+        self.changes = changes_pb2_grpc.ChangesStub(self.channel)
         self.migrations = migrations_pb2_grpc.MigrationsStub(self.channel)
         self.evacuations = evacuations_pb2_grpc.EvacuationsStub(self.channel)
         self.channels = channels_pb2_grpc.ChannelsStub(self.channel)
@@ -195,6 +198,10 @@ class Client:
         return self.done(
             self.call(self.jails.RollbackJail, jails_pb2.RollbackJailRequest(name=f"jails/{name}", **more))
         )
+
+    def confirm_change(self, name: str) -> Any:
+        request = changes_pb2.ConfirmChangeRequest(name=f"jails/{name}")
+        return self.done(self.call(self.changes.ConfirmChange, request))
 
     def start(self, name: str) -> Any:
         return self.done(self.call(self.jails.StartJail, jails_pb2.StartJailRequest(name=f"jails/{name}")))

@@ -23,7 +23,7 @@ from jaild.model.layers.records import BaseRecord, Family, Manifest, ReleaseReco
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
-from jaild.ports.probe import Probe
+from jaild.ports.probe import HostProbe
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
@@ -51,10 +51,12 @@ class QuickClock(FakeClock):
 
 
 class Healthy:
-    """Implements `jaild.ports.probe.Probe`: says `problem` to everybody."""
+    """Implements `jaild.ports.probe.HostProbe`: answers `problem`; calls by what `refused` has of their path."""
 
     def __init__(self) -> None:
         self.problem = ""
+        self.called: list[str] = []  # paths
+        self.refused: dict[str, str] = {}
 
     async def tcp(self, address: str, port: int, timeout: float) -> str:  # noqa: ARG002 -- the port's
         """Answer."""
@@ -63,6 +65,19 @@ class Healthy:
     async def http(self, address: str, port: int, path: str, timeout: float) -> str:  # noqa: ARG002 -- the port's
         """Answer."""
         return self.problem
+
+    async def call(
+        self,
+        method: str,  # noqa: ARG002 -- the port's
+        address: str,  # noqa: ARG002
+        port: int,  # noqa: ARG002
+        path: str,
+        status: int | None,  # noqa: ARG002
+        timeout: float,  # noqa: ARG002
+    ) -> str:
+        """Take a call down, and answer it."""
+        self.called.append(path)
+        return self.refused.get(path, "")
 
 
 class InProcessHost:
@@ -79,7 +94,7 @@ class InProcessHost:
         self.root = root
         self.zfs: Zfs
         self.runtime: Runtime
-        self.probe: Probe
+        self.probe: HostProbe
         self.clock: Clock
         self.files = HostFiles(folder / "spool")
         self.trees: FileTrees = HostFileTrees()

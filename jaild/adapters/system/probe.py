@@ -11,11 +11,13 @@ import sys
 
 _STATUS_LINE_PARTS = 2
 _GOOD = range(200, 400)
+_DONE = range(200, 300)
+_BODILESS = frozenset({"GET", "HEAD"})
 _LONGEST_LINE = 4096  # bytes
 
 
 class SocketProbe:
-    """`jaild.ports.probe.Probe` on asyncio's streams."""
+    """`jaild.ports.probe.HostProbe` on asyncio's streams."""
 
     async def tcp(self, address: str, port: int, timeout: float) -> str:
         """Open a connection and close it again."""
@@ -29,12 +31,25 @@ class SocketProbe:
 
     async def http(self, address: str, port: int, path: str, timeout: float) -> str:
         """GET `path` by HTTP/1.0; only the status line is read."""
-        what = f"http://{address}:{port}{path}"
+        return await self._request("GET", address, port, path, _GOOD, timeout)
+
+    async def call(self, method: str, address: str, port: int, path: str, status: int | None, timeout: float) -> str:
+        """Make a request by HTTP/1.0; only the status line is read, and no redirection is followed."""
+        good = _DONE if status is None else range(status, status + 1)
+        return await self._request(method, address, port, path, good, timeout)
+
+    @staticmethod
+    async def _request(method: str, address: str, port: int, path: str, good: range, timeout: float) -> str:
+        host = f"[{address}]" if ":" in address else address
+        what = f"http://{host}:{port}{path}"
+        if method != "GET":
+            what = f"{method} {what}"
+        told = f"Host: {host}\r\nUser-Agent: jaild\r\n" + ("" if method in _BODILESS else "Content-Length: 0\r\n")
         try:
             async with asyncio.timeout(timeout):
                 reader, writer = await asyncio.open_connection(address, port)
                 try:
-                    writer.write(f"GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: jaild\r\n\r\n".encode())
+                    writer.write(f"{method} {path} HTTP/1.0\r\n{told}\r\n".encode())
                     line = await _first_line(reader)
                 finally:
                     writer.close()
@@ -43,7 +58,7 @@ class SocketProbe:
         parts = line.split(maxsplit=2)
         if len(parts) < _STATUS_LINE_PARTS or not parts[0].startswith("HTTP/") or not parts[1].isdecimal():
             return f"{what}: answered {line[:80]!r}, which is not HTTP"
-        return "" if int(parts[1]) in _GOOD else f"{what}: answered {line[:80]!r}"
+        return "" if int(parts[1]) in good else f"{what}: answered {line[:80]!r}"
 
 
 async def _first_line(reader: asyncio.StreamReader) -> str:

@@ -139,12 +139,13 @@ def start(settings: Settings, *, name: str, how: How) -> None:
 
 @command.command("stop")
 @NAME
+@click.option("--force", is_flag=True, help="Do not wait for its hooks.")
 @mutation(plannable=False)
 @click.pass_obj
-def stop(settings: Settings, *, name: str, how: How) -> None:
+def stop(settings: Settings, *, name: str, force: bool, how: How) -> None:
     """Stop a jail, so that it stays stopped at boot, too."""
     with connect(settings) as api:
-        request = jails_pb2.StopJailRequest(name=name, request_id=how.request_id)
+        request = jails_pb2.StopJailRequest(name=name, force=force, request_id=how.request_id)
         finish(api, settings, api.jails.StopJail(request), how)
 
 

@@ -147,9 +147,11 @@ def finalize(settings: Settings, *, name: str, how: How) -> None:
 
 
 def _parts(parts: migrations_pb2.DowntimeParts) -> str:
-    told = [f"{part.name} {render.span(value)}" for part, value in parts.ListFields() if part.name != "gate"]
-    if parts.HasField("gate"):
-        told.append(f"then gate {render.span(parts.gate)}")
+    serving = ("before_stop", "gate", "after_start")  # the jail runs meanwhile: no parts of the downtime
+    told = [f"{part.name} {render.span(value)}" for part, value in parts.ListFields() if part.name not in serving]
+    if parts.HasField("before_stop"):
+        told.insert(0, f"after before_stop {render.span(parts.before_stop)}")
+    told += [f"then {name} {render.span(getattr(parts, name))}" for name in serving[1:] if parts.HasField(name)]
     return ", ".join(told)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails.spec import JailSpec, Network, Port
@@ -12,6 +13,7 @@ from jaild.model.jails.spec import JailSpec, Network, Port
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _INTERFACE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,14}")  # IFNAMSIZ is 16 with the NUL, on both systems
+_HTTP = 80  # the port where a URL names none
 _V4_WITHOUT_BROADCAST = 31  # from this prefix length on every address is a host's (RFC 3021)
 
 
@@ -77,6 +79,24 @@ def probe_mistakes(path: str, text: str, spec: JailSpec) -> Iterator[tuple[str, 
     own = [entry.ip for entry in map(_interface, spec.network.addresses) if not isinstance(entry, str)]
     if spec.network.mode == "own" and address not in own:
         yield path, f"{address} is not one of the jail's own addresses"
+
+
+def hook_target(url: str) -> tuple[Address, int, str]:
+    """Return address, port and path (with the query) of a hook's URL. Raises `ValueError` if it cannot be one."""
+    if not re.fullmatch(r"[!-~]+", url):
+        raise ValueError("it must hold no white space and nothing beyond ASCII; escape other characters with %")
+    split = urlsplit(url)
+    if split.scheme != "http":
+        raise ValueError("only http:// can be called")
+    if "@" in split.netloc or split.fragment:
+        raise ValueError("no user and no fragment may be in it")
+    try:
+        address = ipaddress.ip_address(split.hostname or "")
+    except ValueError:
+        raise ValueError("its host must be an address: a name may lead elsewhere by the time it is called") from None
+    if address.is_multicast or address.is_unspecified or "%" in str(address):
+        raise ValueError(f"{address} is not an address that can be called")
+    return address, split.port or _HTTP, (split.path or "/") + (f"?{split.query}" if split.query else "")
 
 
 def ports_overlap(one: Port, two: Port) -> bool:

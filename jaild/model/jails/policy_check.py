@@ -16,7 +16,7 @@ from jaild.model import quantity
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation
-from jaild.model.jails.spec import JailSpec, Limits, NetworkCheck
+from jaild.model.jails.spec import ExecHook, JailSpec, Limits, NetworkCheck
 from jaild.model.layers.recipe import Recipe
 from jaild.model.policy import BuildPolicy, Policy, port_range
 from jaild.model.views import Caller
@@ -32,7 +32,7 @@ def findings(caller: Caller, spec: JailSpec, current: JailSpec | None) -> tuple[
     policy = caller.policy
     if policy is None:
         return ()
-    rules = (_network, _addresses, _checks, _links, _ports, _allow, _devfs, _limits, _disk, _standby)
+    rules = (_network, _addresses, _checks, _hooks, _links, _ports, _allow, _devfs, _limits, _disk, _standby)
     return tuple(_finding(caller, breach) for rule in rules for breach in rule(policy, spec, current))
 
 
@@ -100,6 +100,19 @@ def _checks(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterato
         if address not in own and not any(address in allowed for allowed in ranges):
             rule = _rule("addresses", policy.addresses or ())
             yield "POLICY_ADDRESS", f"{path}.address", rule, f"a check of {address} is asked for"
+
+
+def _hooks(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:
+    """Yield calls beyond the ranges: the daemon makes them, from the host's network."""
+    for which in ("before_stop", "after_start"):
+        had = getattr(current.hooks, which) if current is not None else ()
+        for index, hook in enumerate(getattr(spec.hooks, which)):
+            if isinstance(hook, ExecHook) or hook in had:
+                continue
+            address = netcheck.hook_target(hook.url)[0]
+            if not any(address in ipaddress.ip_network(text) for text in policy.hooks):
+                subject = f"$.hooks.{which}[{index}].url"
+                yield "POLICY_HOOK", subject, _rule("hooks", policy.hooks), f"a call of {address} is asked for"
 
 
 def _links(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:

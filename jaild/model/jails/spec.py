@@ -145,6 +145,40 @@ class Restart(_Strict, frozen=True):
     backoff: Backoff = Backoff()
 
 
+class ExecHook(_Strict, frozen=True, tag="exec", tag_field="kind"):
+    """A command run in the jail must end with status 0 within `timeout` seconds."""
+
+    command: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    timeout: Seconds = 30.0
+    on_error: Literal["continue", "abort"] = "continue"
+
+
+class HttpHook(_Strict, frozen=True, tag="http", tag_field="kind"):
+    """A call from the host, without a body, must be answered with `status` (any of 200 to 299 if not said)."""
+
+    url: str  # http://ADDRESS[:PORT]/PATH
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
+    timeout: Seconds = 30.0
+    on_error: Literal["continue", "abort"] = "continue"
+
+
+Hook = ExecHook | HttpHook
+_Hooks = Annotated[tuple[Hook, ...], msgspec.Meta(max_length=8)]
+
+
+class Hooks(_Strict, frozen=True):
+    """What is done while the jail still serves, before it is stopped on purpose, and when it serves again."""
+
+    before_stop: _Hooks = ()
+    after_start: _Hooks = ()
+
+    @property
+    def drain_time(self) -> float:
+        """The seconds that those before a stop may take."""
+        return sum(hook.timeout for hook in self.before_stop)
+
+
 class Boot(_Strict, frozen=True):
     """What happens when the host starts: lower `order` first, jails of one order side by side."""
 
@@ -199,6 +233,7 @@ class JailSpec(_Strict, frozen=True):
     readiness: Readiness = Readiness()
     boot: Boot = Boot()
     stop: Stop = Stop()
+    hooks: Hooks = Hooks()
     labels: dict[str, str] = {}
     placement: Placement = Placement()
     standby: Standby | None = None

@@ -13,7 +13,7 @@ from jaild.model.findings import Finding, Severity
 from jaild.model.jails import cpulist
 from jaild.model.jails import network as netcheck
 from jaild.model.jails.redaction import REDACTED
-from jaild.model.jails.spec import PRIVILEGES, ExecCheck, HealthCheck, HttpCheck, JailSpec, NetworkCheck
+from jaild.model.jails.spec import PRIVILEGES, ExecCheck, ExecHook, HealthCheck, HttpCheck, JailSpec, NetworkCheck
 from jaild.model.yamltext import step
 
 # Those that both systems know, by the names that kill(1) takes on both.
@@ -33,7 +33,7 @@ _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need 
 
 def check(spec: JailSpec) -> tuple[Finding, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
-    rules = (_what_runs, _environment, _amounts, _health, _ending, _standby)
+    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
     mistakes += [*netcheck.mistakes(spec), *_privileges(spec)]
     return tuple(_finding(path, message) for path, message in mistakes)
@@ -188,6 +188,19 @@ def _health(spec: JailSpec) -> Iterator[tuple[str, str]]:
         yield "$.liveness.restart", "it needs `restart` with a policy other than never, which says how often"
     if spec.readiness.interval * (spec.readiness.successes - 1) >= spec.readiness.deadline:
         yield "$.readiness.deadline", "it can never pass: the successes take longer than the deadline allows"
+
+
+def _hooks(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    for which in ("before_stop", "after_start"):
+        for index, hook in enumerate(getattr(spec.hooks, which)):
+            path = f"$.hooks.{which}[{index}]"
+            if isinstance(hook, ExecHook):
+                yield from command_mistakes(f"{path}.command", hook.command)
+                continue
+            try:
+                netcheck.hook_target(hook.url)
+            except ValueError as error:
+                yield f"{path}.url", f"{hook.url!r}: {error}"
 
 
 def _standby(spec: JailSpec) -> Iterator[tuple[str, str]]:

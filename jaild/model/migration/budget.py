@@ -20,12 +20,15 @@ _INSTANT = 1e-6  # seconds; a time below says nothing
 _TRIFLE = 0.05  # seconds; a part below need not be named
 
 
+_SERVES = frozenset({"before_stop", "gate", "after_start"})  # parts in which the jail runs
+
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a downtime is made of, in its order: the seconds of each part. None: not known."""
 
+    before_stop: _Seconds = None  # hooks: the jail serves meanwhile, so this is no part of the downtime
     stop: _Seconds = None
     flush: _Seconds = None  # of what was written to mapped files
     snapshot: _Seconds = None
@@ -34,18 +37,19 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mounts: _Seconds = None  # from when the target is told to start the jail until it does
     start: _Seconds = None  # until its first process runs
     gate: _Seconds = None  # the health checks: the jail runs, so this is no part of the downtime
+    after_start: _Seconds = None  # hooks: the same
 
     @property
     def downtime(self) -> float:
-        """The sum of those that are known, without the gate."""
+        """The sum of those that are known, without those in which the jail runs."""
         return sum(self._down().values())
 
     def _down(self) -> dict[str, float]:
         parts: dict[str, float] = msgspec.structs.asdict(self)
-        return {name: value for name, value in parts.items() if value is not None and name != "gate"}
+        return {name: value for name, value in parts.items() if value is not None and name not in _SERVES}
 
     def __str__(self) -> str:
-        """Name those that are known and no trifle, without the gate."""
+        """Name those that are known and no trifle, without those in which the jail runs."""
         return ", ".join(f"{name} {value:.1f} s" for name, value in self._down().items() if value >= _TRIFLE)
 
 

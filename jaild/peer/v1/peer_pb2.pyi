@@ -244,7 +244,7 @@ class PrepareResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class DowntimeParts(_message.Message):
-    __slots__ = ("stop", "flush", "snapshot", "send", "verify", "mounts", "start", "gate")
+    __slots__ = ("stop", "flush", "snapshot", "send", "verify", "mounts", "start", "gate", "before_stop", "after_start")
     STOP_FIELD_NUMBER: _ClassVar[int]
     FLUSH_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
@@ -253,6 +253,8 @@ class DowntimeParts(_message.Message):
     MOUNTS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     GATE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_STOP_FIELD_NUMBER: _ClassVar[int]
+    AFTER_START_FIELD_NUMBER: _ClassVar[int]
     stop: float
     flush: float
     snapshot: float
@@ -261,7 +263,9 @@ class DowntimeParts(_message.Message):
     mounts: float
     start: float
     gate: float
-    def __init__(self, stop: _Optional[float] = ..., flush: _Optional[float] = ..., snapshot: _Optional[float] = ..., send: _Optional[float] = ..., verify: _Optional[float] = ..., mounts: _Optional[float] = ..., start: _Optional[float] = ..., gate: _Optional[float] = ...) -> None: ...
+    before_stop: float
+    after_start: float
+    def __init__(self, stop: _Optional[float] = ..., flush: _Optional[float] = ..., snapshot: _Optional[float] = ..., send: _Optional[float] = ..., verify: _Optional[float] = ..., mounts: _Optional[float] = ..., start: _Optional[float] = ..., gate: _Optional[float] = ..., before_stop: _Optional[float] = ..., after_start: _Optional[float] = ...) -> None: ...
 
 class ActivateRequest(_message.Message):
     __slots__ = ("migration", "epoch")

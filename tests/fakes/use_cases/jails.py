@@ -48,8 +48,8 @@ class FakeJails(Fake):
     async def start(self, name: str, /, *, caller: Caller) -> Operation:
         return self.operate("start", name, caller=caller)
 
-    async def stop(self, name: str, /, *, caller: Caller) -> Operation:
-        return self.operate("stop", name, caller=caller)
+    async def stop(self, name: str, /, *, caller: Caller, force: bool = False) -> Operation:
+        return self.operate("stop", name, caller=caller, **({"force": True} if force else {}))
 
     async def restart(self, name: str, /, *, caller: Caller) -> Operation:
         self.accepting.set()

@@ -219,7 +219,15 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
         found = migrations_pb2.Migration(name=request.name, jail="jails/web", predicted_at_least=True)
         found.predicted_downtime.FromMilliseconds(1200)
         found.downtime.FromMilliseconds(15_200)
-        for part, milliseconds in (("stop", 5100), ("send", 1000), ("start", 7500), ("gate", 300)):
+        parts = (
+            ("before_stop", 40),
+            ("stop", 5100),
+            ("send", 1000),
+            ("start", 7500),
+            ("gate", 300),
+            ("after_start", 50),
+        )
+        for part, milliseconds in parts:
             getattr(found.downtime_parts, part).FromMilliseconds(milliseconds)
         return found
 

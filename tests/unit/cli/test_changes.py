@@ -453,3 +453,10 @@ def test_a_change_that_waits_says_what_comes_back_and_how_to_keep_it(jailctl: Ru
     assert asked.confirm_within.seconds == 600
     assert [r.name for r in daemon.asked(changes_pb2.ConfirmChangeRequest)] == ["jails/web"]
     assert [r.name for r in daemon.asked(changes_pb2.RevertChangeRequest)] == ["jails/web"]
+
+
+def test_a_stop_by_force_says_so(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [operation(JAIL, kind="stop"), operation(JAIL, kind="stop")]
+    jailctl("jail", "stop", "web")
+    jailctl("jail", "stop", "web", "--force")
+    assert [request.force for request in daemon.asked(jails_pb2.StopJailRequest)] == [False, True]

@@ -171,7 +171,8 @@ def test_a_migration_shows_what_its_downtime_was_made_of_and_that_its_prediction
     jailctl: Run,
 ) -> None:
     shown = jailctl("migration", "show", "m").stdout
-    assert "stop 5.10 s, send 1.00 s, start 7.50 s, then gate 300 ms" in shown
+    parts = "stop 5.10 s, send 1.00 s, start 7.50 s"
+    assert f"after before_stop 40 ms, {parts}, then gate 300 ms, then after_start 50 ms" in shown
     assert "at least 1.20 s" in shown
     assert "at least 1.20 s" in jailctl("migration", "ls").stdout
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from jaild.model.jails.spec import JailSpec
+from jaild.model.jails.spec import Hooks, HttpHook, JailSpec
 from jaild.model.operation import Operation
 from tests.fakes.faults import Crash, Effect, Life, is_worth
 from tests.fakes.host import FakeHost, caller
@@ -24,11 +25,19 @@ pytestmark = pytest.mark.exhaustive  # all calls, minutes
 
 SPEC = JailSpec(base="deb-1", app="web/1")
 _DONE = {"GENERATION_ACTIVE", "CHANGE_UNCONFIRMED", "NOTHING_TO_CONFIRM"}  # it was done at the first time
+HOOKS = Hooks(
+    before_stop=(HttpHook(url="http://192.0.2.1/drain"),), after_start=(HttpHook(url="http://192.0.2.1/serve"),)
+)
 Ask = Callable[[FakeHost], Awaitable[Operation]]
 
 
 async def create(host: FakeHost) -> Operation:
     return await host.core.use_cases.jails.create("web", SPEC, stopped=False, validate_only=False, caller=caller())
+
+
+async def create_with_hooks(host: FakeHost) -> Operation:
+    spec = msgspec.structs.replace(SPEC, hooks=HOOKS)
+    return await host.core.use_cases.jails.create("web", spec, stopped=False, validate_only=False, caller=caller())
 
 
 async def create_stopped(host: FakeHost) -> Operation:
@@ -90,6 +99,9 @@ SCENARIOS = {
     "deploy": Scenario(deploy, (create,)),
     "deploy to be confirmed": Scenario(deploy_to_be_confirmed, (create,)),
     "revert": Scenario(revert, (create, deploy_to_be_confirmed)),
+    "deploy with hooks": Scenario(deploy, (create_with_hooks,)),
+    "restart with hooks": Scenario(restart, (create_with_hooks,)),
+    "stop with hooks": Scenario(stop, (create_with_hooks,)),
     "deploy on a stopped jail": Scenario(deploy, (create_stopped,)),
     "upgrade": Scenario(upgrade, (create, deploy)),
     "rollback": Scenario(roll_back, (create, deploy)),
@@ -160,6 +172,8 @@ class Trial:
             return [*wrong, "the jail is lost"]
         if there:
             wrong += await invariants.unserved([host], "web")
+            if host.probe.called[-1:] == ["/drain"] and invariants.running([host], "web"):
+                wrong.append("it serves, and was told last to drain")
         again = [] if not there and self.scenario.ask is delete else [self.scenario.ask]
         if there and self.scenario.ask in {create, create_stopped}:
             again = [deploy]

@@ -54,3 +54,9 @@ async def test_a_jail_tells_what_comes_back_and_when(fakes: Fakes, local: grpc.a
     )
     jail = await stubs.jails(local).GetJail(jails_pb2.GetJailRequest(name="jails/web"))
     assert (jail.revert_generation, jail.revert_time.seconds) == (3, 1_800_000_000)
+
+
+async def test_a_stop_by_force_is_handed_on(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    fakes.jails.jails["web"] = made.jail("web")
+    await stubs.jails(local).StopJail(jails_pb2.StopJailRequest(name="jails/web", force=True))
+    assert fakes.jails.calls[0][2]["force"]

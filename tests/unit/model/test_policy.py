@@ -16,7 +16,10 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails.spec import (
     ExecCheck,
+    ExecHook,
+    Hooks,
     HttpCheck,
+    HttpHook,
     JailSpec,
     Limits,
     Liveness,
@@ -187,6 +190,20 @@ def test_the_subnet_of_the_hosts_own_address_is_where_jails_belong_if_no_range_i
     assert default.addresses == ("10.0.0.0/24",)
     said = on_host(Policy(addresses=("192.0.2.0/24",)), address="10.0.0.1/24", bridge="jaild0", shared=None)
     assert said.addresses == ("192.0.2.0/24",)
+
+
+def test_hooks_call_no_address_that_the_policy_does_not_name() -> None:
+    def calling(url: str) -> JailSpec:
+        hooks = Hooks(before_stop=(ExecHook(command=("true",)), HttpHook(url=url)))
+        return msgspec.structs.replace(FITTING, hooks=hooks)
+
+    policy = msgspec.structs.replace(TIGHT, hooks=("192.0.2.0/28", "2001:db8:f::/64"))
+    for url in ("http://192.0.2.5:8080/x", "http://[2001:db8:f::1]/"):
+        assert told(calling(url), None, policy) == []
+        assert told(calling(url), None, TIGHT) == [("POLICY_HOOK", "$.hooks.before_stop[1].url")]
+        assert told(calling(url), calling(url), TIGHT) == []
+    for url in ("http://192.0.2.16/", "http://127.0.0.1/", "http://[::ffff:192.0.2.5]/"):
+        assert told(calling(url), None, policy) == [("POLICY_HOOK", "$.hooks.before_stop[1].url")]
 
 
 def test_the_daemons_health_checks_reach_no_further_than_the_jail_may() -> None:

@@ -9,7 +9,10 @@ from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.spec import (
     ExecCheck,
+    ExecHook,
+    Hooks,
     HttpCheck,
+    HttpHook,
     JailSpec,
     Limits,
     Liveness,
@@ -145,6 +148,15 @@ def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
         ({"liveness": Liveness(checks=(ExecCheck(command=("",)),))}, "$.liveness.checks[0].command[0]"),
         ({"readiness": Readiness(successes=100, interval=1.0, deadline=30.0)}, "$.readiness.deadline"),
         ({"stop": Stop(signal="SIGTERM")}, "$.stop.signal"),
+        ({"hooks": Hooks(before_stop=(ExecHook(command=("a", "b\0")),))}, "$.hooks.before_stop[0].command[1]"),
+        *(
+            ({"hooks": Hooks(after_start=(HttpHook(url=url),))}, "$.hooks.after_start[0].url")
+            for url in (
+                *("https://10.0.0.1/", "http://lb/", "http:///x", "http://10.0.0.1:99999/", "http://u:p@10.0.0.1/"),
+                *("http://10.0.0.1/a b", "http://10.0.0.1/\r\nX: y", "http://10.0.0.1\t/", "http://0.0.0.0/"),
+                *("http://224.0.0.1/", "http://[fe80::1%25em0]/", "http://10.0.0.1/#a", "http://10.0.0.1:x/"),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_a_broken_rule_is_told_by_the_path_of_its_field(fields: dict[str, Any], path: str) -> None:

@@ -76,6 +76,7 @@ TASKS = {
     "jaild/migration/activation.py": AWAITED,
     "jaild/host/autostart.py": AWAITED,
     "jaild/jails/health.py": AWAITED,
+    "jaild/jails/hooks.py": AWAITED,
     "jaild/migration/cutover.py": AWAITED,
     "jaild/evacuation/worker.py": AWAITED,
     "jaild/rollouts/worker.py": AWAITED,

@@ -64,3 +64,41 @@ async def test_an_answer_that_is_no_http_is_a_failed_check(answer: bytes) -> Non
     assert problem.startswith("http://127.0.0.1:")
     assert "answered" in problem
     assert len(problem) < 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "good"),
+    [
+        (b"HTTP/1.0 204 No Content", None, True),
+        (b"HTTP/1.0 302 Found", None, False),
+        (b"HTTP/1.0 302 Found", 302, True),
+        (b"HTTP/1.0 200 OK", 204, False),
+    ],
+)
+async def test_a_call_is_done_when_the_status_is_the_one_that_was_expected(
+    answer: bytes, status: int | None, *, good: bool
+) -> None:
+    async with service(answer) as port:
+        problem = await SocketProbe().call("PUT", "127.0.0.1", port, "/drain?a=1", status, 5.0)
+    assert (problem == "") is good
+    assert good or problem.startswith(f"PUT http://127.0.0.1:{port}/drain?a=1: answered")
+
+
+async def test_a_call_sends_its_method_its_path_and_no_body() -> None:
+    sent: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sent.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await SocketProbe().call("POST", "127.0.0.1", port, "/a", None, 5.0) == ""
+    assert sent == [b"POST /a HTTP/1.0\r\nHost: 127.0.0.1\r\nUser-Agent: jaild\r\nContent-Length: 0\r\n\r\n"]
+
+
+async def test_a_call_that_is_not_answered_ends_at_its_time() -> None:
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert "no answer within 0.05 s" in await SocketProbe().call("POST", "127.0.0.1", port, "/a", None, 0.05)
