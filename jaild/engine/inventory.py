@@ -6,7 +6,7 @@ The truth is on the datasets; whatever cannot be read of it is shown as damaged 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
@@ -61,6 +61,7 @@ class Layer(Generic[_Record_co]):
     origin: str = ""
 
 
+Reference: TypeAlias = tuple[str, str, str]  # base or empty, release or empty, who refers to it
 AnyLayer: TypeAlias = Layer[BaseRecord | ReleaseRecord]
 
 
@@ -146,6 +147,7 @@ class Inventory:
         self.folder_of_jails = Path("/nonexistent")
         self.host_names: dict[str, str] = {}  # host id -> name, as far as peers told
         self.needed: Mapping[str, tuple[str, ...]] = {}  # what comes here -> paths of the layers that it will refer to
+        self.needed_by: list[Callable[[], Iterable[Reference]]] = []  # what else rooms say that something refers to
         self.known_epochs: Mapping[str, int] = {}  # jail's uid -> the highest epoch that the journals saw
         self._zfs = zfs
         self._files = files
@@ -367,8 +369,10 @@ class Inventory:
             raise FailedPreconditionError("JAIL_NOT_READY", why, remedy=remedy, resource=f"jails/{name}")
         return OwnedJail(entry, record, entry.generation)
 
-    def references(self) -> Iterator[tuple[str, str, str]]:
-        """Yield (base, release, who) for every generation and channel on the host, and for what is coming."""
+    def references(self) -> Iterator[Reference]:
+        """Yield them for every generation and channel on the host, for what is coming, and for what rooms say."""
+        for needs in self.needed_by:
+            yield from needs()
         for channel in self.channels.values():
             yield channel.base, "", f"channels/{channel.name}"
         for entry in self.jails.values():

@@ -26,6 +26,7 @@ _TOLD = 5  # how many users an error names
 def _remedy(used_by: Iterable[str]) -> str:
     remedies = {
         "channels": "set those channels to another base",
+        "rollouts": "wait for those rollouts, or cancel them",
         "jails": "delete those jails, or change them until these generations are no longer kept (10 are)",
     }
     kinds = {user.partition("/")[0] for user in used_by}

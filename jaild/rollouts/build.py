@@ -15,6 +15,7 @@ def build(engine: Engine, jails: JailParts) -> Rollouts:
     """Put the room together. Nothing is started."""
     worker = RolloutWorker(engine, jails.jails)
     rollouts = Rollouts(engine, jails.jails, RolloutPlanner(engine, jails.jails), worker)
+    engine.inventory.needed_by.append(rollouts.needs)
     engine.recovery.continues(rollouts.continued)
     engine.recovery.resumes(Resume.ROLLOUTS, rollouts.resume_all)
     servicer = RolloutsServicer(rollouts, engine.messages)

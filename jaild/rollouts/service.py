@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import structlog
 
 from jaild.engine.build import Engine
+from jaild.engine.inventory import Reference
 from jaild.engine.operations import Handle
 from jaild.jails.service import Jails
 from jaild.model import access
@@ -25,6 +26,7 @@ from jaild.model.errors import (
     NotFoundError,
 )
 from jaild.model.findings import Finding, Severity
+from jaild.model.jails.change import Axis
 from jaild.model.operation import Operation
 from jaild.model.rollouts import policy as policies
 from jaild.model.rollouts import record
@@ -80,6 +82,16 @@ class Rollouts:
     def list(self) -> builtins.list[Rollout]:
         """Return all, newest first."""
         return sorted(self._all.values(), key=lambda rollout: -rollout.created)
+
+    def needs(self) -> Iterator[Reference]:
+        """Yield the layers that rollouts which are not over move jails to, or may have to take them back to."""
+        for rollout in self._all.values():
+            if rollout.over:
+                continue
+            layers = {rollout.target, *(name for step in rollout.steps for name in (step.before, step.target))} - {""}
+            for layer in sorted(layers):
+                base, release = (layer, "") if rollout.axis is Axis.BASE else ("", layer)
+                yield base, release, f"rollouts/{rollout.id}"
 
     async def plan(self, spec: RolloutSpec, *, caller: Caller) -> Rollout:
         """Return what a rollout would do; it is not kept. Errors as `start`."""

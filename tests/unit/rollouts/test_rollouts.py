@@ -373,3 +373,19 @@ async def test_a_word_that_is_being_written_down_is_not_overtaken_by_what_is_dec
         await host.clock.sleep(1.0)
     paused = host.core.use_cases.rollouts.get(operation.id)
     assert (paused.state, states(paused)) == (RolloutState.PAUSED, {"a": "done", "b": "waiting"})
+
+
+async def test_what_a_rollout_moves_jails_to_and_from_is_not_pruned_before_it_is_over(host: FakeHost) -> None:
+    await jails(host)
+    rollouts, pruned = host.core.use_cases.rollouts, host.core.use_cases.bases.prune
+    operation = await begin(host, to_base(canaries=1))
+    await told(host, "rollout.planned", "rollouts")
+    await rollouts.pause(operation.id, caller=caller())
+    held = await pruned(min_age=0, validate_only=True, caller=caller())
+    assert held.plan is not None
+    assert held.plan.steps == ()
+    with pytest.raises(FailedPreconditionError, match=f"rollouts/{operation.id}"):
+        await host.core.use_cases.bases.delete("deb-2", validate_only=True, caller=caller())
+    await rollouts.cancel(operation.id, caller=caller())
+    await host.end_of(operation)
+    assert [who for _, _, who in host.core.inventory.references() if who.startswith("rollouts/")] == []
