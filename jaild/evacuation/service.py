@@ -82,9 +82,10 @@ class Evacuations:
     async def load(self) -> None:
         """Read the store, after that of the operations."""
         self._all = {evacuation.id: evacuation for evacuation in await self._store.evacuations()}
-        ended = {operation.id for operation in self._operations.list() if operation.done}
+        under_way = {operation.id for operation in self._operations.list() if not operation.done}
         for evacuation in list(self._all.values()):
-            if not evacuation.finished and evacuation.id in ended:  # the daemon died between its last two writes
+            # The daemon died, or the disk was full, between two writes: of its end, or of its being accepted.
+            if not evacuation.finished and evacuation.id not in under_way:
                 await self.put(msgspec.structs.replace(evacuation, finished=self._clock.now()))
 
     def get(self, evacuation: str) -> Evacuation:

@@ -62,9 +62,9 @@ class Rollouts:
     async def load(self) -> None:
         """Read the store, after that of the operations."""
         self._all = {rollout.id: rollout for rollout in await self._store.rollouts()}
-        ended = {operation.id for operation in self._operations.list() if operation.done}
+        under_way = {operation.id for operation in self._operations.list() if not operation.done}
         for rollout in list(self._all.values()):
-            if not rollout.over and rollout.id in ended:  # the daemon died between its last two writes
+            if not rollout.over and rollout.id not in under_way:  # it ended, or was not accepted, between two writes
                 await self.put(msgspec.structs.replace(rollout, finished=self._clock.now()))
 
     def get(self, rollout: str) -> Rollout:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.evacuation.record import Evacuation
 from jaild.model.jails.spec import HttpCheck, Limits, Placement, Readiness
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
@@ -19,6 +20,7 @@ from tests.fakes.network import Fault
 from tests.fakes.runtime import FACTS
 from tests.hosts import invariants
 from tests.hosts.asking import SPEC, create, deploy, reason_of, touched
+from tests.hosts.fixtures import furnished
 from tests.hosts.fleet import Fleet, Gate, dead, evacuate, fleet, outcome, report, until
 
 G = 1 << 30
@@ -362,3 +364,16 @@ async def test_a_jail_whose_change_waits_to_be_confirmed_stays_and_that_is_told(
     assert (stays.reason, done.failure is not None) == ("CHANGE_UNCONFIRMED", True)
     assert "jailctl jail confirm-change web" in stays.remedy
     assert outcome(hosts.alpha, done)["other"][0] == "moved"
+
+
+async def test_an_evacuation_that_was_written_down_and_never_accepted_is_over_for_the_next_daemon(
+    tmp_path: Path,
+) -> None:
+    host = await furnished(FakeHost(tmp_path))
+    assert host.store is not None
+    await host.store.put_evacuation(Evacuation(id="never", targets=("beta",), parallel=1))
+    await host.restart()
+    await host.quiet()
+    assert host.core.use_cases.evacuations.get("never").finished
+    assert not host.core.supervisor.is_under_way("evacuation never")
+    await host.stop()

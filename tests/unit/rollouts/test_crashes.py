@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from jaild.adapters.sqlite import SqliteStore
+from jaild.model.errors import JaildError
 from jaild.model.rollouts.decision import MemberState, RolloutState
-from jaild.model.rollouts.policy import RolloutPolicy
-from jaild.model.rollouts.record import RolloutSpec
+from jaild.model.rollouts.policy import OnBreach, RolloutPolicy
+from jaild.model.rollouts.record import Rollout, RolloutSpec
 from tests.fakes.faults import Crash, Effect, Life
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
@@ -23,7 +24,12 @@ from tests.hosts.points import points
 from tests.unit.rollouts.test_rollouts import told
 
 NAMES = ("a", "b", "c")
+UNDOING = RolloutPolicy(on_breach=OnBreach.UNDO, min_healthy_time=2.0, healthy_deadline=30.0)
 POLICY = RolloutPolicy(canaries=1, max_parallel=2, min_healthy_time=2.0, healthy_deadline=30.0)
+
+
+# By how it ended; what is STUCK may be on either.
+BASES = {RolloutState.DONE: {"deb-2"}, RolloutState.UNDONE: {"deb-1"}, RolloutState.REFUSED: {"deb-1"}}
 
 
 async def trial(folder: Path, at: int | None, effect: Effect) -> tuple[list[str], list[str]]:
@@ -36,8 +42,9 @@ async def trial(folder: Path, at: int | None, effect: Effect) -> tuple[list[str]
     await host.restart(life=life)
     await host.quiet()
     life.at, life.effect, life.counting = at, effect, True
-    with suppress(Crash, asyncio.CancelledError):
-        spec = RolloutSpec(base="deb-2", labels={"tier": "edge"}, policy=POLICY)
+    with suppress(Crash, asyncio.CancelledError, JaildError):  # it may not even be accepted
+        policy = POLICY if effect is Effect.CRASH else UNDOING
+        spec = RolloutSpec(base="deb-2", labels={"tier": "edge"}, policy=policy)
         operation = await host.core.use_cases.rollouts.start(spec, caller=caller())
         await ended(host, operation.id)
     life.counting = False
@@ -46,13 +53,15 @@ async def trial(folder: Path, at: int | None, effect: Effect) -> tuple[list[str]
         with suppress(Crash):
             for rollout in host.core.use_cases.rollouts.list():
                 await ended(host, rollout.id)
-    wrong = [f"{name} is on {active(host, name).base}" for name in NAMES if active(host, name).base != "deb-2"]
+    found = host.core.use_cases.rollouts.list()
+    where = BASES.get(found[0].state if found else RolloutState.REFUSED, {"deb-1", "deb-2"})
+    wrong = [f"{name} is on {active(host, name).base}" for name in NAMES if active(host, name).base not in where]
+    wrong += [f"it is {rollout.state}" for rollout in found if not rollout.over]
     wrong += [f"{name} was moved twice" for name in NAMES if active(host, name).number > 2 and effect is Effect.CRASH]
     wrong += [f"{name} does not serve" for name in NAMES if not serves(host, active(host, name).number, name)]
+    await host.restart()  # what a commit left behind is for the next daemon
+    await host.quiet()
     wrong += await invariants.unsettled(host)
-    rollouts = host.core.use_cases.rollouts.list()
-    if not rollouts:  # it was never accepted
-        wrong = []
     await host.stop()
     shutil.rmtree(folder)
     return life.calls, wrong
@@ -69,6 +78,16 @@ async def test_a_daemon_that_dies_at_any_call_is_gone_on_for_and_each_jail_moves
     assert wrong == []
     for number, call in points(calls):
         _, wrong = await trial(quick_path / str(number), number, Effect.CRASH)
+        assert wrong == [], (number, call)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("effect", [Effect.ERROR, Effect.ERROR_AFTER])
+async def test_an_error_of_any_call_ends_in_an_end_and_every_jail_serves(quick_path: Path, effect: Effect) -> None:
+    calls, wrong = await trial(quick_path / "none", None, effect)
+    assert wrong == []
+    for number, call in points(calls):
+        _, wrong = await trial(quick_path / str(number), number, effect)
         assert wrong == [], (number, call)
 
 
@@ -124,3 +143,14 @@ async def test_a_jail_that_moved_while_its_rollout_was_being_paused_is_told_as_m
     assert reason_of(await host.end_of(operation)) == "OPERATION_CANCELLED"
     (step,) = host.core.use_cases.rollouts.get(operation.id).steps
     assert step.state is MemberState.DONE
+
+
+async def test_a_rollout_that_was_written_down_and_never_accepted_is_over_for_the_next_daemon(host: FakeHost) -> None:
+    await create(host, SPEC)
+    rollout = Rollout(id="never", spec=RolloutSpec(base="deb-2", jails=("web",)), caller=caller(), target="deb-2")
+    assert host.store is not None
+    await host.store.put_rollout(rollout)
+    await host.restart()
+    await host.quiet()
+    assert host.core.use_cases.rollouts.get("never").over
+    assert active(host).base == "deb-1"
