@@ -151,7 +151,8 @@ async def problem_of(running: AsyncGenerator[Output, None], command: Sequence[st
                 if piece.exit_status == 0:
                     return ""
                 if piece.exit_status is not None:
-                    return f"{what}: exit status {piece.exit_status}: {output.decode(errors='replace').strip()}"
+                    said = output.decode(errors="replace").strip()
+                    return f"{what}: exit status {piece.exit_status}" + (f": {said}" if said else "")
     except TimeoutError:
         return f"{what}: not done within {timeout:g} s"
     except JaildError as error:

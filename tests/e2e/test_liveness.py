@@ -38,7 +38,7 @@ def test_a_jail_is_checked_as_long_as_it_runs_also_by_the_next_daemon(node: Node
     until(lambda: is_so(node, "edge-1", Health.STATE_UNHEALTHY))
     found = node.api.jail("edge-1")
     assert found.state == jails_pb2.Jail.STATE_RUNNING
-    assert found.health.output.startswith("/bin/test ! -e /var/sick: exit status 1")
+    assert found.health.output == "/bin/test ! -e /var/sick: exit status 1"
     before = node.jail_processes("edge-1")
     node.kill()
     node.start()

@@ -187,15 +187,15 @@ def _health_word(jail: jails_pb2.Jail) -> str:
 def _health(jail: jails_pb2.Jail) -> str:
     health = jail.health
     parts = [_health_word(jail), f"since {render.moment(health.since)}" if health.HasField("since") else ""]
-    parts += [f"{health.failures} failures in a row" if health.failures else ""]
-    parts += [f"unhealthy {health.flaps} times" if health.flaps else ""]
+    parts += [f"failures in a row: {health.failures}" if health.failures else ""]
+    parts += [f"flaps: {health.flaps}" if health.flaps else ""]
     return ", ".join(filter(None, parts))
 
 
 def _restarts(jail: jails_pb2.Jail) -> str:
     if not jail.HasField("restarts"):
         return ""
-    told = f"ended {jail.restarts.ends} times of late, last {render.moment(jail.restarts.last_end_time)}"
+    told = f"ends of late: {jail.restarts.ends}, the last {render.moment(jail.restarts.last_end_time)}"
     due = jail.restarts.next_start_time
     return f"{told}; starts again at {render.clock(due)}" if jail.restarts.HasField("next_start_time") else told
 

@@ -53,7 +53,7 @@ def test_how_a_jail_is_stands_beside_its_state_and_its_last_failure_on_its_card(
     head, row = (line.split() for line in jailctl("jail", "ls").stdout.splitlines())
     assert row[head.index("HEALTH")] == "unhealthy"
     shown = jailctl("jail", "show", "web").stdout
-    assert "unhealthy, 4 failures in a row, unhealthy 2 times" in shown
+    assert "unhealthy, failures in a row: 4, flaps: 2" in shown
     assert "last failure: connection refused" in shown
 
 
@@ -63,7 +63,7 @@ def test_a_crash_loop_is_a_state_and_the_card_says_how_often_it_ended(jailctl: R
     daemon.jails = [jail]
 
     assert "crash-loop" in jailctl("jail", "ls").stdout
-    assert "ended 6 times of late" in jailctl("jail", "show", "web").stdout
+    assert "ends of late: 6" in jailctl("jail", "show", "web").stdout
 
 
 def test_json_has_the_apis_names_and_also_empty_fields(jailctl: Run, daemon: Daemon) -> None:
