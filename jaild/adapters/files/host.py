@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
@@ -219,7 +220,8 @@ async def _in_thread(path: Path, work: Callable[[], _T], stopped: threading.Even
         with explained(path):
             return work()
 
-    task = asyncio.ensure_future(asyncio.to_thread(explaining))
+    # As asyncio.to_thread does, without a task: a change of a jail comes here twenty times.
+    task = asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, explaining)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -72,7 +72,7 @@ class Links:
 
     async def attach(self, run: RunSpec, pid: int) -> None:
         """Make the run, whose first process is `pid`, reachable."""
-        if run.network.mode != "host":
+        if run.network.mode == "own" or (run.network.mode != "host" and run.network.addresses):
             await _called(run.name, "attaching its network", lambda: self._attach(run, pid))
 
     def _attach(self, run: RunSpec, pid: int) -> None:

@@ -122,10 +122,11 @@ class OciRuntime:
         """Attach the network and let the command begin."""
         record = self._known(jail, generation)
         tree = self._tree(jail, generation)
-        if record.process is None or not mounts.below(tree, mounts.mounted(tree)):
-            raise refusals.interrupted(record.spec.name)
         await self._clear_the_way(jail)
-        mounts.require_whole(tree, record.spec.mounts, mounts.mounted(tree))  # now that nothing of the jail runs
+        there = mounts.mounted(tree)  # now that nothing of the jail runs
+        if record.process is None or not there:
+            raise refusals.interrupted(record.spec.name)
+        mounts.require_whole(tree, record.spec.mounts, there)
         refusals.require_none(await self._links.taken(record.spec))
         if record.started or not first_process.alive(record.process):
             await self._delete_container(record.spec.name, record)

@@ -83,7 +83,6 @@ TASKS = {
     "jaild/layers/sealing.py": AWAITED,
     "jaild/engine/concurrency.py": AWAITED,
     "jaild/adapters/archives/bsdtar.py": AWAITED,
-    "jaild/adapters/files/host.py": AWAITED,
     "jaild/adapters/peers.py": AWAITED,
     "jaild/adapters/system/process.py": AWAITED,
     "jaild/adapters/freebsd/exec.py": AWAITED,
