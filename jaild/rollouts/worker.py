@@ -58,6 +58,11 @@ class RolloutRun:
         """Replace one jail's step; on disk when this returns."""
         await self.change(lambda rollout: with_step(rollout, change(self.of(name))))
 
+    async def note(self, name: str, change: Callable[[Step], Step]) -> None:
+        """Replace one jail's step for when the record is written next: a crash that loses it loses nothing needed."""
+        async with self._writing:
+            self.rollout = with_step(self.rollout, change(self.of(name)))
+
     def of(self, name: str) -> Step:
         """Return one jail's step."""
         return next(step for step in self.rollout.steps if step.name == name)
@@ -152,7 +157,10 @@ class RolloutWorker:
         if decision.start:
             wave = run.of(decision.start[0]).wave
             phase = f"wave {wave}" if wave != CANARIES else "canaries"
-        await run.handle.phase(phase, told)
+        if phase == run.handle.operation.phase:
+            run.handle.note(message=told)
+        else:
+            await run.handle.phase(phase, told)
         for verdict in decision.failed:
             await self._events.emit("rollout.failed", target, f"{verdict.name}: {verdict.message}")
         if decision.breach:
@@ -198,7 +206,7 @@ class RolloutWorker:
         except JaildError as error:
             await self._missed(run, name, failure_of(error))
             return
-        await run.step(name, lambda step: msgspec.structs.replace(step, operation=operation.id))
+        await run.note(name, lambda step: msgspec.structs.replace(step, operation=operation.id))
         await self._settle(run, name, await self._operations.wait(operation.id))
 
     async def _found(self, run: RolloutRun, step: Step) -> None:

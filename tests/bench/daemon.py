@@ -15,7 +15,7 @@ import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from jaild.v1 import common_pb2, host_pb2_grpc, jails_pb2_grpc
+from jaild.v1 import common_pb2, host_pb2_grpc, jails_pb2_grpc, rollouts_pb2_grpc
 
 _COMES_UP = 300.0  # seconds that a daemon may take until it answers
 _ANSWERS = 120.0  # seconds for one call
@@ -41,6 +41,7 @@ class Daemon:
     pid: int
     answered: float
     jails: Any
+    rollouts: Any
     host: Any
     operations: Any
 
@@ -96,6 +97,7 @@ def running(
                 pid=process.pid,
                 answered=time.perf_counter() - began,
                 jails=jails_pb2_grpc.JailsStub(channel),
+                rollouts=rollouts_pb2_grpc.RolloutsStub(channel),
                 host=host_pb2_grpc.HostStub(channel),
                 operations=operations_pb2_grpc.OperationsStub(channel),
             )

@@ -1,16 +1,16 @@
-"""Many jails upgraded at once, while somebody else asks: beside as many times one, and what that somebody waits."""
+"""Many jails upgraded at once, by as many requests and by a rollout: beside as many times one; what others wait."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from google.longrunning import operations_pb2
 
-from jaild.v1 import jails_pb2
+from jaild.v1 import jails_pb2, rollouts_pb2
 from tests.bench import thousand
 from tests.bench.daemon import Daemon, NotMeasuredError
 from tests.bench.figures import Goal, Row
@@ -21,11 +21,15 @@ _ALONE = 3  # upgrades of one jail at a time
 _PAUSE = 0.02  # seconds between what somebody else asks
 
 
-def measure(daemon: Daemon, spec: str, base: str, slow: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Create jails by `spec`, upgrade some one by one and then all others at once to `base`, and delete them.
+def measure(
+    daemon: Daemon, spec: str, bases: tuple[str, str], slow: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Create jails by `spec`, which names the first of `bases`, upgrade some one by one and then all others at once to
+    the second, roll them out to the first again, and delete them.
 
     `slow` is the file in which the daemon notes its slow callbacks.
     """
+    before, base = bases
     names = [f"together-{number}" for number in range(_ALONE + COUNT)]
     say(f"{len(names)} jails for upgrades")
     for name in names:
@@ -39,6 +43,8 @@ def measure(daemon: Daemon, spec: str, base: str, slow: Path, say: Callable[[str
     while any(not _is_done(daemon, name) for name in asked):
         answers += [_milliseconds(daemon) for _ in range(5)]
     seconds = time.perf_counter() - began
+    say(f"a rollout of {COUNT} jails")
+    rolled_out = daemon.carried_out(daemon.rollouts.StartRollout, _rollout(names[_ALONE:], before)).seconds
     for name in names:
         daemon.carried_out(daemon.jails.DeleteJail, jails_pb2.DeleteJailRequest(name=f"jails/{name}", force=True))
     return {
@@ -46,6 +52,8 @@ def measure(daemon: Daemon, spec: str, base: str, slow: Path, say: Callable[[str
         "seconds": seconds,
         "alone_seconds": statistics.median(alone),
         "ratio": seconds / (COUNT * statistics.median(alone)),
+        "rollout_seconds": rolled_out,
+        "rollout_ratio": rolled_out / (COUNT * statistics.median(alone)),
         "slowest_answer_milliseconds": max(answers),
         "longest_callback_milliseconds": thousand.longest_callback(slow),
     }
@@ -53,6 +61,15 @@ def measure(daemon: Daemon, spec: str, base: str, slow: Path, say: Callable[[str
 
 def _upgrade(name: str, base: str) -> jails_pb2.UpgradeBaseRequest:
     return jails_pb2.UpgradeBaseRequest(name=f"jails/{name}", base=f"bases/{base}")
+
+
+def _rollout(names: Sequence[str], base: str) -> rollouts_pb2.StartRolloutRequest:
+    """Of all at once, and without a soak: what is left is each jail's plan and change."""
+    policy = rollouts_pb2.RolloutPolicy(max_parallel=len(names))
+    policy.min_healthy_time.FromSeconds(0)
+    jails = [f"jails/{name}" for name in names]
+    spec = rollouts_pb2.RolloutSpec(base=f"bases/{base}", jails=jails, policy=policy)
+    return rollouts_pb2.StartRolloutRequest(spec=spec)
 
 
 def _is_done(daemon: Daemon, name: str) -> bool:
@@ -86,6 +103,12 @@ def rows(found: Mapping[str, Any]) -> list[Row]:
     ratio, answer, callback = goals(found)
     longest = f"{callback.value:.0f} ms" if callback.value else "none over 50 ms"
     alone = f"{found['alone_seconds']:.3f} s for one alone"
+    by_rollout = Row(
+        what=f"a rollout of {found['count']} jails, all at once, to {found['count']} times one",
+        measured=f"{found['rollout_seconds']:.2f} s",
+        reference=alone,
+        ratio=f"{found['rollout_ratio']:.2f}",
+    )
     return [
         Row(
             what=ratio.name,
@@ -94,6 +117,7 @@ def rows(found: Mapping[str, Any]) -> list[Row]:
             ratio=f"{ratio.value:.2f}",
             goal=ratio,
         ),
+        by_rollout,
         Row(what=answer.name, measured=f"{answer.value:.0f} ms", goal=answer),
         Row(what=callback.name, measured=longest, goal=callback),
     ]

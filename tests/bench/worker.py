@@ -46,7 +46,7 @@ def measure(folder: Path, cgroup: str, repetitions: int) -> dict[str, Any]:
     found["programs"] = programs.measure(real, socket, assets.prepare())
     slow = folder / "slow.log"
     with running(real, socket, log, thousand.watched(slow)) as daemon:
-        found["together"] = together.measure(daemon, programs.tiny(), "tiny-2", slow, _say)
+        found["together"] = together.measure(daemon, programs.tiny(), ("tiny-1", "tiny-2"), slow, _say)
     where = Layout(pool.root)
     fuse = asyncio.run(zfs.capabilities()).implementation == "zfs-fuse"
     wanted = thousand.ON_FUSE if fuse else thousand.COUNT
