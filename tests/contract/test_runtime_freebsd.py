@@ -27,7 +27,7 @@ from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.records import Records
 from jaild.adapters.system.process import ProcessRunner
 from jaild.main import freebsd_system
-from jaild.model.errors import InternalError
+from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Network
 from jaild.ports.runtime import Run, RunSpec
@@ -185,8 +185,9 @@ async def test_a_jail_is_removed_with_all_that_runs_in_it_and_a_missing_one_is_a
     jid = (await only(run)).pid
     await rig.system.kernel.remove_jail(jid)
     assert await rig.system.kernel.processes(jid) == {}
-    with pytest.raises(InternalError):
+    with pytest.raises(FailedPreconditionError) as missing:
         await rig.system.kernel.remove_jail(999999)
+    assert missing.value.reason == "RUN_NOT_RUNNING"
 
 
 async def test_the_userlands_version_is_the_specs(rig: RealRig) -> None:
@@ -208,17 +209,22 @@ async def test_a_command_has_the_specs_environment_and_nothing_of_the_daemons(ri
     assert names == {b"PATH", b"HOME", b"COLOUR"}
 
 
+async def logged(rig: RealRig, lines: int) -> None:
+    async with asyncio.timeout(30):
+        while not rig.log.exists() or rig.log.read_text().count("\n") < lines:  # noqa: ASYNC110 - somebody else's file
+            await asyncio.sleep(0.01)
+
+
 async def test_a_commands_output_is_in_the_log(rig: RealRig) -> None:
     await started(rig, replace(rig.spec(), command=("sh", "-c", "echo out; echo err >&2; sleep 1000")))
-    async with asyncio.timeout(10):
-        while not rig.log.exists() or rig.log.read_text().count("\n") < 2:  # noqa: ASYNC110 - somebody else's file
-            await asyncio.sleep(0.01)
+    await logged(rig, 2)
     assert sorted(rig.log.read_text().split()) == ["err", "out"]
 
 
 async def test_a_process_that_ignores_its_stop_signal_is_killed_after_the_timeout(rig: RealRig) -> None:
-    deaf = ("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    deaf = ("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.05; done")
     runtime = await started(rig, replace(rig.spec(), command=deaf, stop_timeout=0.3))
+    await logged(rig, 1)
     assert await runtime.stop("web", 1) >= 0.3
     assert (await only(runtime)).exit_status == -9
 

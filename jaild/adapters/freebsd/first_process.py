@@ -18,7 +18,7 @@ from jaild.ports.process import Processes
 from jaild.ports.runtime import RunSpec
 
 _KILL_PATIENCE = 30.0  # seconds that SIGKILL may take: a process in the kernel's uninterruptible sleep delays it
-_SETUP_PATIENCE = 5.0  # seconds between daemon(8) and the command's begin or failure
+_SETUP_PATIENCE = 30.0  # seconds between daemon(8) and the command's begin or failure, on a host that is busy
 
 
 class FirstProcesses:

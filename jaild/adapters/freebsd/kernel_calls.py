@@ -16,7 +16,7 @@ from jaild.adapters.freebsd.kernel import Jail, System
 from jaild.adapters.freebsd.libc import Libc, vector
 from jaild.adapters.freebsd.mount_calls import MountCalls
 from jaild.adapters.system.own_thread import in_own_thread
-from jaild.model.errors import InternalError, UnavailableError
+from jaild.model.errors import FailedPreconditionError, InternalError, UnavailableError
 
 if TYPE_CHECKING:
     from jaild.adapters.freebsd.libc import Text
@@ -100,7 +100,12 @@ class KernelCalls:
 
     def _remove(self, jid: int) -> None:
         if self._calls.jail_remove(jid) != 0:
-            raise _failed(f"jail_remove of {jid}", ctypes.get_errno())
+            cause = ctypes.get_errno()
+            if cause == errno.EINVAL:  # there is no such jail (15.1: sys/kern/kern_jail.c, sys_jail_remove)
+                raise FailedPreconditionError(
+                    "RUN_NOT_RUNNING", f"there is no jail {jid}", remedy="start it first", resource=str(jid)
+                )
+            raise _failed(f"jail_remove of {jid}", cause)
 
     def _processes(self) -> dict[int, dict[int, str]]:
         data = self._value(_PROCESSES) or b""

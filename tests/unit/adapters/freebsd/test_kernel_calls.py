@@ -6,7 +6,6 @@ Offsets and sizes are those that a compiler finds in the headers of 15.1, for am
 from __future__ import annotations
 
 import ctypes
-import errno
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +14,7 @@ from jaild.adapters.freebsd import facts as freebsd_facts
 from jaild.adapters.freebsd.kernel import Jail
 from jaild.adapters.freebsd.kernel_calls import Process
 from jaild.adapters.freebsd.kernel_commands import KernelCommands
-from jaild.model.errors import InternalError, UnavailableError
+from jaild.model.errors import FailedPreconditionError, InternalError, UnavailableError
 from tests.fakes.freebsd_host import FakeJail, FreebsdHost
 from tests.fakes.freebsd_libc import FakeLibc
 
@@ -94,9 +93,10 @@ async def test_a_jail_is_removed_by_its_number_and_one_that_is_not_there_is_told
     libc.host.spawn(3, "nginx")
     await libc.kernel().remove_jail(3)
     assert (libc.host.jails, libc.host.running) == ({}, {})
-    with pytest.raises(InternalError) as failed:
-        await libc.kernel().remove_jail(3)
-    assert failed.value.detail["errno"] == errno.errorcode[errno.EINVAL]
+    for kernel in (libc.kernel(), KernelCommands(libc.host.processes)):
+        with pytest.raises(FailedPreconditionError) as missing:
+            await kernel.remove_jail(3)
+        assert missing.value.reason == "RUN_NOT_RUNNING"
 
 
 async def test_interfaces_are_the_same_either_way(libc: FakeLibc) -> None:
