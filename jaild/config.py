@@ -54,7 +54,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     boot_patience: Annotated[float, msgspec.Meta(gt=0)] = 120.0  # seconds that later boot orders wait for one's jails
     boot_starts: Annotated[int, msgspec.Meta(ge=0)] = 0  # jails at once when the host boots; 0: twice its CPUs
     cgroup: str = "jaild"  # Linux: parent of the jails' control groups
-    system_calls: bool = False  # FreeBSD: mounts, jails, sysctls by system calls, not by mount(8), jls(8) ...
+    system_calls: bool = True  # FreeBSD: mounts, jails, sysctls by system calls, not by mount(8), jls(8) ...
 
     @property
     def host_name(self) -> str:

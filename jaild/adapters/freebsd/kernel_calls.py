@@ -114,7 +114,7 @@ class KernelCalls:
             raise UnavailableError(
                 "RUNTIME_MISSING",
                 f"{_PROCESSES} has another form than is known here: {len(data)} bytes",
-                remedy="take `system_calls: true` out of the daemon's configuration",
+                remedy="put `system_calls: false` into the daemon's configuration",
             )
         found: dict[int, dict[int, str]] = {}
         for process in (Process * (len(data) // size)).from_buffer_copy(data):

@@ -210,9 +210,9 @@ async def test_both_ways_tell_the_same_mounts(tmp_path: Path) -> None:
     host.kernel.close()
 
 
-def test_the_commands_are_taken_unless_the_calls_are_asked_for_and_there() -> None:
+def test_the_calls_are_taken_where_they_are_unless_the_commands_are_asked_for() -> None:
     processes = ScriptedProcesses(lambda *_: asyncio.sleep(0, None))
-    assert not Config().system_calls
+    assert Config().system_calls
     assert isinstance(freebsd_system(processes, calls=False).mounting, MountCommands)
     expected = MountCommands if libc() is None else MountCalls
     assert isinstance(freebsd_system(processes, calls=True).mounting, expected)
