@@ -31,4 +31,4 @@ print(type(runtime).__name__, len(sys.modules) > 100)
 
 async def test_every_adapter_can_be_imported_there_and_the_runtime_is_jails() -> None:
     done = await ProcessRunner().run([sys.executable, "-c", PROGRAM], cwd=Path(__file__).parents[3], check=False)
-    assert done.text == "FreebsdRuntime True\n", done.error_text
+    assert done.text.splitlines()[-1:] == ["FreebsdRuntime True"], done.error_text  # after a word about this libc
