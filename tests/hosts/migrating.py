@@ -26,7 +26,7 @@ async def migrate(source: FakeHost, target: FakeHost, *, deadline: float | None 
     )
 
 
-async def two_hosts(folder: Path, *, back: bool) -> tuple[FakeHost, FakeHost]:
+async def two_hosts(folder: Path, *, back: bool, spec: JailSpec = SPEC) -> tuple[FakeHost, FakeHost]:
     """Return the host that has the jail, and the other one: empty, or (`back`) with the copy that it kept."""
     network = Network()
     first, second = FakeHost(folder / "alpha", "alpha", network), FakeHost(folder / "beta", "beta", network)
@@ -34,7 +34,7 @@ async def two_hosts(folder: Path, *, back: bool) -> tuple[FakeHost, FakeHost]:
         await host.start()
     await first.add_base("deb-1")
     await first.add_release("web/1")
-    created = await first.core.use_cases.jails.create("web", SPEC, stopped=False, validate_only=False, caller=caller())
+    created = await first.core.use_cases.jails.create("web", spec, stopped=False, validate_only=False, caller=caller())
     assert (await first.end_of(created)).failure is None
     (first.core.inventory.jails["web"].folder / "data" / "var" / "mark").write_text(MARK)
     if not back:

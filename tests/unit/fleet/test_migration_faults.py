@@ -9,18 +9,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from jaild.model.jails.spec import Hooks, HttpHook
 from jaild.model.operation import Operation
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost
 from tests.fakes.network import Fault, applies
 from tests.hosts import invariants
-from tests.hosts.migrating import MARK, migrate, two_hosts
+from tests.hosts.migrating import MARK, SPEC, migrate, two_hosts
 from tests.hosts.picture import layer_holds
 from tests.hosts.points import points
 
 pytestmark = pytest.mark.exhaustive  # all calls, minutes
+
+HOOKED = msgspec.structs.replace(
+    SPEC,
+    hooks=Hooks(
+        before_stop=(HttpHook(url="http://192.0.2.1/drain"),), after_start=(HttpHook(url="http://192.0.2.1/serve"),)
+    ),
+)
 
 
 @dataclass
@@ -36,7 +45,7 @@ class Trial:
 
     async def run(self, folder: Path) -> list[str]:
         """Return what was wrong, during it and after recovery."""
-        source, target = await two_hosts(folder, back=self.back)
+        source, target = await two_hosts(folder, back=self.back, spec=HOOKED)
         try:
             return await self._run(source, target)
         finally:
@@ -108,6 +117,8 @@ class Trial:
     async def _recovered(self, hosts: Sequence[FakeHost]) -> list[str]:
         wrong = await invariants.unsafe(hosts, "web") + await invariants.unserved(hosts, "web")
         for host in hosts:
+            if invariants.running([host], "web") and host.probe.called[-1:] != ["/serve"]:
+                wrong.append(f"it serves on {host.name}, and was not told so last: {host.probe.called}")
             wrong += await invariants.unsettled(host)
             wrong += [f"{host.name} still holds a layer: {hold}" for hold in await layer_holds(host)]
         owning = await invariants.owners(hosts, "web")
