@@ -26,6 +26,8 @@ RESERVE_PROPERTY = "jaild:reserve"  # on the reserve, that jaild made it: only t
 SNAPSHOT_PROPERTY = "jaild:snapshot"  # on a snapshot, set on itself: it is jaild's, and what it is for
 RECORDS = (HOST_PROPERTY, BASE_PROPERTY, RELEASE_PROPERTY, JAIL_PROPERTY, RESERVE_PROPERTY)  # what a dataset is
 BOOKMARKS_PROPERTY = "jaild:bookmarks"  # on a jail's dataset: which of its bookmarks are jaild's; many: .2, .3
+# On the parent of all jails, for each replica whose first stream is under way: the guid that it ends with.
+FIRST_ROUND_PROPERTY = "jaild:first-round:"
 
 SEALED = "sealed"  # the snapshot that makes a layer a layer; without it, it is what a crash left of an import
 SEALING = "seal"  # the phase of an operation that ends with @sealed: only who has made the dataset comes to it

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import msgspec
 
@@ -18,6 +19,7 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.build import JailParts
+from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, NotFoundError
 from jaild.model.findings import Finding, Severity, errors
 from jaild.model.jails.ownership import advance
@@ -154,6 +156,9 @@ class ReplicaStore:
             )
             if header.layer:
                 return await self._receiver.layer(journal, header, chunks)
+            if not header.dataset and jail not in self._inventory.jails:
+                first = {f"{layout.FIRST_ROUND_PROPERTY}{jail}": str(header.guid)}
+                await self._zfs.set(self._inventory.where.jails, first)
             return await self._receiver.dataset(journal, header, chunks, enter=self._enter, purpose=STANDBY)
 
     def _offered(self, jail: str) -> ReplicaOffer:
@@ -186,6 +191,7 @@ class ReplicaStore:
         await self._datasets.write(entry, record)
         self._show(entry, offer)
         self._inventory.jails[journal.jail] = entry
+        await self._zfs.inherit(self._inventory.where.jails, f"{layout.FIRST_ROUND_PROPERTY}{journal.jail}")
 
     async def roll_back(self, wanted: RollBack) -> int:
         """Destroy what a replica has after a snapshot that its owner has, too. `NotFoundError` (SNAPSHOT_NOT_FOUND).
@@ -260,7 +266,11 @@ class ReplicaStore:
         """
         async with self.lock(jail):
             entry = self._inventory.jails.get(jail)
-            if entry is None or entry.record is None or entry.record.uid != uid or entry.record.state not in _MINE:
+            if entry is None:
+                with suppress(NotFoundError):  # there is none
+                    await self.clear_left(self._inventory.where.jail(jail))
+                return
+            if entry.record is None or entry.record.uid != uid or entry.record.state not in _MINE:
                 return
             entry, record = self._mine(jail, uid, epoch)
             await self._datasets.require_destroyable(jail)
@@ -281,11 +291,20 @@ class ReplicaStore:
         return gone if gone is not None and gone.epoch > here.epoch else here
 
     async def clear_left(self, dataset: str) -> bool:
-        """Destroy a dataset without a record if it is what a crash left of a first round; tell and say if it was."""
+        """Destroy a dataset without a record if it is what a crash left of a first round; tell and say if it was.
+
+        What came of one is marked, but for the snapshot that was noted before it came.
+        """
         owned, snapshots = OwnedSnapshots(self._zfs, dataset), await self._zfs.snapshots(dataset, recursive=True)
-        if not snapshots or any(s.purpose != STANDBY for s in snapshots) or await owned.claims():
+        above = await self._zfs.dataset(self._inventory.where.jails)
+        note = f"{layout.FIRST_ROUND_PROPERTY}{dataset.rpartition('/')[2]}"
+        noted = above.properties.get(note)
+        others = [s for s in snapshots if s.purpose != STANDBY and str(s.guid) != noted]
+        if not snapshots or others or await owned.claims():
             return False
         await self._datasets.destroy_all(dataset)
+        if noted is not None:
+            await self._zfs.inherit(above.name, note)
         await self._recovery.tell(f"destroyed {dataset}, left of a replica's first round")
         return True
 

@@ -14,8 +14,10 @@ from jaild.model.layers.records import JailRecord, Ownership, Replica
 from jaild.model.replication.policy import KEPT
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost
+from tests.fakes.network import Network
 from tests.hosts import invariants
 from tests.hosts.asking import configure, create, delete, reason_of, serves
+from tests.hosts.cutoff import cut, mend
 from tests.hosts.migrating import migrate
 from tests.hosts.standbys import INTERVAL, events, hosts_with, record, rounds, stop, view, write
 
@@ -229,6 +231,42 @@ async def test_what_a_crash_left_of_a_first_round_is_cleared_away_and_begun_agai
     assert kept is not None
     assert kept.round
     assert view(alpha, "beta").taken > alpha.clock.time - INTERVAL
+    await stop(hosts)
+
+
+async def test_what_a_crash_left_of_a_first_round_before_it_was_marked_is_cleared_away_too(quick_path: Path) -> None:
+    network = Network()
+    alpha, beta = (FakeHost(quick_path / name, name, network) for name in ("alpha", "beta"))
+    for host in (alpha, beta):
+        host.folder.mkdir(exist_ok=True)
+        await host.start()
+    await alpha.add_base("deb-1")
+    await alpha.add_release("web/1")
+    beta.zfs.refuse["mark"] = refusal("NO_SPACE", "tank", "out of space")
+    spec = JailSpec(base="deb-1", app="web/1", standby=Standby(peers=("beta",), interval=INTERVAL))
+    assert reason_of(await create(alpha, spec)) == ""
+    await rounds(alpha)
+    assert (await beta.zfs.dataset(f"{ROOT}/jails")).properties.keys() == {"jaild:first-round:web"}
+    assert [s.purpose for s in await beta.zfs.snapshots(f"{ROOT}/jails/web", recursive=True)] == [""]
+    beta.zfs.refuse.clear()
+    cut(network, alpha, beta)
+    await beta.restart()
+    assert any("left of a replica's first round" in repair for repair in beta.core.recovery.repairs)
+    assert (await beta.zfs.dataset(f"{ROOT}/jails")).properties == {}
+    mend(network, alpha, beta)
+    await rounds(alpha)
+    assert (await record(beta)).replica is not None
+    assert (await beta.zfs.dataset(f"{ROOT}/jails")).properties == {}
+    await stop((alpha, beta))
+
+
+async def test_a_dataset_without_a_record_that_has_a_snapshot_of_somebodys_is_no_first_round(tmp_path: Path) -> None:
+    _, beta = hosts = await hosts_with(tmp_path, "beta")
+    await beta.zfs.inherit(f"{ROOT}/jails/web", layout.JAIL_PROPERTY)
+    await beta.zfs.snapshot(f"{ROOT}/jails/web", "mine")
+    await beta.restart()
+    assert not any("first round" in repair for repair in beta.core.recovery.repairs)
+    assert [s.tag for s in await beta.zfs.snapshots(f"{ROOT}/jails/web")][-1] == "mine"
     await stop(hosts)
 
 
