@@ -53,10 +53,10 @@ class FakeKernel:
         self._say(lambda c: (c.filter, c.ident) == (PROC, pid), Kevent(pid, PROC, 0, self.KQ_NOTE_EXEC))
 
     def written(self, path: Path) -> None:
-        """Say that a file was written or removed."""
+        """Say that a file was written."""
         for queue in self._queues:
             for change in list(queue.wanted):
-                if change.filter == VNODE and Path(f"/proc/self/fd/{change.ident}").resolve() == path:
+                if change.filter == VNODE and _is_open(change.ident, path):
                     queue.add(Kevent(change.ident, VNODE, 0, self.KQ_NOTE_WRITE))
 
     def _say(self, wanted: Callable[[Kevent], bool], event: Kevent) -> None:
@@ -68,6 +68,14 @@ class FakeKernel:
         """Give the descriptors back."""
         for queue in self._queues:
             queue.close()
+
+
+def _is_open(descriptor: int, path: Path) -> bool:
+    try:
+        opened = os.fstat(descriptor)
+    except OSError:  # closed, which takes its kevent with it
+        return False
+    return os.path.samestat(opened, path.stat())
 
 
 class FakeKqueue:

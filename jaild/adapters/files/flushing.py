@@ -13,12 +13,11 @@ def flush(folder: Path) -> None:
     FreeBSD writes a mapped file's pages when its last user ends (vinactive(9)), or has them done by sync(2).
     """
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:
-        os.sync()
-        return
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # a folder that is not there is told
     try:
-        if syncfs(opened) != 0:
+        if syncfs is None:
+            os.sync()
+        elif syncfs(opened) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(folder))
     finally:

@@ -13,7 +13,13 @@ from jaild.adapters.files.host import HostFiles
 from jaild.model.errors import InternalError
 
 
-async def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("syncfs", [True, False])
+async def test_a_folder_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, syncfs: bool
+) -> None:
+    if not syncfs:
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+        monkeypatch.setattr(os, "sync", lambda: None)
     with pytest.raises(InternalError, match="FILE_FAILED"):
         await HostFiles(tmp_path).flush([tmp_path, tmp_path / "gone"])
 

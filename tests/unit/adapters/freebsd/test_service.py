@@ -138,6 +138,12 @@ def test_the_services_ask_this_hosts_daemon_whatever_context_root_uses(service: 
         assert "jailctl --address unix:///var/run/jaild/jaild.sock " in told
 
 
+def daily(folder: Path) -> str:
+    """Return the daily report's script with jaild's programs in `folder`, and without this machine's periodic.conf."""
+    script = SCRIPTS[2].read_text().replace("/usr/local/bin/", f"{folder}/")
+    return script.replace("/etc/defaults/periodic.conf", f"{folder}/periodic.conf")
+
+
 @pytest.mark.parametrize(
     ("says", "status", "expected", "code"),
     [
@@ -153,8 +159,7 @@ def test_the_daily_report_says_no_more_than_is_wrong(
     for program, text, ends in (("jaild", says, status), ("jailctl", jails, 0)):
         (tmp_path / program).write_text(f"#!/bin/sh\necho '{text}'\nexit {ends}\n")
         (tmp_path / program).chmod(0o755)
-    script = SCRIPTS[2].read_text().replace("/usr/local/bin/", f"{tmp_path}/")
-    (tmp_path / "script").write_text(script)
+    (tmp_path / "script").write_text(daily(tmp_path))
     ended = subprocess.run(
         ["sh", str(tmp_path / "script")],
         env={"daily_status_jaild_enable": "YES", "PATH": os.environ["PATH"]},
@@ -169,8 +174,9 @@ def test_the_daily_report_says_no_more_than_is_wrong(
     assert "moved" not in ended.stdout
 
 
-def test_the_daily_report_is_silent_unless_it_is_asked_for() -> None:
-    ended = subprocess.run(["sh", str(SCRIPTS[2])], capture_output=True, text=True, check=True)
+def test_the_daily_report_is_silent_unless_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "script").write_text(daily(tmp_path))
+    ended = subprocess.run(["sh", str(tmp_path / "script")], capture_output=True, text=True, check=True)
     assert (ended.stdout, ended.stderr) == ("", "")
 
 

@@ -16,6 +16,7 @@ from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import FailedPreconditionError, UnavailableError
 from jaild.ports.process import Completed
+from tests.pids import command_of, gone
 
 # A daemon that is killed while its command COMMAND runs; the command's pid goes to a file.
 _DAEMON = """
@@ -69,7 +70,7 @@ def killed(tmp_path: Path) -> Iterator[Killed]:
 
     yield begin
     for pid in pids:
-        if Path(f"/proc/{pid}/cmdline").exists() and str(tmp_path) in Path(f"/proc/{pid}/cmdline").read_text():
+        if str(tmp_path) in command_of(pid):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -94,19 +95,12 @@ async def test_the_next_daemon_waits_for_the_commands_of_a_killed_one(
     tmp_path: Path, killed: Killed, command: str
 ) -> None:
     pid = killed(command)
-    handle = os.pidfd_open(pid)
-    try:
-        ended = asyncio.Event()
-        asyncio.get_running_loop().add_reader(handle, ended.set)
-        waits = asyncio.ensure_future(_entered(tmp_path, SystemClock()))
-        await asyncio.wait({waits}, timeout=0.2)
-        assert not waits.done()
-        (tmp_path / "go").write_text("go\n")
-        await asyncio.wait_for(waits, 10)
-        await asyncio.wait_for(ended.wait(), 10)
-    finally:
-        asyncio.get_running_loop().remove_reader(handle)
-        os.close(handle)
+    waits = asyncio.ensure_future(_entered(tmp_path, SystemClock()))
+    await asyncio.wait({waits}, timeout=0.2)
+    assert not waits.done()
+    (tmp_path / "go").write_text("go\n")
+    await asyncio.wait_for(waits, 10)
+    await gone(pid, 10)
 
 
 async def test_a_command_that_does_not_end_is_named_and_nothing_is_begun(tmp_path: Path, killed: Killed) -> None:

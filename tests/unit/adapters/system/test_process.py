@@ -2,34 +2,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
-import threading
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jaild.adapters.system import process
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError
+from tests.pids import command_of, gone
+
+# What starts a program in a session of its own and keeps its pipes: util-linux has the one, FreeBSD the other.
+DETACHED = ("setsid", "--fork") if shutil.which("setsid") else ("daemon",)
 
 
 @pytest.fixture
 def processes() -> ProcessRunner:
     return ProcessRunner()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-async def _gone(pid: int) -> None:
-    async with asyncio.timeout(5):
-        while _alive(pid):  # noqa: ASYNC110 -- a grandchild's end is not told to us
-            await asyncio.sleep(0.005)
 
 
 async def _content(file: Path) -> str:
@@ -103,7 +96,7 @@ async def test_after_the_timeout_the_program_and_its_children_are_dead(
         await processes.run(["sh", "-c", f"sleep 60 & echo $$ $! > {pids}; wait"], timeout=0.3)
     assert caught.value.reason == "COMMAND_TIMEOUT"
     for pid in pids.read_text().split():
-        await _gone(int(pid))
+        await gone(int(pid))
 
 
 async def test_cancelling_kills_the_program_and_its_children(processes: ProcessRunner, tmp_path: Path) -> None:
@@ -114,17 +107,24 @@ async def test_cancelling_kills_the_program_and_its_children(processes: ProcessR
     with pytest.raises(asyncio.CancelledError):
         await task
     for pid in text.split():
-        await _gone(int(pid))
+        await gone(int(pid))
 
 
 async def test_cancelling_while_the_program_is_being_started_kills_its_children_too(
-    processes: ProcessRunner, tmp_path: Path
+    processes: ProcessRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids = tmp_path / "pids"
+    started, start = [], subprocess.Popen
+
+    def noted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
     task = asyncio.create_task(processes.run(["sh", "-c", f"sleep 60 & echo $$ $! > {pids}; wait"]))
-    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
-    while not children.read_text():  # noqa: ASYNC110 -- started, and asyncio has not said so yet
+    while not started:  # noqa: ASYNC110 -- and asyncio has not said so yet
         await asyncio.sleep(0)
+    monkeypatch.undo()
     until = time.monotonic() + 5
     while not (pids.exists() and pids.read_text().endswith("\n")):  # without a turn of the loop
         assert time.monotonic() < until
@@ -133,7 +133,7 @@ async def test_cancelling_while_the_program_is_being_started_kills_its_children_
         with pytest.raises(asyncio.CancelledError):
             await task
     for pid in pids.read_text().split():
-        await _gone(int(pid))
+        await gone(int(pid))
 
 
 async def test_a_program_that_cannot_be_killed_keeps_nobody_waiting_and_is_reaped_when_it_ends(
@@ -157,8 +157,10 @@ async def test_a_daemon_that_keeps_the_pipes_open_ends_in_a_timeout_and_not_in_a
 ) -> None:
     pid = tmp_path / "pid"
     with pytest.raises(DeadlineExceededError):
-        await processes.run(["sh", "-c", f"setsid sleep 60 & echo $! > {pid}"], timeout=0.3)
-    os.kill(int(pid.read_text()), 9)
+        await processes.run([*DETACHED, "sh", "-c", f"echo $$ > {pid}; exec sleep 60"], timeout=1)
+    daemon = int(await _content(pid))
+    assert command_of(daemon) == "sleep 60"
+    os.kill(daemon, signal.SIGKILL)
 
 
 async def test_output_to_a_file_does_not_wait_for_children_that_keep_it_open(
@@ -240,7 +242,7 @@ async def test_leaving_the_context_kills_the_child_even_with_unread_output_and_u
         pid = child.pid
     await asyncio.wait({writing})
     assert isinstance(writing.exception(), BrokenPipeError)
-    await _gone(pid)
+    await gone(pid)
 
 
 async def test_waiting_does_not_need_the_output_to_be_read(processes: ProcessRunner) -> None:
