@@ -8,7 +8,9 @@ import subprocess
 
 def command_of(pid: int) -> str:
     """Return the command line of a process; nothing if it has ended, whether it was waited for or not."""
-    told = subprocess.run(["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, check=False)
+    # Each by an option of its own: FreeBSD takes what comes after `stat=` for the column's title, a comma too.
+    argv = ["ps", "-ww", "-o", "stat=", "-o", "command=", "-p", str(pid)]
+    told = subprocess.run(argv, capture_output=True, check=False)
     state, _, command = told.stdout.decode().strip().partition(" ")
     return "" if state.startswith("Z") else command.strip()
 
