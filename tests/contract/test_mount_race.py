@@ -112,6 +112,7 @@ async def test_a_volume_whose_ancestor_is_swapped_is_never_mounted_on_a_folder_o
 
 async def test_a_mount_of_the_host_is_never_unmounted_in_the_place_of_a_volumes(jail: Jail) -> None:
     jail.mount_at_victim()
+    swapped = 0
     for _ in range(TIMES):
         await mounts.mount_tree(jail.tree, jail.mounts())
         with jail.swapping() as swaps:
@@ -119,7 +120,8 @@ async def test_a_mount_of_the_host_is_never_unmounted_in_the_place_of_a_volumes(
         assert jail.at_victim() == [str(jail.victim / "volume")]
         assert mounts.below(jail.tree, mounts.mounted()) == []
         assert (jail.folder / "volume/inside").exists()
-    assert swaps["done"] > 0
+        swapped += swaps["done"]
+    assert swapped > 0
     assert os.path.lexists(jail.folder / "data/db")
 
 
