@@ -108,9 +108,7 @@ class JailRecovery:
                 await asyncio.sleep(0)  # its watch begins now, not thousands of them in one turn of the loop
                 continue
             await self._recovery.attempt(message, self._end(run.jail, run.generation))
-        active = [entry.generation for entry in self._inventory.jails.values()]
-        if any(generation is not None and generation.spec.restart is not None for generation in active):
-            await self._recovery.quietly(self._restarts.recall())
+        await self._recovery.quietly(self._restarts.recall())
 
     async def _end(self, jail: str, generation: int) -> None:
         await self._runtime.stop(jail, generation)

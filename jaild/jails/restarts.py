@@ -61,13 +61,16 @@ class Restarts:
             policy, record, run = _policy(entry), entry.record, entry.run
             if policy is None or record is None or not self._is_ours(entry):
                 continue
-            row = rows.get(record.uid)
+            row = rows.pop(record.uid, None)
+            stale = row
             if row is None or row.boot != self._boot or row.generation != record.generation:
                 row = None
             elif row.verdict is not Verdict.AGAIN and run is not None and run.started >= row.ends[-1]:
                 row = None  # somebody has started it since
             if row is not None:
-                entry.restarts = rows.pop(record.uid)
+                entry.restarts = row
+            elif stale is not None:
+                await self._store.forget_restarts(record.uid)
             uncounted = run is not None and run.started > (row.ends[-1] if row is not None else 0.0)
             if same_boot and run is not None and not run.running and uncounted:
                 how = told_end(run.exit_status, out_of_memory=run.out_of_memory)

@@ -254,6 +254,36 @@ async def test_an_end_while_the_daemon_was_away_is_one_of_a_status_that_nobody_k
     assert len(host.core.inventory.jails["web"].restarts.ends) == 1  # type: ignore[union-attr]
 
 
+async def away(host: FakeHost) -> None:
+    """Let the jail end while the daemon is away, and wait for all that comes of it."""
+    await host.kill()
+    host.runtime.by_name["web.1"].pid = 0
+    host.runtime.by_name["web.1"].ended.set()
+    await host.start()
+    await host.quiet()
+
+
+async def test_the_first_end_of_all_may_be_while_the_daemon_was_away(host: FakeHost) -> None:
+    await create(host, spec())
+    await away(host)
+    assert "while the daemon was away" in (await events(host, "jail.exited"))[-1].message
+    assert len(host.core.inventory.jails["web"].restarts.ends) == 1  # type: ignore[union-attr]
+
+
+async def test_an_end_while_the_daemon_was_away_counts_on_after_somebody_has_ended_a_crash_loop(host: FakeHost) -> None:
+    await create(host, spec())
+    for _ in range(3):
+        await dies(host)
+    assert state(host) is JailState.CRASH_LOOP
+    await host.clock.sleep(5)
+    await ended(host, host.core.use_cases.jails.start("web", caller=caller()))
+    await away(host)
+    assert len(host.core.inventory.jails["web"].restarts.ends) == 1  # type: ignore[union-attr]
+    await host.restart()
+    await host.quiet()
+    assert len(host.core.inventory.jails["web"].restarts.ends) == 1  # type: ignore[union-attr]
+
+
 async def test_a_boot_of_the_host_starts_all_that_should_run_and_begins_all_counts_anew(host: FakeHost) -> None:
     await create(host, spec())
     for _ in range(3):
