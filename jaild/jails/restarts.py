@@ -57,28 +57,34 @@ class Restarts:
         """
         same_boot = await self._look_at_boot()
         rows = {row.uid: row for row in await self._store.restarts()}
-        for entry in self._inventory.jails.values():
-            policy, record, run = _policy(entry), entry.record, entry.run
-            if policy is None or record is None or not self._is_ours(entry):
-                continue
-            row = rows.pop(record.uid, None)
-            stale = row
-            if row is None or row.boot != self._boot or row.generation != record.generation:
-                row = None
-            elif row.verdict is not Verdict.AGAIN and run is not None and run.started >= row.ends[-1]:
-                row = None  # somebody has started it since
-            if row is not None:
-                entry.restarts = row
-            elif stale is not None:
-                await self._store.forget_restarts(record.uid)
-            uncounted = run is not None and run.started > (row.ends[-1] if row is not None else 0.0)
-            if same_boot and run is not None and not run.running and uncounted:
-                how = told_end(run.exit_status, out_of_memory=run.out_of_memory)
-                entry.message = f"its first process ended while the daemon was away, with {how}"
-                await self._events.emit("jail.exited", f"jails/{entry.name}", entry.message)
-                await self._count(entry, policy, run.exit_status)
+        ours = [
+            entry for entry in self._inventory.jails.values() if _policy(entry) is not None and self._is_ours(entry)
+        ]
+        for entry in ours:
+            if entry.record is not None and self._goes_on(entry, rows.get(entry.record.uid)):
+                entry.restarts = rows.pop(entry.record.uid)
         for uid in rows:
             await self._store.forget_restarts(uid)
+        if same_boot:
+            for entry in ours:
+                await self._count_missed(entry)
+
+    def _goes_on(self, entry: JailEntry, row: RestartRecord | None) -> bool:
+        if row is None or entry.record is None or row.boot != self._boot or row.generation != entry.record.generation:
+            return False
+        has_been_started = entry.run is not None and entry.run.started >= row.ends[-1]
+        return row.verdict is Verdict.AGAIN or not has_been_started  # by somebody, who begins anew
+
+    async def _count_missed(self, entry: JailEntry) -> None:
+        """Tell and count an end that nobody saw."""
+        policy, run = _policy(entry), entry.run
+        counted_until = entry.restarts.ends[-1] if entry.restarts is not None else 0.0
+        if policy is None or run is None or run.running or run.started <= counted_until:
+            return
+        how = told_end(run.exit_status, out_of_memory=run.out_of_memory)
+        entry.message = f"its first process ended while the daemon was away, with {how}"
+        await self._events.emit("jail.exited", f"jails/{entry.name}", entry.message)
+        await self._count(entry, policy, run.exit_status)
 
     async def _look_at_boot(self) -> bool:
         """Learn which boot of the host this is, and remember it; return whether the last daemon ran in it, too."""

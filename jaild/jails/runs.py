@@ -120,7 +120,11 @@ class Runs:
         log = self.log_path(entry.name)
         self._log_starts[entry.name] = log.stat().st_size if log.exists() else 0
         began = self._clock.monotonic()
-        run = await self._runtime.start(entry.name, generation)
+        try:
+            run = await self._runtime.start(entry.name, generation)
+        except JaildError:
+            await self._leave_none(entry.name, generation)
+            raise
         started = self._clock.monotonic()
         entry.took = msgspec.structs.replace(entry.took, start=started - began)
         await self._announce(entry.name, generation)
@@ -128,6 +132,13 @@ class Runs:
         entry.restarts = None  # who starts it begins anew
         self.adopt(entry, run)
         return started
+
+    async def _leave_none(self, jail: str, generation: int) -> None:
+        """Stop what runs although its start failed: its checks and hooks were not run, and nobody knows of it."""
+        try:
+            await self._runtime.stop(jail, generation)
+        except JaildError as error:  # the start's own error is what is told; the next start stops it first
+            self._log.warning("cannot stop what failed to start", jail=jail, reason=error.reason, message=error.message)
 
     async def _announce(self, jail: str, generation: int) -> None:
         try:

@@ -15,11 +15,13 @@ from jaild.model.jails.spec import ExecHook, Hooks, HttpHook, JailSpec
 from jaild.model.operation import Operation
 from jaild.model.views import JailState
 from jaild.ports.runtime import Run
+from tests.fakes.faults import Effect
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.fakes.runtime import Answer
 from tests.hosts.asking import SPEC, active, create, deploy, ended, reason_of, serves
 from tests.hosts.fixtures import furnished
+from tests.hosts.invariants import running_now
 from tests.hosts.migrating import migrate
 
 URL = "http://192.0.2.1:8080"
@@ -98,6 +100,20 @@ async def test_a_stop_a_start_and_a_restart_call_them(host: FakeHost, monkeypatc
     assert reason_of(await ended(host, host.core.use_cases.jails.start("web", caller=caller()))) == ""
     one = ["web.1"]
     assert watched.seen == [("/drain", one), ("/serve", one), ("/drain", one), ("/serve", one)]
+
+
+async def test_a_start_that_failed_but_took_effect_leaves_nothing_running(
+    host: FakeHost,
+) -> None:
+    await with_hooks(host)
+    await stop(host)
+    called(host)
+    host.life.counting, host.life.effect, host.life.at = True, Effect.ERROR_AFTER, ("runtime.start web", 0)
+    start = host.core.use_cases.jails.start
+    assert reason_of(await ended(host, start("web", caller=caller()))) == "COMMAND_FAILED"
+    assert (host.life.hit, called(host), await running_now([host], "web")) == (True, [], [])
+    assert reason_of(await ended(host, start("web", caller=caller()))) == ""
+    assert called(host) == ["/serve"]
 
 
 async def test_the_hooks_of_a_change_are_those_of_the_generation_that_they_are_about(host: FakeHost) -> None:
