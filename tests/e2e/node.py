@@ -99,6 +99,12 @@ class Node:
     def log(self) -> str:
         return (self.folder / "daemon.log").read_text()
 
+    def last_words(self) -> str:
+        """What the daemon and its ZFS said last, for whoever reads of a test that failed."""
+        logs = {name: self.folder / name for name in ("daemon.log", "zfs-fuse.log")}
+        said = [f"{name}: …{path.read_text()[-2000:]}" for name, path in logs.items() if path.exists()]
+        return "\n".join([*said, f"zfs-fuse is {running(self.folder) or 'gone'}"])
+
     def busy(self) -> list[str]:
         """What kept the daemon's loop busy for more than 50 ms so far: milliseconds and callback, one a line."""
         path = self.folder / "loop.log"
@@ -256,6 +262,9 @@ def hosted(node: Node) -> Iterator[Node]:
         node.start()
         yield node
         node.close()
+    except BaseException as error:
+        error.add_note(node.last_words())
+        raise
     finally:
         node.wipe()
 
