@@ -37,7 +37,7 @@ from tests.fakes.runtime import FakeRuntime
 from tests.fakes.zfs import FakeZfs
 
 ROOT = "tank/jaild"
-_JOURNALED = frozenset({"put_journal", "put_deleted_jail", "put_rollout"})
+_JOURNALED = frozenset({"put_journal", "put_deleted_jail", "put_rollout", "put_restarts", "forget_restarts"})
 _CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool", "own"})
 
 

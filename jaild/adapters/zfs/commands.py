@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,10 @@ _PATIENCE = 600.0  # seconds: a recursive destroy on slow disks takes minutes
 _LETTING_GO = re.compile(r"'[^'@]*': dataset is busy")
 _BUSY_TRIES = 200
 _BUSY_PAUSE = 0.02  # seconds between them
+# zfs-fuse tells its listener of each mount by two write(2) to one pipe, without a lock (zfsfuse_newfs of
+# zfs-fuse/fuse_listener.c): two at once, and it waits for ever, and all of its mounts with it (seen: 0.7.0-25,
+# findings/zfs-fuse-two-mounts-at-once.sh).
+_MOUNTING = frozenset({"create", "clone", "mount", "rename", "rollback"})
 
 
 class Commands:
@@ -38,6 +43,7 @@ class Commands:
         self._zpool = zpool
         self._environment = environment
         self._detected: Detected | None = None
+        self._mounting = asyncio.Lock()
 
     async def _detect(self) -> Detected:
         if self._detected is None:
@@ -56,8 +62,10 @@ class Commands:
     async def run(self, command: str, *options: str, subject: str, unless: str = "") -> Completed:
         """Run `zfs COMMAND OPTIONS SUBJECT`; a failure that says `unless` (alternatives between |) is none."""
         argv = [self._zfs, command, *options, subject]
+        one_by_one = command in _MOUNTING and await self._is_fuse()
         for left in reversed(range(_BUSY_TRIES)):
-            completed = await self._ended(argv)
+            async with self._mounting if one_by_one else contextlib.nullcontext():
+                completed = await self._ended(argv)
             said = completed.error_text
             if completed.status == 0 or not left or not await self._may_let_go(said):
                 break
@@ -72,7 +80,10 @@ class Commands:
 
     async def _may_let_go(self, said: str) -> bool:
         """Tell whether a failure may be zfs-fuse still letting go of what was unmounted or received a moment ago."""
-        return bool(_LETTING_GO.search(said)) and (await self._detect()).capabilities.implementation == "zfs-fuse"
+        return bool(_LETTING_GO.search(said)) and await self._is_fuse()
+
+    async def _is_fuse(self) -> bool:
+        return (await self._detect()).capabilities.implementation == "zfs-fuse"
 
     async def _each(self, command: str, tag: str, snapshots: Sequence[str], unless: str) -> None:
         """Hold or release many in one process, which goes on after each failure: look at each line that it said."""
