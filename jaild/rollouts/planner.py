@@ -149,7 +149,7 @@ class RolloutPlanner:
             owned = self._inventory.owned(step.name, Intent.CHANGE)
             older = (await self._inventory.generations(owned.entry)).get(step.target_number)
             change = change_to(step.target, rollout.axis, owned.generation, older)
-            plan = await self._jails.plan(step.name, change, caller=rollout.caller)
+            plan = await self._jails.plan(step.name, change, caller=rollout.on_behalf)
         except PermissionDeniedError:
             raise
         except JaildError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from google.longrunning import operations_pb2
 
 from jaild.engine.rpc import OperationMessages
 from jaild.rollouts.service import Rollouts
 from jaild.rpc import names, pages
 from jaild.rpc.auth import Context, current
+from jaild.rpc.messages.plans import accepted_of
 from jaild.rpc.messages.rollouts import rollout_message, spec_of
 from jaild.rpc.services import Service
 from jaild.v1 import rollouts_pb2, rollouts_pb2_grpc
@@ -28,13 +30,15 @@ class RolloutsServicer:
 
     async def PlanRollout(self, request: rollouts_pb2.PlanRolloutRequest, _: Context) -> rollouts_pb2.Rollout:  # noqa: N802  # gRPC's names
         """Return what one would do."""
-        return rollout_message(await self._rollouts.plan(spec_of(request.spec), caller=current("")))
+        caller = current("")
+        return rollout_message(await self._rollouts.plan(spec_of(request.spec, caller.actor), caller=caller))
 
     async def StartRollout(  # noqa: N802
         self, request: rollouts_pb2.StartRolloutRequest, _: Context
     ) -> operations_pb2.Operation:
         """Begin one."""
-        operation = await self._rollouts.start(spec_of(request.spec), caller=current(request.request_id))
+        caller = current(request.request_id)
+        operation = await self._rollouts.start(spec_of(request.spec, caller.actor), caller=caller)
         return self._messages.of(operation)
 
     async def GetRollout(self, request: rollouts_pb2.GetRolloutRequest, _: Context) -> rollouts_pb2.Rollout:  # noqa: N802
@@ -64,5 +68,7 @@ class RolloutsServicer:
 
     async def UndoRollout(self, request: rollouts_pb2.UndoRolloutRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
         """Take back what moved."""
-        operation = await self._rollouts.undo(names.rollout(request.name), caller=current(request.request_id))
+        caller = current(request.request_id)
+        caller = msgspec.structs.replace(caller, accepted=accepted_of(request.accept, caller.actor))
+        operation = await self._rollouts.undo(names.rollout(request.name), caller=caller)
         return self._messages.of(operation)

@@ -134,10 +134,14 @@ class Rollouts:
         return self.get(rollout)
 
     async def undo(self, rollout: str, *, caller: Caller) -> Operation:
-        """Take back what moved, on its axis alone. One that is over is undone by a rollout of its own."""
+        """Take back what moved, on its axis alone. One that is over is undone by a rollout of its own.
+
+        What the caller accepts is accepted of what jails are taken back to.
+        """
         known = self.get(rollout)
         if known.over:
-            return await self.start(RolloutSpec(undoes=known.id, leave_out_refused=True), caller=caller)
+            spec = RolloutSpec(undoes=known.id, leave_out_refused=True, accepted=caller.accepted)
+            return await self.start(spec, caller=caller)
         active = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.CANCELLING, RolloutState.UNDOING)
         await self._steer(rollout, caller, RolloutState.UNDOING, of=active)
         return self._operations.get(rollout)
@@ -156,7 +160,8 @@ class Rollouts:
                 return now
             if to is RolloutState.RUNNING:
                 return record.forgiven(now, self._clock.now())
-            return msgspec.structs.replace(now, state=to, message=f"{to} by {caller.actor}")
+            spec = msgspec.structs.replace(now.spec, accepted=(*now.spec.accepted, *caller.accepted))
+            return msgspec.structs.replace(now, state=to, spec=spec, message=f"{to} by {caller.actor}")
 
         await asyncio.shield(self._run(rollout).change(steered))
         if not all(heard):

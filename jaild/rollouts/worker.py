@@ -201,7 +201,7 @@ class RolloutWorker:
             change = change_to(wanted, run.rollout.axis, entry.generation, older)
             # By its own id: one that was accepted, and not noted any more, is not asked for twice.
             request = f"{run.rollout.id}-{name}-{change.kind}-{step.state}-{step.attempts}"
-            caller = msgspec.structs.replace(run.rollout.caller, request_id=request)
+            caller = msgspec.structs.replace(run.rollout.on_behalf, request_id=request)
             operation = await self._jails.change(name, change, caller=caller)
         except JaildError as error:
             await self._missed(run, name, failure_of(error))

@@ -52,7 +52,7 @@ class RolloutPolicy(_message.Message):
     def __init__(self, canaries: _Optional[int] = ..., waves: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., max_parallel: _Optional[int] = ..., min_healthy_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., healthy_deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stagger: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., failure_budget: _Optional[_Union[Share, _Mapping]] = ..., keep_failed: bool = ..., on_breach: _Optional[_Union[RolloutPolicy.OnBreach, str]] = ..., deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class RolloutSpec(_message.Message):
-    __slots__ = ("base", "channel", "release", "undoes", "jails", "labels", "policy", "leave_out_refused")
+    __slots__ = ("base", "channel", "release", "undoes", "jails", "labels", "policy", "leave_out_refused", "accept")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,7 @@ class RolloutSpec(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     LEAVE_OUT_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     base: str
     channel: str
     release: str
@@ -76,7 +77,8 @@ class RolloutSpec(_message.Message):
     labels: _containers.ScalarMap[str, str]
     policy: RolloutPolicy
     leave_out_refused: bool
-    def __init__(self, base: _Optional[str] = ..., channel: _Optional[str] = ..., release: _Optional[str] = ..., undoes: _Optional[str] = ..., jails: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., leave_out_refused: bool = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, base: _Optional[str] = ..., channel: _Optional[str] = ..., release: _Optional[str] = ..., undoes: _Optional[str] = ..., jails: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., leave_out_refused: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("name", "spec", "state", "target", "actor", "create_time", "end_time", "deadline_time", "expected_duration", "expected_downtime", "expected_at_least", "message", "steps")
@@ -265,9 +267,11 @@ class CancelRolloutRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class UndoRolloutRequest(_message.Message):
-    __slots__ = ("name", "request_id")
+    __slots__ = ("name", "request_id", "accept")
     NAME_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...

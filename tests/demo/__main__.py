@@ -24,7 +24,8 @@ from tests.demo.leftovers import LeftoverError
 from tests.demo.programs import ProgramError
 from tests.demo.remote import ClientError
 from tests.demo.screen import Screen
-from tests.demo.story import Setting, Story, StoryError
+from tests.demo.story import Setting, Story
+from tests.demo.telling import StoryError
 
 REPORT = CHECKOUT / "build" / "demo.json"
 LOGS = "demo-logs"  # beside the report, of a run that failed
@@ -97,6 +98,7 @@ def _run(
             interrupts.hold()
             story.report.write(report)
             screen.table(story.report.table())
+            screen.table(story.report.promised())
         problems = problems or story.report.problems(len(story.chapters))
         if problems:
             _keep_logs(screen, daemons, report.parent / LOGS)

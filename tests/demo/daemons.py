@@ -53,11 +53,19 @@ class Daemons:
         """Start a client on its machine."""
         return self._callers.open_writer(address)
 
+    def crash(self, host: str) -> None:
+        """Kill a daemon with -9, and start the next one; its jails go on meanwhile."""
+        machine = next(each for each in self._hosts if each.name == host)
+        machine.kill(self.running.pop(host))
+        self._start(machine)
+        self._await_ready(host)
+
     def start(self) -> None:
         """Make certificates and configurations, start both, and return when both answer."""
         files = asyncio.run(self._callers.certificates())
         for host in self._hosts:
-            self._start(host, files[host.name])
+            self._configure(host, files[host.name])
+            self._start(host)
         for host in self._hosts:
             self._await_ready(host.name)
         self._callers.add_contexts(files)
@@ -87,11 +95,15 @@ class Daemons:
     def _hosts(self) -> tuple[Machine, Machine]:
         return self._topology.alpha, self._topology.beta
 
-    def _start(self, host: Machine, files: TlsFiles) -> None:
-        config = self._folder / f"{host.name}.yaml"
+    def _configure(self, host: Machine, files: TlsFiles) -> None:
         told = self._callers.configuration(host.name, files)
         told |= {"network": {"bridge": self._topology.bridge}, "cgroup": f"{self._folder.name}-{host.name}"}
-        config.write_text(yaml.safe_dump(told, sort_keys=False))
+        self._config(host.name).write_text(yaml.safe_dump(told, sort_keys=False))
+
+    def _config(self, name: str) -> Path:
+        return self._folder / f"{name}.yaml"
+
+    def _start(self, host: Machine) -> None:
         argv: list[str | Path] = [
             sys.executable,
             "-m",
@@ -99,9 +111,9 @@ class Daemons:
             "--embedded",
             self._folder / host.name,
             "--config",
-            config,
+            self._config(host.name),
         ]
-        with self.log(host.name).open("w") as log:
+        with self.log(host.name).open("a") as log:
             self.running[host.name] = host.start(argv, stdout=log, stderr=log)
 
     def _await_ready(self, name: str) -> None:

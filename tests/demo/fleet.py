@@ -100,6 +100,9 @@ class Fleet(Protocol):
     def jailctl(self, who: Who, host: str, *words: str) -> Answer:
         """Run one `jailctl -o json` to its end, as `who`, talking to the daemon of `host`."""
 
+    def crash(self, host: str) -> None:
+        """End the daemon of `host` as it stands, or its whole machine; return when the next one answers."""
+
     def open_writer(self, address: str) -> Writer:
         """Start a client that writes to the jail's address from now on. The fleet ends it."""
 

@@ -23,7 +23,7 @@ def main(bases: Sequence[str], report: Path = CHECKOUT / "build" / "demo.json") 
     with freebsd_machine.workspace() as folder:
         prepared = freebsd_assets.prepare([Path(base).resolve() for base in bases], folder)
         with freebsd_machine.one_machine() as machines, two_daemons(machines, folder) as daemons:
-            story = Story(daemons, prepared, screen, folder, Setting(address=JAIL_ADDRESS))
+            story = Story(daemons, prepared, screen, folder, Setting(address=JAIL_ADDRESS, small_jails=0))
             try:
                 story.tell()
                 daemons.retire()
@@ -31,6 +31,7 @@ def main(bases: Sequence[str], report: Path = CHECKOUT / "build" / "demo.json") 
                 daemons.end()
                 story.report.write(report)
                 screen.table(story.report.table())
+                screen.table(story.report.promised())
                 for name in (SOURCE_HOST, TARGET_HOST):
                     shutil.copy(daemons.log(name), report.parent)
     problems = [*story.report.problems(len(story.chapters)), *freebsd_machine.left(folder)]

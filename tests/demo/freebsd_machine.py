@@ -60,8 +60,12 @@ class LocalMachine:
         try:
             return process.wait(timeout=self.patience)
         except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait(timeout=self.patience)
+            return self.kill(process)
+
+    def kill(self, process: subprocess.Popen[str]) -> int:
+        """The same by SIGKILL, at once."""
+        process.kill()
+        return process.wait(timeout=self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,6 +79,10 @@ class Host:
         """End a program that `start` started."""
         return stop(process)
 
+    def kill(self, process: subprocess.Popen[str]) -> int:
+        """The same by SIGKILL, at once."""
+        return stop(process, how=signal.SIGKILL)
+
     def end(self) -> None:
         """Kill everything that runs in the host, at once, as a power cut would.
 

@@ -33,6 +33,9 @@ class Machine(Protocol):
     def stop(self, process: subprocess.Popen[str]) -> int:
         """End a program that `start` started, by SIGTERM and after a while SIGKILL; return its status."""
 
+    def kill(self, process: subprocess.Popen[str]) -> int:
+        """The same by SIGKILL, at once."""
+
 
 class Machines(Protocol):
     """All of them. `bridge` is the interface that jails join on either host."""

@@ -33,7 +33,10 @@ def demo_table(document: Mapping[str, Any]) -> str:
     ]
     heads = ("step", "result", "seconds", "downtime, daemon (s)", "downtime, client (s)")
     sum_up = f"{document['acknowledged_writes']} acknowledged writes, {document['lost_writes']} lost."
-    return f"{_table(heads, rows)}\n\n{sum_up}"
+    parts = [_table(heads, rows), sum_up]
+    if promises := document.get("rollout", []):
+        parts.append(_table(("rollout", "planned", "happened"), [tuple(each.values()) for each in promises]))
+    return "\n\n".join(parts)
 
 
 def bench_table(document: Mapping[str, Any]) -> str:

@@ -52,8 +52,10 @@ class Screen:
         for line in text.strip().splitlines():
             self.console.print(Text(f"      | {line}", style="dim"))
 
-    def table(self, table: Table) -> None:
-        """Show a table."""
+    def table(self, table: Table | None) -> None:
+        """Show a table, if there is one."""
+        if table is None:
+            return
         self.console.print()
         self.console.print(table)
 

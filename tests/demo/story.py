@@ -5,7 +5,6 @@ It knows nothing of where the hosts are: it talks to them by a `Fleet`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,13 @@ import yaml
 
 from jaild.cli.output.human import duration, size
 from tests.demo.assets import Assets, Base, Release
-from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Fleet, Result, Who, Writer
+from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Fleet, Result, Who
 from tests.demo.screen import Screen
-from tests.demo.table import Report, Step
+from tests.demo.slow_release import SlowRelease
+from tests.demo.telling import Chapter, StoryError, Telling, require
 
 JAIL = "kv"
 _EVIDENCE = 4  # lines of proof shown of each finding
-
-
-class StoryError(Exception):
-    """Something is not as it should be; the story cannot go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,29 +30,19 @@ class Setting:
     readiness_deadline: float = 5.0  # that a release has to become healthy
     patience: float = 10.0  # for the client to be served again after a step
     max_downtime: str = "5s"  # of a migration, as jailctl takes it
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A step to come: how it must end, why it matters, and what is done."""
-
-    name: str
-    expected: Result
-    why: str
-    act: Callable[[], None]
+    small_jails: int = 40  # that a rollout goes over; 0: the story is told without it
 
 
 class Story:
     """Tells it once. `folder` is for files that jailctl reads; `report` grows step by step."""
 
     def __init__(self, fleet: Fleet, assets: Assets, screen: Screen, folder: Path, setting: Setting) -> None:
-        self.report = Report()
         self._setting = setting
-        self._fleet = fleet
         self._assets = assets
-        self._screen = screen
         self._folder = folder
-        self._writer: Writer | None = None
+        self._telling = Telling(fleet, screen, setting.patience)
+        self.report = self._telling.report
+        self._slow = SlowRelease(self._telling, folder, setting.small_jails)
 
     @property
     def chapters(self) -> tuple[Chapter, ...]:
@@ -73,23 +59,13 @@ class Story:
             Chapter("rollback-base", ok, "one axis back; release and data stay", self._rollback),
             Chapter("migrate", ok, "to another host, while clients write", self._migrate),
             Chapter("migrate-back", ok, "the other way: only what changed travels", self._return),
-            Chapter("delete", ok, "every acknowledged write is counted, then nothing is left", self._delete),
+            *(self._slow.chapters if self._setting.small_jails else ()),
+            Chapter("delete", ok, "every acknowledged write is counted, then nothing of it is left", self._delete),
         )
 
     def tell(self) -> None:
         """Go through all steps. Raises `StoryError` at the first that does not end as it should."""
-        for number, chapter in enumerate(self.chapters, 1):
-            self._screen.heading(number, chapter.name, chapter.why)
-            self.report.steps.append(Step(chapter.name, chapter.expected))
-            if self._writer is not None:
-                self._writer.mark(chapter.name)
-            try:
-                chapter.act()
-                self._require(self._step.right, f"{chapter.name} ended {self._step.result}")
-                self._see_client()
-            except StoryError:
-                self._step.result = Result.FAILED if self._step.right else self._step.result
-                raise
+        self._telling.tell(self.chapters)
 
     # -- the steps
 
@@ -106,45 +82,45 @@ class Story:
     def _create(self) -> None:
         spec = self._folder / f"{JAIL}.yaml"
         spec.write_text(spec_text(self._assets.old_base.name, self._assets.plain.reference, self._setting))
-        self._writer = self._fleet.open_writer(self._setting.address)
-        self._writer.mark(self._step.name)
-        self._do(Who.PRODUCT, SOURCE_HOST, "jail", "create", JAIL, "-f", str(spec))
+        self._telling.writer = self._telling.fleet.open_writer(self._setting.address)
+        self._telling.writer.mark(self._telling.step.name)
+        self._telling.do(Who.PRODUCT, SOURCE_HOST, "jail", "create", JAIL, "-f", str(spec))
         self._see_jail(SOURCE_HOST, self._assets.old_base, self._assets.plain)
 
     def _deploy(self) -> None:
-        self._do(Who.PRODUCT, SOURCE_HOST, "jail", "deploy", JAIL, self._assets.tuned.reference)
+        self._telling.do(Who.PRODUCT, SOURCE_HOST, "jail", "deploy", JAIL, self._assets.tuned.reference)
         self._see_jail(SOURCE_HOST, self._assets.old_base, self._assets.tuned)
 
     def _broken(self) -> None:
         words = ("jail", "deploy", JAIL, self._assets.broken.reference)
-        answer = self._do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.ROLLED_BACK)
-        self._screen.quote(answer.error)
+        answer = self._telling.do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.ROLLED_BACK)
+        self._telling.screen.quote(answer.error)
         self._see_jail(SOURCE_HOST, self._assets.old_base, self._assets.tuned)
 
     def _plan(self) -> None:
         before = self._jail(SOURCE_HOST)
         words = ("jail", "deploy", JAIL, self._assets.newer.reference)
-        plan = self._do(Who.PRODUCT, SOURCE_HOST, *words, "--plan", expect=Result.REFUSED).document
+        plan = self._telling.do(Who.PRODUCT, SOURCE_HOST, *words, "--plan", expect=Result.REFUSED).document
         missing = [finding for finding in plan.get("findings", []) if finding["severity"] == "SEVERITY_ERROR"]
-        self._require(bool(missing), "the refusal names no finding")
+        require(bool(missing), "the refusal names no finding")
         for finding in missing:
-            self._screen.fact(f"{finding['code']}: {finding['message']}")
+            self._telling.screen.fact(f"{finding['code']}: {finding['message']}")
             evidence = finding.get("evidence", [])
             more = [f"... and {len(evidence) - _EVIDENCE} more"] if len(evidence) > _EVIDENCE else []
-            self._screen.quote("\n".join([*evidence[:_EVIDENCE], *more]))
+            self._telling.screen.quote("\n".join([*evidence[:_EVIDENCE], *more]))
         known = any(finding["code"] in self._assets.refusals for finding in missing)
-        self._require(known, f"the refusal names none of {', '.join(sorted(self._assets.refusals))}")
-        self._do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.REFUSED)  # not only its plan
+        require(known, f"the refusal names none of {', '.join(sorted(self._assets.refusals))}")
+        self._telling.do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.REFUSED)  # not only its plan
         after = self._jail(SOURCE_HOST)
         for field in ("generation", "startTime", "etag"):
-            self._require(before[field] == after[field], f"a refused change touched the jail's {field}")
+            require(before[field] == after[field], f"a refused change touched the jail's {field}")
 
     def _upgrade(self) -> None:
-        self._do(Who.SOURCE, SOURCE_HOST, "jail", "upgrade", JAIL, self._assets.new_base.name)
+        self._telling.do(Who.SOURCE, SOURCE_HOST, "jail", "upgrade", JAIL, self._assets.new_base.name)
         self._see_jail(SOURCE_HOST, self._assets.new_base, self._assets.tuned)
 
     def _rollback(self) -> None:
-        self._do(Who.SOURCE, SOURCE_HOST, "jail", "rollback", JAIL, "--axis", "base")
+        self._telling.do(Who.SOURCE, SOURCE_HOST, "jail", "rollback", JAIL, "--axis", "base")
         self._see_jail(SOURCE_HOST, self._assets.old_base, self._assets.tuned)
 
     def _migrate(self) -> None:
@@ -156,57 +132,60 @@ class Story:
     def _delete(self) -> None:
         self._count_writes()
         migration = self._last_migration(TARGET_HOST)
-        self._do(Who.OPERATOR, TARGET_HOST, "migration", "finalize", migration)
-        self._do(Who.OPERATOR, SOURCE_HOST, "jail", "rm", "--force", JAIL)
+        self._telling.do(Who.OPERATOR, TARGET_HOST, "migration", "finalize", migration)
+        self._telling.do(Who.OPERATOR, SOURCE_HOST, "jail", "rm", "--force", JAIL)
         for host in (SOURCE_HOST, TARGET_HOST):
-            left = self._look(Who.OPERATOR, host, "jail", "ls").document["jails"]
-            self._require(not left, f"{host} still has {left}")
+            left = self._telling.look(Who.OPERATOR, host, "jail", "ls").document["jails"]
+            require(not any(jail["name"] == f"jails/{JAIL}" for jail in left), f"{host} still has {JAIL}: {left}")
 
     # -- their parts
 
     def _import_base(self, base: Base) -> None:
         words = ["base", "import", base.name, str(base.archive)]
-        self._do(Who.SOURCE, SOURCE_HOST, *words, *(["--manifest", str(base.manifest)] if base.manifest else []))
-        found = self._look(Who.SOURCE, SOURCE_HOST, "base", "show", base.name).document
-        self._require(base.version.startswith(found["version"]), f"{base.name} is of version {found['version']}")
-        self._screen.fact(
+        words += ["--manifest", str(base.manifest)] if base.manifest else []
+        self._telling.do(Who.SOURCE, SOURCE_HOST, *words)
+        found = self._telling.look(Who.SOURCE, SOURCE_HOST, "base", "show", base.name).document
+        require(base.version.startswith(found["version"]), f"{base.name} is of version {found['version']}")
+        self._telling.screen.fact(
             f"{self._assets.userland.name} {found['version']}, {found['files']} files, {size(int(found['sizeBytes']))}"
         )
 
     def _push_release(self, release: Release, origin: str | None) -> None:
         words = ["app", "push", release.reference, str(release.archive), "--manifest", str(release.manifest)]
-        facts = self._do(Who.PRODUCT, SOURCE_HOST, *words, *(["--from", origin] if origin else [])).facts
+        facts = self._telling.do(Who.PRODUCT, SOURCE_HOST, *words, *(["--from", origin] if origin else [])).facts
         shared = f", shares {size(int(facts['shared_bytes']))} with {origin}" if origin else ""
-        self._screen.fact(f"adds {size(int(facts['added_bytes']))}{shared}")
+        self._telling.screen.fact(f"adds {size(int(facts['added_bytes']))}{shared}")
 
     def _move(self, source: str, target: str) -> None:
         before = self._jail(source)
         words = ("jail", "migrate", JAIL, target, "--max-downtime", self._setting.max_downtime)
-        answer = self._do(Who.OPERATOR, source, *words)
+        answer = self._telling.do(Who.OPERATOR, source, *words)
         predicted = answer.predicted_downtime
-        self._screen.fact(
+        self._telling.screen.fact(
             f"{size(int(answer.facts['bytes']))} sent, {answer.metadata.get('rounds', 0)} pre-copy rounds"
             + (f", downtime predicted {duration(predicted)}" if predicted is not None else "")
         )
-        self._require(self._jail(source)["state"] == "STATE_MOVED", f"{source} does not call the jail moved")
+        require(self._jail(source)["state"] == "STATE_MOVED", f"{source} does not call the jail moved")
         after = self._jail(target)
         for field in ("uid", "generation", "base", "release"):
-            self._require(before[field] == after[field], f"the move changed the jail's {field}")
+            require(before[field] == after[field], f"the move changed the jail's {field}")
         self._see_jail(target, self._assets.old_base, self._assets.tuned)
 
     def _last_migration(self, source: str) -> str:
-        found = self._look(Who.OPERATOR, source, "migration", "ls").document["migrations"]
+        found = self._telling.look(Who.OPERATOR, source, "migration", "ls").document["migrations"]
         return next(str(each["name"]) for each in found if each["outgoing"])
 
     def _count_writes(self) -> None:
-        if self._writer is None:
+        if self._telling.writer is None:
             raise StoryError("nobody wrote")
-        self._writer.stop_writing()
+        self._telling.writer.stop_writing()
         report = self.report
-        report.acknowledged_writes, report.lost_writes = self._writer.verify(self._setting.address)
-        self._writer = None
-        self._screen.fact(f"{report.acknowledged_writes} writes acknowledged, {report.lost_writes} of them lost")
-        self._require(not report.lost_writes, "acknowledged writes are lost")
+        report.acknowledged_writes, report.lost_writes = self._telling.writer.verify(self._setting.address)
+        self._telling.writer = None
+        self._telling.screen.fact(
+            f"{report.acknowledged_writes} writes acknowledged, {report.lost_writes} of them lost"
+        )
+        require(not report.lost_writes, "acknowledged writes are lost")
 
     def _see_jail(self, host: str, base: Base, release: Release) -> None:
         """Require what the jail's record says, and what one finds who looks into the jail."""
@@ -214,61 +193,19 @@ class Story:
         app, _, version = release.reference.partition("/")
         expected = {"base": f"bases/{base.name}", "release": f"apps/{app}/releases/{version}", "state": "STATE_RUNNING"}
         for field, value in expected.items():
-            self._require(jail[field] == value, f"the jail's {field} is {jail[field]}, not {value}")
+            require(jail[field] == value, f"the jail's {field} is {jail[field]}, not {value}")
         userland = self._assets.userland
-        inside = self._look(Who.PRODUCT, host, "jail", "exec", "-I", JAIL, "--", *userland.command).output
+        inside = self._telling.look(Who.PRODUCT, host, "jail", "exec", "-I", JAIL, "--", *userland.command).output
         seen = userland.read(inside)
-        self._require(bool(seen) and base.version.startswith(seen), f"it runs on {inside}")
-        self._screen.fact(
+        require(bool(seen) and base.version.startswith(seen), f"it runs on {inside}")
+        self._telling.screen.fact(
             f"{JAIL} on {host}: generation {jail['generation']}, {userland.name} {seen}, {release.reference}"
-        )
-
-    def _see_client(self) -> None:
-        if self._writer is None:
-            return
-        served = self._writer.wait_for_write(self._setting.patience)
-        self._require(served, f"the client is not served: {self._writer.status()}")
-        self._step.downtime_client = self._writer.gap_of(self._step.name)
-        self.report.acknowledged_writes = int(self._writer.status()["acknowledged"])
-        measured = self._step.downtime_daemon
-        daemon = "none" if measured is None else duration(measured)
-        self._screen.fact(
-            f"downtime: {daemon} by the daemon, {duration(self._step.downtime_client)} seen by the client"
         )
 
     # -- asking
 
-    def _do(self, who: Who, host: str, *words: str, expect: Result = Result.OK) -> Answer:
-        """Carry out a part of the step: timed, shown, and required to end as expected."""
-        with self._screen.waiting(f"jailctl --context {who}@{host} {' '.join(map(_shown, words))}"):
-            answer = self._fleet.jailctl(who, host, *words)
-        step = self._step
-        step.seconds += answer.seconds
-        step.result = answer.result
-        if answer.downtime is not None:
-            step.downtime_daemon = (step.downtime_daemon or 0.0) + answer.downtime
-        self._screen.outcome(answer)
-        if answer.result is not expect:
-            raise StoryError(f"{answer.command}\n  ended {answer.result}, not {expect}:\n{answer.complaint.strip()}")
-        return answer
-
-    def _look(self, who: Who, host: str, *words: str) -> Answer:
-        """Ask for something that changes nothing: not part of the step's time."""
-        answer = self._fleet.jailctl(who, host, *words)
-        self._require(answer.result is Result.OK, f"{answer.command}: {answer.complaint.strip()}")
-        return answer
-
     def _jail(self, host: str) -> dict[str, Any]:
-        return self._look(Who.PRODUCT, host, "jail", "show", JAIL).document
-
-    @property
-    def _step(self) -> Step:
-        return self.report.steps[-1]
-
-    @staticmethod
-    def _require(holds: bool, problem: str) -> None:  # noqa: FBT001
-        if not holds:
-            raise StoryError(problem)
+        return self._telling.look(Who.PRODUCT, host, "jail", "show", JAIL).document
 
 
 def spec_text(base: str, app: str, setting: Setting) -> str:
@@ -283,8 +220,3 @@ def spec_text(base: str, app: str, setting: Setting) -> str:
         },
         sort_keys=False,
     )
-
-
-def _shown(word: str) -> str:
-    """A path by its last name: the cache's folders are long and say nothing."""
-    return Path(word).name if word.startswith("/") else word

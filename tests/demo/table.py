@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,23 @@ class Step:
         return self.result is self.expected
 
 
+@dataclass(frozen=True)
+class Promise:
+    """What a rollout's plan said of some jails, and what happened."""
+
+    jails: str
+    planned: str
+    happened: str
+
+
 @dataclass
 class Report:
-    """All steps so far, and what became of the client's writes."""
+    """All steps so far, what became of the client's writes, and of what a rollout's plan said."""
 
     steps: list[Step] = field(default_factory=list)
     acknowledged_writes: int = 0
     lost_writes: int | None = None  # None: the story did not come to count them
+    promises: list[Promise] = field(default_factory=list)
 
     def problems(self, expected_steps: int) -> list[str]:
         """Everything that makes the demo fail."""
@@ -70,6 +80,17 @@ class Report:
         grid.caption_justify = "left"
         return grid
 
+    def promised(self) -> Table | None:
+        """The rollout: what was planned, and what happened; None if there was none."""
+        if not self.promises:
+            return None
+        grid = Table(title="the rollout", title_justify="left")
+        for name in ("jails", "planned", "happened"):
+            grid.add_column(name)
+        for each in self.promises:
+            grid.add_row(each.jails, each.planned, each.happened)
+        return grid
+
     def document(self) -> dict[str, Any]:
         """The same for programs: no downtime is 0."""
         steps = [
@@ -86,6 +107,7 @@ class Report:
             "steps": steps,
             "acknowledged_writes": self.acknowledged_writes,
             "lost_writes": self.lost_writes,
+            "rollout": [asdict(each) for each in self.promises],
         }
 
     def write(self, path: Path) -> None:

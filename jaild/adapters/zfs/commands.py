@@ -22,8 +22,7 @@ _LETTING_GO = re.compile(r"'[^'@]*': dataset is busy")
 _BUSY_TRIES = 200
 _BUSY_PAUSE = 0.02  # seconds between them
 # zfs-fuse tells its listener of each mount by two write(2) to one pipe, without a lock (zfsfuse_newfs of
-# zfs-fuse/fuse_listener.c): two at once, and it waits for ever, and all of its mounts with it (seen: 0.7.0-25,
-# findings/zfs-fuse-two-mounts-at-once.sh).
+# zfs-fuse/fuse_listener.c): two at once, and it waits for ever, and all of its mounts with it (seen: 0.7.0-25).
 _MOUNTING = frozenset({"create", "clone", "mount", "rename", "rollback"})
 
 

@@ -45,7 +45,7 @@ def mutation(*, plannable: bool = True, acceptable: bool = False) -> Callable[[_
     def decorate(function: _Function) -> _Function:
         @functools.wraps(function)
         def collected(*args: Any, wait: bool, request_id: str, plan: bool = False, **kwargs: Any) -> Any:
-            accept = _accepted(kwargs.pop("accept"), kwargs.pop("because")) if acceptable else ()
+            accept = kwargs.pop("accept", ())
             return function(*args, how=How(plan=plan, wait=wait, request_id=request_id, accept=accept), **kwargs)
 
         wrapped: Any = collected
@@ -59,20 +59,31 @@ def mutation(*, plannable: bool = True, acceptable: bool = False) -> Callable[[_
             "--wait/--no-wait", default=True, help="Wait for the end, or print the operation's name."
         )(wrapped)
         if acceptable:
-            wrapped = click.option(
-                "--because", default="", metavar="REASON", help="Why they are accepted; kept with the generation."
-            )(wrapped)
-            wrapped = click.option(
-                "--accept",
-                multiple=True,
-                metavar="CODE[:SUBJECT]",
-                help="Go on in spite of this finding of the plan, such as MISSING_LIBRARY:/usr/local/lib/x.so.",
-            )(wrapped)
+            wrapped = accepting(wrapped)
         if plannable:
             wrapped = click.option("--plan", is_flag=True, help="Only show what would be done; touch nothing.")(wrapped)
         return wrapped  # type: ignore[no-any-return]
 
     return decorate
+
+
+def accepting(function: _Function) -> _Function:
+    """Add the options --accept and --because, and hand what is accepted over as the argument `accept`."""
+
+    @functools.wraps(function)
+    def collected(*args: Any, accept: tuple[str, ...], because: str, **kwargs: Any) -> Any:
+        return function(*args, accept=_accepted(accept, because), **kwargs)
+
+    wrapped: Any = collected
+    wrapped = click.option(
+        "--because", default="", metavar="REASON", help="Why they are accepted; kept with the generation."
+    )(wrapped)
+    return click.option(  # type: ignore[no-any-return]
+        "--accept",
+        multiple=True,
+        metavar="CODE[:SUBJECT]",
+        help="Go on in spite of this finding of the plan, such as MISSING_LIBRARY:/usr/local/lib/x.so.",
+    )(wrapped)
 
 
 def _accepted(findings: tuple[str, ...], reason: str) -> tuple[common_pb2.AcceptedFinding, ...]:

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, Api, connect, pages
-from jaild.cli.client.mutation import How, failed, finish
+from jaild.cli.client.mutation import How, accepting, failed, finish
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -20,6 +20,7 @@ from jaild.cli.output.failures import Failure
 from jaild.cli.output.human import printable
 from jaild.v1 import common_pb2, rollouts_pb2
 
+Accept = tuple[common_pb2.AcceptedFinding, ...]
 NAME = click.argument("name", type=references.rollout, shell_complete=complete.rollouts)
 REQUEST_ID = click.option(
     "--request-id", default="", metavar="ID", help="Your own id: a repeated request returns the first's operation."
@@ -87,6 +88,7 @@ def command() -> None:
 )
 @click.option("--deadline", type=references.seconds, metavar="TIME", help="For all of it.")
 @click.option("--leave-out-refused", is_flag=True, help="Go on without the jails whose plans are refused.")
+@accepting
 @PLAN
 @WAIT
 @REQUEST_ID
@@ -168,17 +170,18 @@ def cancel(settings: Settings, *, name: str) -> None:
 
 @command.command("undo", examples=("rollout undo 3f1c --plan", "rollout undo 3f1c --wait"))
 @NAME
+@accepting
 @PLAN
 @WAIT
 @REQUEST_ID
 @click.pass_obj
-def undo(settings: Settings, *, name: str, plan: bool, wait: bool, request_id: str) -> None:
+def undo(settings: Settings, *, name: str, accept: Accept, plan: bool, wait: bool, request_id: str) -> None:
     """Take back what a rollout moved, on its axis alone; other changes since then stay."""
     with connect(settings) as api:
         if plan:
-            _show_plan(settings, api, rollouts_pb2.RolloutSpec(undoes=name))
+            _show_plan(settings, api, rollouts_pb2.RolloutSpec(undoes=name, accept=accept))
             return
-        request = rollouts_pb2.UndoRolloutRequest(name=name, request_id=request_id)
+        request = rollouts_pb2.UndoRolloutRequest(name=name, accept=accept, request_id=request_id)
         _follow(settings, api, api.rollouts.UndoRollout(request), wait=wait)
 
 
@@ -190,6 +193,7 @@ def _spec(
     jails: tuple[str, ...],
     labels: tuple[tuple[str, str], ...],
     leave_out_refused: bool,
+    accept: Accept,
     **policy: Any,
 ) -> rollouts_pb2.RolloutSpec:
     named = {"base": base, "channel": channel, "release": release}
@@ -200,6 +204,7 @@ def _spec(
         jails=jails,
         labels=dict(labels),
         leave_out_refused=leave_out_refused,
+        accept=accept,
         policy=_policy(**policy),
         **chosen,
     )

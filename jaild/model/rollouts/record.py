@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.findings import Finding, Severity
+from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback, Upgrade
 from jaild.model.layers.records import Generation
 from jaild.model.operation import Failure
@@ -44,6 +44,7 @@ class RolloutSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     labels: dict[str, str] = {}  # those only that have all of these
     policy: RolloutPolicy = RolloutPolicy()
     leave_out_refused: bool = False  # go on without the jails whose plans are refused
+    accepted: tuple[Accepted, ...] = ()  # findings that would refuse a jail's plan, of every jail
 
     @property
     def axis(self) -> Axis:
@@ -97,7 +98,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: RolloutSpec
     axis: Axis = Axis.BASE
     target: str = ""  # base or release; empty for an undo, where each jail has its own
-    caller: Caller  # on whose behalf the jails are changed
+    caller: Caller
     state: RolloutState = RolloutState.RUNNING
     created: float = 0.0
     planned: bool = False  # `steps` holds the plan
@@ -106,6 +107,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     steps: tuple[Step, ...] = ()  # wave after wave
     message: str = ""  # why it is paused, or how it ended
     finished: float = 0.0
+
+    @property
+    def on_behalf(self) -> Caller:
+        """Who its jails are changed for, and with what they accept."""
+        return msgspec.structs.replace(self.caller, accepted=self.spec.accepted)
 
     @property
     def over(self) -> bool:

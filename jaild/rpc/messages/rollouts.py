@@ -10,7 +10,7 @@ from jaild.model.rollouts import record
 from jaild.model.rollouts.policy import OnBreach, RolloutPolicy, Share
 from jaild.model.rollouts.record import Rollout, RolloutSpec, Runs, Step
 from jaild.rpc import moments, names
-from jaild.rpc.messages.plans import finding_message
+from jaild.rpc.messages.plans import accepted_message, accepted_of, finding_message
 from jaild.rpc.moments import duration, timestamp
 from jaild.v1 import rollouts_pb2
 
@@ -18,8 +18,8 @@ _DEFAULT = RolloutPolicy()
 _TIMES = ("min_healthy_time", "healthy_deadline", "stagger", "deadline")
 
 
-def spec_of(message: rollouts_pb2.RolloutSpec) -> RolloutSpec:
-    """Return what is asked for. Raises `InvalidArgumentError` (INVALID_NAME, INVALID_DURATION)."""
+def spec_of(message: rollouts_pb2.RolloutSpec, by: str) -> RolloutSpec:
+    """Return what is asked for, `by` whom. `InvalidArgumentError` (INVALID_NAME, INVALID_DURATION, NOT_ACCEPTABLE)."""
     return RolloutSpec(
         base=names.base(message.base) if message.base else "",
         channel=names.channel(message.channel) if message.channel else "",
@@ -29,6 +29,7 @@ def spec_of(message: rollouts_pb2.RolloutSpec) -> RolloutSpec:
         labels=dict(message.labels),
         policy=_policy_of(message.policy),
         leave_out_refused=message.leave_out_refused,
+        accepted=accepted_of(message.accept, by),
     )
 
 
@@ -84,6 +85,7 @@ def _spec(spec: RolloutSpec) -> rollouts_pb2.RolloutSpec:
         labels=spec.labels,
         policy=_policy(spec.policy),
         leave_out_refused=spec.leave_out_refused,
+        accept=map(accepted_message, spec.accepted),
     )
     if spec.base:
         message.base = names.base_name(spec.base)

@@ -53,12 +53,16 @@ def test_a_rollout_is_begun_as_said_and_not_waited_for(jailctl: Run, daemon: Dae
     daemon.answers = [operation(phase="plan", kind="rollout", target="host")]
     words = "--channel stable --jail a --label tier=edge --canaries 1 --wave 3 --wave 10% --max-parallel 4 --soak 1m"
     more = "--healthy-deadline 2m --stagger 1s --budget 5% --keep-failed --on-breach undo --deadline 1h"
-    done = jailctl("rollout", "start", *words.split(), *more.split(), "--leave-out-refused", "--request-id", "r")
+    accepted = ("--accept", "MISSING_LIBRARY:/x.so", "--because", "unused")
+    done = jailctl(
+        "rollout", "start", *words.split(), *more.split(), *accepted, "--leave-out-refused", "--request-id", "r"
+    )
     assert done.stdout == "rollouts/op-1 has begun: jailctl rollout show op-1\n"
     (request,) = daemon.asked(rollouts_pb2.StartRolloutRequest)
     spec, policy = request.spec, request.spec.policy
     assert (spec.channel, list(spec.jails), dict(spec.labels)) == ("channels/stable", ["jails/a"], {"tier": "edge"})
     assert (spec.leave_out_refused, request.request_id) == (True, "r")
+    assert [(one.code, one.subject, one.reason) for one in spec.accept] == [("MISSING_LIBRARY", "/x.so", "unused")]
     assert [(wave.number, wave.percent) for wave in policy.waves] == [(3, False), (10, True)]
     assert (policy.canaries, policy.max_parallel, policy.keep_failed) == (1, 4, True)
     assert policy.on_breach == rollouts_pb2.RolloutPolicy.ON_BREACH_UNDO

@@ -12,10 +12,11 @@ from rich.console import Console
 from tests.demo.assets import Assets, Base, Release
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Answer, Result, Who
 from tests.demo.screen import Screen
-from tests.demo.story import Setting, Story, StoryError
+from tests.demo.story import Setting, Story
+from tests.demo.telling import StoryError
 
 NOWHERE = Path("/nowhere")
-SETTING = Setting(address="10.77.0.100")
+SETTING = Setting(address="10.77.0.100", small_jails=0)  # its rollout: test_demo_slow_release.py
 
 
 def release(version: str) -> Release:
@@ -71,6 +72,9 @@ class FakeFleet:
     def open_writer(self, address: str) -> FakeWriter:
         assert address == "10.77.0.100"
         return self.writer
+
+    def crash(self, host: str) -> None:
+        raise NotImplementedError(host)
 
     def jailctl(self, who: Who, host: str, *words: str) -> Answer:
         line = " ".join(words)
@@ -157,7 +161,7 @@ def test_a_story_that_ends_well_has_no_problems_and_the_form_that_the_issue_give
         "downtime_client_s": 0.25,
     }
     assert (document["acknowledged_writes"], document["lost_writes"]) == (42, 0)
-    assert document.keys() == {"steps", "acknowledged_writes", "lost_writes"}
+    assert document.keys() == {"steps", "acknowledged_writes", "lost_writes", "rollout"}
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,11 @@ def test_markers_that_are_missing_doubled_or_turned_around_are_an_error(text: st
         readme.fill(text, "demo-table", "new")
 
 
+def test_the_demos_table_has_its_rollout_below() -> None:
+    promise = {"jails": "wave 1", "planned": "13 to tiny-2", "happened": "13 done, on tiny-2"}
+    assert readme.demo_table(DEMO | {"rollout": [promise]}).endswith("| wave 1 | 13 to tiny-2 | 13 done, on tiny-2 |")
+
+
 def test_without_a_result_the_pages_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(TEXT)
     assert readme.write(tmp_path) == {}

@@ -11,6 +11,7 @@ import pytest
 from jaild.model import layout
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, PermissionDeniedError
+from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.spec import ExecCheck, JailSpec, Placement, Readiness
 from jaild.model.operation import Operation
 from jaild.model.rollouts import record
@@ -126,6 +127,28 @@ async def test_a_jail_whose_plan_is_refused_stops_all_of_it_unless_it_may_be_lef
     done = await roll_out(host, msgspec.structs.replace(to_base(), leave_out_refused=True))
     assert states(done) == {"a": "done", "b": "refused", "c": "done", "d": "done"}
     assert bases(host) == ["deb-2", "deb-1", "deb-2", "deb-2"]
+
+
+async def test_what_somebody_accepts_of_each_jails_plan_is_accepted_there_and_back_and_recorded(host: FakeHost) -> None:
+    await jails(host)
+    host.runtime.findings = (Finding(severity=Severity.ERROR, code="MISSING_LIBRARY", message="no x", subject="/x.so"),)
+    refused = await roll_out(host, to_base())
+    assert (refused.state, refused.steps[0].reason) == (RolloutState.REFUSED, "MISSING_LIBRARY")
+    accepted = (Accepted(code="MISSING_LIBRARY", reason="never opened", by="tester"),)
+    asked = msgspec.structs.replace(to_base(), accepted=accepted)
+    assert (await host.core.use_cases.rollouts.plan(asked, caller=caller())).steps[0].state is MemberState.WAITING
+    began = await begin(host, asked)
+    await told(host, "generation.committed", "jails/a")
+    await host.restart()  # the next daemon accepts as much
+    await host.end_of(began)
+    done = host.core.use_cases.rollouts.get(began.id)
+    assert (done.state, bases(host)) == (RolloutState.DONE, ["deb-2"] * 4)
+    assert {active(host, name).accepted for name in NAMES} == {accepted}
+    undo = host.core.use_cases.rollouts.undo
+    assert (await host.end_of(await undo(done.id, caller=caller()))).failure is not None
+    may = msgspec.structs.replace(caller(), accepted=accepted)
+    assert (await host.end_of(await undo(done.id, caller=may))).failure is None
+    assert bases(host) == ["deb-1"] * 4
 
 
 async def test_a_canary_that_fails_its_check_is_back_and_nobody_else_was_touched(host: FakeHost) -> None:

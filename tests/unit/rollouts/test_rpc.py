@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
+from jaild.model.findings import Accepted
 from jaild.model.rollouts.policy import OnBreach, RolloutPolicy, Share
 from jaild.model.rollouts.record import RolloutSpec
 from jaild.rpc.messages import rollouts as messages
@@ -17,6 +18,7 @@ FULL = RolloutSpec(
     jails=("web",),
     labels={"tier": "edge"},
     leave_out_refused=True,
+    accepted=(Accepted(code="MISSING_LIBRARY", subject="/x.so", reason="unused", by="local"),),
     policy=RolloutPolicy(
         canaries=2,
         waves=(Share(3), Share(10, percent=True)),
