@@ -67,6 +67,7 @@ def lab_table(document: Mapping[str, Any]) -> str:
         ("its migrations' downtimes, under emulation", ", ".join(f"{seconds:.1f} s" for seconds in downtimes)),
         *_beyond_stop_and_start(document.get("downtimes", {})),
     ]
+    rows += [(f"a rollout cut in mid-wave: {row['jails']}", row["happened"]) for row in document.get("rollout", [])]
     return _table(("what", "result"), rows)
 
 

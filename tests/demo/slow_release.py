@@ -19,18 +19,22 @@ SOAK = 0.5  # seconds
 _SPEC = """\
 channel: stable
 command: [/bin/sleep, "100000"]
-readiness: {successes: 1, interval: 0.05, deadline: 1}
-stop: {signal: KILL}
+readiness: {{successes: 1, interval: 0.05, deadline: {deadline:g}}}
+stop: {{signal: KILL}}
 """
 _ON_THE_FIRST_ONLY = "health: [{kind: exec, command: [/bin/grep, -q, tiny 1, /etc/motd]}]\n"
 _MOVED = frozenset({"STATE_SOAKING", "STATE_DONE"})
 
 
 class SlowRelease:
-    """Over so many jails: one canary that fails its check, and one that has changed what the new base changes, too."""
+    """Over so many jails: one canary that fails its check, and one that has changed what the new base changes, too.
 
-    def __init__(self, telling: Telling, folder: Path, jails: int) -> None:
+    `deadline`: seconds that a jail has to become healthy.
+    """
+
+    def __init__(self, telling: Telling, folder: Path, jails: int, deadline: float = 1.0) -> None:
         self._telling = telling
+        self._deadline = deadline
         self._folder = folder
         self._names = [f"edge-{number:02}" for number in range(jails)]
         self._max_parallel = max(2, jails // 6)
@@ -70,8 +74,9 @@ class SlowRelease:
             telling.do(Who.SOURCE, SOURCE_HOST, "base", "import", name, str(archive))
         telling.do(Who.SOURCE, SOURCE_HOST, "channel", "set", CHANNEL, BASES[0])
         plain, picky = self._folder / "edge.yaml", self._folder / "canary.yaml"
-        plain.write_text(_SPEC)
-        picky.write_text(_SPEC + _ON_THE_FIRST_ONLY)
+        spec = _SPEC.format(deadline=self._deadline)
+        plain.write_text(spec)
+        picky.write_text(spec + _ON_THE_FIRST_ONLY)
         specs = {name: str(picky if name == self._canary else plain) for name in self._names}
         create = [("jail", "create", name, "-f", spec) for name, spec in specs.items()]
         telling.do_all(Who.OPERATOR, SOURCE_HOST, create)

@@ -37,7 +37,7 @@ from tests.lab.program import libraries
 STATE = PurePosixPath(CONFIG.parent)
 ROOT = "tank/jaild"
 # Under emulation a process takes about ten times as long to start as on the machine itself.
-SETTING = Setting(address=address(100), readiness_deadline=20.0, patience=60.0, max_downtime="60s")
+SETTING = Setting(address=address(100), readiness_deadline=20.0, patience=60.0, max_downtime="60s", small_jails=0)
 _NUMBERS = {SOURCE_HOST: 1, TARGET_HOST: 2}  # the last part of their addresses
 _READY = 180.0  # seconds for a daemon to answer after its machine is up
 _PAUSE = 0.3  # seconds between two questions whether it answers
@@ -98,7 +98,7 @@ class LabFleet:
             time.sleep(_PAUSE)
         raise AssertionError(f"the daemon of {host} does not answer:\n{self.log(host)}")
 
-    def cut_power(self, host: str) -> None:
+    def crash(self, host: str) -> None:
         """Take a host's power away, and give it back; return when its daemon answers again."""
         self.machines[host].cut_power()
         self.machines[host].start()

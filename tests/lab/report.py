@@ -32,6 +32,7 @@ class Found:
     tallies: dict[str, Tally] = field(default_factory=dict)
     downtimes: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # by version: seconds, of each act
     story: dict[str, Any] = field(default_factory=dict)  # as in build/demo.json; empty if it was not told
+    rollout: list[dict[str, str]] = field(default_factory=list)  # as in build/demo.json; empty if there was none
 
     def tally(self, zfs: str) -> Tally:
         """The one of a generation, begun when it is first asked for."""
@@ -49,6 +50,7 @@ def merged(before: Mapping[str, Any], found: Found) -> dict[str, Any]:
         **{name: sum(tally[name] for tally in by_zfs.values()) for name in COUNTS},
         "downtimes": dict(before.get("downtimes", {})) | found.downtimes,
         "story": found.story or before.get("story", {}),
+        "rollout": found.rollout or before.get("rollout", []),
         "by_zfs": by_zfs,
     }
 
