@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 from types import FrameType, TracebackType
 from typing import Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_AGAIN = 0.05  # seconds
 
 
 class Interrupts:
@@ -19,6 +23,7 @@ class Interrupts:
         self._held = False
         self._pending = False
         self._before: dict[int, object] = {}
+        self._unraisable = sys.unraisablehook
 
     def hold(self) -> None:
         """Let signals wait."""
@@ -32,11 +37,13 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._swallowed
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        sys.unraisablehook = self._unraisable
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal() itself returned
 
@@ -50,3 +57,11 @@ class Interrupts:
         self._pending = False
         self._held = True
         raise KeyboardInterrupt
+
+    def _swallowed(self, told: sys.UnraisableHookArgs) -> None:
+        """Interrupt again if it was raised where Python swallows what is raised: in a callback of a weak reference."""
+        if told.exc_type is not KeyboardInterrupt:
+            self._unraisable(told)
+            return
+        self._held = False
+        threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT)).start()  # when that callback is over
