@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.points import some
+
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 ZFS = "ZFS"  # the kernel's, or zfs-fuse
 # What a host with jails on Linux has: the whole daemon runs there.
@@ -69,14 +71,26 @@ def require(needs: Iterable[str], machine: Machine | None = None) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the `real` tests of a file in one process (`--dist loadgroup`): they share pools and daemons.
 
-    xdist begins with the largest groups: what waits for real programs comes first, all else fills the time.
+    xdist begins with the largest groups: what waits for real programs comes first, all else fills the time. Of the
+    cases of a test that is marked `sampled` some are taken, the same ones in all processes.
     """
+    left_out = _left_out(items, str(config.getoption("randomly_seed", default="")))
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         if item.get_closest_marker("real") is not None:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+def _left_out(items: Iterable[pytest.Item], seed: str) -> set[pytest.Item]:
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled") is not None:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return {item for test, its in cases.items() for item in {*its} - {*some(its, seed + test)}}
 
 
 def pytest_collection_finish() -> None:

@@ -366,6 +366,7 @@ def test_a_full_pool_refuses_and_serves_on(workshop: Path, tmp_path: Path) -> No
         until(lambda: full.traces() == before)
         assert full.api.names_of_jails() == ["edge-1"]
         full.api.sh("edge-1", "rm /var/fill; sync")
+
         def has_room() -> bool:
             full.zfs("set", "jaild-test:again=1", f"{full.pool}/others")  # ends a transaction group: ZFS frees by them
             return int(full.zfs(*room)) > 4 << 20

@@ -53,6 +53,7 @@ def _name(process: subprocess.Popen[str], until: str) -> str:
     raise AssertionError("".join(said))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_is_interrupted_leaves_nothing(how: signal.Signals, tmp_path: Path) -> None:
     with demo(tmp_path / "demo.json", until="base import debian-12") as (process, name):

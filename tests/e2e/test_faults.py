@@ -12,9 +12,10 @@ import pytest
 
 from tests.conftest import LINUX_HOST
 from tests.demo.hosts import CHECKOUT
+from tests.hosts.points import every
 
 pytestmark = [pytest.mark.real(*LINUX_HOST), pytest.mark.timeout(600)]
-POINTS = 6
+POINTS = max(2, 6 // every())
 
 
 def test_a_fault_at_any_step_of_a_migration_leaves_one_owner_that_serves_and_nothing_lost(tmp_path: Path) -> None:

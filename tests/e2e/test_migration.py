@@ -302,6 +302,7 @@ def test_a_cancelled_migration_leaves_the_jail_where_it_was(pair: Pair, jail: st
 # -- gone on with, or undone
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("victim", ["alpha", "beta"])
 def test_whichever_daemon_dies_in_the_seed_the_same_operation_moves_the_jail(
     pair: Pair, jail: str, victim: str
@@ -316,6 +317,7 @@ def test_whichever_daemon_dies_in_the_seed_the_same_operation_moves_the_jail(
     none_is_lost(pair, pair.beta, jail, 1)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("back", [False, True], ids=["first move", "move back"])
 @pytest.mark.parametrize("phase", ["seed", "freeze"])
 def test_a_cancelled_migration_leaves_every_dataset_snapshot_and_property_as_it_was(
@@ -348,6 +350,7 @@ PHASES = ("layers", "seed", "precopy", "freeze", "final", "handover", "activate"
 DEATHS = [*((phase, "killed") for phase in PHASES), ("freeze", "without power")]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("victim", ["alpha", "beta"])
 @pytest.mark.parametrize(("phase", "death"), DEATHS)
 def test_whoever_dies_in_whatever_phase_one_host_runs_the_jail_and_nothing_is_lost(

@@ -20,7 +20,7 @@ from tests.conftest import LINUX_HOST
 from tests.demo.cache import Cache, default_root, digest_of
 from tests.demo.hosts import CHECKOUT
 
-pytestmark = [pytest.mark.real(*LINUX_HOST), pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.real(*LINUX_HOST), pytest.mark.sampled, pytest.mark.timeout(1200)]
 
 CASES = (
     "tests/unit/adapters/test_peers.py::test_a_host_that_comes_back_is_asked_and_streamed_to_by_whoever_found_it_gone",
@@ -52,7 +52,7 @@ def test_a_jail_moves_between_daemons_that_are_killed(python: Path, tmp_path: Pa
 
 
 def run(python: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    surroundings = os.environ | {"GRPC_POLL_STRATEGY": "poll"}
+    surroundings = os.environ | {"GRPC_POLL_STRATEGY": "poll", "JAILD_FAULT_EVERY": "1"}
     argv = [str(python), "-m", *words]
     return subprocess.run(argv, cwd=CHECKOUT, env=surroundings, capture_output=True, text=True, check=False)
 

@@ -171,6 +171,7 @@ def named(when: Any) -> str:
     return str(when)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("when", ["check", "unpack", "seal", *moments(1, 0.6, "import")], ids=named)
 def test_of_an_import_that_was_killed_nothing_or_all_is_there(node: Node, large: Path, when: str | float) -> None:
     before = node.traces()
@@ -195,6 +196,7 @@ def test_of_an_import_that_was_killed_once_it_was_sealed_all_is_there_and_it_is_
     delete_base(node.api, "large")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "when", ["plan", "stage", "start", "health-check", "commit", *moments(2, 0.5, "create")], ids=named
 )
@@ -210,6 +212,7 @@ def test_a_create_that_was_killed_is_undone_or_done(node: Node, when: str | floa
     runs_exactly(node, "edge-1", "version 1")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "when", ["plan", "stage", "cutover", "health-check", "commit", *moments(3, 0.8, "deploy")], ids=named
 )
@@ -224,6 +227,7 @@ def test_after_a_deploy_that_was_killed_one_generation_runs(node: Node, jail: st
     assert node.api.sh(jail, "cat /usr/local/version /etc/own") == "version 2\nown\n"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("when", ["commit", *moments(1, 0.3, "delete")], ids=named)
 def test_a_delete_that_was_killed_is_finished_or_not_begun(node: Node, jail: str, when: str | float) -> None:
     moment = in_phase(when) if isinstance(when, str) else after(when)
@@ -242,6 +246,7 @@ def test_a_deploy_of_a_sick_release_that_was_killed_in_its_health_checks_is_back
     runs_exactly(node, jail, "version 1")
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("phase", ["cutover", "commit"])
 def test_a_power_cut_in_a_deploy_leaves_one_generation_that_starts(node: Node, jail: str, phase: str) -> None:
     node.api.sh(jail, ACKNOWLEDGE)

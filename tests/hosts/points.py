@@ -1,4 +1,4 @@
-"""At which calls of a run a matrix lets a fault strike: at all of them, or, for a quick look, at every so many."""
+"""Which cases of a matrix are tried, as calls that a fault strikes: all, or, for a quick look, one of so many."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ def every() -> int:
     return max(1, int(os.environ.get("JAILD_FAULT_EVERY", "1")))
 
 
-def some(cases: Sequence[_Case]) -> Sequence[_Case]:
-    """Return all cases, or every so many; of a sample other ones each time, by the seed that pytest prints."""
+def some(cases: Sequence[_Case], seed: str | None = None) -> Sequence[_Case]:
+    """Return all cases, or every so many; of a sample other ones each time, by `seed` or the one that pytest prints."""
     step = min(every(), len(cases)) or 1
-    return cases[random.randrange(step) :: step]  # noqa: S311 -- no secret
+    chance = random if seed is None else random.Random(seed)  # noqa: S311 -- no secret
+    return cases[chance.randrange(step) :: step]
 
 
 def points(calls: Sequence[str], worth: Callable[[str], bool] = lambda _: True) -> list[tuple[int, str]]:

@@ -6,12 +6,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.fakes.faults import Effect
 from tests.fakes.network import Fault
 from tests.faults import ledger, leftovers, report
 from tests.faults.points import Point, points_of, spread
 from tests.faults.soak import Move, summary
 from tests.faults.trial import Row
+from tests.hosts.points import some
 
 CALLS = {
     "link": ["source>target begin", "source>target receive data"],
@@ -123,3 +126,17 @@ def test_a_soak_counts_its_downtimes_where_the_jail_moved() -> None:
     assert (found["downtime_median"], found["downtime_max"]) == (1.0, 1.5)
     assert (found["lost_writes"], found["double_owners"], found["orphans"]) == (1, 1, 1)
     assert found["troubles"] == {"link cut": 1}
+
+
+@pytest.mark.parametrize("count", [1, 2, 18])
+def test_of_a_sample_every_case_is_taken_some_time_and_the_same_ones_in_each_process(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAILD_FAULT_EVERY", "4")
+    cases = list(range(count))
+    samples = [tuple(some(cases, f"{seed} test")) for seed in range(50)]
+    assert samples == [tuple(some(cases, f"{seed} test")) for seed in range(50)]
+    assert {case for sample in samples for case in sample} == {*cases}
+    assert all(0 < len(sample) <= -(-count // min(4, count)) for sample in samples)
+    monkeypatch.setenv("JAILD_FAULT_EVERY", "1")
+    assert some(cases, "0 test") == cases
