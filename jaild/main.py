@@ -158,6 +158,7 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
         daemon.core.resume()
         daemon.core.jails.confirmations.run()
+        daemon.core.jails.staging.run()
         daemon.core.replication.standbys.run()
         await stop.wait()
     finally:

@@ -35,7 +35,6 @@ from jaild.model.layers.records import (
 from jaild.model.layout import Layout
 from jaild.model.migration.budget import Parts
 from jaild.model.operation import Operation
-from jaild.model.replication.policy import moment, told_of
 from jaild.model.views import AFTER_END, BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
 from jaild.ports.runtime import Run
@@ -44,7 +43,7 @@ from jaild.ports.zfs import Dataset, Zfs
 LayerRecord = TypeVar("LayerRecord", bound=BaseRecord | ReleaseRecord)
 _Record_co = TypeVar("_Record_co", bound=BaseRecord | ReleaseRecord, covariant=True)
 _READERS = 16  # jails that are read at once: more than threads do not help, and each holds a file open
-_STARTING = frozenset({"start", "restart", "create", "deploy", "upgrade", "configure", "rollback", "revert"})
+_STARTING = frozenset({"start", "restart", "create", "deploy", "upgrade", "configure", "rollback", "revert", "cutover"})
 _SHOWN = {Standing.SUPERSEDED: JailState.SUPERSEDED, Standing.UNCONFIRMED: JailState.WAITING}
 
 
@@ -84,6 +83,7 @@ class JailEntry:
     record: JailRecord | None = None
     generation: Generation | None = None
     fallback: Generation | None = None  # what comes back if its last change is not confirmed
+    staged: Generation | None = None  # what its record says is staged, if it can be read
     references: dict[int, tuple[str, str]] = field(default_factory=dict)  # number -> (base, release)
     run: Run | None = None
     health: HealthStatus | None = None  # by its liveness checks; None without them, and where it does not run
@@ -246,8 +246,10 @@ class Inventory:
 
         Of an owned jail, what an older jaild left open to others is closed.
         """
-        entry.references, entry.damaged, entry.fallback = {}, False, None
+        entry.references, entry.damaged, entry.fallback, entry.staged = {}, False, None, None
         confirm = entry.record.confirm if entry.record is not None else None
+        if (staged := entry.record.staged if entry.record is not None else None) is not None:
+            await self._read_staged(entry, staged.number)
         folders = await self.committed(entry)
         if self.may(entry, Intent.RUN_ON):
             await self._files.restrict(
@@ -273,6 +275,14 @@ class Inventory:
                 remedy=f"mount {entry.dataset} and restart the daemon",
                 resource=f"jails/{entry.name}",
             )
+
+    async def _read_staged(self, entry: JailEntry, number: int) -> None:
+        try:
+            entry.staged = staged = await self.generation(entry, number)
+        except (DataLossError, NotFoundError) as error:  # recovery drops it
+            entry.message = str(error)
+        else:
+            entry.references[number] = (staged.base, staged.release)
 
     async def committed(self, entry: JailEntry) -> dict[int, Path]:
         """Return the folders of a jail's generations that were committed once, by their numbers, ascending."""
@@ -443,9 +453,10 @@ class Inventory:
             restarts=entry.restarts,
             used=entry.used,
             operation=operation,
-            message="stopped for the host's shutdown" if halted else entry.message or _lasting(record),
+            message="stopped for the host's shutdown" if halted else entry.message or authority.lasting(record),
             peer_name=record.peer,
             behind=after,
+            staged=entry.staged if record.staged is not None else None,
         )
 
     def _state(self, entry: JailEntry, record: JailRecord) -> JailState:
@@ -466,15 +477,6 @@ class Inventory:
 def _etag(record: JailRecord) -> str:
     """Return it; what the jail should be (`desired`) and who keeps copies of it does not count."""
     return f"{record.uid[:8]}-{record.epoch}-{record.generation}-{record.state}"
-
-
-def _lasting(record: JailRecord) -> str:
-    """Return what is to be told of a jail for as long as its record says so."""
-    if (confirm := record.confirm) is not None and record.state is Ownership.ACTIVE:
-        return (
-            f"generation {confirm.back_to} comes back at {moment(confirm.until)} unless its {confirm.kind} is confirmed"
-        )
-    return told_of(record) or record.salvaged
 
 
 _Thing = TypeVar("_Thing")

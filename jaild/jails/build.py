@@ -20,6 +20,7 @@ from jaild.jails.restarts import Restarts
 from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer
 from jaild.jails.runs import Logs, Runs
 from jaild.jails.service import Jails, Templates
+from jaild.jails.staging import Staging
 from jaild.jails.usage import Stats
 from jaild.layers.build import LayerParts
 from jaild.model import access
@@ -37,6 +38,7 @@ class JailParts:
     restarts: Restarts
     jails: Jails
     confirmations: Confirmations
+    staging: Staging
     stats: Stats
 
 
@@ -69,6 +71,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         restarts=restarts,
         jails=Jails(engine, changes, lifecycle, runs, Logs(files, runs, clock), templates),
         confirmations=Confirmations(engine, changes, datasets),
+        staging=Staging(engine, changes, datasets),
         stats=Stats(engine),
     )
     recovery = JailRecovery(engine, datasets, runs, restarts)
@@ -81,6 +84,6 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     servicer = JailsServicer(parts.jails, JailMessages(), engine.messages)
     engine.services.add(servicer)
     engine.services.show("jails", servicer.shown)
-    engine.services.add(ChangesServicer(parts.confirmations, engine.messages))
+    engine.services.add(ChangesServicer(parts.confirmations, parts.staging, engine.messages))
     engine.services.add(StatsServicer(parts.stats))
     return parts

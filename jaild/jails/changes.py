@@ -24,7 +24,7 @@ whose first generation was never committed is what a crash left, and is destroye
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import structlog
@@ -39,13 +39,23 @@ from jaild.jails.datasets import JailDatasets
 from jaild.jails.hooks import Serving
 from jaild.jails.planner import Planner, Prepared
 from jaild.jails.runs import Runs
-from jaild.model import access
+from jaild.model import access, maintenance
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.findings import Plan, errors
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.change import Change, Create, Draft, Revert, Rollback, to_be_confirmed
+from jaild.model.jails.change import (
+    AXES,
+    Change,
+    Create,
+    Cutover,
+    Draft,
+    Revert,
+    Rollback,
+    to_be_confirmed,
+    to_be_staged,
+)
 from jaild.model.jails.spec import Hooks
-from jaild.model.layers.records import ConfirmWithin, Desired, Generation, JailRecord, Ownership
+from jaild.model.layers.records import ConfirmWithin, Desired, Generation, JailRecord, Ownership, Staged
 from jaild.model.operation import Stop
 from jaild.model.views import Caller
 
@@ -66,6 +76,8 @@ class _Attempt(saga.Attempt):
     new: Generation = field(init=False)
     stack: Stack = field(init=False)  # that it runs on, from when it is reserved
     confirm_within: float = 0.0  # seconds that it waits for its confirmation; 0: not
+    only_staged: bool = False  # it ends when the new generation is whole, and kept to be cut over to later
+    is_there: bool = False  # the new generation was made before: it is an older one, or one that was staged
     trees: Trees | None = None  # None: an older generation is cut over to as it is
     stopping_since: float = 0.0  # (monotonic) when the old generation was asked to stop
 
@@ -84,7 +96,7 @@ class _Attempt(saga.Attempt):
 
     def starts(self) -> bool:
         """Whether the new generation is to run: also if the old one has ended, since this may be what mends it."""
-        return self.record.desired is Desired.RUNNING
+        return self.record.desired is Desired.RUNNING and not self.only_staged
 
     def starts_first(self) -> bool:
         """Whether it is the jail's first generation, and to run."""
@@ -159,10 +171,11 @@ class Changes:
             after=(Completion("settle", self._settle),),
         )
 
-    async def plan(self, name: str, change: Change | Create, caller: Caller) -> Prepared:
-        """Plan a change against the jail as it is now.
+    async def plan(self, name: str, change: Change | Create, caller: Caller, *, stage: bool = False) -> Prepared:
+        """Plan a change against the jail as it is now; `stage`: up to where its generation is whole.
 
         `PermissionDeniedError` if it is not the caller's to make, `AlreadyExistsError` (JAIL_EXISTS) for a creation.
+        `FailedPreconditionError` (OTHER_CHANGE_STAGED, STAGED_OUTDATED).
         """
         if isinstance(change, Create):
             self._require_new(name)
@@ -171,11 +184,24 @@ class Changes:
             return await self._plan_revert(name, change)
         owned = self._inventory.owned(name, Intent.CHANGE)
         entry = owned.entry
-        older = await self._inventory.generations(entry) if isinstance(change, Rollback) else {}
+        older = await self._inventory.generations(entry) if isinstance(change, Rollback | Cutover) else {}
         access.require_change(caller, name, owned.generation, change)
+        if stage:
+            _require_replaceable(name, entry.staged, change.kind)
         draft: Draft = change.apply(owned.generation, older)
         access.require_outcome(caller, name, owned.generation, draft)
-        return await self._planner.prepare(name, entry, draft, await self._datasets.next_number(entry), caller)
+        if isinstance(change, Cutover):
+            prepared = await self._planner.prepare_staged(name, owned, change, draft, caller)
+        else:
+            number = await self._datasets.next_number(entry)
+            prepared = await self._planner.prepare(name, entry, draft, number, caller)
+        if stage:
+            return replace(prepared, plan=to_be_staged(prepared.plan))
+        windows, plan = owned.generation.spec.maintenance, prepared.plan
+        if windows and owned.record.desired is Desired.RUNNING:
+            outside = maintenance.outside(windows, self._clock.now(), f"jails/{name}")
+            return replace(prepared, plan=msgspec.structs.replace(plan, findings=(*plan.findings, *outside)))
+        return prepared
 
     async def _plan_revert(self, name: str, change: Revert) -> Prepared:
         """Plan what nothing may keep from being done: whatever it was found wanting by, it ran before."""
@@ -195,19 +221,32 @@ class Changes:
         return Prepared(plan, draft, None)
 
     async def carry_out(
-        self, handle: Handle, name: str, change: Change | Create, caller: Caller, *, confirm_within: float = 0.0
+        self,
+        handle: Handle,
+        name: str,
+        change: Change | Create,
+        caller: Caller,
+        *,
+        confirm_within: float = 0.0,
+        stage: bool = False,
     ) -> None:
         """Do it. Raises with the old generation active, and running if it ran before; of a creation nothing is left.
 
         `confirm_within`: seconds after which it is undone unless it is confirmed, counted from its commit; 0: for good.
+        `stage`: up to where its generation is whole, which is then kept.
         """
-        attempt = _Attempt(handle=handle, name=name, change=change, caller=caller, confirm_within=confirm_within)
+        attempt = _Attempt(
+            handle=handle, name=name, change=change, caller=caller, confirm_within=confirm_within, only_staged=stage
+        )
         await self._sagas.carry_out(self._saga, attempt)
         new, target = attempt.new, f"jails/{name}"
         handle.facts(generation=new.number)
         layers = f"{new.base} {new.release}".rstrip()
         if attempt.is_creation:
             await self._events.emit("jail.created", target, layers)
+        elif stage:
+            message = f"generation {new.number} ({new.reason}): {layers}"
+            await self._events.emit("generation.staged", target, message, actor=caller.actor)
         else:
             message = f"generation {attempt.old.number} -> {new.number}: {layers}"
             await self._events.emit("generation.committed", target, message, change=change.kind)
@@ -224,7 +263,7 @@ class Changes:
     # -- plan
 
     async def _plan(self, attempt: _Attempt) -> None:
-        prepared = await self.plan(attempt.name, attempt.change, attempt.caller)
+        prepared = await self.plan(attempt.name, attempt.change, attempt.caller, stage=attempt.only_staged)
         plan, within = prepared.plan, attempt.confirm_within
         attempt.handle.note(plan=to_be_confirmed(plan, within) if within else plan)
         prepared.plan.require_clean()
@@ -241,11 +280,30 @@ class Changes:
         else:
             owned = self._inventory.owned(attempt.name, attempt.intent)
             attempt.entry, attempt.record, attempt.old = owned.entry, owned.record, owned.generation
-            older = prepared.draft.cut_to
+            attempt.is_there = bool(prepared.draft.cut_to) or prepared.draft.staged
             attempt.new = (
-                await self._inventory.generation(attempt.entry, older) if older else self._generation(attempt, prepared)
+                await self._inventory.generation(attempt.entry, prepared.plan.to_generation)
+                if attempt.is_there
+                else self._generation(attempt, prepared)
             )
-        attempt.committed = msgspec.structs.replace(attempt.record, generation=attempt.new.number, confirm=None)
+        attempt.committed = self._committed(attempt)
+
+    @staticmethod
+    def _committed(attempt: _Attempt) -> JailRecord:
+        """Return the record that makes the change."""
+        record, number, trees = attempt.record, attempt.new.number, attempt.trees
+        if attempt.only_staged:
+            if trees is None:
+                raise TypeError(attempt.change.kind)  # it makes no generation
+            staged = Staged(
+                number=number,
+                etc_state=trees.etc_state,
+                local_etc_state=trees.local_etc_state,
+                confirm_within=attempt.confirm_within,
+            )
+            return msgspec.structs.replace(record, staged=staged)
+        staged_still = None if isinstance(attempt.change, Cutover) else record.staged
+        return msgspec.structs.replace(record, generation=number, confirm=None, staged=staged_still)
 
     def _first_record(self, creation: Create) -> JailRecord:
         return JailRecord(
@@ -279,12 +337,13 @@ class Changes:
         entry, new = attempt.entry, attempt.new
         if attempt.is_creation:
             await self._datasets.make(entry, attempt.record, new)
-        if attempt.trees is not None:
+        if attempt.trees is not None and not attempt.is_there:
             await self._datasets.stage(entry, new)
             await self._configuration.write(attempt.handle.id, entry, new, attempt.trees)
-        await self._datasets.fit(entry, new.spec, attempt.stack.manifest)
-        if not attempt.is_creation:
+        await self._datasets.fit(entry, new.spec, attempt.stack.manifest, new_quotas=not attempt.only_staged)
+        if not attempt.is_creation and not attempt.only_staged:
             await self._datasets.safety_snapshot(entry, new.number, anew=attempt.trees is not None)
+        if not attempt.is_creation:
             await self._runs.remove(entry, new.number)  # what a crash may have left of an earlier try
         await self._runs.create(entry, new)
         if not attempt.starts():
@@ -304,7 +363,7 @@ class Changes:
             await self._undo_creation(entry)
             return
         await self._runs.remove(entry, number)
-        if attempt.trees is not None:
+        if not attempt.is_there:
             await self._datasets.drop(entry, number)  # and with it what it refers to
 
     async def _undo_creation(self, entry: JailEntry) -> None:
@@ -392,9 +451,9 @@ class Changes:
         await self._health_checks.require_healthy(attempt.name, attempt.new.number, attempt.new.spec)
 
     async def _commit(self, attempt: _Attempt) -> None:
-        if attempt.confirm_within:
+        if attempt.confirm_within and not attempt.only_staged:
             until = self._clock.now() + attempt.confirm_within
-            confirm = ConfirmWithin(back_to=attempt.old.number, until=until, kind=attempt.change.kind)
+            confirm = ConfirmWithin(back_to=attempt.old.number, until=until, kind=attempt.new.reason)
             attempt.committed = msgspec.structs.replace(attempt.committed, confirm=confirm)
             attempt.entry.fallback = attempt.old  # before: nobody takes its addresses between
         await self._datasets.commit(attempt.entry, attempt.committed, attempt.new)
@@ -406,15 +465,31 @@ class Changes:
             return False
         if recorded != attempt.committed:
             return False
-        attempt.entry.record, attempt.entry.generation = attempt.committed, attempt.new
+        self._datasets.committed(attempt.entry, attempt.committed, attempt.new)
         return True
 
     async def _settle(self, attempt: _Attempt) -> None:
-        entry = attempt.entry
+        entry, before = attempt.entry, attempt.record.staged
         if attempt.committed.confirm is None:
             entry.fallback = None
-        await self._datasets.settle(entry, attempt.new.number)  # first: what fails next cannot make it look uncommitted
-        if not attempt.is_creation:
+        if not attempt.only_staged:  # first: what fails next cannot make it look uncommitted
+            await self._datasets.settle(entry, attempt.new.number)
+        replaced = before is not None and before != attempt.committed.staged
+        if before is not None and replaced and before.number != attempt.new.number:
+            await self._datasets.drop(entry, before.number)
+        if not attempt.is_creation and not attempt.only_staged:
             await self._runs.remove(entry, attempt.old.number)
             await self._datasets.prune(entry)
         await self._datasets.measure(entry)
+
+
+def _require_replaceable(name: str, staged: Generation | None, kind: str) -> None:
+    """Raise `FailedPreconditionError` (OTHER_CHANGE_STAGED) if something is staged that moves another axis."""
+    if staged is None or AXES.get(staged.reason) is AXES.get(kind):
+        return
+    raise FailedPreconditionError(
+        "OTHER_CHANGE_STAGED",
+        f"generation {staged.number} of jail {name} is staged, by {staged.actor} ({staged.reason})",
+        remedy=f"cut over to it: jailctl jail cutover {name}; or drop it: jailctl jail unstage {name}; then ask again",
+        resource=f"jails/{name}",
+    )

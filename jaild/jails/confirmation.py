@@ -21,7 +21,7 @@ from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.findings import Plan
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.change import Axis, Revert, Rollback
+from jaild.model.jails.change import AXES, Revert, Rollback
 from jaild.model.layers.records import ConfirmWithin
 from jaild.model.operation import Operation
 from jaild.model.views import Caller
@@ -95,7 +95,7 @@ class Confirmations:
                 remedy="it was confirmed or reverted already, or asked for without confirm_within: see its generations",
                 resource=f"jails/{name}",
             )
-        access.require_change(caller, name, entry.generation, Rollback(axis=_AXES[confirm.kind]))
+        access.require_change(caller, name, entry.generation, Rollback(axis=AXES[confirm.kind]))
         return entry, confirm
 
     # -- when their time is up
@@ -135,6 +135,3 @@ class Confirmations:
                 remedy=f"it is tried again; see {ended.name}, or keep the change: jailctl jail confirm-change {name}",
                 resource=f"jails/{name}",
             )
-
-
-_AXES = {"deploy": Axis.APP, "upgrade": Axis.BASE, "configure": Axis.SPEC}

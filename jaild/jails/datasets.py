@@ -67,12 +67,13 @@ class JailDatasets:
                 remedy=f"see `zfs get mountpoint {dataset}`; if its parent's was changed, restart the daemon",
             )
 
-    async def fit(self, entry: JailEntry, spec: JailSpec, manifest: Manifest) -> None:
+    async def fit(self, entry: JailEntry, spec: JailSpec, manifest: Manifest, *, new_quotas: bool = True) -> None:
         """Make the volumes, quotas and folders that a spec and its release want and that are missing.
 
         A new volume, and the manifest's directories wherever they lie, belong to the user that the release runs as.
+        `new_quotas`: whether what is there gets them now.
         """
-        if not quotas.are_kept(spec, entry.parts):
+        if new_quotas and not quotas.are_kept(spec, entry.parts):
             await self._keep_to_quotas(entry, spec)
         owner = next((u for u in manifest.users if u.name == (spec.user or manifest.user)), None)
         uid, gid = (owner.uid, owner.gid) if owner else (0, 0)
@@ -177,14 +178,31 @@ class JailDatasets:
         await self._files.write(folder / layout.GENERATION, text, mode=layout.SECRET_MODE)
 
     async def commit(self, entry: JailEntry, record: JailRecord, generation: Generation) -> None:
-        """Make a generation the active one: before this the old one is, after it the new one."""
+        """Make a generation the active one, or keep it as staged: before this it was not there, after it, it is."""
         await self.write(entry, record)
-        entry.generation = generation
+        self.committed(entry, record, generation)
+
+    def committed(self, entry: JailEntry, record: JailRecord, generation: Generation) -> None:
+        """Take into the index what a commit of a generation wrote: it is the active one, or the one that is staged."""
+        entry.record = record
+        if record.generation == generation.number:
+            entry.generation = generation
+        elif record.staged is not None and record.staged.number == generation.number:
+            entry.staged = generation
+        if record.staged is None:
+            entry.staged = None
         entry.references[generation.number] = (generation.base, generation.release)
 
     async def settle(self, entry: JailEntry, number: int) -> None:
         """Take away the mark of a generation that has been committed."""
         await self._files.remove(layout.generation_folder(entry.folder, number) / layout.STAGED)
+
+    async def unstage(self, entry: JailEntry, record: JailRecord) -> None:
+        """Drop what is staged; its record says so first, so that a crash does not keep half of it."""
+        await self.write(entry, msgspec.structs.replace(record, staged=None))
+        entry.staged = None
+        if record.staged is not None:
+            await self.drop(entry, record.staged.number)
 
     async def drop(self, entry: JailEntry, number: int) -> None:
         """Remove a generation's folder."""
@@ -194,7 +212,8 @@ class JailDatasets:
     async def prune(self, entry: JailEntry) -> None:
         """Drop the oldest generations beyond those that are kept, and in the background the oldest safety snapshots."""
         active = entry.generation.number if entry.generation else 0
-        for number in sorted(entry.references)[:-KEPT_GENERATIONS]:
+        staged = entry.staged.number if entry.staged else 0
+        for number in sorted(entry.references.keys() - {staged})[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
         if self._are_too_many(entry.safety):

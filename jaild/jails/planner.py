@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from jaild.engine.concurrency import Memo
-from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, Stack
+from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, OwnedJail, Stack
 from jaild.jails.configuration import Configuration, Trees
 from jaild.jails.datasets import JailDatasets
 from jaild.model import layout
@@ -18,10 +19,10 @@ from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import quotas
 from jaild.model.jails import validation as speccheck
-from jaild.model.jails.change import Draft, Rollback
+from jaild.model.jails.change import Axis, Cutover, Draft, Rollback
 from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
 from jaild.model.layers import compatibility as compat
-from jaild.model.layers.channels import channel_of
+from jaild.model.layers.channels import Channel, channel_of
 from jaild.model.layers.libraries import Libraries, Start
 from jaild.model.layers.records import BaseRecord, Family, Generation, Manifest, ReleaseRecord
 from jaild.model.views import Caller
@@ -108,6 +109,28 @@ class Planner:
         same = (before.base, before.release) == (draft.base, draft.spec.app or "")
         return before.accepted if same else ()
 
+    async def prepare_staged(
+        self, name: str, owned: OwnedJail, change: Cutover, draft: Draft, caller: Caller
+    ) -> Prepared:
+        """Plan the cutover to what is staged, as `prepare`: all is looked at again.
+
+        The generation itself is taken if nothing that it was made of has changed; else it is made anew, as another one.
+        """
+        entry, staged, kept = owned.entry, change.staged, owned.record.staged
+        caller = msgspec.structs.replace(caller, accepted=(*caller.accepted, *staged.accepted))
+        prepared = None
+        if draft.staged and kept is not None:
+            prepared = await self.prepare(name, entry, draft, staged.number, caller)
+            if (trees := prepared.trees) is not None:
+                trees = replace(trees, etc_state=kept.etc_state, local_etc_state=kept.local_etc_state)
+                prepared = None if await self._configuration.is_outdated(trees) else replace(prepared, trees=trees)
+        if prepared is None:
+            anew = replace(draft, staged=False)
+            prepared = await self.prepare(name, entry, anew, await self._datasets.next_number(entry), caller)
+        moved = _channel_moved(draft, self._inventory.channels) if change.axis is Axis.BASE else []
+        plan = msgspec.structs.replace(prepared.plan, findings=(*prepared.plan.findings, *moved))
+        return replace(prepared, plan=plan)
+
     def _resolved(self, draft: Draft) -> Draft:
         """Return a draft with the base that its channel names now. `NotFoundError` (CHANNEL_NOT_FOUND)."""
         channel = "" if draft.base else draft.spec.channel
@@ -157,8 +180,9 @@ class Planner:
         ]
         others = {entry.name: entry.generation.spec for entry in here if entry.generation is not None}
         for entry in here:
-            if entry.fallback is not None:  # what may come back keeps its addresses
-                others[f"{entry.name}, generation {entry.fallback.number}"] = entry.fallback.spec
+            for kept in (entry.fallback, entry.staged):  # what may come back, or is to come, keeps its addresses
+                if kept is not None:
+                    others[f"{entry.name}, generation {kept.number}"] = kept.spec
         return netcheck.conflicts(name, spec, others)
 
     async def _space(
@@ -235,6 +259,21 @@ def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Finding]:
     ]
 
 
+def _channel_moved(draft: Draft, channels: Mapping[str, Channel]) -> list[Finding]:
+    channel = channels.get(draft.spec.channel or "")
+    if channel is None or channel.base == draft.base:
+        return []
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            code="CHANNEL_MOVED",
+            message=f"channel {channel.name} names {channel.base} by now, and {draft.base} was staged",
+            subject=f"channels/{channel.name}",
+            remedy="stage the upgrade again to have that one",
+        )
+    ]
+
+
 def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, ...]:
     spec = draft.spec
     what = draft.base + (f" of channel {spec.channel}" if spec.channel else "") + (f" + {spec.app}" if spec.app else "")
@@ -245,6 +284,8 @@ def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, 
         again = f"cut over to generation {draft.cut_to} ({what}) as it is"
         return (*drain, again, "health checks", *serve, "commit")
     stage = f"stage generation {number} ({what}) with its configuration merged"
+    if draft.staged:
+        stage = f"take generation {number} ({what}), which is staged"
     if current is None:
         return (stage, "create data and volumes", "start", "health checks", *serve, "commit")
     return (

@@ -66,11 +66,18 @@ class JailRecovery:
         self._inventory.jails.pop(entry.name, None)
 
     async def drop_staged(self, entry: JailEntry, record: JailRecord) -> bool:
-        """Drop generations that were never committed, and the mark of the one that was."""
+        """Drop generations that were never committed nor kept as staged, and the mark of the one that was committed."""
         if record.state not in {Ownership.ACTIVE, Ownership.FROZEN}:
             return False
+        staged = entry.staged.number if entry.staged is not None else 0
+        lost = record.staged is not None and not staged and entry.generation is not None
+        if lost and self._inventory.may(entry, Intent.RUN_ON):
+            message = f"{entry.name} has nothing staged any more: its generation cannot be read"
+            await self._recovery.attempt(message, self._datasets.unstage(entry, record))
         folder, active = entry.folder / layout.GENERATIONS, 0 if entry.record is None else entry.record.generation
         for number, names_in_it in (await generations.folders(self._files, entry.folder)).items():
+            if number == staged:
+                continue
             if generations.only_staged(number, names_in_it, active):
                 message = f"dropped generation {number} of {entry.name}, never committed"
                 await self._recovery.attempt(message, self._drop(entry, number))

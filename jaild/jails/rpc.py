@@ -12,6 +12,7 @@ from google.longrunning import operations_pb2
 from jaild.engine.rpc import OperationMessages
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
+from jaild.jails.staging import Staging
 from jaild.jails.usage import Stats
 from jaild.model import access, quantity
 from jaild.model import names as rules
@@ -153,6 +154,7 @@ class JailsServicer:
                 validate_only=request.validate_only,
                 caller=_asking(request),
                 confirm_within=_confirm_within(request),
+                stage=request.stage,
             )
         )
 
@@ -174,6 +176,7 @@ class JailsServicer:
                 validate_only=request.validate_only,
                 caller=_asking(request),
                 confirm_within=_confirm_within(request),
+                stage=request.stage,
             )
         )
 
@@ -188,6 +191,7 @@ class JailsServicer:
                 validate_only=request.validate_only,
                 caller=_asking(request),
                 confirm_within=_confirm_within(request),
+                stage=request.stage,
             )
         )
 
@@ -314,8 +318,9 @@ class ChangesServicer:
 
     service = Service("jaild.v1.Changes", changes_pb2_grpc.add_ChangesServicer_to_server)
 
-    def __init__(self, confirmations: Confirmations, messages: OperationMessages) -> None:
+    def __init__(self, confirmations: Confirmations, staging: Staging, messages: OperationMessages) -> None:
         self._confirmations = confirmations
+        self._staging = staging
         self._messages = messages
 
     async def ConfirmChange(self, request: changes_pb2.ConfirmChangeRequest, _: Context) -> _Answer:  # noqa: N802
@@ -329,6 +334,16 @@ class ChangesServicer:
         return self._messages.of(
             await self._confirmations.revert(jail, validate_only=request.validate_only, caller=caller)
         )
+
+    async def CutOver(self, request: changes_pb2.CutOverRequest, _: Context) -> _Answer:  # noqa: N802
+        """Carry out what is staged."""
+        jail, caller = names.jail(request.name), current(request.request_id)
+        return self._messages.of(await self._staging.cutover(jail, validate_only=request.validate_only, caller=caller))
+
+    async def Unstage(self, request: changes_pb2.UnstageRequest, _: Context) -> _Answer:  # noqa: N802
+        """Drop it."""
+        jail, caller = names.jail(request.name), current(request.request_id)
+        return self._messages.of(await self._staging.unstage(jail, caller=caller))
 
 
 class StatsServicer:

@@ -185,11 +185,28 @@ class Jails:
         return await self._dispatcher.submit(f"jails/{name}", kind, caller, work)
 
     async def deploy(
-        self, name: str, release: str, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0.0
+        self,
+        name: str,
+        release: str,
+        *,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        confirm_within: float = 0.0,
+        stage: bool = False,
     ) -> Operation:
-        """Move the jail to another release. `confirm_within`: seconds; it is undone then unless confirmed; 0: not."""
+        """Move the jail to another release. `confirm_within`: seconds; it is undone then unless confirmed; 0: not.
+
+        `stage`: only make its generation, and keep that to be cut over to later.
+        """
         return await self.change(
-            name, Deploy(release), etag, validate_only=validate_only, caller=caller, confirm_within=confirm_within
+            name,
+            Deploy(release),
+            etag,
+            validate_only=validate_only,
+            caller=caller,
+            confirm_within=confirm_within,
+            stage=stage,
         )
 
     async def upgrade(
@@ -202,22 +219,42 @@ class Jails:
         validate_only: bool,
         caller: Caller,
         confirm_within: float = 0.0,
+        stage: bool = False,
     ) -> Operation:
         """Move the jail to another base, or to what `channel` names: it then follows that one.
 
-        `confirm_within` as in `deploy`.
+        `confirm_within` and `stage` as in `deploy`.
         """
-        change = Upgrade(base, channel)
         return await self.change(
-            name, change, etag, validate_only=validate_only, caller=caller, confirm_within=confirm_within
+            name,
+            Upgrade(base, channel),
+            etag,
+            validate_only=validate_only,
+            caller=caller,
+            confirm_within=confirm_within,
+            stage=stage,
         )
 
     async def configure(
-        self, name: str, spec: JailSpec, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0.0
+        self,
+        name: str,
+        spec: JailSpec,
+        *,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        confirm_within: float = 0.0,
+        stage: bool = False,
     ) -> Operation:
-        """Change the rest of the spec. `confirm_within` as in `deploy`."""
+        """Change the rest of the spec. `confirm_within` and `stage` as in `deploy`."""
         return await self.change(
-            name, Configure(spec), etag, validate_only=validate_only, caller=caller, confirm_within=confirm_within
+            name,
+            Configure(spec),
+            etag,
+            validate_only=validate_only,
+            caller=caller,
+            confirm_within=confirm_within,
+            stage=stage,
         )
 
     async def rollback(
@@ -251,25 +288,27 @@ class Jails:
         validate_only: bool = False,
         caller: Caller,
         confirm_within: float = 0.0,
+        stage: bool = False,
     ) -> Operation:
-        """Carry out any change."""
+        """Carry out any change; `stage`, which is for those that make a generation: as in `deploy`."""
         if confirm_within:
             require_confirm_within(confirm_within)
-        duplicate = await self._operations.duplicate(caller, change.kind, f"jails/{name}")
+        kind = "stage" if stage else change.kind
+        duplicate = await self._operations.duplicate(caller, kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
         self._require_etag(name, etag)
         if validate_only:
-            plan = (await self._changes.plan(name, change, caller)).plan
+            plan = (await self._changes.plan(name, change, caller, stage=stage)).plan
             plan = to_be_confirmed(plan, confirm_within) if confirm_within else plan
             return await self._operations.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
-            await self._changes.carry_out(handle, name, change, caller, confirm_within=confirm_within)
+            await self._changes.carry_out(handle, name, change, caller, confirm_within=confirm_within, stage=stage)
             return f"jails/{name}"
 
-        return await self._dispatcher.submit(f"jails/{name}", change.kind, caller, work)
+        return await self._dispatcher.submit(f"jails/{name}", kind, caller, work)
 
     def _require_etag(self, name: str, etag: str) -> None:
         current = self._inventory.etag(name)

@@ -69,6 +69,7 @@ class Activation:
                 peer="",
                 replica=None,
                 failover=None,
+                staged=journal.offer.jail.staged,  # its generation came in the datasets
             )
             await self._datasets.write(entry, mine)
             entry.layers = ()

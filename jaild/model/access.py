@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.errors import PermissionDeniedError
-from jaild.model.jails.change import Axis, Change, Deploy, Draft, Rollback, Upgrade
+from jaild.model.jails.change import Axis, Change, Cutover, Deploy, Draft, Rollback, Upgrade
 from jaild.model.layers.records import Generation
 from jaild.model.policy import Policy
 from jaild.model.views import Caller
@@ -89,7 +89,7 @@ def require_change(caller: Caller, jail: str, current: Generation | None, change
 
     The base is the source team's; app and spec, and a generation as a whole, are the product team's.
     """
-    of_base = isinstance(change, Upgrade) or (isinstance(change, Rollback) and change.axis is Axis.BASE)
+    of_base = isinstance(change, Upgrade) or (isinstance(change, Rollback | Cutover) and change.axis is Axis.BASE)
     needed = Role.SOURCE if of_base else Role.PRODUCT
     if not caller.roles & {needed, Role.OPERATOR}:
         axis = change.axis if isinstance(change, Rollback) else "base" if of_base else "app"

@@ -18,6 +18,9 @@ from jaild.model.errors import JaildError
 from jaild.model.findings import Finding, Plan, Severity
 
 PHASES = 64  # that an operation remembers: its last ones
+# Why a change is refused for as long as it is so, and why it may go better the next time:
+IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_HALTED", "STANDBYS_UNCONFIRMED", "CHANGE_UNCONFIRMED"})
+LATER = IN_THE_WAY | {"JAIL_QUEUE_FULL", "DAEMON_STOPPED"}
 _STEPS = 200  # of a plan
 _FACTS = 64  # of an operation, and details of a failure
 _EVIDENCE = 20  # lines of a finding, where all together are too large

@@ -68,6 +68,7 @@ class JailView(msgspec.Struct, frozen=True, kw_only=True):
     peer_name: str = ""
     standbys: tuple[StandbyView, ...] = ()
     behind: str = ""  # the base that its channel names, if it is on another
+    staged: Generation | None = None
 
 
 class JailStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,8 +175,8 @@ class Rollouts:
         record.require(spec)
         policies.require(spec.policy)
         undone = self._undone(spec)
-        if undone is not None and spec.policy == RolloutPolicy():  # none is given: as they came, but without canaries
-            policy = msgspec.structs.replace(undone.spec.policy, canaries=0, waves=(), deadline=0.0)
+        if undone is not None and spec.policy == RolloutPolicy():  # none is given: as they came, at once
+            policy = msgspec.structs.replace(undone.spec.policy, canaries=0, waves=(), deadline=0.0, maintenance=())
             spec = msgspec.structs.replace(spec, policy=policy)
         on_behalf = msgspec.structs.replace(caller, request_id="", accepted=())
         rollout = Rollout(id=rollout_id, spec=spec, caller=on_behalf, created=self._clock.now())

@@ -17,6 +17,7 @@ import msgspec
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
 from jaild.jails.service import Jails
+from jaild.model import maintenance
 from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.liveness import Health as Liveness
@@ -102,11 +103,13 @@ class RolloutWorker:
         """Decide once, do it, and wait until it is time to decide again."""
         await self._leave_out_changed(run)
         made: list[tuple[RolloutState, Decision]] = []
+        waited = run.rollout.message
 
         def deciding(rollout: Rollout) -> Rollout:  # while nobody else writes: a word of somebody's is not overtaken
             decision = self._decision(rollout)
             made.append((rollout.state, decision))
             same = not decision.acts and decision.state is rollout.state
+            same = same and self._message(rollout, decision) == rollout.message
             return rollout if same else self._decided(rollout, decision)
 
         await run.change(deciding)
@@ -116,16 +119,27 @@ class RolloutWorker:
         if decision.acts or decision.state is not before:
             await self._tell(run, decision, before)
         elif decision.state not in ENDED:
+            if decision.opens is not None and run.rollout.message != waited:
+                await self._events.emit("rollout.waiting", f"rollouts/{run.rollout.id}", run.rollout.message)
             await self._wait(run, decision.until)
 
+    @staticmethod
+    def _message(rollout: Rollout, decision: Decision) -> str:
+        """Return why it is paused, ends or waits; one that goes on says nothing."""
+        if decision.breach or decision.state is not RolloutState.RUNNING:
+            return decision.breach or rollout.message
+        return record.told_closed(decision.opens)
+
     def _decision(self, rollout: Rollout) -> Decision:
+        windows, now = rollout.spec.policy.maintenance, self._clock.now()
         return decide(
             rollout.spec.policy,
             rollout.state,
             rollout.steps,
             self._health(rollout),
-            now=self._clock.now(),
+            now=now,
             deadline=rollout.deadline,
+            opens=maintenance.next_opening(windows, now) if windows else 0.0,
         )
 
     def _decided(self, rollout: Rollout, decision: Decision) -> Rollout:
@@ -148,7 +162,7 @@ class RolloutWorker:
             rollout,
             state=decision.state,
             steps=tuple(decided(step) for step in rollout.steps),
-            message=decision.breach or rollout.message,
+            message=self._message(rollout, decision),
         )
 
     async def _tell(self, run: RolloutRun, decision: Decision, before: RolloutState) -> None:
@@ -318,7 +332,8 @@ class RolloutWorker:
 def _cancelled(rollout: Rollout) -> Rollout:
     if rollout.state not in {RolloutState.RUNNING, RolloutState.PAUSED}:
         return rollout
-    return msgspec.structs.replace(rollout, state=RolloutState.CANCELLING)
+    message = rollout.message if rollout.state is RolloutState.PAUSED else ""
+    return msgspec.structs.replace(rollout, state=RolloutState.CANCELLING, message=message)
 
 
 def _health(view: JailView) -> Health:

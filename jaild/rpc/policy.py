@@ -87,6 +87,8 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Jails/ExecInJail": Rule(_PRODUCT, lambda r: str(r.start.name), endless=True),
     "/jaild.v1.Changes/ConfirmChange": Rule(_ACTORS, _name),  # whose axis the change moved
     "/jaild.v1.Changes/RevertChange": Rule(_ACTORS, _name),
+    "/jaild.v1.Changes/CutOver": Rule(_ACTORS, _name),
+    "/jaild.v1.Changes/Unstage": Rule(_ACTORS, _name),
     **_reads("jaild.v1.Migrations", "GetMigration", "ListMigrations", "GetMigrationStats"),
     "/jaild.v1.Migrations/MigrateJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Rehearsals/RehearseJail": Rule(_OPERATOR, _name),

@@ -156,6 +156,7 @@ async def offer_of(
         layers=layers_of(inventory, entry),
         desired=record.desired.value,
         standbys=tuple(sorted(to_be_confirmed(record, active.spec, inventory.host_name))),
+        staged=record.staged,
     )
 
 

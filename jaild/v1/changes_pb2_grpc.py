@@ -27,8 +27,8 @@ if _version_not_supported:
 
 
 class ChangesStub(object):
-    """Settles changes that were asked for with confirm_within. While one waits, other changes and migrations of its jail are
-    refused: FAILED_PRECONDITION, CHANGE_UNCONFIRMED.
+    """Settles changes that were asked for with confirm_within, or with stage. While one waits for its confirmation, other
+    changes and migrations of its jail are refused: FAILED_PRECONDITION, CHANGE_UNCONFIRMED. What is staged is in nobody's way.
     """
 
     def __init__(self, channel):
@@ -47,11 +47,21 @@ class ChangesStub(object):
                 request_serializer=jaild_dot_v1_dot_changes__pb2.RevertChangeRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
+        self.CutOver = channel.unary_unary(
+                '/jaild.v1.Changes/CutOver',
+                request_serializer=jaild_dot_v1_dot_changes__pb2.CutOverRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.Unstage = channel.unary_unary(
+                '/jaild.v1.Changes/Unstage',
+                request_serializer=jaild_dot_v1_dot_changes__pb2.UnstageRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class ChangesServicer(object):
-    """Settles changes that were asked for with confirm_within. While one waits, other changes and migrations of its jail are
-    refused: FAILED_PRECONDITION, CHANGE_UNCONFIRMED.
+    """Settles changes that were asked for with confirm_within, or with stage. While one waits for its confirmation, other
+    changes and migrations of its jail are refused: FAILED_PRECONDITION, CHANGE_UNCONFIRMED. What is staged is in nobody's way.
     """
 
     def ConfirmChange(self, request, context):
@@ -64,6 +74,21 @@ class ChangesServicer(object):
     def RevertChange(self, request, context):
         """Undoes the jail's last change now: cuts over to the generation before it, without health checks. Response: Jail.
         FAILED_PRECONDITION: NOTHING_TO_CONFIRM.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CutOver(self, request, context):
+        """Carries out the change that is staged: stops the old generation, starts the new one. Where something that it was made of
+        has changed, it is made anew first. Response: Jail. FAILED_PRECONDITION: NOTHING_STAGED, STAGED_OUTDATED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unstage(self, request, context):
+        """Drops what is staged. Response: Jail. FAILED_PRECONDITION: NOTHING_STAGED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +107,16 @@ def add_ChangesServicer_to_server(servicer, server):
                     request_deserializer=jaild_dot_v1_dot_changes__pb2.RevertChangeRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
+            'CutOver': grpc.unary_unary_rpc_method_handler(
+                    servicer.CutOver,
+                    request_deserializer=jaild_dot_v1_dot_changes__pb2.CutOverRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'Unstage': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unstage,
+                    request_deserializer=jaild_dot_v1_dot_changes__pb2.UnstageRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'jaild.v1.Changes', rpc_method_handlers)
@@ -91,8 +126,8 @@ def add_ChangesServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Changes(object):
-    """Settles changes that were asked for with confirm_within. While one waits, other changes and migrations of its jail are
-    refused: FAILED_PRECONDITION, CHANGE_UNCONFIRMED.
+    """Settles changes that were asked for with confirm_within, or with stage. While one waits for its confirmation, other
+    changes and migrations of its jail are refused: FAILED_PRECONDITION, CHANGE_UNCONFIRMED. What is staged is in nobody's way.
     """
 
     @staticmethod
@@ -138,6 +173,60 @@ class Changes(object):
             target,
             '/jaild.v1.Changes/RevertChange',
             jaild_dot_v1_dot_changes__pb2.RevertChangeRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CutOver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Changes/CutOver',
+            jaild_dot_v1_dot_changes__pb2.CutOverRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unstage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Changes/Unstage',
+            jaild_dot_v1_dot_changes__pb2.UnstageRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

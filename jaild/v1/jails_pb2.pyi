@@ -181,7 +181,7 @@ class Standby(_message.Message):
     def __init__(self, peers: _Optional[_Iterable[str]] = ..., interval: _Optional[float] = ...) -> None: ...
 
 class JailSpec(_message.Message):
-    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel", "liveness", "restart", "hooks")
+    __slots__ = ("base", "app", "command", "environment", "hostname", "user", "network", "quota", "volumes", "limits", "health", "readiness", "boot", "stop", "labels", "placement", "allow", "devfs_ruleset", "standby", "channel", "liveness", "restart", "hooks", "maintenance")
     class EnvironmentEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -226,6 +226,7 @@ class JailSpec(_message.Message):
     LIVENESS_FIELD_NUMBER: _ClassVar[int]
     RESTART_FIELD_NUMBER: _ClassVar[int]
     HOOKS_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
     base: str
     app: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -249,7 +250,8 @@ class JailSpec(_message.Message):
     liveness: Liveness
     restart: Restart
     hooks: Hooks
-    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ..., liveness: _Optional[_Union[Liveness, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ...) -> None: ...
+    maintenance: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, base: _Optional[str] = ..., app: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., environment: _Optional[_Mapping[str, str]] = ..., hostname: _Optional[str] = ..., user: _Optional[str] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., quota: _Optional[str] = ..., volumes: _Optional[_Mapping[str, Volume]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., health: _Optional[_Iterable[_Union[HealthCheck, _Mapping]]] = ..., readiness: _Optional[_Union[Readiness, _Mapping]] = ..., boot: _Optional[_Union[Boot, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., placement: _Optional[_Union[Placement, _Mapping]] = ..., allow: _Optional[_Iterable[str]] = ..., devfs_ruleset: _Optional[str] = ..., standby: _Optional[_Union[Standby, _Mapping]] = ..., channel: _Optional[str] = ..., liveness: _Optional[_Union[Liveness, _Mapping]] = ..., restart: _Optional[_Union[Restart, _Mapping]] = ..., hooks: _Optional[_Union[Hooks, _Mapping]] = ..., maintenance: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RestartStatus(_message.Message):
     __slots__ = ("ends", "last_end_time", "next_start_time")
@@ -299,8 +301,26 @@ class StandbyStatus(_message.Message):
     message: str
     def __init__(self, host: _Optional[str] = ..., recovery_point_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., interval: _Optional[float] = ..., behind: bool = ..., message: _Optional[str] = ...) -> None: ...
 
+class StagedGeneration(_message.Message):
+    __slots__ = ("generation", "base", "release", "reason", "actor", "create_time", "failure")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    base: str
+    release: str
+    reason: str
+    actor: str
+    create_time: _timestamp_pb2.Timestamp
+    failure: str
+    def __init__(self, generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., reason: _Optional[str] = ..., actor: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., failure: _Optional[str] = ...) -> None: ...
+
 class Jail(_message.Message):
-    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys", "behind", "health", "restarts", "revert_time", "revert_generation")
+    __slots__ = ("name", "uid", "state", "spec", "generation", "base", "release", "owner", "epoch", "etag", "create_time", "start_time", "exit_status", "used_bytes", "operation", "message", "peer", "standbys", "behind", "health", "restarts", "revert_time", "revert_generation", "staged")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Jail.State]
@@ -360,6 +380,7 @@ class Jail(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     REVERT_TIME_FIELD_NUMBER: _ClassVar[int]
     REVERT_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    STAGED_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     state: Jail.State
@@ -383,7 +404,8 @@ class Jail(_message.Message):
     restarts: RestartStatus
     revert_time: _timestamp_pb2.Timestamp
     revert_generation: int
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ..., behind: _Optional[str] = ..., health: _Optional[_Union[HealthStatus, _Mapping]] = ..., restarts: _Optional[_Union[RestartStatus, _Mapping]] = ..., revert_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., revert_generation: _Optional[int] = ...) -> None: ...
+    staged: StagedGeneration
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., state: _Optional[_Union[Jail.State, str]] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., etag: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., exit_status: _Optional[int] = ..., used_bytes: _Optional[int] = ..., operation: _Optional[str] = ..., message: _Optional[str] = ..., peer: _Optional[str] = ..., standbys: _Optional[_Iterable[_Union[StandbyStatus, _Mapping]]] = ..., behind: _Optional[str] = ..., health: _Optional[_Union[HealthStatus, _Mapping]] = ..., restarts: _Optional[_Union[RestartStatus, _Mapping]] = ..., revert_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., revert_generation: _Optional[int] = ..., staged: _Optional[_Union[StagedGeneration, _Mapping]] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("name", "number", "base", "release", "spec", "create_time", "reason", "parent", "actor", "active", "accepted")
@@ -515,7 +537,7 @@ class RestartJailRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeployReleaseRequest(_message.Message):
-    __slots__ = ("name", "release", "etag", "request_id", "validate_only", "accept", "confirm_within")
+    __slots__ = ("name", "release", "etag", "request_id", "validate_only", "accept", "confirm_within", "stage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -523,6 +545,7 @@ class DeployReleaseRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     release: str
     etag: str
@@ -530,10 +553,11 @@ class DeployReleaseRequest(_message.Message):
     validate_only: bool
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
     confirm_within: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    stage: bool
+    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ...) -> None: ...
 
 class UpgradeBaseRequest(_message.Message):
-    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel", "confirm_within")
+    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel", "confirm_within", "stage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -542,6 +566,7 @@ class UpgradeBaseRequest(_message.Message):
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     base: str
     etag: str
@@ -550,10 +575,11 @@ class UpgradeBaseRequest(_message.Message):
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
     channel: str
     confirm_within: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    stage: bool
+    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ...) -> None: ...
 
 class ConfigureJailRequest(_message.Message):
-    __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept", "confirm_within")
+    __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept", "confirm_within", "stage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -561,6 +587,7 @@ class ConfigureJailRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: SpecSource
     etag: str
@@ -568,7 +595,8 @@ class ConfigureJailRequest(_message.Message):
     validate_only: bool
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
     confirm_within: _duration_pb2.Duration
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    stage: bool
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ...) -> None: ...
 
 class RollbackJailRequest(_message.Message):
     __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only", "accept")

@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jaild/v1/rollouts.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"(\n\x05Share\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x08\"\xdd\x03\n\rRolloutPolicy\x12\x10\n\x08\x63\x61naries\x18\x01 \x01(\x05\x12\x1e\n\x05waves\x18\x02 \x03(\x0b\x32\x0f.jaild.v1.Share\x12\x14\n\x0cmax_parallel\x18\x03 \x01(\x05\x12\x33\n\x10min_healthy_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10healthy_deadline\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07stagger\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x0e\x66\x61ilure_budget\x18\x07 \x01(\x0b\x32\x0f.jaild.v1.Share\x12\x13\n\x0bkeep_failed\x18\x08 \x01(\x08\x12\x33\n\ton_breach\x18\t \x01(\x0e\x32 .jaild.v1.RolloutPolicy.OnBreach\x12+\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"N\n\x08OnBreach\x12\x19\n\x15ON_BREACH_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_BREACH_PAUSE\x10\x01\x12\x12\n\x0eON_BREACH_UNDO\x10\x02\"\xbb\x02\n\x0bRolloutSpec\x12\x0e\n\x04\x62\x61se\x18\x01 \x01(\tH\x00\x12\x11\n\x07\x63hannel\x18\x02 \x01(\tH\x00\x12\x11\n\x07release\x18\x03 \x01(\tH\x00\x12\x10\n\x06undoes\x18\x04 \x01(\tH\x00\x12\r\n\x05jails\x18\x05 \x03(\t\x12\x31\n\x06labels\x18\x06 \x03(\x0b\x32!.jaild.v1.RolloutSpec.LabelsEntry\x12\'\n\x06policy\x18\x07 \x01(\x0b\x32\x17.jaild.v1.RolloutPolicy\x12\x19\n\x11leave_out_refused\x18\x08 \x01(\x08\x12)\n\x06\x61\x63\x63\x65pt\x18\t \x03(\x0b\x32\x19.jaild.v1.AcceptedFinding\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x04\n\x02to\"\xa2\x05\n\x07Rollout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.jaild.v1.RolloutSpec\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.jaild.v1.Rollout.State\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdeadline_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11\x65xpected_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11\x65xpected_downtime\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11\x65xpected_at_least\x18\x0b \x01(\x08\x12\x0f\n\x07message\x18\x0c \x01(\t\x12$\n\x05steps\x18\r \x03(\x0b\x32\x15.jaild.v1.RolloutStep\"\xcc\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x14\n\x10STATE_CANCELLING\x10\x03\x12\x11\n\rSTATE_UNDOING\x10\x04\x12\x0e\n\nSTATE_DONE\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\x12\x10\n\x0cSTATE_UNDONE\x10\x07\x12\x14\n\x10STATE_INCOMPLETE\x10\x08\x12\x11\n\rSTATE_REFUSED\x10\t\"\xda\x05\n\x0bRolloutStep\x12\x0c\n\x04jail\x18\x01 \x01(\t\x12\x0c\n\x04wave\x18\x02 \x01(\x05\x12\r\n\x05group\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.jaild.v1.RolloutStep.State\x12\x0e\n\x06\x62\x65\x66ore\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x11\n\toperation\x18\x07 \x01(\t\x12.\n\nbegin_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmove_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11\x65xpected_downtime\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64owntime\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rdowntime_back\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12#\n\x08\x66indings\x18\r \x03(\x0b\x32\x11.jaild.v1.Finding\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x0f\n\x07message\x18\x0f \x01(\t\x12\x0e\n\x06remedy\x18\x10 \x01(\t\x12\x1e\n\x04runs\x18\x11 \x01(\x0b\x32\x10.jaild.v1.RunsOn\"\xd6\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x12\n\x0eSTATE_CHANGING\x10\x02\x12\x11\n\rSTATE_SOAKING\x10\x03\x12\x0e\n\nSTATE_DONE\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x11\n\rSTATE_UNDOING\x10\x06\x12\x10\n\x0cSTATE_UNDONE\x10\x07\x12\x0f\n\x0bSTATE_STUCK\x10\x08\x12\x11\n\rSTATE_REFUSED\x10\t\x12\x11\n\rSTATE_SKIPPED\x10\n\"\x91\x01\n\x06RunsOn\x12\x12\n\ngeneration\x18\x01 \x01(\x05\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12\x11\n\tbase_guid\x18\x03 \x01(\x06\x12\x13\n\x0b\x62\x61se_sha256\x18\x04 \x01(\t\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x14\n\x0crelease_guid\x18\x06 \x01(\x06\x12\x16\n\x0erelease_sha256\x18\x07 \x01(\t\"9\n\x12PlanRolloutRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.jaild.v1.RolloutSpec\"N\n\x13StartRolloutRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.jaild.v1.RolloutSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"!\n\x11GetRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListRolloutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListRolloutsResponse\x12#\n\x08rollouts\x18\x01 \x03(\x0b\x32\x11.jaild.v1.Rollout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13PauseRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"$\n\x14ResumeRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"$\n\x14\x43\x61ncelRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"a\n\x12UndoRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12)\n\x06\x61\x63\x63\x65pt\x18\x03 \x03(\x0b\x32\x19.jaild.v1.AcceptedFinding2\xfd\x04\n\x08Rollouts\x12>\n\x0bPlanRollout\x12\x1c.jaild.v1.PlanRolloutRequest\x1a\x11.jaild.v1.Rollout\x12m\n\x0cStartRollout\x12\x1d.jaild.v1.StartRolloutRequest\x1a\x1d.google.longrunning.Operation\"\x1f\xca\x41\x1c\n\x07Rollout\x12\x11OperationMetadata\x12<\n\nGetRollout\x12\x1b.jaild.v1.GetRolloutRequest\x1a\x11.jaild.v1.Rollout\x12M\n\x0cListRollouts\x12\x1d.jaild.v1.ListRolloutsRequest\x1a\x1e.jaild.v1.ListRolloutsResponse\x12@\n\x0cPauseRollout\x12\x1d.jaild.v1.PauseRolloutRequest\x1a\x11.jaild.v1.Rollout\x12\x42\n\rResumeRollout\x12\x1e.jaild.v1.ResumeRolloutRequest\x1a\x11.jaild.v1.Rollout\x12\x42\n\rCancelRollout\x12\x1e.jaild.v1.CancelRolloutRequest\x1a\x11.jaild.v1.Rollout\x12k\n\x0bUndoRollout\x12\x1c.jaild.v1.UndoRolloutRequest\x1a\x1d.google.longrunning.Operation\"\x1f\xca\x41\x1c\n\x07Rollout\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jaild/v1/rollouts.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\"(\n\x05Share\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x0f\n\x07percent\x18\x02 \x01(\x08\"\xf2\x03\n\rRolloutPolicy\x12\x10\n\x08\x63\x61naries\x18\x01 \x01(\x05\x12\x1e\n\x05waves\x18\x02 \x03(\x0b\x32\x0f.jaild.v1.Share\x12\x14\n\x0cmax_parallel\x18\x03 \x01(\x05\x12\x33\n\x10min_healthy_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10healthy_deadline\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07stagger\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x0e\x66\x61ilure_budget\x18\x07 \x01(\x0b\x32\x0f.jaild.v1.Share\x12\x13\n\x0bkeep_failed\x18\x08 \x01(\x08\x12\x33\n\ton_breach\x18\t \x01(\x0e\x32 .jaild.v1.RolloutPolicy.OnBreach\x12+\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0bmaintenance\x18\x0b \x03(\t\"N\n\x08OnBreach\x12\x19\n\x15ON_BREACH_UNSPECIFIED\x10\x00\x12\x13\n\x0fON_BREACH_PAUSE\x10\x01\x12\x12\n\x0eON_BREACH_UNDO\x10\x02\"\xbb\x02\n\x0bRolloutSpec\x12\x0e\n\x04\x62\x61se\x18\x01 \x01(\tH\x00\x12\x11\n\x07\x63hannel\x18\x02 \x01(\tH\x00\x12\x11\n\x07release\x18\x03 \x01(\tH\x00\x12\x10\n\x06undoes\x18\x04 \x01(\tH\x00\x12\r\n\x05jails\x18\x05 \x03(\t\x12\x31\n\x06labels\x18\x06 \x03(\x0b\x32!.jaild.v1.RolloutSpec.LabelsEntry\x12\'\n\x06policy\x18\x07 \x01(\x0b\x32\x17.jaild.v1.RolloutPolicy\x12\x19\n\x11leave_out_refused\x18\x08 \x01(\x08\x12)\n\x06\x61\x63\x63\x65pt\x18\t \x03(\x0b\x32\x19.jaild.v1.AcceptedFinding\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x04\n\x02to\"\xa2\x05\n\x07Rollout\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04spec\x18\x02 \x01(\x0b\x32\x15.jaild.v1.RolloutSpec\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.jaild.v1.Rollout.State\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdeadline_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11\x65xpected_duration\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11\x65xpected_downtime\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11\x65xpected_at_least\x18\x0b \x01(\x08\x12\x0f\n\x07message\x18\x0c \x01(\t\x12$\n\x05steps\x18\r \x03(\x0b\x32\x15.jaild.v1.RolloutStep\"\xcc\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x10\n\x0cSTATE_PAUSED\x10\x02\x12\x14\n\x10STATE_CANCELLING\x10\x03\x12\x11\n\rSTATE_UNDOING\x10\x04\x12\x0e\n\nSTATE_DONE\x10\x05\x12\x13\n\x0fSTATE_CANCELLED\x10\x06\x12\x10\n\x0cSTATE_UNDONE\x10\x07\x12\x14\n\x10STATE_INCOMPLETE\x10\x08\x12\x11\n\rSTATE_REFUSED\x10\t\"\xda\x05\n\x0bRolloutStep\x12\x0c\n\x04jail\x18\x01 \x01(\t\x12\x0c\n\x04wave\x18\x02 \x01(\x05\x12\r\n\x05group\x18\x03 \x01(\t\x12*\n\x05state\x18\x04 \x01(\x0e\x32\x1b.jaild.v1.RolloutStep.State\x12\x0e\n\x06\x62\x65\x66ore\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x11\n\toperation\x18\x07 \x01(\t\x12.\n\nbegin_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tmove_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11\x65xpected_downtime\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64owntime\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rdowntime_back\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12#\n\x08\x66indings\x18\r \x03(\x0b\x32\x11.jaild.v1.Finding\x12\x0e\n\x06reason\x18\x0e \x01(\t\x12\x0f\n\x07message\x18\x0f \x01(\t\x12\x0e\n\x06remedy\x18\x10 \x01(\t\x12\x1e\n\x04runs\x18\x11 \x01(\x0b\x32\x10.jaild.v1.RunsOn\"\xd6\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x12\n\x0eSTATE_CHANGING\x10\x02\x12\x11\n\rSTATE_SOAKING\x10\x03\x12\x0e\n\nSTATE_DONE\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x11\n\rSTATE_UNDOING\x10\x06\x12\x10\n\x0cSTATE_UNDONE\x10\x07\x12\x0f\n\x0bSTATE_STUCK\x10\x08\x12\x11\n\rSTATE_REFUSED\x10\t\x12\x11\n\rSTATE_SKIPPED\x10\n\"\x91\x01\n\x06RunsOn\x12\x12\n\ngeneration\x18\x01 \x01(\x05\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12\x11\n\tbase_guid\x18\x03 \x01(\x06\x12\x13\n\x0b\x62\x61se_sha256\x18\x04 \x01(\t\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x14\n\x0crelease_guid\x18\x06 \x01(\x06\x12\x16\n\x0erelease_sha256\x18\x07 \x01(\t\"9\n\x12PlanRolloutRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.jaild.v1.RolloutSpec\"N\n\x13StartRolloutRequest\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.jaild.v1.RolloutSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"!\n\x11GetRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListRolloutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListRolloutsResponse\x12#\n\x08rollouts\x18\x01 \x03(\x0b\x32\x11.jaild.v1.Rollout\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13PauseRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"$\n\x14ResumeRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"$\n\x14\x43\x61ncelRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"a\n\x12UndoRolloutRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12)\n\x06\x61\x63\x63\x65pt\x18\x03 \x03(\x0b\x32\x19.jaild.v1.AcceptedFinding2\xfd\x04\n\x08Rollouts\x12>\n\x0bPlanRollout\x12\x1c.jaild.v1.PlanRolloutRequest\x1a\x11.jaild.v1.Rollout\x12m\n\x0cStartRollout\x12\x1d.jaild.v1.StartRolloutRequest\x1a\x1d.google.longrunning.Operation\"\x1f\xca\x41\x1c\n\x07Rollout\x12\x11OperationMetadata\x12<\n\nGetRollout\x12\x1b.jaild.v1.GetRolloutRequest\x1a\x11.jaild.v1.Rollout\x12M\n\x0cListRollouts\x12\x1d.jaild.v1.ListRolloutsRequest\x1a\x1e.jaild.v1.ListRolloutsResponse\x12@\n\x0cPauseRollout\x12\x1d.jaild.v1.PauseRolloutRequest\x1a\x11.jaild.v1.Rollout\x12\x42\n\rResumeRollout\x12\x1e.jaild.v1.ResumeRolloutRequest\x1a\x11.jaild.v1.Rollout\x12\x42\n\rCancelRollout\x12\x1e.jaild.v1.CancelRolloutRequest\x1a\x11.jaild.v1.Rollout\x12k\n\x0bUndoRollout\x12\x1c.jaild.v1.UndoRolloutRequest\x1a\x1d.google.longrunning.Operation\"\x1f\xca\x41\x1c\n\x07Rollout\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,41 +44,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHARE']._serialized_start=162
   _globals['_SHARE']._serialized_end=202
   _globals['_ROLLOUTPOLICY']._serialized_start=205
-  _globals['_ROLLOUTPOLICY']._serialized_end=682
-  _globals['_ROLLOUTPOLICY_ONBREACH']._serialized_start=604
-  _globals['_ROLLOUTPOLICY_ONBREACH']._serialized_end=682
-  _globals['_ROLLOUTSPEC']._serialized_start=685
-  _globals['_ROLLOUTSPEC']._serialized_end=1000
-  _globals['_ROLLOUTSPEC_LABELSENTRY']._serialized_start=949
-  _globals['_ROLLOUTSPEC_LABELSENTRY']._serialized_end=994
-  _globals['_ROLLOUT']._serialized_start=1003
-  _globals['_ROLLOUT']._serialized_end=1677
-  _globals['_ROLLOUT_STATE']._serialized_start=1473
-  _globals['_ROLLOUT_STATE']._serialized_end=1677
-  _globals['_ROLLOUTSTEP']._serialized_start=1680
-  _globals['_ROLLOUTSTEP']._serialized_end=2410
-  _globals['_ROLLOUTSTEP_STATE']._serialized_start=2196
-  _globals['_ROLLOUTSTEP_STATE']._serialized_end=2410
-  _globals['_RUNSON']._serialized_start=2413
-  _globals['_RUNSON']._serialized_end=2558
-  _globals['_PLANROLLOUTREQUEST']._serialized_start=2560
-  _globals['_PLANROLLOUTREQUEST']._serialized_end=2617
-  _globals['_STARTROLLOUTREQUEST']._serialized_start=2619
-  _globals['_STARTROLLOUTREQUEST']._serialized_end=2697
-  _globals['_GETROLLOUTREQUEST']._serialized_start=2699
-  _globals['_GETROLLOUTREQUEST']._serialized_end=2732
-  _globals['_LISTROLLOUTSREQUEST']._serialized_start=2734
-  _globals['_LISTROLLOUTSREQUEST']._serialized_end=2794
-  _globals['_LISTROLLOUTSRESPONSE']._serialized_start=2796
-  _globals['_LISTROLLOUTSRESPONSE']._serialized_end=2880
-  _globals['_PAUSEROLLOUTREQUEST']._serialized_start=2882
-  _globals['_PAUSEROLLOUTREQUEST']._serialized_end=2917
-  _globals['_RESUMEROLLOUTREQUEST']._serialized_start=2919
-  _globals['_RESUMEROLLOUTREQUEST']._serialized_end=2955
-  _globals['_CANCELROLLOUTREQUEST']._serialized_start=2957
-  _globals['_CANCELROLLOUTREQUEST']._serialized_end=2993
-  _globals['_UNDOROLLOUTREQUEST']._serialized_start=2995
-  _globals['_UNDOROLLOUTREQUEST']._serialized_end=3092
-  _globals['_ROLLOUTS']._serialized_start=3095
-  _globals['_ROLLOUTS']._serialized_end=3732
+  _globals['_ROLLOUTPOLICY']._serialized_end=703
+  _globals['_ROLLOUTPOLICY_ONBREACH']._serialized_start=625
+  _globals['_ROLLOUTPOLICY_ONBREACH']._serialized_end=703
+  _globals['_ROLLOUTSPEC']._serialized_start=706
+  _globals['_ROLLOUTSPEC']._serialized_end=1021
+  _globals['_ROLLOUTSPEC_LABELSENTRY']._serialized_start=970
+  _globals['_ROLLOUTSPEC_LABELSENTRY']._serialized_end=1015
+  _globals['_ROLLOUT']._serialized_start=1024
+  _globals['_ROLLOUT']._serialized_end=1698
+  _globals['_ROLLOUT_STATE']._serialized_start=1494
+  _globals['_ROLLOUT_STATE']._serialized_end=1698
+  _globals['_ROLLOUTSTEP']._serialized_start=1701
+  _globals['_ROLLOUTSTEP']._serialized_end=2431
+  _globals['_ROLLOUTSTEP_STATE']._serialized_start=2217
+  _globals['_ROLLOUTSTEP_STATE']._serialized_end=2431
+  _globals['_RUNSON']._serialized_start=2434
+  _globals['_RUNSON']._serialized_end=2579
+  _globals['_PLANROLLOUTREQUEST']._serialized_start=2581
+  _globals['_PLANROLLOUTREQUEST']._serialized_end=2638
+  _globals['_STARTROLLOUTREQUEST']._serialized_start=2640
+  _globals['_STARTROLLOUTREQUEST']._serialized_end=2718
+  _globals['_GETROLLOUTREQUEST']._serialized_start=2720
+  _globals['_GETROLLOUTREQUEST']._serialized_end=2753
+  _globals['_LISTROLLOUTSREQUEST']._serialized_start=2755
+  _globals['_LISTROLLOUTSREQUEST']._serialized_end=2815
+  _globals['_LISTROLLOUTSRESPONSE']._serialized_start=2817
+  _globals['_LISTROLLOUTSRESPONSE']._serialized_end=2901
+  _globals['_PAUSEROLLOUTREQUEST']._serialized_start=2903
+  _globals['_PAUSEROLLOUTREQUEST']._serialized_end=2938
+  _globals['_RESUMEROLLOUTREQUEST']._serialized_start=2940
+  _globals['_RESUMEROLLOUTREQUEST']._serialized_end=2976
+  _globals['_CANCELROLLOUTREQUEST']._serialized_start=2978
+  _globals['_CANCELROLLOUTREQUEST']._serialized_end=3014
+  _globals['_UNDOROLLOUTREQUEST']._serialized_start=3016
+  _globals['_UNDOROLLOUTREQUEST']._serialized_end=3113
+  _globals['_ROLLOUTS']._serialized_start=3116
+  _globals['_ROLLOUTS']._serialized_end=3753
 # @@protoc_insertion_point(module_scope)

@@ -20,7 +20,7 @@ class Share(_message.Message):
     def __init__(self, number: _Optional[int] = ..., percent: bool = ...) -> None: ...
 
 class RolloutPolicy(_message.Message):
-    __slots__ = ("canaries", "waves", "max_parallel", "min_healthy_time", "healthy_deadline", "stagger", "failure_budget", "keep_failed", "on_breach", "deadline")
+    __slots__ = ("canaries", "waves", "max_parallel", "min_healthy_time", "healthy_deadline", "stagger", "failure_budget", "keep_failed", "on_breach", "deadline", "maintenance")
     class OnBreach(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ON_BREACH_UNSPECIFIED: _ClassVar[RolloutPolicy.OnBreach]
@@ -39,6 +39,7 @@ class RolloutPolicy(_message.Message):
     KEEP_FAILED_FIELD_NUMBER: _ClassVar[int]
     ON_BREACH_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    MAINTENANCE_FIELD_NUMBER: _ClassVar[int]
     canaries: int
     waves: _containers.RepeatedCompositeFieldContainer[Share]
     max_parallel: int
@@ -49,7 +50,8 @@ class RolloutPolicy(_message.Message):
     keep_failed: bool
     on_breach: RolloutPolicy.OnBreach
     deadline: _duration_pb2.Duration
-    def __init__(self, canaries: _Optional[int] = ..., waves: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., max_parallel: _Optional[int] = ..., min_healthy_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., healthy_deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stagger: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., failure_budget: _Optional[_Union[Share, _Mapping]] = ..., keep_failed: bool = ..., on_breach: _Optional[_Union[RolloutPolicy.OnBreach, str]] = ..., deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    maintenance: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, canaries: _Optional[int] = ..., waves: _Optional[_Iterable[_Union[Share, _Mapping]]] = ..., max_parallel: _Optional[int] = ..., min_healthy_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., healthy_deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stagger: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., failure_budget: _Optional[_Union[Share, _Mapping]] = ..., keep_failed: bool = ..., on_breach: _Optional[_Union[RolloutPolicy.OnBreach, str]] = ..., deadline: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., maintenance: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RolloutSpec(_message.Message):
     __slots__ = ("base", "channel", "release", "undoes", "jails", "labels", "policy", "leave_out_refused", "accept")

@@ -43,6 +43,25 @@ def test_what_is_confirmed_stays(api: Client, jail: str) -> None:
     api.deploy(jail, "web/1")
 
 
+def test_what_is_staged_survives_a_kill_and_its_window_cuts_over_by_itself(node: Node) -> None:
+    node.api.create("staged-1", trees.spec("tiny-1", "web/1"))
+    staged = node.api.deploy("staged-1", "web/2", stage=True)
+    assert not metadata(staged).HasField("downtime")
+    node.kill()
+    node.start()
+    api = node.api
+    kept = api.jail("staged-1")
+    assert (kept.generation, kept.staged.generation, kept.staged.release) == (1, 2, "apps/web/releases/2")
+    assert api.sh("staged-1", "cat /usr/local/version; echo mine > /etc/mine") == "version 1\n"
+    always = trees.spec("tiny-1", "web/1", maintenance="['00:00-24:00 Europe/Berlin']")
+    api.configure("staged-1", always)  # what is staged is merged with it
+    moved = api.wait_for("staged-1", lambda jail: jail.release == "apps/web/releases/2" and not jail.operation)
+    assert (list(moved.spec.maintenance), moved.HasField("staged")) == (["00:00-24:00 Europe/Berlin"], False)
+    assert api.sh("staged-1", "cat /usr/local/version /etc/mine") == "version 2\nmine\n"
+    assert api.jail("staged-1").generation == 4
+    api.delete("staged-1")
+
+
 class LoadBalancer:
     """Notes what it is asked, and answers when it may."""
 

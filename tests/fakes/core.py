@@ -16,6 +16,7 @@ class UseCases:
         self.builds = core.layers.builds
         self.jails = core.jails.jails
         self.confirmations = core.jails.confirmations
+        self.staging = core.jails.staging
         self.stats = core.jails.stats
         self.migrations = core.migration.migrations
         self.incoming = core.migration.target

@@ -38,23 +38,42 @@ async def create(host: FakeHost, spec: JailSpec = SPEC, *, name: str = "web", st
 
 
 async def deploy(
-    host: FakeHost, release: str, *, name: str = "web", etag: str = "", confirm_within: float = 0.0
+    host: FakeHost,
+    release: str,
+    *,
+    name: str = "web",
+    etag: str = "",
+    confirm_within: float = 0.0,
+    stage: bool = False,
 ) -> Operation:
-    jails = host.core.use_cases.jails
-    asked = jails.deploy(name, release, etag=etag, validate_only=False, caller=caller(), confirm_within=confirm_within)
+    asked = host.core.use_cases.jails.deploy(
+        name,
+        release,
+        etag=etag,
+        validate_only=False,
+        caller=caller(),
+        confirm_within=confirm_within,
+        stage=stage,
+    )
     return await ended(host, asked)
 
 
-async def upgrade(host: FakeHost, base: str, *, name: str = "web") -> Operation:
-    return await ended(
-        host, host.core.use_cases.jails.upgrade(name, base, etag="", validate_only=False, caller=caller())
-    )
+async def upgrade(host: FakeHost, base: str, *, name: str = "web", stage: bool = False) -> Operation:
+    jails = host.core.use_cases.jails
+    return await ended(host, jails.upgrade(name, base, etag="", validate_only=False, caller=caller(), stage=stage))
 
 
-async def configure(host: FakeHost, spec: JailSpec) -> Operation:
-    return await ended(
-        host, host.core.use_cases.jails.configure("web", spec, etag="", validate_only=False, caller=caller())
-    )
+async def configure(host: FakeHost, spec: JailSpec, *, stage: bool = False) -> Operation:
+    jails = host.core.use_cases.jails
+    return await ended(host, jails.configure("web", spec, etag="", validate_only=False, caller=caller(), stage=stage))
+
+
+async def cut_over(host: FakeHost, name: str = "web") -> Operation:
+    return await ended(host, host.core.use_cases.staging.cutover(name, validate_only=False, caller=caller()))
+
+
+async def unstage(host: FakeHost, name: str = "web") -> Operation:
+    return await ended(host, host.core.use_cases.staging.unstage(name, caller=caller()))
 
 
 async def roll_back(host: FakeHost, generation: int = 0, axis: str = "") -> Operation:

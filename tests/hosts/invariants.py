@@ -165,10 +165,13 @@ def _generations(folder: Path, record: JailRecord) -> Iterator[str]:
     if str(record.generation) not in numbers:
         yield f"generation {record.generation} is not there"
         return
+    if record.staged is not None and str(record.staged.number) not in numbers:
+        yield f"generation {record.staged.number} is not there, and staged"
     for number in numbers:
         place = folder / "generations" / number
-        if (place / layout.STAGED).exists():
-            yield f"generation {number} is still marked as staged"
+        kept = record.staged is not None and record.staged.number == int(number)
+        if (place / layout.STAGED).exists() is not kept:
+            yield f"generation {number} is {'not' if kept else 'still'} marked as staged"
         whole = msgspec.json.decode((place / layout.GENERATION).read_bytes(), type=Generation)
         if whole.number != int(number) or not (place / layout.ETC / "motd").exists():
             yield f"generation {number} is not whole"

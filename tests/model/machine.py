@@ -39,7 +39,10 @@ standbys = st.sampled_from((("beta",), (), ("gamma",), ("beta", "gamma"), ("alph
 looks_on = st.one_of(st.none(), st.none(), st.integers(0, 40), st.integers(40, 400))
 picks = st.integers(0, 3)  # which of those that it makes sense for
 COMING = (Ownership.INCOMING, Ownership.PREPARED)
-CHANGES = ("deploy", "trial", "confirm", "revert", "upgrade", "rollback", "start", "stop", "restart")
+CHANGES = (
+    *("deploy", "trial", "confirm", "revert", "stage", "cutover", "unstage"),
+    *("upgrade", "rollback", "start", "stop", "restart"),
+)
 
 
 Place = tuple[ModelHost, str]

@@ -189,7 +189,7 @@ def configure(world: World, host: ModelHost, jail: str, standbys: tuple[str, ...
 
 
 def change(host: ModelHost, jail: str, what: str) -> Verb:
-    """Deploy (for good, or to be confirmed), confirm, revert, upgrade, roll back, start, stop, restart."""
+    """Deploy (for good, to be confirmed, or staged), confirm, revert, cut over, upgrade, roll back, start, stop."""
     jails = host.core.use_cases.jails
     how: dict[str, Any] = {"etag": "", "validate_only": False, "caller": caller()}
     made: dict[str, Verb] = {
@@ -197,6 +197,9 @@ def change(host: ModelHost, jail: str, what: str) -> Verb:
         "trial": lambda: jails.deploy(jail, "web/2", confirm_within=30.0, **how),
         "confirm": lambda: host.core.use_cases.confirmations.confirm(jail, caller=caller()),
         "revert": lambda: host.core.use_cases.confirmations.revert(jail, validate_only=False, caller=caller()),
+        "stage": lambda: jails.deploy(jail, "web/2", stage=True, **how),
+        "cutover": lambda: host.core.use_cases.staging.cutover(jail, validate_only=False, caller=caller()),
+        "unstage": lambda: host.core.use_cases.staging.unstage(jail, caller=caller()),
         "upgrade": lambda: jails.upgrade(jail, "deb-2", **how),
         "rollback": lambda: jails.rollback(jail, generation=0, axis="", **how),
         "start": lambda: jails.start(jail, caller=caller()),

@@ -140,6 +140,7 @@ class ModelHost(FakeHost):
             return False
         self.core.standbys.run()
         self.core.use_cases.confirmations.run()
+        self.core.use_cases.staging.run()
         self.id = self.core.inventory.host_id
         return True
 

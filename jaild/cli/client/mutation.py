@@ -135,6 +135,10 @@ def summary(operation: Any) -> list[str]:
     if operation.response.Unpack(jail) and jail.revert_generation:
         lines.append(f"  generation {jail.revert_generation} comes back at {render.clock(jail.revert_time)} unless:")
         lines.append(f"  jailctl jail confirm-change {printable(short(jail.name))}")
+    if jail.HasField("staged") and about.kind == "stage":
+        lines.append(f"  generation {jail.staged.generation} is staged, to be cut over to:")
+        lines.append(f"  jailctl jail cutover {printable(short(jail.name))}")
+        lines += [f"  by itself: {printable(window)}" for window in jail.spec.maintenance]
     if about.rounds:
         lines.append(f"  rounds: {about.rounds}")
     lines += [f"  {printable(key)}: {printable(value)}" for key, value in sorted(map(_fact, about.facts.items()))]

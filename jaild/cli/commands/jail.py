@@ -101,6 +101,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
             ("base", short(jail.base)),
             ("channel", _channel(jail)),
             ("release", short(jail.release)),
+            ("staged", _staged(jail)),
             ("owner", f"{jail.owner}, epoch {jail.epoch}"),
             ("peer", jail.peer),
             ("standby", jail_confirm.standby_lines(jail)),
@@ -204,8 +205,20 @@ def _channel(jail: jails_pb2.Jail) -> str:
     return jail.spec.channel + (f", behind: it is {short(jail.behind)} now" if jail.behind else "")
 
 
+def _staged(jail: jails_pb2.Jail) -> str:
+    if not jail.HasField("staged"):
+        return ""
+    staged = jail.staged
+    layers = f"{short(staged.base)} {short(staged.release)}".rstrip()
+    told = f"generation {staged.generation}, {staged.reason} by {staged.actor}: {layers}"
+    windows = ", ".join(jail.spec.maintenance)
+    when = f"no window tries it again: {staged.failure}" if staged.failure else f"by itself in {windows}"
+    return f"{told}; {when}" if windows or staged.failure else told
+
+
 def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
     peer = f"peer {jail.peer}" if jail.peer else ""
+    staged = f"generation {jail.staged.generation} is staged" if jail.HasField("staged") else ""
     behind = f"behind {jail.spec.channel} ({short(jail.behind)})" if jail.behind else ""
     return (
         short(jail.name),
@@ -217,5 +230,5 @@ def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
         " ".join(jail.spec.network.addresses),
         render.since(jail.start_time),
         size(jail.used_bytes),
-        jail.message or jail.operation or jail_confirm.standby_note(jail) or peer or behind,
+        jail.message or jail.operation or jail_confirm.standby_note(jail) or peer or staged or behind,
     )

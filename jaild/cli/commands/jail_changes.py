@@ -30,17 +30,21 @@ _CONFIRM_WITHIN = click.option(
     metavar="TIME",
     help="Undo it after so long unless it is confirmed: jail confirm-change.",
 )
+_STAGE = click.option(
+    "--stage", is_flag=True, help="Only prepare it, and keep it for jail cutover or a maintenance window."
+)
 
 
 @click.command("deploy", cls=Verb, examples=("jail deploy cache redis/7.2 --plan", "jail deploy cache redis/7.2"))
 @NAME
 @click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
 @_CONFIRM_WITHIN
+@_STAGE
 @mutation(acceptable=True)
 @click.pass_obj
-def deploy(settings: Settings, *, name: str, release: str, confirm_within: float | None, how: How) -> None:
+def deploy(settings: Settings, *, name: str, release: str, confirm_within: float | None, stage: bool, how: How) -> None:
     """Move a jail to another release; base and data stay."""
-    request = jails_pb2.DeployReleaseRequest(name=name, release=release, **how.fields())
+    request = jails_pb2.DeployReleaseRequest(name=name, release=release, stage=stage, **how.fields())
     _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.DeployRelease(request), how)
@@ -64,15 +68,25 @@ def deploy(settings: Settings, *, name: str, release: str, confirm_within: float
     help="Follow this channel, on the base that it names now.",
 )
 @_CONFIRM_WITHIN
+@_STAGE
 @mutation(acceptable=True)
 @click.pass_obj
 def upgrade(
-    settings: Settings, *, name: str, base: str | None, channel: str | None, confirm_within: float | None, how: How
+    settings: Settings,
+    *,
+    name: str,
+    base: str | None,
+    channel: str | None,
+    confirm_within: float | None,
+    stage: bool,
+    how: How,
 ) -> None:
     """Move a jail to another base; application and data stay."""
     if (base is None) == (channel is None):
         raise click.UsageError("give either a base, or a channel with --channel")
-    request = jails_pb2.UpgradeBaseRequest(name=name, base=base or "", channel=channel or "", **how.fields())
+    request = jails_pb2.UpgradeBaseRequest(
+        name=name, base=base or "", channel=channel or "", stage=stage, **how.fields()
+    )
     _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.UpgradeBase(request), how)
@@ -84,12 +98,15 @@ def upgrade(
     "-f", "--file", type=references.TextFile(), required=True, help="The whole new spec, in YAML; `-` for stdin."
 )
 @_CONFIRM_WITHIN
+@_STAGE
 @mutation(acceptable=True)
 @click.pass_obj
-def configure(settings: Settings, *, name: str, file: IO[str], confirm_within: float | None, how: How) -> None:
+def configure(
+    settings: Settings, *, name: str, file: IO[str], confirm_within: float | None, stage: bool, how: How
+) -> None:
     """Change a jail's spec; base and release in it stay what they are."""
     spec = jails_pb2.SpecSource(yaml=file.read())
-    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, **how.fields())
+    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, stage=stage, **how.fields())
     _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.ConfigureJail(request), how)
@@ -122,11 +139,34 @@ def revert_change(settings: Settings, *, name: str, how: How) -> None:
         finish(api, settings, api.changes.RevertChange(request), how)
 
 
+@click.command("cutover", cls=Verb, examples=("jail cutover cache --plan", "jail cutover cache"))
+@NAME
+@mutation()
+@click.pass_obj
+def cutover(settings: Settings, *, name: str, how: How) -> None:
+    """Carry out the change of a jail that was asked for with --stage."""
+    request = changes_pb2.CutOverRequest(name=name, **how.fields())
+    with connect(settings) as api:
+        finish(api, settings, api.changes.CutOver(request), how)
+
+
+@click.command("unstage", cls=Verb, examples=("jail unstage cache",))
+@NAME
+@mutation(plannable=False)
+@click.pass_obj
+def unstage(settings: Settings, *, name: str, how: How) -> None:
+    """Drop the change of a jail that was asked for with --stage."""
+    request = changes_pb2.UnstageRequest(name=name, request_id=how.request_id)
+    with connect(settings) as api:
+        finish(api, settings, api.changes.Unstage(request), how)
+
+
 @click.command("edit", cls=Verb)
 @NAME
+@_STAGE
 @mutation(acceptable=True)
 @click.pass_obj
-def edit(settings: Settings, *, name: str, how: How) -> None:
+def edit(settings: Settings, *, name: str, stage: bool, how: How) -> None:
     """Change a jail's spec in $EDITOR; refused if somebody else changed it meanwhile."""
     with connect(settings) as api:
         jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
@@ -139,7 +179,7 @@ def edit(settings: Settings, *, name: str, how: How) -> None:
         click.echo("nothing changed", err=True)
         return
     spec = jails_pb2.SpecSource(yaml=after)
-    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, etag=jail.etag, **how.fields())
+    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, etag=jail.etag, stage=stage, **how.fields())
     try:
         with connect(settings) as api:
             finish(api, settings, api.jails.ConfigureJail(request), how)
@@ -244,7 +284,7 @@ def _rehearse(
         finish(api, settings, api.rehearsals.RehearseJail(request), how)
 
 
-VERBS = (deploy, upgrade, configure, edit, rollback, confirm_change, revert_change, migrate)
+VERBS = (deploy, upgrade, configure, edit, rollback, cutover, unstage, confirm_change, revert_change, migrate)
 
 
 def _keep(text: str) -> None:

@@ -87,6 +87,13 @@ def command() -> None:
     help="If the budget or the deadline is exceeded, or a canary fails.",
 )
 @click.option("--deadline", type=references.seconds, metavar="TIME", help="For all of it.")
+@click.option(
+    "--maintenance",
+    "windows",
+    multiple=True,
+    metavar="WINDOW",
+    help='Begin changes only then: "Mon..Fri 02:00-05:00 Europe/Berlin".',
+)
 @click.option("--leave-out-refused", is_flag=True, help="Go on without the jails whose plans are refused.")
 @accepting
 @PLAN
@@ -222,6 +229,7 @@ def _policy(
     healthy_deadline: float | None,
     stagger: float | None,
     deadline: float | None,
+    windows: tuple[str, ...],
 ) -> rollouts_pb2.RolloutPolicy:
     policy = rollouts_pb2.RolloutPolicy(
         canaries=canaries,
@@ -229,6 +237,7 @@ def _policy(
         max_parallel=max_parallel,
         keep_failed=keep_failed,
         on_breach=f"ON_BREACH_{on_breach.upper()}",
+        maintenance=windows,
     )
     if budget is not None:
         policy.failure_budget.number, policy.failure_budget.percent = budget

@@ -8,7 +8,7 @@ A creation is what makes a jail's first generation, of no earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,6 +41,7 @@ class Draft:
     spec: JailSpec
     base: str  # that it runs on; empty for what the spec's channel names
     cut_to: int = 0
+    staged: bool = False  # the generation for it is there: it was staged, and nothing that it was made of has changed
 
 
 @dataclass(frozen=True)
@@ -155,15 +156,8 @@ class Rollback:
         )
 
     def _differs(self, a: Generation, b: Generation) -> bool:
-        match self.axis:
-            case Axis.ALL:
-                return True
-            case Axis.BASE:
-                return (a.base, a.spec.channel) != (b.base, b.spec.channel)
-            case Axis.APP:
-                return a.spec.app != b.spec.app
-            case Axis.SPEC:
-                return _rest(a.spec) != _rest(b.spec)
+        part = _BY_AXIS.get(self.axis)
+        return part is None or part(a) != part(b)
 
 
 def _rest(spec: JailSpec) -> JailSpec:
@@ -184,6 +178,55 @@ class Revert:
 
 
 @dataclass(frozen=True)
+class Cutover:
+    """The change that was staged, carried out.
+
+    If another generation became the active one since, the two are merged by axis: `staged` moves those on which it
+    differs from what it was made of, and on these nothing else may have moved meanwhile.
+    """
+
+    staged: Generation
+    kind = "cutover"
+
+    @property
+    def axis(self) -> Axis:
+        """Whose change it is."""
+        return AXES.get(self.staged.reason, Axis.ALL)
+
+    def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
+        """Return the draft. `FailedPreconditionError` (STAGED_OUTDATED)."""
+        staged, origin = self.staged, older.get(self.staged.parent)
+        if staged.parent == current.number:
+            return Draft(staged.reason, staged.spec, staged.base, staged=True)
+        if origin is None:
+            raise self._outdated(f"generation {staged.parent}, which it was made of, is gone")
+        moved = [axis for axis in _BY_AXIS if _BY_AXIS[axis](staged) != _BY_AXIS[axis](origin)]
+        for axis in moved:
+            if _BY_AXIS[axis](current) not in (_BY_AXIS[axis](origin), _BY_AXIS[axis](staged)):
+                raise self._outdated(f"generation {current.number} has another {axis} by now")
+        of_base, of_app, of_spec = (staged if axis in moved else current for axis in _BY_AXIS)
+        spec = msgspec.structs.replace(
+            of_spec.spec, base=of_base.spec.base, channel=of_base.spec.channel, app=of_app.spec.app
+        )
+        return Draft(staged.reason, spec, of_base.base)
+
+    def _outdated(self, why: str) -> FailedPreconditionError:
+        return FailedPreconditionError(
+            "STAGED_OUTDATED",
+            f"generation {self.staged.number}, which is staged, does not fit any more: {why}",
+            remedy="drop it with jail unstage; if it is still wanted, ask for the change again",
+        )
+
+
+_BY_AXIS: Mapping[Axis, Callable[[Generation], object]] = {
+    Axis.BASE: lambda generation: (generation.base, generation.spec.channel),
+    Axis.APP: lambda generation: generation.spec.app,
+    Axis.SPEC: lambda generation: _rest(generation.spec),
+}
+AXES = {"deploy": Axis.APP, "upgrade": Axis.BASE, "configure": Axis.SPEC}  # that a change of the kind moves
+
+
+@dataclass(frozen=True)
 class Create:
     """A new jail, which runs unless it is to be `stopped`."""
 
@@ -196,7 +239,7 @@ class Create:
         return Draft(self.kind, self.spec, self.spec.base)
 
 
-Change = Deploy | Upgrade | Configure | Rollback | Revert
+Change = Deploy | Upgrade | Configure | Rollback | Revert | Cutover
 
 
 def require_confirm_within(seconds: float) -> None:
@@ -213,3 +256,9 @@ def to_be_confirmed(plan: Plan, seconds: float) -> Plan:
     """Return the plan of a change that waits so many seconds for its confirmation."""
     step = f"back to generation {plan.from_generation} after {seconds:g} s, unless it is confirmed"
     return msgspec.structs.replace(plan, steps=(*plan.steps, step))
+
+
+def to_be_staged(plan: Plan) -> Plan:
+    """Return the plan of a change that is only staged."""
+    steps = (plan.steps[0], "mount it to see that it can be", "keep it until it is cut over to: nothing is stopped")
+    return msgspec.structs.replace(plan, steps=steps)

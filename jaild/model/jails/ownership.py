@@ -30,6 +30,8 @@ import msgspec
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.records import JailRecord, Ownership
 
+_KEPT_BY = frozenset({Ownership.ACTIVE, Ownership.FROZEN})
+
 # Whose datasets this host mounts, as far as the record alone can tell.
 MOUNTED = frozenset({Ownership.ACTIVE, Ownership.FROZEN, Ownership.DELETING})
 
@@ -72,4 +74,6 @@ def advance(record: JailRecord, state: Ownership, **changes: object) -> JailReco
             f"a jail that is {record.state} cannot become {state}",
             remedy="look at the jail again; something else changed it meanwhile",
         )
+    if state not in _KEPT_BY:  # what another host does with the generation that is staged, this one is not told
+        changes = {"staged": None, **changes}
     return msgspec.structs.replace(record, state=state, **changes)

@@ -13,6 +13,7 @@ import msgspec
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Windows = Annotated[tuple[str, ...], msgspec.Meta(max_length=16)]
 
 # What a spec may ask for beyond what every jail may (`allow`), reviewed one by one. What is not here stays forbidden,
 # since it reaches beyond the jail: `mount.*` (the daemon mounts), `chflags` (immutable files in a jail's data outlive
@@ -239,6 +240,7 @@ class JailSpec(_Strict, frozen=True):
     standby: Standby | None = None
     liveness: Liveness | None = None  # None: nothing is checked once the jail is there
     restart: Restart | None = None  # None: one that ends is started when the daemon is, and not before
+    maintenance: Windows = ()  # when what is staged is cut over to by itself; see `jaild.model.maintenance`
 
     @property
     def living(self) -> tuple[HealthCheck, ...]:

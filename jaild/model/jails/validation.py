@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
-from jaild.model import names, pathrules, quantity
+from jaild.model import maintenance, names, pathrules, quantity
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.findings import Finding, Severity
 from jaild.model.jails import cpulist
@@ -33,7 +33,7 @@ _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need 
 
 def check(spec: JailSpec) -> tuple[Finding, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
-    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby)
+    rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby, _maintenance)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
     mistakes += [*netcheck.mistakes(spec), *_privileges(spec)]
     return tuple(_finding(path, message) for path, message in mistakes)
@@ -210,6 +210,14 @@ def _standby(spec: JailSpec) -> Iterator[tuple[str, str]]:
             yield f"$.standby.peers[{index}]", f"{peer!r} is not a host's name: 1 to 63 of letters, digits, . and -"
         elif peer in peers[:index]:
             yield f"$.standby.peers[{index}]", f"{peer} is named twice"
+
+
+def _maintenance(spec: JailSpec) -> Iterator[tuple[str, str]]:
+    for index, text in enumerate(spec.maintenance):
+        try:
+            maintenance.parse(text)
+        except ValueError as error:
+            yield f"$.maintenance[{index}]", str(error)
 
 
 def _ending(spec: JailSpec) -> Iterator[tuple[str, str]]:

@@ -151,6 +151,16 @@ class ConfirmWithin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     kind: str  # deploy, upgrade, configure
 
 
+class Staged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A generation that is whole, and kept to be cut over to later."""
+
+    number: int
+    etc_state: str  # the words for the jail's /etc and /usr/local/etc that it was merged from
+    local_etc_state: str
+    confirm_within: float = 0.0  # seconds that it waits for its confirmation, once it is cut over to; 0: not
+    failed: str = ""  # why its last cutover failed: no window tries it again
+
+
 class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A jail's ownership: the `jaild:jail` property on its dataset, replaced whole by one atomic `zfs set`."""
 
@@ -167,6 +177,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replica: Replica | None = None  # of a standby, also while it is claimed or a migration continues it
     failover: ForcedFailover | None = msgspec.field(default=None, name="takeover")  # if it was taken over by force
     confirm: ConfirmWithin | None = None  # if the last change waits for it
+    staged: Staged | None = None  # its owner's: no copy has one
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

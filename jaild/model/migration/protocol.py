@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.findings import Finding
+from jaild.model.layers.records import Staged
 from jaild.model.migration.budget import Parts
 
 
@@ -63,6 +64,7 @@ class JailOffer(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[LayerOffer, ...] = ()  # origins first
     desired: str = "running"  # or stopped: what it should be on the target
     standbys: tuple[str, ...] = ()  # names of hosts that may have a replica, also of those that the spec names no more
+    staged: Staged | None = None  # what its owner keeps to be cut over to later
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

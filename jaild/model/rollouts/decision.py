@@ -122,6 +122,7 @@ class Decision:
     failed: tuple[Verdict, ...] = ()  # these are failed, and moved
     breach: str = ""  # why it is paused or undone by itself, if that is decided now
     until: float | None = None  # ask again then at the latest; None: when something has happened
+    opens: float | None = None  # its maintenance windows are closed until then, and somebody waits for that
 
     @property
     def acts(self) -> bool:
@@ -148,12 +149,14 @@ def decide(
     *,
     now: float,
     deadline: float | None = None,
+    opens: float = 0.0,
 ) -> Decision:
     """Return what is to be done now.
 
     `health`: of those that soak; one that is not in it is not known to be healthy. `deadline`: when all of it must be
-    over, in seconds since the epoch. A decision that `acts` is carried out, and then it is asked again: what it starts
-    is not yet waited for.
+    over, in seconds since the epoch. `opens`: when changes may be begun next, as its maintenance windows say; nothing
+    else waits for that. A decision that `acts` is carried out, and then it is asked again: what it starts is not yet
+    waited for.
     """
     if state in ENDED:
         return Decision(state)
@@ -166,11 +169,14 @@ def decide(
     start: list[str] = []
     undo = [*look.undo(everything=state is RolloutState.UNDOING)]
     if state is RolloutState.RUNNING:
-        start = [*look.start()]
+        start = [*look.start()] if now >= opens else []
         if deadline is not None:
             look.wake(deadline)
     if not (start or undo or look.passed or look.failed):
         state = look.end(state)
+    closed = state is RolloutState.RUNNING and now < opens and MemberState.WAITING in look.states
+    if closed:
+        look.wake(opens)
     return Decision(
         state=state,
         start=tuple(start),
@@ -179,6 +185,7 @@ def decide(
         failed=tuple(look.failed),
         breach=breach,
         until=look.until,
+        opens=opens if closed else None,
     )
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
+from jaild.model import maintenance
 from jaild.model.errors import InvalidArgumentError
 
 LONGEST = 30 * 86_400.0  # seconds: of every time in a policy
@@ -56,6 +57,7 @@ class RolloutPolicy(msgspec.Struct, frozen=True, kw_only=True):
     auto_revert: bool = True  # whether a target that moved and is not healthy is taken back at once
     on_breach: OnBreach = OnBreach.PAUSE
     deadline: float = 0.0  # for all of it; 0: none
+    maintenance: tuple[str, ...] = ()  # a change is begun only in one of these windows; see `jaild.model.maintenance`
 
 
 def share(text: str) -> Share:
@@ -81,6 +83,11 @@ def _mistakes(policy: RolloutPolicy) -> Iterator[str]:
         yield "a wave has nobody in it"
     if policy.failure_budget.number < 0:
         yield "a failure budget is 0 or more"
+    for text in policy.maintenance:
+        try:
+            maintenance.parse(text)
+        except ValueError as error:
+            yield str(error)
     for name in ("min_healthy_time", "healthy_deadline", "stagger", "deadline"):
         value = getattr(policy, name)
         if not 0 <= value <= LONGEST:  # also what is no number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -11,7 +12,8 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback, Upgrade
 from jaild.model.layers.records import Generation
-from jaild.model.operation import Failure
+from jaild.model.operation import IN_THE_WAY, LATER, Failure
+from jaild.model.replication.policy import moment
 from jaild.model.rollouts.decision import MemberState, RolloutState
 from jaild.model.rollouts.policy import RolloutPolicy
 from jaild.model.views import Caller
@@ -20,9 +22,6 @@ KIND = "rollout"  # of its operation
 ATTEMPTS = 5  # for a change that may go better the next time
 _PAUSE = 2.0  # seconds before the second, doubled each time
 _LONGEST_PAUSE = 30.0
-# For as long as it is so:
-_IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_HALTED", "STANDBYS_UNCONFIRMED", "CHANGE_UNCONFIRMED"})
-_LATER = _IN_THE_WAY | {"JAIL_QUEUE_FULL", "DAEMON_STOPPED"}
 _NOT_HERE = frozenset(
     {
         *("JAIL_NOT_FOUND", "JAIL_MOVED", "JAIL_DELETING", "JAIL_NOT_OWNED", "JAIL_FENCED"),
@@ -189,7 +188,7 @@ def missed(step: Step, failure: Failure, now: float, *, back: bool) -> Step:
     )
     if is_gone(reason):
         return msgspec.structs.replace(told, state=MemberState.SKIPPED, moved=0.0)
-    if reason in _IN_THE_WAY or (reason in _LATER and told.attempts < ATTEMPTS):
+    if reason in IN_THE_WAY or (reason in LATER and told.attempts < ATTEMPTS):
         later = now + min(_PAUSE * 2.0 ** min(step.attempts, ATTEMPTS), _LONGEST_PAUSE)
         return msgspec.structs.replace(told, state=_again(step, back=back), not_before=later)
     if back:
@@ -238,6 +237,14 @@ def unhealthy(step: Step, message: str) -> Step:
         message=message,
         remedy="look at its log and its checks; it is taken back unless the policy says otherwise",
     )
+
+
+def told_closed(opens: float | None) -> str:
+    """Return what is told of a rollout that waits for a maintenance window; '' if it waits for none."""
+    if opens is None:
+        return ""
+    known = f"it goes on at {moment(opens)}" if opens < math.inf else "this host knows the time zone of none"
+    return f"outside of its maintenance windows: {known}"
 
 
 def forgiven(rollout: Rollout, now: float) -> Rollout:

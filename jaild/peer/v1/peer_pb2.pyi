@@ -95,7 +95,7 @@ class LayerOffer(_message.Message):
     def __init__(self, path: _Optional[str] = ..., guid: _Optional[int] = ..., origin_guid: _Optional[int] = ..., origin_path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., record: _Optional[str] = ...) -> None: ...
 
 class JailOffer(_message.Message):
-    __slots__ = ("name", "uid", "epoch", "generation", "generation_json", "datasets", "layers", "desired", "standbys")
+    __slots__ = ("name", "uid", "epoch", "generation", "generation_json", "datasets", "layers", "desired", "standbys", "staged")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +105,7 @@ class JailOffer(_message.Message):
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     DESIRED_FIELD_NUMBER: _ClassVar[int]
     STANDBYS_FIELD_NUMBER: _ClassVar[int]
+    STAGED_FIELD_NUMBER: _ClassVar[int]
     name: str
     uid: str
     epoch: int
@@ -114,7 +115,22 @@ class JailOffer(_message.Message):
     layers: _containers.RepeatedCompositeFieldContainer[LayerOffer]
     desired: str
     standbys: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ..., standbys: _Optional[_Iterable[str]] = ...) -> None: ...
+    staged: Staged
+    def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ..., standbys: _Optional[_Iterable[str]] = ..., staged: _Optional[_Union[Staged, _Mapping]] = ...) -> None: ...
+
+class Staged(_message.Message):
+    __slots__ = ("number", "etc_state", "local_etc_state", "confirm_within", "failed")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ETC_STATE_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_ETC_STATE_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    etc_state: str
+    local_etc_state: str
+    confirm_within: float
+    failed: str
+    def __init__(self, number: _Optional[int] = ..., etc_state: _Optional[str] = ..., local_etc_state: _Optional[str] = ..., confirm_within: _Optional[float] = ..., failed: _Optional[str] = ...) -> None: ...
 
 class PreflightRequest(_message.Message):
     __slots__ = ("migration", "source_id", "source_name", "jail", "attempt", "rehearsal")

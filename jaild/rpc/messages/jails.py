@@ -6,7 +6,7 @@ from jaild.model import access
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import redaction
 from jaild.model.jails.spec import JailSpec
-from jaild.model.layers.records import Generation
+from jaild.model.layers.records import Generation, Staged
 from jaild.model.views import Caller, JailState, JailView
 from jaild.rpc import names, structs
 from jaild.rpc.messages.plans import accepted_message
@@ -73,11 +73,25 @@ def jail_message(view: JailView, caller: Caller) -> jails_pb2.Jail:
                 message.revert_time.CopyFrom(until)
         if (created := timestamp(view.record.created)) is not None:
             message.create_time.CopyFrom(created)
+        if view.staged is not None:
+            message.staged.CopyFrom(_staged_message(view.staged, view.record.staged))
     if view.generation is not None:
         message.spec.CopyFrom(spec_message(_shown(view.generation, caller)))
         message.base = names.base_name(view.generation.base)
         message.release = names.release_name(view.generation.release)
     return message
+
+
+def _staged_message(generation: Generation, staged: Staged | None) -> jails_pb2.StagedGeneration:
+    return jails_pb2.StagedGeneration(
+        generation=generation.number,
+        base=names.base_name(generation.base),
+        release=names.release_name(generation.release),
+        reason=generation.reason,
+        actor=generation.actor,
+        create_time=timestamp(generation.created),
+        failure=staged.failed if staged is not None else "",
+    )
 
 
 def generation_message(jail: str, generation: Generation, caller: Caller, *, active: bool) -> jails_pb2.Generation:

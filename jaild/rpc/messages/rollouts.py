@@ -42,6 +42,7 @@ def _policy_of(message: rollouts_pb2.RolloutPolicy) -> RolloutPolicy:
         failure_budget=_share_of(message.failure_budget),
         auto_revert=not message.keep_failed,
         on_breach=OnBreach.UNDO if undo else OnBreach.PAUSE,
+        maintenance=tuple(message.maintenance),
         **{name: _seconds(message, name) for name in _TIMES},
     )
 
@@ -110,6 +111,7 @@ def _policy(policy: RolloutPolicy) -> rollouts_pb2.RolloutPolicy:
         healthy_deadline=duration(policy.healthy_deadline),
         stagger=duration(policy.stagger),
         deadline=duration(policy.deadline),
+        maintenance=policy.maintenance,
     )
 
 

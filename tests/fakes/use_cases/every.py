@@ -15,7 +15,7 @@ from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
-from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStats
+from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
 from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
@@ -32,6 +32,7 @@ class Fakes:
         self.builds = FakeBuilds()
         self.jails = FakeJails()
         self.confirmations = FakeConfirmations()
+        self.staging = FakeStaging()
         self.migrations = FakeMigrations()
         self.operations = FakeOperations()
         self.events = FakeEvents()
@@ -66,7 +67,7 @@ class Fakes:
             BaseMakingServicer(fakes.base_making, messages),
             BuildsServicer(fakes.builds, messages),
             RolloutsServicer(fakes.rollouts, messages),
-            ChangesServicer(fakes.confirmations, messages),
+            ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),
             RehearsalsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),

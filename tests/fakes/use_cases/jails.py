@@ -57,15 +57,27 @@ class FakeJails(Fake):
         self.accepted.set()
         return self.operate("restart", name, caller=caller)
 
-    def _change(self, method: str, to: tuple[object, ...], confirm_within: float, **asked: object) -> Operation:
-        more = {"confirm_within": confirm_within} if confirm_within else {}
+    def _change(
+        self, method: str, to: tuple[object, ...], confirm_within: float, *, stage: bool, **asked: object
+    ) -> Operation:
+        more: dict[str, object] = {"confirm_within": confirm_within} if confirm_within else {}
+        more |= {"stage": True} if stage else {}
         return self.operate(method, *to, **asked, **more)
 
     async def deploy(
-        self, name: str, release: str, /, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0.0
+        self,
+        name: str,
+        release: str,
+        /,
+        *,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        confirm_within: float = 0.0,
+        stage: bool = False,
     ) -> Operation:
         asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
-        return self._change("deploy", (name, release), confirm_within, **asked)
+        return self._change("deploy", (name, release), confirm_within, stage=stage, **asked)
 
     async def upgrade(
         self,
@@ -78,15 +90,25 @@ class FakeJails(Fake):
         validate_only: bool,
         caller: Caller,
         confirm_within: float = 0.0,
+        stage: bool = False,
     ) -> Operation:
         asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
-        return self._change("upgrade", (name, base, channel), confirm_within, **asked)
+        return self._change("upgrade", (name, base, channel), confirm_within, stage=stage, **asked)
 
     async def configure(
-        self, name: str, spec: JailSpec, /, *, etag: str, validate_only: bool, caller: Caller, confirm_within: float = 0
+        self,
+        name: str,
+        spec: JailSpec,
+        /,
+        *,
+        etag: str,
+        validate_only: bool,
+        caller: Caller,
+        confirm_within: float = 0,
+        stage: bool = False,
     ) -> Operation:
         asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
-        return self._change("configure", (name, spec), confirm_within, **asked)
+        return self._change("configure", (name, spec), confirm_within, stage=stage, **asked)
 
     async def rollback(
         self, name: str, /, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller
@@ -134,6 +156,14 @@ class FakeConfirmations(Fake):
 
     async def revert(self, name: str, /, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("revert", name, validate_only=validate_only, caller=caller)
+
+
+class FakeStaging(Fake):
+    async def cutover(self, name: str, /, *, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("cutover", name, validate_only=validate_only, caller=caller)
+
+    async def unstage(self, name: str, /, *, caller: Caller) -> Operation:
+        return self.operate("unstage", name, caller=caller)
 
 
 class FakeStats:

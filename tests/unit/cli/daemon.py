@@ -205,7 +205,7 @@ class Changes(changes_pb2_grpc.ChangesServicer):  # type: ignore[misc]
     def change(self, request: Any, context: Any) -> Any:
         return self.daemon.change(request, context)
 
-    ConfirmChange = RevertChange = change
+    ConfirmChange = RevertChange = CutOver = Unstage = change
 
 
 class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]

@@ -455,6 +455,29 @@ def test_a_change_that_waits_says_what_comes_back_and_how_to_keep_it(jailctl: Ru
     assert [r.name for r in daemon.asked(changes_pb2.RevertChangeRequest)] == ["jails/web"]
 
 
+def test_a_change_that_is_staged_says_how_to_go_on(jailctl: Run, daemon: Daemon) -> None:
+    kept = jails_pb2.StagedGeneration(generation=5, release="apps/web/releases/2", base="bases/b", reason="deploy")
+    kept.actor = "ada"
+    night = jails_pb2.JailSpec(base="b", maintenance=["02:00-05:00"])
+    jail = jails_pb2.Jail(name="jails/web", generation=4, base="bases/b", staged=kept, spec=night)
+    daemon.answers = [operation(jail, kind="stage"), operation(JAIL, kind="cutover"), operation(JAIL, kind="unstage")]
+    daemon.jails = [jail]
+
+    staged = jailctl(*DEPLOY, "--stage")
+    assert staged.stdout.splitlines()[-3:] == [
+        "  generation 5 is staged, to be cut over to:",
+        "  jailctl jail cutover web",
+        "  by itself: 02:00-05:00",
+    ]
+    assert jailctl("jail", "cutover", "web").exit_code == 0
+    assert jailctl("jail", "unstage", "web").exit_code == 0
+    assert [r.stage for r in daemon.asked(jails_pb2.DeployReleaseRequest)] == [True]
+    assert [r.name for r in daemon.asked(changes_pb2.CutOverRequest)] == ["jails/web"]
+    assert [r.name for r in daemon.asked(changes_pb2.UnstageRequest)] == ["jails/web"]
+    assert "generation 5, deploy by ada: b web/2; by itself in 02:00-05:00" in jailctl("jail", "show", "web").stdout
+    assert "generation 5 is staged" in jailctl("jail", "ls").stdout
+
+
 def test_a_stop_by_force_says_so(jailctl: Run, daemon: Daemon) -> None:
     daemon.answers = [operation(JAIL, kind="stop"), operation(JAIL, kind="stop")]
     jailctl("jail", "stop", "web")

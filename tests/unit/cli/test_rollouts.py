@@ -54,9 +54,9 @@ def test_a_rollout_is_begun_as_said_and_not_waited_for(jailctl: Run, daemon: Dae
     words = "--channel stable --jail a --label tier=edge --canaries 1 --wave 3 --wave 10% --max-parallel 4 --soak 1m"
     more = "--healthy-deadline 2m --stagger 1s --budget 5% --keep-failed --on-breach undo --deadline 1h"
     accepted = ("--accept", "MISSING_LIBRARY:/x.so", "--because", "unused")
-    done = jailctl(
-        "rollout", "start", *words.split(), *more.split(), *accepted, "--leave-out-refused", "--request-id", "r"
-    )
+    window = ("--maintenance", "Mon 02:00-05:00 Europe/Berlin")
+    last = (*accepted, *window, "--leave-out-refused", "--request-id", "r")
+    done = jailctl("rollout", "start", *words.split(), *more.split(), *last)
     assert done.stdout == "rollouts/op-1 has begun: jailctl rollout show op-1\n"
     (request,) = daemon.asked(rollouts_pb2.StartRolloutRequest)
     spec, policy = request.spec, request.spec.policy
@@ -69,6 +69,7 @@ def test_a_rollout_is_begun_as_said_and_not_waited_for(jailctl: Run, daemon: Dae
     times = (policy.min_healthy_time, policy.healthy_deadline, policy.stagger, policy.deadline)
     assert [time.seconds for time in times] == [60, 120, 1, 3600]
     assert (policy.failure_budget.number, policy.failure_budget.percent) == (5, True)
+    assert list(policy.maintenance) == ["Mon 02:00-05:00 Europe/Berlin"]
 
 
 def test_one_aim_is_named(jailctl: Run, daemon: Daemon) -> None:

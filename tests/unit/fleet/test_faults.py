@@ -24,7 +24,12 @@ from tests.hosts.points import points
 pytestmark = pytest.mark.exhaustive  # all calls, minutes
 
 SPEC = JailSpec(base="deb-1", app="web/1")
-_DONE = {"GENERATION_ACTIVE", "CHANGE_UNCONFIRMED", "NOTHING_TO_CONFIRM"}  # it was done at the first time
+_DONE = {
+    "GENERATION_ACTIVE",
+    "CHANGE_UNCONFIRMED",
+    "NOTHING_TO_CONFIRM",
+    "NOTHING_STAGED",
+}  # it was done at the first time
 HOOKS = Hooks(
     before_stop=(HttpHook(url="http://192.0.2.1/drain"),), after_start=(HttpHook(url="http://192.0.2.1/serve"),)
 )
@@ -52,6 +57,27 @@ async def deploy_to_be_confirmed(host: FakeHost) -> Operation:
     return await host.core.use_cases.jails.deploy(
         "web", "web/2", etag="", validate_only=False, caller=caller(), confirm_within=3600
     )
+
+
+async def stage(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.deploy(
+        "web", "web/2", etag="", validate_only=False, caller=caller(), stage=True
+    )
+
+
+async def cut_over(host: FakeHost) -> Operation:
+    return await host.core.use_cases.staging.cutover("web", validate_only=False, caller=caller())
+
+
+async def unstage(host: FakeHost) -> Operation:
+    return await host.core.use_cases.staging.unstage("web", caller=caller())
+
+
+async def write_to_etc(host: FakeHost) -> Operation:
+    """Have the jail write to its own configuration, which ends at once."""
+    entry = host.core.inventory.jails["web"]
+    (entry.folder / "generations/1/etc/motd").write_text("the jail's own\n")
+    return host.core.use_cases.operations.list()[0]
 
 
 async def revert(host: FakeHost) -> Operation:
@@ -98,6 +124,12 @@ SCENARIOS = {
     "create stopped": Scenario(create_stopped, may_vanish=True),
     "deploy": Scenario(deploy, (create,)),
     "deploy to be confirmed": Scenario(deploy_to_be_confirmed, (create,)),
+    "stage": Scenario(stage, (create,)),
+    "stage another": Scenario(stage, (create, stage)),
+    "unstage": Scenario(unstage, (create, stage)),
+    "cutover": Scenario(cut_over, (create, stage)),
+    "cutover to what is made anew": Scenario(cut_over, (create, stage, upgrade)),
+    "cutover to what is merged again": Scenario(cut_over, (create, stage, write_to_etc)),
     "revert": Scenario(revert, (create, deploy_to_be_confirmed)),
     "deploy with hooks": Scenario(deploy, (create_with_hooks,)),
     "restart with hooks": Scenario(restart, (create_with_hooks,)),
@@ -207,7 +239,7 @@ async def test_a_fault_at_any_call_leaves_the_old_or_the_new_and_whole(
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("name", ["create", "deploy", "rollback", "revert", "delete", "stop"])
+@pytest.mark.parametrize("name", ["create", "deploy", "stage", "cutover", "rollback", "revert", "delete", "stop"])
 async def test_a_crash_at_any_call_of_a_recovery_is_recovered_from_too(quick_path: Path, name: str) -> None:
     scenario = SCENARIOS[name]
     clean = Trial(scenario, None, Effect.CRASH)

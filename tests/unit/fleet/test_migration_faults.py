@@ -18,6 +18,7 @@ from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import FakeHost
 from tests.fakes.network import Fault, applies
 from tests.hosts import invariants
+from tests.hosts.asking import configure
 from tests.hosts.migrating import MARK, SPEC, migrate, two_hosts
 from tests.hosts.picture import layer_holds
 from tests.hosts.points import points
@@ -47,6 +48,7 @@ class Trial:
         """Return what was wrong, during it and after recovery."""
         source, target = await two_hosts(folder, back=self.back, spec=HOOKED)
         try:
+            await configure(source, msgspec.structs.replace(HOOKED, labels={"staged": "yes"}), stage=True)
             return await self._run(source, target)
         finally:
             await source.stop()
@@ -126,6 +128,8 @@ class Trial:
             return [*wrong, f"owned by {owning}"]
         owner = next(host for host in hosts if host.name in owning)
         other = next(host for host in hosts if host is not owner)
+        if (await invariants.records(owner))["web"].staged is None:
+            wrong.append("what was staged is lost")
         mark = owner.core.inventory.jails["web"].folder / "data" / "var" / "mark"
         if not mark.exists() or mark.read_text() != MARK:
             wrong.append("the jail's data is lost")

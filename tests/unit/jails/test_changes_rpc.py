@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from google.protobuf import duration_pb2
 
-from jaild.model.layers.records import ConfirmWithin
+from jaild.model.layers.records import ConfirmWithin, Staged
 from jaild.v1 import changes_pb2, jails_pb2
 from tests.fakes.use_cases import made, stubs
 from tests.fakes.use_cases.every import Fakes
@@ -16,7 +16,7 @@ FIVE = duration_pb2.Duration(seconds=300)
 
 
 @pytest.mark.parametrize("confirm_within", [None, FIVE])
-async def test_a_change_hands_on_how_long_it_waits(
+async def test_a_change_hands_on_how_long_it_waits_and_that_it_is_only_staged(
     fakes: Fakes, local: grpc.aio.Channel, confirm_within: duration_pb2.Duration | None
 ) -> None:
     fakes.jails.jails["web"] = made.jail("web")
@@ -27,12 +27,13 @@ async def test_a_change_hands_on_how_long_it_waits(
     if confirm_within is not None:
         for request in (deploy, upgrade, configure):
             request.confirm_within.CopyFrom(confirm_within)
+            request.stage = True
     jails = stubs.jails(local)
     await jails.DeployRelease(deploy)
     await jails.UpgradeBase(upgrade)
     await jails.ConfigureJail(configure)
-    asked = [kwargs.get("confirm_within", 0) for _, _, kwargs in fakes.jails.calls]
-    assert asked == [300 if confirm_within else 0] * 3
+    asked = [(kwargs.get("confirm_within", 0), kwargs.get("stage", False)) for _, _, kwargs in fakes.jails.calls]
+    assert asked == [(300, True) if confirm_within else (0, False)] * 3
 
 
 async def test_a_change_is_confirmed_or_undone(fakes: Fakes, local: grpc.aio.Channel) -> None:
@@ -43,6 +44,32 @@ async def test_a_change_is_confirmed_or_undone(fakes: Fakes, local: grpc.aio.Cha
     (confirm, named, how), (revert, _, then) = fakes.confirmations.calls
     assert (confirm, named, how["caller"].request_id) == ("confirm", ("web",), "r")
     assert (revert, then["validate_only"]) == ("revert", True)
+
+
+async def test_what_is_staged_is_cut_over_to_or_dropped(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    fakes.jails.jails["web"] = made.jail("web")
+    changes = stubs.changes(local)
+    await changes.CutOver(changes_pb2.CutOverRequest(name="jails/web", validate_only=True))
+    await changes.Unstage(changes_pb2.UnstageRequest(name="jails/web", request_id="r"))
+    (cutover, named, how), (unstage, _, then) = fakes.staging.calls
+    assert (cutover, named, how["validate_only"]) == ("cutover", ("web",), True)
+    assert (unstage, then["caller"].request_id) == ("unstage", "r")
+
+
+async def test_a_jail_tells_what_is_staged(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    view = made.jail("web")
+    assert view.record is not None
+    assert view.generation is not None
+    kept = Staged(number=5, etc_state="", local_etc_state="", failed="NOT_HEALTHY: no")
+    then = msgspec.structs.replace(view.generation, number=5, release="web/2", reason="deploy", actor="ada")
+    fakes.jails.jails["web"] = msgspec.structs.replace(
+        view, record=msgspec.structs.replace(view.record, staged=kept), staged=then
+    )
+    staged = (await stubs.jails(local).GetJail(jails_pb2.GetJailRequest(name="jails/web"))).staged
+    assert (staged.generation, staged.release, staged.reason, staged.actor, staged.failure) == (
+        *(5, "apps/web/releases/2", "deploy", "ada"),
+        "NOT_HEALTHY: no",
+    )
 
 
 async def test_a_jail_tells_what_comes_back_and_when(fakes: Fakes, local: grpc.aio.Channel) -> None:

@@ -21,7 +21,7 @@ from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.hosts import invariants
-from tests.hosts.asking import SPEC, create, deploy, ended, reason_of, roll_back, serves, touched
+from tests.hosts.asking import SPEC, active, create, cut_over, deploy, ended, reason_of, roll_back, serves, touched
 from tests.hosts.fixtures import furnished
 from tests.hosts.migrating import migrate
 
@@ -59,6 +59,26 @@ async def test_a_moved_jail_has_its_data_its_layers_and_its_history(pair: tuple[
     assert (target.core.inventory.jails["web"].folder / "data" / "var" / "mark").read_text() == "kept"
     assert reason_of(await roll_back(target)) == ""
     assert serves(target, 1)
+
+
+async def test_what_is_staged_goes_along_and_is_the_owners_alone(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    assert reason_of(await deploy(source, "web/2", stage=True)) == ""
+    assert await move(source, target) == ""
+    assert (await invariants.records(source))["web"].staged is None
+    await target.restart()
+    await target.quiet()
+    assert serves(target, 1)
+    assert await invariants.unsettled(target) == []
+    kept = target.core.use_cases.jails.get("web").staged
+    assert kept is not None
+    assert (kept.number, kept.release) == (2, "web/2")
+    assert reason_of(await cut_over(target)) == ""
+    assert active(target).release == "web/2"
+    assert await move(target, source) == ""
+    assert ((await invariants.records(source))["web"].staged, active(source).release) == (None, "web/2")
+    assert reason_of(await roll_back(source)) == ""
 
 
 async def test_mapped_files_are_flushed_between_the_stop_and_the_last_snapshot(

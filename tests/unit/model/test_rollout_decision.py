@@ -42,10 +42,11 @@ def asked(
     state: RolloutState = RolloutState.RUNNING,
     health: Mapping[str, Health] | None = None,
     deadline: float | None = None,
+    opens: float = 0.0,
     **policy: object,
 ) -> Decision:
     made = RolloutPolicy(**policy)  # type: ignore[arg-type]
-    return decide(made, state, members, health or {}, now=now, deadline=deadline)
+    return decide(made, state, members, health or {}, now=now, deadline=deadline, opens=opens)
 
 
 def test_so_many_are_begun_as_may_be_at_once() -> None:
@@ -88,6 +89,27 @@ def test_a_failure_beyond_the_budget_pauses_or_undoes_and_one_within_it_does_not
     assert paused.breach == "1 failed, 0 may"
     undone = asked([failed, *rest], max_parallel=2, on_breach=OnBreach.UNDO)
     assert (undone.state, undone.start, undone.undo) == (RolloutState.UNDOING, (), ("c", "d"))
+
+
+def test_outside_of_its_windows_nothing_is_begun_and_all_else_goes_on() -> None:
+    failed = replace(soaking("c"), state=MemberState.FAILED, counts=True)
+    members = [Jail("a"), soaking("b"), failed]
+    health = {"b": Health(START)}
+    closed = asked(
+        members,
+        START + 11,
+        health=health,
+        opens=START + 60,
+        min_healthy_time=10,
+        max_parallel=9,
+        failure_budget=Share(9),
+    )
+    assert (closed.start, closed.passed, closed.undo, closed.opens) == ((), ("b",), ("c",), START + 60)
+    waits = asked([Jail("a")], START, opens=START + 60)
+    assert (waits.state, waits.until, waits.acts) == (RolloutState.RUNNING, START + 60, False)
+    opened = asked([Jail("a")], START + 60, opens=START + 60)
+    assert (opened.start, opened.opens) == (("a",), None)
+    assert asked([replace(Jail("a"), state=MemberState.DONE)], opens=START + 60).state is RolloutState.DONE
 
 
 def test_a_canary_may_not_fail_whatever_the_budget() -> None:

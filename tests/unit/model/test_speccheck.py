@@ -142,6 +142,7 @@ def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
         ({"health": (TcpCheck(port=1, address="localhost"),)}, "$.health[0].address"),
         ({"health": (TcpCheck(port=1),), "network": Network(mode="own")}, "$.health[0]"),
         ({"liveness": Liveness(checks=(TcpCheck(port=1),)), "network": Network(mode="own")}, "$.liveness.checks[0]"),
+        ({"maintenance": ("02:00-05:00", "at night")}, "$.maintenance[1]"),
         ({"liveness": Liveness(restart=True)}, "$.liveness.restart"),
         ({"liveness": Liveness(restart=True), "restart": Restart(policy="never")}, "$.liveness.restart"),
         ({"liveness": Liveness(checks=(HttpCheck(port=1, path="x"),))}, "$.liveness.checks[0].path"),

@@ -9,7 +9,7 @@ from jaild.adapters.system.process import ProcessRunner
 
 # What Python has on Linux only, taken away; asyncio and others have looked at sys.platform by then.
 PROGRAM = """
-import asyncio, ctypes, grpc, importlib, os, pkgutil, select, signal, socket, sys
+import asyncio, ctypes, grpc, importlib, os, pkgutil, select, signal, socket, sys, zoneinfo
 for module, names in {
     os: ["pidfd_open", "O_PATH", "O_TMPFILE", "unshare", "setns", "memfd_create", "listxattr", "getxattr", "setxattr"],
     select: ["epoll", "EPOLLIN", "EPOLLPRI", "EPOLLERR"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, Ja
 from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.spec import ExecCheck, JailSpec, Placement, Readiness
 from jaild.model.operation import Operation
+from jaild.model.replication.policy import moment
 from jaild.model.rollouts import record
 from jaild.model.rollouts.decision import MemberState, RolloutState
 from jaild.model.rollouts.policy import OnBreach, RolloutPolicy, Share
@@ -412,3 +414,19 @@ async def test_what_a_rollout_moves_jails_to_and_from_is_not_pruned_before_it_is
     await rollouts.cancel(operation.id, caller=caller())
     await host.end_of(operation)
     assert [who for _, _, who in host.core.inventory.references() if who.startswith("rollouts/")] == []
+
+
+async def test_outside_of_its_windows_a_rollout_waits_and_says_until_when(host: FakeHost) -> None:
+    await jails(host, ("a", "b"))
+    opens = (host.clock.now() // 3600 + 2) * 3600  # the hour after the next
+    window = f"{datetime.fromtimestamp(opens, UTC):%H:%M}-{datetime.fromtimestamp(opens + 1800, UTC):%H:%M}"
+    operation = await begin(host, to_base(maintenance=(window,)))
+    await told(host, "rollout.waiting", f"rollouts/{operation.id}")
+    waiting = host.core.use_cases.rollouts.get(operation.id)
+    assert (waiting.state, states(waiting)) == (RolloutState.RUNNING, {"a": "waiting", "b": "waiting"})
+    assert waiting.message == f"outside of its maintenance windows: it goes on at {moment(opens)}"
+    assert reason_of(await host.end_of(operation)) == ""
+    done = host.core.use_cases.rollouts.get(operation.id)
+    assert (done.message, [step.began >= opens for step in done.steps]) == ("", [True, True])
+    with pytest.raises(InvalidArgumentError, match="is not a window"):
+        await begin(host, to_base(maintenance=("at night",)))

@@ -30,6 +30,7 @@ FULL = RolloutSpec(
         auto_revert=False,
         on_breach=OnBreach.UNDO,
         deadline=3600.0,
+        maintenance=("02:00-05:00",),
     ),
 )
 

@@ -65,6 +65,7 @@ FULL = JailSpec(
     volumes={"cache": Volume(path="/cache", quota="1G", recordsize="16K")},
     limits=Limits(memory="1G", cpus=1.5, processes=10, open_files=20, cpuset="0-3"),
     allow=("raw_sockets",),
+    maintenance=("Mon 02:00-05:00 UTC",),
     devfs_ruleset="devfsrules_jail",
     health=(
         HttpCheck(port=80, path="/up", address="10.0.0.5", timeout=3.0),

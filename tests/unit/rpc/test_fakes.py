@@ -14,6 +14,7 @@ from jaild.host.autostart import Boot
 from jaild.host.service import Host
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
+from jaild.jails.staging import Staging
 from jaild.jails.usage import Stats
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
@@ -40,6 +41,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "builds": (Builds,),
     "jails": (Jails,),
     "confirmations": (Confirmations,),
+    "staging": (Staging,),
     "migrations": (Migrations,),
     "operations": (Operations,),
     "events": (Events,),
