@@ -120,14 +120,16 @@ class SqliteStore:
                 f"{self._path} has schema {version}, this jaild knows {SCHEMA}",
                 remedy="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
             )
-        connection.executescript(_TABLES)
-        if "refused" not in {column[1] for column in connection.execute("pragma table_info(audit)")}:  # before 0.9
-            connection.execute("alter table audit add column refused integer not null default 0")
-        _keep_traces(connection)
-        connection.execute("create index if not exists audit_kind on audit (refused, sequence)")
-        for log in (self._events, *self._audits.values()):
-            log.measure(connection)
-        connection.execute(f"pragma user_version={SCHEMA}")
+        with connection:  # a file that is new, or of an earlier jaild, is made whole in one transaction or not at all
+            connection.executescript(f"begin immediate; {_TABLES}")
+            if "refused" not in {column[1] for column in connection.execute("pragma table_info(audit)")}:  # before 0.9
+                connection.execute("alter table audit add column refused integer not null default 0")
+            _keep_traces(connection)
+            connection.execute("create index if not exists audit_kind on audit (refused, sequence)")
+            for log in (self._events, *self._audits.values()):
+                log.measure(connection)
+            if version != SCHEMA:  # written, it would take room though it were the same
+                connection.execute(f"pragma user_version={SCHEMA}")
 
     def trouble(self) -> str:
         """Return what is wrong with the room for it; '' for nothing."""
@@ -447,22 +449,16 @@ class SqliteStore:
 def _keep_traces(connection: sqlite3.Connection) -> None:
     """Add what is kept beside each journal to rows of a jaild that did not, as far as they can be read."""
     columns = {column[1] for column in connection.execute("pragma table_info(journals)")}
-    connection.execute("begin immediate")
-    try:
-        for field in Trace.__struct_fields__:
-            if field not in columns:
-                kind = "integer not null default 0" if field in {"epoch", "is_target"} else "text not null default ''"
-                connection.execute(f"alter table journals add column {field} {kind}")
-        rows = connection.execute("select id, outgoing, record from journals where uid = ''").fetchall()
-        for row, outgoing, record in rows:
-            with suppress(Exception):  # it cannot be read: told when it is
-                trace = msgspec.structs.astuple(trace_of(msgspec.json.decode(record, type=Journal)))
-                kept = f"update journals set ({_TRACE}) = (?, ?, ?, ?, ?) where id = ? and outgoing = ?"  # noqa: S608
-                connection.execute(kept, (*trace, row, outgoing))
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    connection.execute("commit")
+    for field in Trace.__struct_fields__:
+        if field not in columns:
+            kind = "integer not null default 0" if field in {"epoch", "is_target"} else "text not null default ''"
+            connection.execute(f"alter table journals add column {field} {kind}")
+    rows = connection.execute("select id, outgoing, record from journals where uid = ''").fetchall()
+    for row, outgoing, record in rows:
+        with suppress(Exception):  # it cannot be read: told when it is
+            trace = msgspec.structs.astuple(trace_of(msgspec.json.decode(record, type=Journal)))
+            kept = f"update journals set ({_TRACE}) = (?, ?, ?, ?, ?) where id = ? and outgoing = ?"  # noqa: S608
+            connection.execute(kept, (*trace, row, outgoing))
 
 
 def _failure(error: sqlite3.Error, path: Path) -> JaildError:

@@ -18,6 +18,8 @@ from jaild.replication.build import ReplicationParts
 from jaild.rollouts.service import Rollouts
 from jaild.transfer.build import TransferParts
 
+_VERSION = version("jaild")
+
 
 @dataclass(frozen=True, kw_only=True)
 class HostParts:
@@ -38,7 +40,7 @@ def build(
 ) -> HostParts:
     """Put the room together. Nothing is started."""
     boot = Boot(engine, jails, transfer, migration, replication)
-    host = Host(engine, transfer, evacuations, rollouts, version("jaild"))
+    host = Host(engine, transfer, evacuations, rollouts, _VERSION)
     engine.recovery.resumes(Resume.BOOT, lambda: engine.supervisor.retry(BOOT, boot.at_start))
     engine.services.add(HostServicer(host, engine.audit, boot, engine.messages))
     evacuated = EvacuationsServicer(evacuations, host.view, engine.messages)  # who drains the host is shown the host

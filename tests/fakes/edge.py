@@ -109,8 +109,8 @@ class Server:
             socket=Path("none"),
             grants=_Grants(host.network.hosts),
         )
+        self._services = host.core.rooms.engine.services
         self._handlers: dict[str, Any] = {}
-        host.core.rooms.engine.services.add_all_to(cast("grpc.aio.Server", self))
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
         """Take what `add_registered_method_handlers` brings too."""
@@ -121,6 +121,8 @@ class Server:
 
     async def serve(self, method: str, given: bytes | AsyncIterator[bytes], context: CallContext) -> bytes:
         """Carry out a call. Raises `AioRpcError` as its status."""
+        if not self._handlers:  # most hosts are asked nothing
+            self._services.add_all_to(cast("grpc.aio.Server", self))
 
         async def continuation(details: grpc.HandlerCallDetails) -> Any:
             return self._handlers.get(details.method)

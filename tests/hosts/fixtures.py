@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from tests.fakes.host import FakeHost
 from tests.fakes.threads import done_at_once
-
-
-@pytest.fixture(autouse=True)
-def quiet_log() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
 
 
 @pytest.fixture(autouse=True)

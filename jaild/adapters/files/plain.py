@@ -139,8 +139,11 @@ def folders(folder: Path) -> dict[str, list[str]]:
 
 
 def _sync(folder: Path) -> None:
-    with opened(folder.resolve()) as descriptor:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _not_found(path: Path) -> NotFoundError:
