@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -156,7 +155,7 @@ class FakeZfs:
         _, snap = self.pool.snap(checked_snapshot(snapshot))
         new = self.pool.add(name, checked_properties(name, properties))
         new.origin = snapshot
-        trees.copy(snap.tree, new.home)
+        trees.write(snap.tree, new.home)
         self.pool.mount_if_wanted(name)
 
     async def set(self, name: str, properties: Mapping[str, str], *others: str) -> None:
@@ -221,7 +220,8 @@ class FakeZfs:
         self.pool.drop_snapshots([(fs, snap) for fs in below for snap in fs.snapshots], inside=name)
         self.pool.leave(name)
         for fs in below:
-            shutil.rmtree(fs.home, ignore_errors=True)  # absent while it never was mounted
+            trees.remove(str(fs.home))
+            fs.home.rmdir()
             del self.pool.filesystems[fs.name]
 
     async def rename(self, name: str, new_name: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
-import shutil
+import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,7 @@ class Snap:
     tag: str
     guid: int
     created: int
-    tree: Path
+    tree: trees.Tree
     size: int
     holds: set[str] = field(default_factory=set)
     purpose: str = ""
@@ -100,6 +101,7 @@ class Pool:
         self.space: int | None = None
         self.mounts = {str(mountpoint): name}  # mount point: dataset
         mountpoint.mkdir(parents=True, exist_ok=True)
+        store.mkdir(exist_ok=True)
         self.filesystems = {
             name: Filesystem(
                 name=name, home=store / name, properties={"mountpoint": str(mountpoint)}, mounted=mountpoint
@@ -143,12 +145,12 @@ class Pool:
     def add(self, name: str, properties: dict[str, str]) -> Filesystem:
         self.vacant(name)
         new = Filesystem(name=name, home=self.store / f"{new_guid()}", properties=self.native(name, properties))
-        new.home.mkdir(parents=True)
+        new.home.mkdir()
         self.filesystems[name] = new
         return new
 
     def describe(self, fs: Filesystem) -> Dataset:
-        size = trees.size(fs.live, self.mounts) if fs.live.exists() else 0
+        size = trees.size(str(fs.live), self.mounts)
         refquota, quota = (int(fs.properties.get(name, "0").replace("none", "0")) for name in ("refquota", "quota"))
         room = [limit - size for limit in (refquota, quota) if limit]
         available = _PLENTY if self.space is None else self.space
@@ -197,12 +199,13 @@ class Pool:
             return
         if fs.partial and not fs.snapshots:
             raise refusal("DATASET_BUSY", name, f"cannot mount '{name}': it is partially received")
-        point.mkdir(parents=True, exist_ok=True)
-        if any(point.iterdir()):
-            raise refusal("DATASET_BUSY", name, f"cannot mount '{point}': directory is not empty")
-        fs.home.mkdir(parents=True, exist_ok=True)
-        point.rmdir()
-        fs.home.rename(point)
+        point.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fs.home.rename(point)  # an empty directory is replaced
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            raise refusal("DATASET_BUSY", name, f"cannot mount '{point}': directory is not empty") from error
         fs.mounted = point
         self.mounts[str(point)] = name
 
@@ -227,30 +230,29 @@ class Pool:
     # -- contents
 
     def freeze(self, fs: Filesystem, tag: str, guid: int, created: int, purpose: str = "") -> None:
-        tree = self.store / f"{new_guid()}"
-        trees.copy(fs.live, tree, self.mounts)
-        size = trees.size(tree)
+        tree = trees.read(fs.live, self.mounts)
+        size = sum(len(node.content) for node in tree.values() if stat.S_ISREG(node.mode))
         fs.snapshots.append(Snap(tag=tag, guid=guid, created=created, tree=tree, size=size, purpose=purpose))
 
-    def become(self, fs: Filesystem, tree: Path) -> None:
-        trees.clear(fs.live, self.mounts)
-        trees.copy(tree, fs.live)
+    def become(self, fs: Filesystem, tree: trees.Tree) -> None:
+        trees.remove(str(fs.live), self.mounts)
+        trees.write(tree, fs.live)
 
     def modified(self, fs: Filesystem, since: Snap) -> bool:
         """Whether anything is other than in a snapshot: in what is live, or in a later snapshot."""
         children = {each.name.removeprefix(fs.name + "/") for each in self.tree(fs.name)}
         later = [snap.tree for snap in fs.snapshots[fs.snapshots.index(since) + 1 :]]
         old, *new = (
-            {path: entry for path, entry in trees.contents(root, self.mounts).items() if path not in children}
-            for root in (since.tree, *later, fs.live)
+            {path: node for path, node in tree.items() if path not in children}
+            for tree in (since.tree, *later, trees.read(fs.live, self.mounts))
         )
         return any(each != old for each in new)
 
     def written(self, fs: Filesystem, tag: str) -> int:
         """Bytes of the files that are new or other than in a snapshot."""
-        old = trees.contents(self.snap(f"{fs.name}@{tag}")[1].tree)
-        live = trees.contents(fs.live, self.mounts)
-        return sum(entry[1] for path, entry in live.items() if old.get(path) != entry)
+        old = self.snap(f"{fs.name}@{tag}")[1].tree
+        live = trees.read(fs.live, self.mounts)
+        return sum(len(node.content) for path, node in live.items() if old.get(path) != node)
 
     def drop_snapshots(self, doomed: list[tuple[Filesystem, Snap]], inside: str | None = None) -> None:
         names = {f"{fs.name}@{snap.tag}" for fs, snap in doomed}
@@ -263,8 +265,6 @@ class Pool:
                 raise refusal("DATASET_HAS_CLONES", fs.origin, f"'{fs.origin}' has dependent clones: {fs.name}")
         for fs, snap in doomed:
             fs.snapshots.remove(snap)
-            if snap not in fs.bookmarks.values():
-                shutil.rmtree(snap.tree)
 
     # -- streams
 
@@ -306,7 +306,7 @@ class Pool:
             fs = self.add(name, {})
         if header.base_guid and not fs.snapshots and origin:
             fs.origin = origin
-            trees.copy(self.snap(origin)[1].tree, fs.home)
+            trees.write(self.snap(origin)[1].tree, fs.home)
         fs.partial = b""
         fs.properties.update(properties)
         streams.apply(header, body, fs.live)

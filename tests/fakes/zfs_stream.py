@@ -1,16 +1,17 @@
-"""The fake's send streams: guids in front, what changed as a tar, a digest at the end."""
+"""The fake's send streams: guids in front, what changed, a digest at the end."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
-import shutil
-import tarfile
+import os
+import stat
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import msgspec
 
 from jaild.adapters.zfs.errors import refusal
 from tests.fakes import zfs_trees as trees
@@ -30,23 +31,20 @@ class Header:
     removed: list[str]
 
 
-def pack(header: Header, tree: Path, base: Path | None) -> bytes:
-    """Return the stream of the snapshot in `tree`, an increment over `base`: the same bytes each time."""
-    new = trees.contents(tree)
-    old = trees.contents(base) if base else {}
-    removed = sorted(path for path in old if path not in new or old[path][0] != new[path][0])
-    body = io.BytesIO()
-    with tarfile.open(fileobj=body, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(new):
-            if old.get(path) != new[path]:
-                tar.add(tree / path, path, recursive=False)
-    front = json.dumps({**asdict(header), "removed": removed}).encode()
-    whole = _MAGIC + len(front).to_bytes(8, "big") + front + body.getvalue()
+def pack(header: Header, new: trees.Tree, base: trees.Tree | None) -> bytes:
+    """Return the stream of a snapshot, an increment over `base`: the same bytes each time."""
+    old = base or {}
+    removed = [path for path in old if path not in new or stat.S_IFMT(old[path].mode) != stat.S_IFMT(new[path].mode)]
+    body = msgspec.msgpack.encode(
+        [(os.fsencode(path), new[path]) for path in sorted(new) if old.get(path) != new[path]]
+    )
+    front = json.dumps({**asdict(header), "removed": sorted(removed)}).encode()
+    whole = _MAGIC + len(front).to_bytes(8, "big") + front + body
     return whole + hashlib.sha256(whole).digest()
 
 
 def unpack(data: bytes, subject: str) -> tuple[Header, bytes]:
-    """Return header and tar; raise `DataLossError` (STREAM_INVALID) for anything but a whole stream."""
+    """Return header and body; raise `DataLossError` (STREAM_INVALID) for anything but a whole stream."""
     whole, digest = data[:-32], data[-32:]
     if not data.startswith(_MAGIC) or hashlib.sha256(whole).digest() != digest:
         raise refusal("STREAM_INVALID", subject, f"cannot receive into {subject}: invalid or incomplete stream")
@@ -57,18 +55,14 @@ def unpack(data: bytes, subject: str) -> tuple[Header, bytes]:
 
 def apply(header: Header, body: bytes, tree: Path) -> None:
     """Change `tree` (a copy of the base, or an empty directory) into the snapshot."""
-    for path in header.removed:
+    for path in reversed(header.removed):  # what is in a directory before it
         gone = tree / path
         if gone.is_dir() and not gone.is_symlink():
-            shutil.rmtree(gone)
+            gone.rmdir()
         else:
-            gone.unlink(missing_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as tar:
-        for member in tar.getmembers():
-            if not member.isdir():
-                (tree / member.name).unlink(missing_ok=True)
-        tar.extraction_filter = lambda member, _path: member  # `filter=` came with Python 3.11.4
-        tar.extractall(tree, numeric_owner=True)  # noqa: S202 -- our own stream
+            gone.unlink()
+    changed = msgspec.msgpack.decode(body, type=list[tuple[bytes, trees.Node]])
+    trees.write({os.fsdecode(path): node for path, node in changed}, tree)
 
 
 def _header(data: bytes) -> Header | None:

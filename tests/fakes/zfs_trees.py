@@ -1,84 +1,115 @@
-"""Plain directories as the contents of datasets: copying, comparing and emptying them around mount points within."""
+"""Contents of datasets: as a plain directory while they may change, as a value in memory once they are a snapshot's."""
 
-# ruff: noqa: PTH101, PTH102, PTH115, PTH211 -- texts cost half of what paths do, and a matrix copies much
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH115, PTH211 -- texts cost half of what paths do
 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-from collections.abc import Container, Iterator
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from pathlib import Path
-
-Entry = tuple[int, int, int, str]  # mode, size, mtime in ns, target of a link
-
-
-def walk(root: Path, holes: Container[str] = ()) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield (path below root, entry), parents first; directories whose full path is in `holes` stay closed."""
-    pending, above = [str(root)], len(str(root)) + 1
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                yield entry.path[above:], entry
-                if entry.is_dir(follow_symlinks=False) and entry.path not in holes:
-                    pending.append(entry.path)
+from typing import NamedTuple
 
 
-def entry_of(entry: os.DirEntry[str]) -> Entry:
-    """Return what tells two versions of a file apart: of directories the mode only, mount points touch their times."""
-    info = entry.stat(follow_symlinks=False)
-    if stat.S_ISDIR(info.st_mode):
-        return info.st_mode, 0, 0, ""
-    if stat.S_ISLNK(info.st_mode):
-        return info.st_mode, 0, 0, str(Path(entry.path).readlink())
-    return info.st_mode, info.st_size, info.st_mtime_ns, ""
+class Node(NamedTuple):
+    """What is at a path. Of directories no time: mount points touch them."""
+
+    mode: int
+    uid: int
+    gid: int
+    mtime: int  # in ns
+    content: bytes  # of a file; the target of a link
 
 
-def contents(root: Path, holes: Container[str] = ()) -> dict[str, Entry]:
-    """Return what is below `root`."""
-    return {path: entry_of(entry) for path, entry in walk(root, holes)}
+Tree = Mapping[str, Node]  # by the path below the root, parents first
 
 
-def size(root: Path, holes: Container[str] = ()) -> int:
-    """Return the bytes in the files below `root`."""
-    files = (entry for _, entry in walk(root, holes) if entry.is_file(follow_symlinks=False))
-    return sum(entry.stat(follow_symlinks=False).st_size for entry in files)
+def read(root: Path, holes: Container[str] = ()) -> Tree:
+    """Return what is below `root`; directories whose full path is in `holes` stay closed."""
+    found: dict[str, Node] = {}
+    _read(str(root), len(str(root)) + 1, holes, found)
+    return found
 
 
-def copy(source: Path, target: Path, holes: Container[str] = ()) -> None:
-    """Copy what is below `source` into `target` (which may exist), with modes, owners and times."""
-    target.mkdir(parents=True, exist_ok=True)
-    directories = []
-    for path, entry in walk(source, holes):
-        info, new = entry.stat(follow_symlinks=False), f"{target}/{path}"
-        if stat.S_ISDIR(info.st_mode):
+def _read(folder: str, above: int, holes: Container[str], found: dict[str, Node]) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path, info, content = entry.path, entry.stat(follow_symlinks=False), b""
+            if stat.S_ISDIR(info.st_mode):
+                found[path[above:]] = Node(info.st_mode, info.st_uid, info.st_gid, 0, b"")
+                if path not in holes:
+                    _read(path, above, holes, found)
+                continue
+            if stat.S_ISLNK(info.st_mode):
+                content = os.fsencode(os.readlink(path))
+            elif stat.S_ISREG(info.st_mode):
+                content = _content(path, info.st_size)
+            found[path[above:]] = Node(info.st_mode, info.st_uid, info.st_gid, info.st_mtime_ns, content)
+
+
+def _content(path: str, size: int) -> bytes:
+    if not size:
+        return b""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def size(root: str, holes: Container[str] = ()) -> int:
+    """Return the bytes in the files below `root`, without reading them."""
+    total = 0
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                total += 0 if entry.path in holes else size(entry.path, holes)
+            elif entry.is_file(follow_symlinks=False):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def write(tree: Tree, root: Path) -> None:
+    """Bring what is in `tree` below `root`, which is there, with modes, owners and times; files there are replaced."""
+    for path, node in tree.items():
+        place = f"{root}/{path}"
+        if stat.S_ISDIR(node.mode):
             with suppress(FileExistsError):
-                os.mkdir(new)
-            directories.append((new, info))
-            continue
-        if stat.S_ISLNK(info.st_mode):
-            os.symlink(os.readlink(entry.path), new)
-        elif stat.S_ISREG(info.st_mode):
-            shutil.copyfile(entry.path, new)
+                os.mkdir(place)
         else:
-            os.mkfifo(new)
-        _dress(new, info)
-    for new, info in reversed(directories):
-        _dress(new, info)
+            with suppress(FileNotFoundError):
+                os.unlink(place)
+            _make(place, node)
+        os.chown(place, node.uid, node.gid, follow_symlinks=False)
+        if not stat.S_ISLNK(node.mode):
+            os.chmod(place, stat.S_IMODE(node.mode))
+        if not stat.S_ISDIR(node.mode):
+            os.utime(place, ns=(node.mtime, node.mtime), follow_symlinks=False)
 
 
-def _dress(path: str, info: os.stat_result) -> None:
-    os.chown(path, info.st_uid, info.st_gid, follow_symlinks=False)
-    if not stat.S_ISLNK(info.st_mode):
-        os.chmod(path, stat.S_IMODE(info.st_mode))
-    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
+def _make(place: str, node: Node) -> None:
+    if stat.S_ISLNK(node.mode):
+        os.symlink(node.content, place)
+    elif stat.S_ISREG(node.mode):
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, node.content)
+        finally:
+            os.close(descriptor)
+    else:
+        os.mkfifo(place)
 
 
-def clear(root: Path, holes: Container[str] = ()) -> None:
-    """Remove what is below `root`, except for directories in `holes` and the way to them."""
-    for path, entry in sorted(walk(root, holes), reverse=True):
-        if not entry.is_dir(follow_symlinks=False):
-            (root / path).unlink()
-        elif entry.path not in holes and not any((root / path).iterdir()):
-            (root / path).rmdir()
+def remove(root: str, holes: Container[str] = ()) -> bool:
+    """Remove what is below `root`, but for directories in `holes` and the way to them; return whether all is gone."""
+    gone = True
+    with os.scandir(root) as entries:
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+            elif entry.path not in holes and remove(entry.path, holes):
+                os.rmdir(entry.path)
+            else:
+                gone = False
+    return gone

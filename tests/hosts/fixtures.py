@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fakes import zfs_trees as trees
 from tests.fakes.host import FakeHost
 from tests.fakes.threads import done_at_once
 
@@ -34,7 +34,8 @@ def tmp_path() -> Iterator[Path]:
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="jaild-test-", dir=memory if memory.is_dir() else None))
     yield folder
-    shutil.rmtree(folder)
+    trees.remove(str(folder))
+    folder.rmdir()
 
 
 @pytest.fixture
