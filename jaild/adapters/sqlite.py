@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from jaild.adapters import bounded_log as boundedlog
+from jaild.adapters import rollout_rows
 from jaild.adapters.bounded_log import BoundedLog
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.room import free_bytes
@@ -49,7 +50,6 @@ create table if not exists journals (id text not null, outgoing integer not null
     epoch integer not null default 0, is_target integer not null default 0, primary key (id, outgoing));
 create table if not exists evacuations (id text primary key, created real not null, record blob not null);
 create table if not exists channels (id text primary key, created real not null, record blob not null);
-create table if not exists rollouts (id text primary key, created real not null, record blob not null);
 create table if not exists deleted_jails (id text primary key, created real not null, record blob not null);
 create table if not exists restarts (id text primary key, created real not null, record blob not null);
 create table if not exists host (key text primary key, record blob not null);
@@ -121,7 +121,7 @@ class SqliteStore:
                 remedy="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
             )
         with connection:  # a file that is new, or of an earlier jaild, is made whole in one transaction or not at all
-            connection.executescript(f"begin immediate; {_TABLES}")
+            connection.executescript(f"begin immediate; {_TABLES} {rollout_rows.TABLES}")
             if "refused" not in {column[1] for column in connection.execute("pragma table_info(audit)")}:  # before 0.9
                 connection.execute("alter table audit add column refused integer not null default 0")
             _keep_traces(connection)
@@ -208,9 +208,9 @@ class SqliteStore:
         return self._writes.transaction(self._db, [work])[0]
 
     async def _execute(self, statement: str, *values: object) -> int:
-        def work() -> int:
-            return self._db.execute(statement, values).lastrowid or 0
+        return await self._do(lambda: self._db.execute(statement, values).lastrowid or 0)
 
+    async def _do(self, work: Callable[[], int]) -> int:
         return await self._write(Write(work, lambda: self._insist(lambda: self._alone(work))))
 
     async def _select(self, statement: str, *values: object) -> list[tuple[int, bytes]]:
@@ -367,18 +367,17 @@ class SqliteStore:
         """Forget one."""
         await self._execute("delete from channels where id = ?", name)
 
-    async def put_rollout(self, rollout: Rollout) -> None:
+    async def put_rollout(self, rollout: Rollout, since: Rollout | None = None) -> None:
         """Insert or replace."""
-        statement = "insert or replace into rollouts (id, created, record) values (?, ?, ?)"
-        await self._execute(statement, rollout.id, rollout.created, msgspec.json.encode(rollout))
+        await self._do(lambda: rollout_rows.put(self._db, rollout, since))
 
     async def rollouts(self) -> list[Rollout]:
         """Return all, oldest first."""
-        return await self._all("rollouts", Rollout)
+        return await self._call(lambda: rollout_rows.read(self._db, self._decoded))
 
     async def delete_rollout(self, rollout_id: str) -> None:
         """Forget one."""
-        await self._execute("delete from rollouts where id = ?", rollout_id)
+        await self._do(lambda: rollout_rows.delete(self._db, rollout_id))
 
     async def put_deleted_jail(self, row: DeletedJail) -> None:
         """Insert or replace."""

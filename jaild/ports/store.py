@@ -78,8 +78,8 @@ class Store(Protocol):
     async def delete_channel(self, name: str) -> None:
         """Forget one. No error if it is not there."""
 
-    async def put_rollout(self, rollout: Rollout) -> None:
-        """Insert or replace."""
+    async def put_rollout(self, rollout: Rollout, since: Rollout | None = None) -> None:
+        """Insert or replace. `since`: as it was put last, if that is known: only what differs is written."""
 
     async def rollouts(self) -> list[Rollout]:
         """Return all, oldest first."""

@@ -56,6 +56,7 @@ class Rollouts:
         self._planner = planner
         self._worker = worker
         self._all: dict[str, Rollout] = {}
+        self._on_disk: dict[str, Rollout] = {}
         self._runs: dict[str, RolloutRun] = {}
         self._log = structlog.get_logger("jaild.rollouts")
 
@@ -221,8 +222,11 @@ class Rollouts:
 
     async def put(self, rollout: Rollout) -> None:
         """Remember; on disk when this returns."""
-        await self._store.put_rollout(rollout)
+        since = self._on_disk.pop(rollout.id, None)  # not known any more if this fails: it may have been written
+        await self._store.put_rollout(rollout, since)
         self._all[rollout.id] = rollout
+        if not rollout.over:
+            self._on_disk[rollout.id] = rollout
 
     async def _forget_oldest(self) -> None:
         over = sorted((each for each in self._all.values() if each.over), key=lambda each: each.created)

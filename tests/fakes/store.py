@@ -144,9 +144,10 @@ class MemoryStore:
         await self._write()
         self._channels.pop(name, None)
 
-    async def put_rollout(self, rollout: Rollout) -> None:
+    async def put_rollout(self, rollout: Rollout, since: Rollout | None = None) -> None:
         """Insert or replace."""
         await self._write()
+        assert since is None or since == self._rollouts.get(rollout.id)
         self._rollouts[rollout.id] = rollout
 
     async def rollouts(self) -> list[Rollout]:

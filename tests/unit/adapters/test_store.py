@@ -158,6 +158,23 @@ async def test_rollouts_come_oldest_first_and_one_that_was_put_again_is_replaced
     assert await store.rollouts() == [planned]
 
 
+async def test_of_a_rollout_that_was_put_before_what_differs_is_written(store: Store) -> None:
+    steps = tuple(Step(name=f"web-{number}", wave=0, before="a", target="b") for number in range(3))
+    first = Rollout(id="a", spec=RolloutSpec(base="b"), caller=Caller(actor="ada"), steps=steps)
+    gone = msgspec.structs.replace(steps[1], reason="GONE")
+    second = msgspec.structs.replace(first, steps=(steps[0], gone, steps[2]))
+    for rollout, since in (
+        (first, None),
+        (second, first),
+        (third := msgspec.structs.replace(second, message="paused"), second),
+        (fourth := msgspec.structs.replace(third, steps=steps[:2]), third),
+        (msgspec.structs.replace(fourth, steps=()), fourth),
+        (first, None),
+    ):
+        await store.put_rollout(rollout, since)
+        assert await store.rollouts() == [rollout]
+
+
 async def test_evacuations_come_oldest_first_and_one_that_was_put_again_is_replaced(store: Store) -> None:
     first = Evacuation(id="b", targets=("beta",), parallel=2, created=1.0)
     second = Evacuation(id="a", targets=("beta",), parallel=2, created=2.0)

@@ -381,11 +381,11 @@ async def test_a_word_that_is_being_written_down_is_not_overtaken_by_what_is_dec
     assert host.store is not None
     put, asked, written = host.store.put_rollout, asyncio.Event(), asyncio.Event()
 
-    async def slowly(rollout: Rollout) -> None:
+    async def slowly(rollout: Rollout, since: Rollout | None) -> None:
         if rollout.state is RolloutState.PAUSED and not asked.is_set():
             asked.set()
             await written.wait()
-        await put(rollout)
+        await put(rollout, since)
 
     monkeypatch.setattr(host.store, "put_rollout", slowly)
     pausing = asyncio.create_task(host.core.use_cases.rollouts.pause(operation.id, caller=caller()))
