@@ -7,11 +7,13 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.fakes import zfs_trees as trees
 from tests.hosts.points import some
 
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -107,3 +109,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Look whether a `real` test can run here, before any fixture is set up for it."""
     for mark in item.iter_markers("real"):
         require(mark.args)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder of the test's own: in memory where there is one, but for a `real` test, which gets pytest's on a disk.
+
+    Files and folders were a third of the time that `make unit` takes of the kernel.
+    """
+    memory = Path("/dev/shm")
+    if request.node.get_closest_marker("real") is not None:
+        yield request.getfixturevalue("tmp_path")
+        return
+    folder = Path(tempfile.mkdtemp(prefix="jaild-test-", dir=memory if memory.is_dir() else None))
+    yield folder
+    trees.remove(str(folder))
+    folder.rmdir()

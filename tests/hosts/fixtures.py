@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.fakes import zfs_trees as trees
 from tests.fakes.host import FakeHost
 from tests.fakes.threads import done_at_once
 
@@ -26,16 +24,6 @@ def threadless(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def threads() -> None:
     """Let threads be threads: for what is about one that waits."""
-
-
-@pytest.fixture
-def tmp_path() -> Iterator[Path]:
-    """A folder in memory where there is one: hundreds of daemons write durably into it."""
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="jaild-test-", dir=memory if memory.is_dir() else None))
-    yield folder
-    trees.remove(str(folder))
-    folder.rmdir()
 
 
 @pytest.fixture

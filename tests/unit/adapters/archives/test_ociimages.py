@@ -193,7 +193,7 @@ async def test_of_several_images_one_must_be_named(layout: Layout, tmp_path: Pat
     images = [layout.image(layout.layer(file(name)), **named(name)) for name in ("v1", "v2")]
     made = layout.finish(*images)
     with pytest.raises(FailedPreconditionError) as refused:
-        await unpacked(made, tmp_path / "..")
+        await unpacked(made, tmp_path)
     assert (refused.value.reason, refused.value.remedy) == ("OCI_AMBIGUOUS", "name one of them: v1, v2")
     assert names(await unpacked(made, tmp_path / "layout", "v2")) == ["v2"]
     with pytest.raises(NotFoundError) as missing:
