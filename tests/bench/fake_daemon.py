@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jaild import config as configuration
 from jaild.adapters.system.process import ProcessRunner
-from jaild.main import serve
+from jaild.assembly import serve
 from jaild.model import layout
 from jaild.model.layout import Layout
 from tests.bench.thousand import populate

@@ -26,7 +26,7 @@ from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.records import Records
 from jaild.adapters.system.process import ProcessRunner
-from jaild.main import freebsd_system
+from jaild.assembly import freebsd_system
 from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Network

@@ -76,7 +76,7 @@ class EmbeddedPool:
             if await self._imported():
                 await self._zpool("export", self._pool)
         if (pid := running(self._folder)) is not None:
-            await _end(pid)
+            await _end(pid)  # it has no pool any more, and nothing to write; told to end, it takes three seconds
         pid_file(self._folder).unlink(missing_ok=True)
 
     async def destroy(self) -> None:
@@ -161,7 +161,7 @@ async def _end(pid: int) -> None:
     loop = asyncio.get_running_loop()
     loop.add_reader(handle, gone.set)
     try:
-        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
         async with asyncio.timeout(_DEADLINE):
             await gone.wait()
     finally:

@@ -19,8 +19,8 @@ from jaild.adapters.freebsd.libc import Iovec, Libc, libc, vector
 from jaild.adapters.freebsd.mount_calls import MountCalls, Statfs, values_of
 from jaild.adapters.freebsd.mount_commands import MountCommands
 from jaild.adapters.freebsd.mounts import Mounted, NewMount
+from jaild.assembly import freebsd_system
 from jaild.config import Config
-from jaild.main import freebsd_system
 from jaild.model.errors import JaildError
 from jaild.model.jails.mounts import Mount, MountKind
 from tests.fakes.freebsd_host import FreebsdHost

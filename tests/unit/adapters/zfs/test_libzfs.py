@@ -17,7 +17,7 @@ from jaild.adapters.zfs import pylibzfs as surface
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.errors import libzfs_failure
 from jaild.adapters.zfs.libzfs import LibZfs
-from jaild.main import zfs_of
+from jaild.assembly import zfs_of
 from jaild.model.errors import (
     FailedPreconditionError,
     InternalError,

@@ -1,0 +1,250 @@
+"""A daemon put together: adapters, use cases and API. The only file that names adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from jaild import config as configuration
+from jaild import daemon
+from jaild.adapters.archives.bsdtar import BsdtarArchives
+from jaild.adapters.archives.ociimages import OciImages
+from jaild.adapters.files.ballast import Ballast
+from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.room import Room
+from jaild.adapters.files.salvage_reader import HostFileTrees
+from jaild.adapters.freebsd import kernel_calls, kernel_commands
+from jaild.adapters.freebsd.kernel import System
+from jaild.adapters.freebsd.kqueue import KqueueEvents
+from jaild.adapters.freebsd.libc import libc
+from jaild.adapters.freebsd.runtime import FreebsdRuntime
+from jaild.adapters.freebsd.userland import FreebsdUserland
+from jaild.adapters.oci.network import HostNetwork
+from jaild.adapters.oci.runtime import OciRuntime
+from jaild.adapters.peers import GrpcPeers
+from jaild.adapters.sqlite import SqliteStore
+from jaild.adapters.system import memory, own_thread, process
+from jaild.adapters.system.bootid import KernelBootId
+from jaild.adapters.system.clock import SystemClock
+from jaild.adapters.system.lock import after_last_commands, only_daemon
+from jaild.adapters.system.probe import SocketProbe
+from jaild.adapters.system.process import ProcessRunner
+from jaild.adapters.zfs.cli import CliZfs
+from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
+from jaild.adapters.zfs.libzfs import LibZfs
+from jaild.config import Config, ZfsChoice
+from jaild.daemon import Core
+from jaild.doctor import command as doctor
+from jaild.engine.build import Place, Ports
+from jaild.model.errors import UnavailableError
+from jaild.ports.process import Processes
+from jaild.ports.runtime import Runtime
+from jaild.ports.zfs import Zfs
+from jaild.server import ApiServer
+
+_COMMANDS = "commands.lock"  # held by the commands that change state
+_GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown
+
+
+@dataclass
+class Daemon:
+    """Everything that is started and stopped."""
+
+    core: Core
+    peers: GrpcPeers
+    store: SqliteStore
+    files: HostFiles
+    staging: Path
+
+    async def start(self, began: float) -> None:
+        """Read and repair; the API can be served after this."""
+        await self.store.open()
+        await self.files.sweep()
+        await self.files.remove(self.staging)  # what a crash left of a push
+        await self.files.make_folder(self.staging)
+        await self.files.restrict([self.staging])
+        await self.core.start(began)
+
+    async def stop(self) -> None:
+        """End what may be interrupted, wait for what may not. The jails go on."""
+        await self.core.stop(_GRACE)
+        await self.peers.close()
+        await self.store.close()
+
+
+def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -> Daemon:
+    """Put a daemon together on the given ports. Nothing is started."""
+    store = SqliteStore(config.state / "jaild.db", Ballast(config.state / "ballast"))
+    peers = GrpcPeers(config.peers)
+    room = Room(config.state, config.uploads)
+    files = HostFiles(config.state / "spool", room)
+    archives = BsdtarArchives(processes, room=room)
+    ports = Ports(
+        zfs=zfs,
+        runtime=runtime,
+        files=files,
+        file_trees=HostFileTrees(),
+        archives=archives,
+        images=OciImages(archives),
+        userland=FreebsdUserland(processes, config.repositories),
+        store=store,
+        peers=peers,
+        probe=SocketProbe(),
+        clock=SystemClock(),
+        boot_id=KernelBootId(processes),
+        unended=lambda: (*process.unended(), *own_thread.unended()),
+    )
+    place = Place(
+        name=config.host_name,
+        dataset=config.dataset,
+        logs=config.logs,
+        templates=config.templates,
+        staging=config.state / "staging",
+        tool_results=config.state / "tool-results",
+        halted=config.state / "halted.json",
+        patience=config.boot_patience,
+        starts_at_once=config.boot_starts or 2 * (os.cpu_count() or 1),
+    )
+    return Daemon(daemon.assemble(ports, place), peers, store, files, place.staging)
+
+
+async def serve(config: Config, zfs: Zfs, processes: ProcessRunner, began: float) -> None:
+    """Run the daemon until SIGTERM or SIGINT.
+
+    `FailedPreconditionError` (ALREADY_RUNNING) if one does, `UnavailableError` (COMMANDS_UNENDED) if commands of an
+    earlier one do.
+    """
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there may be shared: it is left as it is
+    for folder in (config.run, config.logs, config.socket.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with only_daemon(config.state / "lock"):
+        async with after_last_commands(config.state / _COMMANDS, processes, SystemClock()):
+            await _serve(config, zfs, processes, began)
+
+
+async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
+    memory.keep_freed()
+    process.await_by_pidfd()
+    daemon = assemble(config, zfs, runtime_of(config, processes), processes)
+    engine = daemon.core.engine
+    server = ApiServer(
+        engine.services, engine.audit, socket=config.socket, grants=config.grants_here, tcp=config.listen
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await daemon.start(began)
+        gc.freeze()  # what is known by now lasts: looking for garbage in 10,000 jails holds every call up for 0.3 s
+        await server.start()
+        structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
+        daemon.core.resume()
+        daemon.core.jails.confirmations.run()
+        daemon.core.jails.staging.run()
+        daemon.core.replication.standbys.run()
+        await stop.wait()
+    finally:
+        await engine.supervisor.close()  # before the API: a call that waits for an activation is answered now
+        await server.stop(1.0)
+        await daemon.stop()
+
+
+def runtime_of(config: Config, processes: Processes) -> Runtime:
+    """Return the runtime for this system. `UnavailableError` (RUNTIME_MISSING) where there is none."""
+    network = HostNetwork(
+        bridge=config.network.bridge,
+        address=config.network.address,
+        uplink=config.network.uplink,
+        shared=config.network.shared,
+    )
+    if sys.platform.startswith("freebsd"):
+        system = freebsd_system(processes, calls=config.system_calls)
+        return FreebsdRuntime(processes, config.run, network=network, events=KqueueEvents(), system=system)
+    if sys.platform.startswith("linux"):
+        return OciRuntime(processes, config.run, network=network, cgroup_parent=config.cgroup)
+    raise UnavailableError(
+        "RUNTIME_MISSING",
+        f"there is no runtime for {sys.platform}",
+        remedy="run jaild on FreeBSD, or on Linux with runc",
+    )
+
+
+def freebsd_system(processes: Processes, *, calls: bool) -> System:
+    """Return how a FreeBSD host is asked: by its programs also where libc has not the calls."""
+    found = libc() if calls else None
+    if found is not None:
+        return kernel_calls.system(found)
+    if calls:
+        structlog.get_logger("jaild").warning("system asked by commands", because="libc has not all of its calls")
+    return kernel_commands.system(processes)
+
+
+def zfs_of(choice: ZfsChoice, processes: Processes) -> Zfs:
+    """Return this host's ZFS. `UnavailableError` (LIBZFS_MISSING) if py-libzfs was asked for and is not there."""
+    cli = CliZfs(processes)
+    if choice == "cli":
+        return cli
+    try:
+        return LibZfs.installed(cli)
+    except UnavailableError as error:
+        if choice == "libzfs":
+            raise
+        structlog.get_logger("jaild").info("zfs by its commands", because=error.message)
+        return cli
+
+
+async def embedded(folder: Path, path: Path | None, began: float, *, size: int = DEFAULT_SIZE) -> None:
+    """Run the daemon of a folder, with a pool of its own. Raises as `serve`, and what `EmbeddedPool.start` raises."""
+    processes = ProcessRunner()
+    pool = EmbeddedPool(processes, folder, pool_name_for(folder), size=size)
+    with only_daemon(folder / "lock"):  # both held over the pool's start too
+        async with after_last_commands(folder / _COMMANDS, processes, SystemClock()):
+            zfs = await pool.start()
+            await serve(_embedded_config(folder, path, pool.root), zfs, processes, began)
+
+
+def _embedded_config(folder: Path, path: Path | None, dataset: str) -> Config:
+    defaults = configuration.embedded(folder, dataset)
+    defaults["cgroup"] = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    return configuration.load(path, defaults)
+
+
+async def destroy(folder: Path, path: Path | None) -> None:
+    """Stop the jails of an embedded host and remove its pool; logs and state stay."""
+    processes = ProcessRunner()
+    pool = EmbeddedPool(processes, folder, pool_name_for(folder))
+    with only_daemon(folder / "lock"):
+        async with after_last_commands(folder / _COMMANDS, processes, SystemClock()):
+            runtime = runtime_of(_embedded_config(folder, path, pool.root), processes)
+            for run in await runtime.runs():
+                await runtime.stop(run.jail, run.generation)
+                await runtime.remove(run.jail, run.generation)
+            await pool.destroy()
+
+
+async def configured(path: Path, began: float) -> None:
+    """Run the daemon of this host. Raises as `serve`."""
+    processes = ProcessRunner()
+    config = configuration.load(path, {})
+    await serve(config, zfs_of(config.zfs, processes), processes, began)
+
+
+def examine(path: Path, *, as_json: bool) -> int:
+    """Print what the doctor finds on this host; return the exit status."""
+    return doctor.main(ProcessRunner(), path, partial(configuration.load, path, {}), as_json=as_json)
+
+
+def examine_embedded(folder: Path, path: Path | None, *, as_json: bool) -> int:
+    """Print the same of a folder's host."""
+    load = partial(_embedded_config, folder, path, f"{pool_name_for(folder)}/jaild")
+    return doctor.main(ProcessRunner(), path or folder, load, as_json=as_json)
