@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,7 @@ from jaild.adapters.zfs.cli import CliZfs
 from jaild.ports.process import Child, Completed, Errors, Processes
 
 POOL_SIZE = 1 << 30  # bytes, sparse
+MEMORY = "/dev/shm"
 _DEADLINE = 20.0  # seconds
 # What zfs-fuse keeps outside its pool: socket, lock, configuration, list of pools to import.
 _PRIVATE = ("/run/zfs", "/run/lock", "/etc/zfs", "/var/lib/zfs")
@@ -72,6 +74,14 @@ class PrivateZfs:
 
 
 @contextlib.contextmanager
+def _vdev(folder: Path) -> Iterator[Path]:
+    """A sparse file, in memory where there is some."""
+    with tempfile.NamedTemporaryFile(prefix="jaild-vdev-", dir=MEMORY if Path(MEMORY).is_dir() else folder) as file:
+        file.truncate(POOL_SIZE)
+        yield Path(file.name)
+
+
+@contextlib.contextmanager
 def private_zfs_fuse(folder: Path, pool: str = "tank", *, apart: Sequence[Path] | None = None) -> Iterator[PrivateZfs]:
     """Run a zfs-fuse with a pool on a sparse file in `folder`; all of it is gone afterwards.
 
@@ -81,8 +91,6 @@ def private_zfs_fuse(folder: Path, pool: str = "tank", *, apart: Sequence[Path] 
     folder.mkdir(parents=True, exist_ok=True)
     root = folder / "mnt"
     root.mkdir()
-    with (folder / "vdev").open("wb") as vdev:
-        vdev.truncate(POOL_SIZE)
     # A shell only here: mounts must be made before zfs-fuse starts, in the namespace that it lives in.
     script = (
         "set -e; for d in $APART; do mount --make-rprivate $d; umount -l $d; done; "
@@ -103,10 +111,11 @@ def private_zfs_fuse(folder: Path, pool: str = "tank", *, apart: Sequence[Path] 
     enter = ["nsenter", f"--mount=/proc/{daemon.pid}/ns/mnt", "--"]
     try:
         _answers(daemon, enter, folder)
-        create = ["zpool", "create", "-O", "atime=off", "-m", str(root), pool, str(folder / "vdev")]
-        subprocess.run([*enter, *create], check=True, capture_output=True, timeout=_DEADLINE)
-        processes = InNamespace(ProcessRunner(), daemon.pid)
-        yield PrivateZfs(zfs=CliZfs(processes), processes=processes, pool=pool, root=root, pid=daemon.pid)
+        create = ["zpool", "create", "-O", "atime=off", "-m", str(root), pool]
+        with _vdev(folder) as vdev:
+            subprocess.run([*enter, *create, str(vdev)], check=True, capture_output=True, timeout=_DEADLINE)
+            processes = InNamespace(ProcessRunner(), daemon.pid)
+            yield PrivateZfs(zfs=CliZfs(processes), processes=processes, pool=pool, root=root, pid=daemon.pid)
     finally:
         _end(daemon, enter, pool)
 
@@ -128,7 +137,7 @@ def _end(daemon: subprocess.Popen[bytes], enter: list[str], pool: str) -> None:
     if daemon.poll() is None:
         subprocess.run([*enter, "zpool", "export", "-f", pool], capture_output=True, check=False, timeout=_DEADLINE)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(daemon.pid, signal.SIGTERM)
+            os.killpg(daemon.pid, signal.SIGKILL)  # told to end, it takes seconds; its pool is exported
     try:
         daemon.wait(_DEADLINE)
     except subprocess.TimeoutExpired:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +24,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def node(workshop: Path) -> Iterator[Node]:
     """A host with base tiny-1 and releases web/1 and web/2, web/sick not healthy."""
-    # Not below pytest's own folder: a unix socket's path has 107 bytes.
-    with hosted(Node(Path(tempfile.mkdtemp(prefix="jaild-e2e-")), "solo")) as made:
+    with hosted(Node("solo")) as made:
         furnish(made.api, workshop)
         yield made
         assert made.busy() == []  # whatever the module's stories made the daemon do

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from jaild.adapters.zfs.embedded import pool_name_for
 from jaild.adapters.zfs.private_namespace import MARKER, running
 from tests.demo.programs import environment
 from tests.e2e.client import Client
+from tests.zfs_fuse import MEMORY
 
 CHECKOUT = Path(__file__).parents[2]
 CGROUPS = Path("/sys/fs/cgroup")
@@ -35,14 +37,17 @@ class Node:
 
     def __init__(
         self,
-        folder: Path,
         name: str,
         *,
         config: Mapping[str, Any] | None = None,
         enter: Sequence[str] = (),
         pool_size: str = "2G",
     ) -> None:
-        self.folder = folder
+        # In memory where there is some: what a killed daemon wrote is as safe there, and nobody waits for a disk. Not
+        # below pytest's own folder: a unix socket's path has 107 bytes.
+        self.folder = folder = Path(
+            tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-", dir=MEMORY if Path(MEMORY).is_dir() else None)
+        )
         self.name = name
         self.token = secrets.token_hex(3)
         # A /28 of its own in 198.18.0.0/15 (RFC 2544), so that hosts side by side do not meet.

@@ -89,8 +89,7 @@ def joined(more: Mapping[str, str] | None = None, pool_size: str = "2G") -> Iter
         for name, host in hosts.items():
             # The network only: whoever looks at processes from outside sees those of all hosts.
             enter = ("nsenter", f"--net={NAMESPACES / host.namespace}", "--")
-            where = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-"))
-            node = Node(where, name, config=configs[name], enter=enter, pool_size=pool_size)
+            node = Node(name, config=configs[name], enter=enter, pool_size=pool_size)
             nodes[name] = stack.enter_context(hosted(node))
         yield nodes, topology
 

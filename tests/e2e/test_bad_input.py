@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import secrets
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -344,7 +343,7 @@ def test_a_full_pool_refuses_and_serves_on(workshop: Path, tmp_path: Path) -> No
     ballast = [file(f"srv/{number}", bytes(120 << 10)) for number in range(160)]
     large = trees.base(tmp_path / "large.tgz", "1", None, *ballast)
     release = trees.release(tmp_path / "large-app.tgz", "1", *ballast)
-    with hosted(Node(Path(tempfile.mkdtemp(prefix="jaild-e2e-")), "full", pool_size="64M")) as full:
+    with hosted(Node("full", pool_size="64M")) as full:
         full.api.import_base("tiny-1", workshop / "tiny-1.tgz")
         full.api.push("web/1", workshop / "web-1.tgz", manifest=MANIFEST)
         full.api.create("edge-1", trees.spec("tiny-1", "web/1"))

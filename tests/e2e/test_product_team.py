@@ -8,7 +8,6 @@ import json
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ def site(workshop: Path) -> Iterator[Site]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    node = Node(Path(tempfile.mkdtemp(prefix="jaild-e2e-")), "solo")
+    node = Node("solo")
     upper = ipaddress.ip_interface(node.addresses[8]).ip  # .9 of a /28: the range is its upper half
     policy = {"networks": ["none", "own"], "addresses": [f"{upper - 1}/29"], "limits": {"open_files": 4096}}
     node.config["listen"] = {"address": address, "tls": _settings(files["host"])}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,8 +75,7 @@ def test_what_the_pool_hands_on_keeps_no_jail_from_running(node: Node) -> None:
 
 
 def test_in_a_full_pool_jails_are_stopped_and_deleted_and_a_deploy_is_refused_by_its_plan(workshop: Path) -> None:
-    place = Path(tempfile.mkdtemp(prefix="jaild-e2e-"))
-    with hosted(Node(place, "solo", pool_size="256M")) as node:
+    with hosted(Node("solo", pool_size="256M")) as node:
         api, reserve = node.api, "/reserve"
         furnish(api, workshop)
         for name in ("edge-1", "edge-2"):
