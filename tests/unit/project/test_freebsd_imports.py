@@ -23,8 +23,8 @@ sys.platform = "freebsd13"
 import jaild.adapters
 for found in pkgutil.walk_packages(jaild.adapters.__path__, "jaild.adapters."):
     importlib.import_module(found.name)
-from jaild import config, main
-runtime = main.runtime_of(config.Config(), None)
+from jaild import assembly, config
+runtime = assembly.runtime_of(config.Config(), None)
 print(type(runtime).__name__, len(sys.modules) > 100)
 """
 
