@@ -62,7 +62,7 @@ class SlowRelease:
 
     @property
     def _asked(self) -> tuple[str, ...]:
-        policy = ("--canaries", "1", "--wave", str(len(self._names) // 3), "--soak", f"{SOAK}s")
+        policy = ("--canaries", "1", "--wave", str(len(self._names) // 4), "--soak", f"{SOAK}s")
         return ("rollout", "start", "--channel", CHANNEL, *policy, "--max-parallel", str(self._max_parallel))
 
     # -- the steps
