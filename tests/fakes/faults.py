@@ -157,7 +157,7 @@ class Mortal:
         async def call(*args: Any, **named: Any) -> Any:
             self._life.check()
             told = False
-            if self._counted is None or attribute in self._counted:
+            if self._life.counting and (self._counted is None or attribute in self._counted):
                 told = await self._life.step(f"{self._name}.{attribute} {_told(args)}")
             answer = await member(*args, **named)
             self._life.check()

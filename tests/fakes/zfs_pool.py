@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import secrets
 import stat
 import time
@@ -54,6 +55,9 @@ SETTINGS = {  # that are inherited, and what they are where nobody has set them
     "utf8only": "off",
 }
 _PLENTY = 1 << 40  # bytes available where no limit was set
+
+
+_path = functools.cache(Path)  # the same few are asked for again and again
 
 
 def new_guid() -> int:
@@ -182,7 +186,7 @@ class Pool:
             below.append(last)
             fs = self.filesystems[parent]
         point = fs.properties["mountpoint"]
-        return None if point in {"none", "legacy"} else Path(point, *reversed(below))
+        return None if point in {"none", "legacy"} else _path(point, *reversed(below))
 
     # -- mounts
 

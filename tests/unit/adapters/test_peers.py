@@ -140,7 +140,7 @@ async def test_a_stream_that_is_there_already_is_not_sent(fakes: Fakes, peer: Gr
 
 async def test_a_receiver_that_gives_up_halfway_is_heard_with_its_own_reason(fakes: Fakes, peer: GrpcPeer) -> None:
     fakes.incoming.give_up = (3 << 20, ResourceExhaustedError("POOL_FULL", "full", remedy="add disks"))
-    for _ in range(50):  # with call.write() some of these would be INTERNAL: "Internal error from Core"
+    for _ in range(20):  # with call.write() some of these would be INTERNAL: "Internal error from Core"
         fakes.incoming.taken = 0
         with pytest.raises(ResourceExhaustedError) as caught:
             await peer.receive(HEADER, chunks(40))

@@ -1,4 +1,4 @@
-"""Runs jailctl once for each case that stdin names, in a fork of a process that has imported everything already.
+"""Runs jailctl or jaild once for each case that stdin names, in a fork of a process that has imported it already.
 
 As a shell would start it, but forty times quicker: the three streams as the case says, `sys.stdin` and its like
 missing where they are closed, as the interpreter leaves them.
@@ -18,7 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from jaild.cli.main import NOUNS, main
+from jaild.cli.main import NOUNS
 
 _STREAMS = {"stdin": "r", "stdout": "w", "stderr": "w"}
 _SECONDS = 20
@@ -34,7 +34,7 @@ def _contexts(case: dict[str, Any]) -> str:
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
-    """Return how jailctl ended and what it wrote. `streams` says for each stream: a path to open, or None: closed."""
+    """Return how `program` (a module) ended and what it wrote. `streams`: a path to open, None: closed."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:
@@ -56,13 +56,16 @@ def _become(case: dict[str, Any], out: int, err: int) -> None:
             _open(number, case["streams"][name])
         setattr(sys, name, _stream(number, mode))
         setattr(sys, f"__{name}__", getattr(sys, name))
-    sys.argv = ["jailctl", *case["argv"]]
+    main = importlib.import_module(case["program"]).main
+    sys.argv = [case["program"], *case["argv"]]
     os.environ["XDG_CONFIG_HOME"] = _contexts(case)
     status = 1
     try:
         main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
     except Exception as error:  # noqa: BLE001  as the interpreter does
         if sys.stderr is not None:
             traceback.print_exception(error)
@@ -99,4 +102,7 @@ def _stream(number: int, mode: str) -> TextIO | None:
 if __name__ == "__main__":
     for noun in NOUNS:
         importlib.import_module(f"jaild.cli.commands.{noun}")
-    sys.stdout.write(json.dumps([run(case) for case in json.load(sys.stdin)]))
+    asked = json.load(sys.stdin)
+    for each in {case["program"] for case in asked}:
+        importlib.import_module(each)
+    sys.stdout.write(json.dumps([run(case) for case in asked]))

@@ -20,6 +20,7 @@ from tests.hosts.points import some
 from tests.unit.cli.obliging import Obliging
 
 ROOT = Path(__file__).parents[3]
+JAILCTL, JAILD = "jaild.cli.main", "jaild.main"
 # What each kind of argument and option is given; `{folder}` has the files.
 GOOD = {
     "jail": "web",
@@ -110,10 +111,14 @@ def daemon(folder: Path) -> Iterator[Obliging]:
     made.stop()
 
 
-def ends(folder: Path, lines: Iterable[list[str]], **streams: str | None) -> list[Case]:
-    """Run each line with the streams as said; return the lines with how each ended."""
-    given = {"streams": streams, "home": str(folder)}
-    cases = [given | {"argv": [word.replace("{folder}", str(folder)) for word in words]} for words in lines]
+def case_of(folder: Path, program: str, words: Iterable[str], **streams: str | None) -> Case:
+    """Return what is to be run: a program (its module) with these words, and its streams as said."""
+    argv = [word.replace("{folder}", str(folder)) for word in words]
+    return {"program": program, "argv": argv, "streams": streams, "home": str(folder)}
+
+
+def ended(folder: Path, cases: list[Case]) -> list[Case]:
+    """Run each case; return them with how each ended."""
     environment = {
         **os.environ,
         "JAILCTL_ADDRESS": f"unix://{folder}/s",
@@ -130,6 +135,11 @@ def ends(folder: Path, lines: Iterable[list[str]], **streams: str | None) -> lis
         timeout=100,
     )
     return [case | end for case, end in zip(cases, json.loads(done.stdout), strict=True)]
+
+
+def ends(folder: Path, lines: Iterable[list[str]], **streams: str | None) -> list[Case]:
+    """Run jailctl with each line and the streams as said; return the lines with how each ended."""
+    return ended(folder, [case_of(folder, JAILCTL, words, **streams) for words in lines])
 
 
 def astray(found: Iterable[Case]) -> list[Case]:
@@ -178,10 +188,13 @@ def test_a_stdin_that_is_closed_is_an_empty_one_and_one_that_cannot_be_read_is_t
         ["jail", "configure", "web", "-f", "-"],
     ]
 
-    closed = ends(folder, lines, stdin=None)
-    unreadable = ends(folder, lines, stdin="/dev/null")  # opened for writing only
+    found = ended(
+        folder,
+        [case_of(folder, JAILCTL, words, stdin=stdin) for stdin in (None, "/dev/null") for words in lines],
+    )
+    closed, unreadable = found[: len(lines)], found[len(lines) :]  # /dev/null is opened for writing only
 
-    assert astray(closed + unreadable) == []
+    assert astray(found) == []
     assert status_of(closed) == [1, 0, 0, 0, 0]  # exec ends with the status that the daemon tells
     assert [case["status"] for case in unreadable] == [1, 1, 1, 2, 2]
     assert [case for case in unreadable if "Bad file descriptor" not in case["stderr"]] == []
@@ -227,22 +240,22 @@ def test_a_closed_stream_of_the_real_program_gets_no_file_or_socket_of_its_own()
     assert int(subprocess.check_output(["/bin/sh", "-c", shell], cwd=ROOT)) > 2
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("--embedded /dev/null/x", "jaild: [Errno 20] Not a directory: '/dev/null/x'"),
-        ("--embedded /tmp/caf\udce9", "b'/tmp/caf\\xe9' is no UTF-8"),
-        ("--config /nonexistent doctor > /dev/full", "jaild: [Errno 28] No space left on device: 'stdout'"),
-        ("--config /nonexistent doctor --json >&- <&-", ""),
-    ],
-)
-def test_nor_does_the_daemons_program(words: str, said: str) -> None:
-    shell = f"'{sys.executable}' -m jaild {words}"
-    done = subprocess.run(["/bin/sh", "-c", os.fsencode(shell)], cwd=ROOT, capture_output=True, check=False)
+def test_nor_does_the_daemons_program(folder: Path) -> None:
+    doctor = ["--config", "/nonexistent", "doctor"]
+    cases = [
+        case_of(folder, JAILD, ["--embedded", "/dev/null/x"]),
+        case_of(folder, JAILD, ["--embedded", f"/tmp/{LATIN}"]),
+        case_of(folder, JAILD, doctor, stdout="/dev/full"),
+        case_of(folder, JAILD, [*doctor, "--json"], stdin=None, stdout=None),
+    ]
 
-    assert done.returncode in {1, 2}  # this machine is no host, or said what is wrong
-    assert said in done.stderr.decode(errors="surrogateescape")
-    assert b"Traceback" not in done.stderr
+    not_a_folder, latin, unread, closed = ended(folder, cases)
+
+    assert astray([not_a_folder, latin, unread, closed]) == []
+    assert {case["status"] for case in (not_a_folder, latin, unread, closed)} <= {1, 2}  # it is no host, or wrong
+    assert "jaild: [Errno 20] Not a directory: '/dev/null/x'" in not_a_folder["stderr"]
+    assert "b'/tmp/caf\\xe9' is no UTF-8" in latin["stderr"]
+    assert "jaild: [Errno 28] No space left on device: 'stdout'" in unread["stderr"]
 
 
 def status_of(cases: Iterable[Case]) -> list[int]:

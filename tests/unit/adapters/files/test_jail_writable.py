@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import resource
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -109,21 +111,34 @@ def test_entries_beyond_the_limit_are_not_looked_at(
     assert refused.value.reason == "TREE_TOO_LARGE"
 
 
+BEYOND = 700  # more than calls can be nested or descriptors be held then, and a path be long
+NAME = "folder"
+
+
+@pytest.fixture
+def scarce() -> Iterator[None]:
+    """Let a process nest fewer calls and hold fewer descriptors than usual, so that BEYOND is soon reached."""
+    calls, files = sys.getrecursionlimit(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    sys.setrecursionlimit(600)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (600, files[1]))
+    yield
+    sys.setrecursionlimit(calls)
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
+
+
 def deepen(folder: Path, depth: int) -> None:
     """Make a folder in a folder in a folder, deeper than any path can say."""
     descriptor = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
-        os.mkdir("x", dir_fd=descriptor)
-        inner = os.open("x", os.O_RDONLY, dir_fd=descriptor)
+        os.mkdir(NAME, dir_fd=descriptor)
+        inner = os.open(NAME, os.O_RDONLY, dir_fd=descriptor)
         os.close(descriptor)
         descriptor = inner
     os.close(os.open("bottom", os.O_CREAT | os.O_WRONLY, dir_fd=descriptor))
     os.close(descriptor)
 
 
-BEYOND = 2100  # more than calls can be nested, descriptors be held, and a path be long
-
-
+@pytest.mark.usefixtures("scarce")
 def test_folders_in_folders_without_end_are_refused(etc: Path, look_at: Callable[[Path], object]) -> None:
     deepen(etc, BEYOND)
     with pytest.raises(ResourceExhaustedError) as refused:
@@ -132,6 +147,7 @@ def test_folders_in_folders_without_end_are_refused(etc: Path, look_at: Callable
     treeremoval.remove(etc)
 
 
+@pytest.mark.usefixtures("scarce")
 def test_folders_in_folders_without_end_are_removed(etc: Path, tmp_path: Path) -> None:
     deepen(etc, BEYOND)
     deepen(etc / "d", BEYOND)
@@ -139,6 +155,7 @@ def test_folders_in_folders_without_end_are_removed(etc: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("scarce")
 def test_folders_in_folders_without_end_are_not_copied(etc: Path, tmp_path: Path) -> None:
     deepen(etc, BEYOND)
     with pytest.raises(JaildError) as refused:
@@ -149,6 +166,7 @@ def test_folders_in_folders_without_end_are_not_copied(etc: Path, tmp_path: Path
         treeremoval.remove(tree)
 
 
+@pytest.mark.usefixtures("scarce")
 async def test_folders_in_folders_without_end_are_told_as_lost_and_the_rest_is_salvaged(etc: Path) -> None:
     deepen(etc, BEYOND)
     damages: list[Damage] = []
