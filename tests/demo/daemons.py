@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import yaml
@@ -37,6 +37,8 @@ class DaemonError(Exception):
 
 class Daemons:
     """The two daemons (implements `tests.demo.fleet.Fleet`). `two_daemons` makes and ends it."""
+
+    CRASH: ClassVar = "kill -9"
 
     def __init__(self, topology: Machines, folder: Path, stack: ExitStack) -> None:
         self._topology = topology

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from jaild.cli.output.exits import Exit
 
@@ -96,6 +96,8 @@ class Writer(Protocol):
 
 class Fleet(Protocol):
     """Two hosts with a running daemon each, SOURCE_HOST and TARGET_HOST, and a third machine that reaches both."""
+
+    CRASH: ClassVar[str]  # what `crash` does, for people
 
     def jailctl(self, who: Who, host: str, *words: str) -> Answer:
         """Run one `jailctl -o json` to its end, as `who`, talking to the daemon of `host`."""

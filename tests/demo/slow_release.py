@@ -49,7 +49,9 @@ class SlowRelease:
             Chapter("small-jails", ok, f"{many} jails that follow a channel", self._create),
             Chapter("rollout-plan", Result.REFUSED, "each jail's own plan comes first; one is refused", self._see_plan),
             Chapter("rollout-canary", ok, "the canary's check fails: it is back, nobody else is touched", self._start),
-            Chapter("rollout-crash", ok, "kill -9 in mid-wave: it goes on, and none is moved twice", self._crash),
+            Chapter(
+                "rollout-crash", ok, "its daemon dies in mid-wave: it goes on, and none is moved twice", self._crash
+            ),
         )
 
     @property
@@ -118,7 +120,7 @@ class SlowRelease:
             while not _in_mid_wave(found := self._show()):
                 require(not found.get("endTime"), "the rollout was never seen in mid-wave")
         moved = sum(step["state"] in _MOVED for step in found["steps"])
-        with self._telling.timed(f"{moved} of {len(self._names)} have moved: kill -9"):
+        with self._telling.timed(f"{moved} of {len(self._names)} have moved: {self._telling.fleet.CRASH}"):
             self._telling.fleet.crash(SOURCE_HOST)
         self._telling.do(Who.SOURCE, SOURCE_HOST, "operation", "wait", self._id)
         self._see_that_it_did_as_it_said()

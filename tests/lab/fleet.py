@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 import msgspec
 import yaml
@@ -45,6 +46,8 @@ _PAUSE = 0.3  # seconds between two questions whether it answers
 
 class LabFleet:
     """The running fleet. `lab_fleet` makes and ends it."""
+
+    CRASH: ClassVar = "its power is cut"
 
     def __init__(
         self, image: Image, joined: Network, folder: Path, stack: ExitStack, *, libzfs: Path | None = None

@@ -8,7 +8,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
@@ -124,6 +124,8 @@ def test_more_at_once_than_may_be_are_told() -> None:
 @dataclass
 class FakeFleet:
     """A host whose rollout goes from one document to the next as it is asked for."""
+
+    CRASH: ClassVar = "a crash"
 
     shown: list[Doc] = field(default_factory=lambda: [paused(), mid_wave(), done()])
     crashes: int = 0

@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
@@ -64,6 +64,8 @@ class FakeWriter:
 @dataclass
 class FakeFleet:
     """Two hosts that behave; `faults` maps a command's beginning to the status that it ends with instead."""
+
+    CRASH: ClassVar = "a crash"
 
     faults: dict[str, int] = field(default_factory=dict)
     writer: FakeWriter = field(default_factory=FakeWriter)
