@@ -12,6 +12,7 @@ from jaild.adapters.zfs.capabilities import Detected, detect
 from jaild.adapters.zfs.ended import to_its_end
 from jaild.adapters.zfs.errors import failure
 from jaild.adapters.zfs.names import checked_snapshot
+from jaild.adapters.zfs.private_namespace import kernel_has_zfs
 from jaild.model.errors import NotFoundError
 from jaild.ports.process import Completed, Processes
 
@@ -61,7 +62,7 @@ class Commands:
     async def run(self, command: str, *options: str, subject: str, unless: str = "") -> Completed:
         """Run `zfs COMMAND OPTIONS SUBJECT`; a failure that says `unless` (alternatives between |) is none."""
         argv = [self._zfs, command, *options, subject]
-        one_by_one = command in _MOUNTING and await self._is_fuse()
+        one_by_one = command in _MOUNTING and not kernel_has_zfs()
         for left in reversed(range(_BUSY_TRIES)):
             async with self._mounting if one_by_one else contextlib.nullcontext():
                 completed = await self._ended(argv)
@@ -79,10 +80,7 @@ class Commands:
 
     async def _may_let_go(self, said: str) -> bool:
         """Tell whether a failure may be zfs-fuse still letting go of what was unmounted or received a moment ago."""
-        return bool(_LETTING_GO.search(said)) and await self._is_fuse()
-
-    async def _is_fuse(self) -> bool:
-        return (await self._detect()).capabilities.implementation == "zfs-fuse"
+        return bool(_LETTING_GO.search(said)) and (await self._detect()).capabilities.implementation == "zfs-fuse"
 
     async def _each(self, command: str, tag: str, snapshots: Sequence[str], unless: str) -> None:
         """Hold or release many in one process, which goes on after each failure: look at each line that it said."""
