@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from jaild import daemon
 from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
@@ -16,7 +18,8 @@ from jaild.adapters.freebsd.userland import FreebsdUserland
 from jaild.adapters.sqlite import SqliteStore
 from jaild.adapters.system.process import ProcessRunner
 from jaild.engine.build import Place, Ports
-from jaild.layers.sealing import Sealer
+from jaild.engine.inventory import Layer, LayerRecord
+from jaild.layers.sealing import Fill, Sealer
 from jaild.model import layout
 from jaild.model.access import Role
 from jaild.model.layers.records import BaseRecord, Family, Manifest, ReleaseRecord
@@ -28,6 +31,7 @@ from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.salvage import FileTrees
 from jaild.ports.zfs import Zfs
+from tests.fakes import zfs_trees as trees
 from tests.fakes.clock import FakeClock
 from tests.fakes.core import HostCore
 from tests.fakes.edge import Server, served_as
@@ -35,9 +39,11 @@ from tests.fakes.faults import Life, Mortal
 from tests.fakes.network import LinkedPeers, Network
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.zfs import FakeZfs
+from tests.fakes.zfs_pool import Filesystem
 
 ROOT = "tank/jaild"
 _JOURNALED = frozenset({"put_journal", "put_deleted_jail", "put_rollout", "put_restarts", "forget_restarts"})
+_SEALED: dict[bytes, tuple[Filesystem, BaseRecord | ReleaseRecord]] = {}  # by what a layer is
 _CHANGING = frozenset({"write", "remove", "make_folder", "make_folders", "write_tree", "copy", "spool", "own"})
 
 
@@ -253,9 +259,8 @@ class InProcessHost:
                 return BaseRecord(name=name, family=family, version="14.1-RELEASE", abi=abi, osreldate=1401000)
             return BaseRecord(name=name, family=family, version="12", abi="debian:12:amd64")
 
-        index = self.core.inventory
-        sealer = Sealer(self.zfs, self.files)
-        index.bases[name] = await sealer.seal(index.where.base(name), layout.BASE_PROPERTY, fill)
+        index, what = self.core.inventory, (name, files, family)
+        index.bases[name] = await self._sealed(index.where.base(name), layout.BASE_PROPERTY, fill, what)
 
     async def add_release(
         self, reference: str, files: Mapping[str, str] | None = None, manifest: Manifest | None = None, parent: str = ""
@@ -269,12 +274,21 @@ class InProcessHost:
             _write(tree, {"etc/app.conf": f"version={version}\n", "bin/run": "#!/bin/sh\n", **(files or {})})
             return ReleaseRecord(app=app, version=version, manifest=said, parent=parent)
 
-        index = self.core.inventory
-        sealer = Sealer(self.zfs, self.files)
+        index, what = self.core.inventory, (reference, files, said)
         dataset = index.where.release(app, version)
-        await sealer.ensure_parent(dataset)
+        await Sealer(self.zfs, self.files).ensure_parent(dataset)
         origin = index.release(f"{app}/{parent}").dataset if parent else ""
-        index.releases[reference] = await sealer.seal(dataset, layout.RELEASE_PROPERTY, fill, origin=origin)
+        index.releases[reference] = await self._sealed(dataset, layout.RELEASE_PROPERTY, fill, what, origin)
+
+    async def _sealed(
+        self,
+        dataset: str,
+        prop: str,
+        fill: Fill[LayerRecord],
+        what: object,  # noqa: ARG002 -- of hosts that keep what was sealed once
+        origin: str = "",
+    ) -> Layer[LayerRecord]:
+        return await Sealer(self.zfs, self.files).seal(dataset, prop, fill, origin=origin)
 
     async def end_of(self, operation: Operation) -> Operation:
         """Wait until an operation is done, or its daemon is dead."""
@@ -301,6 +315,26 @@ class FakeHost(InProcessHost):
         self.zfs: FakeZfs = FakeZfs(folder / "pool")
         self.runtime: FakeRuntime = FakeRuntime(now=self.clock.now, sleep=self.clock.sleep)
         self.probe: Healthy = Healthy()
+
+    async def _sealed(
+        self, dataset: str, prop: str, fill: Fill[LayerRecord], what: object, origin: str = ""
+    ) -> Layer[LayerRecord]:
+        """Have the same layer as other hosts before it: sealing it was half of what a host with layers takes."""
+        if origin:
+            return await super()._sealed(dataset, prop, fill, what, origin)
+        key = msgspec.json.encode((dataset, what))
+        if key not in _SEALED:
+            scratch = FakeZfs(self.folder / "sealing")
+            parents = dataset.split("/")[:-1]
+            for depth in range(2, len(parents) + 1):
+                await scratch.create("/".join(parents[:depth]))
+            layer = await Sealer(scratch, self.files).seal(dataset, prop, fill)
+            _SEALED[key] = (scratch.pool.fs(dataset), layer.record)
+            trees.remove(str(self.folder / "sealing"))
+        sealed, record = _SEALED[key]
+        await self.zfs.create(dataset)
+        self.zfs.pool.fill(dataset, sealed)
+        return await Sealer(self.zfs, self.files).layer(dataset, cast("LayerRecord", record))
 
     async def make_root(self) -> None:
         """Make `tank/jaild`."""

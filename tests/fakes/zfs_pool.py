@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import secrets
@@ -237,6 +238,13 @@ class Pool:
         tree = trees.read(fs.live, self.mounts)
         size = sum(len(node.content) for node in tree.values() if stat.S_ISREG(node.mode))
         fs.snapshots.append(Snap(tag=tag, guid=guid, created=created, tree=tree, size=size, purpose=purpose))
+
+    def fill(self, name: str, other: Filesystem) -> None:
+        """Let a new filesystem have the contents, properties and snapshots of one of another pool."""
+        fs = self.fs(name)
+        trees.write(other.snapshots[-1].tree, fs.live)
+        fs.properties.update(other.properties)
+        fs.snapshots = [dataclasses.replace(snap, guid=new_guid(), holds=set()) for snap in other.snapshots]
 
     def become(self, fs: Filesystem, tree: trees.Tree) -> None:
         trees.remove(str(fs.live), self.mounts)

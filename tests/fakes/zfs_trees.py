@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+_ME = (os.geteuid(), os.getegid())
+
 
 class Node(NamedTuple):
     """What is at a path. Of directories no time: mount points touch them."""
@@ -74,14 +76,18 @@ def write(tree: Tree, root: Path) -> None:
     """Bring what is in `tree` below `root`, which is there, with modes, owners and times; files there are replaced."""
     for path, node in tree.items():
         place = f"{root}/{path}"
+        new = True
         if stat.S_ISDIR(node.mode):
-            with suppress(FileExistsError):
+            try:
                 os.mkdir(place)
+            except FileExistsError:
+                new = False
         else:
             with suppress(FileNotFoundError):
                 os.unlink(place)
             _make(place, node)
-        os.chown(place, node.uid, node.gid, follow_symlinks=False)
+        if not new or (node.uid, node.gid) != _ME:
+            os.chown(place, node.uid, node.gid, follow_symlinks=False)
         if not stat.S_ISLNK(node.mode):
             os.chmod(place, stat.S_IMODE(node.mode))
         if not stat.S_ISDIR(node.mode):
