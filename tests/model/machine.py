@@ -39,10 +39,7 @@ standbys = st.sampled_from((("beta",), (), ("gamma",), ("beta", "gamma"), ("alph
 looks_on = st.one_of(st.none(), st.none(), st.integers(0, 40), st.integers(40, 400))
 picks = st.integers(0, 3)  # which of those that it makes sense for
 COMING = (Ownership.INCOMING, Ownership.PREPARED)
-CHANGES = (
-    *("deploy", "trial", "confirm", "revert", "stage", "cutover", "unstage"),
-    *("upgrade", "rollback", "start", "stop", "restart"),
-)
+CHANGES = ("deploy", "trial", "confirm", "revert", "upgrade", "rollback", "start", "stop", "restart")
 
 
 Place = tuple[ModelHost, str]
@@ -192,6 +189,16 @@ class Fleet(RuleBasedStateMachine):
         self.ask_one(pick, jail, self.owners(), lambda host, jail: verbs.change(host, jail, what), wait)
 
     @precondition(lambda self: self.owners())
+    @rule(pick=picks, jail=jails, wait=looks_on)
+    def stage(self, pick: int, jail: str, wait: int | None) -> None:
+        self.ask_one(pick, jail, self.owners(), verbs.stage, wait)
+
+    @precondition(lambda self: self.staged())
+    @rule(pick=picks, jail=jails, what=st.sampled_from(("cutover", "cutover", "unstage")), wait=looks_on)
+    def settle_staged(self, pick: int, jail: str, what: str, wait: int | None) -> None:
+        self.ask_one(pick, jail, self.staged(), lambda host, jail: verbs.change(host, jail, what), wait)
+
+    @precondition(lambda self: self.owners())
     @rule(pick=picks, jail=jails, base=st.sampled_from(("deb-1", "deb-2")), wait=looks_on)
     def roll_out(self, pick: int, jail: str, base: str, wait: int | None) -> None:
         self.ask_one(pick, jail, self.owners(), lambda host, jail: verbs.roll_out(host, jail, base), wait)
@@ -282,6 +289,10 @@ class Fleet(RuleBasedStateMachine):
     def owners(self) -> list[Place]:
         """Return the hosts that say of themselves that a jail is theirs: a former one may, too, and comes first."""
         return sorted(self.having(Ownership.ACTIVE), key=lambda place: bool(place[0].runs(place[1])))
+
+    def staged(self) -> list[Place]:
+        """Return the jails that have something staged."""
+        return [(host, jail) for host, jail in self.owners() if getattr(host.record(jail), "staged", None) is not None]
 
     def waiting(self) -> list[Place]:
         """Return the jails that wait for their standbys."""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+import msgspec
+
 from jaild.model.errors import JaildError
 from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation
@@ -188,8 +190,22 @@ def configure(world: World, host: ModelHost, jail: str, standbys: tuple[str, ...
     return asked
 
 
+def stage(host: ModelHost, jail: str) -> Verb:
+    """Stage another spec, with the same replicas."""
+
+    async def asked() -> Operation | None:
+        generation = host.core.use_cases.jails.get(jail).generation
+        if generation is None:
+            return None
+        spec = msgspec.structs.replace(generation.spec, labels={"over": str(generation.number)})
+        how: dict[str, Any] = {"etag": "", "validate_only": False, "caller": caller()}
+        return await host.core.use_cases.jails.configure(jail, spec, stage=True, **how)
+
+    return asked
+
+
 def change(host: ModelHost, jail: str, what: str) -> Verb:
-    """Deploy (for good, to be confirmed, or staged), confirm, revert, cut over, upgrade, roll back, start, stop."""
+    """Deploy (for good, or to be confirmed), confirm, revert, cut over, unstage, upgrade, roll back, start, stop."""
     jails = host.core.use_cases.jails
     how: dict[str, Any] = {"etag": "", "validate_only": False, "caller": caller()}
     made: dict[str, Verb] = {
@@ -197,7 +213,6 @@ def change(host: ModelHost, jail: str, what: str) -> Verb:
         "trial": lambda: jails.deploy(jail, "web/2", confirm_within=30.0, **how),
         "confirm": lambda: host.core.use_cases.confirmations.confirm(jail, caller=caller()),
         "revert": lambda: host.core.use_cases.confirmations.revert(jail, validate_only=False, caller=caller()),
-        "stage": lambda: jails.deploy(jail, "web/2", stage=True, **how),
         "cutover": lambda: host.core.use_cases.staging.cutover(jail, validate_only=False, caller=caller()),
         "unstage": lambda: host.core.use_cases.staging.unstage(jail, caller=caller()),
         "upgrade": lambda: jails.upgrade(jail, "deb-2", **how),
