@@ -6,7 +6,7 @@ WORKERS = 1
 MIGRATIONS = 100
 # One more than this project's machines have cores: real programs are waited for.
 PROCESSES = 3
-UNIT = tests/unit tests/contract -m "not real and not exhaustive and not rule"
+UNIT = --ignore=tests/e2e --ignore=tests/model -m "not real and not exhaustive and not rule"
 # A matrix of faults strikes one call of so many, other ones each time; CI strikes all (EVERY=1).
 EVERY = 4
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.

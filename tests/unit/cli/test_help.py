@@ -34,17 +34,15 @@ def complete(address: str, *words: str, incomplete: str = "") -> list[str]:
     return [item.value for item in completer.get_completions(["--address", address, *words], incomplete)]
 
 
-@pytest.mark.parametrize(("path", "found"), ALL, ids=[" ".join(path) for path, _ in ALL])
-def test_every_command_has_a_one_line_summary_and_takes_an_output_form(
-    path: tuple[str, ...], found: click.Command
-) -> None:
-    summary = (found.help or "").splitlines()[0]
-    result = CliRunner().invoke(command, [*path, "--help"])
+def test_every_command_has_a_one_line_summary_and_takes_an_output_form() -> None:
+    for path, found in ALL:
+        summary = (found.help or "").splitlines()[0]
+        result = CliRunner().invoke(command, [*path, "--help"])
 
-    assert summary.endswith(".")
-    assert len(summary) < 100
-    assert result.exit_code == 0
-    assert isinstance(found, click.Group) or "--output" in result.stdout
+        assert summary.endswith("."), path
+        assert len(summary) < 100, path
+        assert result.exit_code == 0, path
+        assert isinstance(found, click.Group) or "--output" in result.stdout, path
 
 
 def test_the_roots_table_of_nouns_says_what_the_nouns_say() -> None:

@@ -54,19 +54,19 @@ def record(state: Ownership, **changes: object) -> JailRecord:
     )
 
 
-@pytest.mark.parametrize(("old", "new"), sorted(ARROWS))
-def test_a_jail_follows_the_arrows_of_the_diagram(old: Ownership, new: Ownership) -> None:
-    moved = advance(record(old), new, epoch=4, migration="m")
-    assert moved == record(new, epoch=4, migration="m")
+def test_a_jail_follows_the_arrows_of_the_diagram() -> None:
+    for old, new in ARROWS:
+        moved = advance(record(old), new, epoch=4, migration="m")
+        assert (old, moved) == (old, record(new, epoch=4, migration="m"))
 
 
-@pytest.mark.parametrize(("old", "new"), sorted(set(product(Ownership, Ownership)) - ARROWS))
-def test_there_is_no_other_way(old: Ownership, new: Ownership) -> None:
-    with pytest.raises(FailedPreconditionError) as caught:
-        advance(record(old), new)
-    assert caught.value.reason == "ILLEGAL_TRANSITION"
-    assert old in caught.value.message
-    assert new in caught.value.message
+def test_there_is_no_other_way() -> None:
+    for old, new in set(product(Ownership, Ownership)) - ARROWS:
+        with pytest.raises(FailedPreconditionError) as caught:
+            advance(record(old), new)
+        assert (old, new, caught.value.reason) == (old, new, "ILLEGAL_TRANSITION")
+        assert old in caught.value.message
+        assert new in caught.value.message
 
 
 def test_a_jail_that_moved_away_runs_here_again_only_through_a_whole_migration() -> None:
