@@ -201,7 +201,9 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: self.owners())
     @rule(pick=picks, jail=jails, base=st.sampled_from(("deb-1", "deb-2")), wait=looks_on)
     def roll_out(self, pick: int, jail: str, base: str, wait: int | None) -> None:
-        self.ask_one(pick, jail, self.owners(), lambda host, jail: verbs.roll_out(host, jail, base), wait)
+        """Over all that the host has."""
+        make = lambda host, _: verbs.roll_out(host, self.owned_by(host), base)  # noqa: E731
+        self.ask_one(pick, jail, self.owners(), make, wait)
 
     @precondition(lambda self: self.owners())
     @rule(name=names, wait=looks_on)
@@ -293,6 +295,10 @@ class Fleet(RuleBasedStateMachine):
     def staged(self) -> list[Place]:
         """Return the jails that have something staged."""
         return [(host, jail) for host, jail in self.owners() if getattr(host.record(jail), "staged", None) is not None]
+
+    def owned_by(self, host: ModelHost) -> tuple[str, ...]:
+        """Return the jails that a host says are its own."""
+        return tuple(jail for owner, jail in self.owners() if owner is host)
 
     def waiting(self) -> list[Place]:
         """Return the jails that wait for their standbys."""

@@ -224,12 +224,15 @@ def change(host: ModelHost, jail: str, what: str) -> Verb:
     return made[what]
 
 
-def roll_out(host: ModelHost, jail: str, base: str) -> Verb:
-    """Move its base by a rollout, which takes it back if it does not go well, and ends by itself whatever happens."""
+def roll_out(host: ModelHost, jails: tuple[str, ...], base: str) -> Verb:
+    """Move their base by a rollout, the first as its canary.
+
+    It takes them back if it does not go well, and ends by itself whatever happens.
+    """
     policy = RolloutPolicy(
         canaries=1, min_healthy_time=5.0, healthy_deadline=30.0, on_breach=OnBreach.UNDO, deadline=120.0
     )
-    spec = RolloutSpec(base=base, jails=(jail,), policy=policy)
+    spec = RolloutSpec(base=base, jails=jails, policy=policy)
     return lambda: host.core.use_cases.rollouts.start(spec, caller=caller())
 
 
