@@ -88,6 +88,7 @@ class Bases:
 
         async def work(handle: Handle) -> str:
             try:
+                self._sealing.require_new(base_id)  # another import of that name may have been before it
                 return await self._import_archive(handle, base_id, spooled.path, spooled.sha256, image)
             finally:
                 await forget()
@@ -109,6 +110,7 @@ class Bases:
             )
 
         async def work(handle: Handle) -> str:
+            self._sealing.require_new(base_id)
             if source.is_dir() and self._images.is_layout(map(os.fsencode, await self._files.names(source))):
                 with handle.cancellable():
                     return await self._images.from_layout(handle, base_id, source, image)

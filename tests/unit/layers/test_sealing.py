@@ -13,7 +13,9 @@ from jaild.layers.sealing import Sealer
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, ResourceExhaustedError
 from jaild.ports.zfs import Zfs
-from tests.fakes.host import FakeHost
+from tests.fakes.host import FakeHost, caller
+from tests.hosts.asking import reason_of
+from tests.unit.layers.test_killed_imports import a_tree
 
 
 class SlowlyMaking:
@@ -75,3 +77,14 @@ async def test_a_dataset_that_cannot_be_destroyed_either_does_not_hide_why_it_wa
     with pytest.raises(ResourceExhaustedError) as raised:
         await Sealer(host.zfs, host.files).seal(host.core.inventory.where.base("deb-3"), layout.BASE_PROPERTY, full)
     assert raised.value.reason == "NO_SPACE"
+
+
+async def test_an_import_that_waited_for_another_of_its_name_is_refused_before_it_reads_anything(
+    host: FakeHost, quick_path: Path
+) -> None:
+    tree = str(a_tree(quick_path / "tree"))
+    imports = [await host.core.use_cases.bases.import_path("deb-3", tree, sha256="", caller=caller()) for _ in range(2)]
+    first, second = [await host.end_of(each) for each in imports]
+    assert (reason_of(first), reason_of(second)) == ("", "BASE_EXISTS")
+    assert [phase.name for phase in first.phases] == ["check", "unpack", "seal"]
+    assert [phase.name for phase in second.phases] == []
