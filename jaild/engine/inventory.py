@@ -35,6 +35,7 @@ from jaild.model.layers.records import (
 from jaild.model.layout import Layout
 from jaild.model.migration.budget import Parts
 from jaild.model.operation import Operation
+from jaild.model.replication.policy import lasting
 from jaild.model.views import AFTER_END, BaseView, JailState, JailView, ReleaseView
 from jaild.ports.files import Files
 from jaild.ports.runtime import Run
@@ -453,7 +454,7 @@ class Inventory:
             restarts=entry.restarts,
             used=entry.used,
             operation=operation,
-            message="stopped for the host's shutdown" if halted else entry.message or authority.lasting(record),
+            message="stopped for the host's shutdown" if halted else entry.message or lasting(record),
             peer_name=record.peer,
             behind=after,
             staged=entry.staged if record.staged is not None else None,

@@ -21,7 +21,7 @@ from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership
 from jaild.model.operation import Stop
 from jaild.model.replication.deleted import DeletedJail
-from jaild.model.replication.policy import told_of
+from jaild.model.replication.policy import lasting
 from jaild.model.replication.protocol import Known, Supersession
 from jaild.model.views import Caller
 from jaild.transfer.build import TransferParts
@@ -113,7 +113,7 @@ class Fencing:
         await self._datasets.write(entry, fenced)
         entry.unconfirmed, entry.message = frozenset(), ""
         await self._cutover.put_away(entry)
-        await self._events.emit("jail.fenced", f"jails/{entry.name}", told_of(fenced), owner=known.owner_name)
+        await self._events.emit("jail.fenced", f"jails/{entry.name}", lasting(fenced), owner=known.owner_name)
 
     # -- telling
 

@@ -39,7 +39,7 @@ from enum import StrEnum
 
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.records import Desired, JailRecord, Ownership
-from jaild.model.replication.policy import moment, told_of, vouching
+from jaild.model.replication.policy import moment, vouching
 
 
 class Intent(StrEnum):
@@ -225,15 +225,6 @@ def _awaited(claim: Claim) -> Refusal | None:
         resource=f"jails/{claim.jail}",
         detail={"back_to": str(confirm.back_to), "kind": confirm.kind},
     )
-
-
-def lasting(record: JailRecord) -> str:
-    """Return what is to be told of a jail for as long as its record says so."""
-    if (confirm := record.confirm) is not None and record.state is Ownership.ACTIVE:
-        return (
-            f"generation {confirm.back_to} comes back at {moment(confirm.until)} unless its {confirm.kind} is confirmed"
-        )
-    return told_of(record) or record.salvaged
 
 
 def unconfirmed(claim: Claim, *, asked: bool = False) -> Refusal:

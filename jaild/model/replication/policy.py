@@ -159,11 +159,15 @@ def _vouched_for(name: str, hosts: Iterable[str]) -> list[str]:
     return [f"{host} has not taken over {name}" for host in hosts]
 
 
-def told_of(record: JailRecord) -> str:
-    """Return what is told of a jail that was taken over from this host; empty for any other."""
+def lasting(record: JailRecord) -> str:
+    """Return what is to be told of a jail for as long as its record says so: what waits, who has it, what it lost."""
+    if (confirm := record.confirm) is not None and record.state is Ownership.ACTIVE:
+        return (
+            f"generation {confirm.back_to} comes back at {moment(confirm.until)} unless its {confirm.kind} is confirmed"
+        )
     failover = record.failover
     if record.state is not Ownership.FENCED or failover is None:
-        return ""
+        return record.salvaged
     when = f" at {moment(failover.at)}" if failover.at else ""
     lost = f"; what was written here after {moment(failover.since)} is in this copy only" if failover.since else ""
     return f"{failover.host} took it over{when}{lost}"
