@@ -107,15 +107,16 @@ class StreamCases:
     ) -> None:
         await host.zfs.create(name := f"{host.top}/src")
         await host.zfs.snapshot(name, "s1")
-        await host.write(name, "big", noise(4 * MIB))
+        await host.write(name, "big", noise(8 * MIB))
         await host.zfs.snapshot(name, "s2")
         await host.zfs.receive(target := f"{host.top}/dst", pieces(await host.stream(f"{name}@s1")))
         increment = await host.stream(f"{name}@s2", f"{name}@s1")
 
         async def meanwhile() -> AsyncIterator[bytes]:
-            yield increment[: 2 * MIB]  # more than pipes keep: the receive has begun
+            async for piece in pieces(increment[: 6 * MIB], 64 << 10):  # more than all on the way keep: it has begun
+                yield piece
             await host.zfs.snapshot(target, "theirs")
-            yield increment[2 * MIB :]
+            yield increment[6 * MIB :]
 
         with pytest.raises(AbortedError, match="theirs") as caught:
             await host.zfs.receive(target, meanwhile())
