@@ -336,14 +336,17 @@ class Handle:
         await self._operations.save(self.id)
 
     @asynccontextmanager
-    async def in_phase(self, phase: str, message: str, stop: Stop) -> AsyncIterator[None]:
-        """Be in a phase, which is on disk when the block begins: not if somebody asked for the operation's end before.
+    async def in_phase(self, phase: str, message: str, stop: Stop, *, written: bool = True) -> AsyncIterator[None]:
+        """Be in a phase: not if somebody asked for the operation's end before.
 
-        `stop` says what may end the block, by `asyncio.CancelledError`.
+        `stop` says what may end the block, by `asyncio.CancelledError`. `written`: it is on disk when the block begins.
         """
         self.heed_cancel()  # one that was taken a moment before stops no jail any more
         with nullcontext() if stop is Stop.NEVER else self.cancellable():
-            await self.phase(phase, message, stop)
+            if written:
+                await self.phase(phase, message, stop)
+            else:
+                self.enter(phase, message, stop)
             yield
 
     def enter(self, phase: str, message: str = "", stop: Stop = Stop.NOW) -> None:

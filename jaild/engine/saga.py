@@ -74,6 +74,8 @@ class Phase(Generic[_A]):
     the operation is resumable, and the next daemon goes on (`SagaRunner.carry_out`, `since`). `within`: the time that
     it may take; `late`: what is raised then. `back`: what leads back to an earlier phase. `retry`: it is tried again
     until it is done, with these pauses. `when`: whether an attempt has this phase, asked when its turn comes.
+    `written`: its begin is on disk before it; False where the phase before it tells a successor enough, and a jail is
+    down meanwhile.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Phase(Generic[_A]):
     back: Back[_A] | None = None
     retry: BackOff | None = None
     when: Callable[[_A], bool] = _always
+    written: bool = True
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ class SagaRunner:
         return to
 
     async def _phase(self, phase: Phase[_A], attempt: _A, begun: list[Phase[_A]]) -> None:
-        async with attempt.handle.in_phase(phase.name, _told(phase, attempt), phase.stop):
+        async with attempt.handle.in_phase(phase.name, _told(phase, attempt), phase.stop, written=phase.written):
             if begun[-1:] != [phase]:
                 begun.append(phase)
             await self._do(phase, attempt)

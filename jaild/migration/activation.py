@@ -29,7 +29,7 @@ from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Activated
 from jaild.transfer.snapshots import MigrationSnapshots, return_to_before
 
-_MOUNTS = 8  # datasets of one jail that are mounted at once
+_MOUNTS = 16  # datasets of one jail that are mounted at once
 STOPPING = frozenset({"stop", "shutdown", "restart", "delete"})
 
 
@@ -59,43 +59,66 @@ class Activation:
         """Become the owner if this host is not, and start the jail."""
         began = self._clock.monotonic()
         entry, record = self._inventory.permitted(journal.jail, Intent.READ)
-        if not self.owns(journal):
-            mine = advance(
-                record,
-                Ownership.ACTIVE,
-                owner=self._inventory.host_id,
-                epoch=journal.epoch,
-                migration="",
-                peer="",
-                replica=None,
-                failover=None,
-                staged=journal.offer.jail.staged,  # its generation came in the datasets
-            )
-            await self._datasets.write(entry, mine)
-            entry.layers = ()
+        # The jail is down: what came is known, and not asked for again.
+        came = self._inventory.where.parts(journal.jail, (each.path for each in journal.offer.jail.datasets))
+        datasets = sorted(came.values(), key=_depth)
         try:
-            # The jail is down: what came is known, and not asked for again.
-            came = (dataset.path for dataset in journal.offer.jail.datasets)
-            await self._open(list(self._inventory.where.parts(journal.jail, came).values()))
+            if self.owns(journal):
+                await self._make_writable(datasets)
+            else:
+                await self._take(entry, record, journal, datasets)
+            await self._mount(datasets)
             await self._inventory.read_generations(entry)
         except JaildError:
             raise  # its source asks again
-        except Exception as error:  # noqa: BLE001 -- asked again it would be the same, and its source would ask for ever
+        except Exception as error:  # asked again it would be the same, and its source would ask for ever
+            if not self.owns(journal):
+                raise
             return await self._unhealthy(entry, error, Parts())
         return await self.start(entry, began)
 
-    async def _open(self, datasets: Sequence[str]) -> None:
-        root, *below = sorted(datasets, key=_depth)
+    async def _take(self, entry: JailEntry, record: JailRecord, journal: Journal, datasets: Sequence[str]) -> None:
+        """Become the owner of a jail that its source has given away, and make its datasets writable meanwhile.
+
+        So they share transaction groups, each of which takes as long as the disk does. Nothing is mounted before the
+        record is written. If that fails, the copy stays the prepared one that it was, and the source asks again.
+        """
+        mine = advance(
+            record,
+            Ownership.ACTIVE,
+            owner=self._inventory.host_id,
+            epoch=journal.epoch,
+            migration="",
+            peer="",
+            replica=None,
+            failover=None,
+            staged=journal.offer.jail.staged,  # its generation came in the datasets
+        )
+        opening = asyncio.ensure_future(self._make_writable(datasets))
+        try:
+            await self._datasets.write(entry, mine)
+            entry.layers = ()
+            await opening
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+
+    async def _make_writable(self, datasets: Sequence[str]) -> None:
+        root, *below = datasets
         await self._zfs.set(root, {"readonly": "off"}, *below)
-        await self._zfs.mount(root)
-        for _, level in groupby(below, _depth):  # parents first
+
+    async def _mount(self, datasets: Sequence[str]) -> None:
+        """Mount a jail's datasets, which come by depth: parents first."""
+        for _, level in groupby(datasets, _depth):
             await for_each(level, self._zfs.mount, at_once=_MOUNTS)
 
     async def open_datasets(self, entry: JailEntry) -> None:
         """Make an owned jail's datasets writable and mounted, parents first."""
-        root, *below = await self._zfs.datasets(entry.dataset)
-        await self._open([root.name, *(dataset.name for dataset in below)])
-        entry.folder = root.mountpoint or entry.folder
+        found = await self._zfs.datasets(entry.dataset)
+        datasets = sorted((dataset.name for dataset in found), key=_depth)
+        await self._make_writable(datasets)
+        await self._mount(datasets)
+        entry.folder = found[0].mountpoint or entry.folder
 
     async def start(self, entry: JailEntry, began: float) -> Activated:
         """Start an owned jail, if it should run, and pass its health checks; `began` (monotonic): of the request."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 import structlog
@@ -201,8 +202,13 @@ class Cutover:
         moved = advance(record, Ownership.MOVED, owner=session.journal.peer_id, epoch=session.journal.epoch)
         await self._datasets.write(session.entry, moved)
         await session.write(phase=Phase.COMMITTED)
-        message = f"{session.peer_name} owns it from epoch {moved.epoch} on"
-        await self._events.emit("migration.committed", session.target, message, migration=session.id)
+        self._tell_committed(session)
+
+    def _tell_committed(self, session: MigrationSession) -> None:
+        """Tell it while the target starts the jail, which is down until then."""
+        message = f"{session.peer_name} owns it from epoch {session.journal.epoch} on"
+        emit = partial(self._events.emit, "migration.committed", session.target, message, migration=session.id)
+        self._supervisor.retry(f"telling of the commit of {session.id}", emit, target=session.target)
 
     async def is_committed(self, session: MigrationSession) -> bool:
         """Ask the dataset itself: a `zfs set` that was interrupted may have been carried out."""

@@ -161,9 +161,10 @@ class Precopy:
             for each in snapshots.items():
                 await session.through(partial(send, *each))
         session.whole, session.pending = session.pending, ""
-        await session.write(rounds=session.journal.rounds + 1)
+        session.journal = msgspec.structs.replace(session.journal, rounds=session.journal.rounds + 1)
         seconds = self._clock.monotonic() - began
-        if not urgent:
+        if not urgent:  # else on disk with the commit
+            await session.write()
             await own.supersede(session.id, session.whole)
         return Round(session.journal.bytes - before, seconds, snapshot=taken - began)
 

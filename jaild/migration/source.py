@@ -382,7 +382,7 @@ def _sending(
 def _down(
     name: str, do: Callable[[MigrationSession], Awaitable[None]], back: Back[MigrationSession], message: str
 ) -> Phase[MigrationSession]:
-    """Return a phase in which the jail is down: only for as long as it was said to bear."""
+    """Return a phase in which the jail is down: only for as long as it was said to bear. "freeze" is on disk."""
     return Phase(
         name,
         do,
@@ -391,6 +391,7 @@ def _down(
         within=MigrationSession.down_time_left,
         late=MigrationSession.down_too_long,
         back=back,
+        written=False,
     )
 
 

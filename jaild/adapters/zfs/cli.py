@@ -22,7 +22,7 @@ from jaild.ports.process import Completed
 from jaild.ports.zfs import Capabilities, Dataset, Mounted
 
 _DATASET_COLUMNS = ",".join(("type", *parse.NATIVE, *RECORDS))
-_AT_ONCE = 8  # commands for one call
+_AT_ONCE = 16  # commands for one call: a jail and its volumes share a transaction group
 _SNAPSHOT_COLUMNS = f"type,guid,creation,used,referenced,userrefs,{SNAPSHOT_PROPERTY}"
 
 

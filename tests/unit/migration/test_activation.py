@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from jaild.model import layout
 from jaild.model.jails.spec import JailSpec, Readiness, TcpCheck
 from jaild.model.layers.records import Ownership
 from tests.fakes.host import FakeHost, Healthy, caller
@@ -81,6 +83,27 @@ async def test_a_jail_that_came_and_whose_datasets_cannot_be_opened_by_a_defect_
     target.zfs.refuse = DefectOfTheOwner(target)
     assert reason_of(await source.end_of(await migrate(source, target))) == "ACTIVATED_UNHEALTHY"
     assert "ValueError" in target.core.inventory.jails["web"].message
+    await stop([source, target])
+
+
+async def test_a_record_that_could_not_be_written_is_no_answer_and_the_source_asks_again(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = await ready(quick_path)
+    change = target.zfs.set
+    refused: list[str] = []
+
+    async def changed(name: str, properties: Mapping[str, str], *others: str) -> None:
+        text = properties.get(layout.JAIL_PROPERTY, "")
+        if '"active"' in text and not refused:
+            refused.append(text)
+            raise ValueError(text)
+        await change(name, properties, *others)
+
+    monkeypatch.setattr(target.zfs, "set", changed)
+    assert reason_of(await source.end_of(await migrate(source, target))) == ""
+    assert len(refused) == 1
+    assert serves(target, 2)
     await stop([source, target])
 
 

@@ -14,7 +14,7 @@ import pytest
 from jaild.adapters.files import flushing
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.jails.spec import ExecCheck, JailSpec, Readiness, Volume
+from jaild.model.jails.spec import ExecCheck, Readiness
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.views import JailState
@@ -141,55 +141,6 @@ async def test_the_last_increments_of_all_datasets_are_sent_at_once(pair: tuple[
     target.core.use_cases.incoming.receive = received  # type: ignore[method-assign, assignment]
     assert await move(source, target) == ""
     assert serves(target, 1)
-
-
-def parted(volumes: int) -> JailSpec:
-    return msgspec.structs.replace(SPEC, volumes={f"v{n}": Volume(path=f"/var/v{n}") for n in range(volumes)})
-
-
-@pytest.mark.parametrize("volumes", [0, 8])
-async def test_while_the_jail_is_down_nothing_is_asked_of_zfs_that_is_known(
-    pair: tuple[FakeHost, FakeHost], volumes: int
-) -> None:
-    source, target = pair
-    await create(source, parted(volumes))
-    assert await move(source, target) == ""
-    away, datasets = asked(source), 2 + volumes
-    last = len(away) - away[::-1].index("snapshot")
-    assert away[last : last + 2 + datasets] == ["snapshots", *["send"] * datasets, "set"]
-    here = asked(target)
-    prepared = len(here) - 1 - here[::-1].index("unmount") - 3
-    looked_into = ["mount", "set", "unmount"]  # the last two side by side, as the first with the list of snapshots
-    received = here[prepared - datasets : prepared]
-    assert received == ["receive"] * datasets
-    activated = here[prepared : prepared + 6 + datasets]
-    assert activated == ["snapshots", *looked_into, "set", "set", *["mount"] * datasets]
-
-
-async def test_what_came_is_mounted_side_by_side_its_own_dataset_first(
-    pair: tuple[FakeHost, FakeHost], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, target = pair
-    await create(source, parted(3))
-    mount, all_below = target.zfs.mount, asyncio.Barrier(4)
-    mounted: list[str] = []
-
-    async def noted(name: str) -> None:
-        if name != "tank/jaild/jails/web" and "tank/jaild/jails/web" in name:
-            assert mounted
-            async with asyncio.timeout(30):
-                await all_below.wait()
-        await mount(name)
-        mounted.append(name)
-
-    monkeypatch.setattr(target.zfs, "mount", noted)
-    assert await move(source, target) == ""
-    assert serves(target, 1)
-
-
-def asked(host: FakeHost) -> list[str]:
-    """Return what a host's ZFS was asked of the jail, in order."""
-    return [operation for operation, name in host.zfs.calls if name.startswith("tank/jaild/jails/web")]
 
 
 async def test_a_jail_whose_flush_fails_serves_on(
