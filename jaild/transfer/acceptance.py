@@ -24,6 +24,7 @@ from jaild.model.migration.forecast import usual
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.protocol import Acceptance, DatasetState, Offer
 from jaild.model.migration.streams import SLACK
+from jaild.model.replication.policy import wanted
 from jaild.model.snapshots import Snapshot, told
 from jaild.transfer.journal import Journals
 
@@ -50,7 +51,7 @@ class OfferCheck:
         """
         generation = _offered(offer)
         findings = [*self._halted(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
-        findings += self._channel(generation)
+        findings += [*self._channel(generation), *self._standby(offer, generation)]
         findings += await self._spec(offer.jail.name, generation.spec)
         missing, layer_findings = self._layers(offer)
         findings += layer_findings
@@ -201,6 +202,20 @@ class OfferCheck:
                 message=f"the jail follows channel {channel}, of which there is none on {host}: it stays on its base",
                 subject="$.channel",
                 remedy=f"on {host}: jailctl channel set {channel} BASE",
+            )
+        ]
+
+    def _standby(self, offer: Offer, generation: Generation) -> list[Finding]:
+        spec, host = generation.spec, self._inventory.host_name
+        if offer.rehearsal or spec.standby is None or wanted(spec, host):
+            return []
+        return [
+            Finding(
+                severity=Severity.WARNING,
+                code="LAST_STANDBY",
+                message=f"{host} is the only host that keeps a replica of the jail: once it is there, nobody does",
+                subject="$.standby.peers",
+                remedy="when it has moved, name another host, or the one that it came from: jailctl jail edit",
             )
         ]
 

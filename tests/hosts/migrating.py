@@ -13,14 +13,16 @@ SPEC = JailSpec(base="deb-1", app="web/1")
 MARK = "written by the jail"
 
 
-async def migrate(source: FakeHost, target: FakeHost, *, deadline: float | None = None) -> Operation:
+async def migrate(
+    source: FakeHost, target: FakeHost, *, deadline: float | None = None, validate_only: bool = False
+) -> Operation:
     return await source.core.use_cases.migrations.migrate(
         "web",
         target.name,
         max_downtime=10.0,
         proceed_over_budget=True,
         etag="",
-        validate_only=False,
+        validate_only=validate_only,
         caller=caller(),
         deadline=deadline,
     )

@@ -162,6 +162,17 @@ async def test_the_copy_that_a_move_leaves_becomes_a_replica_if_the_spec_names_i
     await stop(hosts)
 
 
+@pytest.mark.parametrize(("standbys", "told"), [(("beta",), ["LAST_STANDBY"]), (("beta", "gamma"), [])])
+async def test_the_plan_of_a_move_onto_the_only_standby_warns(
+    tmp_path: Path, standbys: tuple[str, ...], told: list[str]
+) -> None:
+    hosts = await hosts_with(tmp_path, *standbys)
+    planned = await migrate(hosts[0], hosts[1], validate_only=True)
+    assert planned.plan is not None
+    assert [(found.code, found.severity) for found in planned.plan.findings] == [(code, "warning") for code in told]
+    await stop(hosts)
+
+
 async def test_a_replica_that_is_not_named_any_more_is_withdrawn_and_the_record_names_it_until_then(
     tmp_path: Path,
 ) -> None:
