@@ -1,6 +1,7 @@
 """Rollouts in SQLite: a row for each as a whole, and one for each of its jails.
 
-A rollout of a thousand jails is written down some thousands of times, and each time little of it differs.
+A rollout of a thousand jails is written down some thousands of times, and each time little of it differs. An earlier
+jaild wrote one whole, with its jails in its own row, and none beside it: so it is read until it is put again.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def read(connection: sqlite3.Connection, decode: Decode) -> list[Rollout]:
     for rollout, record in connection.execute("select id, record from rollouts order by created, id"):
         whole, own = decode(record, Rollout, f"rollouts/{rollout}"), steps[rollout]
         if whole is not None and None not in own:
-            found.append(msgspec.structs.replace(whole, steps=tuple(own)))
+            found.append(msgspec.structs.replace(whole, steps=(*whole.steps, *own)))  # one of the two, see above
     return found
 
 

@@ -37,7 +37,7 @@ from jaild.model.replication.deleted import DeletedJail
 from jaild.model.rollouts.record import Rollout
 from jaild.model.views import AuditEntry, Drain, Event
 
-SCHEMA = 1
+SCHEMA = 2  # 1: a rollout had its jails in its own row; a jaild that knows no other would take it for one of none
 
 _TABLES = """
 create table if not exists operations (id text primary key, created real not null, record blob not null);

@@ -210,10 +210,13 @@ class JailDatasets:
         entry.references.pop(number, None)
 
     async def prune(self, entry: JailEntry) -> None:
-        """Drop the oldest generations beyond those that are kept, and in the background the oldest safety snapshots."""
+        """Drop the oldest generations beyond those that are kept, and in the background the oldest safety snapshots.
+
+        What is staged stays, and what it was made of: without that, its cutover could not tell what it changes.
+        """
         active = entry.generation.number if entry.generation else 0
-        staged = entry.staged.number if entry.staged else 0
-        for number in sorted(entry.references.keys() - {staged})[:-KEPT_GENERATIONS]:
+        staged = {entry.staged.number, entry.staged.parent} if entry.staged else set()
+        for number in sorted(entry.references.keys() - staged)[:-KEPT_GENERATIONS]:
             if number != active:
                 await self.drop(entry, number)
         if self._are_too_many(entry.safety):

@@ -57,3 +57,20 @@ async def test_a_rollout_of_which_a_row_cannot_be_read_is_told_and_keeps_no_othe
     assert await store.rollouts() == [other]
     assert [row.partition(":")[0] for row in store.damaged()] == ["rollouts/a/1"]
     await store.close()
+
+
+async def test_a_rollout_that_an_earlier_jaild_wrote_whole_keeps_its_jails_and_is_put_by_row_from_then_on(
+    tmp_path: Path,
+) -> None:
+    whole = msgspec.structs.replace(ROLLOUT, steps=ROLLOUT.steps[:3])
+    with closing(sqlite3.connect(tmp_path / "jaild.db")) as earlier, earlier:
+        earlier.execute("create table rollouts (id text primary key, created real not null, record blob not null)")
+        earlier.execute("insert into rollouts values ('a', 0.0, ?)", (msgspec.json.encode(whole),))
+        earlier.execute("pragma user_version=1")
+    store = SqliteStore(tmp_path / "jaild.db")
+    await store.open()
+    assert await store.rollouts() == [whole]
+    moved = with_step(whole, msgspec.structs.replace(whole.steps[1], state=MemberState.DONE))
+    await store.put_rollout(moved)  # as the next daemon does: what the rows have is not known
+    assert await store.rollouts() == [moved]
+    await store.close()

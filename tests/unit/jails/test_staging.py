@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from jaild.jails.datasets import KEPT_GENERATIONS
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError, InternalError, PermissionDeniedError
 from jaild.model.jails.spec import Network
@@ -185,6 +186,16 @@ async def test_a_cutover_that_fails_leaves_the_old_and_what_is_staged(host: Fake
     assert serves(host, 1)
     assert staged(host) is not None
     assert await invariants.unsettled(host) == []
+
+
+async def test_what_it_was_made_of_is_kept_for_it_however_many_changes_come_between(host: FakeHost) -> None:
+    await with_staged(host)
+    for turn in range(KEPT_GENERATIONS + 1):
+        await configure(host, msgspec.structs.replace(SPEC, environment={"TURN": str(turn)}))
+    assert (etc_of(host, 1).exists(), etc_of(host, 3).exists()) == (True, False)
+    assert reason_of(await cut_over(host)) == ""
+    assert (active(host).release, active(host).spec.environment) == ("web/2", {"TURN": str(KEPT_GENERATIONS)})
+    assert not etc_of(host, 1).exists()
 
 
 async def test_plans_say_what_is_done_when(host: FakeHost) -> None:
