@@ -348,6 +348,9 @@ class Changes:
         await self._runs.create(entry, new)
         if not attempt.starts():
             await self._runs.remove(entry, new.number)  # it was mounted to see that it can be
+        if (staged := attempt.committed.staged) is not None and attempt.only_staged:
+            whole = msgspec.structs.replace(staged, state=await self._datasets.state_of(entry, new.number))
+            attempt.committed = msgspec.structs.replace(attempt.committed, staged=whole)
 
     def _reserve(self, attempt: _Attempt) -> None:
         """Take the name, the addresses and the layers. Nothing is awaited between the look and the entry."""

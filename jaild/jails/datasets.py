@@ -260,6 +260,10 @@ class JailDatasets:
         entry.safety = tuple(tag for tag in tags if tag not in old)
         return entry.safety
 
+    async def state_of(self, entry: JailEntry, number: int, *, like: str = "") -> str:
+        """Return words for the state of a generation's folder; `like`: to be compared with these."""
+        return await self._files.state_of(layout.generation_folder(entry.folder, number), like=like)
+
     async def next_number(self, entry: JailEntry) -> int:
         """Return the number that a new generation gets: one above the highest there ever was a folder for."""
         names = await self._files.names(entry.folder / layout.GENERATIONS)

@@ -24,7 +24,7 @@ from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers.channels import Channel, channel_of
 from jaild.model.layers.libraries import Libraries, Start
-from jaild.model.layers.records import BaseRecord, Family, Generation, Manifest, ReleaseRecord
+from jaild.model.layers.records import BaseRecord, Family, Generation, Manifest, ReleaseRecord, Staged
 from jaild.model.views import Caller
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
@@ -114,12 +114,13 @@ class Planner:
     ) -> Prepared:
         """Plan the cutover to what is staged, as `prepare`: all is looked at again.
 
-        The generation itself is taken if nothing that it was made of has changed; else it is made anew, as another one.
+        The generation itself is taken if nothing that it was made of has changed, nor the generation, to which a run of
+        it that failed may have written; else it is made anew, as another one.
         """
         entry, staged, kept = owned.entry, change.staged, owned.record.staged
         caller = msgspec.structs.replace(caller, accepted=(*caller.accepted, *staged.accepted))
         prepared = None
-        if draft.staged and kept is not None:
+        if draft.staged and kept is not None and await self._is_as_staged(entry, kept):
             prepared = await self.prepare(name, entry, draft, staged.number, caller)
             if (trees := prepared.trees) is not None:
                 trees = replace(trees, etc_state=kept.etc_state, local_etc_state=kept.local_etc_state)
@@ -130,6 +131,9 @@ class Planner:
         moved = _channel_moved(draft, self._inventory.channels) if change.axis is Axis.BASE else []
         plan = msgspec.structs.replace(prepared.plan, findings=(*prepared.plan.findings, *moved))
         return replace(prepared, plan=plan)
+
+    async def _is_as_staged(self, entry: JailEntry, kept: Staged) -> bool:
+        return await self._datasets.state_of(entry, kept.number, like=kept.state) == kept.state
 
     def _resolved(self, draft: Draft) -> Draft:
         """Return a draft with the base that its channel names now. `NotFoundError` (CHANNEL_NOT_FOUND)."""

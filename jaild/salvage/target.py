@@ -83,6 +83,10 @@ class SalvageIn:
             await self._files.write(entry.folder / REPORT, msgspec.json.format(msgspec.json.encode(report)))
             await self._mend(entry.folder, journal)
             await self._datasets.write(entry, msgspec.structs.replace(record, salvaged=report.summary))
+            # What was staged may have come in parts: nothing tells whether it is what was made.
+            offered = msgspec.structs.replace(journal.offer.jail, staged=None)
+            offer = msgspec.structs.replace(journal.offer, jail=offered)
+            await self._journals.put(msgspec.structs.replace(journal, offer=offer))
             taken = await MigrationSnapshots(self._zfs, entry.dataset).take(migration, "files")
             return {snapshot.dataset.removeprefix(entry.dataset).lstrip("/"): snapshot.guid for snapshot in taken}
 

@@ -157,6 +157,7 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     number: int
     etc_state: str  # the words for the jail's /etc and /usr/local/etc that it was merged from
     local_etc_state: str
+    state: str = ""  # the words for its own folder, when it was whole: a run of it that failed may have written there
     confirm_within: float = 0.0  # seconds that it waits for its confirmation, once it is cut over to; 0: not
     failed: str = ""  # why its last cutover failed: no window tries it again
 

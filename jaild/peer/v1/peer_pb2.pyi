@@ -119,18 +119,20 @@ class JailOffer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., uid: _Optional[str] = ..., epoch: _Optional[int] = ..., generation: _Optional[int] = ..., generation_json: _Optional[str] = ..., datasets: _Optional[_Iterable[_Union[DatasetOffer, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[LayerOffer, _Mapping]]] = ..., desired: _Optional[str] = ..., standbys: _Optional[_Iterable[str]] = ..., staged: _Optional[_Union[Staged, _Mapping]] = ...) -> None: ...
 
 class Staged(_message.Message):
-    __slots__ = ("number", "etc_state", "local_etc_state", "confirm_within", "failed")
+    __slots__ = ("number", "etc_state", "local_etc_state", "confirm_within", "failed", "state")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ETC_STATE_FIELD_NUMBER: _ClassVar[int]
     LOCAL_ETC_STATE_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     number: int
     etc_state: str
     local_etc_state: str
     confirm_within: float
     failed: str
-    def __init__(self, number: _Optional[int] = ..., etc_state: _Optional[str] = ..., local_etc_state: _Optional[str] = ..., confirm_within: _Optional[float] = ..., failed: _Optional[str] = ...) -> None: ...
+    state: str
+    def __init__(self, number: _Optional[int] = ..., etc_state: _Optional[str] = ..., local_etc_state: _Optional[str] = ..., confirm_within: _Optional[float] = ..., failed: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
 
 class PreflightRequest(_message.Message):
     __slots__ = ("migration", "source_id", "source_name", "jail", "attempt", "rehearsal")

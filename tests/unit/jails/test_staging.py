@@ -15,6 +15,7 @@ from jaild.model.errors import FailedPreconditionError, InternalError, Permissio
 from jaild.model.jails.spec import Network
 from jaild.model.layers.records import Staged
 from jaild.model.views import Caller, JailState
+from jaild.ports.runtime import Run
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import (
@@ -196,6 +197,27 @@ async def test_what_it_was_made_of_is_kept_for_it_however_many_changes_come_betw
     assert reason_of(await cut_over(host)) == ""
     assert (active(host).release, active(host).spec.environment) == ("web/2", {"TURN": str(KEPT_GENERATIONS)})
     assert not etc_of(host, 1).exists()
+
+
+async def test_what_it_wrote_itself_in_a_cutover_that_failed_is_not_started_again(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_staged(host)
+    start = host.runtime.start
+
+    async def half(jail: str, generation: int) -> Run:
+        if generation == 2:
+            (etc_of(host, 2) / "motd").write_text("of a run that failed\n")
+            raise InternalError("COMMAND_FAILED", "no start")
+        return await start(jail, generation)
+
+    monkeypatch.setattr(host.runtime, "start", half)
+    assert reason_of(await cut_over(host)) == "COMMAND_FAILED"
+    assert serves(host, 1)
+    assert reason_of(await cut_over(host)) == ""
+    assert active(host).number == 3  # made anew
+    assert (etc_of(host, 3) / "motd").read_text() != "of a run that failed\n"
+    assert await invariants.unsettled(host) == []
 
 
 async def test_plans_say_what_is_done_when(host: FakeHost) -> None:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jaild.adapters.files.salvage_reader import HostFileTrees
@@ -20,7 +21,7 @@ from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts import invariants
-from tests.hosts.asking import ended, reason_of, serves
+from tests.hosts.asking import SPEC, configure, ended, reason_of, serves
 from tests.hosts.migrating import MARK, migrate, two_hosts
 from tests.hosts.points import points
 from tests.hosts.standbys import hosts_with, record, stop, written
@@ -83,9 +84,11 @@ async def test_what_cannot_be_sent_is_salvaged_and_never_called_a_clean_migratio
     await stop((alpha, beta))
 
 
-async def test_a_salvage_that_loses_nothing_is_still_told_to_be_one(tmp_path: Path) -> None:
+async def test_a_salvage_that_loses_nothing_is_still_told_to_be_one_and_brings_nothing_staged(tmp_path: Path) -> None:
     alpha, beta = await two_hosts(tmp_path, back=False)
+    assert reason_of(await configure(alpha, msgspec.structs.replace(SPEC, labels={"a": "b"}), stage=True)) == ""
     done = await salvage(alpha, beta)
+    assert ((await record(alpha)).staged, (await record(beta)).staged) == (None, None)
     assert reason_of(done) == ""
     assert done.facts["lost"] == "0"
     assert (await record(beta)).salvaged == "salvaged from alpha: 0 lost, 0 damaged"
