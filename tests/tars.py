@@ -66,7 +66,9 @@ def picture(root: Path) -> dict[str, tuple[object, ...]]:
             content = path.read_bytes()
         elif not path.is_dir():
             content = stat.S_IFMT(status.st_mode)
-        found[str(path.relative_to(root))] = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, content)
+        # A link's own mode means nothing (symlink(7)). Linux has 0777 only; on FreeBSD it is as the umask was.
+        mode = 0 if path.is_symlink() else stat.S_IMODE(status.st_mode)
+        found[str(path.relative_to(root))] = (mode, status.st_uid, status.st_gid, content)
     return found
 
 
