@@ -138,11 +138,13 @@ async def offer_of(
     for snapshot in await zfs.snapshots(root, recursive=True):
         if snapshot.purpose:
             own.setdefault(snapshot.dataset, []).append(snapshot.guid)
+    staged = entry.staged if record.staged is not None else None  # its volumes are there, see `JailDatasets.fit`
+    volumes = {**(staged.spec.volumes if staged is not None else {}), **active.spec.volumes}
     datasets = []
     for dataset in await zfs.datasets(root):
         path = dataset.name.removeprefix(root).lstrip("/")
         # Streams carry no properties (never `send -p`): the target sets those that are listed here.
-        volume = active.spec.volumes.get(path)
+        volume = volumes.get(path)
         properties = {"recordsize": volume.recordsize} if volume is not None and volume.recordsize else {}
         guids = tuple(own.get(dataset.name, ()))
         datasets.append(DatasetOffer(path=path, properties=properties, size_bytes=dataset.referenced, own_guids=guids))

@@ -14,14 +14,26 @@ import pytest
 from jaild.adapters.files import flushing
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.jails.spec import ExecCheck, Readiness
+from jaild.model.jails.spec import ExecCheck, Readiness, Volume
 from jaild.model.layers.records import JailRecord, Ownership
 from jaild.model.migration.protocol import Received, ReceiveHeader
 from jaild.model.views import JailState
-from tests.fakes.host import FakeHost, caller
+from tests.fakes.host import ROOT, FakeHost, caller
 from tests.fakes.network import Network
 from tests.hosts import invariants
-from tests.hosts.asking import SPEC, active, create, cut_over, deploy, ended, reason_of, roll_back, serves, touched
+from tests.hosts.asking import (
+    SPEC,
+    active,
+    configure,
+    create,
+    cut_over,
+    deploy,
+    ended,
+    reason_of,
+    roll_back,
+    serves,
+    touched,
+)
 from tests.hosts.fixtures import furnished
 from tests.hosts.migrating import migrate
 
@@ -79,6 +91,17 @@ async def test_what_is_staged_goes_along_and_is_the_owners_alone(pair: tuple[Fak
     assert await move(target, source) == ""
     assert ((await invariants.records(source))["web"].staged, active(source).release) == (None, "web/2")
     assert reason_of(await roll_back(source)) == ""
+
+
+async def test_a_volume_that_is_only_staged_goes_along_as_its_spec_says(pair: tuple[FakeHost, FakeHost]) -> None:
+    source, target = pair
+    await create(source)
+    volumes = {"store": Volume(path="/var/store", recordsize="16K")}
+    assert reason_of(await configure(source, msgspec.structs.replace(SPEC, volumes=volumes), stage=True)) == ""
+    assert await move(source, target) == ""
+    assert target.zfs.pool.filesystems[f"{ROOT}/jails/web/store"].properties["recordsize"] == "16K"
+    assert reason_of(await cut_over(target)) == ""
+    assert await invariants.unsettled(target) == []
 
 
 async def test_mapped_files_are_flushed_between_the_stop_and_the_last_snapshot(
