@@ -25,6 +25,9 @@ def mistakes(offer: JailOffer, offered: Generation) -> tuple[str, ...]:
         "the base that it needs is not among its layers": f"bases/{offered.base}" not in layers,
         "the release that it needs is not among its layers": bool(release) and f"apps/{release}" not in layers,
         "a volume of its spec is not among its datasets": not {DATA, *offered.spec.volumes} <= datasets,
+        # Whoever drops what is staged would drop what runs.
+        "its generation is staged and active at once": offer.staged is not None
+        and offer.staged.number == offer.generation,
     }
     return tuple(mistake for mistake, made in found.items() if made)
 

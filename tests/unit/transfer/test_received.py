@@ -10,7 +10,7 @@ import pytest
 from jaild.model import layout
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.spec import JailSpec, Network, Volume
-from jaild.model.layers.records import Generation, Ownership
+from jaild.model.layers.records import Generation, Ownership, Staged
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
 from jaild.model.migration.received import mistakes
 from tests.fakes.host import FakeHost, caller
@@ -164,6 +164,7 @@ OFFER = JailOffer(
     datasets=(DatasetOffer(), DatasetOffer(path="data"), DatasetOffer(path="db")),
     layers=(LayerOffer(path="bases/b", guid=1), LayerOffer(path="apps/web/1", guid=2)),
 )
+STAGED = Staged(number=4, etc_state="", local_etc_state="")
 REPLACED = msgspec.structs.replace
 
 
@@ -178,6 +179,8 @@ REPLACED = msgspec.structs.replace
         (REPLACED(OFFER, layers=OFFER.layers[:1]), GENERATION, "the release that it needs is not among its layers"),
         (REPLACED(OFFER, datasets=OFFER.datasets[:2]), GENERATION, "a volume of its spec is not among its datasets"),
         (REPLACED(OFFER, datasets=OFFER.datasets[::2]), GENERATION, "a volume of its spec is not among its datasets"),
+        (REPLACED(OFFER, staged=STAGED), GENERATION, None),
+        (REPLACED(OFFER, staged=REPLACED(STAGED, number=3)), GENERATION, "its generation is staged and active at once"),
     ],
 )
 def test_an_offer_must_say_the_same_in_all_its_parts(
