@@ -134,6 +134,8 @@ class JailDatasets:
             if await self.recorded(entry) != record:
                 raise
         entry.record = record
+        if record.staged is None:
+            entry.staged = None
 
     async def _put(self, dataset: str, properties: Mapping[str, str]) -> None:
         try:
@@ -200,7 +202,6 @@ class JailDatasets:
     async def unstage(self, entry: JailEntry, record: JailRecord) -> None:
         """Drop what is staged; its record says so first, so that a crash does not keep half of it."""
         await self.write(entry, msgspec.structs.replace(record, staged=None))
-        entry.staged = None
         if record.staged is not None:
             await self.drop(entry, record.staged.number)
 

@@ -79,6 +79,7 @@ async def test_what_is_staged_goes_along_and_is_the_owners_alone(pair: tuple[Fak
     assert reason_of(await deploy(source, "web/2", stage=True)) == ""
     assert await move(source, target) == ""
     assert (await invariants.records(source))["web"].staged is None
+    assert source.core.inventory.jails["web"].staged is None  # keeps no address while the jail comes back
     await target.restart()
     await target.quiet()
     assert serves(target, 1)
