@@ -32,6 +32,7 @@ from jaild.model.layout import Layout
 from jaild.ports.runtime import RunSpec
 from tests.bench.figures import Goal, Row
 from tests.bench.thousand import COUNT, populate
+from tests.demo.hosts import CHECKOUT
 from tests.demo.programs import run
 from tests.fakes.host import ROOT, InProcessHost
 from tests.fakes.network import Network as Hosts
@@ -178,7 +179,8 @@ def measure(say: Callable[[str], None]) -> dict[str, Any]:
     for kind in KINDS:
         say(f"liveness checks of {COUNT} jails: {kind}")
         with tempfile.TemporaryDirectory(prefix="jbench-") as folder:
-            found[kind] = json.loads(run([sys.executable, "-m", "tests.bench.liveness", folder, kind]))
+            argv = [sys.executable, "-m", "tests.bench.liveness", folder, kind]
+            found[kind] = json.loads(run(argv, cwd=CHECKOUT))  # the worker that asks is elsewhere
     return found
 
 
