@@ -39,7 +39,7 @@ from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.probe import SocketProbe
 from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
-from jaild.adapters.zfs.embedded import DEFAULT_SIZE, EmbeddedPool, pool_name_for
+from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
 from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.config import Config, ZfsChoice
 from jaild.daemon import Core
@@ -203,7 +203,7 @@ def zfs_of(choice: ZfsChoice, processes: Processes) -> Zfs:
         return cli
 
 
-async def embedded(folder: Path, path: Path | None, began: float, *, size: int = DEFAULT_SIZE) -> None:
+async def embedded(folder: Path, path: Path | None, size: int, began: float) -> None:
     """Run the daemon of a folder, with a pool of its own. Raises as `serve`, and what `EmbeddedPool.start` raises."""
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder), size=size)

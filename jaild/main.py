@@ -51,8 +51,8 @@ def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float)
     elif arguments.destroy:
         asyncio.run(assembly.destroy(folder, arguments.config))
     else:
-        size = {} if arguments.pool_size is None else {"size": quantity.parse(arguments.pool_size)}
-        asyncio.run(assembly.embedded(folder, arguments.config, began, **size))
+        size = quantity.parse(arguments.pool_size)
+        asyncio.run(assembly.embedded(folder, arguments.config, size, began))
     return 0
 
 
@@ -67,8 +67,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--pool-size",
+        default="16G",
         metavar="SIZE",
-        help="with --embedded: of a new pool's file, which is sparse; 64M at least (default: 16G)",
+        help="with --embedded: of a new pool's file, which is sparse; 64M at least (default: %(default)s)",
     )
     parser.add_argument("--destroy", action="store_true", help="with --embedded: remove the pool and all that is in it")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
