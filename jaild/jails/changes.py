@@ -31,7 +31,7 @@ import structlog
 
 from jaild.engine import saga
 from jaild.engine.build import Engine
-from jaild.engine.inventory import JailEntry, Stack
+from jaild.engine.inventory import JailEntry, OwnedJail, Stack
 from jaild.engine.operations import Handle
 from jaild.engine.saga import Completion, Phase, Pivot, Saga
 from jaild.jails.configuration import Configuration, Trees
@@ -41,16 +41,17 @@ from jaild.jails.planner import Planner, Prepared
 from jaild.jails.runs import Runs
 from jaild.model import access, maintenance
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.model.findings import Plan, errors
+from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import (
-    AXES,
+    AxisChange,
     Change,
     Create,
     Cutover,
     Draft,
     Revert,
     Rollback,
+    require_replaceable,
     to_be_confirmed,
     to_be_staged,
 )
@@ -181,15 +182,13 @@ class Changes:
             self._require_new(name)
             return await self._planner.prepare(name, None, change.draft(), 1, caller)
         if isinstance(change, Revert):
-            return await self._plan_revert(name, change)
-        owned = self._inventory.owned(name, Intent.CHANGE)
+            return await self._planner.prepare_revert(name, self._inventory.owned(name, Intent.SETTLE), change)
+        owned, draft = await self._draft(name, change, caller)
         entry = owned.entry
-        older = await self._inventory.generations(entry) if isinstance(change, Rollback | Cutover) else {}
-        access.require_change(caller, name, owned.generation, change)
+        if isinstance(change, AxisChange) and (met := self._planner.met(name, draft, owned.generation)):
+            return Prepared(met, draft, None)
         if stage:
-            _require_replaceable(name, entry.staged, change.kind)
-        draft: Draft = change.apply(owned.generation, older)
-        access.require_outcome(caller, name, owned.generation, draft)
+            require_replaceable(name, entry.staged, change.kind)
         if isinstance(change, Cutover):
             prepared = await self._planner.prepare_staged(name, owned, change, draft, caller)
         else:
@@ -203,22 +202,16 @@ class Changes:
             return replace(prepared, plan=msgspec.structs.replace(plan, findings=(*plan.findings, *outside)))
         return prepared
 
-    async def _plan_revert(self, name: str, change: Revert) -> Prepared:
-        """Plan what nothing may keep from being done: whatever it was found wanting by, it ran before."""
-        owned = self._inventory.owned(name, Intent.SETTLE)
-        back = await self._inventory.generation(owned.entry, change.to)
-        draft = change.apply(owned.generation, {back.number: back})
-        what = back.base + (f" + {back.release}" if back.release else "")
-        plan = Plan(
-            kind=change.kind,
-            target=f"jails/{name}",
-            steps=(f"cut over to generation {back.number} ({what}) as it was, without health checks", "commit"),
-            from_generation=owned.generation.number,
-            to_generation=back.number,
-            base=back.base,
-            release=back.release,
-        )
-        return Prepared(plan, draft, None)
+    async def _draft(
+        self, name: str, change: AxisChange | Rollback | Cutover, caller: Caller
+    ) -> tuple[OwnedJail, Draft]:
+        """Return what is wanted of a jail, if it is the caller's to want."""
+        owned = self._inventory.owned(name, Intent.CHANGE)
+        older = await self._inventory.generations(owned.entry) if isinstance(change, Rollback | Cutover) else {}
+        access.require_change(caller, name, owned.generation, change)
+        draft: Draft = change.apply(owned.generation, older)
+        access.require_outcome(caller, name, owned.generation, draft)
+        return owned, draft
 
     async def carry_out(
         self,
@@ -230,11 +223,19 @@ class Changes:
         confirm_within: float = 0.0,
         stage: bool = False,
     ) -> None:
-        """Do it. Raises with the old generation active, and running if it ran before; of a creation nothing is left.
+        """Do it, unless what is wanted is there. Raises with the old generation active, and running if it ran before.
+
+        Of a creation that failed nothing is left.
 
         `confirm_within`: seconds after which it is undone unless it is confirmed, counted from its commit; 0: for good.
         `stage`: up to where its generation is whole, which is then kept.
         """
+        if isinstance(change, AxisChange):
+            owned, draft = await self._draft(name, change, caller)
+            if met := self._planner.met(name, draft, owned.generation):
+                handle.note(plan=met)
+                handle.facts(generation=met.to_generation)
+                return
         attempt = _Attempt(
             handle=handle, name=name, change=change, caller=caller, confirm_within=confirm_within, only_staged=stage
         )
@@ -484,15 +485,3 @@ class Changes:
             await self._runs.remove(entry, attempt.old.number)
             await self._datasets.prune(entry)
         await self._datasets.measure(entry)
-
-
-def _require_replaceable(name: str, staged: Generation | None, kind: str) -> None:
-    """Raise `FailedPreconditionError` (OTHER_CHANGE_STAGED) if something is staged that moves another axis."""
-    if staged is None or AXES.get(staged.reason) is AXES.get(kind):
-        return
-    raise FailedPreconditionError(
-        "OTHER_CHANGE_STAGED",
-        f"generation {staged.number} of jail {name} is staged, by {staged.actor} ({staged.reason})",
-        remedy=f"cut over to it: jailctl jail cutover {name}; or drop it: jailctl jail unstage {name}; then ask again",
-        resource=f"jails/{name}",
-    )

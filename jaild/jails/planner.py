@@ -19,7 +19,7 @@ from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import quotas
 from jaild.model.jails import validation as speccheck
-from jaild.model.jails.change import Axis, Cutover, Draft, Rollback
+from jaild.model.jails.change import Axis, Cutover, Draft, Revert, Rollback
 from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers.channels import Channel, channel_of
@@ -69,7 +69,7 @@ class Planner:
         plan: see `Plan.require_clean`.
         """
         speccheck.require(draft.spec)
-        draft = self._resolved(draft)
+        draft = self.resolved(draft)
         stack = self._inventory.stack(draft.base, draft.spec.app)
         current = entry.generation if entry is not None else None
         findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
@@ -132,10 +132,40 @@ class Planner:
         plan = msgspec.structs.replace(prepared.plan, findings=(*prepared.plan.findings, *moved))
         return replace(prepared, plan=plan)
 
+    def met(self, name: str, draft: Draft, current: Generation) -> Plan | None:
+        """Return the plan of a change that changes nothing; None if the draft is of something else than there is."""
+        if not self.resolved(draft).is_met_by(current):
+            return None
+        return Plan(
+            kind=draft.kind,
+            target=f"jails/{name}",
+            from_generation=current.number,
+            to_generation=current.number,
+            base=current.base,
+            release=current.release,
+            unchanged=True,
+        )
+
+    async def prepare_revert(self, name: str, owned: OwnedJail, change: Revert) -> Prepared:
+        """Plan what nothing may keep from being done: whatever it was found wanting by, it ran before."""
+        back = await self._inventory.generation(owned.entry, change.to)
+        draft = change.apply(owned.generation, {back.number: back})
+        what = back.base + (f" + {back.release}" if back.release else "")
+        plan = Plan(
+            kind=change.kind,
+            target=f"jails/{name}",
+            steps=(f"cut over to generation {back.number} ({what}) as it was, without health checks", "commit"),
+            from_generation=owned.generation.number,
+            to_generation=back.number,
+            base=back.base,
+            release=back.release,
+        )
+        return Prepared(plan, draft, None)
+
     async def _is_as_staged(self, entry: JailEntry, kept: Staged) -> bool:
         return await self._datasets.state_of(entry, kept.number, like=kept.state) == kept.state
 
-    def _resolved(self, draft: Draft) -> Draft:
+    def resolved(self, draft: Draft) -> Draft:
         """Return a draft with the base that its channel names now. `NotFoundError` (CHANNEL_NOT_FOUND)."""
         channel = "" if draft.base else draft.spec.channel
         return replace(draft, base=channel_of(channel, self._inventory.channels).base) if channel else draft

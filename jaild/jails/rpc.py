@@ -155,6 +155,7 @@ class JailsServicer:
                 caller=_asking(request),
                 confirm_within=_confirm_within(request),
                 stage=request.stage,
+                force=request.force,
             )
         )
 
@@ -177,6 +178,7 @@ class JailsServicer:
                 caller=_asking(request),
                 confirm_within=_confirm_within(request),
                 stage=request.stage,
+                force=request.force,
             )
         )
 
@@ -192,6 +194,7 @@ class JailsServicer:
                 caller=_asking(request),
                 confirm_within=_confirm_within(request),
                 stage=request.stage,
+                force=request.force,
             )
         )
 

@@ -194,14 +194,15 @@ class Jails:
         caller: Caller,
         confirm_within: float = 0.0,
         stage: bool = False,
+        force: bool = False,
     ) -> Operation:
         """Move the jail to another release. `confirm_within`: seconds; it is undone then unless confirmed; 0: not.
 
-        `stage`: only make its generation, and keep that to be cut over to later.
+        `stage`: only make its generation, and keep that to be cut over to later. `force`: also if nothing changes.
         """
         return await self.change(
             name,
-            Deploy(release),
+            Deploy(release, force),
             etag,
             validate_only=validate_only,
             caller=caller,
@@ -220,14 +221,15 @@ class Jails:
         caller: Caller,
         confirm_within: float = 0.0,
         stage: bool = False,
+        force: bool = False,
     ) -> Operation:
         """Move the jail to another base, or to what `channel` names: it then follows that one.
 
-        `confirm_within` and `stage` as in `deploy`.
+        `confirm_within`, `stage` and `force` as in `deploy`.
         """
         return await self.change(
             name,
-            Upgrade(base, channel),
+            Upgrade(base, channel, force),
             etag,
             validate_only=validate_only,
             caller=caller,
@@ -245,11 +247,12 @@ class Jails:
         caller: Caller,
         confirm_within: float = 0.0,
         stage: bool = False,
+        force: bool = False,
     ) -> Operation:
-        """Change the rest of the spec. `confirm_within` and `stage` as in `deploy`."""
+        """Change the rest of the spec. `confirm_within`, `stage` and `force` as in `deploy`."""
         return await self.change(
             name,
-            Configure(spec),
+            Configure(spec, force),
             etag,
             validate_only=validate_only,
             caller=caller,

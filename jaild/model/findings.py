@@ -117,6 +117,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     release: str = ""  # app/version
     accepted: tuple[Accepted, ...] = ()  # what somebody accepted of it; no errors any more
     frees: int = 0  # bytes that a prune frees: an estimate
+    unchanged: bool = False  # what is asked for is there: nothing would be done
 
     @property
     def refused(self) -> bool:

@@ -62,7 +62,7 @@ class AcceptedFinding(_message.Message):
     def __init__(self, code: _Optional[str] = ..., subject: _Optional[str] = ..., reason: _Optional[str] = ..., accepted_by: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("kind", "target", "steps", "findings", "from_generation", "to_generation", "base", "release", "frees_bytes")
+    __slots__ = ("kind", "target", "steps", "findings", "from_generation", "to_generation", "base", "release", "frees_bytes", "unchanged")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +72,7 @@ class Plan(_message.Message):
     BASE_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     FREES_BYTES_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     kind: str
     target: str
     steps: _containers.RepeatedScalarFieldContainer[str]
@@ -81,7 +82,8 @@ class Plan(_message.Message):
     base: str
     release: str
     frees_bytes: int
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., frees_bytes: _Optional[int] = ...) -> None: ...
+    unchanged: bool
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., frees_bytes: _Optional[int] = ..., unchanged: bool = ...) -> None: ...
 
 class OperationMetadata(_message.Message):
     __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_downtime", "downtime", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases", "predicted_at_least")

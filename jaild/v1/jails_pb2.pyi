@@ -537,7 +537,7 @@ class RestartJailRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeployReleaseRequest(_message.Message):
-    __slots__ = ("name", "release", "etag", "request_id", "validate_only", "accept", "confirm_within", "stage")
+    __slots__ = ("name", "release", "etag", "request_id", "validate_only", "accept", "confirm_within", "stage", "force")
     NAME_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -546,6 +546,7 @@ class DeployReleaseRequest(_message.Message):
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     release: str
     etag: str
@@ -554,10 +555,11 @@ class DeployReleaseRequest(_message.Message):
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
     confirm_within: _duration_pb2.Duration
     stage: bool
-    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ...) -> None: ...
+    force: bool
+    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
 
 class UpgradeBaseRequest(_message.Message):
-    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel", "confirm_within", "stage")
+    __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel", "confirm_within", "stage", "force")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -567,6 +569,7 @@ class UpgradeBaseRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     base: str
     etag: str
@@ -576,10 +579,11 @@ class UpgradeBaseRequest(_message.Message):
     channel: str
     confirm_within: _duration_pb2.Duration
     stage: bool
-    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ...) -> None: ...
+    force: bool
+    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
 
 class ConfigureJailRequest(_message.Message):
-    __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept", "confirm_within", "stage")
+    __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept", "confirm_within", "stage", "force")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -588,6 +592,7 @@ class ConfigureJailRequest(_message.Message):
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_WITHIN_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     spec: SpecSource
     etag: str
@@ -596,7 +601,8 @@ class ConfigureJailRequest(_message.Message):
     accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
     confirm_within: _duration_pb2.Duration
     stage: bool
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ...) -> None: ...
+    force: bool
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
 
 class RollbackJailRequest(_message.Message):
     __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only", "accept")

@@ -371,7 +371,7 @@ def test_a_full_pool_refuses_and_serves_on(workshop: Path, tmp_path: Path) -> No
             return int(full.zfs(*room)) > 4 << 20
 
         until(has_room, 60.0)
-        full.api.deploy("edge-1", "web/1")
+        full.api.deploy("edge-1", "web/1", force=True)
         assert full.api.jail("edge-1").state == jails_pb2.Jail.STATE_RUNNING
         full.api.delete("edge-1")
 

@@ -81,7 +81,7 @@ def test_a_tool_that_snapshots_both_hosts_all_the_time_stops_no_move_and_keeps_w
         alpha.zfs("hold", "backup", f"{alpha.pool}/jaild{made[0]}")
         beta.api.migrate(jail, "alpha")
         none_is_lost(pair, alpha, jail, 1)
-        alpha.api.deploy(jail, "web/1")
+        alpha.api.deploy(jail, "web/1", force=True)
     assert set(made) <= set(theirs(alpha, jail))
     alpha.zfs("release", "backup", f"{alpha.pool}/jaild{made[0]}")
 

@@ -244,7 +244,7 @@ def little_room(node: Node) -> Iterator[None]:
 
 def test_a_target_without_room_is_refused_before_anything_is_sent(pair: Pair, jail: str) -> None:
     pair.alpha.api.sh(jail, LARGE)
-    pair.alpha.api.deploy(jail, "web/1")  # with its snapshot the sizes that ZFS tells are those of now
+    pair.alpha.api.deploy(jail, "web/1", force=True)  # with its snapshot the sizes that ZFS tells are those of now
     with little_room(pair.beta):
         before = pair.beta.traces()
         with refused(FailedPreconditionError, "PLAN_REFUSED") as refusal:

@@ -210,12 +210,12 @@ def change(host: ModelHost, jail: str, what: str) -> Verb:
     how: dict[str, Any] = {"etag": "", "validate_only": False, "caller": caller()}
     made: dict[str, Verb] = {
         "deploy": lambda: jails.deploy(jail, "web/2", **how),
-        "trial": lambda: jails.deploy(jail, "web/2", confirm_within=30.0, **how),
+        "trial": lambda: jails.deploy(jail, "web/2", confirm_within=30.0, force=True, **how),
         "confirm": lambda: host.core.use_cases.confirmations.confirm(jail, caller=caller()),
         "revert": lambda: host.core.use_cases.confirmations.revert(jail, validate_only=False, caller=caller()),
         "cutover": lambda: host.core.use_cases.staging.cutover(jail, validate_only=False, caller=caller()),
         "unstage": lambda: host.core.use_cases.staging.unstage(jail, caller=caller()),
-        "upgrade": lambda: jails.upgrade(jail, "deb-2", **how),
+        "upgrade": lambda: jails.upgrade(jail, "deb-2", force=True, **how),
         "rollback": lambda: jails.rollback(jail, generation=0, axis="", **how),
         "start": lambda: jails.start(jail, caller=caller()),
         "stop": lambda: jails.stop(jail, caller=caller()),

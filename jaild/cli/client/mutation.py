@@ -126,7 +126,8 @@ def tell(settings: Settings, operation: Any) -> None:
 def summary(operation: Any) -> list[str]:
     """Return what an operation that went well did, as lines: the result, the downtime, what else was measured."""
     about = metadata(operation)
-    lines = [f"{printable(about.kind)} {printable(about.target)}: {_result(operation.response)}"]
+    nothing = "nothing to change: " if about.plan.unchanged else ""
+    lines = [f"{printable(about.kind)} {printable(about.target)}: {nothing}{_result(operation.response)}"]
     if about.HasField("downtime"):
         predicted = render.predicted(about)
         expected = f" (predicted {predicted})" if predicted else ""

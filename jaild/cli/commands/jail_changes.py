@@ -33,6 +33,7 @@ _CONFIRM_WITHIN = click.option(
 _STAGE = click.option(
     "--stage", is_flag=True, help="Only prepare it, and keep it for jail cutover or a maintenance window."
 )
+_FORCE = click.option("--force", is_flag=True, help="Do it also if nothing changes: a new generation, and a restart.")
 
 
 @click.command("deploy", cls=Verb, examples=("jail deploy cache redis/7.2 --plan", "jail deploy cache redis/7.2"))
@@ -40,11 +41,14 @@ _STAGE = click.option(
 @click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
 @_CONFIRM_WITHIN
 @_STAGE
+@_FORCE
 @mutation(acceptable=True)
 @click.pass_obj
-def deploy(settings: Settings, *, name: str, release: str, confirm_within: float | None, stage: bool, how: How) -> None:
+def deploy(
+    settings: Settings, *, name: str, release: str, confirm_within: float | None, stage: bool, force: bool, how: How
+) -> None:
     """Move a jail to another release; base and data stay."""
-    request = jails_pb2.DeployReleaseRequest(name=name, release=release, stage=stage, **how.fields())
+    request = jails_pb2.DeployReleaseRequest(name=name, release=release, stage=stage, force=force, **how.fields())
     _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.DeployRelease(request), how)
@@ -69,6 +73,7 @@ def deploy(settings: Settings, *, name: str, release: str, confirm_within: float
 )
 @_CONFIRM_WITHIN
 @_STAGE
+@_FORCE
 @mutation(acceptable=True)
 @click.pass_obj
 def upgrade(
@@ -79,13 +84,14 @@ def upgrade(
     channel: str | None,
     confirm_within: float | None,
     stage: bool,
+    force: bool,
     how: How,
 ) -> None:
     """Move a jail to another base; application and data stay."""
     if (base is None) == (channel is None):
         raise click.UsageError("give either a base, or a channel with --channel")
     request = jails_pb2.UpgradeBaseRequest(
-        name=name, base=base or "", channel=channel or "", stage=stage, **how.fields()
+        name=name, base=base or "", channel=channel or "", stage=stage, force=force, **how.fields()
     )
     _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
@@ -99,14 +105,15 @@ def upgrade(
 )
 @_CONFIRM_WITHIN
 @_STAGE
+@_FORCE
 @mutation(acceptable=True)
 @click.pass_obj
 def configure(
-    settings: Settings, *, name: str, file: IO[str], confirm_within: float | None, stage: bool, how: How
+    settings: Settings, *, name: str, file: IO[str], confirm_within: float | None, stage: bool, force: bool, how: How
 ) -> None:
     """Change a jail's spec; base and release in it stay what they are."""
     spec = jails_pb2.SpecSource(yaml=file.read())
-    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, stage=stage, **how.fields())
+    request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, stage=stage, force=force, **how.fields())
     _to_be_confirmed(request, confirm_within)
     with connect(settings) as api:
         finish(api, settings, api.jails.ConfigureJail(request), how)

@@ -42,6 +42,11 @@ class Draft:
     base: str  # that it runs on; empty for what the spec's channel names
     cut_to: int = 0
     staged: bool = False  # the generation for it is there: it was staged, and nothing that it was made of has changed
+    force: bool = False  # a new generation is wanted also if it would be as the active one
+
+    def is_met_by(self, current: Generation) -> bool:
+        """Whether the active generation is what is wanted, so that there is nothing to change."""
+        return not (self.force or self.cut_to) and (self.spec, self.base) == (current.spec, current.base)
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,13 @@ class Deploy:
     """Another release."""
 
     release: str
+    force: bool = False  # also if nothing changes
     kind = "deploy"
 
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
         """Return the draft."""
         del older
-        return Draft(self.kind, msgspec.structs.replace(current.spec, app=self.release), current.base)
+        return Draft(self.kind, msgspec.structs.replace(current.spec, app=self.release), current.base, force=self.force)
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class Upgrade:
 
     base: str = ""
     channel: str = ""
+    force: bool = False  # also if nothing changes
     kind = "upgrade"
 
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
@@ -73,7 +80,7 @@ class Upgrade:
         del older
         named = "" if self.channel else self.base
         spec = msgspec.structs.replace(current.spec, base=named, channel=self.channel or None)
-        return Draft(self.kind, spec, self.base)
+        return Draft(self.kind, spec, self.base, force=self.force)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ class Configure:
     """Another spec on the same base and app."""
 
     spec: JailSpec
+    force: bool = False  # also if nothing changes
     kind = "configure"
 
     def apply(self, current: Generation, older: Mapping[int, Generation]) -> Draft:
@@ -101,7 +109,7 @@ class Configure:
                     remedy=f"configure leaves the {axis} alone: use {command} to change it",
                     detail={"field": f"$.{axis}"},
                 )
-        return Draft(self.kind, restored(self.spec, current.spec), current.base)
+        return Draft(self.kind, restored(self.spec, current.spec), current.base, force=self.force)
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,8 @@ class Rollback:
                 f"generation {target.number} is the active one",
                 remedy="name an older one: list the generations",
             )
+        if not self._differs(target, current):
+            raise self._nothing(f"generation {target.number} does not differ")
         if self.axis is Axis.ALL:
             return Draft(self.kind, target.spec, target.base, cut_to=target.number)
         now, then = current.spec, target.spec
@@ -149,9 +159,12 @@ class Rollback:
         for number in sorted((n for n in older if n < current.number), reverse=True):
             if self._differs(older[number], current):
                 return older[number]
-        raise FailedPreconditionError(
+        raise self._nothing(f"no generation before {current.number} differs")
+
+    def _nothing(self, what: str) -> FailedPreconditionError:
+        return FailedPreconditionError(
             "NOTHING_TO_ROLL_BACK",
-            f"no generation before {current.number} differs" + (f" in its {self.axis}" if self.axis else ""),
+            what + (f" in its {self.axis}" if self.axis else ""),
             remedy="name a generation: list them first",
         )
 
@@ -239,7 +252,8 @@ class Create:
         return Draft(self.kind, self.spec, self.spec.base)
 
 
-Change = Deploy | Upgrade | Configure | Rollback | Revert | Cutover
+AxisChange = Deploy | Upgrade | Configure  # what asks for a state of one axis, which may be there
+Change = AxisChange | Rollback | Revert | Cutover
 
 
 def require_confirm_within(seconds: float) -> None:
@@ -262,3 +276,15 @@ def to_be_staged(plan: Plan) -> Plan:
     """Return the plan of a change that is only staged."""
     steps = (plan.steps[0], "mount it to see that it can be", "keep it until it is cut over to: nothing is stopped")
     return msgspec.structs.replace(plan, steps=steps)
+
+
+def require_replaceable(name: str, staged: Generation | None, kind: str) -> None:
+    """Raise `FailedPreconditionError` (OTHER_CHANGE_STAGED) if something is staged that moves another axis."""
+    if staged is None or AXES.get(staged.reason) is AXES.get(kind):
+        return
+    raise FailedPreconditionError(
+        "OTHER_CHANGE_STAGED",
+        f"generation {staged.number} of jail {name} is staged, by {staged.actor} ({staged.reason})",
+        remedy=f"cut over to it: jailctl jail cutover {name}; or drop it: jailctl jail unstage {name}; then ask again",
+        resource=f"jails/{name}",
+    )

@@ -69,4 +69,5 @@ def plan_message(plan: Plan) -> common_pb2.Plan:
         base=names.base_name(plan.base),
         release=names.release_name(plan.release),
         frees_bytes=plan.frees,
+        unchanged=plan.unchanged,
     )

@@ -58,11 +58,10 @@ class FakeJails(Fake):
         return self.operate("restart", name, caller=caller)
 
     def _change(
-        self, method: str, to: tuple[object, ...], confirm_within: float, *, stage: bool, **asked: object
+        self, method: str, to: tuple[object, ...], confirm_within: float, *, stage: bool, force: bool, **asked: object
     ) -> Operation:
-        more: dict[str, object] = {"confirm_within": confirm_within} if confirm_within else {}
-        more |= {"stage": True} if stage else {}
-        return self.operate(method, *to, **asked, **more)
+        how = {"confirm_within": confirm_within, "stage": stage, "force": force}
+        return self.operate(method, *to, **asked, **{key: value for key, value in how.items() if value})
 
     async def deploy(
         self,
@@ -75,9 +74,10 @@ class FakeJails(Fake):
         caller: Caller,
         confirm_within: float = 0.0,
         stage: bool = False,
+        force: bool = False,
     ) -> Operation:
         asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
-        return self._change("deploy", (name, release), confirm_within, stage=stage, **asked)
+        return self._change("deploy", (name, release), confirm_within, stage=stage, force=force, **asked)
 
     async def upgrade(
         self,
@@ -91,9 +91,10 @@ class FakeJails(Fake):
         caller: Caller,
         confirm_within: float = 0.0,
         stage: bool = False,
+        force: bool = False,
     ) -> Operation:
         asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
-        return self._change("upgrade", (name, base, channel), confirm_within, stage=stage, **asked)
+        return self._change("upgrade", (name, base, channel), confirm_within, stage=stage, force=force, **asked)
 
     async def configure(
         self,
@@ -106,9 +107,10 @@ class FakeJails(Fake):
         caller: Caller,
         confirm_within: float = 0,
         stage: bool = False,
+        force: bool = False,
     ) -> Operation:
         asked = {"etag": etag, "validate_only": validate_only, "caller": caller}
-        return self._change("configure", (name, spec), confirm_within, stage=stage, **asked)
+        return self._change("configure", (name, spec), confirm_within, stage=stage, force=force, **asked)
 
     async def rollback(
         self, name: str, /, *, generation: int, axis: str, etag: str, validate_only: bool, caller: Caller

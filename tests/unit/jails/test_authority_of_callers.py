@@ -107,7 +107,8 @@ async def test_a_plan_is_refused_as_the_change_would_be(host: FakeHost) -> None:
 
 
 def generation(base: str, release: str, number: int = 2) -> Generation:
-    return Generation(number=number, spec=JailSpec(base=base, app=release or None), base=base, release=release)
+    spec = JailSpec(base=base, app=release or None, labels={"of": str(number)})
+    return Generation(number=number, spec=spec, base=base, release=release)
 
 
 OLDER = {1: generation("old", "web/1", 1), 3: generation("new", "db/1", 3)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaild.model.errors import AbortedError, FailedPreconditionError, InternalEr
 from jaild.model.jails.redaction import REDACTED, redacted
 from jaild.model.jails.spec import ExecCheck, JailSpec, Readiness, Volume
 from jaild.model.layers.records import Manifest
+from jaild.model.operation import Operation
 from jaild.ports.runtime import Run
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
@@ -58,6 +60,47 @@ async def test_a_deploy_changes_the_release_and_nothing_else(host: FakeHost) -> 
     assert (active(host).number, active(host).base, active(host).release) == (2, "deb-1", "web/2")
     assert serves(host, 2)
     assert await invariants.unsettled(host) == []
+
+
+async def test_what_is_there_already_is_not_made_again_unless_it_is_forced(host: FakeHost) -> None:
+    jails, how = host.core.use_cases.jails, {"etag": "", "validate_only": False, "caller": caller()}
+    await create(host)
+    asks: dict[str, Callable[..., Awaitable[Operation]]] = {
+        "deploy": partial(jails.deploy, "web", "web/1"),
+        "upgrade": partial(jails.upgrade, "web", "deb-1"),
+        "configure": partial(jails.configure, "web", redacted(SPEC)),
+    }
+    for kind, ask in asks.items():
+        touched(host)
+        done = await ended(host, ask(**how))
+        assert (reason_of(done), done.plan and done.plan.unchanged, done.downtime) == ("", True, None), kind
+        staged = await ended(host, ask(**how, stage=True))
+        assert (reason_of(staged), staged.plan and staged.plan.unchanged) == ("", True), kind
+        planned = await ask(**{**how, "validate_only": True})
+        assert planned.plan is not None
+        assert (planned.plan.unchanged, planned.plan.steps, planned.plan.to_generation) == (True, (), 1), kind
+        assert touched(host) == [], kind
+    for number, (kind, ask) in enumerate(asks.items(), 2):
+        forced = await ended(host, ask(**how, force=True))
+        assert (reason_of(forced), active(host).number) == ("", number), kind
+        assert serves(host, number), kind
+
+
+async def test_an_upgrade_to_the_channel_of_the_same_base_is_a_change_and_again_is_none(host: FakeHost) -> None:
+    await create(host)
+    await host.core.use_cases.channels.set("stable", "deb-1", caller=caller())
+    for number in (2, 2):
+        jails = host.core.use_cases.jails
+        asked = jails.upgrade("web", "", "stable", etag="", validate_only=False, caller=caller())
+        assert reason_of(await ended(host, asked)) == ""
+        assert (active(host).number, active(host).spec.channel) == (number, "stable")
+
+
+async def test_a_rollback_of_an_axis_to_where_it_is_is_refused(host: FakeHost) -> None:
+    await create(host)
+    await deploy(host, "web/2")
+    assert reason_of(await roll_back(host, 1, "base")) == "NOTHING_TO_ROLL_BACK"
+    assert active(host).number == 2
 
 
 async def test_an_upgrade_changes_the_base_and_nothing_else(host: FakeHost) -> None:

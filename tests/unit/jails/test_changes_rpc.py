@@ -16,7 +16,7 @@ FIVE = duration_pb2.Duration(seconds=300)
 
 
 @pytest.mark.parametrize("confirm_within", [None, FIVE])
-async def test_a_change_hands_on_how_long_it_waits_and_that_it_is_only_staged(
+async def test_a_change_hands_on_how_long_it_waits_whether_it_is_only_staged_and_whether_it_is_forced(
     fakes: Fakes, local: grpc.aio.Channel, confirm_within: duration_pb2.Duration | None
 ) -> None:
     fakes.jails.jails["web"] = made.jail("web")
@@ -28,12 +28,16 @@ async def test_a_change_hands_on_how_long_it_waits_and_that_it_is_only_staged(
         for request in (deploy, upgrade, configure):
             request.confirm_within.CopyFrom(confirm_within)
             request.stage = True
+            request.force = True
     jails = stubs.jails(local)
     await jails.DeployRelease(deploy)
     await jails.UpgradeBase(upgrade)
     await jails.ConfigureJail(configure)
-    asked = [(kwargs.get("confirm_within", 0), kwargs.get("stage", False)) for _, _, kwargs in fakes.jails.calls]
-    assert asked == [(300, True) if confirm_within else (0, False)] * 3
+    asked = [
+        (kwargs.get("confirm_within", 0), kwargs.get("stage", False), kwargs.get("force", False))
+        for _, _, kwargs in fakes.jails.calls
+    ]
+    assert asked == [(300, True, True) if confirm_within else (0, False, False)] * 3
 
 
 async def test_a_change_is_confirmed_or_undone(fakes: Fakes, local: grpc.aio.Channel) -> None:

@@ -242,7 +242,7 @@ async def test_an_end_while_the_daemon_was_away_is_one_of_a_status_that_nobody_k
 ) -> None:
     await create(host, spec(Restart(policy="on-failure")))
     await dies(host)  # the daemon has been in this boot of the host
-    await configure(host, spec(Restart(policy=policy)))
+    await configure(host, msgspec.structs.replace(spec(Restart(policy=policy)), labels={"of": "2"}))
     await host.kill()
     host.runtime.by_name["web.2"].pid = 0
     host.runtime.by_name["web.2"].ended.set()
