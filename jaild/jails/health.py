@@ -43,9 +43,9 @@ class HealthChecks:
     async def require_healthy(self, name: str, generation: int, spec: JailSpec) -> None:
         """Return when every check has passed `successes` times in a row.
 
-        `AbortedError` (HEALTH_CHECK_FAILED) with the checks' last output and the log's end when the deadline passes or
-        the jail's first process ends, (HEALTH_CHECK_ENDED) if it gives way, after the check under way. A spec without
-        checks only has to keep running for `successes` intervals.
+        `AbortedError` (HEALTH_CHECK_FAILED) with the checks' last output and the log's end when the deadline passes,
+        the same failures come too often in a row, or the jail's first process ends; (HEALTH_CHECK_ENDED) if it gives
+        way, after the check under way. A spec without checks only has to keep running for `successes` intervals.
         """
         ended = asyncio.create_task(self._runtime.wait(name, generation))
         passing = asyncio.create_task(self._passes(name, generation, spec))
@@ -66,10 +66,15 @@ class HealthChecks:
 
     async def _passes(self, name: str, generation: int, spec: JailSpec) -> list[str]:
         deadline = self._clock.monotonic() + spec.readiness.deadline
-        row = 0
+        row = failures = 0
+        before: list[str] = []
         while True:
             problems = await self._problems(name, generation, spec, spec.health)
             row = 0 if problems else row + 1
+            failures = failures + 1 if problems and problems == before else 1
+            before = problems
+            if problems and failures == spec.readiness.failures:
+                return [*problems, f"said {failures} times in a row"]
             if row >= spec.readiness.successes and (spec.health or row > spec.readiness.successes):
                 return []
             if self._clock.monotonic() >= deadline and problems:

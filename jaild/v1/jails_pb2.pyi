@@ -107,14 +107,16 @@ class Hooks(_message.Message):
     def __init__(self, before_stop: _Optional[_Iterable[_Union[Hook, _Mapping]]] = ..., after_start: _Optional[_Iterable[_Union[Hook, _Mapping]]] = ...) -> None: ...
 
 class Readiness(_message.Message):
-    __slots__ = ("successes", "interval", "deadline")
+    __slots__ = ("successes", "interval", "deadline", "failures")
     SUCCESSES_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
     successes: int
     interval: float
     deadline: float
-    def __init__(self, successes: _Optional[int] = ..., interval: _Optional[float] = ..., deadline: _Optional[float] = ...) -> None: ...
+    failures: int
+    def __init__(self, successes: _Optional[int] = ..., interval: _Optional[float] = ..., deadline: _Optional[float] = ..., failures: _Optional[int] = ...) -> None: ...
 
 class Liveness(_message.Message):
     __slots__ = ("checks", "interval", "failures", "restart")

@@ -111,11 +111,15 @@ HealthCheck = NetworkCheck | ExecCheck | ProcessCheck
 
 
 class Readiness(_Strict, frozen=True):
-    """When a generation counts as healthy: every check passes `successes` times in a row within `deadline` seconds."""
+    """When a generation counts as healthy: every check passes `successes` times in a row within `deadline` seconds.
+
+    `failures`: so many tries in a row that failed in the same words end it before the deadline; 0: none do.
+    """
 
     successes: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
     interval: Seconds = 0.2
     deadline: Seconds = 30.0
+    failures: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0
 
 
 class Liveness(_Strict, frozen=True):

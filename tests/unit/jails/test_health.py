@@ -147,6 +147,16 @@ async def test_a_jail_that_comes_and_goes_fails_at_its_first_failure_after_the_d
     assert bench.clock.slept == [0.5] * 20
 
 
+async def test_what_fails_in_the_same_words_too_often_in_a_row_is_not_waited_for(bench: Bench) -> None:
+    three = msgspec.structs.replace(SPEC, readiness=Readiness(successes=2, interval=0.5, deadline=10, failures=3))
+    bench.probe.answers = [SICK, SICK, "still loading", SICK, SICK, "", SICK, SICK, SICK, ""]
+    error = await bench.refusal(three)
+    assert error.detail["checks"].splitlines() == [SICK, "said 3 times in a row"]
+    assert bench.clock.slept == [0.5] * 8
+    bench.probe.answers = [SICK, SICK, "", ""]
+    await bench.passes(three)
+
+
 async def test_every_check_must_pass_and_all_that_fail_are_told(bench: Bench) -> None:
     bench.probe.answers = ["", "one is sick", "another is sick", *["x"] * 57, "", "the last", "words"]
     error = await bench.refusal(checked(TCP, TCP, TCP))
