@@ -344,9 +344,13 @@ class Inventory:
 
     def claim(self, entry: JailEntry, record: JailRecord) -> Claim:
         """Return what is decided by what may be done with a jail."""
-        known = self.known_epochs.get(record.uid, 0)
         return Claim(
-            jail=entry.name, record=record, host=self.host_id, known_epoch=known, unconfirmed=entry.unconfirmed
+            jail=entry.name,
+            record=record,
+            host=self.host_id,
+            known_epoch=self.known_epochs.get(record.uid, 0),
+            unconfirmed=entry.unconfirmed,
+            owner_name=self.host_names.get(record.owner, record.peer),
         )
 
     def may(self, entry: JailEntry, intent: Intent) -> bool:

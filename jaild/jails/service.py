@@ -18,7 +18,7 @@ from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.runs import Logs, Runs
 from jaild.model import access, names
 from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.model.findings import Plan
+from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import (
     Axis,
@@ -138,7 +138,8 @@ class Jails:
         if validate_only:
             steps = ("stop it",) if self.get(name).started else ()
             steps = (*steps, self._lifecycle.destruction(name))
-            plan = Plan(kind="delete", target=target, steps=steps, findings=await self._lifecycle.deletion(name))
+            findings = (*self._loss(name), *await self._lifecycle.deletion(name))
+            plan = Plan(kind="delete", target=target, steps=steps, findings=findings)
             return await self._operations.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
@@ -151,6 +152,21 @@ class Jails:
             return ""
 
         return await self._dispatcher.submit(target, "delete", caller, work)
+
+    def _loss(self, name: str) -> tuple[Finding, ...]:
+        """Return what a plan says of a jail whose data no other host is known to have."""
+        entry = self._inventory.jail(name)
+        if not self._inventory.may(entry, Intent.REPLICATE) or any(view.taken for view in self._replicas.views(entry)):
+            return ()
+        return (
+            Finding(
+                severity=Severity.WARNING,
+                code="ONLY_COPY",
+                message="no standby has its data: what is deleted here is gone",
+                subject=f"jails/{name}",
+                remedy="if it may still be wanted, stop it instead, or give it a standby first",
+            ),
+        )
 
     async def start(self, name: str, *, caller: Caller) -> Operation:
         """Start the active generation; no error if it runs."""
@@ -345,6 +361,7 @@ class Jails:
         """Run a command in the running jail; `FailedPreconditionError` (JAIL_NOT_RUNNING)."""
         entry, _ = self._inventory.permitted(name, Intent.READ)
         if entry.run is None or not entry.run.running or entry.generation is None:
+            self._inventory.permitted(name, Intent.START)  # or that is why it does not run
             raise FailedPreconditionError(
                 "JAIL_NOT_RUNNING",
                 f"jail {name} is not running",

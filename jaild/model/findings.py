@@ -132,7 +132,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 "PLAN_REFUSED",
                 f"{self.kind} of {self.target} is refused: {stops[0].message}"
                 + (f" (and {len(stops) - 1} more)" if len(stops) > 1 else ""),
-                remedy=stops[0].remedy or "see the findings; nothing was changed",
+                remedy=(stops[0].remedy if len(stops) == 1 else "") or "see the findings; nothing was changed",
                 resource=self.target,
                 findings=self.findings,
             )

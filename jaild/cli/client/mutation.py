@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from jaild.v1 import common_pb2, jails_pb2, migrations_pb2
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _BYTES = "_bytes"
+ONLY_COPY = "ONLY_COPY"  # what a plan of a deletion finds where nobody else has the data
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,27 @@ def finish(api: Api, settings: Settings, operation: Any, how: How) -> None:
         with progress.shown() as view:
             operation = Waiter(api, view, Backoff(api)).wait(operation)
     tell(settings, operation)
+
+
+def at_terminal() -> bool:
+    """Whether somebody sits there who can be asked."""
+    return sys.stdin.isatty()
+
+
+def ask_first(plan_only: Callable[[], Any], name: str) -> None:
+    """On a terminal, show a deletion's plan and ask: by the name, typed, where nobody else has the data.
+
+    `plan_only` asks for the plan. Raises `click.Abort` unless whoever sits there agrees.
+    """
+    if not at_terminal():
+        return
+    plan = common_pb2.Plan()
+    plan_only().response.Unpack(plan)
+    click.echo("\n".join(findings.plan_lines(plan)), err=True)
+    if not any(finding.code == ONLY_COPY for finding in plan.findings):
+        click.confirm("delete it?", abort=True, err=True)
+    elif click.prompt(f"type {printable(name)} to delete it", default="", show_default=False, err=True) != name:
+        raise click.Abort
 
 
 def tell(settings: Settings, operation: Any) -> None:

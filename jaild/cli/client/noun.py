@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from jaild.cli.client.settings import Form, Settings, options
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure, from_rpc
+
+# Why a jail is refused that is another host's, which the refusal then names as `owner`.
+ELSEWHERE = frozenset({"JAIL_MOVED", "JAIL_NOT_OWNED", "JAIL_STANDBY", "JAIL_FENCED", "JAIL_INCOMING"})
 
 
 class Verb(click.Command):
@@ -44,7 +48,7 @@ class Verb(click.Command):
         """Run the command; what the daemon refused becomes a `Failure`, also readable on stdout for programs."""
         settings = ctx.ensure_object(Settings)
         try:
-            return super().invoke(ctx)
+            return self._followed(ctx, settings)
         except grpc.RpcError as error:
             failure = from_rpc(error, settings.endpoint)
             if settings.form is not Form.TABLE and failure.status is not None:
@@ -56,6 +60,22 @@ class Verb(click.Command):
             raise failure from error
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error
+
+    def _followed(self, ctx: click.Context, settings: Settings) -> Any:
+        """Run it, and with --follow-owner once more where the jail is: what is refused has changed nothing."""
+        try:
+            return super().invoke(ctx)
+        except (grpc.RpcError, Failure) as error:
+            failure = from_rpc(error, settings.endpoint) if isinstance(error, grpc.RpcError) else error
+            owner = failure.detail.get("owner", "")
+            if not (settings.follow and owner and failure.reason in ELSEWHERE):
+                raise
+            click.echo(f"{failure.message}: asking {owner}", err=True)
+        settings.follow, settings.address, settings.context = False, "", owner
+        for value in ctx.params.values():
+            if isinstance(value, io.IOBase) and value.seekable():
+                value.seek(0)
+        return super().invoke(ctx)
 
 
 class Noun(click.Group):

@@ -22,16 +22,20 @@ class Form(StrEnum):
 
 @dataclass
 class Settings:
-    """One run's settings: `context` and `address` as given by options, `endpoint` once a connection was chosen."""
+    """One run's settings: `context` and `address` as given by options, `endpoint` once a connection was chosen.
+
+    `follow`: where a jail turns out to be another host's, that one is asked, by the context of its name.
+    """
 
     form: Form = Form.TABLE
     context: str = ""
     address: str = ""
     endpoint: str = ""
+    follow: bool = False
 
 
-def _store(field: str, convert: Callable[[str], Any] = str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def callback(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+def _store(field: str, convert: Callable[[Any], Any] = str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def callback(ctx: click.Context, _param: click.Parameter, value: Any) -> None:
         settings = ctx.ensure_object(Settings)  # the root's, if it is there already
         if value is not None:
             references.utf8(value)
@@ -41,7 +45,7 @@ def _store(field: str, convert: Callable[[str], Any] = str) -> Callable[[click.C
 
 
 def options() -> list[click.Option]:
-    """Return the options that stand before or after the verb: `-o`, `--context`, `--address`."""
+    """Return the options that stand before or after the verb."""
     return [
         click.Option(
             ["-o", "--output"],
@@ -63,5 +67,13 @@ def options() -> list[click.Option]:
             expose_value=False,
             callback=_store("address"),
             help="unix:///path or host:port; also JAILCTL_ADDRESS.",
+        ),
+        click.Option(
+            ["--follow-owner"],
+            is_flag=True,
+            default=None,
+            expose_value=False,
+            callback=_store("follow", bool),
+            help="Ask the host that owns the jail, by the context of its name, where this one does not.",
         ),
     ]

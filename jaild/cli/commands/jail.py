@@ -8,7 +8,7 @@ import click
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
-from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.mutation import How, ask_first, finish, mutation
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -115,14 +115,18 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
     )
 
 
-@command.command("rm", examples=("jail rm cache --plan", "jail rm cache --force"))
+@command.command("rm", examples=("jail rm cache --plan", "jail rm cache --force --yes"))
 @NAME
 @click.option("--force", is_flag=True, help="Stop it first if it runs.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask, as on a terminal is done.")
 @mutation()
 @click.pass_obj
-def rm(settings: Settings, *, name: str, force: bool, how: How) -> None:
-    """Remove a jail with all its data; refused while it runs."""
+def rm(settings: Settings, *, name: str, force: bool, yes: bool, how: How) -> None:
+    """Remove a jail with all its data; refused while it runs. On a terminal it asks first."""
     with connect(settings) as api:
+        if not (yes or how.plan):
+            only_plan = jails_pb2.DeleteJailRequest(name=name, force=force, validate_only=True)
+            ask_first(lambda: api.jails.DeleteJail(only_plan), short(name))
         operation = api.jails.DeleteJail(jails_pb2.DeleteJailRequest(name=name, force=force, **how.fields()))
         finish(api, settings, operation, how)
 

@@ -85,6 +85,8 @@ _OWNED = frozenset({Standing.OWNED})
 _IN_FORCE = frozenset({Standing.OWNED, Standing.UNCONFIRMED})
 _COPIES = frozenset({Standing.SUPERSEDED, Standing.FOREIGN, Standing.MOVED, Standing.STANDBY, Standing.FENCED})
 
+# Another host is the one to ask.
+_ELSEWHERE = _COPIES - {Standing.SUPERSEDED} | {Standing.INCOMING, Standing.PREPARED}
 _SETTLED = frozenset({Intent.CHANGE, Intent.MIGRATE})  # not while the last change waits to be confirmed
 
 ALLOWED: Mapping[Intent, frozenset[Standing]] = {
@@ -108,14 +110,14 @@ ALLOWED: Mapping[Intent, frozenset[Standing]] = {
 
 _WHY: Mapping[Standing, tuple[str, str, str]] = {
     Standing.OWNED: ("ILLEGAL_TRANSITION", "is active here, not frozen to be handed over", "migrate it again"),
-    Standing.FOREIGN: ("JAIL_NOT_OWNED", "belongs to another host", "ask the host that owns it"),
+    Standing.FOREIGN: ("JAIL_NOT_OWNED", "belongs to {owner}", "ask {owner}"),
     Standing.FROZEN: ("JAIL_MIGRATING", "is being migrated", "wait for the migration, or cancel its operation"),
-    Standing.INCOMING: ("JAIL_INCOMING", "is being received from another host", "ask the host that owns it"),
-    Standing.PREPARED: ("JAIL_INCOMING", "waits for the hand-over from another host", "ask the host that owns it"),
-    Standing.MOVED: ("JAIL_MOVED", "moved to another host", "ask the host that owns it now"),
-    Standing.STANDBY: ("JAIL_STANDBY", "is a replica here", "ask the host that owns it, or promote this one"),
+    Standing.INCOMING: ("JAIL_INCOMING", "is being received from {owner}", "ask {owner}"),
+    Standing.PREPARED: ("JAIL_INCOMING", "waits for the hand-over from {owner}", "ask {owner}"),
+    Standing.MOVED: ("JAIL_MOVED", "moved to {owner}", "ask {owner}"),
+    Standing.STANDBY: ("JAIL_STANDBY", "is a replica here of the one on {owner}", "ask {owner}, or promote this one"),
     Standing.CLAIMED: ("JAIL_STANDBY", "is being taken over", "wait for that operation"),
-    Standing.FENCED: ("JAIL_FENCED", "was taken over by another host", "ask the host that owns it now"),
+    Standing.FENCED: ("JAIL_FENCED", "was taken over by {owner}", "ask {owner}"),
     Standing.DELETING: ("JAIL_DELETING", "is being deleted", "wait until it is gone"),
 }
 
@@ -129,6 +131,7 @@ class Claim:
     host: str  # this host's id
     known_epoch: int = 0  # the highest that the journals here saw in force
     unconfirmed: frozenset[str] = frozenset()  # names of hosts that may have taken it over
+    owner_name: str = ""  # of the host that owns it; empty if it is not known
 
     @property
     def standing(self) -> Standing:
@@ -207,8 +210,13 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
                 resource=resource,
                 detail={"epoch": str(claim.record.epoch), "known_epoch": str(claim.known_epoch)},
             )
-    reason, message, remedy = _WHY[standing]
-    return Refusal(reason=reason, message=f"jail {claim.jail} {message}", remedy=remedy, resource=resource)
+    reason, message, remedy = (text.format(owner=claim.owner_name or "another host") for text in _WHY[standing])
+    detail = {}
+    if claim.owner_name and standing in _ELSEWHERE:
+        remedy += f": jailctl --context {claim.owner_name} jail show {claim.jail}, or add --follow-owner"
+        detail = {"owner": claim.owner_name}
+    message = f"jail {claim.jail} {message}"
+    return Refusal(reason=reason, message=message, remedy=remedy, resource=resource, detail=detail)
 
 
 def _awaited(claim: Claim) -> Refusal | None:

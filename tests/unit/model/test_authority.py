@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -125,3 +127,15 @@ def test_a_jail_whose_change_waits_to_be_confirmed_is_neither_changed_nor_migrat
         assert (found.reason, settled) == ("CHANGE_UNCONFIRMED", None)
     else:
         assert found == settled
+
+
+@pytest.mark.parametrize(
+    "standing", [Standing.FOREIGN, Standing.MOVED, Standing.STANDBY, Standing.FENCED, Standing.INCOMING]
+)
+def test_whoever_is_refused_for_another_hosts_jail_is_told_which_host_to_ask(standing: Standing) -> None:
+    named = refusal(Intent.START, replace(CLAIMS[standing], owner_name="beta"))
+    assert named is not None
+    assert (named.detail["owner"], "beta" in named.message, "--context beta" in named.remedy) == ("beta", True, True)
+    unnamed = refusal(Intent.START, CLAIMS[standing])
+    assert unnamed is not None
+    assert ("another host" in unnamed.message, unnamed.detail) == (True, {})

@@ -175,14 +175,15 @@ async def test_the_plan_of_a_deletion_names_who_was_not_told_yet(hosts: Three) -
     jails = beta.core.use_cases.jails
     asked = await jails.delete("web", force=True, etag="", validate_only=True, caller=caller())
     assert asked.plan is not None
-    (note,) = asked.plan.findings
+    lost, note = asked.plan.findings
+    assert (lost.severity, lost.code) == (Severity.WARNING, "ONLY_COPY")
     assert (note.severity, note.code, note.evidence) == (Severity.NOTE, "FORMER_OWNER_UNTOLD", ("alpha",))
     await back(alpha)
     await alpha.quiet()
     await beta.quiet()
     asked = await jails.delete("web", force=True, etag="", validate_only=True, caller=caller())
     assert asked.plan is not None
-    assert asked.plan.findings == ()
+    assert [finding.code for finding in asked.plan.findings] == ["ONLY_COPY"]
 
 
 # -- the rules

@@ -1,0 +1,41 @@
+"""What is asked first, and what is asked elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+from google.protobuf import empty_pb2
+
+from jaild.cli.client import mutation
+from jaild.cli.output.exits import Exit
+from jaild.v1 import common_pb2
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.daemon import Daemon, operation, status
+from tests.unit.cli.test_changes import JAIL
+
+
+@pytest.mark.parametrize(
+    ("codes", "typed", "deleted"),
+    [((), "y\n", True), ((), "n\n", False), (("ONLY_COPY",), "web\n", True), (("ONLY_COPY",), "y\n", False)],
+)
+def test_a_deletion_asks_on_a_terminal_by_its_name_where_nobody_else_has_the_data(
+    jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, codes: tuple[str, ...], typed: str, *, deleted: bool
+) -> None:
+    asked = common_pb2.Plan(
+        kind="delete", target="jails/web", findings=[common_pb2.Finding(code=code, message="gone") for code in codes]
+    )
+    daemon.answers = [operation(asked, kind="delete"), operation(empty_pb2.Empty(), kind="delete")]
+    monkeypatch.setattr(mutation, "at_terminal", lambda: True)
+    result = jailctl("jail", "rm", "web", stdin=typed.encode())
+    assert [request.validate_only for request in daemon.requests] == ([True, False] if deleted else [True])
+    assert result.exit_code == (0 if deleted else Exit.ABORTED)
+    assert "plan: delete jails/web" in result.stderr
+
+
+def test_the_owner_is_asked_where_the_jail_is_not_this_hosts(jailctl: Run, daemon: Daemon) -> None:
+    moved = status("FAILED_PRECONDITION", "JAIL_MOVED", "jail web moved to beta", owner="beta")
+    daemon.answers = [moved, moved, operation(JAIL, kind="stop"), moved]
+    assert jailctl("context", "add", "beta", "--address", daemon.address).exit_code == 0
+    assert "owner: beta" in jailctl("jail", "stop", "web").stderr
+    followed = jailctl("--follow-owner", "jail", "stop", "web")
+    assert (followed.exit_code, "jail web moved to beta: asking beta" in followed.stderr) == (0, True)
+    assert "JAIL_MOVED" in jailctl("jail", "stop", "web").stderr
