@@ -10,7 +10,7 @@ import click
 import grpc
 from google.protobuf import json_format
 
-from jaild.cli.client import references
+from jaild.cli.client import ids, references
 from jaild.cli.client.settings import Form, Settings, options
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
@@ -48,6 +48,10 @@ class Verb(click.Command):
         """Run the command; what the daemon refused becomes a `Failure`, also readable on stdout for programs."""
         settings = ctx.ensure_object(Settings)
         try:
+            for parameter in self.params:
+                given = ctx.params.get(parameter.name or "")
+                if isinstance(parameter, click.Argument) and isinstance(given, str):
+                    ctx.params[parameter.name or ""] = ids.whole(settings, given)
             return self._followed(ctx, settings)
         except grpc.RpcError as error:
             failure = from_rpc(error, settings.endpoint)

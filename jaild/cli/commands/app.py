@@ -13,8 +13,9 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import app_build
-from jaild.cli.output import progress, render
+from jaild.cli.output import listing, progress, render
 from jaild.cli.output.human import size
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import apps_pb2
 
 
@@ -60,43 +61,24 @@ def push(
 
 
 @command.command("ls")
+@listed
 @click.pass_obj
-def ls(settings: Settings) -> None:
+def ls(settings: Settings, *, look: Look) -> None:
     """List applications."""
     with connect(settings) as api:
         apps = pages(api.apps.ListApps, apps_pb2.ListAppsRequest(), "apps")
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"apps": [render.as_dict(app) for app in apps]})
-        return
-    rows = [(short(app.name), str(app.release_count), short(app.latest_release)) for app in apps]
-    render.table(("NAME", "RELEASES", "LATEST"), rows)
+    listing.show(settings, look, "apps", apps, _APPS)
 
 
 @command.command("releases", examples=("app releases redis", "app releases"))
 @click.argument("app", type=references.app, required=False, default="-", shell_complete=complete.apps)
+@listed
 @click.pass_obj
-def releases(settings: Settings, *, app: str) -> None:
+def releases(settings: Settings, *, app: str, look: Look) -> None:
     """List an application's releases, or those of all."""
     with connect(settings) as api:
         found = pages(api.apps.ListReleases, apps_pb2.ListReleasesRequest(parent=app), "releases")
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"releases": [render.as_dict(release) for release in found]})
-        return
-    render.table(
-        ("NAME", "FROM", "SIZE", "ADDED", "ON POOL", "USED BY", "AGE"),
-        [
-            (
-                short(release.name),
-                short(getattr(release, "from")),
-                size(release.size_bytes),
-                size(release.added_bytes),
-                size(release.used_bytes),
-                str(len(release.used_by)),
-                render.since(release.push_time),
-            )
-            for release in found
-        ],
-    )
+    listing.show(settings, look, "releases", found, _RELEASES)
 
 
 @command.command("show")
@@ -166,3 +148,21 @@ for _verb in app_build.VERBS:
 def _origin(parent: str, text: str) -> str:
     """Return the full name of the release in `--from`, which may be a bare version of the same app."""
     return references.release(text) if "/" in text else f"{parent}/releases/{text}"
+
+
+_APPS = (
+    Column("NAME", lambda app: short(app.name)),
+    Column("RELEASES", lambda app: str(app.release_count)),
+    Column("LATEST", lambda app: short(app.latest_release)),
+)
+
+
+_RELEASES = (
+    Column("NAME", lambda release: short(release.name)),
+    Column("FROM", lambda release: short(getattr(release, "from"))),
+    Column("SIZE", lambda release: size(release.size_bytes)),
+    Column("ADDED", lambda release: size(release.added_bytes)),
+    Column("STORED", lambda release: size(release.used_bytes)),
+    Column("USERS", lambda release: str(len(release.used_by))),
+    Column("AGE", lambda release: render.since(release.push_time)),
+)

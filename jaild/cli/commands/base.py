@@ -14,8 +14,9 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import base_make
-from jaild.cli.output import progress, render
+from jaild.cli.output import listing, progress, render
 from jaild.cli.output.human import size
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import bases_pb2
 
 
@@ -78,29 +79,13 @@ def import_(
 
 
 @command.command("ls")
+@listed
 @click.pass_obj
-def ls(settings: Settings) -> None:
+def ls(settings: Settings, *, look: Look) -> None:
     """List bases."""
     with connect(settings) as api:
         bases = pages(api.bases.ListBases, bases_pb2.ListBasesRequest(), "bases")
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"bases": [render.as_dict(base) for base in bases]})
-        return
-    render.table(
-        ("NAME", "ABI", "VERSION", "SIZE", "ON POOL", "USED BY", "AGE"),
-        [
-            (
-                short(base.name),
-                base.abi,
-                base.version,
-                size(base.size_bytes),
-                size(base.used_bytes),
-                str(len(base.used_by)),
-                render.since(base.import_time),
-            )
-            for base in bases
-        ],
-    )
+    listing.show(settings, look, "bases", bases, _COLUMNS)
 
 
 @command.command("show")
@@ -169,3 +154,14 @@ def _entry(manifest: str, path: str) -> str:
     """Return the archive's own name if MANIFEST has it; else the daemon looks for base.txz."""
     name = Path(path).name
     return name if any(line.split("\t")[0] == name for line in manifest.splitlines()) else ""
+
+
+_COLUMNS = (
+    Column("NAME", lambda base: short(base.name)),
+    Column("ABI", lambda base: base.abi),
+    Column("VERSION", lambda base: base.version),
+    Column("SIZE", lambda base: size(base.size_bytes)),
+    Column("STORED", lambda base: size(base.used_bytes)),
+    Column("USERS", lambda base: str(len(base.used_by))),
+    Column("AGE", lambda base: render.since(base.import_time)),
+)

@@ -9,8 +9,9 @@ from jaild.cli.client.connection import READ_SECONDS, connect, pages
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.output import render
+from jaild.cli.output import listing, render
 from jaild.cli.output.human import printable
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import channels_pb2
 
 NAME = click.argument("name", type=references.channel, shell_complete=complete.channels)
@@ -22,27 +23,13 @@ def command() -> None:
 
 
 @command.command("ls")
+@listed
 @click.pass_obj
-def ls(settings: Settings) -> None:
+def ls(settings: Settings, *, look: Look) -> None:
     """List channels."""
     with connect(settings) as api:
         channels = pages(api.channels.ListChannels, channels_pb2.ListChannelsRequest(), "channels")
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"channels": [render.as_dict(channel) for channel in channels]})
-        return
-    render.table(
-        ("NAME", "BASE", "FOLLOWERS", "BEHIND", "SET", "BY"),
-        [
-            (
-                short(channel.name),
-                short(channel.base),
-                str(len(channel.followers)),
-                str(len(channel.behind)),
-                *(cell for move in channel.moves[:1] for cell in (render.since(move.move_time), move.actor)),
-            )
-            for channel in channels
-        ],
-    )
+    listing.show(settings, look, "channels", channels, _COLUMNS)
 
 
 @command.command("show")
@@ -96,3 +83,13 @@ def rm(settings: Settings, *, name: str) -> None:
         click.echo(printable(f"{short(name)} is removed"))
     else:
         render.document(settings.form, {})
+
+
+_COLUMNS = (
+    Column("NAME", lambda channel: short(channel.name)),
+    Column("BASE", lambda channel: short(channel.base)),
+    Column("FOLLOWERS", lambda channel: str(len(channel.followers))),
+    Column("BEHIND", lambda channel: str(len(channel.behind))),
+    Column("SET", lambda channel: render.since(channel.moves[0].move_time) if channel.moves else ""),
+    Column("BY", lambda channel: channel.moves[0].actor if channel.moves else ""),
+)

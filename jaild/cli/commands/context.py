@@ -10,7 +10,8 @@ import click
 from jaild.cli.client import complete, contexts
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.output import render
+from jaild.cli.output import listing, render
+from jaild.cli.output.listing import Column, Look, listed
 
 _FILE = click.Path(exists=True, dir_okay=False)
 
@@ -69,21 +70,17 @@ def use_(*, name: str) -> None:
 
 
 @command.command("ls")
+@listed
 @click.pass_obj
-def ls(settings: Settings) -> None:
+def ls(settings: Settings, *, look: Look) -> None:
     """List contexts."""
     known = contexts.load()
     if settings.form is not Form.TABLE:
         rows = [{"name": name, **asdict(context)} for name, context in sorted(known.known.items())]
         render.document(settings.form, {"current": known.current, "contexts": rows})
         return
-    render.table(
-        ("NAME", "CURRENT", "ADDRESS", "CERTIFICATE"),
-        [
-            (name, "yes" if name == known.current else "", context.address, context.cert)
-            for name, context in sorted(known.known.items())
-        ],
-    )
+    lines = [(name, context, name == known.current) for name, context in sorted(known.known.items())]
+    listing.table(look, lines, _COLUMNS)
 
 
 @command.command("rm")
@@ -100,3 +97,11 @@ def rm(*, name: str) -> None:
 
 def _absolute(path: str | None) -> str:
     return str(Path(path).absolute()) if path else ""
+
+
+_COLUMNS = (
+    Column("NAME", lambda row: row[0]),
+    Column("CURRENT", lambda row: "yes" if row[2] else ""),
+    Column("ADDRESS", lambda row: row[1].address),
+    Column("CERTIFICATE", lambda row: row[1].cert),
+)

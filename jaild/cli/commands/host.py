@@ -8,10 +8,12 @@ from jaild.cli.client import references
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
+from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import evacuation
-from jaild.cli.output import render
+from jaild.cli.output import listing, render
 from jaild.cli.output.human import duration, size
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import host_pb2
 
 
@@ -67,29 +69,13 @@ for _verb in evacuation.VERBS:
 
 @command.command("audit", examples=("host audit -n 20", "host audit -n 0 -o json"))
 @click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
+@listed
 @click.pass_obj
-def audit(settings: Settings, *, lines: int) -> None:
+def audit(settings: Settings, *, lines: int, look: Look) -> None:
     """List who asked for what, newest first, with what was refused."""
     with connect(settings) as api:
         entries = pages(api.host.ListAuditEntries, host_pb2.ListAuditEntriesRequest(), "entries", lines)
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"entries": [render.as_dict(entry) for entry in entries]})
-        return
-    render.table(
-        ("NR", "WHEN", "WHO", "METHOD", "TARGET", "OUTCOME", "OPERATION"),
-        [
-            (
-                str(entry.sequence),
-                render.clock(entry.time),
-                entry.actor,
-                entry.method.removeprefix("jaild.v1."),
-                entry.target,
-                entry.outcome,
-                entry.operation,
-            )
-            for entry in entries
-        ],
-    )
+    listing.show(settings, look, "entries", entries, _AUDIT)
 
 
 @command.command("start-jails", examples=("host start-jails", "host start-jails --plan"))
@@ -134,3 +120,14 @@ def _drained(host: host_pb2.HostInfo) -> str:
         return ""
     why = f": {host.drain.reason}" if host.drain.reason else ""
     return f"takes no jails since {render.moment(host.drain.since)}, by {host.drain.actor}{why}"
+
+
+_AUDIT = (
+    Column("NR", lambda entry: str(entry.sequence)),
+    Column("WHEN", lambda entry: render.clock(entry.time)),
+    Column("WHO", lambda entry: entry.actor),
+    Column("METHOD", lambda entry: entry.method.removeprefix("jaild.v1.")),
+    Column("TARGET", lambda entry: entry.target),
+    Column("OUTCOME", lambda entry: entry.outcome),
+    Column("OPERATION", lambda entry: short(entry.operation), is_id=True),
+)

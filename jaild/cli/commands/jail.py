@@ -14,8 +14,9 @@ from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import confirm as jail_confirm
 from jaild.cli.commands import jail_changes, jail_inside
-from jaild.cli.output import render
+from jaild.cli.output import listing, render
 from jaild.cli.output.human import size
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.jails.redaction import REDACTED
 from jaild.v1 import jails_pb2
 
@@ -60,17 +61,14 @@ def create(
         finish(api, settings, api.jails.CreateJail(request), how)
 
 
-@command.command("ls")
+@command.command("ls", examples=("jail ls", "jail ls --columns name,state", "jail ls --no-headers"))
+@listed
 @click.pass_obj
-def ls(settings: Settings) -> None:
+def ls(settings: Settings, *, look: Look) -> None:
     """List jails."""
     with connect(settings) as api:
         jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"jails": [render.as_dict(jail) for jail in jails]})
-        return
-    columns = ("NAME", "STATE", "HEALTH", "GEN", "BASE", "RELEASE", "ADDRESS", "UP", "USED", "NOTE")
-    render.table(columns, [_row(jail) for jail in jails])
+    listing.show(settings, look, "jails", jails, _COLUMNS)
 
 
 @command.command("show", examples=("jail show cache", "jail show cache -o json"))
@@ -220,19 +218,27 @@ def _staged(jail: jails_pb2.Jail) -> str:
     return f"{told}; {when}" if windows or staged.failure else told
 
 
-def _row(jail: jails_pb2.Jail) -> tuple[str, ...]:
+def _note(jail: jails_pb2.Jail) -> str:
     peer = f"peer {jail.peer}" if jail.peer else ""
     staged = f"generation {jail.staged.generation} is staged" if jail.HasField("staged") else ""
     behind = f"behind {jail.spec.channel} ({short(jail.behind)})" if jail.behind else ""
-    return (
-        short(jail.name),
-        _state(jail),
-        _health_word(jail),
-        str(jail.generation or ""),
-        short(jail.base),
-        short(jail.release),
-        " ".join(jail.spec.network.addresses),
-        render.since(jail.start_time),
-        size(jail.used_bytes),
-        jail.message or jail.operation or jail_confirm.standby_note(jail) or peer or staged or behind,
-    )
+    return jail.message or jail.operation or jail_confirm.standby_note(jail) or peer or staged or behind
+
+
+_COLUMNS = (
+    Column("NAME", lambda jail: short(jail.name)),
+    Column("STATE", _state),
+    Column("HEALTH", _health_word),
+    Column("GEN", lambda jail: str(jail.generation or "")),
+    Column("BASE", lambda jail: short(jail.base)),
+    Column("RELEASE", lambda jail: short(jail.release)),
+    Column("ADDRESS", lambda jail: " ".join(jail.spec.network.addresses)),
+    Column("UP", lambda jail: render.since(jail.start_time)),
+    Column("USED", lambda jail: size(jail.used_bytes)),
+    Column("OWNER", lambda jail: jail.owner, wide=True),
+    Column("CHANNEL", lambda jail: jail.spec.channel, wide=True),
+    Column(
+        "LABELS", lambda jail: ",".join(f"{key}={value}" for key, value in sorted(jail.spec.labels.items())), wide=True
+    ),
+    Column("NOTE", _note),
+)

@@ -13,10 +13,11 @@ from jaild.cli.client import complete, interrupts, references
 from jaild.cli.client.connection import Api, connect, pages
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
-from jaild.cli.client.settings import Form, Settings
-from jaild.cli.output import render
+from jaild.cli.client.settings import Settings
+from jaild.cli.output import listing, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import jails_pb2
 
 _CHUNK = 1 << 16
@@ -86,32 +87,25 @@ def logs(settings: Settings, *, name: str, follow: bool, lines: int) -> None:
 
 @click.command("generations", cls=Verb)
 @NAME
+@listed
 @click.pass_obj
-def generations(settings: Settings, *, name: str) -> None:
+def generations(settings: Settings, *, name: str, look: Look) -> None:
     """List a jail's generations, newest first: what it ran, and what rollback can go back to."""
     with connect(settings) as api:
         found = pages(api.jails.ListGenerations, jails_pb2.ListGenerationsRequest(parent=name), "generations")
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"generations": [render.as_dict(generation) for generation in found]})
-        return
-    render.table(
-        ("GEN", "ACTIVE", "BASE", "RELEASE", "REASON", "FROM", "BY", "AGE"),
-        [
-            (
-                str(generation.number),
-                "yes" if generation.active else "",
-                short(generation.base),
-                short(generation.release),
-                generation.reason,
-                str(generation.parent or ""),
-                generation.actor,
-                render.since(generation.create_time),
-            )
-            for generation in found
-        ],
-    )
+    listing.show(settings, look, "generations", found, _GENERATIONS)
 
 
+_GENERATIONS = (
+    Column("GEN", lambda generation: str(generation.number)),
+    Column("ACTIVE", lambda generation: "yes" if generation.active else ""),
+    Column("BASE", lambda generation: short(generation.base)),
+    Column("RELEASE", lambda generation: short(generation.release)),
+    Column("REASON", lambda generation: generation.reason),
+    Column("FROM", lambda generation: str(generation.parent or "")),
+    Column("BY", lambda generation: generation.actor),
+    Column("AGE", lambda generation: render.since(generation.create_time)),
+)
 VERBS = (exec_, logs, generations)
 
 

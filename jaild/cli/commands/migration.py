@@ -12,8 +12,9 @@ from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.output import render
+from jaild.cli.output import listing, render
 from jaild.cli.output.human import size
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import migrations_pb2
 
 _BAR = 30  # characters of the longest bar
@@ -26,34 +27,14 @@ def command() -> None:
 
 @command.command("ls")
 @click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
+@listed
 @click.pass_obj
-def ls(settings: Settings, *, lines: int) -> None:
+def ls(settings: Settings, *, lines: int, look: Look) -> None:
     """List migrations, newest first."""
     with connect(settings) as api:
         request = migrations_pb2.ListMigrationsRequest()
         found = pages(api.migrations.ListMigrations, request, "migrations", lines)
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"migrations": [render.as_dict(migration) for migration in found]})
-        return
-    render.table(
-        ("NAME", "JAIL", "FROM", "TO", "PHASE", "SENT", "ROUNDS", "DOWNTIME", "PREDICTED", "AGE", "NOTE"),
-        [
-            (
-                short(migration.name),
-                short(migration.jail),
-                migration.source,
-                migration.target,
-                migration.phase,
-                size(migration.bytes),
-                str(migration.rounds),
-                _downtime(migration),
-                render.predicted(migration),
-                render.since(migration.create_time),
-                migration.message,
-            )
-            for migration in found
-        ],
-    )
+    listing.show(settings, look, "migrations", found, _COLUMNS)
 
 
 @command.command("show")
@@ -110,7 +91,7 @@ def stats(settings: Settings) -> None:
     for title, buckets in (("DOWNTIME", found.downtimes), ("LONGER THAN PREDICTED", found.errors)):
         if any(bucket.count for bucket in buckets):
             click.echo()
-            render.table((title, "MIGRATIONS", ""), _bars(buckets))
+            render.table((title, "MIGRATIONS", ""), _bars(buckets), nothing="")
 
 
 def _bars(buckets: Sequence[migrations_pb2.MigrationStats.Bucket]) -> list[tuple[str, str, str]]:
@@ -157,3 +138,18 @@ def _parts(parts: migrations_pb2.DowntimeParts) -> str:
 
 def _downtime(migration: migrations_pb2.Migration) -> str:
     return render.span(migration.downtime) if migration.HasField("downtime") else ""
+
+
+_COLUMNS = (
+    Column("ID", lambda migration: short(migration.name), is_id=True),
+    Column("JAIL", lambda migration: short(migration.jail)),
+    Column("FROM", lambda migration: migration.source),
+    Column("TO", lambda migration: migration.target),
+    Column("PHASE", lambda migration: migration.phase),
+    Column("SENT", lambda migration: size(migration.bytes), wide=True),
+    Column("ROUNDS", lambda migration: str(migration.rounds), wide=True),
+    Column("DOWNTIME", _downtime),
+    Column("PREDICTED", render.predicted),
+    Column("AGE", lambda migration: render.since(migration.create_time)),
+    Column("NOTE", lambda migration: migration.message),
+)

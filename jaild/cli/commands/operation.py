@@ -15,9 +15,10 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter, cancel, get, metadata
-from jaild.cli.output import findings, progress, render
+from jaild.cli.output import findings, listing, progress, render
 from jaild.cli.output.failures import reason
 from jaild.cli.output.human import size
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import common_pb2
 
 _AS_MEANT = frozenset({common_pb2.PHASE_OUTCOME_UNSPECIFIED, common_pb2.PHASE_OUTCOME_DONE})
@@ -31,16 +32,14 @@ def command() -> None:
 
 @command.command("ls")
 @click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
+@listed
 @click.pass_obj
-def ls(settings: Settings, *, lines: int) -> None:
+def ls(settings: Settings, *, lines: int, look: Look) -> None:
     """List operations."""
     with connect(settings) as api:
         request = operations_pb2.ListOperationsRequest(name="operations")
         found = pages(api.operations.ListOperations, request, "operations", lines)
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"operations": [render.as_dict(operation) for operation in found]})
-        return
-    render.table(("NAME", "KIND", "TARGET", "RESULT", "PHASE", "BY", "AGE", "NOTE"), [_row(each) for each in found])
+    listing.show(settings, look, "operations", found, _COLUMNS)
 
 
 @command.command("show")
@@ -116,18 +115,8 @@ def _phases(about: Any) -> list[str]:
     return lines
 
 
-def _row(operation: Any) -> tuple[str, ...]:
-    about = metadata(operation)
-    return (
-        short(operation.name),
-        about.kind,
-        short(about.target),
-        _result(operation),
-        "" if operation.done else about.phase,
-        about.actor,
-        render.since(about.create_time),
-        operation.error.message or ("" if operation.done else about.message),
-    )
+def _note(operation: Any) -> str:
+    return operation.error.message or ("" if operation.done else metadata(operation).message)
 
 
 def _result(operation: Any) -> str:
@@ -142,3 +131,15 @@ def _bytes(done: int, total: int) -> str:
     if not done and not total:
         return ""
     return f"{size(done)} of {size(total)}" if total else size(done)
+
+
+_COLUMNS = (
+    Column("ID", lambda operation: short(operation.name), is_id=True),
+    Column("KIND", lambda operation: metadata(operation).kind),
+    Column("TARGET", lambda operation: short(metadata(operation).target)),
+    Column("RESULT", _result),
+    Column("PHASE", lambda operation: "" if operation.done else metadata(operation).phase),
+    Column("BY", lambda operation: metadata(operation).actor, wide=True),
+    Column("AGE", lambda operation: render.since(metadata(operation).create_time)),
+    Column("NOTE", _note),
+)

@@ -14,10 +14,11 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter
-from jaild.cli.output import findings, progress, render
+from jaild.cli.output import findings, listing, progress, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.human import printable
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import common_pb2, rollouts_pb2
 
 Accept = tuple[common_pb2.AcceptedFinding, ...]
@@ -112,30 +113,13 @@ def start(settings: Settings, /, *, plan: bool, wait: bool, request_id: str, **a
 
 
 @command.command("ls")
+@listed
 @click.pass_obj
-def ls(settings: Settings) -> None:
+def ls(settings: Settings, *, look: Look) -> None:
     """List rollouts, newest first."""
     with connect(settings) as api:
         found = pages(api.rollouts.ListRollouts, rollouts_pb2.ListRolloutsRequest(), "rollouts")
-    if settings.form is not Form.TABLE:
-        render.document(settings.form, {"rollouts": [render.as_dict(each) for each in found]})
-        return
-    render.table(
-        ("ID", "STATE", "AIM", "DONE", "FAILED", "OF", "AGE", "MESSAGE"),
-        [
-            (
-                short(each.name),
-                _state(each),
-                _aim(each),
-                str(_count(each, _STEP.STATE_DONE)),
-                str(_count(each, _STEP.STATE_FAILED, _STEP.STATE_STUCK) or ""),
-                str(len(each.steps)),
-                render.since(each.create_time),
-                each.message,
-            )
-            for each in found
-        ],
-    )
+    listing.show(settings, look, "rollouts", found, _COLUMNS)
 
 
 @command.command("show", examples=("rollout show 3f1c", "rollout show 3f1c -o json"))
@@ -338,3 +322,15 @@ def _aim(found: rollouts_pb2.Rollout) -> str:
 
 def _count(found: rollouts_pb2.Rollout, *states: int) -> int:
     return sum(step.state in states for step in found.steps)
+
+
+_COLUMNS = (
+    Column("ID", lambda each: short(each.name), is_id=True),
+    Column("STATE", _state),
+    Column("AIM", _aim),
+    Column("DONE", lambda each: str(_count(each, _STEP.STATE_DONE))),
+    Column("FAILED", lambda each: str(_count(each, _STEP.STATE_FAILED, _STEP.STATE_STUCK))),
+    Column("OF", lambda each: str(len(each.steps))),
+    Column("AGE", lambda each: render.since(each.create_time)),
+    Column("MESSAGE", lambda each: each.message),
+)

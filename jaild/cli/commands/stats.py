@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +14,9 @@ from jaild.cli.client.connection import READ_SECONDS, Api, connect
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.output import render
+from jaild.cli.output import listing, render
 from jaild.cli.output.human import duration, size
+from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import stats_pb2
 
 Loads = Mapping[str, float]
@@ -30,8 +32,9 @@ Loads = Mapping[str, float]
     metavar="TIME",
     help="Measure the CPU over so long where the system does not tell it itself; 0: only its time since the start.",
 )
+@listed
 @click.pass_obj
-def command(settings: Settings, *, names: Sequence[str], interval: float) -> None:
+def command(settings: Settings, *, names: Sequence[str], interval: float, look: Look) -> None:
     """Print what jails use now: CPU, memory, processes, disk."""
     with connect(settings) as api:
         first = jails = _measure(api, names)
@@ -43,8 +46,7 @@ def command(settings: Settings, *, names: Sequence[str], interval: float) -> Non
         rows = [render.as_dict(jail) | ({"cpuCores": loads[jail.name]} if jail.name in loads else {}) for jail in jails]
         render.document(settings.form, {"jails": rows})
         return
-    columns = ("NAME", "CPU", "CPU TIME", "MEMORY", "PROCESSES", "DATA", "DISK", "UP", "NOTE")
-    render.table(columns, [_row(jail, loads) for jail in jails])
+    listing.table(look, [_row(jail, loads) for jail in jails], _COLUMNS)
 
 
 def _measure(api: Api, names: Sequence[str]) -> list[Any]:
@@ -92,3 +94,7 @@ def _row(jail: Any, loads: Loads) -> tuple[str, ...]:
 
 def _of(used: str, limit: str) -> str:
     return f"{used} of {limit}" if limit else used
+
+
+_HEADS = ("NAME", "CPU", "CPU-TIME", "MEMORY", "PROCESSES", "DATA", "DISK", "UP", "NOTE")
+_COLUMNS = tuple(Column(head, operator.itemgetter(number)) for number, head in enumerate(_HEADS))

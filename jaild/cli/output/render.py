@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -15,8 +13,6 @@ from google.protobuf import json_format
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from jaild.cli.client.settings import Form
@@ -63,16 +59,20 @@ def plain(message: Message) -> str:
     return text(Form.YAML, data) if data else ""
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows: in colour on a terminal, as plain whole columns anywhere else. Empty columns are left out."""
-    cells = [[human.printable(cell).replace("\n", " ") for cell in row] for row in rows]
-    kept = [index for index in range(len(columns)) if index == 0 or any(row[index] for row in cells)]
-    head = [columns[index] for index in kept]
-    body = [[row[index] for index in kept] for row in cells]
-    if sys.stdout.isatty():
-        _rich(head, body)
-    else:
-        _plain([head, *body])
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, nothing: str = "-") -> None:
+    """Print rows in whole columns, states in colour; `nothing` where there is nothing, so that fields can be counted.
+
+    `columns` are their heads; none for rows alone. Nothing is cut or folded: what is too wide for the terminal, that
+    one wraps, and it can still be copied.
+    """
+    cells = [[human.printable(cell).replace("\n", " ") or nothing for cell in row] for row in rows]
+    lines = [list(columns), *cells] if columns else cells
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, line in enumerate(lines):
+        style: Callable[[str], str] = _head if columns and not number else _coloured
+        *most, last = line
+        padded = [style(cell) + " " * (width - len(cell)) for cell, width in zip(most, widths, strict=False)]
+        click.echo("  ".join([*padded, style(last)]))
 
 
 def card(rows: Iterable[tuple[str, str]]) -> None:
@@ -127,17 +127,11 @@ def _seconds(stamp: Timestamp) -> float:
     return stamp.seconds + stamp.nanos / 1e9
 
 
-def _rich(head: Sequence[str], body: Iterable[Sequence[str]]) -> None:
-    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in head:
-        grid.add_column(name, overflow="fold")
-    for row in body:
-        grid.add_row(*(Text(cell, style=_STYLE.get(cell, "")) for cell in row))
-    no_color = bool(os.environ.get("NO_COLOR"))  # rich before 14 takes an empty one for set
-    Console(markup=False, highlight=False, no_color=no_color).print(grid)
+def _head(cell: str) -> str:
+    return click.style(cell, bold=True)
 
 
-def _plain(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def _coloured(cell: str) -> str:
+    *weight, colour = _STYLE.get(cell, "").split() or [""]
+    weights = {*weight, colour} & {"bold", "dim"}
+    return click.style(cell, fg=None if colour in weights else colour or None, **dict.fromkeys(weights, True))

@@ -375,6 +375,9 @@ class Operations(operations_pb2_grpc.OperationsServicer):  # type: ignore[misc]
         answer = self.daemon.gets.pop(0)
         return context.abort(answer, "away") if isinstance(answer, grpc.StatusCode) else answer
 
+    def ListOperations(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return operations_pb2.ListOperationsResponse(operations=self.daemon.listed)
+
     def CancelOperation(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.daemon.requests.append(request)
         self.daemon.cancelled.set()
@@ -397,6 +400,7 @@ class Daemon:
         self.answers: list[Any] = []
         self.watches: list[Callable[[Any], Iterator[Any]]] = []
         self.gets: list[Any] = []
+        self.listed: list[Any] = []
         self.requests: list[Any] = []
         self.uploads: list[Any] = []
         self.cancelled = threading.Event()

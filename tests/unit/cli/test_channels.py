@@ -28,8 +28,8 @@ def channels(daemon: Daemon) -> None:
 
 def test_channels_are_listed_with_how_many_are_behind(jailctl: Run) -> None:
     lines = jailctl("channel", "ls").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "BASE", "FOLLOWERS", "BEHIND", "BY"]
-    assert lines[1].split() == ["stable", "debian-13", "2", "1", "bob"]
+    assert lines[0].split() == ["NAME", "BASE", "FOLLOWERS", "BEHIND", "SET", "BY"]
+    assert lines[1].split() == ["stable", "debian-13", "2", "1", "-", "bob"]
 
 
 def test_a_channel_is_shown_with_its_history(jailctl: Run) -> None:

@@ -56,8 +56,8 @@ def test_it_is_watched_to_its_end_and_reported_jail_by_jail(jailctl: Run, daemon
     assert result.exit_code == Exit.ABORTED
     assert result.stdout == (
         "JAIL  TO    STATE   SENT  TOOK    DOWNTIME  REASON\n"
-        "web   beta  moved   3M    4.00 s  312 ms\n"
-        "db          failed                          NO_HOST_TAKES_IT\n"
+        "web   beta  moved   3M    4.00 s  312 ms    -\n"
+        "db    -     failed  -     -       -         NO_HOST_TAKES_IT\n"
         "db: beta: 9 bytes have to come, 1 are free\n"
         "    to do: make room\n"
     )

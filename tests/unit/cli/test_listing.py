@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from io import StringIO
 
+import click
 import pytest
 import yaml
+from google.longrunning import operations_pb2
 
-from jaild.cli.output import render
+from jaild.cli.main import command
+from jaild.cli.output import listing, render
 from jaild.v1 import jails_pb2
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.daemon import Daemon
+from tests.unit.cli.daemon import Daemon, operation
 
 
 def web(**fields: object) -> jails_pb2.Jail:
@@ -33,16 +36,42 @@ def test_a_table_has_names_as_people_write_them(jailctl: Run, daemon: Daemon) ->
 
     lines = jailctl("jail", "ls").stdout.splitlines()
 
-    assert lines[0].split() == ["NAME", "STATE", "GEN", "BASE", "RELEASE", "ADDRESS", "USED"]
-    assert lines[1].split() == ["web", "running", "3", "debian-12", "redis/7.0", "10.0.0.5/24", "5M"]
+    heads = ["NAME", "STATE", "HEALTH", "GEN", "BASE", "RELEASE", "ADDRESS", "UP", "USED", "NOTE"]
+    assert lines[0].split() == heads
+    assert lines[1].split() == ["web", "running", "-", "3", "debian-12", "redis/7.0", "10.0.0.5/24", "-", "5M", "-"]
 
 
-def test_columns_without_any_value_are_left_out(jailctl: Run, daemon: Daemon) -> None:
+def test_a_list_has_the_same_columns_whatever_is_in_it(jailctl: Run, daemon: Daemon) -> None:
     daemon.jails = [web()]
-    assert "NOTE" not in jailctl("jail", "ls").stdout
+    head, row = (line.split() for line in jailctl("jail", "ls").stdout.splitlines())
+    assert (head[-1], row[-1], len(row)) == ("NOTE", "-", len(head))
+    wide = jailctl("jail", "ls", "--wide").stdout.split()
+    assert {"OWNER", "LABELS"} <= set(wide)
 
-    daemon.jails = [web(message="it ended")]
-    assert "NOTE" in jailctl("jail", "ls").stdout
+
+def test_columns_are_chosen_in_their_order_and_without_heads(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [web()]
+    assert jailctl("jail", "ls", "--columns", "state,name,labels", "--no-headers").stdout == "running  web  -\n"
+    refused = jailctl("jail", "ls", "--columns", "nmae")
+    assert (refused.exit_code, "there are name,state,health" in refused.stderr) == (2, True)
+
+
+def test_an_id_is_shown_by_its_beginning_and_found_by_it(jailctl: Run, daemon: Daemon) -> None:
+    first, second, third = ("0123456789ab" + "c" * 20, "0123456789ad" + "e" * 20, "f" * 32)
+    assert listing.shortened([first, second, third]) == ["0123456789ab", "0123456789ad", "f" * 12]
+    assert listing.shortened([first, first]) == ["01234567"] * 2
+    daemon.listed = [operation(web(), name=f"operations/{each}") for each in (first, second, third)]
+    assert jailctl("operation", "ls", "--columns", "id", "--no-headers").stdout.split() == [
+        "0123456789ab",
+        "0123456789ad",
+        "f" * 12,
+    ]
+    assert jailctl("operation", "ls", "--columns", "id", "--no-headers", "-w").stdout.split()[0] == first
+    daemon.gets = [daemon.listed[1]]
+    jailctl("operation", "show", "0123456789ad")
+    assert daemon.asked(operations_pb2.GetOperationRequest)[-1].name == f"operations/{second}"
+    several = jailctl("operation", "show", "01234567")
+    assert (several.exit_code, "2 of the operations begin with 01234567" in several.stderr) == (2, True)
 
 
 def test_how_a_jail_is_stands_beside_its_state_and_its_last_failure_on_its_card(jailctl: Run, daemon: Daemon) -> None:
@@ -85,7 +114,7 @@ def test_yaml_says_the_same_as_json(jailctl: Run, daemon: Daemon) -> None:
 
 
 def test_an_empty_list_is_a_header_for_people_and_an_empty_list_for_programs(jailctl: Run) -> None:
-    assert jailctl("jail", "ls").stdout == "NAME\n"
+    assert jailctl("jail", "ls").stdout.split()[:2] == ["NAME", "STATE"]
     assert json.loads(jailctl("jail", "ls", "-o", "json").stdout) == {"jails": []}
 
 
@@ -141,13 +170,12 @@ def test_a_terminal_gets_colours_unless_no_color_is_set(
     no_color: str,
     coloured: bool,  # noqa: FBT001
 ) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("NO_COLOR", no_color)
     screen = Terminal()
     monkeypatch.setattr("sys.stdout", screen)
-
-    render.table(("NAME", "STATE"), [("[bold]web", "running")])
-
+    with click.Context(command).scope():
+        command.callback()  # type: ignore[misc]
+        render.table(("NAME", "STATE"), [("[bold]web", "running")])
     assert ("\x1b[32m" in screen.getvalue()) is coloured
     assert "[bold]web" in screen.getvalue()
 

@@ -94,5 +94,5 @@ def test_losses_are_listed_with_what_is_missing_and_why(jailctl: Run, daemon: Da
         ],
     )
     lines = jailctl("jail", "damage", "web").stdout.splitlines()
-    assert lines[1].split() == ["lost", "data/var/a", "Input/output", "error"]
+    assert lines[1].split() == ["lost", "data/var/a", "-", "Input/output", "error"]
     assert lines[2].split() == ["damaged", "data/var/b", "131072-262144", "Input/output", "error"]
