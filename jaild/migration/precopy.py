@@ -141,12 +141,12 @@ class Precopy:
         """Return what was written since the last round's snapshot, where ZFS tells."""
         if not (await self._zfs.capabilities()).written:
             return None
-        return await self._zfs.written(session.entry.dataset, session.whole)
+        return sum((await self._zfs.written(session.entry.dataset, session.whole)).values())
 
     async def round(self, session: MigrationSession, *, urgent: bool = False) -> Round:
         """Snapshot the jail, or take the snapshot that is not whole on the target yet, and bring the target to it.
 
-        `urgent`: the jail is down; holds and older snapshots are seen to later.
+        `urgent`: the jail is down; holds and older snapshots are seen to later, and what has not changed is not sent.
         """
         began, before = self._clock.monotonic(), session.journal.bytes
         root, own = session.entry.dataset, MigrationSnapshots(self._zfs, session.entry.dataset)
@@ -181,15 +181,16 @@ class Precopy:
         state = session.states.get(path, DatasetState(path=path))
         token = state.resume_token and session.usable(state.resume_token)
 
-        async def send(token: str) -> None:
+        async def send(token: str) -> Snapshot:
             there = msgspec.structs.replace(state, resume_token=token)
             before = session.arrived.get(path)
-            await self._sender.dataset(session, path, snapshot, there, before=before, urgent=urgent)
+            return await self._sender.dataset(session, path, snapshot, there, before=before, urgent=urgent)
 
-        await self._gone_on_with(session, token, send)
-        others = tuple(guid for guid in state.snapshot_guids if guid != snapshot.guid)
-        session.states[path] = DatasetState(path=path, snapshot_guids=(*others, snapshot.guid))
-        session.arrived[path] = snapshot
+        last = await self._gone_on_with(session, token, send)
+        others = tuple(guid for guid in state.snapshot_guids if guid != last.guid)
+        session.states[path] = DatasetState(path=path, snapshot_guids=(*others, last.guid))
+        session.arrived[path] = last
+        session.sent[path] = last.guid
 
     async def _gone_on_with(self, session: MigrationSession, token: str, send: Callable[[str], Awaitable[_T]]) -> _T:
         """Send the rest of an interrupted stream, or the whole if the target cannot go on from the token."""

@@ -87,7 +87,7 @@ class MigrationSession(saga.Attempt):
     missing_layers: tuple[str, ...] = ()
     states: dict[str, DatasetState] = field(default_factory=dict)  # of the jail's datasets there, by path
     arrived: dict[str, Snapshot] = field(default_factory=dict)  # each dataset's newest that came whole, by path
-    sent: dict[str, int] = field(default_factory=dict)  # guid of each dataset's newest snapshot here, by path
+    sent: dict[str, int] = field(default_factory=dict)  # guid of the snapshot that each dataset is to end with, by path
     layer_tokens: dict[str, str] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)  # how often a token was gone on from
     pending: str = ""  # tag of the snapshot that the target does not have whole yet

@@ -204,7 +204,7 @@ class TargetMigration:
         """Compare every guid, and what would start with what was offered, and persist PREPARED.
 
         From here on only the source's word decides. `DataLossError` (GUID_MISMATCH), `FailedPreconditionError`
-        (GENERATION_DIFFERS, GENERATION_MISSING, GENERATION_UNREADABLE).
+        (DATASET_MODIFIED, GENERATION_DIFFERS, GENERATION_MISSING, GENERATION_UNREADABLE).
         """
         async with self._alone(migration, Phase.RECEIVING, Phase.PREPARED, Phase.ACTIVATED) as journal:
             if journal.phase is Phase.ACTIVATED:
@@ -221,7 +221,11 @@ class TargetMigration:
                 return
             try:  # side by side: the jail is down
                 await gather_or_cancel(
-                    [self._receiver.require(journal.jail, wanted), self._require_as_offered(journal)]
+                    [
+                        self._receiver.require(journal.jail, wanted),
+                        self._receiver.require_unwritten(journal.jail, wanted),
+                        self._require_as_offered(journal),
+                    ]
                 )
                 async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
                     await gather_or_cancel([self._prepared(journal, guids), self._receiver.close_copy(journal.jail)])

@@ -97,10 +97,10 @@ class Zfs(Protocol):
     async def bookmarks(self, dataset: str, *, recursive: bool = False) -> list[Bookmark]:
         """Return the bookmarks of `dataset` (`recursive`: of all below too), oldest first."""
 
-    async def written(self, root: str, tag: str) -> int:
-        """Return the bytes written to `root` and all below since their snapshots @tag. Needs `Capabilities.written`.
+    async def written(self, root: str, tag: str = "") -> Mapping[str, int]:
+        """Return the bytes written to `root` and each filesystem below since its snapshot @tag, or its newest one.
 
-        What is not on disk yet (of the last 5 seconds, by default) is not counted.
+        Needs `Capabilities.written`. What is not on disk yet (of the last 5 seconds, by default) is not counted.
         """
 
     async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
@@ -159,10 +159,11 @@ class Zfs(Protocol):
         """Unmount. No error if it is not mounted; DATASET_BUSY if something uses it."""
 
     def send(
-        self, snapshot: str, *, base: str | None = None, token: str | None = None
+        self, snapshot: str, *, base: str | None = None, token: str | None = None, if_changed: bool = False
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a stream of `snapshot`: full, from `base` (earlier, or a clone's origin), or resumed by `token`.
 
+        With `if_changed` there are no bytes at all of an increment in which nothing is: `snapshot` has what `base` has.
         `base` may be a bookmark (dataset#tag). A token that is not of `snapshot`, by guid: `FailedPreconditionError`
         (TOKEN_STALE). Iterate to the end and leave the context normally to have the exit status checked. Leaving early
         kills it.

@@ -138,7 +138,7 @@ class Failover:
         return found
 
     async def round_of(self, name: str, record: JailRecord) -> dict[str, Snapshot]:
-        """Return the snapshots of the newest whole round, by dataset.
+        """Return the snapshots of the newest whole round, by dataset; of a prepared copy those it has prepared with.
 
         `FailedPreconditionError` (NOTHING_WHOLE, SNAPSHOTS_IN_USE: others keep what is later, and it is not the same).
         """
@@ -148,17 +148,21 @@ class Failover:
         own = [s for s in await self._zfs.snapshots(root, recursive=True) if s.purpose or s.guid in sent]
         wanted = self._expected(name, record) or [d.name for d in await self._zfs.datasets(root)]
         by_dataset = {dataset: {s.tag: s for s in own if s.dataset == dataset} for dataset in wanted}
+        prepared = {s.dataset: s for s in own if s.guid in sent} if record.state in _COMING else {}
         tag = record.replica.round if record.replica is not None and record.replica.round else ""
         if record.state in _COMING:
             tag = whole({d: [t for t, s in tags.items() if _came(s, sent)] for d, tags in by_dataset.items()}) or tag
-        if not tag or any(tag not in tags for tags in by_dataset.values()):
+        if prepared.keys() == set(wanted):  # what has not changed since the round before is not of the last one
+            taken = prepared
+        elif tag and all(tag in tags for tags in by_dataset.values()):
+            taken = {dataset: tags[tag] for dataset, tags in by_dataset.items()}
+        else:
             raise FailedPreconditionError(
                 "NOTHING_WHOLE",
                 f"of jail {name} no round has come whole: there is nothing to start",
                 remedy="look for another host that has it; what is here can be removed with jailctl jail rm",
                 resource=f"jails/{name}",
             )
-        taken = {dataset: tags[tag] for dataset, tags in by_dataset.items()}
         for snapshot in taken.values():
             await OwnedSnapshots(self._zfs, snapshot.dataset).require_returnable(snapshot)
         return taken

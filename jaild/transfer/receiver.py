@@ -256,6 +256,33 @@ class Receiver:
                     remedy="send it again; of a migration: the source aborts, migrate again",
                 )
 
+    async def require_unwritten(self, jail: str, guids: Mapping[str, int]) -> None:
+        """Raise `FailedPreconditionError` (DATASET_MODIFIED) if a part of a jail was written to since it came.
+
+        What has not changed at its owner is not sent again while the jail is down, so that no receive finds that out.
+        The jail's own dataset always is, and may be mounted to be read. Not every ZFS can tell.
+        """
+        if not (await self._zfs.capabilities()).written:
+            return
+        where = self._inventory.where.parts(jail, guids)
+        try:
+            written = await self._zfs.written(self._inventory.where.jail(jail))
+        except NotFoundError:
+            return  # `require` says so
+        for path in guids:
+            if path and written.get(where[path]) and not await self._is_as_newest(where[path]):
+                raise FailedPreconditionError(
+                    "DATASET_MODIFIED",
+                    f"{where[path]} was written to on {self._inventory.host_name} since it came",
+                    remedy="look at what was written; the source aborts: migrate again",
+                    resource=f"jails/{jail}",
+                )
+
+    async def _is_as_newest(self, dataset: str) -> bool:
+        """Ask again with care: what an import after a crash has put in order counts as written, too."""
+        there = await self._snapshots(dataset)
+        return bool(there) and await self._zfs.is_unchanged(there[-1].name)
+
     async def guids(self, dataset: str) -> list[int]:
         """Return the guids of a dataset's snapshots, oldest first; none if it is not here."""
         return [snapshot.guid for snapshot in await self._snapshots(dataset)]

@@ -1,13 +1,13 @@
 """Sending snapshots to a peer: which stream, counted, verified by guid on the other side.
 
-A stream that a snapshot which others make there has overtaken, or that arrives damaged, is sent again as a whole.
+A stream that a snapshot which others make there has overtaken, or that arrives damaged, is sent again as a whole. While
+a jail is down, nothing is sent of those parts of it in which nothing was written since the round before.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -64,13 +64,6 @@ class Route(Protocol):
 
     def count(self, size: int) -> None:
         """Take note of bytes that were sent."""
-
-
-@dataclass
-class Sent:
-    """What went over the wire."""
-
-    bytes: int = 0
 
 
 class RateLimiter:
@@ -154,10 +147,12 @@ class Transfer:
         *,
         before: Snapshot | None = None,
         urgent: bool = False,
-    ) -> int:
-        """Bring one of the jail's datasets to `wanted`; return the bytes sent.
+    ) -> Snapshot:
+        """Bring one of the jail's datasets to `wanted`; return the snapshot that it ends with there.
 
-        `before` is a held snapshot here: while it is the target's newest too, no other base is looked for.
+        `before` is a held snapshot here: while it is the target's newest too, no other base is looked for. It is what
+        one of the jail's parts ends with if `wanted` has nothing else in it and the jail is down for it (`urgent`): a
+        receive of nothing takes a program and several transaction groups. The jail's own dataset has every snapshot.
         `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes of its own there, or another dataset.
         """
         known = before is not None and target.snapshot_guids[-1:] == (before.guid,)
@@ -173,22 +168,25 @@ class Transfer:
         )
         match step:
             case Nothing():
-                return 0
+                pass
             case Full():
-                return await self._send(route, wanted.name, None, header)
+                await self._send(route, wanted.name, None, header)
             case Increment(base, over):
                 header = msgspec.structs.replace(header, base_guid=base.guid)
+                if_changed = bool(urgent and path and known)
                 try:
-                    return await self._send(route, wanted.name, base.name, header)
+                    if not await self._send(route, wanted.name, base.name, header, if_changed=if_changed) and before:
+                        return before
                 except FailedPreconditionError as error:
                     if error.reason != "DATASET_MODIFIED" or not over:
                         raise
                     since = f"was written to after the common snapshot {base.tag}"
                     raise _diverged(route, path, since, over) from error
             case Resume(token):
-                return await self._send(route, wanted.name, None, msgspec.structs.replace(header, resume_token=token))
+                await self._send(route, wanted.name, None, msgspec.structs.replace(header, resume_token=token))
             case Conflict(newer):
                 raise _diverged(route, path, "has no snapshot in common", newer)
+        return wanted
 
     async def path(self, wanted: Snapshot, target: DatasetState) -> Path:
         """Return how a dataset gets to a target that has this of it."""
@@ -198,11 +196,14 @@ class Transfer:
     async def _versions(self, dataset: str) -> list[Version]:
         return [*await self._zfs.bookmarks(dataset), *await self._zfs.snapshots(dataset)]
 
-    async def _send(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
+    async def _send(
+        self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader, *, if_changed: bool = False
+    ) -> bool:
+        """Send a stream; return whether there was anything to send."""
         failed = dict.fromkeys(_TRIES, 0)
         while True:
             try:
-                return await self._send_once(route, snapshot, base, header)
+                return await self._send_once(route, snapshot, base, header, if_changed=if_changed)
             except JaildError as error:
                 # Nothing can go on from a token after this: whoever had it begins anew.
                 if error.reason not in _TRIES or header.resume_token:
@@ -212,21 +213,30 @@ class Transfer:
                     raise
                 self._log.info("sent again", snapshot=snapshot, route=route.id, reason=error.reason)
 
-    async def _send_once(self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader) -> int:
-        sent = Sent()
+    async def _send_once(
+        self, route: Route, snapshot: str, base: str | None, header: ReceiveHeader, *, if_changed: bool
+    ) -> bool:
         token = header.resume_token or None
-        async with self._zfs.send(snapshot, base=None if token else base, token=token) as chunks:
-            await route.peer.receive(header, self._counted(route, chunks, sent))
-        return sent.bytes
+        async with self._zfs.send(snapshot, base=None if token else base, token=token, if_changed=if_changed) as chunks:
+            first = await anext(chunks, None) if if_changed else b""
+            if first is not None:
+                await route.peer.receive(header, self._counted(route, first, chunks))
+        return first is not None
 
-    async def _counted(self, route: Route, chunks: AsyncIterator[bytes], sent: Sent) -> AsyncIterator[bytes]:
-        async for chunk in chunks:
+    async def _counted(self, route: Route, first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in _joined(first, chunks):
             # What the jail is down for is not held up: other jails' streams wait for it instead.
             if (limiter := self._limiters.get(route.jail)) is not None:
                 await limiter.acquire(len(chunk), at_once=route.frozen_at is not None)
             yield chunk
-            sent.bytes += len(chunk)
             route.count(len(chunk))
+
+
+async def _joined(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for chunk in chunks:
+        yield chunk
 
 
 def _diverged(route: Route, path: str, why: str, newer: Sequence[int]) -> FailedPreconditionError:

@@ -1,8 +1,9 @@
 """The snapshots that migrations make and leave: taken, held, and dropped when no copy can be continued from them.
 
 On the source, after each round: the target holds the new one ─► bookmark of the new one ─► hold of the old one released
-─► old one destroyed. What the two hosts keep of a migration that is over: the copy that stays its last snapshot, the
-jail itself the bookmark of it (its snapshot where this ZFS has no bookmarks), so that a move back is an increment.
+─► old one destroyed. What the two hosts keep of a migration that is over, of each dataset: the jail itself the bookmark
+of the last snapshot that came (that itself where this ZFS has no bookmarks), the copy that stays the last two that were
+made: of a dataset in which nothing was written between them, the last one was not sent. So a move back is an increment.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ class MigrationSnapshots:
             await marks.drop(lambda mark: mark.tag.startswith(start) and mark.tag != tag)
 
     async def thin(self) -> None:
-        """Keep of a copy that stays behind only the newest snapshot: a move back is an increment onto it."""
-        await self._keep_newest(await self._owned.of(MIGRATION))
+        """Keep of a copy that stays behind the last two snapshots: a move back is an increment onto one of them."""
+        await self._keep(await self._owned.of(MIGRATION), _last_two)
         marks = await _Marks.read(self._zfs, self._dataset)
         await marks.drop(lambda _: True)
 
@@ -72,15 +73,14 @@ class MigrationSnapshots:
         Done again, also after a crash in it, it keeps the same.
         """
         own = await self._owned.of(MIGRATION)
-        newest = _newest(own)
-        marks = await self._bookmarked(newest)
+        marks = await self._bookmarked(_newest(own))
         if marks is None:
-            await self._keep_newest(own)
+            await self._keep(own, _newest)
             return
         await self._owned.drop(own)
-        # By tag, which all datasets have in common: a crash in the line above leaves snapshots of some of them only.
-        kept = {s.tag for s in newest} or marks.newest()
-        await marks.drop(lambda mark: mark.tag not in kept)
+        # Of each dataset: they need not all end with one round. What a crash in the line above leaves changes nothing.
+        kept = marks.newest()
+        await marks.drop(lambda mark: mark.name not in kept)
 
     async def came(self, journal: Journal) -> None:
         """Take for jaild's own what a migration has brought last, in the time in which the jail was down."""
@@ -96,8 +96,8 @@ class MigrationSnapshots:
         marks = await _Marks.read(self._zfs, self._dataset)
         await marks.drop(lambda mark: mark.tag.startswith(start))
 
-    async def _keep_newest(self, own: Sequence[Snapshot]) -> None:
-        kept = _newest(own)
+    async def _keep(self, own: Sequence[Snapshot], choose: Callable[[Sequence[Snapshot]], list[Snapshot]]) -> None:
+        kept = choose(own)
         await self._owned.hold(kept)
         await self._owned.drop([s for s in own if s not in kept])
 
@@ -146,9 +146,8 @@ class _Marks:
         return cls(zfs, dataset, texts, {mark.name: mark for mark in found if (mark.tag, mark.guid) in own})
 
     def newest(self) -> set[str]:
-        """Return the tags of each dataset's newest."""
-        own = sorted(self._own.values(), key=lambda mark: mark.created)
-        return {mark.tag for mark in {mark.dataset: mark for mark in own}.values()}
+        """Return the names of each dataset's newest. They are in their order: as they were read, then those made."""
+        return set({mark.dataset: mark.name for mark in self._own.values()}.values())
 
     async def add(self, snapshots: Sequence[Snapshot]) -> None:
         """Bookmark snapshots."""
@@ -179,6 +178,13 @@ class _Marks:
 
 def _newest(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     return list({snapshot.dataset: snapshot for snapshot in snapshots}.values())
+
+
+def _last_two(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """Return the newest of each dataset, and the one before it if the same migration has made that."""
+    newest = _newest(snapshots)
+    purposes = {(s.dataset, s.purpose) for s in newest}
+    return [*newest, *_newest([s for s in snapshots if s not in newest and (s.dataset, s.purpose) in purposes])]
 
 
 def marks_of(text: str) -> frozenset[tuple[str, int]]:

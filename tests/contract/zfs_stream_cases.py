@@ -48,6 +48,15 @@ class StreamCases:
         )
         assert not (await host.file(target, "gone")).exists()
 
+    async def test_an_increment_in_which_nothing_is_has_no_bytes_for_who_asks_only_for_changes(
+        self, host: ZfsHost
+    ) -> None:
+        name, _, increment = await self._sent(host)
+        await host.zfs.snapshot(name, "s3")
+        for tag, base, wanted in (("s2", "s1", increment), ("s3", "s2", b"")):
+            async with host.zfs.send(f"{name}@{tag}", base=f"{name}@{base}", if_changed=True) as got:
+                assert b"".join([piece async for piece in got]) == wanted
+
     async def test_an_increment_is_estimated_smaller_than_the_whole(self, host: ZfsHost) -> None:
         name, full, increment = await self._sent(host)
         whole, part = await host.zfs.estimate(f"{name}@s2"), await host.zfs.estimate(f"{name}@s2", f"{name}@s1")
@@ -304,10 +313,11 @@ class StreamCases:
         await host.zfs.snapshot(top, "s", recursive=True)
         if not (await host.zfs.capabilities()).written:
             return
-        before = await host.zfs.written(top, "s")
+        before = sum((await host.zfs.written(top, "s")).values())
         await host.write(f"{top}/child", "big", noise(3 * MIB))
         await host.zfs.snapshot(f"{top}/child", "synced")  # what is not on disk is not counted
-        assert before < MIB < 3 * MIB <= await host.zfs.written(top, "s")
+        assert before < MIB < 3 * MIB <= (await host.zfs.written(top, "s"))[f"{top}/child"]
+        assert (await host.zfs.written(top))[f"{top}/child"] < MIB
 
     async def test_the_pools_features_are_told(self, host: ZfsHost) -> None:
         assert await host.zfs.pool_features(host.top.partition("/")[0])

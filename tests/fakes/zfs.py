@@ -112,9 +112,9 @@ class FakeZfs:
             for tag, snap in fs.bookmarks.items()
         ]
 
-    async def written(self, root: str, tag: str) -> int:
-        await self._begin("written", checked_snapshot(f"{root}@{tag}"))
-        return sum(self.pool.written(fs, tag) for fs in self.pool.tree(root))
+    async def written(self, root: str, tag: str = "") -> Mapping[str, int]:
+        await self._begin("written", checked_dataset(root))
+        return {fs.name: self.pool.written(fs, tag or fs.snapshots[-1].tag) for fs in self.pool.tree(root)}
 
     async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
         await self._begin("clones", checked_dataset(root))
@@ -281,11 +281,11 @@ class FakeZfs:
 
     @contextlib.asynccontextmanager
     async def send(
-        self, snapshot: str, *, base: str | None = None, token: str | None = None
+        self, snapshot: str, *, base: str | None = None, token: str | None = None, if_changed: bool = False
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         await self._begin("send", checked_snapshot(snapshot))
         if token is None:
-            yield streams.pieces(self.pool.stream(snapshot, base))
+            yield streams.pieces(self.pool.stream(snapshot, base, if_changed=if_changed))
             return
         yield streams.pieces(streams.resumed(self.pool.stream, self.pool.by_guid(snapshot), snapshot, token))
 

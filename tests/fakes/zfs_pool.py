@@ -280,9 +280,11 @@ class Pool:
 
     # -- streams
 
-    def stream(self, snapshot: str, base: str | None) -> bytes:
+    def stream(self, snapshot: str, base: str | None, *, if_changed: bool = False) -> bytes:
         fs, snap = self.snap(snapshot)
         old = self._base(fs, snap, base) if base else None
+        if if_changed and old is not None and old.tree == snap.tree:
+            return b""
         header = streams.Header(
             tag=snap.tag, guid=snap.guid, base_guid=old.guid if old else 0, created=snap.created, removed=[]
         )

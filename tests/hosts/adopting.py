@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
-from tests.hosts.migrating import migrate, two_hosts
+from tests.hosts.migrating import SPEC, migrate, two_hosts
 
 DOWN = "alpha is down"
 
@@ -19,13 +20,13 @@ async def adopt(host: FakeHost, confirm: str = "", *, plan: bool = False) -> Ope
 
 
 async def interrupted(
-    folder: Path, before: str, meanwhile: Callable[[FakeHost], None] | None = None
+    folder: Path, before: str, meanwhile: Callable[[FakeHost], object] | None = None, spec: JailSpec = SPEC
 ) -> tuple[FakeHost, FakeHost]:
     """Return alpha, dead in the middle of a migration to beta just before it asked for something, and beta.
 
     `meanwhile` is done to alpha before the migration.
     """
-    alpha, beta = await two_hosts(folder, back=False)
+    alpha, beta = await two_hosts(folder, back=False, spec=spec)
     if meanwhile is not None:
         meanwhile(alpha)
     network = alpha.network

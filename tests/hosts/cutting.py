@@ -29,10 +29,10 @@ def tokens_used(source: FakeHost) -> list[str]:
     found: list[str] = []
     original = source.zfs.send
 
-    def send(snapshot: str, *, base: str | None = None, token: str | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def send(snapshot: str, *, base: str | None = None, token: str | None = None, **how: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
         if token is not None:
             found.append(token)
-        return original(snapshot, base=base, token=token)
+        return original(snapshot, base=base, token=token, **how)
 
     source.zfs.send = send  # type: ignore[method-assign]
     return found

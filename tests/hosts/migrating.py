@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
@@ -43,3 +45,31 @@ async def two_hosts(folder: Path, *, back: bool, spec: JailSpec = SPEC) -> tuple
         return first, second
     assert (await first.end_of(await migrate(first, second))).failure is None
     return second, first
+
+
+def writes_at_its_end(*hosts: FakeHost) -> list[str]:
+    """Let the jail write whenever it is stopped, so its data changes after the last round; return what it wrote."""
+    words: list[str] = []
+    for host in hosts:
+        host.runtime.stop = _and_writes(host, words)  # type: ignore[method-assign, assignment]
+    return words
+
+
+def last_words(host: FakeHost) -> Path:
+    """Return where it writes them."""
+    return host.core.inventory.folder_of_jails / "web" / "data" / "var" / "last"
+
+
+def _and_writes(host: FakeHost, words: list[str]) -> Callable[[str, int], Coroutine[Any, Any, float]]:
+    stop = host.runtime.stop
+
+    async def stopped(jail: str, generation: int) -> float:
+        run = host.runtime.by_name.get(f"{jail}.{generation}")
+        was_running = run is not None and run.pid
+        took = await stop(jail, generation)
+        if was_running:
+            words.append(f"end {len(words)}")
+            last_words(host).write_text(words[-1])
+        return took
+
+    return stopped

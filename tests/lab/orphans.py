@@ -49,7 +49,7 @@ def _datasets(found: list[str], known: Known) -> list[str]:
 
 
 def _snapshots(found: list[str], known: Known) -> list[str]:
-    """A layer has its seal; a jail's dataset one snapshot of the last migration, and the newest safety snapshots."""
+    """A layer has its seal; a jail's dataset two snapshots of the last migration, and the newest safety snapshots."""
     strange, counted = [], Counter[tuple[str, str]]()
     for name in found:
         dataset, _, tag = name.partition("@")
@@ -58,7 +58,7 @@ def _snapshots(found: list[str], known: Known) -> list[str]:
         of_jail = dataset.startswith(f"{layout.Layout(known.root).jails}/")
         if kind not in ({_MIGRATION, _SAFETY} if of_jail else {layout.SEALED}):
             strange.append(f"snapshot {name}")
-    most = {_MIGRATION: 1, _SAFETY: KEPT_SAFETY_SNAPSHOTS, layout.SEALED: 1}
+    most = {_MIGRATION: 2, _SAFETY: KEPT_SAFETY_SNAPSHOTS, layout.SEALED: 1}
     return strange + [
         f"{number} snapshots {dataset}@{kind}*: {[name for name in found if name.startswith(f'{dataset}@{kind}')]}"
         for (dataset, kind), number in counted.items()

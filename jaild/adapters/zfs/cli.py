@@ -81,14 +81,17 @@ class CliZfs(Commands):
         if not (await self.capabilities()).bookmarks:
             return []
         depth = ["-r"] if recursive else ["-d", "1"]
-        found = await self._get(checked_dataset(dataset), "guid,creation", *depth, "-t", "bookmark")
-        marks = [parse.bookmark(name, values) for name, values in found.items()]
-        return sorted(marks, key=lambda mark: (mark.dataset, mark.created))
+        found = await self._get(checked_dataset(dataset), "guid,creation,createtxg", *depth, "-t", "bookmark")
+        by_age = sorted(found.items(), key=lambda item: parse.number(item[1], "createtxg"))
+        marks = [parse.bookmark(name, values) for name, values in by_age]
+        return sorted(marks, key=lambda mark: mark.dataset)
 
-    async def written(self, root: str, tag: str) -> int:
-        """Return the bytes written since snapshots @tag."""
-        found = await self._get(checked_dataset(root), f"written@{tag}", "-r", "-t", "filesystem")
-        return sum(int(value) for values in found.values() for value, _ in values.values() if value.isdigit())
+    async def written(self, root: str, tag: str = "") -> Mapping[str, int]:
+        """Return the bytes written since snapshots @tag, or the newest ones."""
+        prop = f"written@{tag}" if tag else "written"
+        found = await self._get(checked_dataset(root), prop, "-r", "-t", "filesystem")
+        told = {name: values[prop][0] for name, values in found.items()}
+        return {name: int(value) for name, value in told.items() if value.isdigit()}
 
     async def clones(self, root: str) -> Mapping[str, tuple[str, ...]]:
         """Return which snapshots have clones, from the origins of all that is in the pool."""
@@ -263,12 +266,12 @@ class CliZfs(Commands):
 
     @contextlib.asynccontextmanager
     async def send(
-        self, snapshot: str, *, base: str | None = None, token: str | None = None
+        self, snapshot: str, *, base: str | None = None, token: str | None = None, if_changed: bool = False
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a stream; its iterator raises when the sender ends badly, so nobody takes half a stream for a whole."""
         options = await self._send_options(checked_snapshot(snapshot), base, token)
         async with self._sending(options, snapshot) as stream:
-            yield stream
+            yield streaming.unless_empty(stream) if if_changed else stream
 
     @contextlib.asynccontextmanager
     async def _sending(self, options: Sequence[str], subject: str) -> AsyncIterator[AsyncIterator[bytes]]:

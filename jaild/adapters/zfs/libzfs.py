@@ -185,15 +185,15 @@ class LibZfs:
         """Return the bookmarks of a dataset, oldest first."""
         return await self._cli.bookmarks(dataset, recursive=recursive)
 
-    async def written(self, root: str, tag: str) -> int:
-        """Return the bytes written since snapshots @tag."""
+    async def written(self, root: str, tag: str = "") -> Mapping[str, int]:
+        """Return the bytes written since snapshots @tag, or the newest ones."""
         return await self._cli.written(root, tag)
 
     def send(
-        self, snapshot: str, *, base: str | None = None, token: str | None = None
+        self, snapshot: str, *, base: str | None = None, token: str | None = None, if_changed: bool = False
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Open a stream."""
-        return self._cli.send(snapshot, base=base, token=token)
+        return self._cli.send(snapshot, base=base, token=token, if_changed=if_changed)
 
     async def receive(
         self,

@@ -65,17 +65,17 @@ def dataset(name: str, found: Values) -> Dataset:
     point = found["mountpoint"][0]
     return Dataset(
         name=name,
-        guid=_number(found, "guid"),
+        guid=number(found, "guid"),
         mountpoint=Path(point) if point.startswith("/") else None,
         mounted=found["mounted"][0] == "yes",
         readonly=found["readonly"][0] == "on",
         origin="" if found.get("origin", ("-", ""))[0] == "-" else found["origin"][0],
-        used=_number(found, "used"),
-        referenced=_number(found, "referenced"),
-        available=_number(found, "available"),
-        refquota=_number(found, "refquota"),
-        quota=_number(found, "quota"),
-        created=_number(found, "creation"),
+        used=number(found, "used"),
+        referenced=number(found, "referenced"),
+        available=number(found, "available"),
+        refquota=number(found, "refquota"),
+        quota=number(found, "quota"),
+        created=number(found, "creation"),
         properties={prop: value for prop, (value, source) in found.items() if ":" in prop and source in _OWN},
     )
 
@@ -86,12 +86,12 @@ def snapshot(name: str, found: Values) -> Snapshot:
     return Snapshot(
         dataset=of,
         tag=tag,
-        guid=_number(found, "guid"),
-        created=_number(found, "creation"),
-        used=_number(found, "used"),
-        referenced=_number(found, "referenced"),
+        guid=number(found, "guid"),
+        created=number(found, "creation"),
+        used=number(found, "used"),
+        referenced=number(found, "referenced"),
         purpose=_purpose(*found.get(SNAPSHOT_PROPERTY, ("", "-"))),
-        holds=_number(found, "userrefs"),
+        holds=number(found, "userrefs"),
     )
 
 
@@ -103,7 +103,7 @@ def _purpose(value: str, source: str) -> str:
 def bookmark(name: str, found: Values) -> Bookmark:
     """Return a bookmark from its properties."""
     of, _, tag = name.partition("#")
-    return Bookmark(dataset=of, tag=tag, guid=_number(found, "guid"), created=_number(found, "creation"))
+    return Bookmark(dataset=of, tag=tag, guid=number(found, "guid"), created=number(found, "creation"))
 
 
 def token_guid(text: str) -> int | None:
@@ -112,7 +112,8 @@ def token_guid(text: str) -> int | None:
     return int(match[1], 16) if match else None
 
 
-def _number(found: Values, prop: str) -> int:
+def number(found: Values, prop: str) -> int:
+    """Return a property that is a number; 0 for none."""
     text = found.get(prop, ("0", ""))[0]
     return int(text) if text.isdigit() else 0  # '-' or 'none': nothing of it
 

@@ -75,6 +75,15 @@ async def sent(child: Child, subject: str) -> AsyncIterator[bytes]:
         yield last
 
 
+async def unless_empty(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Iterate over what a sender prints (`sent`), or over nothing if it is an increment that `is_empty`."""
+    first = await anext(stream, b"")
+    if len(first) != _NOTHING:  # else it was the last one, too: the sender has ended well
+        yield first
+        async for piece in stream:
+            yield piece
+
+
 async def is_empty(stream: AsyncIterator[bytes]) -> bool:
     """Tell whether an increment has nothing between its first and its last record (zfs-fuse 0.7.0, OpenZFS 2.3.9)."""
     size = 0

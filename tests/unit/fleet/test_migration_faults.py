@@ -19,7 +19,7 @@ from tests.fakes.host import FakeHost
 from tests.fakes.network import Fault, applies
 from tests.hosts import invariants
 from tests.hosts.asking import configure
-from tests.hosts.migrating import MARK, SPEC, migrate, two_hosts
+from tests.hosts.migrating import MARK, SPEC, last_words, migrate, two_hosts, writes_at_its_end
 from tests.hosts.picture import layer_holds
 from tests.hosts.points import points
 
@@ -43,12 +43,15 @@ class Trial:
     back: bool = False
     reboot: bool = False
     calls: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)  # that the jail wrote, each time it was stopped
 
     async def run(self, folder: Path) -> list[str]:
         """Return what was wrong, during it and after recovery."""
         source, target = await two_hosts(folder, back=self.back, spec=HOOKED)
         try:
             await configure(source, msgspec.structs.replace(HOOKED, labels={"staged": "yes"}), stage=True)
+            if not self.back:  # else nothing is written after the last round, and its data is not sent again
+                self.words = writes_at_its_end(source, target)
             return await self._run(source, target)
         finally:
             await source.stop()
@@ -133,6 +136,8 @@ class Trial:
         mark = owner.core.inventory.jails["web"].folder / "data" / "var" / "mark"
         if not mark.exists() or mark.read_text() != MARK:
             wrong.append("the jail's data is lost")
+        if self.words and (last := last_words(owner).read_text()) != self.words[-1]:
+            wrong.append(f"the jail wrote {self.words[-1]!r} last, and has {last!r}")
         return wrong + await self._again(owner, other)
 
     async def _again(self, owner: FakeHost, other: FakeHost) -> list[str]:

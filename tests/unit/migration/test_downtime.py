@@ -19,6 +19,7 @@ from tests.fakes.network import Network
 from tests.fakes.runtime import FakeRuntime
 from tests.hosts.asking import SPEC, configure, create, ended, reason_of, serves
 from tests.hosts.fixtures import furnished
+from tests.hosts.migrating import writes_at_its_end
 
 Pair = tuple[FakeHost, FakeHost]
 SLOW = {"stop": 2.0, "create": 0.5, "start": 4.0}
@@ -140,6 +141,7 @@ async def test_a_move_back_is_predicted_by_what_the_former_host_remembers_of_the
 async def test_a_second_move_is_predicted_by_what_the_first_took(pair: Pair) -> None:
     source, target = pair
     target.runtime.takes["start"] = 10.0
+    writes_at_its_end(*pair)
     for host in pair:
         slow_sends(host)
     assert (await move(source, target)).downtime == pytest.approx(13.5)

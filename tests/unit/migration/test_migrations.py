@@ -36,7 +36,7 @@ from tests.hosts.asking import (
     touched,
 )
 from tests.hosts.fixtures import furnished
-from tests.hosts.migrating import migrate
+from tests.hosts.migrating import migrate, writes_at_its_end
 
 
 @pytest.fixture
@@ -158,6 +158,7 @@ async def test_a_flush_that_waits_is_helped_by_a_transaction(
 async def test_the_last_increments_of_all_datasets_are_sent_at_once(pair: tuple[FakeHost, FakeHost]) -> None:
     source, target = pair
     await create(source)
+    writes_at_its_end(source)
     receive, all_of_them = target.core.use_cases.incoming.receive, asyncio.Barrier(2)
 
     async def received(header: ReceiveHeader, chunks: AsyncIterator[bytes], /) -> Received:

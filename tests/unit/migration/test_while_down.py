@@ -16,7 +16,7 @@ from jaild.model.layers.records import JailRecord, Ownership, decode
 from jaild.model.operation import Operation
 from tests.hosts import invariants
 from tests.hosts.asking import reason_of, serves
-from tests.hosts.migrating import SPEC, migrate, two_hosts
+from tests.hosts.migrating import SPEC, last_words, migrate, two_hosts, writes_at_its_end
 from tests.hosts.standbys import stop
 
 
@@ -46,6 +46,7 @@ async def test_while_the_jail_is_down_only_that_is_done_which_its_start_waits_fo
     source, target = await two_hosts(quick_path, back=False, spec=parted(volumes))
     steps: list[str] = []
     starts = asyncio.Event()
+    words = writes_at_its_end(source)
 
     def wait_for_the_start(step: str) -> None:
         if step == "beta runtime.start":
@@ -77,10 +78,11 @@ async def test_while_the_jail_is_down_only_that_is_done_which_its_start_waits_fo
         ("alpha zfs.snapshot", 1),
         ("alpha zfs.snapshots", 1),
         ("alpha zfs.send", datasets),
-        ("link receive", datasets),
-        ("beta zfs.receive", datasets),
+        ("link receive", 2),  # the jail's own, and what was written to
+        ("beta zfs.receive", 2),
         ("link prepare", 1),
         ("beta zfs.snapshots", 1),
+        ("beta zfs.written", 1),
         ("beta zfs.mount", 1 + datasets),
         ("beta zfs.set", 3),
         ("beta zfs.unmount", 1),
@@ -93,6 +95,7 @@ async def test_while_the_jail_is_down_only_that_is_done_which_its_start_waits_fo
         ("beta runtime.create", 1),
     ]
     assert serves(target, 1)
+    assert last_words(target).read_text() == words[-1]
     await stop([source, target])
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError
+from jaild.model.jails.spec import Volume
 from jaild.model.layers.records import JailRecord, Ownership, encode
 from jaild.model.replication.policy import LEAP
 from jaild.model.views import JailState
@@ -16,7 +17,7 @@ from tests.fakes.host import ROOT, FakeHost
 from tests.hosts import invariants
 from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import reason_of, serves
-from tests.hosts.migrating import MARK, two_hosts
+from tests.hosts.migrating import MARK, SPEC, last_words, two_hosts, writes_at_its_end
 from tests.hosts.standbys import booted, record, stop, written
 
 
@@ -59,6 +60,16 @@ async def test_a_source_that_comes_back_after_an_adoption_does_not_start_the_jai
     assert alpha.core.use_cases.jails.get("web").state is JailState.FENCED
     assert [call for call in alpha.runtime.calls if call[0] == "start"] == []
     assert await invariants.unsafe((alpha, beta), "web") == []
+    await stop((alpha, beta))
+
+
+async def test_what_was_prepared_is_adopted_with_all_that_came_although_not_all_parts_had_something_to_send(
+    tmp_path: Path,
+) -> None:
+    parted = msgspec.structs.replace(SPEC, volumes={"idle": Volume(path="/var/idle")})
+    alpha, beta = await interrupted(tmp_path, "alpha>beta activate", writes_at_its_end, parted)
+    assert reason_of(await adopt(beta, DOWN)) == ""
+    assert (last_words(beta).read_text(), serves(beta, 1)) == ("end 0", True)
     await stop((alpha, beta))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jaild.model.errors import NotFoundError
+from jaild.model.errors import InternalError, NotFoundError
 from jaild.transfer.snapshots import MigrationSnapshots
 from tests.fakes.zfs import FakeZfs
 
@@ -48,3 +48,15 @@ async def test_a_bookmark_that_somebody_destroyed_meanwhile_keeps_no_other(zfs: 
     zfs.refuse[f"destroy {mark.name}"] = NotFoundError("DATASET_NOT_FOUND", f"{mark.name} is gone", remedy="none")
     await migrated.thin()
     assert await kept(zfs) == ([f"{name}@mig-{MIGRATION[:12]}-1" for name in (WEB, f"{WEB}/data")], [mark.name])
+
+
+async def test_what_is_kept_of_each_dataset_is_its_own_newest_also_after_a_crash(zfs: FakeZfs) -> None:
+    first, last = (f"mig-{MIGRATION[:12]}-{number}" for number in range(2))
+    await zfs.release("jaild-migration", f"{WEB}/data@{last}")
+    await zfs.destroy(f"{WEB}/data@{last}")  # nothing of the last round came: nothing had been written
+    zfs.refuse[f"destroy {WEB}/data@{first}"] = InternalError("COMMAND_FAILED", "killed")
+    with pytest.raises(InternalError):
+        await MigrationSnapshots(zfs, WEB).settle()
+    zfs.refuse.clear()
+    await MigrationSnapshots(zfs, WEB).settle()
+    assert await kept(zfs) == ([], [f"{WEB}#{last}", f"{WEB}/data#{first}"])
