@@ -14,11 +14,11 @@ from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
 from jaild.jails.usage import Stats
-from jaild.model import access, quantity
+from jaild.model import access, filters, quantity
 from jaild.model import names as rules
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError
-from jaild.model.jails import specfile
+from jaild.model.jails import filtering, specfile
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
@@ -102,7 +102,10 @@ class JailsServicer:
         """Return a page of jails, by name, as an encoded `ListJailsResponse`."""
         caller, there = current(), self._jails.names()
         self._rendered.forget_others(there)
-        page = pages.page_of_names(request, there, "jails")
+        passes = filters.parse(request.filter, filtering.FIELDS) if request.filter else None
+        if passes is not None:
+            there = await self._passing(there, passes)
+        page = pages.page_of_names(request, there, f"jails {request.filter}".rstrip())
         answer = [jails_pb2.ListJailsResponse(next_page_token=page.next_token).SerializeToString()]
         clock = asyncio.get_running_loop().time
         since = clock()
@@ -113,6 +116,14 @@ class JailsServicer:
                 await asyncio.sleep(0)
                 since = clock()
         return b"".join(answer)
+
+    async def _passing(self, there: list[str], passes: filters.Filter) -> list[str]:
+        found: list[str] = []
+        for begin in range(0, len(there), _AT_ONCE):
+            views = self._jails.list(there[begin : begin + _AT_ONCE])
+            found += [view.name for view in views if passes(filtering.facts(view))]
+            await asyncio.sleep(0)
+        return found
 
     async def DeleteJail(self, request: jails_pb2.DeleteJailRequest, _: Context) -> _Answer:  # noqa: N802
         """Delete a jail with its data."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+import grpc
 
 from jaild.cli.client.connection import Api
 from jaild.cli.client.references import short
@@ -16,7 +17,7 @@ from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter, metadata
 from jaild.cli.output import findings, progress, render
 from jaild.cli.output.exits import Exit
-from jaild.cli.output.failures import Failure, from_status
+from jaild.cli.output.failures import Failure, from_rpc, from_status
 from jaild.cli.output.human import duration, printable, size
 from jaild.cli.output.render import seconds
 from jaild.v1 import common_pb2, jails_pb2, migrations_pb2
@@ -104,6 +105,30 @@ def finish(api: Api, settings: Settings, operation: Any, how: How) -> None:
         with progress.shown() as view:
             operation = Waiter(api, view, Backoff(api)).wait(operation)
     tell(settings, operation)
+
+
+def finish_all(api: Api, settings: Settings, asks: Sequence[Callable[[], Any]], how: How) -> None:
+    """Ask for several changes, then bring each to its end. What fails does not keep the others from being asked for.
+
+    Raises the only `Failure`, or one that says how many there were, with the status of the first.
+    """
+    failures: list[Failure] = []
+
+    def tried(act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except (grpc.RpcError, Failure) as error:
+            if len(asks) == 1:
+                raise
+            failures.append(from_rpc(error, settings.endpoint) if isinstance(error, grpc.RpcError) else error)
+            failures[-1].show()
+            return None
+
+    for operation in [tried(ask) for ask in asks]:
+        if operation is not None:
+            tried(functools.partial(finish, api, settings, operation, how))
+    if failures:
+        raise Failure(f"{len(failures)} of {len(asks)} failed", Exit(failures[0].exit_code), remedy="see each above")
 
 
 def at_terminal() -> bool:

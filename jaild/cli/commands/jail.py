@@ -8,12 +8,13 @@ import click
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
-from jaild.cli.client.mutation import How, ask_first, finish, mutation
+from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
+from jaild.cli.client.selection import filtered
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import confirm as jail_confirm
-from jaild.cli.commands import jail_changes, jail_inside
+from jaild.cli.commands import jail_changes, jail_inside, jail_life
 from jaild.cli.output import listing, render
 from jaild.cli.output.human import size
 from jaild.cli.output.listing import Column, Look, listed
@@ -61,13 +62,16 @@ def create(
         finish(api, settings, api.jails.CreateJail(request), how)
 
 
-@command.command("ls", examples=("jail ls", "jail ls --columns name,state", "jail ls --no-headers"))
+@command.command(
+    "ls", examples=("jail ls", "jail ls -l team=cdn --columns name,state", "jail ls --filter 'NOT state = running'")
+)
+@filtered
 @listed
 @click.pass_obj
-def ls(settings: Settings, *, look: Look) -> None:
+def ls(settings: Settings, *, wanted: str, look: Look) -> None:
     """List jails."""
     with connect(settings) as api:
-        jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(), "jails")
+        jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(filter=wanted), "jails")
     listing.show(settings, look, "jails", jails, _COLUMNS)
 
 
@@ -113,57 +117,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
     )
 
 
-@command.command("rm", examples=("jail rm cache --plan", "jail rm cache --force --yes"))
-@NAME
-@click.option("--force", is_flag=True, help="Stop it first if it runs.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask, as on a terminal is done.")
-@mutation()
-@click.pass_obj
-def rm(settings: Settings, *, name: str, force: bool, yes: bool, how: How) -> None:
-    """Remove a jail with all its data; refused while it runs. On a terminal it asks first."""
-    with connect(settings) as api:
-        if not (yes or how.plan):
-            only_plan = jails_pb2.DeleteJailRequest(name=name, force=force, validate_only=True)
-            ask_first(lambda: api.jails.DeleteJail(only_plan), short(name))
-        operation = api.jails.DeleteJail(jails_pb2.DeleteJailRequest(name=name, force=force, **how.fields()))
-        finish(api, settings, operation, how)
-
-
-@command.command("start")
-@NAME
-@mutation(plannable=False)
-@click.pass_obj
-def start(settings: Settings, *, name: str, how: How) -> None:
-    """Start a jail; it starts at boot again, too."""
-    with connect(settings) as api:
-        request = jails_pb2.StartJailRequest(name=name, request_id=how.request_id)
-        finish(api, settings, api.jails.StartJail(request), how)
-
-
-@command.command("stop")
-@NAME
-@click.option("--force", is_flag=True, help="Do not wait for its hooks.")
-@mutation(plannable=False)
-@click.pass_obj
-def stop(settings: Settings, *, name: str, force: bool, how: How) -> None:
-    """Stop a jail, so that it stays stopped at boot, too."""
-    with connect(settings) as api:
-        request = jails_pb2.StopJailRequest(name=name, force=force, request_id=how.request_id)
-        finish(api, settings, api.jails.StopJail(request), how)
-
-
-@command.command("restart")
-@NAME
-@mutation(plannable=False)
-@click.pass_obj
-def restart(settings: Settings, *, name: str, how: How) -> None:
-    """Stop and start a jail on its active generation."""
-    with connect(settings) as api:
-        request = jails_pb2.RestartJailRequest(name=name, request_id=how.request_id)
-        finish(api, settings, api.jails.RestartJail(request), how)
-
-
-for _verb in (*jail_inside.VERBS, *jail_changes.VERBS, *jail_confirm.VERBS):
+for _verb in (*jail_life.VERBS, *jail_inside.VERBS, *jail_changes.VERBS, *jail_confirm.VERBS):
     command.add_command(_verb)
 
 

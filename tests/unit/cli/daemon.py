@@ -151,6 +151,7 @@ class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
         self.daemon = daemon
 
     def ListJails(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        self.daemon.requests.append(request)
         return jails_pb2.ListJailsResponse(jails=self.daemon.jails)
 
     def GetJail(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802

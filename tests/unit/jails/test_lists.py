@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from jaild.jails.rpc import JailMessages, JailsServicer
+from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Desired
 from jaild.model.operation import Operation
@@ -38,10 +39,10 @@ async def test_a_page_looks_at_its_own_jails_only(host: FakeHost, monkeypatch: p
     assert looks == [*"abcdef"]
 
 
-async def page(host: FakeHost, token: str) -> tuple[str, list[str]]:
+async def page(host: FakeHost, token: str = "", *, wanted: str = "") -> tuple[str, list[str]]:
     """Ask for two jails; return the token of the next page, and their names."""
     servicer = JailsServicer(host.core.use_cases.jails, JailMessages(), host.core.rooms.engine.messages)
-    request = jails_pb2.ListJailsRequest(page_size=2, page_token=token)
+    request = jails_pb2.ListJailsRequest(page_size=2, page_token=token, filter=wanted)
     answer = await servicer.ListJails(request, None)  # type: ignore[arg-type]  # its context is not looked at
     found = jails_pb2.ListJailsResponse.FromString(answer)
     return found.next_page_token, [jail.name for jail in found.jails]
@@ -111,3 +112,24 @@ async def test_a_view_tells_of_the_operation_that_is_under_way_now(host: FakeHos
     inventory = host.core.inventory
     assert inventory.jail_view("web", OPERATION).operation == OPERATION.name
     assert inventory.jail_view("web").operation == ""
+
+
+async def test_a_filter_chooses_over_all_pages_and_its_tokens_are_good_for_it_alone(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcde":
+        labelled = msgspec.structs.replace(SPEC, labels={"of": name, "team": "cdn" if name in "ace" else "web"})
+        await create(host, labelled, name=name)
+    monkeypatch.setattr("jaild.jails.rpc.current", caller)
+    token, names = await page(host, wanted="labels.team = cdn AND state = running")
+    assert names == ["jails/a", "jails/c"]
+    assert (await page(host, token, wanted="labels.team = cdn AND state = running"))[1] == ["jails/e"]
+    for wrong in ("labels.team = web", ""):
+        with pytest.raises(InvalidArgumentError) as refused:
+            await page(host, token, wanted=wrong)
+        assert refused.value.reason == "INVALID_PAGE_TOKEN"
+    with pytest.raises(InvalidArgumentError) as refused:
+        await page(host, wanted="colour = red")
+    assert refused.value.reason == "INVALID_FILTER"
+    every = "name = a AND state = running AND base = deb-1 AND release = web/1 AND app = web AND owner = alpha"
+    assert (await page(host, wanted=f"{every} AND NOT channel : * AND NOT health = healthy"))[1] == ["jails/a"]

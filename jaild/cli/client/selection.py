@@ -1,0 +1,67 @@
+"""Jails that a command is about, by their labels or by a filter; the daemon decides which ones these are."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from jaild.cli.client import complete, references
+from jaild.cli.client.connection import Api, pages
+from jaild.v1 import jails_pb2
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def filtered(function: _Function) -> _Function:
+    """Add --selector and --filter, and hand them over as one filter, the argument `wanted`; '' for all jails."""
+
+    @functools.wraps(function)
+    def collected(*args: Any, selectors: Sequence[str], filter_: str, **kwargs: Any) -> Any:
+        parts = [_label(part.strip()) for selector in selectors for part in selector.split(",") if part.strip()]
+        return function(*args, wanted=" AND ".join([*parts, *([f"({filter_})"] if filter_ else [])]), **kwargs)
+
+    wrapped: Any = click.option(
+        "--filter", "filter_", default="", metavar="FILTER", help="Only these: 'state = failed AND base = debian-12'."
+    )(collected)
+    return click.option(  # type: ignore[no-any-return]
+        "-l", "--selector", "selectors", multiple=True, metavar="KEY=VALUE,...", help="Only with these labels; or KEY."
+    )(wrapped)
+
+
+def chosen(function: _Function) -> _Function:
+    """Add names, --selector and --filter, of which some must be given, and hand them over as `names` and `wanted`."""
+
+    @functools.wraps(function)
+    def collected(*args: Any, names: tuple[str, ...], wanted: str, **kwargs: Any) -> Any:
+        if not (names or wanted):
+            raise click.UsageError("name the jails, or choose them with --selector or --filter")
+        if names and wanted:
+            raise click.UsageError("either name the jails, or choose them with --selector or --filter")
+        return function(*args, names=tuple(dict.fromkeys(names)), wanted=wanted, **kwargs)
+
+    wrapped: Any = click.argument(
+        "names", metavar="[NAME]...", nargs=-1, type=references.jail, shell_complete=complete.jails
+    )(filtered(collected))
+    return wrapped  # type: ignore[no-any-return]
+
+
+def named(api: Api, names: tuple[str, ...], wanted: str) -> list[str]:
+    """Return the full names of the jails that were named, or that the filter lets through."""
+    if names:
+        return list(names)
+    return [jail.name for jail in pages(api.jails.ListJails, jails_pb2.ListJailsRequest(filter=wanted), "jails")]
+
+
+def _label(part: str) -> str:
+    key, sign, value = part.partition("=")
+    if key.endswith("!"):
+        return f"labels.{key[:-1]} != {_quoted(value)}"
+    return f"labels.{key} = {_quoted(value)}" if sign else f"labels.{key} : *"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,32 @@
+"""What a filter of jails may ask for."""
+
+from __future__ import annotations
+
+from jaild.model.filters import Facts
+from jaild.model.views import JailView
+
+FIELDS = "name, state, health, base, release, app, channel, owner, labels.KEY"
+
+
+def facts(jail: JailView) -> Facts:
+    """Return what a jail says of each field: the words that its messages have, without a collection's name."""
+    generation, health = jail.generation, jail.health
+    app, _, _ = (generation.release if generation is not None else "").partition("/")
+    said = {
+        "name": jail.name,
+        "state": jail.state.value,
+        "health": health.state.value if health is not None else "",
+        "base": generation.base if generation is not None else "",
+        "release": generation.release if generation is not None else "",
+        "app": app,
+        "channel": (generation.spec.channel or "") if generation is not None else "",
+        "owner": jail.owner_name,
+    }
+    labels = generation.spec.labels if generation is not None else {}
+
+    def values(field: str) -> list[str] | None:
+        if field.startswith("labels."):
+            return [labels[key]] if (key := field.removeprefix("labels.")) in labels else []
+        return None if field not in said else [said[field]] if said[field] else []
+
+    return values

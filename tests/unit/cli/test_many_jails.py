@@ -1,0 +1,60 @@
+"""One command for many jails: by their names, their labels or a filter; and waiting for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from jaild.cli.commands import jail_life
+from jaild.cli.output.exits import Exit
+from jaild.v1 import jails_pb2
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.daemon import Daemon, operation, status
+
+WEB, DB = (jails_pb2.Jail(name=f"jails/{name}", state=jails_pb2.Jail.STATE_STOPPED) for name in ("web", "db"))
+
+
+def test_all_are_asked_for_and_one_that_fails_keeps_none_from_it(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [
+        operation(WEB, kind="stop"),
+        status("FAILED_PRECONDITION", "JAIL_MOVED", "jail db moved to beta"),
+        operation(WEB, kind="stop"),
+    ]
+    ended = jailctl("jail", "stop", "web", "db", "mail", "web", "--request-id", "r")
+    asked = [(request.name, request.request_id) for request in daemon.asked(jails_pb2.StopJailRequest)]
+    assert asked == [("jails/web", "r/web"), ("jails/db", "r/db"), ("jails/mail", "r/mail")]
+    assert ended.exit_code == Exit.REFUSED
+    assert "jail db moved to beta" in ended.stderr
+    assert "1 of 3 failed" in ended.stderr
+    assert ended.stdout.count("stop jails/web") == 2
+
+
+def test_they_are_chosen_by_labels_and_a_filter(jailctl: Run, daemon: Daemon) -> None:
+    daemon.jails = [WEB, DB]
+    daemon.answers = [operation(WEB, kind="stop"), operation(DB, kind="stop")]
+    choice = ("-l", 'team=c"dn,canary', "-l", "stage!=test", "--filter", "base = b1")
+    assert jailctl("jail", "stop", *choice).exit_code == 0
+    (asked,) = daemon.asked(jails_pb2.ListJailsRequest)
+    assert asked.filter == ('labels.team = "c\\"dn" AND labels.canary : * AND labels.stage != "test" AND (base = b1)')
+    assert [request.name for request in daemon.asked(jails_pb2.StopJailRequest)] == ["jails/web", "jails/db"]
+    for wrong in ((), ("web", "-l", "team=cdn")):
+        assert jailctl("jail", "stop", *wrong).exit_code == Exit.USAGE
+    daemon.jails = []
+    nobody = jailctl("jail", "stop", *choice)
+    assert (nobody.exit_code, nobody.stderr) == (0, "no jail is like that\n")
+
+
+def test_a_jail_is_waited_for(jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def event(_api: object, name: str, seconds: float) -> None:
+        looks.append((name, seconds <= 2.0))
+        daemon.jails = [WEB] if not daemon.jails else []
+
+    monkeypatch.setattr(jail_life, "next_event", event)
+    assert jailctl("jail", "wait", "web", "--for", "state = stopped").exit_code == 0
+    assert looks == [("jails/web", True)]
+    assert daemon.asked(jails_pb2.ListJailsRequest)[0].filter == 'name = "web" AND (state = stopped)'
+    assert jailctl("jail", "wait", "web", "--for", "deleted").exit_code == 0
+    assert daemon.asked(jails_pb2.ListJailsRequest)[-1].filter == 'name = "web"'
+    late = jailctl("jail", "wait", "web", "--timeout", "0")
+    assert (late.exit_code, "not so within 0 ms" in late.stderr) == (Exit.UNAVAILABLE, True)
