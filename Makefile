@@ -20,7 +20,7 @@ help: ## say what can be made (the default)
 venv: .venv/.ready ## .venv with jaild and its tools, made again when pyproject.toml changes
 
 .venv/.ready: pyproject.toml .ci/venv
-	@.ci/venv
+	@PYTHON=$(PYTHON) .ci/venv
 
 compiled: venv # what a daemon or a command imports
 	@$(PYTHON) -m compileall -q jaild

@@ -17,6 +17,7 @@ from tests.demo.fleet import Answer, Who
 from tests.demo.hosts import CHECKOUT
 from tests.demo.programs import environment
 from tests.demo.remote import RemoteWriter
+from tests.patience import patient
 
 PORT = 8443
 JAILCTL = Path(sys.executable).with_name("jailctl")
@@ -25,7 +26,7 @@ _USERS = {
     Who.SOURCE: {"roles": ["source"]},
     Who.OPERATOR: {"roles": ["operator"]},
 }
-_LONGEST = 600.0  # seconds for one jailctl
+_LONGEST = patient(600.0)  # seconds for one jailctl
 
 
 class CallError(Exception):

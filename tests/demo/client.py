@@ -17,6 +17,7 @@ import click
 
 from tests.demo.ledger import Ledger, UnknownStepError
 from tests.demo.resp import BrokenReplyError, Connection, ReplyError
+from tests.patience import patient
 
 PAGE = 10_000  # numbers read back at once
 
@@ -28,7 +29,7 @@ class Target:
     host: str
     port: int = 6379
     key: str = "demo:numbers"
-    interval: float = 0.002  # between an acknowledgement and the next write
+    interval: float = patient(0.002)  # between an acknowledgement and the next write
     connect_timeout: float = 0.1
     reply_timeout: float = 1.0
     retry: float = 0.005  # after a failure: as fine as a gap is measured
@@ -62,7 +63,7 @@ class Writer:
         with self._changed:
             self.ledger.mark(step, time.monotonic())
 
-    def gap_of(self, step: str, settle: float = 10.0) -> float:
+    def gap_of(self, step: str, settle: float = patient(10.0)) -> float:
         """The longest silence that touches the step, in seconds.
 
         If the service is silent at the step's end, the answer waits up to `settle` seconds for it to speak again.

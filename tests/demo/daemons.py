@@ -26,8 +26,9 @@ from tests.demo.callers import Callers
 from tests.demo.fleet import Answer, Who
 from tests.demo.machines import Machine, Machines
 from tests.demo.remote import RemoteWriter
+from tests.patience import patient
 
-_READY = 60.0  # seconds for a daemon to make its pool and answer
+_READY = patient(60.0)  # seconds for a daemon to make its pool and answer
 _FAST = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 200)]
 
 
@@ -82,12 +83,6 @@ class Daemons:
             host.run([sys.executable, "-m", "jaild", "--embedded", folder, "--destroy"])
             if (folder / "vdevs").exists():
                 raise DaemonError(f"the pool of {host.name} is still there")
-
-    def end(self) -> None:
-        """End what still runs, of a run that did not come to `retire`."""
-        for host in self._hosts:
-            if (process := self.running.pop(host.name, None)) is not None:
-                host.stop(process)
 
     def log(self, name: str) -> Path:
         """Where a daemon's log is."""

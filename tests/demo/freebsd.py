@@ -14,6 +14,15 @@ from tests.demo.fleet import SOURCE_HOST, TARGET_HOST
 from tests.demo.hosts import CHECKOUT, JAIL_ADDRESS
 from tests.demo.screen import Screen
 from tests.demo.story import Setting, Story
+from tests.patience import patient
+
+_SETTING = Setting(
+    address=JAIL_ADDRESS,
+    readiness_deadline=patient(5.0),
+    patience=patient(10.0),
+    max_downtime=f"{patient(5):g}s",
+    small_jails=0,
+)
 
 
 def main(bases: Sequence[str], report: Path = CHECKOUT / "build" / "demo.json") -> int:
@@ -23,12 +32,11 @@ def main(bases: Sequence[str], report: Path = CHECKOUT / "build" / "demo.json") 
     with freebsd_machine.workspace() as folder:
         prepared = freebsd_assets.prepare([Path(base).resolve() for base in bases], folder)
         with freebsd_machine.one_machine() as machines, two_daemons(machines, folder) as daemons:
-            story = Story(daemons, prepared, screen, folder, Setting(address=JAIL_ADDRESS, small_jails=0))
+            story = Story(daemons, prepared, screen, folder, _SETTING)
             try:
                 story.tell()
                 daemons.retire()
             finally:
-                daemons.end()
                 story.report.write(report)
                 screen.table(story.report.table())
                 screen.table(story.report.promised())

@@ -12,13 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from jaild.adapters.zfs.embedded import pool_name_for
 from tests.demo.hosts import ADDRESSES, CHECKOUT
 from tests.demo.programs import environment, run
+from tests.patience import patient
 
 GATEWAY = "10.77.0.1/24"  # the machine's own on the bridge: it is the client too
 
@@ -29,7 +30,8 @@ class LocalMachine:
 
     name: str
     address: str
-    patience: float = 20.0  # seconds for a daemon to end after SIGTERM
+    patience: float = patient(20.0)  # seconds for a daemon to end after SIGTERM
+    started: list[subprocess.Popen[str]] = field(default_factory=list, compare=False)
 
     def argv(self, argv: Sequence[str | Path]) -> list[str]:
         """Return `argv` as it is."""
@@ -37,13 +39,13 @@ class LocalMachine:
 
     def run(self, argv: Sequence[str | Path], *, timeout: float = 60.0) -> str:
         """Run to the end; `ProgramError` for a status other than 0."""
-        return run(self.argv(argv), timeout=timeout, cwd=CHECKOUT)
+        return run(self.argv(argv), timeout=patient(timeout), cwd=CHECKOUT)
 
     def start(
         self, argv: Sequence[str | Path], *, stdout: int | IO[Any] | None = None, stderr: int | IO[Any] | None = None
     ) -> subprocess.Popen[str]:
         """Start a program."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.argv(argv),
             env=environment(PYTHONDONTWRITEBYTECODE="1"),
             cwd=CHECKOUT,
@@ -53,6 +55,8 @@ class LocalMachine:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
 
     def stop(self, process: subprocess.Popen[str]) -> int:
         """End a program that `start` started."""
@@ -67,6 +71,12 @@ class LocalMachine:
         process.kill()
         return process.wait(timeout=self.patience)
 
+    def end(self) -> None:
+        """Kill what `start` started and still runs, as a host of its own would end with all that runs in it."""
+        for process in self.started:
+            if process.poll() is None:
+                self.kill(process)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LocalMachines:
@@ -80,7 +90,7 @@ class LocalMachines:
 
 @contextmanager
 def one_machine() -> Iterator[LocalMachines]:
-    """Make the bridge with the hosts' addresses on it, and destroy it."""
+    """Make the bridge with the hosts' addresses on it; destroy it, and end what was started on the hosts."""
     with ExitStack() as stack:
         bridge = run(["ifconfig", "bridge", "create"]).strip()
         stack.callback(run, ["ifconfig", bridge, "destroy"])
@@ -88,6 +98,8 @@ def one_machine() -> Iterator[LocalMachines]:
         for address in ADDRESSES.values():
             run(["ifconfig", bridge, "inet", f"{address}/32", "alias"])
         made = {name: LocalMachine(name=name, address=address) for name, address in ADDRESSES.items()}
+        for machine in made.values():
+            stack.callback(machine.end)
         yield LocalMachines(bridge=bridge, alpha=made["alpha"], beta=made["beta"], client=made["client"])
 
 

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.patience import VARIABLE
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -21,8 +23,8 @@ class ProgramError(Exception):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The caller's proxies, home and gRPC poller, C messages, and every folder with an administrator's programs."""
-    own = {"HOME", "GRPC_POLL_STRATEGY"}
+    """The caller's proxies, home, gRPC poller and patience; C messages; all folders of an administrator's programs."""
+    own = {"HOME", "GRPC_POLL_STRATEGY", VARIABLE}
     inherited = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name in own}
     return {**inherited, "PATH": PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **more}
 

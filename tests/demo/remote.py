@@ -7,6 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from tests.patience import patient
+
 
 class ClientError(Exception):
     """The client could not do it, or is gone."""
@@ -47,7 +49,7 @@ class RemoteWriter:
         """End the process."""
         if self.process.stdin is not None:
             self.process.stdin.close()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=patient(10))
         if self.process.stdout is not None:
             self.process.stdout.close()
 

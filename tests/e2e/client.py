@@ -44,8 +44,9 @@ from jaild.v1 import (
     rollouts_pb2_grpc,
     salvage_pb2_grpc,
 )
+from tests.patience import patient
 
-SECONDS = 60.0  # that any one call may take
+SECONDS = patient(60.0)  # that any one call may take
 CHUNK = 1 << 20
 _OPTIONS = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200))
 
@@ -255,7 +256,7 @@ class Client:
 
     # -- migrations and the host
 
-    def migrate_begin(self, name: str, target: str, *, seconds: float = 30, **more: Any) -> Any:
+    def migrate_begin(self, name: str, target: str, *, seconds: float = patient(30), **more: Any) -> Any:
         budget = duration_pb2.Duration()
         budget.FromNanoseconds(int(seconds * 1e9))
         request = migrations_pb2.MigrateJailRequest(
@@ -328,12 +329,12 @@ def chunks(path: Path) -> Sequence[bytes]:
     return [content[start : start + CHUNK] for start in range(0, len(content), CHUNK)]
 
 
-def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(what: Callable[[], bool], seconds: float = patient(30.0)) -> None:
     """Wait for something that nobody tells: what other hosts and processes do."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
+        time.sleep(patient(0.02))
 
 
 def _error(sent: status_pb2.Status) -> JaildError:

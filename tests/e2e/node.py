@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import json
-import os
 import secrets
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,14 +20,15 @@ import grpc
 import yaml
 
 from jaild.adapters.zfs.embedded import pool_name_for
-from jaild.adapters.zfs.private_namespace import MARKER, running
+from jaild.adapters.zfs.private_namespace import MARKER
 from tests.demo.programs import environment
+from tests.e2e import ground
 from tests.e2e.client import Client
+from tests.patience import patient
 from tests.zfs_fuse import MEMORY
 
 CHECKOUT = Path(__file__).parents[2]
-CGROUPS = Path("/sys/fs/cgroup")
-_SECONDS = 30.0
+_SECONDS = patient(30.0)
 
 
 class Node:
@@ -45,9 +44,8 @@ class Node:
     ) -> None:
         # In memory where there is some: what a killed daemon wrote is as safe there, and nobody waits for a disk. Not
         # below pytest's own folder: a unix socket's path has 107 bytes.
-        self.folder = folder = Path(
-            tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-", dir=MEMORY if Path(MEMORY).is_dir() else None)
-        )
+        place = MEMORY if Path(MEMORY).is_dir() else "/var/tmp"
+        self.folder = folder = Path(tempfile.mkdtemp(prefix=f"jaild-e2e-{name}-", dir=place))
         self.name = name
         self.token = secrets.token_hex(3)
         # A /28 of its own in 198.18.0.0/15 (RFC 2544), so that hosts side by side do not meet.
@@ -56,9 +54,11 @@ class Node:
         self.bridge = f"jle{self.token}"
         own = {"name": name, "network": {"bridge": self.bridge, "address": self.addresses[0]}}
         self.config = {**own, **(config or {})}
-        self.cgroup = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
         self.pool = pool_name_for(folder)
         self._enter = list(enter)
+        network = self.config["network"]
+        made = isinstance(network, dict) and network.get("bridge") == self.bridge  # by the daemon, for itself
+        self._ground = ground.of(folder, self.bridge if made else "", self._enter)
         self._pool_size = pool_size
         self._daemon: subprocess.Popen[bytes] | None = None
         self._client: Client | None = None
@@ -89,7 +89,8 @@ class Node:
             )
         self._client = Client(self.folder / "jaild.sock")
         ready = grpc.channel_ready_future(self._client.channel)
-        for _ in range(60):
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
             with suppress(grpc.FutureTimeoutError):
                 ready.result(timeout=0.5)
                 return self._client
@@ -108,7 +109,7 @@ class Node:
         """What the daemon and its ZFS said last, for whoever reads of a test that failed."""
         logs = {name: self.folder / name for name in ("daemon.log", "zfs-fuse.log")}
         said = [f"{name}: …{path.read_text()[-2000:]}" for name, path in logs.items() if path.exists()]
-        return "\n".join([*said, f"zfs-fuse is {running(self.folder) or 'gone'}"])
+        return "\n".join([*said, self._ground.state()])
 
     def busy(self) -> list[str]:
         """What kept the daemon's loop busy for more than 50 ms so far: milliseconds and callback, one a line."""
@@ -144,11 +145,9 @@ class Node:
         self.signal(signal.SIGKILL)
 
     def power_cut(self) -> None:
-        """Kill the daemon, its ZFS and its jails, all at once: mounts and network namespaces go with them."""
+        """Kill the daemon, its ZFS and its jails; nothing is there but what is on the disks."""
         self.kill()
-        _kill(self.processes())
-        self._forget_bridge()  # no host has one after a reboot
-        self._forget_cgroups()
+        self._ground.cut_power()
 
     # -- looking in
 
@@ -162,9 +161,7 @@ class Node:
 
     def mounts_argv(self, *argv: str) -> list[str]:
         """The command that runs another one among the node's own mounts, where its ZFS answers."""
-        pid = running(self.folder)
-        assert pid is not None, "there is no zfs-fuse"
-        return ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--", *argv]
+        return self._ground.argv(argv)
 
     def inside(self, *words: str) -> list[str]:
         """The command that runs another one in the node's network."""
@@ -172,9 +169,7 @@ class Node:
 
     def seen(self, path: Path | str = "") -> Path:
         """Where this process sees a path below the node's mounted datasets."""
-        pid = running(self.folder)
-        assert pid is not None, "there is no zfs-fuse"
-        return Path(f"/proc/{pid}/root") / str(self.folder / "zfs").lstrip("/") / path
+        return self._ground.seen(self.folder / "zfs" / path)
 
     def datasets(self) -> list[str]:
         """All datasets and snapshots below POOL/jaild, without that prefix."""
@@ -192,47 +187,20 @@ class Node:
 
     def tree_mounts(self) -> list[str]:
         """Where jails' trees are mounted."""
-        pid = running(self.folder)
-        assert pid is not None
-        points = [line.split()[4] for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
-        return [point for point in points if point.startswith(f"{self.folder}/run/")]
+        return [point for point in self._ground.mounts() if point.startswith(f"{self.folder}/run/")]
 
     def jail_processes(self, name: str = "") -> list[int]:
-        """The processes in the jails' control groups, of one jail or of all."""
-        found: set[int] = set()
-        for group in self._cgroups():
-            for file in group.rglob("cgroup.procs"):
-                with suppress(FileNotFoundError, OSError):
-                    if not name or file.parent.name.startswith(f"{name}."):
-                        found |= {int(pid) for pid in file.read_text().split()}
-        return sorted(found)
-
-    def processes(self) -> list[int]:
-        """Everything that runs for this node but a daemon that we are the parent of."""
-        found = set(self.jail_processes())
-        pid = running(self.folder)
-        if pid is not None:
-            namespace = Path(f"/proc/{pid}/ns/mnt").readlink()
-            for process in Path("/proc").glob("[0-9]*"):
-                with suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # of other users and namespaces
-                    if (process / "ns/mnt").readlink() == namespace:
-                        found.add(int(process.name))
-        return sorted(found)
-
-    def _cgroups(self) -> list[Path]:
-        return [found for found in (CGROUPS / self.cgroup, *CGROUPS.glob(f"*/{self.cgroup}")) if found.is_dir()]
+        """The processes of one jail, or of all."""
+        return self._ground.jail_processes(name)
 
     # -- the end
 
     def close(self) -> None:
         """Stop the daemon and remove what it has, by its own means; then see that nothing is left."""
         self.terminate()
-        subprocess.run(
-            self.argv("--destroy"), cwd=CHECKOUT, env=surroundings(), check=True, capture_output=True, timeout=60
-        )
-        assert self.processes() == []
-        assert running(self.folder) is None
-        assert str(self.folder) not in Path("/proc/self/mountinfo").read_text()
+        argv, env = self.argv("--destroy"), surroundings()
+        subprocess.run(argv, cwd=CHECKOUT, env=env, check=True, capture_output=True, timeout=2 * _SECONDS)
+        assert self._ground.left() == []
         assert not (self.folder / "zfs").exists()
         assert not (self.folder / "vdevs").exists()
 
@@ -240,24 +208,8 @@ class Node:
         """Remove whatever is left, however the test ended."""
         if self._daemon is not None:
             self.kill()
-        _kill(self.processes())
-        self._forget_bridge()
-        self._forget_cgroups()
+        self._ground.cut_power()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _forget_bridge(self) -> None:
-        network = self.config["network"]
-        if isinstance(network, dict) and network.get("bridge") == self.bridge:
-            argv = [*self._enter, "ip", "link", "delete", self.bridge]
-            subprocess.run(argv, check=False, capture_output=True, timeout=_SECONDS)
-
-    def _forget_cgroups(self) -> None:
-        for group in self._cgroups():
-            for folder in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
-                with suppress(OSError):
-                    folder.rmdir()
-            with suppress(OSError):
-                group.rmdir()
 
 
 @contextmanager
@@ -289,15 +241,3 @@ def surroundings() -> dict[str, str]:
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-
-
-def _kill(pids: Sequence[int]) -> None:
-    """Kill processes that are not our children and wait until they are gone."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            handle = os.pidfd_open(pid)
-            try:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-                select.select([handle], [], [], _SECONDS)
-            finally:
-                os.close(handle)

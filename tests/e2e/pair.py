@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from jaild.adapters.certificates import CertificateAuthority
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import UnavailableError
 from jaild.v1 import jails_pb2
-from tests.demo.hosts import BRIDGE, NAMESPACES, Host, Topology, two_hosts
+from tests.demo import freebsd_machine
+from tests.demo.hosts import ADDRESSES, BRIDGE, NAMESPACES, Topology, two_hosts
 from tests.e2e.node import Node, host_id, hosted
+from tests.e2e.relay import Relay
 
 PORT = 7443
+_RELAYED = 7444
 JAIL = "10.77.0.101/24"  # an address of the jails'
 OTHER = "10.77.0.102/24"
 _STATE = jails_pb2.Jail
@@ -27,11 +31,11 @@ _STATE = jails_pb2.Jail
 class Pair:
     alpha: Node
     beta: Node
-    topology: Topology
+    set_link: Callable[[Node, str], object]
 
     def link(self, node: Node, state: str) -> None:
         """Set a host's link to the other one `up` or `down`; its own jails reach each other."""
-        getattr(self.topology, node.name).run(["ip", "link", "set", "uplink", state])
+        self.set_link(node, state)
 
     def settled(self, jail: str) -> bool:
         """Whether no operation is under way, no copy is on its way, and the jail runs somewhere."""
@@ -73,8 +77,30 @@ def reaches(here: Node, jail: str, there: Node) -> bool:
 
 @contextmanager
 def paired(pool_size: str = "2G") -> Iterator[Pair]:
+    if sys.platform.startswith("freebsd"):
+        with _on_one_machine(pool_size) as pair:
+            yield pair
+        return
     with joined(pool_size=pool_size) as (nodes, topology):
-        yield Pair(**nodes, topology=topology)
+        yield Pair(
+            **nodes,
+            set_link=lambda node, state: getattr(topology, node.name).run(["ip", "link", "set", "uplink", state]),
+        )
+
+
+@contextmanager
+def _on_one_machine(pool_size: str) -> Iterator[Pair]:
+    """Run both on FreeBSD, which has no hosts of namespaces: what they say to each other goes by a relay."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jaild-e2e-ca-")))
+        machines = stack.enter_context(freebsd_machine.one_machine())
+        addresses = {name: ADDRESSES[name] for name in ("alpha", "beta")}
+        routes = {(address, _RELAYED): (address, PORT) for address in addresses.values()}
+        relay = stack.enter_context(Relay(routes).running())
+        nodes = {}
+        for name, config in asyncio.run(_configs(addresses, folder, machines.bridge, _RELAYED)).items():
+            nodes[name] = stack.enter_context(hosted(Node(name, config=config, pool_size=pool_size)))
+        yield Pair(**nodes, set_link=lambda _, state: {"up": relay.up, "down": relay.down}[state]())
 
 
 @contextmanager
@@ -84,7 +110,7 @@ def joined(more: Mapping[str, str] | None = None, pool_size: str = "2G") -> Iter
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jaild-e2e-ca-")))
         topology = stack.enter_context(two_hosts("jtest", more))
         hosts = {"alpha": topology.alpha, "beta": topology.beta, **topology.more}
-        configs = asyncio.run(_configs(hosts, folder))
+        configs = asyncio.run(_configs({name: host.address for name, host in hosts.items()}, folder, BRIDGE, PORT))
         nodes = {}
         for name, host in hosts.items():
             # The network only: whoever looks at processes from outside sees those of all hosts.
@@ -94,23 +120,25 @@ def joined(more: Mapping[str, str] | None = None, pool_size: str = "2G") -> Iter
         yield nodes, topology
 
 
-async def _configs(hosts: Mapping[str, Host], folder: Path) -> dict[str, dict[str, Any]]:
+async def _configs(
+    addresses: Mapping[str, str], folder: Path, bridge: str, peers_port: int
+) -> dict[str, dict[str, Any]]:
     authority = CertificateAuthority(ProcessRunner(), folder)
-    files = {name: await authority.issue(name, [host.address]) for name, host in hosts.items()}
+    files = {name: await authority.issue(name, [address]) for name, address in addresses.items()}
     tls = {
         name: {"certificate": str(told.certificate), "key": str(told.key), "authority": str(told.authority)}
         for name, told in files.items()
     }
     return {
         name: {
-            "network": {"bridge": BRIDGE},
-            "listen": {"address": f"{hosts[name].address}:{PORT}", "tls": tls[name]},
-            "grants": {other: {"roles": ["peer"]} for other in hosts if other != name},
+            "network": {"bridge": bridge},
+            "listen": {"address": f"{address}:{PORT}", "tls": tls[name]},
+            "grants": {other: {"roles": ["peer"]} for other in addresses if other != name},
             "peers": {
-                other: {"address": f"{host.address}:{PORT}", "tls": tls[name]}
-                for other, host in hosts.items()
+                other: {"address": f"{place}:{peers_port}", "tls": tls[name]}
+                for other, place in addresses.items()
                 if other != name
             },
         }
-        for name in hosts
+        for name, address in addresses.items()
     }

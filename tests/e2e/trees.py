@@ -1,10 +1,16 @@
-"""Tiny bases and releases, made in the test: a static busybox, its links, and the few files that jaild reads."""
+"""Tiny bases and releases, made in the test: a static busybox, its links, and the few files that jaild reads.
+
+On FreeBSD programs of the machine instead of busybox (`tests.freebsd_userland`).
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests import freebsd_userland
+from tests.patience import patient
 from tests.tars import Item, file, folder, pack, symlink
 
 APPLETS = (
@@ -41,6 +47,8 @@ COMMAND = ("/bin/sh", "/usr/local/serve")
 
 
 def base_items(version: str = "1", etc: Mapping[str, str] | None = None) -> list[Item]:
+    if sys.platform.startswith("freebsd"):
+        return freebsd_userland.base_items(version, etc or {})
     release = f'ID=tiny\nVERSION_ID="{version}"\nNAME="Tiny"\n'
     files = {"passwd": PASSWD, "group": GROUP, "shadow": SHADOW, "os-release": release, "motd": f"tiny {version}\n"}
     files |= dict(etc or {})
@@ -80,7 +88,7 @@ def spec(base: str, app: str | None = None, **more: str) -> str:
         "base": base,
         **({"app": app} if app else {}),
         "health": "[{kind: exec, command: [/bin/test, -e, /usr/local/healthy]}]",
-        "readiness": "{successes: 1, interval: 0.05, deadline: 1}",
-        "stop": "{timeout: 3}",
+        "readiness": f"{{successes: 1, interval: 0.05, deadline: {patient(1):g}}}",
+        "stop": f"{{timeout: {patient(3):g}}}",
     }
     return "".join(f"{key}: {value}\n" for key, value in {**known, **more}.items())

@@ -16,7 +16,7 @@ trap 'exit 0' TERM
 n=$(tail -n 1 /{FILE} 2>/dev/null || echo 0)
 while :; do
   n=$((n+1))
-  echo $n | dd of=/{FILE} oflag=append conv=notrunc,fsync 2>/dev/null && echo $n
+  echo $n | dd conv=fsync 2>/dev/null >>/{FILE} && echo $n
   sleep 0.1
 done
 """

@@ -35,14 +35,15 @@ from tests.e2e.pair import JAIL as ADDRESS
 from tests.e2e.pair import Pair, paired, reaches
 from tests.faults import ledger, leftovers, report
 from tests.faults.report import say
+from tests.patience import patient
 
 JAIL = "edge-1"
 _MIGRATION = "mig-"  # what names of migrations' snapshots begin with, where nobody else makes any
 _TAG = re.compile(rf"{_MIGRATION}[0-9a-f]+-\w+")
-_LATEST = 2.5  # seconds after a migration's begin until trouble comes
+_LATEST = patient(2.5)  # seconds after a migration's begin until trouble comes
 _LONGEST_CUT = 6.0  # seconds
-_SETTLES = 300.0  # seconds: a source asks a target that is away anew, less and less often
-_BUDGET = 10.0  # seconds that a downtime may be predicted at
+_SETTLES = patient(300.0)  # seconds: a source asks a target that is away anew, less and less often
+_BUDGET = patient(10.0)  # seconds that a downtime may be predicted at
 TROUBLES = ("source killed", "target killed", "source without power", "target without power", "link cut")
 # Beside the ledger, so that each round has something to send.
 _LOAD = "(while :; do head -c 131072 /dev/urandom > /var/load; sleep 0.1; done) &"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import yaml
 from jaild.adapters.zfs.embedded import pool_name_for
 from tests.demo import freebsd_assets, freebsd_machine
 from tests.demo.assets import DEBIAN
-from tests.demo.daemons import Daemons
 from tests.demo.freebsd_assets import FREEBSD, AssetsError
 from tests.demo.programs import ProgramError, run
 
@@ -170,16 +168,14 @@ def test_a_daemon_is_stopped_by_its_machine_and_one_that_does_not_heed_it_is_kil
     deaf.stdout.close()
 
 
-def test_daemons_that_the_story_did_not_retire_are_ended(tmp_path: Path) -> None:
-    machines = freebsd_machine.LocalMachines(
-        bridge="bridge7",
-        **{name: freebsd_machine.LocalMachine(name=name, address="127.0.0.1") for name in ("alpha", "beta", "client")},
-    )
-    with ExitStack() as stack:
-        daemons = Daemons(machines, tmp_path, stack)
-        daemons.running["alpha"] = process = machines.alpha.start(["sleep", "4711"])
-        daemons.end()
-        assert process.poll() == -15
+def test_daemons_that_nobody_stopped_end_with_their_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when a daemon never answered, and the story did not begin."""
+    monkeypatch.setattr(freebsd_machine, "run", Told(ifconfig="").run)
+    with freebsd_machine.one_machine() as machines:
+        forgotten = machines.alpha.start(["sleep", "4711"])
+        stopped = machines.beta.start(["sleep", "4711"])
+        assert machines.beta.stop(stopped) == -15
+    assert forgotten.poll() == -9
 
 
 def test_a_program_that_fails_is_told_with_its_words() -> None:
