@@ -85,14 +85,17 @@ class BaseMaking:
 
         async def fill(handle: Handle, tree: Path, work: Path) -> str:
             await handle.phase("patch", f"{parent} ({record.version}): fetching and installing")
-            if not await self._userland.patch(tree, record.version, work):
+            patched = await self._userland.patch(tree, record.version, work)
+            if not patched.changed:
+                which = ", which has passed its end of life" if patched.ended else ""
                 raise FailedPreconditionError(
                     "BASE_UP_TO_DATE",
-                    f"there are no patches for {parent} ({record.version}); no base {base_id} was made",
+                    f"there are no patches for {parent} ({record.version}){which}; no base {base_id} was made",
                     remedy=f"use {parent}; ask again when there is a new advisory",
                     resource=f"bases/{parent}",
                 )
-            return f"patched from {parent} ({record.version}) by freebsd-update"
+            end = f"; {record.version} has passed its end of life" if patched.ended else ""
+            return f"patched from {parent} ({record.version}) by freebsd-update{end}"
 
         return await self._submit(base_id, "patch", caller, fill, Source(origin=parent))
 

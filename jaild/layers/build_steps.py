@@ -31,7 +31,8 @@ from jaild.ports.files import Files, NewFolder
 from jaild.ports.runtime import Output
 
 _NOT_KEPT = 20  # paths outside the release that are told
-_UNINTERESTING = ("var/cache", "var/db/pkg", "var/run", "var/tmp")
+# Two are what FreeBSD's pw(8) writes when it makes an account.
+_UNINTERESTING = ("var/cache", "var/db/pkg", "var/log/userlog", "var/mail", "var/run", "var/tmp")
 _RESOLVER = Path("/etc/resolv.conf")
 KEPT = 100  # logs; older ones are removed when a build begins
 _TAIL = 4000  # bytes that an error carries
@@ -156,6 +157,7 @@ class BuildSteps:
             if job.base.family is Family.FREEBSD and await self._files.size(job.release / "sbin/pkg"):
                 async with self._bout(opened, job, log, "packages") as bout:
                     packages = tuple(sorted((await bout.answer(pkgstep.installed(job.base))).split()))
+        await self._forget_catalogues(job)
         after = await self._etc(job.scratch)
         return Outcome(
             manifest=with_made(job.manifest, before, after), packages=packages, not_kept=await self._outside(job)
@@ -227,6 +229,8 @@ class BuildSteps:
             raise TypeError(packages)
         environment = {**job.recipe.environment, **pkgstep.environment(job.base)}
         await bout.run(pkgstep.bootstrap(), environment)
+        if job.recipe.parent:
+            await bout.run(pkgstep.upgrade(repository, job.base), job.recipe.environment)
         await bout.run(pkgstep.install(repository, job.base, packages), job.recipe.environment)
         if newer := pkgstep.too_new(await bout.answer(pkgstep.built_on(job.base)), job.base):
             shown = ", ".join(f"{package} ({version})" for package, version in newer[:5])
@@ -236,6 +240,14 @@ class BuildSteps:
                 remedy="take packages that were built for this base's version, or build on a newer base",
                 detail={"packages": "\n".join(f"{package} {version}" for package, version in newer)},
             )
+
+    async def _forget_catalogues(self, job: Job) -> None:
+        """Remove what pkg(8) keeps of its repositories: FreeBSD's own takes more than many an application."""
+        if job.base.family is not Family.FREEBSD:
+            return
+        database = job.release / layers.package_database(job.base.family).lstrip("/")
+        for name in pkgstep.catalogues(await self._files.names(database)):
+            await self._files.remove(database / name)
 
     async def _outside(self, job: Job) -> tuple[str, ...]:
         found: list[str] = []

@@ -17,6 +17,14 @@ class Packages:
     osversion: int  # __FreeBSD_version of what is installed
 
 
+@dataclass(frozen=True, kw_only=True)
+class Patched:
+    """What came of patching a userland."""
+
+    changed: bool  # whether there was anything to be done; the tree is as it was if not
+    ended: bool  # whether its release has passed its end of life: what is found later is not patched any more
+
+
 class Userland(Protocol):
     """Runs on the host as root; there is none but on FreeBSD (`UnavailableError`, PROGRAM_MISSING).
 
@@ -26,8 +34,5 @@ class Userland(Protocol):
     async def install(self, tree: Path, packages: Packages, work: Path) -> None:
         """Install packages of the base system (pkgbase) into an empty folder."""
 
-    async def patch(self, tree: Path, version: str, work: Path) -> bool:
-        """Bring a userland of `version` (14.1-RELEASE-p2) to its newest patch level.
-
-        Returns False if there was nothing to be done; the tree is as it was then.
-        """
+    async def patch(self, tree: Path, version: str, work: Path) -> Patched:
+        """Bring a userland of `version` (14.1-RELEASE-p2) to its newest patch level."""

@@ -13,13 +13,15 @@ from pathlib import Path
 
 from jaild.model.errors import InternalError, command_failed
 from jaild.ports.process import Completed, Processes
-from jaild.ports.userland import Packages
+from jaild.ports.userland import Packages, Patched
 
 Argv = tuple[str, ...]
 _CONF = Path("/etc/freebsd-update.conf")
 _HOURS = 4 * 3600.0  # that fetching a userland, or a thousand patches, may take
 _NONE_NEEDED = "No updates needed"
 _NONE_TO_INSTALL = "No updates are available to install"
+_ENDED = "HAS PASSED ITS END-OF-LIFE DATE"  # the last thing that `fetch` says, with all fetched; its status is 1 then
+_AGAIN = "install' again"  # when a patch takes a library away: all but that is done, and the next run removes it
 # Of the host's own configuration everything holds (servers, keys) but what is about the host itself.
 _OF_THE_HOST = frozenset(
     {"Components", "StrictComponents", "BackupKernel", "CreateBootEnv", "MailTo", "WorkDir", "BaseDir"}
@@ -60,7 +62,7 @@ def update_conf(host: str) -> str:
     """Return the configuration for a userland, made of the host's (freebsd-update.conf(5))."""
     lines = [line for line in host.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     kept = [line for line in lines if line.split()[0] not in _OF_THE_HOST]
-    return "\n".join((*kept, "Components world", ""))
+    return "\n".join((*kept, "Components world", "BackupKernel no", "CreateBootEnv no", ""))
 
 
 class FreebsdUserland:
@@ -79,21 +81,25 @@ class FreebsdUserland:
         if done.status:
             raise _failed(done)
 
-    async def patch(self, tree: Path, version: str, work: Path) -> bool:
+    async def patch(self, tree: Path, version: str, work: Path) -> Patched:
         """See the port."""
         text = await asyncio.to_thread(self._conf.read_text)
         await asyncio.to_thread((work / "freebsd-update.conf").write_text, update_conf(text))
         fetched = await self._run(update_argv(tree, version, work, "fetch"), _ENVIRONMENT)
-        if fetched.status:
+        ended = _ENDED in fetched.text
+        if fetched.status and not ended:
             raise _failed(fetched)
         if _NONE_NEEDED in fetched.text:
-            return False
-        installed = await self._run(update_argv(tree, version, work, "install"), _ENVIRONMENT)
+            return Patched(changed=False, ended=ended)
+        install = update_argv(tree, version, work, "install")
+        installed = await self._run(install, _ENVIRONMENT)
+        if not installed.status and _AGAIN in installed.text:
+            installed = await self._run(install, _ENVIRONMENT)
         if installed.status and _NONE_TO_INSTALL in installed.text:
-            return False  # its status for that differs between versions
+            return Patched(changed=False, ended=ended)  # its status for that differs between versions
         if installed.status:
             raise _failed(installed)
-        return True
+        return Patched(changed=True, ended=ended)
 
     async def _run(self, argv: Argv, environment: Mapping[str, str]) -> Completed:
         return await self._processes.run(argv, env=environment, timeout=_HOURS, check=False)

@@ -6,7 +6,7 @@ answers that too differs between its versions. So IGNORE_OSVERSION is never set,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from jaild.model.layers.recipe import Repository
@@ -33,8 +33,17 @@ def files(repository: Repository) -> Mapping[str, str]:
 
 
 def environment(base: BaseRecord) -> Mapping[str, str]:
-    """Return what /usr/sbin/pkg (pkg(7)), which takes no such options, reads from its environment."""
-    return {"ABI": base.abi, "ASSUME_ALWAYS_YES": "yes", "REPOS_DIR": str(FOLDER)}
+    """Return what /usr/sbin/pkg (pkg(7)), which takes no such options, reads from its environment.
+
+    It hands that to the pkg-static which it has fetched, and that one guesses the major version's first OSVERSION if
+    it is told an ABI alone.
+    """
+    return {
+        "ABI": base.abi,
+        "OSVERSION": str(base.osreldate),
+        "ASSUME_ALWAYS_YES": "yes",
+        "REPOS_DIR": str(FOLDER),
+    }
 
 
 def bootstrap() -> Argv:
@@ -45,6 +54,15 @@ def bootstrap() -> Argv:
 def install(repository: Repository, base: BaseRecord, packages: tuple[str, ...]) -> Argv:
     """Return what installs packages with what they depend on."""
     return (*_pkg(base), "install", "-r", repository.name, *packages)
+
+
+def upgrade(repository: Repository, base: BaseRecord) -> Argv:
+    """Return what makes every package that is there the repository's.
+
+    `install` alone leaves what the named ones depend on as old as it is, and does nothing at all for a package whose
+    own version is the same.
+    """
+    return (*_pkg(base), "upgrade", "-r", repository.name)
 
 
 def installed(base: BaseRecord) -> Argv:
@@ -62,6 +80,11 @@ def too_new(annotated: str, base: BaseRecord) -> tuple[tuple[str, int], ...]:
     rows = (line.split("\t") for line in annotated.splitlines())
     versions = ((row[0], int(row[2])) for row in rows if len(row) == 3 and row[1] == "FreeBSD_version")  # noqa: PLR2004
     return tuple((name, version) for name, version in versions if version > base.osreldate)
+
+
+def catalogues(names: Iterable[str]) -> tuple[str, ...]:
+    """Return which files and folders beside the package database hold repositories' catalogues (pkg 1's: repo-*)."""
+    return tuple(name for name in names if name == "repos" or name.startswith("repo-"))
 
 
 def _pkg(base: BaseRecord) -> Argv:

@@ -39,6 +39,17 @@ The following files will be updated as part of updating to 14.1-RELEASE-p6:
 /bin/freebsd-version
 """
 NONE = "No updates needed to update system to 14.1-RELEASE-p5.\n"
+ENDED = """
+WARNING: FreeBSD 14.1-RELEASE HAS PASSED ITS END-OF-LIFE DATE.
+Any security issues discovered after Mon Mar 31 23:59:59 UTC 2025
+will not have been corrected.
+"""
+AGAIN = """Installing updates...
+Completing this upgrade requires removing old shared object files.
+Please upgrade or rebuild all installed 3rd party software (e.g.,
+programs installed with pkg or from the ports tree) and then run
+'freebsd-update [options] install' again to finish installing updates.
+"""
 
 
 class Tools:
@@ -162,8 +173,25 @@ async def test_a_base_is_patched_as_a_new_one_and_the_old_one_stays(host: FakeHo
         "ServerName update.example.net\n"
         "UpdateIfUnmodified /etc/ /var/ /root/ /.cshrc /.profile\n"
         "Components world\n"
+        "BackupKernel no\n"
+        "CreateBootEnv no\n"
     )
     same_as_written_down(host, operation, "freebsd-update", "# A sealed base, cloned, patched, sealed as a new one.")
+
+
+async def test_a_release_past_its_end_of_life_gets_the_patches_there_are(host: FakeHost) -> None:
+    tools(host).leaves = "14.1-RELEASE-p6"
+    tools(host).says["fetch"] = Said(stdout=FETCHED + ENDED, status=1)  # that is its status, with all fetched
+    assert reason_of(await patch(host)) == ""
+    note = host.core.use_cases.bases.get("14.1-p6").record.notes[0]
+    assert note == "patched from 14.1-p5 (14.1-RELEASE) by freebsd-update; 14.1-RELEASE has passed its end of life"
+
+
+async def test_old_libraries_are_removed_by_a_second_install(host: FakeHost) -> None:
+    tools(host).leaves = "14.1-RELEASE-p6"
+    tools(host).says["install"] = Said(stdout=AGAIN)
+    assert reason_of(await patch(host)) == ""
+    assert [line.rpartition(" ")[2] for line in tools(host).lines] == ["fetch", "install", "install"]
 
 
 async def test_a_base_with_patched_ones_made_from_it_is_not_deleted(host: FakeHost) -> None:
@@ -177,6 +205,7 @@ async def test_a_base_with_patched_ones_made_from_it_is_not_deleted(host: FakeHo
     ("command", "said"),
     [
         ("fetch", Said(stdout=NONE)),
+        ("fetch", Said(stdout=NONE + ENDED, status=1)),
         ("install", Said(stdout="No updates are available to install.\n", status=2)),
     ],
 )
@@ -186,7 +215,9 @@ async def test_no_updates_is_told_and_no_twin_is_sealed(host: FakeHost, command:
     assert reason_of(operation) == "BASE_UP_TO_DATE"
     assert [base.record.name for base in host.core.use_cases.bases.list()] == ["14.1-p5"]
     assert "tank/jaild/bases/14.1-p6" not in [dataset.name for dataset in await host.zfs.datasets("tank")]
-    if command == "fetch":
+    assert operation.failure is not None
+    assert ("which has passed its end of life" in operation.failure.message) == bool(command == "fetch" and said.status)
+    if command == "fetch" and not said.status:
         about = "# Nothing to patch: told, and nothing is kept."
         same_as_written_down(host, operation, "freebsd-update-none", about)
 

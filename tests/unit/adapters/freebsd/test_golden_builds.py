@@ -140,6 +140,17 @@ async def recipe(stage: BuildStage) -> None:
     stage.show("work/build/scratch/etc/master.passwd", "/etc/master.passwd in the jail")
 
 
+@scenario("# A recipe that begins with an earlier release: its packages become the repository's first.")
+async def recipe_from(stage: BuildStage) -> None:
+    stage.says((*stage.pkg, "upgrade", "-r", "own"), "Installed packages to be UPGRADED:\n\tlibzip: 1.0 -> 1.1\n")
+    database = stage.folder / "work/root/var/db/pkg"
+    for name in ("local.sqlite", "repo-own.sqlite", "repos/own/db"):
+        (database / name).parent.mkdir(parents=True, exist_ok=True)
+        (database / name).write_text("")
+    await stage.tell("install", stage.built(RECIPE.replace("manifest:", 'from: "1.27"\nmanifest:')))
+    stage.lines.append(f"## /var/db/pkg of the release: {' '.join(path.name for path in database.iterdir())}")
+
+
 @scenario("# A package that was built on a newer FreeBSD than the base, whatever pkg(8) said to it.")
 async def package_too_new(stage: BuildStage) -> None:
     stage.says((*stage.pkg, "query", "%n-%v\t%At\t%Av"), "nginx-1.28.0\tFreeBSD_version\t1403000\n")
@@ -148,8 +159,9 @@ async def package_too_new(stage: BuildStage) -> None:
 
 @scenario("# A package that is not in the repository.")
 async def package_missing(stage: BuildStage) -> None:
-    said = "Updating own repository catalogue...\npkg: No packages available to install matching 'nginx'\n"
-    stage.says((*stage.pkg, "install", "-r", "own", "nginx", "www/mod_zip"), status=70, stderr=said)
+    missing = "pkg: No packages available to install matching 'nginx' have been found in the repositories\n"
+    said = f"Updating own repository catalogue...\n{missing}"
+    stage.says((*stage.pkg, "install", "-r", "own", "nginx", "www/mod_zip"), status=1, stderr=said)
     await stage.tell("install", stage.built())
 
 
