@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
+from jaild.layers.build_steps import forget_catalogues
 from jaild.layers.sealing import BaseSealing, Source
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.layers.archive import base_policy
@@ -20,7 +21,7 @@ from jaild.ports.userland import Packages
 
 _ABI = re.compile(r"FreeBSD:([1-9][0-9]?):[a-z0-9]+")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_PACKAGES_IN_BASE = "var/db/pkg/local.sqlite"  # pkg(8)'s list: a base of distribution sets comes without
+_PACKAGES_IN_BASE = PurePosixPath("var/db/pkg/local.sqlite")  # pkg(8)'s list: a base of distribution sets comes without
 _PER_MAJOR = 100_000  # __FreeBSD_version counts from there in each major version
 
 
@@ -52,6 +53,7 @@ class BaseMaking:
         async def fill(handle: Handle, tree: Path, work: Path) -> str:
             await handle.phase("install", f"{' '.join(packages.names)} from {packages.repository}")
             await self._userland.install(tree, packages, work)
+            await forget_catalogues(self._files, tree / _PACKAGES_IN_BASE.parent)
             return f"pkgbase: {' '.join(packages.names)} from {packages.repository}"
 
         def look(system: OsVersion) -> None:

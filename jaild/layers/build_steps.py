@@ -157,7 +157,8 @@ class BuildSteps:
             if job.base.family is Family.FREEBSD and await self._files.size(job.release / "sbin/pkg"):
                 async with self._bout(opened, job, log, "packages") as bout:
                     packages = tuple(sorted((await bout.answer(pkgstep.installed(job.base))).split()))
-        await self._forget_catalogues(job)
+        if job.base.family is Family.FREEBSD:
+            await forget_catalogues(self._files, job.release / layers.package_database(Family.FREEBSD).lstrip("/"))
         after = await self._etc(job.scratch)
         return Outcome(
             manifest=with_made(job.manifest, before, after), packages=packages, not_kept=await self._outside(job)
@@ -241,20 +242,18 @@ class BuildSteps:
                 detail={"packages": "\n".join(f"{package} {version}" for package, version in newer)},
             )
 
-    async def _forget_catalogues(self, job: Job) -> None:
-        """Remove what pkg(8) keeps of its repositories: FreeBSD's own takes more than many an application."""
-        if job.base.family is not Family.FREEBSD:
-            return
-        database = job.release / layers.package_database(job.base.family).lstrip("/")
-        for name in pkgstep.catalogues(await self._files.names(database)):
-            await self._files.remove(database / name)
-
     async def _outside(self, job: Job) -> tuple[str, ...]:
         found: list[str] = []
         for name in layout.DATA_FOLDERS:
             new = await self._files.added(job.base_tree / name, job.scratch / name, 10 * _NOT_KEPT)
             found += [f"/{name}/{path}" for path in new if not f"{name}/{path}".startswith(_UNINTERESTING)]
         return tuple(found[:_NOT_KEPT])
+
+
+async def forget_catalogues(files: Files, database: Path) -> None:
+    """Remove what pkg(8) keeps of its repositories: FreeBSD's own takes more than many an application."""
+    for name in pkgstep.catalogues(await files.names(database)):
+        await files.remove(database / name)
 
 
 def packages_file(packages: tuple[str, ...]) -> bytes:

@@ -30,14 +30,10 @@ _ENVIRONMENT = {"PAGER": "/bin/cat"}  # freebsd-update shows its lists by it
 
 
 def install_argv(tree: Path, packages: Packages, repositories: Path, work: Path) -> Argv:
-    """Return the command that installs packages into a tree.
-
-    The userland may be newer than the host's, and its kernel is not what counts yet: a plan compares the two.
-    """
+    """Return the command that installs packages into a tree."""
     options = (
         f"ABI={packages.abi}",
         f"OSVERSION={packages.osversion}",
-        "IGNORE_OSVERSION=yes",
         "ASSUME_ALWAYS_YES=yes",
         f"PKG_CACHEDIR={work}",
     )
@@ -75,7 +71,8 @@ class FreebsdUserland:
 
     async def install(self, tree: Path, packages: Packages, work: Path) -> None:
         """See the port."""
-        # Also in the environment: some versions of pkg read it from nowhere else while a catalogue is fetched.
+        # The userland may be newer than the host's, and its kernel is not what counts yet: a plan compares the two.
+        # In the environment: some versions of pkg read it from nowhere else while a catalogue is fetched.
         environment = {"IGNORE_OSVERSION": "yes"}
         done = await self._run(install_argv(tree, packages, self._repositories, work), environment)
         if done.status:

@@ -71,7 +71,11 @@ class Tools:
         if "-f" in argv:
             self.conf = Path(argv[argv.index("-f") + 1]).read_text()
         if self.leaves and not said.status and argv[-1] != "fetch":
-            userland(Path(argv[argv.index("--rootdir" if argv[0] == "pkg" else "-b") + 1]), self.leaves)
+            tree = Path(argv[argv.index("--rootdir" if argv[0] == "pkg" else "-b") + 1])
+            userland(tree, self.leaves)
+            if argv[0] == "pkg":
+                (tree / "var/db/pkg/repos/FreeBSD-base").mkdir(parents=True)
+                (tree / "var/db/pkg/local.sqlite").write_text("SQLite format 3")
         words = said.stdout.encode(), said.stderr.encode()
         return Completed(argv=tuple(argv), status=said.status, stdout=words[0], stderr=words[1], seconds=0.0)
 
@@ -140,6 +144,7 @@ async def test_a_base_is_installed_from_packages(host: FakeHost) -> None:
     record = host.core.use_cases.bases.get("15.0").record
     assert (record.version, record.abi, record.osreldate) == ("15.0-RELEASE", "FreeBSD:15:amd64", 1500000)
     assert record.notes[0] == "pkgbase: FreeBSD-set-base-jail from FreeBSD-base"
+    assert [path.name for path in (host.core.inventory.base("15.0").tree / "var/db/pkg").iterdir()] == ["local.sqlite"]
     same_as_written_down(host, operation, "pkgbase", "# A base put together from packages of the base system (15).")
 
 
@@ -147,7 +152,7 @@ async def test_packages_that_are_not_there_leave_no_base(host: FakeHost) -> None
     said = (
         "pkg: No packages available to install matching 'FreeBSD-set-base-jail' have been found in the repositories\n"
     )
-    tools(host).says["FreeBSD-set-base-jail"] = Said(stderr=said, status=70)
+    tools(host).says["FreeBSD-set-base-jail"] = Said(stderr=said, status=1)
     operation = await install(host)
     assert reason_of(operation) == "COMMAND_FAILED"
     same_as_written_down(host, operation, "pkgbase-failed", "# What pkg says is kept, and nothing else.")
