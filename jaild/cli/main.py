@@ -26,11 +26,20 @@ NOUNS = {
     "promote": "Make a standby the owner of its jail.",
     "adopt": "Take over what a host that is gone for good left here.",
     "operation": "List, watch and cancel long-running changes.",
+    "peer": "List the hosts that this one may move jails to.",
     "host": "Tell what the host is, and who did what on it; drain and evacuate it.",
     "events": "Print what happens on the host.",
     "context": "Keep the daemons to talk to, by name.",
     "completion": "Print the completion script of a shell.",
     "help": "Explain a command, or `exit-codes`.",
+}
+
+# What one types at once that comes from jls(8), iocage, docker or incus; in no help, the noun is what docs say.
+SHORTCUTS = {
+    **dict.fromkeys(("ls", "list", "ps"), ("jail", "ls")),
+    **{verb: ("jail", verb) for verb in ("create", "start", "stop", "restart", "exec", "logs", "show", "rm", "wait")},
+    "destroy": ("jail", "rm"),
+    "top": ("stats", ""),
 }
 
 EPILOG = """\b
@@ -53,12 +62,13 @@ class Root(click.Group):
         """Return the nouns in the order of a jail's life."""
         return list(NOUNS)
 
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the noun's module and return its command."""
-        if cmd_name not in NOUNS:
+        noun, verb = SHORTCUTS.get(cmd_name, (cmd_name, ""))
+        if noun not in NOUNS:
             return None
-        module = importlib.import_module(f"jaild.cli.commands.{cmd_name}")
-        return cast("click.Command", module.command)
+        found = cast("click.Command", importlib.import_module(f"jaild.cli.commands.{noun}").command)
+        return found.get_command(ctx, verb) if verb and isinstance(found, click.Group) else found
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the nouns from the table."""

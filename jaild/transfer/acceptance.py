@@ -215,7 +215,8 @@ class OfferCheck:
                 code="LAST_STANDBY",
                 message=f"{host} is the only host that keeps a replica of the jail: once it is there, nobody does",
                 subject="$.standby.peers",
-                remedy="when it has moved, name another host, or the one that it came from: jailctl jail edit",
+                remedy="when it has moved, name another host, or turn the direction round: "
+                f"jailctl --context {host} jail standby {offer.jail.name} {offer.source_name}",
             )
         ]
 

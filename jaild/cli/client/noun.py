@@ -82,7 +82,15 @@ class Verb(click.Command):
         return super().invoke(ctx)
 
 
+# What fingers type that learned it elsewhere: FreeBSD, iocage, docker, incus. Not in any help.
+ALIASES = {"list": "ls", "destroy": "rm", "delete": "rm", "remove": "rm", "info": "show", "inspect": "show"}
+
+
 class Noun(click.Group):
     """A group of verbs."""
 
     command_class = Verb
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb of this name, or that this is another word for."""
+        return super().get_command(ctx, cmd_name) or super().get_command(ctx, ALIASES.get(cmd_name, ""))

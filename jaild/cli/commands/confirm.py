@@ -76,6 +76,10 @@ def standby_note(jail: jails_pb2.Jail) -> str:
     """Return what of the replicas belongs into a list: on the standby how old it is, on the owner who is behind."""
     if jail.state == jails_pb2.Jail.STATE_STANDBY:
         return "".join(f"of {standby.host}, {_standby(standby)}" for standby in jail.standbys)
+    named = jail.spec.standby.peers
+    if jail.owner and named and all(peer == jail.owner for peer in named):
+        name = jail.name.removeprefix("jails/")
+        return f"no replica: its spec names only {jail.owner}, where it is; jailctl jail standby {name} HOST"
     behind = [f"standby {standby.host} {_age(standby)}: behind" for standby in jail.standbys if standby.behind]
     return ", ".join(behind)
 

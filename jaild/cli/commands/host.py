@@ -6,6 +6,7 @@ import click
 
 from jaild.cli.client import references
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.everywhere import ask_all
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
@@ -61,6 +62,21 @@ def show(settings: Settings) -> None:
             ("failing", "\n".join(map(_failing, host.failing_tasks))),
         )
     )
+
+
+@command.command("ls", examples=("host ls",))
+@listed
+@click.pass_obj
+def ls(settings: Settings, *, look: Look) -> None:
+    """List the hosts of all contexts, with those that do not answer."""
+    found, silent = ask_all(settings, lambda api: api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS))
+    if settings.form is not Form.TABLE:
+        hosts = [{"context": name, "host": render.as_dict(host)} for name, host in found]
+        errors = [{"context": name, "error": failure.message} for name, failure in silent]
+        render.document(settings.form, {"hosts": hosts, "unreachable": errors})
+        return
+    away = [(name, host_pb2.HostInfo(warnings=[failure.message])) for name, failure in silent]
+    listing.table(look, [*found, *away], _HOSTS)
 
 
 for _verb in evacuation.VERBS:
@@ -122,6 +138,18 @@ def _drained(host: host_pb2.HostInfo) -> str:
     return f"takes no jails since {render.moment(host.drain.since)}, by {host.drain.actor}{why}"
 
 
+_HOSTS = (
+    Column("CONTEXT", lambda row: row[0]),
+    Column("HOST", lambda row: row[1].name),
+    Column("STATE", lambda row: "drained" if row[1].HasField("drain") else "up" if row[1].name else "unreachable"),
+    Column("JAILS", lambda row: str(row[1].jails) if row[1].name else ""),
+    Column("RUNNING", lambda row: str(row[1].running) if row[1].name else ""),
+    Column("FREE", lambda row: size(row[1].available_bytes) if row[1].name else ""),
+    Column("JAILD", lambda row: row[1].version),
+    Column("ZFS", lambda row: row[1].zfs, wide=True),
+    Column("KERNEL", lambda row: f"{row[1].kernel} {row[1].machine}".strip(), wide=True),
+    Column("NOTE", lambda row: "; ".join(row[1].warnings)),
+)
 _AUDIT = (
     Column("NR", lambda entry: str(entry.sequence)),
     Column("WHEN", lambda entry: render.clock(entry.time)),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import IO, Any
 
 import click
 
 from jaild.cli.client import complete, references
-from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.connection import READ_SECONDS, Api, connect, pages
+from jaild.cli.client.everywhere import ask_all
 from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
@@ -16,7 +19,9 @@ from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import confirm as jail_confirm
 from jaild.cli.commands import jail_changes, jail_inside, jail_life
 from jaild.cli.output import listing, render
-from jaild.cli.output.human import size
+from jaild.cli.output.exits import Exit
+from jaild.cli.output.failures import Failure
+from jaild.cli.output.human import printable, size
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.jails.redaction import REDACTED
 from jaild.v1 import jails_pb2
@@ -66,12 +71,20 @@ def create(
     "ls", examples=("jail ls", "jail ls -l team=cdn --columns name,state", "jail ls --filter 'NOT state = running'")
 )
 @filtered
+@click.option("-A", "--all-contexts", "everywhere", is_flag=True, help="On the hosts of all contexts.")
 @listed
 @click.pass_obj
-def ls(settings: Settings, *, wanted: str, look: Look) -> None:
+def ls(settings: Settings, *, wanted: str, everywhere: bool, look: Look) -> None:
     """List jails."""
+
+    def question(api: Api) -> list[Any]:
+        return pages(api.jails.ListJails, jails_pb2.ListJailsRequest(filter=wanted), "jails")
+
+    if everywhere:
+        _everywhere(settings, look, question)
+        return
     with connect(settings) as api:
-        jails = pages(api.jails.ListJails, jails_pb2.ListJailsRequest(filter=wanted), "jails")
+        jails = question(api)
     listing.show(settings, look, "jails", jails, _COLUMNS)
 
 
@@ -170,6 +183,22 @@ def _staged(jail: jails_pb2.Jail) -> str:
     windows = ", ".join(jail.spec.maintenance)
     when = f"no window tries it again: {staged.failure}" if staged.failure else f"by itself in {windows}"
     return f"{told}; {when}" if windows or staged.failure else told
+
+
+def _everywhere(settings: Settings, look: Look, question: Callable[[Api], list[Any]]) -> None:
+    """Print the jails of all contexts; one whose daemon does not answer is told, and is the exit status."""
+    found, silent = ask_all(settings, question)
+    if settings.form is Form.TABLE:
+        rows = [(name, jail) for name, jails in found for jail in jails]
+        own = [replace(column, cell=lambda row, cell=column.cell: cell(row[1])) for column in _COLUMNS]  # type: ignore[misc]
+        listing.table(look, rows, [Column("CONTEXT", lambda row: row[0]), *own])
+    else:
+        jails = [{"context": name, **render.as_dict(jail)} for name, jails in found for jail in jails]
+        render.document(settings.form, {"jails": jails})
+    for name, failure in silent:
+        click.echo(f"{name}: {printable(failure.message)}", err=True)
+    if silent:
+        raise Failure(f"{len(silent)} of {len(found) + len(silent)} hosts did not answer", Exit.UNAVAILABLE)
 
 
 def _note(jail: jails_pb2.Jail) -> str:

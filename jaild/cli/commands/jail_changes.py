@@ -198,6 +198,36 @@ def edit(settings: Settings, *, name: str, stage: bool, how: How) -> None:
 
 
 @click.command(
+    "standby",
+    cls=Verb,
+    examples=("jail standby web alpha", "jail standby web alpha,gamma --interval 5m", "jail standby web --none"),
+)
+@NAME
+@click.argument("hosts", type=references.hosts, required=False)
+@click.option("--interval", type=references.seconds, metavar="TIME", help="Writes of so long may be lost at most.")
+@click.option("--none", "nobody", is_flag=True, help="Nobody keeps a replica any more.")
+@mutation(acceptable=True)
+@click.pass_obj
+def standby(
+    settings: Settings, *, name: str, hosts: tuple[str, ...] | None, interval: float | None, nobody: bool, how: How
+) -> None:
+    """Say which hosts keep replicas of a jail, in its spec; the rest of that stays."""
+    if (hosts is None) is not nobody:
+        raise click.UsageError("name the hosts, or say --none")
+    with connect(settings) as api:
+        jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=name), timeout=READ_SECONDS)
+        if hosts is None:
+            jail.spec.ClearField("standby")
+        else:
+            jail.spec.standby.peers[:] = hosts
+        if interval is not None and hosts is not None:
+            jail.spec.standby.interval = interval
+        spec = jails_pb2.SpecSource(yaml=render.plain(jail.spec) + "\n")
+        request = jails_pb2.ConfigureJailRequest(name=name, spec=spec, etag=jail.etag, **how.fields())
+        finish(api, settings, api.jails.ConfigureJail(request), how)
+
+
+@click.command(
     "rollback",
     cls=Verb,
     examples=("jail rollback cache", "jail rollback cache --to 3", "jail rollback cache --axis base"),
@@ -291,7 +321,7 @@ def _rehearse(
         finish(api, settings, api.rehearsals.RehearseJail(request), how)
 
 
-VERBS = (deploy, upgrade, configure, edit, rollback, cutover, unstage, confirm_change, revert_change, migrate)
+VERBS = (deploy, upgrade, configure, edit, standby, rollback, cutover, unstage, confirm_change, revert_change, migrate)
 
 
 def _keep(text: str) -> None:
