@@ -33,7 +33,10 @@ _BASE_FOLDERS = ("lib", "lib32", "lib64", "libexec", "usr/lib", "usr/lib32", "us
 _GLIBC = ("/lib", "/usr/lib", "/lib64", "/usr/lib64")  # where its linker's own folders cannot be read off it
 _SYSTEM_FOLDERS = re.compile(rb"(?:/[\w./+-]+/\0){2,}")  # SYSTEM_DIRS of elf/dl-load.c, in the linker
 _LINKER_SIZE = 8 << 20  # bytes; glibc's has a quarter of a million
-_FREEBSD = ("/lib", "/usr/lib")  # ld-elf.so.1's own
+_FREEBSD = ("/lib", "/usr/lib")  # where ld-elf.so.1's own cannot be read off it
+_FREEBSD_LINKER = "/libexec/ld-elf.so.1"
+# STANDARD_LIBRARY_PATH of rtld-elf: /lib/casper:/lib:/usr/lib in 13 and 14, the last two in 15.
+_FREEBSD_FOLDERS = re.compile(rb"\0((?:/[\w.+-]+)+(?::(?:/[\w.+-]+)+)+)\0")
 _FREEBSD_COMPAT = "/usr/lib/compat"  # in ldconfig_paths of /etc/defaults/rc.conf, after those
 _FREEBSD_HINTS = "libdata/ldconfig"  # of a release: files that name more folders (rc.d/ldconfig)
 # On these, glibc takes a file without PT_GNU_STACK for one that wants an executable stack (DEFAULT_STACK_PERMS).
@@ -72,7 +75,7 @@ def index(root: Path, *, prefix: str) -> Libraries:
     found_here = Libraries(files=tuple(files), links=links, findings=tuple(findings))
     if not whole:
         return msgspec.structs.replace(found_here, search_path=_release_folders(root, prefix))
-    if (root / "libexec/ld-elf.so.1").exists():
+    if (root / _FREEBSD_LINKER.lstrip("/")).exists():
         return _freebsd(found_here, root)
     musl = sorted(path.name for path in (root / "lib").glob("ld-musl-*.so.1"))
     return _musl(found_here, root, musl[0]) if musl else _glibc(found_here, root)
@@ -185,7 +188,11 @@ def _release_folders(root: Path, prefix: str) -> tuple[str, ...]:
 
 def _freebsd(found: Libraries, root: Path) -> Libraries:
     ldconfig = all((root / name).is_file() for name in ("sbin/ldconfig", "etc/rc.d/ldconfig"))
-    folders = (*_FREEBSD, _FREEBSD_COMPAT) if ldconfig else _FREEBSD
+    own = _FREEBSD
+    if any(file.path == _FREEBSD_LINKER for file in found.files):
+        said = _linker_says(root, _FREEBSD_LINKER, _FREEBSD_FOLDERS)
+        own = tuple(said[1].decode().split(":")) if said else own
+    folders = (*own, _FREEBSD_COMPAT) if ldconfig else own
     return msgspec.structs.replace(found, linker=Linker.FREEBSD, search_path=folders, ldconfig=ldconfig)
 
 
@@ -213,12 +220,14 @@ def _glibc(found: Libraries, root: Path) -> Libraries:
 
 def _system_folders(root: Path, files: Sequence[ElfFile]) -> tuple[str, ...]:
     for file in files:
-        if file.soname.startswith("ld-linux"):
-            with (root / file.path.lstrip("/")).open("rb") as stream:
-                said = _SYSTEM_FOLDERS.search(stream.read(_LINKER_SIZE))
-            if said:
-                return tuple(folder.decode().rstrip("/") for folder in said[0].split(b"\0") if folder)
+        if file.soname.startswith("ld-linux") and (said := _linker_says(root, file.path, _SYSTEM_FOLDERS)):
+            return tuple(folder.decode().rstrip("/") for folder in said[0].split(b"\0") if folder)
     return _GLIBC
+
+
+def _linker_says(root: Path, path: str, folders: re.Pattern[bytes]) -> re.Match[bytes] | None:
+    with (root / path.lstrip("/")).open("rb") as stream:
+        return folders.search(stream.read(_LINKER_SIZE))
 
 
 def _within(root: Path, folder: str) -> Path:

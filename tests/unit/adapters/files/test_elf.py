@@ -155,6 +155,9 @@ def test_a_freebsd_base_has_its_linkers_folders_and_those_of_its_ldconfig(tmp_pa
     (tmp_path / "etc/rc.d/ldconfig").touch()
     index = elf.index(tmp_path, prefix="/")
     assert (index.search_path, index.ldconfig) == (("/lib", "/usr/lib", "/usr/lib/compat"), True)
+    with (tmp_path / "libexec/ld-elf.so.1").open("ab") as linker:  # as 13.5's own says
+        linker.write(b"\0/lib/casper:/lib:/usr/lib\0")
+    assert elf.index(tmp_path, prefix="/").search_path == ("/lib/casper", "/lib", "/usr/lib", "/usr/lib/compat")
 
 
 def test_links_are_noted_and_not_followed_out_of_the_tree(tmp_path: Path) -> None:
