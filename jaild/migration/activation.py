@@ -62,11 +62,12 @@ class Activation:
         # The jail is down: what came is known, and not asked for again.
         came = self._inventory.where.parts(journal.jail, (each.path for each in journal.offer.jail.datasets))
         datasets = sorted(came.values(), key=_depth)
+        closed = datasets[:1] if journal.closed_as_one else datasets
         try:
             if self.owns(journal):
-                await self._make_writable(datasets)
+                await self._make_writable(closed)
             else:
-                await self._take(entry, record, journal, datasets)
+                await self._take(entry, record, journal, closed)
             await self._mount(datasets)
             await self._inventory.read_generations(entry)
         except JaildError:
@@ -77,8 +78,8 @@ class Activation:
             return await self._unhealthy(entry, error, Parts())
         return await self.start(entry, began)
 
-    async def _take(self, entry: JailEntry, record: JailRecord, journal: Journal, datasets: Sequence[str]) -> None:
-        """Become the owner of a jail that its source has given away, and make its datasets writable meanwhile.
+    async def _take(self, entry: JailEntry, record: JailRecord, journal: Journal, closed: Sequence[str]) -> None:
+        """Become the owner of a jail that its source has given away, and make what is closed writable meanwhile.
 
         So they share transaction groups, each of which takes as long as the disk does. Nothing is mounted before the
         record is written. If that fails, the copy stays the prepared one that it was, and the source asks again.
@@ -94,7 +95,7 @@ class Activation:
             failover=None,
             staged=journal.offer.jail.staged,  # its generation came in the datasets
         )
-        opening = asyncio.ensure_future(self._make_writable(datasets))
+        opening = asyncio.ensure_future(self._make_writable(closed))
         try:
             await self._datasets.write(entry, mine)
             entry.layers = ()

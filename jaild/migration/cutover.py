@@ -268,7 +268,7 @@ class Cutover:
         await self._leave_behind(entry, self._fence)
 
     async def _fence(self, entry: JailEntry) -> None:
-        """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last.
+        """Make the copy that stays behind read-only and unmounted, and drop the rounds' snapshots but the last two.
 
         It has no quotas from then on, as every copy: what comes back may be more than it was.
         """
@@ -287,6 +287,9 @@ class Cutover:
         for dataset in reversed(datasets):
             of_part = {} if dataset == entry.dataset else quotas.bounds_of(None).properties
             await attempt(self._zfs.set(dataset, {"canmount": "noauto", "readonly": "on", **of_part}))
+        if not failures:  # all have it from the first one then, which opens all if the jail comes back
+            for dataset in datasets[1:]:
+                await attempt(self._zfs.inherit(dataset, "readonly"))
         await MigrationSnapshots(self._zfs, entry.dataset).thin()
         if failures:
             raise failures[0]

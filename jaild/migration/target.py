@@ -154,6 +154,7 @@ class TargetMigration:
     async def _begun(self, offer: Offer, known: Journal | None, acceptance: Acceptance) -> None:
         entry = self._inventory.jails.get(offer.jail.name)
         record = entry.record if entry is not None else None
+        as_one = await self._receiver.close_as_one(offer.jail.name) if known is None else known.closed_as_one
         journal = Journal(
             id=offer.migration,
             jail=offer.jail.name,
@@ -164,6 +165,7 @@ class TargetMigration:
             epoch=offer.jail.epoch + 1,
             before=_copy(record) if known is None else known.before,
             had={d.path: d.snapshot_guids for d in acceptance.datasets} if known is None else known.had,
+            closed_as_one=as_one,
             created=self._clock.now() if known is None else known.created,
         )
         await self._journals.put(journal)

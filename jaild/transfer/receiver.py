@@ -144,7 +144,8 @@ class Receiver:
         if header.guid in there:
             self._came[dataset] = came
             return Received(guid=header.guid)
-        properties = {"canmount": "noauto", "readonly": "on"}
+        closed = {} if header.dataset else {"readonly": "on"}  # parts come later, and have it from the jail's own
+        properties = {"canmount": "noauto", **closed}
         properties |= {k: v for k, v in offered.properties.items() if k in _CARRIED}
         carried = {} if newest else properties
         size = await self._stream(dataset, header, chunks, carried, clean=known != 0, newest=newest)
@@ -214,6 +215,21 @@ class Receiver:
         if not came <= self._marked.get(jail.name, set()):
             await OwnedSnapshots(self._zfs, self._inventory.where.jail(jail.name)).keep(purpose, came)
         self._marked[jail.name] = came
+
+    async def close_as_one(self, jail: str) -> bool:
+        """Let the parts of a copy be read-only by the jail's own dataset, and not each by itself; tell if they are.
+
+        So one property opens all of them while the jail is down: each takes a transaction group of its own.
+        """
+        try:
+            root, *parts = await self._zfs.datasets(self._inventory.where.jail(jail))
+        except NotFoundError:
+            return True  # what comes will be
+        if not root.readonly:
+            return False
+        for part in parts:
+            await self._zfs.inherit(part.name, "readonly")
+        return True
 
     async def enter(self, journal: Journal) -> None:
         """Put the record on the jail's dataset as soon as there is one, and the jail into the index."""

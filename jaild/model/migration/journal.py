@@ -53,6 +53,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     before: JailRecord | None = None  # target: of the older copy that is continued, which it returns to if aborted
     had: dict[str, tuple[int, ...]] = {}  # target: guids of that copy's snapshots, oldest first, by path
     guids: dict[str, int] = {}  # target: of the snapshots that it has prepared with, by path
+    closed_as_one: bool = False  # target: its parts are read-only by the jail's own dataset, and not each by itself
     operation: str = ""  # source: id of the operation that drives it
     peer_id: str = ""  # source: the target's host id
     max_downtime: float = 5.0  # source: seconds of downtime that are allowed

@@ -99,10 +99,11 @@ async def test_while_the_jail_is_down_only_that_is_done_which_its_start_waits_fo
     await stop([source, target])
 
 
-async def test_the_new_owners_record_and_what_makes_its_datasets_writable_share_a_transaction_group(
-    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("back", [False, True], ids=["first move", "move back"])
+async def test_the_new_owners_record_and_what_makes_all_its_datasets_writable_share_a_transaction_group(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch, *, back: bool
 ) -> None:
-    source, target = await two_hosts(quick_path, back=False)
+    source, target = await two_hosts(quick_path, back=back)
     change, mount, both = target.zfs.set, target.zfs.mount, asyncio.Barrier(2)
     states: list[Ownership] = []
 
@@ -111,6 +112,7 @@ async def test_the_new_owners_record_and_what_makes_its_datasets_writable_share_
         if "readonly" in properties or (text and decode(text, JailRecord, name).state is Ownership.ACTIVE):
             async with asyncio.timeout(30):
                 await both.wait()
+            assert others == ()  # its parts are open with it
         await change(name, properties, *others)
 
     async def mounted(name: str) -> None:
