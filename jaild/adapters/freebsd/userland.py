@@ -21,7 +21,7 @@ _HOURS = 4 * 3600.0  # that fetching a userland, or a thousand patches, may take
 _NONE_NEEDED = "No updates needed"
 _NONE_TO_INSTALL = "No updates are available to install"
 _ENDED = "HAS PASSED ITS END-OF-LIFE DATE"  # the last thing that `fetch` says, with all fetched; its status is 1 then
-_AGAIN = "install' again"  # when a patch takes a library away: all but that is done, and the next run removes it
+_AGAIN = "requires removing old shared object files"  # all but that is done; the next run does it
 # Of the host's own configuration everything holds (servers, keys) but what is about the host itself.
 _OF_THE_HOST = frozenset(
     {"Components", "StrictComponents", "BackupKernel", "CreateBootEnv", "MailTo", "WorkDir", "BaseDir"}
@@ -58,7 +58,7 @@ def update_conf(host: str) -> str:
     """Return the configuration for a userland, made of the host's (freebsd-update.conf(5))."""
     lines = [line for line in host.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     kept = [line for line in lines if line.split()[0] not in _OF_THE_HOST]
-    return "\n".join((*kept, "Components world", "BackupKernel no", "CreateBootEnv no", ""))
+    return "\n".join((*kept, "Components world", "BackupKernel no", ""))
 
 
 class FreebsdUserland:

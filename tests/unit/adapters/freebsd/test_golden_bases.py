@@ -179,7 +179,6 @@ async def test_a_base_is_patched_as_a_new_one_and_the_old_one_stays(host: FakeHo
         "UpdateIfUnmodified /etc/ /var/ /root/ /.cshrc /.profile\n"
         "Components world\n"
         "BackupKernel no\n"
-        "CreateBootEnv no\n"
     )
     same_as_written_down(host, operation, "freebsd-update", "# A sealed base, cloned, patched, sealed as a new one.")
 
