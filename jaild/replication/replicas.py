@@ -262,9 +262,13 @@ class ReplicaStore:
     async def withdraw(self, jail: str, uid: str, epoch: int) -> None:
         """Destroy a replica that its owner does not want any more; no error if there is none.
 
-        `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others keep a snapshot of it: it stays a replica.
+        Nothing more of it is taken until it is offered again. `FailedPreconditionError` (SNAPSHOTS_IN_USE) if others
+        keep a snapshot of it: it stays a replica.
         """
         async with self.lock(jail):
+            offered = self._offers.get(jail)
+            if offered is not None and offered.jail.uid == uid and offered.jail.epoch <= epoch:
+                del self._offers[jail]
             entry = self._inventory.jails.get(jail)
             if entry is None:
                 with suppress(NotFoundError):  # there is none
@@ -277,7 +281,6 @@ class ReplicaStore:
             await self._datasets.write(entry, advance(record, Ownership.DELETING))
             await self._datasets.destroy(entry)
             del self._inventory.jails[jail]
-            self._offers.pop(jail, None)
             await self._events.emit(
                 "standby.withdrawn", f"jails/{jail}", f"{record.peer} keeps no replica here any more"
             )

@@ -50,6 +50,7 @@ class Standbys:
         self._events = engine.events
         self._clock = engine.ports.clock
         self._statuses: dict[tuple[str, str], ReplicaStatus] = {}
+        self._under_way: dict[str, frozenset[str]] = {}  # rounds by their name, with the hosts that they speak to
         self._silent: dict[str, float] = {}  # hosts that did not withdraw a replica, and when (monotonic)
         self._log = structlog.get_logger("jaild.standby")
 
@@ -92,7 +93,7 @@ class Standbys:
 
     def _begin(self, entry: JailEntry, name: str, hosts: Sequence[str]) -> None:
         if hosts:
-            self._supervisor.retry(name, lambda: self._round(entry, hosts), target=f"jails/{entry.name}")
+            self._supervisor.retry(name, lambda: self._round(entry, name, hosts), target=f"jails/{entry.name}")
 
     async def settled(self) -> None:
         """Wait until no round is under way."""
@@ -196,6 +197,9 @@ class Standbys:
             return True
         if self._clock.monotonic() - self._silent.get(host, -math.inf) < _AGAIN:
             return False
+        for name in self._rounds_under_way(entry.name):  # what one brings after it would be nobody's replica
+            if host in self._under_way.get(name, ()):
+                await self._supervisor.end(name)
         try:
             async with asyncio.timeout(_WITHDRAWN):
                 await self._peers.get(host).standby.withdraw(entry.name, record.uid, record.epoch)
@@ -220,16 +224,19 @@ class Standbys:
 
     # -- a round
 
-    async def _round(self, entry: JailEntry, hosts: Sequence[str]) -> None:
+    async def _round(self, entry: JailEntry, name: str, hosts: Sequence[str]) -> None:
+        everybody = {host: self._status(entry, host) for host in self._wanted(entry)}
+        due_here = {host: everybody[host] for host in hosts if host in everybody}
+        self._under_way[name] = frozenset(due_here)
         try:
-            everybody = {host: self._status(entry, host) for host in self._wanted(entry)}
-            due_here = {host: everybody[host] for host in hosts if host in everybody}
             await self._rounds.carry_out(entry, due_here, everybody.values())
         except Exception as error:
             for host in hosts:
                 self._status(entry, host).message = str(error)
             if not isinstance(error, JaildError):
                 raise
+        finally:
+            del self._under_way[name]
 
 
 def _round_of(jail: str, host: str = "") -> str:

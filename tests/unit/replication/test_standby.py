@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from jaild.adapters.peers import GrpcStandbyPeer
 from jaild.adapters.zfs.errors import refusal
 from jaild.model import layout
 from jaild.model.jails.spec import JailSpec, Standby
 from jaild.model.layers.records import JailRecord, Ownership, Replica
+from jaild.model.migration.protocol import Received
 from jaild.model.replication.policy import KEPT
 from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost
-from tests.fakes.network import Network
+from tests.fakes.network import LinkedPeers, Network
 from tests.hosts import invariants
 from tests.hosts.asking import configure, create, delete, reason_of, serves
 from tests.hosts.cutoff import cut, mend
@@ -188,6 +192,58 @@ async def test_a_replica_that_is_not_named_any_more_is_withdrawn_and_the_record_
     await stop(hosts)
 
 
+@pytest.mark.parametrize("call", ["offer", "receive"])
+async def test_a_round_that_is_under_way_leaves_no_replica_that_its_owner_does_not_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    alpha, beta = hosts = await hosts_with(tmp_path, "beta")
+    assert reason_of(await configure(alpha, msgspec.structs.replace(_spec(alpha), standby=None))) == ""
+    await rounds(alpha)
+    assert await invariants.records(beta) == {}
+    await _keep_on_beta(alpha)
+    ask, reached, goes_on = getattr(GrpcStandbyPeer, call), asyncio.Event(), asyncio.Event()
+
+    async def slow(*asked: object) -> object:
+        reached.set()
+        await goes_on.wait()
+        return await ask(*asked)
+
+    with monkeypatch.context() as slowed:
+        slowed.setattr(GrpcStandbyPeer, call, slow)
+        await alpha.core.standbys.tick()
+        await reached.wait()
+        assert reason_of(await configure(alpha, msgspec.structs.replace(_spec(alpha), standby=None))) == ""
+        await alpha.core.standbys.tick()
+        goes_on.set()
+        await rounds(alpha)
+    assert (await record(alpha)).standbys == ()
+    assert await invariants.records(beta) == {}
+    await stop(hosts)
+
+
+async def test_what_comes_of_a_replica_after_it_was_withdrawn_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha, beta = hosts = await hosts_with(tmp_path, "beta")
+    assert reason_of(await configure(alpha, msgspec.structs.replace(_spec(alpha), standby=None))) == ""
+    await rounds(alpha)
+    await _keep_on_beta(alpha)
+    receive = GrpcStandbyPeer.receive
+    alphas = await record(alpha)
+
+    async def withdrawn(*asked: Any) -> Received:
+        monkeypatch.undo()
+        await LinkedPeers(alpha.network, alpha).get("beta").standby.withdraw("web", alphas.uid, alphas.epoch)
+        return await receive(*asked)
+
+    monkeypatch.setattr(GrpcStandbyPeer, "receive", withdrawn)
+    await alpha.core.standbys.tick()
+    await alpha.core.standbys.settled()
+    assert "STANDBY_NOT_OFFERED" in view(alpha, "beta").message
+    assert await invariants.records(beta) == {}
+    await stop(hosts)
+
+
 async def test_deleting_a_jail_withdraws_its_replicas(tmp_path: Path) -> None:
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     assert reason_of(await delete(alpha, force=True)) == ""
@@ -279,6 +335,12 @@ async def test_a_dataset_without_a_record_that_has_a_snapshot_of_somebodys_is_no
     assert not any("first round" in repair for repair in beta.core.recovery.repairs)
     assert [s.tag for s in await beta.zfs.snapshots(f"{ROOT}/jails/web")][-1] == "mine"
     await stop(hosts)
+
+
+async def _keep_on_beta(host: FakeHost) -> None:
+    """Let the spec name a standby, and the record too; nothing has been sent."""
+    standby = Standby(peers=("beta",), interval=INTERVAL)
+    assert reason_of(await configure(host, msgspec.structs.replace(_spec(host), standby=standby))) == ""
 
 
 def _spec(host: FakeHost) -> JailSpec:
