@@ -225,15 +225,17 @@ class Cutover:
 
     async def activate(self, session: MigrationSession) -> None:
         """Have the target start the jail. It is asked until it answers: a lost answer is resolved by asking again."""
+        again = session.activating_since is not None
         if session.activating_since is None:
             session.activating_since = self._clock.monotonic()
         peer = session.home.peers.get(session.peer_name)
         answer = session.activated = await peer.activate(session.id, session.journal.epoch)
         if session.was_running and session.frozen_at is not None:
-            # What the target took until the jail had started; not its health checks, nor the way of its answer.
+            # What the target took until the jail had started; not its health checks, nor the way of its answer. Its
+            # parts are those of its last try: if it was away meanwhile, only since when the jail runs tells.
             here, there = session.activating_since - session.frozen_at, answer.parts
             waited = self._clock.monotonic() - session.activating_since
-            downtime = here + min(there.downtime, waited)
+            downtime = here + (waited - min(answer.up, waited) if again and answer.up else min(there.downtime, waited))
             verify = max(here - session.parts.downtime, 0.0)
             parts = msgspec.structs.replace(
                 session.parts,

@@ -37,10 +37,11 @@ _TRIES = 3  # a token that is still the same after so many means that the stream
 _FIRST_PAUSE = 0.5  # seconds, doubled after each try in vain up to the longest
 _LONGEST_PAUSE = 30.0
 _LONGEST_FROZEN = 1.0  # while the jail is down
-# What a host that is away, restarted (without its memory: NOT_FOUND), or behind a broken link ends a call with.
+# What a host that is away, reboots, was restarted (without its memory: NOT_FOUND), or is behind a broken link ends a
+# call with.
 _PASSING = re.compile(
-    "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|STORE_CLOSED|STREAM_(TRUNCATED|SUPERSEDED)"
-    "|MIGRATION_NOT_FOUND"
+    "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|HOST_HALTED|STORE_CLOSED"
+    "|STREAM_(TRUNCATED|SUPERSEDED)|MIGRATION_NOT_FOUND"
 )
 _log = structlog.get_logger("jaild.session")
 

@@ -28,7 +28,7 @@ from jaild.engine.supervisor import BackOff, answer_of
 from jaild.jails.build import JailParts
 from jaild.migration.activation import Activation
 from jaild.migration.rehearsal import Rehearsal
-from jaild.model.errors import DataLossError, FailedPreconditionError, NotFoundError
+from jaild.model.errors import DataLossError, FailedPreconditionError, NotFoundError, UnavailableError
 from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
@@ -117,6 +117,15 @@ class TargetMigration:
             raise _over(journal.id, journal.phase)
         return journal
 
+    def _require_up(self) -> None:
+        """Keep a jail at its source while this host is shut down: its source waits, as for a host that is away."""
+        if self._inventory.halted:
+            raise UnavailableError(
+                "HOST_HALTED",
+                f"the jails of {self._inventory.host_name} were stopped for its shutdown",
+                remedy="none: it is asked again until it has booted; if it stays up: jailctl host start-jails there",
+            )
+
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce this host."""
         del host_id, host_name  # they were noted on the way here: `jaild.replication.parties`
@@ -141,6 +150,7 @@ class TargetMigration:
             known = self._journals.find(offer.migration, outgoing=False)
             if known is not None:
                 _require_begun_anew(known, offer)
+                self._require_up()
             acceptance = await self._offer_check.examine(offer)
             found = errors(acceptance.findings)
             if found:
@@ -190,6 +200,7 @@ class TargetMigration:
         arrival = self._arrivals[header.migration]
         async with arrival.lock.shared():
             journal = self._journal(header.migration, Phase.RECEIVING)
+            self._require_up()
             if header.attempt != journal.offer.attempt:
                 raise _too_late(journal)
             take = self._receiver.layer if header.layer else self._receiver.dataset
@@ -213,6 +224,7 @@ class TargetMigration:
                 return
             if journal.offer.rehearsal:
                 raise _over(journal.id, journal.phase)
+            self._require_up()
             if epoch != journal.epoch:
                 raise FailedPreconditionError(
                     "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", remedy="begin it again"
@@ -255,13 +267,18 @@ class TargetMigration:
         await self._journals.put(msgspec.structs.replace(journal, phase=Phase.PREPARED, guids=guids))
 
     async def activate(self, migration: str, epoch: int) -> Activated:
-        """Become the owner, start the jail, pass its health checks. Asked again it answers the same.
+        """Become the owner, start the jail, pass its health checks. Asked again it answers the same, but for `up`.
 
         A caller that hangs up does not end it: it asks again, and gets the answer of the one that is under way.
         """
         name = f"activation of {migration}"
         task = self._supervisor.once(name, lambda: self._activate(migration, epoch))
-        return await answer_of(task)
+        answer = await answer_of(task)
+        journal = self._journals.find(migration, outgoing=False)
+        entry = self._inventory.jails.get(journal.jail) if journal is not None else None
+        if entry is None or entry.run is None or not entry.run.running:
+            return answer
+        return msgspec.structs.replace(answer, up=max(self._clock.now() - entry.run.started, 0.0))
 
     def owns(self, journal: Journal) -> bool:
         """Whether the jail is this host's by that migration, but its activation has not come to its end."""

@@ -124,6 +124,7 @@ class Activated(msgspec.Struct, frozen=True, kw_only=True):
     healthy: bool = False  # it runs and passed its health checks
     parts: Parts = Parts()  # mounts, start, gate
     message: str = ""  # why it is not healthy
+    up: float = 0.0  # seconds that the jail has run when this is said; 0.0 if it does not
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):

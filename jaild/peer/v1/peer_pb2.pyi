@@ -294,14 +294,16 @@ class ActivateRequest(_message.Message):
     def __init__(self, migration: _Optional[str] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class ActivateResponse(_message.Message):
-    __slots__ = ("healthy", "message", "parts")
+    __slots__ = ("healthy", "message", "parts", "up")
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
+    UP_FIELD_NUMBER: _ClassVar[int]
     healthy: bool
     message: str
     parts: DowntimeParts
-    def __init__(self, healthy: bool = ..., message: _Optional[str] = ..., parts: _Optional[_Union[DowntimeParts, _Mapping]] = ...) -> None: ...
+    up: float
+    def __init__(self, healthy: bool = ..., message: _Optional[str] = ..., parts: _Optional[_Union[DowntimeParts, _Mapping]] = ..., up: _Optional[float] = ...) -> None: ...
 
 class AbortRequest(_message.Message):
     __slots__ = ("migration",)

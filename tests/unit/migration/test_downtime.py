@@ -15,7 +15,7 @@ from jaild.model.migration.forecast import ALLOWANCE
 from jaild.model.operation import Operation
 from jaild.model.views import MigrationView
 from tests.fakes.host import FakeHost, caller
-from tests.fakes.network import Network
+from tests.fakes.network import Fault, Network
 from tests.fakes.runtime import FakeRuntime
 from tests.hosts.asking import SPEC, configure, create, ended, reason_of, serves
 from tests.hosts.fixtures import furnished
@@ -106,6 +106,24 @@ async def test_the_health_checks_are_no_part_of_the_downtime(pair: Pair) -> None
     parts = newest(source).parts
     assert parts is not None
     assert parts.gate == pytest.approx(3.0)
+
+
+async def test_the_time_that_a_target_was_away_before_it_started_the_jail_is_part_of_the_downtime(pair: Pair) -> None:
+    source, target = pair
+    source.network.at, source.network.fault = ("alpha>beta activate", 0), Fault.REQUEST_LOST
+    source.network.counting, stopped_at = True, []
+    stop = source.runtime.stop
+
+    async def stopped(*args: Any, **kwargs: Any) -> None:
+        stopped_at.append(source.clock.now())
+        await stop(*args, **kwargs)
+
+    source.runtime.stop = stopped  # type: ignore[method-assign]
+    done = await move(source, target)
+    assert reason_of(done) == ""
+    (run,) = await target.runtime.runs()
+    assert run.started - stopped_at[0] > 7.0
+    assert done.downtime == pytest.approx(run.started - stopped_at[0])
 
 
 async def test_a_jail_whose_stop_was_never_measured_is_predicted_by_a_lower_bound(pair: Pair) -> None:

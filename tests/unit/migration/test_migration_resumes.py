@@ -15,7 +15,7 @@ from jaild.model.migration.protocol import Acceptance, Offer, Received, ReceiveH
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts import invariants
-from tests.hosts.asking import reason_of, serves
+from tests.hosts.asking import ended, reason_of, serves
 from tests.hosts.cutting import cut_after, healed, seen_held, serves_now, tokens_used
 from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.picture import layer_holds
@@ -156,6 +156,25 @@ async def test_a_source_whose_host_was_rebooted_starts_the_jail_before_it_goes_o
     await source.restart(reboot=True)
     assert reason_of(await source.end_of(source.core.use_cases.operations.get(operation.id))) == ""
     assert [call[0] for call in source.runtime.calls if call[0] in {"start", "stop"}][-2:] == ["start", "stop"]
+    assert serves(target, 1)
+
+
+async def test_a_jail_is_not_stopped_for_a_target_that_is_being_shut_down_but_when_it_has_booted(
+    hosts: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = hosts
+    operation = await migrate(source, target)
+    halted = False
+    async for seen in source.core.use_cases.operations.watch(operation.id):
+        if seen.phase == "seed" and not halted:
+            stop = target.core.use_cases.boot.stop(deadline=60.0, validate_only=False, caller=caller())
+            halted = reason_of(await ended(target, stop)) == ""
+        elif "HOST_HALTED" in seen.message:
+            assert "the jail serves" in seen.message
+            break
+    assert serves(source, 1)
+    await target.restart(reboot=True)
+    assert reason_of(await source.end_of(source.core.use_cases.operations.get(operation.id))) == ""
     assert serves(target, 1)
 
 
