@@ -458,7 +458,7 @@ class Inventory:
             restarts=entry.restarts,
             used=entry.used,
             operation=operation,
-            message="stopped for the host's shutdown" if halted else entry.message or lasting(record),
+            message="stopped for the host's shutdown" if halted else entry.message or lasting(record, self.host_id),
             peer_name=record.peer,
             behind=after,
             staged=entry.staged if record.staged is not None else None,

@@ -113,7 +113,9 @@ class Fencing:
         await self._datasets.write(entry, fenced)
         entry.unconfirmed, entry.message = frozenset(), ""
         await self._cutover.put_away(entry)
-        await self._events.emit("jail.fenced", f"jails/{entry.name}", lasting(fenced), owner=known.owner_name)
+        await self._events.emit(
+            "jail.fenced", f"jails/{entry.name}", lasting(fenced, self._inventory.host_id), owner=known.owner_name
+        )
 
     # -- telling
 

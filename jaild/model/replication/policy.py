@@ -159,8 +159,13 @@ def _vouched_for(name: str, hosts: Iterable[str]) -> list[str]:
     return [f"{host} has not taken over {name}" for host in hosts]
 
 
-def lasting(record: JailRecord) -> str:
-    """Return what is to be told of a jail for as long as its record says so: what waits, who has it, what it lost."""
+def lasting(record: JailRecord, host: str) -> str:
+    """Return what this host (its id) is to tell of a jail for as long as its record says so.
+
+    What waits, who has it, what it lost.
+    """
+    if record.state is Ownership.ACTIVE and record.owner != host:
+        return "another host's, brought here with its dataset: if that host is gone for good, jailctl adopt --force"
     if (confirm := record.confirm) is not None and record.state is Ownership.ACTIVE:
         return (
             f"generation {confirm.back_to} comes back at {moment(confirm.until)} unless its {confirm.kind} is confirmed"

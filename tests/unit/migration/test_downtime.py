@@ -114,9 +114,9 @@ async def test_the_time_that_a_target_was_away_before_it_started_the_jail_is_par
     source.network.counting, stopped_at = True, []
     stop = source.runtime.stop
 
-    async def stopped(*args: Any, **kwargs: Any) -> None:
+    async def stopped(jail: str, generation: int) -> float:
         stopped_at.append(source.clock.now())
-        await stop(*args, **kwargs)
+        return await stop(jail, generation)
 
     source.runtime.stop = stopped  # type: ignore[method-assign]
     done = await move(source, target)

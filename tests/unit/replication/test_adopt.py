@@ -100,6 +100,7 @@ async def test_a_jail_of_another_host_on_an_imported_pool_is_adopted_with_the_sa
     await alpha.start()
     await alpha.quiet()
     assert invariants.running([alpha], "web") == []
+    assert "another host's" in alpha.core.use_cases.jails.get("web").message
     words = (await refused(alpha)).detail["confirm"]
     assert words == "0123-of-another-chassis is down"
     done = await adopt(alpha, words)
