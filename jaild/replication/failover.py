@@ -261,6 +261,8 @@ class Failover:
             since = float(max((snapshot.created for snapshot in attempt.snapshots.values()), default=0))
         former = record.peer or self._inventory.host_names.get(record.owner, record.owner)
         others = tuple(sorted(self._sole.standbys(entry, record) - {former}))
+        peers = self._peers.names()  # which of them it is, only they know, if nobody here knows the owner's name
+        unnamed = () if former in peers else tuple(peer for peer in peers if peer not in others)
         attempt.committed = advance(
             entry.record or record,
             Ownership.ACTIVE,
@@ -270,7 +272,7 @@ class Failover:
             peer="",
             replica=None,
             standbys=others,
-            failover=ForcedFailover(host=former, at=self._clock.now(), since=since, untold=(former, *others)),
+            failover=ForcedFailover(host=former, at=self._clock.now(), since=since, untold=(former, *others, *unnamed)),
         )
         await self._datasets.write(entry, attempt.committed)
 

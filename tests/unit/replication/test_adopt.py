@@ -17,8 +17,8 @@ from tests.fakes.host import ROOT, FakeHost
 from tests.hosts import invariants
 from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import reason_of, serves
-from tests.hosts.migrating import MARK, SPEC, last_words, two_hosts, writes_at_its_end
-from tests.hosts.standbys import booted, record, stop, written
+from tests.hosts.migrating import MARK, SPEC, last_words, migrate, two_hosts, writes_at_its_end
+from tests.hosts.standbys import booted, happened, record, stop, written
 
 
 async def refused(host: FakeHost, confirm: str = "") -> FailedPreconditionError:
@@ -108,6 +108,24 @@ async def test_a_jail_of_another_host_on_an_imported_pool_is_adopted_with_the_sa
     assert serves(alpha, 1)
     assert written(alpha) == MARK
     assert (await record(alpha)).epoch > LEAP
+    await stop((alpha, beta))
+
+
+async def test_a_former_owner_whose_name_nobody_knows_and_which_is_back_is_told_and_both_say_so(tmp_path: Path) -> None:
+    alpha, beta = await two_hosts(tmp_path, back=False)
+    assert reason_of(await alpha.end_of(await migrate(alpha, beta))) == ""
+    betas = await record(beta)
+    await alpha.stop()
+    await alpha.zfs.set(f"{ROOT}/jails/web", {layout.JAIL_PROPERTY: encode(betas)})  # it came by hand
+    alpha.network.sever()
+    await alpha.start()
+    await booted(alpha)
+    words = (await refused(alpha)).detail["confirm"]
+    assert words == f"{betas.owner} is down, beta has not taken over web"
+    assert reason_of(await adopt(alpha, words)) == ""
+    alpha.network.heal()
+    assert "jails/web" in await happened(beta, "peer.refused")  # a host that is no party: an operator has to look
+    assert (await record(alpha)).failover is not None
     await stop((alpha, beta))
 
 
