@@ -141,6 +141,12 @@ class ReplicationRound:
             if defect is not None:  # the others' rounds are whole all the same
                 raise defect
 
+    async def forget(self, entry: JailEntry) -> None:
+        """Drop the rounds' snapshots of a jail that has no standby any more: nothing goes on from them."""
+        owned = OwnedSnapshots(self._zfs, entry.dataset)
+        await owned.drop(await owned.of(STANDBY))
+        self._old.pop(entry.name, None)
+
     def _tag(self, record: JailRecord, now: float) -> str:
         """Return a tag that no other round has, also if the wall clock was put back."""
         self._newest_tag = max(now, self._newest_tag + 0.001)

@@ -183,6 +183,8 @@ class Standbys:
 
         async def work(_: Handle) -> str:
             if (current := entry.record) is not None and self._inventory.may(entry, Intent.REPLICATE):
+                if not named:  # before the record forgets that there were any
+                    await self._rounds.forget(entry)
                 await self._datasets.write(entry, msgspec.structs.replace(current, standbys=named))
             return f"jails/{entry.name}"
 

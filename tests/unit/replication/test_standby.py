@@ -189,6 +189,12 @@ async def test_a_replica_that_is_not_named_any_more_is_withdrawn_and_the_record_
     await rounds(alpha)
     assert (await record(alpha)).standbys == ()
     assert await invariants.records(beta) == {}
+    kept = [
+        snapshot.tag
+        for d in await alpha.zfs.datasets(f"{ROOT}/jails/web")
+        for snapshot in await alpha.zfs.snapshots(d.name)
+    ]
+    assert not any(tag.startswith("standby-") for tag in kept)  # held, they would keep what the jail frees for ever
     await stop(hosts)
 
 
