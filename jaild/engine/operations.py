@@ -25,6 +25,7 @@ from jaild.ports.store import Store
 
 KEPT = bounds.OPERATIONS
 KEPT_BYTES = bounds.OPERATIONS_BYTES
+_PROGRESS = 0.1  # seconds in which watchers are told of mere progress once: a message has the whole operation in it
 
 
 class Operations:
@@ -42,6 +43,7 @@ class Operations:
         self.watched: dict[str, asyncio.Event] = {}  # those that somebody waits for
         self.leaving = False  # the daemon ends: what is resumable is left to its successor
         self._cancellable: dict[str, asyncio.Task[Any]] = {}
+        self._told: dict[str, float] = {}  # when the watchers of those under way were told of progress, monotonic
 
     async def load(self) -> list[Operation]:
         """Read the store; return those that were not done when the daemon ended."""
@@ -232,6 +234,19 @@ class Operations:
         """Change an operation in memory and tell the watchers."""
         return self._put(self._all[operation_id].changed(self._moment(), **changes))
 
+    def progress(self, operation_id: str, **changes: Any) -> None:
+        """Change how far an operation is, as often as its work likes: in memory at once, to the watchers now and then.
+
+        What is left untold goes with the next change that is more than progress, or with its end.
+        """
+        at = self._moment()
+        operation = self._all[operation_id].changed(at, **changes)
+        if at.monotonic - self._told.get(operation_id, -_PROGRESS) < _PROGRESS:
+            self._all[operation_id] = operation
+        else:
+            self._told[operation_id] = at.monotonic
+            self._put(operation)
+
     def enter(self, operation_id: str, phase: str, message: str, stop: Stop) -> None:
         """Let an operation's next phase begin, in memory."""
         self._put(self._all[operation_id].in_phase(self._moment(), phase, message, stop))
@@ -263,6 +278,7 @@ class Operations:
             await self._write(operation)
         finally:
             self._ending.discard(operation_id)
+            self._told.pop(operation_id, None)
             self._put(operation)
         await self._forget_oldest()
         return operation
@@ -362,8 +378,12 @@ class Handle:
         self._operations.mark_phase(self.id, phase, outcome)
 
     def note(self, **changes: Any) -> None:
-        """Change what readers see (message, bytes_done, predicted_downtime, rounds ...), in memory only."""
+        """Change what readers see (message, predicted_downtime, rounds ...), in memory only."""
         self._operations.update(self.id, **changes)
+
+    def progress(self, bytes_done: int, **changes: Any) -> None:
+        """Say how far it is, for each piece: watchers are told now and then."""
+        self._operations.progress(self.id, bytes_done=bytes_done, **changes)
 
     def facts(self, **facts: str | int) -> None:
         """Add to the facts about the result."""

@@ -150,7 +150,7 @@ class Bases:
 
             async def unpack(tree: Path) -> Extracted:
                 def progress(done: int, total: int) -> None:
-                    handle.note(bytes_done=done, bytes_total=total)
+                    handle.progress(done, bytes_total=total)
 
                 return await self._archives.extract(archive, tree, listing, progress=progress)
 
@@ -224,7 +224,7 @@ class ImageImport:
         await handle.phase("unpack", f"{len(image.layers)} layers")
 
         def progress(done: int, total: int) -> None:
-            handle.note(bytes_done=done, bytes_total=total)
+            handle.progress(done, bytes_total=total)
 
         async def unpack(tree: Path) -> Extracted:
             notes = await self._images.unpack(image, tree, progress=progress)

@@ -117,7 +117,7 @@ class Releases:
         await handle.phase("unpack")
 
         def progress(done: int, total: int) -> None:
-            handle.note(bytes_done=done, bytes_total=total)
+            handle.progress(done, bytes_total=total)
 
         async def fill(folder: Path) -> ReleaseRecord:
             tree = folder / layout.TREE

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from jaild.engine.build import Engine
-from jaild.engine.concurrency import gather_or_cancel
+from jaild.engine.concurrency import for_each
 from jaild.migration.session import MigrationSession
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import Again, Freeze, OverBudget, Round, after_round
@@ -21,6 +21,7 @@ from jaild.transfer.build import TransferParts
 from jaild.transfer.snapshots import MigrationSnapshots
 
 _T = TypeVar("_T")
+_AT_ONCE = 4  # datasets sent side by side while the jail serves: of small ones most is waiting, also beside a large one
 # What a receive says of a token that it cannot go on from: the stream is begun anew then.
 _USELESS = frozenset(
     {
@@ -154,12 +155,15 @@ class Precopy:
         taken = self._clock.monotonic()
         snapshots = {snapshot.dataset.removeprefix(root).lstrip("/"): snapshot for snapshot in found}
         session.sent = {path: snapshot.guid for path, snapshot in snapshots.items()}
-        send = partial(self._dataset, session, urgent=urgent)
-        if urgent:  # all have come at least once: none has to wait for its parent
-            await session.through(lambda: gather_or_cancel(send(*each) for each in snapshots.items()))
-        else:
-            for each in snapshots.items():
-                await session.through(partial(send, *each))
+        left = list(snapshots.items())
+
+        async def send(each: tuple[str, Snapshot]) -> None:
+            await self._dataset(session, *each, urgent=urgent)
+
+        if not urgent:  # else all have come at least once: none has to wait for its parent
+            await session.through(partial(send, left.pop(0)))
+        at_once = len(left) if urgent else _AT_ONCE
+        await session.through(lambda: for_each(left, send, at_once=at_once))
         session.whole, session.pending = session.pending, ""
         session.journal = msgspec.structs.replace(session.journal, rounds=session.journal.rounds + 1)
         seconds = self._clock.monotonic() - began

@@ -155,7 +155,7 @@ class MigrationSession(saga.Attempt):
     def count(self, size: int) -> None:
         """Add bytes that were sent; they are on disk with the next step that is journaled."""
         self.journal = msgspec.structs.replace(self.journal, bytes=self.journal.bytes + size)
-        self.handle.note(bytes_done=self.journal.bytes)
+        self.handle.progress(self.journal.bytes)
 
     def usable(self, token: str) -> str:
         """Return a token, or '' when going on from it has brought nothing for some times: it is stuck."""

@@ -156,7 +156,9 @@ class Transfer:
         `FailedPreconditionError` (TARGET_DIVERGED) if the target has writes of its own there, or another dataset.
         """
         known = before is not None and target.snapshot_guids[-1:] == (before.guid,)
-        source: Sequence[Version] = [before] if before and known else await self._versions(wanted.dataset)
+        source: Sequence[Version] = [before] if before and known else []
+        if target.snapshot_guids and not source:  # to a target that has nothing all is sent, whatever is here
+            source = await self._versions(wanted.dataset)
         step = next_stream(source, target.snapshot_guids, wanted, target.resume_token)
         header = ReceiveHeader(
             migration=route.id,

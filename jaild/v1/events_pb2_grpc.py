@@ -61,7 +61,8 @@ class EventsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchOperation(self, request, context):
-        """Streams an operation each time it changes, and ends when it is done. The first answer comes at once.
+        """Streams an operation each time it changes, and ends when it is done. The first answer comes at once. Of what is only
+        further (bytes_done) it tells at most ten times a second; GetOperation has that as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

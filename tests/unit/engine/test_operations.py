@@ -287,6 +287,33 @@ async def test_what_changes_while_a_watcher_is_busy_is_not_missed(operations: Op
     assert [last.phase async for last in stream] == ["done"]
 
 
+async def test_watchers_hear_of_progress_now_and_then_and_of_all_else_at_once(
+    operations: Operations, clock: FakeClock
+) -> None:
+    handle = Handle(operations, (await started(operations)).id)
+    seen: list[int] = []
+
+    async def watch() -> None:
+        async for operation in operations.watch(handle.id):
+            seen.append(operation.bytes_done)  # noqa: PERF401  # one by one: they are counted meanwhile
+
+    watcher = asyncio.create_task(watch())
+    await let_others_run()
+    for done in range(1, 100):  # 33 a second, for 3 seconds
+        handle.progress(done, bytes_total=100)
+        await let_others_run()
+        assert handle.operation.bytes_done == done  # who asks is told
+        await clock.sleep(0.03)
+    told = len(seen)
+    handle.progress(100)
+    handle.note(message="sent")
+    await let_others_run()
+    await operations.finish(handle.id)
+    await watcher
+    assert 20 < told < 35
+    assert seen[told:] == [100, 100]
+
+
 async def test_a_done_operation_is_watched_once(operations: Operations) -> None:
     operation = await started(operations)
     await operations.finish(operation.id)

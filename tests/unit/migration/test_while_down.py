@@ -1,4 +1,4 @@
-"""What is done while a jail that migrates is down: counted, and in which order; what is done beside it."""
+"""What is done while a jail that migrates is down: counted, and in which order; what is done side by side."""
 
 from __future__ import annotations
 
@@ -145,5 +145,27 @@ async def test_what_came_is_mounted_side_by_side_its_own_dataset_first(
 
     monkeypatch.setattr(target.zfs, "mount", noted)
     assert reason_of(await source.end_of(await migrate(source, target))) == ""
+    assert serves(target, 1)
+    await stop([source, target])
+
+
+async def test_datasets_are_sent_side_by_side_as_soon_as_their_parent_is_there(
+    quick_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = await two_hosts(quick_path, back=False, spec=parted(3))
+    jail, receive, all_below = "tank/jaild/jails/web", target.zfs.receive, asyncio.Barrier(4)
+    came: list[str] = []
+
+    async def received(name: str, *what: Any, **how: Any) -> None:
+        if name.startswith(f"{jail}/"):
+            assert jail in came
+            async with asyncio.timeout(30):
+                await all_below.wait()
+        await receive(name, *what, **how)
+        came.append(name)
+
+    monkeypatch.setattr(target.zfs, "receive", received)
+    assert reason_of(await source.end_of(await migrate(source, target))) == ""
+    assert came.count(f"{jail}/v2") == came.count(jail) > 1
     assert serves(target, 1)
     await stop([source, target])
