@@ -157,7 +157,7 @@ async def test_datasets_are_sent_side_by_side_as_soon_as_their_parent_is_there(
     came: list[str] = []
 
     async def received(name: str, *what: Any, **how: Any) -> None:
-        if name.startswith(f"{jail}/"):
+        if name.startswith(f"{jail}/") and name not in came:
             assert jail in came
             async with asyncio.timeout(30):
                 await all_below.wait()
@@ -166,6 +166,6 @@ async def test_datasets_are_sent_side_by_side_as_soon_as_their_parent_is_there(
 
     monkeypatch.setattr(target.zfs, "receive", received)
     assert reason_of(await source.end_of(await migrate(source, target))) == ""
-    assert came.count(f"{jail}/v2") == came.count(jail) > 1
+    assert f"{jail}/v2" in came
     assert serves(target, 1)
     await stop([source, target])
