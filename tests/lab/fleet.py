@@ -34,6 +34,7 @@ from tests.lab.image import Image
 from tests.lab.machine import VDEV, Machine, MachineError, booting
 from tests.lab.network import Network, address, network
 from tests.lab.program import libraries
+from tests.patience import patient
 
 STATE = PurePosixPath(CONFIG.parent)
 ROOT = "tank/jaild"
@@ -95,7 +96,7 @@ class LabFleet:
     def await_ready(self, host: str) -> float:
         """Wait until a host's daemon answers; return the seconds that it took. `AssertionError` with its log if not."""
         began = time.monotonic()
-        while time.monotonic() < began + _READY:
+        while time.monotonic() < began + patient(_READY):
             if self.look(host, "host", "show").result is Result.OK:
                 return time.monotonic() - began
             time.sleep(_PAUSE)

@@ -26,6 +26,7 @@ from tests.lab.initrd import initrd
 from tests.lab.network import Link, entering, network
 from tests.lab.processes import LabProcesses
 from tests.lab.wire import Wire
+from tests.patience import patient
 
 DISK_SIZE = 4 << 30  # bytes, sparse
 VDEV = "/dev/vdb1"  # for pools: given a whole disk, `zpool create` partitions it and waits for a udev
@@ -90,12 +91,12 @@ class Machine:
 
     def wait_up(self) -> None:
         """Wait until the agent answers."""
-        if not self._up().wait_up(_BOOT_DEADLINE):
+        if not self._up().wait_up(patient(_BOOT_DEADLINE)):
             raise self._failed("did not come up")
 
     def run(self, *argv: str, stdin: bytes | None = None, timeout: float = 120.0) -> Completed:
         """Run a program in it; its status is for the caller to judge. Also from inside an event loop, which waits."""
-        asked = self.processes.run(argv, stdin=stdin, timeout=timeout, check=False)
+        asked = self.processes.run(argv, stdin=stdin, timeout=patient(timeout), check=False)
         with ThreadPoolExecutor(1) as elsewhere:  # an event loop of its own
             return elsewhere.submit(asyncio.run, asked).result()
 
