@@ -120,7 +120,9 @@ def _devices(facts: FreebsdFacts) -> Check:
 def _packages(facts: FreebsdFacts) -> Check:
     if facts.packages:
         return Check(topic="pkg", summary=facts.packages)
-    finding = warning("PKG_MISSING", "pkg is not installed: releases cannot be built from packages", "pkg bootstrap")
+    # A recipe's packages need none: each build gets pkg from the recipe's repository, in its own jail.
+    what = "pkg is not installed, or registers no package: no base can be put together from packages"
+    finding = warning("PKG_MISSING", what, "pkg bootstrap, if you use base install")
     return Check(topic="pkg", findings=(finding,))
 
 
