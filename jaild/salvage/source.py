@@ -20,7 +20,7 @@ from jaild.engine.saga import Phase, Pivot, Saga
 from jaild.migration.build import MigrationParts
 from jaild.migration.session import MigrationSession, Terms
 from jaild.model.errors import DataLossError, FailedPreconditionError
-from jaild.model.findings import Plan
+from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.operation import Operation, Stop
 from jaild.model.salvage import Damage, Report
@@ -67,7 +67,12 @@ class SalvageOut:
         if duplicate is not None:
             return duplicate
         if validate_only:
-            plan = (await self._preflight.examine(name, target)).plan
+            examined = await self._preflight.examine(name, target)
+            plan = examined.plan
+            if examined.copied:
+                there = _copy_there(name, target)
+                told = Finding(severity=Severity.ERROR, code=there.reason, message=there.message, remedy=there.remedy)
+                plan = msgspec.structs.replace(plan, findings=(*plan.findings, told))
             steps = (
                 "stop the jail: it is down from here on",
                 f"send its files to {target} one by one, and note what cannot be read",
@@ -101,14 +106,7 @@ class SalvageOut:
 
     async def _require_new(self, session: MigrationSession) -> None:
         if any(state.snapshot_guids for state in session.states.values()):
-            target = session.peer_name
-            raise FailedPreconditionError(
-                "SALVAGE_COPY_THERE",
-                f"{target} has a copy of {session.jail} already",
-                remedy=f"if it is a standby, it has all that was whole: jailctl promote {session.jail}, on {target}; "
-                "else remove it there, or salvage to another host",
-                resource=session.target,
-            )
+            raise _copy_there(session.jail, session.peer_name)
 
     async def _ask_standbys(self, session: MigrationSession) -> None:
         while not await self._cutover.may_give_away(session):
@@ -144,3 +142,13 @@ class SalvageOut:
             )
         damages += [msgspec.structs.replace(d, path=f"{path}/{d.path}" if path else d.path) for d in found]
         return written.entries
+
+
+def _copy_there(jail: str, target: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        "SALVAGE_COPY_THERE",
+        f"{target} has a copy of {jail} already",
+        remedy=f"if it is a standby, it has all that was whole: jailctl promote {jail}, on {target}; "
+        "else remove it there, or salvage to another host",
+        resource=f"jails/{jail}",
+    )

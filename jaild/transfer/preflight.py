@@ -32,6 +32,7 @@ class Examined:
     plan: Plan
     offer: Offer
     hello: HostHello
+    copied: bool  # whether the target has a copy of it
 
 
 class Preflight:
@@ -71,7 +72,15 @@ class Preflight:
             base=generation.base,
             release=generation.release,
         )
-        return Examined(entry=entry, record=record, generation=generation, plan=plan, offer=offer, hello=hello)
+        return Examined(
+            entry=entry,
+            record=record,
+            generation=generation,
+            plan=plan,
+            offer=offer,
+            hello=hello,
+            copied=any(there.snapshot_guids for there in acceptance.datasets),
+        )
 
     async def offer(self, entry: JailEntry, record: JailRecord, generation: Generation, before: Offer) -> Offer:
         """Return an offer that was made before, as the jail is now."""

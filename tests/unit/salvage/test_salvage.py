@@ -99,6 +99,9 @@ async def test_a_salvage_that_loses_nothing_is_still_told_to_be_one_and_brings_n
 async def test_a_jail_that_has_a_standby_there_is_promoted_and_not_salvaged_over_it(tmp_path: Path) -> None:
     alpha, beta = await hosts_with(tmp_path, "beta")
     before = await record(beta)
+    planned = await alpha.core.use_cases.salvages.salvage("web", "beta", validate_only=True, caller=caller())
+    assert planned.plan is not None
+    assert "SALVAGE_COPY_THERE" in [finding.code for finding in planned.plan.findings]
     assert reason_of(await salvage(alpha, beta)) == "SALVAGE_COPY_THERE"
     assert await record(beta) == before
     assert serves(alpha, 1)
