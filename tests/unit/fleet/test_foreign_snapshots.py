@@ -70,9 +70,11 @@ async def plan_of_move(source: FakeHost, target: FakeHost) -> Plan:
 
 
 async def plan_of_delete(host: FakeHost) -> Plan:
+    """Return it without the warning that nobody else has the jail's data, which is no matter here."""
     asked = await host.core.use_cases.jails.delete("web", force=True, etag="", validate_only=True, caller=caller())
     assert asked.plan is not None
-    return asked.plan
+    about = tuple(finding for finding in asked.plan.findings if finding.code != "ONLY_COPY")
+    return msgspec.structs.replace(asked.plan, findings=about)
 
 
 def told(plan: Plan) -> list[tuple[Severity, str]]:
