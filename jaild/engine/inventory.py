@@ -94,6 +94,7 @@ class JailEntry:
     parts: dict[str, Bounds] = field(default_factory=dict)  # its datasets below its own, as they were seen or made last
     safety: tuple[str, ...] | None = None  # tags of its safety snapshots, oldest first; None: not looked at yet
     damaged: bool = False  # its record or its active generation cannot be read
+    marked: bool = True  # it may have a generation that was never committed; False: seen that all were
     message: str = ""
     layers: tuple[str, ...] = ()  # of a replica: paths of the bases and releases that it needs
     unconfirmed: frozenset[str] = frozenset()  # hosts that may have taken it over: see `jaild.model.jails.authority`
@@ -101,7 +102,7 @@ class JailEntry:
 
 
 # What readers see nothing of, and what changes in place; whatever else an entry has makes a new view when it changes.
-_UNSEEN = frozenset({"name", "dataset", "folder", "references", "took", "layers", "parts", "safety", "shown"})
+_UNSEEN = frozenset({"name", "dataset", "folder", "references", "took", "layers", "parts", "safety", "shown", "marked"})
 _seen_of = attrgetter(*(each.name for each in fields(JailEntry) if each.name not in _UNSEEN))
 
 
@@ -290,6 +291,7 @@ class Inventory:
         active = 0 if entry.record is None else entry.record.generation
         found = await generations.folders(self._files, entry.folder)
         numbers = [number for number, names in found.items() if not generations.only_staged(number, names, active)]
+        entry.marked = len(numbers) < len(found) or any(layout.STAGED in names for names in found.values())
         return {number: layout.generation_folder(entry.folder, number) for number in numbers}
 
     async def generation(self, entry: JailEntry, number: int) -> Generation:

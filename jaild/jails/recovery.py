@@ -74,6 +74,8 @@ class JailRecovery:
         if lost and self._inventory.may(entry, Intent.RUN_ON):
             message = f"{entry.name} has nothing staged any more: its generation cannot be read"
             await self._recovery.attempt(message, self._datasets.unstage(entry, record))
+        if not entry.marked:  # as it was just loaded: each look at a jail's folders is one after the other here
+            return False
         folder, active = entry.folder / layout.GENERATIONS, 0 if entry.record is None else entry.record.generation
         for number, names_in_it in (await generations.folders(self._files, entry.folder)).items():
             if number == staged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket as sockets
 import subprocess
 import time
@@ -67,18 +68,35 @@ class Daemon:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024 / 1e6
 
     @property
+    def spent(self) -> dict[str, float]:
+        """Seconds of CPU: its own, and those of all programs that it ever waited for, with what they waited for."""
+        own, programs = cpu_of(self.pid)
+        return {"daemon": own, "programs": programs}
+
+    @property
     def child_faults(self) -> int:
         """Page faults of all children that it ever waited for: grows with every process that it runs to its end.
 
         cminflt of proc(5). A process cannot run a program without a fault.
         """
-        return int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[8])
+        return int(_stat(self.pid)[8])
 
     @property
     def children(self) -> int:
         """How many processes it is the parent of now."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         return sum(len((task / "children").read_text().split()) for task in tasks)
+
+
+def cpu_of(pid: int) -> tuple[float, float]:
+    """Return a process's seconds of CPU, and those of the children that it waited for (proc_pid_stat(5))."""
+    user, system, children_user, children_system = map(int, _stat(pid)[11:15])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (user + system) / ticks, (children_user + children_system) / ticks
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 @contextmanager

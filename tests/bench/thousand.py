@@ -92,7 +92,10 @@ def _write_generation(folder: Path, number: int, more: str) -> None:
     place = layout.generation_folder(folder, 1)
     for part in (layout.ETC, layout.LOCAL_ETC):
         (place / part).mkdir(parents=True)
-    (place / layout.GENERATION).write_bytes(msgspec.json.format(msgspec.json.encode(generation)))
+    place.chmod(0o700)  # left open to others, as by an older jaild, a daemon closes each of them before it is ready
+    file = os.open(place / layout.GENERATION, os.O_WRONLY | os.O_CREAT | os.O_EXCL, layout.SECRET_MODE)
+    with os.fdopen(file, "wb") as new:
+        new.write(msgspec.json.format(msgspec.json.encode(generation)))
 
 
 def measure(daemon: Daemon, made: Made, slow: Path, say: Callable[[str], None]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from google.longrunning import operations_pb2
 
 from jaild.v1 import jails_pb2, rollouts_pb2
 from tests.bench import thousand
-from tests.bench.daemon import Daemon, NotMeasuredError
+from tests.bench.daemon import Daemon, NotMeasuredError, cpu_of
 from tests.bench.figures import Goal, Row
 
 COUNT = 40
@@ -22,13 +23,23 @@ _PAUSE = 0.02  # seconds between what somebody else asks
 
 
 def measure(
-    daemon: Daemon, spec: str, bases: tuple[str, str], slow: Path, say: Callable[[str], None]
+    daemon: Daemon,
+    spec: str,
+    bases: tuple[str, str],
+    slow: Path,
+    say: Callable[[str], None],
+    *,
+    fuse: int | None = None,
 ) -> dict[str, Any]:
     """Create jails by `spec`, which names the first of `bases`, upgrade some one by one and then all others at once to
     the second, roll them out to the first again, and delete them.
 
-    `slow` is the file in which the daemon notes its slow callbacks.
+    `slow` is the file in which the daemon notes its slow callbacks, `fuse` the process of its zfs-fuse, if it has one.
     """
+
+    def spent() -> dict[str, float]:
+        return daemon.spent | ({"zfs-fuse": cpu_of(fuse)[0]} if fuse is not None else {})
+
     before, base = bases
     names = [f"together-{number}" for number in range(_ALONE + COUNT)]
     say(f"{len(names)} jails for upgrades")
@@ -37,9 +48,11 @@ def measure(
         daemon.carried_out(daemon.jails.CreateJail, jails_pb2.CreateJailRequest(jail_id=name, spec=source))
     alone = [daemon.carried_out(daemon.jails.UpgradeBase, _upgrade(name, base)).seconds for name in names[:_ALONE]]
     say(f"{COUNT} upgrades at once")
+    before_all = spent()
     seconds, answers = _together(
         daemon, lambda: [daemon.jails.UpgradeBase(_upgrade(name, base)).name for name in names[_ALONE:]]
     )
+    cpu = {name: after - before_all[name] for name, after in spent().items()}
     say(f"a rollout of {COUNT} jails")
     rollout = _rollout(names[_ALONE:], before)
     rolled_out, meanwhile = _together(daemon, lambda: [daemon.rollouts.StartRollout(rollout).name])
@@ -50,6 +63,8 @@ def measure(
         "seconds": seconds,
         "alone_seconds": statistics.median(alone),
         "ratio": seconds / (COUNT * statistics.median(alone)),
+        "cpu_seconds": cpu,
+        "cores": os.cpu_count() or 1,
         "rollout_seconds": rolled_out,
         "rollout_ratio": rolled_out / (COUNT * statistics.median(alone)),
         "slowest_answer_milliseconds": max(*answers, *meanwhile),
@@ -117,10 +132,17 @@ def rows(found: Mapping[str, Any]) -> list[Row]:
     ratio, by_rollout, answer, callback = goals(found)
     longest = f"{callback.value:.0f} ms" if callback.value else "none over 50 ms"
     alone = f"{found['alone_seconds']:.3f} s for one alone"
+    cpu, cores, alone_all = found["cpu_seconds"], found["cores"], found["count"] * found["alone_seconds"]
     return [
         *(
             Row(what=goal.name, measured=f"{seconds:.2f} s", reference=alone, ratio=f"{goal.value:.2f}", goal=goal)
             for goal, seconds in ((ratio, found["seconds"]), (by_rollout, found["rollout_seconds"]))
+        ),
+        Row(
+            what=f"{found['count']} jails upgraded together: CPU",
+            measured=f"{sum(cpu.values()):.2f} s",
+            reference=", ".join(f"{name} {seconds:.2f} s" for name, seconds in cpu.items()),
+            ratio=f"{sum(cpu.values()) / cores / alone_all:.2f} at best, {cores} cores",
         ),
         Row(what=answer.name, measured=f"{answer.value:.0f} ms", goal=answer),
         Row(what=callback.name, measured=longest, goal=callback),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaild.adapters.system.process import ProcessRunner
+from jaild.adapters.zfs import private_namespace
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
 from jaild.model.layout import Layout
@@ -46,7 +47,8 @@ def measure(folder: Path, cgroup: str, repetitions: int) -> dict[str, Any]:
     found["programs"] = programs.measure(real, socket, assets.prepare())
     slow = folder / "slow.log"
     with running(real, socket, log, thousand.watched(slow)) as daemon:
-        found["together"] = together.measure(daemon, programs.tiny(), ("tiny-1", "tiny-2"), slow, _say)
+        bases, fuse = ("tiny-1", "tiny-2"), private_namespace.running(folder)
+        found["together"] = together.measure(daemon, programs.tiny(), bases, slow, _say, fuse=fuse)
     where = Layout(pool.root)
     fuse = asyncio.run(zfs.capabilities()).implementation == "zfs-fuse"
     wanted = thousand.ON_FUSE if fuse else thousand.COUNT

@@ -100,8 +100,18 @@ def _unescaped(field: str) -> str:
 
 
 def mounted(root: Path | None = None) -> list[Mounted]:
-    """Return what is mounted now in this process's namespace; with `root` only what `below` may find there."""
-    return parse(_table(), root)
+    """Return what is mounted now in this process's namespace; with `root` only what `below` may find there.
+
+    The table is of the whole host, so each look at it costs more the more jails there are.
+    """
+    return [] if root is not None and not _is_there(root) else parse(_table(), root)
+
+
+def _is_there(place: Path) -> bool:
+    """Whether something can be mounted at a place. Its folder is asked: what is mounted there may not answer."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(place.parent) as entries:
+        return any(entry.name == place.name for entry in entries)
+    return False
 
 
 def control_groups() -> list[Mounted]:
@@ -192,8 +202,7 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
     `FailedPreconditionError` (TREE_BUSY) names the mounts that stayed.
     """
     deadline = time.monotonic() + patience
-    left = mounted(root)
-    while left:
+    while _is_there(root):
         busy, left = await _whole(partial(_unmount_what_can_be, root), f"unmount {root}")
         if not left:
             return
@@ -211,8 +220,8 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
 
 def _unmount_what_can_be(root: Path, over: threading.Event) -> tuple[str, list[Mounted]]:
     """Try each mount once; return what was said of one that is in use, and what is left."""
-    said = ""
-    for mount in _inside(root, mounted(root)):
+    said, there = "", _inside(root, mounted(root))
+    for mount in there:
         if over.is_set():
             break
         if not mount.target.is_relative_to(root):  # the folder that it is on is in no tree any more
@@ -224,7 +233,7 @@ def _unmount_what_can_be(root: Path, over: threading.Event) -> tuple[str, list[M
         except OSError as error:
             if error.errno not in _GONE:
                 said = f"{mount.target}: {error.strerror}"
-    return said, mounted(root)
+    return said, mounted(root) if there else there
 
 
 def _place(root: Path, mount: Mount) -> Path:

@@ -92,11 +92,10 @@ class OciRuntime:
         return refusals.findings(await self._problems(demands, resource))
 
     async def _problems(self, demands: Demands, resource: str) -> list[JaildError]:
-        known = oci_cgroup.controllers(mounts.control_groups())
         return [
             *self._links.problems(demands, resource),
             *await self._ports.problems(demands, resource),
-            *oci_cgroup.problems(demands.limits, known, oci_cgroup.online(), resource),
+            *oci_cgroup.problems(demands.limits, self._controllers, oci_cgroup.online(), resource),
             *oci_bundle.problems(demands, resource),
         ]
 
@@ -227,7 +226,7 @@ class OciRuntime:
     async def usage(self, jail: str, generation: int) -> Usage:
         """Return what it uses; 0 where the host has no cgroup controller that counts it."""
         run = self._started(jail, generation).spec
-        return oci_cgroup.usage(oci_cgroup.controllers(mounts.control_groups()), self._cgroup(run))
+        return oci_cgroup.usage(self._controllers, self._cgroup(run))
 
     async def announce(self, jail: str, generation: int) -> None:
         """Send a gratuitous ARP request or an unsolicited neighbour advertisement for each address."""
@@ -257,6 +256,10 @@ class OciRuntime:
     def _ports(self) -> Redirects:
         return Redirects(self._processes, self._folder, self._sysctls)
 
+    @cached_property
+    def _controllers(self) -> Mapping[str, Path]:
+        return oci_cgroup.controllers(mounts.control_groups())  # the boot mounts them, and they stay
+
     def _tree(self, jail: str, generation: int) -> Path:
         return self._trees / jail / str(generation)
 
@@ -276,7 +279,7 @@ class OciRuntime:
         """Note that a run has ended, if it has, with its status while that can still be had."""
         if _is_so(record) or record.process is None:
             return record
-        killed = oci_cgroup.killed(oci_cgroup.controllers(mounts.control_groups()), self._cgroup(record.spec))
+        killed = oci_cgroup.killed(self._controllers, self._cgroup(record.spec))
         status = first_process.reap(record.process)
         return self._write(record, ended=True, exit_status=status, out_of_memory=killed > 0)
 

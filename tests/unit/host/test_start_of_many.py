@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from jaild.model import layout
 from jaild.model.jails.spec import JailSpec
-from jaild.model.layout import GENERATIONS
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import create, deploy
 
@@ -69,7 +69,7 @@ async def test_a_jail_that_is_started_costs_as_much_among_many(host: FakeHost) -
     }
 
 
-async def test_a_jails_generations_are_looked_for_once_when_it_is_read_and_once_when_it_is_repaired(
+async def test_a_jails_generations_are_looked_for_once_and_once_more_where_one_may_never_have_been_committed(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await create(host)
@@ -89,6 +89,10 @@ async def test_a_jails_generations_are_looked_for_once_when_it_is_read_and_once_
     monkeypatch.setattr(host.files, "names", counted_names)
     monkeypatch.setattr(host.files, "folders", counted_folders)
     await asked_at_start(host)
-    assert len(looks) == 2
+    assert len(looks) == 1
     entry = host.core.inventory.jail("web")
-    assert sorted(entry.references) == sorted(int(path.name) for path in (entry.folder / GENERATIONS).iterdir())
+    assert sorted(entry.references) == sorted(int(path.name) for path in (entry.folder / layout.GENERATIONS).iterdir())
+    (left := layout.generation_folder(entry.folder, 9)).mkdir()
+    (left / layout.STAGED).touch()
+    await asked_at_start(host)
+    assert (len(looks), left.exists()) == (1 + 2, False)

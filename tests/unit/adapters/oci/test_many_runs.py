@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from jaild.adapters.oci import mount_syscalls, mounts
 from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.records import Record, Records
 from jaild.adapters.oci.runtime import OciRuntime
@@ -60,6 +61,32 @@ def test_a_jails_addresses_are_looked_for_in_its_own_records(tmp_path: Path, mon
     assert records.held("web") == frozenset()
     assert reads == ["web.1"]
     assert records.names() == ["other.1", "web.1", "web.2.1"]
+
+
+async def test_the_mount_table_of_the_host_is_read_only_where_something_may_be_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, reads = tmp_path.resolve() / "trees/web/1", list[str]()
+    mounted = [f"60 27 0:4 / {tree} ro - tmpfs t rw\n", f"61 60 0:5 / {tree}/etc ro - tmpfs t rw\n"]
+
+    def table() -> str:
+        reads.append("")
+        return "".join(mounted)
+
+    def unmounted(folder: int, name: str) -> None:
+        assert str(Path(f"/proc/self/fd/{folder}").readlink() / name) == mounted.pop().split()[4]
+
+    monkeypatch.setattr(mounts, "_table", table)
+    monkeypatch.setattr(mount_syscalls, "unmount", unmounted)
+    runtime = OciRuntime(ScriptedProcesses(answer), tmp_path, network=NETWORK, cgroup_parent="j")
+    await runtime.remove("web", 2)  # which never was
+    assert (mounts.mounted(tree), reads) == ([], [])
+    for _ in range(2):
+        await runtime.examine(run_spec(), "jails/web")
+    assert len(reads) == 1  # for the control groups
+    tree.mkdir(parents=True)
+    await runtime.remove("web", 1)
+    assert (mounted, len(reads)) == ([], 3)  # before, and after
 
 
 THOUSAND_MILLION = 1 << 30  # as containers have it
