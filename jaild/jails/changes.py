@@ -413,7 +413,7 @@ class Changes:
     async def _merge_again(self, attempt: _Attempt, staged: Trees) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
         entry, new = attempt.entry, attempt.new
-        trees, findings = await self._configuration.merge(entry, attempt.stack, base=new.base, count=False)
+        trees, findings = await self._configuration.merge(entry, attempt.stack, base=new.base, planning=False)
         if errors(tuple(findings)):
             raise FailedPreconditionError(
                 "MERGE_CONFLICT",

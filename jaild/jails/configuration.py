@@ -8,6 +8,7 @@ not mounted: what serves is not touched.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -77,13 +78,15 @@ class Configuration:
         # Of layers, by their guids. Forty upgrades to one base read its /etc once.
         self._trees: Memo[int, Tree] = Memo(bounds.LAYER_TREES, _weight)
         self._owners: Memo[int, Owners] = Memo(_BASES)
+        self._planning = asyncio.Lock()
 
     async def merge(
-        self, entry: JailEntry | None, stack: Stack, *, base: str, count: bool = True
+        self, entry: JailEntry | None, stack: Stack, *, base: str, planning: bool = True
     ) -> tuple[Trees, list[Finding]]:
         """Merge both trees for a generation on `stack`: ancestor and theirs from the layers, mine the jail's own.
 
-        `count`: whether the owners of the jail's data are counted where a finding tells them; none depends on it.
+        `planning`: nobody's jail is down meanwhile. Then only one is computed at a time, and the owners of the jail's
+        data are counted where a finding tells them; no finding depends on it.
         """
         etc = etcplan.Sides(theirs=await self._etc_of(stack.base))
         local = etcplan.Sides(theirs=await self._etc_of(stack.release))
@@ -117,9 +120,10 @@ class Configuration:
             libraries=await self._libraries(current, stack),
         )
         # What root in the jail wrote decides how long this takes: other jails' queues, peers and readers go on.
-        answer = await asyncio.to_thread(etcplan.carry_out, request)
+        async with self._planning if planning else contextlib.nullcontext():
+            answer = await asyncio.to_thread(etcplan.carry_out, request)
         trees = Trees(answer.etc, answer.local_etc, mine, etc_state, local_state, answer.tools)
-        return trees, [*answer.findings, *await self._renumbered(entry, stack, answer.renumbered, count=count)]
+        return trees, [*answer.findings, *await self._renumbered(entry, stack, answer.renumbered, count=planning)]
 
     async def _etc_of(self, layer: AnyLayer | None) -> Tree:
         if layer is None:

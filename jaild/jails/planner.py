@@ -30,6 +30,7 @@ from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
 
 _PROOFS = 256  # pairs of base and release whose proof is kept in memory
+MERGES = 4  # at once, where nobody waits for a jail that is down: they read, and each holds one of few threads
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Planner:
         self._runtime = runtime
         self._configuration = configuration
         self._files = files
-        self._one_at_a_time = asyncio.Lock()
+        self._some = asyncio.Semaphore(MERGES)
         # By the guids of base and release, which never change: forty upgrades at once have one proof.
         self._proofs: Memo[tuple[int, int, Start], tuple[Finding, ...]] = Memo(_PROOFS)
         self._obstacles: Memo[tuple[int, int, tuple[str, ...]], dict[str, str]] = Memo(_PROOFS)
@@ -81,7 +82,7 @@ class Planner:
             findings += _removed_volumes(current.spec, draft.spec)
         trees = None
         if not draft.cut_to:
-            async with self._one_at_a_time:  # the merge of a cut-over does not wait behind those that only plan
+            async with self._some:  # the merge of a cut-over does not wait behind those that only plan
                 trees, merged = await self._configuration.merge(entry, stack, base=draft.base)
             findings += merged
         findings += await self._space(entry, current, draft, trees)

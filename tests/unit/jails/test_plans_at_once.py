@@ -1,0 +1,56 @@
+"""What many plans at once wait for: they read side by side, some of them, and one merge is computed at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jaild.jails.planner import MERGES
+from jaild.model.etc import plan as etcplan
+from jaild.model.etc.tree import Tree
+from tests.fakes.host import FakeHost
+from tests.hosts.asking import create, deploy
+
+
+@pytest.mark.usefixtures("threads")
+async def test_plans_read_side_by_side_and_one_merge_is_computed_at_a_time(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jails = [f"web{number}" for number in range(MERGES + 2)]
+    for name in jails:
+        await create(host, name=name)
+    reading, most, enough = 0, 0, asyncio.Event()
+    computing, computed = threading.Semaphore(1), list[bool]()
+    read_tree, carry_out = host.files.read_tree, etcplan.carry_out
+
+    async def counted(folder: Path) -> Tree:
+        nonlocal reading, most
+        if not folder.is_relative_to(host.core.inventory.folder_of_jails):
+            return await read_tree(folder)  # a layer's, which all of them wait for
+        reading += 1
+        most = max(most, reading)
+        if most == MERGES:
+            enough.set()
+        async with asyncio.timeout(30):
+            await enough.wait()  # for ever, if they read one after the other
+        try:
+            return await read_tree(folder)
+        finally:
+            reading -= 1
+
+    def alone(*request: Any) -> Any:
+        computed.append(computing.acquire(blocking=False))
+        try:
+            return carry_out(*request)
+        finally:
+            computing.release()
+
+    monkeypatch.setattr(host.files, "read_tree", counted)
+    monkeypatch.setattr(etcplan, "carry_out", alone)
+    ended = await asyncio.gather(*(deploy(host, "web/2", name=name) for name in jails))
+    assert [operation.failure for operation in ended] == [None] * len(jails)
+    assert (most, computed) == (MERGES, [True] * len(jails))
