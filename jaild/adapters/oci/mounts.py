@@ -104,7 +104,7 @@ def mounted(root: Path | None = None) -> list[Mounted]:
 
     The table is of the whole host, so each look at it costs more the more jails there are.
     """
-    return [] if root is not None and not _is_there(root) else parse(_table(), root)
+    return [] if root is not None and not _is_there(root) else parse(mountinfo(), root)
 
 
 def _is_there(place: Path) -> bool:
@@ -116,10 +116,11 @@ def _is_there(place: Path) -> bool:
 
 def control_groups() -> list[Mounted]:
     """Return the mounts of control groups, of both kinds."""
-    return parse("\n".join(line for line in _lines(_table()) if " - cgroup" in line))
+    return parse("\n".join(line for line in _lines(mountinfo()) if " - cgroup" in line))
 
 
-def _table() -> str:
+def mountinfo() -> str:
+    """Return the mount table of this process's namespace as proc(5) has it."""
     return _MOUNTINFO.read_text("utf-8", "surrogateescape")
 
 

@@ -76,7 +76,7 @@ async def test_the_mount_table_of_the_host_is_read_only_where_something_may_be_m
     def unmounted(folder: int, name: str) -> None:
         assert str(Path(f"/proc/self/fd/{folder}").readlink() / name) == mounted.pop().split()[4]
 
-    monkeypatch.setattr(mounts, "_table", table)
+    monkeypatch.setattr(mounts, "mountinfo", table)
     monkeypatch.setattr(mount_syscalls, "unmount", unmounted)
     runtime = OciRuntime(ScriptedProcesses(answer), tmp_path, network=NETWORK, cgroup_parent="j")
     await runtime.remove("web", 2)  # which never was
