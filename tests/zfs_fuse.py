@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
-from jaild.ports.process import Child, Completed, Errors, Processes
+from jaild.ports.process import Child, Completed, Errors, Processes, TerminalSize
 
 POOL_SIZE = 1 << 30  # bytes, sparse
 MEMORY = "/dev/shm"
@@ -54,8 +54,11 @@ class InNamespace:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         on_stderr: Errors | None = None,
+        terminal: TerminalSize | None = None,
+        raw: bool = False,
     ) -> AbstractAsyncContextManager[Child]:
-        return self._inner.start([*self._prefix, *argv], cwd=cwd, env=env, on_stderr=on_stderr)
+        wanted = [*self._prefix, *argv]
+        return self._inner.start(wanted, cwd=cwd, env=env, on_stderr=on_stderr, terminal=terminal, raw=raw)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailStats, JailView
 from jaild.rpc import moments, names, pages, streams
 from jaild.rpc.auth import Context, current
+from jaild.rpc.messages.execution import inputs_of, terminal_of
 from jaild.rpc.messages.jails import (
     AXES,
     generation_message,
@@ -273,12 +274,14 @@ class JailsServicer:
         jail = self._own(start.name)
         if not start.command:
             raise InvalidArgumentError("COMMAND_MISSING", "there is nothing to run", remedy="give the command as argv")
+        terminal = terminal_of(start)
         outputs = self._jails.exec(
             jail,
             tuple(start.command),
             environment=dict(start.environment),
             user=start.user if start.HasField("user") else None,
-            stdin=streams.rest(requests, "stdin"),
+            inputs=inputs_of(requests, terminal=terminal is not None),
+            terminal=terminal,
         )
         async with streams.closing(outputs) as stream:
             async for output in stream:

@@ -37,7 +37,8 @@ from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailView, StandbyView
 from jaild.ports.files import Files
-from jaild.ports.runtime import Output
+from jaild.ports.process import TerminalSize
+from jaild.ports.runtime import Input, Output
 
 Generations = list[Generation]  # `list` is a method's name below
 
@@ -356,7 +357,8 @@ class Jails:
         *,
         environment: Mapping[str, str],
         user: str | None,
-        stdin: AsyncIterator[bytes],
+        inputs: AsyncIterator[Input],
+        terminal: TerminalSize | None,
     ) -> AsyncIterator[Output]:
         """Run a command in the running jail; `FailedPreconditionError` (JAIL_NOT_RUNNING)."""
         entry, _ = self._inventory.permitted(name, Intent.READ)
@@ -375,7 +377,8 @@ class Jails:
             command,
             environment={**spec.environment, **environment},
             user=user or spec.user,
-            stdin=stdin,
+            inputs=inputs,
+            terminal=terminal,
         )
 
     def logs(self, name: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:

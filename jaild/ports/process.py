@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -35,8 +36,16 @@ class Completed:
 Errors = Callable[[bytes], Awaitable[None]]  # takes a piece of stderr
 
 
+@dataclass(frozen=True)
+class TerminalSize:
+    """How much a terminal shows; 0 where that is not known."""
+
+    rows: int
+    columns: int
+
+
 class Child(Protocol):
-    """A running program with pipes. Leaving its context kills it (SIGKILL) and reaps it."""
+    """A running program with pipes, or with a terminal. Leaving its context kills it (SIGKILL) and reaps it."""
 
     @property
     def pid(self) -> int:
@@ -46,7 +55,7 @@ class Child(Protocol):
         """Write to its stdin and wait until there is room. Raises `BrokenPipeError` when it is gone."""
 
     async def close_stdin(self) -> None:
-        """Say end of file. Harmless when said twice or when the program is gone."""
+        """Say end of file: on a terminal by typing it. Harmless when said twice or when the program is gone."""
 
     def read(self, size: int = 1 << 20, *, whole: bool = False) -> AsyncIterator[bytes]:
         """Iterate over its stdout until end of file: in pieces of at most `size` bytes, as they come.
@@ -59,6 +68,15 @@ class Child(Protocol):
 
     def kill(self) -> None:
         """Send SIGKILL. Harmless when it is gone."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to its process group, which it leads. Harmless when it is gone."""
+
+    def resize(self, size: TerminalSize) -> None:
+        """Give its terminal another size; it gets SIGWINCH. Harmless without a terminal, and when it is gone."""
+
+    def hang_up(self) -> None:
+        """Take its terminal away: it gets SIGHUP, as when a line breaks. Harmless without one."""
 
 
 class Processes(Protocol):
@@ -92,8 +110,13 @@ class Processes(Protocol):
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         on_stderr: Errors | None = None,
+        terminal: TerminalSize | None = None,
+        raw: bool = False,
     ) -> AbstractAsyncContextManager[Child]:
         """Start with pipes on stdin, stdout and stderr. stderr is drained and its tail kept.
 
         With `on_stderr` each piece is also handed to it as it comes; while it waits, the program waits too.
+        With `terminal` all three are a new terminal of that size, which controls the program's session: `read` gives
+        what it shows, until the program ends, and `write` types. `raw`: it passes all on as it is, for a program that
+        brings a terminal of its own.
         """

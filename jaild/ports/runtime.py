@@ -9,6 +9,7 @@ TREE_BUSY, and what `examine` finds), `ResourceExhaustedError` (LIMIT_UNSUPPORTE
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from jaild.model.findings import Finding
 from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import HttpCheck, Limits, Network, TcpCheck
 from jaild.model.layers.records import Family
+from jaild.ports.process import TerminalSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +120,13 @@ class Output:
     exit_status: int | None = None  # in the last one only
 
 
+HANG_UP = 5.0  # seconds that a command on a terminal which was hung up has, before it is killed
+
+# What a running command is given: bytes for its stdin, none for the end of it; another size of its terminal; a signal.
+END_OF_STDIN = b""
+Input = bytes | TerminalSize | signal.Signals
+
+
 class Runtime(Protocol):
     """A host's container runtime."""
 
@@ -177,11 +186,15 @@ class Runtime(Protocol):
         *,
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
-        stdin: AsyncIterator[bytes] | None = None,
+        inputs: AsyncIterator[Input] | None = None,
+        terminal: TerminalSize | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Run a command in a running run; its last item has the exit status.
+        """Run a command in a running run; its last item has the exit status, 128 + N for signal N.
 
-        Closing it (`contextlib.aclosing`) kills the command.
+        127: there is no such program, 126: it cannot be executed; an item before it says so. The end of `inputs` is
+        the end of its stdin, too. With `terminal` it runs on a terminal of that size: all it writes is stdout, and
+        an end of stdin is typed. Closing it (`contextlib.aclosing`) kills the command; on a terminal it is hung up
+        first (SIGHUP) and has `HANG_UP` seconds to end.
         """
 
     async def probe(self, jail: str, generation: int, check: HttpCheck | TcpCheck, address: str) -> str:

@@ -117,6 +117,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
                 with _registered(self._endless, wanted=rule.endless):
                     self._admit(entry, context)
                     async for response in function(requests, context):
+                        entry.ended = entry.ended or rule.ended(response)
                         # gRPC, cancelled while it writes, tells the caller nothing: this ends between two responses.
                         with _left(self._endless):
                             yield response
@@ -210,6 +211,7 @@ class _AuditEntry:
         self._request: Any = None
         self._too_large: _TooLarge | None = None
         self.actor = ""
+        self.ended = ""  # how what it asked for came to its end, whatever becomes of the call afterwards
 
     def note(self, request: Any) -> Any:
         """Remember a unary request, or a stream's first message; return it."""
@@ -252,7 +254,7 @@ class _AuditEntry:
                 self.method,
                 target,
                 clipped(_request_id(request), bounds.REQUEST_ID),
-                _outcome_of(error),
+                self.ended or _outcome_of(error),
                 operation,
             )
         except Exception:  # noqa: BLE001  # see above

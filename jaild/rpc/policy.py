@@ -18,13 +18,15 @@ class Rule:
     """Who may call a method. Methods with a `target` are audited; it is taken from the (first) request.
 
     `endless` marks streams that go on until the caller or the daemon ends them. `limit`: bytes that a message may have
-    which is no part of a stream.
+    which is no part of a stream. `ended` returns how what was asked for came to its end, of a response of a stream that
+    tells it, for the audit log; '' of the others.
     """
 
     roles: frozenset[Role]
     target: Callable[[Any], str] | None = None
     endless: bool = False
     limit: int = bounds.REQUEST
+    ended: Callable[[Any], str] = lambda _: ""
 
 
 _READERS = frozenset({Role.VIEWER, Role.PRODUCT, Role.SOURCE, Role.OPERATOR})
@@ -46,6 +48,12 @@ def _migration(request: Any) -> str:
 
 def _host(_request: Any) -> str:
     return "host"
+
+
+def _exit(response: Any) -> str:
+    if not response.HasField("exit_status"):
+        return ""
+    return f"EXIT {response.exit_status}" if response.exit_status else "OK"
 
 
 def _reads(service: str, *methods: str) -> dict[str, Rule]:
@@ -84,7 +92,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Jails/UpgradeBase": Rule(_SOURCE, _name),
     "/jaild.v1.Jails/ConfigureJail": Rule(_PRODUCT, _name),
     "/jaild.v1.Jails/RollbackJail": Rule(_ACTORS, _name),  # each on its own axis
-    "/jaild.v1.Jails/ExecInJail": Rule(_PRODUCT, lambda r: str(r.start.name), endless=True),
+    "/jaild.v1.Jails/ExecInJail": Rule(_PRODUCT, lambda r: str(r.start.name), endless=True, ended=_exit),
     "/jaild.v1.Changes/ConfirmChange": Rule(_ACTORS, _name),  # whose axis the change moved
     "/jaild.v1.Changes/RevertChange": Rule(_ACTORS, _name),
     "/jaild.v1.Changes/CutOver": Rule(_ACTORS, _name),

@@ -211,7 +211,8 @@ class JailsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExecInJail(self, request_iterator, context):
-        """Runs a command in a running jail. The first request starts it, others carry stdin. The last response has the status.
+        """Runs a command in a running jail. The first request starts it, others carry what it is given. The last response has
+        the status.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -78,7 +78,24 @@ class OciRig(Rig):
         for name in FOLDERS:
             (self.base / name).mkdir(parents=True)
         shutil.copy2("/bin/busybox", self.base / "bin")
-        for applet in ("sh", "cat", "sleep", "id", "env", "touch", "httpd", "ip", "mount", "rm", "pidof", "stat", "ls"):
+        for applet in (
+            "sh",
+            "cat",
+            "sleep",
+            "id",
+            "env",
+            "touch",
+            "httpd",
+            "stty",
+            "tty",
+            "seq",
+            "ip",
+            "mount",
+            "rm",
+            "pidof",
+            "stat",
+            "ls",
+        ):
             (self.base / "bin" / applet).symlink_to("busybox")
         (self.base / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nwww:x:80:81::/srv:/bin/sh\n")
         (self.base / "etc/group").write_text("root:x:0:\nwww:x:81:\nlogs:x:82:www\n")

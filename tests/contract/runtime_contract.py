@@ -232,9 +232,18 @@ class RuntimeContract:
             for line in (b"one\n", b"two\n"):
                 yield line
 
-        pieces: list[Output] = [piece async for piece in rig.runtime.exec("web", 1, ("cat",), stdin=lines())]
+        pieces: list[Output] = [piece async for piece in rig.runtime.exec("web", 1, ("cat",), inputs=lines())]
         assert b"".join(p.stdout for p in pieces) == b"one\ntwo\n"
         assert [p.exit_status for p in pieces][-1] == 0
+
+    async def test_exec_of_a_program_that_is_not_there_says_so_and_ends_as_of_a_shell(self, rig: Rig) -> None:
+        spec = rig.spec()
+        await rig.runtime.create(spec)
+        await rig.runtime.start("web", 1)
+        rig.expect(spec, ("nosuch",), (127, b"", b"env: nosuch: No such file or directory\n"))
+        status, stdout, stderr = await output_of(rig.runtime, spec, "nosuch")
+        assert (status, stdout) == (127, b"")
+        assert stderr.partition(b": ")[2] == b"nosuch: No such file or directory\n"
 
     async def test_exec_needs_a_running_run(self, rig: Rig) -> None:
         await rig.runtime.create(rig.spec())

@@ -32,6 +32,7 @@ from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Network
 from jaild.ports.runtime import Run, RunSpec
 from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_of, run_spec
+from tests.contract.terminal_contract import TerminalContract
 
 pytestmark = pytest.mark.real("FreeBSD", "jail", "ifconfig", "mount", "daemon")
 
@@ -116,8 +117,13 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[R
         await rig.clear_host()
 
 
-class TestFreebsdRuntime(RuntimeContract):
-    """The fixture `rig` of this module."""
+@pytest.fixture
+def data(rig: RealRig) -> Path:
+    return rig.data
+
+
+class TestFreebsdRuntime(RuntimeContract, TerminalContract):
+    """The fixtures of this module."""
 
 
 async def started(rig: RealRig, spec: RunSpec) -> FreebsdRuntime:

@@ -23,6 +23,7 @@ from jaild.ports.runtime import RunSpec
 from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import FOLDERS, PROCESSES, OciRig, hosted, hosts_of, leftovers, log_has, started
 from tests.contract.runtime_contract import RuntimeContract, only, output_of
+from tests.contract.terminal_contract import TerminalContract
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 
@@ -33,8 +34,13 @@ async def rig(tmp_path: Path) -> AsyncIterator[OciRig]:
         yield rig
 
 
-class TestOciRuntime(RuntimeContract):
-    """The fixture `rig` of this module."""
+@pytest.fixture
+def data(rig: OciRig) -> Path:
+    return rig.data
+
+
+class TestOciRuntime(RuntimeContract, TerminalContract):
+    """The fixtures of this module."""
 
 
 async def test_facts_name_the_runtime_and_the_kernel(rig: OciRig) -> None:
@@ -340,7 +346,7 @@ async def test_a_run_ends_even_if_the_tool_of_an_exec_was_killed(rig: OciRig) ->
     tools = [p.parent for p in Path("/proc").glob("[0-9]*/cmdline") if str(rig.run_folder).encode() in p.read_bytes()]
     (tool,) = [p for p in tools if b"exec-" in (p / "cmdline").read_bytes()]
     os.kill(int(tool.name), signal.SIGKILL)
-    assert [piece.exit_status async for piece in stream][-1] == -9
+    assert [piece.exit_status async for piece in stream][-1] == 128 + 9
     assert await runtime.stop("web", 1) < 10
 
 
@@ -392,7 +398,7 @@ async def test_what_a_command_says_on_stderr_comes_while_it_runs_and_whole(rig: 
 
     script = "echo early >&2; read line; yes 0123456 | head -c 300000 >&2; exit 3"
     said, status = b"", None
-    async with aclosing(runtime.exec("web", 1, ("sh", "-c", script), stdin=after_it_was_heard())) as pieces:
+    async with aclosing(runtime.exec("web", 1, ("sh", "-c", script), inputs=after_it_was_heard())) as pieces:
         async for piece in pieces:
             said += piece.stderr
             status = piece.exit_status

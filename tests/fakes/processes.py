@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaild.model.errors import DeadlineExceededError, command_failed
-from jaild.ports.process import Completed, Errors
+from jaild.ports.process import Completed, Errors, TerminalSize
 
 Argv = tuple[str, ...]
 
@@ -81,11 +82,14 @@ class ScriptedProcesses:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         on_stderr: Errors | None = None,
+        terminal: TerminalSize | None = None,
+        raw: bool = False,
     ) -> AsyncIterator[ScriptedChild]:
         """Note; the answer is asked for when the program's input has ended."""
         assert cwd is None
-        assert on_stderr is None
-        child = ScriptedChild(tuple(argv), self.answer)
+        assert terminal is None
+        assert not raw
+        child = ScriptedChild(tuple(argv), self.answer, on_stderr)
         yield child
         self.calls.append(Told(child.argv, child.said, env or {}))
 
@@ -93,8 +97,9 @@ class ScriptedProcesses:
 class ScriptedChild:
     """Implements `jaild.ports.process.Child`."""
 
-    def __init__(self, argv: Argv, answer: Answer) -> None:
+    def __init__(self, argv: Argv, answer: Answer, on_stderr: Errors | None) -> None:
         self.argv = argv
+        self._on_stderr = on_stderr
         self.said: Said | None = None
         self.pid = 1 << 22  # more than any Linux gives
         self._answer = answer
@@ -117,6 +122,8 @@ class ScriptedChild:
         text = self.said.stdout.encode()
         for start in range(0, len(text), size):
             yield text[start : start + size]
+        if self._on_stderr is not None and self.said.stderr:
+            await self._on_stderr(self.said.stderr.encode())
 
     async def wait(self) -> Completed:
         """Give its end."""
@@ -126,6 +133,17 @@ class ScriptedChild:
     def kill(self) -> None:
         """It says nothing more."""
         self._closed.set()
+
+    def send(self, number: signal.Signals) -> None:
+        """It ends of any."""
+        del number
+        self._closed.set()
+
+    def resize(self, size: TerminalSize) -> None:
+        """It has no terminal."""
+
+    def hang_up(self) -> None:
+        """It has no terminal."""
 
 
 def _completed(argv: Argv, said: Said) -> Completed:

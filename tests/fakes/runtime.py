@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.model.findings import Finding
 from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.model.layers.records import Family
-from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Runtime, Usage
+from jaild.ports.process import TerminalSize
+from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Runtime, Usage
 
 FACTS = HostFacts(
     runtime="fake 1",
@@ -198,17 +199,23 @@ class FakeRuntime:
         *,
         environment: Mapping[str, str] | None = None,  # noqa: ARG002 - the port's
         user: str | None = None,  # noqa: ARG002 - the port's
-        stdin: AsyncIterator[bytes] | None = None,
+        inputs: AsyncIterator[Input] | None = None,
+        terminal: TerminalSize | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Answer as `say` told; `cat` without an answer of its own gives back its stdin."""
+        """Answer as `say` told; `cat` without an answer of its own gives back its stdin, and all else it is given.
+
+        On a terminal both streams are one.
+        """
         name = f"{jail}.{generation}"
         self._call("exec", name)
         self._running(name)
         answer = self.answers.get((name, command)) or self.answers.get(name) or Answer()
-        if stdin is not None:
-            async for piece in stdin:
+        if terminal is not None:
+            answer = replace(answer, stdout=answer.stdout + answer.stderr, stderr=b"")
+        if inputs is not None:
+            async for piece in inputs:
                 if command == ("cat",):
-                    yield Output(stdout=piece)
+                    yield Output(stdout=piece if isinstance(piece, bytes) else str(piece).encode())
         if answer.stdout:
             yield Output(stdout=answer.stdout)
         if answer.stderr:

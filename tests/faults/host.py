@@ -16,7 +16,7 @@ from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
 from jaild.model.errors import AlreadyExistsError
 from jaild.model.snapshots import HOLDS, MIGRATION, of_migration
-from jaild.ports.process import Child, Completed, Errors, Processes
+from jaild.ports.process import Child, Completed, Errors, Processes, TerminalSize
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
 from tests.fakes.faults import Life
@@ -78,11 +78,14 @@ class MortalProcesses:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         on_stderr: Errors | None = None,
+        terminal: TerminalSize | None = None,
+        raw: bool = False,
     ) -> AsyncIterator[Child]:
-        """Start with pipes."""
+        """Start with pipes, or a terminal."""
         self._life.check()
         with self._life.engaged():
-            async with self._inner.start(argv, cwd=cwd, env=env, on_stderr=on_stderr) as child:
+            started = self._inner.start(argv, cwd=cwd, env=env, on_stderr=on_stderr, terminal=terminal, raw=raw)
+            async with started as child:
                 yield child
 
 

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from jaild.model.errors import DeadlineExceededError, UnavailableError, command_failed
-from jaild.ports.process import Completed, Errors
+from jaild.ports.process import Completed, Errors, TerminalSize
 from tests.lab.frames import PIECE, WINDOW, Kind
 from tests.lab.wire import Wire
 
@@ -110,6 +111,18 @@ class LabChild:
         """Send SIGKILL; what it still prints is dropped."""
         self._wire.send(Kind.KILL, self._channel)
 
+    def send(self, number: signal.Signals) -> None:
+        """Nothing needs it in the lab's machines, nor the two below."""
+        raise NotImplementedError
+
+    def resize(self, size: TerminalSize) -> None:
+        """See `send`."""
+        raise NotImplementedError
+
+    def hang_up(self) -> None:
+        """See `send`."""
+        raise NotImplementedError
+
     async def end(self) -> None:
         """Kill it if it runs, and wait until it is gone."""
         try:
@@ -193,9 +206,12 @@ class LabProcesses:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         on_stderr: Errors | None = None,
+        terminal: TerminalSize | None = None,
+        raw: bool = False,
     ) -> contextlib.AbstractAsyncContextManager[LabChild]:
         """Start with pipes; leaving the context kills it. What comes on stderr is told at the end only."""
-        del on_stderr
+        del on_stderr, raw
+        assert terminal is None, "machines of the lab have none"
         return self._started(argv, cwd, env, None)
 
     @contextlib.asynccontextmanager

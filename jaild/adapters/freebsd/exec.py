@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from jaild.adapters.freebsd.command import Program
-from jaild.adapters.runtime.feeding import feed
-from jaild.ports.process import Processes
-from jaild.ports.runtime import Output
+from jaild.adapters.runtime.streaming import Streams, hang_up
+from jaild.ports.process import Processes, TerminalSize
+from jaild.ports.runtime import Input, Output
 
 
 async def stream(
-    processes: Processes, program: Program, stdin: AsyncIterator[bytes] | None
+    processes: Processes, program: Program, inputs: AsyncIterator[Input] | None, terminal: TerminalSize | None
 ) -> AsyncGenerator[Output, None]:
-    """Run `program` and yield its output: stdout as it comes, then the last 64 KiB of stderr, then its status.
+    """Run `program` and yield its output and its status.
 
-    jexec(8) becomes the command, so killing the process that was started, at closing, kills the command itself.
+    jexec(8) becomes the command, so killing the process that was started, at closing, kills the command itself. env(1)
+    says it if there is no such program (127), or if it cannot be executed (126).
     """
-    async with processes.start(program.argv, env=program.environment) as child:
-        feeder = asyncio.create_task(feed(child, stdin))
+    streams = Streams()
+    ended = False
+    async with processes.start(
+        program.argv, env=program.environment, on_stderr=streams.errors, terminal=terminal
+    ) as child:
         try:
-            async for piece in child.read():
-                yield Output(stdout=piece)
-            completed = await child.wait()
-            if feeder.done():
-                feeder.result()  # a client whose stream broke must not be told that all went well
-            if completed.stderr:
-                yield Output(stderr=completed.stderr)
-            yield Output(exit_status=completed.status)
+            async with contextlib.aclosing(streams.outputs(child, inputs, child.send)) as outputs:
+                async for output in outputs:
+                    ended = output.exit_status is not None
+                    yield output
         finally:
-            feeder.cancel()
-            await asyncio.wait({feeder})
+            if terminal is not None and not ended:
+                await hang_up(child)

@@ -48,8 +48,8 @@ from jaild.adapters.runtime.records import Records, split
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.findings import Finding
 from jaild.model.jails.spec import HttpCheck, TcpCheck
-from jaild.ports.process import Processes
-from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Usage
+from jaild.ports.process import Processes, TerminalSize
+from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Usage
 
 _log = structlog.get_logger("jaild.runtime")
 _KILL_PATIENCE = 30.0  # seconds that jail(8) may take to remove a jail whose first process has ended
@@ -236,12 +236,13 @@ class FreebsdRuntime:
         *,
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
-        stdin: AsyncIterator[bytes] | None = None,
+        inputs: AsyncIterator[Input] | None = None,
+        terminal: TerminalSize | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Run a command in it, as the run's user if none is named; stderr's last 64 KiB come after stdout."""
+        """Run a command in it, with the run's environment and user if none is named."""
         record = await self._started(jail, generation)
         program = self._command(record.spec, record.jid, command, environment, user)
-        stream = freebsd_exec.stream(self._processes, program, stdin)
+        stream = freebsd_exec.stream(self._processes, program, inputs, terminal)
         async with contextlib.aclosing(stream):  # `async for` alone would leave the closing to the garbage collector
             async for output in stream:
                 yield output

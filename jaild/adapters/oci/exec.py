@@ -8,6 +8,8 @@ import os
 import secrets
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,37 @@ import msgspec
 
 from jaild.adapters.oci.tool import Tool
 from jaild.adapters.runtime import first_process
-from jaild.adapters.runtime.feeding import feed
 from jaild.adapters.runtime.records import write_secret
-from jaild.ports.process import Child, Completed, Processes
-from jaild.ports.runtime import Output
+from jaild.adapters.runtime.streaming import Streams, hang_up
+from jaild.model.errors import command_failed
+from jaild.ports.process import Child, Processes, TerminalSize
+from jaild.ports.runtime import Input, Output
 
-_AHEAD = 16  # pieces of output that are read before the caller takes them: a slow caller slows the command
 _GRACE = 5.0  # seconds for a killed command's end to be noticed
+_LOOK = 0.01  # seconds between two looks for its pid, in a file that the tool writes
+# What the tool says of a program that it could not execute, in Go's words (runc) and in C's (crun), and what is said of
+# it: the statuses and words of env(1).
+_NOT_STARTED = {
+    "executable file not found": (127, "No such file or directory"),
+    "no such file or directory": (127, "No such file or directory"),
+    "permission denied": (126, "Permission denied"),
+    "is a directory": (126, "Is a directory"),
+    "not a directory": (126, "Not a directory"),
+    "exec format error": (126, "Exec format error"),
+}
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What the tool is given, and what it writes."""
+
+    config: Path
+    pid: Path  # written when the command runs
+    log: Path  # what the tool says of itself
+
+    def remove(self) -> None:
+        for path in (self.config, self.pid, self.log):
+            path.unlink(missing_ok=True)
 
 
 async def stream(
@@ -30,65 +56,100 @@ async def stream(
     name: str,
     bundle: Path,
     process: dict[str, Any],
-    stdin: AsyncIterator[bytes] | None,
+    inputs: AsyncIterator[Input] | None,
+    terminal: TerminalSize | None,
 ) -> AsyncGenerator[Output, None]:
-    """Run `process` (OCI's object) in the run and yield both its streams as they come. Closing kills the command."""
+    """Run `process` (OCI's object) in the run and yield its output and its status. Closing ends the command.
+
+    The tool brings the run a terminal of its own, in the run's /dev/pts, and passes on what goes over the daemon's:
+    bytes, and SIGWINCH with the new size.
+    """
     token = secrets.token_hex(8)
-    config, pid_file = bundle / f"exec-{token}.json", bundle / f"exec-{token}.pid"
-    write_secret(config, msgspec.json.encode(process))
-    argv = await tool.argv("exec", "--process", str(config), "--pid-file", str(pid_file), name)
-    completed: Completed | None = None
-    pieces: asyncio.Queue[Output | None] = asyncio.Queue(_AHEAD)
-
-    async def errors(piece: bytes) -> None:
-        await pieces.put(Output(stderr=piece))
-
+    files = _Files(*(bundle / f"exec-{token}.{kind}" for kind in ("json", "pid", "log")))
+    write_secret(files.config, msgspec.json.encode({**process, **_terminal(terminal)}))
+    says = ("--log", str(files.log), "--log-format", "json")
+    argv = await tool.argv(*says, "exec", "--process", str(files.config), "--pid-file", str(files.pid), name)
+    streams = Streams()
+    status: int | None = None
     try:
-        async with processes.start(argv, on_stderr=errors) as child:
-            feeder = asyncio.create_task(feed(child, stdin))
-            reader = asyncio.create_task(_read(child, pieces))
+        async with processes.start(argv, on_stderr=streams.errors, terminal=terminal, raw=True) as child:
             try:
-                while (output := await pieces.get()) is not None:
-                    yield output
-                completed = await reader
-                if feeder.done():
-                    feeder.result()  # a client whose stream broke must not be told that all went well
-                yield Output(exit_status=completed.status)
+                send = partial(_send, child, name, files.pid)
+                async with contextlib.aclosing(streams.outputs(child, inputs, send)) as outputs:
+                    async for output in outputs:
+                        status = output.exit_status
+                        if status is None and not _is_its_own(output, files):
+                            yield output
             finally:
-                feeder.cancel()
-                reader.cancel()
-                await asyncio.wait({feeder, reader})
-                if completed is None:
-                    await _kill(child, name, pid_file)
-        if completed is not None and completed.status < 0:
-            await _bury(name, pid_file)  # somebody killed the tool; its command lived on
+                if status is None:
+                    if terminal is not None:
+                        await hang_up(child)
+                    await _kill(child, name, files.pid)
+            killed = (await child.wait()).status < 0
+        if killed:
+            await _bury(name, files.pid)  # somebody killed the tool; its command lived on
+        if status and not files.pid.exists() and (error := _error(files.log)):
+            status, text = _not_started(argv, process["args"][0], status, error)
+            yield Output(stderr=text) if terminal is None else Output(stdout=text.replace(b"\n", b"\r\n"))
+        yield Output(exit_status=status)
     finally:
-        config.unlink()
-        pid_file.unlink(missing_ok=True)
+        files.remove()
 
 
-async def _read(child: Child, pieces: asyncio.Queue[Output | None]) -> Completed:
-    """Queue stdout, wait for the end, and say that nothing more comes (stderr is queued beside this)."""
-    try:
-        async for piece in child.read():
-            await pieces.put(Output(stdout=piece))
-        completed = await child.wait()
-    except Exception:
-        await pieces.put(None)
-        raise
-    await pieces.put(None)
-    return completed
+def _terminal(size: TerminalSize | None) -> dict[str, Any]:
+    """Return what of OCI's object is about the terminal; the tool takes over the size of ours only after the start."""
+    if size is None:
+        return {"terminal": False}
+    return {"terminal": True, "consoleSize": {"height": size.rows, "width": size.columns}}
+
+
+def _send(child: Child, name: str, pid_file: Path, number: signal.Signals) -> None:
+    """Send a signal to the command; to the tool, which forwards it, while the command is not known yet."""
+    if (command := _command(name, pid_file)) is None:
+        child.send(number)
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.pid, number)  # it leads a session of its own
+
+
+def _error(log: Path) -> str:
+    """Return the last error that the tool logged; '' for none."""
+    found = ""
+    with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):  # none yet, or half a line
+        for line in log.read_bytes().splitlines():
+            entry: dict[str, Any] = msgspec.json.decode(line)
+            if entry.get("level") == "error":
+                found = str(entry.get("msg", ""))
+    return found
+
+
+def _is_its_own(output: Output, files: _Files) -> bool:
+    """Return whether the tool, not the command, said this: what it logs first, and then says."""
+    said = (output.stderr or output.stdout).strip()
+    return 0 < len(said) < 1 << 14 and not files.pid.exists() and said.decode("utf-8", "replace") == _error(files.log)
+
+
+def _not_started(argv: tuple[str, ...], program: str, status: int, error: str) -> tuple[int, bytes]:
+    """Return status and text for a program that could not be executed; raise for anything else (COMMAND_FAILED)."""
+    for phrase, (answer, text) in _NOT_STARTED.items():
+        if program in error and phrase in error.lower():
+            return answer, f"exec: {program}: {text}\n".encode()
+    raise command_failed(argv, status, error)
 
 
 async def _kill(child: Child, name: str, pid_file: Path) -> None:
     """Kill the command itself: killing the tool alone would leave it running in the jail."""
-    command = _command(name, pid_file)
-    if command is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(command.pid, signal.SIGKILL)  # it leads a session of its own
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
-                await child.wait()
+    ended = asyncio.ensure_future(child.wait())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE):
+            # The tool tells the pid only when the command runs already.
+            while (command := _command(name, pid_file)) is None and not ended.done():
+                await asyncio.wait({ended}, timeout=_LOOK)
+            if command is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(command.pid, signal.SIGKILL)  # it leads a session of its own
+            await ended
+    ended.cancel()
     child.kill()
     await _bury(name, pid_file)
 

@@ -33,8 +33,8 @@ from jaild.model.errors import InternalError, JaildError
 from jaild.model.findings import Finding
 from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.model.layers.records import Family
-from jaild.ports.process import Processes
-from jaild.ports.runtime import Demands, HostFacts, Output, Run, RunSpec, Usage
+from jaild.ports.process import Processes, TerminalSize
+from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Usage
 
 _KILL_PATIENCE = 30.0  # seconds that SIGKILL may take: a process in the kernel's uninterruptible sleep delays it
 _SETUP_PATIENCE = 5.0  # seconds between `runc start` and the command's begin or failure
@@ -203,17 +203,15 @@ class OciRuntime:
         *,
         environment: Mapping[str, str] | None = None,
         user: str | None = None,
-        stdin: AsyncIterator[bytes] | None = None,
+        inputs: AsyncIterator[Input] | None = None,
+        terminal: TerminalSize | None = None,
     ) -> AsyncGenerator[Output, None]:
-        """Run a command in it, with the run's environment and user if none is named.
-
-        stdout comes as it is written; stderr after it, its last 64 KiB.
-        """
+        """Run a command in it, with the run's environment and user if none is named."""
         run = self._started(jail, generation).spec
         account = self._account(run.user if user is None else user, self._tree(jail, generation))
         process = oci_bundle.process(run, account, command, environment)
         bundle = self._records.bundle(run.name)
-        stream = oci_exec.stream(self._processes, self._tool, run.name, bundle, process, stdin)
+        stream = oci_exec.stream(self._processes, self._tool, run.name, bundle, process, inputs, terminal)
         async with contextlib.aclosing(stream):  # `async for` alone would leave the closing to the garbage collector
             async for output in stream:
                 yield output

@@ -1,4 +1,4 @@
-"""This side of a program's pipes: the event loop waits, and no byte is copied besides by read(2) and write(2).
+"""This side of a program's pipes, or of its terminal: the event loop waits, and read(2) and write(2) alone copy bytes.
 
 asyncio's own streams take 64 KiB at a time, and copy each byte twice on its way in and once on its way out.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import io
 import os
@@ -33,6 +34,7 @@ class _End:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._waiting: asyncio.Future[None] | None = None
+        self._again: Callable[[], None] | None = None  # makes the attempt that is waited with
 
     async def _until(
         self, attempt: Callable[[], bool], add: Callable[..., None], remove: Callable[[int], bool]
@@ -55,9 +57,11 @@ class _End:
                 done.set_exception(error)
 
         add(self._descriptor, again)
+        self._again = again
         try:
             await done
         finally:
+            self._again = None
             if self._descriptor != _CLOSED:
                 remove(self._descriptor)
 
@@ -76,6 +80,14 @@ class _End:
 
 class PipeReader(_End):
     """The end that is read from. When it is closed, that is the end of what comes."""
+
+    _last = False  # nothing comes any more
+
+    def finish(self) -> None:
+        """Take what is there for all that comes: who wrote it has ended, though others may keep the other end open."""
+        self._last = True
+        if self._again is not None:
+            self._again()
 
     async def read(self, size: int) -> bytes:
         """Return what is there as soon as anything is, at most `size` bytes; nothing at the end."""
@@ -108,9 +120,21 @@ class PipeReader(_End):
 
     async def _read(self, attempt: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
+
+        def attempt_or_end() -> bool:
+            try:
+                return attempt()
+            except BlockingIOError:
+                if not self._last:
+                    raise
+            except OSError as error:
+                if error.errno != errno.EIO:  # of a terminal that nobody has open: FreeBSD reads nothing
+                    raise
+            return True
+
         if self._descriptor != _CLOSED:
             with contextlib.suppress(BrokenPipeError):  # a read has no such error: it was closed
-                await self._until(attempt, loop.add_reader, loop.remove_reader)
+                await self._until(attempt_or_end, loop.add_reader, loop.remove_reader)
                 await asyncio.sleep(0)  # a pipe that always has something must not have the loop for itself
 
 
@@ -125,7 +149,12 @@ class PipeWriter(_End):
 
         def attempt() -> bool:
             nonlocal rest
-            rest = rest[os.write(self._descriptor, rest) :]
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except OSError as error:
+                if error.errno != errno.EIO:  # see `PipeReader`
+                    raise
+                raise BrokenPipeError("nobody has the terminal open") from error
             return not rest
 
         if data:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.subprocess
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -19,8 +20,9 @@ import structlog
 
 from jaild.adapters.system.pipes import PipeReader, PipeWriter, make_pipe
 from jaild.adapters.system.programs import Programs
+from jaild.adapters.system.terminals import TAKE, Terminal
 from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError, command_failed
-from jaild.ports.process import PATH, Completed, Errors
+from jaild.ports.process import PATH, Completed, Errors, TerminalSize
 
 _ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C"}
 _KEPT_STDERR = 64 << 10  # bytes; a program that repeats an error for hours must not fill our memory
@@ -44,13 +46,19 @@ class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=_KEPT_STDERR, loop=loop)
         self.exited = asyncio.Event()
-        self.at_exit: Callable[[], None] | None = None
+        self._at_exit: Callable[[], None] | None = None
+
+    def tell_exit(self, at_exit: Callable[[], None]) -> None:
+        """Call it at the exit, instead of what was to be called; now if that was."""
+        self._at_exit = at_exit
+        if self.exited.is_set():
+            at_exit()
 
     def process_exited(self) -> None:
         super().process_exited()
         self.exited.set()
-        if self.at_exit is not None:
-            self.at_exit()
+        if self._at_exit is not None:
+            self._at_exit()
 
 
 class _RunningChild:
@@ -64,6 +72,7 @@ class _RunningChild:
         stdin: PipeWriter | None,
         stdout: PipeReader | None,
         started: float,
+        terminal: Terminal | None,
     ) -> None:
         self._argv = argv
         self._stdin = stdin
@@ -73,6 +82,9 @@ class _RunningChild:
         self.started = started  # monotonic
         self._tail = bytearray()
         self._drain: asyncio.Task[None] | None = None
+        self._terminal = terminal
+        if terminal is not None:  # a pipe's end is awaited; a terminal may stay open in what was put in the background
+            protocol.tell_exit(terminal.reader.finish)
 
     @property
     def command(self) -> str:
@@ -89,7 +101,9 @@ class _RunningChild:
         await self._stdin.write(data)
 
     async def close_stdin(self) -> None:
-        if self._stdin is not None:
+        if self._terminal is not None:
+            await self._terminal.end_of_file()
+        elif self._stdin is not None:
             self._stdin.close()
 
     async def read(self, size: int = 1 << 20, *, whole: bool = False) -> AsyncIterator[bytes]:
@@ -114,9 +128,20 @@ class _RunningChild:
         )
 
     def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def send(self, number: signal.Signals) -> None:
         if not self._protocol.exited.is_set():
             with contextlib.suppress(ProcessLookupError):  # it ended, and we have not been told yet
-                os.killpg(self.pid, signal.SIGKILL)
+                os.killpg(self.pid, number)
+
+    def resize(self, size: TerminalSize) -> None:
+        if self._terminal is not None:
+            self._terminal.resize(size)
+
+    def hang_up(self) -> None:
+        if self._terminal is not None:
+            self._terminal.close()
 
     def keep_stderr(self, on_stderr: Errors | None = None) -> None:
         """Start reading stderr, keeping its end and handing on what comes."""
@@ -148,7 +173,7 @@ class _RunningChild:
                 self._close()
             else:
                 _unended.add(self)
-                self._protocol.at_exit = self._ended_at_last
+                self._protocol.tell_exit(self._ended_at_last)
 
     def _ended_at_last(self) -> None:
         _log.warning("ended at last", argv=self._argv, pid=self.pid)
@@ -157,6 +182,7 @@ class _RunningChild:
 
     def _close(self) -> None:
         self._transport.close()
+        self.hang_up()
         for end in (self._stdin, self._stdout):
             if end is not None:
                 end.close()
@@ -243,9 +269,12 @@ class ProcessRunner:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         on_stderr: Errors | None = None,
+        terminal: TerminalSize | None = None,
+        raw: bool = False,
     ) -> AsyncIterator[_RunningChild]:
-        """Start with pipes; leaving the context kills and reaps it."""
-        child = await _spawn(argv, _Wanted(stdin=True, large=True), cwd, env, self._inherited(argv))
+        """Start with pipes, or with a terminal; leaving the context kills and reaps it."""
+        wanted = _Wanted(stdin=terminal is None, large=True, terminal=terminal, raw=raw)
+        child = await _spawn(argv, wanted, cwd, env, self._inherited(argv))
         try:
             child.keep_stderr(on_stderr)
             yield child
@@ -283,6 +312,8 @@ class _Wanted:
     stdin: bool  # a pipe; if not, there is nothing to read
     output: IO[bytes] | None = None  # stdout and stderr; None for pipes
     large: bool = False  # what streams go through
+    terminal: TerminalSize | None = None  # in the place of all three
+    raw: bool = False
 
 
 async def _spawn(
@@ -319,22 +350,31 @@ async def _started(
     with contextlib.ExitStack() as ours:
         writer: PipeWriter | None = None
         reader: PipeReader | None = None
+        terminal: Terminal | None = None
+        path = _programs.path(argv[0], environment["PATH"])
+        command: Sequence[str] = argv
         try:
+            if wanted.terminal is not None:
+                terminal = Terminal(wanted.terminal, raw=wanted.raw)
+                theirs.append(terminal.theirs)
+                ours.callback(terminal.close)
+                writer, reader = terminal.writer, terminal.reader
+                command, path = (*TAKE, _there(argv[0], path), *argv[1:]), None
             if wanted.stdin:
                 for_it, for_us = make_pipe(large=wanted.large)
                 theirs.append(for_it)
                 ours.callback((writer := PipeWriter(for_us)).close)
-            if wanted.output is None:
+            if wanted.output is None and terminal is None:
                 for_us, for_it = make_pipe(large=wanted.large)
                 theirs.append(for_it)
                 ours.callback((reader := PipeReader(for_us)).close)
             transport, protocol = await loop.subprocess_exec(
                 lambda: _Protocol(loop),
-                *argv,
-                stdin=theirs[0] if wanted.stdin else DEVNULL,
+                *command,
+                stdin=theirs[0] if wanted.stdin or terminal else DEVNULL,
                 stdout=wanted.output or theirs[-1],
-                stderr=wanted.output or PIPE,
-                executable=_programs.path(argv[0], environment["PATH"]),
+                stderr=wanted.output or (theirs[-1] if terminal else PIPE),
+                executable=path,
                 cwd=cwd,
                 env=environment,
                 # Either of the next two keeps Python from posix_spawn(3): on Linux it takes vfork(2), as cheap.
@@ -354,7 +394,14 @@ async def _started(
             for descriptor in theirs:
                 os.close(descriptor)
         ours.pop_all()
-    return _RunningChild(tuple(argv), transport, protocol, writer, reader, started)
+    return _RunningChild(tuple(argv), transport, protocol, writer, reader, started, terminal)
+
+
+def _there(name: str, path: str | None) -> str:
+    """Return the path of a program for whoever starts it; `FileNotFoundError` as the system itself would say it."""
+    if path is None and "/" not in name:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return path or name
 
 
 def _opened(output: Path | None) -> contextlib.AbstractContextManager[IO[bytes] | None]:

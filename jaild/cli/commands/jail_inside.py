@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
 from typing import IO
 
 import click
-import grpc
 
-from jaild.cli.client import complete, interrupts, references
-from jaild.cli.client.connection import Api, connect, pages
+from jaild.cli.client import complete, execution, interrupts, references
+from jaild.cli.client.connection import connect, pages
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Settings
 from jaild.cli.output import listing, render
-from jaild.cli.output.exits import Exit
-from jaild.cli.output.failures import Failure
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.v1 import jails_pb2
-
-_CHUNK = 1 << 16
-_INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
 
@@ -30,12 +24,21 @@ NAME = click.argument("name", type=references.jail, shell_complete=complete.jail
     "exec",
     cls=Verb,
     context_settings={"allow_interspersed_args": False},
-    examples=("jail exec cache -- redis-cli info", "jail exec -u root db -- pg_dump main > main.sql"),
+    examples=(
+        "jail exec web -- sh",
+        "jail exec cache -- redis-cli info",
+        "jail exec -u root db -- pg_dump main > main.sql",
+    ),
 )
 @NAME
 @click.argument("argv", nargs=-1, required=True, metavar="-- COMMAND [ARG]...")
+@click.option("-i/-I", "--stdin/--no-stdin", "stdin", default=True, help="Send stdin (default).")
 @click.option(
-    "-i/-I", "--stdin/--no-stdin", "stdin", default=None, help="Send stdin (default: unless it is a terminal)."
+    "-t/-T",
+    "--tty/--no-tty",
+    "terminal",
+    default=None,
+    help="Give it a terminal (default: if stdin, stdout and stderr are one).",
 )
 @click.option("-u", "--user", help="Run as this user (default: the jail's own).")
 @click.option(
@@ -52,18 +55,34 @@ def exec_(
     *,
     name: str,
     argv: tuple[str, ...],
-    stdin: bool | None,
+    stdin: bool,
+    terminal: bool | None,
     user: str | None,
     env: tuple[tuple[str, str], ...],
 ) -> None:
-    """Run a command in a jail and end with its status."""
+    """Run a command in a jail and end with its status.
+
+    On a terminal it has one of its own, with your keys, Ctrl-C too, and your window's size. 127: there is no such
+    command in the jail; 126: it cannot be executed.
+    """
     command = argv[1:] if argv[0] == "--" else argv
     if not command:
         raise click.UsageError("there is no command to run")
-    start = jails_pb2.ExecStart(name=name, command=command, environment=dict(env), user=user)
+    at_terminal = execution.is_foreground()
+    if terminal is None:
+        terminal = stdin and at_terminal and sys.stdout.isatty() and sys.stderr.isatty()
+    elif terminal and not (stdin and at_terminal):
+        raise click.UsageError("-t needs stdin to be a terminal, and this is none: leave -t out")
+    start = jails_pb2.ExecStart(
+        name=name,
+        command=command,
+        environment={**({"TERM": os.environ.get("TERM", "dumb")} if terminal else {}), **dict(env)},
+        user=user,
+        terminal=execution.terminal_size() if terminal else None,
+    )
+    readable = stdin and (at_terminal or not sys.stdin.isatty())
     with connect(ctx.ensure_object(Settings)) as api:
-        source = sys.stdin.buffer if (not sys.stdin.isatty() if stdin is None else stdin) else None
-        ctx.exit(_run(api, start, source))
+        ctx.exit(execution.Execution(api, start, sys.stdin.buffer if readable else None).run())
 
 
 @click.command("logs", cls=Verb, examples=("jail logs cache -n 100", "jail logs cache -f"))
@@ -107,43 +126,6 @@ _GENERATIONS = (
     Column("AGE", lambda generation: render.since(generation.create_time)),
 )
 VERBS = (exec_, logs, generations)
-
-
-def _run(api: Api, start: jails_pb2.ExecStart, source: IO[bytes] | None) -> int:
-    unread: list[OSError] = []
-    try:
-        for part in interrupts.stream(lambda: api.jails.ExecInJail(_requests(start, source, unread))):
-            _write(sys.stdout.buffer, part.stdout)
-            _write(sys.stderr.buffer, part.stderr)
-            if part.HasField("exit_status"):
-                return int(part.exit_status)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except grpc.RpcError:
-        if unread:
-            raise Failure(f"cannot read stdin: {unread[0].strerror}", Exit.UNEXPECTED) from unread[0]
-        raise
-    raise Failure("the daemon hung up before the command ended", Exit.UNAVAILABLE, remedy="its status is not known")
-
-
-def _requests(
-    start: jails_pb2.ExecStart, source: IO[bytes] | None, unread: list[OSError]
-) -> Iterator[jails_pb2.ExecInJailRequest]:
-    """Yield the start and then stdin as it comes, in a thread of gRPC's that does not keep the process alive.
-
-    What stdin could not be read for comes into `unread`; gRPC ends the call, and so the command in the jail.
-    """
-    yield jails_pb2.ExecInJailRequest(start=start)
-    if source is None:
-        return
-    # Unbuffered: it returns what is there, and holds no lock that the interpreter wants at its end.
-    raw = getattr(source, "raw", source)
-    try:
-        while block := raw.read(_CHUNK):
-            yield jails_pb2.ExecInJailRequest(stdin=block)
-    except OSError as error:
-        unread.append(error)
-        raise
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:

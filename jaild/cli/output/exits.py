@@ -81,4 +81,8 @@ def for_operation(code: str, reason: str) -> Exit:
 def table() -> str:
     """Return the exit statuses as text for people."""
     rows = [f"  {status.value:>3}  {meaning}" for status, meaning in MEANING.items()]
-    return "\n".join([*rows, "", "`jailctl jail exec` ends with the command's own status: 128 + N for signal N."])
+    own = (
+        "`jailctl jail exec` ends with the command's own status: 128 + N for signal N, 127 if there is no such"
+        " command in the jail, 126 if it\ncannot be executed."
+    )
+    return "\n".join([*rows, "", own])

@@ -9,7 +9,8 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailStats, JailView
-from jaild.ports.runtime import Output
+from jaild.ports.process import TerminalSize
+from jaild.ports.runtime import Input, Output
 from tests.fakes.use_cases.made import not_found
 from tests.fakes.use_cases.remembering import Fake
 
@@ -135,12 +136,18 @@ class FakeJails(Fake):
         *,
         environment: Mapping[str, str],
         user: str | None,
-        stdin: AsyncIterator[bytes],
+        inputs: AsyncIterator[Input],
+        terminal: TerminalSize | None,
     ) -> AsyncIterator[Output]:
-        self.seen("exec", name, command, environment=environment, user=user)
-        async for piece in stdin:
-            yield Output(stdout=piece.upper())
-        yield Output(stderr=b"bye", exit_status=0)
+        shown = {} if terminal is None else {"terminal": terminal}
+        self.seen("exec", name, command, environment=environment, user=user, **shown)
+        async for piece in inputs:
+            yield Output(stdout=piece.upper() if isinstance(piece, bytes) else repr(piece).encode())
+            if command[0] == "stay":
+                await asyncio.Event().wait()
+        yield Output(stderr=b"bye", exit_status=int(command[-1]) if command[-1].isdigit() else 0)
+        if command[0] == "linger":
+            await asyncio.Event().wait()
 
     async def logs(self, name: str, /, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
         self.seen("logs", name, lines=lines, follow=follow)

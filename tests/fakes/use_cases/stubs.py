@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -109,3 +110,10 @@ def refused(reason: str) -> Iterator[None]:
 async def stream(*messages: Any) -> AsyncIterator[Any]:
     for message in messages:
         yield message
+
+
+async def open_stream(*messages: Any) -> AsyncIterator[Any]:
+    """These, and then nothing: it goes on until the call is ended."""
+    for message in messages:
+        yield message
+    await asyncio.Event().wait()

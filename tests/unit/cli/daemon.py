@@ -170,7 +170,11 @@ class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
             yield jails_pb2.ExecInJailResponse(exit_status=7)
             return
         for request in request_iterator:
-            yield jails_pb2.ExecInJailResponse(stdout=request.stdin)
+            if request.end_of_stdin or request.stdin == b"\x04":
+                break
+            if request.WhichOneof("part") != "stdin":
+                self.daemon.requests.append(request)
+            yield jails_pb2.ExecInJailResponse(stdout=request.stdin or str(request).encode())
         yield jails_pb2.ExecInJailResponse(stderr=b"err\xff")
         yield jails_pb2.ExecInJailResponse(exit_status=int(start.command[-1]))
 

@@ -61,8 +61,11 @@ def _handler(method: MethodDescriptor) -> Any:
 
     def answer(request: Any, _context: Any) -> Any:
         if method.client_streaming:
-            for _ in request:
-                pass
+            for part in request:
+                if getattr(
+                    part, "end_of_stdin", False
+                ):  # after which signals may come, for as long as it is not answered
+                    break
         return filled(method.output_type)
 
     def stream(request: Any, context: Any) -> Iterator[Message]:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jaild.adapters.system.terminals import TAKE
 from jaild.cli.client import interrupts
 from jaild.cli.client.upload import CHUNK
 from jaild.v1 import apps_pb2, bases_pb2, events_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation, status
+
+MAIN = "from jaild.cli.main import main; main()"
 
 
 @pytest.fixture
@@ -140,12 +146,60 @@ def test_exec_without_stdin_sends_none(jailctl: Run) -> None:
 
 
 def test_exec_ends_with_its_command_although_stdin_stays_open(daemon: Daemon) -> None:
-    code = "from jaild.cli.main import main; main()"
-    argv = [sys.executable, "-c", code, "--address", daemon.address, "jail", "exec", "web", "quit"]
+    argv = [sys.executable, "-c", MAIN, "--address", daemon.address, "jail", "exec", "web", "quit"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.wait(30) == 7
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+def test_exec_at_a_terminal_has_one_in_the_jail_and_gives_it_every_key(daemon: Daemon) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
+    before = termios.tcgetattr(ours)
+    argv = [*TAKE, sys.executable, "-c", MAIN, "--address", daemon.address, "jail", "exec", "web", "5"]
+    environment = {**os.environ, "TERM": "vt100"}
+    process = subprocess.Popen(
+        argv, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    )
+    os.close(theirs)
+    said = b""
+
+    def hear(text: bytes) -> None:
+        nonlocal said
+        while text not in said:
+            said += os.read(ours, 1024)
+
+    while termios.tcgetattr(ours)[3] & termios.ICANON:
+        time.sleep(0.01)
+    os.write(ours, b"\x03raw\r")
+    hear(b"\x03raw\r")
+    termios.tcsetwinsize(ours, (50, 132))
+    hear(b"rows: 50\n  columns: 132")
+    os.write(ours, b"\x04")
+    hear(b"err")
+    assert process.wait(20) == 5
+    assert termios.tcgetattr(ours) == before
+    os.close(ours)
+    (start,) = daemon.asked(jails_pb2.ExecStart)
+    assert (start.terminal.columns, start.environment["TERM"]) == (80, "vt100")
+
+
+def test_exec_without_a_terminal_passes_the_first_signal_on_and_ends_at_the_second(
+    jailctl: Run, daemon: Daemon
+) -> None:
+    argv = [sys.executable, "-c", MAIN, "--address", daemon.address, "jail", "exec", "web", "5"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"begun")
+        process.stdin.flush()
+        assert os.read(process.stdout.fileno(), 99) == b"begun"
+        process.send_signal(signal.SIGTERM)
+        assert os.read(process.stdout.fileno(), 99) == b'signal: "TERM"\n'
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 128 + signal.SIGTERM
+    assert jailctl("jail", "exec", "-t", "web", "5").exit_code == 2
 
 
 def test_following_logs_until_interrupted_is_no_failure(jailctl: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ async def test_a_moved_jail_has_its_data_its_layers_and_its_history(pair: tuple[
     assert serves(target, 2)
     assert invariants.running([source], "web") == []
     with pytest.raises(FailedPreconditionError) as refused:  # not that it should be started here
-        source.core.use_cases.jails.exec("web", ("id",), environment={}, user=None, stdin=AsyncMock())
+        source.core.use_cases.jails.exec("web", ("id",), environment={}, user=None, inputs=AsyncMock(), terminal=None)
     assert (refused.value.reason, refused.value.detail["owner"]) == ("JAIL_MOVED", "beta")
     assert (target.core.inventory.jails["web"].folder / "data" / "var" / "mark").read_text() == "kept"
     assert reason_of(await roll_back(target)) == ""

@@ -23,6 +23,9 @@ ALLOWED = {
     ("jaild/adapters/zfs/private_namespace.py", "os.execvp"): (
         "it was started by process.py in a new mount namespace, and becomes the program that is to run in it"
     ),
+    ("jaild/adapters/system/take_terminal.py", "os.execvp"): (
+        "it was started by process.py on a new terminal, and becomes the program that is to run on it"
+    ),
 }
 STARTERS = frozenset(
     {"create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell"}
@@ -85,9 +88,9 @@ TASKS = {
     "jaild/adapters/archives/bsdtar.py": AWAITED,
     "jaild/adapters/peers.py": AWAITED,
     "jaild/adapters/system/process.py": AWAITED,
-    "jaild/adapters/freebsd/exec.py": AWAITED,
     "jaild/adapters/freebsd/first_process.py": AWAITED,
     "jaild/adapters/oci/exec.py": AWAITED,
+    "jaild/adapters/runtime/streaming.py": AWAITED,
     "jaild/adapters/zfs/ended.py": AWAITED,
     "jaild/adapters/zfs/streaming.py": AWAITED,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import pytest
 from google.longrunning import operations_pb2
@@ -210,9 +212,23 @@ async def test_uploads_and_commands_are_audited_with_what_their_first_message_na
     start = jails_pb2.ExecStart(name="jails/web", command=["id"])
     async for _ in stubs.jails(local).ExecInJail(stubs.stream(jails_pb2.ExecInJailRequest(start=start))):
         pass
+    # Of a command the outcome is its own, also if its caller does not wait for the end of the call.
+    for command, told in ((["linger", "0"], True), (["linger", "127"], True), (["stay"], False)):
+        start = jails_pb2.ExecStart(name="jails/web", command=command)
+        first, second = jails_pb2.ExecInJailRequest(start=start), jails_pb2.ExecInJailRequest(stdin=b"x")
+        sent = stubs.stream(first, second) if told else stubs.open_stream(first, second)
+        call = stubs.jails(local).ExecInJail(sent)
+        async for answer in call:
+            if answer.HasField("exit_status") or not told:
+                break
+        known = len(fakes.audit.kept)
+        call.cancel()
+        async with asyncio.timeout(10):
+            while len(fakes.audit.kept) == known:  # noqa: ASYNC110 - nothing tells the test
+                await asyncio.sleep(0.002)
     assert [(entry.target, entry.request_id, entry.outcome) for entry in fakes.audit.kept] == [
         ("bases/debian-12", "r", "OK"),
-        ("jails/web", "", "OK"),
+        *(("jails/web", "", outcome) for outcome in ("OK", "OK", "EXIT 127", "CANCELLED HUNG_UP")),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jaild.model.errors import FailedPreconditionError, UnavailableError
 from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
+from jaild.ports.process import TerminalSize
 from jaild.rpc.tls import TlsFiles
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
 from tests.fakes.use_cases import made, stubs
@@ -299,6 +301,30 @@ async def test_a_command_gets_its_input_and_its_status_comes_last(fakes: Fakes, 
     assert b"".join(answer.stdout for answer in answers) == b"ABCD"
     assert [answer.HasField("exit_status") for answer in answers] == [False, False, True]
     assert fakes.jails.calls == [("exec", ("web", ("cat",)), {"environment": {"A": "1"}, "user": "www"})]
+
+
+async def test_a_command_on_a_terminal_is_given_sizes_and_signals(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    fakes.jails.jails["web"] = made.jail("web")
+
+    async def answers(size: jails_pb2.TerminalSize | None, **part: Any) -> bytes:
+        start = jails_pb2.ExecStart(name="jails/web", command=["sh"], terminal=size)
+        sent = stubs.stream(jails_pb2.ExecInJailRequest(start=start), jails_pb2.ExecInJailRequest(**part))
+        return b"".join([answer.stdout async for answer in stubs.jails(local).ExecInJail(sent)])
+
+    small, huge = jails_pb2.TerminalSize(rows=24, columns=80), jails_pb2.TerminalSize(rows=1 << 16)
+    assert await answers(small, resize=jails_pb2.TerminalSize(rows=50)) == b"TerminalSize(rows=50, columns=0)"
+    assert fakes.jails.calls[-1][2]["terminal"] == TerminalSize(rows=24, columns=80)
+    assert await answers(None, signal="TERM") == repr(signal.SIGTERM).encode()
+    assert await answers(None, stdin=b"", end_of_stdin=True) == b""
+    for size, part, reason in (
+        (None, {"resize": small}, "TERMINAL_MISSING"),
+        (small, {"resize": huge}, "TERMINAL_SIZE_INVALID"),
+        (huge, {}, "TERMINAL_SIZE_INVALID"),
+        (None, {"signal": "SIGTERM"}, "SIGNAL_UNKNOWN"),
+        (None, {"start": jails_pb2.ExecStart()}, "CHUNK_EXPECTED"),
+    ):
+        with stubs.refused(reason):
+            await answers(size, **part)
 
 
 async def test_logs_end_when_the_caller_hangs_up(fakes: Fakes, local: grpc.aio.Channel) -> None:

@@ -14,6 +14,7 @@ import pytest
 from jaild.adapters.system import process
 from jaild.adapters.system.process import ProcessRunner
 from jaild.model.errors import DeadlineExceededError, InternalError, UnavailableError
+from jaild.ports.process import TerminalSize
 from tests.pids import command_of, gone
 
 # What starts a program in a session of its own and keeps its pipes: util-linux has the one, FreeBSD the other.
@@ -30,6 +31,42 @@ async def _content(file: Path) -> str:
         while not (file.exists() and file.read_text().endswith("\n")):  # noqa: ASYNC110 -- written by another program
             await asyncio.sleep(0.005)
     return file.read_text()
+
+
+async def test_a_terminal_controls_the_session_of_its_program(processes: ProcessRunner) -> None:
+    script = "test -t 0 && test -t 1 && test -t 2 && stty size </dev/tty; trap 'exit 7' INT; cat"
+    terminal = TerminalSize(rows=24, columns=80)
+    async with asyncio.timeout(10), processes.start(["sh", "-c", script], terminal=terminal) as child:
+        said = aiter(child.read())
+        assert (await anext(said)).strip() == b"24 80"
+        await child.write(b"one\r")
+        shown = b""
+        while shown.count(b"one\r\n") < 2:  # by the terminal, and by cat
+            shown += await anext(said)
+        await child.write(b"\x03")
+        assert b"".join([piece async for piece in said]).strip() == b"^C"
+        assert (await child.wait()).status == 7
+        with pytest.raises(BrokenPipeError):
+            await child.write(b"x")
+    with pytest.raises(UnavailableError):
+        async with processes.start(["nosuch-program"], terminal=terminal):
+            pass
+    # Its end is what is there when it ends, though another process keeps the terminal; signals are as by default.
+    async with (
+        asyncio.timeout(10),
+        processes.start(["sh", "-c", "sleep 9 & yes | head -n 1"], terminal=terminal) as child,
+    ):
+        assert b"".join([piece async for piece in child.read()]) == b"y\r\n"
+    async with processes.start(["sh", "-c", "cat; exit 4"], terminal=terminal) as child:
+        await child.write(b"no end of a line")
+        await child.close_stdin()
+        assert (await child.wait()).status == 4
+    async with processes.start(["sh", "-c", "echo up; exec cat"], terminal=terminal) as child:
+        assert await anext(aiter(child.read())) == b"up\r\n"
+        child.hang_up()
+        assert (await child.wait()).status == -signal.SIGHUP
+        child.resize(terminal)
+        child.hang_up()
 
 
 async def test_output_and_status_are_returned_as_the_program_left_them(processes: ProcessRunner) -> None:
