@@ -12,7 +12,7 @@ EVERY = 4
 # Python keeps what it compiled, whatever the environment says: tests start hundreds of daemons and commands.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest
 
-.PHONY: help venv compiled deps demo test unit slowest lint proto proto-check bench lab lab-quick compare faults soak truth clean
+.PHONY: help venv compiled deps demo test unit slowest clients lint proto proto-check bench lab lab-quick compare faults soak truth clean
 
 help: ## say what can be made (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile | expand -t 22
@@ -41,6 +41,11 @@ unit: compiled ## the tests that need neither root nor real ZFS, but for those t
 
 slowest: compiled ## as unit, one after the other and in their order, with the twenty slowest at the end
 	HYPOTHESIS_PROFILE=quick $(PYTEST) $(UNIT) -p no:randomly --durations=20 --durations-min=0.2
+
+clients: deps compiled proto-check ## the programs of docs/clients.md, those in other languages too (make test: Python)
+	@mkdir -p build/clients
+	npm install --silent --no-audit --no-fund --prefix build/clients @grpc/grpc-js@1 @grpc/proto-loader@0
+	JAILD_REQUIRE_ALL=1 JAILD_CLIENTS=1 $(PYTEST) tests/e2e/test_product_team.py -k docs_clients
 
 lint: venv ## ruff, mypy, the direction of imports, the rules that these do not know
 	@.ci/lint

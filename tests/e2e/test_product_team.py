@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from tests.conftest import LINUX_HOST
 from tests.demo.programs import environment
 from tests.e2e import trees
 from tests.e2e.conftest import furnish
-from tests.e2e.node import Node, hosted
+from tests.e2e.node import CHECKOUT, Node, hosted
 
 pytestmark = pytest.mark.real(*LINUX_HOST)
 SECRET = "s3cret-of-the-jail"
@@ -97,6 +98,46 @@ def site(workshop: Path) -> Iterator[Site]:
 
 def _settings(files: TlsFiles) -> dict[str, str]:
     return {"certificate": str(files.certificate), "key": str(files.key), "authority": str(files.authority)}
+
+
+def programs(language: str) -> list[str]:
+    """The programs of docs/clients.md in a language, in their order."""
+    page = (CHECKOUT / "docs/clients.md").read_text()
+    return [block.partition("\n```")[0] for block in page.split(f"```{language}\n")[1:]]
+
+
+def run(site: Site, *argv: str | Path, tls: bool = True, **more: str) -> str:
+    """Run a client in the checkout, by TLS as web-team or over the socket; return what it printed."""
+    told = site.files["web-team"]
+    where = (
+        [site.address, told.authority, told.certificate, told.key] if tls else [f"unix://{site.node.folder}/jaild.sock"]
+    )
+    done = subprocess.run(
+        [*argv, *where], cwd=CHECKOUT, env=environment(**more), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_programs_of_docs_clients_run_against_a_daemon(site: Site, tmp_path: Path) -> None:
+    packaged, generated = programs("python")
+    said = "jails/web STATE_RUNNING\nrestarted jails/web\nhello\n"
+    assert run(site, sys.executable, "-c", packaged) == said
+    assert run(site, sys.executable, "-c", packaged, tls=False) == said
+    protos = [path.relative_to(CHECKOUT) for path in sorted((CHECKOUT / "proto/jaild/v1").glob("*.proto"))]
+    outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "grpc_python")]
+    python = CHECKOUT / "build/proto-venv/bin/python"
+    command: list[str | Path] = [python, "-m", "grpc_tools.protoc", "-I", "proto", *outputs, *protos]
+    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, timeout=60)
+    (tmp_path / "list.py").write_text(generated)
+    assert run(site, python, tmp_path / "list.py") == "jails/web\n"
+    modules = CHECKOUT / "build/clients/node_modules"
+    if os.environ.get("JAILD_CLIENTS"):  # make clients
+        (script,) = programs("js")
+        (tmp_path / "list.js").write_text(script)
+        for tls in (True, False):
+            told = run(site, "node", tmp_path / "list.js", tls=tls, NODE_PATH=str(modules))
+            assert told == "jails/web STATE_RUNNING\nhello\n"
 
 
 def test_what_the_policy_does_not_allow_is_refused_with_the_rule(site: Site) -> None:

@@ -11,9 +11,9 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from jaild.cli.output import findings, human
 from jaild.cli.output.exits import Exit, for_operation, for_request
+from jaild.client import DETAILS
 from jaild.v1 import common_pb2
 
-_DETAILS = "grpc-status-details-bin"
 _UNREACHABLE = (
     "see that jaild runs there and that you may open its socket (it is root's);"
     " --context and --address choose another daemon"
@@ -101,7 +101,7 @@ def from_rpc(error: grpc.RpcError, endpoint: str) -> Failure:
     """Return the failure that a call to the daemon at `endpoint` ended with."""
     trailers: Any = error.trailing_metadata()
     for key, value in trailers or ():
-        if key == _DETAILS:
+        if key == DETAILS:
             return from_status(status_pb2.Status.FromString(value), of_operation=False)
     code, said = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:

@@ -1,0 +1,187 @@
+"""A daemon's API for programs in Python; jailctl is one of them. How it is used: docs/clients.md.
+
+Messages and services are those of `jaild.v1` (proto/jaild/v1); each service is an attribute of `Api`, as gRPC's stub.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.longrunning import operations_pb2, operations_pb2_grpc
+from google.protobuf import descriptor_pool, message_factory
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from jaild.v1 import (
+    apps_pb2_grpc,
+    base_making_pb2_grpc,
+    bases_pb2_grpc,
+    builds_pb2_grpc,
+    changes_pb2_grpc,
+    channels_pb2_grpc,
+    evacuations_pb2_grpc,
+    events_pb2_grpc,
+    host_pb2_grpc,
+    jails_pb2_grpc,
+    migrations_pb2_grpc,
+    promotions_pb2_grpc,
+    rehearsals_pb2_grpc,
+    rollouts_pb2_grpc,
+    salvage_pb2_grpc,
+    stats_pb2_grpc,
+)
+
+DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
+DETAILS = "grpc-status-details-bin"  # the trailer with an error's google.rpc.Status
+READ_SECONDS = 30.0  # reads answer from memory; more means that something is stuck
+_WAIT = 60.0  # seconds that one question for an operation's end takes at most
+
+# A host that lost its power says nothing: while we watch, its silence tells. jaild's server permits such pings.
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """Both sides' certificates, as PEM. `server_name`: whom the daemon's names, where that is not the address."""
+
+    ca: bytes
+    certificate: bytes
+    key: bytes = field(repr=False)
+    server_name: str = ""
+
+
+class OperationError(Exception):
+    """An operation failed. `reason` is stable (docs/errors.md), the text is for people."""
+
+    def __init__(self, name: str, status: status_pb2.Status) -> None:
+        super().__init__(f"{name}: {status.message}")
+        self.code = code_pb2.Code.Name(status.code)
+        self.reason, self.remedy = _told(status)
+
+
+class Api:
+    """A daemon's services. The stubs are generated without types."""
+
+    def __init__(self, endpoint: str, open_channel: Callable[[], grpc.Channel]) -> None:
+        self.endpoint = endpoint
+        self._open = open_channel
+        self._before: grpc.Channel | None = None
+        self._use(open_channel())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def wait(self, operation: Any, *, timeout: float | None = None) -> Any:
+        """Wait for an operation's end and return its response.
+
+        `OperationError` if it failed; `TimeoutError` after `timeout` seconds: it goes on then.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not operation.done:
+            left = _WAIT if deadline is None else min(_WAIT, deadline - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"{operation.name} is not done")
+            request = operations_pb2.WaitOperationRequest(name=operation.name)
+            request.timeout.FromMilliseconds(int(1000 * left))
+            operation = self.operations.WaitOperation(request, timeout=left + READ_SECONDS)
+        if operation.HasField("error"):
+            raise OperationError(operation.name, operation.error)
+        name = operation.response.TypeName()
+        response = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))()
+        operation.response.Unpack(response)
+        return response
+
+    def reconnect(self) -> None:
+        """Make the next calls over a new connection, for when one broke.
+
+        In some versions gRPC's poll engine, the only one that FreeBSD has, never connects a channel again that once
+        found nobody there (findings/grpc-poll-engine-never-reconnects.sh); a new one it does.
+        """
+        before, self._before = self._before, self._channel  # which a screen that is being drawn may be about to ask
+        self._use(self._open())
+        if before is not None:
+            before.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()
+        if self._before is not None:
+            self._before.close()
+
+    def _use(self, channel: grpc.Channel) -> None:
+        self._channel = channel
+        self.apps: Any = apps_pb2_grpc.AppsStub(channel)
+        self.base_making: Any = base_making_pb2_grpc.BaseMakingStub(channel)
+        self.bases: Any = bases_pb2_grpc.BasesStub(channel)
+        self.builds: Any = builds_pb2_grpc.BuildsStub(channel)
+        self.channels: Any = channels_pb2_grpc.ChannelsStub(channel)
+        self.changes: Any = changes_pb2_grpc.ChangesStub(channel)
+        self.evacuations: Any = evacuations_pb2_grpc.EvacuationsStub(channel)
+        self.events: Any = events_pb2_grpc.EventsStub(channel)
+        self.host: Any = host_pb2_grpc.HostStub(channel)
+        self.jails: Any = jails_pb2_grpc.JailsStub(channel)
+        self.migrations: Any = migrations_pb2_grpc.MigrationsStub(channel)
+        self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
+        self.promotions: Any = promotions_pb2_grpc.PromotionsStub(channel)
+        self.rehearsals: Any = rehearsals_pb2_grpc.RehearsalsStub(channel)
+        self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
+        self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
+        self.stats: Any = stats_pb2_grpc.StatsStub(channel)
+
+
+def connect(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> Api:
+    """Return the API of the daemon at `address`: a socket's path, or host:port with `tls`. Nothing is sent yet."""
+    if address.startswith("/"):
+        address = f"unix://{address}"
+    if tls is None:
+        return Api(address, partial(grpc.insecure_channel, address, options=_OPTIONS))
+    credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.certificate)
+    options = list(_OPTIONS)
+    if tls.server_name:
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
+    return Api(address, partial(grpc.secure_channel, address, credentials, options=options))
+
+
+def pages(method: Callable[..., Any], request: Any, field: str, limit: int = 0) -> list[Any]:
+    """Return what a List method has in `field`, page by page; at most `limit` if that is not 0."""
+    items: list[Any] = []
+    while True:
+        request.page_size = max(0, limit - len(items))
+        answer = method(request, timeout=READ_SECONDS)
+        items += getattr(answer, field)
+        request.page_token = answer.next_page_token
+        if not answer.next_page_token or (limit and len(items) >= limit):
+            return items[:limit] if limit else items
+
+
+def reason_of(error: grpc.RpcError) -> str:
+    """Return why a call was refused, a stable word (docs/errors.md); '' if it was not the daemon that refused it."""
+    trailers: Any = error.trailing_metadata()
+    for key, value in trailers or ():
+        if key == DETAILS:
+            return _told(status_pb2.Status.FromString(value))[0]
+    return ""
+
+
+def _told(status: status_pb2.Status) -> tuple[str, str]:
+    """Return reason and remedy."""
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Is(info.DESCRIPTOR):
+            detail.Unpack(info)
+    return info.reason, info.metadata.get("remedy", "")
