@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.patience import patient
+
 FILE = "var/numbers"  # in the jail
 WRITER = f"""
 trap 'exit 0' TERM
@@ -17,7 +19,7 @@ n=$(tail -n 1 /{FILE} 2>/dev/null || echo 0)
 while :; do
   n=$((n+1))
   echo $n | dd conv=fsync 2>/dev/null >>/{FILE} && echo $n
-  sleep 0.1
+  sleep {patient(0.1):g}
 done
 """
 

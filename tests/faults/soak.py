@@ -46,7 +46,7 @@ _SETTLES = patient(300.0)  # seconds: a source asks a target that is away anew, 
 _BUDGET = patient(10.0)  # seconds that a downtime may be predicted at
 TROUBLES = ("source killed", "target killed", "source without power", "target without power", "link cut")
 # Beside the ledger, so that each round has something to send.
-_LOAD = "(while :; do head -c 131072 /dev/urandom > /var/load; sleep 0.1; done) &"
+_LOAD = f"(while :; do head -c 131072 /dev/urandom > /var/load; sleep {patient(0.1):g}; done) &"
 
 
 @dataclass
