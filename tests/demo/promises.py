@@ -40,9 +40,9 @@ def broken(rolled: Rolled) -> list[str]:
 
 
 def _of_jail(rolled: Rolled, planned: _Step, done: _Step) -> Iterator[str]:
-    refused, sick = planned["state"] == "STATE_REFUSED", planned["jail"] == rolled.sick
+    refused, sick = planned["state"] == "refused", planned["jail"] == rolled.sick
     moves = not (refused or sick)
-    state = planned["state"] if refused else "STATE_FAILED" if sick else "STATE_DONE"
+    state = planned["state"] if refused else "failed" if sick else "done"
     base = planned["target"] if moves else planned["before"]
     jail = rolled.jails[planned["jail"]]
     expected = {
@@ -50,7 +50,7 @@ def _of_jail(rolled: Rolled, planned: _Step, done: _Step) -> Iterator[str]:
         "wave": (planned["wave"], done["wave"]),
         "base": (base, jail["base"]),
         "generation": (2 if moves else 1, jail["generation"]),  # more: it was moved twice
-        "jail's state": ("STATE_RUNNING", jail["state"]),
+        "jail's state": ("running", jail["state"]),
         "base that the rollout tells": (base, done["runs"]["base"]),
         "guid that the rollout tells": (rolled.guids[base], done["runs"]["baseGuid"]),
     }
@@ -63,7 +63,7 @@ def _of_jail(rolled: Rolled, planned: _Step, done: _Step) -> Iterator[str]:
 
 def _waves(rolled: Rolled) -> Iterator[str]:
     """Yield the waves that began before the one before them was over."""
-    moved = [step for step in rolled.done["steps"] if step["state"] == "STATE_DONE"]
+    moved = [step for step in rolled.done["steps"] if step["state"] == "done"]
     waves = {wave: [step for step in moved if step["wave"] == wave] for wave in sorted({s["wave"] for s in moved})}
     for before, after in pairwise(waves):
         if min(_began(step) for step in waves[after]) < max(_over(step, rolled.soak) for step in waves[before]):
@@ -72,7 +72,7 @@ def _waves(rolled: Rolled) -> Iterator[str]:
 
 def _at_once(rolled: Rolled) -> Iterator[str]:
     """Yield the moments at which more were changed or watched than may be."""
-    moved = [step for step in rolled.done["steps"] if step["state"] == "STATE_DONE"]
+    moved = [step for step in rolled.done["steps"] if step["state"] == "done"]
     for step in moved:
         moment = _began(step)
         count = sum(_began(each) <= moment < _over(each, rolled.soak) for each in moved)
@@ -84,20 +84,20 @@ def rows(rolled: Rolled) -> Iterator[Promise]:
     """Yield what was planned and what happened, for people: the canary, each wave, who is left out, and the sums."""
     plan, done = rolled.plan, _by_jail(rolled.done["steps"])
     canary = done[rolled.sick]
-    yield Promise("canary", "first, alone", f"{_word(canary['state'])}: {canary['reason']}; back on {_base(canary)}")
-    waiting = [step for step in plan["steps"] if step["state"] == "STATE_WAITING" and step["wave"] != CANARIES]
+    yield Promise("canary", "first, alone", f"{canary['state']}: {canary['reason']}; back on {_base(canary)}")
+    waiting = [step for step in plan["steps"] if step["state"] == "waiting" and step["wave"] != CANARIES]
     for wave in sorted({step["wave"] for step in waiting}):
         jails = [step["jail"] for step in waiting if step["wave"] == wave]
         bases = sorted({_base(done[jail]) for jail in jails})
-        states = sorted({_word(done[jail]["state"]) for jail in jails})
+        states = sorted({done[jail]["state"] for jail in jails})
         happened = f"{len(jails)} {', '.join(states)}, on {', '.join(bases)}"
         yield Promise(f"wave {wave}", f"{len(jails)} to {_short(plan['target'])}", happened)
     for step in plan["steps"]:
-        if step["state"] == "STATE_REFUSED":
+        if step["state"] == "refused":
             after = done[step["jail"]]
             untouched = f"generation {after['runs']['generation']}, on {_base(after)}"
             yield Promise(_short(step["jail"]), f"refused: {step['reason']}", untouched)
-    downtimes = [float(step["downtime"].removesuffix("s")) for step in done.values() if step["state"] == "STATE_DONE"]
+    downtimes = [float(step["downtime"].removesuffix("s")) for step in done.values() if step["state"] == "done"]
     at_least = "at least " if plan["expectedAtLeast"] else ""
     planned = f"{at_least}{float(plan['expectedDowntime'].removesuffix('s')):.2f} s"
     yield Promise("downtime, in sum", planned, f"{sum(downtimes):.2f} s of the {len(downtimes)} that moved")
@@ -121,7 +121,3 @@ def _base(step: _Step) -> str:
 
 def _short(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _word(state: str) -> str:
-    return state.removeprefix("STATE_").lower()

@@ -23,7 +23,7 @@ readiness: {{successes: 1, interval: 0.05, deadline: {deadline:g}}}
 stop: {{signal: KILL}}
 """
 _ON_THE_FIRST_ONLY = "health: [{kind: exec, command: [/bin/grep, -q, tiny 1, /etc/motd]}]\n"
-_MOVED = frozenset({"STATE_SOAKING", "STATE_DONE"})
+_MOVED = frozenset({"soaking", "done"})
 
 
 class SlowRelease:
@@ -92,7 +92,7 @@ class SlowRelease:
     def _see_plan(self) -> None:
         answer = self._telling.do(Who.SOURCE, SOURCE_HOST, *self._asked, "--plan", expect=Result.REFUSED)
         self._plan = answer.document
-        found = {step["jail"]: step["reason"] for step in self._plan["steps"] if step["state"] == "STATE_REFUSED"}
+        found = {step["jail"]: step["reason"] for step in self._plan["steps"] if step["state"] == "refused"}
         require(found == {f"jails/{self._conflict}": "MERGE_CONFLICT"}, f"refused are {found}")
         require(self._plan["steps"][0]["jail"] == f"jails/{self._canary}", "the canary is not the first")
         took = duration(float(self._plan["expectedDuration"].removesuffix("s")))
@@ -103,12 +103,12 @@ class SlowRelease:
         answer = self._telling.do(Who.SOURCE, SOURCE_HOST, *self._asked, "--leave-out-refused")
         self._id = answer.document["name"].rpartition("/")[2]
         with self._telling.timed("jailctl rollout show ..., until it pauses"):
-            while (found := self._show())["state"] != "STATE_PAUSED":
+            while (found := self._show())["state"] != "paused":
                 require(not found["message"], found["message"])
         states = {step["jail"]: step["state"] for step in found["steps"]}
-        require(states.pop(f"jails/{self._canary}") == "STATE_FAILED", "the canary did not fail")
-        require(states.pop(f"jails/{self._conflict}") == "STATE_REFUSED", "the jail with a conflict is not left out")
-        require(set(states.values()) == {"STATE_WAITING"}, f"somebody else was touched: {states}")
+        require(states.pop(f"jails/{self._canary}") == "failed", "the canary did not fail")
+        require(states.pop(f"jails/{self._conflict}") == "refused", "the jail with a conflict is not left out")
+        require(set(states.values()) == {"waiting"}, f"somebody else was touched: {states}")
         others = {name: jail for name, jail in self._jails().items() if name != f"jails/{self._canary}"}
         touched = [name for name, jail in others.items() if jail["startTime"] != before[name]["startTime"]]
         require(not touched, f"somebody else was restarted: {touched}")
@@ -154,6 +154,6 @@ def _in_mid_wave(rollout: dict[str, Any]) -> bool:
     """Whether some of a wave have moved, and others are being changed."""
     for wave in {step["wave"] for step in rollout["steps"]} - {CANARIES}:
         states = {step["state"] for step in rollout["steps"] if step["wave"] == wave}
-        if states & _MOVED and "STATE_CHANGING" in states:
+        if states & _MOVED and "changing" in states:
             return True
     return False

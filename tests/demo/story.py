@@ -101,7 +101,7 @@ class Story:
         before = self._jail(SOURCE_HOST)
         words = ("jail", "deploy", JAIL, self._assets.newer.reference)
         plan = self._telling.do(Who.PRODUCT, SOURCE_HOST, *words, "--plan", expect=Result.REFUSED).document
-        missing = [finding for finding in plan.get("findings", []) if finding["severity"] == "SEVERITY_ERROR"]
+        missing = [finding for finding in plan.get("findings", []) if finding["severity"] == "error"]
         require(bool(missing), "the refusal names no finding")
         for finding in missing:
             self._telling.screen.fact(f"{finding['code']}: {finding['message']}")
@@ -165,7 +165,7 @@ class Story:
             f"{size(int(answer.facts['bytes']))} sent, {answer.metadata.get('rounds', 0)} pre-copy rounds"
             + (f", downtime predicted {duration(predicted)}" if predicted is not None else "")
         )
-        require(self._jail(source)["state"] == "STATE_MOVED", f"{source} does not call the jail moved")
+        require(self._jail(source)["state"] == "moved", f"{source} does not call the jail moved")
         after = self._jail(target)
         for field in ("uid", "generation", "base", "release"):
             require(before[field] == after[field], f"the move changed the jail's {field}")
@@ -191,7 +191,7 @@ class Story:
         """Require what the jail's record says, and what one finds who looks into the jail."""
         jail = self._jail(host)
         app, _, version = release.reference.partition("/")
-        expected = {"base": f"bases/{base.name}", "release": f"apps/{app}/releases/{version}", "state": "STATE_RUNNING"}
+        expected = {"base": f"bases/{base.name}", "release": f"apps/{app}/releases/{version}", "state": "running"}
         for field, value in expected.items():
             require(jail[field] == value, f"the jail's {field} is {jail[field]}, not {value}")
         userland = self._assets.userland

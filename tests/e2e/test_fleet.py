@@ -110,7 +110,7 @@ def test_a_host_is_emptied_and_nothing_is_lost(fleet: Fleet) -> None:
     )
     assert "EVACUATION_INCOMPLETE" in done.stderr
     moves = {move["jail"].removeprefix("jails/"): move for move in json.loads(done.stdout)["moves"]}
-    assert {jail for jail, move in moves.items() if move["state"] == "STATE_MOVED"} == set(before)
+    assert {jail for jail, move in moves.items() if move["state"] == "moved"} == set(before)
     assert set(list(moves)[:2]) == {"edge-3", "edge-4"}  # the larger one first, whichever it is
     assert moves["edge-3"]["target"] != moves["edge-4"]["target"]
     assert moves["huge"]["reason"] == "NO_HOST_TAKES_IT"

@@ -35,7 +35,7 @@ _SETTLED = 240.0  # seconds until everything that a cut left has come to its end
 _SERVED = 60.0  # seconds for the client after that
 _CLEANED = 30.0  # seconds for what is destroyed in the background
 _UNDER_WAY = frozenset({"sending", "frozen", "committed", "receiving", "prepared"})  # phases of migrations
-_ELSEWHERE = frozenset({"STATE_MOVED", "STATE_INCOMING", "STATE_PREPARED", "STATE_STANDBY"})  # not this host's to run
+_ELSEWHERE = frozenset({"moved", "incoming", "prepared", "standby"})  # not this host's to run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +232,7 @@ class Campaign:
 
     def _see_that_all_is_well(self, when: str) -> None:
         jail, owner = self._jail()
-        assert jail["state"] == "STATE_RUNNING", f"{when}: {jail}\n{self._logs()}"
+        assert jail["state"] == "running", f"{when}: {jail}\n{self._logs()}"
         served = self._writer.wait_for_write(_SERVED)
         assert served, f"{when}: the client is not served: {self._writer.status()}\n{self._logs()}"
         acknowledged, lost = self._writer.verify(self._setting.address)

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 import grpc
-from google.protobuf import json_format
 
 from jaild.cli.client import ids, references
 from jaild.cli.client.settings import Form, Settings, options
@@ -56,7 +55,7 @@ class Verb(click.Command):
         except grpc.RpcError as error:
             failure = from_rpc(error, settings.endpoint)
             if settings.form is not Form.TABLE and failure.status is not None:
-                status = json_format.MessageToDict(failure.status)
+                status = render.as_dict(failure.status)
                 try:
                     render.document(settings.form, {"error": status})  # as an Operation's JSON tells its error
                 finally:  # the refusal counts, though nobody can read it there

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 import yaml
-from google.protobuf import json_format
+from google.protobuf import any_pb2, json_format, symbol_database
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,6 +19,7 @@ from rich.text import Text
 from jaild.cli.client.settings import Form
 from jaild.cli.output import human
 
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _STYLE = {
     **dict.fromkeys(("running", "yes", "OK", "activated", "done", "healthy"), "green"),
     **dict.fromkeys(("failed", "crash-loop", "damaged", "aborted", "superseded", "fenced", "unhealthy"), "bold red"),
@@ -29,10 +31,45 @@ _STYLE = {
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """Return a message by protobuf's JSON names, also those fields that are empty."""
+    """Return a message as protobuf writes JSON, also those fields that are empty, with words in the place of enums.
+
+    Names are in lowerCamelCase, 64-bit integers texts, times RFC 3339 and durations seconds with an `s`, by
+    https://protobuf.dev/programming-guides/json; STATE_CRASH_LOOP is `crash-loop`, as everywhere else, and
+    STATE_UNSPECIFIED empty.
+    """
     # By way of text: for Any the library returns mappings of its own, which YAML does not know.
     document: dict[str, Any] = json.loads(json_format.MessageToJson(message, always_print_fields_with_no_presence=True))
+    _words(message, document)
     return document
+
+
+def word(enum: Any, name: str) -> str:
+    """Return a value of an enum, which is told by its descriptor, in one word."""
+    prefix = _HUMP.sub("_", enum.name).upper() + "_"
+    found = name.removeprefix(prefix).lower().replace("_", "-")
+    return "" if found == "unspecified" else found
+
+
+def _words(message: Message, document: dict[str, Any]) -> None:
+    if isinstance(message, any_pb2.Any):
+        inner = symbol_database.Default().GetSymbol(message.TypeName())() if message.type_url else None
+        if inner is not None and message.Unpack(inner):
+            _words(inner, document)
+        return
+    fields: Any = message.DESCRIPTOR.fields
+    for field in fields:
+        there = document.get(field.json_name)
+        if not there:
+            continue
+        if field.enum_type is not None:
+            names = there if isinstance(there, list) else [there]
+            words = [word(field.enum_type, name) for name in names]
+            document[field.json_name] = words if isinstance(there, list) else words[0]
+        elif isinstance(there, dict) and not field.message_type.GetOptions().map_entry:
+            _words(getattr(message, field.name), there)
+        elif isinstance(there, list) and isinstance(there[0], dict):
+            for inner, part in zip(getattr(message, field.name), there, strict=True):
+                _words(inner, part)
 
 
 def document(form: Form, data: Any) -> None:

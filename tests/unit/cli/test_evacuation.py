@@ -74,7 +74,7 @@ def test_json_is_the_report_whether_it_went_well_or_not(jailctl: Run, daemon: Da
     daemon.evacuations = [FOUND]
     result = jailctl(*EVACUATE, "-o", "json")
     assert result.exit_code == Exit.ABORTED
-    assert [move["state"] for move in json.loads(result.stdout)["moves"]] == ["STATE_MOVED", "STATE_FAILED"]
+    assert [move["state"] for move in json.loads(result.stdout)["moves"]] == ["moved", "failed"]
 
 
 @pytest.mark.parametrize("flag", ["--plan", "--dry-run"])

@@ -12,7 +12,7 @@ from google.longrunning import operations_pb2
 
 from jaild.cli.main import command
 from jaild.cli.output import listing, render
-from jaild.v1 import jails_pb2
+from jaild.v1 import common_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
 
@@ -101,8 +101,25 @@ def test_json_has_the_apis_names_and_also_empty_fields(jailctl: Run, daemon: Dae
     (jail,) = json.loads(jailctl("jail", "ls", "-o", "json").stdout)["jails"]
 
     assert jail["usedBytes"] == str(5 << 20)
-    assert jail["state"] == "STATE_RUNNING"
+    assert jail["state"] == "running"
     assert jail["operation"] == ""
+    assert jail["standbys"] == []
+
+
+def test_enums_are_words_in_json_wherever_they_stand(jailctl: Run, daemon: Daemon) -> None:
+    finding = common_pb2.Finding(severity=common_pb2.SEVERITY_WARNING, code="X", message="m")
+    phases = [common_pb2.PhaseReport(name="plan", outcome=common_pb2.PHASE_OUTCOME_DONE)]
+    jail = web(restarts=jails_pb2.RestartStatus(ends=6))
+    jail.state = jails_pb2.Jail.STATE_CRASH_LOOP
+    done = operation(jail, plan=common_pb2.Plan(findings=[finding]), phases=phases, facts={"a": "STATE_RUNNING"})
+    daemon.gets = [done]
+    shown = json.loads(jailctl("operation", "show", "op-1", "-o", "json").stdout)
+    assert shown["response"]["state"] == "crash-loop"
+    assert shown["metadata"]["plan"]["findings"][0]["severity"] == "warning"
+    assert shown["metadata"]["phases"][0]["outcome"] == "done"
+    assert shown["metadata"]["facts"] == {"a": "STATE_RUNNING"}
+    daemon.jails = [jails_pb2.Jail(name="jails/web")]
+    assert json.loads(jailctl("jail", "show", "web", "-o", "json").stdout)["state"] == ""
 
 
 def test_yaml_says_the_same_as_json(jailctl: Run, daemon: Daemon) -> None:

@@ -29,10 +29,8 @@ Doc = dict[str, Any]
 
 def plan() -> Doc:
     waves = dict(zip(_NAMES, (0, 1, 1, 2, 2, 1), strict=True))
-    steps = [
-        {"jail": f"jails/{name}", "wave": wave, "state": "STATE_WAITING", "reason": ""} for name, wave in waves.items()
-    ]
-    steps[-1] |= {"state": "STATE_REFUSED", "reason": "MERGE_CONFLICT"}
+    steps = [{"jail": f"jails/{name}", "wave": wave, "state": "waiting", "reason": ""} for name, wave in waves.items()]
+    steps[-1] |= {"state": "refused", "reason": "MERGE_CONFLICT"}
     for step in steps:
         step |= {"before": "bases/tiny-1", "target": "bases/tiny-2"}
     return {
@@ -45,34 +43,34 @@ def plan() -> Doc:
 
 
 def paused() -> Doc:
-    found = plan() | {"state": "STATE_PAUSED", "message": "1 of the canaries failed"}
-    found["steps"][0] |= {"state": "STATE_FAILED", "reason": "HEALTH_CHECK_FAILED"}
+    found = plan() | {"state": "paused", "message": "1 of the canaries failed"}
+    found["steps"][0] |= {"state": "failed", "reason": "HEALTH_CHECK_FAILED"}
     return found
 
 
 def mid_wave() -> Doc:
     found = paused()
-    found["steps"][1]["state"], found["steps"][2]["state"] = "STATE_SOAKING", "STATE_CHANGING"
+    found["steps"][1]["state"], found["steps"][2]["state"] = "soaking", "changing"
     return found
 
 
 def done() -> Doc:
     found = paused()
     for number, step in enumerate(found["steps"]):
-        moved = step["state"] == "STATE_WAITING"
+        moved = step["state"] == "waiting"
         base = "bases/tiny-2" if moved else "bases/tiny-1"
         step["runs"] = {"base": base, "baseGuid": GUIDS[base], "generation": 2 if moved else 1}
         if moved:
             at = f"2026-11-30T05:00:{10 * step['wave'] + 2 * number:02}"
-            step |= {"state": "STATE_DONE", "beginTime": f"{at}Z", "moveTime": f"{at}.5Z", "downtime": "0.050s"}
-    return found | {"state": "STATE_DONE", "endTime": "2026-11-30T05:01:00Z"}
+            step |= {"state": "done", "beginTime": f"{at}Z", "moveTime": f"{at}.5Z", "downtime": "0.050s"}
+    return found | {"state": "done", "endTime": "2026-11-30T05:01:00Z"}
 
 
 def jails(found: Doc) -> dict[str, Doc]:
     return {
         step["jail"]: {
             "name": step["jail"],
-            "state": "STATE_RUNNING",
+            "state": "running",
             "base": step["runs"]["base"],
             "generation": step["runs"]["generation"],
             "startTime": "t",
@@ -95,7 +93,7 @@ def test_a_rollout_that_did_as_it_said_breaks_no_promise() -> None:
     [
         ({}, {3: {"generation": 3}}, "jails/edge-03: generation is 3, not 2"),
         ({}, {0: {"base": "bases/tiny-2"}}, "jails/edge-00: base is bases/tiny-2, not bases/tiny-1"),
-        ({}, {5: {"state": "STATE_STOPPED"}}, "jails/edge-05: jail's state is STATE_STOPPED, not STATE_RUNNING"),
+        ({}, {5: {"state": "stopped"}}, "jails/edge-05: jail's state is stopped, not running"),
         ({5: {"reason": "FULL"}}, {}, "jails/edge-05: refused for FULL, not MERGE_CONFLICT"),
         ({5: {"jail": "jails/x"}}, {}, "other jails than planned: ['jails/edge-05', 'jails/x']"),
         ({3: {"beginTime": "2026-11-30T05:00:14.6Z"}}, {}, "wave 2 began before wave 1 was over"),
@@ -185,6 +183,6 @@ def test_a_rollout_that_is_never_seen_in_mid_wave_or_did_otherwise_than_it_said_
     with pytest.raises(StoryError, match="never seen in mid-wave"):
         tell(FakeFleet([paused(), done()]), tmp_path)
     otherwise = done()
-    otherwise["steps"][3]["state"] = "STATE_SKIPPED"
-    with pytest.raises(StoryError, match="edge-03: state is STATE_SKIPPED"):
+    otherwise["steps"][3]["state"] = "skipped"
+    with pytest.raises(StoryError, match="edge-03: state is skipped"):
         tell(FakeFleet([paused(), mid_wave(), otherwise]), tmp_path)

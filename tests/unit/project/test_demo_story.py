@@ -103,7 +103,7 @@ class FakeFleet:
             case ("jail", "deploy", _, "redis/7.0-broken"):
                 return 10, {**cut, "error": {"message": "not healthy"}}
             case ("jail", "deploy", _, "redis/8.0", *_):
-                finding = {"severity": "SEVERITY_ERROR", "code": "MISSING_SYMBOL_VERSION", "message": "GLIBC_2.38"}
+                finding = {"severity": "error", "code": "MISSING_SYMBOL_VERSION", "message": "GLIBC_2.38"}
                 return 4, {"findings": [finding]}
             case ("jail", "upgrade", *_):
                 self._set(host, "13", "7.0-tuned")
@@ -113,7 +113,7 @@ class FakeFleet:
                 return 0, cut
             case ("jail", "migrate", _, target, *_):
                 self.jails[target] = self.jails[host]
-                self.jails[host] = {**self.jails[target], "state": "STATE_MOVED"}
+                self.jails[host] = {**self.jails[target], "state": "moved"}
                 return 0, cut
             case ("jail", "show", _):
                 return 0, self.jails[host]
@@ -129,7 +129,7 @@ class FakeFleet:
 
     def _set(self, host: str, base: str, version: str) -> None:
         where = {"base": f"bases/debian-{base}", "release": f"apps/redis/releases/{version}"}
-        self.jails[host] |= {**where, "state": "STATE_RUNNING"}
+        self.jails[host] |= {**where, "state": "running"}
 
 
 def tell(fleet: FakeFleet, folder: Path) -> Story:
