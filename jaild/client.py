@@ -34,6 +34,7 @@ from jaild.v1 import (
     rollouts_pb2_grpc,
     salvage_pb2_grpc,
     stats_pb2_grpc,
+    templates_pb2_grpc,
 )
 
 DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
@@ -142,6 +143,7 @@ class Api:
         self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
         self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
         self.stats: Any = stats_pb2_grpc.StatsStub(channel)
+        self.templates: Any = templates_pb2_grpc.TemplatesStub(channel)
 
 
 def connect(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> Api:

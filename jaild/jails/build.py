@@ -17,10 +17,11 @@ from jaild.jails.liveness import LivenessChecks
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
 from jaild.jails.restarts import Restarts
-from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer
+from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer, TemplatesServicer
 from jaild.jails.runs import Logs, Runs
-from jaild.jails.service import Jails, Templates
+from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
+from jaild.jails.templates import Templates
 from jaild.jails.usage import Stats
 from jaild.layers.build import LayerParts
 from jaild.model import access
@@ -86,4 +87,5 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     engine.services.show("jails", servicer.shown)
     engine.services.add(ChangesServicer(parts.confirmations, parts.staging, engine.messages))
     engine.services.add(StatsServicer(parts.stats))
+    engine.services.add(TemplatesServicer(templates))
     return parts

@@ -13,6 +13,7 @@ from jaild.engine.rpc import OperationMessages
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
+from jaild.jails.templates import Template, Templates
 from jaild.jails.usage import Stats
 from jaild.model import access, filters, quantity
 from jaild.model import names as rules
@@ -37,7 +38,16 @@ from jaild.rpc.messages.jails import (
 from jaild.rpc.messages.plans import accepted_of
 from jaild.rpc.moments import timestamp
 from jaild.rpc.services import Service
-from jaild.v1 import changes_pb2, changes_pb2_grpc, jails_pb2, jails_pb2_grpc, stats_pb2, stats_pb2_grpc
+from jaild.v1 import (
+    changes_pb2,
+    changes_pb2_grpc,
+    jails_pb2,
+    jails_pb2_grpc,
+    stats_pb2,
+    stats_pb2_grpc,
+    templates_pb2,
+    templates_pb2_grpc,
+)
 
 _AT_ONCE = 100  # jails of a list that are looked at between two looks at the clock: 5 ms if none was encoded before
 _TURN = 0.005  # seconds that a list takes before others have their turn
@@ -328,6 +338,35 @@ class JailsServicer:
         raise InvalidArgumentError(
             "SPEC_MISSING", "the request has no spec", remedy="give it as a message, as YAML or as a template"
         )
+
+
+class TemplatesServicer:
+    """Answers for `jaild.v1.Templates`."""
+
+    service = Service("jaild.v1.Templates", templates_pb2_grpc.add_TemplatesServicer_to_server)
+
+    def __init__(self, templates: Templates) -> None:
+        self._templates = templates
+
+    async def ListTemplates(  # noqa: N802
+        self, _request: templates_pb2.ListTemplatesRequest, _: Context
+    ) -> templates_pb2.ListTemplatesResponse:
+        """Return all, without their text."""
+        found = await self._templates.list()
+        return templates_pb2.ListTemplatesResponse(templates=[_template(each, "") for each in found])
+
+    async def GetTemplate(  # noqa: N802
+        self, request: templates_pb2.GetTemplateRequest, _: Context
+    ) -> templates_pb2.JailTemplate:
+        """Return one."""
+        found = await self._templates.get(request.name.removeprefix("templates/"))
+        return _template(found, found.text)
+
+
+def _template(found: Template, text: str) -> templates_pb2.JailTemplate:
+    return templates_pb2.JailTemplate(
+        name=f"templates/{found.name}", description=found.description, variables=found.variables, yaml=text
+    )
 
 
 class ChangesServicer:

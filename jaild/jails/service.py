@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -16,8 +14,9 @@ from jaild.engine.operations import Handle
 from jaild.jails.changes import Changes
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.runs import Logs, Runs
+from jaild.jails.templates import Templates
 from jaild.model import access, names
-from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.model.errors import AbortedError, FailedPreconditionError
 from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import (
@@ -36,7 +35,6 @@ from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailView, StandbyView
-from jaild.ports.files import Files
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Input, Output
 
@@ -347,7 +345,7 @@ class Jails:
         return list((await self._inventory.generations(entry)).values())[::-1]
 
     async def render_template(self, name: str, values: Mapping[str, str]) -> str:
-        """Return a template's YAML with its places filled in."""
+        """Return a template's YAML with its variables filled in."""
         return await self._templates.render(name, values)
 
     def exec(
@@ -385,53 +383,3 @@ class Jails:
         """Yield what the jail wrote: the last `lines` (0: all), then what comes."""
         self._inventory.jail(name)
         return self._logs.read(name, lines=lines, follow=follow)
-
-
-class Templates:
-    """The templates of this host."""
-
-    def __init__(self, files: Files, folder: Path) -> None:
-        self._files = files
-        self._folder = folder
-
-    async def render(self, name: str, values: Mapping[str, str]) -> str:
-        """Return a template's YAML, every place filled in.
-
-        `NotFoundError` (TEMPLATE_NOT_FOUND) lists those there are; `InvalidArgumentError` (TEMPLATE_VALUES) names the
-        places without a value, and values without a place. A value may not hold a line break (of any kind that YAML
-        knows): it fills one scalar. `FailedPreconditionError` (TEMPLATE_BROKEN).
-        """
-        names.version(name)
-        try:
-            text = (await self._files.read(self._folder / f"{name}.yaml")).decode()
-        except NotFoundError:
-            there = [n.removesuffix(".yaml") for n in await self._files.names(self._folder) if n.endswith(".yaml")]
-            raise NotFoundError(
-                "TEMPLATE_NOT_FOUND",
-                f"there is no template {name}",
-                remedy=f"there are: {', '.join(there) or 'none'}",
-                resource=name,
-            ) from None
-        template = string.Template(text)
-        if not template.is_valid():
-            raise FailedPreconditionError(
-                "TEMPLATE_BROKEN",
-                f"template {name} has a $ that begins no place",
-                remedy="write ${place}, or $$ for the character itself",
-                resource=name,
-            )
-        places = set(template.get_identifiers())
-        missing, unknown = sorted(places - set(values)), sorted(set(values) - places)
-        broken = sorted(key for key, value in values.items() if value.splitlines() not in ([], [value]))
-        if missing or unknown or broken:
-            parts = [
-                f"{what}: {', '.join(keys)}"
-                for what, keys in (("without a value", missing), ("not in it", unknown), ("with a line break", broken))
-                if keys
-            ]
-            raise InvalidArgumentError(
-                "TEMPLATE_VALUES",
-                f"template {name}: {'; '.join(parts)}",
-                remedy=f"give exactly these: {', '.join(sorted(places)) or 'none'}",
-            )
-        return template.substitute(values)

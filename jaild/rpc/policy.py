@@ -102,6 +102,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Rehearsals/RehearseJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Stats", "ListJailStats"),
+    **_reads("jaild.v1.Templates", "ListTemplates", "GetTemplate"),
     **_reads("jaild.v1.Host", "GetHost", "ListAuditEntries"),
     "/jaild.v1.Host/StartJails": Rule(_OPERATOR, _host),
     "/jaild.v1.Host/StopJails": Rule(_OPERATOR, _host),

@@ -22,6 +22,7 @@ from jaild.v1 import (
     jails_pb2,
     migrations_pb2,
     rollouts_pb2,
+    templates_pb2,
 )
 
 _SECONDS = 0.7  # somebody pressed TAB and waits
@@ -76,6 +77,17 @@ def operations(ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     """Complete an operation's id."""
     request = operations_pb2.ListOperationsRequest(name="operations")
     return _ask(ctx, incomplete, _names(lambda api: api.operations.ListOperations, request, "operations"))
+
+
+def templates(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a template's name."""
+    request = templates_pb2.ListTemplatesRequest()
+
+    def asked(api: Api) -> list[str]:
+        found = api.templates.ListTemplates(request, timeout=_SECONDS).templates
+        return [short(template.name) for template in found]
+
+    return _ask(ctx, incomplete, asked)
 
 
 def peers(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:

@@ -44,7 +44,9 @@ def command() -> None:
 )
 @click.argument("name", type=references.jail)
 @click.option("-f", "--file", type=references.TextFile(), help="The spec, in YAML; `-` for stdin.")
-@click.option("--template", metavar="NAME", help="A template on the daemon's host instead.")
+@click.option(
+    "--template", metavar="NAME", shell_complete=complete.templates, help="A template on the daemon's host instead."
+)
 @click.option("--set", "values", type=references.pair, multiple=True, metavar="KEY=VALUE", help="Fill in ${KEY}.")
 @click.option("--stopped", is_flag=True, help="Create it without starting it.")
 @mutation(acceptable=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from jaild.jails.templates import Template
+from jaild.model.errors import NotFoundError
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 from jaild.model.operation import Operation
@@ -185,3 +187,17 @@ class FakeStats:
     async def measure(self, names: Sequence[str], /) -> list[JailStats]:
         self.asked.append(list(names))
         return self.measured
+
+
+class FakeTemplates(Fake):
+    """Has one."""
+
+    one = Template("redis", "base: '${base}'\n", "A Redis.", ("base",))
+
+    async def list(self) -> list[Template]:
+        return [self.one]
+
+    async def get(self, name: str, /) -> Template:
+        if name != self.one.name:
+            raise NotFoundError("TEMPLATE_NOT_FOUND", f"there is no template {name}", remedy="there are: redis")
+        return self.one

@@ -45,6 +45,8 @@ from jaild.v1 import (
     salvage_pb2_grpc,
     stats_pb2,
     stats_pb2_grpc,
+    templates_pb2,
+    templates_pb2_grpc,
 )
 
 
@@ -182,6 +184,16 @@ class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
         yield jails_pb2.TailLogsResponse(data=b"one\n\xff")
         if request.follow:
             self.daemon.hang(context)
+
+
+class Templates(templates_pb2_grpc.TemplatesServicer):  # type: ignore[misc]
+    def ListTemplates(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return templates_pb2.ListTemplatesResponse(templates=[self.GetTemplate(request, context)])
+
+    def GetTemplate(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+        return templates_pb2.JailTemplate(
+            name="templates/redis", description="A Redis.", variables=["base", "quota"], yaml="# A Redis.\nbase: x\n"
+        )
 
 
 class Channels(channels_pb2_grpc.ChannelsServicer):  # type: ignore[misc]
@@ -449,6 +461,7 @@ class Daemon:
         promotions_pb2_grpc.add_PromotionsServicer_to_server(Promotions(self), server)
         rollouts_pb2_grpc.add_RolloutsServicer_to_server(Rollouts(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
+        templates_pb2_grpc.add_TemplatesServicer_to_server(Templates(), server)
         server.add_insecure_port(self.address)
         server.start()
 

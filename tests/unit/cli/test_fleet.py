@@ -76,3 +76,8 @@ def test_a_standby_is_named_in_the_spec_and_nothing_else_changes(jailctl: Run, d
     assert "base: debian-12" in none.spec.yaml
     assert "standby" not in none.spec.yaml
     assert jailctl("jail", "standby", "web").exit_code == Exit.USAGE
+
+
+def test_templates_are_listed_and_shown_as_they_are_written(jailctl: Run) -> None:
+    assert jailctl("template", "ls", "--no-headers").stdout.split() == ["redis", "base,quota", "A", "Redis."]
+    assert jailctl("template", "show", "redis").stdout == "# A Redis.\nbase: x\n"

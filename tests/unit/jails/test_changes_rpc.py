@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import duration_pb2
 
 from jaild.model.layers.records import ConfirmWithin, Staged
-from jaild.v1 import changes_pb2, jails_pb2
+from jaild.v1 import changes_pb2, jails_pb2, templates_pb2, templates_pb2_grpc
 from tests.fakes.use_cases import made, stubs
 from tests.fakes.use_cases.every import Fakes
 
@@ -91,3 +91,11 @@ async def test_a_stop_by_force_is_handed_on(fakes: Fakes, local: grpc.aio.Channe
     fakes.jails.jails["web"] = made.jail("web")
     await stubs.jails(local).StopJail(jails_pb2.StopJailRequest(name="jails/web", force=True))
     assert fakes.jails.calls[0][2]["force"]
+
+
+async def test_templates_are_listed_without_their_text_and_shown_with_it(local: grpc.aio.Channel) -> None:
+    templates = templates_pb2_grpc.TemplatesStub(local)
+    (listed,) = (await templates.ListTemplates(templates_pb2.ListTemplatesRequest())).templates
+    assert (listed.name, listed.description, list(listed.variables)) == ("templates/redis", "A Redis.", ["base"])
+    shown = await templates.GetTemplate(templates_pb2.GetTemplateRequest(name="templates/redis"))
+    assert (listed.yaml, shown.yaml) == ("", "base: '${base}'\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.files.host import HostFiles
-from jaild.jails.service import Templates
+from jaild.jails.templates import Templates
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from jaild.model.jails import specfile
 
@@ -18,6 +18,15 @@ def templates(tmp_path: Path) -> Templates:
     (tmp_path / "plain.yaml").write_text("base: b1\n")
     (tmp_path / "notes.txt").write_text("")
     return Templates(HostFiles(tmp_path / "spool"), tmp_path)
+
+
+async def test_templates_are_listed_with_what_must_be_given(templates: Templates) -> None:
+    plain, web = await templates.list()
+    assert (plain.name, plain.variables, plain.text) == ("plain", (), "base: b1\n")
+    assert (web.name, web.variables, await templates.get("web")) == ("web", ("base", "name"), web)
+    with pytest.raises(NotFoundError) as missing:
+        await templates.get("wbe")
+    assert "plain, web" in missing.value.remedy
 
 
 async def test_every_place_is_filled_in(templates: Templates) -> None:

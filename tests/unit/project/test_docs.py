@@ -15,7 +15,7 @@ import yaml
 from jaild import config
 from jaild.adapters.files.room import Uploads
 from jaild.cli.output.exits import MEANING
-from jaild.jails.service import Templates
+from jaild.jails.templates import Templates
 from jaild.model.jails import specfile
 from jaild.model.jails import validation as speccheck
 from jaild.model.layers import recipe_check as recipecheck

@@ -15,6 +15,7 @@ from jaild.host.service import Host
 from jaild.jails.confirmation import Confirmations
 from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
+from jaild.jails.templates import Templates
 from jaild.jails.usage import Stats
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
@@ -48,6 +49,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "audit": (Audit,),
     "host": (Host,),
     "stats": (Stats,),
+    "templates": (Templates,),
     "boot": (Boot,),
     "evacuations": (Evacuations,),
     "rollouts": (Rollouts,),

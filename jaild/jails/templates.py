@@ -1,0 +1,90 @@
+"""Templates of jails' specs: YAML files of this host, with variables."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaild.model import names
+from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from jaild.ports.files import Files
+
+_SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template: its YAML, what its first comment says, and which variables must be given."""
+
+    name: str
+    text: str
+    description: str
+    variables: tuple[str, ...]
+
+
+class Templates:
+    """The templates of this host."""
+
+    def __init__(self, files: Files, folder: Path) -> None:
+        self._files = files
+        self._folder = folder
+
+    async def list(self) -> Sequence[Template]:
+        """Return all, by name."""
+        return [await self._read(name) for name in await self._names()]
+
+    async def get(self, name: str) -> Template:
+        """Return one. `NotFoundError` (TEMPLATE_NOT_FOUND) lists those there are."""
+        names.version(name)
+        try:
+            return await self._read(name)
+        except NotFoundError:
+            raise NotFoundError(
+                "TEMPLATE_NOT_FOUND",
+                f"there is no template {name}",
+                remedy=f"there are: {', '.join(await self._names()) or 'none'}",
+                resource=name,
+            ) from None
+
+    async def _names(self) -> Sequence[str]:
+        found = await self._files.names(self._folder)
+        return sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX))
+
+    async def _read(self, name: str) -> Template:
+        text = (await self._files.read(self._folder / f"{name}{_SUFFIX}")).decode()
+        first, _, _ = text.partition("\n")
+        variables = sorted(set(string.Template(text).get_identifiers()))
+        return Template(name, text, first.removeprefix("#").strip() if first.startswith("#") else "", tuple(variables))
+
+    async def render(self, name: str, values: Mapping[str, str]) -> str:
+        """Return a template's YAML, every place filled in.
+
+        `NotFoundError` (TEMPLATE_NOT_FOUND); `InvalidArgumentError` (TEMPLATE_VALUES) names the
+        places without a value, and values without a place. A value may not hold a line break (of any kind that YAML
+        knows): it fills one scalar. `FailedPreconditionError` (TEMPLATE_BROKEN).
+        """
+        template = string.Template((await self.get(name)).text)
+        if not template.is_valid():
+            raise FailedPreconditionError(
+                "TEMPLATE_BROKEN",
+                f"template {name} has a $ that begins no place",
+                remedy="write ${place}, or $$ for the character itself",
+                resource=name,
+            )
+        places = set(template.get_identifiers())
+        missing, unknown = sorted(places - set(values)), sorted(set(values) - places)
+        broken = sorted(key for key, value in values.items() if value.splitlines() not in ([], [value]))
+        if missing or unknown or broken:
+            parts = [
+                f"{what}: {', '.join(keys)}"
+                for what, keys in (("without a value", missing), ("not in it", unknown), ("with a line break", broken))
+                if keys
+            ]
+            raise InvalidArgumentError(
+                "TEMPLATE_VALUES",
+                f"template {name}: {'; '.join(parts)}",
+                remedy=f"give exactly these: {', '.join(sorted(places)) or 'none'}",
+            )
+        return template.substitute(values)
