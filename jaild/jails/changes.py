@@ -61,6 +61,7 @@ from jaild.model.operation import Stop
 from jaild.model.views import Caller
 
 _NO_HOOKS = Hooks()
+_Wanted = tuple[OwnedJail, Draft]  # a jail, and what is wanted of it
 
 
 @dataclass(kw_only=True)
@@ -79,6 +80,7 @@ class _Attempt(saga.Attempt):
     confirm_within: float = 0.0  # seconds that it waits for its confirmation; 0: not
     only_staged: bool = False  # it ends when the new generation is whole, and kept to be cut over to later
     is_there: bool = False  # the new generation was made before: it is an older one, or one that was staged
+    wanted: _Wanted | None = None  # of a change of one axis, before it is planned
     trees: Trees | None = None  # None: an older generation is cut over to as it is
     stopping_since: float = 0.0  # (monotonic) when the old generation was asked to stop
 
@@ -172,9 +174,12 @@ class Changes:
             after=(Completion("settle", self._settle),),
         )
 
-    async def plan(self, name: str, change: Change | Create, caller: Caller, *, stage: bool = False) -> Prepared:
+    async def plan(
+        self, name: str, change: Change | Create, caller: Caller, *, stage: bool = False, wanted: _Wanted | None = None
+    ) -> Prepared:
         """Plan a change against the jail as it is now; `stage`: up to where its generation is whole.
 
+        `wanted`: what `_draft` has said of it, of which something is to be changed.
         `PermissionDeniedError` if it is not the caller's to make, `AlreadyExistsError` (JAIL_EXISTS) for a creation.
         `FailedPreconditionError` (OTHER_CHANGE_STAGED, STAGED_OUTDATED).
         """
@@ -183,9 +188,9 @@ class Changes:
             return await self._planner.prepare(name, None, change.draft(), 1, caller)
         if isinstance(change, Revert):
             return await self._planner.prepare_revert(name, self._inventory.owned(name, Intent.SETTLE), change)
-        owned, draft = await self._draft(name, change, caller)
+        owned, draft = wanted or await self._draft(name, change, caller)
         entry = owned.entry
-        if isinstance(change, AxisChange) and (met := self._planner.met(name, draft, owned.generation)):
+        if not wanted and isinstance(change, AxisChange) and (met := self._planner.met(name, draft, owned.generation)):
             return Prepared(met, draft, None)
         if stage:
             require_replaceable(name, entry.staged, change.kind)
@@ -202,9 +207,7 @@ class Changes:
             return replace(prepared, plan=msgspec.structs.replace(plan, findings=(*plan.findings, *outside)))
         return prepared
 
-    async def _draft(
-        self, name: str, change: AxisChange | Rollback | Cutover, caller: Caller
-    ) -> tuple[OwnedJail, Draft]:
+    async def _draft(self, name: str, change: AxisChange | Rollback | Cutover, caller: Caller) -> _Wanted:
         """Return what is wanted of a jail, if it is the caller's to want."""
         owned = self._inventory.owned(name, Intent.CHANGE)
         older = await self._inventory.generations(owned.entry) if isinstance(change, Rollback | Cutover) else {}
@@ -230,15 +233,15 @@ class Changes:
         `confirm_within`: seconds after which it is undone unless it is confirmed, counted from its commit; 0: for good.
         `stage`: up to where its generation is whole, which is then kept.
         """
+        attempt = _Attempt(
+            handle=handle, name=name, change=change, caller=caller, confirm_within=confirm_within, only_staged=stage
+        )
         if isinstance(change, AxisChange):
-            owned, draft = await self._draft(name, change, caller)
+            owned, draft = attempt.wanted = await self._draft(name, change, caller)
             if met := self._planner.met(name, draft, owned.generation):
                 handle.note(plan=met)
                 handle.facts(generation=met.to_generation)
                 return
-        attempt = _Attempt(
-            handle=handle, name=name, change=change, caller=caller, confirm_within=confirm_within, only_staged=stage
-        )
         await self._sagas.carry_out(self._saga, attempt)
         new, target = attempt.new, f"jails/{name}"
         handle.facts(generation=new.number)
@@ -264,7 +267,9 @@ class Changes:
     # -- plan
 
     async def _plan(self, attempt: _Attempt) -> None:
-        prepared = await self.plan(attempt.name, attempt.change, attempt.caller, stage=attempt.only_staged)
+        prepared = await self.plan(
+            attempt.name, attempt.change, attempt.caller, stage=attempt.only_staged, wanted=attempt.wanted
+        )
         plan, within = prepared.plan, attempt.confirm_within
         attempt.handle.note(plan=to_be_confirmed(plan, within) if within else plan)
         prepared.plan.require_clean()
