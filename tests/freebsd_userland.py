@@ -11,7 +11,16 @@ from tests.demo.programs import run
 from tests.tars import Item, file, folder, symlink
 
 _BIN = ("sh", "cat", "chmod", "cp", "date", "dd", "echo", "hostname", "kill", "ln", "ls", "mkdir", "mv", "ps", "rm")
-_OTHERS = ("/bin/sleep", "/bin/sync", "/bin/test", "/sbin/mount", "/sbin/sysctl", "/usr/sbin/chroot")
+_OTHERS = (
+    "/bin/sleep",
+    "/bin/sync",
+    "/bin/test",
+    "/sbin/ifconfig",
+    "/sbin/mount",
+    "/sbin/route",
+    "/sbin/sysctl",
+    "/usr/sbin/chroot",
+)
 _USR_BIN = ("env", "false", "grep", "head", "id", "nc", "stat", "tail", "touch", "tr", "true", "wc")
 PROGRAMS = (*(f"/bin/{name}" for name in _BIN), *_OTHERS, *(f"/usr/bin/{name}" for name in _USR_BIN))
 LINKER = "/libexec/ld-elf.so.1"
