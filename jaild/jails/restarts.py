@@ -43,6 +43,7 @@ class Restarts:
         self._operations = engine.operations
         self._supervisor = engine.supervisor
         self._events = engine.events
+        self._recovery = engine.recovery
         self._lifecycle = lifecycle
         self._boot = ""
         self._counted: dict[str, Run] = {}  # the run of each jail that was counted last
@@ -76,7 +77,9 @@ class Restarts:
         return row.verdict is Verdict.AGAIN or not has_been_started  # by somebody, who begins anew
 
     async def _count_missed(self, entry: JailEntry) -> None:
-        """Tell and count an end that nobody saw."""
+        """Tell and count an end that nobody saw, unless a change or a move was in the middle of stopping the jail."""
+        if f"jails/{entry.name}" in self._recovery.interrupted:
+            return
         policy, run = _policy(entry), entry.run
         counted_until = entry.restarts.ends[-1] if entry.restarts is not None else 0.0
         if policy is None or run is None or run.running or run.started <= counted_until:

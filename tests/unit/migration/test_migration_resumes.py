@@ -11,13 +11,14 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, UnavailableError
+from jaild.model.jails.spec import Restart
 from jaild.model.migration.protocol import Acceptance, Offer, Received, ReceiveHeader
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts import invariants
-from tests.hosts.asking import ended, reason_of, serves
+from tests.hosts.asking import configure, ended, reason_of, serves
 from tests.hosts.cutting import cut_after, healed, seen_held, serves_now, tokens_used
-from tests.hosts.migrating import migrate, two_hosts
+from tests.hosts.migrating import SPEC, migrate, two_hosts
 from tests.hosts.picture import layer_holds
 from tests.unit.migration.test_migration_undone import can_little
 
@@ -204,6 +205,20 @@ async def test_a_source_whose_wait_for_its_jail_has_failed_waits_again_and_goes_
     assert reason_of(await source.end_of(source.core.use_cases.operations.get(operation.id))) == ""
     assert waits == 2
     assert serves(target, 1)
+
+
+async def test_a_jail_that_was_stopped_for_its_move_is_started_again_whatever_its_restart_policy_says(
+    hosts: tuple[FakeHost, FakeHost],
+) -> None:
+    source, target = hosts
+    assert reason_of(await configure(source, msgspec.structs.replace(SPEC, restart=Restart(policy="on-failure")))) == ""
+    source.network.at, source.network.fault = ("alpha>beta prepare", 0), Fault.CALLER_DIES
+    source.network.counting = True
+    await source.end_of(await migrate(source, target))
+    assert source.life.dead
+    await source.restart()
+    await source.quiet()
+    assert serves(source, 2)
 
 
 async def test_a_source_that_is_started_again_after_the_commit_point_ends_the_same_operation(
