@@ -137,7 +137,7 @@ class Soak:
 
     def _settle(self, move: Move, target: Node) -> None:
         try:
-            until(lambda: self._pair.settled(JAIL), _SETTLES)
+            until(self._quiet, _SETTLES)
             owners, running = self._pair.owners(JAIL), self._pair.running_on(JAIL)
             move.outcome = "moved" if owners == [target.name] else "stayed" if len(owners) == 1 else f"owners {owners}"
             if len(owners) != 1 or running != owners:
@@ -148,6 +148,15 @@ class Soak:
             move.problems += ledger.problems(self._acknowledged(), self._written())
         except (AssertionError, JaildError, grpc.RpcError) as error:
             move.problems.append(f"never quiet: {error}"[:500])
+
+    def _quiet(self) -> bool:
+        """Whether all has settled. A connection that nothing was sent on for a minute may turn out to be closed."""
+        try:
+            return self._pair.settled(JAIL)
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+            return False
 
     def _owner(self) -> Node:
         name = self._pair.owners(JAIL)[0]
