@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,10 @@ class Client:
 
     def __init__(self, socket: Path) -> None:
         self.channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
+        if sys.platform.startswith("freebsd"):
+            # gRPC's poll engine looks at a connection only while something is under way: one that was idle for a minute
+            # has not answered the daemon's pings, is closed, and in grpcio 1.72.1 never made again.
+            self.channel.subscribe(lambda _: None)
         self.bases = bases_pb2_grpc.BasesStub(self.channel)
         self.base_making = base_making_pb2_grpc.BaseMakingStub(self.channel)
         self.apps = apps_pb2_grpc.AppsStub(self.channel)
