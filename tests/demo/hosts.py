@@ -165,12 +165,16 @@ def sweep(prefix: str = "jdemo") -> list[str]:
     """Remove what killed runs of this prefix left; returns their names. Runs whose owner lives are left alone."""
     swept = []
     for record in sorted(RECORDS.glob(f"{prefix}-*.json")):
-        owner = json.loads(record.read_text())
-        if _started(owner["pid"]) == owner["started"]:
+        try:
+            owner = json.loads(record.read_text())
+            if _started(owner["pid"]) == owner["started"]:
+                continue
+            taken = record.rename(record.with_name(f".{record.stem}.{os.getpid()}"))  # two may sweep at once
+        except FileNotFoundError:
             continue
         for namespace in sorted(NAMESPACES.glob(f"{record.stem}-*")):
             run(["ip", "netns", "delete", namespace.name])
-        record.unlink()
+        taken.unlink()
         swept.append(record.stem)
     return swept
 

@@ -91,7 +91,7 @@ def test_what_others_keep_is_told_before_a_jail_is_stopped(pair: Pair, jail: str
     alpha.zfs("snapshot", f"{dataset(alpha, jail, '/data')}@tool")
     alpha.zfs("clone", f"{dataset(alpha, jail, '/data')}@tool", f"{alpha.pool}/theirs")
     plan = response(alpha.api.delete(jail, validate_only=True), common_pb2.Plan())
-    assert [finding.code for finding in plan.findings] == ["SNAPSHOTS_IN_USE"]
+    assert [finding.code for finding in plan.findings] == ["ONLY_COPY", "SNAPSHOTS_IN_USE"]
     with refused(FailedPreconditionError, "SNAPSHOTS_IN_USE") as caught:
         alpha.api.delete(jail)
     assert f"{alpha.pool}/theirs" in str(caught.value)

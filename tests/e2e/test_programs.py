@@ -77,7 +77,9 @@ class Counted:
 def _told(argv: list[str]) -> str:
     """Say `zfs create /data`, `runc start`: program and command, and which of the jail's datasets."""
     program, *words = argv
-    command = words[2] if program == "runc" else words[0]
+    while program == "runc" and words[0].startswith("--"):  # its own options, each with a value
+        del words[:2]
+    command = words[0]
     below = words[-1].partition("edge-2/")[2] if program == "zfs" else ""
     return f"{program} {command} {'/' * bool(below)}{below}".rstrip()
 

@@ -34,6 +34,7 @@ ALLOWED = {
     ("oci/mount_syscalls", "read_text"): "the kernel's own words in /proc",
     ("oci/mounts", "open"): "the kernel's own words in /proc",
     ("oci/mounts", "read_text"): "the kernel's own words in /proc",
+    ("oci/mounts", "os.scandir"): "of the folder that a tree lies in: the run folder is the daemon's alone",
     ("oci/mounts", "mkdir"): "the tree's root: the run folder is the daemon's alone",
     ("runtime/treepaths", "resolve"): "what lies above a layer is the operator's",
     ("files/copy", "mkdir"): "its destination: what lies above it is the daemon's",
