@@ -10,6 +10,7 @@ with a pipe that the demo holds, so of a killed run only names are left, and `sw
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -164,18 +165,17 @@ def two_hosts(prefix: str = "jdemo", more: Mapping[str, str] | None = None) -> I
 def sweep(prefix: str = "jdemo") -> list[str]:
     """Remove what killed runs of this prefix left; returns their names. Runs whose owner lives are left alone."""
     swept = []
-    for record in sorted(RECORDS.glob(f"{prefix}-*.json")):
-        try:
+    RECORDS.mkdir(exist_ok=True)
+    with (RECORDS / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two may sweep at once; one that is killed leaves the record to the next
+        for record in sorted(RECORDS.glob(f"{prefix}-*.json")):
             owner = json.loads(record.read_text())
             if _started(owner["pid"]) == owner["started"]:
                 continue
-            taken = record.rename(record.with_name(f".{record.stem}.{os.getpid()}"))  # two may sweep at once
-        except FileNotFoundError:
-            continue
-        for namespace in sorted(NAMESPACES.glob(f"{record.stem}-*")):
-            run(["ip", "netns", "delete", namespace.name])
-        taken.unlink()
-        swept.append(record.stem)
+            for namespace in sorted(NAMESPACES.glob(f"{record.stem}-*")):
+                run(["ip", "netns", "delete", namespace.name])
+            record.unlink()
+            swept.append(record.stem)
     return swept
 
 

@@ -205,7 +205,7 @@ def _fact(item: tuple[str, str]) -> tuple[str, str]:
 def _result(response: Any) -> str:
     jail, migration = jails_pb2.Jail(), migrations_pb2.Migration()
     if response.Unpack(jail):
-        state = jails_pb2.Jail.State.Name(jail.state).removeprefix("STATE_").lower()
+        state = render.word_of(jails_pb2.Jail.State, jail.state)
         parts = [state, f"generation {jail.generation}", f"base {short(jail.base)}"]
         return printable(", ".join(parts + ([f"release {short(jail.release)}"] if jail.release else [])))
     if response.Unpack(migration):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +9,19 @@ import click
 import grpc
 
 from jaild.cli.client import ids, references
+from jaild.cli.client.connection import READ_SECONDS, connect
 from jaild.cli.client.settings import Form, Settings, options
 from jaild.cli.output import render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure, from_rpc
+from jaild.cli.output.human import printable
+from jaild.v1 import jails_pb2
 
-# Why a jail is refused that is another host's, which the refusal then names as `owner`.
-ELSEWHERE = frozenset({"JAIL_MOVED", "JAIL_NOT_OWNED", "JAIL_STANDBY", "JAIL_FENCED", "JAIL_INCOMING"})
+_JAIL = jails_pb2.Jail
+# What is here of a jail is no more than a copy of another host's.
+_ELSEWHERE = frozenset(
+    {_JAIL.STATE_MOVED, _JAIL.STATE_STANDBY, _JAIL.STATE_FENCED, _JAIL.STATE_INCOMING, _JAIL.STATE_PREPARED}
+)
 
 
 class Verb(click.Command):
@@ -51,7 +56,9 @@ class Verb(click.Command):
                 given = ctx.params.get(parameter.name or "")
                 if isinstance(parameter, click.Argument) and isinstance(given, str):
                     ctx.params[parameter.name or ""] = ids.whole(settings, given)
-            return self._followed(ctx, settings)
+            if settings.follow:
+                self._follow(ctx, settings)
+            return super().invoke(ctx)
         except grpc.RpcError as error:
             failure = from_rpc(error, settings.endpoint)
             if settings.form is not Form.TABLE and failure.status is not None:
@@ -64,21 +71,18 @@ class Verb(click.Command):
         except (KeyboardInterrupt, click.Abort) as error:
             raise Failure("interrupted", Exit.ABORTED) from error
 
-    def _followed(self, ctx: click.Context, settings: Settings) -> Any:
-        """Run it, and with --follow-owner once more where the jail is: what is refused has changed nothing."""
-        try:
-            return super().invoke(ctx)
-        except (grpc.RpcError, Failure) as error:
-            failure = from_rpc(error, settings.endpoint) if isinstance(error, grpc.RpcError) else error
-            owner = failure.detail.get("owner", "")
-            if not (settings.follow and owner and failure.reason in ELSEWHERE):
-                raise
-            click.echo(f"{failure.message}: asking {owner}", err=True)
-        settings.follow, settings.address, settings.context = False, "", owner
-        for value in ctx.params.values():
-            if isinstance(value, io.IOBase) and value.seekable():
-                value.seek(0)
-        return super().invoke(ctx)
+    def _follow(self, ctx: click.Context, settings: Settings) -> None:
+        """Turn to the host that owns the jail which is named, before anything is asked of this one, or read for it."""
+        arguments = [ctx.params.get(each.name or "") for each in self.params if isinstance(each, click.Argument)]
+        given = [name for each in arguments for name in (each if isinstance(each, tuple) else (each,))]
+        named = {name for name in given if isinstance(name, str) and name.startswith("jails/")}
+        if len(named) != 1:
+            raise click.UsageError("--follow-owner goes with the name of one jail")
+        with connect(settings) as api:
+            jail = api.jails.GetJail(jails_pb2.GetJailRequest(name=named.pop()), timeout=READ_SECONDS)
+        if jail.state in _ELSEWHERE:
+            settings.address, settings.context = "", jail.owner
+            click.echo(f"the jail is that of {printable(jail.owner)}: asking there", err=True)
 
 
 # What fingers type that learned it elsewhere: FreeBSD, iocage, docker, incus. Not in any help.

@@ -24,7 +24,7 @@ class Form(StrEnum):
 class Settings:
     """One run's settings: `context` and `address` as given by options, `endpoint` once a connection was chosen.
 
-    `follow`: where a jail turns out to be another host's, that one is asked, by the context of its name.
+    `follow`: a jail that is another host's is asked for there, by the context of its name.
     """
 
     form: Form = Form.TABLE

@@ -147,13 +147,13 @@ def _source(file: IO[str] | None, template: str | None, values: tuple[tuple[str,
 
 
 def _state(jail: jails_pb2.Jail) -> str:
-    return jails_pb2.Jail.State.Name(jail.state).removeprefix("STATE_").lower().replace("_", "-")
+    return render.word_of(jails_pb2.Jail.State, jail.state)
 
 
 def _health_word(jail: jails_pb2.Jail) -> str:
     if not jail.HasField("health"):
         return ""
-    return jails_pb2.HealthStatus.State.Name(jail.health.state).removeprefix("STATE_").lower()
+    return render.word_of(jails_pb2.HealthStatus.State, jail.health.state)
 
 
 def _health(jail: jails_pb2.Jail) -> str:

@@ -110,8 +110,8 @@ def _phases(about: Any) -> list[str]:
     lines = []
     for phase in about.phases:
         took = render.span(phase.duration) if phase.HasField("duration") else "under way"
-        outcome = "" if phase.outcome in _AS_MEANT else common_pb2.PhaseOutcome.Name(phase.outcome)
-        lines.append(" ".join(filter(None, (phase.name, took, outcome.removeprefix("PHASE_OUTCOME_").lower()))))
+        outcome = "" if phase.outcome in _AS_MEANT else render.word_of(common_pb2.PhaseOutcome, phase.outcome)
+        lines.append(" ".join(filter(None, (phase.name, took, outcome))))
     return lines
 
 

@@ -303,7 +303,7 @@ def _row(step: rollouts_pb2.RolloutStep) -> tuple[str, ...]:
     return (
         short(step.jail),
         "canary" if step.wave == 0 else str(step.wave),
-        _STEP.State.Name(step.state).removeprefix("STATE_").lower(),
+        render.word_of(_STEP.State, step.state),
         short(step.before),
         short(step.target),
         render.span(down) if known else "",
@@ -313,7 +313,7 @@ def _row(step: rollouts_pb2.RolloutStep) -> tuple[str, ...]:
 
 
 def _state(found: rollouts_pb2.Rollout) -> str:
-    return _ROLLOUT.State.Name(found.state).removeprefix("STATE_").lower()
+    return render.word_of(_ROLLOUT.State, found.state)
 
 
 def _aim(found: rollouts_pb2.Rollout) -> str:

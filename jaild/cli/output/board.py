@@ -15,7 +15,7 @@ from rich.text import Text
 from jaild.cli.client.references import short
 from jaild.cli.output.human import duration, printable, size
 from jaild.cli.output.progress import Lines, View, redraws
-from jaild.cli.output.render import seconds, styled
+from jaild.cli.output.render import seconds, styled, word_of
 from jaild.v1 import evacuations_pb2
 
 _PER_SECOND = 2  # how often the daemon is asked
@@ -69,7 +69,7 @@ class Board:
 
 def state(move: evacuations_pb2.JailMove) -> str:
     """Return a move's state as a word."""
-    return evacuations_pb2.JailMove.State.Name(move.state).removeprefix("STATE_").lower()
+    return word_of(evacuations_pb2.JailMove.State, move.state)
 
 
 @contextmanager

@@ -50,6 +50,11 @@ def word(enum: Any, name: str) -> str:
     return "" if found == "unspecified" else found
 
 
+def word_of(enum: Any, value: int) -> str:
+    """Return a value of an enum, as generated code has it, in one word."""
+    return word(enum.DESCRIPTOR, enum.Name(value))
+
+
 def _words(message: Message, document: dict[str, Any]) -> None:
     if isinstance(message, any_pb2.Any):
         inner = symbol_database.Default().GetSymbol(message.TypeName())() if message.type_url else None

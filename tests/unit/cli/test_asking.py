@@ -7,9 +7,9 @@ from google.protobuf import empty_pb2
 
 from jaild.cli.client import mutation
 from jaild.cli.output.exits import Exit
-from jaild.v1 import common_pb2
+from jaild.v1 import common_pb2, jails_pb2
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.daemon import Daemon, operation, status
+from tests.unit.cli.daemon import Daemon, operation
 from tests.unit.cli.test_changes import JAIL
 
 
@@ -32,10 +32,15 @@ def test_a_deletion_asks_on_a_terminal_by_its_name_where_nobody_else_has_the_dat
 
 
 def test_the_owner_is_asked_where_the_jail_is_not_this_hosts(jailctl: Run, daemon: Daemon) -> None:
-    moved = status("FAILED_PRECONDITION", "JAIL_MOVED", "jail web moved to beta", owner="beta")
-    daemon.answers = [moved, moved, operation(JAIL, kind="stop"), moved]
+    daemon.jails = [jails_pb2.Jail(name="jails/web", state=jails_pb2.Jail.STATE_MOVED, owner="beta")]
+    nobody = jailctl("--follow-owner", "jail", "stop", "web")
+    assert (nobody.exit_code, "there is no context 'beta'" in nobody.stderr) == (Exit.USAGE, True)
     assert jailctl("context", "add", "beta", "--address", daemon.address).exit_code == 0
-    assert "owner: beta" in jailctl("jail", "stop", "web").stderr
+    daemon.answers = [operation(JAIL, kind="stop"), operation(JAIL, kind="stop")]
     followed = jailctl("--follow-owner", "jail", "stop", "web")
-    assert (followed.exit_code, "jail web moved to beta: asking beta" in followed.stderr) == (0, True)
-    assert "JAIL_MOVED" in jailctl("jail", "stop", "web").stderr
+    assert (followed.exit_code, followed.stderr) == (0, "the jail is that of beta: asking there\n")
+    piped = jailctl("--follow-owner", "jail", "exec", "web", "--", "cat", "0", stdin=b"all of it")
+    assert piped.stdout_bytes == b"all of it"  # nothing of it was read for the host that was asked first
+    daemon.jails = [JAIL]
+    assert jailctl("--follow-owner", "jail", "stop", "web").stderr == ""
+    assert jailctl("--follow-owner", "jail", "stop", "web", "db").exit_code == Exit.USAGE
