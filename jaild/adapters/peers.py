@@ -62,7 +62,9 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.min_reconnect_backoff_ms", 2000),  # what connecting may take; then a call is told UNAVAILABLE
+    # What connecting may take; then a call is told UNAVAILABLE. Two SYNs may be lost (they are sent again after 1 and 2
+    # seconds more, RFC 6298), or a busy host be slow with TLS; within what a question at night may take.
+    ("grpc.min_reconnect_backoff_ms", 4000),
     ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection, whatever others to this address are at
 )
 
