@@ -103,6 +103,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         boot_id=KernelBootId(processes),
         unended=lambda: (*process.unended(), *own_thread.unended()),
     )
+    cpus = os.cpu_count() or 1
     place = Place(
         name=config.host_name,
         dataset=config.dataset,
@@ -112,7 +113,8 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         tool_results=config.state / "tool-results",
         halted=config.state / "halted.json",
         patience=config.boot_patience,
-        starts_at_once=config.boot_starts or 2 * (os.cpu_count() or 1),
+        starts_at_once=config.boot_starts or 2 * cpus,
+        stagings_at_once=2 * cpus,
     )
     return Daemon(daemon.assemble(ports, place), peers, store, files, place.staging)
 

@@ -23,6 +23,7 @@ whose first generation was never committed is what a crash left, and is destroye
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass, field, replace
 
@@ -145,6 +146,7 @@ class Changes:
         self._sagas = engine.sagas
         self._events = engine.events
         self._clock = engine.ports.clock
+        self._stagings = asyncio.Semaphore(engine.place.stagings_at_once)
         self._log = structlog.get_logger("jaild.changes")
         self._saga = Saga(
             "change",
@@ -339,6 +341,10 @@ class Changes:
     # -- stage
 
     async def _stage(self, attempt: _Attempt) -> None:
+        async with self._stagings:  # forty at once would slow each other down, and with them those that are down
+            await self._make(attempt)
+
+    async def _make(self, attempt: _Attempt) -> None:
         self._reserve(attempt)
         entry, new = attempt.entry, attempt.new
         if attempt.is_creation:

@@ -27,6 +27,8 @@ def rows(document: Mapping[str, Any]) -> list[Row]:
 def _rows(many: Mapping[str, Any]) -> list[Row]:
     count, what = many["jails"], f"{many['jails']} jails, {many['pool']} pool: "
     listing, memory = many["list_milliseconds"]["median"], many["resident_megabytes"]
+    spent = many["start_cpu_seconds"] if many["pool"] == "real" else {}  # the fake was filled by the daemon's process
+    cpu = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items())
     processes, longest = float(not many["no_process_started"]), float(many["longest_callback_milliseconds"])
     ready = Goal(name=what + "ready after", value=many["ready_seconds"], limit=_READY, unit="s")
     listed = Goal(name=what + "list", value=listing, limit=_LIST.get(count, _LIST[1000]), unit="ms")
@@ -37,7 +39,7 @@ def _rows(many: Mapping[str, Any]) -> list[Row]:
         Row(
             what=ready.name,
             measured=f"{ready.value:.2f} s",
-            reference=f"answers after {many['answers_after_seconds']:.2f} s",
+            reference=f"answers after {many['answers_after_seconds']:.2f} s" + (f"; CPU: {cpu}" if cpu else ""),
             goal=ready if many["pool"] == "real" else None,  # the fake's own time is in it
         ),
         Row(what=listed.name, measured=f"{listed.value:.1f} ms", goal=listed),

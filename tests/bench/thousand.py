@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,12 +98,16 @@ def _write_generation(folder: Path, number: int, more: str) -> None:
         new.write(msgspec.json.format(msgspec.json.encode(generation)))
 
 
-def measure(daemon: Daemon, made: Made, slow: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(
+    daemon: Daemon, made: Made, slow: Path, say: Callable[[str], None], *, spent: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """List them again and again, and look at the daemon before and after; returns what the JSON has.
 
-    `slow` is the file in which the daemon notes its slow callbacks.
+    `slow` is the file in which the daemon notes its slow callbacks, `spent` the seconds of CPU that others had of its
+    start.
     """
     say(f"listing {made.count} jails")
+    cpu = daemon.spent | dict(spent or {})
     at_first = daemon.resident
     size = _listed(daemon, made.count)[1]  # the first warms
     before = daemon.child_faults
@@ -126,6 +130,7 @@ def measure(daemon: Daemon, made: Made, slow: Path, say: Callable[[str], None]) 
         "resident_megabytes_before_listing": at_first,
         "ready_seconds": host.ready_seconds,
         "answers_after_seconds": daemon.answered,
+        "start_cpu_seconds": cpu,
         "zfs": host.zfs,
     }
 

@@ -19,7 +19,7 @@ from jaild.model.layout import Layout
 from jaild.v1 import host_pb2
 from tests.bench import changes, fake_daemon, liveness, programs, thousand, together
 from tests.bench.bare import Place
-from tests.bench.daemon import Daemon, running
+from tests.bench.daemon import Daemon, cpu_of, running
 from tests.bench.thousand import Made
 from tests.demo import assets
 from tests.demo.assets import Assets
@@ -56,8 +56,11 @@ def measure(folder: Path, cgroup: str, repetitions: int) -> dict[str, Any]:
     made = asyncio.run(thousand.populate(zfs, where, folder / "zfs/jails", owner, wanted))
     why = made.why_no_more or ("zfs-fuse mounts no more than 1,000 datasets" if fuse else "")
     slow.unlink(missing_ok=True)
+    process = private_namespace.running(folder)
+    before = 0.0 if process is None else cpu_of(process)[0]
     with running(real, socket, log, thousand.watched(slow)) as daemon:
-        many = {"pool": "real", "why_no_more": why, **thousand.measure(daemon, made, slow, _say)}
+        spent = {} if process is None else {"zfs-fuse": cpu_of(process)[0] - before}
+        many = {"pool": "real", "why_no_more": why, **thousand.measure(daemon, made, slow, _say, spent=spent)}
     found["liveness"] = liveness.measure(_say)
     found["ten_thousand"] = _on_the_fake(folder, cgroup, thousand.MANY)
     if made.count == thousand.COUNT:

@@ -107,7 +107,7 @@ class InProcessHost:
         self.programs: Processes = ProcessRunner()  # what FreeBSD's own tools are run by
         self.network = network
         self.life = Life()
-        self.boot_patience, self.starts_at_once = 120.0, 8
+        self.boot_patience, self.starts_at_once, self.stagings_at_once = 120.0, 8, 4
         self.unended: tuple[str, ...] = ()  # programs that do not end although they were killed
         self.reachable = False  # peers are answered from the end of `start` on
         self.serving: list[asyncio.Task[Any]] = []  # calls of peers under way
@@ -187,6 +187,7 @@ class InProcessHost:
             halted=self.folder / "halted.json",
             patience=self.boot_patience,
             starts_at_once=self.starts_at_once,
+            stagings_at_once=self.stagings_at_once,
         )
         return HostCore(daemon.assemble(ports, place))
 

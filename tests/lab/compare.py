@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from tests.tars import file
 
 REPORT = Path("build/compare.json")
 _SUITE = "trixie"
-_JAIL, _WARM = "kv", "warm"
+_JAIL, _EMPTY = "kv", "empty"
 _ADDRESSES = {SOURCE_HOST: address(1), TARGET_HOST: address(2)}
 # Something to stop, and to send last; one program a second, since each is dear under emulation. Its signal is TERM by
 # jaild, PWR by incus.
@@ -52,14 +52,15 @@ class Migration:
 
     bytes: int
     seed: float  # seconds of the phase in which all but the last bit is sent
+    empty: float  # of that phase for a jail with next to nothing in it: what it asks, its snapshot, holds and marks
     whole: float  # seconds of the operation
     downtime: float
     parts: Mapping[str, float]  # of the downtime
 
     @property
     def rate(self) -> float:
-        """Bytes a second while it seeds."""
-        return self.bytes / self.seed
+        """Bytes a second while it sends."""
+        return self.bytes / max(self.seed - self.empty, 1e-3)
 
 
 class Comparison:
@@ -73,12 +74,12 @@ class Comparison:
         self.incus = Incus(fleet.machines, _ADDRESSES)
 
     def prepare(self) -> None:
-        """Bring the base to both hosts, with a jail that moves once and goes; then let root in by ssh."""
+        """Bring the base to both hosts, with a jail that moves there and back; then let root in by ssh."""
         base = trees.base(self._folder / "tiny-1.tgz")
         self._must(Who.SOURCE, SOURCE_HOST, "base", "import", "tiny-1", str(base))
-        self._create(_WARM)
-        self.migrate(SOURCE_HOST, TARGET_HOST, _WARM)
-        self._must(Who.OPERATOR, TARGET_HOST, "jail", "rm", _WARM, "--force")
+        self._create(_EMPTY)
+        self._move(SOURCE_HOST, TARGET_HOST, _EMPTY)
+        self._move(TARGET_HOST, SOURCE_HOST, _EMPTY)
         self.syncoid.prepare(self._folder)
         self._create(_JAIL)
         ballast = f"/jaild/jails/{_JAIL}/data/var/ballast"
@@ -91,8 +92,13 @@ class Comparison:
         self.incus.prepare(write_image(self._folder / "image.tar", userland))
         self.incus.launch(SOURCE_HOST, self._size)
 
-    def migrate(self, source: str, target: str, jail: str = _JAIL) -> Migration:
-        """Move the jail; the copy that stays behind is deleted, so that the next one sends everything."""
+    def migrate(self, source: str, target: str) -> Migration:
+        """Move the jail, after one without data, as syncoid sends an empty dataset first."""
+        empty = self._move(source, target, _EMPTY)
+        return replace(self._move(source, target, _JAIL), empty=empty.seed)
+
+    def _move(self, source: str, target: str, jail: str) -> Migration:
+        """Move a jail; the copy that stays behind is deleted, so that the next one sends everything."""
         answer = self._must(Who.OPERATOR, source, "jail", "migrate", jail, target, "--max-downtime", "60s")
         name = f"migrations/{answer.facts['migration']}"
         told = self._must(Who.OPERATOR, source, "migration", "show", name).document
@@ -103,7 +109,7 @@ class Comparison:
         self._must(Who.OPERATOR, source, "jail", "rm", jail, "--force")
         parts = {part: seconds_of(text) or 0.0 for part, text in told.get("downtimeParts", {}).items()}
         return Migration(
-            bytes=int(answer.facts["bytes"]), seed=seed, whole=answer.seconds, downtime=downtime, parts=parts
+            bytes=int(answer.facts["bytes"]), seed=seed, empty=0.0, whole=answer.seconds, downtime=downtime, parts=parts
         )
 
     def send_by_syncoid(self, source: str, target: str) -> Sent:
@@ -160,15 +166,15 @@ def document(size: int, ours: Sequence[Migration], sent: Sequence[Sent], moved: 
         "syncoid": _syncoid(ours, sent),
         "incus": _incus(ours, moved) if moved else {},
         "meaning": {
-            "ratio": "of jaild's bytes a second in the phase seed to syncoid's while it sends: without its connections",
-            "ratio_whole": "of the same to syncoid's whole command",
+            "ratio": "of jaild's bytes a second to syncoid's, of each without what it takes for next to no data",
+            "ratio_whole": "of jaild's in its whole phase seed to syncoid's in its whole command",
             "downtime": "from the request to stop until the start returned: jaild by its report, incus by its commands",
         },
     }
 
 
 def _migration(one: Migration) -> dict[str, Any]:
-    told = {"bytes": one.bytes, "seed": one.seed, "whole": one.whole, "downtime": one.downtime}
+    told = {name: getattr(one, name) for name in ("bytes", "seed", "empty", "whole", "downtime")}
     return {name: round(value, 3) for name, value in told.items()} | {"parts": dict(one.parts)}
 
 
@@ -180,7 +186,7 @@ def _syncoid(ours: Sequence[Migration], theirs: Sequence[Sent]) -> dict[str, Any
         "whole_seconds": summary([one.seconds for one in theirs]),
         "empty_seconds": summary([one.empty for one in theirs]),
         "ratio": ratios(rates, [one.rate for one in theirs]),
-        "ratio_whole": ratios(rates, [one.bytes / one.seconds for one in theirs]),
+        "ratio_whole": ratios([one.bytes / one.seed for one in ours], [one.bytes / one.seconds for one in theirs]),
     }
 
 

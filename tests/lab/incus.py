@@ -76,6 +76,9 @@ class Incus:
     def prepare(self, image: Path) -> None:
         """Start the servers, make them known to each other, and give them an image."""
         for name, machine in self._machines.items():
+            # An emulated clock falls behind; a certificate of one machine would not be valid yet on the other.
+            machine.must("date", "--utc", "--set", f"@{time.time():.3f}")
+            self._incus(name, "remote", "generate-certificate")
             self._serve(name, machine)
         for name in self._machines:
             for other in self._machines:

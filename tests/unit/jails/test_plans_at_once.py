@@ -1,4 +1,4 @@
-"""What many plans at once wait for: they read side by side, some of them, and one merge is computed at a time."""
+"""What many changes at once wait for: some plan and some stage side by side, and one merge is computed at a time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from jaild.jails.planner import MERGES
 from jaild.model.etc import plan as etcplan
 from jaild.model.etc.tree import Tree
+from jaild.ports.runtime import RunSpec
 from tests.fakes.host import FakeHost
 from tests.hosts.asking import create, deploy
 
@@ -54,3 +55,27 @@ async def test_plans_read_side_by_side_and_one_merge_is_computed_at_a_time(
     ended = await asyncio.gather(*(deploy(host, "web/2", name=name) for name in jails))
     assert [operation.failure for operation in ended] == [None] * len(jails)
     assert (most, computed) == (MERGES, [True] * len(jails))
+
+
+async def test_some_generations_are_staged_side_by_side_and_the_others_wait(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jails = ["a", "b", "c", "d"]
+    for name in jails:
+        await create(host, name=name)
+    host.stagings_at_once = 2
+    await host.restart()
+    make, under_way, most = host.runtime.create, 0, list[int]()
+
+    async def counted(run: RunSpec) -> None:
+        nonlocal under_way
+        under_way += 1
+        most.append(under_way)
+        await asyncio.sleep(0.01)  # the others have their chance
+        under_way -= 1
+        await make(run)
+
+    monkeypatch.setattr(host.runtime, "create", counted)
+    ended = await asyncio.gather(*(deploy(host, "web/2", name=name) for name in jails))
+    assert [operation.failure for operation in ended] == [None] * len(jails)
+    assert (len(most), max(most)) == (len(jails), 2)

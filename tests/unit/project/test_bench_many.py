@@ -22,6 +22,7 @@ def measured(count: int, pool: str, **changes: Any) -> dict[str, Any]:
         "resident_megabytes": 100.0,
         "ready_seconds": 2.0,
         "answers_after_seconds": 2.5,
+        "start_cpu_seconds": {"daemon": 1.5},
         **changes,
     }
 

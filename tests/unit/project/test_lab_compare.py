@@ -13,7 +13,7 @@ MB = 1_000_000
 
 
 def migration(*, rate: int, downtime: float) -> Migration:
-    return Migration(bytes=10 * rate, seed=10.0, whole=14.0, downtime=downtime, parts={"stop": 0.2})
+    return Migration(bytes=10 * rate, seed=12.0, empty=2.0, whole=14.0, downtime=downtime, parts={"stop": 0.2})
 
 
 def move(*, downtime: float) -> Move:
