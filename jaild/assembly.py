@@ -111,7 +111,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         templates=config.templates,
         staging=config.state / "staging",
         tool_results=config.state / "tool-results",
-        halted=config.state / "halted.json",
+        shut_down=config.state / "halted.json",  # its name in the first version, which may have written it
         patience=config.boot_patience,
         starts_at_once=config.boot_starts or 2 * cpus,
         stagings_at_once=2 * cpus,
@@ -177,7 +177,7 @@ def runtime_of(config: Config, processes: Processes) -> Runtime:
     raise UnavailableError(
         "RUNTIME_MISSING",
         f"there is no runtime for {sys.platform}",
-        remedy="run jaild on FreeBSD, or on Linux with runc",
+        hint="run jaild on FreeBSD, or on Linux with runc",
     )
 
 

@@ -30,11 +30,11 @@ from jaild.v1 import (
     jails_pb2_grpc,
     migrations_pb2_grpc,
     promotions_pb2_grpc,
-    rehearsals_pb2_grpc,
     rollouts_pb2_grpc,
     salvage_pb2_grpc,
     stats_pb2_grpc,
     templates_pb2_grpc,
+    test_migrations_pb2_grpc,
 )
 
 DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
@@ -67,7 +67,8 @@ class OperationError(Exception):
     def __init__(self, name: str, status: status_pb2.Status) -> None:
         super().__init__(f"{name}: {status.message}")
         self.code = code_pb2.Code.Name(status.code)
-        self.reason, self.remedy = _told(status)
+        self.reason, self.hint = _told(status)
+        self.remedy = self.hint  # what it was called
 
 
 class Api:
@@ -139,7 +140,7 @@ class Api:
         self.migrations: Any = migrations_pb2_grpc.MigrationsStub(channel)
         self.operations: Any = operations_pb2_grpc.OperationsStub(channel)
         self.promotions: Any = promotions_pb2_grpc.PromotionsStub(channel)
-        self.rehearsals: Any = rehearsals_pb2_grpc.RehearsalsStub(channel)
+        self.test_migrations: Any = test_migrations_pb2_grpc.TestMigrationsStub(channel)
         self.rollouts: Any = rollouts_pb2_grpc.RolloutsStub(channel)
         self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
         self.stats: Any = stats_pb2_grpc.StatsStub(channel)
@@ -181,9 +182,9 @@ def reason_of(error: grpc.RpcError) -> str:
 
 
 def _told(status: status_pb2.Status) -> tuple[str, str]:
-    """Return reason and remedy."""
+    """Return reason and hint."""
     info = error_details_pb2.ErrorInfo()
     for detail in status.details:
         if detail.Is(info.DESCRIPTOR):
             detail.Unpack(info)
-    return info.reason, info.metadata.get("remedy", "")
+    return info.reason, info.metadata.get("hint", "") or info.metadata.get("remedy", "")

@@ -23,10 +23,10 @@ ZfsChoice = Literal["auto", "cli", "libzfs"]
 class Network(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What this host offers its jails."""
 
-    bridge: str = "jaild0"  # mode own; made if it is missing; empty: none
+    bridge: str = "jaild0"  # mode vnet; made if it is missing; empty: none
     address: str | None = None  # the host's own on the bridge, with prefix length
     uplink: str | None = None  # interface that is put on the bridge
-    shared: str | None = None  # interface of mode shared
+    shared: str | None = None  # interface of mode shared-ip
 
     def __post_init__(self) -> None:
         """Refuse what is no address: msgspec tells a ValueError with the field's path."""
@@ -110,6 +110,6 @@ def _invalid(path: Path, problem: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "INVALID_CONFIG",
         f"{path}: {problem}",
-        remedy="see jaild.yaml.sample for every setting with its meaning",
+        hint="see jaild.yaml.sample for every setting with its meaning",
         resource=str(path),
     )

@@ -59,7 +59,7 @@ def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float)
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="jaild", description="Jails from versioned ZFS datasets.")
     parser.add_argument(
-        "command", nargs="?", choices=("doctor",), help="check this host and say how to mend it; status 1: something is"
+        "command", nargs="?", choices=("doctor",), help="check this host and say how to fix it; status 1: something is"
     )
     parser.add_argument("--config", type=Path, help=f"default: {CONFIG}")
     parser.add_argument(

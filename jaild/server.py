@@ -132,6 +132,6 @@ def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCrede
         raise UnavailableError(
             "LISTEN_FAILED",
             f"cannot listen on {address}: {error}",
-            remedy="see whether something else listens there, the folder exists, and a socket's path is short",
+            hint="see whether something else listens there, the folder exists, and a socket's path is short",
             resource=address,
         ) from error

@@ -125,5 +125,5 @@ def _invalid(name: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "INVALID_NAME",
         f"{name!r} cannot stand in a certificate",
-        remedy="use an IP address, or up to 64 of A-Z, a-z, 0-9 and ._-, starting and ending with a letter or digit",
+        hint="use an IP address, or up to 64 of A-Z, a-z, 0-9 and ._-, starting and ending with a letter or digit",
     )

@@ -22,8 +22,8 @@ from jaild.model.migration.protocol import (
     Offer,
     Received,
     ReceiveHeader,
-    Rehearsed,
     Resolution,
+    Tested,
 )
 from jaild.model.replication.protocol import (
     HandingOver,
@@ -51,7 +51,7 @@ from jaild.rpc.tls import TlsFiles
 CHUNK = 1 << 20  # bytes in one message of a stream
 _ASK = 15.0  # seconds, for what is answered from memory or by a few commands
 _WORK = 120.0  # for what verifies, reserves or destroys datasets
-_REHEARSAL = 3900.0  # health checks may have an hour, and the clone is thrown away after it
+_TEST = 3900.0  # health checks may have an hour, and the clone is thrown away after it
 _START = 600.0  # for mount, start and health checks
 _AT_NIGHT = 5.0  # for what is answered from memory, and somebody at night waits for
 _SALVAGE = 600.0  # until what came is durable
@@ -100,7 +100,7 @@ class GrpcPeers:
             raise NotFoundError(
                 "PEER_UNKNOWN",
                 f"there is no peer {name!r} in this host's configuration",
-                remedy=f"use one of those that are configured ({known}), or add it",
+                hint=f"use one of those that are configured ({known}), or add it",
                 resource=name,
                 detail={"configured": " ".join(self.names())},
             )
@@ -138,7 +138,7 @@ class Connection:
         `UnavailableError` (SHUTTING_DOWN) once this is closed.
         """
         if self._closed:
-            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", hint="try again when it is back")
         if self._current is None:
             self._current = self._open()
         channel = self._current
@@ -204,7 +204,7 @@ class GrpcPeer:
         self._stub = peer_pb2_grpc.PeerStub(_UNBOUND)
         self.standby = GrpcStandbyPeer(standby_pb2_grpc.StandbyStub(_UNBOUND), self._ask, self._stream)
         self.salvage = GrpcSalvagePeer(salvage_pb2_grpc.SalvageStub(_UNBOUND), self._ask, self._stream)
-        self._rehearsals = rehearsal_pb2_grpc.RehearsalsStub(_UNBOUND)
+        self._clones = rehearsal_pb2_grpc.RehearsalsStub(_UNBOUND)
 
     async def close(self) -> None:
         """Close the connection; calls under way, and those that come, end with `UnavailableError`."""
@@ -243,10 +243,10 @@ class GrpcPeer:
         """Make it throw away what it received."""
         await self._ask(self._stub.Abort, peer_pb2.AbortRequest(migration=migration), _WORK)
 
-    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+    async def boot_clone(self, migration: str, *, keep_copy: bool) -> Tested:
         """Make it boot a clone."""
         request = rehearsal_pb2.RehearseRequest(migration=migration, keep_copy=keep_copy)
-        return structs.struct_of(await self._ask(self._rehearsals.Rehearse, request, _REHEARSAL), Rehearsed)
+        return structs.struct_of(await self._ask(self._clones.Rehearse, request, _TEST), Tested)
 
     async def resolve(self, migration: str) -> Resolution:
         """Ask how the hand-over ended."""
@@ -278,7 +278,7 @@ class GrpcPeer:
             return UnavailableError(
                 "PEER_UNREACHABLE",
                 f"the peer {self._name} cannot be reached at {self._address}: {text}",
-                remedy="see that its daemon runs, that the address is right, and that both certificates are signed by "
+                hint="see that its daemon runs, that the address is right, and that both certificates are signed by "
                 "the same authority",
                 resource=self._name,
                 detail=detail,
@@ -287,14 +287,14 @@ class GrpcPeer:
             return DeadlineExceededError(
                 "PEER_TIMEOUT",
                 f"the peer {self._name} at {self._address} did not answer in time",
-                remedy="the call may have been carried out: ask for the migration's state, or repeat it",
+                hint="the call may have been carried out: ask for the migration's state, or repeat it",
                 resource=self._name,
                 detail=detail,
             )
         return status.error_class(error.code())(
             f"PEER_{error.code().name}",
             f"the peer {self._name} at {self._address} answered {error.code().name}: {text}",
-            remedy="see that it runs a jaild which speaks this protocol",
+            hint="see that it runs a jaild which speaks this protocol",
             resource=self._name,
             detail=detail,
         )

@@ -118,7 +118,7 @@ class SqliteStore:
             raise FailedPreconditionError(
                 "STORE_TOO_NEW",
                 f"{self._path} has schema {version}, this jaild knows {SCHEMA}",
-                remedy="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
+                hint="start the jaild that wrote it, or move the file away: jails are on their datasets, not in it",
             )
         with connection:  # a file that is new, or of an earlier jaild, is made whole in one transaction or not at all
             connection.executescript(f"begin immediate; {_TABLES} {rollout_rows.TABLES}")
@@ -196,7 +196,7 @@ class SqliteStore:
     @property
     def _db(self) -> sqlite3.Connection:
         if self._connection is None:
-            raise FailedPreconditionError("STORE_CLOSED", "the store is not open", remedy="call open() first")
+            raise FailedPreconditionError("STORE_CLOSED", "the store is not open", hint="call open() first")
         return self._connection
 
     async def _write(self, write: Write) -> int:
@@ -468,9 +468,9 @@ def _failure(error: sqlite3.Error, path: Path) -> JaildError:
         return DataLossError(
             "STORE_DAMAGED",
             f"{path} is damaged: {error}",
-            remedy="stop the daemon and move the file away: jails are on their datasets, not in it",
+            hint="stop the daemon and move the file away: jails are on their datasets, not in it",
         )
-    return InternalError("STORE_FAILED", f"{path}: {error}", remedy="look at that file and its file system")
+    return InternalError("STORE_FAILED", f"{path}: {error}", hint="look at that file and its file system")
 
 
 def _is_full(error: sqlite3.Error, path: Path) -> bool:
@@ -489,5 +489,5 @@ def _is_full(error: sqlite3.Error, path: Path) -> bool:
 
 def _no_space(path: Path, why: str) -> ResourceExhaustedError:
     return ResourceExhaustedError(
-        "NO_SPACE", f"no room left for {path}: {why}", remedy="free space on its file system, then try again"
+        "NO_SPACE", f"no room left for {path}: {why}", hint="free space on its file system, then try again"
     )

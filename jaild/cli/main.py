@@ -91,7 +91,7 @@ class Root(click.Group):
 @click.version_option(package_name="jaild", prog_name="jailctl")
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Rule jails made of versioned ZFS datasets: base, application and data apart."""
+    """Manage jails made of versioned ZFS datasets: base, application and data apart."""
     if os.environ.get("NO_COLOR"):  # https://no-color.org; rich knows it, click does not
         ctx.color = False
 

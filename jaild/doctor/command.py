@@ -1,6 +1,6 @@
-"""`jaild doctor`: looks at the host and says how to mend it.
+"""`jaild doctor`: looks at the host and says how to fix it.
 
-It needs no daemon, and no configuration that can be read: a broken one is a finding. Facts are gathered by
+It needs no daemon, and no configuration that can be read: a broken one is a problem. Facts are gathered by
 `jaild.doctor.facts`, what they mean is decided by `jaild.doctor.checks`. Nothing is changed.
 """
 
@@ -69,8 +69,8 @@ async def guarded(topic: str, work: Awaitable[list[Check]]) -> list[Check]:
         return await work
     except (JaildError, OSError, ValueError, LookupError) as error:
         message = f"cannot be looked at: {error.message if isinstance(error, JaildError) else error!r}"
-        remedy = error.remedy if isinstance(error, JaildError) else "this is a defect of jaild: please report it"
-        return [Check(topic=topic, findings=(report.error("CHECK_FAILED", message, remedy),))]
+        hint = error.hint if isinstance(error, JaildError) else "this is a defect of jaild: please report it"
+        return [Check(topic=topic, problems=(report.error("CHECK_FAILED", message, hint),))]
 
 
 def _freebsd(processes: Processes, config: Config | None) -> Iterator[tuple[str, Awaitable[list[Check]]]]:

@@ -65,7 +65,7 @@ class Place:
     patience: float = 120.0  # seconds that later boot orders wait for the jails of one, whatever their checks allow
     starts_at_once: int = 8  # jails when the host boots
     stagings_at_once: int = 4  # generations that are written and mounted, while others wait for their turn
-    halted: Path  # file that says: the jails were stopped for the host's shutdown
+    shut_down: Path  # file that says: the jails were stopped for the host's shutdown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,10 @@ import structlog
 
 from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle, Operations
+from jaild.model import quantity
 from jaild.model.errors import CancelledError, FailedPreconditionError, InternalError, JaildError, UnavailableError
-from jaild.model.findings import Plan
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.views import Caller
 
 Before = Callable[[str], Awaitable[None]]
@@ -50,7 +51,7 @@ class Denied:
 
     reason: str
     message: str
-    remedy: str
+    hint: str
 
 
 def admit(pending: Sequence[Operation], kind: str, duplicate: Operation | None) -> Accepted | Duplicate | Denied:
@@ -66,7 +67,9 @@ def admit(pending: Sequence[Operation], kind: str, duplicate: Operation | None) 
             f"wait for {last.name}, or cancel it",
         )
     if len(pending) >= QUEUE_LIMIT:
-        return Denied("JAIL_QUEUE_FULL", f"{len(pending)} operations are waiting already", "wait for some of them")
+        return Denied(
+            "JAIL_QUEUE_FULL", f"{quantity.count(len(pending), 'operation')} waiting already", "wait for some of them"
+        )
     return Accepted()
 
 
@@ -173,14 +176,14 @@ class Dispatcher:
     ) -> tuple[Operation, bool]:
         """Return the operation of a request, and whether it is a new one."""
         if self._stopping:
-            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+            raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", hint="try again when it is back")
         if self._held is not None and not while_held:
             raise self._held()
         match admit(self.pending(target), kind, self._operations.known(caller, kind, target)):
             case Duplicate(operation):
                 return operation, False
-            case Denied(reason, message, remedy):
-                raise FailedPreconditionError(reason, message, remedy=remedy, resource=target)
+            case Denied(reason, message, hint):
+                raise FailedPreconditionError(reason, message, hint=hint, resource=target)
             case Accepted():
                 return self._operations.new(kind, target, caller, plan), True
 
@@ -297,7 +300,7 @@ class Dispatcher:
             defect = InternalError(
                 "INTERNAL",
                 f"{operation.kind} died: {type(error).__name__}: {error}",
-                remedy="this is a defect of jaild: report it with the daemon's log",
+                hint="this is a defect of jaild: report it with the daemon's log",
                 resource=operation.target,
             )
             await self._operations.finish(operation_id, error=defect)
@@ -323,7 +326,7 @@ def _cancelled(operation: Operation) -> JaildError:
     return CancelledError(
         "OPERATION_CANCELLED",
         f"{operation.kind} of {operation.target} was cancelled",
-        remedy="nothing was changed; ask again if you still want it",
+        hint="nothing was changed; ask again if you still want it",
         resource=operation.target,
     )
 
@@ -332,5 +335,5 @@ def _interrupted() -> JaildError:
     return UnavailableError(
         "DAEMON_STOPPED",
         "the daemon was stopped while this was under way",
-        remedy="ask again: what was begun has been undone, or is repaired at the daemon's start",
+        hint="ask again: what was begun has been undone, or is repaired at the daemon's start",
     )

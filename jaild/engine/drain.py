@@ -47,9 +47,9 @@ class Draining:
             raise FailedPreconditionError(
                 "HOST_DRAINING",
                 f"this host takes no jails: it is drained by {self.now.actor}{because}",
-                remedy=REMEDY,
+                hint=HINT,
                 resource=resource,
             )
 
 
-REMEDY = "use another host, or let this one take jails again: jailctl host undrain"
+HINT = "use another host, or let this one take jails again: jailctl host undrain"

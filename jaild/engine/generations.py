@@ -38,13 +38,13 @@ async def read(files: Files, jail: str, folder: Path) -> Generation:
         raise NotFoundError(
             "GENERATION_NOT_FOUND",
             f"jail {jail} has no generation {number}",
-            remedy="list its generations",
+            hint="list its generations",
             resource=f"jails/{jail}/generations/{number}",
         ) from None
     except (ValueError, TypeError, RecursionError, JaildError) as error:  # ValueError: of msgspec and of Unicode
         raise DataLossError(
             "GENERATION_DAMAGED",
             f"generation {number} of jail {jail} cannot be read: {path}: {error}",
-            remedy="bring the file back from a snapshot of the jail, then restart the daemon",
+            hint="bring the file back from a snapshot of the jail, then restart the daemon",
             resource=f"jails/{jail}/generations/{number}",
         ) from error

@@ -121,7 +121,7 @@ class Found:
 
     unsealed: list[str] = field(default_factory=list)  # datasets that a crash left of an import or push
     recordless: list[str] = field(default_factory=list)  # jail datasets without a record
-    rehearsals: list[str] = field(default_factory=list)  # datasets of clones that a rehearsal booted
+    clones: list[str] = field(default_factory=list)  # datasets of clones that a test migration booted
     damaged: list[str] = field(default_factory=list)  # what is wrong with sealed layers whose record cannot be read
 
 
@@ -140,7 +140,7 @@ class Inventory:
         self.where = where
         self.host_id = ""
         self.host_name = ""
-        self.halted = False  # the jails were stopped for the host's shutdown
+        self.shut_down = False  # the jails were stopped for the host's shutdown
         self.to_start: set[str] = set()  # jails whose turn at the daemon's start, or of start-jails, is still to come
         self.bases: dict[str, Layer[BaseRecord]] = {}
         self.releases: dict[str, Layer[ReleaseRecord]] = {}  # by app/version
@@ -182,7 +182,7 @@ class Inventory:
                     self.jails[name].used += dataset.referenced
                     self.jails[name].parts["/".join(below)] = Bounds(dataset.refquota, dataset.quota)
                 case ["rehearsals", _]:
-                    found.rehearsals.append(dataset.name)
+                    found.clones.append(dataset.name)
         await for_each(jails, lambda each: self._read_jail(*each, found), at_once=_READERS)
         return found
 
@@ -274,7 +274,7 @@ class Inventory:
             raise FailedPreconditionError(
                 "GENERATION_MISSING",
                 f"generation {entry.record.generation} of jail {entry.name} is not in {entry.folder}",
-                remedy=f"mount {entry.dataset} and restart the daemon",
+                hint=f"mount {entry.dataset} and restart the daemon",
                 resource=f"jails/{entry.name}",
             )
 
@@ -369,7 +369,7 @@ class Inventory:
             raise FailedPreconditionError(
                 "JAIL_DAMAGED",
                 f"jail {name}: {entry.message}",
-                remedy=f"look at {entry.dataset}; nothing is done with it until it can be read",
+                hint=f"look at {entry.dataset}; nothing is done with it until it can be read",
                 resource=f"jails/{name}",
             )
         authority.require(intent, self.claim(entry, entry.record))
@@ -382,8 +382,8 @@ class Inventory:
         """
         entry, record = self.permitted(name, intent)
         if entry.generation is None:
-            why, remedy = f"jail {name} has no generation yet", "wait for its creation"
-            raise FailedPreconditionError("JAIL_NOT_READY", why, remedy=remedy, resource=f"jails/{name}")
+            why, hint = f"jail {name} has no generation yet", "wait for its creation"
+            raise FailedPreconditionError("JAIL_NOT_READY", why, hint=hint, resource=f"jails/{name}")
         return OwnedJail(entry, record, entry.generation)
 
     def references(self) -> Iterator[Reference]:
@@ -431,7 +431,7 @@ class Inventory:
         entry = self.jails.get(name) or self.jail(name)
         owner, uid = (entry.record.owner, entry.record.uid) if entry.record is not None else ("", "")
         after = behind(entry.generation, self.channels) if self.channels else ""
-        around = (name in self.to_start, self.halted, self.host_id, self.host_names.get(owner), after)
+        around = (name in self.to_start, self.shut_down, self.host_id, self.host_names.get(owner), after)
         seen = (_seen_of(entry), under_way, around, self.known_epochs.get(uid))
         if entry.shown is None or entry.shown[0] != seen:
             entry.shown = (seen, self._jail_view(entry, under_way, after))
@@ -446,7 +446,7 @@ class Inventory:
             state = JailState.STARTING
         elif state is JailState.FAILED and entry.restarts is not None:
             state = AFTER_END.get(entry.restarts.verdict, state)
-        halted = state is JailState.STOPPED and record.desired is Desired.RUNNING
+        shut_down = state is JailState.STOPPED and record.desired is Desired.RUNNING
         return JailView(
             name=name,
             state=state,
@@ -460,7 +460,7 @@ class Inventory:
             restarts=entry.restarts,
             used=entry.used,
             operation=operation,
-            message="stopped for the host's shutdown" if halted else entry.message or lasting(record, self.host_id),
+            message="stopped for the host's shutdown" if shut_down else entry.message or lasting(record, self.host_id),
             peer_name=record.peer,
             behind=after,
             staged=entry.staged if record.staged is not None else None,
@@ -474,7 +474,7 @@ class Inventory:
             return told
         if run is not None and run.running:
             return JailState.RUNNING
-        if self.halted and run is None:
+        if self.shut_down and run is None:
             return JailState.STOPPED
         if entry.damaged:
             return JailState.DAMAGED
@@ -495,5 +495,5 @@ def _lookup(things: dict[str, _Thing], key: str, reason: str, kind: str, resourc
     except KeyError:
         known = ", ".join(sorted(things)[:10]) or "none"
         raise NotFoundError(
-            reason, f"there is no {kind} {key} on this host", remedy=f"there are: {known}", resource=resource
+            reason, f"there is no {kind} {key} on this host", hint=f"there are: {known}", resource=resource
         ) from None

@@ -17,8 +17,8 @@ from typing import Any
 
 from jaild.model import bounds
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, NotFoundError
-from jaild.model.findings import Plan
 from jaild.model.operation import Moment, Operation, Outcome, Stop, failure_of
+from jaild.model.problems import Plan
 from jaild.model.views import Caller
 from jaild.ports.clock import Clock
 from jaild.ports.store import Store
@@ -134,7 +134,7 @@ class Operations:
             raise InvalidArgumentError(
                 "REQUEST_ID_REUSED",
                 f"request id {caller.request_id} was used for {known.kind} of {known.target}",
-                remedy="make a new id for each request, and repeat it only with the same one",
+                hint="make a new id for each request, and repeat it only with the same one",
                 resource=known.name,
             )
         return known
@@ -146,7 +146,7 @@ class Operations:
             raise NotFoundError(
                 "OPERATION_NOT_FOUND",
                 f"there is no operation {operation_id}",
-                remedy=f"list them; the last {KEPT} are kept",
+                hint=f"list them; the last {KEPT} are kept",
                 resource=f"operations/{operation_id}",
             )
         return operation
@@ -189,7 +189,7 @@ class Operations:
             raise FailedPreconditionError(
                 "NOT_CANCELLABLE",
                 f"{operation.name} is in its phase {operation.phase} and goes on to the end",
-                remedy="wait for it, then undo it by a rollback or by migrating back",
+                hint="wait for it, then undo it by a rollback or by migrating back",
                 resource=operation.name,
                 detail={"actor": caller.actor},
             )
@@ -220,7 +220,7 @@ class Operations:
         operation = self.get(operation_id)
         if not operation.done:
             raise FailedPreconditionError(
-                "OPERATION_RUNNING", f"{operation.name} is not done", remedy="cancel it first", resource=operation.name
+                "OPERATION_RUNNING", f"{operation.name} is not done", hint="cancel it first", resource=operation.name
             )
         if self._plans.discard(operation_id):
             return
@@ -272,6 +272,7 @@ class Operations:
             result=result,
             failure=failure_of(error) if error else None,
             phase="done" if error is None else known.phase,
+            message="" if error is None else known.message,  # what was being done is over
         )
         self._ending.add(operation_id)
         try:

@@ -41,7 +41,7 @@ class OwnedSnapshots:
                 await self.zfs.snapshot(self.dataset, name, recursive=True, purpose=purpose)
                 return name
         raise AlreadyExistsError(
-            "DATASET_EXISTS", f"{self.dataset}@{tag} and {_NAMES} names like it are taken", remedy="rename some of them"
+            "DATASET_EXISTS", f"{self.dataset}@{tag} and {_NAMES} names like it are taken", hint="rename some of them"
         )
 
     async def of(self, purpose: str) -> list[Snapshot]:

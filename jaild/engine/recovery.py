@@ -18,7 +18,7 @@ The rooms register what each of them repairs; the order is here, with its reason
 | a jail frozen for a migration | active here again; the target is told to throw its copy away | migration |
 | a jail that moved, not acknowledged | Activate is sent until the target acknowledges | migration |
 | a jail that comes from another host | the source is asked how it ended, until it answers | migration |
-| a clone that a rehearsal booted | its run ended, its datasets destroyed | jails, migration |
+| a clone that a test migration booted | its run ended, its datasets destroyed | jails, migration |
 | a jail that was being taken over by force | a standby (or what it was) again: ask for it again | replication |
 | a jail that was taken over by force | writable, started; its former owner is told until it knows | replication |
 | a jail that another host took over | stopped, unmounted, read-only | replication, migration |
@@ -52,7 +52,7 @@ class Stage(enum.Enum):
     RECORDLESS = enum.auto()  # jail datasets without a record: each is of the first room that knows it
     JAILS = enum.auto()  # one after the other, each in the order of `JailStage`
     RUNS = enum.auto()  # after JAILS: it is known now whose each jail is, and which generation is active
-    REHEARSALS = enum.auto()  # after RUNS: a clone's datasets can be destroyed when its run has ended
+    CLONES = enum.auto()  # after RUNS: a clone's datasets can be destroyed when its run has ended
     HOLD_BACK = enum.auto()  # last: what runs, and is this host's, was adopted and asks nobody
 
 
@@ -176,7 +176,7 @@ class Recovery:
             error = UnavailableError(
                 "DAEMON_STOPPED",
                 "the daemon ended while this was under way",
-                remedy="what was begun has been undone or finished: look at the resource, then ask again",
+                hint="what was begun has been undone or finished: look at the resource, then ask again",
                 resource=operation.target,
             )
             await self._operations.finish(operation.id, error=error)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import structlog
 
 from jaild.engine.supervisor import BackOff, Supervisor
-from jaild.model import bounds, layout
+from jaild.model import bounds, layout, quantity
 from jaild.model.errors import AlreadyExistsError, JaildError, NotFoundError, ResourceExhaustedError
 from jaild.model.layout import Layout
 from jaild.ports.zfs import Zfs
@@ -42,8 +42,9 @@ class Reserve:
         if free < 2 * bounds.RESERVE:
             raise ResourceExhaustedError(
                 "NO_SPACE",
-                f"{free} bytes are left for {self._where.root}: too few to keep {bounds.RESERVE} for jails' records",
-                remedy="free space in the pool, or raise its quota",
+                f"{quantity.size(free)} are left for {self._where.root}: too few to keep "
+                f"{quantity.size(bounds.RESERVE)} for jails' records",
+                hint="free space in the pool, or raise its quota",
                 resource=self._where.root,
             )
         # Never mounted: it is there for its reservation.

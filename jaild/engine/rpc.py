@@ -29,7 +29,7 @@ _OUTCOMES = {
     Outcome.DONE: common_pb2.PHASE_OUTCOME_DONE,
     Outcome.FAILED: common_pb2.PHASE_OUTCOME_FAILED,
     Outcome.UNDONE: common_pb2.PHASE_OUTCOME_UNDONE,
-    Outcome.UNTIDY: common_pb2.PHASE_OUTCOME_UNTIDY,
+    Outcome.CLEANUP_PENDING: common_pb2.PHASE_OUTCOME_CLEANUP_PENDING,
 }
 
 
@@ -126,7 +126,7 @@ class OperationsServicer:
             raise InvalidArgumentError(
                 "LIST_UNSUPPORTED",
                 "operations can be listed only all together, without a filter",
-                remedy="leave name and filter empty",
+                hint="leave name and filter empty",
             )
         page = pages.page(request, self._operations.list(), lambda item: (-item.created, item.id), _COLLECTION)
         return operations_pb2.ListOperationsResponse(
@@ -163,7 +163,7 @@ def may_withdraw(caller: Caller, operation: Operation) -> None:
     raise PermissionDeniedError(
         "OPERATION_OF_ANOTHER",
         f"{operation.name} was asked for by {operation.actor}, not by {caller.actor}",
-        remedy=f"ask {operation.actor} or an operator",
+        hint=f"ask {operation.actor} or an operator",
         resource=operation.name,
     )
 
@@ -186,7 +186,7 @@ class EventsServicer:
             raise InvalidArgumentError(
                 "INVALID_SEQUENCE",
                 f"after_sequence is {request.after_sequence}",
-                remedy="give the last event's sequence, 0 for all that are kept, or -1 for new ones only",
+                hint="give the last event's sequence, 0 for all that are kept, or -1 for new ones only",
             )
         events = self._events.watch(request.after_sequence, request.target, not request.no_follow)
         async with streams.closing(events) as stream:

@@ -236,7 +236,9 @@ class SagaRunner:
             try:
                 await phase.undo(attempt)
             except Exception as failure:  # noqa: BLE001 -- why it is undone matters more, and the others' undo too
-                await self._untidy(attempt, phase.name, f"{saga.name}: {phase.name} could not be undone", failure)
+                await self._cleanup_pending(
+                    attempt, phase.name, f"{saga.name}: {phase.name} could not be undone", failure
+                )
             else:
                 attempt.handle.came_out(phase.name, Outcome.UNDONE)
 
@@ -248,16 +250,16 @@ class SagaRunner:
         except JaildError as error:
             pivot = "" if saga.pivot is None else saga.pivot.name
             what = f"{saga.name}, after its {pivot}: {completion.name}"
-            await self._untidy(attempt, completion.name, what, error)
+            await self._cleanup_pending(attempt, completion.name, what, error)
 
-    async def _untidy(self, attempt: _A, phase: str, what: str, error: Exception) -> None:
+    async def _cleanup_pending(self, attempt: _A, phase: str, what: str, error: Exception) -> None:
         handle, message = attempt.handle, f"{what}: {error}"
         handle.failed()
-        handle.came_out(phase, Outcome.UNTIDY)
-        handle.facts(untidy="; ".join(filter(None, (handle.operation.facts.get("untidy"), message))))
+        handle.came_out(phase, Outcome.CLEANUP_PENDING)
+        handle.facts(cleanup_pending="; ".join(filter(None, (handle.operation.facts.get("cleanup_pending"), message))))
         self._log.warning(what, target=attempt.target, error=repr(error), exc_info=not isinstance(error, JaildError))
         try:
-            await self._tell("jail.untidy", attempt.target, message)
+            await self._tell("jail.cleanup-pending", attempt.target, message)
         except Exception:  # noqa: BLE001 -- the store fails too: what is left to do goes on
             self._log.exception("cannot tell")
 
@@ -274,7 +276,7 @@ class SagaRunner:
             raise DeadlineExceededError(
                 "PHASE_TIMED_OUT",
                 f"{step.name} was not done within {within:g} s",
-                remedy="see what keeps it; then ask again",
+                hint="see what keeps it; then ask again",
                 resource=attempt.target,
             ) from None
 

@@ -284,7 +284,7 @@ class Supervisor:
 
 def shutting_down() -> UnavailableError:
     """Return what is answered while the daemon ends."""
-    return UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="try again when it is back")
+    return UnavailableError("SHUTTING_DOWN", "the daemon is stopping", hint="try again when it is back")
 
 
 async def answer_of(task: asyncio.Task[_T]) -> _T:

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from jaild.engine.build import Engine
-from jaild.engine.drain import REMEDY
+from jaild.engine.drain import HINT
 from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.evacuation.worker import EvacuationRun, EvacuationWorker
@@ -35,12 +35,12 @@ from jaild.model.errors import (
 from jaild.model.evacuation.placement import Guest, Need, Placements, Room, place
 from jaild.model.evacuation.plan import moves_of, plan_of
 from jaild.model.evacuation.record import CANCELLED, KIND, Evacuation, EvacuationPhase, JailMove, MoveState, summary
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord, Ownership
 from jaild.model.migration.protocol import HostHello, Offer
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.operation import Operation
+from jaild.model.problems import Problem, Severity
 from jaild.model.views import Caller
 from jaild.transfer.hosts import apart
 from jaild.transfer.preflight import offer_of
@@ -96,7 +96,7 @@ class Evacuations:
             raise NotFoundError(
                 "EVACUATION_NOT_FOUND",
                 f"this host knows of no evacuation {evacuation}",
-                remedy=f"list them; the last {KEPT} are kept",
+                hint=f"list them; the last {KEPT} are kept",
                 resource=f"evacuations/{evacuation}",
             ) from None
         return self._worker.as_of_now(found)
@@ -163,12 +163,12 @@ class Evacuations:
 
     def _require_possible(self, targets: Sequence[str], parallel: int, bandwidth: int) -> None:
         if not targets:
-            raise InvalidArgumentError("TARGET_MISSING", "no target is named", remedy="name one or more peers")
+            raise InvalidArgumentError("TARGET_MISSING", "no target is named", hint="name one or more peers")
         if not 1 <= parallel <= MOST_AT_ONCE or bandwidth < 0:
             raise InvalidArgumentError(
                 "INVALID_EVACUATION",
-                f"{parallel} moves at once with {bandwidth} bytes per second",
-                remedy=f"1 to {MOST_AT_ONCE} moves, and 0 (no cap) or more bytes per second",
+                f"{parallel} moves at once with {quantity.size(bandwidth)} per second",
+                hint=f"1 to {MOST_AT_ONCE} moves, and 0 (no cap) or more bytes per second",
             )
         for target in targets:
             self._peers.get(target)
@@ -179,7 +179,7 @@ class Evacuations:
             raise FailedPreconditionError(
                 "EVACUATION_UNDER_WAY",
                 f"cannot {wish}: operations/{running.id} is evacuating this host ({summary(running)})",
-                remedy=f"wait for it, or cancel it: jailctl operation cancel {running.id}",
+                hint=f"wait for it, or cancel it: jailctl operation cancel {running.id}",
                 resource=f"evacuations/{running.id}",
             )
 
@@ -221,7 +221,7 @@ class Evacuations:
             error = InternalError(
                 "INTERNAL",
                 f"the evacuation died: {type(defect).__name__}: {defect}",
-                remedy="this is a defect of jaild: report it with the daemon's log, then evacuate again",
+                hint="this is a defect of jaild: report it with the daemon's log, then evacuate again",
             )
         await self._end(evacuation_id, error)
 
@@ -236,7 +236,9 @@ class Evacuations:
             handle.note(plan=plan_of(survey.placements, survey.left_out, HOST))
             moves = moves_of(survey.placements, survey.left_out)
             await self.put(msgspec.structs.replace(evacuation, planned=True, moves=moves))
-            await self._events.emit("evacuation.planned", HOST, f"{len(moves)} jails", evacuation=evacuation_id)
+            await self._events.emit(
+                "evacuation.planned", HOST, quantity.count(len(moves), "jail"), evacuation=evacuation_id
+            )
         run = EvacuationRun(handle, self._all[evacuation_id], self.put)
         await self._worker.carry_out(run)
         return _verdict(run.evacuation, cancelled=handle.operation.cancel_requested)
@@ -284,7 +286,7 @@ class Evacuations:
         try:
             hello = await self._peers.get(target).hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
         except JaildError as error:
-            return Room(host=target, problem=_finding(error))
+            return Room(host=target, problem=_problem(error))
         return Room(
             host=target,
             space=hello.available_bytes,
@@ -296,14 +298,14 @@ class Evacuations:
             problem=self._problem(target, hello),
         )
 
-    def _problem(self, target: str, hello: HostHello) -> Finding | None:
+    def _problem(self, target: str, hello: HostHello) -> Problem | None:
         if hello.protocol != PROTOCOL:
             message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
             return _error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")
         if hello.host_id == self._inventory.host_id:
             return _error("SAME_HOST", f"{target} is this host", "name another peer")
         if hello.draining:
-            return _error("HOST_DRAINING", f"{target} takes no jails: it is being drained itself", REMEDY)
+            return _error("HOST_DRAINING", f"{target} takes no jails: it is being drained itself", HINT)
         return None
 
     def _ready(self, jail: str) -> tuple[JailEntry, JailRecord, Generation]:
@@ -330,7 +332,7 @@ class Evacuations:
         try:
             offered = await offer_of(self._inventory, self._zfs, *self._ready(jail))
         except JaildError as error:
-            return {(jail, target): _refusing(_finding(error)) for target in targets}
+            return {(jail, target): _refusing(_problem(error)) for target in targets}
         offer = Offer(
             migration=uuid.uuid4().hex,
             source_id=self._inventory.host_id,
@@ -343,13 +345,13 @@ class Evacuations:
         try:
             acceptance = await self._peers.get(target).preflight(offer)
         except JaildError as error:
-            return _refusing(_finding(error))
+            return _refusing(_problem(error))
         there = {state.path for state in acceptance.datasets if state.snapshot_guids}
         sizes = {layer.path: layer.size_bytes for layer in offer.jail.layers}
         return Need(
             data=sum(dataset.size_bytes for dataset in offer.jail.datasets if dataset.path not in there),
             layers={path: sizes.get(path, 0) for path in acceptance.missing_layers},
-            findings=acceptance.findings,
+            problems=acceptance.problems,
         )
 
 
@@ -361,7 +363,7 @@ def _verdict(evacuation: Evacuation, *, cancelled: bool) -> JaildError | None:
         return CancelledError(
             CANCELLED,
             f"the evacuation was cancelled: {summary(evacuation)}; still here: {', '.join(stay)}",
-            remedy="the host stays drained: evacuate again to go on, or let it take jails again: jailctl host undrain",
+            hint="the host stays drained: evacuate again to go on, or let it take jails again: jailctl host undrain",
             resource=f"evacuations/{evacuation.id}",
         )
     if not stay and not unhealthy:
@@ -371,7 +373,7 @@ def _verdict(evacuation: Evacuation, *, cancelled: bool) -> JaildError | None:
     return AbortedError(
         "EVACUATION_INCOMPLETE",
         f"{summary(evacuation)}; {'; '.join(told)}",
-        remedy=f"see each jail's reason and remedy: jailctl host evacuation {evacuation.id}; then evacuate again",
+        hint=f"see each jail's reason and hint: jailctl host evacuation {evacuation.id}; then evacuate again",
         resource=f"evacuations/{evacuation.id}",
     )
 
@@ -379,16 +381,16 @@ def _verdict(evacuation: Evacuation, *, cancelled: bool) -> JaildError | None:
 def _left_out(entry: JailEntry, error: JaildError) -> JailMove:
     # A jail that another host is moving here, or that is on its way out already, is not this evacuation's to move.
     state = MoveState.FAILED if entry.record is None else MoveState.SKIPPED
-    return JailMove(jail=entry.name, state=state, reason=error.reason, message=error.message, remedy=error.remedy)
+    return JailMove(jail=entry.name, state=state, reason=error.reason, message=error.message, hint=error.hint)
 
 
-def _refusing(finding: Finding) -> Need:
-    return Need(findings=(finding,))
+def _refusing(problem: Problem) -> Need:
+    return Need(problems=(problem,))
 
 
-def _finding(error: JaildError) -> Finding:
-    return _error(error.reason, error.message, error.remedy)
+def _problem(error: JaildError) -> Problem:
+    return _error(error.reason, error.message, error.hint)
 
 
-def _error(code: str, message: str, remedy: str) -> Finding:
-    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)
+def _error(code: str, message: str, hint: str) -> Problem:
+    return Problem(severity=Severity.ERROR, code=code, message=message, hint=hint)

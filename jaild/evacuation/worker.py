@@ -169,7 +169,7 @@ class EvacuationWorker:
             await run.note(refused(tried, failure_of(error)))
             return
         move = msgspec.structs.replace(
-            move, state=MoveState.MOVING, operation=operation.id, reason="", message="", remedy=""
+            move, state=MoveState.MOVING, operation=operation.id, reason="", message="", hint=""
         )
         await run.note(move)
         if run.stop.is_set():
@@ -223,5 +223,5 @@ def _given_up(move: JailMove) -> JailMove:
         state=MoveState.SKIPPED,
         reason=CANCELLED,
         message="the evacuation was cancelled before its turn came",
-        remedy="evacuate again, or migrate it by itself",
+        hint="evacuate again, or migrate it by itself",
     )

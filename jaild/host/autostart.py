@@ -1,11 +1,11 @@
 """The jails of the host, started and stopped together.
 
-    (the host boots) ──► STARTED ◄── start-jails ── HALTED ──► (the host goes down)
+    (the host boots) ──► STARTED ◄── start-jails ── SHUT DOWN ──► (the host goes down)
                             └──────── stop-jails ─────▲
 
-The daemon itself starts what should run when it starts (docs/decisions/0230). HALTED is remembered with the id of the
-host's boot: a daemon that is restarted meanwhile leaves the jails stopped, the host's next boot starts them. What each
-jail should be (`desired`) is not touched by either.
+The daemon itself starts what should run when it starts (docs/decisions/0230). SHUT DOWN is remembered with the id of
+the host's boot: a daemon that is restarted meanwhile leaves the jails stopped, the host's next boot starts them. What
+each jail should be (`desired`) is not touched by either.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
+from jaild.model import quantity
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.model.findings import Plan
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Desired
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.views import Caller
 from jaild.replication.build import ReplicationParts
 from jaild.transfer.build import TransferParts
@@ -34,7 +35,7 @@ BOOT = Caller(actor="boot")
 HOST = "host"  # target of the operations
 
 
-class _Halted(msgspec.Struct, frozen=True):
+class _ShutDown(msgspec.Struct, frozen=True):
     boot: str  # the host's boot in which the jails were stopped
 
 
@@ -61,33 +62,35 @@ class Boot:
         self._operations = engine.operations
         self._events = engine.events
         self._clock = engine.ports.clock
-        self._memory = engine.place.halted
+        self._memory = engine.place.shut_down
         self._patience = engine.place.patience
         self._slots = asyncio.Semaphore(engine.place.starts_at_once)  # taken in the order in which they are asked for
 
     async def recall(self) -> None:
         """Learn whether the jails were stopped for the host's shutdown since it booted. Before anybody is answered."""
         try:
-            halted = msgspec.json.decode(await self._files.read(self._memory), type=_Halted)
+            remembered = msgspec.json.decode(await self._files.read(self._memory), type=_ShutDown)
         except NotFoundError:
             return
         except Exception as error:  # noqa: BLE001 -- whatever lies there: it keeps no daemon down, and no jail
             await self._events.emit("repair", HOST, f"{self._memory} cannot be read, so the jails start: {error}")
             return
-        if halted.boot and halted.boot == await self._boot_id.read():
+        if remembered.boot and remembered.boot == await self._boot_id.read():
             self._hold()
         else:
             await self._files.remove(self._memory)
 
     def announce(self) -> None:
         """Tell readers which jails `at_start` will start: they have not failed. Before anybody is answered."""
-        if not self._inventory.halted:
+        if not self._inventory.shut_down:
             self._await_turn(self._to_start())
 
     async def at_start(self) -> None:
         """Start what should run, in boot order, unless the jails were stopped for the host's shutdown."""
-        if self._inventory.halted:
-            await self._events.emit("host.halted", HOST, "the jails stay stopped: jailctl host start-jails starts them")
+        if self._inventory.shut_down:
+            await self._events.emit(
+                "host.shut-down", HOST, "the jails stay stopped: jailctl host start-jails starts them"
+            )
             return
         await self._start_all()
 
@@ -111,8 +114,8 @@ class Boot:
             if failed:
                 raise FailedPreconditionError(
                     "JAILS_NOT_STARTED",
-                    f"{len(failed)} jails did not start: {', '.join(sorted(failed))}",
-                    remedy="`jailctl jail show NAME` says why of each",
+                    f"{quantity.count(len(failed), 'jail')} did not start: {', '.join(sorted(failed))}",
+                    hint="`jailctl jail show NAME` says why of each",
                     resource=HOST,
                     detail=failed,
                 )
@@ -153,7 +156,7 @@ class Boot:
 
     async def _start_groups(self, groups: list[tuple[int, list[str]]], failed: dict[str, str]) -> None:
         for _, names in groups:
-            if self._inventory.halted:  # somebody stops them already
+            if self._inventory.shut_down:  # somebody stops them already
                 break
             asked = {name: await self._start(name, failed) for name in names}
             self._inventory.to_start.difference_update(names)
@@ -171,7 +174,7 @@ class Boot:
     async def _start_confirmed(self, entry: JailEntry) -> None:
         if (
             self._should_start(entry)
-            and not self._inventory.halted
+            and not self._inventory.shut_down
             and (operation := await self._start(entry.name, {}))
         ):
             await self._operations.wait(operation)
@@ -193,8 +196,8 @@ class Boot:
     async def stop(self, *, deadline: float, validate_only: bool, caller: Caller) -> Operation:
         """Stop what runs within `deadline` seconds, the boot order backwards, for the host's shutdown.
 
-        From now on, and until `start` or the host's next boot, no change is taken (HOST_HALTED), and none goes on that
-        may be interrupted. The operation fails with JAILS_STILL_RUNNING if the time was not enough.
+        From now on, and until `start` or the host's next boot, no change is taken (HOST_SHUT_DOWN), and none goes on
+        that may be interrupted. The operation fails with JAILS_STILL_RUNNING if the time was not enough.
         """
         duplicate = await self._operations.duplicate(caller, "stop-jails", HOST)
         if duplicate is not None:
@@ -203,7 +206,7 @@ class Boot:
         if validate_only:
             return await self._operations.planned(plan, caller)
         until = self._clock.monotonic() + deadline
-        await self._files.write(self._memory, msgspec.json.encode(_Halted(await self._boot_id.read())))
+        await self._files.write(self._memory, msgspec.json.encode(_ShutDown(await self._boot_id.read())))
         self._hold()
         await self._dispatcher.clear()
 
@@ -251,8 +254,8 @@ class Boot:
         }
         raise DeadlineExceededError(
             "JAILS_STILL_RUNNING",
-            f"{len(left)} jails run still: {', '.join(left)}",
-            remedy="give them more time, or look at what keeps them: jailctl jail show NAME",
+            f"{quantity.count(len(left), 'jail')} still running: {', '.join(left)}",
+            hint="give them more time, or look at what keeps them: jailctl jail show NAME",
             resource=HOST,
             detail=why,
         )
@@ -270,20 +273,20 @@ class Boot:
         asked = await self._dispatcher.submit(target, "shutdown", caller, work, while_held=True)
         failure = (await self._operations.wait(asked.id)).failure
         if failure is not None:
-            raise FailedPreconditionError(failure.reason, failure.message, remedy=failure.remedy, resource=target)
+            raise FailedPreconditionError(failure.reason, failure.message, hint=failure.hint, resource=target)
 
     def _timeout(self, name: str) -> float:
         generation = self._inventory.jails[name].generation
         return generation.spec.stop.timeout + generation.spec.hooks.drain_time if generation is not None else 0.0
 
-    # -- halted or not
+    # -- shut down or not
 
     def _hold(self) -> None:
-        self._inventory.halted = True
-        self._dispatcher.hold(_halted)
+        self._inventory.shut_down = True
+        self._dispatcher.hold(_shut_down)
 
     def _release(self) -> None:
-        self._inventory.halted = False
+        self._inventory.shut_down = False
         self._dispatcher.release()
 
 
@@ -316,10 +319,10 @@ def _steps(verb: str, groups: list[tuple[int, list[str]]]) -> list[str]:
     return [f"{verb} {', '.join(names)} (order {order})" for order, names in groups]
 
 
-def _halted() -> JaildError:
+def _shut_down() -> JaildError:
     return FailedPreconditionError(
-        "HOST_HALTED",
+        "HOST_SHUT_DOWN",
         "the jails of this host were stopped for its shutdown: nothing is changed until it has booted again",
-        remedy="ask again then; if the host stays up: jailctl host start-jails",
+        hint="ask again then; if the host stays up: jailctl host start-jails",
         resource=HOST,
     )

@@ -10,7 +10,7 @@ import structlog
 
 from jaild.engine.build import Engine
 from jaild.evacuation.service import Evacuations
-from jaild.model import layout, settings
+from jaild.model import layout, quantity, settings
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import MOUNTED
 from jaild.model.layers.records import JailRecord, Ownership, decode
@@ -88,7 +88,9 @@ class Host:
         found.damaged += [*unmounted, *(f"jaild.db: {row}" for row in self._store.damaged())]
         await self._recovery.repair(found)
         self._ready_seconds = self._clock.monotonic() - began
-        await self._events.emit("host.ready", "host", f"{len(self._inventory.jails)} jails", name=self._name)
+        await self._events.emit(
+            "host.ready", "host", quantity.count(len(self._inventory.jails), "jail"), name=self._name
+        )
 
     async def _ensure_parents(self, datasets: Sequence[Dataset]) -> bool:
         """Make what is the parent of all else, and give it the properties that the root dataset would hand on wrong.
@@ -102,15 +104,15 @@ class Host:
             raise FailedPreconditionError(
                 "ROOT_DATASET_READONLY",
                 f"the dataset {root.name} is read-only",
-                remedy=f"zfs set readonly=off {root.name}; `zfs get readonly {root.name}` says what it has that from",
+                hint=f"zfs set readonly=off {root.name}; `zfs get readonly {root.name}` says what it has that from",
             )
-        mended, where = settings.own(above, new=True), self._inventory.where
+        fixed, where = settings.own(above, new=True), self._inventory.where
         parents = (where.bases, where.apps, where.jails)
         for parent in parents:
-            wanted = mended
+            wanted = fixed
             if parent not in there:
                 await self._zfs.create(parent, wanted)
-            elif mended:
+            elif fixed:
                 wanted = settings.own(await self._zfs.settings(parent), new=False)
                 if wanted:
                     await self._zfs.set(parent, wanted)
@@ -133,7 +135,7 @@ class Host:
             raise FailedPreconditionError(
                 "ROOT_DATASET_MISSING",
                 f"the dataset {self._inventory.where.root} does not exist",
-                remedy=f"make it: zfs create -o mountpoint=/jaild -o atime=off {self._inventory.where.root}",
+                hint=f"make it: zfs create -o mountpoint=/jaild -o atime=off {self._inventory.where.root}",
             ) from None
 
     async def _host_id(self, root: Dataset) -> str:
@@ -145,7 +147,7 @@ class Host:
                 raise FailedPreconditionError(
                     "RECORD_DAMAGED",
                     f"this host's id on {root.name} cannot be read: {error}",
-                    remedy=f"bring {layout.HOST_PROPERTY} back: every jail's record here names it as the owner",
+                    hint=f"bring {layout.HOST_PROPERTY} back: every jail's record here names it as the owner",
                     detail={"record": text[:200]},
                 ) from error
         record = _HostRecord(id=uuid.uuid4().hex)
@@ -225,7 +227,7 @@ class Host:
             ready_seconds=self._ready_seconds,
             repairs=tuple(self._recovery.repairs),
             drain=self._draining.now,
-            halted=self._inventory.halted,
+            shut_down=self._inventory.shut_down,
             background_tasks=len(tasks),
             failing=tuple(task for task in tasks if task.failures)[:_SHOWN],
             warnings=tuple(filter(None, (self._events.trouble(), *self._unended()))),

@@ -1,6 +1,6 @@
 """One shape for all that makes another generation the active one: deploy, upgrade, configure, rollback, and creation.
 
-plan ── findings ──► refused, nothing touched
+plan ── problems ──► refused, nothing touched
   │
 stage ── error ──► undone, the old generation never stopped
   │
@@ -42,7 +42,6 @@ from jaild.jails.planner import Planner, Prepared
 from jaild.jails.runs import Runs
 from jaild.model import access, maintenance
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import (
     AxisChange,
@@ -59,6 +58,7 @@ from jaild.model.jails.change import (
 from jaild.model.jails.spec import Hooks
 from jaild.model.layers.records import ConfirmWithin, Desired, Generation, JailRecord, Ownership, Staged
 from jaild.model.operation import Stop
+from jaild.model.problems import errors
 from jaild.model.views import Caller
 
 _NO_HOOKS = Hooks()
@@ -99,7 +99,7 @@ class _Attempt(saga.Attempt):
         return Intent.SETTLE if isinstance(self.change, Revert) else Intent.CHANGE
 
     def starts(self) -> bool:
-        """Whether the new generation is to run: also if the old one has ended, since this may be what mends it."""
+        """Whether the new generation is to run: also if the old one has ended, since this may be what fixes it."""
         return self.record.desired is Desired.RUNNING and not self.only_staged
 
     def starts_first(self) -> bool:
@@ -206,7 +206,7 @@ class Changes:
         windows, plan = owned.generation.spec.maintenance, prepared.plan
         if windows and owned.record.desired is Desired.RUNNING:
             outside = maintenance.outside(windows, self._clock.now(), f"jails/{name}")
-            return replace(prepared, plan=msgspec.structs.replace(plan, findings=(*plan.findings, *outside)))
+            return replace(prepared, plan=msgspec.structs.replace(plan, problems=(*plan.problems, *outside)))
         return prepared
 
     async def _draft(self, name: str, change: AxisChange | Rollback | Cutover, caller: Caller) -> _Wanted:
@@ -262,7 +262,7 @@ class Changes:
             raise AlreadyExistsError(
                 "JAIL_EXISTS",
                 f"there is a jail {name} on this host already",
-                remedy="choose another name, or change the one that is there",
+                hint="choose another name, or change the one that is there",
                 resource=f"jails/{name}",
             )
 
@@ -424,14 +424,14 @@ class Changes:
     async def _merge_again(self, attempt: _Attempt, staged: Trees) -> None:
         # The jail wrote to its own configuration while the new one was being staged: that must not be lost.
         entry, new = attempt.entry, attempt.new
-        trees, findings = await self._configuration.merge(entry, attempt.stack, base=new.base, planning=False)
-        if errors(tuple(findings)):
+        trees, problems = await self._configuration.merge(entry, attempt.stack, base=new.base, planning=False)
+        if errors(tuple(problems)):
             raise FailedPreconditionError(
                 "MERGE_CONFLICT",
                 f"jail {entry.name} changed its configuration during the change, in conflict with the new one",
-                remedy="resolve the conflict in the jail's /etc or /usr/local/etc and try again",
+                hint="resolve the conflict in the jail's /etc or /usr/local/etc and try again",
                 resource=f"jails/{entry.name}",
-                findings=findings,
+                problems=problems,
             )
         await self._configuration.write_again(attempt.handle.id, entry, new, trees, staged)
 

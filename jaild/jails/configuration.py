@@ -26,13 +26,13 @@ from jaild.model.etc import plan as etcplan
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc import results
 from jaild.model.etc.regenerate import Argv
-from jaild.model.etc.renumber import Owners, Renumbered, findings
+from jaild.model.etc.renumber import Owners, Renumbered, problems
 from jaild.model.etc.tree import Tree
-from jaild.model.findings import Finding
 from jaild.model.jails.mounts import Mount
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.model.layers.libraries import own_folders
 from jaild.model.layers.records import BaseRecord, Generation
+from jaild.model.problems import Problem
 from jaild.ports.files import Files
 from jaild.ports.runtime import Output
 
@@ -82,11 +82,11 @@ class Configuration:
 
     async def merge(
         self, entry: JailEntry | None, stack: Stack, *, base: str, planning: bool = True
-    ) -> tuple[Trees, list[Finding]]:
+    ) -> tuple[Trees, list[Problem]]:
         """Merge both trees for a generation on `stack`: ancestor and theirs from the layers, mine the jail's own.
 
         `planning`: nobody's jail is down meanwhile. Then only one is computed at a time, and the owners of the jail's
-        data are counted where a finding tells them; no finding depends on it.
+        data are counted where a problem tells them; no problem depends on it.
         """
         etc = etcplan.Sides(theirs=await self._etc_of(stack.base))
         local = etcplan.Sides(theirs=await self._etc_of(stack.release))
@@ -123,7 +123,7 @@ class Configuration:
         async with self._planning if planning else contextlib.nullcontext():
             answer = await asyncio.to_thread(etcplan.carry_out, request)
         trees = Trees(answer.etc, answer.local_etc, mine, etc_state, local_state, answer.tools)
-        return trees, [*answer.findings, *await self._renumbered(entry, stack, answer.renumbered, count=planning)]
+        return trees, [*answer.problems, *await self._renumbered(entry, stack, answer.renumbered, count=planning)]
 
     async def _etc_of(self, layer: AnyLayer | None) -> Tree:
         if layer is None:
@@ -132,15 +132,15 @@ class Configuration:
 
     async def _renumbered(
         self, entry: JailEntry | None, stack: Stack, renumbered: Sequence[Renumbered], *, count: bool
-    ) -> list[Finding]:
+    ) -> list[Problem]:
         if entry is None or entry.generation is None or not renumbered:
             return []
         base = await self._owners_of(stack.base)
         data = Owners(whole=False)
-        if count and findings(renumbered, base, data, stack.base.record.name):
+        if count and problems(renumbered, base, data, stack.base.record.name):
             parts = (layout.DATA, *entry.generation.spec.volumes)
             data = await self._files.owners([entry.folder / part for part in parts])
-        return findings(renumbered, base, data, stack.base.record.name)
+        return problems(renumbered, base, data, stack.base.record.name)
 
     async def _owners_of(self, base: Layer[BaseRecord]) -> Owners:
         """Count, once for each base, since it never changes, what jails see of it."""
@@ -218,7 +218,7 @@ class Configuration:
     ) -> None:
         stack = self._inventory.stack(generation.base, generation.release)
         mounts = self._mounts(entry, generation, stack.manifest.mount_point)
-        log, network = Path("/dev/null"), Network(mode="none")
+        log, network = Path("/dev/null"), Network(mode=Mode.NONE)
         opening = self._sandbox.open(operation_id, stack.base.record, mounts, network=network, log=log)
         async with opening as opened, opened.started() as execute:
             for command in commands:
@@ -241,12 +241,12 @@ class Configuration:
 def _failed(jail: str, generation: Generation, command: Argv, status: int, output: bytes) -> InternalError:
     said = output.decode("utf-8", "replace").strip()
     fit = "make the jail's file fit (vipw, or the file that is named)"
-    mended = "make the base anew, with an ssh-keygen that works or without host keys"
+    fixed = "make the base anew, with an ssh-keygen that works or without host keys"
     return InternalError(
         "ETC_TOOL_FAILED",
         f"{' '.join(command)}, of base {generation.base}, failed on the new /etc of jail {jail} with status {status}: "
         + (said or "it said nothing"),
-        remedy=f"{mended if command == etctools.HOST_KEYS else fit}, then try again; nothing was cut over",
+        hint=f"{fixed if command == etctools.HOST_KEYS else fit}, then try again; nothing was cut over",
         resource=f"jails/{jail}",
         detail={"command": " ".join(command), "status": str(status), "stderr": said},
     )

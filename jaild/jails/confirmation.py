@@ -19,11 +19,11 @@ from jaild.jails.datasets import JailDatasets
 from jaild.model import access
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.findings import Plan
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import AXES, Revert, Rollback
 from jaild.model.layers.records import ConfirmWithin
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.views import Caller
 
 _EVERY = 1.0  # seconds between two looks at the time
@@ -92,7 +92,7 @@ class Confirmations:
             raise FailedPreconditionError(
                 "NOTHING_TO_CONFIRM",
                 f"no change of jail {name} waits for a confirmation",
-                remedy="it was confirmed or reverted already, or asked for without confirm_within: see its generations",
+                hint="it was confirmed or reverted already, or asked for without confirm_within: see its generations",
                 resource=f"jails/{name}",
             )
         access.require_change(caller, name, entry.generation, Rollback(axis=AXES[confirm.kind]))
@@ -132,6 +132,6 @@ class Confirmations:
             raise FailedPreconditionError(
                 "CHANGE_NOT_REVERTED",
                 f"jail {name} is still on generation {record.generation}: {ended.failure.message}",
-                remedy=f"it is tried again; see {ended.name}, or keep the change: jailctl jail confirm-change {name}",
+                hint=f"it is tried again; see {ended.name}, or keep the change: jailctl jail confirm-change {name}",
                 resource=f"jails/{name}",
             )

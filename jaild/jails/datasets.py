@@ -14,12 +14,12 @@ from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError, ResourceExhaustedError
 from jaild.model.etc import identity
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails import quotas
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.quotas import Bounds, Room, Space
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
+from jaild.model.problems import Problem, Severity
 from jaild.model.snapshots import SAFETY, going_along
 from jaild.ports.files import NewFolder
 from jaild.ports.zfs import Dataset
@@ -64,7 +64,7 @@ class JailDatasets:
             raise FailedPreconditionError(
                 "DATASET_NOT_MOUNTED",
                 f"{dataset} is not mounted on {folder}",
-                remedy=f"see `zfs get mountpoint {dataset}`; if its parent's was changed, restart the daemon",
+                hint=f"see `zfs get mountpoint {dataset}`; if its parent's was changed, restart the daemon",
             )
 
     async def fit(self, entry: JailEntry, spec: JailSpec, manifest: Manifest, *, new_quotas: bool = True) -> None:
@@ -290,7 +290,7 @@ class JailDatasets:
             owned = OwnedSnapshots(self._zfs, self._inventory.where.jail(name))
             await owned.require_unclaimed(f"destroying jail {name}", f"jails/{name}")
 
-    async def deletion(self, name: str) -> tuple[Finding, ...]:
+    async def deletion(self, name: str) -> tuple[Problem, ...]:
         """Return who keeps snapshots of a jail, as an error, and what others' snapshots go with it."""
         dataset, resource = self._inventory.where.jail(name), f"jails/{name}"
         try:
@@ -299,12 +299,12 @@ class JailDatasets:
         except NotFoundError:
             return ()
         except FailedPreconditionError as error:
-            kept = Finding(
+            kept = Problem(
                 severity=Severity.ERROR,
                 code=error.reason,
                 message=error.message,
                 subject=resource,
-                remedy=error.remedy,
+                hint=error.hint,
                 evidence=tuple(error.detail.get("snapshots", "").split(",")),
             )
             return (kept,)

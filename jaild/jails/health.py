@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 import structlog
 
 from jaild.jails.runs import Runs
+from jaild.model import quantity
 from jaild.model.errors import AbortedError, JaildError
 from jaild.model.jails import network as netcheck
 from jaild.model.jails.restarts import told_end
@@ -74,7 +75,7 @@ class HealthChecks:
             failures = failures + 1 if problems and problems == before else 1
             before = problems
             if problems and failures == spec.readiness.failures:
-                return [*problems, f"said {failures} times in a row"]
+                return [*problems, f"said {quantity.count(failures, 'time')} in a row"]
             if row >= spec.readiness.successes and (spec.health or row > spec.readiness.successes):
                 return []
             if self._clock.monotonic() >= deadline and problems:
@@ -130,7 +131,7 @@ class HealthChecks:
         return AbortedError(
             "HEALTH_CHECK_FAILED",
             f"generation {generation} of jail {name} is not healthy: {'; '.join(problems)}",
-            remedy="mend the release or the spec's health checks; the log's end is in the details",
+            hint="fix the release or the spec's health checks; the log's end is in the details",
             resource=f"jails/{name}/generations/{generation}",
             detail={"log": tail, "checks": "\n".join(problems)},
         )
@@ -141,7 +142,7 @@ def check_ended(name: str) -> AbortedError:
     return AbortedError(
         "HEALTH_CHECK_ENDED",
         f"jail {name} was to be stopped, or the daemon was, before its health checks had passed",
-        remedy="start it, and see whether it becomes healthy",
+        hint="start it, and see whether it becomes healthy",
         resource=f"jails/{name}",
     )
 

@@ -91,7 +91,7 @@ class Hooks:
                 raise AbortedError(
                     "HOOK_FAILED",
                     told,
-                    remedy="mend what it calls, or the hook (jailctl jail edit); on_error: continue only tells of it",
+                    hint="fix what it calls, or the hook (jailctl jail edit); on_error: continue only tells of it",
                     resource=f"jails/{name}",
                 )
             await self._tell(name, told)

@@ -15,11 +15,11 @@ from jaild.jails.datasets import JailDatasets
 from jaild.jails.hooks import Serving
 from jaild.jails.runs import Runs
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.findings import Finding
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.operation import Stop
+from jaild.model.problems import Problem
 from jaild.model.replication.deleted import untold
 
 
@@ -141,7 +141,7 @@ class Lifecycle:
             raise FailedPreconditionError(
                 "JAIL_RUNNING",
                 f"jail {name} is running",
-                remedy="stop it first, or delete it with force",
+                hint="stop it first, or delete it with force",
                 resource=f"jails/{name}",
             )
         return entry, record
@@ -153,7 +153,7 @@ class Lifecycle:
             return "destroy its datasets and all data in them"
         return f"destroy the copy that is kept here (state {record.state}); the jail is that of {record.peer}"
 
-    async def deletion(self, name: str) -> tuple[Finding, ...]:
+    async def deletion(self, name: str) -> tuple[Problem, ...]:
         """Return what a plan has to tell of a jail's deletion: who keeps it, and what goes with it."""
         entry, record = self._inventory.permitted(name, Intent.READ)
         failover = record.failover

@@ -1,4 +1,4 @@
-"""Health after the gate: one loop goes on with the liveness checks of all jails that run here.
+"""Health after the readiness checks: one loop goes on with the liveness checks of all jails that run here.
 
     each second: who runs and is due? ─► their rounds, spread over the second
                                               └─► healthy, unhealthy: in the jail's view, an event when it changes
@@ -20,6 +20,7 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.jails.health import HealthChecks
 from jaild.jails.restarts import Restarts
+from jaild.model import quantity
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.liveness import Health, HealthStatus, after_round
 from jaild.model.jails.spec import Liveness
@@ -30,7 +31,7 @@ TASK = "liveness checks"
 _LOOK = 1.0  # seconds between two looks at who runs: as late a jail that was started is found
 _TOGETHER = 0.05  # seconds: what is due so close together is begun at once
 # While these are under way the jail serves, until its record says that it is frozen.
-_SERVES_ON = frozenset({"migrate", "rehearse", "salvage", "standby"})
+_SERVES_ON = frozenset({"migrate", "test-migration", "salvage", "standby"})
 
 
 @dataclass
@@ -135,7 +136,10 @@ class LivenessChecks:
         if now.state is before.state or now.flaps == 0:
             return  # a jail that becomes healthy for the first time is what all expect
         if now.state is Health.UNHEALTHY:
-            message, kind = f"{now.failures} rounds of liveness checks failed: {now.output}", "jail.unhealthy"
+            message, kind = (
+                f"{quantity.count(now.failures, 'round')} of liveness checks failed: {now.output}",
+                "jail.unhealthy",
+            )
         else:
             message, kind = f"healthy after {now.since - before.since:.0f} s", "jail.healthy"
         await self._events.emit(kind, f"jails/{entry.name}", message, flaps=str(now.flaps))

@@ -12,9 +12,8 @@ from jaild.engine.concurrency import Memo
 from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer, OwnedJail, Stack
 from jaild.jails.configuration import Configuration, Trees
 from jaild.jails.datasets import JailDatasets
-from jaild.model import layout
+from jaild.model import layout, quantity
 from jaild.model.errors import NotFoundError
-from jaild.model.findings import Accepted, Finding, Plan, Severity, accept
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import quotas
@@ -25,6 +24,7 @@ from jaild.model.layers import compatibility as compat
 from jaild.model.layers.channels import Channel, channel_of
 from jaild.model.layers.libraries import Libraries, Start
 from jaild.model.layers.records import BaseRecord, Family, Generation, Manifest, ReleaseRecord, Staged
+from jaild.model.problems import Accepted, Plan, Problem, Severity, accept
 from jaild.model.views import Caller
 from jaild.ports.files import Files
 from jaild.ports.runtime import Runtime
@@ -60,7 +60,7 @@ class Planner:
         self._files = files
         self._some = asyncio.Semaphore(MERGES)
         # By the guids of base and release, which never change: forty upgrades at once have one proof.
-        self._proofs: Memo[tuple[int, int, Start], tuple[Finding, ...]] = Memo(_PROOFS)
+        self._proofs: Memo[tuple[int, int, Start], tuple[Problem, ...]] = Memo(_PROOFS)
         self._obstacles: Memo[tuple[int, int, tuple[str, ...]], dict[str, str]] = Memo(_PROOFS)
 
     async def prepare(self, name: str, entry: JailEntry | None, draft: Draft, number: int, caller: Caller) -> Prepared:
@@ -73,25 +73,25 @@ class Planner:
         draft = self.resolved(draft)
         stack = self._inventory.stack(draft.base, draft.spec.app)
         current = entry.generation if entry is not None else None
-        findings = [*policycheck.findings(caller, draft.spec, current.spec if current is not None else None)]
-        findings += [*await self._compatibility(stack, draft.spec), *self._conflicts(name, draft.spec)]
-        findings += _command(draft.spec, stack.manifest)
-        findings += await self._runtime.examine(draft.spec, f"jails/{name}")
-        findings += await self._mount_points(stack, draft.spec)
+        problems = [*policycheck.problems(caller, draft.spec, current.spec if current is not None else None)]
+        problems += [*await self._compatibility(stack, draft.spec), *self._conflicts(name, draft.spec)]
+        problems += _command(draft.spec, stack.manifest)
+        problems += await self._runtime.examine(draft.spec, f"jails/{name}")
+        problems += await self._mount_points(stack, draft.spec)
         if current is not None:
-            findings += _removed_volumes(current.spec, draft.spec)
+            problems += _removed_volumes(current.spec, draft.spec)
         trees = None
         if not draft.cut_to:
             async with self._some:  # the merge of a cut-over does not wait behind those that only plan
                 trees, merged = await self._configuration.merge(entry, stack, base=draft.base)
-            findings += merged
-        findings += await self._space(entry, current, draft, trees)
-        known, accepted = accept(findings, [*caller.accepted, *await self._accepted_before(entry, draft)])
+            problems += merged
+        problems += await self._space(entry, current, draft, trees)
+        known, accepted = accept(problems, [*caller.accepted, *await self._accepted_before(entry, draft)])
         plan = Plan(
             kind=draft.kind,
             target=f"jails/{name}",
             steps=_steps(draft, current, number),
-            findings=known,
+            problems=known,
             from_generation=current.number if current else 0,
             to_generation=draft.cut_to or number,
             base=draft.base,
@@ -130,7 +130,7 @@ class Planner:
             anew = replace(draft, staged=False)
             prepared = await self.prepare(name, entry, anew, await self._datasets.next_number(entry), caller)
         moved = _channel_moved(draft, self._inventory.channels) if change.axis is Axis.BASE else []
-        plan = msgspec.structs.replace(prepared.plan, findings=(*prepared.plan.findings, *moved))
+        plan = msgspec.structs.replace(prepared.plan, problems=(*prepared.plan.problems, *moved))
         return replace(prepared, plan=plan)
 
     def met(self, name: str, draft: Draft, current: Generation) -> Plan | None:
@@ -179,21 +179,21 @@ class Planner:
         """
         stack = self._inventory.stack(generation.base, generation.spec.app)
         conflicts = tuple(self._conflicts(name, generation.spec))
-        Plan(kind="change", target=f"jails/{name}", findings=conflicts).require_clean()
+        Plan(kind="change", target=f"jails/{name}", problems=conflicts).require_clean()
         return stack
 
-    async def _compatibility(self, stack: Stack, spec: JailSpec) -> list[Finding]:
+    async def _compatibility(self, stack: Stack, spec: JailSpec) -> list[Problem]:
         facts = await self._runtime.facts()
         release = stack.release.record if stack.release is not None else None
-        findings = [*compat.check_records(stack.base.record, release, facts.osreldate, facts.family)]
+        problems = [*compat.check_records(stack.base.record, release, facts.osreldate, facts.family)]
         if stack.release is not None:
-            findings += await self._proof(stack.base, stack.release, _start(spec, stack))
-        return findings
+            problems += await self._proof(stack.base, stack.release, _start(spec, stack))
+        return problems
 
-    async def _proof(self, base: Layer[BaseRecord], release: Layer[ReleaseRecord], start: Start) -> tuple[Finding, ...]:
+    async def _proof(self, base: Layer[BaseRecord], release: Layer[ReleaseRecord], start: Start) -> tuple[Problem, ...]:
         """Check every ELF file of a release against a base: once for each start, since neither layer ever changes."""
 
-        async def prove() -> tuple[Finding, ...]:
+        async def prove() -> tuple[Problem, ...]:
             mount_point = release.record.manifest.mount_point
             libraries = await self._libraries(release, mount_point), await self._libraries(base, "/")
             # A tenth of a second of pure work for a large release: in a thread, so that other jails' queues go on.
@@ -207,7 +207,7 @@ class Planner:
         except NotFoundError:
             return await self._files.libraries(layer.tree, prefix)
 
-    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
+    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Problem, ...]:
         here = [
             entry
             for entry in self._inventory.jails.values()
@@ -222,7 +222,7 @@ class Planner:
 
     async def _space(
         self, entry: JailEntry | None, before: Generation | None, draft: Draft, trees: Trees | None
-    ) -> list[Finding]:
+    ) -> list[Problem]:
         changed = before is not None and quotas.of_spec(draft.spec) != quotas.of_spec(before.spec)
         room = await self._datasets.room(entry, taken=changed)
         found = [*quotas.too_little(room, trees.size if trees is not None else 0)]
@@ -231,7 +231,7 @@ class Planner:
             found += quotas.below_used(draft.spec, before.spec, room.taken, going_back=going_back)
         return found
 
-    async def _mount_points(self, stack: Stack, spec: JailSpec) -> list[Finding]:
+    async def _mount_points(self, stack: Stack, spec: JailSpec) -> list[Problem]:
         roots = [("/", stack.base.tree)]
         if stack.release is not None:
             roots.append((stack.manifest.mount_point, stack.release.tree))
@@ -242,12 +242,12 @@ class Planner:
             (*layers, targets), lambda: self._files.obstacles(roots, targets), lasts=lambda found: not found
         )
         return [
-            Finding(
+            Problem(
                 severity=Severity.ERROR,
                 code="MOUNT_TARGET",
                 message=f"{target} cannot be mounted on: {problem}",
                 subject=target,
-                remedy="choose a folder that is there, or one below /var, /root or /home",
+                hint="choose a folder that is there, or one below /var, /root or /home",
             )
             for target, problem in found.items()
         ]
@@ -260,16 +260,16 @@ def _start(spec: JailSpec, stack: Stack) -> Start:
     return Start.of({} if boots else manifest.environment | spec.environment, folders=folders)
 
 
-def _command(spec: JailSpec, manifest: Manifest) -> list[Finding]:
+def _command(spec: JailSpec, manifest: Manifest) -> list[Problem]:
     if spec.command or manifest.command:
         return []
     return [
-        Finding(
+        Problem(
             severity=Severity.ERROR,
             code="NO_COMMAND",
             message="neither the spec nor the release's manifest says what to run",
             subject="$.command",
-            remedy="add a command to one of them",
+            hint="add a command to one of them",
         )
     ]
 
@@ -280,31 +280,31 @@ def _outside_data(spec: JailSpec) -> list[str]:
     return [volume.path for volume in spec.volumes.values() if not volume.path.startswith(data)]
 
 
-def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Finding]:
+def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Problem]:
     return [
-        Finding(
+        Problem(
             severity=Severity.WARNING,
             code="VOLUME_UNMOUNTED",
             message=f"volume {name} is no longer mounted; its data is kept",
             subject=f"$.volumes.{name}",
-            remedy="put it back into the spec to see it again",
+            hint="put it back into the spec to see it again",
         )
         for name in old.volumes
         if name not in new.volumes
     ]
 
 
-def _channel_moved(draft: Draft, channels: Mapping[str, Channel]) -> list[Finding]:
+def _channel_moved(draft: Draft, channels: Mapping[str, Channel]) -> list[Problem]:
     channel = channels.get(draft.spec.channel or "")
     if channel is None or channel.base == draft.base:
         return []
     return [
-        Finding(
+        Problem(
             severity=Severity.WARNING,
             code="CHANNEL_MOVED",
             message=f"channel {channel.name} names {channel.base} by now, and {draft.base} was staged",
             subject=f"channels/{channel.name}",
-            remedy="stage the upgrade again to have that one",
+            hint="stage the upgrade again to have that one",
         )
     ]
 
@@ -313,8 +313,8 @@ def _steps(draft: Draft, current: Generation | None, number: int) -> tuple[str, 
     spec = draft.spec
     what = draft.base + (f" of channel {spec.channel}" if spec.channel else "") + (f" + {spec.app}" if spec.app else "")
     hooks, before = spec.hooks.after_start, current.spec.hooks.before_stop if current is not None else ()
-    serve = (f"{len(hooks)} hooks after_start",) if hooks else ()
-    drain = (f"{len(before)} hooks before_stop",) if before else ()
+    serve = (f"{quantity.count(len(hooks), 'hook')} after_start",) if hooks else ()
+    drain = (f"{quantity.count(len(before), 'hook')} before_stop",) if before else ()
     if draft.cut_to:
         again = f"cut over to generation {draft.cut_to} ({what}) as it is"
         return (*drain, again, "health checks", *serve, "commit")

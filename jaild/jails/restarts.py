@@ -112,7 +112,7 @@ class Restarts:
         if _policy(entry) is None:
             return
         await self._supervisor.over(_task(entry))  # what it does about an end before this one
-        await self._dispatcher.idle(f"jails/{entry.name}")  # a change undoes or mends what it is the reason of
+        await self._dispatcher.idle(f"jails/{entry.name}")  # a change undoes or fixes what it is the reason of
         policy, record = _policy(entry), entry.restarts
         if policy is None or entry.run is not run or self._counted.get(entry.name) is run:
             return
@@ -131,11 +131,11 @@ class Restarts:
         while (record := entry.restarts) is not None and record.verdict is Verdict.AGAIN:
             if (early := record.due - self._clock.now()) > 0:
                 await self._clock.sleep(early)
-            await self._dispatcher.idle(target)  # a change may be what mends it
+            await self._dispatcher.idle(target)  # a change may be what fixes it
             policy = _policy(entry)
             if policy is None or not self._needs_start(entry) or entry.restarts is not record:
                 if entry.restarts is record and not _runs(entry):
-                    entry.restarts = None  # the host is halted, or its standbys were not heard: others start it then
+                    entry.restarts = None  # the host is shut down, or its standbys were not heard: others start it then
                 return
             asked = await self._dispatcher.submit(target, "restart", CALLER, lambda handle: self._start(handle, entry))
             done = await self._operations.wait(asked.id)
@@ -191,7 +191,7 @@ class Restarts:
     def _needs_start(self, entry: JailEntry) -> bool:
         return (
             self._is_ours(entry)
-            and not self._inventory.halted
+            and not self._inventory.shut_down
             and (not _runs(entry) or _is_sick(entry))
             and self._inventory.may(entry, Intent.START)
         )

@@ -187,7 +187,7 @@ class JailsServicer:
             raise InvalidArgumentError(
                 "BASE_OR_CHANNEL",
                 "an upgrade is to a base or to what a channel names",
-                remedy="name one of the two",
+                hint="name one of the two",
                 resource=request.name,
             )
         return await self._answer(
@@ -228,7 +228,7 @@ class JailsServicer:
             raise InvalidArgumentError(
                 "INVALID_ROLLBACK",
                 f"axis {request.axis}, generation {request.generation}: there is no such thing",
-                remedy="name an axis of RollbackJailRequest.Axis, and a generation that is there or 0 for the last",
+                hint="name an axis of RollbackJailRequest.Axis, and a generation that is there or 0 for the last",
                 resource=request.name,
             )
         caller = _asking(request)
@@ -256,7 +256,7 @@ class JailsServicer:
         raise NotFoundError(
             "GENERATION_NOT_FOUND",
             f"{request.name} does not exist",
-            remedy="see ListGenerations for those that do",
+            hint="see ListGenerations for those that do",
             resource=request.name,
         )
 
@@ -283,7 +283,7 @@ class JailsServicer:
         start: jails_pb2.ExecStart = await streams.first(requests, "start")
         jail = self._own(start.name)
         if not start.command:
-            raise InvalidArgumentError("COMMAND_MISSING", "there is nothing to run", remedy="give the command as argv")
+            raise InvalidArgumentError("COMMAND_MISSING", "there is nothing to run", hint="give the command as argv")
         terminal = terminal_of(start)
         outputs = self._jails.exec(
             jail,
@@ -304,7 +304,7 @@ class JailsServicer:
     ) -> AsyncIterator[jails_pb2.TailLogsResponse]:
         """Send what the jail wrote."""
         if request.lines < 0:
-            raise InvalidArgumentError("INVALID_LINES", f"lines is {request.lines}", remedy="give 0 or more")
+            raise InvalidArgumentError("INVALID_LINES", f"lines is {request.lines}", hint="give 0 or more")
         logs = self._jails.logs(names.jail(request.name), lines=request.lines, follow=request.follow)
         async with streams.closing(logs) as stream:
             async for data in stream:
@@ -336,7 +336,7 @@ class JailsServicer:
                 await asyncio.to_thread(specfile.parse, text, f"template {name}"), f"template {name}"
             )
         raise InvalidArgumentError(
-            "SPEC_MISSING", "the request has no spec", remedy="give it as a message, as YAML or as a template"
+            "SPEC_MISSING", "the request has no spec", hint="give it as a message, as YAML or as a template"
         )
 
 
@@ -453,7 +453,7 @@ def _may_change(caller: Caller, jails: Jails, jail: str) -> None:
 
 
 def _asking(request: Any) -> Caller:
-    """Return who asks for a change, with what findings it accepts."""
+    """Return who asks for a change, with what problems it accepts."""
     caller = current(request.request_id)
     return msgspec.structs.replace(caller, accepted=accepted_of(request.accept, caller.actor))
 

@@ -1,4 +1,4 @@
-"""Running generations: what a run is made of, its start and its end, finding it again, reading what it wrote."""
+"""Running generations: what a run is made of, its start and its end, problem it again, reading what it wrote."""
 
 from __future__ import annotations
 

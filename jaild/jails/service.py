@@ -17,7 +17,6 @@ from jaild.jails.runs import Logs, Runs
 from jaild.jails.templates import Templates
 from jaild.model import access, names
 from jaild.model.errors import AbortedError, FailedPreconditionError
-from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import (
     Axis,
@@ -34,6 +33,7 @@ from jaild.model.jails.change import (
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan, Problem, Severity
 from jaild.model.views import Caller, JailView, StandbyView
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Input, Output
@@ -137,8 +137,8 @@ class Jails:
         if validate_only:
             steps = ("stop it",) if self.get(name).started else ()
             steps = (*steps, self._lifecycle.destruction(name))
-            findings = (*self._loss(name), *await self._lifecycle.deletion(name))
-            plan = Plan(kind="delete", target=target, steps=steps, findings=findings)
+            problems = (*self._loss(name), *await self._lifecycle.deletion(name))
+            plan = Plan(kind="delete", target=target, steps=steps, problems=problems)
             return await self._operations.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
@@ -152,18 +152,18 @@ class Jails:
 
         return await self._dispatcher.submit(target, "delete", caller, work)
 
-    def _loss(self, name: str) -> tuple[Finding, ...]:
+    def _loss(self, name: str) -> tuple[Problem, ...]:
         """Return what a plan says of a jail whose data no other host is known to have."""
         entry = self._inventory.jail(name)
         if not self._inventory.may(entry, Intent.REPLICATE) or any(view.taken for view in self._replicas.views(entry)):
             return ()
         return (
-            Finding(
+            Problem(
                 severity=Severity.WARNING,
                 code="ONLY_COPY",
                 message="no standby has its data: what is deleted here is gone",
                 subject=f"jails/{name}",
-                remedy="if it may still be wanted, stop it instead, or give it a standby first",
+                hint="if it may still be wanted, stop it instead, or give it a standby first",
             ),
         )
 
@@ -334,7 +334,7 @@ class Jails:
             raise AbortedError(
                 "ETAG_MISMATCH",
                 f"jail {name} was changed since you read it",
-                remedy="read it again, look whether your change still makes sense, and ask with the new etag",
+                hint="read it again, look whether your change still makes sense, and ask with the new etag",
                 resource=f"jails/{name}",
                 detail={"expected": etag, "current": current},
             )
@@ -365,7 +365,7 @@ class Jails:
             raise FailedPreconditionError(
                 "JAIL_NOT_RUNNING",
                 f"jail {name} is not running",
-                remedy=f"start it: jailctl jail start {name}",
+                hint=f"start it: jailctl jail start {name}",
                 resource=f"jails/{name}",
             )
         spec = self._runs.spec_of(entry, entry.generation)

@@ -3,8 +3,8 @@
 What is staged stands in the jail's record, which the staging's commit wrote when all of the generation was on the disk:
 so it is kept over a restart of the daemon, a reboot of the host and a move to another one.
 
-A window tries once what is staged. If it fails for what has nothing to do with it (a migration, a halted host), that is
-tried again while the window is open; after any other failure it waits for somebody's word.
+A window tries once what is staged. If it fails for what has nothing to do with it (a migration, a host that is
+shut down), that is tried again while the window is open; after any other failure it waits for somebody's word.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Staging:
             raise FailedPreconditionError(
                 "NOTHING_STAGED",
                 f"jail {name} has nothing staged",
-                remedy="it was cut over to or dropped already, see its generations; or ask for a change with stage",
+                hint="it was cut over to or dropped already, see its generations; or ask for a change with stage",
                 resource=f"jails/{name}",
             )
         change = Cutover(entry.staged)
@@ -142,7 +142,7 @@ class Staging:
             raise FailedPreconditionError(
                 "NOT_CUT_OVER",
                 f"jail {entry.name} is not on generation {staged.number} yet: {failure.message}",
-                remedy="it is tried again as long as its window is open",
+                hint="it is tried again as long as its window is open",
                 resource=target,
             )
         await self._hold(entry, staged, failure)

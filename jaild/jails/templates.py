@@ -44,7 +44,7 @@ class Templates:
             raise NotFoundError(
                 "TEMPLATE_NOT_FOUND",
                 f"there is no template {name}",
-                remedy=f"there are: {', '.join(await self._names()) or 'none'}",
+                hint=f"there are: {', '.join(await self._names()) or 'none'}",
                 resource=name,
             ) from None
 
@@ -59,22 +59,22 @@ class Templates:
         return Template(name, text, first.removeprefix("#").strip() if first.startswith("#") else "", tuple(variables))
 
     async def render(self, name: str, values: Mapping[str, str]) -> str:
-        """Return a template's YAML, every place filled in.
+        """Return a template's YAML, every variable filled in.
 
         `NotFoundError` (TEMPLATE_NOT_FOUND); `InvalidArgumentError` (TEMPLATE_VALUES) names the
-        places without a value, and values without a place. A value may not hold a line break (of any kind that YAML
-        knows): it fills one scalar. `FailedPreconditionError` (TEMPLATE_BROKEN).
+        variables without a value, and values without a variable. A value may not hold a line break (of any kind that
+        YAML knows): it fills one scalar. `FailedPreconditionError` (TEMPLATE_BROKEN).
         """
         template = string.Template((await self.get(name)).text)
         if not template.is_valid():
             raise FailedPreconditionError(
                 "TEMPLATE_BROKEN",
-                f"template {name} has a $ that begins no place",
-                remedy="write ${place}, or $$ for the character itself",
+                f"template {name} has a $ that begins no variable",
+                hint="write ${variable}, or $$ for the character itself",
                 resource=name,
             )
-        places = set(template.get_identifiers())
-        missing, unknown = sorted(places - set(values)), sorted(set(values) - places)
+        variables = set(template.get_identifiers())
+        missing, unknown = sorted(variables - set(values)), sorted(set(values) - variables)
         broken = sorted(key for key, value in values.items() if value.splitlines() not in ([], [value]))
         if missing or unknown or broken:
             parts = [
@@ -85,6 +85,6 @@ class Templates:
             raise InvalidArgumentError(
                 "TEMPLATE_VALUES",
                 f"template {name}: {'; '.join(parts)}",
-                remedy=f"give exactly these: {', '.join(sorted(places)) or 'none'}",
+                hint=f"give exactly these: {', '.join(sorted(variables)) or 'none'}",
             )
         return template.substitute(values)

@@ -61,7 +61,7 @@ class BaseMaking:
                 raise FailedPreconditionError(
                     "ABI_MISMATCH",
                     f"{packages.abi} was asked for, installed is {system.abi}",
-                    remedy="name its own ABI",
+                    hint="name its own ABI",
                 )
 
         return await self._submit(base_id, "install", caller, fill, Source(look=look))
@@ -80,7 +80,7 @@ class BaseMaking:
             raise FailedPreconditionError(
                 "BASE_OF_PACKAGES",
                 f"base {parent} was made of packages (pkgbase), which freebsd-update(8) does not patch",
-                remedy=f"install a new one: jailctl base install {base_id} ...",
+                hint=f"install a new one: jailctl base install {base_id} ...",
                 resource=f"bases/{parent}",
             )
         await self._require_freebsd()
@@ -93,7 +93,7 @@ class BaseMaking:
                 raise FailedPreconditionError(
                     "BASE_UP_TO_DATE",
                     f"there are no patches for {parent} ({record.version}){which}; no base {base_id} was made",
-                    remedy=f"use {parent}; ask again when there is a new advisory",
+                    hint=f"use {parent}; ask again when there is a new advisory",
                     resource=f"bases/{parent}",
                 )
             end = f"; {record.version} has passed its end of life" if patched.ended else ""
@@ -137,7 +137,7 @@ def _freebsd_only(why: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "FREEBSD_ONLY",
         f"pkg and freebsd-update make FreeBSD bases on FreeBSD hosts, and {why}",
-        remedy="do it on a FreeBSD host and move a jail here, or import an archive",
+        hint="do it on a FreeBSD host and move a jail here, or import an archive",
     )
 
 
@@ -158,5 +158,5 @@ def _packages(repository: str, names: tuple[str, ...], abi: str, osversion: int)
     return Packages(repository=repository, names=chosen, abi=abi, osversion=osversion or lowest)
 
 
-def _wrong(message: str, remedy: str) -> InvalidArgumentError:
-    return InvalidArgumentError("INVALID_PACKAGES", message, remedy=remedy)
+def _wrong(message: str, hint: str) -> InvalidArgumentError:
+    return InvalidArgumentError("INVALID_PACKAGES", message, hint=hint)

@@ -11,6 +11,7 @@ from jaild.engine.concurrency import undo_on_error
 from jaild.engine.operations import Handle
 from jaild.layers.removal import LayerKind, LayerRemoval
 from jaild.layers.sealing import BaseSealing, Sealer, Source
+from jaild.model import quantity
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.layers import distset, ociimage
 from jaild.model.layers.archive import Listing, base_policy
@@ -106,7 +107,7 @@ class Bases:
             raise InvalidArgumentError(
                 "PATH_NOT_FOUND",
                 f"{path!r} is not an absolute path of something on this host",
-                remedy="give the daemon's own path, or stream the archive instead",
+                hint="give the daemon's own path, or stream the archive instead",
             )
 
         async def work(handle: Handle) -> str:
@@ -120,7 +121,7 @@ class Bases:
                     raise InvalidArgumentError(
                         "NO_DIGEST_OF_A_TREE",
                         f"{path} is an unpacked tree and has no sha256",
-                        remedy="leave it out, or import an archive",
+                        hint="leave it out, or import an archive",
                     )
                 return await self._import_tree(handle, base_id, source)
             archive = source / "base.txz" if source.is_dir() else source
@@ -133,7 +134,7 @@ class Bases:
                 raise InvalidArgumentError(
                     "DIGEST_MISMATCH",
                     f"{archive} has sha256 {found}, expected {sha256}",
-                    remedy="fetch it again from its origin",
+                    hint="fetch it again from its origin",
                 )
             return await self._import_archive(handle, base_id, archive, found, image)
 
@@ -199,7 +200,7 @@ class ImageImport:
         """Raise `InvalidArgumentError` (NOT_AN_IMAGE) if an image was named, and this is none."""
         if reference:
             raise InvalidArgumentError(
-                "NOT_AN_IMAGE", f"{what} is no OCI layout, and has no image {reference!r}", remedy="name none"
+                "NOT_AN_IMAGE", f"{what} is no OCI layout, and has no image {reference!r}", hint="name none"
             )
 
     async def from_archive(
@@ -221,7 +222,7 @@ class ImageImport:
         facts = await self._runtime.facts()
         wanted = Platform(architecture=ociimage.machine(facts.machine), os=facts.family.value)
         image = await self._images.open(layout, reference=reference, wanted=wanted)
-        await handle.phase("unpack", f"{len(image.layers)} layers")
+        await handle.phase("unpack", quantity.count(len(image.layers), "layer"))
 
         def progress(done: int, total: int) -> None:
             handle.progress(done, bytes_total=total)
@@ -229,7 +230,7 @@ class ImageImport:
         async def unpack(tree: Path) -> Extracted:
             notes = await self._images.unpack(image, tree, progress=progress)
             listing = await self._archives.verify_tree(tree, base_policy())
-            told = f"OCI image of {len(image.layers)} layers, manifest sha256:{image.digest}"
+            told = f"OCI image of {quantity.count(len(image.layers), 'layer')}, manifest sha256:{image.digest}"
             return Extracted(files=listing.files, size=listing.size, notes=(told, *notes))
 
         def look(system: OsVersion) -> None:

@@ -12,14 +12,14 @@ import msgspec
 
 from jaild.engine.operations import Handle, Operations
 from jaild.layers.sandbox import BuildSandbox, Execute, OpenSandbox
-from jaild.model import bounds, layout
+from jaild.model import bounds, layout, quantity
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, InternalError, NotFoundError
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.accounts import apply_accounts
 from jaild.model.etc.buildaccounts import with_made
 from jaild.model.etc.tree import Tree
 from jaild.model.jails import mounts as layers
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.model.layers import pkgstep, recipe
 from jaild.model.layers.recipe import Copy, Recipe
 from jaild.model.layers.records import BaseRecord, Family, Manifest
@@ -95,7 +95,7 @@ class _Bout:
             raise InternalError(
                 "BUILD_STEP_FAILED",
                 f"{self.name}: {' '.join(command)} ended with status {status}",
-                remedy="see its output, mend the recipe and build again; nothing was kept",
+                hint="see its output, fix the recipe and build again; nothing was kept",
                 detail={"command": " ".join(command), "status": str(status), "output": self._log.tail},
             )
 
@@ -120,7 +120,7 @@ class BuildSteps:
             raise DeadlineExceededError(
                 "BUILD_TIMEOUT",
                 f"the steps were not done within {job.policy.time:g} s, all that a build may take here",
-                remedy="let the recipe do less, or ask an operator for more (policy.builds.time of the grant)",
+                hint="let the recipe do less, or ask an operator for more (policy.builds.time of the grant)",
                 detail={"output": log.tail},
             ) from None
 
@@ -133,7 +133,7 @@ class BuildSteps:
             mount_point=job.manifest.mount_point,
             scratch=str(job.scratch),
         )
-        network = Network(mode=job.recipe.network)
+        network = Network(mode=Mode(job.recipe.network))
         packages: tuple[str, ...] = ()
         async with self._sandbox.open(
             operation_id, job.base, mounts, network=network, log=log.path, limits=job.policy.limits
@@ -173,7 +173,7 @@ class BuildSteps:
         etc, clashes = apply_accounts(shipped, manifest.users, manifest.groups, job.base.family)
         if clashes and (errors := [clash for clash in clashes if clash.severity == "error"]):
             raise FailedPreconditionError(
-                "PLAN_REFUSED", errors[0].message, remedy=errors[0].remedy, findings=tuple(errors)
+                "PLAN_REFUSED", errors[0].message, hint=errors[0].hint, problems=tuple(errors)
             )
         await self._files.make_folder(job.scratch / layout.ETC)
         await self._files.write_tree(job.scratch / layout.ETC, etc)
@@ -204,7 +204,7 @@ class BuildSteps:
             raise DeadlineExceededError(
                 "BUILD_STEP_TIMEOUT",
                 f"{name} was not done within {job.recipe.timeout:g} s",
-                remedy="raise the recipe's timeout, or see the log for what it waits for",
+                hint="raise the recipe's timeout, or see the log for what it waits for",
                 detail={"output": log.tail},
             ) from None
 
@@ -214,7 +214,7 @@ class BuildSteps:
             raise FailedPreconditionError(
                 "BUILD_FILES_MISSING",
                 f"the files of step {number}, {copy.source}, were not sent",
-                remedy=f"send them in the archive below {number}/, as jailctl does; an empty folder cannot be copied",
+                hint=f"send them in the archive below {number}/, as jailctl does; an empty folder cannot be copied",
             )
         to, mount_point = copy.to.rstrip("/"), job.manifest.mount_point
         inside = to == mount_point or to.startswith(f"{mount_point}/")
@@ -238,7 +238,7 @@ class BuildSteps:
             raise FailedPreconditionError(
                 "PACKAGE_TOO_NEW",
                 f"{bout.name}: built on a newer FreeBSD than base {job.base.name} ({job.base.osreldate}): {shown}",
-                remedy="take packages that were built for this base's version, or build on a newer base",
+                hint="take packages that were built for this base's version, or build on a newer base",
                 detail={"packages": "\n".join(f"{package} {version}" for package, version in newer)},
             )
 
@@ -284,7 +284,7 @@ class BuildLog:
             return
         if self._room > 0:  # an error still carries the end of what came after
             kept, self._room = piece[: self._room], self._room - len(piece)
-            more = b"" if self._room > 0 else f"\n== the log ends here, at {bounds.BUILD_LOG >> 20} MiB\n".encode()
+            more = b"" if self._room > 0 else f"\n== the log ends here, at {quantity.size(bounds.BUILD_LOG)}\n".encode()
             await self._files.append(self.path, kept + more)
         self._tail = (self._tail + piece)[-_TAIL:]
         last = self._tail.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
@@ -342,6 +342,6 @@ def _no_log(operation: Operation) -> NotFoundError:
     return NotFoundError(
         "BUILD_LOG_NOT_FOUND",
         f"{operation.name} ({operation.kind} of {operation.target}) has no log",
-        remedy=f"only builds have one, and the last {KEPT} are kept",
+        hint=f"only builds have one, and the last {KEPT} are kept",
         resource=operation.name,
     )

@@ -20,9 +20,8 @@ from jaild.layers.build_steps import BuildLogs, BuildSteps, Job, Outcome, packag
 from jaild.layers.sealing import Sealer
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, InvalidArgumentError
-from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails import policy_check as policycheck
-from jaild.model.jails.spec import JailSpec, Limits, Network
+from jaild.model.jails.spec import JailSpec, Limits, Mode, Network
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers import manifest as manifestcheck
 from jaild.model.layers import recipe
@@ -32,6 +31,7 @@ from jaild.model.layers.recipe import Recipe
 from jaild.model.layers.records import BaseRecord, Built, Family, Manifest, ReleaseRecord
 from jaild.model.operation import Operation
 from jaild.model.policy import BuildPolicy
+from jaild.model.problems import Plan, Problem, Severity
 from jaild.model.views import Caller
 from jaild.ports.files import Files, Spooled
 from jaild.ports.runtime import Runtime
@@ -82,7 +82,7 @@ class Builds:
         if spooled is None:
             async for _ in chunks:
                 raise InvalidArgumentError(
-                    "CHUNK_UNEXPECTED", "files were sent, and no step copies any", remedy="send none, or add copy steps"
+                    "CHUNK_UNEXPECTED", "files were sent, and no step copies any", hint="send none, or add copy steps"
                 )
 
         async def forget() -> None:
@@ -228,25 +228,27 @@ class BuildPlanner:
             raise AlreadyExistsError(
                 "RELEASE_EXISTS",
                 f"release {app}/{version} is here already, and releases never change",
-                remedy="build it under another version, or delete the one that is there",
+                hint="build it under another version, or delete the one that is there",
                 resource=target,
             )
         base = self.base(wanted)
         parent = self._inventory.release(f"{app}/{wanted.parent}") if wanted.parent else None
         manifest = self.manifest(app, wanted)
         facts = await self._runtime.facts()
-        findings = [*policycheck.build_findings(caller, wanted)]
-        findings += [*compat.check_kernel(base, facts.osreldate, facts.family), *_packages(wanted, base)]
-        furnished = JailSpec(base=wanted.base, network=Network(mode=wanted.network), limits=policy_of(caller).limits)
-        findings += await self._runtime.examine(furnished, target)
-        findings += await self._places(wanted, manifest)
+        problems = [*policycheck.build_problems(caller, wanted)]
+        problems += [*compat.check_kernel(base, facts.osreldate, facts.family), *_packages(wanted, base)]
+        furnished = JailSpec(
+            base=wanted.base, network=Network(mode=Mode(wanted.network)), limits=policy_of(caller).limits
+        )
+        problems += await self._runtime.examine(furnished, target)
+        problems += await self._places(wanted, manifest)
         if parent is not None:
-            findings += _parent(parent.record, manifest, base)
+            problems += _parent(parent.record, manifest, base)
         return Plan(
             kind="build",
             target=target,
             steps=_steps(app, version, wanted, manifest, policy_of(caller)),
-            findings=tuple(findings),
+            problems=tuple(problems),
             base=wanted.base,
             release=f"{app}/{version}",
         )
@@ -261,16 +263,16 @@ class BuildPlanner:
             return wanted.manifest
         return self._inventory.release(f"{app}/{wanted.parent}").record.manifest
 
-    async def _places(self, wanted: Recipe, manifest: Manifest) -> list[Finding]:
+    async def _places(self, wanted: Recipe, manifest: Manifest) -> list[Problem]:
         tree = self._inventory.base(wanted.base).tree
         found = await self._files.obstacles([("/", tree)], [manifest.mount_point, "/tmp"])  # noqa: S108 -- in the jail
         places = (manifest.mount_point, *recipecheck.SCRATCH)
-        findings = [_place(target, f"cannot be mounted on: {problem}") for target, problem in found.items()]
+        problems = [_place(target, f"cannot be mounted on: {problem}") for target, problem in found.items()]
         for step in wanted.steps:
             to = step.copy.to.rstrip("/") if step.copy is not None else places[0]
             if not any(to == place or to.startswith(f"{place}/") for place in places):
-                findings.append(_place(to, f"cannot be written: the release is at {manifest.mount_point}"))
-        return findings
+                problems.append(_place(to, f"cannot be written: the release is at {manifest.mount_point}"))
+        return problems
 
 
 def policy_of(caller: Caller) -> BuildPolicy:
@@ -278,47 +280,47 @@ def policy_of(caller: Caller) -> BuildPolicy:
     return caller.policy.builds if caller.policy is not None else BuildPolicy(time=math.inf)
 
 
-def _place(target: str, problem: str) -> Finding:
-    return Finding(
+def _place(target: str, problem: str) -> Problem:
+    return Problem(
         severity=Severity.ERROR,
         code="MOUNT_TARGET",
         message=f"{target} {problem}",
         subject=target,
-        remedy="choose a folder that is there, or one below the release's mount point",
+        hint="choose a folder that is there, or one below the release's mount point",
     )
 
 
-def _packages(wanted: Recipe, base: BaseRecord) -> list[Finding]:
+def _packages(wanted: Recipe, base: BaseRecord) -> list[Problem]:
     """Return whether packages can be installed at all: PKG_NEEDS_FREEBSD."""
     if base.family is Family.FREEBSD:
         return []
     return [
-        Finding(
+        Problem(
             severity=Severity.ERROR,
             code="PKG_NEEDS_FREEBSD",
             message=f"step {number} installs packages by pkg(8), and base {base.name} is {base.family}",
             subject=f"$.steps[{number - 1}].pkg",
-            remedy="use run and copy on this base, or build on a FreeBSD base",
+            hint="use run and copy on this base, or build on a FreeBSD base",
         )
         for number, step in enumerate(wanted.steps, 1)
         if step.pkg
     ]
 
 
-def _parent(record: ReleaseRecord, manifest: Manifest, base: BaseRecord) -> list[Finding]:
-    findings = [*compat.check_abi(record.manifest.abi, base), *compat.check_osversion(record.built, base)]
+def _parent(record: ReleaseRecord, manifest: Manifest, base: BaseRecord) -> list[Problem]:
+    problems = [*compat.check_abi(record.manifest.abi, base), *compat.check_osversion(record.built, base)]
     if record.manifest.mount_point != manifest.mount_point:
-        findings.append(
-            Finding(
+        problems.append(
+            Problem(
                 severity=Severity.ERROR,
                 code="MOUNT_POINT_DIFFERS",
                 message=f"{record.reference} is at {record.manifest.mount_point}, "
                 f"and the recipe's manifest says {manifest.mount_point}",
                 subject="$.manifest.mount_point",
-                remedy="keep the mount point, or build without an earlier release",
+                hint="keep the mount point, or build without an earlier release",
             )
         )
-    return findings
+    return problems
 
 
 def _steps(app: str, version: str, wanted: Recipe, manifest: Manifest, policy: BuildPolicy) -> tuple[str, ...]:

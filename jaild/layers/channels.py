@@ -6,7 +6,7 @@ import asyncio
 import builtins
 
 from jaild.engine.build import Engine
-from jaild.model import names
+from jaild.model import names, quantity
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.layers.channels import Channel, ChannelView, channel_of, moved
 from jaild.model.layers.channels import behind as behind_of
@@ -65,7 +65,8 @@ class Channels:
                 raise
         view = self.get(name)
         was = before.base if before is not None else "none"
-        told = f"{was} -> {base}; {len(view.behind)} of {len(view.followers)} jails that follow it are behind"
+        followers = quantity.count(len(view.followers), "jail")
+        told = f"{was} -> {base}; followed by {followers}, {len(view.behind)} of them behind"
         await self._events.emit("channel.set", f"channels/{name}", told, actor=caller.actor)
 
     async def delete(self, name: str, *, caller: Caller) -> None:
@@ -80,7 +81,7 @@ class Channels:
                 raise FailedPreconditionError(
                     "CHANNEL_IN_USE",
                     f"channel {name} is followed by {', '.join(view.followers[:_TOLD])}{more}",
-                    remedy="upgrade those jails to a base by its name, or to another channel, first",
+                    hint="upgrade those jails to a base by its name, or to another channel, first",
                     resource=f"channels/{name}",
                 )
             del self._inventory.channels[name]

@@ -162,7 +162,7 @@ class Releases:
             raise AlreadyExistsError(
                 "RELEASE_EXISTS",
                 f"release {app}/{version} is here already, and releases never change",
-                remedy="push it under another version, or delete the one that is there",
+                hint="push it under another version, or delete the one that is there",
                 resource=f"apps/{app}/releases/{version}",
             )
 

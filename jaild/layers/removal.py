@@ -14,23 +14,23 @@ from jaild.engine.operations import Handle
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.layers.sealing import Sealer
 from jaild.model.errors import CancelledError, FailedPreconditionError, JaildError
-from jaild.model.findings import Plan, Severity
-from jaild.model.layers.prune import Candidate, Prune, kept_finding, unused
+from jaild.model.layers.prune import Candidate, Prune, kept_problem, unused
 from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation, Stop
+from jaild.model.problems import Plan, Severity
 from jaild.model.views import Caller
 
 _TOLD = 5  # how many users an error names
 
 
-def _remedy(used_by: Iterable[str]) -> str:
-    remedies = {
+def _hint(used_by: Iterable[str]) -> str:
+    hints = {
         "channels": "set those channels to another base",
         "rollouts": "wait for those rollouts, or cancel them",
         "jails": "delete those jails, or change them until these generations are no longer kept (10 are)",
     }
     kinds = {user.partition("/")[0] for user in used_by}
-    return "; ".join([remedies[kind] for kind in sorted(kinds & remedies.keys())]) or "wait until it has come"
+    return "; ".join([hints[kind] for kind in sorted(kinds & hints.keys())]) or "wait until it has come"
 
 
 async def _nothing(_: str) -> None:
@@ -108,7 +108,7 @@ class LayerRemoval(Generic[LayerRecord]):
                 kind.in_use,
                 f"{kind.noun} {key} is referred to by {', '.join(used_by[:_TOLD])}"
                 + (f" and {len(used_by) - _TOLD} more" if len(used_by) > _TOLD else ""),
-                remedy=_remedy(used_by),
+                hint=_hint(used_by),
                 resource=resource,
             )
         dataset = kind.layers[key].dataset
@@ -117,7 +117,7 @@ class LayerRemoval(Generic[LayerRecord]):
             raise FailedPreconditionError(
                 kind.has_clones,
                 f"{kind.noun} {key} shares blocks with {', '.join(sorted(clones))}, {kind.cloned} from it",
-                remedy="delete those first",
+                hint="delete those first",
                 resource=resource,
             )
         self._require_known(f"{kind.noun} {key} stays", resource)
@@ -130,7 +130,7 @@ class LayerRemoval(Generic[LayerRecord]):
                 "LAYER_NEEDS_UNKNOWN",
                 f"{what}: which bases and releases are needed by {', '.join(unknown[:_TOLD])} is not known now"
                 + (f" (and {len(unknown) - _TOLD} more)" if len(unknown) > _TOLD else ""),
-                remedy="jailctl jail show NAME says what is the matter; a replica tells it with its next round; "
+                hint="jailctl jail show NAME says what is the matter; a replica tells it with its next round; "
                 "a jail or a copy that is not wanted any more can be deleted",
                 resource=resource,
             )
@@ -190,14 +190,14 @@ class LayerRemoval(Generic[LayerRecord]):
         ]
         decided = unused(candidates, now=self._clock.now(), min_age=min_age)
         asked = {kind.resource(key) for key in known.values() if among(key)}
-        return Prune(decided.removed, tuple(finding for finding in decided.kept if finding.subject in asked))
+        return Prune(decided.removed, tuple(problem for problem in decided.kept if problem.subject in asked))
 
     def _plan(self, target: str, decided: Prune) -> Plan:
         return Plan(
             kind="prune",
             target=target,
             steps=tuple(f"delete {candidate.name}" for candidate in decided.removed),
-            findings=decided.kept,
+            problems=decided.kept,
             frees=decided.frees,
         )
 
@@ -211,7 +211,7 @@ class LayerRemoval(Generic[LayerRecord]):
                 raise CancelledError(
                     "PRUNE_CANCELLED",
                     f"it was cancelled when {removed} of {len(decided.removed)} were removed",
-                    remedy="these are gone; prune again for the rest",
+                    hint="these are gone; prune again for the rest",
                     resource=target,
                 )
             key = keys[candidate.name]
@@ -233,8 +233,8 @@ class LayerRemoval(Generic[LayerRecord]):
     def _tell_kept(handle: Handle, name: str, error: JaildError) -> None:
         plan = handle.operation.plan
         if plan is not None:
-            kept = kept_finding(name, f"it could not be removed: {error.message} ({error.reason})", Severity.WARNING)
-            handle.note(plan=msgspec.structs.replace(plan, findings=(*plan.findings, kept)))
+            kept = kept_problem(name, f"it could not be removed: {error.message} ({error.reason})", Severity.WARNING)
+            handle.note(plan=msgspec.structs.replace(plan, problems=(*plan.problems, kept)))
 
 
 def _knows_needs(entry: JailEntry, needed: Mapping[str, tuple[str, ...]]) -> bool:

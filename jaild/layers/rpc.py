@@ -78,7 +78,7 @@ class BasesServicer:
         async def from_path(chunks: AsyncIterator[bytes]) -> Operation:
             async for _ in chunks:
                 raise InvalidArgumentError(
-                    "CHUNK_UNEXPECTED", "the header names a path, and yet chunks came", remedy="send one or the other"
+                    "CHUNK_UNEXPECTED", "the header names a path, and yet chunks came", hint="send one or the other"
                 )
             require_role(caller, {Role.OPERATOR}, "jaild.v1.Bases/ImportBase with a path of the host")
             return await self._bases.import_path(
@@ -288,7 +288,7 @@ def _parent_of(named: str, app: str) -> str:
         raise InvalidArgumentError(
             "PARENT_OF_OTHER_APP",
             f"{named} is not a release of {names.app_name(app)}",
-            remedy="name an earlier release of the same app, or none",
+            hint="name an earlier release of the same app, or none",
             resource=named,
         )
     return version

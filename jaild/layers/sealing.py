@@ -22,9 +22,9 @@ from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model import layout, names
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from jaild.model.etc import identity
-from jaild.model.findings import Plan
 from jaild.model.layers.osversion import OsVersion
 from jaild.model.layers.records import BaseRecord, ReleaseRecord, encode
+from jaild.model.problems import Plan
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Files
 from jaild.ports.zfs import Zfs
@@ -65,7 +65,7 @@ class Sealer:
             raise FailedPreconditionError(
                 "DATASET_NOT_MOUNTED",
                 f"{dataset} was made but is not mounted",
-                remedy=f"give {dataset.rpartition('/')[0]} a mountpoint: zfs set mountpoint=/jaild ...",
+                hint=f"give {dataset.rpartition('/')[0]} a mountpoint: zfs set mountpoint=/jaild ...",
             )
         await self._files.make_folder(made.mountpoint / layout.TREE)
         record = await fill(made.mountpoint)
@@ -91,7 +91,7 @@ class Sealer:
         guid = next((s.guid for s in await self._zfs.snapshots(dataset) if s.tag == layout.SEALED), None)
         if guid is None or found.mountpoint is None:
             raise NotFoundError(
-                "NOT_SEALED", f"{dataset} has no @{layout.SEALED}", remedy="import it again", resource=dataset
+                "NOT_SEALED", f"{dataset} has no @{layout.SEALED}", hint="import it again", resource=dataset
             )
         return Layer(
             dataset=dataset,
@@ -173,11 +173,11 @@ class BaseSealing:
     async def _identity(self, handle: Handle, tree: Path) -> list[str]:
         """Tell of files that should be one machine's alone; return that as notes."""
         data = await self._files.matching(tree, identity.DATA)
-        findings = identity.in_base(await self._files.read_tree(tree / layout.ETC), data)
-        if findings:
+        problems = identity.in_base(await self._files.read_tree(tree / layout.ETC), data)
+        if problems:
             operation = handle.operation
-            handle.note(plan=Plan(kind=operation.kind, target=operation.target, findings=findings))
-        return [f"{finding.code}: {finding.message}" for finding in findings]
+            handle.note(plan=Plan(kind=operation.kind, target=operation.target, problems=problems))
+        return [f"{problem.code}: {problem.message}" for problem in problems]
 
     def require_new(self, base_id: str) -> None:
         """Raise `AlreadyExistsError` (BASE_EXISTS), `InvalidArgumentError` (INVALID_NAME)."""
@@ -186,6 +186,6 @@ class BaseSealing:
             raise AlreadyExistsError(
                 "BASE_EXISTS",
                 f"base {base_id} is here already, and bases never change",
-                remedy="import it under another name, or delete the one that is there",
+                hint="import it under another name, or delete the one that is there",
                 resource=f"bases/{base_id}",
             )

@@ -136,11 +136,11 @@ class Activation:
             await self._checked(entry, generation)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is that it does not serve
             return await self._unhealthy(entry, error, parts)
-        gate = self._clock.monotonic() - checking
+        readiness = self._clock.monotonic() - checking
         hooks = generation.spec.hooks.after_start
         told = await self._hooks.after_start(entry.name, generation, may_abort=False) if hooks else None
         await self._events.emit("jail.started", f"jails/{entry.name}", "after its migration")
-        return Activated(healthy=True, parts=msgspec.structs.replace(parts, gate=gate, after_start=told))
+        return Activated(healthy=True, parts=msgspec.structs.replace(parts, readiness=readiness, after_start=told))
 
     async def _unhealthy(self, entry: JailEntry, error: Exception, parts: Parts) -> Activated:
         told = str(error) if isinstance(error, JaildError) else f"{type(error).__name__}: {error}"

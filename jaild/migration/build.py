@@ -11,12 +11,12 @@ from jaild.migration.activation import STOPPING, Activation
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
 from jaild.migration.recovery import MigrationRecovery
-from jaild.migration.rehearsal import Rehearsal
-from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
+from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, TestMigrationsServicer
 from jaild.migration.service import Migrations
 from jaild.migration.session import Home
 from jaild.migration.source import SourceMigration
 from jaild.migration.target import TargetMigration
+from jaild.migration.testing import MigrationTest
 from jaild.transfer.build import TransferParts
 
 
@@ -27,7 +27,7 @@ class MigrationParts:
     cutover: Cutover
     source: SourceMigration
     target: TargetMigration
-    rehearsal: Rehearsal
+    test: MigrationTest
     activation: Activation
     migrations: Migrations
 
@@ -39,28 +39,28 @@ def build(engine: Engine, jails: JailParts, transfer: TransferParts) -> Migratio
     precopy = Precopy(engine, transfer)
     cutover = Cutover(engine, jails, transfer, precopy)
     source = SourceMigration(engine, jails, transfer, home, precopy, cutover)
-    rehearsal = Rehearsal(engine, jails, transfer, source, precopy)
+    test = MigrationTest(engine, jails, transfer, source, precopy)
     activation = Activation(engine, jails)
     engine.dispatcher.before(STOPPING, activation.give_way)
-    target = TargetMigration(engine, jails, transfer, rehearsal, activation)
+    target = TargetMigration(engine, jails, transfer, test, activation)
     parts = MigrationParts(
         cutover=cutover,
         source=source,
         target=target,
-        rehearsal=rehearsal,
+        test=test,
         activation=activation,
-        migrations=Migrations(engine, jails, transfer, source, rehearsal),
+        migrations=Migrations(engine, jails, transfer, source, test),
     )
-    recovery = MigrationRecovery(engine, jails, source, target, cutover, rehearsal)
+    recovery = MigrationRecovery(engine, jails, source, target, cutover, test)
     engine.recovery.continues(source.left)
     engine.recovery.of_recordless(recovery.destroy_unreceived)
     engine.recovery.of_jail(JailStage.MIGRATION, recovery.thaw_or_fence)
-    engine.recovery.at(Stage.REHEARSALS, recovery.sweep_rehearsals)
+    engine.recovery.at(Stage.CLONES, recovery.sweep_clones)
     engine.recovery.resumes(Resume.COMING, lambda: target.recover(engine.recovery.tell))
     servicer = MigrationsServicer(parts.migrations, engine.messages)
     engine.services.add(servicer)
     engine.services.show("migrations", servicer.shown)
-    engine.services.add(RehearsalsServicer(parts.migrations, engine.messages))
+    engine.services.add(TestMigrationsServicer(parts.migrations, engine.messages))
     engine.services.add(PeerServicer(target, engine.services.parties))
     engine.services.add(ClonesServicer(target, engine.services.parties))
     return parts

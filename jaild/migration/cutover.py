@@ -71,7 +71,7 @@ class Cutover:
         session.handle.note(
             away=True,
             message=f"{hosts} does not answer, and may have taken the jail over; asked again in {_AGAIN:.0f} s; the "
-            f'jail serves; if you know that none has: jailctl jail confirm {session.jail} --confirm "'
+            f'jail serves; if you know that none has: jailctl jail force-start {session.jail} --confirm "'
             f'{vouching(session.jail, silent)}"; to give up: jailctl operation cancel {session.handle.id}',
         )
         await self._clock.sleep(_AGAIN)
@@ -177,6 +177,7 @@ class Cutover:
         flush = self._clock.monotonic() - began
         last = await self._precopy.round(session, urgent=True)
         session.parts = msgspec.structs.replace(session.parts, flush=flush, snapshot=last.snapshot, send=last.sending)
+        session.handle.note(rounds=session.journal.rounds)
 
     async def _flush(self, session: MigrationSession) -> None:
         """Bring what processes wrote to mapped files to the file systems: a snapshot has only what those have."""
@@ -242,7 +243,7 @@ class Cutover:
                 verify=verify,
                 mounts=there.mounts,
                 start=there.start,
-                gate=there.gate,
+                readiness=there.readiness,
                 after_start=there.after_start,
             )
             session.journal = msgspec.structs.replace(session.journal, downtime=downtime, parts=parts)
@@ -256,7 +257,7 @@ class Cutover:
             healthy, message = session.activated.healthy, session.activated.message
             await session.write(phase=Phase.ACTIVATED, healthy=healthy, message=message)
         if told := missed(session.journal):
-            session.handle.note(message=told)
+            session.handle.facts(over_budget=told)
             await self._events.emit("migration.over_budget", session.target, told, migration=session.id)
 
     # -- what a jail leaves behind
@@ -302,7 +303,9 @@ class Cutover:
         if not failures:
             return
         for error in failures.values():
-            await self._events.emit("jail.untidy", f"jails/{entry.name}", f"it has left, but: {error}; tried again")
+            await self._events.emit(
+                "jail.cleanup-pending", f"jails/{entry.name}", f"it has left, but: {error}; tried again"
+            )
         left = list(failures)
 
         async def go_on() -> None:
@@ -313,7 +316,7 @@ class Cutover:
                 left[:] = failures
                 for error in failures.values():
                     raise error
-            await self._events.emit("jail.tidied", f"jails/{entry.name}", "what was left here is put away now")
+            await self._events.emit("jail.cleaned-up", f"jails/{entry.name}", "what was left here is put away now")
 
         name = f"tidying of {entry.name}"
         self._supervisor.drop(name)  # of an earlier stay: all of it is done again

@@ -12,6 +12,7 @@ import structlog
 from jaild.engine.build import Engine
 from jaild.engine.concurrency import for_each
 from jaild.migration.session import MigrationSession
+from jaild.model import quantity
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.budget import Again, Freeze, OverBudget, Round, after_round
 from jaild.model.migration.forecast import NOTHING, FixedCost, fixed_cost
@@ -49,7 +50,7 @@ class Precopy:
     @staticmethod
     def told(session: MigrationSession) -> str:
         """Say how far it is."""
-        told = f"round {session.journal.rounds}"
+        told = f"round {session.journal.rounds + 1}"
         predicted, allowed = session.journal.predicted, session.journal.max_downtime
         if predicted is None:
             return told
@@ -213,9 +214,9 @@ def _over_budget(session: MigrationSession, fixed: FixedCost, predicted: float) 
     told = f"the downtime is predicted to be {low}{predicted:.1f} s, {allowed:.1f} s are allowed"
     if fixed.seconds > allowed:
         told += f"; no round makes it shorter than {fixed.seconds:.1f} s: {fixed}"
-        remedy = "allow more, see why the jail stops or starts slowly, or say to proceed over budget"
+        hint = "allow more, see why the jail stops or starts slowly, or say to proceed over budget"
     else:
-        rounds = len(session.rounds)
-        told = f"after {rounds} rounds {told}; beside the last increment it is {fixed.seconds:.1f} s: {fixed}"
-        remedy = "allow more, migrate when less is written, or say to proceed over budget"
-    return FailedPreconditionError("DOWNTIME_OVER_BUDGET", told, remedy=remedy, resource=f"jails/{session.jail}")
+        rounds = quantity.count(len(session.rounds), "round")
+        told = f"after {rounds} {told}; beside the last increment it is {fixed.seconds:.1f} s: {fixed}"
+        hint = "allow more, migrate when less is written, or say to proceed over budget"
+    return FailedPreconditionError("DOWNTIME_OVER_BUDGET", told, hint=hint, resource=f"jails/{session.jail}")

@@ -11,9 +11,9 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import Found, JailEntry
 from jaild.jails.build import JailParts
 from jaild.migration.cutover import Cutover
-from jaild.migration.rehearsal import Rehearsal
 from jaild.migration.source import SourceMigration
 from jaild.migration.target import TargetMigration
+from jaild.migration.testing import MigrationTest
 from jaild.model.layers.records import JailRecord, Ownership
 
 
@@ -27,7 +27,7 @@ class MigrationRecovery:
         source: SourceMigration,
         target: TargetMigration,
         cutover: Cutover,
-        rehearsal: Rehearsal,
+        test: MigrationTest,
     ) -> None:
         self._recovery = engine.recovery
         self._zfs = engine.ports.zfs
@@ -35,7 +35,7 @@ class MigrationRecovery:
         self._source = source
         self._target = target
         self._cutover = cutover
-        self._rehearsal = rehearsal
+        self._test = test
 
     async def destroy_unreceived(self, dataset: str) -> bool:
         """Destroy a dataset of a jail that is coming, unless its stream can be gone on with."""
@@ -55,10 +55,10 @@ class MigrationRecovery:
             await self._cutover.fence(entry)
         return False
 
-    async def sweep_rehearsals(self, found: Found) -> None:
+    async def sweep_clones(self, found: Found) -> None:
         """Destroy what is left of clones."""
-        await self._recovery.quietly(self._sweep(found.rehearsals))
+        await self._recovery.quietly(self._sweep(found.clones))
 
     async def _sweep(self, clones: Sequence[str]) -> None:
-        for message in await self._rehearsal.sweep(clones):
+        for message in await self._test.sweep(clones):
             await self._recovery.tell(message)

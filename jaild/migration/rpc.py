@@ -1,4 +1,4 @@
-"""The services of migrations and rehearsals: the operators', and those that another host's daemon asks of this one.
+"""The services of migrations and their tests: the operators', and those that another host's daemon asks of this one.
 
 Each method of a peer asks first whether the caller may speak about it.
 """
@@ -25,10 +25,10 @@ from jaild.peer.v1 import peer_pb2, peer_pb2_grpc, rehearsal_pb2, rehearsal_pb2_
 from jaild.rpc import auth, moments, names, pages, streams, structs
 from jaild.rpc.auth import Context, PartyCheck
 from jaild.rpc.services import Service
-from jaild.v1 import migrations_pb2, migrations_pb2_grpc, rehearsals_pb2, rehearsals_pb2_grpc
+from jaild.v1 import migrations_pb2, migrations_pb2_grpc, test_migrations_pb2, test_migrations_pb2_grpc
 
 MAX_DOWNTIME = 5.0  # seconds, if the request does not say
-_Move = migrations_pb2.MigrateJailRequest | rehearsals_pb2.RehearseJailRequest
+_Move = migrations_pb2.MigrateJailRequest | test_migrations_pb2.TestMigrationRequest
 
 
 class MigrationsServicer:
@@ -101,21 +101,21 @@ class MigrationsServicer:
         return self._messages.of(operation)
 
 
-class RehearsalsServicer:
-    """Answers `jaild.v1.Rehearsals`."""
+class TestMigrationsServicer:
+    """Answers `jaild.v1.TestMigrations`."""
 
-    service = Service("jaild.v1.Rehearsals", rehearsals_pb2_grpc.add_RehearsalsServicer_to_server)
+    service = Service("jaild.v1.TestMigrations", test_migrations_pb2_grpc.add_TestMigrationsServicer_to_server)
 
     def __init__(self, migrations: Migrations, messages: OperationMessages) -> None:
         self._migrations = migrations
         self._messages = messages
 
-    async def RehearseJail(  # noqa: N802  # gRPC's names
-        self, request: rehearsals_pb2.RehearseJailRequest, _: Context
+    async def TestMigration(  # noqa: N802  # gRPC's names
+        self, request: test_migrations_pb2.TestMigrationRequest, _: Context
     ) -> operations_pb2.Operation:
         """Try a migration."""
         jail = names.jail(request.name)
-        operation = await self._migrations.rehearse(
+        operation = await self._migrations.test(
             jail,
             _target(request),
             max_downtime=_downtime(request),
@@ -202,8 +202,8 @@ class ClonesServicer:
     ) -> rehearsal_pb2.RehearseResponse:
         """Boot a clone of what came, and throw it away."""
         await self._parties.require(Arriving(request.migration))
-        rehearsed = await self._incoming.rehearse(request.migration, keep_copy=request.keep_copy)
-        return structs.message_of(rehearsed, rehearsal_pb2.RehearseResponse)
+        tested = await self._incoming.boot_clone(request.migration, keep_copy=request.keep_copy)
+        return structs.message_of(tested, rehearsal_pb2.RehearseResponse)
 
 
 def _answer(acceptance: Acceptance) -> peer_pb2.PreflightResponse:
@@ -213,7 +213,7 @@ def _answer(acceptance: Acceptance) -> peer_pb2.PreflightResponse:
 def _target(request: _Move) -> str:
     if not request.target:
         raise InvalidArgumentError(
-            "TARGET_MISSING", "the request names no target", remedy="name a peer of GetHost's list of peers"
+            "TARGET_MISSING", "the request names no target", hint="name a peer of GetHost's list of peers"
         )
     return request.target
 

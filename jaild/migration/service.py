@@ -9,9 +9,9 @@ import msgspec
 from jaild.engine.build import Engine
 from jaild.engine.operations import Handle
 from jaild.jails.build import JailParts
-from jaild.migration.rehearsal import Rehearsal
 from jaild.migration.session import Terms
 from jaild.migration.source import SourceMigration
+from jaild.migration.testing import MigrationTest
 from jaild.model.errors import AbortedError, FailedPreconditionError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Ownership
@@ -26,12 +26,12 @@ class Migrations:
     """The use cases of operators."""
 
     def __init__(
-        self, engine: Engine, jails: JailParts, transfer: TransferParts, source: SourceMigration, rehearsal: Rehearsal
+        self, engine: Engine, jails: JailParts, transfer: TransferParts, source: SourceMigration, test: MigrationTest
     ) -> None:
         self._inventory = engine.inventory
         self._preflight = transfer.preflight
         self._source = source
-        self._rehearsal = rehearsal
+        self._test = test
         self._journals = transfer.journals
         self._datasets = jails.datasets
         self._dispatcher = engine.dispatcher
@@ -89,23 +89,21 @@ class Migrations:
 
         return await self._dispatcher.submit(f"jails/{jail}", "migrate", caller, work)
 
-    async def rehearse(
+    async def test(
         self, jail: str, target: str, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
     ) -> Operation:
         """Try a migration with a clone on the target; the jail stays as it is."""
-        duplicate = await self._operations.duplicate(caller, "rehearse", f"jails/{jail}")
+        duplicate = await self._operations.duplicate(caller, "test-migration", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
         self._require_etag(jail, etag)
 
         async def work(handle: Handle) -> str:
             self._require_etag(jail, etag)
-            migration = await self._rehearsal.rehearse(
-                handle, jail, target, max_downtime=max_downtime, keep_copy=keep_copy
-            )
+            migration = await self._test.carry_out(handle, jail, target, max_downtime=max_downtime, keep_copy=keep_copy)
             return f"migrations/{migration}"
 
-        return await self._dispatcher.submit(f"jails/{jail}", "rehearse", caller, work)
+        return await self._dispatcher.submit(f"jails/{jail}", "test-migration", caller, work)
 
     def _require_etag(self, jail: str, etag: str) -> None:
         current = self._inventory.jail_view(jail).etag
@@ -113,7 +111,7 @@ class Migrations:
             raise AbortedError(
                 "ETAG_MISMATCH",
                 f"jail {jail} was changed since you read it",
-                remedy="read it again and ask with the new etag",
+                hint="read it again and ask with the new etag",
                 resource=f"jails/{jail}",
                 detail={"expected": etag, "current": current},
             )
@@ -128,7 +126,7 @@ class Migrations:
                 raise FailedPreconditionError(
                     "MIGRATION_NOT_ACTIVATED",
                     f"migration {migration} is {view.phase} here" + ("" if view.outgoing else ", where it came to"),
-                    remedy="finalize on the source, when the target runs the jail",
+                    hint="finalize on the source, when the target runs the jail",
                     resource=f"migrations/{migration}",
                 )
             entry = self._inventory.jails.get(journal.jail)

@@ -17,12 +17,13 @@ import structlog
 
 from jaild.engine import saga
 from jaild.engine.inventory import Inventory, JailEntry
+from jaild.model import quantity
 from jaild.model.errors import DeadlineExceededError, FailedPreconditionError, JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.budget import MAX_THAWS, Parts, Round
 from jaild.model.migration.journal import Journal, Phase, time_left
-from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, Rehearsed
+from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, Tested
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.salvage import Report
 from jaild.model.snapshots import Snapshot
@@ -40,7 +41,7 @@ _LONGEST_FROZEN = 1.0  # while the jail is down
 # What a host that is away, reboots, was restarted (without its memory: NOT_FOUND), or is behind a broken link ends a
 # call with.
 _PASSING = re.compile(
-    "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|HOST_HALTED|STORE_CLOSED"
+    "PEER_(UNREACHABLE|TIMEOUT|CANCELLED|INTERNAL)|SHUTTING_DOWN|HOST_SHUT_DOWN|STORE_CLOSED"
     "|STREAM_(TRUNCATED|SUPERSEDED)|MIGRATION_NOT_FOUND"
 )
 _log = structlog.get_logger("jaild.session")
@@ -67,7 +68,7 @@ class Terms:
     deadline: float | None = None  # seconds, after which it is given up; None for never
     resumable: bool = False  # the next daemon goes on with it
     intent: Intent = Intent.GIVE_AWAY
-    keep_copy: bool = False  # of a rehearsal
+    keep_copy: bool = False  # of a test migration
 
 
 @dataclass(kw_only=True)
@@ -105,7 +106,7 @@ class MigrationSession(saga.Attempt):
     was_running: bool = False
     activating_since: float | None = None  # (monotonic) when the target was told first to start it
     activated: Activated | None = None  # its answer
-    rehearsed: Rehearsed = field(default_factory=Rehearsed)  # how the clone came up
+    tested: Tested = field(default_factory=Tested)  # how the clone came up
     salvaged: Report = field(
         default_factory=lambda: Report(source="", at=0.0, entries=0)
     )  # what of a salvage came, and what did not
@@ -129,7 +130,7 @@ class MigrationSession(saga.Attempt):
             peer=terms.target,
             peer_id=examined.hello.host_id,
             phase=Phase.SENDING,
-            offer=msgspec.structs.replace(offer, rehearsal=terms.intent is Intent.REHEARSE),
+            offer=msgspec.structs.replace(offer, test=terms.intent is Intent.TEST),
             epoch=examined.record.epoch + 1,
             operation=self.handle.id,
             max_downtime=terms.max_downtime,
@@ -177,7 +178,7 @@ class MigrationSession(saga.Attempt):
         return DeadlineExceededError(
             "MIGRATION_DEADLINE",
             f"jail {self.jail} was not handed over to {self.peer_name} by its deadline",
-            remedy="nothing was changed; see why the link was slow or down, then migrate again with a later deadline",
+            hint="nothing was changed; see why the link was slow or down, then migrate again with a later deadline",
             resource=self.target,
             detail={"bytes": str(self.journal.bytes)},
         )
@@ -193,9 +194,9 @@ class MigrationSession(saga.Attempt):
             return self.past_deadline()
         return DeadlineExceededError(
             HANDOVER_TIMED_OUT,
-            f"jail {self.jail} was stopped {self.journal.thaws + 1} times, and its last part did not get "
-            f"through to {self.peer_name} within {self.patience:.1f} s: it serves here",
-            remedy="see why the link is slow or broken; then migrate again, or allow a longer downtime",
+            f"jail {self.jail} was stopped {quantity.count(self.journal.thaws + 1, 'time')}, and its last part did not "
+            f"get through to {self.peer_name} within {self.patience:.1f} s: it serves here",
+            hint="see why the link is slow or broken; then migrate again, or allow a longer downtime",
             resource=self.target,
         )
 
@@ -269,7 +270,7 @@ class MigrationSession(saga.Attempt):
             raise FailedPreconditionError(
                 "PEER_CHANGED",
                 f"{self.peer_name} is another host now than when the migration began",
-                remedy="see what answers under that name, then migrate again",
+                hint="see what answers under that name, then migrate again",
                 resource=self.peer_name,
                 detail={"before": self.journal.peer_id, "now": host_id},
             )
@@ -286,7 +287,7 @@ class MigrationSession(saga.Attempt):
         serves = "the jail serves" if self.frozen_at is None else "the jail is down"
         self.handle.note(
             away=True,
-            message=f"{self.peer_name} is away since {away:.0f} s ({lost.reason}); tried again in {pause:.0f} s; "
+            message=f"{self.peer_name} has been away for {away:.0f} s ({lost.reason}); tried again in {pause:.0f} s; "
             f"{serves}; to give up: jailctl operation cancel {self.handle.id}",
         )
         await self.home.clock.sleep(pause)

@@ -28,7 +28,7 @@ from jaild.jails.build import JailParts
 from jaild.migration.cutover import Cutover
 from jaild.migration.precopy import Precopy
 from jaild.migration.session import HANDOVER_TIMED_OUT, Home, MigrationSession, Terms
-from jaild.model.errors import AbortedError, CancelledError, JaildError
+from jaild.model.errors import AbortedError, JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import JailRecord, Ownership
@@ -43,7 +43,6 @@ from jaild.transfer.snapshots import MigrationSnapshots
 Wait = Callable[[], Awaitable[bool]]
 UntilItServes = Callable[[str, Callable[[], float | None]], Wait | None]
 Tell = Callable[[str], Awaitable[None]]
-_OVER = CancelledError("REHEARSAL_OVER", "tried; the jail was not moved")
 _PAUSE = BackOff(first=0.5, longest=30.0)
 _ACTIVATE = BackOff(first=0.2, longest=10.0)
 _HANDED_ON = BackOff(first=1.0, longest=60.0)
@@ -136,7 +135,7 @@ class SourceMigration:
                 "ACTIVATED_UNHEALTHY",
                 f"jail {session.jail} is owned by {session.peer_name} now, but did not pass its health checks there: "
                 f"{session.activated.message}",
-                remedy=f"look at it on {session.peer_name}: jailctl jail logs {session.jail}; nothing is lost, it can "
+                hint=f"look at it on {session.peer_name}: jailctl jail logs {session.jail}; nothing is lost, it can "
                 "be migrated back",
                 resource=session.target,
             )
@@ -168,12 +167,12 @@ class SourceMigration:
 
     async def _give_up(self, session: MigrationSession) -> None:
         """Undo all that was made here, and have the target undo what came there."""
-        error = session.error or _OVER
-        reason = error.reason if isinstance(error, JaildError) else type(error).__name__
-        self._log.warning("migration aborted", jail=session.jail, migration=session.id, reason=reason)
-        session.journal = msgspec.structs.replace(session.journal, phase=journals.Phase.ABORTED, message=str(error))
+        told = str(session.error or "tried; the jail was not moved")
+        log, what = (self._log.warning, "aborted") if session.error else (self._log.info, "tested")
+        log(f"migration {what}", jail=session.jail, migration=session.id, reason=told or repr(session.error))
+        session.journal = msgspec.structs.replace(session.journal, phase=journals.Phase.ABORTED, message=told)
         await self._abort(session.journal)
-        await self._events.emit("migration.aborted", session.target, str(error), migration=session.id)
+        await self._events.emit(f"migration.{what}", session.target, told, migration=session.id)
         await self._drop_snapshots(session.journal)
 
     async def _drop_snapshots(self, journal: Journal) -> None:

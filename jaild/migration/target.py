@@ -27,9 +27,8 @@ from jaild.engine.concurrency import ReadWriteLock, gather_or_cancel
 from jaild.engine.supervisor import BackOff, answer_of
 from jaild.jails.build import JailParts
 from jaild.migration.activation import Activation
-from jaild.migration.rehearsal import Rehearsal
+from jaild.migration.testing import MigrationTest
 from jaild.model.errors import DataLossError, FailedPreconditionError, NotFoundError, UnavailableError
-from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
@@ -43,10 +42,11 @@ from jaild.model.migration.protocol import (
     Offer,
     Received,
     ReceiveHeader,
-    Rehearsed,
     Resolution,
+    Tested,
 )
 from jaild.model.migration.received import require_same, standbys_of
+from jaild.model.problems import errors
 from jaild.model.snapshots import of_migration
 from jaild.transfer.build import TransferParts
 
@@ -79,7 +79,7 @@ class TargetMigration:
     """Receives jails. One call at a time for each migration, but for streams: those of its datasets come together."""
 
     def __init__(
-        self, engine: Engine, jails: JailParts, transfer: TransferParts, rehearsal: Rehearsal, activation: Activation
+        self, engine: Engine, jails: JailParts, transfer: TransferParts, test: MigrationTest, activation: Activation
     ) -> None:
         self._inventory = engine.inventory
         self._peers = engine.ports.peers
@@ -89,7 +89,7 @@ class TargetMigration:
         self._hosts = transfer.hosts
         self._datasets = jails.datasets
         self._receiver = transfer.receiver
-        self._rehearsal = rehearsal
+        self._test = test
         self._activation = activation
         self._dispatcher = engine.dispatcher
         self._supervisor = engine.supervisor
@@ -110,7 +110,7 @@ class TargetMigration:
             raise NotFoundError(
                 "MIGRATION_NOT_FOUND",
                 f"this host knows of no migration {migration} that comes here",
-                remedy="begin it again from the source",
+                hint="begin it again from the source",
                 resource=f"migrations/{migration}",
             )
         if journal.phase not in phases:
@@ -119,11 +119,11 @@ class TargetMigration:
 
     def _require_up(self) -> None:
         """Keep a jail at its source while this host is shut down: its source waits, as for a host that is away."""
-        if self._inventory.halted:
+        if self._inventory.shut_down:
             raise UnavailableError(
-                "HOST_HALTED",
+                "HOST_SHUT_DOWN",
                 f"the jails of {self._inventory.host_name} were stopped for its shutdown",
-                remedy="none: it is asked again until it has booted; if it stays up: jailctl host start-jails there",
+                hint="none: it is asked again until it has booted; if it stays up: jailctl host start-jails there",
             )
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
@@ -152,10 +152,10 @@ class TargetMigration:
                 _require_begun_anew(known, offer)
                 self._require_up()
             acceptance = await self._offer_check.examine(offer)
-            found = errors(acceptance.findings)
+            found = errors(acceptance.problems)
             if found:
                 raise FailedPreconditionError(
-                    "PLAN_REFUSED", found[0].message, remedy=found[0].remedy, findings=acceptance.findings
+                    "PLAN_REFUSED", found[0].message, hint=found[0].hint, problems=acceptance.problems
                 )
             async with self._dispatcher.exclusive(f"jails/{offer.jail.name}"):
                 await self._begun(offer, known, acceptance)
@@ -210,7 +210,7 @@ class TargetMigration:
                         return await take(journal, header, chunks)
             except TimeoutError:
                 raise DataLossError(
-                    "STREAM_SUPERSEDED", "its sender has begun anew meanwhile", remedy="none: the later attempt goes on"
+                    "STREAM_SUPERSEDED", "its sender has begun anew meanwhile", hint="none: the later attempt goes on"
                 ) from None
 
     async def prepare(self, migration: str, epoch: int, guids: dict[str, int]) -> None:
@@ -222,12 +222,12 @@ class TargetMigration:
         async with self._alone(migration, Phase.RECEIVING, Phase.PREPARED, Phase.ACTIVATED) as journal:
             if journal.phase is Phase.ACTIVATED:
                 return
-            if journal.offer.rehearsal:
+            if journal.offer.test:
                 raise _over(journal.id, journal.phase)
             self._require_up()
             if epoch != journal.epoch:
                 raise FailedPreconditionError(
-                    "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", remedy="begin it again"
+                    "EPOCH_MISMATCH", f"epoch {epoch} was expected to be {journal.epoch}", hint="begin it again"
                 )
             wanted = {each.path: guids.get(each.path, 0) for each in journal.offer.jail.datasets}
             if journal.phase is Phase.PREPARED:
@@ -320,8 +320,10 @@ class TargetMigration:
             async with self._dispatcher.exclusive(f"jails/{done.jail}"):
                 await self._tidied(done)
 
-        self._log.warning("left untidy", jail=done.jail, exc_info=error)
-        await self._events.emit("jail.untidy", f"jails/{done.jail}", f"{error}; tried again", migration=done.id)
+        self._log.warning("cleanup pending", jail=done.jail, exc_info=error)
+        await self._events.emit(
+            "jail.cleanup-pending", f"jails/{done.jail}", f"{error}; tried again", migration=done.id
+        )
         name = f"tidying of {done.jail} after migration {done.id}"
         self._supervisor.retry(name, tidy, pause=_PAUSE, after=_PAUSE.first, target=f"jails/{done.jail}")
 
@@ -332,8 +334,8 @@ class TargetMigration:
         """
         self._interrupt(migration)
         begun = self._journals.find(migration, outgoing=False)
-        if begun is not None and begun.offer.rehearsal:
-            await self._rehearsal.end(migration)
+        if begun is not None and begun.offer.test:
+            await self._test.end(migration)
         async with self._arrivals[migration].lock.exclusive():
             journal = self._journals.find(migration, outgoing=False)
             if journal is None:
@@ -348,20 +350,23 @@ class TargetMigration:
             async with self._dispatcher.exclusive(f"jails/{journal.jail}"):
                 await self._discarded(journal)
             await self._journals.put(msgspec.structs.replace(journal, phase=Phase.ABORTED))
-            await self._events.emit("migration.aborted", f"jails/{journal.jail}", migration=migration)
+            ended = "migration.tested" if journal.offer.test else "migration.aborted"
+            await self._events.emit(ended, f"jails/{journal.jail}", migration=migration)
 
     async def _discarded(self, journal: Journal) -> None:
         try:
             await self._activation.discard(journal)
         except FailedPreconditionError as error:  # the source asks again until it is done: told once
             if journal.message != error.message:
-                await self._events.emit("jail.untidy", f"jails/{journal.jail}", f"{error}", migration=journal.id)
+                await self._events.emit(
+                    "jail.cleanup-pending", f"jails/{journal.jail}", f"{error}", migration=journal.id
+                )
                 await self._journals.put(msgspec.structs.replace(journal, message=error.message))
             raise
 
-    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
-        """Boot a clone of what came of a rehearsal; see `Rehearsal.boot_clone`."""
-        return await self._rehearsal.boot_clone(migration, keep_copy=keep_copy)
+    async def boot_clone(self, migration: str, *, keep_copy: bool) -> Tested:
+        """Boot a clone of what came of a test migration; see `MigrationTest.boot_clone`."""
+        return await self._test.boot_clone(migration, keep_copy=keep_copy)
 
     async def resolve(self, migration: str) -> Resolution:
         """Answer a target that asks how the hand-over ended: the jail's record here is the truth."""
@@ -411,7 +416,7 @@ class TargetMigration:
         raise FailedPreconditionError(
             "MIGRATION_UNDECIDED",
             f"{journal.peer} says that migration {journal.id} of jail {journal.jail} is {resolution.outcome}",
-            remedy=f"it is asked again by itself; if {journal.peer} has lost the jail: jailctl adopt",
+            hint=f"it is asked again by itself; if {journal.peer} has lost the jail: jailctl adopt",
             resource=f"jails/{journal.jail}",
         )
 
@@ -420,7 +425,7 @@ def _over(migration: str, phase: Phase) -> FailedPreconditionError:
     return FailedPreconditionError(
         "MIGRATION_ACTIVATED" if phase is Phase.ACTIVATED else "MIGRATION_PHASE",
         f"migration {migration} is {phase} here",
-        remedy="ask its state; begin a new one if it is over",
+        hint="ask its state; begin a new one if it is over",
         resource=f"migrations/{migration}",
         detail={"phase": phase.value},
     )
@@ -445,6 +450,6 @@ def _too_late(journal: Journal) -> FailedPreconditionError:
     return FailedPreconditionError(
         "MIGRATION_ATTEMPT",
         f"migration {journal.id} is at its attempt {journal.offer.attempt} here",
-        remedy="none: what belongs to an earlier attempt is not carried out",
+        hint="none: what belongs to an earlier attempt is not carried out",
         resource=f"migrations/{journal.id}",
     )

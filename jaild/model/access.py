@@ -68,7 +68,7 @@ def require_app(caller: Caller, app: str, resource: str) -> None:
         "APP_REQUIRED",
         f"{caller.actor} may not change {resource}: "
         + (f"the app {app} is not one of its own" if app else "it runs no app, so it belongs to the operators"),
-        remedy="ask the team whose app it is, or an operator",
+        hint="ask the team whose app it is, or an operator",
         resource=resource,
         detail={"app": app, "has": " ".join(sorted(caller.apps))},
     )
@@ -96,7 +96,7 @@ def require_change(caller: Caller, jail: str, current: Generation | None, change
         raise PermissionDeniedError(
             "AXIS_REQUIRED",
             f"{caller.actor} may not {_verb(change)} {f'the {axis}' if axis else 'a whole generation'} of jails/{jail}",
-            remedy=f"change your own axis only, or ask somebody with the role {needed} or operator",
+            hint=f"change your own axis only, or ask somebody with the role {needed} or operator",
             resource=f"jails/{jail}",
             detail={"needed": f"{needed} or operator", "has": " ".join(sorted(caller.roles))},
         )
@@ -120,7 +120,7 @@ def require_outcome(caller: Caller, jail: str, current: Generation, draft: Draft
         raise PermissionDeniedError(
             "AXIS_REQUIRED",
             f"{number} of jails/{jail} is on {draft.base}, the jail on {current.base}: the base is the source team's",
-            remedy="undo the app alone (axis app), or ask the source team or an operator",
+            hint="undo the app alone (axis app), or ask the source team or an operator",
             resource=f"jails/{jail}",
         )
     if _app(draft.spec.app or "") != _app(current.release):

@@ -24,12 +24,12 @@ EVENT_TEXT = 4 * KIB  # bytes of an event's message, and of each of its details
 EVENT_BYTES = 64 * MIB
 EVENT_ROWS = 100_000
 
-ACCEPTED = 100  # findings that one request accepts
+ACCEPTED = 100  # problems that one request accepts
 ACCEPTED_REASON = 500  # characters of why
 
 # Operations.
 OPERATION_TEXT = 4 * KIB  # bytes of a message, a fact, a failure's texts
-OPERATION_FINDINGS = 256 * KIB  # bytes of the findings of a plan, and of a failure
+OPERATION_PROBLEMS = 256 * KIB  # bytes of the problems of a plan, and of a failure
 OPERATIONS = 1000  # that are done; the oldest of whoever has most are forgotten
 OPERATIONS_BYTES = 32 * MIB
 PLANS = 200  # of `validate_only`: in memory, beside the operations

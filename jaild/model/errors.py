@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaild.model.findings import Finding
+    from jaild.model.problems import Problem
 
 
 def told(text: str) -> str:
@@ -20,8 +20,8 @@ def told(text: str) -> str:
 class JaildError(Exception):
     """What every error of jaild is.
 
-    `reason` is stable and machine-readable (UPPER_SNAKE), `message` says what happened, `remedy` what to do next,
-    `resource` which thing it is about, `detail` holds further evidence (all strings), `findings` a refused plan's list.
+    `reason` is stable and machine-readable (UPPER_SNAKE), `message` says what happened, `hint` what to do next,
+    `resource` which thing it is about, `detail` holds further evidence (all strings), `problems` a refused plan's list.
     """
 
     def __init__(
@@ -29,21 +29,21 @@ class JaildError(Exception):
         reason: str,
         message: str,
         *,
-        remedy: str = "",
+        hint: str = "",
         resource: str = "",
         detail: Mapping[str, str] | None = None,
-        findings: Sequence[Finding] = (),
+        problems: Sequence[Problem] = (),
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = told(message)
-        self.remedy = told(remedy)
+        self.hint = told(hint)
         self.resource = told(resource)
         self.detail = {key: told(text) for key, text in (detail or {}).items()}
-        self.findings = tuple(findings)
+        self.problems = tuple(problems)
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.reason})" + (f" -- {self.remedy}" if self.remedy else "")
+        return f"{self.message} ({self.reason})" + (f" -- {self.hint}" if self.hint else "")
 
 
 class InvalidArgumentError(JaildError):
@@ -104,6 +104,6 @@ def command_failed(argv: Sequence[str], status: int, stderr: str) -> InternalErr
     return InternalError(
         "COMMAND_FAILED",
         f"{' '.join(argv)}: exit status {status}: {text}",
-        remedy="run the command by hand to see what it says; the operation left nothing half-done",
+        hint="run the command by hand to see what it says; the operation left nothing half-done",
         detail={"argv": " ".join(argv), "status": str(status), "stderr": text},
     )

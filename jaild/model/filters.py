@@ -169,5 +169,5 @@ def _invalid(why: str, fields: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "INVALID_FILTER",
         f"the filter cannot be read: {why}",
-        remedy=f'write it as in: state = running AND labels.team = "cdn"; fields are {fields}',
+        hint=f'write it as in: state = running AND labels.team = "cdn"; fields are {fields}',
     )

@@ -8,7 +8,7 @@
     POOL/jaild/jails/<jail>/<volume>
                                      jaild:snapshot  on each snapshot of jaild's own: what it is for
     POOL/jaild/reserve               jaild:reserve  nothing: a reservation, given up for records in a full pool
-    POOL/jaild/rehearsals/<migration>   clone of a jail that is being received, with its parts; gone with the rehearsal
+    POOL/jaild/rehearsals/<migration>   clone of a jail that is being received, with its parts; gone with the test
 
 A layer's tree is the folder `root/` in its dataset, so that what jaild knows of it travels beside it.
 """
@@ -51,16 +51,16 @@ class Layout:
     def __init__(self, root: str) -> None:
         self.root = root
         self.pool = root.partition("/")[0]
-        # What is the parent of all bases, apps, jails, and of the clones that rehearsals boot.
+        # What is the parent of all bases, apps, jails, and of the clones that test migrations boot.
         self.bases = f"{root}/bases"
         self.apps = f"{root}/apps"
         self.jails = f"{root}/jails"
-        self.rehearsals = f"{root}/rehearsals"
+        self.clones = f"{root}/rehearsals"
         self.reserve = f"{root}/reserve"
 
-    def rehearsal(self, migration: str, path: str) -> str:
-        """Return one dataset of a rehearsal's clone, by its path in the jail."""
-        clone = f"{self.rehearsals}/{migration[:12]}"
+    def clone(self, migration: str, path: str) -> str:
+        """Return one dataset of a test migration's clone, by its path in the jail."""
+        clone = f"{self.clones}/{migration[:12]}"
         return f"{clone}/{path}" if path else clone
 
     def base(self, name: str) -> str:

@@ -21,7 +21,7 @@ from datetime import time as time_of_day
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 from jaild.model.replication.policy import moment
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # as `date.weekday` counts them
@@ -135,19 +135,19 @@ def _zone(name: str) -> ZoneInfo:
         raise ValueError(f"this host knows no time zone {name}: write one of /usr/share/zoneinfo") from None
 
 
-def outside(windows: Sequence[str], now: float, resource: str) -> tuple[Finding, ...]:
+def outside(windows: Sequence[str], now: float, resource: str) -> tuple[Problem, ...]:
     """Return the warning OUTSIDE_MAINTENANCE if there are windows, and none of them is open."""
     if not windows or is_open(windows, now):
         return ()
     opens = next_opening(windows, now)
     when = f"the next one opens at {moment(opens)}" if opens < math.inf else "this host knows the zone of none of them"
     return (
-        Finding(
+        Problem(
             severity=Severity.WARNING,
             code="OUTSIDE_MAINTENANCE",
             message=f"this is outside of the jail's maintenance windows: {when}",
             subject=resource,
-            remedy="leave it to a window: ask for the change with --stage",
+            hint="leave it to a window: ask for the change with --stage",
             evidence=tuple(windows),
         ),
     )

@@ -20,7 +20,7 @@ _RESERVED_VOLUMES = frozenset({"data", "generations"})
 def _check(kind: str, name: str, pattern: re.Pattern[str], rule: str) -> str:
     if not pattern.fullmatch(name):
         raise InvalidArgumentError(
-            "INVALID_NAME", f"{name!r} is not a name for a {kind}", remedy=f"use {rule}", detail={"kind": kind}
+            "INVALID_NAME", f"{name!r} is not a name for a {kind}", hint=f"use {rule}", detail={"kind": kind}
         )
     return name
 
@@ -54,7 +54,7 @@ def volume(name: str) -> str:
     """Return `name` if a volume may have it; raise `InvalidArgumentError` (INVALID_NAME) if not."""
     _check("volume", name, _VOLUME, "1 to 32 of a-z, 0-9, - and _, starting with a letter")
     if name in _RESERVED_VOLUMES:
-        raise InvalidArgumentError("INVALID_NAME", f"{name!r} is kept for jaild", remedy="choose another name")
+        raise InvalidArgumentError("INVALID_NAME", f"{name!r} is kept for jaild", hint="choose another name")
     return name
 
 
@@ -73,6 +73,6 @@ def release(reference: str) -> tuple[str, str]:
     app_name, slash, version_name = reference.partition("/")
     if not slash:
         raise InvalidArgumentError(
-            "INVALID_NAME", f"{reference!r} is not a release", remedy="write it as app/version, as in redis/7.0.15"
+            "INVALID_NAME", f"{reference!r} is not a release", hint="write it as app/version, as in redis/7.0.15"
         )
     return app(app_name), version(version_name)

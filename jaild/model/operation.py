@@ -2,7 +2,7 @@
 
 An operation is a value: each report of its work makes a new one of it. The time that it has been under way is counted
 with each, by the monotonic clock alone, which nobody can set. Of what others can make as long as they like it keeps so
-much and no more: of a text the beginning and the end, of findings as many as fit, of phases the last.
+much and no more: of a text the beginning and the end, of problems as many as fit, of phases the last.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jaild.model import bounds
+from jaild.model import bounds, quantity
 from jaild.model.errors import JaildError
-from jaild.model.findings import Finding, Plan, Severity
+from jaild.model.problems import Plan, Problem, Severity
 
 PHASES = 64  # that an operation remembers: its last ones
 # Why a change is refused for as long as it is so, and why it may go better the next time:
-IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_HALTED", "STANDBYS_UNCONFIRMED", "CHANGE_UNCONFIRMED"})
+IN_THE_WAY = frozenset({"JAIL_MIGRATING", "HOST_SHUT_DOWN", "STANDBYS_UNCONFIRMED", "CHANGE_UNCONFIRMED"})
 LATER = IN_THE_WAY | {"JAIL_QUEUE_FULL", "DAEMON_STOPPED"}
 _STEPS = 200  # of a plan
 _FACTS = 64  # of an operation, and details of a failure
-_EVIDENCE = 20  # lines of a finding, where all together are too large
+_EVIDENCE = 20  # lines of a problem, where all together are too large
 
 
 class Stop(StrEnum):
@@ -41,7 +41,8 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"  # or it was cancelled: the operation's failure says why
     UNDONE = "undone"  # it was done, and then a later one failed
-    UNTIDY = "untidy"  # something of it is left: an event jail.untidy says what
+    # Something of it is left: an event jail.cleanup-pending says what. Stored by the word of the first version.
+    CLEANUP_PENDING = "untidy"
 
 
 class PhaseReport(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,10 +60,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str
     reason: str
     message: str
-    remedy: str = ""
+    hint: str = msgspec.field(name="remedy", default="")  # the names as in `Problem`
     resource: str = ""
     detail: dict[str, str] = {}
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = msgspec.field(name="findings", default=())
 
 
 def failure_of(error: JaildError) -> Failure:
@@ -71,10 +72,10 @@ def failure_of(error: JaildError) -> Failure:
         error=type(error).__name__,
         reason=error.reason,
         message=error.message,
-        remedy=error.remedy,
+        hint=error.hint,
         resource=error.resource,
         detail=error.detail,
-        findings=error.findings,
+        problems=error.problems,
     )
 
 
@@ -209,58 +210,58 @@ def _facts(facts: Mapping[str, str]) -> dict[str, str]:
 
 
 def _plan(whole: Plan) -> Plan:
-    if len(whole.steps) <= _STEPS and not whole.findings:
+    if len(whole.steps) <= _STEPS and not whole.problems:
         return whole
     steps = whole.steps[:_STEPS]
     if left_out := len(whole.steps) - len(steps):
-        steps = (*steps, f"and {left_out} more steps")
-    return msgspec.structs.replace(whole, steps=tuple(map(_text, steps)), findings=_findings(whole.findings))
+        steps = (*steps, f"and {quantity.count(left_out, 'more step')}")
+    return msgspec.structs.replace(whole, steps=tuple(map(_text, steps)), problems=_problems(whole.problems))
 
 
 def _failure(failure: Failure) -> Failure:
     return msgspec.structs.replace(
         failure,
         message=_text(failure.message),
-        remedy=_text(failure.remedy),
+        hint=_text(failure.hint),
         resource=_text(failure.resource),
         detail=_facts(failure.detail),
-        findings=_findings(failure.findings),
+        problems=_problems(failure.problems),
     )
 
 
-def _findings(all_: tuple[Finding, ...]) -> tuple[Finding, ...]:
+def _problems(all_: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """Return those that fit; what stops the change comes before what does not, and the last says how many are left."""
-    room, kept = bounds.OPERATION_FINDINGS, 0
+    room, kept = bounds.OPERATION_PROBLEMS, 0
     ordered = all_
     if len(msgspec.json.encode(all_)) > room:
-        ordered = tuple(map(_shortened, sorted(all_, key=lambda finding: finding.severity is not Severity.ERROR)))
-        for finding in ordered:
-            room -= len(msgspec.json.encode(finding))
+        ordered = tuple(map(_shortened, sorted(all_, key=lambda problem: problem.severity is not Severity.ERROR)))
+        for problem in ordered:
+            room -= len(msgspec.json.encode(problem))
             if room < 0:
                 break
             kept += 1
         if kept == len(all_):
             return ordered
-        rest = Finding(
+        rest = Problem(
             severity=Severity.NOTE,
-            code="MORE_FINDINGS",
-            message=f"{len(all_) - kept} more findings are not shown",
-            remedy="mend these first, then plan again",
+            code="MORE_PROBLEMS",
+            message=f"{quantity.count(len(all_) - kept, 'more problem')} not shown",
+            hint="fix these first, then plan again",
         )
         return (*ordered[:kept], rest)
     return ordered
 
 
-def _shortened(finding: Finding) -> Finding:
-    """Return a finding that fits whatever it says: one that stops a change is never left out for its evidence."""
-    lines = [clipped(line, bounds.AUDIT_FIELD) for line in finding.evidence[:_EVIDENCE]]
-    if left_out := len(finding.evidence) - len(lines):
+def _shortened(problem: Problem) -> Problem:
+    """Return a problem that fits whatever it says: one that stops a change is never left out for its evidence."""
+    lines = [clipped(line, bounds.AUDIT_FIELD) for line in problem.evidence[:_EVIDENCE]]
+    if left_out := len(problem.evidence) - len(lines):
         lines.append(f"and {left_out} more")
     return msgspec.structs.replace(
-        finding,
-        message=_text(finding.message),
-        subject=_text(finding.subject),
-        remedy=_text(finding.remedy),
+        problem,
+        message=_text(problem.message),
+        subject=_text(problem.subject),
+        hint=_text(problem.hint),
         evidence=tuple(lines),
     )
 

@@ -15,10 +15,9 @@ import msgspec
 
 from jaild.model import quantity
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails.spec import PRIVILEGES, Limits, Positive
+from jaild.model.jails.spec import PRIVILEGES, Limits, Mode, Positive
 
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network
-Mode = Literal["own", "shared", "host", "none"]
 Limit = Literal["memory", "cpus", "processes", "open_files", "quota"]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
@@ -70,13 +69,13 @@ class BuildPolicy(_Strict, frozen=True):
 class Policy(_Strict, frozen=True):
     """What the specs of a product team may ask for, beyond what its jails have already."""
 
-    networks: tuple[Mode, ...] = ("none", "own", "host")
+    networks: tuple[Mode, ...] = (Mode.NONE, Mode.VNET, Mode.HOST)
     addresses: tuple[str, ...] | None = None  # ranges; None: the subnet of the host's own address on its bridge
-    bridges: tuple[str, ...] = ()  # mode own, besides the host's configured one; a VLAN is a bridge of its own
-    interfaces: tuple[str, ...] = ()  # mode shared, besides the host's configured one
+    bridges: tuple[str, ...] = ()  # mode vnet, besides the host's configured one; a VLAN is a bridge of its own
+    interfaces: tuple[str, ...] = ()  # mode shared-ip, besides the host's configured one
     ports: tuple[int | str, ...] = ("1024-65535",)  # of the host, that may lead into a jail: 8080, 9000-9099
     allow: tuple[str, ...] = ("raw_sockets", "sysvipc", "mlock")
-    allow_on_host: tuple[str, ...] = ()  # raw_sockets, socket_af: in modes host and shared, too
+    allow_on_host: tuple[str, ...] = ()  # raw_sockets, socket_af: in modes host and shared-ip, too
     devfs_rulesets: tuple[str, ...] = ()  # besides the default
     limits: Ceilings = Ceilings()
     quota: str | None = None  # the most that a jail's data may take; to be named in the spec then
@@ -119,7 +118,7 @@ def on_host(policy: Policy | None, *, address: str | None, bridge: str, shared: 
 
     `address` is the host's own on the bridge, with prefix length: where a policy names no ranges, jails belong into
     that subnet. Without it nothing is known, and any address is let through. The host's `bridge` and its interface for
-    mode `shared` may be named in a spec, which is the same as not naming them.
+    mode `shared-ip` may be named in a spec, which is the same as not naming them.
     """
     found = policy or Policy()
     addresses = found.addresses

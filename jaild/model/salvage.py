@@ -80,7 +80,7 @@ class Withdrawn(msgspec.Struct, frozen=True, tag="withdrawn"):
 Record = Folder | File | Data | Hardlink | Symlink | Pipe | Withdrawn
 
 
-class Damage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Loss(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that did not come, or not whole. `ranges` (from, to) are bytes that are zeros now."""
 
     path: str  # below the jail's own dataset; bytes that are no text stand as \\xNN
@@ -95,13 +95,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # name of the host
     at: float  # seconds since the epoch
     entries: int  # files, folders and links that came
-    damages: tuple[Damage, ...] = ()
+    losses: tuple[Loss, ...] = msgspec.field(name="damages", default=())  # as it is stored
 
     @property
     def summary(self) -> str:
         """One line of it."""
-        lost = sum(damage.lost for damage in self.damages)
-        return f"salvaged from {self.source}: {lost} lost, {len(self.damages) - lost} damaged"
+        lost = sum(loss.lost for loss in self.losses)
+        return f"salvaged from {self.source}: {lost} lost, {len(self.losses) - lost} damaged"
 
 
 def framed(record: Record) -> bytes:
@@ -142,7 +142,7 @@ class Unframer:
 def invalid(problem: str) -> DataLossError:
     """Return the error for a stream that is none of files."""
     return DataLossError(
-        "SALVAGE_STREAM_INVALID", f"the stream of files is not whole: {problem}", remedy="salvage it again"
+        "SALVAGE_STREAM_INVALID", f"the stream of files is not whole: {problem}", hint="salvage it again"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +87,15 @@ def own(values: Mapping[str, str], *, new: bool) -> dict[str, str]:
     return {each.name: each.own for each in unfit(values) if each.own and (new or not each.at_creation)}
 
 
-def findings(dataset: str, values: Mapping[str, str], jails: Mapping[str, str]) -> Iterator[Finding]:
+def problems(dataset: str, values: Mapping[str, str], jails: Mapping[str, str]) -> Iterator[Problem]:
     """Say what the properties of the root dataset break; `jails`: of what is below it, empty before the first start."""
     for setting in unfit(jails or values):
         where, value = (f"{dataset}/jails", jails[setting.name]) if jails else (dataset, values[setting.name])
         what = f"{setting.name}={value} on {where}: {setting.breaks}"
-        remedy = f"zfs set {setting.name}={setting.own or max(setting.fits)} {where}"
+        hint = f"zfs set {setting.name}={setting.own or max(setting.fits)} {where}"
         severity = setting.severity
         if setting.own and not jails:
             severity, what = Severity.NOTE, f"{what}; jaild sets {setting.own} on its own datasets at its first start"
         elif setting.at_creation:
-            remedy = f"it cannot be changed: move the jails to a host whose {dataset} was made with other properties"
-        yield Finding(severity=severity, code="INHERITED_PROPERTY", message=what, subject=setting.name, remedy=remedy)
+            hint = f"it cannot be changed: move the jails to a host whose {dataset} was made with other properties"
+        yield Problem(severity=severity, code="INHERITED_PROPERTY", message=what, subject=setting.name, hint=hint)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 SAFETY = "safety"
 STANDBY = "standby"
@@ -95,7 +95,7 @@ def claimed(claims: Sequence[Claim], what: str, resource: str = "") -> FailedPre
     return FailedPreconditionError(
         "SNAPSHOTS_IN_USE",
         f"{what} is refused: {'; '.join(str(claim) for claim in claims[:_TOLD])}{more}",
-        remedy="a migration sends it: wait until that is over, then ask again"
+        hint="a migration sends it: wait until that is over, then ask again"
         if all(claim.is_sent for claim in claims)
         else "ask whose they are; then zfs release TAG SNAPSHOT, and zfs destroy or zfs promote CLONE; ask again",
         resource=resource,
@@ -103,16 +103,16 @@ def claimed(claims: Sequence[Claim], what: str, resource: str = "") -> FailedPre
     )
 
 
-def going_along(names: Sequence[str], subject: str) -> tuple[Finding, ...]:
+def going_along(names: Sequence[str], subject: str) -> tuple[Problem, ...]:
     """Return the note that snapshots of others go with what is destroyed."""
     if not names:
         return ()
-    note = Finding(
+    note = Problem(
         severity=Severity.NOTE,
         code="FOREIGN_SNAPSHOTS",
         message=f"snapshots that jaild did not make go with it: {told(names)}",
         subject=subject,
-        remedy="save what you need of them first",
+        hint="save what you need of them first",
         evidence=tuple(names),
     )
     return (note,)

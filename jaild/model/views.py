@@ -6,13 +6,13 @@ from enum import StrEnum
 
 import msgspec
 
-from jaild.model.findings import Accepted
 from jaild.model.jails.liveness import HealthStatus
 from jaild.model.jails.restarts import RestartRecord, Verdict
 from jaild.model.jails.spec import Limits
 from jaild.model.layers.records import BaseRecord, Generation, JailRecord, ReleaseRecord
 from jaild.model.migration.budget import Parts
 from jaild.model.policy import Policy
+from jaild.model.problems import Accepted
 
 
 class JailState(StrEnum):
@@ -173,10 +173,10 @@ class HostView(msgspec.Struct, frozen=True, kw_only=True):
     ready_seconds: float
     repairs: tuple[str, ...]
     drain: Drain | None = None
-    halted: bool = False
+    shut_down: bool = False
     background_tasks: int = 0
     failing: tuple[BackgroundTask, ...] = ()
-    warnings: tuple[str, ...] = ()  # what the operator must mend now
+    warnings: tuple[str, ...] = ()  # what the operator must fix now
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -215,4 +215,4 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     apps: frozenset[str] = frozenset()
     policy: Policy | None = None
     request_id: str = ""
-    accepted: tuple[Accepted, ...] = ()  # findings that stop what is asked, and that are accepted all the same
+    accepted: tuple[Accepted, ...] = ()  # problems that stop what is asked, and that are accepted all the same

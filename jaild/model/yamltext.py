@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from jaild.model import bounds
+from jaild.model import bounds, quantity
 
 LIMIT = bounds.YAML_BYTES
 _DEPTH = 32
@@ -61,7 +61,7 @@ class Text:
 def read(text: str) -> Text:
     """Read one YAML document; raise `UnreadableError` naming the line."""
     if len(text.encode("utf-8", "surrogatepass")) > LIMIT:
-        raise UnreadableError(f"it is larger than {LIMIT} bytes")
+        raise UnreadableError(f"it is larger than {quantity.size(LIMIT)}")
     loader = yaml.SafeLoader("")
     try:
         _check_events(text)

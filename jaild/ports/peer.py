@@ -12,8 +12,8 @@ from jaild.model.migration.protocol import (
     Offer,
     Received,
     ReceiveHeader,
-    Rehearsed,
     Resolution,
+    Tested,
 )
 from jaild.ports.salvage import SalvagePeer
 from jaild.ports.standby import StandbyPeer
@@ -67,8 +67,8 @@ class Peer(Protocol):
     async def abort(self, migration: str) -> None:
         """Make it throw away what it received. Refused (MIGRATION_ACTIVATED) after `activate`."""
 
-    async def rehearse(self, migration: str, *, keep_copy: bool) -> Rehearsed:
-        """Make it boot a clone of what came of a rehearsal; return when the clone is gone again."""
+    async def boot_clone(self, migration: str, *, keep_copy: bool) -> Tested:
+        """Make it boot a clone of what came of a test migration; return when the clone is gone again."""
 
     async def resolve(self, migration: str) -> Resolution:
         """Asked by a target in PREPARED of the source: how did the hand-over end."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from jaild.model.findings import Finding
 from jaild.model.jails.mounts import Mount
 from jaild.model.jails.spec import HttpCheck, Limits, Network, TcpCheck
 from jaild.model.layers.records import Family
+from jaild.model.problems import Problem
 from jaild.ports.process import TerminalSize
 
 
@@ -139,7 +139,7 @@ class Runtime(Protocol):
     async def prepare_host(self) -> None:
         """Make what all jails share (bridge, cgroup parent), idempotently. Called once when the daemon starts."""
 
-    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:
+    async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:
         """Return what of `demands` this host cannot carry out, as errors that a plan shows; nothing is changed.
 
         `resource` is the jail that they are of. LIMIT_UNSUPPORTED, NETWORK_MISSING, PORT_TAKEN, PORTS_UNSUPPORTED,

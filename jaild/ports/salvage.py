@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from jaild.model.migration.protocol import ReceiveHeader
-from jaild.model.salvage import Damage
+from jaild.model.salvage import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,10 @@ class Written:
 class FileTrees(Protocol):
     """Reads and writes them."""
 
-    def read(self, root: Path, damages: list[Damage], *, skip: frozenset[str] = frozenset()) -> AsyncIterator[bytes]:
+    def read(self, root: Path, losses: list[Loss], *, skip: frozenset[str] = frozenset()) -> AsyncIterator[bytes]:
         """Stream a tree, without what is mounted in it and without `skip` (names in `root`).
 
-        What cannot be read is added to `damages` and left out.
+        What cannot be read is added to `losses` and left out.
         """
 
     async def write(self, root: Path, chunks: AsyncIterator[bytes]) -> Written:

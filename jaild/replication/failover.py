@@ -160,7 +160,7 @@ class Failover:
             raise FailedPreconditionError(
                 "NOTHING_WHOLE",
                 f"of jail {name} no round has come whole: there is nothing to start",
-                remedy="look for another host that has it; what is here can be removed with jailctl jail rm",
+                hint="look for another host that has it; what is here can be removed with jailctl jail rm",
                 resource=f"jails/{name}",
             )
         for snapshot in taken.values():
@@ -210,7 +210,7 @@ class Failover:
             raise AbortedError(
                 "JAIL_CHANGED",
                 f"jail {entry.name} has changed meanwhile",
-                remedy="look at it again",
+                hint="look at it again",
                 resource=entry.name,
             )
         if attempt.is_copy():
@@ -225,7 +225,7 @@ class Failover:
             raise FailedPreconditionError(
                 "LAYERS_MISSING",
                 f"jail {entry.name} needs {', '.join(missing)}, which never came here",
-                remedy="import or push them (the same content), then try again",
+                hint="import or push them (the same content), then try again",
                 resource=f"jails/{entry.name}",
             )
 
@@ -355,7 +355,7 @@ def _require_said(name: str, found: Orphaned, said: str) -> None:
         raise FailedPreconditionError(
             "CONFIRMATION_NEEDED",
             f"others answer, or are silent, than when you vouched for taking over {name}: it is as before",
-            remedy="look at them, then ask again: the refusal has the sentence that is true now",
+            hint="look at them, then ask again: the refusal has the sentence that is true now",
             resource=f"jails/{name}",
             detail={"confirm": found.words},
         )
@@ -366,7 +366,7 @@ def unhealthy(name: str, why: str) -> AbortedError:
     return AbortedError(
         "ACTIVATED_UNHEALTHY",
         f"jail {name} is this host's now, but did not pass its health checks: {why}",
-        remedy=f"look at it: jailctl jail logs {name}",
+        hint=f"look at it: jailctl jail logs {name}",
         resource=f"jails/{name}",
     )
 
@@ -377,7 +377,7 @@ def elsewhere(name: str, found: Owned | Elsewhere) -> JaildError:
         return FailedPreconditionError(
             "OWNER_ANSWERS",
             f"{found.host} answers: jail {name} is its own",
-            remedy=f"it hands it over: jailctl promote {name}, without --owner-is-down; or migrate it from there",
+            hint=f"it hands it over: jailctl promote {name}, without --owner-is-down; or migrate it from there",
             resource=f"jails/{name}",
         )
     known = found.known
@@ -385,7 +385,7 @@ def elsewhere(name: str, found: Owned | Elsewhere) -> JaildError:
     return FailedPreconditionError(
         "JAIL_OWNED_ELSEWHERE",
         f"{found.host} {claim} (epoch {known.epoch}, owner {known.owner_name or known.owner or 'unknown'})",
-        remedy="the higher epoch is right: work with that host; two that claim at once both withdraw: try again on one",
+        hint="the higher epoch is right: work with that host; two that claim at once both withdraw: try again on one",
         resource=f"jails/{name}",
         detail={"host": found.host, "epoch": str(known.epoch)},
     )

@@ -73,7 +73,7 @@ class Fencing:
             raise FailedPreconditionError(
                 "STANDBY_BUSY",
                 f"{self._inventory.host_name} has jail {told.jail} as {record.state}",
-                remedy="it is told again by itself",
+                hint="it is told again by itself",
             )
         await self.fence(told.jail, known)
         return told.epoch
@@ -219,7 +219,7 @@ class Fencing:
         operation = await self._dispatcher.submit(f"jails/{entry.name}", "told", CALLER, work)
         failure = (await self._operations.wait(operation.id)).failure
         if failure is not None:  # they are told once more: that changes nothing
-            raise UnavailableError(failure.reason, failure.message, remedy=failure.remedy, resource=operation.target)
+            raise UnavailableError(failure.reason, failure.message, hint=failure.hint, resource=operation.target)
 
 
 def known_in(error: FailedPreconditionError) -> Known:

@@ -87,8 +87,8 @@ class Parties:
     def _require_one_of(self, speaker: str, migration: str, hosts: frozenset[str]) -> None:
         """Let only the other host of a migration act on it; one that is not known here answers for itself."""
         if hosts and speaker not in hosts:
-            remedy = "none: a migration is its source's and its target's"
-            raise party.stranger(speaker, f"migrations/{migration}", self._inventory.host_name, remedy)
+            hint = "none: a migration is its source's and its target's"
+            raise party.stranger(speaker, f"migrations/{migration}", self._inventory.host_name, hint)
 
     # -- replicas and owners
 
@@ -105,8 +105,8 @@ class Parties:
         found = self._copy(jail, uid)
         if found is None or self._ties(*found).may_ask_for_it(speaker):
             return
-        remedy = f"name {speaker} among the jail's standby.peers, or migrate the jail from the host that owns it"
-        raise party.stranger(speaker, f"jails/{jail}", self._inventory.host_name, remedy)
+        hint = f"name {speaker} among the jail's standby.peers, or migrate the jail from the host that owns it"
+        raise party.stranger(speaker, f"jails/{jail}", self._inventory.host_name, hint)
 
     async def _require_owner_or_its_former(self, speaker: str, told: Supersession) -> None:
         found = self._copy(told.jail, told.uid)
@@ -138,12 +138,12 @@ class Parties:
         if ties.may_own(speaker) or await self._vouched(speaker, entry.name, record, ties):
             return
         here = self._inventory.host_name
-        remedy = (
+        hint = (
             f"if it owns the jail: it is believed as soon as one of {', '.join(sorted(ties.parties)) or 'its hosts'} "
             f"says so; if none of them comes back: remove the copy here (jailctl jail rm {entry.name}, on {here})"
         )
-        refusal = party.stranger(speaker, f"jails/{entry.name}", here, remedy)
-        await self._tell(speaker, entry.name, f"{refusal.message}; {remedy}")
+        refusal = party.stranger(speaker, f"jails/{entry.name}", here, hint)
+        await self._tell(speaker, entry.name, f"{refusal.message}; {hint}")
         raise refusal
 
     async def _vouched(self, speaker: str, jail: str, record: JailRecord, ties: Ties) -> bool:

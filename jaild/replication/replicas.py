@@ -19,13 +19,13 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.build import JailParts
-from jaild.model import layout
+from jaild.model import layout, quantity
 from jaild.model.errors import FailedPreconditionError, NotFoundError
-from jaild.model.findings import Finding, Severity, errors
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership, Replica
 from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.protocol import Offer, Received, ReceiveHeader
+from jaild.model.problems import Problem, Severity, errors
 from jaild.model.replication.policy import dropped
 from jaild.model.replication.protocol import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
 from jaild.model.snapshots import STANDBY
@@ -85,22 +85,22 @@ class ReplicaStore:
             gone = self._deleted.known(offer.jail.uid)
             if gone is not None and gone.epoch > offer.jail.epoch:
                 raise _superseded(offer.jail.name, gone, deleted=True)
-            findings: tuple[Finding, ...] = _refusals(self._inventory, entry, offer)
-            if findings:
-                return ReplicaState(findings=findings)
+            problems: tuple[Problem, ...] = _refusals(self._inventory, entry, offer)
+            if problems:
+                return ReplicaState(problems=problems)
             if entry is not None and record is not None and not self._may_become(record):
                 busy = FailedPreconditionError(
                     "STANDBY_BUSY",
                     f"{self._inventory.host_name} has jail {offer.jail.name} as {record.state}",
-                    remedy="it is asked again by itself",
+                    hint="it is asked again by itself",
                 )
                 raise busy
             asked = Offer(
                 migration=offer.jail.name, source_id=offer.source_id, source_name=offer.source_name, jail=offer.jail
             )
             acceptance = await self._offer_check.examine_replica(asked)
-            if errors(acceptance.findings):
-                return ReplicaState(findings=acceptance.findings)
+            if errors(acceptance.problems):
+                return ReplicaState(problems=acceptance.problems)
             self._offers[offer.jail.name] = offer
             await self._receiver.take_over(offer.jail, acceptance.datasets, STANDBY)
             if entry is not None and record is not None:
@@ -167,7 +167,7 @@ class ReplicaStore:
         mine = entry is None or (entry.record is not None and entry.record.state is Ownership.STANDBY)
         if offer is None or not mine:
             raise FailedPreconditionError(
-                "STANDBY_NOT_OFFERED", f"no replica of {jail} is being taken", remedy="offer it (again)"
+                "STANDBY_NOT_OFFERED", f"no replica of {jail} is being taken", hint="offer it (again)"
             )
         return offer
 
@@ -205,13 +205,13 @@ class ReplicaStore:
             guids = [snapshot.guid for snapshot in snapshots]
             if wanted.guid not in guids:
                 raise NotFoundError(
-                    "SNAPSHOT_NOT_FOUND", f"{dataset} has no snapshot {wanted.guid}", remedy="offer the jail again"
+                    "SNAPSHOT_NOT_FOUND", f"{dataset} has no snapshot {wanted.guid}", hint="offer the jail again"
                 )
             newer = snapshots[guids.index(wanted.guid) + 1 :]
             await OwnedSnapshots(self._zfs, dataset).return_to(snapshots[guids.index(wanted.guid)], newer)
             names = ", ".join(snapshot.tag for snapshot in newer)
-            message = f"{wanted.dataset or '.'}: {len(newer)} snapshots that its owner does not have were destroyed: "
-            message += names
+            message = f"{wanted.dataset or '.'}: destroyed "
+            message += f"{quantity.count(len(newer), 'snapshot')} that its owner does not have: {names}"
             await self._events.emit("standby.rolled_back", f"jails/{wanted.jail}", message)
             return len(newer)
 
@@ -220,7 +220,7 @@ class ReplicaStore:
         record = entry.record if entry is not None else None
         if entry is None or record is None or record.uid != uid or record.state is not Ownership.STANDBY:
             raise FailedPreconditionError(
-                "JAIL_NOT_STANDBY", f"{jail} is no replica on {self._inventory.host_name}", remedy="ask who owns it"
+                "JAIL_NOT_STANDBY", f"{jail} is no replica on {self._inventory.host_name}", hint="ask who owns it"
             )
         if record.epoch > epoch:
             raise _superseded(jail, known_of(self._inventory, record))
@@ -359,7 +359,7 @@ def _superseded(jail: str, known: Known, *, deleted: bool = False) -> FailedPrec
     return FailedPreconditionError(
         "OWNER_SUPERSEDED",
         f"jail {jail} was {its}; its copy here was deleted" if deleted else f"jail {jail} is {its}",
-        remedy="stop it: the higher epoch is right",
+        hint="stop it: the higher epoch is right",
         resource=f"jails/{jail}",
         detail={
             "epoch": str(known.epoch),
@@ -371,17 +371,17 @@ def _superseded(jail: str, known: Known, *, deleted: bool = False) -> FailedPrec
     )
 
 
-def _refusals(inventory: Inventory, entry: JailEntry | None, offer: ReplicaOffer) -> tuple[Finding, ...]:
+def _refusals(inventory: Inventory, entry: JailEntry | None, offer: ReplicaOffer) -> tuple[Problem, ...]:
     """Return what people have to do something about before a replica can be kept here."""
     if entry is None:
         return ()
     record = entry.record
     if record is None or record.uid != offer.jail.uid:
-        taken = Finding(
+        taken = Problem(
             severity=Severity.ERROR,
             code="NAME_TAKEN",
             message=f"there is another jail {entry.name} on {inventory.host_name}",
-            remedy="rename or delete one of the two",
+            hint="rename or delete one of the two",
         )
         return (taken,)
     return (fenced_copy(inventory, entry),) if record.state is Ownership.FENCED else ()

@@ -19,11 +19,11 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.model.errors import DataLossError, DeadlineExceededError, FailedPreconditionError, JaildError
-from jaild.model.findings import errors
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.migration.protocol import DatasetState
 from jaild.model.migration.received import standbys_of
 from jaild.model.migration.streams import Increment, Path
+from jaild.model.problems import errors
 from jaild.model.replication.policy import dropped, tag_of
 from jaild.model.replication.protocol import ReplicaOffer, ReplicaState, RollBack, WholeRound
 from jaild.model.snapshots import STANDBY, Snapshot
@@ -179,7 +179,7 @@ class ReplicationRound:
             raise DeadlineExceededError(
                 "STANDBY_STALLED",
                 f"nothing of jail {entry.name}'s round went on to {host} for {STALLED:g} s",
-                remedy=f"look at {host}: its disks, its zfs receive; it is tried again by itself",
+                hint=f"look at {host}: its disks, its zfs receive; it is tried again by itself",
                 resource=f"jails/{entry.name}",
             ) from None
 
@@ -210,8 +210,8 @@ class ReplicationRound:
             if error.reason == "OWNER_SUPERSEDED" and isinstance(error, FailedPreconditionError):
                 await self._fencing.fence(entry.name, known_in(error))
             return None
-        if refused := errors(state.findings):
-            status.message = f"{refused[0].message} ({refused[0].code}); {refused[0].remedy}"
+        if refused := errors(state.problems):
+            status.message = f"{refused[0].message} ({refused[0].code}); {refused[0].hint}"
             return None
         status.answered = True
         status.learn(state.taken, self._clock)
@@ -253,7 +253,7 @@ class ReplicationRound:
     ) -> None:
         guids = {s.dataset.removeprefix(entry.dataset).lstrip("/"): s.guid for s in snapshots}
         if not guids:
-            raise DataLossError("SNAPSHOT_GONE", f"the round's snapshots of {entry.name} are gone", remedy="wait")
+            raise DataLossError("SNAPSHOT_GONE", f"the round's snapshots of {entry.name} are gone", hint="wait")
         tag = snapshots[0].tag
         whole = WholeRound(jail=entry.name, uid=record.uid, epoch=record.epoch, round=tag, taken=taken, guids=guids)
         await self._peers.get(host).standby.complete(whole)

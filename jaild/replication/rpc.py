@@ -148,11 +148,11 @@ class PromotionsServicer:
         )
         return self._messages.of(operation)
 
-    async def ConfirmJail(  # noqa: N802
-        self, request: promotions_pb2.ConfirmJailRequest, _: Context
+    async def ForceStartJail(  # noqa: N802
+        self, request: promotions_pb2.ForceStartJailRequest, _: Context
     ) -> operations_pb2.Operation:
         """Start a jail that waits for its standbys."""
-        operation = await self._promotions.confirm(
+        operation = await self._promotions.force_start(
             names.jail(request.name), request.confirm, caller=current(request.request_id)
         )
         return self._messages.of(operation)

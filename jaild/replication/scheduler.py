@@ -222,7 +222,7 @@ class Standbys:
                     f"{host} may still keep a replica ({error.reason}): "
                     f"delete it there if jailctl jail show {name} says there that it is a standby"
                 )
-                await self._events.emit("jail.untidy", f"jails/{name}", message)
+                await self._events.emit("jail.cleanup-pending", f"jails/{name}", message)
 
     # -- a round
 

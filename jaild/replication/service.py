@@ -16,10 +16,10 @@ from jaild.engine.operations import Handle
 from jaild.jails.build import JailParts
 from jaild.migration.build import MigrationParts
 from jaild.model.errors import AbortedError, DeadlineExceededError, FailedPreconditionError, UnavailableError
-from jaild.model.findings import Plan
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Desired, JailRecord
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.replication.policy import Elsewhere, Orphaned, Owned, moment
 from jaild.model.replication.protocol import HandingOver
 from jaild.model.views import Caller
@@ -34,7 +34,7 @@ _PAUSE = 0.5  # seconds between questions how one goes
 
 
 class Promotions:
-    """Promote, adopt, confirm; and the owner's side of a promotion."""
+    """Promote, adopt, force the start; and the owner's side of a promotion."""
 
     def __init__(
         self,
@@ -143,11 +143,11 @@ class Promotions:
         raise FailedPreconditionError(
             "CONFIRMATION_NEEDED",
             f"{record.peer} does not answer that it has it; {lost if since else 'what is lost is not known'}",
-            remedy=f'be sure that it cannot come back unnoticed, then say so: {command} --confirm "{found.words}"',
+            hint=f'be sure that it cannot come back unnoticed, then say so: {command} --confirm "{found.words}"',
             detail={"confirm": found.words, "lost_since": moment(since) if since else ""},
         )
 
-    async def confirm(self, name: str, sentence: str, *, caller: Caller) -> Operation:
+    async def force_start(self, name: str, sentence: str, *, caller: Caller) -> Operation:
         """Take the operator's word that no silent standby has taken a jail over; it is started if it is to run.
 
         It lets a jail go on that waits since its host's start, and one that runs be given away.
@@ -174,7 +174,7 @@ class Promotions:
             raise AbortedError(
                 "HAND_OVER_FAILED",
                 f"{host} did not hand {name} over: {told.message} ({told.reason})",
-                remedy=f"it has it as before: look at jailctl jail show {name} there",
+                hint=f"it has it as before: look at jailctl jail show {name} there",
                 resource=f"jails/{name}",
             )
         handle.facts(from_host=host, lost="nothing")
@@ -193,7 +193,7 @@ class Promotions:
                     raise UnavailableError(
                         "OWNER_UNREACHABLE",
                         f"{host} does not answer any more: {error.message}",
-                        remedy="the hand-over ends by itself, as every migration does; look at the jail in a minute",
+                        hint="the hand-over ends by itself, as every migration does; look at the jail in a minute",
                         resource=f"jails/{name}",
                     ) from error
             else:
@@ -216,7 +216,7 @@ class Promotions:
         """Migrate a jail to the standby that asks, once for each request, and tell how that goes."""
         _, record = self._inventory.permitted(name, Intent.READ)
         if record.uid != uid:
-            raise FailedPreconditionError("JAIL_NOT_OWNED", f"{name} is another jail here", remedy="ask its owner")
+            raise FailedPreconditionError("JAIL_NOT_OWNED", f"{name} is another jail here", hint="ask its owner")
         operation = await self._migrations.migrate(
             name,
             target,

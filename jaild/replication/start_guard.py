@@ -79,7 +79,7 @@ class StartGuard:
         await self._supervisor.over(BOOT)
         # Past its deadline it is given up, also while the jail waits.
         await self.over(jail, within=within())
-        return not self._inventory.halted
+        return not self._inventory.shut_down
 
     async def _start_when_confirmed(self, entry: JailEntry) -> None:
         if await self.confirmed(entry) and self._start is not None:
@@ -124,7 +124,7 @@ class StartGuard:
             entry.message = f"waits for {', '.join(sorted(entry.unconfirmed))}: has it been taken over?"
             if not told and self._clock.monotonic() - began >= PATIENCE:
                 told = True
-                await self._events.emit("jail.waiting", f"jails/{entry.name}", self._refusal(entry, record).remedy)
+                await self._events.emit("jail.waiting", f"jails/{entry.name}", self._refusal(entry, record).hint)
             await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
         return self._is_owned(entry)

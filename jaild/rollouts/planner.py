@@ -11,13 +11,13 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import JailEntry
 from jaild.jails.service import Jails
 from jaild.model.errors import FailedPreconditionError, JaildError, PermissionDeniedError
-from jaild.model.findings import errors
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Axis
 from jaild.model.layers.channels import channel_of
 from jaild.model.layers.records import Generation
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.forecast import usual
+from jaild.model.problems import errors
 from jaild.model.rollouts.decision import MemberState
 from jaild.model.rollouts.record import Rollout, Step, change_to, is_gone, layer_of
 from jaild.model.rollouts.waves import Target, arrange, duration
@@ -57,7 +57,7 @@ class RolloutPlanner:
             raise FailedPreconditionError(
                 "NOTHING_TO_ROLL_OUT",
                 "no jail of this host is to be moved: none was chosen, or all are where they are to go",
-                remedy="see which jails there are, and what they run: jailctl jail ls",
+                hint="see which jails there are, and what they run: jailctl jail ls",
             )
         planned = await self._with_plans(rollout, steps.values())
         moving = [Target(step.name, step.group) for step in planned if step.state is MemberState.WAITING]
@@ -153,10 +153,10 @@ class RolloutPlanner:
         except PermissionDeniedError:
             raise
         except JaildError as error:
-            return _refused(step, error.reason, error.message, error.remedy)
-        step = msgspec.structs.replace(step, findings=plan.findings)
-        found = errors(plan.findings)
-        return _refused(step, found[0].code, found[0].message, found[0].remedy) if found else step
+            return _refused(step, error.reason, error.message, error.hint)
+        step = msgspec.structs.replace(step, problems=plan.problems)
+        found = errors(plan.problems)
+        return _refused(step, found[0].code, found[0].message, found[0].hint) if found else step
 
     def _downtime(self, entry: JailEntry) -> float | None:
         """Return the seconds that a jail is expected to be down; None if neither it nor others were seen."""
@@ -174,9 +174,9 @@ class RolloutPlanner:
         return _LEAST + (step.expected or 0.0) + gate
 
 
-def _refused(step: Step, reason: str, message: str, remedy: str) -> Step:
+def _refused(step: Step, reason: str, message: str, hint: str) -> Step:
     return msgspec.structs.replace(
-        step, state=MemberState.REFUSED, expected=None, reason=reason, message=message, remedy=remedy
+        step, state=MemberState.REFUSED, expected=None, reason=reason, message=message, hint=hint
     )
 
 

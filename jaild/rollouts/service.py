@@ -16,7 +16,7 @@ from jaild.engine.build import Engine
 from jaild.engine.inventory import Reference
 from jaild.engine.operations import Handle
 from jaild.jails.service import Jails
-from jaild.model import access
+from jaild.model import access, quantity
 from jaild.model.errors import (
     AbortedError,
     CancelledError,
@@ -25,9 +25,9 @@ from jaild.model.errors import (
     JaildError,
     NotFoundError,
 )
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.change import Axis
 from jaild.model.operation import Operation
+from jaild.model.problems import Problem, Severity
 from jaild.model.rollouts import policy as policies
 from jaild.model.rollouts import record
 from jaild.model.rollouts.decision import MemberState, RolloutState
@@ -76,7 +76,7 @@ class Rollouts:
             raise NotFoundError(
                 "ROLLOUT_NOT_FOUND",
                 f"this host knows of no rollout {rollout}",
-                remedy=f"list them; the last {KEPT} are kept",
+                hint=f"list them; the last {KEPT} are kept",
                 resource=f"rollouts/{rollout}",
             ) from None
 
@@ -191,15 +191,15 @@ class Rollouts:
             return None
         undone = self.get(spec.undoes)
         if not undone.over:
-            remedy = f"jailctl rollout undo {undone.id} takes back what it moved"
-            raise self._not_now(undone, "one that is over can be undone by another", remedy)
+            hint = f"jailctl rollout undo {undone.id} takes back what it moved"
+            raise self._not_now(undone, "one that is over can be undone by another", hint)
         return undone
 
     @staticmethod
-    def _not_now(rollout: Rollout, why: str, remedy: str) -> FailedPreconditionError:
+    def _not_now(rollout: Rollout, why: str, hint: str) -> FailedPreconditionError:
         state = rollout.state if rollout.planned or rollout.over else "being planned"
         message = f"rollout {rollout.id} is {state}: {why}"
-        return FailedPreconditionError("ROLLOUT_STATE", message, remedy=remedy, resource=f"rollouts/{rollout.id}")
+        return FailedPreconditionError("ROLLOUT_STATE", message, hint=hint, resource=f"rollouts/{rollout.id}")
 
     def _may_steer(self, rollout: Rollout, caller: Caller) -> None:
         """Raise `PermissionDeniedError` unless the caller may change the axis of each of its jails."""
@@ -268,7 +268,7 @@ class Rollouts:
             error = InternalError(
                 "INTERNAL",
                 f"the rollout died: {type(defect).__name__}: {defect}",
-                remedy="this is a defect of jaild: report it with the daemon's log, then roll out again",
+                hint="this is a defect of jaild: report it with the daemon's log, then roll out again",
             )
         await self._end(rollout_id, error)
 
@@ -291,7 +291,7 @@ class Rollouts:
             deadline = self._clock.now() + seconds if seconds else None
             await self.put(msgspec.structs.replace(planned, planned=True, deadline=deadline))
             moving = sum(step.state is MemberState.WAITING for step in planned.steps)
-            told = f"{moving} jails to {planned.target or 'where they were'}"
+            told = f"{quantity.count(moving, 'jail')} to {planned.target or 'where they were'}"
             await self._events.emit("rollout.planned", f"rollouts/{rollout_id}", told)
         run = self._run(rollout_id)
         await self._worker.carry_out(run)
@@ -306,14 +306,14 @@ class Rollouts:
             raise FailedPreconditionError(
                 "ROLLOUT_REFUSED",
                 f"the plans of {named}{more} are refused",
-                remedy="mend them, choose other jails, or leave them out: --leave-out-refused",
-                findings=tuple(
-                    Finding(
+                hint="fix them, choose other jails, or leave them out: --leave-out-refused",
+                problems=tuple(
+                    Problem(
                         severity=Severity.ERROR,
                         code=step.reason,
                         message=f"jails/{step.name}: {step.message}",
                         subject=f"jails/{step.name}",
-                        remedy=step.remedy,
+                        hint=step.hint,
                     )
                     for step in refused
                 ),
@@ -325,7 +325,7 @@ class Rollouts:
                 raise FailedPreconditionError(
                     "ROLLOUT_UNDER_WAY",
                     f"rollout {other.id} is moving {', '.join(sorted(both)[:_TOLD])}",
-                    remedy=f"wait for it, or cancel it: jailctl rollout cancel {other.id}",
+                    hint=f"wait for it, or cancel it: jailctl rollout cancel {other.id}",
                     resource=f"rollouts/{other.id}",
                 )
 
@@ -346,18 +346,16 @@ class Rollouts:
 def _verdict(rollout: Rollout) -> JaildError | None:
     """Return why it is not simply done; None if it is."""
     told, resource = summary(rollout), f"rollouts/{rollout.id}"
-    remedy = f"see each jail's reason: jailctl rollout show {rollout.id}"
+    hint = f"see each jail's reason: jailctl rollout show {rollout.id}"
     match rollout.state:
         case RolloutState.DONE:
             return None
         case RolloutState.CANCELLED:
             return CancelledError(
-                "OPERATION_CANCELLED", f"the rollout was cancelled: {told}", remedy=remedy, resource=resource
+                "OPERATION_CANCELLED", f"the rollout was cancelled: {told}", hint=hint, resource=resource
             )
         case RolloutState.UNDONE:
-            return AbortedError(
-                "ROLLOUT_UNDONE", f"what moved was taken back: {told}", remedy=remedy, resource=resource
-            )
+            return AbortedError("ROLLOUT_UNDONE", f"what moved was taken back: {told}", hint=hint, resource=resource)
     return AbortedError(
-        "ROLLOUT_INCOMPLETE", f"not all that moved could be taken back: {told}", remedy=remedy, resource=resource
+        "ROLLOUT_INCOMPLETE", f"not all that moved could be taken back: {told}", hint=hint, resource=resource
     )

@@ -66,12 +66,12 @@ class CertificateAuthenticator:
             return NOBODY, UnauthenticatedError(
                 "NO_CERTIFICATE",
                 "the connection shows no client certificate",
-                remedy="connect with a certificate that the host's authority signed, or through its unix socket",
+                hint="connect with a certificate that the host's authority signed, or through its unix socket",
             )
         return names[0], UnauthenticatedError(
             "CERTIFICATE_UNKNOWN",
             f"the certificate's names ({', '.join(names)}) have no roles on this host",
-            remedy="ask the host's operator to add one of the names to the daemon's configuration",
+            hint="ask the host's operator to add one of the names to the daemon's configuration",
             detail={"names": " ".join(names)},
         )
 
@@ -100,7 +100,7 @@ def require_role(caller: Caller, allowed: AbstractSet[Role], method: str) -> Non
     raise PermissionDeniedError(
         "ROLE_REQUIRED",
         f"{caller.actor} may not call {method}: it needs the role {needed}",
-        remedy=f"ask the host's operator to give {caller.actor} the role {needed} in its configuration",
+        hint=f"ask the host's operator to give {caller.actor} the role {needed} in its configuration",
         resource=method,
         detail={"needed": needed, "has": " ".join(sorted(caller.roles))},
     )
@@ -127,7 +127,7 @@ class PartyCheck:
         """Return the name of the host that makes this call. `PermissionDeniedError` unless it may speak about it."""
         name = speaker()
         if self._parties is None:
-            raise PermissionDeniedError("NOT_A_PARTY", f"nobody decides yet for whom {name} speaks", remedy="wait")
+            raise PermissionDeniedError("NOT_A_PARTY", f"nobody decides yet for whom {name} speaks", hint="wait")
         await self._parties.require_party(name, about)
         return name
 
@@ -149,7 +149,7 @@ def current(request_id: str = "") -> Caller:
         raise InvalidArgumentError(
             "INVALID_REQUEST_ID",
             "request_id is too long or not printable",
-            remedy="use a UUID",
+            hint="use a UUID",
             detail={"limit": str(bounds.REQUEST_ID)},
         )
     return msgspec.structs.replace(caller, request_id=request_id)

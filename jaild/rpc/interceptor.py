@@ -18,11 +18,11 @@ import grpc
 import structlog
 from google.longrunning import operations_pb2
 
-from jaild.model import bounds
+from jaild.model import bounds, quantity
 from jaild.model.errors import InternalError, InvalidArgumentError, JaildError, UnavailableError
 from jaild.model.operation import clipped, failure_of
 from jaild.rpc import auth, chunks, status
-from jaild.rpc.policy import RULES, Rule
+from jaild.rpc.policy import FORMERLY, RULES, Rule
 
 # What every resource name looks like, whatever its kind. A name is taken from a request before anything checked it.
 _NAME = re.compile(r"[a-z]+(/[A-Za-z0-9-][A-Za-z0-9._-]{0,99}){0,5}")
@@ -57,10 +57,12 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
 
     async def intercept_service(self, continuation: _Continuation, details: grpc.HandlerCallDetails) -> Any:
         """Return the method's handler, wrapped; None where there is no such method."""
+        if (method := FORMERLY.get(details.method, details.method)) != details.method:
+            renamed: Any = type(details)  # gRPC takes no other class than its own
+            details = renamed(method, details.invocation_metadata)
         handler = await continuation(details)
         if handler is None:
             return None
-        method = details.method
         rule = RULES.get(method, Rule(frozenset()))
         make, function = _kind(handler)
         if not handler.response_streaming:
@@ -176,7 +178,7 @@ class Interceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # gene
     async def _refuse_unless_left(self, context: auth.Context, error: asyncio.CancelledError, method: str) -> None:
         """Answer a call that was not cancelled by its caller: gRPC leaves one that ends so without any answer."""
         if self._ending:
-            stopping = UnavailableError("SHUTTING_DOWN", "the daemon is stopping", remedy="connect again in a moment")
+            stopping = UnavailableError("SHUTTING_DOWN", "the daemon is stopping", hint="connect again in a moment")
             await _abort(context, stopping)
         answer = _as_answered(error)
         if isinstance(answer, JaildError):
@@ -233,8 +235,9 @@ class _AuditEntry:
         if self._too_large is not None:
             raise InvalidArgumentError(
                 "REQUEST_TOO_LARGE",
-                f"the message has {self._too_large.size} bytes; {self._too_large.limit} are allowed",
-                remedy="send less at once: archives go in chunks, of 1 MiB by advice",
+                f"the message has {quantity.size(self._too_large.size)}; "
+                f"{quantity.size(self._too_large.limit)} are allowed",
+                hint="send less at once: archives go in chunks, of 1 MiB by advice",
                 detail={"limit": str(self._too_large.limit)},
             )
 
@@ -299,7 +302,7 @@ def _as_answered(error: BaseException) -> BaseException:
     return UnavailableError(
         "INTERRUPTED",
         "the daemon broke off what the call was waiting for",
-        remedy="look whether what was asked was begun (jailctl operation ls), then ask again with the same request id",
+        hint="look whether what was asked was begun (jailctl operation ls), then ask again with the same request id",
     )
 
 
@@ -346,7 +349,7 @@ async def _refuse(context: auth.Context, error: Exception, method: str) -> NoRet
     if not isinstance(error, JaildError):
         _log.error("unexpected error", method=method, exc_info=error)
         error = InternalError(
-            "INTERNAL", "the daemon made a mistake", remedy="its log tells what happened; please report it"
+            "INTERNAL", "the daemon made a mistake", hint="its log tells what happened; please report it"
         )
     await _abort(context, error)
 

@@ -31,5 +31,5 @@ def seconds(message: duration_pb2.Duration, field: str) -> float:
     """Return a duration in seconds. Raises `InvalidArgumentError` (INVALID_DURATION) if it is negative."""
     value = message.seconds + message.nanos / _NANOS
     if value < 0:
-        raise InvalidArgumentError("INVALID_DURATION", f"{field} is {value:g} s", remedy="give 0 s or more")
+        raise InvalidArgumentError("INVALID_DURATION", f"{field} is {value:g} s", hint="give 0 s or more")
     return value

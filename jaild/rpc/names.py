@@ -133,5 +133,5 @@ def _parts(name: str, pattern: str) -> list[str]:
 
 def _invalid(name: str, pattern: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        "INVALID_NAME", f"{name!r} is not a name here", remedy=f"write it as {pattern}", detail={"pattern": pattern}
+        "INVALID_NAME", f"{name!r} is not a name here", hint=f"write it as {pattern}", detail={"pattern": pattern}
     )

@@ -93,7 +93,7 @@ def size(request: Asked) -> int:
         raise InvalidArgumentError(
             "INVALID_PAGE_SIZE",
             f"page_size is {request.page_size}",
-            remedy=f"ask for 1 to {LARGEST}, or 0 for {DEFAULT}",
+            hint=f"ask for 1 to {LARGEST}, or 0 for {DEFAULT}",
         )
     return min(request.page_size or DEFAULT, LARGEST)
 
@@ -115,7 +115,7 @@ def _invalid_token() -> InvalidArgumentError:
     return InvalidArgumentError(
         "INVALID_PAGE_TOKEN",
         "page_token is not one that this list gave out",
-        remedy="give back next_page_token unchanged to the same method and parent, or leave it empty to begin again",
+        hint="give back next_page_token unchanged to the same method and parent, or leave it empty to begin again",
     )
 
 

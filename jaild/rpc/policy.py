@@ -99,7 +99,7 @@ RULES: dict[str, Rule] = {
     "/jaild.v1.Changes/Unstage": Rule(_ACTORS, _name),
     **_reads("jaild.v1.Migrations", "GetMigration", "ListMigrations", "GetMigrationStats"),
     "/jaild.v1.Migrations/MigrateJail": Rule(_OPERATOR, _name),
-    "/jaild.v1.Rehearsals/RehearseJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.TestMigrations/TestMigration": Rule(_OPERATOR, _name),
     "/jaild.v1.Migrations/FinalizeMigration": Rule(_OPERATOR, _name),
     **_reads("jaild.v1.Stats", "ListJailStats"),
     **_reads("jaild.v1.Templates", "ListTemplates", "GetTemplate"),
@@ -141,7 +141,7 @@ RULES: dict[str, Rule] = {
     "/jaild.peer.v1.Salvage/FinishFiles": _peers(_migration),
     "/jaild.v1.Promotions/PromoteJail": Rule(_OPERATOR, _name),
     "/jaild.v1.Promotions/AdoptJail": Rule(_OPERATOR, _name),
-    "/jaild.v1.Promotions/ConfirmJail": Rule(_OPERATOR, _name),
+    "/jaild.v1.Promotions/ForceStartJail": Rule(_OPERATOR, _name),
     # Rounds are not audited: there is one every few seconds.
     "/jaild.peer.v1.Standby/OfferReplica": _peers(),
     "/jaild.peer.v1.Standby/ReceiveReplica": _peers(),
@@ -157,4 +157,10 @@ RULES: dict[str, Rule] = {
     "/grpc.health.v1.Health/List": Rule(_ALL),
     "/grpc.health.v1.Health/Watch": Rule(_ALL, endless=True),
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Rule(_ALL, endless=True),
+}
+
+# What clients of the first version call methods that have another name now; answered for one version.
+FORMERLY = {
+    "/jaild.v1.Promotions/ConfirmJail": "/jaild.v1.Promotions/ForceStartJail",
+    "/jaild.v1.Rehearsals/RehearseJail": "/jaild.v1.TestMigrations/TestMigration",
 }

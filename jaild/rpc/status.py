@@ -1,6 +1,6 @@
 """The one table between jaild's errors and gRPC's status codes, used in both directions.
 
-An error travels as `google.rpc.Status`: code, message, an `ErrorInfo` with the reason, and a plan's findings.
+An error travels as `google.rpc.Status`: code, message, an `ErrorInfo` with the reason, and a plan's problems.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from jaild.model import errors
-from jaild.model.findings import Finding
 from jaild.model.operation import Failure
+from jaild.model.problems import Problem
 from jaild.rpc.messages import plans
 from jaild.v1 import common_pb2
 
@@ -22,7 +22,10 @@ DETAILS = "grpc-status-details-bin"  # the trailer that gRPC's own status packag
 # gRPC clients refuse trailers above 8 KiB with an error of their own in place of ours; -bin may travel as base64.
 _TRAILER = 4096
 _TEXT = 1024
-_RESERVED = ("remedy", "resource")
+_RESERVED = ("hint", "resource")
+# Reasons that a host of the first version gives by another word.
+_FORMER_REASONS = {"HOST_HALTED": "HOST_SHUT_DOWN"}
+_FORMERLY = "remedy"  # what the hint was called: beside it for one version
 
 CODES: dict[type[errors.JaildError], grpc.StatusCode] = {
     errors.InvalidArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -52,36 +55,36 @@ def code_of(failure: Failure) -> grpc.StatusCode:
 def status_of(failure: Failure) -> status_pb2.Status:
     """Return a failure whole, for the inside of a message."""
     info = error_details_pb2.ErrorInfo(reason=failure.reason, domain=DOMAIN, metadata=failure.detail)
-    for key, value in zip(_RESERVED, (failure.remedy, failure.resource), strict=True):
+    for key, value in zip((*_RESERVED, _FORMERLY), (failure.hint, failure.resource, failure.hint), strict=True):
         if value:
             info.metadata[key] = value
     return status_pb2.Status(
         code=code_of(failure).value[0],
         message=failure.message,
-        details=[_packed(info), *(_packed(plans.finding_message(finding)) for finding in failure.findings)],
+        details=[_packed(info), *(_packed(plans.problem_message(problem)) for problem in failure.problems)],
     )
 
 
 def trailer_of(failure: Failure) -> status_pb2.Status:
     """Return a failure cut to what fits into a trailer.
 
-    Long texts lose their middle, findings their evidence and then the last of them go; `findings_left_out` in the
+    Long texts lose their middle, problems their evidence and then the last of them go; `problems_left_out` in the
     metadata counts those. The operation, or a call with `validate_only`, has all of them.
     """
     short = Failure(
         error=failure.error,
         reason=failure.reason,
         message=_shortened(failure.message, _TEXT),
-        remedy=_shortened(failure.remedy, _TEXT // 2),
+        hint=_shortened(failure.hint, _TEXT // 2),
         resource=_shortened(failure.resource, _TEXT // 4),
         detail=_shortened_detail(failure.detail),
     )
     status = status_of(short)
-    kept = list(_while_fits(failure.findings, _TRAILER - status.ByteSize()))
-    if left_out := len(failure.findings) - len(kept):
-        short.detail["findings_left_out"] = str(left_out)
+    kept = list(_while_fits(failure.problems, _TRAILER - status.ByteSize()))
+    if left_out := len(failure.problems) - len(kept):
+        short.detail["problems_left_out"] = str(left_out)
         status = status_of(short)
-    status.details.extend(_packed(plans.finding_message(finding)) for finding in kept)
+    status.details.extend(_packed(plans.problem_message(problem)) for problem in kept)
     return status
 
 
@@ -91,15 +94,15 @@ def error_of(status: status_pb2.Status) -> errors.JaildError | None:
     if not any(item.Unpack(info) and info.domain == DOMAIN for item in status.details):
         return None
     detail = dict(info.metadata)
-    remedy, resource = (detail.pop(key, "") for key in _RESERVED)
+    former, hint, resource = (detail.pop(key, "") for key in (_FORMERLY, *_RESERVED))
     code = _CODES_BY_NUMBER.get(status.code, grpc.StatusCode.INTERNAL)
     return error_class(code)(
-        info.reason,
+        _FORMER_REASONS.get(info.reason, info.reason),
         status.message,
-        remedy=remedy,
+        hint=hint or former,
         resource=resource,
         detail=detail,
-        findings=tuple(_findings(status)),
+        problems=tuple(_problems(status)),
     )
 
 
@@ -108,29 +111,29 @@ def error_class(code: grpc.StatusCode) -> type[errors.JaildError]:
     return _ERRORS.get(code, errors.InternalError)
 
 
-def _findings(status: status_pb2.Status) -> Iterable[Finding]:
+def _problems(status: status_pb2.Status) -> Iterable[Problem]:
     for item in status.details:
-        message = common_pb2.Finding()
+        message = common_pb2.Problem()
         if item.Unpack(message):
-            yield plans.finding_of(message)
+            yield plans.problem_of(message)
 
 
-def _packed(message: error_details_pb2.ErrorInfo | common_pb2.Finding) -> any_pb2.Any:
+def _packed(message: error_details_pb2.ErrorInfo | common_pb2.Problem) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed
 
 
-def _while_fits(findings: tuple[Finding, ...], room: int) -> Iterable[Finding]:
-    for finding in findings:
-        bare = Finding(
-            severity=finding.severity,
-            code=finding.code,
-            message=_shortened(finding.message, _TEXT // 2),
-            subject=_shortened(finding.subject, _TEXT // 4),
-            remedy=_shortened(finding.remedy, _TEXT // 4),
+def _while_fits(problems: tuple[Problem, ...], room: int) -> Iterable[Problem]:
+    for problem in problems:
+        bare = Problem(
+            severity=problem.severity,
+            code=problem.code,
+            message=_shortened(problem.message, _TEXT // 2),
+            subject=_shortened(problem.subject, _TEXT // 4),
+            hint=_shortened(problem.hint, _TEXT // 4),
         )
-        room -= _packed(plans.finding_message(bare)).ByteSize() + 4  # tag and length
+        room -= _packed(plans.problem_message(bare)).ByteSize() + 4  # tag and length
         if room < 0:
             return
         yield bare

@@ -31,7 +31,7 @@ async def first(requests: AsyncIterator[Any], field: str = "header") -> Any:
     request = await anext(requests, None)
     if request is None or request.WhichOneof("part") != field:
         raise InvalidArgumentError(
-            "HEADER_EXPECTED", f"the first message has no {field}", remedy=f"send {field} first, and once"
+            "HEADER_EXPECTED", f"the first message has no {field}", hint=f"send {field} first, and once"
         )
     return getattr(request, field)
 
@@ -41,7 +41,7 @@ async def rest(requests: AsyncIterator[Any], field: str = "chunk") -> AsyncItera
     async for request in requests:
         if request.WhichOneof("part") != field:
             raise InvalidArgumentError(
-                "CHUNK_EXPECTED", f"a later message has no {field}", remedy=f"send only {field} after the first message"
+                "CHUNK_EXPECTED", f"a later message has no {field}", hint=f"send only {field} after the first message"
             )
         yield request.content if isinstance(request, Chunk) else getattr(request, field)
 
@@ -158,7 +158,7 @@ def _truncated() -> DataLossError:
     return DataLossError(
         "STREAM_TRUNCATED",
         "the caller hung up before the end of its stream",
-        remedy="send it again, from the beginning",
+        hint="send it again, from the beginning",
     )
 
 
@@ -166,7 +166,7 @@ def expected_size(size_bytes: int) -> int:
     """Return how many bytes a header says will come; 0 for unknown. INVALID_SIZE if it is negative."""
     if size_bytes < 0:
         raise InvalidArgumentError(
-            "INVALID_SIZE", f"size_bytes is {size_bytes}", remedy="give the archive's size, or 0 if it is unknown"
+            "INVALID_SIZE", f"size_bytes is {size_bytes}", hint="give the archive's size, or 0 if it is unknown"
         )
     return size_bytes
 

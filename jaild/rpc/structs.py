@@ -28,7 +28,7 @@ def struct_of(message: Message, wanted: type[_T], *, reason: str = "INVALID_PEER
         raise InvalidArgumentError(
             reason,
             f"{source}: {error}",
-            remedy="correct it and send it again",
+            hint="correct it and send it again",
             resource=source,
             detail={"path": path.strip("`") or "$", "message": text},
         ) from error
@@ -38,7 +38,7 @@ def message_of(struct: msgspec.Struct, wanted: type[_M], *, without: str = "") -
     """Return a struct as a message. A field that the message lacks is a defect and raises `ValueError`.
 
     `without` names one that stays behind, wherever it stands: messages between hosts have no room for the `evidence`
-    of a finding.
+    of a problem.
     """
     message = wanted()
     _fill(message, msgspec.to_builtins(struct), without)

@@ -37,6 +37,6 @@ def _read(path: Path) -> bytes:
         raise UnavailableError(
             "TLS_FILE_UNREADABLE",
             f"{path}: {error.strerror}",
-            remedy="give the daemon a PEM file that it can read",
+            hint="give the daemon a PEM file that it can read",
             resource=str(path),
         ) from error

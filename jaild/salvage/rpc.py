@@ -40,7 +40,7 @@ class SalvagesServicer:
         jail = names.jail(request.name)
         if not request.target:
             raise InvalidArgumentError(
-                "TARGET_MISSING", "the request names no target", remedy="name a peer of GetHost's list of peers"
+                "TARGET_MISSING", "the request names no target", hint="name a peer of GetHost's list of peers"
             )
         operation = await self._salvages.salvage(
             jail, request.target, validate_only=request.validate_only, caller=current(request.request_id)
@@ -56,14 +56,14 @@ class SalvagesServicer:
             source=report.source,
             time=timestamp(report.at),
             entries=report.entries,
-            damages=[
-                salvage_pb2.SalvageDamage(
-                    path=damage.path,
-                    lost=damage.lost,
-                    reason=damage.reason,
-                    ranges=[salvage_pb2.ByteRange(**{"from": start, "to": to}) for start, to in damage.ranges],
+            losses=[
+                salvage_pb2.DataLoss(
+                    path=loss.path,
+                    lost=loss.lost,
+                    reason=loss.reason,
+                    ranges=[salvage_pb2.ByteRange(**{"from": start, "to": to}) for start, to in loss.ranges],
                 )
-                for damage in report.damages
+                for loss in report.losses
             ],
         )
 

@@ -20,10 +20,10 @@ from jaild.engine.saga import Phase, Pivot, Saga
 from jaild.migration.build import MigrationParts
 from jaild.migration.session import MigrationSession, Terms
 from jaild.model.errors import DataLossError, FailedPreconditionError
-from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.migration.protocol import ReceiveHeader
 from jaild.model.operation import Operation, Stop
-from jaild.model.salvage import Damage, Report
+from jaild.model.problems import Plan, Problem, Severity
+from jaild.model.salvage import Loss, Report
 from jaild.model.views import Caller
 from jaild.transfer.build import TransferParts
 
@@ -71,8 +71,8 @@ class SalvageOut:
             plan = examined.plan
             if examined.copied:
                 there = _copy_there(name, target)
-                told = Finding(severity=Severity.ERROR, code=there.reason, message=there.message, remedy=there.remedy)
-                plan = msgspec.structs.replace(plan, findings=(*plan.findings, told))
+                told = Problem(severity=Severity.ERROR, code=there.reason, message=there.message, hint=there.hint)
+                plan = msgspec.structs.replace(plan, problems=(*plan.problems, told))
             steps = (
                 "stop the jail: it is down from here on",
                 f"send its files to {target} one by one, and note what cannot be read",
@@ -91,15 +91,15 @@ class SalvageOut:
         await self._sagas.carry_out(self._saga, session)
         self._source.moved(session)
         report = session.salvaged
-        lost = sum(damage.lost for damage in report.damages)
-        handle.facts(entries=report.entries, lost=lost, damaged=len(report.damages) - lost)
+        lost = sum(loss.lost for loss in report.losses)
+        handle.facts(entries=report.entries, lost=lost, damaged=len(report.losses) - lost)
         await self._events.emit("jail.salvaged", f"jails/{name}", report.summary, host=target, migration=session.id)
-        if report.damages:
+        if report.losses:
             raise DataLossError(
                 "SALVAGED_WITH_LOSS",
                 f"jail {name} is owned by {target} now, {report.summary}",
-                remedy=f"see what is missing, on {target}: jailctl jail damage {name}; the files as they are stay here "
-                "until the migration is finalized",
+                hint=f"see what is missing, on {target}: jailctl jail data-loss {name}; the files as they are stay "
+                "here until the migration is finalized",
                 resource=f"jails/{name}",
             )
         return session.id
@@ -113,18 +113,18 @@ class SalvageOut:
             continue
 
     async def _bring(self, session: MigrationSession) -> None:
-        damages: list[Damage] = []
+        losses: list[Loss] = []
         entries, began = 0, self._clock.monotonic()
         for dataset in session.journal.offer.jail.datasets:
             session.handle.note(message=f"the files of {dataset.path or 'the jail itself'}")
-            entries += await self._dataset(session, dataset.path, damages)
-        report = Report(source=self._inventory.host_name, at=self._clock.now(), entries=entries, damages=tuple(damages))
+            entries += await self._dataset(session, dataset.path, losses)
+        report = Report(source=self._inventory.host_name, at=self._clock.now(), entries=entries, losses=tuple(losses))
         guids = await session.peer.salvage.finish(session.id, msgspec.json.encode(report).decode())
         session.sent, session.salvaged = dict(guids), report
         session.parts = msgspec.structs.replace(session.parts, send=self._clock.monotonic() - began)
 
-    async def _dataset(self, session: MigrationSession, path: str, damages: list[Damage]) -> int:
-        found: list[Damage] = []
+    async def _dataset(self, session: MigrationSession, path: str, losses: list[Loss]) -> int:
+        found: list[Loss] = []
         digest = sha256()
         inner = frozenset() if path else frozenset(d.path for d in session.journal.offer.jail.datasets)
 
@@ -138,9 +138,9 @@ class SalvageOut:
         written = await session.peer.salvage.receive(header, counted())
         if written.sha256 != digest.hexdigest():
             raise DataLossError(
-                "DIGEST_MISMATCH", f"{session.jail}/{path or '.'} arrived with other content", remedy="salvage it again"
+                "DIGEST_MISMATCH", f"{session.jail}/{path or '.'} arrived with other content", hint="salvage it again"
             )
-        damages += [msgspec.structs.replace(d, path=f"{path}/{d.path}" if path else d.path) for d in found]
+        losses += [msgspec.structs.replace(d, path=f"{path}/{d.path}" if path else d.path) for d in found]
         return written.entries
 
 
@@ -148,7 +148,7 @@ def _copy_there(jail: str, target: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "SALVAGE_COPY_THERE",
         f"{target} has a copy of {jail} already",
-        remedy=f"if it is a standby, it has all that was whole: jailctl promote {jail}, on {target}; "
+        hint=f"if it is a standby, it has all that was whole: jailctl promote {jail}, on {target}; "
         "else remove it there, or salvage to another host",
         resource=f"jails/{jail}",
     )

@@ -44,7 +44,7 @@ class SalvageIn:
         journal = self._journals.find(migration, outgoing=False)
         if journal is None or journal.phase is not Phase.RECEIVING or journal.before is not None:
             raise FailedPreconditionError(
-                "MIGRATION_PHASE", f"no files of migration {migration} are expected", remedy="begin it again"
+                "MIGRATION_PHASE", f"no files of migration {migration} are expected", hint="begin it again"
             )
         return journal
 
@@ -57,7 +57,7 @@ class SalvageIn:
                 raise InvalidArgumentError(
                     "DATASET_NOT_OFFERED",
                     f"{header.dataset!r} is no dataset of it",
-                    remedy="begin it again",
+                    hint="begin it again",
                 )
             dataset = self._inventory.where.part(journal.jail, header.dataset)
             await self._zfs.create(dataset, {"canmount": "noauto"})
@@ -70,7 +70,7 @@ class SalvageIn:
         found = await self._zfs.dataset(dataset)
         if found.mountpoint is None or not found.mounted:
             raise FailedPreconditionError(
-                "DATASET_NOT_MOUNTED", f"{dataset} is not mounted", remedy="see that its parent has a mountpoint"
+                "DATASET_NOT_MOUNTED", f"{dataset} is not mounted", hint="see that its parent has a mountpoint"
             )
         return found.mountpoint
 
@@ -109,7 +109,7 @@ class SalvageIn:
             raise NotFoundError(
                 "NOT_SALVAGED",
                 f"jail {name} has no list of losses here",
-                remedy="only a salvaged jail has one, on the host that owns it",
+                hint="only a salvaged jail has one, on the host that owns it",
                 resource=f"jails/{name}",
             ) from None
 
@@ -119,5 +119,5 @@ def _report(text: str) -> Report:
         return msgspec.json.decode(text, type=Report)
     except msgspec.DecodeError as error:
         raise InvalidArgumentError(
-            "INVALID_PEER_MESSAGE", f"the report of a salvage cannot be read: {error}", remedy="salvage it again"
+            "INVALID_PEER_MESSAGE", f"the report of a salvage cannot be read: {error}", hint="salvage it again"
         ) from error

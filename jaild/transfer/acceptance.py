@@ -8,11 +8,10 @@ from contextlib import suppress
 import msgspec
 
 from jaild.engine.build import Engine
-from jaild.engine.drain import REMEDY
+from jaild.engine.drain import HINT
 from jaild.engine.inventory import Inventory, JailEntry
-from jaild.model import layout, names
+from jaild.model import layout, names, quantity
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.model.findings import Finding, Severity, errors
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.spec import JailSpec
@@ -24,6 +23,7 @@ from jaild.model.migration.forecast import usual
 from jaild.model.migration.journal import Phase
 from jaild.model.migration.protocol import Acceptance, DatasetState, Offer
 from jaild.model.migration.streams import SLACK
+from jaild.model.problems import Problem, Severity, errors
 from jaild.model.replication.policy import wanted
 from jaild.model.snapshots import Snapshot, told
 from jaild.transfer.journal import Journals
@@ -50,16 +50,16 @@ class OfferCheck:
         (INVALID_PEER_MESSAGE) if it contradicts itself: what is examined here must be what starts.
         """
         generation = _offered(offer)
-        findings = [*self._halted(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
-        findings += [*self._channel(generation), *self._standby(offer, generation)]
-        findings += await self._spec(offer.jail.name, generation.spec)
-        missing, layer_findings = self._layers(offer)
-        findings += layer_findings
-        findings += await self._kernel(offer)
+        problems = [*self._shut_down(), *self._open(offer), *self._identity(offer), *self._busy(offer)]
+        problems += [*self._channel(generation), *self._standby(offer, generation)]
+        problems += await self._spec(offer.jail.name, generation.spec)
+        missing, layer_problems = self._layers(offer)
+        problems += layer_problems
+        problems += await self._kernel(offer)
         here = await self._here(offer)
         states = await self._states(here)
         if states and offer.jail.name not in self._inventory.jails and not self._coming(offer):
-            findings.append(
+            problems.append(
                 _error(
                     "NAME_TAKEN",
                     f"{self._inventory.where.jail(offer.jail.name)} is on {self._inventory.host_name}, and no jail",
@@ -67,10 +67,10 @@ class OfferCheck:
                 )
             )
         if not self._coming(offer):  # of what it has brought so far, it has seen itself how far that is
-            findings += await self._copy(offer.jail.name, here)
-        findings += await self._space(offer, missing, states)
+            problems += await self._copy(offer.jail.name, here)
+        problems += await self._space(offer, missing, states)
         return Acceptance(
-            findings=tuple(findings),
+            problems=tuple(problems),
             missing_layers=tuple(missing),
             datasets=tuple(states),
             layers=tuple([DatasetState(path=path, resume_token=await self._token(path)) for path in missing]),
@@ -89,12 +89,12 @@ class OfferCheck:
     async def _token(self, layer: str) -> str:
         return await self._zfs.resume_token(self._inventory.where.layer(layer)) or ""
 
-    def _halted(self) -> list[Finding]:
-        if not self._inventory.halted:
+    def _shut_down(self) -> list[Problem]:
+        if not self._inventory.shut_down:
             return []
         return [
             _error(
-                "HOST_HALTED",
+                "HOST_SHUT_DOWN",
                 f"the jails of {self._inventory.host_name} were stopped for its shutdown",
                 "choose another host, or wait until it has booted again",
             )
@@ -103,36 +103,36 @@ class OfferCheck:
     async def examine_replica(self, offer: Offer) -> Acceptance:
         """As `examine`, for a replica: it may have an address of another jail as long as it is not started."""
         _offered(offer)
-        missing, findings = self._layers(offer)
-        findings += await self._kernel(offer)
+        missing, problems = self._layers(offer)
+        problems += await self._kernel(offer)
         states = await self._states(await self._here(offer))
-        findings += await self._space(offer, missing, states)
-        return Acceptance(findings=tuple(findings), missing_layers=tuple(missing), datasets=tuple(states))
+        problems += await self._space(offer, missing, states)
+        return Acceptance(problems=tuple(problems), missing_layers=tuple(missing), datasets=tuple(states))
 
     async def require_startable(self, name: str, generation: Generation) -> None:
         """Raise `FailedPreconditionError` (PLAN_REFUSED) if what a copy has in it cannot be started here.
 
         A replica is kept although another jail here has its address: that is looked at when it is taken over.
         """
-        findings = await self._spec(name, generation.spec)
+        problems = await self._spec(name, generation.spec)
         needed = {f"bases/{generation.base}": generation.base in self._inventory.bases}
         if generation.release:
             needed[f"apps/{generation.release}"] = generation.release in self._inventory.releases
-        findings += [
+        problems += [
             _error("LAYER_MISSING", f"{path} is not here", "import or push it (the same content), then try again")
             for path, here in needed.items()
             if not here
         ]
-        if refused := errors(tuple(findings)):
+        if refused := errors(tuple(problems)):
             raise FailedPreconditionError(
-                "PLAN_REFUSED", refused[0].message, remedy=refused[0].remedy, findings=tuple(findings)
+                "PLAN_REFUSED", refused[0].message, hint=refused[0].hint, problems=tuple(problems)
             )
 
-    async def _spec(self, name: str, spec: JailSpec) -> list[Finding]:
+    async def _spec(self, name: str, spec: JailSpec) -> list[Problem]:
         found = [*speccheck.check(spec), *self._conflicts(name, spec)]
         return [*found, *await self._runtime.examine(spec, f"jails/{name}")]
 
-    def _identity(self, offer: Offer) -> list[Finding]:
+    def _identity(self, offer: Offer) -> list[Problem]:
         if offer.source_name not in self._peers.names():
             return [
                 _error(
@@ -144,7 +144,7 @@ class OfferCheck:
         entry = self._inventory.jails.get(offer.jail.name)
         return [] if entry is None else self._continuable(entry, offer)
 
-    def _continuable(self, entry: JailEntry, offer: Offer) -> list[Finding]:
+    def _continuable(self, entry: JailEntry, offer: Offer) -> list[Problem]:
         record = entry.record
         if record is None or record.uid != offer.jail.uid:
             return [
@@ -168,16 +168,16 @@ class OfferCheck:
             ]
         return []
 
-    def _open(self, offer: Offer) -> list[Finding]:
+    def _open(self, offer: Offer) -> list[Problem]:
         if self._draining.now is None or self._begun(offer):
             return []
-        return [_error("HOST_DRAINING", f"{self._inventory.host_name} takes no jails: it is being drained", REMEDY)]
+        return [_error("HOST_DRAINING", f"{self._inventory.host_name} takes no jails: it is being drained", HINT)]
 
     def _begun(self, offer: Offer) -> bool:
         journal = self._journals.find(offer.migration, outgoing=False)
         return journal is not None and journal.phase is Phase.RECEIVING
 
-    def _busy(self, offer: Offer) -> list[Finding]:
+    def _busy(self, offer: Offer) -> list[Problem]:
         for journal in self._journals.incoming():
             busy = journal.phase in {Phase.RECEIVING, Phase.PREPARED}
             if busy and journal.jail == offer.jail.name and journal.id != offer.migration:
@@ -190,37 +190,37 @@ class OfferCheck:
                 ]
         return []
 
-    def _channel(self, generation: Generation) -> list[Finding]:
+    def _channel(self, generation: Generation) -> list[Problem]:
         channel = generation.spec.channel
         if channel is None or channel in self._inventory.channels:
             return []
         host = self._inventory.host_name
         return [
-            Finding(
+            Problem(
                 severity=Severity.WARNING,
                 code="CHANNEL_MISSING",
                 message=f"the jail follows channel {channel}, of which there is none on {host}: it stays on its base",
                 subject="$.channel",
-                remedy=f"on {host}: jailctl channel set {channel} BASE",
+                hint=f"on {host}: jailctl channel set {channel} BASE",
             )
         ]
 
-    def _standby(self, offer: Offer, generation: Generation) -> list[Finding]:
+    def _standby(self, offer: Offer, generation: Generation) -> list[Problem]:
         spec, host = generation.spec, self._inventory.host_name
-        if offer.rehearsal or spec.standby is None or wanted(spec, host):
+        if offer.test or spec.standby is None or wanted(spec, host):
             return []
         return [
-            Finding(
+            Problem(
                 severity=Severity.WARNING,
                 code="LAST_STANDBY",
                 message=f"{host} is the only host that keeps a replica of the jail: once it is there, nobody does",
                 subject="$.standby.peers",
-                remedy="when it has moved, name another host, or turn the direction round: "
+                hint="when it has moved, name another host, or turn the direction round: "
                 f"jailctl --context {host} jail standby {offer.jail.name} {offer.source_name}",
             )
         ]
 
-    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Finding, ...]:
+    def _conflicts(self, name: str, spec: JailSpec) -> tuple[Problem, ...]:
         others = {
             entry.name: entry.generation.spec
             for entry in self._inventory.jails.values()
@@ -228,25 +228,25 @@ class OfferCheck:
         }
         return netcheck.conflicts(name, spec, others)
 
-    def _layers(self, offer: Offer) -> tuple[list[str], list[Finding]]:
-        missing, findings = [], []
+    def _layers(self, offer: Offer) -> tuple[list[str], list[Problem]]:
+        missing, problems = [], []
         for layer in offer.jail.layers:
             here = self._inventory.layer(layer.path)
             if here is None:
                 missing.append(layer.path)
             elif here.guid != layer.guid:
-                findings.append(
+                problems.append(
                     _error(
                         "LAYER_DIFFERS",
                         f"{layer.path} is here with another content (guid {here.guid}, offered {layer.guid})",
                         "delete or rename one of the two: names of layers must mean the same on all hosts",
                     )
                 )
-        return missing, findings
+        return missing, problems
 
-    async def _kernel(self, offer: Offer) -> list[Finding]:
+    async def _kernel(self, offer: Offer) -> list[Problem]:
         facts = await self._runtime.facts()
-        found: list[Finding] = []
+        found: list[Problem] = []
         for layer in offer.jail.layers:
             if layer.path.startswith("bases/"):
                 record = decode(layer.record, BaseRecord, layer.path)
@@ -268,30 +268,30 @@ class OfferCheck:
             states.append(DatasetState(path=path, snapshot_guids=guids, resume_token=token))
         return states
 
-    async def _copy(self, jail: str, here: _Here) -> list[Finding]:
+    async def _copy(self, jail: str, here: _Here) -> list[Problem]:
         """Find what others made of, or wrote to, the copy that an increment of this jail would go onto."""
-        found: list[Finding] = []
+        found: list[Problem] = []
         for _, snapshots in here.values():
             own = [place for place, snapshot in enumerate(snapshots) if snapshot.purpose]
             if own:  # that is where it was left; what is later others have made
                 found += await self._since(snapshots[own[-1]], snapshots[own[-1] + 1 :], jail)
         return found
 
-    async def _since(self, last: Snapshot, later: Sequence[Snapshot], jail: str) -> list[Finding]:
+    async def _since(self, last: Snapshot, later: Sequence[Snapshot], jail: str) -> list[Problem]:
         host, names = self._inventory.host_name, tuple(snapshot.name for snapshot in later)
         if not await self._zfs.is_unchanged(last.name):
-            finding = Finding(
+            problem = Problem(
                 severity=Severity.ERROR,
                 code="COPY_MODIFIED",
                 message=f"on {host} somebody wrote to {last.dataset} after @{last.tag}: no increment fits on that",
                 subject=f"jails/{jail}",
-                remedy=f"save what was written; then, on {host}: zfs rollback -r {last.name}, or finalize that copy",
+                hint=f"save what was written; then, on {host}: zfs rollback -r {last.name}, or finalize that copy",
                 evidence=names,
             )
-            return [finding]
+            return [problem]
         if not later:
             return []
-        finding = Finding(
+        problem = Problem(
             severity=Severity.NOTE,
             code="FOREIGN_SNAPSHOTS",
             message=f"snapshots that jaild did not make are on {host}: {told(names)}; nothing was written since "
@@ -299,20 +299,20 @@ class OfferCheck:
             subject=f"jails/{jail}",
             evidence=names,
         )
-        return [finding]
+        return [problem]
 
-    async def _space(self, offer: Offer, missing: list[str], states: list[DatasetState]) -> list[Finding]:
+    async def _space(self, offer: Offer, missing: list[str], states: list[DatasetState]) -> list[Problem]:
         there = {state.path for state in states}
         needed = sum(d.size_bytes for d in offer.jail.datasets if d.path not in there)
         needed += sum(layer.size_bytes for layer in offer.jail.layers if layer.path in missing)
         free = (await self._zfs.dataset(self._inventory.where.root)).available
         if needed * SLACK <= free:
             return []
-        message = f"{needed} bytes have to come, {free} are free on {self._inventory.host_name}"
+        message = f"{quantity.size(needed)} have to come, {quantity.size(free)} are free on {self._inventory.host_name}"
         return [_error("NO_SPACE", message, "free some space there, or choose another target")]
 
 
-def fenced_copy(inventory: Inventory, entry: JailEntry) -> Finding:
+def fenced_copy(inventory: Inventory, entry: JailEntry) -> Problem:
     """Return why nothing may be received over what a former owner wrote last."""
     return _error(
         "FENCED_COPY",
@@ -337,7 +337,7 @@ def _contradiction(offer: Offer, what: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "INVALID_PEER_MESSAGE",
         f"the offer of jail {offer.jail.name} cannot be taken: {what}",
-        remedy="see that both hosts run the same jaild",
+        hint="see that both hosts run the same jaild",
         resource=f"jails/{offer.jail.name}",
     )
 
@@ -356,9 +356,9 @@ def _require_names(offer: Offer) -> None:
                 names.release(name)
             else:
                 raise InvalidArgumentError(
-                    "INVALID_NAME", f"{path!r} is not a layer", remedy="a layer is bases/NAME or apps/APP/VERSION"
+                    "INVALID_NAME", f"{path!r} is not a layer", hint="a layer is bases/NAME or apps/APP/VERSION"
                 )
 
 
-def _error(code: str, message: str, remedy: str) -> Finding:
-    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)
+def _error(code: str, message: str, hint: str) -> Problem:
+    return Problem(severity=Severity.ERROR, code=code, message=message, hint=hint)

@@ -87,7 +87,7 @@ class Hosts:
             raise PermissionDeniedError(
                 "HOST_ID_TAKEN",
                 f"{name} says that it has the id of {other}",
-                remedy=f"if the pool of {other} is {name}'s now: take {other} out of the peers and restart; else see "
+                hint=f"if the pool of {other} is {name}'s now: take {other} out of the peers and restart; else see "
                 "which of the two has a copy of the other's pool",
                 resource=name,
                 detail={"host_id": host_id, "known": other},

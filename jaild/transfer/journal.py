@@ -102,7 +102,7 @@ class Journals:
             raise NotFoundError(
                 "MIGRATION_NOT_FOUND",
                 f"this host knows of no migration {migration}",
-                remedy="list them, on the source or the target",
+                hint="list them, on the source or the target",
                 resource=f"migrations/{migration}",
             )
         return _view(journal, host_name)
@@ -120,7 +120,7 @@ def _view(journal: Journal, host_name: str) -> MigrationView:
         outgoing=journal.outgoing,
         source=host_name if journal.outgoing else journal.peer,
         target=journal.peer if journal.outgoing else host_name,
-        phase="rehearsed" if journal.offer.rehearsal and journal.phase is Phase.ABORTED else journal.phase.value,
+        phase="tested" if journal.offer.test and journal.phase is Phase.ABORTED else journal.phase.value,
         created=journal.created,
         updated=journal.updated,
         epoch=journal.epoch,

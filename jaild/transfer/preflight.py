@@ -10,11 +10,11 @@ import msgspec
 
 from jaild.engine.inventory import AnyLayer, Inventory, JailEntry, Layer
 from jaild.model.errors import PermissionDeniedError
-from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Generation, JailRecord, ReleaseRecord, encode
 from jaild.model.migration.protocol import Acceptance, DatasetOffer, HostHello, JailOffer, LayerOffer, Offer
 from jaild.model.migration.streams import PROTOCOL
+from jaild.model.problems import Plan, Problem, Severity
 from jaild.model.replication.policy import to_be_confirmed
 from jaild.ports.peer import Peers
 from jaild.ports.zfs import Zfs
@@ -46,27 +46,27 @@ class Preflight:
         self._sole = sole
 
     async def examine(self, name: str, target: str, intent: Intent = Intent.GIVE_AWAY) -> Examined:
-        """Ask both sides. An error among the plan's findings is a refusal; `intent` is what it is examined for."""
+        """Ask both sides. An error among the plan's problems is a refusal; `intent` is what it is examined for."""
         owned = self._inventory.owned(name, intent)
         entry, record, generation = owned.entry, owned.record, owned.generation
         peer = self._peers.get(target)
-        if intent is not Intent.REHEARSE:
+        if intent is not Intent.TEST:
             await self._sole.require(name)
         hello = await peer.hello(self._inventory.host_id, self._inventory.host_name, PROTOCOL)
-        findings = await self._identity(hello, target)
+        problems = await self._identity(hello, target)
         offer = Offer(
             migration=uuid.uuid4().hex,
             source_id=self._inventory.host_id,
             source_name=self._inventory.host_name,
             jail=await offer_of(self._inventory, self._zfs, entry, record, generation),
         )
-        acceptance = await peer.preflight(offer) if not findings else Acceptance()
-        findings = [*findings, *await self._unrelated(entry, record, acceptance, target)]
+        acceptance = await peer.preflight(offer) if not problems else Acceptance()
+        problems = [*problems, *await self._unrelated(entry, record, acceptance, target)]
         plan = Plan(
             kind="migrate",
             target=f"jails/{name}",
             steps=_steps(acceptance, target),
-            findings=(*findings, *acceptance.findings),
+            problems=(*problems, *acceptance.problems),
             from_generation=generation.number,
             to_generation=generation.number,
             base=generation.base,
@@ -89,7 +89,7 @@ class Preflight:
 
     async def _unrelated(
         self, entry: JailEntry, record: JailRecord, acceptance: Acceptance, target: str
-    ) -> Sequence[Finding]:
+    ) -> Sequence[Problem]:
         """Find a copy that no increment fits on: what a salvage came from has none of its snapshots."""
         copies = [there for there in acceptance.datasets if there.snapshot_guids or not there.resume_token]
         if not copies:
@@ -103,10 +103,10 @@ class Preflight:
             message = f"the copy of {entry.name} on {target} has no snapshot in common with this host's"
             return [_error("COPY_UNRELATED", message, f"on {target}: save what you need of it, then delete it there")]
         message = f"{target} keeps a copy of {entry.name} from before it was salvaged: no increment fits on that"
-        remedy = f"save what you need of it; then, on {target}: jailctl migration finalize, of the salvage"
-        return [_error("COPY_UNRELATED", message, remedy)]
+        hint = f"save what you need of it; then, on {target}: jailctl migration finalize, of the salvage"
+        return [_error("COPY_UNRELATED", message, hint)]
 
-    async def _identity(self, hello: HostHello, target: str) -> Sequence[Finding]:
+    async def _identity(self, hello: HostHello, target: str) -> Sequence[Problem]:
         if hello.protocol != PROTOCOL:
             message = f"{target} speaks peer protocol {hello.protocol}, this host {PROTOCOL}"
             return [_error("PROTOCOL_MISMATCH", message, "bring both hosts to the same jaild")]
@@ -115,12 +115,12 @@ class Preflight:
         try:
             await self._hosts.learn(target, hello.host_id)
         except PermissionDeniedError as refusal:
-            return [_error(refusal.reason, refusal.message, refusal.remedy)]
+            return [_error(refusal.reason, refusal.message, refusal.hint)]
         return []
 
 
-def _error(code: str, message: str, remedy: str) -> Finding:
-    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy)
+def _error(code: str, message: str, hint: str) -> Problem:
+    return Problem(severity=Severity.ERROR, code=code, message=message, hint=hint)
 
 
 def _steps(acceptance: Acceptance, target: str) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class Receiver:
         offered = next((layer for layer in journal.offer.jail.layers if layer.path == header.layer), None)
         if offered is None or header.tag != layout.SEALED:
             raise InvalidArgumentError(
-                "LAYER_NOT_OFFERED", f"{header.layer} is not a layer of this migration", remedy="offer it at its begin"
+                "LAYER_NOT_OFFERED", f"{header.layer} is not a layer of this migration", hint="offer it at its begin"
             )
         dataset = self._inventory.where.layer(header.layer)
         known = self._inventory.layer(header.layer)
@@ -84,7 +84,7 @@ class Receiver:
             await self._sealer.ensure_parent(dataset)
         if header.origin_path != offered.origin_path:
             raise InvalidArgumentError(
-                "LAYER_NOT_OFFERED", f"{header.origin_path} is not the origin that was offered", remedy="begin it again"
+                "LAYER_NOT_OFFERED", f"{header.origin_path} is not the origin that was offered", hint="begin it again"
             )
         origin = f"{self._inventory.where.layer(header.origin_path)}@{layout.SEALED}" if header.origin_path else None
         size = await self._stream(dataset, header, chunks, {"readonly": "on"}, origin)
@@ -118,7 +118,7 @@ class Receiver:
             raise InvalidArgumentError(
                 "DATASET_NOT_OFFERED",
                 f"{header.dataset!r} is not a dataset of this migration",
-                remedy="offer it at its begin",
+                hint="offer it at its begin",
             )
         dataset = self._inventory.where.part(journal.jail, header.dataset)
         async with self._locks.setdefault(dataset, asyncio.Lock()):
@@ -198,7 +198,7 @@ class Receiver:
             raise FailedPreconditionError(
                 "TOKEN_STALE",
                 f"what was received of {header.layer or header.dataset or '.'} is not what the stream goes on from",
-                remedy="send it from the beginning",
+                hint="send it from the beginning",
             )
         await self._zfs.receive(dataset, counted.chunks(), resumable=True)
         if properties:  # a resumed stream brings none
@@ -269,7 +269,7 @@ class Receiver:
                 raise DataLossError(
                     "GUID_MISMATCH",
                     f"{jail}/{path or '.'} does not end with the snapshot that was announced",
-                    remedy="send it again; of a migration: the source aborts, migrate again",
+                    hint="send it again; of a migration: the source aborts, migrate again",
                 )
 
     async def require_unwritten(self, jail: str, guids: Mapping[str, int]) -> None:
@@ -290,7 +290,7 @@ class Receiver:
                 raise FailedPreconditionError(
                     "DATASET_MODIFIED",
                     f"{where[path]} was written to on {self._inventory.host_name} since it came",
-                    remedy="look at what was written; the source aborts: migrate again",
+                    hint="look at what was written; the source aborts: migrate again",
                     resource=f"jails/{jail}",
                 )
 
@@ -353,14 +353,14 @@ class Receiver:
             raise FailedPreconditionError(
                 "GENERATION_MISSING",
                 f"what came of jail {jail} has no generation {number}",
-                remedy="nothing of it is started; send it again",
+                hint="nothing of it is started; send it again",
                 resource=f"jails/{jail}",
             ) from None
         except msgspec.DecodeError as error:
             raise FailedPreconditionError(
                 "GENERATION_UNREADABLE",
                 f"generation {number} of what came of jail {jail} cannot be read: {error}",
-                remedy="nothing of it is started; see what its source has there",
+                hint="nothing of it is started; see what its source has there",
                 resource=f"jails/{jail}",
             ) from error
 
@@ -381,6 +381,6 @@ def _require_guid(header: ReceiveHeader, guid: int) -> None:
         raise DataLossError(
             "GUID_MISMATCH",
             f"{header.layer or header.dataset or '.'}@{header.tag} arrived with another guid than announced",
-            remedy="the source aborts; migrate again",
+            hint="the source aborts; migrate again",
             detail={"announced": str(header.guid), "there": str(guid)},
         )

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from jaild.engine.inventory import Inventory
-from jaild.model import layout
+from jaild.model import layout, quantity
 from jaild.model.bandwidth import Bucket, take
 from jaild.model.errors import FailedPreconditionError, JaildError
 from jaild.model.migration.protocol import DatasetState, LayerOffer, ReceiveHeader
@@ -244,8 +244,9 @@ async def _joined(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[b
 def _diverged(route: Route, path: str, why: str, newer: Sequence[int]) -> FailedPreconditionError:
     return FailedPreconditionError(
         "TARGET_DIVERGED",
-        f"the target's copy of {route.jail}/{path or '.'} {why}; {len(newer)} snapshots there are not this host's",
-        remedy="look at the copy on the target; delete it there if it is not needed, then migrate again",
+        f"the target's copy of {route.jail}/{path or '.'} {why}; "
+        f"{quantity.count(len(newer), 'snapshot')} there of others",
+        hint="look at the copy on the target; delete it there if it is not needed, then migrate again",
         resource=f"jails/{route.jail}",
         detail={"newer_guids": ",".join(map(str, newer))},
     )

@@ -83,7 +83,7 @@ class SoleOwner:
                 raise FailedPreconditionError(
                     "OWNER_SUPERSEDED",
                     f"jail {name} is {known.owner_name or host}'s with epoch {known.epoch}, as {host} says",
-                    remedy=f"it is given up here by itself: work with {known.owner_name or host}",
+                    hint=f"it is given up here by itself: work with {known.owner_name or host}",
                     resource=f"jails/{name}",
                     detail={"epoch": str(known.epoch), "owner": known.owner, "owner_name": known.owner_name},
                 )

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jaild/v1/common.proto\x12\x08jaild.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x01\n\x07\x46inding\x12$\n\x08severity\x18\x01 \x01(\x0e\x32\x12.jaild.v1.Severity\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0e\n\x06remedy\x18\x05 \x01(\t\x12\x10\n\x08\x65vidence\x18\x06 \x03(\t\"U\n\x0f\x41\x63\x63\x65ptedFinding\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pted_by\x18\x04 \x01(\t\"\xcf\x01\n\x04Plan\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05steps\x18\x03 \x03(\t\x12#\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x11.jaild.v1.Finding\x12\x17\n\x0f\x66rom_generation\x18\x05 \x01(\x05\x12\x15\n\rto_generation\x18\x06 \x01(\x05\x12\x0c\n\x04\x62\x61se\x18\x07 \x01(\t\x12\x0f\n\x07release\x18\x08 \x01(\t\x12\x13\n\x0b\x66rees_bytes\x18\t \x01(\x03\x12\x11\n\tunchanged\x18\n \x01(\x08\"\xed\x04\n\x11OperationMetadata\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbytes_done\x18\t \x01(\x03\x12\x13\n\x0b\x62ytes_total\x18\n \x01(\x03\x12\x35\n\x12predicted_downtime\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64owntime\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x04plan\x18\r \x01(\x0b\x32\x0e.jaild.v1.Plan\x12\x0e\n\x06rounds\x18\x0e \x01(\x05\x12\x35\n\x05\x66\x61\x63ts\x18\x0f \x03(\x0b\x32&.jaild.v1.OperationMetadata.FactsEntry\x12\x18\n\x10\x63\x61ncel_requested\x18\x10 \x01(\x08\x12\x18\n\x10\x62ytes_per_second\x18\x11 \x01(\x03\x12%\n\x06phases\x18\x12 \x03(\x0b\x32\x15.jaild.v1.PhaseReport\x12\x1a\n\x12predicted_at_least\x18\x13 \x01(\x08\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x01\n\x0bPhaseReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x07outcome\x18\x04 \x01(\x0e\x32\x16.jaild.v1.PhaseOutcome*a\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x11\n\rSEVERITY_NOTE\x10\x03*\x93\x01\n\x0cPhaseOutcome\x12\x1d\n\x19PHASE_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n\x12PHASE_OUTCOME_DONE\x10\x01\x12\x18\n\x14PHASE_OUTCOME_FAILED\x10\x02\x12\x18\n\x14PHASE_OUTCOME_UNDONE\x10\x03\x12\x18\n\x14PHASE_OUTCOME_UNTIDY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15jaild/v1/common.proto\x12\x08jaild.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x7f\n\x07Problem\x12$\n\x08severity\x18\x01 \x01(\x0e\x32\x12.jaild.v1.Severity\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12\x0c\n\x04hint\x18\x05 \x01(\t\x12\x10\n\x08\x65vidence\x18\x06 \x03(\t\"U\n\x0f\x41\x63\x63\x65ptedProblem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pted_by\x18\x04 \x01(\t\"\xcf\x01\n\x04Plan\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05steps\x18\x03 \x03(\t\x12#\n\x08problems\x18\x04 \x03(\x0b\x32\x11.jaild.v1.Problem\x12\x17\n\x0f\x66rom_generation\x18\x05 \x01(\x05\x12\x15\n\rto_generation\x18\x06 \x01(\x05\x12\x0c\n\x04\x62\x61se\x18\x07 \x01(\t\x12\x0f\n\x07release\x18\x08 \x01(\t\x12\x13\n\x0b\x66rees_bytes\x18\t \x01(\x03\x12\x11\n\tunchanged\x18\n \x01(\x08\"\xed\x04\n\x11OperationMetadata\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\r\n\x05phase\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nbytes_done\x18\t \x01(\x03\x12\x13\n\x0b\x62ytes_total\x18\n \x01(\x03\x12\x35\n\x12predicted_downtime\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64owntime\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1c\n\x04plan\x18\r \x01(\x0b\x32\x0e.jaild.v1.Plan\x12\x0e\n\x06rounds\x18\x0e \x01(\x05\x12\x35\n\x05\x66\x61\x63ts\x18\x0f \x03(\x0b\x32&.jaild.v1.OperationMetadata.FactsEntry\x12\x18\n\x10\x63\x61ncel_requested\x18\x10 \x01(\x08\x12\x18\n\x10\x62ytes_per_second\x18\x11 \x01(\x03\x12%\n\x06phases\x18\x12 \x03(\x0b\x32\x15.jaild.v1.PhaseReport\x12\x1a\n\x12predicted_at_least\x18\x13 \x01(\x08\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x01\n\x0bPhaseReport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x07outcome\x18\x04 \x01(\x0e\x32\x16.jaild.v1.PhaseOutcome*a\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x11\n\rSEVERITY_NOTE\x10\x03*\x9c\x01\n\x0cPhaseOutcome\x12\x1d\n\x19PHASE_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n\x12PHASE_OUTCOME_DONE\x10\x01\x12\x18\n\x14PHASE_OUTCOME_FAILED\x10\x02\x12\x18\n\x14PHASE_OUTCOME_UNDONE\x10\x03\x12!\n\x1dPHASE_OUTCOME_CLEANUP_PENDING\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,20 +35,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPERATIONMETADATA_FACTSENTRY']._loaded_options = None
   _globals['_OPERATIONMETADATA_FACTSENTRY']._serialized_options = b'8\001'
-  _globals['_SEVERITY']._serialized_start=1318
-  _globals['_SEVERITY']._serialized_end=1415
-  _globals['_PHASEOUTCOME']._serialized_start=1418
-  _globals['_PHASEOUTCOME']._serialized_end=1565
-  _globals['_FINDING']._serialized_start=101
-  _globals['_FINDING']._serialized_end=230
-  _globals['_ACCEPTEDFINDING']._serialized_start=232
-  _globals['_ACCEPTEDFINDING']._serialized_end=317
-  _globals['_PLAN']._serialized_start=320
-  _globals['_PLAN']._serialized_end=527
-  _globals['_OPERATIONMETADATA']._serialized_start=530
-  _globals['_OPERATIONMETADATA']._serialized_end=1151
-  _globals['_OPERATIONMETADATA_FACTSENTRY']._serialized_start=1107
-  _globals['_OPERATIONMETADATA_FACTSENTRY']._serialized_end=1151
-  _globals['_PHASEREPORT']._serialized_start=1154
-  _globals['_PHASEREPORT']._serialized_end=1316
+  _globals['_SEVERITY']._serialized_start=1315
+  _globals['_SEVERITY']._serialized_end=1412
+  _globals['_PHASEOUTCOME']._serialized_start=1415
+  _globals['_PHASEOUTCOME']._serialized_end=1571
+  _globals['_PROBLEM']._serialized_start=100
+  _globals['_PROBLEM']._serialized_end=227
+  _globals['_ACCEPTEDPROBLEM']._serialized_start=229
+  _globals['_ACCEPTEDPROBLEM']._serialized_end=314
+  _globals['_PLAN']._serialized_start=317
+  _globals['_PLAN']._serialized_end=524
+  _globals['_OPERATIONMETADATA']._serialized_start=527
+  _globals['_OPERATIONMETADATA']._serialized_end=1148
+  _globals['_OPERATIONMETADATA_FACTSENTRY']._serialized_start=1104
+  _globals['_OPERATIONMETADATA_FACTSENTRY']._serialized_end=1148
+  _globals['_PHASEREPORT']._serialized_start=1151
+  _globals['_PHASEREPORT']._serialized_end=1313
 # @@protoc_insertion_point(module_scope)

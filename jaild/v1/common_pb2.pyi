@@ -22,7 +22,7 @@ class PhaseOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PHASE_OUTCOME_DONE: _ClassVar[PhaseOutcome]
     PHASE_OUTCOME_FAILED: _ClassVar[PhaseOutcome]
     PHASE_OUTCOME_UNDONE: _ClassVar[PhaseOutcome]
-    PHASE_OUTCOME_UNTIDY: _ClassVar[PhaseOutcome]
+    PHASE_OUTCOME_CLEANUP_PENDING: _ClassVar[PhaseOutcome]
 SEVERITY_UNSPECIFIED: Severity
 SEVERITY_ERROR: Severity
 SEVERITY_WARNING: Severity
@@ -31,25 +31,25 @@ PHASE_OUTCOME_UNSPECIFIED: PhaseOutcome
 PHASE_OUTCOME_DONE: PhaseOutcome
 PHASE_OUTCOME_FAILED: PhaseOutcome
 PHASE_OUTCOME_UNDONE: PhaseOutcome
-PHASE_OUTCOME_UNTIDY: PhaseOutcome
+PHASE_OUTCOME_CLEANUP_PENDING: PhaseOutcome
 
-class Finding(_message.Message):
-    __slots__ = ("severity", "code", "message", "subject", "remedy", "evidence")
+class Problem(_message.Message):
+    __slots__ = ("severity", "code", "message", "subject", "hint", "evidence")
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
-    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
     severity: Severity
     code: str
     message: str
     subject: str
-    remedy: str
+    hint: str
     evidence: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, severity: _Optional[_Union[Severity, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., subject: _Optional[str] = ..., remedy: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, severity: _Optional[_Union[Severity, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., subject: _Optional[str] = ..., hint: _Optional[str] = ..., evidence: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class AcceptedFinding(_message.Message):
+class AcceptedProblem(_message.Message):
     __slots__ = ("code", "subject", "reason", "accepted_by")
     CODE_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
@@ -62,11 +62,11 @@ class AcceptedFinding(_message.Message):
     def __init__(self, code: _Optional[str] = ..., subject: _Optional[str] = ..., reason: _Optional[str] = ..., accepted_by: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("kind", "target", "steps", "findings", "from_generation", "to_generation", "base", "release", "frees_bytes", "unchanged")
+    __slots__ = ("kind", "target", "steps", "problems", "from_generation", "to_generation", "base", "release", "frees_bytes", "unchanged")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
-    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     FROM_GENERATION_FIELD_NUMBER: _ClassVar[int]
     TO_GENERATION_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
@@ -76,14 +76,14 @@ class Plan(_message.Message):
     kind: str
     target: str
     steps: _containers.RepeatedScalarFieldContainer[str]
-    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    problems: _containers.RepeatedCompositeFieldContainer[Problem]
     from_generation: int
     to_generation: int
     base: str
     release: str
     frees_bytes: int
     unchanged: bool
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., frees_bytes: _Optional[int] = ..., unchanged: bool = ...) -> None: ...
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., steps: _Optional[_Iterable[str]] = ..., problems: _Optional[_Iterable[_Union[Problem, _Mapping]]] = ..., from_generation: _Optional[int] = ..., to_generation: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., frees_bytes: _Optional[int] = ..., unchanged: bool = ...) -> None: ...
 
 class OperationMetadata(_message.Message):
     __slots__ = ("kind", "target", "phase", "message", "actor", "request_id", "create_time", "update_time", "bytes_done", "bytes_total", "predicted_downtime", "downtime", "plan", "rounds", "facts", "cancel_requested", "bytes_per_second", "phases", "predicted_at_least")

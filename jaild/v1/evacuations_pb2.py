@@ -29,7 +29,7 @@ from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 from jaild.v1 import host_pb2 as jaild_dot_v1_dot_host__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajaild/v1/evacuations.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\x1a\x13jaild/v1/host.proto\"\xaf\x02\n\nEvacuation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07targets\x18\x02 \x03(\t\x12\x10\n\x08parallel\x18\x03 \x01(\x05\x12\x11\n\tbandwidth\x18\x04 \x01(\x03\x12/\n\x0cmax_downtime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13proceed_over_budget\x18\x06 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05moves\x18\n \x03(\x0b\x32\x12.jaild.v1.JailMove\"\xd0\x03\n\x08JailMove\x12\x0c\n\x04jail\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.jaild.v1.JailMove.State\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x16\n\x0e\x65xpected_bytes\x18\x05 \x01(\x03\x12\x12\n\nsent_bytes\x18\x06 \x01(\x03\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x11\n\toperation\x18\x08 \x01(\t\x12+\n\x08\x64owntime\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07message\x18\x0c \x01(\t\x12\x0e\n\x06remedy\x18\r \x01(\t\"\x8e\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x10\n\x0cSTATE_MOVING\x10\x02\x12\x0f\n\x0bSTATE_MOVED\x10\x03\x12\x13\n\x0fSTATE_UNHEALTHY\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x11\n\rSTATE_SKIPPED\x10\x06\"\xc4\x01\n\x13\x45vacuateHostRequest\x12\x0f\n\x07targets\x18\x01 \x03(\t\x12\x10\n\x08parallel\x18\x02 \x01(\x05\x12\x11\n\tbandwidth\x18\x03 \x01(\x03\x12/\n\x0cmax_downtime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13proceed_over_budget\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"$\n\x14GetEvacuationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x16ListEvacuationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListEvacuationsResponse\x12)\n\x0b\x65vacuations\x18\x01 \x03(\x0b\x32\x14.jaild.v1.Evacuation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x44rainHostRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x14\n\x12UndrainHostRequest2\x9c\x03\n\x0b\x45vacuations\x12p\n\x0c\x45vacuateHost\x12\x1d.jaild.v1.EvacuateHostRequest\x1a\x1d.google.longrunning.Operation\"\"\xca\x41\x1f\n\nEvacuation\x12\x11OperationMetadata\x12\x45\n\rGetEvacuation\x12\x1e.jaild.v1.GetEvacuationRequest\x1a\x14.jaild.v1.Evacuation\x12V\n\x0fListEvacuations\x12 .jaild.v1.ListEvacuationsRequest\x1a!.jaild.v1.ListEvacuationsResponse\x12;\n\tDrainHost\x12\x1a.jaild.v1.DrainHostRequest\x1a\x12.jaild.v1.HostInfo\x12?\n\x0bUndrainHost\x12\x1c.jaild.v1.UndrainHostRequest\x1a\x12.jaild.v1.HostInfob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajaild/v1/evacuations.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15jaild/v1/common.proto\x1a\x13jaild/v1/host.proto\"\xaf\x02\n\nEvacuation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07targets\x18\x02 \x03(\t\x12\x10\n\x08parallel\x18\x03 \x01(\x05\x12\x11\n\tbandwidth\x18\x04 \x01(\x03\x12/\n\x0cmax_downtime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13proceed_over_budget\x18\x06 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05moves\x18\n \x03(\x0b\x32\x12.jaild.v1.JailMove\"\xce\x03\n\x08JailMove\x12\x0c\n\x04jail\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.jaild.v1.JailMove.State\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x16\n\x0e\x65xpected_bytes\x18\x05 \x01(\x03\x12\x12\n\nsent_bytes\x18\x06 \x01(\x03\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x11\n\toperation\x18\x08 \x01(\t\x12+\n\x08\x64owntime\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07message\x18\x0c \x01(\t\x12\x0c\n\x04hint\x18\r \x01(\t\"\x8e\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_WAITING\x10\x01\x12\x10\n\x0cSTATE_MOVING\x10\x02\x12\x0f\n\x0bSTATE_MOVED\x10\x03\x12\x13\n\x0fSTATE_UNHEALTHY\x10\x04\x12\x10\n\x0cSTATE_FAILED\x10\x05\x12\x11\n\rSTATE_SKIPPED\x10\x06\"\xc4\x01\n\x13\x45vacuateHostRequest\x12\x0f\n\x07targets\x18\x01 \x03(\t\x12\x10\n\x08parallel\x18\x02 \x01(\x05\x12\x11\n\tbandwidth\x18\x03 \x01(\x03\x12/\n\x0cmax_downtime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13proceed_over_budget\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"$\n\x14GetEvacuationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x16ListEvacuationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListEvacuationsResponse\x12)\n\x0b\x65vacuations\x18\x01 \x03(\x0b\x32\x14.jaild.v1.Evacuation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x44rainHostRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x14\n\x12UndrainHostRequest2\x9c\x03\n\x0b\x45vacuations\x12p\n\x0c\x45vacuateHost\x12\x1d.jaild.v1.EvacuateHostRequest\x1a\x1d.google.longrunning.Operation\"\"\xca\x41\x1f\n\nEvacuation\x12\x11OperationMetadata\x12\x45\n\rGetEvacuation\x12\x1e.jaild.v1.GetEvacuationRequest\x1a\x14.jaild.v1.Evacuation\x12V\n\x0fListEvacuations\x12 .jaild.v1.ListEvacuationsRequest\x1a!.jaild.v1.ListEvacuationsResponse\x12;\n\tDrainHost\x12\x1a.jaild.v1.DrainHostRequest\x1a\x12.jaild.v1.HostInfo\x12?\n\x0bUndrainHost\x12\x1c.jaild.v1.UndrainHostRequest\x1a\x12.jaild.v1.HostInfob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,21 +41,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVACUATION']._serialized_start=187
   _globals['_EVACUATION']._serialized_end=490
   _globals['_JAILMOVE']._serialized_start=493
-  _globals['_JAILMOVE']._serialized_end=957
-  _globals['_JAILMOVE_STATE']._serialized_start=815
-  _globals['_JAILMOVE_STATE']._serialized_end=957
-  _globals['_EVACUATEHOSTREQUEST']._serialized_start=960
-  _globals['_EVACUATEHOSTREQUEST']._serialized_end=1156
-  _globals['_GETEVACUATIONREQUEST']._serialized_start=1158
-  _globals['_GETEVACUATIONREQUEST']._serialized_end=1194
-  _globals['_LISTEVACUATIONSREQUEST']._serialized_start=1196
-  _globals['_LISTEVACUATIONSREQUEST']._serialized_end=1259
-  _globals['_LISTEVACUATIONSRESPONSE']._serialized_start=1261
-  _globals['_LISTEVACUATIONSRESPONSE']._serialized_end=1354
-  _globals['_DRAINHOSTREQUEST']._serialized_start=1356
-  _globals['_DRAINHOSTREQUEST']._serialized_end=1390
-  _globals['_UNDRAINHOSTREQUEST']._serialized_start=1392
-  _globals['_UNDRAINHOSTREQUEST']._serialized_end=1412
-  _globals['_EVACUATIONS']._serialized_start=1415
-  _globals['_EVACUATIONS']._serialized_end=1827
+  _globals['_JAILMOVE']._serialized_end=955
+  _globals['_JAILMOVE_STATE']._serialized_start=813
+  _globals['_JAILMOVE_STATE']._serialized_end=955
+  _globals['_EVACUATEHOSTREQUEST']._serialized_start=958
+  _globals['_EVACUATEHOSTREQUEST']._serialized_end=1154
+  _globals['_GETEVACUATIONREQUEST']._serialized_start=1156
+  _globals['_GETEVACUATIONREQUEST']._serialized_end=1192
+  _globals['_LISTEVACUATIONSREQUEST']._serialized_start=1194
+  _globals['_LISTEVACUATIONSREQUEST']._serialized_end=1257
+  _globals['_LISTEVACUATIONSRESPONSE']._serialized_start=1259
+  _globals['_LISTEVACUATIONSRESPONSE']._serialized_end=1352
+  _globals['_DRAINHOSTREQUEST']._serialized_start=1354
+  _globals['_DRAINHOSTREQUEST']._serialized_end=1388
+  _globals['_UNDRAINHOSTREQUEST']._serialized_start=1390
+  _globals['_UNDRAINHOSTREQUEST']._serialized_end=1410
+  _globals['_EVACUATIONS']._serialized_start=1413
+  _globals['_EVACUATIONS']._serialized_end=1825
 # @@protoc_insertion_point(module_scope)

@@ -37,7 +37,7 @@ class Evacuation(_message.Message):
     def __init__(self, name: _Optional[str] = ..., targets: _Optional[_Iterable[str]] = ..., parallel: _Optional[int] = ..., bandwidth: _Optional[int] = ..., max_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., proceed_over_budget: bool = ..., actor: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., moves: _Optional[_Iterable[_Union[JailMove, _Mapping]]] = ...) -> None: ...
 
 class JailMove(_message.Message):
-    __slots__ = ("jail", "target", "state", "priority", "expected_bytes", "sent_bytes", "attempts", "operation", "downtime", "duration", "reason", "message", "remedy")
+    __slots__ = ("jail", "target", "state", "priority", "expected_bytes", "sent_bytes", "attempts", "operation", "downtime", "duration", "reason", "message", "hint")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[JailMove.State]
@@ -66,7 +66,7 @@ class JailMove(_message.Message):
     DURATION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
     jail: str
     target: str
     state: JailMove.State
@@ -79,8 +79,8 @@ class JailMove(_message.Message):
     duration: _duration_pb2.Duration
     reason: str
     message: str
-    remedy: str
-    def __init__(self, jail: _Optional[str] = ..., target: _Optional[str] = ..., state: _Optional[_Union[JailMove.State, str]] = ..., priority: _Optional[int] = ..., expected_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., attempts: _Optional[int] = ..., operation: _Optional[str] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
+    hint: str
+    def __init__(self, jail: _Optional[str] = ..., target: _Optional[str] = ..., state: _Optional[_Union[JailMove.State, str]] = ..., priority: _Optional[int] = ..., expected_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., attempts: _Optional[int] = ..., operation: _Optional[str] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
 
 class EvacuateHostRequest(_message.Message):
     __slots__ = ("targets", "parallel", "bandwidth", "max_downtime", "proceed_over_budget", "request_id", "validate_only")

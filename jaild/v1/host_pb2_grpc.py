@@ -87,7 +87,7 @@ class HostServicer(object):
 
     def StopJails(self, request, context):
         """Stops every jail for the host's shutdown, the boot order backwards, without changing whether it should run: the next
-        boot starts it again. From the request on nothing else is changed on this host (HOST_HALTED), changes under way are
+        boot starts it again. From the request on nothing else is changed on this host (HOST_SHUT_DOWN), changes under way are
         interrupted where that is safe, and no jail is taken from other hosts; until StartJails or the host's next boot. A
         restart of the daemon changes nothing of that. Fails with JAILS_STILL_RUNNING at the deadline.
         """

@@ -432,8 +432,8 @@ class Generation(_message.Message):
     parent: int
     actor: str
     active: bool
-    accepted: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., parent: _Optional[int] = ..., actor: _Optional[str] = ..., active: bool = ..., accepted: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    accepted: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
+    def __init__(self, name: _Optional[str] = ..., number: _Optional[int] = ..., base: _Optional[str] = ..., release: _Optional[str] = ..., spec: _Optional[_Union[JailSpec, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., parent: _Optional[int] = ..., actor: _Optional[str] = ..., active: bool = ..., accepted: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ...) -> None: ...
 
 class SpecSource(_message.Message):
     __slots__ = ("spec", "yaml", "template")
@@ -473,8 +473,8 @@ class CreateJailRequest(_message.Message):
     stopped: bool
     request_id: str
     validate_only: bool
-    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, jail_id: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., stopped: bool = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
+    def __init__(self, jail_id: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., stopped: bool = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ...) -> None: ...
 
 class GetJailRequest(_message.Message):
     __slots__ = ("name",)
@@ -556,11 +556,11 @@ class DeployReleaseRequest(_message.Message):
     etag: str
     request_id: str
     validate_only: bool
-    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
     confirm_within: _duration_pb2.Duration
     stage: bool
     force: bool
-    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., release: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
 
 class UpgradeBaseRequest(_message.Message):
     __slots__ = ("name", "base", "etag", "request_id", "validate_only", "accept", "channel", "confirm_within", "stage", "force")
@@ -579,12 +579,12 @@ class UpgradeBaseRequest(_message.Message):
     etag: str
     request_id: str
     validate_only: bool
-    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
     channel: str
     confirm_within: _duration_pb2.Duration
     stage: bool
     force: bool
-    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., channel: _Optional[str] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ..., channel: _Optional[str] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
 
 class ConfigureJailRequest(_message.Message):
     __slots__ = ("name", "spec", "etag", "request_id", "validate_only", "accept", "confirm_within", "stage", "force")
@@ -602,11 +602,11 @@ class ConfigureJailRequest(_message.Message):
     etag: str
     request_id: str
     validate_only: bool
-    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
     confirm_within: _duration_pb2.Duration
     stage: bool
     force: bool
-    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[SpecSource, _Mapping]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ..., confirm_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., stage: bool = ..., force: bool = ...) -> None: ...
 
 class RollbackJailRequest(_message.Message):
     __slots__ = ("name", "generation", "axis", "etag", "request_id", "validate_only", "accept")
@@ -633,8 +633,8 @@ class RollbackJailRequest(_message.Message):
     etag: str
     request_id: str
     validate_only: bool
-    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., axis: _Optional[_Union[RollbackJailRequest.Axis, str]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[int] = ..., axis: _Optional[_Union[RollbackJailRequest.Axis, str]] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ...) -> None: ...
 
 class GetGenerationRequest(_message.Message):
     __slots__ = ("name",)

@@ -28,7 +28,7 @@ if _version_not_supported:
 
 class JailsStub(object):
     """Creates, changes, runs and looks into jails. Every mutation returns an Operation; with `validate_only` it is done at once,
-    changes nothing, and its response is the Plan, findings included.
+    changes nothing, and its response is the Plan, problems included.
     """
 
     def __init__(self, channel):
@@ -116,7 +116,7 @@ class JailsStub(object):
 
 class JailsServicer(object):
     """Creates, changes, runs and looks into jails. Every mutation returns an Operation; with `validate_only` it is done at once,
-    changes nothing, and its response is the Plan, findings included.
+    changes nothing, and its response is the Plan, problems included.
     """
 
     def CreateJail(self, request, context):
@@ -313,7 +313,7 @@ def add_JailsServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Jails(object):
     """Creates, changes, runs and looks into jails. Every mutation returns an Operation; with `validate_only` it is done at once,
-    changes nothing, and its response is the Plan, findings included.
+    changes nothing, and its response is the Plan, problems included.
     """
 
     @staticmethod

@@ -48,7 +48,7 @@ class Migration(_message.Message):
     def __init__(self, name: _Optional[str] = ..., jail: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., outgoing: bool = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., epoch: _Optional[int] = ..., bytes: _Optional[int] = ..., rounds: _Optional[int] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ..., predicted_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime_parts: _Optional[_Union[DowntimeParts, _Mapping]] = ..., predicted_at_least: bool = ...) -> None: ...
 
 class DowntimeParts(_message.Message):
-    __slots__ = ("stop", "flush", "snapshot", "send", "verify", "mounts", "start", "gate", "before_stop", "after_start")
+    __slots__ = ("stop", "flush", "snapshot", "send", "verify", "mounts", "start", "readiness", "before_stop", "after_start")
     STOP_FIELD_NUMBER: _ClassVar[int]
     FLUSH_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
@@ -56,7 +56,7 @@ class DowntimeParts(_message.Message):
     VERIFY_FIELD_NUMBER: _ClassVar[int]
     MOUNTS_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
-    GATE_FIELD_NUMBER: _ClassVar[int]
+    READINESS_FIELD_NUMBER: _ClassVar[int]
     BEFORE_STOP_FIELD_NUMBER: _ClassVar[int]
     AFTER_START_FIELD_NUMBER: _ClassVar[int]
     stop: _duration_pb2.Duration
@@ -66,10 +66,10 @@ class DowntimeParts(_message.Message):
     verify: _duration_pb2.Duration
     mounts: _duration_pb2.Duration
     start: _duration_pb2.Duration
-    gate: _duration_pb2.Duration
+    readiness: _duration_pb2.Duration
     before_stop: _duration_pb2.Duration
     after_start: _duration_pb2.Duration
-    def __init__(self, stop: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., flush: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., snapshot: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., send: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., verify: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., mounts: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., gate: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., before_stop: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., after_start: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, stop: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., flush: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., snapshot: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., send: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., verify: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., mounts: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., start: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., readiness: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., before_stop: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., after_start: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class MigrationStats(_message.Message):
     __slots__ = ("moved", "aborted", "thaws", "downtimes", "errors", "median_downtime", "longest_downtime")

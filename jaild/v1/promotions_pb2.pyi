@@ -31,7 +31,7 @@ class AdoptJailRequest(_message.Message):
     validate_only: bool
     def __init__(self, name: _Optional[str] = ..., confirm: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
 
-class ConfirmJailRequest(_message.Message):
+class ForceStartJailRequest(_message.Message):
     __slots__ = ("name", "confirm", "request_id")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_FIELD_NUMBER: _ClassVar[int]

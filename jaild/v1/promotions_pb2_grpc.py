@@ -46,9 +46,9 @@ class PromotionsStub(object):
                 request_serializer=jaild_dot_v1_dot_promotions__pb2.AdoptJailRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
-        self.ConfirmJail = channel.unary_unary(
-                '/jaild.v1.Promotions/ConfirmJail',
-                request_serializer=jaild_dot_v1_dot_promotions__pb2.ConfirmJailRequest.SerializeToString,
+        self.ForceStartJail = channel.unary_unary(
+                '/jaild.v1.Promotions/ForceStartJail',
+                request_serializer=jaild_dot_v1_dot_promotions__pb2.ForceStartJailRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
@@ -73,7 +73,7 @@ class PromotionsServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ConfirmJail(self, request, context):
+    def ForceStartJail(self, request, context):
         """Vouches for the standbys that do not answer: a jail that waits since its host's start goes on (it is started if it
         should run), one that runs can be given away. Response: Jail.
         """
@@ -94,9 +94,9 @@ def add_PromotionsServicer_to_server(servicer, server):
                     request_deserializer=jaild_dot_v1_dot_promotions__pb2.AdoptJailRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
-            'ConfirmJail': grpc.unary_unary_rpc_method_handler(
-                    servicer.ConfirmJail,
-                    request_deserializer=jaild_dot_v1_dot_promotions__pb2.ConfirmJailRequest.FromString,
+            'ForceStartJail': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForceStartJail,
+                    request_deserializer=jaild_dot_v1_dot_promotions__pb2.ForceStartJailRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
@@ -166,7 +166,7 @@ class Promotions(object):
             _registered_method=True)
 
     @staticmethod
-    def ConfirmJail(request,
+    def ForceStartJail(request,
             target,
             options=(),
             channel_credentials=None,
@@ -179,8 +179,8 @@ class Promotions(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/jaild.v1.Promotions/ConfirmJail',
-            jaild_dot_v1_dot_promotions__pb2.ConfirmJailRequest.SerializeToString,
+            '/jaild.v1.Promotions/ForceStartJail',
+            jaild_dot_v1_dot_promotions__pb2.ForceStartJailRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -79,8 +79,8 @@ class RolloutSpec(_message.Message):
     labels: _containers.ScalarMap[str, str]
     policy: RolloutPolicy
     leave_out_refused: bool
-    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, base: _Optional[str] = ..., channel: _Optional[str] = ..., release: _Optional[str] = ..., undoes: _Optional[str] = ..., jails: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., leave_out_refused: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
+    def __init__(self, base: _Optional[str] = ..., channel: _Optional[str] = ..., release: _Optional[str] = ..., undoes: _Optional[str] = ..., jails: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., policy: _Optional[_Union[RolloutPolicy, _Mapping]] = ..., leave_out_refused: bool = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ...) -> None: ...
 
 class Rollout(_message.Message):
     __slots__ = ("name", "spec", "state", "target", "actor", "create_time", "end_time", "deadline_time", "expected_duration", "expected_downtime", "expected_at_least", "message", "steps")
@@ -135,7 +135,7 @@ class Rollout(_message.Message):
     def __init__(self, name: _Optional[str] = ..., spec: _Optional[_Union[RolloutSpec, _Mapping]] = ..., state: _Optional[_Union[Rollout.State, str]] = ..., target: _Optional[str] = ..., actor: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., deadline_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expected_duration: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., expected_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., expected_at_least: bool = ..., message: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[RolloutStep, _Mapping]]] = ...) -> None: ...
 
 class RolloutStep(_message.Message):
-    __slots__ = ("jail", "wave", "group", "state", "before", "target", "operation", "begin_time", "move_time", "expected_downtime", "downtime", "downtime_back", "findings", "reason", "message", "remedy", "runs")
+    __slots__ = ("jail", "wave", "group", "state", "before", "target", "operation", "begin_time", "move_time", "expected_downtime", "downtime", "downtime_back", "problems", "reason", "message", "hint", "runs")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[RolloutStep.State]
@@ -172,10 +172,10 @@ class RolloutStep(_message.Message):
     EXPECTED_DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     DOWNTIME_FIELD_NUMBER: _ClassVar[int]
     DOWNTIME_BACK_FIELD_NUMBER: _ClassVar[int]
-    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    REMEDY_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
     RUNS_FIELD_NUMBER: _ClassVar[int]
     jail: str
     wave: int
@@ -189,12 +189,12 @@ class RolloutStep(_message.Message):
     expected_downtime: _duration_pb2.Duration
     downtime: _duration_pb2.Duration
     downtime_back: _duration_pb2.Duration
-    findings: _containers.RepeatedCompositeFieldContainer[_common_pb2.Finding]
+    problems: _containers.RepeatedCompositeFieldContainer[_common_pb2.Problem]
     reason: str
     message: str
-    remedy: str
+    hint: str
     runs: RunsOn
-    def __init__(self, jail: _Optional[str] = ..., wave: _Optional[int] = ..., group: _Optional[str] = ..., state: _Optional[_Union[RolloutStep.State, str]] = ..., before: _Optional[str] = ..., target: _Optional[str] = ..., operation: _Optional[str] = ..., begin_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., move_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expected_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime_back: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., findings: _Optional[_Iterable[_Union[_common_pb2.Finding, _Mapping]]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., remedy: _Optional[str] = ..., runs: _Optional[_Union[RunsOn, _Mapping]] = ...) -> None: ...
+    def __init__(self, jail: _Optional[str] = ..., wave: _Optional[int] = ..., group: _Optional[str] = ..., state: _Optional[_Union[RolloutStep.State, str]] = ..., before: _Optional[str] = ..., target: _Optional[str] = ..., operation: _Optional[str] = ..., begin_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., move_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expected_downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., downtime_back: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., problems: _Optional[_Iterable[_Union[_common_pb2.Problem, _Mapping]]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ..., runs: _Optional[_Union[RunsOn, _Mapping]] = ...) -> None: ...
 
 class RunsOn(_message.Message):
     __slots__ = ("generation", "base", "base_guid", "base_sha256", "release", "release_guid", "release_sha256")
@@ -275,5 +275,5 @@ class UndoRolloutRequest(_message.Message):
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     name: str
     request_id: str
-    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedFinding]
-    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedFinding, _Mapping]]] = ...) -> None: ...
+    accept: _containers.RepeatedCompositeFieldContainer[_common_pb2.AcceptedProblem]
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ..., accept: _Optional[_Iterable[_Union[_common_pb2.AcceptedProblem, _Mapping]]] = ...) -> None: ...

@@ -26,7 +26,7 @@ from google.longrunning import operations_pb2 as google_dot_longrunning_dot_oper
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jaild/v1/salvage.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\x12SalvageJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\'\n\x17GetSalvageReportRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\tByteRange\x12\x0c\n\x04\x66rom\x18\x01 \x01(\x03\x12\n\n\x02to\x18\x02 \x01(\x03\"`\n\rSalvageDamage\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04lost\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12#\n\x06ranges\x18\x04 \x03(\x0b\x32\x13.jaild.v1.ByteRange\"\x84\x01\n\rSalvageReport\x12\x0e\n\x06source\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12(\n\x07\x64\x61mages\x18\x04 \x03(\x0b\x32\x17.jaild.v1.SalvageDamage2\xc9\x01\n\x08Salvages\x12m\n\x0bSalvageJail\x12\x1c.jaild.v1.SalvageJailRequest\x1a\x1d.google.longrunning.Operation\"!\xca\x41\x1e\n\tMigration\x12\x11OperationMetadata\x12N\n\x10GetSalvageReport\x12!.jaild.v1.GetSalvageReportRequest\x1a\x17.jaild.v1.SalvageReportb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jaild/v1/salvage.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n\x12SalvageJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\'\n\x17GetSalvageReportRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\tByteRange\x12\x0c\n\x04\x66rom\x18\x01 \x01(\x03\x12\n\n\x02to\x18\x02 \x01(\x03\"[\n\x08\x44\x61taLoss\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04lost\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12#\n\x06ranges\x18\x04 \x03(\x0b\x32\x13.jaild.v1.ByteRange\"~\n\rSalvageReport\x12\x0e\n\x06source\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65ntries\x18\x03 \x01(\x03\x12\"\n\x06losses\x18\x04 \x03(\x0b\x32\x12.jaild.v1.DataLoss2\xc9\x01\n\x08Salvages\x12m\n\x0bSalvageJail\x12\x1c.jaild.v1.SalvageJailRequest\x1a\x1d.google.longrunning.Operation\"!\xca\x41\x1e\n\tMigration\x12\x11OperationMetadata\x12N\n\x10GetSalvageReport\x12!.jaild.v1.GetSalvageReportRequest\x1a\x17.jaild.v1.SalvageReportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,10 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSALVAGEREPORTREQUEST']._serialized_end=240
   _globals['_BYTERANGE']._serialized_start=242
   _globals['_BYTERANGE']._serialized_end=279
-  _globals['_SALVAGEDAMAGE']._serialized_start=281
-  _globals['_SALVAGEDAMAGE']._serialized_end=377
-  _globals['_SALVAGEREPORT']._serialized_start=380
-  _globals['_SALVAGEREPORT']._serialized_end=512
-  _globals['_SALVAGES']._serialized_start=515
-  _globals['_SALVAGES']._serialized_end=716
+  _globals['_DATALOSS']._serialized_start=281
+  _globals['_DATALOSS']._serialized_end=372
+  _globals['_SALVAGEREPORT']._serialized_start=374
+  _globals['_SALVAGEREPORT']._serialized_end=500
+  _globals['_SALVAGES']._serialized_start=503
+  _globals['_SALVAGES']._serialized_end=704
 # @@protoc_insertion_point(module_scope)

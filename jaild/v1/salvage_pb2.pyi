@@ -33,7 +33,7 @@ class ByteRange(_message.Message):
     to: int
     def __init__(self, to: _Optional[int] = ..., **kwargs) -> None: ...
 
-class SalvageDamage(_message.Message):
+class DataLoss(_message.Message):
     __slots__ = ("path", "lost", "reason", "ranges")
     PATH_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
@@ -46,13 +46,13 @@ class SalvageDamage(_message.Message):
     def __init__(self, path: _Optional[str] = ..., lost: bool = ..., reason: _Optional[str] = ..., ranges: _Optional[_Iterable[_Union[ByteRange, _Mapping]]] = ...) -> None: ...
 
 class SalvageReport(_message.Message):
-    __slots__ = ("source", "time", "entries", "damages")
+    __slots__ = ("source", "time", "entries", "losses")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
-    DAMAGES_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
     source: str
     time: _timestamp_pb2.Timestamp
     entries: int
-    damages: _containers.RepeatedCompositeFieldContainer[SalvageDamage]
-    def __init__(self, source: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., entries: _Optional[int] = ..., damages: _Optional[_Iterable[_Union[SalvageDamage, _Mapping]]] = ...) -> None: ...
+    losses: _containers.RepeatedCompositeFieldContainer[DataLoss]
+    def __init__(self, source: _Optional[str] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., entries: _Optional[int] = ..., losses: _Optional[_Iterable[_Union[DataLoss, _Mapping]]] = ...) -> None: ...

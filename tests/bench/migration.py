@@ -227,7 +227,7 @@ def _delete(api: Client) -> None:
 def _specification(*, volumes: int = 0, address: str = ADDRESS) -> str:
     command = json.dumps(["/bin/sh", "-c", _WRITES])
     places = {f"v{number}": {"path": f"/var/v{number}"} for number in range(volumes)}
-    network = f"{{mode: own, addresses: [{address}]}}"
+    network = f"{{mode: vnet, addresses: [{address}]}}"
     return trees.spec("tiny-1", "web/1", command=command, network=network, volumes=json.dumps(places))
 
 

@@ -31,7 +31,7 @@ _LISTINGS = 50
 _SPEC = """\
 base: debian-12
 app: redis/7.0.15
-network: {{mode: own, addresses: [10.9.{high}.{low}/16], gateway: 10.9.0.1}}
+network: {{mode: vnet, addresses: [10.9.{high}.{low}/16], gateway: 10.9.0.1}}
 quota: 2G
 limits: {{memory: 512M, cpus: 1.5, processes: 256}}
 health: [{{kind: tcp, port: 6379}}]

@@ -29,7 +29,7 @@ from jaild.adapters.system.process import ProcessRunner
 from jaild.assembly import freebsd_system
 from jaild.model.errors import FailedPreconditionError, InternalError
 from jaild.model.jails.mounts import Mount, MountKind
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.ports.runtime import Run, RunSpec
 from tests.contract.runtime_contract import Rig, RuntimeContract, only, output_of, run_spec
 from tests.contract.terminal_contract import TerminalContract
@@ -245,7 +245,7 @@ async def test_a_program_that_is_not_there_is_no_start(rig: RealRig) -> None:
 
 
 async def test_a_vnet_jail_has_its_address_and_its_mac_and_starts_again_with_them(rig: RealRig) -> None:
-    spec = replace(rig.spec(), network=Network(mode="own", addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
+    spec = replace(rig.spec(), network=Network(mode=Mode.VNET, addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
     runtime = await started(rig, spec)
     for _ in range(2):
         shown = (await output_of(runtime, spec, "ifconfig"))[1].decode()
@@ -257,7 +257,7 @@ async def test_a_vnet_jail_has_its_address_and_its_mac_and_starts_again_with_the
 
 
 async def test_addresses_are_announced_in_the_jails_own_network(rig: RealRig) -> None:
-    spec = replace(rig.spec(), network=Network(mode="own", addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
+    spec = replace(rig.spec(), network=Network(mode=Mode.VNET, addresses=("198.18.7.5/28", "2001:db8:7::5/64")))
     runtime = await started(rig, spec)
     await runtime.announce("web", 1)
 

@@ -15,7 +15,7 @@ from jaild.adapters.freebsd import mounts as freebsd_mounts
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
 from jaild.model.errors import FailedPreconditionError, InternalError, InvalidArgumentError
 from jaild.model.jails.mounts import Mount, MountKind
-from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.spec import Limits, Mode, Network
 from jaild.ports.runtime import RunSpec
 from tests.contract.freebsd_rig import ToldRig
 from tests.contract.runtime_contract import RuntimeContract, only
@@ -34,7 +34,7 @@ class TestFreebsdRuntime(RuntimeContract):
     """The fixture `rig` of this module."""
 
 
-OWN = Network(mode="own", addresses=("10.0.0.5/24",), gateway="10.0.0.1")
+OWN = Network(mode=Mode.VNET, addresses=("10.0.0.5/24",), gateway="10.0.0.1")
 LIMITS = Limits(memory="1G", processes=50)
 BOOT = ("/bin/sh", "/etc/rc")
 
@@ -303,7 +303,7 @@ async def test_a_jail_of_a_start_that_the_daemon_did_not_survive_is_removed_with
     assert left(rig) == {}
 
 
-@pytest.mark.parametrize("network", [Network(), OWN, Network(mode="shared", addresses=("10.0.0.5/24",))])
+@pytest.mark.parametrize("network", [Network(), OWN, Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",))])
 async def test_a_jail_that_is_dying_keeps_nobody_from_starting_the_same_generation_again(
     rig: ToldRig, network: Network
 ) -> None:

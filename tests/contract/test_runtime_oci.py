@@ -18,7 +18,7 @@ from jaild.adapters.oci import cgroup as oci_cgroup
 from jaild.adapters.oci import mounts
 from jaild.model.errors import FailedPreconditionError, JaildError, ResourceExhaustedError
 from jaild.model.jails.mounts import Mount, MountKind
-from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.spec import Limits, Mode, Network
 from jaild.ports.runtime import RunSpec
 from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import FOLDERS, PROCESSES, OciRig, hosted, hosts_of, leftovers, log_has, started
@@ -262,7 +262,7 @@ async def test_a_tree_in_use_is_not_removed_and_the_mounts_are_named(
 
 
 async def test_what_a_crash_left_is_found_and_can_be_removed(rig: OciRig) -> None:
-    await rig.runtime.create(replace(rig.spec(), network=Network(mode="own", addresses=(rig.inside,))))
+    await rig.runtime.create(replace(rig.spec(), network=Network(mode=Mode.VNET, addresses=(rig.inside,))))
     shutil.rmtree(rig.run_folder / "runs")
     adopted = rig.restarted()
     run = await only(adopted)

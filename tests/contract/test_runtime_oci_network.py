@@ -17,7 +17,7 @@ import pytest
 from jaild.adapters.oci import namespaces
 from jaild.adapters.oci import network as oci_network
 from jaild.model.errors import FailedPreconditionError, InternalError
-from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
+from jaild.model.jails.spec import HttpCheck, Mode, Network, TcpCheck
 from jaild.ports.runtime import RunSpec
 from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import OciRig, hosted, hosts_of, leftovers, started
@@ -34,7 +34,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[OciRig]:
 
 def own(rig: OciRig, generation: int = 1) -> RunSpec:
     httpd = ("httpd", "-f", "-p", "80", "-h", "/usr/local")
-    network = Network(mode="own", addresses=(rig.inside,), gateway=rig.host.partition("/")[0])
+    network = Network(mode=Mode.VNET, addresses=(rig.inside,), gateway=rig.host.partition("/")[0])
     return replace(rig.spec(generation), command=httpd, network=network)
 
 
@@ -87,7 +87,7 @@ def shown(*words: str) -> list[dict[str, Any]]:
 
 
 async def test_a_network_of_its_own_is_whole_before_the_run_is_started(rig: OciRig) -> None:
-    network = Network(mode="own", addresses=(rig.inside, "2001:db8::5/64"), gateway=rig.host.partition("/")[0])
+    network = Network(mode=Mode.VNET, addresses=(rig.inside, "2001:db8::5/64"), gateway=rig.host.partition("/")[0])
     spec = replace(rig.spec(), network=network)
     await rig.runtime.create(spec)
     namespace = oci_network.namespace(rig.run_folder.resolve(), "web", 1)
@@ -157,7 +157,7 @@ async def test_announcing_tells_the_neighbours_by_gratuitous_arp(rig: OciRig) ->
 
 
 async def test_shared_addresses_are_on_the_hosts_interface_while_it_runs(rig: OciRig) -> None:
-    network = Network(mode="shared", addresses=(rig.other,), interface=rig.network.bridge)
+    network = Network(mode=Mode.SHARED_IP, addresses=(rig.other,), interface=rig.network.bridge)
 
     def addresses() -> str:
         shown = subprocess.run(
@@ -178,7 +178,7 @@ async def test_shared_addresses_are_on_the_hosts_interface_while_it_runs(rig: Oc
 
 
 async def test_a_bridge_that_is_not_there_is_told_before_anything_is_made(rig: OciRig) -> None:
-    network = Network(mode="own", addresses=(rig.inside,), bridge="jl-none")
+    network = Network(mode=Mode.VNET, addresses=(rig.inside,), bridge="jl-none")
     with pytest.raises(FailedPreconditionError) as refused:
         await rig.runtime.create(replace(rig.spec(), network=network))
     assert refused.value.reason == "NETWORK_MISSING"
@@ -204,7 +204,7 @@ async def test_a_cut_over_is_quick(rig: OciRig) -> None:
 
 async def test_a_check_from_inside_reaches_a_server_that_nobody_outside_does(rig: OciRig) -> None:
     httpd = ("httpd", "-f", "-p", "80", "-h", "/usr/local")
-    spec = replace(rig.spec(), command=httpd, network=Network(mode="none", addresses=(rig.inside,)))
+    spec = replace(rig.spec(), command=httpd, network=Network(mode=Mode.NONE, addresses=(rig.inside,)))
     runtime = await started(rig, spec)
     address = rig.inside.partition("/")[0]
     async with asyncio.timeout(10):
@@ -219,7 +219,7 @@ async def test_a_check_from_inside_reaches_a_server_that_nobody_outside_does(rig
 
 
 async def test_a_jail_without_a_network_has_its_loopback_interface_and_nothing_else(rig: OciRig) -> None:
-    spec = replace(rig.spec(), network=Network(mode="none"))
+    spec = replace(rig.spec(), network=Network(mode=Mode.NONE))
     await started(rig, spec)
     status, interfaces, _ = await output_of(rig.runtime, spec, "cat", "/proc/net/dev")
     assert status == 0

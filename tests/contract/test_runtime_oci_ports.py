@@ -13,7 +13,7 @@ import pytest
 
 from jaild.adapters.oci import ports as oci_ports
 from jaild.model.errors import FailedPreconditionError, InternalError
-from jaild.model.jails.spec import Network, Port
+from jaild.model.jails.spec import Mode, Network, Port
 from jaild.ports.runtime import RunSpec
 from tests.conftest import LINUX_HOST
 from tests.contract.oci_rig import OciRig, hosted, started
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 def own(rig: OciRig, port: int, generation: int = 1) -> RunSpec:
     gateway = rig.host.partition("/")[0]
-    network = Network(mode="own", addresses=(rig.inside,), gateway=gateway, ports=(Port(host=port, jail=80),))
+    network = Network(mode=Mode.VNET, addresses=(rig.inside,), gateway=gateway, ports=(Port(host=port, jail=80),))
     return replace(rig.spec(generation), command=("httpd", "-f", "-p", "80", "-h", "/usr/local"), network=network)
 
 
@@ -101,7 +101,7 @@ async def test_a_new_daemon_clears_the_ports_of_what_crashed_while_none_ran(rig:
 
 async def test_the_hosts_own_address_is_not_given_to_a_jail_that_would_take_it_along(rig: OciRig) -> None:
     bridge, mine = rig.network.bridge, rig.host.partition("/")[0]
-    shared = Network(mode="shared", addresses=(rig.host,), interface=bridge)
+    shared = Network(mode=Mode.SHARED_IP, addresses=(rig.host,), interface=bridge)
     with pytest.raises(FailedPreconditionError) as refused:
         await rig.runtime.create(replace(rig.spec(), network=shared))
     assert refused.value.reason == "ADDRESS_IN_USE"

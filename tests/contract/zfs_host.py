@@ -98,5 +98,5 @@ async def refused(call: object, kind: type[JaildError], reason: str) -> JaildErr
     with pytest.raises(kind) as caught:
         await call  # type: ignore[misc]
     assert caught.value.reason == reason
-    assert caught.value.remedy
+    assert caught.value.hint
     return caught.value

@@ -69,8 +69,8 @@ class Answer:
     def error(self) -> str:
         """What an operation that was carried out failed of, in one line, and what to do about it."""
         error = self.document.get("error", {})
-        remedies = [detail.get("metadata", {}).get("remedy") for detail in error.get("details", [])]
-        return "\n".join([error.get("message", ""), *filter(None, remedies)])
+        hints = [detail.get("metadata", {}).get("hint") for detail in error.get("details", [])]
+        return "\n".join([error.get("message", ""), *filter(None, hints)])
 
     @property
     def downtime(self) -> float | None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from jaild.cli.output.human import duration, size
+from jaild.cli.output.human import duration
+from jaild.model.quantity import size
 from tests.demo.assets import Assets, Base, Release
 from tests.demo.fleet import SOURCE_HOST, TARGET_HOST, Fleet, Result, Who
 from tests.demo.screen import Screen
@@ -19,7 +20,7 @@ from tests.demo.slow_release import SlowRelease
 from tests.demo.telling import Chapter, StoryError, Telling, require
 
 JAIL = "kv"
-_EVIDENCE = 4  # lines of proof shown of each finding
+_EVIDENCE = 4  # lines of proof shown of each problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +102,14 @@ class Story:
         before = self._jail(SOURCE_HOST)
         words = ("jail", "deploy", JAIL, self._assets.newer.reference)
         plan = self._telling.do(Who.PRODUCT, SOURCE_HOST, *words, "--plan", expect=Result.REFUSED).document
-        missing = [finding for finding in plan.get("findings", []) if finding["severity"] == "error"]
-        require(bool(missing), "the refusal names no finding")
-        for finding in missing:
-            self._telling.screen.fact(f"{finding['code']}: {finding['message']}")
-            evidence = finding.get("evidence", [])
+        missing = [problem for problem in plan.get("problems", []) if problem["severity"] == "error"]
+        require(bool(missing), "the refusal names no problem")
+        for problem in missing:
+            self._telling.screen.fact(f"{problem['code']}: {problem['message']}")
+            evidence = problem.get("evidence", [])
             more = [f"... and {len(evidence) - _EVIDENCE} more"] if len(evidence) > _EVIDENCE else []
             self._telling.screen.quote("\n".join([*evidence[:_EVIDENCE], *more]))
-        known = any(finding["code"] in self._assets.refusals for finding in missing)
+        known = any(problem["code"] in self._assets.refusals for problem in missing)
         require(known, f"the refusal names none of {', '.join(sorted(self._assets.refusals))}")
         self._telling.do(Who.PRODUCT, SOURCE_HOST, *words, expect=Result.REFUSED)  # not only its plan
         after = self._jail(SOURCE_HOST)
@@ -214,7 +215,7 @@ def spec_text(base: str, app: str, setting: Setting) -> str:
         {
             "base": base,
             "app": app,
-            "network": {"mode": "own", "addresses": [f"{setting.address}/24"]},
+            "network": {"mode": "vnet", "addresses": [f"{setting.address}/24"]},
             "health": [{"kind": "tcp", "port": 6379}],
             "readiness": {"successes": 2, "interval": 0.1, "deadline": setting.readiness_deadline},
         },

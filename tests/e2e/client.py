@@ -41,9 +41,9 @@ from jaild.v1 import (
     migrations_pb2_grpc,
     promotions_pb2,
     promotions_pb2_grpc,
-    rehearsals_pb2_grpc,
     rollouts_pb2_grpc,
     salvage_pb2_grpc,
+    test_migrations_pb2_grpc,
 )
 from tests.patience import patient
 
@@ -71,7 +71,7 @@ class Client:
         self.evacuations = evacuations_pb2_grpc.EvacuationsStub(self.channel)
         self.channels = channels_pb2_grpc.ChannelsStub(self.channel)
         self.rollouts = rollouts_pb2_grpc.RolloutsStub(self.channel)
-        self.rehearsals = rehearsals_pb2_grpc.RehearsalsStub(self.channel)
+        self.test_migrations = test_migrations_pb2_grpc.TestMigrationsStub(self.channel)
         self.host = host_pb2_grpc.HostStub(self.channel)
         self.events = events_pb2_grpc.EventsStub(self.channel)
         self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)
@@ -306,12 +306,12 @@ def refused(kind: type[JaildError], reason: str) -> Iterator[pytest.ExceptionInf
     with pytest.raises(JaildError) as caught:
         yield caught
     assert (type(caught.value), caught.value.reason) == (kind, reason), str(caught.value)
-    assert caught.value.remedy
+    assert caught.value.hint
 
 
 def codes(error: JaildError) -> list[str]:
-    """The findings of a refused plan."""
-    return [finding.code for finding in error.findings]
+    """The problems of a refused plan."""
+    return [problem.code for problem in error.problems]
 
 
 def metadata(operation: Any) -> common_pb2.OperationMetadata:

@@ -1,4 +1,4 @@
-"""Every kind of bad input: a typed refusal with a remedy, nothing left behind nor touched outside, and on it goes."""
+"""Every kind of bad input: a typed refusal with a hint, nothing left behind nor touched outside, and on it goes."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_volume_over_what_is_not_its_place_is_refused(api: Client, path: str) 
     with pytest.raises(JaildError) as caught:
         api.create("edge-2", trees.spec("tiny-1", "web/1", volumes=volumes))
     assert caught.value.reason in {"INVALID_SPEC", "DUPLICATE_MOUNT", "PLAN_REFUSED"}
-    assert caught.value.remedy
+    assert caught.value.hint
 
 
 def test_a_volume_on_a_symlink_of_the_base_is_refused(api: Client, tmp_path: Path) -> None:
@@ -238,19 +238,19 @@ def test_a_volume_on_a_symlink_of_the_base_is_refused(api: Client, tmp_path: Pat
 
 
 def test_two_jails_with_one_address_are_refused(api: Client, node: Node) -> None:
-    network = f"{{mode: own, addresses: [{node.addresses[1]}]}}"
+    network = f"{{mode: vnet, addresses: [{node.addresses[1]}]}}"
     api.create("edge-1", trees.spec("tiny-1", "web/1", network=network))
     between = node.traces()
     with refused(FailedPreconditionError, "PLAN_REFUSED") as refusal:
         api.create("edge-2", trees.spec("tiny-1", "web/1", network=network))
     assert codes(refusal.value) == ["ADDRESS_IN_USE"]
-    assert "edge-1" in refusal.value.findings[0].message
+    assert "edge-1" in refusal.value.problems[0].message
     assert node.traces() == between
     api.delete("edge-1")
 
 
 def test_two_requests_at_once_for_one_address_do_not_both_get_it(api: Client, node: Node) -> None:
-    network = f"{{mode: own, addresses: [{node.addresses[2]}]}}"
+    network = f"{{mode: vnet, addresses: [{node.addresses[2]}]}}"
     spec = trees.spec("tiny-1", "web/1", network=network)
     first, refusals = api.create_begin("edge-1", spec), 0
     try:
@@ -306,8 +306,8 @@ def test_a_conflict_in_etc_is_refused_in_the_plan_and_told_by_its_file(api: Clie
     api.sh("edge-1", "printf 'a\\nmine\\nc\\n' > /etc/app.conf")
     with refused(FailedPreconditionError, "PLAN_REFUSED") as refusal:
         api.upgrade("edge-1", "new")
-    (finding,) = refusal.value.findings
-    assert (finding.code, finding.subject) == ("MERGE_CONFLICT", "/etc/app.conf")
+    (problem,) = refusal.value.problems
+    assert (problem.code, problem.subject) == ("MERGE_CONFLICT", "/etc/app.conf")
     assert api.generations("edge-1") == [1]
     assert api.sh("edge-1", "cat /etc/app.conf") == "a\nmine\nc\n"
     api.delete("edge-1")
@@ -325,7 +325,7 @@ def test_a_release_whose_account_clashes_with_the_jails_is_refused(api: Client, 
     api.push("web/clash", workshop / "web-1.tgz", manifest=manifest)
     with refused(FailedPreconditionError, "PLAN_REFUSED") as refusal:
         api.deploy(jail, "web/clash")
-    assert refusal.value.findings
+    assert refusal.value.problems
     assert api.generations(jail) == [1]
     api.delete(jail)
     delete_release(api, "web/clash")
@@ -361,7 +361,7 @@ def test_a_full_pool_refuses_and_serves_on(workshop: Path, tmp_path: Path) -> No
         assert "No space left" in said
         with refused(FailedPreconditionError, "PLAN_REFUSED") as planned:
             full.api.create("edge-2", trees.spec("tiny-1", "web/1"))
-        assert [finding.code for finding in planned.value.findings] == ["NO_SPACE"]
+        assert [problem.code for problem in planned.value.problems] == ["NO_SPACE"]
         until(lambda: full.traces() == before)
         assert full.api.names_of_jails() == ["edge-1"]
         full.api.sh("edge-1", "rm /var/fill; sync")

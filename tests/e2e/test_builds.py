@@ -156,7 +156,7 @@ def test_a_recipes_mistake_is_told_with_its_line(api: Client) -> None:
     with refused(InvalidArgumentError, "INVALID_SPEC") as refusal:
         api.build_begin("web/typo", recipe("- rnu: [make]\n"), recipe_source="recipe.yaml")
     assert refusal.value.message == "recipe.yaml, line 4: $.steps[0].rnu: there is no 'rnu' here"
-    assert refusal.value.remedy == "did you mean 'run'?"
+    assert refusal.value.hint == "did you mean 'run'?"
 
 
 def test_files_that_were_not_sent_fail_their_step(api: Client, tmp_path: Path) -> None:

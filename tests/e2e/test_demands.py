@@ -46,7 +46,7 @@ def test_what_jails_use_is_told_beside_what_they_may(api: Client) -> None:
 
 
 def test_a_plan_says_what_this_host_cannot_do_and_nothing_is_made(api: Client, node: Node) -> None:
-    network = "network: {mode: own, addresses: [10.9.8.7/24], bridge: nobridge}\n"
+    network = "network: {mode: vnet, addresses: [10.9.8.7/24], bridge: nobridge}\n"
     impossible = f"limits: {{cpuset: '4000'}}\ndevfs_ruleset: devfsrules_jail\n{network}"
     with refused(FailedPreconditionError, "PLAN_REFUSED") as found:
         api.create("web", SPEC + impossible)

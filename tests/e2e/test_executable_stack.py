@@ -42,8 +42,8 @@ def test_a_plug_in_with_an_executable_stack_is_told_where_dlopen_refuses_it_and_
 
         opened.append(status("/usr/local/bin/opens", "/usr/local/lib/plug.so"))
         started.append(status("/usr/local/bin/needs"))
-        findings = check(elf.index(release, prefix="/usr/local"), elf.index(tree, prefix="/"), mount_point="/usr/local")
-        told.append([(finding.code, finding.subject) for finding in findings])
+        problems = check(elf.index(release, prefix="/usr/local"), elf.index(tree, prefix="/"), mount_point="/usr/local")
+        told.append([(problem.code, problem.subject) for problem in problems])
     assert opened == [0, 1]
     assert started == [0, 0]
     assert told == [[], [("EXECUTABLE_STACK", "/usr/local/lib/plug.so")]]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jaild.model.errors import FailedPreconditionError
-from jaild.v1 import evacuations_pb2, jails_pb2, rehearsals_pb2
+from jaild.v1 import evacuations_pb2, jails_pb2, test_migrations_pb2
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import metadata, refused, until
@@ -61,7 +61,7 @@ def fleet(hosts: Fleet) -> Iterator[Fleet]:
 
 
 def writer(number: int, **more: str) -> str:
-    network = f"{{mode: own, addresses: [10.77.0.{100 + number}/24]}}"
+    network = f"{{mode: vnet, addresses: [10.77.0.{100 + number}/24]}}"
     return trees.spec("tiny-1", "web/1", command=json.dumps(["/bin/sh", "-c", WRITER]), network=network, **more)
 
 
@@ -154,25 +154,25 @@ def web(app: str = "web/1", path: str = "/version") -> str:
         "tiny-1",
         app,
         command=WEB,
-        network="{mode: own, addresses: [10.77.0.107/24]}",
+        network="{mode: vnet, addresses: [10.77.0.107/24]}",
         health=f"[{{kind: http, port: 80, path: {path}}}]",
         readiness="{successes: 2, interval: 0.1, deadline: 3}",
     )
 
 
-def rehearse(node: Node, jail: str, target: str, **more: Any) -> Any:
-    request = rehearsals_pb2.RehearseJailRequest(name=f"jails/{jail}", target=target, **more)
-    return node.api.call(node.api.rehearsals.RehearseJail, request)
+def asked_to_test(node: Node, jail: str, target: str, **more: Any) -> Any:
+    request = test_migrations_pb2.TestMigrationRequest(name=f"jails/{jail}", target=target, **more)
+    return node.api.call(node.api.test_migrations.TestMigration, request)
 
 
-def test_a_rehearsal_boots_a_clone_where_nobody_reaches_it_and_leaves_nothing(fleet: Fleet) -> None:
+def test_a_test_migration_boots_a_clone_where_nobody_reaches_it_and_leaves_nothing(fleet: Fleet) -> None:
     alpha, beta = fleet.alpha, fleet.beta
     alpha.api.create("shop", web())
     started = alpha.api.jail("shop").start_time
     layers = [name for name in alpha.datasets() if not name.startswith("/jails")]
-    told = jailctl(alpha, "jail", "migrate", "shop", "beta", "--rehearse")
+    told = jailctl(alpha, "jail", "migrate", "shop", "beta", "--test")
     assert told.returncode == 0, told.stderr
-    assert "rehearsed, alpha -> beta" in told.stdout
+    assert "tested, alpha -> beta" in told.stdout
     assert "healthy: true" in told.stdout
     assert alpha.api.jail("shop").state == RUNNING
     assert alpha.api.jail("shop").start_time == started
@@ -189,11 +189,11 @@ def test_a_jail_that_would_not_come_up_is_told_with_what_its_check_said(fleet: F
     check = "ip link show eth0 || { echo no uplink; exit 1; }"  # there is one where it is
     health = f"[{{kind: exec, command: [/bin/sh, -c, {json.dumps(check)}]}}]"
     alpha.api.create(
-        "shop", trees.spec("tiny-1", "web/1", health=health, network="{mode: own, addresses: [10.77.0.107/24]}")
+        "shop", trees.spec("tiny-1", "web/1", health=health, network="{mode: vnet, addresses: [10.77.0.107/24]}")
     )
-    told = jailctl(alpha, "jail", "migrate", "shop", "beta", "--rehearse")
+    told = jailctl(alpha, "jail", "migrate", "shop", "beta", "--test")
     assert told.returncode != 0
-    assert "REHEARSAL_FAILED" in told.stderr
+    assert "TEST_MIGRATION_FAILED" in told.stderr
     assert "no uplink" in told.stderr
     assert fleet.running_on("shop") == ["alpha"]
     assert [name for name in beta.datasets() if name.startswith(("/jails/", "/rehearsals/"))] == []
@@ -204,13 +204,13 @@ def test_a_target_that_dies_while_the_clone_runs_has_nothing_of_it_when_it_is_ba
     alpha.api.create(
         "shop", trees.spec("tiny-1", "web/1", readiness="{successes: 50, interval: 0.5, deadline: 60}"), stopped=True
     )
-    operation = rehearse(alpha, "shop", "beta")
-    assert alpha.api.until_phase(operation, "rehearse") == "rehearse"
+    operation = asked_to_test(alpha, "shop", "beta")
+    assert alpha.api.until_phase(operation, "test") == "test"
     until(lambda: bool(beta.jail_processes()))
     beta.kill()
     beta.start()
     end = alpha.api.end(operation)
     assert end.HasField("error")
-    assert metadata(end).kind == "rehearse"
+    assert metadata(end).kind == "test-migration"
     until(lambda: not [name for name in beta.datasets() if name.startswith(("/jails/", "/rehearsals/"))], 60)
     assert beta.jail_processes() == []

@@ -91,7 +91,7 @@ def test_what_others_keep_is_told_before_a_jail_is_stopped(pair: Pair, jail: str
     alpha.zfs("snapshot", f"{dataset(alpha, jail, '/data')}@tool")
     alpha.zfs("clone", f"{dataset(alpha, jail, '/data')}@tool", f"{alpha.pool}/theirs")
     plan = response(alpha.api.delete(jail, validate_only=True), common_pb2.Plan())
-    assert [finding.code for finding in plan.findings] == ["ONLY_COPY", "SNAPSHOTS_IN_USE"]
+    assert [problem.code for problem in plan.problems] == ["ONLY_COPY", "SNAPSHOTS_IN_USE"]
     with refused(FailedPreconditionError, "SNAPSHOTS_IN_USE") as caught:
         alpha.api.delete(jail)
     assert f"{alpha.pool}/theirs" in str(caught.value)
@@ -116,7 +116,7 @@ def test_what_was_written_to_an_old_copy_is_refused_and_kept(pair: Pair, jail: s
     alpha.seen(f"jails/{jail}/data/theirs").write_text("not to be lost")
     alpha.zfs("snapshot", f"{data}@tool")
     plan = response(beta.api.done(beta.api.migrate_begin(jail, "alpha", validate_only=True)), common_pb2.Plan())
-    assert "COPY_MODIFIED" in [finding.code for finding in plan.findings]
+    assert "COPY_MODIFIED" in [problem.code for problem in plan.problems]
     with refused(FailedPreconditionError, "PLAN_REFUSED"):
         beta.api.migrate(jail, "alpha")
     none_is_lost(pair, beta, jail, 1)

@@ -36,7 +36,7 @@ def test_jails_stopped_for_the_shutdown_stay_so_over_a_restart_of_the_daemon(nod
     stop_all(api)
     assert node.jail_processes(jail) == []
     assert api.jail(jail).state == STOPPED
-    with refused(FailedPreconditionError, "HOST_HALTED"):
+    with refused(FailedPreconditionError, "HOST_SHUT_DOWN"):
         api.deploy(jail, "web/2")
     node.kill()
     api = node.start()

@@ -28,7 +28,7 @@ def identity(api: Client, jail: str) -> list[str]:
 
 def test_each_jail_has_host_keys_and_a_machine_id_of_its_own_and_keeps_them(api: Client, tmp_path: Path) -> None:
     imported = api.done(api.import_begin("keyed-1", base(tmp_path / "keyed-1.tgz", "1")))
-    assert [finding.code for finding in metadata(imported).plan.findings] == ["SHARED_IDENTITY"]
+    assert [problem.code for problem in metadata(imported).plan.problems] == ["SHARED_IDENTITY"]
     api.import_base("keyed-2", base(tmp_path / "keyed-2.tgz", "2"))
     for name in ("keyed-a", "keyed-b"):
         api.create(name, trees.spec("keyed-1", "web/1"))

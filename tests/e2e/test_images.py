@@ -58,7 +58,7 @@ def test_a_layout_comes_as_an_archive_too(api: Client, layout: Layout, tmp_path:
     with refused(FailedPreconditionError, "OCI_AMBIGUOUS"):
         api.import_base("sent", archive)
     base = api.import_base("sent", archive, image="v0")
-    assert base.notes[0].startswith("OCI image of 1 layers")
+    assert base.notes[0].startswith("OCI image of 1 layer,")
     forget(api, "sent")
 
 

@@ -229,7 +229,7 @@ def test_a_jail_answers_on_its_own_address(api: Client, node: Node) -> None:
     address = node.addresses[3]
     own = trees.spec(
         "tiny-1",
-        network=f"{{mode: own, addresses: [{address}]}}",
+        network=f"{{mode: vnet, addresses: [{address}]}}",
         command="[/bin/busybox, httpd, -f, -p, '80', -h, /etc]",
         health="[{kind: http, port: 80, path: /motd}, {kind: tcp, port: 80}]",
     )

@@ -37,7 +37,7 @@ done
 
 
 def writer(address: str = JAIL) -> str:
-    network = f"{{mode: own, addresses: [{address}]}}"
+    network = f"{{mode: vnet, addresses: [{address}]}}"
     return trees.spec("tiny-1", "web/1", command=json.dumps(["/bin/sh", "-c", WRITER]), network=network)
 
 
@@ -181,7 +181,7 @@ def test_a_jail_that_moved_does_not_start_where_it_was(pair: Pair, jail: str) ->
     alpha.api.migrate(jail, "beta")
     with pytest.raises(FailedPreconditionError) as caught:
         alpha.api.start(jail)
-    assert caught.value.remedy
+    assert caught.value.hint
     alpha.power_cut()
     alpha.start()
     none_is_lost(pair, pair.beta, jail, 1)
@@ -199,7 +199,7 @@ def test_a_peer_that_nobody_knows_is_refused(pair: Pair, jail: str) -> None:
 def test_an_address_that_the_target_uses_is_refused(pair: Pair, jail: str) -> None:
     pair.alpha.api.migrate(jail, "beta")  # its layers are there now
     pair.alpha.api.create("edge-2", writer(OTHER))
-    pair.beta.api.create("edge-3", trees.spec("tiny-1", "web/1", network=f"{{mode: own, addresses: [{OTHER}]}}"))
+    pair.beta.api.create("edge-3", trees.spec("tiny-1", "web/1", network=f"{{mode: vnet, addresses: [{OTHER}]}}"))
     not_moved(pair, "edge-2", "ADDRESS_IN_USE")
 
 

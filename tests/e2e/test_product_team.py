@@ -53,7 +53,7 @@ class Site:
     def spec(self, number: int, **more: str) -> str:
         """Write a spec with the host's address `number`; return its path."""
         path = self.folder / "spec.yaml"
-        network = f"{{mode: own, addresses: [{self.node.addresses[number]}]}}"
+        network = f"{{mode: vnet, addresses: [{self.node.addresses[number]}]}}"
         path.write_text(trees.spec("tiny-1", "web/1", network=network, environment=f"{{PASSWORD: {SECRET}}}", **more))
         return str(path)
 
@@ -71,7 +71,7 @@ def site(workshop: Path) -> Iterator[Site]:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     node = Node("solo")
     upper = ipaddress.ip_interface(node.addresses[8]).ip  # .9 of a /28: the range is its upper half
-    policy = {"networks": ["none", "own"], "addresses": [f"{upper - 1}/29"], "limits": {"open_files": 4096}}
+    policy = {"networks": ["none", "vnet"], "addresses": [f"{upper - 1}/29"], "limits": {"open_files": 4096}}
     node.config["listen"] = {"address": address, "tls": _settings(files["host"])}
     node.config["grants"] = {
         "web-team": {"roles": ["product"], "apps": ["web"], "policy": policy},

@@ -111,7 +111,7 @@ def test_the_programs_of_create_upgrade_rollback_and_restart(api: Client, node: 
 
 def test_a_network_of_its_own_takes_no_program_more(api: Client, node: Node, spec: str, fresh: str) -> None:
     counted = Counted(node)
-    api.create(fresh, spec + f"network: {{mode: own, addresses: [{node.addresses[3]}]}}\n")
+    api.create(fresh, spec + f"network: {{mode: vnet, addresses: [{node.addresses[3]}]}}\n")
     assert counted.since() == list(CREATE)
     api.upgrade(fresh, "tiny-2")
     assert counted.since() == list(_CHANGE)

@@ -110,7 +110,7 @@ def test_after_a_power_cut_jails_that_should_run_do(node: Node, jail: str) -> No
     api.create("edge-3", trees.spec("tiny-1", "web/1"))
     api.stop("edge-3")
     address = node.addresses[4]
-    api.create("edge-4", trees.spec("tiny-1", "web/1", network=f"{{mode: own, addresses: [{address}]}}"))
+    api.create("edge-4", trees.spec("tiny-1", "web/1", network=f"{{mode: vnet, addresses: [{address}]}}"))
     api.sh(jail, ACKNOWLEDGE)
     node.power_cut()
     assert node.jail_processes() == []

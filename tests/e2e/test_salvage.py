@@ -88,7 +88,7 @@ def places(where: bytes, what: bytes, start: int) -> Iterator[int]:
 
 def test_what_can_be_read_of_a_jail_on_a_damaged_pool_is_saved_and_the_rest_is_named(pair: Pair) -> None:
     alpha, beta = pair.alpha, pair.beta
-    alpha.api.create(NAME, trees.spec("tiny-1", "web/1", network=f"{{mode: own, addresses: [{JAIL}]}}"))
+    alpha.api.create(NAME, trees.spec("tiny-1", "web/1", network=f"{{mode: vnet, addresses: [{JAIL}]}}"))
     alpha.api.sh(NAME, FILL)
     good, bad, gone = pattern(b"good"), pattern(b"bad"), pattern(b"gone")
     put(alpha, "/var/kept/damaged", good, bad, good)
@@ -100,7 +100,7 @@ def test_what_can_be_read_of_a_jail_on_a_damaged_pool_is_saved_and_the_rest_is_n
 
     with refused(DataLossError, "DATA_UNREADABLE") as unreadable:
         alpha.api.migrate(NAME, "beta")
-    assert "jailctl jail salvage" in unreadable.value.remedy
+    assert "jailctl jail salvage" in unreadable.value.hint
     assert pair.owners(NAME) == ["alpha"]
 
     request = salvage_pb2.SalvageJailRequest(name=f"jails/{NAME}", target="beta")
@@ -110,7 +110,7 @@ def test_what_can_be_read_of_a_jail_on_a_damaged_pool_is_saved_and_the_rest_is_n
     assert pair.running_on(NAME) == ["beta"]
     asked = salvage_pb2.GetSalvageReportRequest(name=f"jails/{NAME}")
     report = beta.api.call(beta.api.salvages.GetSalvageReport, asked)
-    told = {each.path: each for each in report.damages}
+    told = {each.path: each for each in report.losses}
     assert set(told) == {"data/var/kept/damaged", "data/var/kept/lost"}
     assert told["data/var/kept/lost"].lost
     spans = [(getattr(span, "from"), span.to) for span in told["data/var/kept/damaged"].ranges]

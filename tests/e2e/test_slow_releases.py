@@ -146,7 +146,7 @@ def test_what_nothing_needs_is_pruned_as_planned(
     bases = bases_pb2.PruneBasesRequest(min_age=NOW)
     kept = metadata(api.done(api.call(api.bases.PruneBases, bases)))
     assert "spare" in api.names_of_bases()
-    assert [finding.code for finding in kept.plan.findings if finding.subject == "bases/spare"] == ["LAYER_KEPT"]
+    assert [problem.code for problem in kept.plan.problems if problem.subject == "bases/spare"] == ["LAYER_KEPT"]
     node.zfs("release", "mine", spare)
 
     asked.validate_only = False

@@ -34,7 +34,7 @@ def pair(workshop: Path) -> Iterator[Pair]:
 @pytest.fixture
 def jail(pair: Pair) -> Iterator[str]:
     """A jail on alpha that writes numbers, with a whole replica on beta; gone from both hosts afterwards."""
-    network = f"{{mode: own, addresses: [{JAIL}]}}"
+    network = f"{{mode: vnet, addresses: [{JAIL}]}}"
     command = json.dumps(["/bin/sh", "-c", WRITER])
     standby = "{peers: [beta], interval: 4}"
     pair.alpha.api.create(NAME, trees.spec("tiny-1", "web/1", command=command, network=network, standby=standby))
@@ -128,8 +128,8 @@ def test_after_a_power_cut_a_jail_waits_for_its_standby_or_for_the_operators_wor
     beta.terminate()
     alpha.power_cut()
     alpha.start()
-    request = promotions_pb2.ConfirmJailRequest(name=f"jails/{jail}", confirm=f"beta has not taken over {jail}")
-    alpha.api.done(alpha.api.call(alpha.api.promotions.ConfirmJail, request))
+    request = promotions_pb2.ForceStartJailRequest(name=f"jails/{jail}", confirm=f"beta has not taken over {jail}")
+    alpha.api.done(alpha.api.call(alpha.api.promotions.ForceStartJail, request))
     until(lambda: shown(alpha).state == RUNNING)
     beta.start()
     none_is_lost(pair, alpha, jail, before)

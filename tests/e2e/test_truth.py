@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaild.adapters.files import elf
-from jaild.model.findings import errors
+from jaild.model.problems import errors
 from tests.conftest import LINUX_HOST
 from tests.demo.assets import Base, prepare
 from tests.truth.compare import MOUNT_POINT
@@ -56,4 +56,4 @@ def test_the_proof_agrees_with_the_bases_own_linker_on_every_file(which: str, tm
     answers, judged = tree.judge(elf.index(tree.release, prefix=MOUNT_POINT), {})
     assert judged.differences(answers) == []
     assert len(answers) > PROGRAMS
-    assert errors(judged.findings), "nothing was missing: so nothing was proved"
+    assert errors(judged.problems), "nothing was missing: so nothing was proved"

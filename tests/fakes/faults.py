@@ -130,7 +130,7 @@ def is_worth(effect: Effect, call: str) -> bool:
 
 def injected(name: str) -> InternalError:
     """Return the error that a test put there."""
-    return InternalError("COMMAND_FAILED", f"injected at {name}", remedy="none: a test put it there")
+    return InternalError("COMMAND_FAILED", f"injected at {name}", hint="none: a test put it there")
 
 
 class Mortal:

@@ -184,7 +184,7 @@ class InProcessHost:
             templates=self.folder / "templates",
             staging=self.folder / "staging",
             tool_results=self.folder / "tool-results",
-            halted=self.folder / "halted.json",
+            shut_down=self.folder / "halted.json",
             patience=self.boot_patience,
             starts_at_once=self.starts_at_once,
             stagings_at_once=self.stagings_at_once,

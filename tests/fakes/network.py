@@ -142,7 +142,7 @@ class LinkedPeers:
     def get(self, name: str) -> GrpcPeer:
         """Return one."""
         if name not in self.names():
-            raise NotFoundError("PEER_UNKNOWN", f"there is no peer {name!r}", remedy=f"use one of {self.names()}")
+            raise NotFoundError("PEER_UNKNOWN", f"there is no peer {name!r}", hint=f"use one of {self.names()}")
         route = Route(self._network, self._source, self._life, self._network.hosts[name])
         connection = Connection(lambda: cast("grpc.aio.Channel", Channel(route)))
         return GrpcPeer(name, f"{name}.example:7070", connection)

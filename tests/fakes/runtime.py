@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field, replace
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
-from jaild.model.findings import Finding
 from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.model.layers.records import Family
+from jaild.model.problems import Problem
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Runtime, Usage
 
@@ -79,7 +79,7 @@ class FakeRuntime:
         self.calls: list[tuple[str, str]] = []
         self.answers: dict[str | tuple[str, tuple[str, ...]], Answer] = {}
         self.stop_seconds = 0.0
-        self.findings: tuple[Finding, ...] = ()  # of every `examine`
+        self.problems: tuple[Problem, ...] = ()  # of every `examine`
         self.usages: dict[str, Usage] = {}
         self.by_name: dict[str, FakeRun] = {}
         self.unhealthy: dict[str, str] = {}  # run -> what a check from inside finds wrong
@@ -121,10 +121,10 @@ class FakeRuntime:
         """Do nothing."""
         self._call("prepare_host", "")
 
-    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:  # noqa: ARG002 - the port's
-        """Return what `findings` has: nothing, if no test says otherwise."""
+    async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:  # noqa: ARG002 - the port's
+        """Return what `problems` has: nothing, if no test says otherwise."""
         self._call("examine", resource)
-        return self.findings
+        return self.problems
 
     async def create(self, run: RunSpec) -> None:
         """Keep the run."""
@@ -142,7 +142,7 @@ class FakeRuntime:
         for other in self.by_name.values():
             if other.spec.jail == jail and other.pid:
                 raise FailedPreconditionError(
-                    "RUN_RUNNING", f"{other.spec.name} is running", remedy="stop it first", resource=other.spec.name
+                    "RUN_RUNNING", f"{other.spec.name} is running", hint="stop it first", resource=other.spec.name
                 )
         await self._take("start")
         self._next_pid += 1
@@ -167,7 +167,7 @@ class FakeRuntime:
         self._call("remove", name)
         run = self.by_name.get(name)
         if run is not None and run.pid:
-            raise FailedPreconditionError("RUN_RUNNING", f"{name} is running", remedy="stop it first", resource=name)
+            raise FailedPreconditionError("RUN_RUNNING", f"{name} is running", hint="stop it first", resource=name)
         self.by_name.pop(name, None)
 
     async def runs(self) -> list[Run]:
@@ -255,14 +255,14 @@ class FakeRuntime:
     def _known(self, name: str) -> FakeRun:
         run = self.by_name.get(name)
         if run is None:
-            raise NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", remedy="create it first", resource=name)
+            raise NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", hint="create it first", resource=name)
         return run
 
     def _running(self, name: str) -> FakeRun:
         run = self._known(name)
         if not run.pid:
             raise FailedPreconditionError(
-                "RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name
+                "RUN_NOT_RUNNING", f"{name} is not running", hint="start it first", resource=name
             )
         return run
 

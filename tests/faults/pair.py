@@ -26,7 +26,7 @@ _SPEC = trees.spec(
     _BASE,
     _RELEASE,
     command=json.dumps(["/bin/sh", "-c", ledger.WRITER]),
-    network="{mode: own, addresses: [10.77.0.101/24]}",
+    network="{mode: vnet, addresses: [10.77.0.101/24]}",
 )
 
 

@@ -78,7 +78,7 @@ class Soak:
         api.import_base("tiny-1", trees.base(workshop / "tiny-1.tgz"))
         api.push("web/1", trees.release(workshop / "web-1.tgz", "1"), manifest=MANIFEST)
         command = json.dumps(["/bin/sh", "-c", _LOAD + ledger.WRITER])
-        network = f"{{mode: own, addresses: [{ADDRESS}]}}"
+        network = f"{{mode: vnet, addresses: [{ADDRESS}]}}"
         api.create(JAIL, trees.spec("tiny-1", "web/1", command=command, network=network))
         until(lambda: bool(self._acknowledged()))
         for node in (self._pair.alpha, self._pair.beta):

@@ -26,7 +26,7 @@ def cut(network: Network, one: FakeHost, other: FakeHost) -> None:
     network.apart.add(frozenset({one.name, other.name}))
 
 
-def mend(network: Network, one: FakeHost, other: FakeHost) -> None:
+def fix(network: Network, one: FakeHost, other: FakeHost) -> None:
     """Let them reach each other again."""
     network.apart.discard(frozenset({one.name, other.name}))
 
@@ -94,9 +94,9 @@ async def evacuation(host: FakeHost, other: FakeHost) -> str:
     return next((move.reason for move in moves if move.stays), "nothing stayed")
 
 
-async def rehearsal(host: FakeHost, other: FakeHost) -> str:
-    rehearse = host.core.use_cases.migrations.rehearse
-    return await _asked(host, rehearse("web", other.name, max_downtime=10.0, keep_copy=False, etag="", caller=caller()))
+async def trial_migration(host: FakeHost, other: FakeHost) -> str:
+    ask = host.core.use_cases.migrations.test
+    return await _asked(host, ask("web", other.name, max_downtime=10.0, keep_copy=False, etag="", caller=caller()))
 
 
 async def salvage(host: FakeHost, other: FakeHost) -> str:
@@ -163,7 +163,7 @@ EVERYTHING: tuple[Ask, ...] = (
     migration,
     migration_plan,
     evacuation,
-    rehearsal,
+    trial_migration,
     salvage,
     hand_over,
     deletion,

@@ -13,7 +13,7 @@ from tests.hosts.picture import layer_holds
 
 
 async def healed(source: FakeHost, operation: Operation) -> Operation:
-    """Mend the link as soon as it is cut, and return how it ended."""
+    """Fix the link as soon as it is cut, and return how it ended."""
     end = asyncio.create_task(source.end_of(operation))
     await source.network.cut.wait()
     source.network.heal()
@@ -54,7 +54,7 @@ def cut_after(source: FakeHost, target: FakeHost, size: int, what: str = "data")
                 if not done and came >= size and what == (header.layer or header.dataset):
                     done = True
                     source.network.sever()
-                    raise UnavailableError("PEER_UNREACHABLE", "cut", remedy="none")
+                    raise UnavailableError("PEER_UNREACHABLE", "cut", hint="none")
 
         return await original(header, until())
 

@@ -114,7 +114,7 @@ async def unsettled(host: InProcessHost) -> list[str]:
         if is_layer and dataset.name not in sealed:
             wrong.append(f"{dataset.name} is not sealed")
         if parts[0] == "rehearsals" and len(parts) > 1:
-            wrong.append(f"{dataset.name} is left of a rehearsal")
+            wrong.append(f"{dataset.name} is left of a test migration")
         if parts[0] == "jails" and len(parts) == 2 and layout.JAIL_PROPERTY not in dataset.properties:
             wrong.append(f"{dataset.name} has no record")
     jails, runs = await records(host), await host.runtime.runs()

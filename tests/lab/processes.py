@@ -193,7 +193,7 @@ class LabProcesses:
                 completed = await _communicate(child, stdin or b"")
         except TimeoutError as error:
             raise DeadlineExceededError(
-                "COMMAND_TIMEOUT", f"{' '.join(argv)}: not done after {timeout:g} s", remedy="see the console"
+                "COMMAND_TIMEOUT", f"{' '.join(argv)}: not done after {timeout:g} s", hint="see the console"
             ) from error
         if check and completed.status != 0:
             raise command_failed(argv, completed.status, completed.error_text)
@@ -244,6 +244,6 @@ def _not_started(argv: Sequence[str], why: Mapping[str, object]) -> Exception:
     return UnavailableError(
         "PROGRAM_MISSING",
         f"{argv[0]}: {os.strerror(int(str(why['errno'])))}",
-        remedy=f"add it to tests/lab/image.py ({why['filename']})",
+        hint=f"add it to tests/lab/image.py ({why['filename']})",
         resource=argv[0],
     )

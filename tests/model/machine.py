@@ -146,8 +146,8 @@ class Fleet(RuleBasedStateMachine):
 
     @precondition(lambda self: self.owners())
     @rule(pick=picks, jail=jails, to=picks, keep=st.booleans(), wait=looks_on)
-    def rehearse(self, pick: int, jail: str, to: int, keep: bool, wait: int | None) -> None:  # noqa: FBT001
-        make = lambda host, jail: verbs.rehearse(host, jail, other(host, to), keep_copy=keep)  # noqa: E731
+    def trial_move(self, pick: int, jail: str, to: int, keep: bool, wait: int | None) -> None:  # noqa: FBT001
+        make = lambda host, jail: verbs.trial_move(host, jail, other(host, to), keep_copy=keep)  # noqa: E731
         self.ask_one(pick, jail, self.owners(), make, wait)
 
     @precondition(lambda self: self.having(Ownership.STANDBY))

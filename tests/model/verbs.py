@@ -89,9 +89,9 @@ def evacuate(host: ModelHost, targets: tuple[str, ...]) -> Verb:
     )
 
 
-def rehearse(host: ModelHost, jail: str, target: str, *, keep_copy: bool) -> Verb:
+def trial_move(host: ModelHost, jail: str, target: str, *, keep_copy: bool) -> Verb:
     """Try a move."""
-    return lambda: host.core.use_cases.migrations.rehearse(
+    return lambda: host.core.use_cases.migrations.test(
         jail, target, max_downtime=10.0, keep_copy=keep_copy, etag="", caller=caller()
     )
 
@@ -152,7 +152,7 @@ def confirm(world: World, host: ModelHost, jail: str) -> Verb:
         words = vouching(jail, entry.unconfirmed) if entry is not None else ""
         if not _vouched(world, jail, words):
             return None
-        return await host.core.use_cases.promotions.confirm(jail, words, caller=caller())
+        return await host.core.use_cases.promotions.force_start(jail, words, caller=caller())
 
     return asked
 

@@ -118,7 +118,7 @@ def _counts(answers: dict[str, Answer], judged: Judgement) -> dict[str, int]:
         "files": len(answers),
         "programs": len(programs),
         "loaded": sum(answer.loads(program=path in programs) for path, answer in answers.items()),
-        "findings": len(judged.findings),
+        "problems": len(judged.problems),
     }
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jaild.model.findings import Finding, errors
 from jaild.model.layers.compatibility import check
 from jaild.model.layers.libraries import ElfFile, Libraries, Scope, Start
+from jaild.model.problems import Problem, errors
 from tests.truth.linker import Answer
 
 MOUNT_POINT = "/usr/local"
@@ -38,12 +38,12 @@ class Judgement:
         self, release: Libraries, base: Libraries, *, start: Start | None = None, levels: tuple[str, ...] = ()
     ) -> None:
         self.files = {file.path: file for file in release.files if file.dynamic}
-        self.findings = check(release, base, mount_point=MOUNT_POINT, start=start)
+        self.problems = check(release, base, mount_point=MOUNT_POINT, start=start)
         self._scope = Scope(release, base, MOUNT_POINT, start or Start(), levels)
-        self._told: dict[str, list[Finding]] = {}
-        for finding in self.findings:
-            if finding.code != "EXECUTABLE_STACK":  # of dlopen(3), and here everything is started
-                self._told.setdefault(finding.subject, []).append(finding)
+        self._told: dict[str, list[Problem]] = {}
+        for problem in self.problems:
+            if problem.code != "EXECUTABLE_STACK":  # of dlopen(3), and here everything is started
+                self._told.setdefault(problem.subject, []).append(problem)
 
     def differences(self, answers: Mapping[str, Answer]) -> list[Difference]:
         """Compare it with the linker's answers, by the files' paths."""
@@ -93,7 +93,7 @@ class Judgement:
             found.append(Difference("another missing library", file.path, detail))
         return found
 
-    def _symbols(self, file: ElfFile, answer: Answer, told: list[Finding]) -> list[Difference]:
+    def _symbols(self, file: ElfFile, answer: Answer, told: list[Problem]) -> list[Difference]:
         """Compare what the file lacks, and of a program what its libraries lack; versions are told of the library."""
         versions = {version for by, _, version in answer.versions if by == file.path}
         # Of a version or library that is missing the proof does not tell each symbol; plain ones may be in any library.
@@ -120,11 +120,11 @@ class Judgement:
         return found
 
 
-def _evidence(told: list[Finding], code: str, pattern: re.Pattern[str]) -> tuple[set[tuple[str, str]], int]:
-    """Return what a finding names, and how many more there are."""
+def _evidence(told: list[Problem], code: str, pattern: re.Pattern[str]) -> tuple[set[tuple[str, str]], int]:
+    """Return what a problem names, and how many more there are."""
     said: set[tuple[str, str]] = set()
     more = 0
-    for line in (line for finding in told if finding.code == code for line in finding.evidence):
+    for line in (line for problem in told if problem.code == code for line in problem.evidence):
         if rest := _MORE.match(line):
             more += int(rest[1])
         elif match := pattern.match(line):

@@ -205,7 +205,7 @@ class BsdtarArchives:
 
     async def _require_tar(self, archive: Path) -> None:
         if not archive.is_file():
-            raise NotFoundError("ARCHIVE_MISSING", f"there is no file {archive}", remedy="check the path")
+            raise NotFoundError("ARCHIVE_MISSING", f"there is no file {archive}", hint="check the path")
         # -q stops at the first entry, -vvv tells the format in the last line; names are escaped, so none can forge it.
         done = await self._processes.run(
             [self._bsdtar, "-t", "-q", "-vvv", "-f", str(archive.absolute()), "*"], env=_ENVIRONMENT, check=False
@@ -219,7 +219,7 @@ class BsdtarArchives:
         raise InvalidArgumentError(
             "ARCHIVE_UNREADABLE",
             f"{archive} is not a tar archive but {form or 'of a kind unknown to bsdtar'}",
-            remedy="pack the tree with tar, compressed with gzip, xz, zstd or bzip2 as you like",
+            hint="pack the tree with tar, compressed with gzip, xz, zstd or bzip2 as you like",
             detail={"format": form, "stderr": done.error_text.strip()},
         )
 
@@ -289,14 +289,14 @@ def _difference(files: int, size: int, counts: treesync.Counts, notes: tuple[str
 
 def _require_empty(destination: Path) -> None:
     if not destination.is_dir() or destination.is_symlink():
-        raise NotFoundError("DESTINATION_MISSING", f"{destination} is not a folder", remedy="make it first")
+        raise NotFoundError("DESTINATION_MISSING", f"{destination} is not a folder", hint="make it first")
     with os.scandir(destination) as entries:
         found = next(entries, None)
     if found is not None:
         raise FailedPreconditionError(
             "DESTINATION_NOT_EMPTY",
             f"{destination} already holds {found.name!r}",
-            remedy="unpack into a dataset that was just made",
+            hint="unpack into a dataset that was just made",
         )
 
 
@@ -329,6 +329,6 @@ def _no_space(destination: Path, evidence: str) -> ResourceExhaustedError:
     return ResourceExhaustedError(
         "NO_SPACE",
         f"no room left while unpacking into {destination}: {evidence}",
-        remedy="free space in the pool or raise the dataset's quota, then try again",
+        hint="free space in the pool or raise the dataset's quota, then try again",
         resource=str(destination),
     )

@@ -91,7 +91,7 @@ class OciImages:
             raise DataLossError(
                 "DIGEST_MISMATCH",
                 f"the blob {descriptor.digest} has sha256 {found} and {size} bytes, {descriptor.size} were said",
-                remedy="copy the image again from its registry",
+                hint="copy the image again from its registry",
                 detail={"expected": descriptor.digest, "found": found},
             )
         return path

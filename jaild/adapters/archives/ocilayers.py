@@ -23,7 +23,7 @@ from jaild.model.layers import ociimage
 from jaild.model.layers.archive import Checker, Entry, EntryKind, Listing, Policy, shown
 
 _MAX_LINKS = 40  # as the kernels' MAXSYMLINKS
-_REMEDY = "build the image again"
+_HINT = "build the image again"
 
 
 class Layer:
@@ -59,7 +59,7 @@ class Layer:
                 raise InvalidArgumentError(
                     "ARCHIVE_LINK_ESCAPES",
                     f"a layer has a hard link to {shown(name)} of a layer below, and takes that file away",
-                    remedy=_REMEDY,
+                    hint=_HINT,
                 )
         return self._checker.finish() if any(placed is not None for _, placed in self._placed) else None
 
@@ -69,7 +69,7 @@ class Layer:
         self._given += 1
         if known != entry:
             raise DataLossError(
-                "ARCHIVE_TRUNCATED", f"a layer changed while it was read, at {shown(entry.name)}", remedy="try again"
+                "ARCHIVE_TRUNCATED", f"a layer changed while it was read, at {shown(entry.name)}", hint="try again"
             )
         return entry if placed == entry else placed
 
@@ -233,6 +233,6 @@ def _refusal(name: bytes, problem: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "ARCHIVE_PATH_ESCAPES",
         f"a layer's entry {shown(name)} {problem}",
-        remedy=_REMEDY,
+        hint=_HINT,
         detail={"entry": shown(name)},
     )

@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from jaild.model import quantity
 from jaild.model.errors import InternalError, InvalidArgumentError
 from jaild.model.layers.archive import Dropped, Entry, EntryKind, Extra
 
@@ -179,8 +180,8 @@ def _bounded(size: int) -> int:
     if size > _MAX_RECORDS:
         raise InvalidArgumentError(
             "ARCHIVE_PATH_TOO_LONG",
-            f"names and attributes of an entry are {size} bytes long",
-            remedy="pack the tree again without it: no file system takes them",
+            f"names and attributes of an entry take {quantity.size(size)}",
+            hint="pack the tree again without it: no file system takes them",
         )
     return size
 
@@ -212,7 +213,7 @@ def _member(header: bytes, records: _Records, raw: bytes) -> _Member:
         raise InternalError(
             "ARCHIVE_LISTING",
             f"bsdtar listed an entry of type {header[156:157]!r}",
-            remedy="report this, with the archive",
+            hint="report this, with the archive",
         )
     said = dict(records)
     prefix, name = _text(header[345:500]), _text(header[0:100])

@@ -38,7 +38,7 @@ def read(folder: Path) -> dict[str, Entry]:
             if error.errno not in CHANGED:
                 raise
             raise AbortedError(
-                "TREE_CHANGED", f"{folder} was changed while it was read: {error}", remedy="try again"
+                "TREE_CHANGED", f"{folder} was changed while it was read: {error}", hint="try again"
             ) from error
     return dict(sorted(tree.items()))
 
@@ -59,7 +59,7 @@ def write(tree: Tree, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     with opened(folder) as descriptor:
         if names_in(descriptor):
-            raise AlreadyExistsError("TREE_EXISTS", f"{folder} is not empty", remedy="remove what is in it")
+            raise AlreadyExistsError("TREE_EXISTS", f"{folder} is not empty", hint="remove what is in it")
         _write_folder(descriptor, "", tree, below)
         os.fsync(descriptor)
     _sync(folder.parent)
@@ -111,7 +111,7 @@ def _read_file(descriptor: int, name: str, path: str, room: TreeRoom) -> Entry:
         raise FailedPreconditionError(
             "UNSUPPORTED_FILE",
             f"{path} is no file, folder or link",
-            remedy="remove it from the jail's configuration: devices, sockets and pipes belong in /dev, /run or /var",
+            hint="remove it from the jail's configuration: devices, sockets and pipes belong in /dev, /run or /var",
             detail={"path": path},
         ) from error
     return _entry(Kind.FILE, status, content=bytes(content))

@@ -29,7 +29,7 @@ def copy(source: Path, destination: Path, stopped: threading.Event, *, without: 
         with opened(destination) as destination_fd:
             if names_in(destination_fd):
                 raise FailedPreconditionError(
-                    "DESTINATION_NOT_EMPTY", f"{destination} is not empty", remedy="copy into a new folder"
+                    "DESTINATION_NOT_EMPTY", f"{destination} is not empty", hint="copy into a new folder"
                 )
             _Copy(stopped, frozenset(without), destination_fd).folder(source_fd, destination_fd, "", 1)
 

@@ -21,8 +21,8 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.segments import InterpSegment
 
 from jaild.adapters.files import elf_tables as elftables
-from jaild.model.findings import Finding, Severity
 from jaild.model.layers.libraries import MUSL_PATH, ElfFile, Libraries, Linker, own_folders
+from jaild.model.problems import Problem, Severity
 
 _MAGIC = b"\x7fELF"
 _LINKABLE = frozenset({"ET_EXEC", "ET_DYN"})  # not objects, kernel modules and cores
@@ -50,12 +50,12 @@ def index(root: Path, *, prefix: str) -> Libraries:
     """Read the ELF files of the tree at `root`, which the jail sees at `prefix`; `/` means that it is a base.
 
     Of a base only the library folders are read, and what its files need is left out, but for the names of libraries.
-    Links are noted and never followed out of the tree. A damaged file is a finding (DAMAGED_ELF, a warning).
+    Links are noted and never followed out of the tree. A damaged file is a problem (DAMAGED_ELF, a warning).
     """
     whole = prefix == "/"
     files: list[ElfFile] = []
     links: dict[str, str] = {}
-    findings: list[Finding] = []
+    problems: list[Problem] = []
     tops = [root / name for name in _BASE_FOLDERS] if whole else [root]
     if whole:
         _note_links(root, root, prefix, links)
@@ -68,11 +68,11 @@ def index(root: Path, *, prefix: str) -> Libraries:
             _note_links(here, root, prefix, links)
             for name in sorted(entries):
                 found = _file(here / name, _inside(here / name, root, prefix))
-                if isinstance(found, Finding):
-                    findings.append(found)
+                if isinstance(found, Problem):
+                    problems.append(found)
                 elif found is not None:
                     files.append(_offers(found) if whole else found)
-    found_here = Libraries(files=tuple(files), links=links, findings=tuple(findings))
+    found_here = Libraries(files=tuple(files), links=links, problems=tuple(problems))
     if not whole:
         return msgspec.structs.replace(found_here, search_path=_release_folders(root, prefix))
     if (root / _FREEBSD_LINKER.lstrip("/")).exists():
@@ -101,7 +101,7 @@ def _is_folder(root: Path, folder: Path, target: str) -> bool:
     return place.is_dir()
 
 
-def _file(path: Path, inside: str) -> ElfFile | Finding | None:
+def _file(path: Path, inside: str) -> ElfFile | Problem | None:
     """Read one file; nothing if it is no program or library."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if _regular(path) else -1
     if descriptor < 0:
@@ -112,12 +112,12 @@ def _file(path: Path, inside: str) -> ElfFile | Finding | None:
         try:
             return _read(stream, inside)
         except _DAMAGED as error:
-            return Finding(
+            return Problem(
                 severity=Severity.WARNING,
                 code="DAMAGED_ELF",
                 message=f"{inside} cannot be read as ELF, so what it needs is not known",
                 subject=inside,
-                remedy="check that the archive it came from is whole",
+                hint="check that the archive it came from is whole",
                 evidence=(f"{type(error).__name__}: {error}"[:200],),
             )
 

@@ -32,7 +32,7 @@ def explain(error: OSError, path: Path) -> JaildError:
         return ResourceExhaustedError(
             "NO_SPACE",
             f"no room left for {path}: {text}{inner}",
-            remedy="free space in the pool or raise the dataset's quota, then try again",
+            hint="free space in the pool or raise the dataset's quota, then try again",
             resource=str(path),
             detail=detail,
         )
@@ -40,14 +40,14 @@ def explain(error: OSError, path: Path) -> JaildError:
         return PermissionDeniedError(
             "FILE_PERMISSION",
             f"{path}: {text}{inner}",
-            remedy="run the daemon as root; look for flags that forbid it (lsattr, ls -lo)",
+            hint="run the daemon as root; look for flags that forbid it (lsattr, ls -lo)",
             resource=str(path),
             detail=detail,
         )
     return InternalError(
         "FILE_FAILED",
         f"{path}: {text}{inner}",
-        remedy="look at that path and its file system",
+        hint="look at that path and its file system",
         resource=str(path),
         detail=detail,
     )

@@ -65,6 +65,6 @@ def _not_a_folder(shown: Path, name: str, what: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "NOT_A_FOLDER",
         f"{shown / name} {what}; a folder is needed there",
-        remedy="move it out of the way in the jail, or name another folder",
+        hint="move it out of the way in the jail, or name another folder",
         resource=str(shown / name),
     )

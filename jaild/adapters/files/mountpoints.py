@@ -56,7 +56,7 @@ def _require_folder_or_nothing(root: Path, path: str) -> None:
     raise InvalidArgumentError(
         "BASE_LAYOUT",
         f"/{path} of the base is {kind}; a jail needs a folder there to mount over",
-        remedy=f"replace /{path} by a folder in the tree and import it again",
+        hint=f"replace /{path} by a folder in the tree and import it again",
         detail={"path": f"/{path}"},
     )
 

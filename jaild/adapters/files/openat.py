@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from jaild.model import bounds
+from jaild.model import bounds, quantity
 from jaild.model.errors import ResourceExhaustedError
 from jaild.model.operation import clipped
 
@@ -66,11 +66,11 @@ class TreeRoom:
 
     def _too_large(self, path: str) -> ResourceExhaustedError:
         shown = clipped(path, bounds.AUDIT_FIELD)
-        size, depth = self._size >> 20, bounds.TREE_DEPTH
+        size, depth = quantity.size(self._size), bounds.TREE_DEPTH
         return ResourceExhaustedError(
             "TREE_TOO_LARGE",
-            f"the configuration is larger than {size} MiB or deeper than {depth} folders, at {shown}",
-            remedy="keep what is no configuration in the jail's data or in a volume",
+            f"the configuration is larger than {size} or deeper than {depth} folders, at {shown}",
+            hint="keep what is no configuration in the jail's data or in a volume",
             detail={"path": shown},
         )
 
@@ -78,7 +78,7 @@ class TreeRoom:
 def too_deep() -> ResourceExhaustedError:
     """Return TREE_TOO_LARGE for folders in folders beyond DEEPEST."""
     return ResourceExhaustedError(
-        "TREE_TOO_LARGE", f"the tree is deeper than {DEEPEST} folders", remedy="remove or move what lies that deep"
+        "TREE_TOO_LARGE", f"the tree is deeper than {DEEPEST} folders", hint="remove or move what lies that deep"
     )
 
 

@@ -67,7 +67,7 @@ def _not_a_base(root: Path, wanted: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "NOT_A_BASE",
         f"{root} holds no operating system that jaild knows: looked for {wanted}",
-        remedy="import a FreeBSD base.txz, or a tar of a whole Linux userland, packed from its root",
+        hint="import a FreeBSD base.txz, or a tar of a whole Linux userland, packed from its root",
         detail={"looked_for": wanted},
     )
 

@@ -68,6 +68,6 @@ def _in_the_way(path: str, wanted: os.stat_result, have: os.stat_result) -> Inva
     return InvalidArgumentError(
         "ARCHIVE_PATH_ESCAPES",
         f"{path} is {new}, and {old} is there already",
-        remedy="copy to another folder, or take away what is there by a step before",
+        hint="copy to another folder, or take away what is there by a step before",
         detail={"path": path},
     )

@@ -49,7 +49,7 @@ def read_below(root: Path, path: Path, limit: int) -> bytes:
         raise FailedPreconditionError(
             "NOT_A_PLAIN_FILE",
             f"{root / path} is no file of at most {limit} bytes",
-            remedy="see what is there, and who put it there",
+            hint="see what is there, and who put it there",
             resource=str(root / path),
         )
     return content
@@ -92,7 +92,7 @@ def make_folder(path: Path) -> None:
         return
     if os.path.lexists(path):
         raise FailedPreconditionError(
-            "NOT_A_FOLDER", f"{path} is not a folder", remedy="move it out of the way", resource=str(path)
+            "NOT_A_FOLDER", f"{path} is not a folder", hint="move it out of the way", resource=str(path)
         )
     make_folder(path.parent)
     path.mkdir(exist_ok=True)
@@ -147,4 +147,4 @@ def _sync(folder: Path) -> None:
 
 
 def _not_found(path: Path) -> NotFoundError:
-    return NotFoundError("FILE_NOT_FOUND", f"there is no {path}", remedy="check the path", resource=str(path))
+    return NotFoundError("FILE_NOT_FOUND", f"there is no {path}", hint="check the path", resource=str(path))

@@ -89,6 +89,6 @@ def _busy(path: Path) -> FailedPreconditionError:
     return FailedPreconditionError(
         "TREE_BUSY",
         f"{path} is a mount point",
-        remedy=f"unmount it, then try again: umount {path}",
+        hint=f"unmount it, then try again: umount {path}",
         resource=str(path),
     )

@@ -97,16 +97,17 @@ class Room:
         if counted > each:
             raise InvalidArgumentError(
                 "ARCHIVE_TOO_LARGE",
-                f"the stream has {counted} bytes or more; {each} are allowed",
-                remedy="leave out what the tree does not need, or split it; operators: uploads.each",
+                f"the stream has {quantity.size(counted)} or more; {quantity.size(each)} are allowed",
+                hint="leave out what the tree does not need, or split it; operators: uploads.each",
                 detail={"limit": str(each)},
             )
         others = sum(max(other.announced, other.written) for other in self._places if other is not place)
         if others + counted > total:
             raise ResourceExhaustedError(
                 "UPLOADS_FULL",
-                f"{counted} bytes are too many beside the {others} of other uploads: {total} are allowed",
-                remedy="send it when they are done; operators: uploads.total",
+                f"{quantity.size(counted)} are too many beside the {quantity.size(others)} of other uploads: "
+                f"{quantity.size(total)} are allowed",
+                hint="send it when they are done; operators: uploads.total",
                 detail={"limit": str(total)},
             )
         self._require_free(now + to_come + self._promised(without=place))
@@ -120,8 +121,9 @@ class Room:
         if wanted and free - wanted < reserve:
             raise ResourceExhaustedError(
                 "NO_SPACE",
-                f"{self.folder} has {free} bytes free; {wanted} are wanted, and {reserve} are kept free",
-                remedy="free space on that file system, or send it when other uploads are done",
+                f"{self.folder} has {quantity.size(free)} free; {quantity.size(wanted)} are wanted, and "
+                f"{quantity.size(reserve)} are kept free",
+                hint="free space on that file system, or send it when other uploads are done",
                 resource=str(self.folder),
             )
 

@@ -13,11 +13,11 @@ from jaild.adapters.files.errors import explain
 from jaild.adapters.files.openat import DEEPEST, look, names_in, opened, reading
 from jaild.adapters.files.salvage_writer import TreeWriter
 from jaild.model.salvage import (
-    Damage,
     Data,
     File,
     Folder,
     Hardlink,
+    Loss,
     Pipe,
     Record,
     Symlink,
@@ -37,11 +37,9 @@ _BATCH = 512 << 10  # bytes of a stream handed on at a time
 class HostFileTrees:
     """On the host's file systems. Blocking work runs in threads."""
 
-    async def read(
-        self, root: Path, damages: list[Damage], *, skip: frozenset[str] = frozenset()
-    ) -> AsyncIterator[bytes]:
+    async def read(self, root: Path, losses: list[Loss], *, skip: frozenset[str] = frozenset()) -> AsyncIterator[bytes]:
         """Stream a tree; see the port."""
-        records = _Reader(damages, skip).tree(root)
+        records = _Reader(losses, skip).tree(root)
         while piece := await asyncio.to_thread(_batch, records):
             yield piece
 
@@ -72,8 +70,8 @@ def _batch(records: Iterator[Record]) -> bytes:
 
 
 class _Reader:
-    def __init__(self, damages: list[Damage], skip: frozenset[str]) -> None:
-        self._damages = damages
+    def __init__(self, losses: list[Loss], skip: frozenset[str]) -> None:
+        self._losses = losses
         self._skip = skip
         self._names: dict[tuple[int, int], bytes | None] = {}  # inode: its first name, None if it is lost
 
@@ -108,7 +106,7 @@ class _Reader:
             if status.st_dev != device:  # a dataset of its own, which has a stream of its own
                 return
             if path.count(b"/") >= DEEPEST:
-                self._damages.append(Damage(path=shown(path), lost=True, reason=f"deeper than {DEEPEST} folders"))
+                self._losses.append(Loss(path=shown(path), lost=True, reason=f"deeper than {DEEPEST} folders"))
                 return
             with opened(name, within=folder) as inner:
                 yield from self._folder(inner, path, device)
@@ -119,7 +117,7 @@ class _Reader:
         elif stat.S_ISFIFO(status.st_mode):
             yield Pipe(path, mode, *owner)
         elif not stat.S_ISSOCK(status.st_mode):  # sockets belong to the process that made them
-            self._damages.append(Damage(path=shown(path), lost=True, reason="a device node: none is carried"))
+            self._losses.append(Loss(path=shown(path), lost=True, reason="a device node: none is carried"))
 
     def _file(self, folder: int, name: str, path: bytes, status: os.stat_result) -> Iterator[Record]:
         inode = (status.st_dev, status.st_ino)
@@ -128,7 +126,7 @@ class _Reader:
             if first is not None:
                 yield Hardlink(path, first)
             else:
-                self._damages.append(Damage(path=shown(path), lost=True, reason="another name of a file that is lost"))
+                self._losses.append(Loss(path=shown(path), lost=True, reason="another name of a file that is lost"))
             return
         with reading(name, within=folder) as file:
             descriptor, mode = file.fileno(), stat.S_IMODE(status.st_mode)
@@ -148,11 +146,11 @@ class _Reader:
             yield Withdrawn(path)
         if missing:
             ranges = () if lost else merged(missing)
-            self._damages.append(Damage(path=shown(path), lost=lost, reason=why, ranges=ranges))
+            self._losses.append(Loss(path=shown(path), lost=lost, reason=why, ranges=ranges))
 
     def _lost(self, path: bytes, error: OSError, what: str = "") -> None:
         reason = f"{what}{error.strerror or error}"
-        self._damages.append(Damage(path=shown(path) or ".", lost=True, reason=reason))
+        self._losses.append(Loss(path=shown(path) or ".", lost=True, reason=reason))
 
 
 def _read(descriptor: int, start: int, end: int) -> Iterator[Data | tuple[int, int, str]]:

@@ -99,7 +99,7 @@ class Spool:
             raise DataLossError(
                 "DIGEST_MISMATCH",
                 f"the stream's sha256 is {self.sha256}, announced was {expected_sha256.lower()}",
-                remedy="compare the file with its origin and send it again",
+                hint="compare the file with its origin and send it again",
                 detail={"expected": expected_sha256.lower(), "found": self.sha256},
             )
         await asyncio.to_thread(self._flush)
@@ -113,7 +113,7 @@ class Spool:
 
     def _open(self) -> IO[bytes]:
         if self._file is None:
-            raise InternalError("SPOOL_CLOSED", "a spool was used outside its context", remedy="report this")
+            raise InternalError("SPOOL_CLOSED", "a spool was used outside its context", hint="report this")
         return self._file
 
     def _take(self, chunk: bytes) -> None:
@@ -139,7 +139,7 @@ def _wrong_size(size: int, announced: int) -> DataLossError:
     return DataLossError(
         "STREAM_TRUNCATED",
         f"{size} bytes came, {announced} were announced",
-        remedy="send it again; when it happens again, look at the sender and the network between",
+        hint="send it again; when it happens again, look at the sender and the network between",
         detail={"announced": str(announced), "found": str(size)},
     )
 
@@ -147,6 +147,6 @@ def _wrong_size(size: int, announced: int) -> DataLossError:
 def _failed(error: OSError, folder: Path) -> ResourceExhaustedError | InternalError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return ResourceExhaustedError(
-            "NO_SPACE", f"no room left in {folder} for what comes in", remedy="free space there, then send it again"
+            "NO_SPACE", f"no room left in {folder} for what comes in", hint="free space there, then send it again"
         )
-    return InternalError("SPOOL_FAILED", f"writing to {folder} failed: {error}", remedy="look at that file system")
+    return InternalError("SPOOL_FAILED", f"writing to {folder} failed: {error}", hint="look at that file system")

@@ -124,7 +124,7 @@ def _first_name(
         raise InternalError(
             "TREE_SYNC",
             f"{os.fsdecode(name)!r} is neither file, folder nor link",
-            remedy="report this, with the archive",
+            hint="report this, with the archive",
         )
 
 

@@ -29,7 +29,7 @@ def check(source: Path, policy: Policy, stopped: threading.Event) -> Listing:
     """
     if source.is_symlink() or not source.is_dir():
         raise NotFoundError(
-            "TREE_MISSING", f"{source} is not a folder", remedy="name the folder that holds the unpacked tree"
+            "TREE_MISSING", f"{source} is not a folder", hint="name the folder that holds the unpacked tree"
         )
     checker = Checker(policy)
     for entry in _walk(source, source.lstat().st_dev, checker):

@@ -43,7 +43,7 @@ def inside(
         raise InvalidArgumentError(
             "COMMAND_UNSUPPORTED",
             f"{command[0]!r} cannot be started: env(1) takes a name with = in it for a variable",
-            remedy="rename the program, or start it from a script",
+            hint="rename the program, or start it from a script",
             resource=run.name,
         )
     merged = {"PATH": _PATH, "HOME": account.home, **run.environment, **(environment or {})}

@@ -41,7 +41,7 @@ class Rulesets:
             raise FailedPreconditionError(
                 "DEVFS_RULESET_MISSING",
                 f"{called} has no rules: a jail would see all of the host's devices",
-                remedy="`sysrc devfs_load_rulesets=YES` and `service devfs restart`, then try again",
+                hint="`sysrc devfs_load_rulesets=YES` and `service devfs restart`, then try again",
                 resource=called,
                 detail={FIELD: "$.devfs_ruleset"},
             )
@@ -49,7 +49,7 @@ class Rulesets:
             raise FailedPreconditionError(
                 "DEVFS_RULESET_OPEN",
                 f"{called} does not begin with `hide`, or with a ruleset that does: a jail would see the host's disks",
-                remedy="let it begin with `add include $devfsrules_hide_all`, as devfsrules_jail does",
+                hint="let it begin with `add include $devfsrules_hide_all`, as devfsrules_jail does",
                 resource=called,
                 detail={FIELD: "$.devfs_ruleset"},
             )
@@ -64,7 +64,7 @@ class Rulesets:
             raise FailedPreconditionError(
                 "DEVFS_RULESET_UNKNOWN",
                 f"this host has no devfs ruleset {name}",
-                remedy=f"this host has {', '.join(known) or 'none'}; others go into /etc/devfs.rules",
+                hint=f"this host has {', '.join(known) or 'none'}; others go into /etc/devfs.rules",
                 resource=name,
                 detail={FIELD: "$.devfs_ruleset"},
             )

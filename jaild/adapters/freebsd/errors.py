@@ -26,7 +26,7 @@ def source_missing(text: str, resource: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "MOUNT_SOURCE_MISSING",
         text,
-        remedy="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
+        hint="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
         resource=resource,
     )
 
@@ -36,7 +36,7 @@ def target_missing(text: str, resource: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "MOUNT_TARGET_MISSING",
         text,
-        remedy="the base or the release must bring the folder: nothing is made in a sealed layer",
+        hint="the base or the release must bring the folder: nothing is made in a sealed layer",
         resource=resource,
     )
 
@@ -46,7 +46,7 @@ def busy(text: str, resource: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "TREE_BUSY",
         text,
-        remedy="end the processes that use it (`fstat -f PATH`), then try again",
+        hint="end the processes that use it (`fstat -f PATH`), then try again",
         resource=resource,
     )
 
@@ -57,7 +57,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         lambda text, resource: AlreadyExistsError(
             "RUN_EXISTS",
             text,
-            remedy="`jls -d` shows which jail has the name; one that is not jaild's must be renamed or removed",
+            hint="`jls -d` shows which jail has the name; one that is not jaild's must be renamed or removed",
             resource=resource,
         ),
     ),
@@ -65,7 +65,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         # Quoted for a name, bare for a jid; ps(1) of either.
         re.compile(r'^(jail|jls|jexec): (jail )?("[^"]+"|\d+) not found|^ps: Invalid jail id', re.MULTILINE),
         lambda text, resource: FailedPreconditionError(
-            "RUN_NOT_RUNNING", text, remedy="start it first", resource=resource
+            "RUN_NOT_RUNNING", text, hint="start it first", resource=resource
         ),
     ),
     (
@@ -73,7 +73,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         lambda text, resource: UnavailableError(
             "RUNTIME_MISSING",
             text,
-            remedy="this kernel lacks a part of jails that the spec needs; load its module, or use another host",
+            hint="this kernel lacks a part of jails that the spec needs; load its module, or use another host",
             resource=resource,
         ),
     ),
@@ -82,7 +82,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         lambda text, resource: FailedPreconditionError(
             "NETWORK_MISSING",
             text,
-            remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
+            hint="make the interface, or name another in the jail's spec or the daemon's configuration",
             resource=resource,
         ),
     ),
@@ -103,7 +103,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], Callable[[str, str], JaildError]], ...] = (
         lambda text, resource: ResourceExhaustedError(
             "LIMIT_UNSUPPORTED",
             text,
-            remedy="take the limit out of the spec, or see rctl(8) and cpuset(1) for what this kernel can keep",
+            hint="take the limit out of the spec, or see rctl(8) and cpuset(1) for what this kernel can keep",
             resource=resource,
         ),
     ),

@@ -48,7 +48,7 @@ class FirstProcesses:
         raise InternalError(
             "COMMAND_FAILED",
             f"the command of {run.name} could not be executed: {' '.join(run.command)}",
-            remedy=f"see the end of {run.log}; is it a program for this machine, its interpreter in the jail? "
+            hint=f"see the end of {run.log}; is it a program for this machine, its interpreter in the jail? "
             "The jail needs /usr/bin/env, and /usr/sbin/chroot where the command is not root's",
             resource=run.name,
         )
@@ -106,7 +106,7 @@ class FirstProcesses:
                 raise InternalError(
                     "RUN_UNKILLABLE",
                     f"process {pid} of {run.name} did not end {_KILL_PATIENCE:g} s after SIGKILL",
-                    remedy=f"it waits in the kernel, for a disk most likely: see `procstat -kk {pid}`",
+                    hint=f"it waits in the kernel, for a disk most likely: see `procstat -kk {pid}`",
                     resource=run.name,
                     detail={"pid": str(pid)},
                 )

@@ -103,7 +103,7 @@ class KernelCalls:
             cause = ctypes.get_errno()
             if cause == errno.EINVAL:  # there is no such jail (15.1: sys/kern/kern_jail.c, sys_jail_remove)
                 raise FailedPreconditionError(
-                    "RUN_NOT_RUNNING", f"there is no jail {jid}", remedy="start it first", resource=str(jid)
+                    "RUN_NOT_RUNNING", f"there is no jail {jid}", hint="start it first", resource=str(jid)
                 )
             raise _failed(f"jail_remove of {jid}", cause)
 
@@ -114,7 +114,7 @@ class KernelCalls:
             raise UnavailableError(
                 "RUNTIME_MISSING",
                 f"{_PROCESSES} has another form than is known here: {len(data)} bytes",
-                remedy="put `system_calls: false` into the daemon's configuration",
+                hint="put `system_calls: false` into the daemon's configuration",
             )
         found: dict[int, dict[int, str]] = {}
         for process in (Process * (len(data) // size)).from_buffer_copy(data):
@@ -152,6 +152,6 @@ def _failed(what: str, number: int, said: str = "") -> InternalError:
     return InternalError(
         "CALL_FAILED",
         f"{what}: {text}{f': {said}' if said else ''}",
-        remedy="the daemon must be root, and not in a jail; else try again with `system_calls: false`",
+        hint="the daemon must be root, and not in a jail; else try again with `system_calls: false`",
         detail={"errno": errno.errorcode.get(number, str(number)), "stderr": text},
     )

@@ -63,7 +63,7 @@ def problems(limits: Limits, resource: str, *, racct: bool, ncpu: int) -> Iterat
             yield ResourceExhaustedError(
                 "LIMIT_UNSUPPORTED",
                 f"limits.{field} cannot be kept: kern.racct.enable is not 1 on this host",
-                remedy='put kern.racct.enable="1" into /boot/loader.conf and boot again, '
+                hint='put kern.racct.enable="1" into /boot/loader.conf and boot again, '
                 f"or take limits.{field} out of the spec",
                 resource=resource,
                 detail={FIELD: f"$.limits.{field}", "sysctl": "kern.racct.enable"},
@@ -72,7 +72,7 @@ def problems(limits: Limits, resource: str, *, racct: bool, ncpu: int) -> Iterat
         yield ResourceExhaustedError(
             "LIMIT_UNSUPPORTED",
             f"limits.cpuset cannot be kept: this host has no CPU {cpulist.render(lacking)}, only 0 to {ncpu - 1}",
-            remedy="name CPUs that the host has (`sysctl hw.ncpu`), or take limits.cpuset out of the spec",
+            hint="name CPUs that the host has (`sysctl hw.ncpu`), or take limits.cpuset out of the spec",
             resource=resource,
             detail={FIELD: "$.limits.cpuset"},
         )

@@ -14,6 +14,7 @@ from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.runtime import announce
 from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.model.jails.spec import Mode
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
 
@@ -52,14 +53,14 @@ class Links:
 
     async def problems(self, demands: Demands, resource: str) -> list[JaildError]:
         """Return NETWORK_MISSING if the host lacks what the network needs, ADDRESS_IN_USE for its own address."""
-        if demands.network.mode not in {"own", "shared"}:
+        if demands.network.mode not in {Mode.VNET, Mode.SHARED_IP}:
             return []
         own = oci_network.hosts_own(demands, self._host, resource)
         return [*own, *oci_network.missing(demands, self._host, await self._kernel.interfaces(), resource)]
 
     async def taken(self, run: RunSpec, held: Collection[str] = ()) -> list[JaildError]:
         """Return ADDRESS_IN_USE for what is on the shared interface and not in `held`."""
-        if run.network.mode != "shared":
+        if run.network.mode is not Mode.SHARED_IP:
             return []
         interface = oci_network.interface(run, self._host)
         there = network.parse_addresses(await self._run(("ifconfig", interface), interface))
@@ -67,7 +68,7 @@ class Links:
 
     async def create(self, run: RunSpec) -> None:
         """Make the run's epair, on no bridge. What a failure leaves of it is taken away."""
-        if run.network.mode != "own":
+        if run.network.mode is not Mode.VNET:
             return
         created = (await self._run(("ifconfig", "epair", "create"), run.name)).strip()
         try:
@@ -81,7 +82,7 @@ class Links:
 
     async def attach(self, run: RunSpec) -> None:
         """Put the run's epair on the bridge; make it anew if the last jail, dying, has not given its end back."""
-        if run.network.mode != "own":
+        if run.network.mode is not Mode.VNET:
             return
         outer, inner = network.ends(self._run_folder, run.uid, run.generation)
         there = await self._kernel.interfaces()
@@ -98,7 +99,7 @@ class Links:
 
     async def detach(self, run: RunSpec) -> None:
         """Make a run without a jail unreachable. No error if it is so."""
-        if run.network.mode == "own":
+        if run.network.mode is Mode.VNET:
             bridge = oci_network.bridge(run, self._host)
             outer = network.ends(self._run_folder, run.uid, run.generation)[0]
             try:
@@ -106,7 +107,7 @@ class Links:
             except FailedPreconditionError as error:
                 if error.reason != "NETWORK_MISSING":  # no such bridge, or not on it
                     raise
-        elif run.network.mode == "shared":
+        elif run.network.mode is Mode.SHARED_IP:
             # jail(8) took the addresses away, unless the jail was removed without its configuration.
             interface = oci_network.interface(run, self._host)
             if interface in await self._kernel.interfaces():
@@ -123,9 +124,9 @@ class Links:
 
     async def announce(self, run: RunSpec, jid: int) -> None:
         """Tell the neighbours where the addresses of a run in the jail `jid` are: one frame for each."""
-        if run.network.mode == "own":
+        if run.network.mode is Mode.VNET:
             interface, mac = network.ends(self._run_folder, run.uid, run.generation)[1], oci_network.mac(run.uid)
-        elif run.network.mode == "shared":
+        elif run.network.mode is Mode.SHARED_IP:
             interface, jid = oci_network.interface(run, self._host), 0
             mac = network.parse_ether(await self._run(("ifconfig", interface), interface))
         else:

@@ -124,7 +124,7 @@ def _read(entry: Statfs) -> Mounted:
         raise UnavailableError(
             "RUNTIME_MISSING",
             f"the mount table has another form than is known here: version {entry.f_version:#x}",
-            remedy="put `system_calls: false` into the daemon's configuration",
+            hint="put `system_calls: false` into the daemon's configuration",
         )
     return Mounted(
         source=os.fsdecode(entry.f_mntfromname),

@@ -223,7 +223,7 @@ async def unmount_tree(mounting: Mounting, root: Path, *, dying: bool = False, p
             raise FailedPreconditionError(
                 "TREE_BUSY",
                 f"still in use: {', '.join(map(str, left))}",
-                remedy="end the processes that use them (`fstat -f PATH`), then try again",
+                hint="end the processes that use them (`fstat -f PATH`), then try again",
                 resource=str(root),
                 detail={"stderr": said},
             )

@@ -1,8 +1,8 @@
 """A jail's network on FreeBSD as arguments of ifconfig(8) and parameters of jail.conf(5): pure.
 
-Mode `own`: vnet with an epair, made with the run and not on the bridge before it starts. jail(8) moves its inner end
+Mode `vnet`: vnet with an epair, made with the run and not on the bridge before it starts. jail(8) moves its inner end
 into the jail, and the kernel gives it back, under its name and without addresses, when the jail is gone.
-Mode `shared`: jail(8) puts the addresses on the host's interface and takes them away. Mode `host`: inherited.
+Mode `shared-ip`: jail(8) puts the addresses on the host's interface and takes them away. Mode `host`: inherited.
 Mode `none`: vnet with no interface but its own lo0, which has the addresses if there are any.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from jaild.adapters.freebsd.jailconf import Value
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork, mac
+from jaild.model.jails.spec import Mode
 from jaild.ports.runtime import RunSpec
 
 Argv = tuple[str, ...]
@@ -90,11 +91,11 @@ def ether(inner: str, run: RunSpec) -> Argv:
 
 def parameters(run: RunSpec, host: HostNetwork, run_folder: Path) -> dict[str, Value]:
     """Return the network's parameters in jail.conf."""
-    if run.network.mode == "own":
+    if run.network.mode is Mode.VNET:
         return {"vnet": None, "vnet.interface": ends(run_folder, run.uid, run.generation)[1]}
-    if run.network.mode == "none":
+    if run.network.mode is Mode.NONE:
         return {"vnet": None}
-    if run.network.mode == "host":
+    if run.network.mode is Mode.HOST:
         return {"ip4": "inherit", "ip6": "inherit"}
     interface = oci_network.interface(run, host)
     found: dict[str, list[str]] = {}
@@ -109,10 +110,10 @@ def inside(run: RunSpec, run_folder: Path) -> list[str]:
 
     They run in the jail, by its own ifconfig(8) and route(8): the host's can do so (`-j`) from FreeBSD 14 only.
     """
-    if run.network.mode not in {"own", "none"}:
+    if run.network.mode not in {Mode.VNET, Mode.NONE}:
         return []
     found = ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
-    if run.network.mode == "none":
+    if run.network.mode is Mode.NONE:
         return found + [f"/sbin/ifconfig lo0 {_family(address)} {address} alias" for address in run.network.addresses]
     interface = ends(run_folder, run.uid, run.generation)[1]
     # A new epair has IFDISABLED (as recorded). no_dad: to wait for a second whether somebody else has the address would

@@ -10,7 +10,7 @@ from jaild.adapters.freebsd.kernel import Kernel
 from jaild.adapters.runtime import hostports
 from jaild.model.errors import JaildError
 from jaild.model.jails import network as netcheck
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
 
@@ -52,18 +52,18 @@ class Redirects:
             return []
         info = await self._processes.run(("pfctl", "-s", "info"), check=False)
         if "Status: Enabled" not in info.text:
-            why, remedy = "pf is not enabled", "`sysrc pf_enable=YES` and `service pf start`"
-            return [hostports.unsupported(why, remedy, resource)]
+            why, hint = "pf is not enabled", "`sysrc pf_enable=YES` and `service pf start`"
+            return [hostports.unsupported(why, hint, resource)]
         found: list[JaildError] = []
         nat = await self._processes.run(("pfctl", "-s", "nat"), check=False)
         if ANCHORS not in nat.text:
-            remedy = "put that line into pf.conf before the filter rules, and `service pf reload`"
-            found.append(hostports.unsupported(f"pf.conf does not say {ANCHORS}", remedy, resource))
+            hint = "put that line into pf.conf before the filter rules, and `service pf reload`"
+            found.append(hostports.unsupported(f"pf.conf does not say {ANCHORS}", hint, resource))
         for version in sorted({address.version for _, address in netcheck.port_targets(network)}):
             name, variable = _FORWARDING[version]
-            if network.mode == "own" and (await self._kernel.values(name)).get(name) != "1":
-                why, remedy = f"{name} is not 1", f"`sysrc {variable}=YES` and `sysctl {name}=1`"
-                found.append(hostports.unsupported(why, remedy, resource))
+            if network.mode is Mode.VNET and (await self._kernel.values(name)).get(name) != "1":
+                why, hint = f"{name} is not 1", f"`sysrc {variable}=YES` and `sysctl {name}=1`"
+                found.append(hostports.unsupported(why, hint, resource))
         return [*found, *hostports.problems(network.ports, resource)]
 
     async def load(self, run: RunSpec) -> None:

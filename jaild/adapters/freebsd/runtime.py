@@ -46,8 +46,8 @@ from jaild.adapters.runtime import accounts, inside, refusals, treepaths, treero
 from jaild.adapters.runtime.first_process import stop_signal
 from jaild.adapters.runtime.records import Records, split
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.model.findings import Finding
-from jaild.model.jails.spec import HttpCheck, TcpCheck
+from jaild.model.jails.spec import HttpCheck, Mode, TcpCheck
+from jaild.model.problems import Problem
 from jaild.ports.process import Processes, TerminalSize
 from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Usage
 
@@ -95,7 +95,7 @@ class FreebsdRuntime:
             raise InvalidArgumentError(
                 "INVALID_CONFIG",
                 f"run: {self._folder} has a blank in its name, and mount(8) tells mounts in columns",
-                remedy="choose another folder for `run`",
+                hint="choose another folder for `run`",
                 resource=str(self._folder),
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,9 +104,9 @@ class FreebsdRuntime:
             raise explain(loaded, "nullfs")
         await self._around.links.prepare()
 
-    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:
+    async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:
         """Return what of `demands` this host cannot carry out."""
-        return refusals.findings(await self._around.problems(demands, resource))
+        return refusals.as_problems(await self._around.problems(demands, resource))
 
     async def create(self, run: RunSpec) -> None:
         """Mount the tree, make the epair, write jail.conf. There is no jail yet."""
@@ -404,7 +404,7 @@ class FreebsdRuntime:
             raise FailedPreconditionError(
                 "RUN_CHANGED",
                 f"the jail {jail.name} was started again by somebody else: its jid is {jail.jid}, not {record.jid}",
-                remedy=f"`jail -R {jail.jid}` removes it; then try again",
+                hint=f"`jail -R {jail.jid}` removes it; then try again",
                 resource=run.name,
                 detail={"jid": str(jail.jid), "recorded": str(record.jid)},
             )
@@ -413,7 +413,7 @@ class FreebsdRuntime:
         if boots(run):
             await self._around.rctl.lift(record)  # rc.shutdown needs processes of its own
             await self._jails.shut_down(jail, self._conf(run), run.stop_timeout)
-        elif run.network.mode == "shared":
+        elif run.network.mode is Mode.SHARED_IP:
             await self._jails.shut_down(jail, self._conf(run), _KILL_PATIENCE)  # it takes the addresses away
         else:
             await self._jails.kill(jail.jid)
@@ -432,7 +432,7 @@ class FreebsdRuntime:
         tree, seen = self._tree(jail, generation), jails or []
         if record is not None:
             await self._detach(await self._without_jail(record, seen))
-            if record.spec.network.mode == "own":
+            if record.spec.network.mode is Mode.VNET:
                 await self._around.links.delete(record.spec.uid, generation)
         else:
             for left in seen:

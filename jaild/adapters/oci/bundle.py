@@ -11,7 +11,7 @@ from jaild.adapters.runtime.accounts import Account
 from jaild.adapters.runtime.refusals import FIELD
 from jaild.model import quantity
 from jaild.model.errors import FailedPreconditionError, JaildError
-from jaild.model.jails.spec import Limits
+from jaild.model.jails.spec import Limits, Mode
 from jaild.ports.runtime import Demands, RunSpec
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -80,7 +80,7 @@ def config(
 ) -> dict[str, Any]:
     """Return the whole config.json.
 
-    `root` is where the tree is mounted, `namespace` the network namespace of mode `own` (None in other modes),
+    `root` is where the tree is mounted, `namespace` the network namespace of mode `vnet` (None in other modes),
     `hidden` are the kinds of further namespaces that this kernel has (`cgroup`).
     """
     namespaces = [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", *sorted(hidden))]
@@ -88,7 +88,7 @@ def config(
     if namespace is not None:
         namespaces.append({"type": "network", "path": str(namespace)})
         sysctl = _sysctl(run)
-    elif run.network.mode == "none":
+    elif run.network.mode is Mode.NONE:
         namespaces.append({"type": "network"})  # a new one; the runtime brings its loopback interface up
     return {
         "ociVersion": "1.0.2",
@@ -116,7 +116,7 @@ def problems(demands: Demands, resource: str) -> list[JaildError]:
         FailedPreconditionError(
             "DEVFS_RULESET_UNKNOWN",
             f"this host has no devfs ruleset {demands.devfs_ruleset}: devfs is FreeBSD's",
-            remedy="take devfs_ruleset out of the spec, or run the jail on FreeBSD",
+            hint="take devfs_ruleset out of the spec, or run the jail on FreeBSD",
             resource=resource,
             detail={FIELD: "$.devfs_ruleset"},
         )

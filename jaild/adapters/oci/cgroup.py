@@ -48,7 +48,7 @@ def problems(limits: Limits, known: Mapping[str, Path], cpus: Collection[int], r
             yield ResourceExhaustedError(
                 "LIMIT_UNSUPPORTED",
                 f"limits.{field} cannot be kept: this kernel offers no {controller} cgroup controller",
-                remedy=f"take limits.{field} out of the spec, or boot the host with the controller",
+                hint=f"take limits.{field} out of the spec, or boot the host with the controller",
                 resource=resource,
                 detail={FIELD: f"$.limits.{field}", "controller": controller},
             )
@@ -56,7 +56,7 @@ def problems(limits: Limits, known: Mapping[str, Path], cpus: Collection[int], r
         yield ResourceExhaustedError(
             "LIMIT_UNSUPPORTED",
             f"limits.cpuset cannot be kept: this host has no CPU {cpulist.render(lacking)}",
-            remedy=f"name CPUs that it has: {cpulist.render(cpus)}; or take limits.cpuset out of the spec",
+            hint=f"name CPUs that it has: {cpulist.render(cpus)}; or take limits.cpuset out of the spec",
             resource=resource,
             detail={FIELD: "$.limits.cpuset"},
         )

@@ -17,6 +17,7 @@ from jaild.adapters.oci.rtnetlink import Netlink, Request
 from jaild.adapters.runtime import announce
 from jaild.adapters.system.own_thread import in_own_thread
 from jaild.model.errors import InternalError, JaildError
+from jaild.model.jails.spec import Mode
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
 
@@ -43,20 +44,20 @@ class Links:
 
     async def taken(self, run: RunSpec, held: Collection[str] = ()) -> list[JaildError]:
         """Return ADDRESS_IN_USE for what is on the shared interface and not in `held`."""
-        if run.network.mode != "shared":
+        if run.network.mode is not Mode.SHARED_IP:
             return []
         there = await self._addresses(oci_network.interface(run, self._host))
         return oci_network.taken(run, held, {address.partition("/")[0] for address in there})
 
     def namespace(self, run: RunSpec) -> Path | None:
         """Return the run's namespace of ip-netns(8); None if it uses the host's network, or none."""
-        if run.network.mode != "own":
+        if run.network.mode is not Mode.VNET:
             return None
         return namespaces.FOLDER / oci_network.namespace(self._run_folder, run.jail, run.generation)
 
     async def create(self, run: RunSpec) -> None:
         """Make the run's own network, attached to nothing."""
-        if run.network.mode == "own":
+        if run.network.mode is Mode.VNET:
             await _called(run.name, "making its network", lambda: self._make(run))
 
     def _make(self, run: RunSpec) -> None:
@@ -72,16 +73,16 @@ class Links:
 
     async def attach(self, run: RunSpec, pid: int) -> None:
         """Make the run, whose first process is `pid`, reachable."""
-        if run.network.mode == "own" or (run.network.mode != "host" and run.network.addresses):
+        if run.network.mode is Mode.VNET or (run.network.mode is not Mode.HOST and run.network.addresses):
             await _called(run.name, "attaching its network", lambda: self._attach(run, pid))
 
     def _attach(self, run: RunSpec, pid: int) -> None:
-        if run.network.mode == "own":
+        if run.network.mode is Mode.VNET:
             bridge = socket.if_nametoindex(oci_network.bridge(run, self._host))
             self._carry_out(rtnetlink.put_on(oci_network.outer(self._run_folder, run.uid, run.generation), bridge))
         elif run.network.addresses:
-            interface = "lo" if run.network.mode == "none" else oci_network.interface(run, self._host)
-            if run.network.mode == "none":
+            interface = "lo" if run.network.mode is Mode.NONE else oci_network.interface(run, self._host)
+            if run.network.mode is Mode.NONE:
                 namespaces.enter(Path(f"/proc/{pid}/ns/net"))
             index = socket.if_nametoindex(interface)
             self._carry_out(*(rtnetlink.address(index, address) for address in run.network.addresses))
@@ -90,9 +91,9 @@ class Links:
         """Make the run unreachable. No error if it is so."""
         outer = oci_network.outer(self._run_folder, run.uid, run.generation)
         requests = []
-        if run.network.mode == "own" and outer in _interfaces():
+        if run.network.mode is Mode.VNET and outer in _interfaces():
             requests = [rtnetlink.put_on(outer, 0)]
-        elif run.network.mode == "shared":
+        elif run.network.mode is Mode.SHARED_IP:
             interface = oci_network.interface(run, self._host)
             if there := await self._addresses(interface):
                 requests = left(run, socket.if_nametoindex(interface), there)
@@ -125,7 +126,7 @@ class Links:
 
     async def announce(self, run: RunSpec) -> None:
         """Tell the neighbours where the run's addresses are."""
-        if run.network.mode in {"host", "none"} or not run.network.addresses:
+        if run.network.mode in {Mode.HOST, Mode.NONE} or not run.network.addresses:
             return
         namespace = self.namespace(run)
         interface = oci_network.INNER if namespace is not None else oci_network.interface(run, self._host)
@@ -161,7 +162,7 @@ def inside(run: RunSpec, index: int) -> list[Request]:
 
 
 def left(run: RunSpec, index: int, present: Collection[str]) -> list[Request]:
-    """Return what takes the addresses of a run in mode shared off the host's interface, as far as they are there."""
+    """Return what takes the addresses of a run in mode shared-ip off the host's interface, as far as they are there."""
     return [rtnetlink.without_address(index, address) for address in run.network.addresses if address in present]
 
 
@@ -176,7 +177,7 @@ async def _called(name: str, what: str, call: Callable[[], None]) -> None:
             raise InternalError(
                 "COMMAND_FAILED",
                 f"{name}: {what}: {error.strerror or error}{at}",
-                remedy="see `ip link` and `ip netns`, and what the kernel says (dmesg)",
+                hint="see `ip link` and `ip netns`, and what the kernel says (dmesg)",
                 resource=name,
             ) from error
 

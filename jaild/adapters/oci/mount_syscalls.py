@@ -105,7 +105,7 @@ def _call(name: str, code: int, *arguments: object) -> int:
         raise UnavailableError(
             "RUNTIME_MISSING",
             f"this kernel ({os.uname().release}) has no {name}(2)",
-            remedy="run Linux 5.12 or later: jaild mounts by descriptors",
+            hint="run Linux 5.12 or later: jaild mounts by descriptors",
         )
     raise OSError(failed, f"{name}: {os.strerror(failed)}")
 

@@ -212,7 +212,7 @@ async def unmount_tree(root: Path, *, patience: float = 5.0) -> None:
             raise FailedPreconditionError(
                 "TREE_BUSY",
                 f"still in use: {', '.join(map(str, below(root, left)))}",
-                remedy="end the processes that use them (`fuser -vm PATH`), then try again",
+                hint="end the processes that use them (`fuser -vm PATH`), then try again",
                 resource=str(root),
                 detail={"stderr": busy},
             )

@@ -1,6 +1,6 @@
 """A jail's network on Linux as requests of rtnetlink(7), the host's as arguments of ip(8): pure.
 
-Mode `own`: a namespace with a veth whose inner end is `eth0`. Both ends are up from the beginning, so that no carrier
+Mode `vnet`: a namespace with a veth whose inner end is `eth0`. Both ends are up from the beginning, so that no carrier
 has to be waited for later, and it has its addresses: no jail may change them (no CAP_NET_ADMIN). Attached it is on the
 bridge. A run that is not attached reaches nobody.
 Mode `none`: the OCI runtime makes an empty namespace by itself; its loopback interface gets the addresses there are.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jaild.adapters.runtime.refusals import FIELD
 from jaild.model.errors import FailedPreconditionError, JaildError
+from jaild.model.jails.spec import Mode
 from jaild.ports.runtime import Demands, RunSpec
 
 INNER = "eth0"
@@ -26,10 +27,10 @@ Argv = tuple[str, ...]
 class HostNetwork:
     """What the host offers its jails."""
 
-    bridge: str  # of mode own; made if missing; empty: none
+    bridge: str  # of mode vnet; made if missing; empty: none
     address: str | None = None  # of the host on the bridge, with prefix length
     uplink: str | None = None  # interface that is put on the bridge
-    shared: str | None = None  # interface of mode shared
+    shared: str | None = None  # interface of mode shared-ip
 
 
 def mac(uid: str) -> str:
@@ -74,20 +75,20 @@ def prepare(host: HostNetwork, *, bridge_exists: bool, bridge_mac: str) -> list[
 
 
 def bridge(run: Demands, host: HostNetwork) -> str:
-    """Return the bridge of a run in mode own; raise `FailedPreconditionError` (NETWORK_MISSING) if none is set."""
+    """Return the bridge of a run in mode vnet; raise `FailedPreconditionError` (NETWORK_MISSING) if none is set."""
     return run.network.bridge or host.bridge or _missing(run, "bridge")
 
 
 def interface(run: Demands, host: HostNetwork) -> str:
-    """Return the interface of a run in mode shared; raise `FailedPreconditionError` (NETWORK_MISSING) without one."""
+    """Return the interface of a run in mode shared-ip, or raise `FailedPreconditionError` (NETWORK_MISSING)."""
     return run.network.interface or host.shared or _missing(run, "shared interface")
 
 
 def needed(run: Demands, host: HostNetwork) -> str:
     """Return the interface that a run cannot do without; raise `FailedPreconditionError` (NETWORK_MISSING)."""
-    if run.network.mode == "own":
+    if run.network.mode is Mode.VNET:
         return bridge(run, host)
-    return interface(run, host) if run.network.mode == "shared" else ""
+    return interface(run, host) if run.network.mode is Mode.SHARED_IP else ""
 
 
 def missing(demands: Demands, host: HostNetwork, there: Collection[str], resource: str) -> list[JaildError]:
@@ -102,7 +103,7 @@ def missing(demands: Demands, host: HostNetwork, there: Collection[str], resourc
         FailedPreconditionError(
             "NETWORK_MISSING",
             f"network mode {demands.network.mode} needs the interface {wanted}, and this host has none of that name",
-            remedy="make the interface, or name another in the jail's spec or the daemon's configuration",
+            hint="make the interface, or name another in the jail's spec or the daemon's configuration",
             resource=resource,
             detail={FIELD: "$.network"},
         )
@@ -110,16 +111,16 @@ def missing(demands: Demands, host: HostNetwork, there: Collection[str], resourc
 
 
 def hosts_own(demands: Demands, host: HostNetwork, resource: str) -> list[JaildError]:
-    """Return ADDRESS_IN_USE for the host's own address on the bridge that a jail in mode own would be put on."""
+    """Return ADDRESS_IN_USE for the host's own address on the bridge that a jail in mode vnet would be put on."""
     network = demands.network
-    if network.mode != "own" or host.address is None or network.bridge not in {None, host.bridge}:
+    if network.mode is not Mode.VNET or host.address is None or network.bridge not in {None, host.bridge}:
         return []
     mine = ipaddress.ip_interface(host.address).ip
     return [
         FailedPreconditionError(
             "ADDRESS_IN_USE",
             f"{mine} is this host's own on the bridge {host.bridge}: all jails there reach it by that address",
-            remedy="give the jail an address of its own",
+            hint="give the jail an address of its own",
             resource=resource,
             detail={FIELD: f"$.network.addresses[{index}]"},
         )
@@ -129,7 +130,7 @@ def hosts_own(demands: Demands, host: HostNetwork, resource: str) -> list[JaildE
 
 
 def taken(run: RunSpec, held: Collection[str], there: Collection[str]) -> list[JaildError]:
-    """Return ADDRESS_IN_USE for addresses of a run in mode shared that are on the host's interface already.
+    """Return ADDRESS_IN_USE for addresses of a run in mode shared-ip that are on the host's interface already.
 
     They are the host's own, or somebody else's: at its stop the jail would take them along. `there` and `held`, what
     another generation of the jail has put there, are without prefix length.
@@ -139,12 +140,12 @@ def taken(run: RunSpec, held: Collection[str], there: Collection[str]) -> list[J
         FailedPreconditionError(
             "ADDRESS_IN_USE",
             f"{address} is on the host's interface already, and not by {run.jail}",
-            remedy="give the jail an address of its own: the host would lose this one when the jail stops",
+            hint="give the jail an address of its own: the host would lose this one when the jail stops",
             resource=run.name,
             detail={FIELD: f"$.network.addresses[{index}]"},
         )
         for index, address in enumerate(plain)
-        if run.network.mode == "shared" and address in there and address not in held
+        if run.network.mode is Mode.SHARED_IP and address in there and address not in held
     ]
 
 
@@ -152,6 +153,6 @@ def _missing(run: Demands, what: str) -> str:
     raise FailedPreconditionError(
         "NETWORK_MISSING",
         f"network mode {run.network.mode} is wanted, and this host has no {what}",
-        remedy="name one in the jail's spec or in the daemon's configuration, or use another network mode",
+        hint="name one in the jail's spec or in the daemon's configuration, or use another network mode",
         detail={FIELD: "$.network"},
     )

@@ -8,7 +8,7 @@ from jaild.adapters.oci import network as oci_network
 from jaild.adapters.runtime import hostports
 from jaild.model.errors import JaildError, UnavailableError
 from jaild.model.jails import network as netcheck
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Demands, RunSpec
 
@@ -67,7 +67,7 @@ class Redirects:
         found: list[JaildError] = []
         for version in sorted({address.version for _, address in netcheck.port_targets(network)}):
             file = self._sysctls / _FORWARDING[version]
-            if network.mode == "own" and not (file.exists() and file.read_text("ascii").strip() == "1"):
+            if network.mode is Mode.VNET and not (file.exists() and file.read_text("ascii").strip() == "1"):
                 name = _FORWARDING[version].replace("/", ".")
                 found.append(
                     hostports.unsupported(f"{name} is not 1", f"`sysctl -w {name}=1`, and in /etc/sysctl.d", resource)

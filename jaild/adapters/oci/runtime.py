@@ -30,9 +30,9 @@ from jaild.adapters.oci.tool import Tool
 from jaild.adapters.runtime import accounts, first_process, inside, orphans, refusals, treepaths, treeroot
 from jaild.adapters.runtime.records import write_secret
 from jaild.model.errors import InternalError, JaildError
-from jaild.model.findings import Finding
 from jaild.model.jails.spec import HttpCheck, TcpCheck
 from jaild.model.layers.records import Family
+from jaild.model.problems import Problem
 from jaild.ports.process import Processes, TerminalSize
 from jaild.ports.runtime import Demands, HostFacts, Input, Output, Run, RunSpec, Usage
 
@@ -87,9 +87,9 @@ class OciRuntime:
         await self._tool.version()
         await self._links.prepare()
 
-    async def examine(self, demands: Demands, resource: str) -> tuple[Finding, ...]:
+    async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:
         """Return what of `demands` this host cannot carry out."""
-        return refusals.findings(await self._problems(demands, resource))
+        return refusals.as_problems(await self._problems(demands, resource))
 
     async def _problems(self, demands: Demands, resource: str) -> list[JaildError]:
         return [
@@ -353,7 +353,7 @@ class OciRuntime:
                 raise InternalError(
                     "COMMAND_FAILED",
                     f"the command of {run.name} could not be executed: {' '.join(run.command)}",
-                    remedy=f"see the end of {run.log}; is it a program for this machine, its interpreter in the jail?",
+                    hint=f"see the end of {run.log}; is it a program for this machine, its interpreter in the jail?",
                     resource=run.name,
                 )
 
@@ -368,7 +368,7 @@ class OciRuntime:
             raise InternalError(
                 "RUN_UNKILLABLE",
                 f"process {process.pid} of {run.name} did not end {_KILL_PATIENCE:g} s after SIGKILL",
-                remedy="it waits in the kernel, for a disk most likely: see /proc/PID/stack",
+                hint="it waits in the kernel, for a disk most likely: see /proc/PID/stack",
                 resource=run.name,
                 detail={"pid": str(process.pid)},
             )

@@ -75,5 +75,5 @@ class Tool:
             if answer.status == 0:
                 return program, answer.text.partition("\n")[0].rpartition(" ")[2]
         raise UnavailableError(
-            "PROGRAM_MISSING", "neither runc nor crun works here", remedy="install runc", resource=_PROGRAMS[0]
+            "PROGRAM_MISSING", "neither runc nor crun works here", hint="install runc", resource=_PROGRAMS[0]
         )

@@ -33,7 +33,7 @@ def _missing(kind: str, name: str) -> FailedPreconditionError:
     return FailedPreconditionError(
         "USER_MISSING",
         f"the jail has no {kind} {name!r}",
-        remedy="add the account to the release's manifest, or name a numeric id",
+        hint="add the account to the release's manifest, or name a numeric id",
         resource=name,
         detail={"kind": kind},
     )

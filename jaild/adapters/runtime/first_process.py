@@ -128,7 +128,7 @@ def stop_signal(name: str) -> signal.Signals:
         return signal.Signals["SIG" + name.upper().removeprefix("SIG")]
     except KeyError:
         raise InvalidArgumentError(
-            "INVALID_SIGNAL", f"{name!r} is no signal", remedy="use one of kill(1), as in TERM"
+            "INVALID_SIGNAL", f"{name!r} is no signal", hint="use one of kill(1), as in TERM"
         ) from None
 
 

@@ -29,7 +29,7 @@ def problems(ports: Sequence[Port], resource: str) -> list[JaildError]:
                 FailedPreconditionError(
                     "PORT_TAKEN",
                     f"a program of the host listens on {netcheck.spoken_port(port)}",
-                    remedy="choose another port, or end that program: `sockstat -l` on FreeBSD, `ss -lntup` on Linux",
+                    hint="choose another port, or end that program: `sockstat -l` on FreeBSD, `ss -lntup` on Linux",
                     resource=resource,
                     detail=where,
                 )
@@ -39,7 +39,7 @@ def problems(ports: Sequence[Port], resource: str) -> list[JaildError]:
                 FailedPreconditionError(
                     "NETWORK_MISSING",
                     f"{port.address} is not an address of this host",
-                    remedy="name one that it has, or none for all of them",
+                    hint="name one that it has, or none for all of them",
                     resource=resource,
                     detail=where,
                 )
@@ -47,12 +47,12 @@ def problems(ports: Sequence[Port], resource: str) -> list[JaildError]:
     return found
 
 
-def unsupported(why: str, remedy: str, resource: str) -> FailedPreconditionError:
+def unsupported(why: str, hint: str, resource: str) -> FailedPreconditionError:
     """Return PORTS_UNSUPPORTED: this host redirects nothing."""
     return FailedPreconditionError(
         "PORTS_UNSUPPORTED",
         f"no port of the host can lead into a jail: {why}",
-        remedy=f"{remedy}; or take network.ports out of the spec",
+        hint=f"{hint}; or take network.ports out of the spec",
         resource=resource,
         detail={FIELD: "$.network.ports"},
     )

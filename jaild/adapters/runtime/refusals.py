@@ -1,4 +1,4 @@
-"""What every runtime refuses in the same words: the port's errors about runs, and what a host cannot do as findings."""
+"""What every runtime refuses in the same words: the port's errors about runs, and what a host cannot do as problems."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 FIELD = "field"  # in an error's detail: the path of the spec's field that it is about
 
 
-def findings(problems: Sequence[JaildError]) -> tuple[Finding, ...]:
-    """Return what a host cannot carry out as findings of a plan."""
+def as_problems(errors: Sequence[JaildError]) -> tuple[Problem, ...]:
+    """Return what a host cannot carry out as problems of a plan."""
     return tuple(
-        Finding(
+        Problem(
             severity=Severity.ERROR,
-            code=problem.reason,
-            message=problem.message,
-            subject=problem.detail.get(FIELD, ""),
-            remedy=problem.remedy,
+            code=error.reason,
+            message=error.message,
+            subject=error.detail.get(FIELD, ""),
+            hint=error.hint,
         )
-        for problem in problems
+        for error in errors
     )
 
 
@@ -33,12 +33,12 @@ def require_none(problems: Sequence[JaildError]) -> None:
 
 def exists(name: str) -> AlreadyExistsError:
     """Return RUN_EXISTS."""
-    return AlreadyExistsError("RUN_EXISTS", f"the run {name} exists", remedy="remove it first", resource=name)
+    return AlreadyExistsError("RUN_EXISTS", f"the run {name} exists", hint="remove it first", resource=name)
 
 
 def missing(name: str) -> NotFoundError:
     """Return RUN_NOT_FOUND."""
-    return NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", remedy="create it first", resource=name)
+    return NotFoundError("RUN_NOT_FOUND", f"there is no run {name}", hint="create it first", resource=name)
 
 
 def interrupted(name: str) -> NotFoundError:
@@ -46,19 +46,19 @@ def interrupted(name: str) -> NotFoundError:
     return NotFoundError(
         "RUN_NOT_FOUND",
         f"of {name} only the record is left: its creation, or the host, was interrupted",
-        remedy="remove the run and create it again",
+        hint="remove the run and create it again",
         resource=name,
     )
 
 
 def running(name: str) -> FailedPreconditionError:
     """Return RUN_RUNNING."""
-    return FailedPreconditionError("RUN_RUNNING", f"{name} is running", remedy="stop it first", resource=name)
+    return FailedPreconditionError("RUN_RUNNING", f"{name} is running", hint="stop it first", resource=name)
 
 
 def not_running(name: str) -> FailedPreconditionError:
     """Return RUN_NOT_RUNNING."""
-    return FailedPreconditionError("RUN_NOT_RUNNING", f"{name} is not running", remedy="start it first", resource=name)
+    return FailedPreconditionError("RUN_NOT_RUNNING", f"{name} is not running", hint="start it first", resource=name)
 
 
 def misplaced(root: Path, wanted: Sequence[Path], there: Sequence[Path]) -> FailedPreconditionError:
@@ -68,7 +68,7 @@ def misplaced(root: Path, wanted: Sequence[Path], there: Sequence[Path]) -> Fail
     return FailedPreconditionError(
         "MOUNT_MISPLACED",
         f"the tree {root} is not as it was to be: {_listed('not mounted', missing)}{_listed('; mounted', more)}",
-        remedy="the running jail moved a folder that a volume is mounted on or below; leave it, and try again",
+        hint="the running jail moved a folder that a volume is mounted on or below; leave it, and try again",
         resource=str(root),
         detail={"missing": "\n".join(missing), "more": "\n".join(more)},
     )

@@ -80,7 +80,7 @@ def _parts(inside: str) -> tuple[str, ...]:
     parts = PurePosixPath(inside).parts[1:]
     if not inside.startswith("/") or ".." in parts:
         raise InvalidArgumentError(
-            "MOUNT_TARGET_INVALID", f"{inside!r} is no path inside a jail", remedy="use an absolute path without '..'"
+            "MOUNT_TARGET_INVALID", f"{inside!r} is no path inside a jail", hint="use an absolute path without '..'"
         )
     return parts
 
@@ -91,7 +91,7 @@ def _refused(inside: str, parts: Sequence[str], error: StepError) -> FailedPreco
     return FailedPreconditionError(
         "MOUNT_TARGET_MISSING",
         f"{inside} is not in the jail's tree",
-        remedy="the base or the release must bring the folder: nothing is made in a sealed layer",
+        hint="the base or the release must bring the folder: nothing is made in a sealed layer",
         resource=inside,
     )
 
@@ -100,7 +100,7 @@ def _symlink(inside: str, parts: Sequence[str]) -> FailedPreconditionError:
     return FailedPreconditionError(
         "MOUNT_TARGET_SYMLINK",
         f"/{'/'.join(parts)} is a symlink in the jail's tree",
-        remedy="make it a real folder in the base or release: a link could lead out of the jail",
+        hint="make it a real folder in the base or release: a link could lead out of the jail",
         resource=inside,
     )
 
@@ -110,12 +110,12 @@ def _source_refused(mount: Mount, place: str, *, is_link: bool = False) -> Faile
         return FailedPreconditionError(
             "MOUNT_SOURCE_SYMLINK",
             f"{place}, to be mounted at {mount.target}, is a symlink: it could lead to any folder of the host",
-            remedy="make it a real folder in the release, the base or the jail's data",
+            hint="make it a real folder in the release, the base or the jail's data",
             resource=mount.target,
         )
     return FailedPreconditionError(
         "MOUNT_SOURCE_MISSING",
         f"{place}, to be mounted at {mount.target}, is not there or no folder",
-        remedy="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
+        hint="the layer's dataset is not mounted, or lacks the folder: `zfs mount -a`, then try again",
         resource=mount.target,
     )

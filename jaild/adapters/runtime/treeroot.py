@@ -18,7 +18,7 @@ def remove(tree: Path) -> None:
         raise FailedPreconditionError(
             "TREE_BUSY",
             f"{tree} has files in it, though nothing is mounted there",
-            remedy="look at what they are and move them away: jaild deletes no files of a tree",
+            hint="look at what they are and move them away: jaild deletes no files of a tree",
             resource=str(tree),
         )
     tree.rmdir()

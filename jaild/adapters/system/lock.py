@@ -43,7 +43,7 @@ def only_daemon(path: Path) -> Iterator[None]:
             raise FailedPreconditionError(
                 "ALREADY_RUNNING",
                 f"another jaild (process {holder}) works on {path.parent}",
-                remedy="use that one, or stop it first",
+                hint="use that one, or stop it first",
                 detail={"pid": holder},
             ) from None
         file.truncate(0)
@@ -103,6 +103,6 @@ def _unended(path: Path, commands: str) -> UnavailableError:
     return UnavailableError(
         "COMMANDS_UNENDED",
         f"commands of the daemon before this one have not ended after {_PATIENCE:g} s: {commands}",
-        remedy=f"see what they wait for (zpool status, fuser {path}), end them, start again; jails run on meanwhile",
+        hint=f"see what they wait for (zpool status, fuser {path}), end them, start again; jails run on meanwhile",
         detail={"lock": str(path), "commands": commands},
     )

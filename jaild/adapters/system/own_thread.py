@@ -48,7 +48,7 @@ async def in_own_thread(call: Callable[[], T], what: str, *, patience: float = _
         raise DeadlineExceededError(
             "COMMAND_TIMEOUT",
             f"{what}: not done after {patience:g} s; it may still be done",
-            remedy="look at what it waits for: a disk or a host that does not answer; then try again",
+            hint="look at what it waits for: a disk or a host that does not answer; then try again",
         )
     return done.result()
 

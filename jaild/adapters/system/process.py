@@ -387,7 +387,7 @@ async def _started(
             raise UnavailableError(
                 "PROGRAM_MISSING",
                 f"{argv[0]}: {error.strerror}",
-                remedy=f"install {argv[0]}, or put it on PATH",
+                hint=f"install {argv[0]}, or put it on PATH",
                 resource=argv[0],
             ) from error
         finally:
@@ -419,6 +419,6 @@ def _timed_out(argv: Sequence[str], timeout: float) -> DeadlineExceededError:
     return DeadlineExceededError(
         "COMMAND_TIMEOUT",
         f"{' '.join(argv)}: not done after {timeout:g} s, killed",
-        remedy="look at what it was waiting for (disk, network, a lock), then try again",
+        hint="look at what it was waiting for (disk, network, a lock), then try again",
         detail={"argv": " ".join(argv), "seconds": f"{timeout:g}"},
     )

@@ -412,5 +412,5 @@ def _options(properties: Mapping[str, str]) -> list[str]:
 
 def _cannot(what: str) -> FailedPreconditionError:
     return FailedPreconditionError(
-        "ZFS_CANNOT", f"this ZFS cannot {what}", remedy="ask `capabilities` first, or use OpenZFS 2.x"
+        "ZFS_CANNOT", f"this ZFS cannot {what}", hint="ask `capabilities` first, or use OpenZFS 2.x"
     )

@@ -112,7 +112,7 @@ class EmbeddedPool:
             raise DeadlineExceededError(
                 "ZFS_FUSE_SILENT",
                 f"ZFS does not answer after {_DEADLINE:g} s",
-                remedy=f"see {self._folder / 'zfs-fuse.log'}; is /dev/fuse there?",
+                hint=f"see {self._folder / 'zfs-fuse.log'}; is /dev/fuse there?",
             ) from error
 
     async def _answered(self) -> bool:

@@ -153,8 +153,8 @@ _PATTERNS = {reason: re.compile("|".join(sayings), re.IGNORECASE) for reason, sa
 
 def refusal(reason: str, subject: str, text: str) -> JaildError:
     """Return the error of one of the reasons above about `subject`, with what ZFS (or we) had to say."""
-    kind, remedy = _KINDS[reason]
-    return kind(reason, text, remedy=remedy, resource=subject)
+    kind, hint = _KINDS[reason]
+    return kind(reason, text, hint=hint, resource=subject)
 
 
 def reason_of(stderr: str) -> str | None:
@@ -183,7 +183,7 @@ def libzfs_failure(code: str, text: str, operation: str, subject: str) -> JaildE
         return InternalError(
             "COMMAND_FAILED",
             f"libzfs: {operation} {subject}: {text} ({code or 'no code'})",
-            remedy="do the same with zfs(8) by hand to see what it says",
+            hint="do the same with zfs(8) by hand to see what it says",
             resource=subject,
         )
     return refusal(reason, subject, f"cannot {operation} '{subject}': {text}")

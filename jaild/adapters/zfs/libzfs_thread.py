@@ -53,7 +53,7 @@ class HandleThread:
             raise DeadlineExceededError(
                 "COMMAND_TIMEOUT",
                 f"libzfs: {operation} {subject}: not done after {_PATIENCE:g} s; it may still be done",
-                remedy="look at what it waits for (`zpool status`), then try again",
+                hint="look at what it waits for (`zpool status`), then try again",
                 resource=subject,
             ) from error
 

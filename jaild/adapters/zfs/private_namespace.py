@@ -50,7 +50,7 @@ def enter(folder: Path, argv: Sequence[str]) -> None:
     if kernel_has_zfs() or os.environ.get(MARKER) == str(folder):
         return
     if os.geteuid() != 0:
-        raise PermissionDeniedError("NOT_ROOT", "a private zfs-fuse needs root", remedy="run jaild as root")
+        raise PermissionDeniedError("NOT_ROOT", "a private zfs-fuse needs root", hint="run jaild as root")
     os.environ[MARKER] = str(folder)
     pid = running(folder)
     if pid is None:
@@ -64,5 +64,5 @@ def _become(command: list[str]) -> None:
         os.execvp(command[0], command)  # noqa: S606 -- this process itself, no shell
     except FileNotFoundError as error:
         raise UnavailableError(
-            "PROGRAM_MISSING", f"{command[0]}: no such program", remedy="install util-linux", resource=command[0]
+            "PROGRAM_MISSING", f"{command[0]}: no such program", hint="install util-linux", resource=command[0]
         ) from error

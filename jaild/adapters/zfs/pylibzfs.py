@@ -119,6 +119,6 @@ def imported() -> Module:
         raise UnavailableError(
             "LIBZFS_MISSING",
             f"import libzfs: {error}",
-            remedy="install py-libzfs for this Python and this ZFS, or set `zfs: auto` or `zfs: cli`",
+            hint="install py-libzfs for this Python and this ZFS, or set `zfs: auto` or `zfs: cli`",
             resource="libzfs",
         ) from error

@@ -80,8 +80,8 @@ class Execution:
             if part.HasField("exit_status"):
                 status = part.exit_status
         if status is None:
-            remedy = "its status is not known"
-            raise Failure("the daemon hung up before the command ended", Exit.UNAVAILABLE, remedy=remedy)
+            hint = "its status is not known"
+            raise Failure("the daemon hung up before the command ended", Exit.UNAVAILABLE, hint=hint)
         return status
 
     def _requests(self) -> Iterator[jails_pb2.ExecInJailRequest]:

@@ -15,11 +15,12 @@ from jaild.cli.client.connection import Api
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter, metadata
-from jaild.cli.output import findings, progress, render
+from jaild.cli.output import problems, progress, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure, from_rpc, from_status
-from jaild.cli.output.human import duration, printable, size
+from jaild.cli.output.human import duration, printable
 from jaild.cli.output.render import seconds
+from jaild.model.quantity import size
 from jaild.v1 import common_pb2, jails_pb2, migrations_pb2
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -34,7 +35,7 @@ class How:
     plan: bool = False
     wait: bool = True
     request_id: str = ""
-    accept: tuple[common_pb2.AcceptedFinding, ...] = ()
+    accept: tuple[common_pb2.AcceptedProblem, ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """Return the fields that every plannable request has."""
@@ -85,15 +86,15 @@ def accepting(function: _Function) -> _Function:
         "--accept",
         multiple=True,
         metavar="CODE[:SUBJECT]",
-        help="Go on in spite of this finding of the plan, such as MISSING_LIBRARY:/usr/local/lib/x.so.",
+        help="Go on in spite of this problem of the plan, such as MISSING_LIBRARY:/usr/local/lib/x.so.",
     )(wrapped)
 
 
-def _accepted(findings: tuple[str, ...], reason: str) -> tuple[common_pb2.AcceptedFinding, ...]:
-    if bool(findings) != bool(reason):
+def _accepted(problems: tuple[str, ...], reason: str) -> tuple[common_pb2.AcceptedProblem, ...]:
+    if bool(problems) != bool(reason):
         raise click.UsageError("--accept and --because go together: what is accepted, and why")
-    pairs = (finding.partition(":")[::2] for finding in findings)
-    return tuple(common_pb2.AcceptedFinding(code=code, subject=subject, reason=reason) for code, subject in pairs)
+    pairs = (problem.partition(":")[::2] for problem in problems)
+    return tuple(common_pb2.AcceptedProblem(code=code, subject=subject, reason=reason) for code, subject in pairs)
 
 
 def finish(api: Api, settings: Settings, operation: Any, how: How) -> None:
@@ -128,7 +129,7 @@ def finish_all(api: Api, settings: Settings, asks: Sequence[Callable[[], Any]], 
         if operation is not None:
             tried(functools.partial(finish, api, settings, operation, how))
     if failures:
-        raise Failure(f"{len(failures)} of {len(asks)} failed", Exit(failures[0].exit_code), remedy="see each above")
+        raise Failure(f"{len(failures)} of {len(asks)} failed", Exit(failures[0].exit_code), hint="see each above")
 
 
 def at_terminal() -> bool:
@@ -145,8 +146,8 @@ def ask_first(plan_only: Callable[[], Any], name: str) -> None:
         return
     plan = common_pb2.Plan()
     plan_only().response.Unpack(plan)
-    click.echo("\n".join(findings.plan_lines(plan)), err=True)
-    if not any(finding.code == ONLY_COPY for finding in plan.findings):
+    click.echo("\n".join(problems.plan_lines(plan)), err=True)
+    if not any(problem.code == ONLY_COPY for problem in plan.problems):
         click.confirm("delete it?", abort=True, err=True)
     elif click.prompt(f"type {printable(name)} to delete it", default="", show_default=False, err=True) != name:
         raise click.Abort
@@ -160,15 +161,15 @@ def tell(settings: Settings, operation: Any) -> None:
         if settings.form is not Form.TABLE:
             render.document(settings.form, plan if planned else operation)
         elif planned:
-            click.echo("\n".join(findings.plan_lines(plan)))
+            click.echo("\n".join(problems.plan_lines(plan)))
         elif operation.HasField("response"):
             click.echo("\n".join(summary(operation)))
     finally:  # how it ended counts, whether or not the result could be written
         if operation.HasField("error"):
             raise failed(operation)
-    if planned and findings.errors(plan):
-        count = findings.count(plan.findings)
-        raise Failure(f"it would be refused: {count}", Exit.REFUSED, remedy="see the findings above")
+    if planned and problems.errors(plan):
+        count = problems.count(plan.problems)
+        raise Failure(f"it would be refused: {count}", Exit.REFUSED, hint="see the problems above")
 
 
 def summary(operation: Any) -> list[str]:
@@ -191,8 +192,8 @@ def summary(operation: Any) -> list[str]:
     if about.rounds:
         lines.append(f"  rounds: {about.rounds}")
     lines += [f"  {printable(key)}: {printable(value)}" for key, value in sorted(map(_fact, about.facts.items()))]
-    warnings = [finding for finding in about.plan.findings if finding.severity == common_pb2.SEVERITY_WARNING]
-    return lines + ["  " + line for line in findings.lines(warnings)]
+    warnings = [problem for problem in about.plan.problems if problem.severity == common_pb2.SEVERITY_WARNING]
+    return lines + ["  " + line for line in problems.lines(warnings)]
 
 
 def _fact(item: tuple[str, str]) -> tuple[str, str]:
@@ -217,8 +218,8 @@ def failed(operation: Any) -> Failure:
     """Return the failure of an operation that ended with an error."""
     failure = from_status(operation.error, of_operation=True)
     about = metadata(operation)
-    if not failure.found and findings.errors(about.plan):
-        failure.found = tuple(about.plan.findings)
+    if not failure.found and problems.errors(about.plan):
+        failure.found = tuple(about.plan.problems)
     if about.HasField("downtime"):
         failure.detail.setdefault("downtime", duration(seconds(about.downtime)))
     failure.detail.setdefault("operation", operation.name)

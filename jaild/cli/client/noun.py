@@ -87,6 +87,8 @@ class Verb(click.Command):
 
 # What fingers type that learned it elsewhere: FreeBSD, iocage, docker, incus. Not in any help.
 ALIASES = {"list": "ls", "destroy": "rm", "delete": "rm", "remove": "rm", "info": "show", "inspect": "show"}
+# What verbs were called in the first version.
+ALIASES |= {"confirm": "force-start", "damage": "data-loss"}
 
 
 class Noun(click.Group):

@@ -114,6 +114,8 @@ class Waiter:
             self._view.note(f"not cancelled: {from_rpc(error, self._api.endpoint).message}")
 
     def _show(self, operation: Any) -> None:
+        if operation.done:
+            return
         about = metadata(operation)
         self._view.step(about.phase, about.message, about.bytes_done, about.bytes_total)
 
@@ -150,10 +152,10 @@ def cancel(api: Api, name: str) -> None:
 
 def _left(name: str) -> Failure:
     return Failure(
-        f"left {name}, which goes on", Exit.ABORTED, remedy=f"to see how it ends: jailctl operation wait {name}"
+        f"left {name}, which goes on", Exit.ABORTED, hint=f"to see how it ends: jailctl operation wait {name}"
     )
 
 
 def _lost_sight(name: str, why: Failure) -> Failure:
     message = f"lost sight of {name}, which may go on: {why.message}"
-    return Failure(message, Exit.UNAVAILABLE, remedy=f"when the daemon is back: jailctl operation wait {name}")
+    return Failure(message, Exit.UNAVAILABLE, hint=f"when the daemon is back: jailctl operation wait {name}")

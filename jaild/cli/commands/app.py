@@ -14,8 +14,8 @@ from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import app_build
 from jaild.cli.output import listing, progress, render
-from jaild.cli.output.human import size
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.quantity import size
 from jaild.v1 import apps_pb2
 
 
@@ -60,7 +60,7 @@ def push(
         finish(api, settings, operation, how)
 
 
-@command.command("ls")
+@command.command("ls", examples=("app ls",))
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:
@@ -81,7 +81,7 @@ def releases(settings: Settings, *, app: str, look: Look) -> None:
     listing.show(settings, look, "releases", found, _RELEASES)
 
 
-@command.command("show")
+@command.command("show", examples=("app show redis/7.2", "app show redis/7.2 -o yaml"))
 @click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
 @click.pass_obj
 def show(settings: Settings, *, release: str) -> None:
@@ -111,7 +111,7 @@ def show(settings: Settings, *, release: str) -> None:
     )
 
 
-@command.command("rm")
+@command.command("rm", examples=("app rm redis/7.0 --plan", "app rm redis/7.0"))
 @click.argument("release", metavar="APP/VERSION", type=references.release, shell_complete=complete.releases)
 @mutation()
 @click.pass_obj

@@ -103,9 +103,7 @@ def _parsed(text: str, name: str) -> Recipe:
     try:
         return specfile.parse_recipe(text, Path(name).name)
     except InvalidArgumentError as error:
-        raise Failure(
-            error.message, Exit.INVALID, reason=error.reason, detail=error.detail, remedy=error.remedy
-        ) from None
+        raise Failure(error.message, Exit.INVALID, reason=error.reason, detail=error.detail, hint=error.hint) from None
 
 
 def _named(recipe: Recipe, name: str) -> str:

@@ -15,8 +15,8 @@ from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import base_make
 from jaild.cli.output import listing, progress, render
-from jaild.cli.output.human import size
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.quantity import size
 from jaild.v1 import bases_pb2
 
 
@@ -78,7 +78,7 @@ def import_(
         finish(api, settings, operation, how)
 
 
-@command.command("ls")
+@command.command("ls", examples=("base ls", "base ls --wide"))
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:
@@ -88,7 +88,7 @@ def ls(settings: Settings, *, look: Look) -> None:
     listing.show(settings, look, "bases", bases, _COLUMNS)
 
 
-@command.command("show")
+@command.command("show", examples=("base show debian-12",))
 @click.argument("name", type=references.base, shell_complete=complete.bases)
 @click.pass_obj
 def show(settings: Settings, *, name: str) -> None:
@@ -117,7 +117,7 @@ def show(settings: Settings, *, name: str) -> None:
     )
 
 
-@command.command("rm")
+@command.command("rm", examples=("base rm debian-12 --plan", "base rm debian-12"))
 @click.argument("name", type=references.base, shell_complete=complete.bases)
 @mutation()
 @click.pass_obj

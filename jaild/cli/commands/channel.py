@@ -12,6 +12,7 @@ from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import listing, render
 from jaild.cli.output.human import printable
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model import quantity
 from jaild.v1 import channels_pb2
 
 NAME = click.argument("name", type=references.channel, shell_complete=complete.channels)
@@ -22,7 +23,7 @@ def command() -> None:
     """Set, list and remove channels: names for bases, which jails may follow."""
 
 
-@command.command("ls")
+@command.command("ls", examples=("channel ls",))
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:
@@ -32,7 +33,7 @@ def ls(settings: Settings, *, look: Look) -> None:
     listing.show(settings, look, "channels", channels, _COLUMNS)
 
 
-@command.command("show")
+@command.command("show", examples=("channel show stable",))
 @NAME
 @click.pass_obj
 def show(settings: Settings, *, name: str) -> None:
@@ -68,11 +69,11 @@ def set_(settings: Settings, *, name: str, base: str) -> None:
     if settings.form is not Form.TABLE:
         render.document(settings.form, channel)
         return
-    behind = f"{len(channel.behind)} of {len(channel.followers)} jails that follow it are behind"
+    behind = f"followed by {quantity.count(len(channel.followers), 'jail')}, {len(channel.behind)} of them behind"
     click.echo(printable(f"{short(channel.name)} is {short(channel.base)}: {behind}"))
 
 
-@command.command("rm")
+@command.command("rm", examples=("channel rm canary",))
 @NAME
 @click.pass_obj
 def rm(settings: Settings, *, name: str) -> None:

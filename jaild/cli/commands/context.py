@@ -59,7 +59,7 @@ def add(
     click.echo(f"added {name}" + (", in use" if known.current == name else ""), err=True)
 
 
-@command.command("use")
+@command.command("use", examples=("context use alpha",))
 @click.argument("name", shell_complete=complete.context_names)
 def use_(*, name: str) -> None:
     """Talk to a context from now on."""
@@ -69,7 +69,7 @@ def use_(*, name: str) -> None:
     contexts.save(known)
 
 
-@command.command("ls")
+@command.command("ls", examples=("context ls",))
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:
@@ -83,7 +83,7 @@ def ls(settings: Settings, *, look: Look) -> None:
     listing.table(look, lines, _COLUMNS)
 
 
-@command.command("rm")
+@command.command("rm", examples=("context rm alpha",))
 @click.argument("name", shell_complete=complete.context_names)
 def rm(*, name: str) -> None:
     """Forget a context; the local socket is talked to if it was the current one."""

@@ -12,8 +12,9 @@ from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter
 from jaild.cli.output import board, render
-from jaild.cli.output.human import duration, printable, size
+from jaild.cli.output.human import duration, printable
 from jaild.cli.output.render import seconds
+from jaild.model.quantity import size
 from jaild.v1 import evacuations_pb2
 
 _STATE = evacuations_pb2.JailMove
@@ -29,7 +30,7 @@ def drain(settings: Settings, *, reason: str) -> None:
     _say(settings, host, f"{host.name} takes no jails; {host.jails} are here")
 
 
-@click.command("undrain", cls=Verb)
+@click.command("undrain", cls=Verb, examples=("host undrain",))
 @click.pass_obj
 def undrain(settings: Settings) -> None:
     """Take jails again."""
@@ -145,5 +146,5 @@ def _report(settings: Settings, found: evacuations_pb2.Evacuation) -> None:
     for move in found.moves:
         if move.reason:
             click.echo(printable(f"{short(move.jail)}: {move.message}"))
-            if move.remedy:
-                click.echo(printable(f"    to do: {move.remedy}"))
+            if move.hint:
+                click.echo(printable(f"    hint: {move.hint}"))

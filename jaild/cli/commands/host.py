@@ -13,8 +13,9 @@ from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import evacuation
 from jaild.cli.output import listing, render
-from jaild.cli.output.human import duration, size
+from jaild.cli.output.human import duration
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.quantity import count, size
 from jaild.v1 import host_pb2
 
 
@@ -23,7 +24,7 @@ def command() -> None:
     """Tell what the host is, and who did what on it; drain and evacuate it."""
 
 
-@command.command("show")
+@command.command("show", examples=("host show", "host show -o json"))
 @click.pass_obj
 def show(settings: Settings) -> None:
     """Show the host: software, space, jails, peers, what recovery repaired."""
@@ -37,7 +38,7 @@ def show(settings: Settings) -> None:
     render.card(
         (
             ("name", host.name),
-            ("to mend", "\n".join(host.warnings)),
+            ("to fix", "\n".join(host.warnings)),
             ("id", host.id),
             ("jaild", f"{host.version}, peer protocol {host.peer_protocol}"),
             ("started", render.moment(host.start_time)),
@@ -53,12 +54,14 @@ def show(settings: Settings) -> None:
             ("jails", f"{host.jails}, {host.running} running"),
             ("drained", _drained(host)),
             (
-                "halted",
-                "its jails were stopped for its shutdown; `jailctl host start-jails` ends that" if host.halted else "",
+                "shut down",
+                "its jails were stopped for its shutdown; `jailctl host start-jails` ends that"
+                if host.shut_down
+                else "",
             ),
             ("peers", ", ".join(host.peers)),
             ("repaired", "\n".join(host.repairs)),
-            ("background", f"{host.background_tasks} tasks" if host.background_tasks else ""),
+            ("background", count(host.background_tasks, "task") if host.background_tasks else ""),
             ("failing", "\n".join(map(_failing, host.failing_tasks))),
         )
     )
@@ -128,7 +131,7 @@ def stop_jails(settings: Settings, *, deadline: float, how: How) -> None:
 
 
 def _failing(task: host_pb2.FailingTask) -> str:
-    return f"{task.name} (since {render.moment(task.since)}, {task.failures} times): {task.error}"
+    return f"{task.name} (since {render.moment(task.since)}, {count(task.failures, 'time')}): {task.error}"
 
 
 def _drained(host: host_pb2.HostInfo) -> str:

@@ -16,14 +16,14 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.selection import filtered
 from jaild.cli.client.settings import Form, Settings
-from jaild.cli.commands import confirm as jail_confirm
-from jaild.cli.commands import jail_changes, jail_inside, jail_life
+from jaild.cli.commands import jail_changes, jail_inside, jail_life, jail_recovery
 from jaild.cli.output import listing, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
-from jaild.cli.output.human import printable, size
+from jaild.cli.output.human import printable
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.jails.redaction import REDACTED
+from jaild.model.quantity import count, size
 from jaild.v1 import jails_pb2
 
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
@@ -121,7 +121,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
             ("staged", _staged(jail)),
             ("owner", f"{jail.owner}, epoch {jail.epoch}"),
             ("peer", jail.peer),
-            ("standby", jail_confirm.standby_lines(jail)),
+            ("standby", jail_recovery.standby_lines(jail)),
             ("created", render.moment(jail.create_time)),
             ("started", render.moment(jail.start_time)),
             ("used", size(jail.used_bytes)),
@@ -132,7 +132,7 @@ def show(settings: Settings, *, name: str, secrets: bool) -> None:
     )
 
 
-for _verb in (*jail_life.VERBS, *jail_inside.VERBS, *jail_changes.VERBS, *jail_confirm.VERBS):
+for _verb in (*jail_life.VERBS, *jail_inside.VERBS, *jail_changes.VERBS, *jail_recovery.VERBS):
     command.add_command(_verb)
 
 
@@ -200,14 +200,14 @@ def _everywhere(settings: Settings, look: Look, question: Callable[[Api], list[A
     for name, failure in silent:
         click.echo(f"{name}: {printable(failure.message)}", err=True)
     if silent:
-        raise Failure(f"{len(silent)} of {len(found) + len(silent)} hosts did not answer", Exit.UNAVAILABLE)
+        raise Failure(f"{len(silent)} of {count(len(found) + len(silent), 'host')} did not answer", Exit.UNAVAILABLE)
 
 
 def _note(jail: jails_pb2.Jail) -> str:
     peer = f"peer {jail.peer}" if jail.peer else ""
     staged = f"generation {jail.staged.generation} is staged" if jail.HasField("staged") else ""
     behind = f"behind {jail.spec.channel} ({short(jail.behind)})" if jail.behind else ""
-    return jail.message or jail.operation or jail_confirm.standby_note(jail) or peer or staged or behind
+    return jail.message or jail.operation or jail_recovery.standby_note(jail) or peer or staged or behind
 
 
 _COLUMNS = (

@@ -14,7 +14,7 @@ from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.settings import Settings
 from jaild.cli.output import render
-from jaild.v1 import changes_pb2, jails_pb2, migrations_pb2, rehearsals_pb2
+from jaild.v1 import changes_pb2, jails_pb2, migrations_pb2, test_migrations_pb2
 
 _AXES = {
     None: jails_pb2.RollbackJailRequest.AXIS_UNSPECIFIED,
@@ -168,7 +168,7 @@ def unstage(settings: Settings, *, name: str, how: How) -> None:
         finish(api, settings, api.changes.Unstage(request), how)
 
 
-@click.command("edit", cls=Verb)
+@click.command("edit", cls=Verb, examples=("jail edit cache", "jail edit cache --plan"))
 @NAME
 @_STAGE
 @mutation(acceptable=True)
@@ -254,7 +254,7 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
     cls=Verb,
     examples=(
         "jail migrate cache beta --plan",
-        "jail migrate cache beta --rehearse",
+        "jail migrate cache beta --test",
         "jail migrate cache beta --max-downtime 2s --deadline 1h",
     ),
 )
@@ -274,10 +274,9 @@ def rollback(settings: Settings, *, name: str, number: int | None, axis: str | N
     metavar="TIME",
     help="Give up if it takes longer (default: try until cancelled).",
 )
-@click.option("--rehearse", is_flag=True, help="Only try it: boot a clone there, check its health, throw it away.")
-@click.option(
-    "--keep-copy", is_flag=True, help="With --rehearse: leave the copy there, so that the move is an increment."
-)
+@click.option("--test", is_flag=True, help="Only try it: boot a clone there, check its health, throw it away.")
+@click.option("--rehearse", "test", is_flag=True, hidden=True)  # what it was called
+@click.option("--keep-copy", is_flag=True, help="With --test: leave the copy there, so that the move is an increment.")
 @mutation()
 @click.pass_obj
 def migrate(
@@ -288,15 +287,15 @@ def migrate(
     max_downtime: float | None,
     over_budget: str,
     deadline: float | None,
-    rehearse: bool,
+    test: bool,
     keep_copy: bool,
     how: How,
 ) -> None:
     """Move a jail to another host; Ctrl-C takes it back while it still can be."""
-    if keep_copy and not rehearse:
-        raise click.UsageError("--keep-copy goes with --rehearse")
-    if rehearse and not how.plan:
-        _rehearse(settings, name, target, max_downtime, how, keep_copy=keep_copy)
+    if keep_copy and not test:
+        raise click.UsageError("--keep-copy goes with --test")
+    if test and not how.plan:
+        _test(settings, name, target, max_downtime, how, keep_copy=keep_copy)
         return
     request = migrations_pb2.MigrateJailRequest(
         name=name, target=target, proceed_over_budget=over_budget == "proceed", **how.fields()
@@ -309,16 +308,14 @@ def migrate(
         finish(api, settings, api.migrations.MigrateJail(request), how)
 
 
-def _rehearse(
-    settings: Settings, name: str, target: str, max_downtime: float | None, how: How, *, keep_copy: bool
-) -> None:
-    request = rehearsals_pb2.RehearseJailRequest(
+def _test(settings: Settings, name: str, target: str, max_downtime: float | None, how: How, *, keep_copy: bool) -> None:
+    request = test_migrations_pb2.TestMigrationRequest(
         name=name, target=target, keep_copy=keep_copy, request_id=how.request_id
     )
     if max_downtime is not None:
         request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
     with connect(settings) as api:
-        finish(api, settings, api.rehearsals.RehearseJail(request), how)
+        finish(api, settings, api.test_migrations.TestMigration(request), how)
 
 
 VERBS = (deploy, upgrade, configure, edit, standby, rollback, cutover, unstage, confirm_change, revert_change, migrate)

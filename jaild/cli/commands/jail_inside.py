@@ -104,7 +104,7 @@ def logs(settings: Settings, *, name: str, follow: bool, lines: int) -> None:
                 raise
 
 
-@click.command("generations", cls=Verb)
+@click.command("generations", cls=Verb, examples=("jail generations cache",))
 @NAME
 @listed
 @click.pass_obj

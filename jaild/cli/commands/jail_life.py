@@ -113,7 +113,7 @@ def wait(settings: Settings, *, name: str, condition: str, timeout: float | None
             left = _LOOK if until is None else min(_LOOK, until - time.monotonic())
             if left <= 0 and timeout is not None:
                 what = f"jail {printable(short(name))} is not so within {duration(timeout)}: {printable(condition)}"
-                raise Failure(what, Exit.UNAVAILABLE, remedy=f"see how it is: jailctl jail show {short(name)}")
+                raise Failure(what, Exit.UNAVAILABLE, hint=f"see how it is: jailctl jail show {short(name)}")
             next_event(api, name, left)
 
 

@@ -13,8 +13,8 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import listing, render
-from jaild.cli.output.human import size
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.quantity import size
 from jaild.v1 import migrations_pb2
 
 _BAR = 30  # characters of the longest bar
@@ -25,7 +25,7 @@ def command() -> None:
     """Look at moves between hosts; free what they left."""
 
 
-@command.command("ls")
+@command.command("ls", examples=("migration ls",))
 @click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
 @listed
 @click.pass_obj
@@ -37,7 +37,7 @@ def ls(settings: Settings, *, lines: int, look: Look) -> None:
     listing.show(settings, look, "migrations", found, _COLUMNS)
 
 
-@command.command("show")
+@command.command("show", examples=("migration show 2e7800fd",))
 @click.argument("name", type=references.migration, shell_complete=complete.migrations)
 @click.pass_obj
 def show(settings: Settings, *, name: str) -> None:
@@ -69,7 +69,7 @@ def show(settings: Settings, *, name: str) -> None:
     )
 
 
-@command.command("stats")
+@command.command("stats", examples=("migration stats",))
 @click.pass_obj
 def stats(settings: Settings) -> None:
     """Show how long jails were down when they moved from this host, and how well that was predicted."""
@@ -116,7 +116,7 @@ def _between(buckets: Sequence[migrations_pb2.MigrationStats.Bucket], number: in
     return f"{low} to {high} s" if high else f"{low} s and more"
 
 
-@command.command("finalize")
+@command.command("finalize", examples=("migration finalize 2e7800fd",))
 @click.argument("name", type=references.migration, shell_complete=complete.migrations)
 @mutation(plannable=False)
 @click.pass_obj
@@ -128,7 +128,7 @@ def finalize(settings: Settings, *, name: str, how: How) -> None:
 
 
 def _parts(parts: migrations_pb2.DowntimeParts) -> str:
-    serving = ("before_stop", "gate", "after_start")  # the jail runs meanwhile: no parts of the downtime
+    serving = ("before_stop", "readiness", "after_start")  # the jail runs meanwhile: no parts of the downtime
     told = [f"{part.name} {render.span(value)}" for part, value in parts.ListFields() if part.name not in serving]
     if parts.HasField("before_stop"):
         told.insert(0, f"after before_stop {render.span(parts.before_stop)}")

@@ -15,10 +15,10 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter, cancel, get, metadata
-from jaild.cli.output import findings, listing, progress, render
+from jaild.cli.output import listing, problems, progress, render
 from jaild.cli.output.failures import reason
-from jaild.cli.output.human import size
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.quantity import size
 from jaild.v1 import common_pb2
 
 _AS_MEANT = frozenset({common_pb2.PHASE_OUTCOME_UNSPECIFIED, common_pb2.PHASE_OUTCOME_DONE})
@@ -30,7 +30,7 @@ def command() -> None:
     """List, watch and cancel long-running changes."""
 
 
-@command.command("ls")
+@command.command("ls", examples=("operation ls", "operation ls -o json"))
 @click.option("-n", "--lines", type=click.IntRange(0, references.MOST), default=50, help="At most so many; 0 for all.")
 @listed
 @click.pass_obj
@@ -42,7 +42,7 @@ def ls(settings: Settings, *, lines: int, look: Look) -> None:
     listing.show(settings, look, "operations", found, _COLUMNS)
 
 
-@command.command("show")
+@command.command("show", examples=("operation show 7d4110f3",))
 @NAME
 @click.pass_obj
 def show(settings: Settings, *, name: str) -> None:
@@ -76,10 +76,10 @@ def show(settings: Settings, *, name: str) -> None:
         )
     )
     if about.HasField("plan"):
-        click.echo("\n".join(findings.plan_lines(about.plan)))
+        click.echo("\n".join(problems.plan_lines(about.plan)))
 
 
-@command.command("wait")
+@command.command("wait", examples=("operation wait 7d4110f3",))
 @NAME
 @click.pass_obj
 def wait(settings: Settings, *, name: str) -> None:
@@ -91,7 +91,7 @@ def wait(settings: Settings, *, name: str) -> None:
     tell(settings, operation)
 
 
-@command.command("cancel")
+@command.command("cancel", examples=("operation cancel 7d4110f3",))
 @NAME
 @click.pass_obj
 def cancel_(settings: Settings, *, name: str) -> None:

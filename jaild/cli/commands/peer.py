@@ -18,7 +18,7 @@ def command() -> None:
     """List the hosts that this one may move jails to."""
 
 
-@command.command("ls")
+@command.command("ls", examples=("peer ls",))
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:

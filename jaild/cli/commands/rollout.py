@@ -14,14 +14,15 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.waiting import Backoff, Waiter
-from jaild.cli.output import findings, listing, progress, render
+from jaild.cli.output import listing, problems, progress, render
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.human import printable
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model import quantity
 from jaild.v1 import common_pb2, rollouts_pb2
 
-Accept = tuple[common_pb2.AcceptedFinding, ...]
+Accept = tuple[common_pb2.AcceptedProblem, ...]
 NAME = click.argument("name", type=references.rollout, shell_complete=complete.rollouts)
 REQUEST_ID = click.option(
     "--request-id", default="", metavar="ID", help="Your own id: a repeated request returns the first's operation."
@@ -112,7 +113,7 @@ def start(settings: Settings, /, *, plan: bool, wait: bool, request_id: str, **a
         _follow(settings, api, api.rollouts.StartRollout(request), wait=wait)
 
 
-@command.command("ls")
+@command.command("ls", examples=("rollout ls",))
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:
@@ -132,7 +133,7 @@ def show(settings: Settings, *, name: str) -> None:
         _report(settings, api.rollouts.GetRollout(request, timeout=READ_SECONDS))
 
 
-@command.command("pause")
+@command.command("pause", examples=("rollout pause 5c1f0a2b",))
 @NAME
 @click.pass_obj
 def pause(settings: Settings, *, name: str) -> None:
@@ -141,7 +142,7 @@ def pause(settings: Settings, *, name: str) -> None:
         _report(settings, api.rollouts.PauseRollout(rollouts_pb2.PauseRolloutRequest(name=name)))
 
 
-@command.command("resume")
+@command.command("resume", examples=("rollout resume 5c1f0a2b",))
 @NAME
 @click.pass_obj
 def resume(settings: Settings, *, name: str) -> None:
@@ -150,7 +151,7 @@ def resume(settings: Settings, *, name: str) -> None:
         _report(settings, api.rollouts.ResumeRollout(rollouts_pb2.ResumeRolloutRequest(name=name)))
 
 
-@command.command("cancel")
+@command.command("cancel", examples=("rollout cancel 5c1f0a2b",))
 @NAME
 @click.pass_obj
 def cancel(settings: Settings, *, name: str) -> None:
@@ -265,9 +266,9 @@ def _show_plan(settings: Settings, api: Api, spec: rollouts_pb2.RolloutSpec) -> 
     refused = _count(plan, _STEP.STATE_REFUSED)
     if refused and not spec.leave_out_refused and not spec.undoes:
         raise Failure(
-            f"it would be refused: {refused} of {len(plan.steps)} jails",
+            f"it would be refused: {refused} of {quantity.count(len(plan.steps), 'jail')}",
             Exit.REFUSED,
-            remedy="see their findings above; --leave-out-refused goes on without them",
+            hint="see their problems above; --leave-out-refused goes on without them",
         )
 
 
@@ -287,12 +288,12 @@ def _report(settings: Settings, found: rollouts_pb2.Rollout) -> None:
         ("JAIL", "WAVE", "STATE", "FROM", "TO", "DOWNTIME", "RUNS", "REASON"), [_row(step) for step in found.steps]
     )
     for step in found.steps:
-        stops = [each for each in step.findings if each.severity == common_pb2.SEVERITY_ERROR]
+        stops = [each for each in step.problems if each.severity == common_pb2.SEVERITY_ERROR]
         if step.reason:
             click.echo(printable(f"{short(step.jail)}: {step.message}"))
-            if step.remedy:
-                click.echo(printable(f"    to do: {step.remedy}"))
-        for line in findings.lines(stops):
+            if step.hint:
+                click.echo(printable(f"    hint: {step.hint}"))
+        for line in problems.lines(stops):
             click.echo(f"  {line}")
 
 

@@ -15,8 +15,9 @@ from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.output import listing, render
-from jaild.cli.output.human import duration, size
+from jaild.cli.output.human import duration
 from jaild.cli.output.listing import Column, Look, listed
+from jaild.model.quantity import size
 from jaild.v1 import stats_pb2
 
 Loads = Mapping[str, float]

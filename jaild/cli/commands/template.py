@@ -19,7 +19,7 @@ def command() -> None:
     """List and show the templates that jails can be made of."""
 
 
-@command.command("ls")
+@command.command("ls", examples=("template ls",))
 @listed
 @click.pass_obj
 def ls(settings: Settings, *, look: Look) -> None:

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from jaild.cli.client.references import short
-from jaild.cli.output.human import duration, printable, size
+from jaild.cli.output.human import duration, printable
 from jaild.cli.output.progress import Lines, View, redraws
 from jaild.cli.output.render import seconds, styled, word_of
+from jaild.model.quantity import size
 from jaild.v1 import evacuations_pb2
 
 _PER_SECOND = 2  # how often the daemon is asked

@@ -31,7 +31,7 @@ MEANING = {
     ),
     Exit.USAGE: "the command line is wrong",
     Exit.NOT_FOUND: "the named thing does not exist",
-    Exit.REFUSED: "the host's state or the plan's findings forbid it; nothing was touched",
+    Exit.REFUSED: "the host's state or the plan's problems forbid it; nothing was touched",
     Exit.INVALID: "an argument, spec, manifest or archive is wrong",
     Exit.EXISTS: "the name is taken",
     Exit.DENIED: "your role or certificate does not allow it",

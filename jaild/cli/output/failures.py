@@ -9,7 +9,7 @@ import click
 import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from jaild.cli.output import findings, human
+from jaild.cli.output import human, problems
 from jaild.cli.output.exits import Exit, for_operation, for_request
 from jaild.client import DETAILS
 from jaild.v1 import common_pb2
@@ -29,15 +29,15 @@ class Failure(click.ClickException):
         exit_code: Exit,
         *,
         reason: str = "",
-        remedy: str = "",
+        hint: str = "",
         detail: Mapping[str, str] | None = None,
-        found: Sequence[common_pb2.Finding] = (),
+        found: Sequence[common_pb2.Problem] = (),
         status: status_pb2.Status | None = None,
     ) -> None:
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click: "exit_code" is meant to be set
         self.reason = reason
-        self.remedy = remedy
+        self.hint = hint
         self.detail = dict(detail or {})
         self.found = tuple(found)
         self.status = status
@@ -53,9 +53,9 @@ class Failure(click.ClickException):
         head = click.style("error: ", fg="red", bold=True) + human.printable(self.message)
         lines = [head + (f" ({human.printable(self.reason)})" if self.reason else "")]
         lines += [f"  {human.printable(key)}: {human.printable(value)}" for key, value in self.detail.items() if value]
-        lines += ["  " + line for line in findings.lines(self.found)]
-        if self.remedy:
-            lines.append(click.style("  to do: ", bold=True) + human.printable(self.remedy))
+        lines += ["  " + line for line in problems.lines(self.found)]
+        if self.hint:
+            lines.append(click.style("  hint: ", bold=True) + human.printable(self.hint))
         return lines
 
 
@@ -65,15 +65,15 @@ class _Details:
     def __init__(self, status: status_pb2.Status) -> None:
         self.info = error_details_pb2.ErrorInfo()
         plan = common_pb2.Plan()
-        self.found: list[common_pb2.Finding] = []
+        self.found: list[common_pb2.Problem] = []
         for detail in status.details:
-            finding = common_pb2.Finding()
-            for part in (self.info, plan, finding):
+            problem = common_pb2.Problem()
+            for part in (self.info, plan, problem):
                 if detail.Is(part.DESCRIPTOR):
                     detail.Unpack(part)
-            if finding.code:
-                self.found.append(finding)
-        self.found = [*plan.findings, *self.found]
+            if problem.code:
+                self.found.append(problem)
+        self.found = [*plan.problems, *self.found]
 
 
 def reason(status: status_pb2.Status) -> str:
@@ -85,12 +85,13 @@ def from_status(status: status_pb2.Status, *, of_operation: bool) -> Failure:
     """Return the failure that `status` tells: an operation's `error`, or what came with a refused request."""
     details = _Details(status)
     metadata = dict(details.info.metadata)
+    former = metadata.pop("remedy", "")  # what a daemon of the first version calls the hint
     why, code = details.info.reason, code_pb2.Code.Name(status.code)
     return Failure(
         status.message or code,
         for_operation(code, why) if of_operation else for_request(code),
         reason=why or code,
-        remedy=metadata.pop("remedy", ""),
+        hint=metadata.pop("hint", former),
         detail=metadata,
         found=details.found,
         status=status,
@@ -105,8 +106,8 @@ def from_rpc(error: grpc.RpcError, endpoint: str) -> Failure:
             return from_status(status_pb2.Status.FromString(value), of_operation=False)
     code, said = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Failure(f"cannot reach jaild at {endpoint}: {said}", Exit.UNAVAILABLE, remedy=_UNREACHABLE)
+        return Failure(f"cannot reach jaild at {endpoint}: {said}", Exit.UNAVAILABLE, hint=_UNREACHABLE)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Failure(f"jaild at {endpoint} did not answer in time", Exit.UNAVAILABLE, remedy="try again")
+        return Failure(f"jaild at {endpoint} did not answer in time", Exit.UNAVAILABLE, hint="try again")
     status = status_pb2.Status(code=code.value[0], message=said)
     return from_status(status, of_operation=False)

@@ -5,23 +5,11 @@ from __future__ import annotations
 import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
-_UNITS = "BKMGTPE"
-_STEP = 1024
 
 
 def printable(text: str) -> str:
     r"""Return `text` with its control characters written out (`\x1b`), so that no file name can move the cursor."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
-
-
-def size(count: int) -> str:
-    """Return bytes in units of 1024 as zfs writes them: 512B, 1.5M, 40G."""
-    value, power = float(count), 0
-    while value >= _STEP - 0.5 and power < len(_UNITS) - 1:
-        value, power = value / _STEP, power + 1
-    digits = 0 if power == 0 or value >= 100 else 1 if value >= 10 else 2  # noqa: PLR2004  three figures in all
-    text = f"{value:.{digits}f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) + _UNITS[power]
 
 
 def duration(seconds: float) -> str:

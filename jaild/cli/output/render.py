@@ -19,6 +19,17 @@ from rich.text import Text
 from jaild.cli.client.settings import Form
 from jaild.cli.output import human
 
+# Fields that were called otherwise: in JSON, which scripts read, each is there under both names for one version.
+FORMERLY = {
+    "jaild.v1.Plan.problems": "findings",
+    "jaild.v1.Problem.hint": "remedy",
+    "jaild.v1.RolloutStep.problems": "findings",
+    "jaild.v1.RolloutStep.hint": "remedy",
+    "jaild.v1.JailMove.hint": "remedy",
+    "jaild.v1.HostInfo.shut_down": "halted",
+    "jaild.v1.SalvageReport.losses": "damages",
+    "jaild.v1.DowntimeParts.readiness": "gate",
+}
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _STYLE = {
     **dict.fromkeys(("running", "yes", "OK", "activated", "done", "healthy"), "green"),
@@ -64,6 +75,8 @@ def _words(message: Message, document: dict[str, Any]) -> None:
     fields: Any = message.DESCRIPTOR.fields
     for field in fields:
         there = document.get(field.json_name)
+        if field.full_name in FORMERLY and there is not None:
+            document[FORMERLY[field.full_name]] = there
         if not there:
             continue
         if field.enum_type is not None:

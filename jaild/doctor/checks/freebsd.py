@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from jaild.doctor.checks.report import Check, error, note, warning
-from jaild.model.findings import Finding
+from jaild.model.problems import Problem
 
 OLDEST = 1301000  # osreldate of 13.1: kern.boot_id and OpenZFS 2.1 are there
 NEEDED = ("nullfs", "tmpfs")
@@ -48,73 +48,73 @@ def modules_of(kldstat: str) -> frozenset[str]:
 
 def _system(facts: FreebsdFacts) -> Check:
     release, date = facts.sysctls.get("kern.osrelease", "?"), _number(facts, "kern.osreldate")
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
     if date < OLDEST:
-        findings = (error("SYSTEM_TOO_OLD", f"FreeBSD {release} is too old", "update to 13.1 or later"),)
+        problems = (error("SYSTEM_TOO_OLD", f"FreeBSD {release} is too old", "update to 13.1 or later"),)
     if " " in facts.run_folder:
         what = f"run: {facts.run_folder} has a blank in its name, and mount(8) tells mounts in columns"
-        findings += (error("PLACE_UNUSABLE", what, "set `run` to a path without blanks"),)
-    return Check(topic="system", summary=f"FreeBSD {release}, osreldate {date}", findings=findings)
+        problems += (error("PLACE_UNUSABLE", what, "set `run` to a path without blanks"),)
+    return Check(topic="system", summary=f"FreeBSD {release}, osreldate {date}", problems=problems)
 
 
 def _jails(facts: FreebsdFacts) -> Check:
-    findings: list[Finding] = []
+    problems: list[Problem] = []
     if facts.sysctls.get("security.jail.jailed") == "1":
         what = "this host is itself a jail"
-        findings.append(
+        problems.append(
             error("INSIDE_A_JAIL", what, "run jaild on the host: jails of a jail have neither vnet nor pools")
         )
     if facts.bridge and facts.sysctls.get("kern.features.vimage") != "1":
-        remedy = (
-            'boot a kernel with "options VIMAGE" (GENERIC has it), or set network.bridge to "" and do without mode own'
+        hint = (
+            'boot a kernel with "options VIMAGE" (GENERIC has it), or set network.bridge to "" and do without mode vnet'
         )
-        findings.append(error("VNET_MISSING", "this kernel has no vnet", remedy))
+        problems.append(error("VNET_MISSING", "this kernel has no vnet", hint))
     if "security.jail.enforce_statfs" in facts.sysctls and _number(facts, "security.jail.enforce_statfs") < 2:  # noqa: PLR2004
         what = "jails see the host's mounts (security.jail.enforce_statfs below 2)"
-        findings.append(warning("JAIL_DEFAULT_OPEN", what, "sysctl security.jail.enforce_statfs=2, and in sysctl.conf"))
+        problems.append(warning("JAIL_DEFAULT_OPEN", what, "sysctl security.jail.enforce_statfs=2, and in sysctl.conf"))
     for name in OPEN_DEFAULTS:
         if facts.sysctls.get(name) == "1":
             what = f"every new jail gets what {name}=1 allows"
-            findings.append(warning("JAIL_DEFAULT_OPEN", what, f"sysctl {name}=0, and take it out of sysctl.conf"))
-    return Check(topic="jails", summary="jail(8), vnet" if not findings else "jail(8)", findings=tuple(findings))
+            problems.append(warning("JAIL_DEFAULT_OPEN", what, f"sysctl {name}=0, and take it out of sysctl.conf"))
+    return Check(topic="jails", summary="jail(8), vnet" if not problems else "jail(8)", problems=tuple(problems))
 
 
 def _modules(facts: FreebsdFacts) -> Check:
     wanted = (*NEEDED, *(FOR_OWN_NETWORK if facts.bridge else ()))
-    findings = []
+    problems = []
     locked = _number(facts, "kern.securelevel") > 0
     for name in (name for name in wanted if name not in facts.modules):
         line = f'{name}_load="YES" in /boot/loader.conf, and a boot'
         if name not in facts.loadable:
-            remedy = "install the kernel's modules (the package or set `kernel`), or build a kernel with it"
-            findings.append(error("MODULE_MISSING", f"the kernel has no {name}, and no such module is there", remedy))
+            hint = "install the kernel's modules (the package or set `kernel`), or build a kernel with it"
+            problems.append(error("MODULE_MISSING", f"the kernel has no {name}, and no such module is there", hint))
         elif locked:
             what = f"{name} is not loaded, and the securelevel forbids loading it"
-            findings.append(error("MODULE_MISSING", what, line))
+            problems.append(error("MODULE_MISSING", what, line))
         else:
-            findings.append(note("MODULE_NOT_LOADED", f"{name} is not loaded: jaild loads it when it starts", line))
-    return Check(topic="modules", summary=", ".join(wanted), findings=tuple(findings))
+            problems.append(note("MODULE_NOT_LOADED", f"{name} is not loaded: jaild loads it when it starts", line))
+    return Check(topic="modules", summary=", ".join(wanted), problems=tuple(problems))
 
 
 def _limits(facts: FreebsdFacts) -> Check:
     if facts.sysctls.get("kern.racct.enable") == "1":
         return Check(topic="limits", summary="racct is on")
     what = "racct is off: limits in specs are refused, but for a whole number of CPUs; usage is counted by ps(1)"
-    remedy = 'kern.racct.enable="1" in /boot/loader.conf, and a boot'
+    hint = 'kern.racct.enable="1" in /boot/loader.conf, and a boot'
     if "kern.racct.enable" not in facts.sysctls:
-        what, remedy = (
+        what, hint = (
             "this kernel has no racct: limits in specs are refused",
             "boot a kernel with options RACCT and RCTL",
         )
-    return Check(topic="limits", findings=(warning("RACCT_OFF", what, remedy),))
+    return Check(topic="limits", problems=(warning("RACCT_OFF", what, hint),))
 
 
 def _devices(facts: FreebsdFacts) -> Check:
     if facts.device_rules:
         return Check(topic="devices", summary=f"devfs ruleset 4 has {facts.device_rules} rules")
-    remedy = "sysrc devfs_load_rulesets=YES; service devfs restart"
-    finding = error("DEVFS_RULESET_MISSING", "devfs ruleset 4 is empty: jails would see every device", remedy)
-    return Check(topic="devices", findings=(finding,))
+    hint = "sysrc devfs_load_rulesets=YES; service devfs restart"
+    problem = error("DEVFS_RULESET_MISSING", "devfs ruleset 4 is empty: jails would see every device", hint)
+    return Check(topic="devices", problems=(problem,))
 
 
 def _packages(facts: FreebsdFacts) -> Check:
@@ -122,8 +122,8 @@ def _packages(facts: FreebsdFacts) -> Check:
         return Check(topic="pkg", summary=facts.packages)
     # A recipe's packages need none: each build gets pkg from the recipe's repository, in its own jail.
     what = "pkg is not installed, or registers no package: no base can be put together from packages"
-    finding = warning("PKG_MISSING", what, "pkg bootstrap, if you use base install")
-    return Check(topic="pkg", findings=(finding,))
+    problem = warning("PKG_MISSING", what, "pkg bootstrap, if you use base install")
+    return Check(topic="pkg", problems=(problem,))
 
 
 def _number(facts: FreebsdFacts, name: str) -> int:
@@ -131,7 +131,7 @@ def _number(facts: FreebsdFacts, name: str) -> int:
     return int(text) if text.lstrip("-").isdigit() else 0
 
 
-# By topic. Each has facts of its own, so that what cannot be learned for one keeps no other from its findings.
+# By topic. Each has facts of its own, so that what cannot be learned for one keeps no other from its problems.
 CHECKS: Mapping[str, Callable[[FreebsdFacts], Check]] = {
     "system": _system,
     "jails": _jails,

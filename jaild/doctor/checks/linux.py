@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jaild.doctor.checks.report import Check, error, warning
-from jaild.model.findings import Finding
+from jaild.model.problems import Problem
 
 CONTROLLERS = {"memory": "limits.memory", "cpu": "limits.cpus", "pids": "limits.processes"}
 OLDEST = (5, 12)  # mount_setattr(2)
@@ -32,50 +32,50 @@ class LinuxFacts:
 
 def _runtime(facts: LinuxFacts) -> Check:
     if not facts.runtimes:
-        finding = error("RUNTIME_MISSING", "neither runc nor crun works here", "install runc")
-        return Check(topic="runtime", findings=(finding,))
+        problem = error("RUNTIME_MISSING", "neither runc nor crun works here", "install runc")
+        return Check(topic="runtime", problems=(problem,))
     name, version = facts.runtimes[0]
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
     if name == "crun" and facts.layout == "hybrid":
         what = "crun refuses hybrid control groups, which this host has"
-        findings = (error("RUNTIME_REFUSED", what, "install runc, or boot with systemd.unified_cgroup_hierarchy=1"),)
-    return Check(topic="runtime", summary=f"{name} {version}", findings=findings)
+        problems = (error("RUNTIME_REFUSED", what, "install runc, or boot with systemd.unified_cgroup_hierarchy=1"),)
+    return Check(topic="runtime", summary=f"{name} {version}", problems=problems)
 
 
 def _groups(facts: LinuxFacts) -> Check:
-    findings: list[Finding] = []
+    problems: list[Problem] = []
     if facts.layout == "none":
         what = "no control groups are mounted"
-        findings.append(
+        problems.append(
             error("CGROUP_MISSING", what, "mount -t cgroup2 none /sys/fs/cgroup, or boot with an init that does")
         )
     else:
         for controller, setting in CONTROLLERS.items():
             if controller not in facts.controllers:
                 what = f"there is no controller {controller}: {setting} in a spec is refused"
-                remedy = f"boot with cgroup_enable={controller}, or leave that limit out"
-                findings.append(warning("CGROUP_CONTROLLER_MISSING", what, remedy, subject=controller))
+                hint = f"boot with cgroup_enable={controller}, or leave that limit out"
+                problems.append(warning("CGROUP_CONTROLLER_MISSING", what, hint, subject=controller))
     known = ", ".join(sorted(facts.controllers)) or "no controllers"
-    return Check(topic="control groups", summary=f"{facts.layout}: {known}", findings=tuple(findings))
+    return Check(topic="control groups", summary=f"{facts.layout}: {known}", problems=tuple(problems))
 
 
 def _kernel(facts: LinuxFacts) -> Check:
-    findings = []
+    problems = []
     lacking = [name for name in NAMESPACES if name not in facts.namespaces]
     if lacking:
         what = f"this kernel has no {', '.join(lacking)} namespaces"
-        findings.append(error("NAMESPACE_MISSING", what, "boot a kernel with them; a container may forbid them"))
+        problems.append(error("NAMESPACE_MISSING", what, "boot a kernel with them; a container may forbid them"))
     release = _RELEASE.match(facts.kernel)
     if release is not None and (int(release[1]), int(release[2])) < OLDEST:
         what = f"this kernel is {facts.kernel}: trees are mounted by calls that came with {OLDEST[0]}.{OLDEST[1]}"
-        findings.append(error("LINUX_TOO_OLD", what, "boot a newer kernel"))
+        problems.append(error("LINUX_TOO_OLD", what, "boot a newer kernel"))
     if facts.bridge and not facts.bridges:
         what = f"network.bridge is {facts.bridge}, and this kernel has no bridges"
-        findings.append(
-            error("BRIDGE_MISSING", what, 'modprobe bridge, or set network.bridge to "" and do without mode own')
+        problems.append(
+            error("BRIDGE_MISSING", what, 'modprobe bridge, or set network.bridge to "" and do without mode vnet')
         )
     bridge = f", bridge {facts.bridge}" if facts.bridge else ""
-    return Check(topic="system", summary=f"Linux {facts.kernel}, namespaces{bridge}", findings=tuple(findings))
+    return Check(topic="system", summary=f"Linux {facts.kernel}, namespaces{bridge}", problems=tuple(problems))
 
 
 def _fuse(facts: LinuxFacts) -> Check:
@@ -83,8 +83,8 @@ def _fuse(facts: LinuxFacts) -> Check:
         return Check(topic="zfs module", summary="the kernel has ZFS")
     if facts.fuse:
         return Check(topic="zfs module", summary="none; /dev/fuse is there for zfs-fuse")
-    finding = error("FUSE_MISSING", "neither the kernel's ZFS nor /dev/fuse is there", "modprobe zfs, or modprobe fuse")
-    return Check(topic="zfs module", findings=(finding,))
+    problem = error("FUSE_MISSING", "neither the kernel's ZFS nor /dev/fuse is there", "modprobe zfs, or modprobe fuse")
+    return Check(topic="zfs module", problems=(problem,))
 
 
 # By topic, as those of a FreeBSD host.

@@ -6,24 +6,25 @@ import textwrap
 
 import msgspec
 
-from jaild.model.findings import Finding, Severity
+from jaild.model import quantity
+from jaild.model.problems import Problem, Severity
 
 _WIDTH = 110
 _INDENT = " " * 24
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at. `summary` says what is there, `findings` what is wrong with it."""
+    """One thing that was looked at. `summary` says what is there, `problems` what is wrong with it."""
 
     topic: str
     summary: str = ""
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     @property
     def word(self) -> str:
-        """`ok`, or the worst of its findings."""
+        """`ok`, or the worst of its problems."""
         for severity in (Severity.ERROR, Severity.WARNING, Severity.NOTE):
-            if any(finding.severity is severity for finding in self.findings):
+            if any(problem.severity is severity for problem in self.problems):
                 return severity.value
         return "ok"
 
@@ -46,28 +47,35 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self._count(Severity.WARNING)
 
     def _count(self, severity: Severity) -> int:
-        return sum(finding.severity is severity for check in self.checks for finding in check.findings)
+        return sum(problem.severity is severity for check in self.checks for problem in check.problems)
 
 
 def text(report: Report) -> str:
-    """Return the report for people: a line for each check, its findings and remedies below it."""
+    """Return the report for people: a line for each check, its problems and hints below it."""
     lines = [f"jaild {report.version} on {report.host}"]
     for check in report.checks:
         head = f"{check.word:<8} {check.topic:<14} "
-        lines += _wrapped(head + (check.summary or (check.findings[0].message if check.findings else "")))
-        for finding in check.findings:
-            if check.summary or finding is not check.findings[0]:
-                lines += _wrapped(f"{_INDENT}{finding.message}")
-            lines[-1] += f" ({finding.code})"
-            lines += [line for piece in finding.evidence for line in _wrapped(f"{_INDENT}| {piece}")]
-            if finding.remedy:
-                lines += _wrapped(f"{_INDENT}to do: {finding.remedy}")
+        lines += _wrapped(head + (check.summary or (check.problems[0].message if check.problems else "")))
+        for problem in check.problems:
+            if check.summary or problem is not check.problems[0]:
+                lines += _wrapped(f"{_INDENT}{problem.message}")
+            lines[-1] += f" ({problem.code})"
+            lines += [line for piece in problem.evidence for line in _wrapped(f"{_INDENT}| {piece}")]
+            if problem.hint:
+                lines += _wrapped(f"{_INDENT}hint: {problem.hint}")
     return "\n".join([*lines, _verdict(report)])
 
 
 def json(report: Report) -> str:
-    """Return the report for programs: {host, version, errors, warnings, checks: [{topic, word, summary, findings}]}."""
-    checks = [{**msgspec.to_builtins(check), "word": check.word} for check in report.checks]
+    """Return the report for programs: {host, version, errors, warnings, checks: [{topic, word, summary, problems}]}.
+
+    Problems and their hints are there under their former names, too, for one version: `findings`, `remedy`.
+    """
+    checks = [
+        {**msgspec.to_builtins(check), "word": check.word, "problems": problems, "findings": problems}
+        for check in report.checks
+        for problems in [[{**msgspec.to_builtins(each), "hint": each.hint} for each in check.problems]]
+    ]
     told = {
         "host": report.host,
         "version": report.version,
@@ -87,23 +95,19 @@ def _wrapped(line: str) -> list[str]:
 def _verdict(report: Report) -> str:
     if not report.errors and not report.warnings:
         return "nothing is wrong"
-    return f"{report.errors} errors, {report.warnings} warnings"
+    return f"{quantity.count(report.errors, 'error')}, {quantity.count(report.warnings, 'warning')}"
 
 
-def error(code: str, message: str, remedy: str, *, subject: str = "", evidence: tuple[str, ...] = ()) -> Finding:
+def error(code: str, message: str, hint: str, *, subject: str = "", evidence: tuple[str, ...] = ()) -> Problem:
     """Return what keeps jaild from working."""
-    return Finding(
-        severity=Severity.ERROR, code=code, message=message, remedy=remedy, subject=subject, evidence=evidence
-    )
+    return Problem(severity=Severity.ERROR, code=code, message=message, hint=hint, subject=subject, evidence=evidence)
 
 
-def warning(code: str, message: str, remedy: str, *, subject: str = "", evidence: tuple[str, ...] = ()) -> Finding:
+def warning(code: str, message: str, hint: str, *, subject: str = "", evidence: tuple[str, ...] = ()) -> Problem:
     """Return what will keep it from working one day, or keeps a part of it."""
-    return Finding(
-        severity=Severity.WARNING, code=code, message=message, remedy=remedy, subject=subject, evidence=evidence
-    )
+    return Problem(severity=Severity.WARNING, code=code, message=message, hint=hint, subject=subject, evidence=evidence)
 
 
-def note(code: str, message: str, remedy: str = "", *, subject: str = "") -> Finding:
+def note(code: str, message: str, hint: str = "", *, subject: str = "") -> Problem:
     """Return what one should know."""
-    return Finding(severity=Severity.NOTE, code=code, message=message, remedy=remedy, subject=subject)
+    return Problem(severity=Severity.NOTE, code=code, message=message, hint=hint, subject=subject)

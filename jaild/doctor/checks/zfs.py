@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from jaild.doctor.checks.report import Check, error, note, warning
 from jaild.model import quantity, settings
-from jaild.model.findings import Finding
+from jaild.model.problems import Problem
 
 Version = tuple[int, ...]
 
@@ -30,7 +30,7 @@ class KnownBug:
     what: str
     affected: tuple[tuple[Version, Version], ...]
     patched: tuple[tuple[Version, int], ...] = ()  # ((13, 2), 6): 13.2-RELEASE-p6 and later have the fix
-    remedy: str = ""
+    hint: str = ""
 
 
 KNOWN_BUGS = (
@@ -39,19 +39,19 @@ KNOWN_BUGS = (
         what="a file that is read while it is written may be copied with holes of zeros",
         affected=(((0,), (2, 1, 14)), ((2, 2, 0), (2, 2, 2))),
         patched=(((13, 2), 6), ((14, 0), 1)),  # FreeBSD-EN-23:16.openzfs
-        remedy="update ZFS; until then set vfs.zfs.dmu_offset_next_sync=0 (Linux: zfs.zfs_dmu_offset_next_sync=0)",
+        hint="update ZFS; until then set vfs.zfs.dmu_offset_next_sync=0 (Linux: zfs.zfs_dmu_offset_next_sync=0)",
     ),
     KnownBug(
         name="atime-only streams",
         what="an interrupted receive of a stream that only changes access times cannot be resumed",
         affected=(((0,), (2, 2, 4)),),
-        remedy="keep atime=off on the root dataset",
+        hint="keep atime=off on the root dataset",
     ),
     KnownBug(
         name="non-raw sends of encrypted datasets",
         what="a send without -w of an encrypted dataset may damage its key mapping",
         affected=(((0,), (2, 2, 8)), ((2, 3, 0), (2, 3, 3))),
-        remedy="do not put jaild's dataset below an encrypted one",
+        hint="do not put jaild's dataset below an encrypted one",
     ),
 )
 
@@ -93,29 +93,29 @@ class PoolFacts:
 def version(facts: ZfsFacts, *, encrypted: bool = False, atime: bool = False) -> Check:
     """Return what is known of this ZFS."""
     if facts.problem:
-        finding = error(
+        problem = error(
             "ZFS_MISSING", facts.problem, "FreeBSD: sysrc zfs_enable=YES; service zfs start. Debian: zfs-dkms"
         )
-        return Check(topic="zfs", findings=(finding,))
+        return Check(topic="zfs", problems=(problem,))
     if facts.fuse:
         what = "zfs-fuse: for evaluation only (about 100 MB/s, no resumed receives)"
-        return Check(topic="zfs", findings=(warning("ZFS_FUSE", what, "use the kernel's OpenZFS"),))
+        return Check(topic="zfs", problems=(warning("ZFS_FUSE", what, "use the kernel's OpenZFS"),))
     told = {bool(match["kmod"]): match for match in _VERSION.finditer(facts.version)}
     user, kernel = told.get(False), told.get(True)
     if kernel is None:
         first = facts.version.strip().partition("\n")[0]
-        finding = error(
+        problem = error(
             "ZFS_MISSING", f"the kernel's ZFS tells no version: {first}", "load its module: kldload zfs, modprobe zfs"
         )
-        return Check(topic="zfs", findings=(finding,))
-    findings: list[Finding] = []
+        return Check(topic="zfs", problems=(problem,))
+    problems: list[Problem] = []
     if user is None or (user["number"], user["rest"]) != (kernel["number"], kernel["rest"]):
         commands = user.group().removeprefix("zfs-") if user else "of another version"
         what = f"the commands are {commands}, the kernel's ZFS is {kernel.group().removeprefix('zfs-kmod-')}"
-        findings.append(warning("ZFS_VERSION_MISMATCH", what, "boot the kernel that was installed with these commands"))
+        problems.append(warning("ZFS_VERSION_MISMATCH", what, "boot the kernel that was installed with these commands"))
     if re.match(r"-?rc", kernel["rest"]):
         what = f"{kernel['number']}{kernel['rest']} is a release candidate"
-        findings.append(warning("ZFS_PRERELEASE", what, "update to the release when your system offers it"))
+        problems.append(warning("ZFS_PRERELEASE", what, "update to the release when your system offers it"))
     number = _number(kernel["number"])
     for bug in KNOWN_BUGS:
         if (
@@ -125,55 +125,55 @@ def version(facts: ZfsFacts, *, encrypted: bool = False, atime: bool = False) ->
         ):
             hint = "" if facts.kernel else " (your distributor may have carried the fix back: see its changelog)"
             what = f"{kernel['number']} has {bug.name}: {bug.what}{hint}"
-            findings.append(warning("ZFS_KNOWN_BUG", what, bug.remedy, subject=bug.name))
-    return Check(topic="zfs", summary=f"OpenZFS {kernel.group().removeprefix('zfs-kmod-')}", findings=tuple(findings))
+            problems.append(warning("ZFS_KNOWN_BUG", what, bug.hint, subject=bug.name))
+    return Check(topic="zfs", summary=f"OpenZFS {kernel.group().removeprefix('zfs-kmod-')}", problems=tuple(problems))
 
 
 def pool(facts: PoolFacts) -> Check:
     """Return what is wrong with the pool and the root dataset."""
     if facts.problem:
-        remedy = f"import it (zpool import {facts.pool}), or name another in `dataset`"
-        return Check(topic="pool", findings=(error("POOL_MISSING", facts.problem, remedy, subject=facts.pool),))
-    findings: list[Finding] = []
+        hint = f"import it (zpool import {facts.pool}), or name another in `dataset`"
+        return Check(topic="pool", problems=(error("POOL_MISSING", facts.problem, hint, subject=facts.pool),))
+    problems: list[Problem] = []
     if facts.health != "ONLINE":
         make = error if facts.health in {"FAULTED", "OFFLINE", "UNAVAIL", "REMOVED", "SUSPENDED"} else warning
-        remedy = f"`zpool status -x {facts.pool}` says which disk; move the jails away before you work on it"
-        findings.append(make("POOL_UNHEALTHY", f"{facts.pool} is {facts.health}", remedy, subject=facts.pool))
+        hint = f"`zpool status -x {facts.pool}` says which disk; move the jails away before you work on it"
+        problems.append(make("POOL_UNHEALTHY", f"{facts.pool} is {facts.health}", hint, subject=facts.pool))
     if facts.capacity >= _FULL:
         make = error if facts.capacity >= _ALMOST else warning
         what = f"{facts.pool} is {facts.capacity} % full"
-        findings.append(
+        problems.append(
             make("POOL_ALMOST_FULL", what, "delete releases and bases that nobody uses, or move jails away")
         )
     lacking = [name for name in _FEATURES if facts.features is not None and name not in facts.features]
     if lacking:
         what = f"{facts.pool} lacks the features {', '.join(lacking)}: sends are larger, and peers may refuse them"
-        findings.append(
+        problems.append(
             warning("POOL_FEATURES_MISSING", what, f"zpool upgrade {facts.pool}, when no older system needs it")
         )
-    findings += _dataset(facts)
-    summary = f"{facts.dataset} on {facts.mountpoint or 'nothing'}, {facts.health}, {quantity.about(facts.free)} free"
-    return Check(topic="pool", summary=summary, findings=tuple(findings))
+    problems += _dataset(facts)
+    summary = f"{facts.dataset} on {facts.mountpoint or 'nothing'}, {facts.health}, {quantity.size(facts.free)} free"
+    return Check(topic="pool", summary=summary, problems=tuple(problems))
 
 
-def _dataset(facts: PoolFacts) -> list[Finding]:
+def _dataset(facts: PoolFacts) -> list[Problem]:
     if not facts.there:
-        remedy = f"make it: zfs create -o mountpoint=/jaild -o atime=off {facts.dataset}"
-        return [error("ROOT_DATASET_MISSING", f"the dataset {facts.dataset} does not exist", remedy)]
-    findings = []
+        hint = f"make it: zfs create -o mountpoint=/jaild -o atime=off {facts.dataset}"
+        return [error("ROOT_DATASET_MISSING", f"the dataset {facts.dataset} does not exist", hint)]
+    problems = []
     if not facts.mounted or facts.mountpoint in {"", "none", "legacy"}:
         what = f"{facts.dataset} is not mounted (mountpoint {facts.mountpoint or 'none'})"
-        remedy = f"zfs set mountpoint=/jaild {facts.dataset}; zfs mount {facts.dataset}"
-        findings.append(error("ROOT_DATASET_UNMOUNTED", what, remedy))
-    findings += settings.findings(facts.dataset, facts.settings, facts.own)
+        hint = f"zfs set mountpoint=/jaild {facts.dataset}; zfs mount {facts.dataset}"
+        problems.append(error("ROOT_DATASET_UNMOUNTED", what, hint))
+    problems += settings.problems(facts.dataset, facts.settings, facts.own)
     for name, size in facts.quotas.items():
-        what = f"{name} has a quota of {quantity.about(size)}: that is all for jails, layers and snapshots together"
-        remedy = f"raise it if that is too little: zfs set quota=… {name}"
-        findings.append(note("QUOTA_ABOVE", what, remedy, subject=name))
+        what = f"{name} has a quota of {quantity.size(size)}: that is all for jails, layers and snapshots together"
+        hint = f"raise it if that is too little: zfs set quota=… {name}"
+        problems.append(note("QUOTA_ABOVE", what, hint, subject=name))
     if facts.encryption not in {"off", "-", ""}:
         what = f"{facts.dataset} is encrypted ({facts.encryption}): sends are not raw, so jails leave it in the clear"
-        findings.append(warning("DATASET_ENCRYPTED", what, "put jaild on a dataset that is not encrypted"))
-    return findings
+        problems.append(warning("DATASET_ENCRYPTED", what, "put jaild on a dataset that is not encrypted"))
+    return problems
 
 
 def _number(text: str) -> Version:

@@ -23,7 +23,7 @@ async def _greet(peers: Peers, name: str, address: str, host_id: str, host_name:
     try:
         hello = await peers.get(name).hello(host_id, host_name, PROTOCOL)
     except JaildError as error:
-        return PeerAnswer(name=name, address=address, reason=error.reason, message=error.message, remedy=error.remedy)
+        return PeerAnswer(name=name, address=address, reason=error.reason, message=error.message, hint=error.hint)
     return PeerAnswer(
         name=name,
         address=address,

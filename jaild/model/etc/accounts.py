@@ -8,15 +8,15 @@ import msgspec
 
 from jaild.model.etc import accountfiles
 from jaild.model.etc.tree import Entry, Kind, Tree
-from jaild.model.findings import Finding, Severity
 from jaild.model.layers.records import Family, Group, User
+from jaild.model.problems import Problem, Severity
 
 _MODES = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640, "master.passwd": 0o600}
 
 
 def apply_accounts(
     tree: Tree, users: Sequence[User], groups: Sequence[Group], family: Family
-) -> tuple[dict[str, Entry], tuple[Finding, ...]]:
+) -> tuple[dict[str, Entry], tuple[Problem, ...]]:
     """Return `tree` with the accounts in it, and what stood in the way; applied twice it is the same as once.
 
     An account that is there with the same number stays as it is (members are added). Another number under its name,
@@ -25,22 +25,22 @@ def apply_accounts(
     FreeBSD's pwd.db and spwd.db must be made again: see `jaild.model.etc.tree.stale`.
     """
     result = dict(tree)
-    findings: list[Finding] = []
+    problems: list[Problem] = []
     for group in groups:
         conflict = _conflict(result, "group", group.name, group.gid)
         if conflict:
-            findings.append(conflict)
+            problems.append(conflict)
         else:
             _add_group(result, group, family)
     for user in users:
         conflict = _conflict(result, "passwd", user.name, user.uid)
         if conflict:
-            findings.append(conflict)
+            problems.append(conflict)
             continue
         _add_user(result, user, family)
         if str(user.gid) not in map(accountfiles.number, _entries(result, "group").values()):
-            findings.append(_missing_group(user))
-    return result, tuple(findings)
+            problems.append(_missing_group(user))
+    return result, tuple(problems)
 
 
 def _entries(tree: Tree, name: str) -> dict[str, str]:
@@ -51,7 +51,7 @@ def _entries(tree: Tree, name: str) -> dict[str, str]:
     return dict(reversed(found))  # the first of a name counts, as for getpwnam(3)
 
 
-def _conflict(tree: Tree, file: str, name: str, number: int) -> Finding | None:
+def _conflict(tree: Tree, file: str, name: str, number: int) -> Problem | None:
     entries = _entries(tree, file)
     what = "uid" if file == "passwd" else "gid"
     if name in entries:
@@ -64,23 +64,23 @@ def _conflict(tree: Tree, file: str, name: str, number: int) -> Finding | None:
         if not others:
             return None
         problem = f"{what} {number}, which the release wants for {name}, is {others[0]}'s in the jail"
-    return Finding(
+    return Problem(
         severity=Severity.ERROR,
         code="ACCOUNT_CONFLICT",
         message=problem,
         subject=f"/etc/{file}",
-        remedy=f"give {name} another {what} in the release's manifest, or change the jail's own account",
+        hint=f"give {name} another {what} in the release's manifest, or change the jail's own account",
         evidence=tuple(entries[key] for key in ([name] if name in entries else others)),
     )
 
 
-def _missing_group(user: User) -> Finding:
-    return Finding(
+def _missing_group(user: User) -> Problem:
+    return Problem(
         severity=Severity.WARNING,
         code="MISSING_GROUP",
         message=f"{user.name} has gid {user.gid}, and no group has that number",
         subject="/etc/group",
-        remedy="name the group in the release's manifest",
+        hint="name the group in the release's manifest",
     )
 
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from jaild.model import quantity
 from jaild.model.etc.regenerate import HOST_KEYS, Argv
 from jaild.model.etc.tree import Entry, Kind, Tree
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 _ETC = ("machine-id", "hostid", "ssh/ssh_host_*")
 _MACHINE = "machine-id"
@@ -73,7 +74,7 @@ def with_made(etc: Tree, tools: Sequence[Argv], staged: Tree, made: Tree) -> Own
     return Own(tree={**etc, **keys}, tools=tuple(tool for tool in tools if tool != HOST_KEYS))
 
 
-def in_base(etc: Tree, data: Sequence[str]) -> tuple[Finding, ...]:
+def in_base(etc: Tree, data: Sequence[str]) -> tuple[Problem, ...]:
     """Return a warning SHARED_IDENTITY if a base has an identity or private keys: in /etc, or `data` of its `DATA`."""
     replaced = [f"{path}: not for jails" for path in data]
     shared: list[str] = []
@@ -85,11 +86,11 @@ def in_base(etc: Tree, data: Sequence[str]) -> tuple[Finding, ...]:
             shared.append(f"etc/{path}: all jails of the base have it")
     if not replaced and not shared:
         return ()
-    what = f"{len(replaced) + len(shared)} files that should be one machine's alone"
+    what = f"{quantity.count(len(replaced) + len(shared), 'file')} that should be one machine's alone"
     return (_shared(f"the base brings {what}", "/", (*shared, *replaced), "make the image without them"),)
 
 
-def in_jail(mine: Tree, ancestor: Tree) -> tuple[Finding, ...]:
+def in_jail(mine: Tree, ancestor: Tree) -> tuple[Problem, ...]:
     """Return a warning SHARED_IDENTITY if a jail has the identity that its base brought: jaild did not make it."""
     same = [
         f"etc/{path}"
@@ -102,18 +103,22 @@ def in_jail(mine: Tree, ancestor: Tree) -> tuple[Finding, ...]:
     ]
     if not same:
         return ()
-    remedy = "remove them in the jail and make new ones: ssh-keygen -A; clients will see another host"
-    return (_shared(f"the jail shares {len(same)} files with all jails of its base", "/etc", tuple(same), remedy),)
+    hint = "remove them in the jail and make new ones: ssh-keygen -A; clients will see another host"
+    return (
+        _shared(
+            f"the jail shares {quantity.count(len(same), 'file')} with all jails of its base", "/etc", tuple(same), hint
+        ),
+    )
 
 
-def _shared(message: str, subject: str, evidence: tuple[str, ...], remedy: str) -> Finding:
-    return Finding(
+def _shared(message: str, subject: str, evidence: tuple[str, ...], hint: str) -> Problem:
+    return Problem(
         severity=Severity.WARNING,
         code="SHARED_IDENTITY",
         message=message,
         subject=subject,
         evidence=evidence,
-        remedy=remedy,
+        hint=hint,
     )
 
 

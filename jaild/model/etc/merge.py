@@ -18,12 +18,12 @@ from typing import Any
 import msgspec
 from merge3 import Merge3
 
-from jaild.model import bounds
+from jaild.model import bounds, quantity
 from jaild.model.etc import accountfiles, textlines
 from jaild.model.etc import tree as etctree
 from jaild.model.etc.linematch import Steps, TooManyStepsError
 from jaild.model.etc.tree import Entry, Kind, Tree
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 _DIFF_LINES = 20
 _READABLE = 0o004  # of a file that nobody but its owner may read, nothing is shown
@@ -38,15 +38,15 @@ class Conflict:
     diff: tuple[str, ...] = ()
     code: str = "MERGE_CONFLICT"  # or MERGE_TOO_COSTLY
 
-    def finding(self, folder: str) -> Finding:
+    def problem(self, folder: str) -> Problem:
         """Return it as an error of a plan; `folder` is where the tree stands in the jail: /etc."""
         path = _printable(f"{folder}/{self.path}")
-        return Finding(
+        return Problem(
             severity=Severity.ERROR,
             code=self.code,
             message=f"{path}: {self.message}",
             subject=path,
-            remedy="make the jail's file fit the new version (or take its own back), then plan again",
+            hint="make the jail's file fit the new version (or take its own back), then plan again",
             evidence=tuple(map(_printable, self.diff)),
         )
 
@@ -60,12 +60,12 @@ class Merged:
     conflicts: tuple[Conflict, ...]
     regenerate: tuple[str, ...]
 
-    def findings(self, folder: str) -> list[Finding]:
+    def problems(self, folder: str) -> list[Problem]:
         """Return the conflicts as errors of a plan, as many as help; `folder` is where the tree stands in the jail."""
-        shown = [conflict.finding(folder) for conflict in self.conflicts[: bounds.MERGE_CONFLICTS]]
+        shown = [conflict.problem(folder) for conflict in self.conflicts[: bounds.MERGE_CONFLICTS]]
         if more := len(self.conflicts) - len(shown):
-            rest = Conflict(path="", message=f"{more} more conflicts in the files below it")
-            shown.append(rest.finding(folder))
+            rest = Conflict(path="", message=f"{quantity.count(more, 'more conflict')} in the files below it")
+            shown.append(rest.problem(folder))
         return shown
 
 
@@ -162,7 +162,7 @@ def _merge_content(
     if theirs.content in {mine.content, old} or old == mine.content:
         return (theirs if old == mine.content else mine).content, None
     if max(len(old or b""), len(theirs.content), len(mine.content)) > bounds.MERGE_FILE:
-        return mine.content, _too_costly(path, f"a file of more than {bounds.MERGE_FILE >> 10} KiB is not merged")
+        return mine.content, _too_costly(path, f"a file of more than {quantity.size(bounds.MERGE_FILE)} is not merged")
     if path in accountfiles.NAMES and (merged := _merge_accounts(path, old or b"", theirs.content, mine.content)):
         return merged
     if any(b"\0" in part for part in (old or b"", theirs.content, mine.content)):
@@ -207,7 +207,7 @@ def _merge_text(
     if private:
         diff = ["(not shown: the file is private)"]
     elif len(diff) > _DIFF_LINES:
-        diff = [*diff[:_DIFF_LINES], f"and {len(diff) - _DIFF_LINES} more lines"]
+        diff = [*diff[:_DIFF_LINES], f"and {quantity.count(len(diff) - _DIFF_LINES, 'more line')}"]
     return mine, Conflict(path=path, message="both sides changed the same lines", diff=tuple(diff))
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaild.model import bounds
+from jaild.model import bounds, quantity
 from jaild.model.etc import identity, renumber
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.accounts import apply_accounts
 from jaild.model.etc.merge import merge
 from jaild.model.etc.renumber import Renumbered
 from jaild.model.etc.tree import Tree
-from jaild.model.findings import Finding, Severity
 from jaild.model.layers.records import Family, Group, User
+from jaild.model.problems import Problem, Severity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,27 +46,27 @@ class Answer:
 
     etc: Tree
     local_etc: Tree
-    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
     tools: tuple[etctools.Argv, ...]
-    renumbered: tuple[Renumbered, ...]  # accounts for which there may be findings, by who owns which files
+    renumbered: tuple[Renumbered, ...]  # accounts for which there may be problems, by who owns which files
 
 
 def carry_out(request: Request) -> Answer:
     """Merge both, and put the release's accounts in."""
     sides, renumbered = _in_the_jails_numbers(request.etc)
-    etc, findings = _merged(_with_own_identity(sides), "/etc")
+    etc, problems = _merged(_with_own_identity(sides), "/etc")
     local_etc, found = _merged(request.local, request.local_folder)
-    findings += found
+    problems += found
     if request.users or request.groups:
         large = [path for path in ("passwd", "group", "master.passwd", "shadow", "gshadow") if _large(etc, path)]
         if large:
-            findings += [_too_large(path) for path in large]
+            problems += [_too_large(path) for path in large]
         else:
             etc, clashes = apply_accounts(etc, request.users, request.groups, request.family)
-            findings += clashes
+            problems += clashes
     own = identity.completed(etc, request.etc.theirs, request.etc.ancestor or {}, request.machine_id)
     etc = own.tree
-    findings += identity.in_jail(request.etc.mine or {}, request.etc.ancestor or {})
+    problems += identity.in_jail(request.etc.mine or {}, request.etc.ancestor or {})
     known = [tree for tree in (request.etc.theirs, request.etc.mine) if tree is not None]
     tools = etctools.commands(request.family, etc, known, rebased=request.rebased)
     if request.libraries is not None and request.family is Family.LINUX:
@@ -75,7 +75,7 @@ def carry_out(request: Request) -> Answer:
     return Answer(
         etc=etc,
         local_etc=local_etc,
-        findings=tuple(findings),
+        problems=tuple(problems),
         tools=(*tools, *own.tools),
         renumbered=renumber.held(renumbered, etc, request.etc.theirs),
     )
@@ -105,11 +105,11 @@ def _with_own_identity(sides: Sides) -> Sides:
     return Sides(theirs=identity.kept(sides.theirs, mine), ancestor=ancestor, mine=sides.mine)
 
 
-def _merged(sides: Sides, folder: str) -> tuple[Tree, list[Finding]]:
+def _merged(sides: Sides, folder: str) -> tuple[Tree, list[Problem]]:
     if sides.ancestor is None or sides.mine is None:
         return sides.theirs, []
     merged = merge(sides.ancestor, sides.theirs, sides.mine)
-    return merged.tree, merged.findings(folder)
+    return merged.tree, merged.problems(folder)
 
 
 def _large(tree: Tree, path: str) -> bool:
@@ -117,11 +117,11 @@ def _large(tree: Tree, path: str) -> bool:
     return entry is not None and len(entry.content) > bounds.MERGE_FILE
 
 
-def _too_large(path: str) -> Finding:
-    return Finding(
+def _too_large(path: str) -> Problem:
+    return Problem(
         severity=Severity.ERROR,
         code="MERGE_TOO_COSTLY",
-        message=f"/etc/{path} is larger than {bounds.MERGE_FILE >> 10} KiB, and the release's accounts go into it",
+        message=f"/etc/{path} is larger than {quantity.size(bounds.MERGE_FILE)}, and the release's accounts go into it",
         subject=f"/etc/{path}",
-        remedy="make the file smaller in the jail, then plan again",
+        hint="make the file smaller in the jail, then plan again",
     )

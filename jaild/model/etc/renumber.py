@@ -3,7 +3,7 @@
 Debian's packages take the first number that is free when they are installed, counting up (adduser) or down (sysusers):
 sshd is 100 in an image of Debian 12, and 997 in one of 13. So a base's /etc is put into the jail's numbers before it is
 merged. What cannot be put into them is the base itself, which is read-only: of its files with a number that is not the
-account's here there is a finding.
+account's here there is a problem.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from jaild.model import bounds
 from jaild.model.etc import accountfiles
 from jaild.model.etc.tree import Entry, Kind, Tree
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 _FREE = range(999, 99, -1)  # what packages are given, in sysusers' order; below are numbers that are agreed on
 _DIGITS = 10  # of 2**32
@@ -121,34 +121,34 @@ def held(renumbered: Iterable[Renumbered], merged: Tree, theirs: Tree) -> tuple[
     return tuple(replace(one, holder=who, holders_base=base[one.kind].get(who)) for one, who in found)
 
 
-def findings(renumbered: Iterable[Renumbered], base: Owners, data: Owners, name: str) -> list[Finding]:
+def problems(renumbered: Iterable[Renumbered], base: Owners, data: Owners, name: str) -> list[Problem]:
     """Return what is to be known of them: `base` has the files that the base `name` shows, `data` those of the jail.
 
     An error ACCOUNT_RENUMBERED if files of the base that need their number would be somebody else's, a warning if they
     would be nobody's, a note if a new account has another number than in the base, and no file needs that one.
     """
     return [
-        _finding(one, base, data, name)
+        _problem(one, base, data, name)
         for one in renumbered
         if one.is_new or (base.of(one.kind, one.base).needing and (one.holder or one.jail is not None))
     ]
 
 
-def _finding(one: Renumbered, base: Owners, data: Owners, name: str) -> Finding:
+def _problem(one: Renumbered, base: Owners, data: Owners, name: str) -> Problem:
     kind, owned = one.kind, base.of(one.kind, one.base)
     here = f"{kind} {one.jail} in the jail" if one.jail is not None else "no entry in the jail"
     message = f"{one.name} has {here}, and {kind} {one.base} in base {name}"
     command = "usermod -u" if kind is Kinds.USER else "groupmod -g"
-    severity, remedy = Severity.NOTE, ""
+    severity, hint = Severity.NOTE, ""
     if owned.needing and one.holder:
         severity = Severity.ERROR
         message += f", where files need it: in the jail they would be {one.holder}'s"
         number = f"another {kind}" if one.holders_base is None else f"{kind} {one.holders_base}, its own in the base,"
-        remedy = f"give {one.holder} {number} in the jail, and its files with it ({command}, chown), then plan again"
+        hint = f"give {one.holder} {number} in the jail, and its files with it ({command}, chown), then plan again"
     elif owned.needing:
         severity = Severity.WARNING
         message += ", where files need it: in the jail they would be nobody's"
-        remedy = f"if it needs them: give it {kind} {one.base} in the jail, and its files with it ({command}, chown)"
+        hint = f"if it needs them: give it {kind} {one.base} in the jail, and its files with it ({command}, chown)"
     elif one.holder:
         message += f": there {one.base} is {one.holder}'s"
     counts = (
@@ -156,12 +156,12 @@ def _finding(one: Renumbered, base: Owners, data: Owners, name: str) -> Finding:
         for number in (one.jail, one.base)
         if number is not None
     )
-    return Finding(
+    return Problem(
         severity=severity,
         code="ACCOUNT_RENUMBERED",
         message=message,
         subject=f"/etc/{_FILES[kind][0]}",
-        remedy=remedy,
+        hint=hint,
         evidence=(*counts, *(f"/{path}" for path in owned.some)),
     )
 

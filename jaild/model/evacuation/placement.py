@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jaild.model.findings import Finding, Severity, errors
 from jaild.model.migration.streams import SLACK
-from jaild.model.quantity import render
+from jaild.model.problems import Problem, Severity, errors
+from jaild.model.quantity import render, size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,11 @@ class Guest:
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What one jail would bring to one host, and what that host says about it; an error among `findings` refuses."""
+    """What one jail would bring to one host, and what that host says about it; an error among `problems` refuses."""
 
     data: int = 0  # bytes
     layers: Mapping[str, int] = field(default_factory=dict)  # path -> bytes of those that are missing there
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Room:
     apart: Mapping[str, int] = field(default_factory=dict)  # key=value -> jails
     layers: frozenset[str] = frozenset()  # that earlier jails of this plan bring
     taken: int = 0  # jails of this plan
-    problem: Finding | None = None
+    problem: Problem | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Placed:
     guest: Guest
     host: str
     bytes: int
-    notes: tuple[Finding, ...] = ()
+    notes: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Unplaced:
     """A jail that no host takes: why not, by host."""
 
     guest: Guest
-    reasons: Mapping[str, Finding]
+    reasons: Mapping[str, Problem]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def place(guests: Sequence[Guest], rooms: Sequence[Room], needs: Mapping[tuple[s
     unplaced: list[Unplaced] = []
     for guest in sorted(guests, key=lambda g: _leaving(g, needs)):
         refused = {host: _refusal(guest, room, needs.get((guest.jail, host), Need())) for host, room in hosts.items()}
-        open_to_it = [host for host, finding in refused.items() if finding is None]
+        open_to_it = [host for host, problem in refused.items() if problem is None]
         if not open_to_it:
             unplaced.append(Unplaced(guest=guest, reasons={h: f for h, f in refused.items() if f is not None}))
             continue
@@ -114,41 +114,41 @@ def _bytes(need: Need, room: Room) -> int:
     return need.data + sum(size for path, size in need.layers.items() if path not in room.layers)
 
 
-def _refusal(guest: Guest, room: Room, need: Need) -> Finding | None:
+def _refusal(guest: Guest, room: Room, need: Need) -> Problem | None:
     """Return why the host cannot take the jail; None if it can."""
     if room.problem is not None:
         return room.problem
-    if found := errors(need.findings):
+    if found := errors(need.problems):
         return found[0]
     return _memory(guest, room) or _processors(guest, room) or _space(room, need)
 
 
-def _memory(guest: Guest, room: Room) -> Finding | None:
+def _memory(guest: Guest, room: Room) -> Problem | None:
     unpromised = room.memory_total - room.memory_promised
     if room.memory_total and guest.memory_limit > unpromised:
         return _no_memory(f"its limit is {render(guest.memory_limit)}", room, unpromised, "is promised to nobody")
     if room.memory_free is not None and (guest.memory_used or 0) > room.memory_free:
-        return _no_memory(f"it uses {guest.memory_used} bytes", room, room.memory_free, "is free")
+        return _no_memory(f"it uses {size(guest.memory_used or 0)}", room, room.memory_free, "is free")
     return None
 
 
-def _processors(guest: Guest, room: Room) -> Finding | None:
+def _processors(guest: Guest, room: Room) -> Problem | None:
     if room.cpus and guest.cpus is not None and guest.cpus > room.cpus:
         message = f"its limit is {guest.cpus:g} cores, {room.host} has {room.cpus}"
         return _error("NO_CPUS", message, "name a host with more cores, or lower its limit")
     return None
 
 
-def _space(room: Room, need: Need) -> Finding | None:
+def _space(room: Room, need: Need) -> Problem | None:
     coming = _bytes(need, room)
     if coming * SLACK > room.space:
-        message = f"{coming} bytes have to come, {max(room.space, 0)} are free on {room.host}"
+        message = f"{size(coming)} have to come, {size(max(room.space, 0))} are free on {room.host}"
         return _error("NO_SPACE", message, "free some space there, or name another host")
     return None
 
 
-def _no_memory(wanted: str, room: Room, there: int, what: str) -> Finding:
-    message = f"{wanted}, and {max(there, 0)} bytes of {room.host}'s memory {what}"
+def _no_memory(wanted: str, room: Room, there: int, what: str) -> Problem:
+    message = f"{wanted}, and {size(max(there, 0))} of {room.host}'s memory {what}"
     evidence = (f"total {room.memory_total}", f"promised {room.memory_promised}", f"free {room.memory_free}")
     return _error("NO_MEMORY", message, "name another host, or lower its limit", evidence)
 
@@ -162,16 +162,16 @@ def _rank(guest: Guest, room: Room, need: Need) -> tuple[int, float, float, int]
     return room.apart.get(guest.apart, 0) if guest.apart else 0, -memory, -space, room.taken
 
 
-def _notes(guest: Guest, room: Room, need: Need) -> tuple[Finding, ...]:
+def _notes(guest: Guest, room: Room, need: Need) -> tuple[Problem, ...]:
     others = room.apart.get(guest.apart, 0) if guest.apart else 0
-    together = Finding(
+    together = Problem(
         severity=Severity.WARNING,
         code="NOT_APART",
         message=f"no other host has room: {room.host} has {others} with the label {guest.apart} already",
         subject=f"jails/{guest.jail}",
-        remedy="name more hosts, if these jails are not to fail together",
+        hint="name more hosts, if these jails are not to fail together",
     )
-    return (*need.findings, together) if others else need.findings
+    return (*need.problems, together) if others else need.problems
 
 
 def _taken(guest: Guest, room: Room, need: Need) -> Room:
@@ -190,5 +190,5 @@ def _taken(guest: Guest, room: Room, need: Need) -> Room:
     )
 
 
-def _error(code: str, message: str, remedy: str, evidence: tuple[str, ...] = ()) -> Finding:
-    return Finding(severity=Severity.ERROR, code=code, message=message, remedy=remedy, evidence=evidence)
+def _error(code: str, message: str, hint: str, evidence: tuple[str, ...] = ()) -> Problem:
+    return Problem(severity=Severity.ERROR, code=code, message=message, hint=hint, evidence=evidence)

@@ -1,15 +1,16 @@
-"""The plan of an evacuation: as moves to carry out, and as steps and findings to read. Pure."""
+"""The plan of an evacuation: as moves to carry out, and as steps and problems to read. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jaild.model import quantity
 from jaild.model.evacuation.placement import Placed, Placements, Unplaced
 from jaild.model.evacuation.record import KIND, JailMove, MoveState
-from jaild.model.findings import Finding, Plan, Severity
+from jaild.model.problems import Plan, Problem, Severity
 
 NO_HOST = "NO_HOST_TAKES_IT"
-_REMEDY = "make room on one of the hosts or name another, then evacuate again: what has moved is not touched"
+_HINT = "make room on one of the hosts or name another, then evacuate again: what has moved is not touched"
 
 
 def moves_of(placements: Placements, left_out: Sequence[JailMove]) -> tuple[JailMove, ...]:
@@ -25,7 +26,7 @@ def moves_of(placements: Placements, left_out: Sequence[JailMove]) -> tuple[Jail
             priority=unplaced.guest.priority,
             reason=NO_HOST,
             message="; ".join(_reasons(unplaced)) or "no host was named",
-            remedy=_REMEDY,
+            hint=_HINT,
         )
         for unplaced in placements.unplaced
     ]
@@ -36,32 +37,32 @@ def plan_of(placements: Placements, left_out: Sequence[JailMove], host: str) -> 
     """Return the plan as readers see it. What stays stops nothing else, so it is warned of and no error."""
     notes = [note for placed in placements.placed for note in placed.notes]
     refused = [
-        _warning(NO_HOST, "no host takes it", unplaced.guest.jail, _REMEDY, tuple(_reasons(unplaced)))
+        _warning(NO_HOST, "no host takes it", unplaced.guest.jail, _HINT, tuple(_reasons(unplaced)))
         for unplaced in placements.unplaced
     ]
-    others = [_warning(move.reason, move.message, move.jail, move.remedy) for move in left_out]
+    others = [_warning(move.reason, move.message, move.jail, move.hint) for move in left_out]
     return Plan(
         kind=KIND,
         target=host,
         steps=(f"drain {host}", *map(_step, placements.placed)),
-        findings=(*refused, *others, *notes),
+        problems=(*refused, *others, *notes),
     )
 
 
 def _step(placed: Placed) -> str:
-    return f"{placed.guest.jail} to {placed.host}, priority {placed.guest.priority}, {placed.bytes / (1 << 20):.1f} MiB"
+    return f"{placed.guest.jail} to {placed.host}, priority {placed.guest.priority}, {quantity.size(placed.bytes)}"
 
 
 def _reasons(unplaced: Unplaced) -> list[str]:
-    return [f"{host}: {finding.message} ({finding.code})" for host, finding in unplaced.reasons.items()]
+    return [f"{host}: {problem.message} ({problem.code})" for host, problem in unplaced.reasons.items()]
 
 
-def _warning(code: str, message: str, jail: str, remedy: str, evidence: tuple[str, ...] = ()) -> Finding:
-    return Finding(
+def _warning(code: str, message: str, jail: str, hint: str, evidence: tuple[str, ...] = ()) -> Problem:
+    return Problem(
         severity=Severity.WARNING,
         code=code,
         message=message,
         subject=f"jails/{jail}",
-        remedy=remedy,
+        hint=hint,
         evidence=evidence,
     )

@@ -24,7 +24,7 @@ _LATER = frozenset(
         "MIGRATION_UNDER_WAY",  # what an aborted one left is being thrown away there
         "JAIL_MIGRATING",
         "JAIL_QUEUE_FULL",
-        "HOST_HALTED",  # it is being shut down, or boots
+        "HOST_SHUT_DOWN",  # it is being shut down, or boots
         "STANDBYS_UNCONFIRMED",  # they are being asked
     }
 )
@@ -76,7 +76,7 @@ class JailMove(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float = 0.0  # that the move took
     reason: str = ""
     message: str = ""
-    remedy: str = ""
+    hint: str = msgspec.field(name="remedy", default="")  # named as in `Problem`
 
     @property
     def over(self) -> bool:
@@ -121,7 +121,7 @@ def ended(move: JailMove, operation: Operation) -> JailMove:
         attempts=move.attempts + 1,
         reason="",
         message="",
-        remedy="",
+        hint="",
     )
     if operation.failure is None:
         return msgspec.structs.replace(told, state=MoveState.MOVED)
@@ -130,10 +130,10 @@ def ended(move: JailMove, operation: Operation) -> JailMove:
 
 def refused(move: JailMove, failure: Failure) -> JailMove:
     """Return what a move has become by a failure, counted among `attempts` already."""
-    errors = [finding for finding in failure.findings if finding.severity == "error"]
-    reason, message, remedy = failure.reason, failure.message, failure.remedy
+    errors = [problem for problem in failure.problems if problem.severity == "error"]
+    reason, message, hint = failure.reason, failure.message, failure.hint
     if reason == "PLAN_REFUSED" and errors:
-        reason, message, remedy = errors[0].code, errors[0].message, errors[0].remedy
+        reason, message, hint = errors[0].code, errors[0].message, errors[0].hint
     state = MoveState.FAILED
     if reason == "ACTIVATED_UNHEALTHY":
         state = MoveState.UNHEALTHY
@@ -141,7 +141,7 @@ def refused(move: JailMove, failure: Failure) -> JailMove:
         state = MoveState.SKIPPED
     elif reason in _LATER and move.attempts < ATTEMPTS:
         state = MoveState.WAITING
-    return msgspec.structs.replace(move, state=state, reason=reason, message=message, remedy=remedy)
+    return msgspec.structs.replace(move, state=state, reason=reason, message=message, hint=hint)
 
 
 def pause(move: JailMove) -> float:

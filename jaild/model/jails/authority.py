@@ -13,7 +13,7 @@ have taken it over while this one was away have been heard (docs/decisions/0280)
 | START: start, restart | yes | no | no | no | no |
 | CHANGE: deploy, upgrade, configure, rollback | yes | no | no | no | no |
 | SETTLE: confirm or revert the last change | yes | no | no | no | no |
-| REHEARSE | yes | no | no | no | no |
+| TEST MIGRATION | yes | no | no | no | no |
 | REPLICATE: send rounds, name and withdraw standbys | yes | no | no | no | no |
 | MIGRATE: migrate, evacuate, hand over | asked first | no | no | no | no |
 | GIVE_AWAY: the same once it is under way, and salvage | asked first | no | no | no | no |
@@ -53,7 +53,7 @@ class Intent(StrEnum):
     START = "start"
     CHANGE = "change"
     SETTLE = "settle"
-    REHEARSE = "rehearse"
+    TEST = "test migration"
     REPLICATE = "replicate"
     MIGRATE = "migrate"
     GIVE_AWAY = "give away"
@@ -98,7 +98,7 @@ ALLOWED: Mapping[Intent, frozenset[Standing]] = {
     Intent.START: _OWNED,
     Intent.CHANGE: _OWNED,
     Intent.SETTLE: _OWNED,
-    Intent.REHEARSE: _OWNED,
+    Intent.TEST: _OWNED,
     Intent.REPLICATE: _OWNED,
     Intent.MIGRATE: _OWNED,
     Intent.GIVE_AWAY: _OWNED,
@@ -150,14 +150,14 @@ class Refusal:
 
     reason: str
     message: str
-    remedy: str
+    hint: str
     resource: str
     detail: Mapping[str, str] = field(default_factory=dict)
 
     def error(self) -> FailedPreconditionError:
         """Return it as it is raised."""
         return FailedPreconditionError(
-            self.reason, self.message, remedy=self.remedy, resource=self.resource, detail=dict(self.detail)
+            self.reason, self.message, hint=self.hint, resource=self.resource, detail=dict(self.detail)
         )
 
 
@@ -187,14 +187,14 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
             return Refusal(
                 reason="JAIL_NOT_STANDBY",
                 message=f"jail {claim.jail} is {claim.record.state} here, no standby",
-                remedy="promote where `jailctl jail ls` says standby; for incoming or prepared: jailctl adopt --force",
+                hint="promote where `jailctl jail ls` says standby; for incoming or prepared: jailctl adopt --force",
                 resource=resource,
             )
         case Intent.ADOPT, _:
             return Refusal(
                 reason="NOT_ADOPTABLE",
                 message=f"jail {claim.jail} is {claim.record.state} here",
-                remedy="adopt takes what an interrupted migration left (incoming, prepared), or a jail of another host "
+                hint="adopt takes what an interrupted migration left (incoming, prepared), or a jail of another host "
                 "on an imported pool; a standby is promoted",
                 resource=resource,
             )
@@ -205,18 +205,18 @@ def refusal(intent: Intent, claim: Claim) -> Refusal | None:
                 reason="JAIL_SUPERSEDED",
                 message=f"jail {claim.jail} is here with epoch {claim.record.epoch}, but epoch {claim.known_epoch} of "
                 "it was seen",
-                remedy="this is an old copy: look for the migration by which it left (jailctl migration ls); delete "
+                hint="this is an old copy: look for the migration by which it left (jailctl migration ls); delete "
                 "this copy when the jail is well where it went",
                 resource=resource,
                 detail={"epoch": str(claim.record.epoch), "known_epoch": str(claim.known_epoch)},
             )
-    reason, message, remedy = (text.format(owner=claim.owner_name or "another host") for text in _WHY[standing])
+    reason, message, hint = (text.format(owner=claim.owner_name or "another host") for text in _WHY[standing])
     detail = {}
     if claim.owner_name and standing in _ELSEWHERE:
-        remedy += f": jailctl --context {claim.owner_name} jail show {claim.jail}, or add --follow-owner"
+        hint += f": jailctl --context {claim.owner_name} jail show {claim.jail}, or add --follow-owner"
         detail = {"owner": claim.owner_name}
     message = f"jail {claim.jail} {message}"
-    return Refusal(reason=reason, message=message, remedy=remedy, resource=resource, detail=detail)
+    return Refusal(reason=reason, message=message, hint=hint, resource=resource, detail=detail)
 
 
 def _awaited(claim: Claim) -> Refusal | None:
@@ -228,7 +228,7 @@ def _awaited(claim: Claim) -> Refusal | None:
         reason="CHANGE_UNCONFIRMED",
         message=f"the last change of jail {claim.jail} ({confirm.kind}) waits for its confirmation until "
         f"{moment(confirm.until)}",
-        remedy=f"keep it: jailctl jail confirm-change {claim.jail}; or undo it now: jailctl jail revert-change "
+        hint=f"keep it: jailctl jail confirm-change {claim.jail}; or undo it now: jailctl jail revert-change "
         f"{claim.jail}; then ask again",
         resource=f"jails/{claim.jail}",
         detail={"back_to": str(confirm.back_to), "kind": confirm.kind},
@@ -248,8 +248,8 @@ def unconfirmed(claim: Claim, *, asked: bool = False) -> Refusal:
         reason="STANDBYS_UNCONFIRMED",
         message=f"jail {claim.jail} may have been taken over{'' if asked else ' while this host was away'}: "
         f"{hosts} has not answered",
-        remedy=f"{then} as soon as all have answered that they have not; if you know that: "
-        f'jailctl jail confirm {claim.jail} --confirm "{sentence}"',
+        hint=f"{then} as soon as all have answered that they have not; if you know that: "
+        f'jailctl jail force-start {claim.jail} --confirm "{sentence}"',
         resource=f"jails/{claim.jail}",
         detail={"confirm": sentence},
     )

@@ -15,10 +15,10 @@ from enum import StrEnum
 import msgspec
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.model.findings import Plan
 from jaild.model.jails.redaction import restored
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
+from jaild.model.problems import Plan
 
 SHORTEST_CONFIRM = 1.0  # seconds
 LONGEST_CONFIRM = 7 * 86400.0
@@ -106,7 +106,7 @@ class Configure:
                 raise InvalidArgumentError(
                     "OTHER_AXIS",
                     f"the spec says {axis} {theirs or 'none'}, the jail is on {mine or 'none'}",
-                    remedy=f"configure leaves the {axis} alone: use {command} to change it",
+                    hint=f"configure leaves the {axis} alone: use {command} to change it",
                     detail={"field": f"$.{axis}"},
                 )
         return Draft(self.kind, restored(self.spec, current.spec), current.base, force=self.force)
@@ -130,7 +130,7 @@ class Rollback:
             raise FailedPreconditionError(
                 "GENERATION_ACTIVE",
                 f"generation {target.number} is the active one",
-                remedy="name an older one: list the generations",
+                hint="name an older one: list the generations",
             )
         if not self._differs(target, current):
             raise self._nothing(f"generation {target.number} does not differ")
@@ -152,7 +152,7 @@ class Rollback:
             raise NotFoundError(
                 "GENERATION_NOT_FOUND",
                 f"there is no generation {self.to} to go back to",
-                remedy=f"there are: {known}",
+                hint=f"there are: {known}",
             ) from None
 
     def _newest_other(self, current: Generation, older: Mapping[int, Generation]) -> Generation:
@@ -165,7 +165,7 @@ class Rollback:
         return FailedPreconditionError(
             "NOTHING_TO_ROLL_BACK",
             what + (f" in its {self.axis}" if self.axis else ""),
-            remedy="name a generation: list them first",
+            hint="name a generation: list them first",
         )
 
     def _differs(self, a: Generation, b: Generation) -> bool:
@@ -227,7 +227,7 @@ class Cutover:
         return FailedPreconditionError(
             "STAGED_OUTDATED",
             f"generation {self.staged.number}, which is staged, does not fit any more: {why}",
-            remedy="drop it with jail unstage; if it is still wanted, ask for the change again",
+            hint="drop it with jail unstage; if it is still wanted, ask for the change again",
         )
 
 
@@ -262,7 +262,7 @@ def require_confirm_within(seconds: float) -> None:
         raise InvalidArgumentError(
             "INVALID_DURATION",
             f"confirm_within is {seconds:g} s",
-            remedy=f"give {SHORTEST_CONFIRM:g} seconds to {LONGEST_CONFIRM / 86400:g} days",
+            hint=f"give {SHORTEST_CONFIRM:g} seconds to {LONGEST_CONFIRM / 86400:g} days",
         )
 
 
@@ -285,6 +285,6 @@ def require_replaceable(name: str, staged: Generation | None, kind: str) -> None
     raise FailedPreconditionError(
         "OTHER_CHANGE_STAGED",
         f"generation {staged.number} of jail {name} is staged, by {staged.actor} ({staged.reason})",
-        remedy=f"cut over to it: jailctl jail cutover {name}; or drop it: jailctl jail unstage {name}; then ask again",
+        hint=f"cut over to it: jailctl jail cutover {name}; or drop it: jailctl jail unstage {name}; then ask again",
         resource=f"jails/{name}",
     )

@@ -30,5 +30,5 @@ def render(numbers: Iterable[int]) -> str:
 
 def _invalid(text: str) -> InvalidArgumentError:
     return InvalidArgumentError(
-        "INVALID_CPUSET", f"{text!r} is not a list of CPUs", remedy="write numbers and ranges: 0-3,6"
+        "INVALID_CPUSET", f"{text!r} is not a list of CPUs", hint="write numbers and ranges: 0-3,6"
     )

@@ -117,7 +117,7 @@ def _refuse_duplicates(mounts: list[Mount]) -> None:
             raise InvalidArgumentError(
                 "DUPLICATE_MOUNT",
                 f"{mount.target} would be mounted twice: {other.folder or other.kind} and {mount.folder or mount.kind}",
-                remedy="give the volume or the release another mount point",
+                hint="give the volume or the release another mount point",
                 detail={"target": mount.target},
             )
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from jaild.model.findings import Finding, Severity
-from jaild.model.jails.spec import JailSpec, Network, Port
+from jaild.model.jails.spec import JailSpec, Mode, Network, Port
+from jaild.model.problems import Problem, Severity
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -36,14 +36,14 @@ def mistakes(spec: JailSpec) -> Iterator[tuple[str, str]]:
             yield path, f"{address.ip} is there twice"
         else:
             found.append(address)
-            if network.mode == "own" and address.ip.is_loopback:
-                yield path, "a loopback address cannot be reached in mode own"
+            if network.mode is Mode.VNET and address.ip.is_loopback:
+                yield path, "a loopback address cannot be reached in mode vnet"
     if network.gateway is not None:
         yield from _gateway_mistakes(network.gateway, found)
     yield from _port_mistakes(network)
 
 
-def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Finding, ...]:
+def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Problem, ...]:
     """Return what `spec` for jail `name` takes that another jail has already: ADDRESS_IN_USE, PORT_IN_USE.
 
     An entry of `others` under `name` itself is skipped.
@@ -55,12 +55,12 @@ def conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tupl
         for address in addresses(others[other])
     }
     found = tuple(
-        Finding(
+        Problem(
             severity=Severity.ERROR,
             code="ADDRESS_IN_USE",
             message=f"{address} is the address of jail {taken[address]}",
             subject=f"$.network.addresses[{index}]",
-            remedy=f"give {name} another address, or take it from {taken[address]} first",
+            hint=f"give {name} another address, or take it from {taken[address]} first",
             evidence=(f"jails/{taken[address]}",),
         )
         for index, address in enumerate(addresses(spec))
@@ -77,7 +77,7 @@ def probe_mistakes(path: str, text: str, spec: JailSpec) -> Iterator[tuple[str, 
         yield path, f"{text!r} is not an address: write it without a prefix length"
         return
     own = [entry.ip for entry in map(_interface, spec.network.addresses) if not isinstance(entry, str)]
-    if spec.network.mode == "own" and address not in own:
+    if spec.network.mode is Mode.VNET and address not in own:
         yield path, f"{address} is not one of the jail's own addresses"
 
 
@@ -125,20 +125,20 @@ def port_targets(network: Network) -> list[tuple[Port, Address]]:
 
 
 def _mode_mistakes(network: Network) -> Iterator[tuple[str, str]]:
-    if network.mode in {"host", "none"}:
+    if network.mode in {Mode.HOST, Mode.NONE}:
         if network.addresses:
-            why = "has the host's addresses" if network.mode == "host" else "has no addresses"
-            yield "$.network.addresses", f"mode {network.mode} {why}: leave them out, or use mode own or shared"
+            why = "has the host's addresses" if network.mode is Mode.HOST else "has no addresses"
+            yield "$.network.addresses", f"mode {network.mode} {why}: leave them out, or use mode vnet or shared-ip"
     elif not network.addresses:
         yield "$.network.addresses", f"mode {network.mode} needs at least one address"
     for field, value, mode in (
-        ("gateway", network.gateway, "own"),
-        ("bridge", network.bridge, "own"),
-        ("interface", network.interface, "shared"),
+        ("gateway", network.gateway, Mode.VNET),
+        ("bridge", network.bridge, Mode.VNET),
+        ("interface", network.interface, Mode.SHARED_IP),
     ):
         if value is None:
             continue
-        if network.mode != mode:
+        if network.mode is not mode:
             yield f"$.network.{field}", f"only mode {mode} has it, and this is mode {network.mode}"
         if field != "gateway" and not _INTERFACE.fullmatch(value):
             yield f"$.network.{field}", f"{value!r} is not an interface's name of at most 15 characters"
@@ -177,16 +177,16 @@ def _gateway_mistakes(text: str, found: list[Interface]) -> Iterator[tuple[str, 
 
 
 def _port_mistakes(network: Network) -> Iterator[tuple[str, str]]:
-    if network.ports and network.mode not in {"own", "shared"}:
-        yield "$.network.ports", f"mode {network.mode} has none: leave them out, or use mode own or shared"
+    if network.ports and network.mode not in {Mode.VNET, Mode.SHARED_IP}:
+        yield "$.network.ports", f"mode {network.mode} has none: leave them out, or use mode vnet or shared-ip"
         return
     versions = {6 if ":" in address else 4 for address in network.addresses}
     for index, port in enumerate(network.ports):
         path = f"$.network.ports[{index}]"
         if port.address is not None:
             yield from _port_address_mistakes(f"{path}.address", port.address, versions)
-        elif network.mode == "shared":
-            yield f"{path}.address", "mode shared needs it: the jail's own addresses are among the host's"
+        elif network.mode is Mode.SHARED_IP:
+            yield f"{path}.address", "mode shared-ip needs it: the jail's own addresses are among the host's"
         if any(ports_overlap(port, other) for other in network.ports[:index]):
             yield path, f"{spoken_port(port)} is there twice"
 
@@ -203,15 +203,15 @@ def _port_address_mistakes(path: str, text: str, versions: set[int]) -> Iterator
         yield path, f"the jail has no IPv{address.version} address that it could lead to"
 
 
-def _port_conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Finding, ...]:
+def _port_conflicts(name: str, spec: JailSpec, others: Mapping[str, JailSpec]) -> tuple[Problem, ...]:
     taken = [(other, port) for other in sorted(others) if other != name for port in others[other].network.ports]
     return tuple(
-        Finding(
+        Problem(
             severity=Severity.ERROR,
             code="PORT_IN_USE",
             message=f"{spoken_port(port)} of the host leads into jail {other} already",
             subject=f"$.network.ports[{index}]",
-            remedy=f"give {name} another port, or take it from {other} first",
+            hint=f"give {name} another port, or take it from {other} first",
             evidence=(f"jails/{other}: {spoken_port(theirs)}",),
         )
         for index, port in enumerate(spec.network.ports)

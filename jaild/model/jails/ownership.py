@@ -72,7 +72,7 @@ def advance(record: JailRecord, state: Ownership, **changes: object) -> JailReco
         raise FailedPreconditionError(
             "ILLEGAL_TRANSITION",
             f"a jail that is {record.state} cannot become {state}",
-            remedy="look at the jail again; something else changed it meanwhile",
+            hint="look at the jail again; something else changed it meanwhile",
         )
     if state not in _KEPT_BY:  # what another host does with the generation that is staged, this one is not told
         changes = {"staged": None, **changes}

@@ -13,45 +13,45 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from jaild.model import quantity
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation
-from jaild.model.jails.spec import ExecHook, JailSpec, Limits, NetworkCheck
+from jaild.model.jails.spec import ExecHook, JailSpec, Limits, Mode, NetworkCheck
 from jaild.model.layers.recipe import Recipe
 from jaild.model.policy import BuildPolicy, Policy, port_range
+from jaild.model.problems import Problem, Severity
 from jaild.model.views import Caller
 
 _OF_NETWORK = frozenset({"raw_sockets", "socket_af"})  # what reaches the host's neighbours from the host's network
-_HOSTS_OWN = frozenset({"host", "shared"})
+_HOSTS_OWN = frozenset({Mode.HOST, Mode.SHARED_IP})
 
 Breach = tuple[str, str, str, str]  # code, subject, rule of the policy, what is wrong
 
 
-def findings(caller: Caller, spec: JailSpec, current: JailSpec | None) -> tuple[Finding, ...]:
+def problems(caller: Caller, spec: JailSpec, current: JailSpec | None) -> tuple[Problem, ...]:
     """Return what of a spec goes beyond the caller's policy and the jail's current spec (None for a new jail)."""
     policy = caller.policy
     if policy is None:
         return ()
     rules = (_network, _addresses, _checks, _hooks, _links, _ports, _allow, _devfs, _limits, _disk, _standby)
-    return tuple(_finding(caller, breach) for rule in rules for breach in rule(policy, spec, current))
+    return tuple(_problem(caller, breach) for rule in rules for breach in rule(policy, spec, current))
 
 
-def build_findings(caller: Caller, recipe: Recipe) -> tuple[Finding, ...]:
+def build_problems(caller: Caller, recipe: Recipe) -> tuple[Problem, ...]:
     """Return what of a recipe goes beyond the caller's policy."""
     if caller.policy is None:
         return ()
-    return tuple(_finding(caller, breach) for breach in _build(caller.policy.builds, recipe))
+    return tuple(_problem(caller, breach) for breach in _build(caller.policy.builds, recipe))
 
 
-def _finding(caller: Caller, breach: Breach) -> Finding:
+def _problem(caller: Caller, breach: Breach) -> Problem:
     code, subject, rule, message = breach
     where = f"grants.{caller.actor}.policy.{rule.partition(':')[0]}"
-    return Finding(
+    return Problem(
         severity=Severity.ERROR,
         code=code,
         message=f"{message}; {where} does not allow it",
         subject=subject,
-        remedy=f"ask an operator of this host to make this change, or to widen {where} in its configuration",
+        hint=f"ask an operator of this host to make this change, or to widen {where} in its configuration",
         evidence=(f"grants.{caller.actor}.policy.{rule}",),
     )
 
@@ -70,7 +70,7 @@ def _addresses(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iter
     had = [ipaddress.ip_interface(text) for text in current.network.addresses] if current is not None and same else []
     for index, text in enumerate(spec.network.addresses):
         address = ipaddress.ip_interface(text)
-        if mode == "shared":
+        if mode is Mode.SHARED_IP:
             # On the host's own interface the prefix becomes a route of the host: all of it has to be in the range.
             known = address in had
             fits = any(
@@ -88,7 +88,8 @@ def _addresses(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iter
 def _checks(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[Breach]:
     """Yield checks that go beyond the ranges: the daemon sends them, and from the host's network."""
     ranges, mode = policy.ranges, spec.network.mode
-    if ranges is None or mode not in {"shared", "none"}:  # in mode own they reach the jail's own addresses only
+    if ranges is None or mode not in {Mode.SHARED_IP, Mode.NONE}:
+        # In mode vnet they reach the jail's own addresses only.
         return
     same = current is not None and current.network.mode == mode
     had = [check for _, check in validation.checks(current)] if current is not None and same else []
@@ -186,7 +187,7 @@ def _disk(policy: Policy, spec: JailSpec, current: JailSpec | None) -> Iterator[
     together = _together(spec)
     yield from _ceiling(
         "POLICY_DISK", "$.volumes", ("volumes", policy.volumes),
-        None if together == math.inf else quantity.about(int(together)),
+        None if together == math.inf else quantity.size(int(together)),
         ceiling=_amount(policy.volumes), wanted=together, had=_together(current) if current is not None else 0,
         required=False,
     )  # fmt: skip

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jaild.model import bounds, quantity
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layout import DATA
+from jaild.model.problems import Problem, Severity
 
 # The data; three safety snapshots and the one that a change takes; three rounds of replicas and the one that is being
 # sent, which in a migration is that; and an older round that a host which does not answer has.
@@ -75,15 +75,15 @@ def are_kept(spec: JailSpec, known: Mapping[str, Bounds]) -> bool:
     return all(known.get(path) == bounds_of(quota) for path, quota in of_spec(spec).items())
 
 
-def too_little(room: Room, size: int) -> Iterator[Finding]:
+def too_little(room: Room, size: int) -> Iterator[Problem]:
     """Find that a generation whose files have `size` bytes cannot be written and gone over to."""
     needed = size + bounds.STAGING
     if room.free < needed:
-        yield Finding(
+        yield Problem(
             severity=Severity.ERROR,
             code="NO_SPACE",
-            message=f"{quantity.about(room.free)} are free for the jail, about {quantity.about(needed)} are needed",
-            remedy="delete releases, bases or jails that nobody uses, destroy snapshots, or move jails away; what was "
+            message=f"{quantity.size(room.free)} are free for the jail, about {quantity.size(needed)} are needed",
+            hint="delete releases, bases or jails that nobody uses, destroy snapshots, or move jails away; what was "
             "deleted counts as free some seconds later",
             evidence=(f"{room.free} bytes free", f"{needed} bytes needed"),
         )
@@ -91,7 +91,7 @@ def too_little(room: Room, size: int) -> Iterator[Finding]:
 
 def below_used(
     spec: JailSpec, before: JailSpec, there: Mapping[str, Space], *, going_back: bool = False
-) -> Iterator[Finding]:
+) -> Iterator[Problem]:
     """Find quotas that a change makes smaller than what is used; `there`: what a jail's datasets take, by path.
 
     Nobody is kept from `going_back` to an older spec: what is used is then the quota, until it is less.
@@ -103,18 +103,18 @@ def below_used(
             continue
         promised, subject = quantity.parse(quota), "$.quota" if path == DATA else f"$.volumes.{path}.quota"
         if now.referenced > promised:
-            what = f"{quantity.about(now.referenced)} are used"
-            remedy = "give it more, or delete some of its files first"
+            what = f"{quantity.size(now.referenced)} are used"
+            hint = "give it more, or delete some of its files first"
         elif now.used > promised * TIMES:
-            what = f"{quantity.about(now.used)} are used with its snapshots, and {TIMES} times the quota is the most"
-            remedy = "give it more, or destroy snapshots that jaild did not make (zfs list -t snapshot)"
+            what = f"{quantity.size(now.used)} are used with its snapshots, and {TIMES} times the quota is the most"
+            hint = "give it more, or destroy snapshots that jaild did not make (zfs list -t snapshot)"
         else:
             continue
-        yield Finding(
+        yield Problem(
             severity=Severity.WARNING if going_back else Severity.ERROR,
             code="QUOTA_BELOW_USED",
             message=f"the quota of {path} is {quota}, but {what}",
             subject=subject,
-            remedy=remedy,
+            hint=hint,
             evidence=(f"{now.referenced} bytes of data", f"{now.used} bytes with snapshots"),
         )

@@ -6,6 +6,7 @@ mistake, `jaild.model.jails.validation` holds the rules that types cannot say.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,7 +21,7 @@ Windows = Annotated[tuple[str, ...], msgspec.Meta(max_length=16)]
 # it), `read_msgbuf` and `vmm` (the host's), `settime` and `adjtime` (the host's clock), `nfsd`, `quotas`, `routing`,
 # and child jails.
 PRIVILEGES = {
-    "raw_sockets": "raw sockets: ping, traceroute; in mode shared it sees the host's packets too",
+    "raw_sockets": "raw sockets: ping, traceroute; in mode shared-ip it sees the host's packets too",
     "sysvipc": "System V messages, semaphores and shared memory, of the jail's own: PostgreSQL",
     "mlock": "memory that is never paged out: keys, databases; counts against limits.memory",
     "socket_af": "sockets of other families than IPv4, IPv6, local and route",
@@ -44,20 +45,35 @@ class Port(_Strict, frozen=True):
     address: str | None = None  # of the host; every one of the host's if not said
 
 
-class Network(_Strict, frozen=True):
-    """How the jail is reached.
+class Mode(Enum):
+    """What of a network a jail has. The values are the first version's words: stored, and sent between hosts.
 
-    `own`: addresses of its own on a bridge (FreeBSD: vnet; Linux: a network namespace and a veth pair).
-    `shared`: addresses put on one of the host's interfaces. `host`: the host's own network, no isolation.
-    `none`: a network of its own with nothing but the loopback interface in it.
+    Specs and policies have the names of the members (`vnet`, `shared-ip`), and may have the values for one version.
     """
 
-    mode: Literal["own", "shared", "host", "none"] = "host"
+    VNET = "own"  # addresses of its own on a bridge; FreeBSD: vnet, Linux: a network namespace and a veth pair
+    SHARED_IP = "shared"  # addresses put on one of the host's interfaces
+    HOST = "host"  # the host's own network, no isolation
+    NONE = "none"  # a network of its own with nothing but the loopback interface in it
+
+    def __str__(self) -> str:
+        """Return the word for people."""
+        return self.name.lower().replace("_", "-")
+
+    @classmethod
+    def _missing_(cls, value: object) -> Mode | None:
+        return next((mode for mode in cls if str(mode) == value), None)
+
+
+class Network(_Strict, frozen=True):
+    """How the jail is reached."""
+
+    mode: Mode = Mode.HOST
     addresses: tuple[str, ...] = ()  # with prefix length: 10.0.0.5/24, 2001:db8::5/64
     gateway: str | None = None
-    bridge: str | None = None  # mode own; the host's configured bridge if not said
-    interface: str | None = None  # mode shared; the host's configured interface if not said
-    ports: tuple[Port, ...] = ()  # modes own and shared
+    bridge: str | None = None  # mode vnet; the host's configured bridge if not said
+    interface: str | None = None  # mode shared-ip; the host's configured interface if not said
+    ports: tuple[Port, ...] = ()  # modes vnet and shared-ip
 
 
 class Volume(_Strict, frozen=True):

@@ -64,33 +64,33 @@ def _parse(text: str, source: str, wanted: type[_T]) -> _T:
         return msgspec.convert(document.value, wanted)
     except msgspec.ValidationError as error:
         message, path = _place(error, document.value, wanted)
-        remedy = ""
+        hint = ""
         if unknown := _UNKNOWN.match(message):
             message = f"there is no {unknown['key']!r} here"
             known = _known_keys(wanted, document.value, path)
             close = difflib.get_close_matches(unknown["key"], known, n=1)
-            remedy = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+            hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
             path += yamltext.step(unknown["key"])
         elif (taken := _NO_TEXT.match(message)) is not None:
-            remedy = "put the value in quotes to make it text"
+            hint = "put the value in quotes to make it text"
             if written := document.written(path):
                 message += f": {written} is {_TAKEN_FOR.get(taken['got'], 'no text')} unless it is quoted"
-                remedy += f": {json.dumps(written)} (in a template its place: '${{...}}')"
-        raise _invalid(source, document.line(path), path, message, remedy) from error
+                hint += f": {json.dumps(written)} (in a template its variable: '${{...}}')"
+        raise _invalid(source, document.line(path), path, message, hint) from error
 
 
-def _invalid(source: str, line: int, path: str, message: str, remedy: str = "") -> InvalidArgumentError:
+def _invalid(source: str, line: int, path: str, message: str, hint: str = "") -> InvalidArgumentError:
     return InvalidArgumentError(
         "INVALID_SPEC",
         f"{source}{f', line {line}' if line else ''}: {path}: {message}",
-        remedy=remedy or "correct it and send it again",
+        hint=hint or "correct it and send it again",
         resource=source,
         detail={"path": path, "line": str(line), "source": source},
     )
 
 
 def _place(error: msgspec.ValidationError, value: Any, wanted: Any) -> tuple[str, str]:
-    """Split msgspec's message into what and where, finding the key that it writes as `[...]`."""
+    """Split msgspec's message into what and where, problem the key that it writes as `[...]`."""
     match = _PLACE.fullmatch(str(error))
     if match is None:
         return str(error), "$"

@@ -9,11 +9,20 @@ from collections.abc import Iterator, Mapping
 
 from jaild.model import maintenance, names, pathrules, quantity
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails import cpulist
 from jaild.model.jails import network as netcheck
 from jaild.model.jails.redaction import REDACTED
-from jaild.model.jails.spec import PRIVILEGES, ExecCheck, ExecHook, HealthCheck, HttpCheck, JailSpec, NetworkCheck
+from jaild.model.jails.spec import (
+    PRIVILEGES,
+    ExecCheck,
+    ExecHook,
+    HealthCheck,
+    HttpCheck,
+    JailSpec,
+    Mode,
+    NetworkCheck,
+)
+from jaild.model.problems import Problem, Severity
 from jaild.model.yamltext import step
 
 # Those that both systems know, by the names that kill(1) takes on both.
@@ -31,34 +40,34 @@ _LABELS = 64
 _RECORDSIZES = tuple(512 << n for n in range(12))  # up to 1M: larger ones need a module parameter
 
 
-def check(spec: JailSpec) -> tuple[Finding, ...]:
+def check(spec: JailSpec) -> tuple[Problem, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
     rules = (_what_runs, _environment, _amounts, _health, _hooks, _ending, _standby, _maintenance)
     mistakes = [mistake for rule in rules for mistake in rule(spec)]
     mistakes += [*netcheck.mistakes(spec), *_privileges(spec)]
-    return tuple(_finding(path, message) for path, message in mistakes)
+    return tuple(_problem(path, message) for path, message in mistakes)
 
 
 def require(spec: JailSpec) -> None:
-    """Raise `InvalidArgumentError` (INVALID_SPEC) with all findings if `check` has any; `path` names the first."""
-    if findings := check(spec):
-        first = findings[0]
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    """Raise `InvalidArgumentError` (INVALID_SPEC) with all problems if `check` has any; `path` names the first."""
+    if problems := check(spec):
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise InvalidArgumentError(
             "INVALID_SPEC",
             f"{first.subject}: {first.message}{more}",
-            remedy="correct it and send it again",
+            hint="correct it and send it again",
             detail={"path": first.subject},
-            findings=findings,
+            problems=problems,
         )
 
 
-def _finding(path: str, message: str) -> Finding:
-    return Finding(severity=Severity.ERROR, code="INVALID_SPEC", message=message, subject=path)
+def _problem(path: str, message: str) -> Problem:
+    return Problem(severity=Severity.ERROR, code="INVALID_SPEC", message=message, subject=path)
 
 
 def _named(path: str, problem: InvalidArgumentError) -> tuple[str, str]:
-    return path, f"{problem.message}: {problem.remedy}"
+    return path, f"{problem.message}: {problem.hint}"
 
 
 def _what_runs(spec: JailSpec) -> Iterator[tuple[str, str]]:
@@ -173,7 +182,7 @@ def checks(spec: JailSpec) -> Iterator[tuple[str, HealthCheck]]:
 
 
 def _health(spec: JailSpec) -> Iterator[tuple[str, str]]:
-    unreachable = spec.network.mode != "host" and not spec.network.addresses
+    unreachable = spec.network.mode is not Mode.HOST and not spec.network.addresses
     for path, probe in checks(spec):
         if isinstance(probe, ExecCheck):
             yield from command_mistakes(f"{path}.command", probe.command)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from jaild.model import quantity
 from jaild.model.errors import DataLossError, InvalidArgumentError
 
 _MAX_PATH = 1023  # FreeBSD's PATH_MAX with its NUL; Linux takes more, but trees travel between the two
@@ -136,10 +137,8 @@ def shown(name: bytes) -> str:
     return repr(name.decode("utf-8", "backslashreplace"))
 
 
-def _refusal(reason: str, name: bytes, problem: str, remedy: str = _REPACK) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        reason, f"the entry {shown(name)} {problem}", remedy=remedy, detail={"entry": shown(name)}
-    )
+def _refusal(reason: str, name: bytes, problem: str, hint: str = _REPACK) -> InvalidArgumentError:
+    return InvalidArgumentError(reason, f"the entry {shown(name)} {problem}", hint=hint, detail={"entry": shown(name)})
 
 
 def truncated(what: str, evidence: str) -> DataLossError:
@@ -147,7 +146,7 @@ def truncated(what: str, evidence: str) -> DataLossError:
     return DataLossError(
         "ARCHIVE_TRUNCATED",
         f"{what} ends too early or is damaged: {evidence or 'its end is missing'}",
-        remedy="compare its sha256 with the one at its origin and send it again",
+        hint="compare its sha256 with the one at its origin and send it again",
     )
 
 
@@ -221,7 +220,7 @@ class Checker:
             raise InvalidArgumentError(
                 "ARCHIVE_UNREADABLE",
                 "there is nothing in it",
-                remedy="pack the tree again: tar -C FOLDER -cf ARCHIVE .",
+                hint="pack the tree again: tar -C FOLDER -cf ARCHIVE .",
             )
         return Listing(
             policy=self._policy,
@@ -238,7 +237,7 @@ class Checker:
             raise InvalidArgumentError(
                 "ARCHIVE_TOO_MANY_FILES",
                 f"it holds more than {limit} files",
-                remedy="leave out what the tree does not need, or split it",
+                hint="leave out what the tree does not need, or split it",
                 detail={"max_files": str(limit)},
             )
 
@@ -302,9 +301,9 @@ class Checker:
         if self._size > self._policy.max_bytes:
             raise InvalidArgumentError(
                 "ARCHIVE_TOO_LARGE",
-                f"with the entry {shown(entry.name)} it unpacks to {self._size} bytes, "
-                f"more than the {self._policy.max_bytes} that are allowed",
-                remedy="leave out what the tree does not need, or split it",
+                f"with the entry {shown(entry.name)} it unpacks to {quantity.size(self._size)}, "
+                f"more than the {quantity.size(self._policy.max_bytes)} that are allowed",
+                hint="leave out what the tree does not need, or split it",
                 detail={"entry": shown(entry.name), "max_bytes": str(self._policy.max_bytes)},
             )
         if self._policy.tell_setuid and entry.mode & _SETUID_OR_SETGID:
@@ -313,9 +312,13 @@ class Checker:
     def _summaries(self) -> tuple[str, ...]:
         found = []
         if self._left_out:
-            found.append(f"left out {self._left_out} entries below dev: a jail's /dev is mounted")
+            found.append(
+                f"left out {quantity.count(self._left_out, 'entry', 'entries')} below dev: a jail's /dev is mounted"
+            )
         if self._setuid.count:
-            found.append(f"{self._setuid.count} setuid or setgid files: {self._setuid}")
+            found.append(f"{quantity.count(self._setuid.count, 'setuid or setgid file')}: {self._setuid}")
         if self._above.count:
-            found.append(f"{self._above.count} symlinks lead above the root, in a jail to it: {self._above}")
+            found.append(
+                f"{quantity.count(self._above.count, 'symlink')} above the root, in a jail to it: {self._above}"
+            )
         return (*found, *self._dropped.notes("which releases do not keep"))

@@ -45,7 +45,7 @@ def channel_of(name: str, channels: Mapping[str, Channel]) -> Channel:
         raise NotFoundError(
             "CHANNEL_NOT_FOUND",
             f"there is no channel {name} on this host",
-            remedy=f"there are: {', '.join(sorted(channels)[:10]) or 'none'}",
+            hint=f"there are: {', '.join(sorted(channels)[:10]) or 'none'}",
             resource=f"channels/{name}",
         ) from None
 

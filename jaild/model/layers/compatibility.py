@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from jaild.model.findings import Finding, Severity
 from jaild.model.layers.libraries import ElfFile, Libraries, Scope, Start, levels
 from jaild.model.layers.records import BaseRecord, Built, Family, ReleaseRecord
+from jaild.model.problems import Problem, Severity
 
 __all__ = ["ElfFile", "Libraries", "check", "check_abi", "check_kernel"]
 
@@ -22,7 +22,7 @@ _Loaded = Mapping[str, tuple[dict[str, ElfFile], list[tuple[str, ElfFile]]]]  # 
 _OLDER_BASE = "choose a base that has it, or build the release against this one"
 
 
-def check(release: Libraries, base: Libraries, *, mount_point: str, start: Start | None = None) -> tuple[Finding, ...]:
+def check(release: Libraries, base: Libraries, *, mount_point: str, start: Start | None = None) -> tuple[Problem, ...]:
     """Return what keeps the files of `release`, mounted at `mount_point`, from running on `base` when started so.
 
     MISSING_LIBRARY, MISSING_SYMBOL_VERSION, MISSING_SYMBOL, MISSING_INTERPRETER, WRONG_MACHINE, EXECUTABLE_STACK; none
@@ -30,43 +30,43 @@ def check(release: Libraries, base: Libraries, *, mount_point: str, start: Start
     the symbols in `evidence`.
     """
     kinds = {file.kind for file in base.files}
-    findings = list(release.findings)
+    problems = list(release.problems)
     right = [file for file in release.files if file.kind in kinds or not kinds]
-    findings.extend(_wrong_machine(file, kinds) for file in release.files if kinds and file.kind not in kinds)
+    problems.extend(_wrong_machine(file, kinds) for file in release.files if kinds and file.kind not in kinds)
     for level in levels(release, base):
         scope = Scope(release, base, mount_point, start or Start(), level)
         loaded = {file.path: scope.loaded(file) for file in right if file.dynamic}
         found = [*_missing(scope, right, release, loaded), *_executable_stacks(right, base, loaded)]
-        found = [finding for finding in found if finding not in findings]
-        findings += [_on_level(finding, level[0]) for finding in found] if level else found
-    return tuple(findings)
+        found = [problem for problem in found if problem not in problems]
+        problems += [_on_level(problem, level[0]) for problem in found] if level else found
+    return tuple(problems)
 
 
-def _on_level(finding: Finding, level: str) -> Finding:
-    evidence = (*finding.evidence, f"on a host whose CPU is {level}, with the libraries in glibc-hwcaps/{level}")
-    return msgspec.structs.replace(finding, evidence=evidence)
+def _on_level(problem: Problem, level: str) -> Problem:
+    evidence = (*problem.evidence, f"on a host whose CPU is {level}, with the libraries in glibc-hwcaps/{level}")
+    return msgspec.structs.replace(problem, evidence=evidence)
 
 
-def _missing(scope: Scope, right: list[ElfFile], release: Libraries, loaded: _Loaded) -> list[Finding]:
-    findings: list[Finding] = []
+def _missing(scope: Scope, right: list[ElfFile], release: Libraries, loaded: _Loaded) -> list[Problem]:
+    problems: list[Problem] = []
     excused = _found_by_programs(right, {path: found for path, (found, _) in loaded.items()})
     by_name: dict[str, list[str]] = {}
     for path in [f.path for f in release.files] + list(release.links):
         by_name.setdefault(path.rpartition("/")[2], []).append(path)
     for file in right:
         if file.interpreter and scope.file(file.interpreter) is None:
-            findings.append(_missing_interpreter(file))
+            problems.append(_missing_interpreter(file))
         if file.path in loaded:
             found, missing = loaded[file.path]
             lost = [(name, by) for name, by in missing if (file.path, name) not in excused]
-            findings.extend(_missing_libraries(file, lost, by_name))
-            findings.extend(_missing_symbols(scope, file, found, whole=not missing))
-    return findings
+            problems.extend(_missing_libraries(file, lost, by_name))
+            problems.extend(_missing_symbols(scope, file, found, whole=not missing))
+    return problems
 
 
 def check_records(
     base: BaseRecord, release: ReleaseRecord | None, host_osreldate: int, host_family: Family
-) -> tuple[Finding, ...]:
+) -> tuple[Problem, ...]:
     """Return what the records alone tell: whether the host runs the base, and the base the release, if there is one."""
     found = check_kernel(base, host_osreldate, host_family)
     if release is None:
@@ -74,48 +74,48 @@ def check_records(
     return (*found, *check_abi(release.manifest.abi, base), *check_osversion(release.built, base))
 
 
-def check_kernel(base: BaseRecord, host_osreldate: int, host_family: Family) -> tuple[Finding, ...]:
+def check_kernel(base: BaseRecord, host_osreldate: int, host_family: Family) -> tuple[Problem, ...]:
     """Return whether the host's kernel can run the base: WRONG_FAMILY, KERNEL_TOO_OLD, KERNEL_UNKNOWN.
 
     FreeBSD's kernel runs older userlands, never newer ones, and does not compare by itself (jail(8), osreldate).
     """
     if base.family is not host_family:
         return (
-            Finding(
+            Problem(
                 severity=Severity.ERROR,
                 code="WRONG_FAMILY",
                 message=f"base {base.name} is {base.family}, and this host runs {host_family}",
                 subject=f"bases/{base.name}",
-                remedy="choose a base of the host's own family",
+                hint="choose a base of the host's own family",
             ),
         )
     if base.family is not Family.FREEBSD:
         return ()
     if not base.osreldate or not host_osreldate:
         return (
-            Finding(
+            Problem(
                 severity=Severity.WARNING,
                 code="KERNEL_UNKNOWN",
                 message=f"whether the host's kernel is new enough for base {base.name} cannot be told: no osreldate",
                 subject=f"bases/{base.name}",
-                remedy="import the base again from an archive with usr/include/sys/param.h or bin/sh",
+                hint="import the base again from an archive with usr/include/sys/param.h or bin/sh",
             ),
         )
     if base.osreldate <= host_osreldate:
         return ()
     return (
-        Finding(
+        Problem(
             severity=Severity.ERROR,
             code="KERNEL_TOO_OLD",
             message=f"base {base.name} is newer than the host's kernel",
             subject=f"bases/{base.name}",
-            remedy="upgrade the host first, or choose an older base",
+            hint="upgrade the host first, or choose an older base",
             evidence=(f"base osreldate {base.osreldate}, kern.osreldate {host_osreldate}",),
         ),
     )
 
 
-def check_abi(release_abi: str, base: BaseRecord) -> tuple[Finding, ...]:
+def check_abi(release_abi: str, base: BaseRecord) -> tuple[Problem, ...]:
     """Return how a release's `OS:version:machine` fits the base's: ABI_MISMATCH, or nothing if the release says none.
 
     FreeBSD keeps its ABI within a major version and pkg(8) insists on the same one, so another is an error. Elsewhere
@@ -130,17 +130,17 @@ def check_abi(release_abi: str, base: BaseRecord) -> tuple[Finding, ...]:
         return ()
     grave = differs[2] or "freebsd" in {wanted[0].lower(), have[0].lower()}
     return (
-        Finding(
+        Problem(
             severity=Severity.ERROR if grave else Severity.NOTE,
             code="ABI_MISMATCH",
             message=f"the release was made for {release_abi}, and base {base.name} is {base.abi}",
             subject=f"bases/{base.name}",
-            remedy="choose a base of that ABI, or build the release for this one" if grave else "",
+            hint="choose a base of that ABI, or build the release for this one" if grave else "",
         ),
     )
 
 
-def check_osversion(built: Built | None, base: BaseRecord) -> tuple[Finding, ...]:
+def check_osversion(built: Built | None, base: BaseRecord) -> tuple[Problem, ...]:
     """Return whether a base is older than the one that a release was built on: BASE_TOO_OLD.
 
     FreeBSD's userland is compatible forwards only: what was built on 14.2 may use what 14.1 has not.
@@ -148,12 +148,12 @@ def check_osversion(built: Built | None, base: BaseRecord) -> tuple[Finding, ...
     if built is None or base.family is not Family.FREEBSD or built.osversion <= base.osreldate:
         return ()
     return (
-        Finding(
+        Problem(
             severity=Severity.ERROR,
             code="BASE_TOO_OLD",
             message=f"the release was built on {built.base}, which is newer than base {base.name}",
             subject=f"bases/{base.name}",
-            remedy="choose a base that is not older, or build the release on this one",
+            hint="choose a base that is not older, or build the release on this one",
             evidence=(f"built on osversion {built.osversion}, osreldate of the base {base.osreldate}",),
         ),
     )
@@ -170,26 +170,26 @@ def _shown(lines: Iterable[str]) -> tuple[str, ...]:
     return (*unique[:_EVIDENCE], f"and {more} more") if more > 0 else tuple(unique)
 
 
-def _wrong_machine(file: ElfFile, kinds: set[tuple[str, int]]) -> Finding:
+def _wrong_machine(file: ElfFile, kinds: set[tuple[str, int]]) -> Problem:
     # Emulators and boot loaders carry images of other machines as data: only what would be run or linked is an error.
     runs = file.dynamic or bool(_PROGRAM_FOLDERS & set(file.path.split("/")))
     have = ", ".join(f"{machine} ({bits} bits)" for machine, bits in sorted(kinds))
-    return Finding(
+    return Problem(
         severity=Severity.ERROR if runs else Severity.NOTE,
         code="WRONG_MACHINE",
         message=f"{file.path} is for {file.machine} ({file.bits} bits), the base for {have}",
         subject=file.path,
-        remedy="build the release for the base's machine",
+        hint="build the release for the base's machine",
     )
 
 
-def _missing_interpreter(file: ElfFile) -> Finding:
-    return Finding(
+def _missing_interpreter(file: ElfFile) -> Problem:
+    return Problem(
         severity=Severity.ERROR,
         code="MISSING_INTERPRETER",
         message=f"{file.path} is run by {file.interpreter}, which neither the base nor the release has",
         subject=file.path,
-        remedy="build the release for the base's system",
+        hint="build the release for the base's system",
         evidence=(f"{_name(file)} needs {file.interpreter}",),
     )
 
@@ -206,28 +206,28 @@ def _found_by_programs(files: list[ElfFile], loaded: Mapping[str, Mapping[str, E
 
 def _missing_libraries(
     file: ElfFile, missing: list[tuple[str, ElfFile]], by_name: Mapping[str, list[str]]
-) -> Iterator[Finding]:
+) -> Iterator[Problem]:
     for name in dict.fromkeys(name for name, _ in missing):
         # A plug-in's libraries may have been loaded by its host already: not found by path is then no proof.
         elsewhere = name in by_name and not file.interpreter
-        where, remedy = "neither the base nor the release has", f"ship {name} in the release, or {_OLDER_BASE}"
+        where, hint = "neither the base nor the release has", f"ship {name} in the release, or {_OLDER_BASE}"
         if name in by_name:
             where = "is in none of the folders where it looks"
-            remedy = "set a runpath, such as $ORIGIN/../lib, or LD_LIBRARY_PATH in the manifest's environment"
+            hint = "set a runpath, such as $ORIGIN/../lib, or LD_LIBRARY_PATH in the manifest's environment"
             if all("/glibc-hwcaps/" in path for path in by_name[name]):
                 where = "is there for some CPUs only"
-                remedy = f"ship {name} beside the folder glibc-hwcaps too, for the hosts whose CPUs look there in vain"
-        yield Finding(
+                hint = f"ship {name} beside the folder glibc-hwcaps too, for the hosts whose CPUs look there in vain"
+        yield Problem(
             severity=Severity.WARNING if elsewhere else Severity.ERROR,
             code="MISSING_LIBRARY",
             message=f"{file.path} needs {name}, which {where}",
             subject=file.path,
-            remedy=remedy,
+            hint=hint,
             evidence=_shown(f"{_name(by)} needs {name}" for lost, by in missing if lost == name),
         )
 
 
-def _missing_symbols(scope: Scope, file: ElfFile, found: Mapping[str, ElfFile], *, whole: bool) -> Iterator[Finding]:
+def _missing_symbols(scope: Scope, file: ElfFile, found: Mapping[str, ElfFile], *, whole: bool) -> Iterator[Problem]:
     """Yield the versions and symbols that nothing loaded defines. `whole`: every library was found."""
     versions: list[str] = []
     symbols: list[str] = []
@@ -247,9 +247,9 @@ def _missing_symbols(scope: Scope, file: ElfFile, found: Mapping[str, ElfFile], 
     if whole and file.interpreter:  # a plug-in's plain symbols may come from its host, and here all is there
         symbols.extend(f"{_name(by)} needs {s}" for by, s in scope.undefined(found.values()))
     if versions:
-        yield _symbol_finding(file, "MISSING_SYMBOL_VERSION", "symbol versions", versions)
+        yield _symbol_problem(file, "MISSING_SYMBOL_VERSION", "symbol versions", versions)
     if symbols:
-        yield _symbol_finding(file, "MISSING_SYMBOL", "symbols", symbols)
+        yield _symbol_problem(file, "MISSING_SYMBOL", "symbols", symbols)
 
 
 def _references(file: ElfFile) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -258,7 +258,7 @@ def _references(file: ElfFile) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             yield name, version, wanted
 
 
-def _executable_stacks(right: list[ElfFile], base: Libraries, loaded: _Loaded) -> Iterator[Finding]:
+def _executable_stacks(right: list[ElfFile], base: Libraries, loaded: _Loaded) -> Iterator[Problem]:
     """Yield libraries that want an executable stack and that no program of the release loads when it starts.
 
     glibc 2.41 makes the stack executable at a program's start only; up to 2.40 also at dlopen(3) (measured on Debian's
@@ -270,12 +270,12 @@ def _executable_stacks(right: list[ElfFile], base: Libraries, loaded: _Loaded) -
     at_start = {library.path for file in right if file.interpreter for library in loaded[file.path][0].values()}
     for file in right:
         if file.executable_stack and file.dynamic and not file.interpreter and file.path not in at_start:
-            yield Finding(
+            yield Problem(
                 severity=Severity.WARNING,
                 code="EXECUTABLE_STACK",
                 message=f"{file.path} wants an executable stack: the base's linker does not load it by dlopen",
                 subject=file.path,
-                remedy="link it with -z noexecstack (sources in assembler need a .note.GNU-stack section)",
+                hint="link it with -z noexecstack (sources in assembler need a .note.GNU-stack section)",
                 evidence=(f"{_name(file)}: PT_GNU_STACK says RWE, or is not there",),
             )
 
@@ -286,12 +286,12 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(map(int, digits)) if all(map(str.isdecimal, digits)) else ()
 
 
-def _symbol_finding(file: ElfFile, code: str, what: str, lines: list[str]) -> Finding:
-    return Finding(
+def _symbol_problem(file: ElfFile, code: str, what: str, lines: list[str]) -> Problem:
+    return Problem(
         severity=Severity.ERROR,
         code=code,
         message=f"{file.path} needs {what} that its libraries do not define",
         subject=file.path,
-        remedy=_OLDER_BASE,
+        hint=_OLDER_BASE,
         evidence=_shown(lines),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from jaild.model import quantity
 from jaild.model.errors import DataLossError, InvalidArgumentError, NotFoundError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -32,7 +33,7 @@ def parse(text: str) -> dict[str, DistributionSet]:
     """Return a MANIFEST's sets by file name; raise `InvalidArgumentError` (MANIFEST_UNREADABLE) if it is none."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines or len(lines) > _MAX_LINES:
-        raise _unreadable(f"it has {len(lines)} lines")
+        raise _unreadable(f"it has {quantity.count(len(lines), 'line')}")
     found: dict[str, DistributionSet] = {}
     for line in lines:
         entry = _line(line)
@@ -45,7 +46,7 @@ def parse(text: str) -> dict[str, DistributionSet]:
 def _line(line: str) -> DistributionSet:
     fields = line.split("\t")
     if len(fields) != _FIELDS:
-        raise _unreadable(f"{line[:100]!r} has {len(fields)} fields, not {_FIELDS}")
+        raise _unreadable(f"{line[:100]!r} has {quantity.count(len(fields), 'field')}, not {_FIELDS}")
     file, digest, count, name, description, chosen = (field.strip() for field in fields)
     if not file or "/" in file or not _SHA256.fullmatch(digest.lower()) or not count.isdecimal():
         raise _unreadable(f"{line[:100]!r} is not: file, sha256, number of files, name, description, on or off")
@@ -63,7 +64,7 @@ def _unreadable(problem: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "MANIFEST_UNREADABLE",
         f"this is not a MANIFEST of distribution sets: {problem}",
-        remedy="fetch MANIFEST again from the folder that the set came from",
+        hint="fetch MANIFEST again from the folder that the set came from",
     )
 
 
@@ -78,13 +79,13 @@ def verify(manifest: dict[str, DistributionSet], file: str, sha256: str) -> Dist
         raise NotFoundError(
             "MANIFEST_MISMATCH",
             f"the MANIFEST does not name {file!r}, only {', '.join(sorted(manifest))}",
-            remedy="keep the set's own file name, and take the MANIFEST of the same release",
+            hint="keep the set's own file name, and take the MANIFEST of the same release",
         )
     if entry.sha256 != sha256.lower():
         raise DataLossError(
             "MANIFEST_MISMATCH",
             f"the sha256 of {file} is {sha256.lower()}, its MANIFEST says {entry.sha256}",
-            remedy="fetch the set and the MANIFEST again, both from the same release",
+            hint="fetch the set and the MANIFEST again, both from the same release",
             detail={"expected": entry.sha256, "found": sha256.lower()},
         )
     return entry

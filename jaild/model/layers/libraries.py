@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from jaild.model.findings import Finding
+from jaild.model.problems import Problem
 
 _HOPS = 40  # as many links as Linux follows; FreeBSD 32
 MUSL_PATH = ("/lib", "/usr/local/lib", "/usr/lib")  # where musl looks without a path file
@@ -83,7 +83,7 @@ class ElfFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Libraries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The ELF files of a tree, with the symlinks that lead to them or to folders.
 
-    `links`: path -> where it leads, absolute, both inside the jail. `findings`: files that could not be read.
+    `links`: path -> where it leads, absolute, both inside the jail. `problems`: files that could not be read.
     `search_path`: of a base, the folders where its linker looks by itself for what no path names, by the file's name;
     of a release, its own folders of libraries. The rest is of a base only. `ldconfig`: it has the tool by which jaild
     tells the linker of a release's folders: in the cache of glibc or FreeBSD's hints. `cached`: folders from which
@@ -93,7 +93,7 @@ class Libraries(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: tuple[ElfFile, ...] = ()
     links: dict[str, str] = {}
     search_path: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = ()
     linker: Linker = Linker.GLIBC
     cached: tuple[str, ...] = ()
     ldconfig: bool = False

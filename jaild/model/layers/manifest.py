@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from jaild.model import bounds, pathrules
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.validation import command_mistakes, user_mistakes, variable_mistakes
 from jaild.model.layers.records import Manifest
+from jaild.model.problems import Problem, Severity
 
 # What both systems' tools take for an account's name; FreeBSD allows 32 characters, so does Linux.
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -17,23 +17,23 @@ _FIELD = re.compile(r"[^:\n\0]*")  # what may stand in a field of passwd(5)
 _HIGHEST_ID = (1 << 32) - 2  # -1 means "leave as it is" to chown(2)
 
 
-def check(manifest: Manifest) -> tuple[Finding, ...]:
+def check(manifest: Manifest) -> tuple[Problem, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
     return tuple(
-        Finding(severity=Severity.ERROR, code="INVALID_SPEC", message=message, subject=path)
+        Problem(severity=Severity.ERROR, code="INVALID_SPEC", message=message, subject=path)
         for path, message in _mistakes(manifest)
     )
 
 
 def require(manifest: Manifest) -> None:
-    """Raise `InvalidArgumentError` (INVALID_SPEC) with all findings if `check` has any."""
-    if findings := check(manifest):
+    """Raise `InvalidArgumentError` (INVALID_SPEC) with all problems if `check` has any."""
+    if problems := check(manifest):
         raise InvalidArgumentError(
             "INVALID_SPEC",
-            f"{findings[0].subject}: {findings[0].message}",
-            remedy="correct the manifest and push again",
-            detail={"path": findings[0].subject},
-            findings=findings,
+            f"{problems[0].subject}: {problems[0].message}",
+            hint="correct the manifest and push again",
+            detail={"path": problems[0].subject},
+            problems=problems,
         )
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from jaild.model import quantity
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 LAYOUT, INDEX = "oci-layout", "index.json"
@@ -108,17 +109,15 @@ def choose(found: Sequence[Descriptor], reference: str, wanted: Platform) -> Des
     named = [one for one in found if not reference or reference in {one.reference, one.digest}]
     if not named:
         known = ", ".join(sorted({one.reference or one.digest for one in found})) or "none"
-        raise NotFoundError(
-            "OCI_IMAGE_NOT_FOUND", f"the layout has no image {reference!r}", remedy=f"there are: {known}"
-        )
+        raise NotFoundError("OCI_IMAGE_NOT_FOUND", f"the layout has no image {reference!r}", hint=f"there are: {known}")
     fitting = [one for one in named if not one.platform.known or one.platform == wanted]
     if not fitting:
         raise other_platform(", ".join(sorted({_shown(one.platform) for one in named})), wanted)
     if len({one.digest for one in fitting}) > 1:
         raise FailedPreconditionError(
             "OCI_AMBIGUOUS",
-            f"{len(fitting)} images of the layout fit {_shown(wanted)}",
-            remedy="name one of them: " + ", ".join(sorted(one.reference or one.digest for one in fitting)),
+            f"{quantity.count(len(fitting), 'image')} of the layout fit {_shown(wanted)}",
+            hint="name one of them: " + ", ".join(sorted(one.reference or one.digest for one in fitting)),
         )
     return fitting[0]
 
@@ -132,7 +131,7 @@ def require_platform(config: Platform, wanted: Platform) -> None:
 def require_layers(manifest: Manifest) -> None:
     """Raise `InvalidArgumentError` (OCI_UNREADABLE) if it is no image of layers that can be unpacked."""
     if not manifest.layers or len(manifest.layers) > _MAX_LAYERS:
-        raise unreadable(f"it has {len(manifest.layers)} layers")
+        raise unreadable(f"it has {quantity.count(len(manifest.layers), 'layer')}")
     for layer in manifest.layers:
         if layer.media_type not in _LAYERS:
             raise unreadable(f"a layer is {layer.media_type or 'of no said type'}, not a tar")
@@ -158,7 +157,7 @@ def unreadable(problem: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         "OCI_UNREADABLE",
         f"this is no OCI image layout that can be imported: {problem}",
-        remedy="make one with: skopeo copy docker://IMAGE oci:FOLDER, or buildah push IMAGE oci-archive:FILE",
+        hint="make one with: skopeo copy docker://IMAGE oci:FOLDER, or buildah push IMAGE oci-archive:FILE",
     )
 
 
@@ -167,7 +166,7 @@ def other_platform(found: str, wanted: Platform) -> FailedPreconditionError:
     return FailedPreconditionError(
         "OCI_PLATFORM",
         f"the image is for {found}, and this host runs {_shown(wanted)}",
-        remedy="take the image for this host's system and machine",
+        hint="take the image for this host's system and machine",
         detail={"found": found, "wanted": _shown(wanted)},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 MIN_AGE = 86400.0  # seconds; what was sealed later may be on its way to its first jail
 
@@ -27,7 +27,7 @@ class Prune:
     """What is removed, in this order (clones before what they share blocks with), and what is kept though unused."""
 
     removed: tuple[Candidate, ...]
-    kept: tuple[Finding, ...]
+    kept: tuple[Problem, ...]
 
     @property
     def frees(self) -> int:
@@ -48,7 +48,7 @@ def unused(candidates: Sequence[Candidate], *, now: float, min_age: float) -> Pr
     for candidate in candidates:
         _measure(candidate, by_name, depths)
     doomed = sorted((c for c in candidates if c.name not in why), key=lambda c: (-depths[c.name], c.name))
-    kept = [kept_finding(c.name, why[c.name]) for c in candidates if c.name in why and not c.users]
+    kept = [kept_problem(c.name, why[c.name]) for c in candidates if c.name in why and not c.users]
     return Prune(tuple(doomed), tuple(kept))
 
 
@@ -72,12 +72,12 @@ def _measure(candidate: Candidate, by_name: dict[str, Candidate], depths: dict[s
         depths.setdefault(each.name, depth + number)
 
 
-def kept_finding(name: str, why: str, severity: Severity = Severity.NOTE) -> Finding:
+def kept_problem(name: str, why: str, severity: Severity = Severity.NOTE) -> Problem:
     """Return what is told of a layer that nothing uses and that stays."""
-    return Finding(
+    return Problem(
         severity=severity,
         code="LAYER_KEPT",
         message=f"nothing uses it, and it stays: {why}",
         subject=name,
-        remedy="see what keeps it, then prune again",
+        hint="see what keeps it, then prune again",
     )

@@ -1,4 +1,4 @@
-"""The rules of a recipe that types cannot say. Every mistake names its place, and how to mend it."""
+"""The rules of a recipe that types cannot say. Every mistake names its place, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from jaild.model import names, pathrules
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.validation import command_mistakes, variable_mistakes
 from jaild.model.layers import manifest as manifestcheck
 from jaild.model.layers.recipe import FINGERPRINTS, Recipe, Repository, Step
+from jaild.model.problems import Problem, Severity
 
 SCRATCH = ("/var", "/root", "/home")  # writable in a build jail, and thrown away with it
 _LOCALBASE = "/usr/local"
@@ -20,29 +20,29 @@ _URL = re.compile(r"(pkg\+)?(https?|file)://[!#-\[\]-~]+")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+-----END PUBLIC KEY-----\n?")
 
-Mistake = tuple[str, str, str]  # path, what is wrong, how to mend it
+Mistake = tuple[str, str, str]  # path, what is wrong, how to fix it
 
 
-def check(recipe: Recipe) -> tuple[Finding, ...]:
+def check(recipe: Recipe) -> tuple[Problem, ...]:
     """Return every broken rule as an error of code INVALID_SPEC; `subject` is the field's path."""
     rules = (_names, _manifest, _repository, _steps, _environment)
     return tuple(
-        Finding(severity=Severity.ERROR, code="INVALID_SPEC", message=message, subject=path, remedy=remedy)
+        Problem(severity=Severity.ERROR, code="INVALID_SPEC", message=message, subject=path, hint=hint)
         for rule in rules
-        for path, message, remedy in rule(recipe)
+        for path, message, hint in rule(recipe)
     )
 
 
 def require(recipe: Recipe) -> None:
-    """Raise `InvalidArgumentError` (INVALID_SPEC) with all findings if `check` has any; `path` names the first."""
-    if findings := check(recipe):
-        first, more = findings[0], len(findings) - 1
+    """Raise `InvalidArgumentError` (INVALID_SPEC) with all problems if `check` has any; `path` names the first."""
+    if problems := check(recipe):
+        first, more = problems[0], len(problems) - 1
         raise InvalidArgumentError(
             "INVALID_SPEC",
             f"recipe: {first.subject}: {first.message}" + (f" (and {more} more)" if more else ""),
-            remedy=first.remedy,
+            hint=first.hint,
             detail={"path": first.subject},
-            findings=findings,
+            problems=problems,
         )
 
 
@@ -58,12 +58,12 @@ def _names(recipe: Recipe) -> Iterator[Mistake]:
             if name or path == "$.base":
                 rule(name)
         except InvalidArgumentError as error:
-            yield path, error.message, error.remedy
+            yield path, error.message, error.hint
     try:
         if recipe.release:
             names.release(recipe.release)
     except InvalidArgumentError as error:
-        yield "$.release", error.message, error.remedy
+        yield "$.release", error.message, error.hint
 
 
 def _manifest(recipe: Recipe) -> Iterator[Mistake]:
@@ -75,8 +75,8 @@ def _manifest(recipe: Recipe) -> Iterator[Mistake]:
                 "add one: manifest: {command: …}",
             )
         return
-    for finding in manifestcheck.check(recipe.manifest):
-        yield f"$.manifest{finding.subject.removeprefix('$')}", finding.message, "correct it"
+    for problem in manifestcheck.check(recipe.manifest):
+        yield f"$.manifest{problem.subject.removeprefix('$')}", problem.message, "correct it"
 
 
 def _repository(recipe: Recipe) -> Iterator[Mistake]:
@@ -90,13 +90,13 @@ def _repository(recipe: Recipe) -> Iterator[Mistake]:
     if not installs:
         yield "$.repository", "no step installs a package", "leave it out, or add a step pkg: [NAME]"
     if installs and mount_point(recipe) != _LOCALBASE:
-        mend = f"leave it at {_LOCALBASE} where packages are installed"
-        yield "$.manifest.mount_point", f"packages are installed into {_LOCALBASE}", mend
+        fix = f"leave it at {_LOCALBASE} where packages are installed"
+        yield "$.manifest.mount_point", f"packages are installed into {_LOCALBASE}", fix
     if not _URL.fullmatch(repository.url):
         yield "$.repository.url", f"{repository.url!r} is not a repository's address", "write https://… or file:///…"
     elif not repository.url.startswith("file:") and recipe.network == "none":
-        mend = "say network: host, or copy the packages in and take them from file:///var/tmp/…"
-        yield "$.network", f"packages come from {repository.url}, and the build has no network", mend
+        fix = "say network: host, or copy the packages in and take them from file:///var/tmp/…"
+        yield "$.network", f"packages come from {repository.url}, and the build has no network", fix
     if not _REPOSITORY.fullmatch(repository.name):
         yield "$.repository.name", f"{repository.name!r} is not a repository's name", "use letters, digits, ., _ and -"
     yield from _trust(repository)
@@ -105,8 +105,8 @@ def _repository(recipe: Recipe) -> Iterator[Mistake]:
 def _trust(repository: Repository) -> Iterator[Mistake]:
     said = [bool(repository.public_key), bool(repository.fingerprints), repository.unsigned]
     if sum(said) != 1:
-        mend = f"say one of public_key: |, fingerprints: {FINGERPRINTS}, unsigned: true"
-        yield "$.repository", "it must say once why its packages are to be trusted", mend
+        fix = f"say one of public_key: |, fingerprints: {FINGERPRINTS}, unsigned: true"
+        yield "$.repository", "it must say once why its packages are to be trusted", fix
     if repository.public_key and not _PEM.fullmatch(repository.public_key):
         yield "$.repository.public_key", "it is not a public key in PEM", "take the output of openssl rsa -pubout"
     if repository.fingerprints and (pathrules.malformed(repository.fingerprints) or '"' in repository.fingerprints):
@@ -138,8 +138,8 @@ def _target(path: str, to: str, places: tuple[str, ...], *, inherits: bool) -> I
     if wrong := pathrules.malformed(folder):
         yield path, f"{to!r} is not a folder of the build jail: {wrong}", f"write a folder below {places[0]}"
     elif not inherits and not _within(folder, places):
-        mend = f"a release is {places[0]}; {', '.join(places[1:])} are there for the build alone"
-        yield path, f"nothing can be written at {to}", mend
+        fix = f"a release is {places[0]}; {', '.join(places[1:])} are there for the build alone"
+        yield path, f"nothing can be written at {to}", fix
 
 
 def _within(folder: str, places: tuple[str, ...]) -> bool:

@@ -11,8 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.model.findings import Accepted
 from jaild.model.jails.spec import JailSpec
+from jaild.model.problems import Accepted
 
 _LONGEST = 4000  # bytes of JSON in a property: every ZFS takes that (zfs-fuse ends at 8 KiB, with a crash)
 SCHEMA = 1  # absent from a record means 1; a daemon refuses a newer one rather than guess
@@ -194,7 +194,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""  # create, deploy, upgrade, configure, rollback
     parent: int = 0
     actor: str = ""
-    accepted: tuple[Accepted, ...] = ()  # findings that would have refused it
+    accepted: tuple[Accepted, ...] = ()  # problems that would have refused it
     schema: int = SCHEMA
 
 
@@ -208,7 +208,7 @@ def encode(record: msgspec.Struct) -> str:
         raise InvalidArgumentError(
             "RECORD_TOO_LARGE",
             f"the record is {len(text.encode())} bytes, {_LONGEST} is the most that a ZFS property can hold",
-            remedy="shorten the manifest: fewer environment variables, accounts or directories",
+            hint="shorten the manifest: fewer environment variables, accounts or directories",
         )
     return text
 
@@ -221,13 +221,13 @@ def decode(text: str, kind: type[_Record], where: str) -> _Record:
         raise FailedPreconditionError(
             "RECORD_DAMAGED",
             f"the record on {where} cannot be read: {error}",
-            remedy=f"look at its jaild: properties: zfs get all {where}",
+            hint=f"look at its jaild: properties: zfs get all {where}",
             detail={"record": text[:200]},
         ) from error
     if record.schema > SCHEMA:
         raise FailedPreconditionError(
             "RECORD_TOO_NEW",
             f"the record on {where} has schema {record.schema}, this jaild knows {SCHEMA}",
-            remedy="start the jaild that wrote it",
+            hint="start the jaild that wrote it",
         )
     return record

@@ -20,7 +20,7 @@ _INSTANT = 1e-6  # seconds; a time below says nothing
 _TRIFLE = 0.05  # seconds; a part below need not be named
 
 
-_SERVES = frozenset({"before_stop", "gate", "after_start"})  # parts in which the jail runs
+_SERVES = frozenset({"before_stop", "readiness", "after_start"})  # parts in which the jail runs
 
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None
 
@@ -36,7 +36,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     verify: _Seconds = None  # every guid is compared, the target prepares, the source commits
     mounts: _Seconds = None  # from when the target is told to start the jail until it does
     start: _Seconds = None  # until its first process runs
-    gate: _Seconds = None  # the health checks: the jail runs, so this is no part of the downtime
+    # The health checks: the jail runs, so this is no part of the downtime. Stored by its former name (decision 350).
+    readiness: _Seconds = msgspec.field(name="gate", default=None)
     after_start: _Seconds = None  # hooks: the same
 
     @property

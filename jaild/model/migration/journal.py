@@ -71,10 +71,10 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     predicted_at_least: bool = False  # something of it was not known
     predicted_send: float = 0.0  # seconds of it for the last increment, before what earlier ones took longer is added
     downtime: float | None = None  # seconds, measured
-    parts: Parts | None = None  # of it, as far as they were measured; of a rehearsal, and on the target, what that took
+    parts: Parts | None = None  # of it, as far as they were measured; of a test, and on the target, what that took
     healthy: bool = False
     message: str = ""
-    keep_copy: bool = False  # a rehearsal whose copy stays on the target when it is aborted
+    keep_copy: bool = False  # a test migration whose copy stays on the target when it is aborted
     notified: bool = True  # source: the target knows that it was aborted
     adopted: bool = False  # source: the target took its copy over by force, and says that it owns the jail
 

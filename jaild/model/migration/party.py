@@ -120,17 +120,17 @@ def require_itself(speaker: str, name: str) -> None:
         raise PermissionDeniedError(
             "PEER_MISMATCH",
             f"{speaker} speaks in the name of {name or 'no host'}",
-            remedy="give each host a certificate with its own configured name",
+            hint="give each host a certificate with its own configured name",
             detail={"actor": speaker, "peer": name},
         )
 
 
-def stranger(speaker: str, what: str, here: str, remedy: str) -> PermissionDeniedError:
+def stranger(speaker: str, what: str, here: str, hint: str) -> PermissionDeniedError:
     """Return the refusal for a host that has nothing to do with what it speaks about."""
     return PermissionDeniedError(
         "NOT_A_PARTY",
         f"{speaker} has nothing to do with {what}, as far as {here} knows",
-        remedy=remedy,
+        hint=hint,
         resource=what,
         detail={"actor": speaker},
     )

@@ -6,9 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
-from jaild.model.findings import Finding
 from jaild.model.layers.records import Staged
 from jaild.model.migration.budget import Parts
+from jaild.model.problems import Problem
 
 
 class HostHello(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +75,9 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     source_name: str
     jail: JailOffer
     attempt: int = 0  # rises with each `begin` of the same migration: what belongs to an earlier one comes too late
-    rehearsal: bool = False  # never handed over: a clone of it is booted, and it is aborted
+    test: bool = msgspec.field(
+        name="rehearsal", default=False
+    )  # never handed over: a clone is booted, and it is aborted
 
 
 class DatasetState(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,9 +89,9 @@ class DatasetState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """The target's answer to an offer; an error among the findings is a refusal. Findings travel without evidence."""
+    """The target's answer to an offer; an error among the problems is a refusal. Problems travel without evidence."""
 
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = msgspec.field(name="findings", default=())
     missing_layers: tuple[str, ...] = ()  # paths
     datasets: tuple[DatasetState, ...] = ()  # of an older copy that may be continued, or of what came so far
     layers: tuple[DatasetState, ...] = ()  # of missing layers whose receive was interrupted; `path` as in `LayerOffer`
@@ -122,16 +124,16 @@ class Activated(msgspec.Struct, frozen=True, kw_only=True):
     """The target owns the jail."""
 
     healthy: bool = False  # it runs and passed its health checks
-    parts: Parts = Parts()  # mounts, start, gate
+    parts: Parts = Parts()  # mounts, start, readiness
     message: str = ""  # why it is not healthy
     up: float = 0.0  # seconds that the jail has run when this is said; 0.0 if it does not
 
 
-class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+class Tested(msgspec.Struct, frozen=True, kw_only=True):
     """How a clone of what was received came up on the target; nothing of it is left."""
 
     healthy: bool = False  # it ran and passed its health checks
-    parts: Parts = Parts()  # mounts, start, gate
+    parts: Parts = Parts()  # mounts, start, readiness
     message: str = ""  # why it is not healthy
     checks: str = ""  # what each said last, a line each
     log: str = ""  # the end of what it wrote

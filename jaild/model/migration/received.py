@@ -48,7 +48,7 @@ def require_same(jail: str, offered: Generation, received: Generation) -> None:
         raise FailedPreconditionError(
             "GENERATION_DIFFERS",
             f"generation {received.number} of jail {jail} came with another {', '.join(differing)} than was offered",
-            remedy="nothing of it is started; see on its source who wrote to the jail's generations, then try again",
+            hint="nothing of it is started; see on its source who wrote to the jail's generations, then try again",
             resource=f"jails/{jail}",
             detail={"differs": " ".join(differing)},
         )

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from jaild.model.findings import Finding, Severity
 from jaild.model.layers.records import JailRecord, Ownership
+from jaild.model.problems import Problem, Severity
 from jaild.model.replication.protocol import DELETED, Known
 
 FIRST_EPOCH = 1  # of a jail that was never handed over: no older copy of it can exist
@@ -62,16 +62,16 @@ def left_of(jail: str, record: JailRecord, *, owner_name: str, is_owner: bool, n
     )
 
 
-def untold(jail: str, hosts: Sequence[str]) -> tuple[Finding, ...]:
+def untold(jail: str, hosts: Sequence[str]) -> tuple[Problem, ...]:
     """Return the note that hosts are still to be told that this one took a jail over which is to be deleted."""
     if not hosts:
         return ()
-    note = Finding(
+    note = Problem(
         severity=Severity.NOTE,
         code="FORMER_OWNER_UNTOLD",
         message=f"not told yet that {jail} was taken over: {', '.join(hosts)}; each may have an old copy of it",
         subject=f"jails/{jail}",
-        remedy="none is needed while this host can be reached: it remembers the jail, tells them when they answer, and "
+        hint="none is needed while this host can be reached: it remembers the jail, tells them when they answer, and "
         "their copies stay there, stopped and read-only; delete those there, too",
         evidence=tuple(hosts),
     )

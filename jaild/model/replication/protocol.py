@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.model.findings import Finding
 from jaild.model.migration.protocol import DatasetState, JailOffer
+from jaild.model.problems import Problem
 
 DELETED = "deleted"  # state of a jail whose copy a host had and has deleted: it remembers the epoch and the owner
 
@@ -21,9 +21,9 @@ class ReplicaOffer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplicaState(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer: what is there already. An error among the findings is a refusal."""
+    """The answer: what is there already. An error among the problems is a refusal."""
 
-    findings: tuple[Finding, ...] = ()
+    problems: tuple[Problem, ...] = msgspec.field(name="findings", default=())
     missing_layers: tuple[str, ...] = ()
     datasets: tuple[DatasetState, ...] = ()
     round: str = ""  # the newest whole one

@@ -96,5 +96,5 @@ def _mistakes(policy: RolloutPolicy) -> Iterator[str]:
         yield "healthy_deadline must be longer than min_healthy_time"
 
 
-def _invalid(message: str, remedy: str) -> InvalidArgumentError:
-    return InvalidArgumentError("INVALID_ROLLOUT", message, remedy=remedy)
+def _invalid(message: str, hint: str) -> InvalidArgumentError:
+    return InvalidArgumentError("INVALID_ROLLOUT", message, hint=hint)

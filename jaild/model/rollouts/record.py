@@ -9,10 +9,10 @@ from collections.abc import Iterable
 import msgspec
 
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback, Upgrade
 from jaild.model.layers.records import Generation
 from jaild.model.operation import IN_THE_WAY, LATER, Failure
+from jaild.model.problems import Accepted, Problem, Severity
 from jaild.model.replication.policy import moment
 from jaild.model.rollouts.decision import MemberState, RolloutState
 from jaild.model.rollouts.policy import RolloutPolicy
@@ -28,7 +28,7 @@ _NOT_HERE = frozenset(
         *("JAIL_SUPERSEDED", "JAIL_STANDBY", "JAIL_INCOMING", "OWNER_SUPERSEDED"),
     }
 )
-_FINDINGS = 20  # of a jail's plan that are kept
+_PROBLEMS = 20  # of a jail's plan that are kept
 _EVIDENCE = 10  # lines of each
 
 
@@ -43,7 +43,7 @@ class RolloutSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     labels: dict[str, str] = {}  # those only that have all of these
     policy: RolloutPolicy = RolloutPolicy()
     leave_out_refused: bool = False  # go on without the jails whose plans are refused
-    accepted: tuple[Accepted, ...] = ()  # findings that would refuse a jail's plan, of every jail
+    accepted: tuple[Accepted, ...] = ()  # problems that would refuse a jail's plan, of every jail
 
     @property
     def axis(self) -> Axis:
@@ -83,10 +83,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected: float | None = None  # seconds of downtime; None: not known
     downtime: float | None = None  # of the change
     downtime_back: float | None = None  # of its undoing
-    findings: tuple[Finding, ...] = ()  # of its plan
+    problems: tuple[Problem, ...] = msgspec.field(name="findings", default=())  # of its plan; named as in `Problem`
     reason: str = ""
     message: str = ""
-    remedy: str = ""
+    hint: str = msgspec.field(name="remedy", default="")
     runs: Runs | None = None  # when the rollout ended
 
 
@@ -125,13 +125,13 @@ def require(spec: RolloutSpec) -> None:
         raise InvalidArgumentError(
             "INVALID_ROLLOUT",
             f"a rollout is of one thing, and this is of {' and '.join(named) or 'nothing'}",
-            remedy="name a base, a channel, a release, or the rollout to undo",
+            hint="name a base, a channel, a release, or the rollout to undo",
         )
     if spec.base and not (spec.jails or spec.labels):
         raise InvalidArgumentError(
             "INVALID_ROLLOUT",
             "a rollout of a base by its name is of jails that are named, or that have labels",
-            remedy="name jails or labels; or let jails follow a channel, and roll out that",
+            hint="name jails or labels; or let jails follow a channel, and roll out that",
         )
 
 
@@ -168,7 +168,7 @@ def arrived(step: Step, downtime: float | None, now: float) -> Step:
         attempts=0,
         reason="",
         message="",
-        remedy="",
+        hint="",
     )
 
 
@@ -179,12 +179,12 @@ def returned(step: Step, downtime: float | None) -> Step:
 
 def missed(step: Step, failure: Failure, now: float, *, back: bool) -> Step:
     """Return a step whose jail is not where it was to go: waiting to be tried again, failed or skipped."""
-    errors = [finding for finding in failure.findings if finding.severity == "error"]
-    reason, message, remedy = failure.reason, failure.message, failure.remedy
+    errors = [problem for problem in failure.problems if problem.severity == "error"]
+    reason, message, hint = failure.reason, failure.message, failure.hint
     if reason == "PLAN_REFUSED" and errors:
-        reason, message, remedy = errors[0].code, errors[0].message, errors[0].remedy
+        reason, message, hint = errors[0].code, errors[0].message, errors[0].hint
     told = msgspec.structs.replace(
-        step, reason=reason, message=message, remedy=remedy, attempts=step.attempts + 1, not_before=0.0
+        step, reason=reason, message=message, hint=hint, attempts=step.attempts + 1, not_before=0.0
     )
     if is_gone(reason):
         return msgspec.structs.replace(told, state=MemberState.SKIPPED, moved=0.0)
@@ -203,9 +203,9 @@ def is_gone(reason: str) -> bool:
 
 def kept(step: Step) -> Step:
     """Return a step as it is written down, again and again: without its plan's notes, and with the evidence's begin."""
-    found = [finding for finding in step.findings if finding.severity is not Severity.NOTE][:_FINDINGS]
-    short = tuple(msgspec.structs.replace(finding, evidence=finding.evidence[:_EVIDENCE]) for finding in found)
-    return msgspec.structs.replace(step, findings=short)
+    found = [problem for problem in step.problems if problem.severity is not Severity.NOTE][:_PROBLEMS]
+    short = tuple(msgspec.structs.replace(problem, evidence=problem.evidence[:_EVIDENCE]) for problem in found)
+    return msgspec.structs.replace(step, problems=short)
 
 
 def anew(step: Step) -> Step:
@@ -223,7 +223,7 @@ def _again(step: Step, *, back: bool) -> MemberState:
 def gone(step: Step, why: str) -> Step:
     """Return a step whose jail is no longer this rollout's: it is elsewhere, or somebody else moved it."""
     return msgspec.structs.replace(
-        step, state=MemberState.SKIPPED, moved=0.0, reason="MOVED_SINCE", message=why, remedy="look at the jail"
+        step, state=MemberState.SKIPPED, moved=0.0, reason="MOVED_SINCE", message=why, hint="look at the jail"
     )
 
 
@@ -235,7 +235,7 @@ def unhealthy(step: Step, message: str) -> Step:
         counts=True,
         reason="NOT_HEALTHY",
         message=message,
-        remedy="look at its log and its checks; it is taken back unless the policy says otherwise",
+        hint="look at its log and its checks; it is taken back unless the policy says otherwise",
     )
 
 

@@ -150,7 +150,7 @@ class PreflightRequest(_message.Message):
     rehearsal: bool
     def __init__(self, migration: _Optional[str] = ..., source_id: _Optional[str] = ..., source_name: _Optional[str] = ..., jail: _Optional[_Union[JailOffer, _Mapping]] = ..., attempt: _Optional[int] = ..., rehearsal: bool = ...) -> None: ...
 
-class PeerFinding(_message.Message):
+class PeerProblem(_message.Message):
     __slots__ = ("severity", "code", "message", "subject", "remedy")
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -171,12 +171,12 @@ class PreflightResponse(_message.Message):
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
-    findings: _containers.RepeatedCompositeFieldContainer[PeerFinding]
+    findings: _containers.RepeatedCompositeFieldContainer[PeerProblem]
     missing_layers: _containers.RepeatedScalarFieldContainer[str]
     datasets: _containers.RepeatedCompositeFieldContainer[DatasetState]
     layers: _containers.RepeatedCompositeFieldContainer[DatasetState]
     parts: DowntimeParts
-    def __init__(self, findings: _Optional[_Iterable[_Union[PeerFinding, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., parts: _Optional[_Union[DowntimeParts, _Mapping]] = ...) -> None: ...
+    def __init__(self, findings: _Optional[_Iterable[_Union[PeerProblem, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., layers: _Optional[_Iterable[_Union[DatasetState, _Mapping]]] = ..., parts: _Optional[_Union[DowntimeParts, _Mapping]] = ...) -> None: ...
 
 class DatasetState(_message.Message):
     __slots__ = ("path", "snapshot_guids", "resume_token")

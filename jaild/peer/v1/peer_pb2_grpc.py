@@ -89,7 +89,7 @@ class PeerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Preflight(self, request, context):
-        """Asks whether the target takes the jail. Changes nothing. The answer lists findings, missing layers and the snapshots
+        """Asks whether the target takes the jail. Changes nothing. The answer lists problems, missing layers and the snapshots
         that it has of each dataset.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

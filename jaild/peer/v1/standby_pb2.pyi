@@ -28,12 +28,12 @@ class OfferReplicaResponse(_message.Message):
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     ROUND_FIELD_NUMBER: _ClassVar[int]
     TAKEN_FIELD_NUMBER: _ClassVar[int]
-    findings: _containers.RepeatedCompositeFieldContainer[_peer_pb2.PeerFinding]
+    findings: _containers.RepeatedCompositeFieldContainer[_peer_pb2.PeerProblem]
     missing_layers: _containers.RepeatedScalarFieldContainer[str]
     datasets: _containers.RepeatedCompositeFieldContainer[_peer_pb2.DatasetState]
     round: str
     taken: float
-    def __init__(self, findings: _Optional[_Iterable[_Union[_peer_pb2.PeerFinding, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[_peer_pb2.DatasetState, _Mapping]]] = ..., round: _Optional[str] = ..., taken: _Optional[float] = ...) -> None: ...
+    def __init__(self, findings: _Optional[_Iterable[_Union[_peer_pb2.PeerProblem, _Mapping]]] = ..., missing_layers: _Optional[_Iterable[str]] = ..., datasets: _Optional[_Iterable[_Union[_peer_pb2.DatasetState, _Mapping]]] = ..., round: _Optional[str] = ..., taken: _Optional[float] = ...) -> None: ...
 
 class RollBackReplicaRequest(_message.Message):
     __slots__ = ("jail", "uid", "epoch", "dataset", "guid")

@@ -88,7 +88,7 @@ class StandbyServicer(object):
     """
 
     def OfferReplica(self, request, context):
-        """Asks, by the owner, whether the host keeps a replica; the first time it makes room for one. Findings with an error: no.
+        """Asks, by the owner, whether the host keeps a replica; the first time it makes room for one. Problems with an error: no.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

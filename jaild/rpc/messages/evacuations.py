@@ -38,5 +38,5 @@ def _move_message(move: JailMove) -> evacuations_pb2.JailMove:
         duration=duration(move.seconds),
         reason=move.reason,
         message=move.message,
-        remedy=move.remedy,
+        hint=move.hint,
     )

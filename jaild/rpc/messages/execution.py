@@ -34,14 +34,14 @@ async def inputs_of(requests: AsyncIterator[jails_pb2.ExecInJailRequest], *, ter
         elif part == "resize":
             if not terminal:
                 raise InvalidArgumentError(
-                    "TERMINAL_MISSING", "the command has no terminal to be resized", remedy="start it with one"
+                    "TERMINAL_MISSING", "the command has no terminal to be resized", hint="start it with one"
                 )
             yield _size(request.resize)
         else:
             raise InvalidArgumentError(
                 "CHUNK_EXPECTED",
                 "a later message has nothing that a command could be given",
-                remedy="send stdin, end_of_stdin, resize or signal after the first message",
+                hint="send stdin, end_of_stdin, resize or signal after the first message",
             )
 
 
@@ -49,7 +49,7 @@ def _signal(name: str) -> signal.Signals:
     if name not in SIGNALS:
         known = ", ".join(SIGNALS)
         raise InvalidArgumentError(
-            "SIGNAL_UNKNOWN", f"{name!r} is no signal that can be sent", remedy=f"give one of {known}"
+            "SIGNAL_UNKNOWN", f"{name!r} is no signal that can be sent", hint=f"give one of {known}"
         )
     return SIGNALS[name]
 
@@ -59,6 +59,6 @@ def _size(size: jails_pb2.TerminalSize) -> TerminalSize:
         raise InvalidArgumentError(
             "TERMINAL_SIZE_INVALID",
             f"a terminal of {size.rows} rows and {size.columns} columns cannot be",
-            remedy=f"give 0 to {_LARGEST}; 0 for unknown",
+            hint=f"give 0 to {_LARGEST}; 0 for unknown",
         )
     return TerminalSize(rows=size.rows, columns=size.columns)

@@ -30,7 +30,7 @@ def host_message(view: HostView) -> host_pb2.HostInfo:
         ready_seconds=view.ready_seconds,
         repairs=view.repairs,
         drain=_drain_message(view.drain),
-        halted=view.halted,
+        shut_down=view.shut_down,
         warnings=view.warnings,
         background_tasks=view.background_tasks,
         failing_tasks=[_task_message(task) for task in view.failing],

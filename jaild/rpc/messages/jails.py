@@ -122,7 +122,10 @@ def sees_values_of(caller: Caller, generation: Generation) -> bool:
 
 def spec_message(spec: JailSpec) -> jails_pb2.JailSpec:
     """Return a spec as a message. What the spec leaves at its default is absent."""
-    return structs.message_of(spec, jails_pb2.JailSpec)
+    message = structs.message_of(spec, jails_pb2.JailSpec)
+    if message.network.mode:
+        message.network.mode = str(spec.network.mode)
+    return message
 
 
 def spec_of(message: jails_pb2.JailSpec) -> JailSpec:
@@ -139,6 +142,6 @@ def require_sendable(spec: JailSpec, source: str) -> JailSpec:
         spec_message(spec)
     except ValueError as error:
         raise InvalidArgumentError(
-            "INVALID_SPEC", f"{source}: {error}", remedy="use smaller numbers", resource=source
+            "INVALID_SPEC", f"{source}: {error}", hint="use smaller numbers", resource=source
         ) from error
     return spec

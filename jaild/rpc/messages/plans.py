@@ -1,11 +1,11 @@
-"""Findings and plans as messages."""
+"""Problems and plans as messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from jaild.model.errors import told
-from jaild.model.findings import Accepted, Finding, Plan, Severity, require_acceptable
+from jaild.model.problems import Accepted, Plan, Problem, Severity, require_acceptable
 from jaild.rpc import names
 from jaild.v1 import common_pb2
 
@@ -17,38 +17,38 @@ _SEVERITIES = {
 _BACK = {number: severity for severity, number in _SEVERITIES.items()}
 
 
-def finding_message(finding: Finding) -> common_pb2.Finding:
-    """Return a finding as a message."""
-    return common_pb2.Finding(
-        severity=_SEVERITIES[finding.severity],
-        code=finding.code,
-        message=finding.message,
-        subject=finding.subject,
-        remedy=finding.remedy,
-        evidence=finding.evidence,
+def problem_message(problem: Problem) -> common_pb2.Problem:
+    """Return a problem as a message."""
+    return common_pb2.Problem(
+        severity=_SEVERITIES[problem.severity],
+        code=problem.code,
+        message=problem.message,
+        subject=problem.subject,
+        hint=problem.hint,
+        evidence=problem.evidence,
     )
 
 
-def finding_of(message: common_pb2.Finding) -> Finding:
-    """Return a message as a finding. A severity that we do not know is taken for an error, the safe side."""
-    return Finding(
+def problem_of(message: common_pb2.Problem) -> Problem:
+    """Return a message as a problem. A severity that we do not know is taken for an error, the safe side."""
+    return Problem(
         severity=_BACK.get(message.severity, Severity.ERROR),
         code=message.code,
         message=message.message,
         subject=message.subject,
-        remedy=message.remedy,
+        hint=message.hint,
         evidence=tuple(message.evidence),
     )
 
 
-def accepted_message(accepted: Accepted) -> common_pb2.AcceptedFinding:
+def accepted_message(accepted: Accepted) -> common_pb2.AcceptedProblem:
     """Return what was accepted as a message."""
-    return common_pb2.AcceptedFinding(
+    return common_pb2.AcceptedProblem(
         code=accepted.code, subject=accepted.subject, reason=accepted.reason, accepted_by=accepted.by
     )
 
 
-def accepted_of(messages: Iterable[common_pb2.AcceptedFinding], by: str) -> tuple[Accepted, ...]:
+def accepted_of(messages: Iterable[common_pb2.AcceptedProblem], by: str) -> tuple[Accepted, ...]:
     """Return what a request of `by` accepts. `InvalidArgumentError` (NOT_ACCEPTABLE)."""
     accepted = tuple(
         Accepted(code=told(m.code), subject=told(m.subject), reason=told(m.reason), by=by) for m in messages
@@ -63,7 +63,7 @@ def plan_message(plan: Plan) -> common_pb2.Plan:
         kind=plan.kind,
         target=plan.target,
         steps=plan.steps,
-        findings=[finding_message(finding) for finding in plan.findings],
+        problems=[problem_message(problem) for problem in plan.problems],
         from_generation=plan.from_generation,
         to_generation=plan.to_generation,
         base=names.base_name(plan.base),

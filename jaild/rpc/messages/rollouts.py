@@ -10,7 +10,7 @@ from jaild.model.rollouts import record
 from jaild.model.rollouts.policy import OnBreach, RolloutPolicy, Share
 from jaild.model.rollouts.record import Rollout, RolloutSpec, Runs, Step
 from jaild.rpc import moments, names
-from jaild.rpc.messages.plans import accepted_message, accepted_of, finding_message
+from jaild.rpc.messages.plans import accepted_message, accepted_of, problem_message
 from jaild.rpc.moments import duration, timestamp
 from jaild.v1 import rollouts_pb2
 
@@ -129,10 +129,10 @@ def _step(step: Step, axis: Axis) -> rollouts_pb2.RolloutStep:
         expected_downtime=duration(step.expected),
         downtime=duration(step.downtime),
         downtime_back=duration(step.downtime_back),
-        findings=map(finding_message, step.findings),
+        problems=map(problem_message, step.problems),
         reason=step.reason,
         message=step.message,
-        remedy=step.remedy,
+        hint=step.hint,
         runs=_runs(step.runs) if step.runs is not None else None,
     )
 

@@ -9,7 +9,7 @@ from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
 from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer, TemplatesServicer
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
-from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, RehearsalsServicer
+from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, TestMigrationsServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
 from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
@@ -71,7 +71,7 @@ class Fakes:
             ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),
             TemplatesServicer(fakes.templates),
-            RehearsalsServicer(fakes.migrations, messages),
+            TestMigrationsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),
             ClonesServicer(fakes.incoming, services.parties),
             PromotionsServicer(fakes.promotions, messages),

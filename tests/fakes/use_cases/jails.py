@@ -199,5 +199,5 @@ class FakeTemplates(Fake):
 
     async def get(self, name: str, /) -> Template:
         if name != self.one.name:
-            raise NotFoundError("TEMPLATE_NOT_FOUND", f"there is no template {name}", remedy="there are: redis")
+            raise NotFoundError("TEMPLATE_NOT_FOUND", f"there is no template {name}", hint="there are: redis")
         return self.one

@@ -20,7 +20,7 @@ from jaild.model.views import BaseView, JailState, JailView, ReleaseView
 
 
 def not_found(resource: str) -> NotFoundError:
-    return NotFoundError("NOT_THERE", f"{resource} does not exist", remedy="name another", resource=resource)
+    return NotFoundError("NOT_THERE", f"{resource} does not exist", hint="name another", resource=resource)
 
 
 def base(name: str) -> BaseView:

@@ -16,8 +16,8 @@ from jaild.model.migration.protocol import (
     Offer,
     Received,
     ReceiveHeader,
-    Rehearsed,
     Resolution,
+    Tested,
 )
 from jaild.model.migration.stats import MigrationStats, stats
 from jaild.model.operation import Operation
@@ -70,11 +70,11 @@ class FakeMigrations(Fake):
     def list(self) -> tuple[MigrationView, ...]:
         return self.migrations
 
-    async def rehearse(
+    async def test(
         self, jail: str, target: str, /, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
     ) -> Operation:
         return self.operate(
-            "rehearse", jail, target, max_downtime=max_downtime, keep_copy=keep_copy, etag=etag, caller=caller
+            "test", jail, target, max_downtime=max_downtime, keep_copy=keep_copy, etag=etag, caller=caller
         )
 
     async def finalize(self, migration: str, /, *, caller: Caller) -> Operation:
@@ -86,7 +86,7 @@ class FakeEvacuations(Fake):
         super().__init__()
         moves = (
             JailMove(jail="web", target="beta", state=MoveState.MOVED, expected=10, bytes=12, attempts=1, downtime=0.5),
-            JailMove(jail="db", state=MoveState.FAILED, reason="NO_HOST_TAKES_IT", message="beta: full", remedy="more"),
+            JailMove(jail="db", state=MoveState.FAILED, reason="NO_HOST_TAKES_IT", message="beta: full", hint="more"),
         )
         evacuation = Evacuation(id="op-1", targets=("beta",), parallel=2, created=2.0, planned=True, moves=moves)
         self.evacuations = {"op-1": evacuation}
@@ -238,14 +238,14 @@ class FakeIncoming(Fake):
 
     async def activate(self, migration: str, epoch: int, /) -> Activated:
         self.seen("activate", migration, epoch)
-        return Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, gate=1.5))
+        return Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, readiness=1.5))
 
     async def abort(self, migration: str, /, *, source: str) -> None:
         self.seen("abort", migration, source)
 
-    async def rehearse(self, migration: str, /, *, keep_copy: bool) -> Rehearsed:
-        self.seen("rehearse", migration, keep_copy=keep_copy)
-        return Rehearsed(message="it fell over", parts=Parts(mounts=0.5), checks="tcp: refused", log="panic")
+    async def boot_clone(self, migration: str, /, *, keep_copy: bool) -> Tested:
+        self.seen("boot_clone", migration, keep_copy=keep_copy)
+        return Tested(message="it fell over", parts=Parts(mounts=0.5), checks="tcp: refused", log="panic")
 
     async def resolve(self, migration: str, /) -> Resolution:
         self.seen("resolve", migration)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from jaild.model.findings import Finding, Severity
 from jaild.model.migration.party import About
 from jaild.model.migration.protocol import DatasetState, Received, ReceiveHeader
 from jaild.model.operation import Operation
+from jaild.model.problems import Problem, Severity
 from jaild.model.replication.protocol import (
     HandingOver,
     Known,
@@ -17,7 +17,7 @@ from jaild.model.replication.protocol import (
     Supersession,
     WholeRound,
 )
-from jaild.model.salvage import Damage, Report
+from jaild.model.salvage import Loss, Report
 from jaild.model.views import Caller
 from jaild.ports.salvage import Written
 from tests.fakes.use_cases.remembering import Fake
@@ -33,7 +33,7 @@ class FakeParties(Fake):
 class FakeReplicas(Fake):
     """What other hosts ask about replicas."""
 
-    refused = (Finding(severity=Severity.ERROR, code="FENCED_COPY", message="m", remedy="r"),)
+    refused = (Problem(severity=Severity.ERROR, code="FENCED_COPY", message="m", hint="r"),)
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,8 +92,8 @@ class FakePromotions(Fake):
         self.seen("adopt", name, confirm, validate_only, caller.request_id)
         return Operation(id="a1", kind="adopt", target=f"jails/{name}")
 
-    async def confirm(self, name: str, sentence: str, /, *, caller: Caller) -> Operation:
-        self.seen("confirm", name, sentence, caller.request_id)
+    async def force_start(self, name: str, sentence: str, /, *, caller: Caller) -> Operation:
+        self.seen("force_start", name, sentence, caller.request_id)
         return Operation(id="c1", kind="start", target=f"jails/{name}")
 
 
@@ -109,7 +109,7 @@ class FakeFiles(Fake):
     """Salvages, as a target takes them."""
 
     known = Report(
-        source="alpha", at=5.0, entries=7, damages=(Damage(path="data/x", lost=False, reason="r", ranges=((0, 4096),)),)
+        source="alpha", at=5.0, entries=7, losses=(Loss(path="data/x", lost=False, reason="r", ranges=((0, 4096),)),)
     )
 
     async def receive(self, header: ReceiveHeader, chunks: AsyncIterator[bytes], /) -> Written:

@@ -91,9 +91,9 @@ async def test_every_question_arrives_with_all_that_was_said_and_brings_the_answ
     ]
 
 
-async def test_a_refused_offer_brings_its_findings(fakes: Fakes, peer: GrpcStandbyPeer) -> None:
-    fakes.replicas.state = ReplicaState(findings=fakes.replicas.refused)
-    assert (await peer.offer(OFFER)).findings == fakes.replicas.refused
+async def test_a_refused_offer_brings_its_problems(fakes: Fakes, peer: GrpcStandbyPeer) -> None:
+    fakes.replicas.state = ReplicaState(problems=fakes.replicas.refused)
+    assert (await peer.offer(OFFER)).problems == fakes.replicas.refused
 
 
 async def test_a_round_is_streamed_to_the_service_of_replicas(fakes: Fakes, peer: GrpcStandbyPeer) -> None:
@@ -103,7 +103,7 @@ async def test_a_round_is_streamed_to_the_service_of_replicas(fakes: Fakes, peer
 
 
 async def test_a_refusal_arrives_with_its_reason_and_its_evidence(fakes: Fakes, peer: GrpcStandbyPeer) -> None:
-    fakes.replicas.refusal = FailedPreconditionError("OWNER_SUPERSEDED", "m", remedy="r", detail={"epoch": "1003"})
+    fakes.replicas.refusal = FailedPreconditionError("OWNER_SUPERSEDED", "m", hint="r", detail={"epoch": "1003"})
     with pytest.raises(FailedPreconditionError) as refused:
         await peer.ownership("web", "u")
     assert (refused.value.reason, refused.value.detail["epoch"]) == ("OWNER_SUPERSEDED", "1003")
@@ -116,10 +116,10 @@ async def test_what_operators_ask_of_failovers_arrives_word_by_word(fakes: Fakes
         promotions_pb2.PromoteJailRequest(name=name, owner_is_down=True, confirm="alpha is down", request_id="r")
     )
     await stub.AdoptJail(promotions_pb2.AdoptJailRequest(name=name, confirm="alpha is down", validate_only=True))
-    await stub.ConfirmJail(promotions_pb2.ConfirmJailRequest(name=name, confirm="beta has not"))
+    await stub.ForceStartJail(promotions_pb2.ForceStartJailRequest(name=name, confirm="beta has not"))
     assert promoted.name == "operations/p1"
     assert [(method, args) for method, args, _ in fakes.promotions.calls] == [
         ("promote", ("web", True, "alpha is down", False, "r")),
         ("adopt", ("web", "alpha is down", True, "")),
-        ("confirm", ("web", "beta has not", "")),
+        ("force_start", ("web", "beta has not", "")),
     ]

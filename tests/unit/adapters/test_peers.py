@@ -20,7 +20,6 @@ from jaild.model.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from jaild.model.findings import Finding, Severity
 from jaild.model.migration.budget import Parts
 from jaild.model.migration.protocol import (
     Acceptance,
@@ -31,9 +30,10 @@ from jaild.model.migration.protocol import (
     Offer,
     Received,
     ReceiveHeader,
-    Rehearsed,
     Resolution,
+    Tested,
 )
+from jaild.model.problems import Problem, Severity
 from jaild.peer.v1 import peer_pb2, peer_pb2_grpc
 from jaild.ports.peer import Peers
 from jaild.rpc.tls import TlsFiles
@@ -91,15 +91,15 @@ def test_an_unknown_peer_is_answered_with_the_configured_ones(peers: GrpcPeers) 
 
 
 async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(fakes: Fakes, peer: GrpcPeer) -> None:
-    finding = Finding(severity=Severity.ERROR, code="NO_SPACE", message="m")
-    fakes.incoming.answer = Acceptance(findings=(finding,), missing_layers=("bases/a",), parts=Parts(start=2.5))
+    problem = Problem(severity=Severity.ERROR, code="NO_SPACE", message="m")
+    fakes.incoming.answer = Acceptance(problems=(problem,), missing_layers=("bases/a",), parts=Parts(start=2.5))
     assert await peer.hello("h-1", "alpha", 3) == await fakes.incoming.hello("h-1", "alpha", 3)
     assert await peer.preflight(OFFER) == fakes.incoming.answer
     assert await peer.begin(OFFER) == fakes.incoming.answer
     await peer.prepare("m", 4, {"": 1, "data": (1 << 64) - 1})
-    assert await peer.activate("m", 4) == Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, gate=1.5))
+    assert await peer.activate("m", 4) == Activated(healthy=True, parts=Parts(mounts=0.0, start=0.25, readiness=1.5))
     await peer.abort("m")
-    assert await peer.rehearse("m", keep_copy=True) == Rehearsed(
+    assert await peer.boot_clone("m", keep_copy=True) == Tested(
         message="it fell over", parts=Parts(mounts=0.5), checks="tcp: refused", log="panic"
     )
     assert await peer.resolve("m") == Resolution(outcome=End.COMMITTED, epoch=4)
@@ -110,7 +110,7 @@ async def test_every_call_arrives_with_all_that_was_said_and_brings_the_answer(f
         ("prepare", ("m", 4, {"": 1, "data": (1 << 64) - 1})),
         ("activate", ("m", 4)),
         ("abort", ("m", "beta")),
-        ("rehearse", ("m",)),
+        ("boot_clone", ("m",)),
         ("resolve", ("m",)),
     ]
 
@@ -139,12 +139,12 @@ async def test_a_stream_that_is_there_already_is_not_sent(fakes: Fakes, peer: Gr
 
 
 async def test_a_receiver_that_gives_up_halfway_is_heard_with_its_own_reason(fakes: Fakes, peer: GrpcPeer) -> None:
-    fakes.incoming.give_up = (3 << 20, ResourceExhaustedError("POOL_FULL", "full", remedy="add disks"))
+    fakes.incoming.give_up = (3 << 20, ResourceExhaustedError("POOL_FULL", "full", hint="add disks"))
     for _ in range(20):  # with call.write() some of these would be INTERNAL: "Internal error from Core"
         fakes.incoming.taken = 0
         with pytest.raises(ResourceExhaustedError) as caught:
             await peer.receive(HEADER, chunks(40))
-        assert (caught.value.reason, caught.value.remedy) == ("POOL_FULL", "add disks")
+        assert (caught.value.reason, caught.value.hint) == ("POOL_FULL", "add disks")
 
 
 async def test_a_source_that_fails_halfway_raises_its_own_error_and_the_receiver_learns_of_it(
@@ -187,10 +187,10 @@ async def test_a_receive_that_is_cancelled_closes_the_source_and_tells_the_recei
 
 
 async def test_a_peers_refusal_is_raised_as_what_it_was(fakes: Fakes, peer: GrpcPeer) -> None:
-    fakes.incoming.refusal = FailedPreconditionError("MIGRATION_ACTIVATED", "too late", remedy="move it back")
+    fakes.incoming.refusal = FailedPreconditionError("MIGRATION_ACTIVATED", "too late", hint="move it back")
     with pytest.raises(FailedPreconditionError) as caught:
         await peer.abort("m")
-    assert (caught.value.reason, caught.value.remedy) == ("MIGRATION_ACTIVATED", "move it back")
+    assert (caught.value.reason, caught.value.hint) == ("MIGRATION_ACTIVATED", "move it back")
     assert caught.value.detail["peer"] == "here"
 
 

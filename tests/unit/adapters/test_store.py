@@ -18,12 +18,12 @@ from jaild.adapters.bounded_log import Bound
 from jaild.adapters.sqlite import SqliteStore
 from jaild.model.errors import DataLossError, FailedPreconditionError, InternalError, ResourceExhaustedError
 from jaild.model.evacuation.record import Evacuation, JailMove
-from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.jails.restarts import RestartRecord, Verdict
 from jaild.model.layers.channels import moved
 from jaild.model.migration.journal import Journal, Phase, trace_of
 from jaild.model.migration.protocol import JailOffer, Offer
 from jaild.model.operation import Failure, Operation
+from jaild.model.problems import Plan, Problem, Severity
 from jaild.model.replication.deleted import DeletedJail
 from jaild.model.rollouts.policy import RolloutPolicy, Share
 from jaild.model.rollouts.record import Rollout, RolloutSpec, Runs, Step
@@ -31,7 +31,7 @@ from jaild.model.views import AuditEntry, Caller, Drain
 from jaild.ports.store import Store
 from tests.fakes.store import MemoryStore
 
-FINDING = Finding(severity=Severity.ERROR, code="X", message="no", evidence=("line",))
+PROBLEM = Problem(severity=Severity.ERROR, code="X", message="no", evidence=("line",))
 OPERATION = Operation(
     id="a",
     kind="deploy",
@@ -41,8 +41,8 @@ OPERATION = Operation(
     phase="health-check",
     downtime=0.25,
     facts={"generation": "2"},
-    plan=Plan(kind="deploy", target="jails/web", findings=(FINDING,)),
-    failure=Failure(error="AbortedError", reason="X", message="no", findings=(FINDING,)),
+    plan=Plan(kind="deploy", target="jails/web", problems=(PROBLEM,)),
+    failure=Failure(error="AbortedError", reason="X", message="no", problems=(PROBLEM,)),
     done=True,
 )
 AUDIT = AuditEntry(sequence=0, time=0.0, actor="ada", method="DeployJail", target="jails/web")
@@ -142,7 +142,7 @@ async def test_a_channel_is_put_by_its_name(store: Store) -> None:
 
 
 async def test_rollouts_come_oldest_first_and_one_that_was_put_again_is_replaced(store: Store) -> None:
-    step = Step(name="web", wave=0, before="a", target="b", findings=(FINDING,), runs=Runs(base="b", base_guid=2**63))
+    step = Step(name="web", wave=0, before="a", target="b", problems=(PROBLEM,), runs=Runs(base="b", base_guid=2**63))
     asks = Caller(actor="ada", roles=frozenset({"operator"}))
     first = Rollout(
         id="a", spec=RolloutSpec(base="b", policy=RolloutPolicy(waves=(Share(5),))), caller=asks, created=1.0
@@ -346,7 +346,7 @@ async def test_a_damaged_store_says_that_the_jails_are_not_in_it(tmp_path: Path)
         await store.open()
     await store.close()
     assert caught.value.reason == "STORE_DAMAGED"
-    assert "not in it" in caught.value.remedy
+    assert "not in it" in caught.value.hint
 
 
 class Full(sqlite3.Connection):

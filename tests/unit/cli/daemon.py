@@ -38,7 +38,6 @@ from jaild.v1 import (
     migrations_pb2,
     migrations_pb2_grpc,
     promotions_pb2_grpc,
-    rehearsals_pb2_grpc,
     rollouts_pb2,
     rollouts_pb2_grpc,
     salvage_pb2,
@@ -47,6 +46,7 @@ from jaild.v1 import (
     stats_pb2_grpc,
     templates_pb2,
     templates_pb2_grpc,
+    test_migrations_pb2_grpc,
 )
 
 
@@ -100,7 +100,7 @@ class Bases(bases_pb2_grpc.BasesServicer):  # type: ignore[misc]
         return bases_pb2.ListBasesResponse(bases=bases[first:last], next_page_token=token)
 
     def GetBase(self, request: Any, context: Any) -> Any:  # noqa: N802
-        refuse(context, status("NOT_FOUND", "BASE_NOT_FOUND", "no base", remedy="see base ls", resource=request.name))
+        refuse(context, status("NOT_FOUND", "BASE_NOT_FOUND", "no base", hint="see base ls", resource=request.name))
 
     def change(self, request: Any, context: Any) -> Any:
         return self.daemon.change(request, context)
@@ -241,7 +241,7 @@ class Migrations(migrations_pb2_grpc.MigrationsServicer):  # type: ignore[misc]
             ("stop", 5100),
             ("send", 1000),
             ("start", 7500),
-            ("gate", 300),
+            ("readiness", 300),
             ("after_start", 50),
         )
         for part, milliseconds in parts:
@@ -268,7 +268,7 @@ class Promotions(promotions_pb2_grpc.PromotionsServicer):  # type: ignore[misc]
     def change(self, request: Any, context: Any) -> Any:
         return self.daemon.change(request, context)
 
-    PromoteJail = AdoptJail = ConfirmJail = change
+    PromoteJail = AdoptJail = ForceStartJail = change
 
 
 class Salvages(salvage_pb2_grpc.SalvagesServicer):  # type: ignore[misc]
@@ -282,11 +282,11 @@ class Salvages(salvage_pb2_grpc.SalvagesServicer):  # type: ignore[misc]
         return self.daemon.report
 
 
-class Rehearsals(rehearsals_pb2_grpc.RehearsalsServicer):  # type: ignore[misc]
+class TestMigrations(test_migrations_pb2_grpc.TestMigrationsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
 
-    def RehearseJail(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def TestMigration(self, request: Any, context: Any) -> Any:  # noqa: N802
         return self.daemon.change(request, context)
 
 
@@ -455,7 +455,7 @@ class Daemon:
         host_pb2_grpc.add_HostServicer_to_server(Host(self), server)
         jails_pb2_grpc.add_JailsServicer_to_server(Jails(self), server)
         migrations_pb2_grpc.add_MigrationsServicer_to_server(Migrations(self), server)
-        rehearsals_pb2_grpc.add_RehearsalsServicer_to_server(Rehearsals(self), server)
+        test_migrations_pb2_grpc.add_TestMigrationsServicer_to_server(TestMigrations(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(Operations(self), server)
         salvage_pb2_grpc.add_SalvagesServicer_to_server(Salvages(self), server)
         promotions_pb2_grpc.add_PromotionsServicer_to_server(Promotions(self), server)

@@ -88,7 +88,7 @@ def filled(kind: Any, depth: int = 0) -> Any:
         return done
     message: Any = message_factory.GetMessageClass(kind)()
     if kind.full_name == "google.protobuf.Any":
-        message.Pack(common_pb2.Finding(code="A_CODE"))
+        message.Pack(common_pb2.Problem(code="A_CODE"))
         return message
     for field in kind.fields:
         if field.name != "next_page_token":

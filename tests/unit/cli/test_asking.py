@@ -21,7 +21,7 @@ def test_a_deletion_asks_on_a_terminal_by_its_name_where_nobody_else_has_the_dat
     jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, codes: tuple[str, ...], typed: str, *, deleted: bool
 ) -> None:
     asked = common_pb2.Plan(
-        kind="delete", target="jails/web", findings=[common_pb2.Finding(code=code, message="gone") for code in codes]
+        kind="delete", target="jails/web", problems=[common_pb2.Problem(code=code, message="gone") for code in codes]
     )
     daemon.answers = [operation(asked, kind="delete"), operation(empty_pb2.Empty(), kind="delete")]
     monkeypatch.setattr(mutation, "at_terminal", lambda: True)

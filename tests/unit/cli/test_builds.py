@@ -130,9 +130,9 @@ def test_an_image_of_a_layout_is_named(jailctl: Run, daemon: Daemon) -> None:
 
 
 def test_a_prune_asks_for_what_is_old_enough_and_its_plan_says_what_it_frees(jailctl: Run, daemon: Daemon) -> None:
-    kept = common_pb2.Finding(severity=common_pb2.SEVERITY_NOTE, code="LAYER_KEPT", subject="bases/b", message="young")
+    kept = common_pb2.Problem(severity=common_pb2.SEVERITY_NOTE, code="LAYER_KEPT", subject="bases/b", message="young")
     answer = common_pb2.Plan(
-        kind="prune", target="bases", steps=["delete bases/a"], frees_bytes=3 << 20, findings=[kept]
+        kind="prune", target="bases", steps=["delete bases/a"], frees_bytes=3 << 20, problems=[kept]
     )
     daemon.answers = [operation(answer), operation(empty_pb2.Empty(), kind="prune", target="apps/web")]
 

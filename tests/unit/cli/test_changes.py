@@ -32,18 +32,18 @@ JAIL = jails_pb2.Jail(
 
 
 def plan(*severities: Any) -> common_pb2.Plan:
-    findings = [
-        common_pb2.Finding(
+    problems = [
+        common_pb2.Problem(
             severity=severity,
             code=f"CODE_{severity}",
             message="needs a symbol",
             subject="bin/redis",
-            remedy="push another",
+            hint="push another",
             evidence=["memcpy@GLIBC_2.38"],
         )
         for severity in severities
     ]
-    return common_pb2.Plan(kind="deploy", target="jails/web", steps=["cut over"], findings=findings, to_generation=4)
+    return common_pb2.Plan(kind="deploy", target="jails/web", steps=["cut over"], problems=problems, to_generation=4)
 
 
 def test_a_change_is_watched_to_its_end_and_told_with_what_was_measured(jailctl: Run, daemon: Daemon) -> None:
@@ -52,7 +52,13 @@ def test_a_change_is_watched_to_its_end_and_told_with_what_was_measured(jailctl:
     def watch(_context: Any) -> Iterator[Any]:
         yield operation(phase="stage", message="tree mounted")
         downtime = duration_pb2.Duration(nanos=312_000_000)
-        yield operation(JAIL, phase="done", downtime=downtime, facts={"added_bytes": str(3 << 20), "files": "7"})
+        yield operation(
+            JAIL,
+            phase="done",
+            message="tree mounted",
+            downtime=downtime,
+            facts={"added_bytes": str(3 << 20), "files": "7"},
+        )
 
     daemon.watches = [watch]
     result = jailctl(*DEPLOY)
@@ -62,11 +68,11 @@ def test_a_change_is_watched_to_its_end_and_told_with_what_was_measured(jailctl:
         "deploy jails/web: running, generation 4, base b, release redis/7.2\n"
         "  downtime: 312 ms\n  added: 3M\n  files: 7\n"
     )
-    assert result.stderr == "plan\nstage: tree mounted\ndone\n"
+    assert result.stderr == "plan\nstage: tree mounted\n"
     assert daemon.asked(jails_pb2.DeployReleaseRequest)[0].release == "apps/redis/releases/7.2"
 
 
-def test_findings_that_are_accepted_go_with_the_request_and_need_a_reason(jailctl: Run, daemon: Daemon) -> None:
+def test_problems_that_are_accepted_go_with_the_request_and_need_a_reason(jailctl: Run, daemon: Daemon) -> None:
     daemon.answers = [operation(JAIL)]
 
     jailctl(
@@ -119,7 +125,7 @@ def test_a_clean_plan_is_shown_and_ends_well(jailctl: Run, daemon: Daemon) -> No
     assert result.exit_code == 0
     assert daemon.requests[0].validate_only
     assert " 1. cut over" in result.stdout
-    assert "findings: 1 warning" in result.stdout
+    assert "problems: 1 warning" in result.stdout
 
 
 def test_a_plan_with_an_error_is_shown_and_ends_as_refused(jailctl: Run, daemon: Daemon) -> None:
@@ -132,9 +138,9 @@ def test_a_plan_with_an_error_is_shown_and_ends_as_refused(jailctl: Run, daemon:
     assert "| memcpy@GLIBC_2.38" in result.stdout
 
 
-def test_a_refused_change_prints_every_finding_errors_first_and_what_to_do(jailctl: Run, daemon: Daemon) -> None:
+def test_a_refused_change_prints_every_problem_errors_first_and_what_to_do(jailctl: Run, daemon: Daemon) -> None:
     found = plan(common_pb2.SEVERITY_WARNING, common_pb2.SEVERITY_ERROR)
-    daemon.answers = [status("FAILED_PRECONDITION", "PLAN_REFUSED", "refused", plan=found, remedy="read", resource="r")]
+    daemon.answers = [status("FAILED_PRECONDITION", "PLAN_REFUSED", "refused", plan=found, hint="read", resource="r")]
 
     result = jailctl(*DEPLOY)
 
@@ -146,7 +152,7 @@ def test_a_refused_change_prints_every_finding_errors_first_and_what_to_do(jailc
         "memcpy",
         "push another",
         "CODE_2",
-        "do: read",
+        "hint: read",
     )
     places = [result.stderr.index(text) for text in wanted]
     assert places == sorted(places)
@@ -181,7 +187,7 @@ def test_a_refused_request_is_json_on_stdout_with_the_same_shape_as_a_failed_ope
 def test_an_operations_error_decides_the_exit_status(
     jailctl: Run, daemon: Daemon, code: str, reason: str, exit_code: int
 ) -> None:
-    daemon.answers = [operation(error=status(code, reason, "it failed", remedy="look", output="curl: no"))]
+    daemon.answers = [operation(error=status(code, reason, "it failed", hint="look", output="curl: no"))]
 
     result = jailctl(*DEPLOY)
 
@@ -209,7 +215,7 @@ def test_a_requests_status_decides_the_exit_status(jailctl: Run, daemon: Daemon,
     assert jailctl("jail", "stop", "web").exit_code == exit_code
 
 
-def test_findings_in_the_metadata_explain_an_operation_whose_error_has_none(jailctl: Run, daemon: Daemon) -> None:
+def test_problems_in_the_metadata_explain_an_operation_whose_error_has_none(jailctl: Run, daemon: Daemon) -> None:
     error = status("FAILED_PRECONDITION", "PLAN_REFUSED", "refused")
     daemon.answers = [operation(error=error, plan=plan(common_pb2.SEVERITY_ERROR))]
 

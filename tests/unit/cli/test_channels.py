@@ -40,7 +40,7 @@ def test_a_channel_is_shown_with_its_history(jailctl: Run) -> None:
 
 def test_to_set_a_channel_says_who_is_then_behind(jailctl: Run, daemon: Daemon) -> None:
     told = jailctl("channel", "set", "stable", "debian-13").stdout
-    assert told == "stable is debian-13: 1 of 2 jails that follow it are behind\n"
+    assert told == "stable is debian-13: followed by 2 jails, 1 of them behind\n"
     (request,) = daemon.asked(channels_pb2.SetChannelRequest)
     assert (request.name, request.base) == ("channels/stable", "bases/debian-13")
 

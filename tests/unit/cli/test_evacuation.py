@@ -35,7 +35,7 @@ MOVES = (
         state=_STATE.STATE_FAILED,
         reason="NO_HOST_TAKES_IT",
         message="beta: 9 bytes have to come, 1 are free",
-        remedy="make room",
+        hint="make room",
     ),
 )
 FOUND = evacuations_pb2.Evacuation(name="evacuations/op-1", targets=["beta"], moves=MOVES)
@@ -48,7 +48,7 @@ def test_it_is_watched_to_its_end_and_reported_jail_by_jail(jailctl: Run, daemon
 
     def watch(_context: Any) -> Iterator[Any]:
         yield operation(phase="move", message="1 of 2 moved")
-        yield operation(error=status("ABORTED", "EVACUATION_INCOMPLETE", "1 of 2 moved, 1 failed", remedy="see each"))
+        yield operation(error=status("ABORTED", "EVACUATION_INCOMPLETE", "1 of 2 moved, 1 failed", hint="see each"))
 
     daemon.watches = [watch]
     result = jailctl(*EVACUATE, "--parallel", "4", "--bandwidth", "50M", "--max-downtime", "2s", "--proceed")
@@ -59,7 +59,7 @@ def test_it_is_watched_to_its_end_and_reported_jail_by_jail(jailctl: Run, daemon
         "web   beta  moved   3M    4.00 s  312 ms    -\n"
         "db    -     failed  -     -       -         NO_HOST_TAKES_IT\n"
         "db: beta: 9 bytes have to come, 1 are free\n"
-        "    to do: make room\n"
+        "    hint: make room\n"
     )
     assert "move: 1 of 2 moved\n" in result.stderr
     assert "EVACUATION_INCOMPLETE" in result.stderr
@@ -70,7 +70,7 @@ def test_it_is_watched_to_its_end_and_reported_jail_by_jail(jailctl: Run, daemon
 
 
 def test_json_is_the_report_whether_it_went_well_or_not(jailctl: Run, daemon: Daemon) -> None:
-    daemon.answers = [operation(error=status("ABORTED", "EVACUATION_INCOMPLETE", "no", remedy="r"))]
+    daemon.answers = [operation(error=status("ABORTED", "EVACUATION_INCOMPLETE", "no", hint="r"))]
     daemon.evacuations = [FOUND]
     result = jailctl(*EVACUATE, "-o", "json")
     assert result.exit_code == Exit.ABORTED
@@ -79,13 +79,13 @@ def test_json_is_the_report_whether_it_went_well_or_not(jailctl: Run, daemon: Da
 
 @pytest.mark.parametrize("flag", ["--plan", "--dry-run"])
 def test_a_dry_run_shows_the_plan(jailctl: Run, daemon: Daemon, flag: str) -> None:
-    finding = common_pb2.Finding(
+    problem = common_pb2.Problem(
         severity=common_pb2.SEVERITY_WARNING,
         code="NO_HOST_TAKES_IT",
         message="no host takes it",
         evidence=["beta: full"],
     )
-    plan = common_pb2.Plan(kind="evacuate", target="host", steps=["drain host", "web to beta"], findings=[finding])
+    plan = common_pb2.Plan(kind="evacuate", target="host", steps=["drain host", "web to beta"], problems=[problem])
     daemon.answers = [operation(plan)]
     result = jailctl(*EVACUATE, flag)
     assert result.exit_code == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +46,23 @@ def test_every_command_has_a_one_line_summary_and_takes_an_output_form() -> None
         assert len(summary) < 100, path
         assert result.exit_code == 0, path
         assert isinstance(found, click.Group) or "--output" in result.stdout, path
+
+
+def test_every_verb_ends_its_help_with_examples_that_its_parser_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What an example reads is nowhere here.
+    monkeypatch.setattr(click.File, "convert", lambda *_: io.StringIO("text"))
+    monkeypatch.setattr(click.Path, "convert", lambda _self, value, _param, _ctx: value)
+    for path, found in ALL:
+        if isinstance(found, click.Group):
+            continue
+        examples = getattr(found, "examples", ())
+        assert examples, path
+        for example in examples:
+            words = shlex.split(re.split(" [<>|] ", example)[0])  # the rest is the shell's
+            assert tuple(words[: len(path)]) == path, example
+            found.make_context(found.name, words[len(path) :], parent=click.Context(command))  # `UsageError` if not
+        shown = CliRunner().invoke(command, [*path, "--help"]).stdout
+        assert shown.endswith("".join(f"  jailctl {example}\n" for example in examples)), path
 
 
 def test_the_roots_table_of_nouns_says_what_the_nouns_say() -> None:

@@ -21,13 +21,13 @@ def test_a_shutdown_carries_its_deadline(jailctl: Run, daemon: Daemon) -> None:
 
 
 def test_a_shutdown_that_was_too_slow_is_told_with_the_jails_that_run_still(jailctl: Run, daemon: Daemon) -> None:
-    error = status("DEADLINE_EXCEEDED", "JAILS_STILL_RUNNING", "1 jails run still: web", web="not done yet")
+    error = status("DEADLINE_EXCEEDED", "JAILS_STILL_RUNNING", "1 jail still running: web", web="not done yet")
     daemon.answers = [operation(error=error, kind="stop-jails", target="host")]
 
     result = jailctl("host", "stop-jails")
 
     assert result.exit_code == Exit.FAILED
-    assert "1 jails run still: web (JAILS_STILL_RUNNING)\n  web: not done yet\n" in result.stderr
+    assert "1 jail still running: web (JAILS_STILL_RUNNING)\n  web: not done yet\n" in result.stderr
 
 
 def test_a_plan_shows_the_order(jailctl: Run, daemon: Daemon) -> None:

@@ -9,6 +9,7 @@ import click
 import pytest
 import yaml
 from google.longrunning import operations_pb2
+from google.protobuf import descriptor_pool
 
 from jaild.cli.main import command
 from jaild.cli.output import listing, render
@@ -18,7 +19,7 @@ from tests.unit.cli.daemon import Daemon, operation
 
 
 def web(**fields: object) -> jails_pb2.Jail:
-    spec = jails_pb2.JailSpec(base="debian-12", network=jails_pb2.Network(mode="own", addresses=["10.0.0.5/24"]))
+    spec = jails_pb2.JailSpec(base="debian-12", network=jails_pb2.Network(mode="vnet", addresses=["10.0.0.5/24"]))
     return jails_pb2.Jail(
         name="jails/web",
         state=jails_pb2.Jail.STATE_RUNNING,
@@ -107,15 +108,18 @@ def test_json_has_the_apis_names_and_also_empty_fields(jailctl: Run, daemon: Dae
 
 
 def test_enums_are_words_in_json_wherever_they_stand(jailctl: Run, daemon: Daemon) -> None:
-    finding = common_pb2.Finding(severity=common_pb2.SEVERITY_WARNING, code="X", message="m")
+    problem = common_pb2.Problem(severity=common_pb2.SEVERITY_WARNING, code="X", message="m", hint="h")
     phases = [common_pb2.PhaseReport(name="plan", outcome=common_pb2.PHASE_OUTCOME_DONE)]
     jail = web(restarts=jails_pb2.RestartStatus(ends=6))
     jail.state = jails_pb2.Jail.STATE_CRASH_LOOP
-    done = operation(jail, plan=common_pb2.Plan(findings=[finding]), phases=phases, facts={"a": "STATE_RUNNING"})
+    done = operation(jail, plan=common_pb2.Plan(problems=[problem]), phases=phases, facts={"a": "STATE_RUNNING"})
     daemon.gets = [done]
     shown = json.loads(jailctl("operation", "show", "op-1", "-o", "json").stdout)
     assert shown["response"]["state"] == "crash-loop"
-    assert shown["metadata"]["plan"]["findings"][0]["severity"] == "warning"
+    found = shown["metadata"]["plan"]["problems"]
+    assert (found[0]["severity"], found[0]["hint"]) == ("warning", "h")
+    assert (shown["metadata"]["plan"]["findings"], found[0]["remedy"]) == (found, "h")  # by their former names
+    assert [descriptor_pool.Default().FindFieldByName(name).full_name for name in render.FORMERLY] == [*render.FORMERLY]
     assert shown["metadata"]["phases"][0]["outcome"] == "done"
     assert shown["metadata"]["facts"] == {"a": "STATE_RUNNING"}
     daemon.jails = [jails_pb2.Jail(name="jails/web")]
@@ -217,7 +221,7 @@ def test_a_migration_shows_what_its_downtime_was_made_of_and_that_its_prediction
 ) -> None:
     shown = jailctl("migration", "show", "m").stdout
     parts = "stop 5.10 s, send 1.00 s, start 7.50 s"
-    assert f"after before_stop 40 ms, {parts}, then gate 300 ms, then after_start 50 ms" in shown
+    assert f"after before_stop 40 ms, {parts}, then readiness 300 ms, then after_start 50 ms" in shown
     assert "at least 1.20 s" in shown
     assert "at least 1.20 s" in jailctl("migration", "ls").stdout
 

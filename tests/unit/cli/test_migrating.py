@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf import duration_pb2
 
-from jaild.v1 import jails_pb2, migrations_pb2, rehearsals_pb2
+from jaild.v1 import jails_pb2, migrations_pb2, test_migrations_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
 
@@ -61,19 +61,22 @@ def test_what_becomes_of_a_migration_over_its_budget_is_the_callers_choice(
     assert not request.HasField("deadline")
 
 
-def test_a_rehearsal_is_asked_for_and_told_with_what_was_measured(jailctl: Run, daemon: Daemon) -> None:
-    migration = migrations_pb2.Migration(phase="rehearsed", source="alpha", target="beta", bytes=3 << 20)
+def test_a_test_migration_is_asked_for_and_told_with_what_was_measured(jailctl: Run, daemon: Daemon) -> None:
+    migration = migrations_pb2.Migration(phase="tested", source="alpha", target="beta", bytes=3 << 20)
     facts = {"healthy": "true", "predicted_downtime": "1.20 s", "start": "0.31 s", "copy": "thrown away"}
-    daemon.answers = [operation(migration, kind="rehearse", target="jails/web", rounds=2, facts=facts)]
-    result = jailctl("jail", "migrate", "web", "beta", "--rehearse", "--keep-copy", "--max-downtime", "2s")
+    daemon.answers = [operation(migration, kind="test-migration", target="jails/web", rounds=2, facts=facts)]
+    result = jailctl("jail", "migrate", "web", "beta", "--test", "--keep-copy", "--max-downtime", "2s")
     assert result.exit_code == 0
-    assert "rehearsed, alpha -> beta, 3M" in result.stdout
+    assert "tested, alpha -> beta, 3M" in result.stdout
     assert "predicted_downtime: 1.20 s" in result.stdout
-    (request,) = daemon.asked(rehearsals_pb2.RehearseJailRequest)
+    (request,) = daemon.asked(test_migrations_pb2.TestMigrationRequest)
     assert (request.name, request.target, request.keep_copy) == ("jails/web", "beta", True)
     assert request.max_downtime.seconds == 2
+    daemon.answers = [operation(migration, kind="test-migration", target="jails/web")]
+    assert jailctl("jail", "migrate", "web", "beta", "--rehearse").exit_code == 0  # what it was called
+    assert len(daemon.asked(test_migrations_pb2.TestMigrationRequest)) == 2
 
 
-def test_a_copy_is_kept_by_a_rehearsal_only(jailctl: Run, daemon: Daemon) -> None:
+def test_a_copy_is_kept_by_a_test_migration_only(jailctl: Run, daemon: Daemon) -> None:
     assert jailctl("jail", "migrate", "web", "beta", "--keep-copy").exit_code == 2
     assert daemon.requests == []

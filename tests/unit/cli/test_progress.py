@@ -65,14 +65,6 @@ def test_a_log_gets_a_line_for_each_change_of_phase_or_message_and_none_for_byte
     assert capsys.readouterr() == ("", "seed: round 1\nseed: round 2\\x1b\n")
 
 
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0B"), (1023, "1023B"), (1024, "1K"), (1536, "1.5K"), (1023 * 1024 + 1023, "1M"), (10 << 40, "10T")],
-)
-def test_sizes_have_three_figures_and_a_unit(count: int, text: str) -> None:
-    assert human.size(count) == text
-
-
 @pytest.mark.parametrize(("seconds", "text"), [(0.0004, "0 ms"), (0.312, "312 ms"), (4.2, "4.20 s"), (125, "2m05s")])
 def test_measured_times_have_a_unit(seconds: float, text: str) -> None:
     assert human.duration(seconds) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from google.protobuf import timestamp_pb2
@@ -29,14 +30,14 @@ def test_a_promotion_is_asked_for_with_the_operators_words(jailctl: Run, daemon:
 
 
 def test_a_refusal_tells_what_is_lost_and_the_words_to_say(jailctl: Run, daemon: Daemon) -> None:
-    remedy = f'say so: jailctl promote web --owner-is-down --confirm "{SENTENCE}"'
+    hint = f'say so: jailctl promote web --owner-is-down --confirm "{SENTENCE}"'
     daemon.answers = [
-        status("FAILED_PRECONDITION", "CONFIRMATION_NEEDED", "42 s are lost", remedy=remedy, confirm=SENTENCE)
+        status("FAILED_PRECONDITION", "CONFIRMATION_NEEDED", "42 s are lost", hint=hint, confirm=SENTENCE)
     ]
     result = jailctl("promote", "web")
     assert result.exit_code == 4
     assert "42 s are lost" in result.stderr
-    assert remedy in result.stderr
+    assert hint in result.stderr
 
 
 def test_an_adoption_is_by_force_or_not_at_all(jailctl: Run, daemon: Daemon) -> None:
@@ -51,10 +52,11 @@ def test_an_adoption_is_by_force_or_not_at_all(jailctl: Run, daemon: Daemon) -> 
 
 
 def test_a_jail_that_waits_is_started_on_the_operators_word(jailctl: Run, daemon: Daemon) -> None:
-    daemon.answers = [operation(JAIL, kind="start")]
-    assert jailctl("jail", "confirm", "web", "--confirm", "beta has not taken over web").exit_code == 0
-    (request,) = daemon.asked(promotions_pb2.ConfirmJailRequest)
-    assert request.confirm == "beta has not taken over web"
+    daemon.answers = [operation(JAIL, kind="start")] * 2
+    for verb in ("force-start", "confirm"):  # what it was called
+        assert jailctl("jail", verb, "web", "--confirm", "beta has not taken over web").exit_code == 0
+    for request in daemon.asked(promotions_pb2.ForceStartJailRequest):
+        assert request.confirm == "beta has not taken over web"
 
 
 def test_replicas_are_shown_with_their_age_and_why_they_are_behind(jailctl: Run, daemon: Daemon) -> None:
@@ -75,11 +77,11 @@ def test_a_standby_is_shown_with_whose_it_is_and_how_old(jailctl: Run, daemon: D
 
 
 def test_a_salvage_that_lost_something_ends_with_the_status_of_damaged_data(jailctl: Run, daemon: Daemon) -> None:
-    error = status("DATA_LOSS", "SALVAGED_WITH_LOSS", "1 lost, 1 damaged", remedy="jailctl jail damage web")
+    error = status("DATA_LOSS", "SALVAGED_WITH_LOSS", "1 lost, 1 damaged", hint="jailctl jail data-loss web")
     daemon.answers = [operation(error=error, kind="salvage")]
     result = jailctl("jail", "salvage", "web", "--to", "beta")
     assert result.exit_code == 13
-    assert "jailctl jail damage web" in result.stderr
+    assert "jailctl jail data-loss web" in result.stderr
     (request,) = daemon.asked(salvage_pb2.SalvageJailRequest)
     assert (request.name, request.target) == ("jails/web", "beta")
 
@@ -88,11 +90,14 @@ def test_losses_are_listed_with_what_is_missing_and_why(jailctl: Run, daemon: Da
     span = salvage_pb2.ByteRange(**{"from": 131072, "to": 262144})
     daemon.report = salvage_pb2.SalvageReport(
         source="alpha",
-        damages=[
-            salvage_pb2.SalvageDamage(path="data/var/a", lost=True, reason="Input/output error"),
-            salvage_pb2.SalvageDamage(path="data/var/b", reason="Input/output error", ranges=[span]),
+        losses=[
+            salvage_pb2.DataLoss(path="data/var/a", lost=True, reason="Input/output error"),
+            salvage_pb2.DataLoss(path="data/var/b", reason="Input/output error", ranges=[span]),
         ],
     )
-    lines = jailctl("jail", "damage", "web").stdout.splitlines()
+    lines = jailctl("jail", "data-loss", "web").stdout.splitlines()
     assert lines[1].split() == ["lost", "data/var/a", "-", "Input/output", "error"]
     assert lines[2].split() == ["damaged", "data/var/b", "131072-262144", "Input/output", "error"]
+    told = json.loads(jailctl("jail", "damage", "web", "-o", "json").stdout)  # as it was called, and what was in it
+    assert told["damages"] == told["losses"]
+    assert told["losses"][0]["path"] == "data/var/a"

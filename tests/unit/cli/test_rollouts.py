@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
 
 STEP = rollouts_pb2.RolloutStep
-FINDING = common_pb2.Finding(severity=common_pb2.SEVERITY_ERROR, code="MERGE_CONFLICT", message="/etc/motd differs")
+PROBLEM = common_pb2.Problem(severity=common_pb2.SEVERITY_ERROR, code="MERGE_CONFLICT", message="/etc/motd differs")
 FOUND = rollouts_pb2.Rollout(
     name="rollouts/op-1",
     spec=rollouts_pb2.RolloutSpec(channel="channels/stable"),
@@ -30,7 +30,7 @@ FOUND = rollouts_pb2.Rollout(
             target="bases/debian-13",
             reason="HEALTH_CHECK_FAILED",
             message="it answers 500",
-            remedy="look at it",
+            hint="look at it",
             downtime=Duration(nanos=250_000_000),
         ),
         STEP(
@@ -39,7 +39,7 @@ FOUND = rollouts_pb2.Rollout(
             state=STEP.STATE_DONE,
             runs=rollouts_pb2.RunsOn(base="bases/debian-13", base_guid=255),
         ),
-        STEP(jail="jails/c", wave=1, state=STEP.STATE_REFUSED, reason="MERGE_CONFLICT", findings=[FINDING]),
+        STEP(jail="jails/c", wave=1, state=STEP.STATE_REFUSED, reason="MERGE_CONFLICT", problems=[PROBLEM]),
     ],
 )
 
@@ -96,7 +96,7 @@ def test_a_rollout_is_shown_jail_by_jail(jailctl: Run) -> None:
     assert "op-1: paused, to debian-13" in shown
     assert "1 of the canaries failed" in shown
     assert "00000000000000ff" in shown
-    assert "a: it answers 500\n    to do: look at it" in shown
+    assert "a: it answers 500\n    hint: look at it" in shown
     lines = jailctl("rollout", "ls").stdout.splitlines()
     assert lines[1].split()[:6] == ["op-1", "paused", "to", "debian-13", "1", "1"]
 

@@ -106,7 +106,7 @@ def test_what_cannot_be_streamed_is_a_wrong_command_line(jailctl: Run, daemon: D
 
 
 def test_an_upload_that_is_refused_says_why(jailctl: Run, daemon: Daemon, archive: Path) -> None:
-    daemon.answers = [status("ALREADY_EXISTS", "BASE_EXISTS", "debian-12 is there", remedy="choose another name")]
+    daemon.answers = [status("ALREADY_EXISTS", "BASE_EXISTS", "debian-12 is there", hint="choose another name")]
 
     result = jailctl("base", "import", "debian-12", str(archive))
 

@@ -31,8 +31,8 @@ GOOD = CertificateFacts(
 
 
 def told(*facts: CertificateFacts, host: str = "alpha", now: float = NOW) -> list[str]:
-    findings = certificates.check(host, facts, now).findings
-    return [f"{finding.severity} {finding.code}" for finding in findings]
+    problems = certificates.check(host, facts, now).problems
+    return [f"{problem.severity} {problem.code}" for problem in problems]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def told(*facts: CertificateFacts, host: str = "alpha", now: float = NOW) -> lis
 def test_what_is_wrong_with_a_certificate(changes: dict[str, object], expected: list[str]) -> None:
     facts = replace(GOOD, **changes)  # type: ignore[arg-type]
     assert told(facts) == expected
-    assert all(finding.remedy for finding in certificates.check("alpha", [facts], NOW).findings)
+    assert all(problem.hint for problem in certificates.check("alpha", [facts], NOW).problems)
 
 
 def test_a_certificate_that_serves_several_settings_is_told_of_once() -> None:

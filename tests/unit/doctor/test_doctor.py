@@ -23,12 +23,12 @@ REPORT = Report(
     checks=(
         Check(topic="root", summary="runs as root"),
         Check(
-            topic="limits", findings=(report.warning("RACCT_OFF", "racct is off", "set kern.racct.enable and boot"),)
+            topic="limits", problems=(report.warning("RACCT_OFF", "racct is off", "set kern.racct.enable and boot"),)
         ),
         Check(
             topic="pool",
             summary="tank, DEGRADED",
-            findings=(report.error("POOL_UNHEALTHY", "tank is DEGRADED", "see zpool status", evidence=("a", "b")),),
+            problems=(report.error("POOL_UNHEALTHY", "tank is DEGRADED", "see zpool status", evidence=("a", "b")),),
         ),
     ),
 )
@@ -39,13 +39,13 @@ def test_the_report_for_people_says_of_each_what_to_do() -> None:
         "jaild 1.0 on alpha",
         "ok       root           runs as root",
         "warning  limits         racct is off (RACCT_OFF)",
-        "                        to do: set kern.racct.enable and boot",
+        "                        hint: set kern.racct.enable and boot",
         "error    pool           tank, DEGRADED",
         "                        tank is DEGRADED (POOL_UNHEALTHY)",
         "                        | a",
         "                        | b",
-        "                        to do: see zpool status",
-        "1 errors, 1 warnings",
+        "                        hint: see zpool status",
+        "1 error, 1 warning",
     ]
 
 
@@ -53,7 +53,9 @@ def test_the_report_for_programs_has_the_same_in_it() -> None:
     told = msgspec.json.decode(report.json(REPORT))
     assert (told["host"], told["errors"], told["warnings"]) == ("alpha", 1, 1)
     assert [check["word"] for check in told["checks"]] == ["ok", "warning", "error"]
-    assert told["checks"][2]["findings"][0]["code"] == "POOL_UNHEALTHY"
+    (problem,) = told["checks"][2]["problems"]
+    assert (problem["code"], problem["hint"]) == ("POOL_UNHEALTHY", "see zpool status")
+    assert (told["checks"][2]["findings"], problem["remedy"]) == ([problem], "see zpool status")  # by former names
 
 
 def silent() -> ScriptedProcesses:
@@ -67,7 +69,7 @@ def checks(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
     return {check["topic"]: check for check in msgspec.json.decode(capsys.readouterr().out)["checks"]}
 
 
-def test_a_broken_configuration_is_a_finding_and_the_rest_is_looked_at(
+def test_a_broken_configuration_is_a_problem_and_the_rest_is_looked_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "jaild.yaml"
@@ -76,7 +78,7 @@ def test_a_broken_configuration_is_a_finding_and_the_rest_is_looked_at(
     told = checks(capsys)
     assert status == 1
     assert told["config"]["word"] == "error"
-    assert "datasett" in str(told["config"]["findings"])
+    assert "datasett" in str(told["config"]["problems"])
     assert {"root", "clock", "zfs"} <= told.keys()
     assert "peers" not in told
 
@@ -99,7 +101,7 @@ async def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
         raise OSError(5, "Input/output error", "/sys")
 
     (told,) = await doctor.guarded("system", breaks())
-    assert (told.topic, told.word, told.findings[0].code) == ("system", "error", "CHECK_FAILED")
+    assert (told.topic, told.word, told.problems[0].code) == ("system", "error", "CHECK_FAILED")
 
 
 def test_its_exit_status_is_1_for_errors(tmp_path: Path) -> None:

@@ -38,9 +38,9 @@ GOOD = FreebsdFacts(
 
 
 def found(facts: FreebsdFacts) -> list[str]:
-    findings = [finding for check in freebsd.CHECKS.values() for finding in check(facts).findings]
-    assert all(finding.remedy for finding in findings)
-    return [f"{finding.severity} {finding.code}" for finding in findings]
+    problems = [problem for check in freebsd.CHECKS.values() for problem in check(facts).problems]
+    assert all(problem.hint for problem in problems)
+    return [f"{problem.severity} {problem.code}" for problem in problems]
 
 
 def without(facts: FreebsdFacts, name: str) -> FreebsdFacts:
@@ -67,8 +67,8 @@ def test_each_sysctl_that_is_wrong_is_told(name: str, value: str, expected: str)
 
 
 def test_a_kernel_without_racct_is_told_apart_from_one_where_it_is_off() -> None:
-    (finding,) = freebsd.CHECKS["limits"](without(GOOD, "kern.racct.enable")).findings
-    assert "options RACCT" in finding.remedy
+    (problem,) = freebsd.CHECKS["limits"](without(GOOD, "kern.racct.enable")).problems
+    assert "options RACCT" in problem.hint
 
 
 def test_a_kernel_without_vnet_is_no_error_where_no_bridge_is_wanted() -> None:
@@ -125,7 +125,7 @@ async def test_what_freebsd_13_2_said_is_read_as_it_was_meant() -> None:
     assert "security.jail.enforce_statfs" not in (await looked_at("jails", host)).sysctls
     facts = {topic: await looked_at(topic, host) for topic in freebsd.CHECKS}
     facts["modules"] = replace(modules, modules=modules.modules | {"tmpfs"})
-    told = [found.code for topic, check in freebsd.CHECKS.items() for found in check(facts[topic]).findings]
+    told = [found.code for topic, check in freebsd.CHECKS.items() for found in check(facts[topic]).problems]
     assert told == ["PKG_MISSING"]
 
 
@@ -134,7 +134,7 @@ async def report_of(host: ScriptedProcesses, folder: Path) -> dict[str, list[str
     path = folder / "jaild.yaml"
     path.write_text(f"state: {folder}/state\nsocket: {folder}/s\ndataset: zroot/jaild\n")
     report = await doctor.examine(host, path, functools.partial(config.load, path, {}), system="freebsd15")
-    return {check.topic: [finding.code for finding in check.findings] for check in report.checks}
+    return {check.topic: [problem.code for problem in check.problems] for check in report.checks}
 
 
 async def test_a_host_of_15_1_gets_a_whole_report(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ LINUX = LinuxFacts(
 
 
 def told(*checks: Check) -> list[str]:
-    findings = [finding for check in checks for finding in check.findings]
-    return [f"{finding.severity} {finding.code}" for finding in findings]
+    problems = [problem for check in checks for problem in check.problems]
+    return [f"{problem.severity} {problem.code}" for problem in problems]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_peer_is_an_error_if_it_does_not_answer_or_answers_to_another_name() -
     good = PeerAnswer(name="beta", address="b:1", called="beta", said="freebsd amd64")
     assert told(*host.peers([good])) == []
     assert told(*host.peers([replace(good, called="gamma")])) == ["error PEER_NAME"]
-    silent = replace(good, reason="PEER_UNREACHABLE", message="no", remedy="see")
+    silent = replace(good, reason="PEER_UNREACHABLE", message="no", hint="see")
     assert told(*host.peers([silent, good])) == ["error PEER_UNREACHABLE"]
     assert told(*host.peers([])) == ["note NO_PEERS"]
 

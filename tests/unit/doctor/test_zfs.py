@@ -21,7 +21,7 @@ def both(version: str) -> str:
 
 def codes(text: str, *, kernel: str = "", encrypted: bool = False, atime: bool = False) -> list[str]:
     check = zfs.version(ZfsFacts(version=text, kernel=kernel), encrypted=encrypted, atime=atime)
-    return [finding.subject or finding.code for finding in check.findings]
+    return [problem.subject or problem.code for problem in check.problems]
 
 
 HOLES = "openzfs issue 15526"
@@ -89,8 +89,8 @@ def test_commands_without_a_kernel_module_are_an_error() -> None:
 )
 def test_what_is_wrong_with_a_pool(changes: dict[str, object], found: list[str]) -> None:
     facts = PoolFacts(**{**{name: getattr(GOOD, name) for name in GOOD.__dataclass_fields__}, **changes})
-    assert [f"{each.severity} {each.code}" for each in zfs.pool(facts).findings] == found
-    assert all(each.remedy for each in zfs.pool(facts).findings)
+    assert [f"{each.severity} {each.code}" for each in zfs.pool(facts).problems] == found
+    assert all(each.hint for each in zfs.pool(facts).problems)
 
 
 def recorded(file: str) -> ScriptedProcesses:
@@ -119,16 +119,16 @@ async def test_what_freebsd_13_2_said_is_read_as_it_was_meant() -> None:
     assert (pool.health, pool.capacity, pool.there) == ("ONLINE", 7, False)
     assert pool.features is not None
     assert {"bookmarks", "large_blocks", "draid"} <= pool.features
-    assert [finding.code for finding in zfs.pool(pool).findings] == ["ROOT_DATASET_MISSING"]
+    assert [problem.code for problem in zfs.pool(pool).problems] == ["ROOT_DATASET_MISSING"]
 
 
 async def test_what_zfs_fuse_said_is_taken_for_zfs_fuse() -> None:
     facts = await gathering.zfs(recorded("zfs-fuse-0.7.txt"))
-    assert [finding.code for finding in zfs.version(facts).findings] == ["ZFS_FUSE"]
+    assert [problem.code for problem in zfs.version(facts).problems] == ["ZFS_FUSE"]
 
 
 async def test_a_pool_that_is_not_there_is_told_in_zpools_own_words() -> None:
     facts = await gathering.pool(recorded("freebsd-13.2-openzfs-2.1.9.txt"), "none/jaild", fuse=False)
-    (finding,) = zfs.pool(facts).findings
-    assert (finding.code, "cannot open 'none'" in finding.message) == ("POOL_MISSING", True)
-    assert "zpool import none" in finding.remedy
+    (problem,) = zfs.pool(facts).problems
+    assert (problem.code, "cannot open 'none'" in problem.message) == ("POOL_MISSING", True)
+    assert "zpool import none" in problem.hint

@@ -32,7 +32,7 @@ def test_nothing_follows_what_takes_the_jail_away(last: str, reason: str) -> Non
     assert isinstance(decision, Denied)
     assert decision.reason == reason
     assert f"operations/id-of-{last}" in decision.message
-    assert f"operations/id-of-{last}" in decision.remedy
+    assert f"operations/id-of-{last}" in decision.hint
 
 
 def test_a_jail_may_be_taken_away_behind_what_is_queued() -> None:
@@ -66,7 +66,7 @@ def test_a_denial_says_a_reason_and_what_to_do(queue: list[Operation], kind: str
     if isinstance(decision, Denied):
         assert decision.reason in {"JAIL_DELETING", "JAIL_MIGRATING", "JAIL_QUEUE_FULL"}
         assert decision.message
-        assert decision.remedy
+        assert decision.hint
 
 
 @given(queues, kinds)

@@ -106,7 +106,7 @@ async def test_who_is_cancelled_ends_all_that_it_does_together() -> None:
 
 # -- a block that takes away what it has made if it fails
 
-FIRST = InternalError("COMMAND_FAILED", "the disk does not answer", remedy="replace it")
+FIRST = InternalError("COMMAND_FAILED", "the disk does not answer", hint="replace it")
 
 
 class Place:
@@ -134,7 +134,7 @@ class Place:
         self.leaving.set()
         await self.go_on.wait()
         if self.sticks:
-            raise InternalError("COMMAND_FAILED", "something holds it", remedy="see what")
+            raise InternalError("COMMAND_FAILED", "something holds it", hint="see what")
         self.there = False
 
 

@@ -10,8 +10,8 @@ from jaild.engine import operations as module
 from jaild.engine.operations import Handle, Operations
 from jaild.model import bounds
 from jaild.model.errors import AbortedError, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.operation import PHASES, Operation, Outcome, PhaseReport, Stop
+from jaild.model.problems import Plan, Problem, Severity
 from jaild.model.views import Caller
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
@@ -99,7 +99,7 @@ async def test_an_end_is_stored_with_all_that_an_error_says(
     operation = await started(operations)
     operations.update(operation.id, phase="health-check")
     clock.time = 107.0
-    error = AbortedError("HEALTH_CHECK_FAILED", "not healthy", remedy="mend it", detail={"log": "x"})
+    error = AbortedError("HEALTH_CHECK_FAILED", "not healthy", hint="fix it", detail={"log": "x"})
     await operations.finish(operation.id, error=error)
     (stored,) = await store.operations()
     assert stored == operations.get(operation.id)
@@ -200,32 +200,32 @@ async def test_what_is_kept_is_bounded_in_bytes_after_a_restart_too(
     assert len(again.list()) == len(await store.operations()) == 2
 
 
-async def test_texts_and_findings_of_an_operation_are_cut_to_what_is_kept(operations: Operations) -> None:
-    note = Finding(severity=Severity.NOTE, code="N", message="n" * 1000)
-    stop = Finding(severity=Severity.ERROR, code="MERGE_CONFLICT", message="stop")
+async def test_texts_and_problems_of_an_operation_are_cut_to_what_is_kept(operations: Operations) -> None:
+    note = Problem(severity=Severity.NOTE, code="N", message="n" * 1000)
+    stop = Problem(severity=Severity.ERROR, code="MERGE_CONFLICT", message="stop")
     operation = await started(operations)
     Handle(operations, operation.id).note(message="m" * 1_000_000)
-    plan = Plan(kind="deploy", target="jails/web", findings=(*[note] * 1000, stop), steps=("s",) * 1000)
+    plan = Plan(kind="deploy", target="jails/web", problems=(*[note] * 1000, stop), steps=("s",) * 1000)
     operations.update(operation.id, plan=plan, facts={"log": "f" * 1_000_000})
-    refusal = FailedPreconditionError("PLAN_REFUSED", "e" * 1_000_000, findings=plan.findings)
+    refusal = FailedPreconditionError("PLAN_REFUSED", "e" * 1_000_000, problems=plan.problems)
     ended = await operations.finish(operation.id, error=refusal)
     assert len(ended.message) <= 4096
     assert len(ended.facts["log"]) <= 4096
     assert ended.plan is not None
     assert ended.failure is not None
-    for findings in (ended.plan.findings, ended.failure.findings):
-        assert findings[0] == stop  # what stops it comes first, what does not fit is counted
-        assert findings[-1].code == "MORE_FINDINGS"
-        assert findings[-1].message.startswith(str(1001 - len(findings) + 1))
+    for problems in (ended.plan.problems, ended.failure.problems):
+        assert problems[0] == stop  # what stops it comes first, what does not fit is counted
+        assert problems[-1].code == "MORE_PROBLEMS"
+        assert problems[-1].message.startswith(str(1001 - len(problems) + 1))
     assert len(msgspec.json.encode(ended)) < 600_000
 
 
 async def test_what_stops_a_change_is_told_however_much_evidence_it_has(operations: Operations) -> None:
     held = tuple(f"tank/jaild/jails/web/data@hourly-{number}" for number in range(10_000))
-    stop = Finding(severity=Severity.ERROR, code="SNAPSHOTS_IN_USE", message="kept", evidence=held)
-    planned = await operations.planned(Plan(kind="delete", target="jails/web", findings=(stop,)), ADA)
+    stop = Problem(severity=Severity.ERROR, code="SNAPSHOTS_IN_USE", message="kept", evidence=held)
+    planned = await operations.planned(Plan(kind="delete", target="jails/web", problems=(stop,)), ADA)
     assert planned.plan is not None
-    (told,) = planned.plan.findings
+    (told,) = planned.plan.problems
     assert (told.code, told.severity, told.message) == (stop.code, stop.severity, stop.message)
     assert told.evidence == (*held[:20], "and 9980 more")
 

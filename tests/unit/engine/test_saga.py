@@ -183,13 +183,13 @@ async def test_an_undo_that_fails_is_told_and_the_others_go_on(bench: Bench) -> 
     with pytest.raises(AbortedError, match="not healthy"):
         await bench.carried_out(bench.usual())
     assert bench.trip.done[-3:] == ["uncheck", "uncutover", "unstage"]
-    assert bench.outcomes()["cutover"] is Outcome.UNTIDY
+    assert bench.outcomes()["cutover"] is Outcome.CLEANUP_PENDING
     assert bench.outcomes()["check"] is Outcome.FAILED
-    assert {(kind, target) for kind, target, _ in bench.events} == {("jail.untidy", "jails/web")}
+    assert {(kind, target) for kind, target, _ in bench.events} == {("jail.cleanup-pending", "jails/web")}
     messages = [message for _, _, message in bench.events]
     assert "cutover could not be undone" in messages[0]
     assert "stage could not be undone: busy" in messages[1]
-    assert bench.trip.handle.operation.facts["untidy"] == "; ".join(messages)
+    assert bench.trip.handle.operation.facts["cleanup_pending"] == "; ".join(messages)
 
 
 async def test_an_undo_that_dies_with_the_daemon_leaves_the_others_to_its_successor(bench: Bench) -> None:
@@ -319,11 +319,11 @@ async def test_a_daemon_that_ends_in_the_pivot_undoes_only_what_did_not_happen(b
 
 async def test_what_fails_after_the_pivot_is_told_and_fails_nothing(bench: Bench) -> None:
     bench.trip.raises["settle"] = [broken("busy")]
-    after = (Completion("settle", bench.act("settle")), Completion("measure", bench.act("measure")))
-    await bench.carried_out(bench.saga(bench.phase("stage"), after=after))
+    after = [Completion(name, bench.act(name)) for name in ("settle", "measure")]
+    await bench.carried_out(bench.saga(bench.phase("stage"), after=tuple(after)))
     assert bench.trip.done == ["stage", "commit", "settle", "measure"]
-    assert bench.events == [("jail.untidy", "jails/web", "change, after its commit: settle: busy (COMMAND_FAILED)")]
-    assert bench.outcomes()["settle"] is Outcome.UNTIDY
+    told, pending = "change, after its commit: settle: busy (COMMAND_FAILED)", Outcome.CLEANUP_PENDING
+    assert (*bench.events, bench.outcomes()["settle"]) == (("jail.cleanup-pending", "jails/web", told), pending)
 
 
 async def test_a_store_without_room_keeps_neither_the_pivot_nor_what_follows_from_being_done(bench: Bench) -> None:
@@ -492,9 +492,9 @@ async def test_only_what_is_left_after_the_pivot_is_completed(bench: Bench) -> N
 
 @pytest.mark.parametrize("error", [None, broken()])
 async def test_a_trial_is_undone_in_any_case(bench: Bench, error: JaildError | None) -> None:
-    saga = Saga("rehearse", (bench.phase("connect"), bench.phase("rehearse")), pivot=None)
-    bench.trip.raises["rehearse"] = [error] if error else []
+    saga = Saga("test", (bench.phase("connect"), bench.phase("test")), pivot=None)
+    bench.trip.raises["test"] = [error] if error else []
     with nullcontext() if error is None else pytest.raises(InternalError):
         await bench.carried_out(saga)
-    assert bench.trip.done == ["connect", "rehearse", "unrehearse", "unconnect"]
+    assert bench.trip.done == ["connect", "test", "untest", "unconnect"]
     assert bench.trip.error is error

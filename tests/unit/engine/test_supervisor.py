@@ -52,7 +52,7 @@ class Work:
 
 
 def away() -> JaildError:
-    return UnavailableError("PEER_UNREACHABLE", "beta is away", remedy="wait")
+    return UnavailableError("PEER_UNREACHABLE", "beta is away", hint="wait")
 
 
 ANYTHING = [

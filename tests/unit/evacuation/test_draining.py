@@ -43,7 +43,7 @@ async def test_migrations_to_it_are_refused_before_anything_is_sent(hosts: Fleet
     await drain(hosts.beta)
     done = await hosts.alpha.end_of(await migrate(hosts.alpha, hosts.beta))
     assert done.failure is not None
-    assert [finding.code for finding in done.failure.findings] == ["HOST_DRAINING"]
+    assert [problem.code for problem in done.failure.problems] == ["HOST_DRAINING"]
     assert hosts.beta.core.use_cases.jails.list() == []
     await hosts.beta.core.use_cases.evacuations.undrain(caller=caller())
     assert reason_of(await hosts.alpha.end_of(await migrate(hosts.alpha, hosts.beta))) == ""

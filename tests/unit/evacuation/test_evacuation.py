@@ -100,7 +100,7 @@ async def test_a_move_that_fails_stops_no_other_and_leaves_its_jail_where_it_was
 
     async def failing(name: str, tag: str, *, recursive: bool = False, purpose: str = "") -> None:
         if name.endswith("/b"):
-            raise FailedPreconditionError("DATASET_BUSY", "a disk does not answer", remedy="replace it")
+            raise FailedPreconditionError("DATASET_BUSY", "a disk does not answer", hint="replace it")
         await original(name, tag, recursive=recursive, purpose=purpose)
 
     hosts.alpha.zfs.snapshot = failing  # type: ignore[method-assign, assignment]
@@ -108,7 +108,7 @@ async def test_a_move_that_fails_stops_no_other_and_leaves_its_jail_where_it_was
     states = {jail: state for jail, (state, _) in outcome(hosts.alpha, done).items()}
     assert states == {"a": "moved", "b": "failed", "c": "moved"}
     (failed,) = [move for move in report(hosts.alpha, done).moves if move.jail == "b"]
-    assert (failed.reason, failed.remedy) == ("DATASET_BUSY", "replace it")
+    assert (failed.reason, failed.hint) == ("DATASET_BUSY", "replace it")
     assert moved(hosts, "b") == "alpha"
     assert done.failure is not None
     assert "still here: b" in done.failure.message
@@ -134,9 +134,9 @@ async def test_a_plan_tells_what_goes_where_and_what_would_be_refused_and_touche
     assert planned.plan is not None
     assert planned.plan.steps[0] == "drain host"
     assert planned.plan.steps[1].startswith("a to beta, priority 900, ")
-    (finding,) = [found for found in planned.plan.findings if found.severity == "warning"]
-    assert (finding.code, finding.subject) == ("NO_HOST_TAKES_IT", "jails/huge")
-    assert [line.partition(":")[0] for line in finding.evidence] == ["beta", "gamma"]
+    (problem,) = [found for found in planned.plan.problems if found.severity == "warning"]
+    assert (problem.code, problem.subject) == ("NO_HOST_TAKES_IT", "jails/huge")
+    assert [line.partition(":")[0] for line in problem.evidence] == ["beta", "gamma"]
     assert [touched(host) for host in hosts.hosts] == [[], [], []]
     assert (await hosts.alpha.core.host.view()).drain is None
     assert hosts.alpha.core.use_cases.evacuations.list() == []
@@ -231,7 +231,7 @@ async def test_a_host_that_comes_back_goes_on_receiving(hosts: Fleet) -> None:
     hosts.beta.life.kill()
     gate.open.set()
     move = hosts.alpha.core.use_cases.operations.get(report(hosts.alpha, operation).moves[0].operation)
-    await until(hosts.alpha, move, lambda: "is away" in report(hosts.alpha, operation).moves[0].message)
+    await until(hosts.alpha, move, lambda: "has been away" in report(hosts.alpha, operation).moves[0].message)
     await hosts.beta.restart()
     done = await hosts.alpha.end_of(operation)
     assert done.failure is None
@@ -362,7 +362,7 @@ async def test_a_jail_whose_change_waits_to_be_confirmed_stays_and_that_is_told(
     done = await hosts.alpha.end_of(await evacuate(hosts.alpha))
     (stays,) = [move for move in report(hosts.alpha, done).moves if move.jail == "web"]
     assert (stays.reason, done.failure is not None) == ("CHANGE_UNCONFIRMED", True)
-    assert "jailctl jail confirm-change web" in stays.remedy
+    assert "jailctl jail confirm-change web" in stays.hint
     assert outcome(hosts.alpha, done)["other"][0] == "moved"
 
 

@@ -53,7 +53,7 @@ async def test_an_evacuation_tells_of_each_jail(local: grpc.aio.Channel) -> None
     web, db = found.moves
     assert (web.jail, web.target, web.state, web.sent_bytes) == ("jails/web", "beta", STATE.STATE_MOVED, 12)
     assert web.downtime.ToMilliseconds() == 500
-    assert (db.state, db.reason, db.message, db.remedy) == (
+    assert (db.state, db.reason, db.message, db.hint) == (
         STATE.STATE_FAILED,
         "NO_HOST_TAKES_IT",
         "beta: full",

@@ -12,7 +12,7 @@ from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Fault
 from tests.hosts import invariants
 from tests.hosts.asking import ended, reason_of, serves
-from tests.hosts.cutoff import EVERYTHING, back, cut, joined, mend, replaced
+from tests.hosts.cutoff import EVERYTHING, back, cut, fix, joined, replaced
 from tests.hosts.migrating import migrate
 from tests.hosts.standbys import booted, happened, hosts_with, promote, record, rounds, stop
 
@@ -34,7 +34,7 @@ async def test_a_host_that_comes_back_cut_off_from_the_standby_that_was_promoted
         assert (ask.__name__, await invariants.records(gamma)) == (ask.__name__, {})
         assert (ask.__name__, invariants.running(hosts, "web")) == (ask.__name__, running)
         assert alpha.core.use_cases.jails.get("web").state is JailState.WAITING
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await alpha.quiet()
     assert alpha.core.use_cases.jails.get("web").state is JailState.FENCED
     assert await invariants.unsafe(hosts, "web") == []
@@ -53,7 +53,7 @@ async def test_a_migration_that_a_reboot_interrupted_is_gone_on_with_only_when_t
     operation = next(op for op in alpha.core.use_cases.operations.list() if op.kind == "migrate")
     assert not operation.done
     assert (await record(alpha)).state is Ownership.ACTIVE
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     assert reason_of(await alpha.end_of(operation)) == "JAIL_FENCED"
     await alpha.quiet()
     await gamma.quiet()
@@ -71,7 +71,7 @@ async def test_a_migration_that_a_reboot_interrupted_goes_on_when_no_standby_has
     await back(alpha)
     await happened(alpha, "jail.waiting")
     operation = next(op for op in alpha.core.use_cases.operations.list() if op.kind == "migrate")
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     assert reason_of(await alpha.end_of(operation)) == ""
     assert (await record(gamma)).state is Ownership.ACTIVE
     assert invariants.running(hosts, "web") == ([] if stopped else ["gamma:web.1"])
@@ -102,7 +102,7 @@ async def test_no_round_is_sent_for_a_jail_that_may_have_been_taken_over(tmp_pat
     await back(alpha)
     await rounds(alpha)
     assert (await record(gamma)).replica == kept
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await booted(alpha)
     await rounds(alpha)
     assert (await record(gamma)).replica != kept
@@ -130,7 +130,7 @@ async def test_a_stopped_jail_waits_for_its_standbys_too_and_stays_stopped_when_
     await alpha.restart(reboot=True)
     await happened(alpha, "jail.waiting")
     assert alpha.core.use_cases.jails.get("web").state is JailState.WAITING
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await alpha.quiet()
     assert alpha.core.use_cases.jails.get("web").state is JailState.STOPPED
     assert invariants.running(hosts, "web") == []
@@ -143,7 +143,7 @@ async def test_the_operators_word_frees_a_stopped_jail_and_does_not_start_it(tmp
     await beta.stop()
     await alpha.restart(reboot=True)
     await alpha.core.supervisor.over("boot")
-    freed = await ended(alpha, alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
+    freed = await ended(alpha, alpha.core.use_cases.promotions.force_start("web", VOUCHED, caller=caller()))
     assert reason_of(freed) == ""
     assert alpha.core.use_cases.jails.get("web").state is JailState.STOPPED
     started = await ended(alpha, alpha.core.use_cases.jails.start("web", caller=caller()))

@@ -17,8 +17,8 @@ from jaild.model.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from jaild.model.findings import Finding, Severity
 from jaild.model.migration.protocol import Acceptance, HostHello, JailOffer, Offer, Received, ReceiveHeader
+from jaild.model.problems import Problem, Severity
 from jaild.ports.peer import Peer
 from jaild.rpc import auth
 from tests.fakes.host import FakeHost
@@ -66,19 +66,19 @@ async def test_any_exception_that_is_not_ours_arrives_as_internal(
     assert (caught.value.reason, caught.value.detail["peer"]) == ("INTERNAL", "beta")
 
 
-async def test_an_error_of_ours_arrives_as_its_kind_without_what_proves_its_findings(
+async def test_an_error_of_ours_arrives_as_its_kind_without_what_proves_its_problems(
     pair: tuple[FakeHost, FakeHost],
 ) -> None:
-    finding = Finding(severity=Severity.ERROR, code="C", message="m", evidence=("long",))
-    said = FailedPreconditionError("ODD", "no", remedy="r", resource="jails/web", detail={"a": "b"}, findings=[finding])
+    problem = Problem(severity=Severity.ERROR, code="C", message="m", evidence=("long",))
+    said = FailedPreconditionError("ODD", "no", hint="r", resource="jails/web", detail={"a": "b"}, problems=[problem])
     answers(pair[1], "preflight", said)
     with pytest.raises(FailedPreconditionError) as caught:
         await beta_of(pair).preflight(OFFER)
     got = caught.value
     assert got is not said
-    assert (got.reason, got.message, got.remedy, got.resource) == ("ODD", "no", "r", "jails/web")
+    assert (got.reason, got.message, got.hint, got.resource) == ("ODD", "no", "r", "jails/web")
     assert got.detail == {"a": "b", "peer": "beta"}
-    assert got.findings == (msgspec.structs.replace(finding, evidence=()),)
+    assert got.problems == (msgspec.structs.replace(problem, evidence=()),)
 
 
 async def test_a_cancellation_there_is_answered_here(pair: tuple[FakeHost, FakeHost]) -> None:
@@ -147,7 +147,7 @@ async def test_a_stream_that_breaks_here_is_not_whole_there_and_its_own_error_is
 
     async def broken() -> AsyncIterator[bytes]:
         yield b"half"
-        raise InternalError("COMMAND_FAILED", "zfs send", remedy="none")
+        raise InternalError("COMMAND_FAILED", "zfs send", hint="none")
 
     pair[1].core.use_cases.incoming.receive = receive  # type: ignore[method-assign, assignment]
     with pytest.raises(InternalError) as caught:

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, JaildError
-from jaild.model.findings import Plan, Severity
 from jaild.model.jails.spec import Volume
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.protocol import Received, ReceiveHeader
+from jaild.model.problems import Plan, Severity
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.network import Network
 from tests.hosts import invariants
@@ -73,12 +73,12 @@ async def plan_of_delete(host: FakeHost) -> Plan:
     """Return it without the warning that nobody else has the jail's data, which is no matter here."""
     asked = await host.core.use_cases.jails.delete("web", force=True, etag="", validate_only=True, caller=caller())
     assert asked.plan is not None
-    about = tuple(finding for finding in asked.plan.findings if finding.code != "ONLY_COPY")
-    return msgspec.structs.replace(asked.plan, findings=about)
+    about = tuple(problem for problem in asked.plan.problems if problem.code != "ONLY_COPY")
+    return msgspec.structs.replace(asked.plan, problems=about)
 
 
 def told(plan: Plan) -> list[tuple[Severity, str]]:
-    return [(finding.severity, finding.code) for finding in plan.findings]
+    return [(problem.severity, problem.code) for problem in plan.problems]
 
 
 def write(host: FakeHost, text: str) -> None:
@@ -142,7 +142,7 @@ async def test_what_others_keep_of_an_old_round_stays_and_fails_no_change_and_no
         operation = await deploy(source, release)
         assert reason_of(operation) == ""
     events = [event.kind async for event in source.core.use_cases.events.watch(0, "", False)]
-    assert "jail.untidy" not in events
+    assert "jail.cleanup-pending" not in events
     assert f"{DATA}@before-2" in await there(source)
     assert await move(source, target) == ""
     await source.zfs.release("backup", f"{DATA}@before-2")
@@ -160,7 +160,7 @@ async def test_snapshots_of_an_old_copy_with_nothing_written_since_are_told_and_
     write(target, "newer")
     plan = await plan_of_move(target, source)
     assert set(told(plan)) == {(Severity.NOTE, "FOREIGN_SNAPSHOTS")}
-    messages = " ".join(finding.message for finding in plan.findings)
+    messages = " ".join(problem.message for problem in plan.problems)
     assert all(name in messages for name in theirs)
     assert await move(target, source) == ""
     assert written(source) == "newer"
@@ -246,7 +246,7 @@ async def test_an_aborted_copy_goes_back_to_what_it_was_with_others_snapshots_of
 
 
 async def _refuses(*_: object) -> None:
-    raise FailedPreconditionError("REFUSED", "not today", remedy="none: a test says so")
+    raise FailedPreconditionError("REFUSED", "not today", hint="none: a test says so")
 
 
 # -- what cannot be destroyed is refused before anything is stopped
@@ -271,8 +271,8 @@ async def test_a_jail_of_which_others_keep_a_snapshot_is_not_deleted_and_goes_on
     named = await claimed(host, kind)
     plan = await plan_of_delete(host)
     assert told(plan) == [(Severity.ERROR, "SNAPSHOTS_IN_USE")]
-    assert named in plan.findings[0].message
-    assert f"{DATA}@theirs" in plan.findings[0].evidence
+    assert named in plan.problems[0].message
+    assert f"{DATA}@theirs" in plan.problems[0].evidence
     refused = await delete(host, force=True)
     assert reason_of(refused) == "SNAPSHOTS_IN_USE"
     assert refused.failure is not None
@@ -285,8 +285,8 @@ async def test_where_a_zfs_tells_no_holds_it_is_told_how_many_there_are(pair: Pa
     host, _ = pair
     host.zfs.can = dataclasses.replace(host.zfs.can, lists_holds=False)
     await claimed(host, "hold")
-    [finding] = (await plan_of_delete(host)).findings
-    assert "1 holds" in finding.message
+    [problem] = (await plan_of_delete(host)).problems
+    assert "1 holds" in problem.message
 
 
 async def test_others_snapshots_that_go_with_a_jail_are_told_by_the_plan(pair: Pair) -> None:
@@ -294,7 +294,7 @@ async def test_others_snapshots_that_go_with_a_jail_are_told_by_the_plan(pair: P
     theirs = await taken(host, "daily")
     plan = await plan_of_delete(host)
     assert told(plan) == [(Severity.NOTE, "FOREIGN_SNAPSHOTS")]
-    assert set(plan.findings[0].evidence) == set(theirs)
+    assert set(plan.problems[0].evidence) == set(theirs)
     assert reason_of(await delete(host, force=True)) == ""
 
 
@@ -353,7 +353,7 @@ async def test_a_new_copy_of_which_others_keep_a_snapshot_is_thrown_away_when_th
         await incoming.abort(migration, source="alpha")
     assert caught.value.reason == "SNAPSHOTS_IN_USE"
     assert await there(target) == before
-    told = [e async for e in target.core.use_cases.events.watch(0, "", False) if e.kind == "jail.untidy"]
+    told = [e async for e in target.core.use_cases.events.watch(0, "", False) if e.kind == "jail.cleanup-pending"]
     assert len(told) == 1
     assert f"{DATA}@theirs" in told[0].message
     if kind == "hold":
@@ -365,7 +365,7 @@ async def test_a_new_copy_of_which_others_keep_a_snapshot_is_thrown_away_when_th
     await source.quiet()
 
 
-async def test_a_clone_of_a_rehearsal_that_others_keep_is_told_and_keeps_no_other(pair: Pair) -> None:
+async def test_a_clone_of_a_test_migration_that_others_keep_is_told_and_keeps_no_other(pair: Pair) -> None:
     host, _ = pair
     await host.zfs.create("tank/jaild/rehearsals")
     for name in ("one", "two"):

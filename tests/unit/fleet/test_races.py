@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.model.jails.spec import ExecCheck, Network
+from jaild.model.jails.spec import ExecCheck, Mode, Network
 from jaild.model.layers.records import Manifest
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer, Offer
 from jaild.ports.runtime import Output
@@ -18,7 +18,7 @@ from tests.hosts.asking import SPEC, create, reason_of
 
 
 async def test_two_jails_created_at_once_do_not_get_one_address(host: FakeHost) -> None:
-    spec = msgspec.structs.replace(SPEC, network=Network(mode="shared", addresses=("10.0.0.5/24",)))
+    spec = msgspec.structs.replace(SPEC, network=Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",)))
     results = await asyncio.gather(
         create(host, spec, name="one"), create(host, spec, name="two"), return_exceptions=True
     )

@@ -32,7 +32,7 @@ class Sick(dict[str, Exception]):
         if not sick or not self.left.get(key):
             return default
         self.left[key] -= 1
-        return InternalError("COMMAND_FAILED", f"zfs {key}: I/O error", remedy="wait")
+        return InternalError("COMMAND_FAILED", f"zfs {key}: I/O error", hint="wait")
 
 
 async def told(host: FakeHost) -> list[str]:

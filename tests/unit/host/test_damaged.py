@@ -128,7 +128,7 @@ async def test_a_target_that_may_have_adopted_the_jail_is_asked_though_the_journ
 
 
 @pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
-async def test_a_host_whose_word_about_being_halted_cannot_be_read_starts_its_jails(
+async def test_a_host_whose_word_about_being_shut_down_cannot_be_read_starts_its_jails(
     host: FakeHost, content: bytes
 ) -> None:
     await create(host)

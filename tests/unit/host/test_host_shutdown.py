@@ -20,7 +20,7 @@ from tests.hosts.asking import SPEC, create, deploy, ended, reason_of, serves
 from tests.hosts.fixtures import furnished
 
 
-async def halt(host: FakeHost, deadline: float = 60.0) -> Operation:
+async def shut_down(host: FakeHost, deadline: float = 60.0) -> Operation:
     return await ended(host, host.core.use_cases.boot.stop(deadline=deadline, validate_only=False, caller=caller()))
 
 
@@ -42,25 +42,25 @@ async def test_jails_stop_in_reverse_boot_order_and_each_order_has_ended_before_
     host: FakeHost,
 ) -> None:
     await three(host)
-    assert reason_of(await halt(host)) == ""
+    assert reason_of(await shut_down(host)) == ""
     told = [(call, name) for call, name in host.runtime.calls if call in {"stop", "remove"}]
     assert told == [(call, f"{jail}.1") for jail in ("late", "middle", "early") for call in ("stop", "remove")]
 
 
 async def test_what_a_jail_should_be_is_not_changed_by_the_hosts_shutdown(host: FakeHost) -> None:
     await create(host)
-    await halt(host)
+    await shut_down(host)
     view = host.core.use_cases.jails.get("web")
     assert view.record is not None
     assert (view.record.desired, view.state) == (Desired.RUNNING, JailState.STOPPED)
     assert view.message == "stopped for the host's shutdown"
-    assert (await host.core.use_cases.host.view()).halted
+    assert (await host.core.use_cases.host.view()).shut_down
 
 
 async def test_the_next_boot_of_the_host_starts_them_again(host: FakeHost) -> None:
     await create(host)
     await create(host, name="idle", stopped=True)
-    await halt(host)
+    await shut_down(host)
     await host.restart(reboot=True)
     await host.quiet()
     assert serves(host, 1)
@@ -69,7 +69,7 @@ async def test_the_next_boot_of_the_host_starts_them_again(host: FakeHost) -> No
 
 async def test_a_daemon_that_is_restarted_before_the_host_goes_down_leaves_them_stopped(host: FakeHost) -> None:
     await create(host)
-    await halt(host)
+    await shut_down(host)
     await host.restart()
     await host.quiet()
     assert invariants.running([host], "web") == []
@@ -86,7 +86,7 @@ async def test_a_host_that_cannot_tell_its_boots_apart_starts_its_jails(
 
     monkeypatch.setattr(host, "read", nothing)
     await create(host)
-    await halt(host)
+    await shut_down(host)
     await host.restart()
     await host.quiet()
     assert serves(host, 1)
@@ -94,7 +94,7 @@ async def test_a_host_that_cannot_tell_its_boots_apart_starts_its_jails(
 
 async def test_nothing_is_changed_on_a_host_that_goes_down_until_its_jails_are_started(host: FakeHost) -> None:
     await create(host)
-    await halt(host)
+    await shut_down(host)
     for refused in (
         host.core.use_cases.jails.start("web", caller=caller()),
         host.core.use_cases.jails.deploy("web", "web/2", etag="", validate_only=False, caller=caller()),
@@ -102,7 +102,7 @@ async def test_nothing_is_changed_on_a_host_that_goes_down_until_its_jails_are_s
     ):
         with pytest.raises(FailedPreconditionError) as caught:
             await refused
-        assert caught.value.reason == "HOST_HALTED"
+        assert caught.value.reason == "HOST_SHUT_DOWN"
     assert reason_of(await start_all(host)) == ""
     assert reason_of(await deploy(host, "web/2")) == ""
 
@@ -113,7 +113,7 @@ async def test_a_host_that_goes_down_takes_no_jail_from_another(tmp_path: Path) 
     await furnished(alpha)
     await beta.start()
     await create(alpha)
-    await halt(beta)
+    await shut_down(beta)
     moved = await ended(
         alpha,
         alpha.core.use_cases.migrations.migrate(
@@ -127,7 +127,7 @@ async def test_a_host_that_goes_down_takes_no_jail_from_another(tmp_path: Path) 
         ),
     )
     assert moved.failure is not None
-    assert [finding.code for finding in moved.failure.findings] == ["HOST_HALTED"]
+    assert [problem.code for problem in moved.failure.problems] == ["HOST_SHUT_DOWN"]
     assert serves(alpha, 1)
     for each in (alpha, beta):
         await each.stop()
@@ -144,7 +144,7 @@ async def test_at_the_deadline_all_were_asked_and_who_runs_still_is_told(host: F
         return await stop(jail, generation)
 
     host.runtime.stop = slow  # type: ignore[method-assign]
-    told = await halt(host, deadline=0.2)
+    told = await shut_down(host, deadline=0.2)
     assert reason_of(told) == "JAILS_STILL_RUNNING"
     assert told.failure is not None
     assert told.failure.detail == {"late": "not done yet"}
@@ -158,7 +158,7 @@ async def test_at_the_deadline_all_were_asked_and_who_runs_still_is_told(host: F
 async def test_a_jail_that_cannot_be_stopped_keeps_no_other_from_it(host: FakeHost) -> None:
     await three(host)
     host.runtime.refuse["stop:late.1"] = InternalError("COMMAND_FAILED", "it will not")
-    told = await halt(host)
+    told = await shut_down(host)
     assert reason_of(told) == "JAILS_STILL_RUNNING"
     assert told.failure is not None
     assert list(told.failure.detail) == ["late"]
@@ -179,9 +179,9 @@ async def test_a_change_under_way_is_interrupted_and_what_waits_behind_it_is_not
     first = await jails.deploy("web", "web/2", etag="", validate_only=False, caller=caller())
     second = await jails.restart("web", caller=caller())
     await staging.wait()
-    assert reason_of(await halt(host)) == ""
+    assert reason_of(await shut_down(host)) == ""
     for asked in (first, second):
-        assert reason_of(host.core.use_cases.operations.get(asked.id)) == "HOST_HALTED"
+        assert reason_of(host.core.use_cases.operations.get(asked.id)) == "HOST_SHUT_DOWN"
     assert invariants.running([host], "web") == []
     view = jails.get("web")
     assert view.record is not None
@@ -191,7 +191,7 @@ async def test_a_change_under_way_is_interrupted_and_what_waits_behind_it_is_not
 async def test_starting_all_starts_only_what_should_run_and_tells_what_did_not(host: FakeHost) -> None:
     await three(host)
     await create(host, name="idle", stopped=True)
-    await halt(host)
+    await shut_down(host)
     host.runtime.calls.clear()
     host.runtime.refuse["start:middle.1"] = InternalError("COMMAND_FAILED", "no such program")
     told = await start_all(host)
@@ -208,7 +208,7 @@ async def test_a_plan_of_either_touches_nothing_and_tells_the_order(host: FakeHo
     assert planned.plan is not None
     assert planned.plan.steps == ("stop late (order 200)", "stop middle (order 100)", "stop early (order 1)")
     assert host.runtime.calls == []
-    await halt(host)
+    await shut_down(host)
     planned = await boot.start(validate_only=True, caller=caller())
     assert planned.plan is not None
     assert planned.plan.steps == ("start early (order 1)", "start middle (order 100)", "start late (order 200)")

@@ -164,7 +164,7 @@ async def test_a_refused_plan_touches_nothing(host: FakeHost) -> None:
     touched(host)
     refused = await deploy(host, "mute/1")
     assert reason_of(refused) == "PLAN_REFUSED"
-    assert [finding.code for finding in refused.failure.findings] == ["NO_COMMAND"] if refused.failure else False
+    assert [problem.code for problem in refused.failure.problems] == ["NO_COMMAND"] if refused.failure else False
     assert touched(host) == []
     assert serves(host, 1)
 
@@ -205,10 +205,12 @@ async def test_a_way_back_that_fails_is_told_beside_why_it_was_gone(host: FakeHo
     host.runtime.exec = exec_  # type: ignore[method-assign]
     failed = await deploy(host, "web/2")
     assert reason_of(failed) == "HEALTH_CHECK_FAILED"
-    assert "cutover could not be undone: no mounts" in failed.facts["untidy"]
+    assert "cutover could not be undone: no mounts" in failed.facts["cleanup_pending"]
     assert "rolled_back" not in failed.facts
     assert not etc(host, 2).exists()
-    assert failed.facts["untidy"] in [e.message async for e in host.core.use_cases.events.watch(0, "jails/web", False)]
+    assert failed.facts["cleanup_pending"] in [
+        e.message async for e in host.core.use_cases.events.watch(0, "jails/web", False)
+    ]
 
 
 async def test_a_deploy_tells_what_it_went_through_and_how_each_phase_came_out(host: FakeHost) -> None:

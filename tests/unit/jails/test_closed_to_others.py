@@ -13,7 +13,7 @@ from tests.fakes.host import FakeHost
 from tests.hosts.asking import SPEC, create, deploy, reason_of, serves
 from tests.hosts.fixtures import furnished
 from tests.hosts.migrating import migrate, two_hosts
-from tests.unit.migration.test_rehearsal import rehearse
+from tests.unit.migration.test_test_migration import tried
 
 SECRET = msgspec.structs.replace(SPEC, environment={"PASSWORD": "x"})
 
@@ -77,10 +77,10 @@ async def test_a_file_system_that_takes_no_changes_keeps_no_jail_from_starting(
     assert serves(host, 1)
 
 
-async def test_what_a_rehearsal_clones_is_in_a_folder_of_roots_alone(tmp_path: Path) -> None:
+async def test_what_a_test_migration_clones_is_in_a_folder_of_roots_alone(tmp_path: Path) -> None:
     source, target = await two_hosts(tmp_path, back=False)
-    assert reason_of(await rehearse(source, target)) == ""
-    clones = await target.zfs.dataset(target.core.inventory.where.rehearsals)
+    assert reason_of(await tried(source, target)) == ""
+    clones = await target.zfs.dataset(target.core.inventory.where.clones)
     assert clones.mountpoint is not None
     assert mode(clones.mountpoint) == 0o700
     await source.stop()

@@ -12,7 +12,7 @@ import pytest
 
 from jaild.model import names
 from jaild.model.jails.mounts import MountKind
-from jaild.model.jails.spec import JailSpec
+from jaild.model.jails.spec import JailSpec, Mode
 from jaild.model.layers.records import Family, Manifest, User
 from jaild.ports.runtime import HostFacts, Output, RunSpec
 from tests.fakes.host import FakeHost
@@ -108,7 +108,7 @@ async def test_they_run_in_a_jail_of_the_new_base_with_the_new_etc_and_nothing_o
     assert (mounts["/"].source, mounts["/"].readonly) == (str(host.core.inventory.base("bsd-2").tree), True)
     assert mounts["/etc"].folder.endswith("/jails/web/generations/2/etc")
     assert mounts["/tmp"].kind is MountKind.TMPFS
-    assert run.network.mode == "none"
+    assert run.network.mode is Mode.NONE
     assert (run.osrelease, run.osreldate) == ("14.1-RELEASE", 1401000)
 
 

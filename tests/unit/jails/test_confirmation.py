@@ -9,7 +9,7 @@ import pytest
 
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, PermissionDeniedError
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.model.layers.records import ConfirmWithin
 from jaild.model.operation import Operation
 from jaild.model.views import Caller, JailState
@@ -124,7 +124,7 @@ async def test_other_changes_and_moves_are_refused_meanwhile_and_told_how_to_go_
         refused = (await asked).failure
         assert refused is not None
         assert refused.reason == "CHANGE_UNCONFIRMED"
-        assert "jailctl jail confirm-change web" in refused.remedy
+        assert "jailctl jail confirm-change web" in refused.hint
     migrations = host.core.use_cases.migrations
     how: dict[str, Any] = {"max_downtime": 5.0, "proceed_over_budget": False, "etag": "", "caller": caller()}
     assert reason_of(await ended(host, migrations.migrate("web", "beta", validate_only=False, **how))) == (
@@ -167,7 +167,7 @@ async def test_a_reversal_that_fails_is_tried_again_and_the_change_can_be_kept_m
         if failures:
             failures -= 1
             assert serves(host, 2)
-            raise FailedPreconditionError("MOUNT_TARGET", "no such folder", remedy="make it")
+            raise FailedPreconditionError("MOUNT_TARGET", "no such folder", hint="make it")
         await create_run(spec)  # type: ignore[arg-type]
 
     monkeypatch.setattr(host.runtime, "create", failing)
@@ -177,9 +177,9 @@ async def test_a_reversal_that_fails_is_tried_again_and_the_change_can_be_kept_m
 
 
 async def test_what_may_come_back_keeps_its_addresses(host: FakeHost) -> None:
-    own = msgspec.structs.replace(SPEC, network=Network(mode="own", addresses=("10.0.0.5/24",)))
+    own = msgspec.structs.replace(SPEC, network=Network(mode=Mode.VNET, addresses=("10.0.0.5/24",)))
     await create(host, own)
-    moved = msgspec.structs.replace(own, network=Network(mode="own", addresses=("10.0.0.6/24",)))
+    moved = msgspec.structs.replace(own, network=Network(mode=Mode.VNET, addresses=("10.0.0.6/24",)))
     jails = host.core.use_cases.jails
     asked = jails.configure("web", moved, etag="", validate_only=False, caller=caller(), confirm_within=TEN)
     assert reason_of(await ended(host, asked)) == ""
@@ -229,7 +229,7 @@ async def test_a_change_is_settled_by_whose_axis_it_is(host: FakeHost) -> None:
 
 async def test_a_change_that_fails_its_health_checks_waits_for_nothing(host: FakeHost) -> None:
     await create(host)
-    host.runtime.refuse["start"] = FailedPreconditionError("START_FAILED", "no", remedy="")
+    host.runtime.refuse["start"] = FailedPreconditionError("START_FAILED", "no", hint="")
     failed = await deploy(host, "web/2", confirm_within=TEN)
     assert failed.failure is not None
     assert awaited(host) is None

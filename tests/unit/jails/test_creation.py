@@ -12,7 +12,7 @@ import pytest
 from jaild.engine.inventory import JailEntry
 from jaild.model import layout
 from jaild.model.errors import AlreadyExistsError, FailedPreconditionError, InternalError
-from jaild.model.jails.spec import ExecCheck, Network, Readiness
+from jaild.model.jails.spec import ExecCheck, Mode, Network, Readiness
 from jaild.model.layers.records import Manifest
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
@@ -43,11 +43,11 @@ async def test_a_refused_creation_touches_nothing(host: FakeHost) -> None:
 
 
 async def test_an_address_that_another_jail_has_is_refused(host: FakeHost) -> None:
-    spec = msgspec.structs.replace(SPEC, network=Network(mode="shared", addresses=("10.0.0.5/24",)))
+    spec = msgspec.structs.replace(SPEC, network=Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",)))
     assert reason_of(await create(host, spec)) == ""
     with pytest.raises(FailedPreconditionError) as refused:
         await create(host, spec, name="other")
-    assert [finding.code for finding in refused.value.findings] == ["ADDRESS_IN_USE"]
+    assert [problem.code for problem in refused.value.problems] == ["ADDRESS_IN_USE"]
 
 
 async def test_a_jail_that_fails_its_first_health_checks_leaves_nothing(host: FakeHost) -> None:

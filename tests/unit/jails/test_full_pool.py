@@ -106,7 +106,7 @@ async def test_what_makes_a_new_generation_is_refused_by_its_plan(host: FakeHost
     assert reason_of(await deploy(host, "web/1")) == "PLAN_REFUSED"
     with pytest.raises(FailedPreconditionError) as refused:
         await create(host, name="other")
-    assert [finding.code for finding in refused.value.findings] == ["NO_SPACE"]
+    assert [problem.code for problem in refused.value.problems] == ["NO_SPACE"]
     assert touched(host) == []
     assert active(host).number == 2
     host.zfs.space = bounds.STAGING - 1

@@ -14,7 +14,17 @@ from jaild.engine.supervisor import Supervisor
 from jaild.jails.health import HealthChecks
 from jaild.jails.runs import Runs
 from jaild.model.errors import AbortedError, FailedPreconditionError
-from jaild.model.jails.spec import ExecCheck, HealthCheck, HttpCheck, JailSpec, Limits, Network, Readiness, TcpCheck
+from jaild.model.jails.spec import (
+    ExecCheck,
+    HealthCheck,
+    HttpCheck,
+    JailSpec,
+    Limits,
+    Mode,
+    Network,
+    Readiness,
+    TcpCheck,
+)
 from jaild.model.layout import Layout
 from jaild.ports.runtime import RunSpec
 from tests.fakes.clock import FakeClock
@@ -225,7 +235,7 @@ async def test_health_checks_that_are_cancelled_stop_asking(bench: Bench) -> Non
 
 # --- what is asked
 
-OWN = Network(mode="own", addresses=("10.0.0.5/24", "2001:db8::5/64"))
+OWN = Network(mode=Mode.VNET, addresses=("10.0.0.5/24", "2001:db8::5/64"))
 
 
 @pytest.mark.parametrize(

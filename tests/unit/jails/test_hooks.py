@@ -132,7 +132,7 @@ async def test_a_generation_that_is_taken_back_leaves_the_old_one_told_that_it_s
 
     async def failing(jail: str, generation: int) -> Run:
         if generation != 1:
-            raise FailedPreconditionError("START_FAILED", "no", remedy="")
+            raise FailedPreconditionError("START_FAILED", "no", hint="")
         return await original(jail, generation)
 
     monkeypatch.setattr(host.runtime, "start", failing)
@@ -248,7 +248,7 @@ async def test_a_plan_tells_of_them(host: FakeHost) -> None:
     planned = await jails.deploy("web", "web/2", etag="", validate_only=True, caller=caller())
     assert planned.plan is not None
     steps = planned.plan.steps
-    assert [step for step in steps if "hooks" in step] == ["1 hooks before_stop", "1 hooks after_start"]
+    assert [step for step in steps if "hook" in step] == ["1 hook before_stop", "1 hook after_start"]
 
 
 async def test_the_hosts_shutdown_lets_jails_drain_and_its_boot_says_that_they_serve(host: FakeHost) -> None:

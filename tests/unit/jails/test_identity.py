@@ -117,7 +117,7 @@ async def test_an_ssh_keygen_that_fails_leaves_no_jail_and_says_what_to_do_with_
     assert asking.reason_of(operation) == "ETC_TOOL_FAILED"
     assert operation.failure is not None
     assert "no user for uid 0" in operation.failure.message
-    assert operation.failure.remedy.startswith("make the base anew")
+    assert operation.failure.hint.startswith("make the base anew")
     assert host.core.use_cases.jails.list() == []
 
 
@@ -132,6 +132,6 @@ async def test_the_import_of_a_base_with_an_identity_warns_and_notes_it(host: Fa
         await host.core.use_cases.bases.import_path("d", str(tree), sha256="", caller=caller())
     )
     assert operation.plan is not None
-    (finding,) = operation.plan.findings
-    assert (finding.code, len(finding.evidence)) == ("SHARED_IDENTITY", 4)
+    (problem,) = operation.plan.problems
+    assert (problem.code, len(problem.evidence)) == ("SHARED_IDENTITY", 4)
     assert host.core.use_cases.bases.get("d").record.notes[0].startswith("SHARED_IDENTITY: ")

@@ -85,7 +85,7 @@ async def test_a_view_is_the_same_until_its_jails_record_changes(host: FakeHost,
     assert is_a_new_view(host, before)
 
 
-@pytest.mark.parametrize(("attribute", "value"), [("halted", True), ("to_start", {"web"}), ("damaged", True)])
+@pytest.mark.parametrize(("attribute", "value"), [("shut_down", True), ("to_start", {"web"}), ("damaged", True)])
 async def test_a_view_of_a_jail_that_does_not_run_tells_why(host: FakeHost, attribute: str, value: object) -> None:
     await create(host)
     inventory, entry = host.core.inventory, host.core.inventory.jail("web")

@@ -1,4 +1,4 @@
-"""Checks go on after the gate: of jails that run, that are this host's, and that nobody changes."""
+"""Checks go on after the readiness checks: of jails that run, that are this host's, and that nobody changes."""
 
 from __future__ import annotations
 

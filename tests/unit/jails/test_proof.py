@@ -11,11 +11,11 @@ import pytest
 
 from jaild.model import layout
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
-from jaild.model.findings import Accepted, Finding, Severity, accept, require_acceptable
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.libraries import ElfFile, Libraries, Linker
 from jaild.model.layers.records import Family, Manifest
 from jaild.model.operation import Operation
+from jaild.model.problems import Accepted, Problem, Severity, accept, require_acceptable
 from tests.fakes.host import FakeHost, caller
 from tests.fakes.runtime import FACTS, FakeRuntime
 from tests.hosts import asking
@@ -60,14 +60,14 @@ async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
 async def missing(host: FakeHost, spec: JailSpec) -> list[str]:
     asked = await host.core.use_cases.jails.create("web", spec, stopped=False, validate_only=True, caller=caller())
     assert asked.plan is not None
-    return [line for finding in asked.plan.findings for line in finding.evidence if finding.code == "MISSING_LIBRARY"]
+    return [line for problem in asked.plan.problems for line in problem.evidence if problem.code == "MISSING_LIBRARY"]
 
 
 async def test_where_the_spec_or_the_manifest_sends_the_linker_counts(host: FakeHost) -> None:
     assert await missing(host, JailSpec(base="bsd-1", app="web/1")) == ["run needs libp.so"]
     assert await missing(host, JailSpec(base="bsd-1", app="web/1", environment=WHERE)) == []
     assert await missing(host, JailSpec(base="bsd-1", app="web/2")) == []
-    elsewhere = {"LD_LIBRARY_PATH": "/nowhere"}  # the spec's is stronger than the manifest's
+    elsewhere = {"LD_LIBRARY_PATH": "/nowhere"}  # the spec's overrides the manifest's
     assert await missing(host, JailSpec(base="bsd-1", app="web/2", environment=elsewhere)) == ["run needs libp.so"]
 
 
@@ -86,7 +86,7 @@ async def asked_with(host: FakeHost, *accepted: Accepted, app: str = "web/1", na
     return await asking.ended(host, create)
 
 
-async def test_a_change_is_made_in_spite_of_a_finding_that_is_accepted_and_the_generation_says_who_and_why(
+async def test_a_change_is_made_in_spite_of_a_problem_that_is_accepted_and_the_generation_says_who_and_why(
     host: FakeHost,
 ) -> None:
     with pytest.raises(FailedPreconditionError) as refused:
@@ -95,8 +95,8 @@ async def test_a_change_is_made_in_spite_of_a_finding_that_is_accepted_and_the_g
     operation = await asked_with(host, KNOWN)
     assert asking.reason_of(operation) == ""
     assert operation.plan is not None
-    (finding,) = operation.plan.findings
-    assert (finding.severity, finding.evidence[0]) == (Severity.WARNING, "accepted by ann: nobody starts it")
+    (problem,) = operation.plan.problems
+    assert (problem.severity, problem.evidence[0]) == (Severity.WARNING, "accepted by ann: nobody starts it")
     assert asking.active(host).accepted == (KNOWN,)
     assert asking.serves(host, 1)
 
@@ -114,7 +114,7 @@ async def test_what_was_accepted_holds_for_the_same_base_and_release_and_no_othe
 
 def test_nothing_of_kernel_machine_or_configuration_can_be_accepted_and_nothing_without_a_reason() -> None:
     for code in ("KERNEL_TOO_OLD", "WRONG_MACHINE", "WRONG_FAMILY", "ABI_MISMATCH", "MERGE_CONFLICT", "ADDRESS_IN_USE"):
-        error = Finding(severity=Severity.ERROR, code=code, message="m")
+        error = Problem(severity=Severity.ERROR, code=code, message="m")
         accepted = msgspec.structs.replace(KNOWN, code=code, subject="")
         assert accept([error], [accepted]) == ((error,), ())
         with pytest.raises(InvalidArgumentError) as refused:

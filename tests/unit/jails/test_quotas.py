@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.quotas import TIMES
 from jaild.model.jails.spec import JailSpec, Volume
+from jaild.model.problems import Problem, Severity
 from tests.fakes.host import FakeHost, caller
 from tests.hosts.asking import SPEC, configure, create, reason_of, roll_back, touched
 
@@ -28,11 +28,11 @@ def fill(host: FakeHost, path: str, size: int) -> None:
     (host.core.inventory.jails["web"].folder / path).write_bytes(bytes(size))
 
 
-async def planned(host: FakeHost, wanted: JailSpec) -> list[Finding]:
+async def planned(host: FakeHost, wanted: JailSpec) -> list[Problem]:
     operation = await host.core.use_cases.jails.configure("web", wanted, etag="", validate_only=True, caller=caller())
     found = operation.plan
     assert found is not None
-    return [finding for finding in found.findings if finding.code == "QUOTA_BELOW_USED"]
+    return [problem for problem in found.problems if problem.code == "QUOTA_BELOW_USED"]
 
 
 async def test_a_new_jail_and_its_volumes_have_a_refquota_and_a_quota_above_it(host: FakeHost) -> None:

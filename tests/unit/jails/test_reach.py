@@ -13,7 +13,7 @@ import pytest
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails import policy_check as policycheck
-from jaild.model.jails.spec import JailSpec, Limits, Network
+from jaild.model.jails.spec import JailSpec, Limits, Mode, Network
 from jaild.model.layers.recipe import Recipe, Step
 from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
@@ -29,15 +29,17 @@ def team(policy: Policy) -> Caller:
     return Caller(actor="web-team", roles=frozenset({Role.PRODUCT}), apps=frozenset({"web"}), policy=policy)
 
 
-TEAM = team(Policy(networks=("none", "own"), limits=msgspec.convert({"memory": "1G"}, type(Policy().limits))))
-NARROW = msgspec.structs.replace(SPEC, network=Network(mode="none"), limits=Limits(memory="1G"))
-WIDE = msgspec.structs.replace(NARROW, network=Network(mode="host"), limits=Limits(memory="2G"), allow=("raw_sockets",))
+TEAM = team(Policy(networks=(Mode.NONE, Mode.VNET), limits=msgspec.convert({"memory": "1G"}, type(Policy().limits))))
+NARROW = msgspec.structs.replace(SPEC, network=Network(mode=Mode.NONE), limits=Limits(memory="1G"))
+WIDE = msgspec.structs.replace(
+    NARROW, network=Network(mode=Mode.HOST), limits=Limits(memory="2G"), allow=("raw_sockets",)
+)
 
 
 def codes(operation: Operation) -> list[str]:
     assert operation.failure is not None
     assert operation.failure.reason == "PLAN_REFUSED"
-    return [finding.code for finding in operation.failure.findings]
+    return [problem.code for problem in operation.failure.problems]
 
 
 async def by_team(host: FakeHost, kind: str, *arguments: Any, **more: Any) -> Operation:
@@ -52,11 +54,11 @@ async def test_a_jail_beyond_the_policy_is_refused_before_anything_is_touched(ho
         if validate_only:
             planned = await by_team(host, "create", WIDE, stopped=False, validate_only=True)
             assert planned.plan is not None
-            found = [finding.code for finding in planned.plan.findings]
+            found = [problem.code for problem in planned.plan.problems]
         else:
             with pytest.raises(FailedPreconditionError) as refused:
                 await by_team(host, "create", WIDE, stopped=False)
-            found = [finding.code for finding in refused.value.findings]
+            found = [problem.code for problem in refused.value.problems]
         assert found == ["POLICY_NETWORK", "POLICY_ALLOW", "POLICY_LIMIT"]
     assert touched(host) == []
     assert host.core.inventory.jails == {}
@@ -73,7 +75,7 @@ async def test_a_configure_beyond_the_policy_is_refused_and_the_jail_serves_on(h
 async def test_a_deploy_passes_on_a_jail_to_which_an_operator_gave_more(host: FakeHost) -> None:
     await create(host, WIDE)
     assert reason_of(await by_team(host, "deploy", "web/2", etag="")) == ""
-    assert active(host).spec.network.mode == "host"
+    assert active(host).spec.network.mode is Mode.HOST
     back = {"generation": 0, "axis": "", "etag": ""}
     assert reason_of(await by_team(host, "rollback", **back)) == ""  # as wide, so nothing is gained by it
 
@@ -134,7 +136,7 @@ async def test_a_build_beyond_the_policy_is_refused_before_anything_is_made(host
     policy = Policy(builds=BuildPolicy(networks=("none",)))
     with pytest.raises(FailedPreconditionError) as refused:
         await build(host, policy, msgspec.structs.replace(RECIPE, network="host"))
-    assert [finding.code for finding in refused.value.findings] == ["POLICY_BUILD_NETWORK"]
+    assert [problem.code for problem in refused.value.problems] == ["POLICY_BUILD_NETWORK"]
     assert touched(host) == []
 
 
@@ -186,4 +188,4 @@ async def test_an_operators_build_has_no_end_but_its_recipes(host: FakeHost, mon
 
 
 def test_what_a_spec_says_by_saying_nothing_is_allowed_by_the_policy_that_says_nothing() -> None:
-    assert policycheck.findings(team(Policy()), JailSpec(base="b"), None) == ()
+    assert policycheck.problems(team(Policy()), JailSpec(base="b"), None) == ()

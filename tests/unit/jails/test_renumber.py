@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from jaild.model import layout
-from jaild.model.findings import Finding
 from jaild.model.operation import Operation
+from jaild.model.problems import Problem
 from tests.fakes.host import FakeHost, caller
 from tests.hosts import asking
 from tests.hosts.asking import SPEC
@@ -37,9 +37,9 @@ async def planned(host: FakeHost, base: str) -> Operation:
     return await host.core.use_cases.jails.upgrade("web", base, etag="", validate_only=True, caller=caller())
 
 
-def found(operation: Operation) -> list[Finding]:
+def found(operation: Operation) -> list[Problem]:
     assert operation.plan is not None
-    return [finding for finding in operation.plan.findings if finding.code == "ACCOUNT_RENUMBERED"]
+    return [problem for problem in operation.plan.problems if problem.code == "ACCOUNT_RENUMBERED"]
 
 
 def etc_group(host: FakeHost, generation: int) -> Path:
@@ -61,11 +61,11 @@ async def test_an_upgrade_leaves_the_jail_its_numbers_and_warns_of_a_program_tha
     own = jail.core.inventory.jails["web"].folder / "data/var/own"
     own.write_text("")
     os.chown(own, -1, OURS)
-    (finding,) = found(await planned(jail, "new"))
-    assert (finding.severity, finding.evidence[-1]) == ("warning", "/usr/bin/crontab")
-    in_base = int(finding.evidence[1].split()[-4])
-    in_data = int(finding.evidence[1].split()[4])
-    assert finding.evidence[0] == "files of gid 70001: 0 in the jail's data, 0 in the base"
+    (problem,) = found(await planned(jail, "new"))
+    assert (problem.severity, problem.evidence[-1]) == ("warning", "/usr/bin/crontab")
+    in_base = int(problem.evidence[1].split()[-4])
+    in_data = int(problem.evidence[1].split()[4])
+    assert problem.evidence[0] == "files of gid 70001: 0 in the jail's data, 0 in the base"
     assert in_base > 0 < in_data
     assert asking.reason_of(await asking.upgrade(jail, "new")) == ""
     assert etc_group(jail, 2).read_text() == "crontab:x:70001:\n"
@@ -80,7 +80,7 @@ async def test_an_upgrade_is_refused_that_would_give_a_program_somebody_elses_ri
     await add_base(jail, "new", group(crontab=OURS))
     etc_group(jail, 1).write_text(f"crontab:x:70001:\nweb:x:{OURS}:\n")
     asking.touched(jail)
-    assert [finding.severity for finding in found(await planned(jail, "new"))] == ["error"]
+    assert [problem.severity for problem in found(await planned(jail, "new"))] == ["error"]
     assert asking.reason_of(await asking.upgrade(jail, "new")) == "PLAN_REFUSED"
     assert asking.touched(jail) == []
 

@@ -185,7 +185,7 @@ async def test_what_a_change_ends_is_the_changes_to_undo(host: FakeHost) -> None
     assert host.runtime.calls.count(("start", "web.2")) == 1
 
 
-async def test_no_jail_is_started_on_a_host_that_was_halted_and_all_are_when_it_goes_on(host: FakeHost) -> None:
+async def test_no_jail_is_started_on_a_host_that_was_shut_down_and_all_are_when_it_goes_on(host: FakeHost) -> None:
     await create(host, spec(SLOW))
     pause = Pause(host)
     host.runtime.end("web", 1, 1)

@@ -12,7 +12,7 @@ import pytest
 from jaild.jails.datasets import KEPT_GENERATIONS
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError, InternalError, PermissionDeniedError
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.model.layers.records import Staged
 from jaild.model.views import Caller, JailState
 from jaild.ports.runtime import Run
@@ -160,7 +160,7 @@ async def test_one_that_does_not_fit_any_more_is_refused_and_says_so(host: FakeH
     assert reason_of(await deploy(host, "web/3")) == ""
     refused = (await cut_over(host)).failure
     assert refused is not None
-    assert (refused.reason, "jail unstage" in refused.remedy) == ("STAGED_OUTDATED", True)
+    assert (refused.reason, "jail unstage" in refused.hint) == ("STAGED_OUTDATED", True)
     assert "another app" in refused.message
     assert serves(host, 3)
     assert reason_of(await roll_back(host, 1)) == ""  # where it was staged
@@ -172,7 +172,7 @@ async def test_it_is_replaced_on_its_axis_and_kept_from_other_axes(host: FakeHos
     await with_staged(host)
     refused = (await upgrade(host, "deb-2", stage=True)).failure
     assert refused is not None
-    assert (refused.reason, "jail unstage web" in refused.remedy) == ("OTHER_CHANGE_STAGED", True)
+    assert (refused.reason, "jail unstage web" in refused.hint) == ("OTHER_CHANGE_STAGED", True)
     assert reason_of(await deploy(host, "web/3", stage=True)) == ""
     assert staged(host) is not None
     assert not etc_of(host, 2).exists()
@@ -227,11 +227,11 @@ async def test_plans_say_what_is_done_when(host: FakeHost) -> None:
     how: dict[str, Any] = {"etag": "", "validate_only": True, "caller": caller()}
     asked = await jails.deploy("web", "web/2", stage=True, **how)
     assert asked.plan is not None
-    assert (len(asked.plan.steps), asked.plan.findings) == (3, ())
+    assert (len(asked.plan.steps), asked.plan.problems) == (3, ())
     direct = await jails.deploy("web", "web/2", **how)
     assert direct.plan is not None
-    assert [(f.code, f.severity) for f in direct.plan.findings] == [("OUTSIDE_MAINTENANCE", "warning")]
-    assert "2026-01-06 02:00" in direct.plan.findings[0].message
+    assert [(f.code, f.severity) for f in direct.plan.problems] == [("OUTSIDE_MAINTENANCE", "warning")]
+    assert "2026-01-06 02:00" in direct.plan.problems[0].message
     await deploy(host, "web/2", stage=True, confirm_within=60)
     cutover = await staging.cutover("web", validate_only=True, caller=caller())
     assert cutover.plan is not None
@@ -241,7 +241,7 @@ async def test_plans_say_what_is_done_when(host: FakeHost) -> None:
     host.clock.time = NIGHT
     inside = await jails.deploy("web", "web/2", **how)
     assert inside.plan is not None
-    assert inside.plan.findings == ()
+    assert inside.plan.problems == ()
 
 
 async def test_a_confirmation_is_waited_for_from_the_cutover_on(host: FakeHost) -> None:
@@ -279,11 +279,11 @@ async def test_a_channel_that_moved_since_is_told(host: FakeHost) -> None:
     await channels.set("stable", "deb-1", caller=caller())
     planned = await host.core.use_cases.staging.cutover("web", validate_only=True, caller=caller())
     assert planned.plan is not None
-    assert [finding.code for finding in planned.plan.findings] == ["CHANNEL_MOVED"]
+    assert [problem.code for problem in planned.plan.problems] == ["CHANNEL_MOVED"]
 
 
 async def test_its_addresses_are_kept_for_it(host: FakeHost) -> None:
-    own = Network(mode="own", addresses=("10.0.0.5/24",), bridge="br0")
+    own = Network(mode=Mode.VNET, addresses=("10.0.0.5/24",), bridge="br0")
     await create(host)
     assert reason_of(await configure(host, msgspec.structs.replace(SPEC, network=own), stage=True)) == ""
     refused = (
@@ -296,7 +296,7 @@ async def test_its_addresses_are_kept_for_it(host: FakeHost) -> None:
         )
     ).plan
     assert refused is not None
-    assert "generation 2" in refused.findings[0].message
+    assert "generation 2" in refused.problems[0].message
 
 
 # -- in its window

@@ -26,7 +26,7 @@ async def test_templates_are_listed_with_what_must_be_given(templates: Templates
     assert (web.name, web.variables, await templates.get("web")) == ("web", ("base", "name"), web)
     with pytest.raises(NotFoundError) as missing:
         await templates.get("wbe")
-    assert "plain, web" in missing.value.remedy
+    assert "plain, web" in missing.value.hint
 
 
 async def test_every_place_is_filled_in(templates: Templates) -> None:
@@ -46,7 +46,7 @@ async def test_values_too_few_and_too_many_are_all_told_at_once(templates: Templ
     assert "without a value: name" in caught.value.message
     assert "not in it: nmae" in caught.value.message
     assert "with a line break: base" in caught.value.message
-    assert "base, name" in caught.value.remedy
+    assert "base, name" in caught.value.hint
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029"])
@@ -69,7 +69,7 @@ async def test_an_unknown_template_is_told_with_those_there_are(templates: Templ
     with pytest.raises(NotFoundError) as caught:
         await templates.render("wbe", {})
     assert caught.value.reason == "TEMPLATE_NOT_FOUND"
-    assert caught.value.remedy == "there are: plain, web"
+    assert caught.value.hint == "there are: plain, web"
 
 
 async def test_a_template_with_a_stray_dollar_is_told_to_be_broken(templates: Templates, tmp_path: Path) -> None:

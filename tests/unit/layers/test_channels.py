@@ -49,7 +49,7 @@ async def test_to_set_a_channel_changes_no_jail_but_those_that_follow_it_are_beh
     assert (view.followers, view.behind) == (("web",), ("web",))
     assert host.store is not None
     event = (await host.store.events(0, "channels/stable", 100))[-1]
-    assert (event.kind, event.message) == ("channel.set", "deb-1 -> deb-2; 1 of 1 jails that follow it are behind")
+    assert (event.kind, event.message) == ("channel.set", "deb-1 -> deb-2; followed by 1 jail, 1 of them behind")
 
     await follow(host)
     assert (active(host).base, behind(host)) == ("deb-2", "")
@@ -119,7 +119,7 @@ async def test_a_channel_that_cannot_be_written_down_is_not_set(
     assert host.store is not None
 
     async def fail(_: object) -> None:
-        raise InternalError("STORE_FAILED", "no", remedy="")
+        raise InternalError("STORE_FAILED", "no", hint="")
 
     monkeypatch.setattr(host.store, "put_channel", fail)
     monkeypatch.setattr(host.store, "delete_channel", fail)

@@ -8,9 +8,9 @@ import pytest
 
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.findings import Plan
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.views import Caller
 from tests.fakes.host import FakeHost, caller
 from tests.hosts.standbys import hosts_with, promote, rounds
@@ -72,7 +72,7 @@ async def test_what_a_kept_generation_could_be_rolled_back_to_stays(host: FakeHo
 async def test_what_was_sealed_a_moment_ago_stays_unless_that_is_said(host: FakeHost) -> None:
     planned = plan_of(await prune_bases(host, plan=True, min_age=host.clock.now() + 60))
     assert planned.steps == ()
-    assert [finding.code for finding in planned.findings] == ["LAYER_KEPT", "LAYER_KEPT"]
+    assert [problem.code for problem in planned.problems] == ["LAYER_KEPT", "LAYER_KEPT"]
 
 
 async def test_an_app_goes_with_its_last_release(host: FakeHost) -> None:
@@ -90,7 +90,7 @@ async def test_a_product_team_prunes_what_is_its_own(host: FakeHost) -> None:
     await host.add_release("cache/1")
     team = Caller(actor="cache-team", roles=frozenset({Role.PRODUCT}), apps=frozenset({"cache"}))
     decided = plan_of(await prune_releases(host, by=team))
-    assert (decided.steps, decided.findings) == (("delete apps/cache/releases/1",), ())
+    assert (decided.steps, decided.problems) == (("delete apps/cache/releases/1",), ())
     assert set(host.core.inventory.releases) == {"web/1", "web/2"}
 
 
@@ -98,7 +98,7 @@ async def test_what_somebody_holds_stays_and_is_told(host: FakeHost) -> None:
     await host.zfs.hold("mine", "tank/jaild/bases/deb-1@sealed")
     planned = plan_of(await prune_bases(host))
     assert planned.steps == ("delete bases/deb-2",)
-    assert "the hold mine" in planned.findings[0].message
+    assert "the hold mine" in planned.problems[0].message
     assert set(host.core.inventory.bases) == {"deb-1"}
 
 
@@ -106,7 +106,7 @@ async def test_what_is_being_patched_stays(host: FakeHost) -> None:
     await host.zfs.clone("tank/jaild/bases/deb-1@sealed", "tank/jaild/bases/deb-1-p1")
     planned = plan_of(await prune_bases(host))
     assert planned.steps == ("delete bases/deb-2",)
-    assert "deb-1-p1" in planned.findings[0].message
+    assert "deb-1-p1" in planned.problems[0].message
 
 
 async def test_a_jail_that_takes_a_layer_meanwhile_keeps_it_and_that_is_told(
@@ -124,18 +124,18 @@ async def test_a_jail_that_takes_a_layer_meanwhile_keeps_it_and_that_is_told(
     done = await prune_releases(host)
 
     assert done.facts["removed"] == "1"
-    assert [(f.subject, "RELEASE_IN_USE" in f.message) for f in plan_of(done).findings] == [
+    assert [(f.subject, "RELEASE_IN_USE" in f.message) for f in plan_of(done).problems] == [
         ("apps/web/releases/2", True)
     ]
     assert set(host.core.inventory.releases) == {"web/1", "web/2"}
 
 
 async def test_a_layer_that_something_has_mounted_stays_whole(host: FakeHost) -> None:
-    host.zfs.refuse["unmount"] = FailedPreconditionError("DATASET_BUSY", "deb-1 is busy", remedy="wait")
+    host.zfs.refuse["unmount"] = FailedPreconditionError("DATASET_BUSY", "deb-1 is busy", hint="wait")
     done = await prune_bases(host)
     assert done.facts["removed"] == "0"
     assert set(host.core.inventory.bases) == {"deb-1", "deb-2"}
-    assert [finding.subject for finding in plan_of(done).findings] == ["bases/deb-1", "bases/deb-2"]
+    assert [problem.subject for problem in plan_of(done).problems] == ["bases/deb-1", "bases/deb-2"]
 
 
 async def test_a_cancel_ends_it_between_two_layers(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

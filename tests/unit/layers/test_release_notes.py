@@ -45,7 +45,7 @@ async def test_a_push_tells_what_a_release_does_not_keep(host: FakeHost, tmp_pat
     done = await host.end_of(pushing)
     assert reason_of(done) == "", done
     assert done.facts["notes"].split("; ") == [
-        "1 setuid or setgid files: 'bin/su'",
+        "1 setuid or setgid file: 'bin/su'",
         "1 came without file flags, which releases do not keep: 'bin/immutable'",
         "1 came without security attributes, which releases do not keep: 'bin/web'",
     ]

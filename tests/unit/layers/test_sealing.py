@@ -71,8 +71,8 @@ async def test_a_cancel_while_a_dataset_is_made_that_was_there_before_leaves_it_
 
 async def test_a_dataset_that_cannot_be_destroyed_either_does_not_hide_why_it_was_not_sealed(host: FakeHost) -> None:
     async def full(folder: Path) -> NoReturn:
-        host.zfs.refuse["destroy"] = FailedPreconditionError("DATASET_BUSY", f"{folder} is in use", remedy="wait")
-        raise ResourceExhaustedError("NO_SPACE", "the pool is full", remedy="free some")
+        host.zfs.refuse["destroy"] = FailedPreconditionError("DATASET_BUSY", f"{folder} is in use", hint="wait")
+        raise ResourceExhaustedError("NO_SPACE", "the pool is full", hint="free some")
 
     with pytest.raises(ResourceExhaustedError) as raised:
         await Sealer(host.zfs, host.files).seal(host.core.inventory.where.base("deb-3"), layout.BASE_PROPERTY, full)

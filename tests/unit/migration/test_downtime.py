@@ -91,7 +91,7 @@ async def test_the_parts_of_a_downtime_are_measured_and_kept_on_both_sides(pair:
     assert view.downtime == pytest.approx(6.5)
     there = newest(target)
     assert there.parts is not None
-    assert msgspec.structs.replace(there.parts, gate=None) == Parts(mounts=0.5, start=4.0)
+    assert msgspec.structs.replace(there.parts, readiness=None) == Parts(mounts=0.5, start=4.0)
     await source.restart()
     assert newest(source).parts == view.parts
 
@@ -105,7 +105,7 @@ async def test_the_health_checks_are_no_part_of_the_downtime(pair: Pair) -> None
     assert done.downtime == pytest.approx(6.5)
     parts = newest(source).parts
     assert parts is not None
-    assert parts.gate == pytest.approx(3.0)
+    assert parts.readiness == pytest.approx(3.0)
 
 
 async def test_the_time_that_a_target_was_away_before_it_started_the_jail_is_part_of_the_downtime(pair: Pair) -> None:
@@ -197,7 +197,7 @@ async def test_a_downtime_that_was_too_long_is_told_with_its_parts(pair: Pair) -
     done = await move(source, target, allowed=6.0)
     assert reason_of(done) == ""
     told = "down for 6.5 s, 6.0 s were allowed: stop 2.0 s, mounts 0.5 s, start 4.0 s"
-    assert done.message == told
+    assert done.facts["over_budget"] == told
     events = source.core.use_cases.events.watch(0, "", False)
     assert [event.message async for event in events if event.kind == "migration.over_budget"] == [told]
 
@@ -217,17 +217,17 @@ async def test_a_jail_that_does_not_run_fits_any_budget(pair: Pair) -> None:
     assert not done.predicted_at_least
 
 
-async def test_a_rehearsal_predicts_by_the_start_of_its_clone_and_so_does_the_move_after_it(pair: Pair) -> None:
+async def test_a_test_migration_predicts_by_the_start_of_its_clone_and_so_does_the_move_after_it(pair: Pair) -> None:
     source, target = pair
     await restart(source)
     target.runtime.takes["start"] = 7.0
-    asked = await source.core.use_cases.migrations.rehearse(
+    asked = await source.core.use_cases.migrations.test(
         "web", target.name, max_downtime=5.0, keep_copy=False, etag="", caller=caller()
     )
-    rehearsed = await source.end_of(asked)
-    assert rehearsed.predicted_downtime == pytest.approx(2.0 + 0.5 + 7.0 + ALLOWANCE)
-    assert rehearsed.plan is not None
-    (finding,) = rehearsed.plan.findings
-    assert "start 7.0 s" in finding.message
+    tested = await source.end_of(asked)
+    assert tested.predicted_downtime == pytest.approx(2.0 + 0.5 + 7.0 + ALLOWANCE)
+    assert tested.plan is not None
+    (problem,) = tested.plan.problems
+    assert "start 7.0 s" in problem.message
     done = await move(source, target)
-    assert done.predicted_downtime == pytest.approx(rehearsed.predicted_downtime)
+    assert done.predicted_downtime == pytest.approx(tested.predicted_downtime)

@@ -20,14 +20,14 @@ from tests.hosts.cutoff import (
     cut,
     deployment,
     evacuation,
+    fix,
     hand_over,
     joined,
-    mend,
     migration,
     migration_plan,
-    rehearsal,
     restarting,
     salvage,
+    trial_migration,
 )
 from tests.hosts.fleet import Gate, until
 from tests.hosts.migrating import migrate
@@ -60,7 +60,7 @@ async def test_a_running_jail_is_not_given_away_while_a_standby_is_silent(hosts:
     assert serves(alpha, 1)
 
 
-@pytest.mark.parametrize("ask", [deployment, restarting, rehearsal], ids=lambda ask: ask.__name__)
+@pytest.mark.parametrize("ask", [deployment, restarting, trial_migration], ids=lambda ask: ask.__name__)
 async def test_what_leaves_a_running_jail_where_it_is_does_not_wait_for_its_standbys(hosts: Three, ask: Ask) -> None:
     alpha, beta, gamma = hosts
     cut(alpha.network, alpha, beta)
@@ -73,7 +73,7 @@ async def test_a_jail_that_a_standby_has_taken_over_is_not_given_away_but_given_
     cut(alpha.network, alpha, beta)
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     await beta.core.supervisor.end("supersede web")  # it never gets to tell
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     assert await ask(alpha, gamma) in {"OWNER_SUPERSEDED", "nothing stayed"}
     await alpha.quiet()
     assert alpha.core.use_cases.jails.get("web").state is JailState.FENCED
@@ -84,11 +84,11 @@ async def test_a_jail_that_a_standby_has_taken_over_is_not_given_away_but_given_
 async def test_the_operators_word_lets_a_running_jail_be_given_away(hosts: Three) -> None:
     alpha, beta, gamma = hosts
     await beta.stop()
-    confirm = alpha.core.use_cases.promotions.confirm
+    confirm = alpha.core.use_cases.promotions.force_start
     with pytest.raises(FailedPreconditionError) as refused:
         await confirm("web", "never mind", caller=caller())
     assert refused.value.detail["confirm"] == VOUCHED
-    assert "starts by itself" not in refused.value.remedy
+    assert "starts by itself" not in refused.value.hint
     assert reason_of(await ended(alpha, confirm("web", VOUCHED, caller=caller()))) == ""
     assert await migration(alpha, gamma) == ""
     assert serves(gamma, 1)
@@ -97,8 +97,8 @@ async def test_the_operators_word_lets_a_running_jail_be_given_away(hosts: Three
 async def test_the_operators_word_counts_no_longer_than_a_standby_is_silent(hosts: Three) -> None:
     alpha, beta, gamma = hosts
     cut(alpha.network, alpha, beta)
-    await ended(alpha, alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
-    mend(alpha.network, alpha, beta)
+    await ended(alpha, alpha.core.use_cases.promotions.force_start("web", VOUCHED, caller=caller()))
+    fix(alpha.network, alpha, beta)
     assert await migration_plan(alpha, gamma) == ""  # it has been heard
     cut(alpha.network, alpha, beta)
     assert await migration(alpha, gamma) == "STANDBYS_UNCONFIRMED"
@@ -108,9 +108,9 @@ async def test_the_operators_word_counts_no_longer_than_the_jail_is_here(hosts: 
     alpha, beta, gamma = hosts
     cut(alpha.network, alpha, beta)
     cut(alpha.network, gamma, beta)
-    await ended(alpha, alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
+    await ended(alpha, alpha.core.use_cases.promotions.force_start("web", VOUCHED, caller=caller()))
     assert await migration(alpha, gamma) == ""
-    await ended(gamma, gamma.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller()))
+    await ended(gamma, gamma.core.use_cases.promotions.force_start("web", VOUCHED, caller=caller()))
     assert await migration(gamma, alpha) == ""
     assert await migration(alpha, gamma) == "STANDBYS_UNCONFIRMED"
 
@@ -122,7 +122,7 @@ async def test_a_standby_that_falls_silent_during_a_migration_is_waited_for_and_
     await until(alpha, operation, lambda: alpha.core.use_cases.operations.get(operation.id).away)
     assert VOUCHED in alpha.core.use_cases.operations.get(operation.id).message
     assert serves(alpha, 1)
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     assert reason_of(await alpha.end_of(operation)) == ""
     assert serves(gamma, 1)
 
@@ -133,7 +133,7 @@ async def test_a_standby_that_is_promoted_during_a_migration_ends_it(hosts: Thre
     await cut_while_sending(alpha, beta, gamma)
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
     await beta.core.supervisor.end("supersede web")  # it never gets to tell
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     assert reason_of(await alpha.end_of(operation)) == "OWNER_SUPERSEDED"
     await alpha.quiet()
     await gamma.quiet()
@@ -169,7 +169,7 @@ async def test_a_failover_that_is_told_while_the_jail_is_frozen_stops_its_hand_o
     assert (await record(alpha)).state is Ownership.FROZEN
     cut(alpha.network, alpha, beta)
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await told.wait()  # it is busy, and told again
     go_on.set()
     assert reason_of(await alpha.end_of(operation)) == "STANDBYS_UNCONFIRMED"

@@ -89,7 +89,7 @@ async def test_a_token_that_brings_nothing_is_given_up_and_the_stream_sent_anew(
         nonlocal resumed
         if await target.zfs.resume_token(name) is not None:
             resumed += 1
-            raise UnavailableError("PEER_TIMEOUT", "no byte of it comes through", remedy="none")
+            raise UnavailableError("PEER_TIMEOUT", "no byte of it comes through", hint="none")
         await original(name, chunks, **named)  # type: ignore[arg-type]
 
     target.zfs.receive = stuck  # type: ignore[method-assign, assignment]
@@ -165,12 +165,12 @@ async def test_a_jail_is_not_stopped_for_a_target_that_is_being_shut_down_but_wh
 ) -> None:
     source, target = hosts
     operation = await migrate(source, target)
-    halted = False
+    shut_down = False
     async for seen in source.core.use_cases.operations.watch(operation.id):
-        if seen.phase == "seed" and not halted:
+        if seen.phase == "seed" and not shut_down:
             stop = target.core.use_cases.boot.stop(deadline=60.0, validate_only=False, caller=caller())
-            halted = reason_of(await ended(target, stop)) == ""
-        elif "HOST_HALTED" in seen.message:
+            shut_down = reason_of(await ended(target, stop)) == ""
+        elif "HOST_SHUT_DOWN" in seen.message:
             assert "the jail serves" in seen.message
             break
     assert serves(source, 1)

@@ -320,7 +320,7 @@ async def test_a_layer_of_that_name_with_other_content_refuses(pair: tuple[FakeH
     await target.add_base("deb-1")
     refused = await source.end_of(await migrate(source, target))
     assert refused.failure is not None
-    assert [finding.code for finding in refused.failure.findings] == ["LAYER_DIFFERS"]
+    assert [problem.code for problem in refused.failure.problems] == ["LAYER_DIFFERS"]
 
 
 async def test_a_prepared_jail_never_starts_by_itself(pair: tuple[FakeHost, FakeHost]) -> None:
@@ -412,7 +412,7 @@ async def test_a_jail_that_follows_a_channel_moves_on_its_base_and_is_behind_or_
         caller=caller(),
     )
     assert planned.plan is not None
-    assert [(found.code, found.severity) for found in planned.plan.findings] == [("CHANNEL_MISSING", "warning")]
+    assert [(found.code, found.severity) for found in planned.plan.problems] == [("CHANNEL_MISSING", "warning")]
 
     await target.add_base("deb-2")
     await target.core.use_cases.channels.set("stable", "deb-2", caller=caller())

@@ -48,11 +48,11 @@ async def test_a_copy_that_somebody_uses_is_read_only_at_once_and_put_away_when_
     assert await move(source, target) == ""
     assert serves(target, 1)
     assert await copy(source) == [(True, True), (True, True)]
-    assert "a shell is in it" in (await told(source, "jail.untidy"))[0]
+    assert "a shell is in it" in (await told(source, "jail.cleanup-pending"))[0]
     source.zfs.refuse.clear()
     await source.core.supervisor.idle()
     assert await copy(source) == [(True, False), (True, False)]
-    assert len(await told(source, "jail.tidied")) == 1
+    assert len(await told(source, "jail.cleaned-up")) == 1
 
 
 async def test_one_dataset_that_cannot_be_fenced_keeps_no_other_from_it(hosts: tuple[FakeHost, FakeHost]) -> None:
@@ -60,10 +60,10 @@ async def test_one_dataset_that_cannot_be_fenced_keeps_no_other_from_it(hosts: t
     source.zfs.refuse = {f"set {JAIL}/data": refusal("DATASET_BUSY", JAIL, "set, but not remounted: it is written to")}
     assert await move(source, target) == ""
     assert await copy(source) == [(True, False), (True, False)]  # the one has it from its parent
-    assert "it is written to" in (await told(source, "jail.untidy"))[0]
+    assert "it is written to" in (await told(source, "jail.cleanup-pending"))[0]
     source.zfs.refuse.clear()
     await source.core.supervisor.idle()
-    assert len(await told(source, "jail.tidied")) == 1
+    assert len(await told(source, "jail.cleaned-up")) == 1
 
 
 async def test_nothing_is_put_away_any_more_when_the_jail_is_back(hosts: tuple[FakeHost, FakeHost]) -> None:
@@ -74,7 +74,7 @@ async def test_nothing_is_put_away_any_more_when_the_jail_is_back(hosts: tuple[F
     await source.core.supervisor.idle()
     assert serves(source, 1)
     assert await copy(source) == [(False, True), (False, True)]
-    assert await told(source, "jail.tidied") == []
+    assert await told(source, "jail.cleaned-up") == []
 
 
 async def test_a_start_goes_on_with_what_the_daemon_before_it_could_not_put_away(

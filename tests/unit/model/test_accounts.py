@@ -4,8 +4,8 @@ import pytest
 
 from jaild.model.etc.accounts import apply_accounts
 from jaild.model.etc.tree import Entry, Kind, stale
-from jaild.model.findings import Severity
 from jaild.model.layers.records import Family, Group, User
+from jaild.model.problems import Severity
 
 REDIS = User(name="redis", uid=800, gid=801, home="/var/lib/redis", comment="Redis")
 GROUP = Group(name="redis", gid=801, members=("www",))
@@ -30,8 +30,8 @@ def added(before: dict[str, Entry], after: dict[str, Entry]) -> dict[str, str]:
 
 
 def test_on_linux_an_account_gets_lines_in_all_four_files_and_no_password() -> None:
-    after, findings = apply_accounts(LINUX, (REDIS,), (GROUP,), Family.LINUX)
-    assert findings == ()
+    after, problems = apply_accounts(LINUX, (REDIS,), (GROUP,), Family.LINUX)
+    assert problems == ()
     assert added(LINUX, after) == {
         "passwd": "redis:x:800:801:Redis:/var/lib/redis:/usr/sbin/nologin\n",
         "shadow": "redis:!:::::::\n",
@@ -41,8 +41,8 @@ def test_on_linux_an_account_gets_lines_in_all_four_files_and_no_password() -> N
 
 
 def test_on_freebsd_an_account_gets_a_line_in_master_passwd_and_the_databases_are_stale() -> None:
-    after, findings = apply_accounts(FREEBSD, (REDIS,), (GROUP,), Family.FREEBSD)
-    assert findings == ()
+    after, problems = apply_accounts(FREEBSD, (REDIS,), (GROUP,), Family.FREEBSD)
+    assert problems == ()
     assert added(FREEBSD, after) == {
         "passwd": "redis:*:800:801:Redis:/var/lib/redis:/usr/sbin/nologin\n",
         "master.passwd": "redis:*:800:801::0:0:Redis:/var/lib/redis:/usr/sbin/nologin\n",
@@ -61,8 +61,8 @@ def test_an_account_that_is_there_stays_as_the_jail_has_it() -> None:
     have = tree(
         passwd="redis:x:800:801:Mine:/home/redis:/bin/sh\n", shadow="redis:$6$x:1::::::\n", group="redis:x:801:\n"
     )
-    after, findings = apply_accounts(have, (REDIS,), (), Family.LINUX)
-    assert (after, findings) == (have, ())
+    after, problems = apply_accounts(have, (REDIS,), (), Family.LINUX)
+    assert (after, problems) == (have, ())
 
 
 def test_members_are_added_to_a_group_that_is_there() -> None:
@@ -83,8 +83,8 @@ def test_a_name_or_a_number_that_is_taken_is_a_conflict_and_the_line_is_left_out
     files: dict[str, str], file: str, word: str
 ) -> None:
     before = tree(**files)
-    after, findings = apply_accounts(before, (REDIS,), (GROUP,), Family.LINUX)
-    conflicts = [f for f in findings if f.code == "ACCOUNT_CONFLICT"]
+    after, problems = apply_accounts(before, (REDIS,), (GROUP,), Family.LINUX)
+    conflicts = [f for f in problems if f.code == "ACCOUNT_CONFLICT"]
     assert [(f.severity, f.subject) for f in conflicts] == [(Severity.ERROR, file)]
     assert word in conflicts[0].message
     name = file.removeprefix("/etc/")
@@ -92,8 +92,8 @@ def test_a_name_or_a_number_that_is_taken_is_a_conflict_and_the_line_is_left_out
 
 
 def test_a_user_of_a_group_that_nobody_defines_is_a_warning() -> None:
-    after, findings = apply_accounts(LINUX, (REDIS,), (), Family.LINUX)
-    assert [(f.code, f.severity) for f in findings] == [("MISSING_GROUP", Severity.WARNING)]
+    after, problems = apply_accounts(LINUX, (REDIS,), (), Family.LINUX)
+    assert [(f.code, f.severity) for f in problems] == [("MISSING_GROUP", Severity.WARNING)]
     assert b"redis" in after["passwd"].content
 
 

@@ -15,7 +15,7 @@ ACTIVE, FROZEN = Ownership.ACTIVE, Ownership.FROZEN
 
 # By standing: what may be done. READ always may.
 MAY = {
-    Standing.OWNED: "run on, tell, give up, stop, start, change, settle, rehearse, replicate, migrate, give away"
+    Standing.OWNED: "run on, tell, give up, stop, start, change, settle, test migration, replicate, migrate, give away"
     ", delete",
     Standing.UNCONFIRMED: "run on, tell, give up, stop",
     Standing.SUPERSEDED: "delete",
@@ -98,7 +98,7 @@ def test_a_jail_that_is_not_this_hosts_to_change_says_why(standing: Standing, re
     with pytest.raises(FailedPreconditionError) as caught:
         require(Intent.CHANGE, CLAIMS[standing])
     assert (caught.value.reason, caught.value.resource) == (reason, "jails/web")
-    assert caught.value.remedy
+    assert caught.value.hint
 
 
 def test_who_cannot_be_promoted_or_adopted_is_told_what_can() -> None:
@@ -113,9 +113,9 @@ def test_what_lets_an_unconfirmed_jail_go_on_is_said_word_by_word() -> None:
     found = unconfirmed(claim(ACTIVE, 0, frozenset({"gamma", "beta"}), desired=Desired.RUNNING))
     sentence = "beta has not taken over web, gamma has not taken over web"
     assert found.detail["confirm"] == sentence
-    assert f'jailctl jail confirm web --confirm "{sentence}"' in found.remedy
-    assert "starts by itself" in found.remedy
-    assert "starts by itself" not in unconfirmed(claim(ACTIVE, 0, BETA, desired=Desired.STOPPED)).remedy
+    assert f'jailctl jail force-start web --confirm "{sentence}"' in found.hint
+    assert "starts by itself" in found.hint
+    assert "starts by itself" not in unconfirmed(claim(ACTIVE, 0, BETA, desired=Desired.STOPPED)).hint
 
 
 @pytest.mark.parametrize("intent", list(Intent))
@@ -135,7 +135,7 @@ def test_a_jail_whose_change_waits_to_be_confirmed_is_neither_changed_nor_migrat
 def test_whoever_is_refused_for_another_hosts_jail_is_told_which_host_to_ask(standing: Standing) -> None:
     named = refusal(Intent.START, replace(CLAIMS[standing], owner_name="beta"))
     assert named is not None
-    assert (named.detail["owner"], "beta" in named.message, "--context beta" in named.remedy) == ("beta", True, True)
+    assert (named.detail["owner"], "beta" in named.message, "--context beta" in named.hint) == ("beta", True, True)
     unnamed = refusal(Intent.START, CLAIMS[standing])
     assert unnamed is not None
     assert ("another host" in unnamed.message, unnamed.detail) == (True, {})

@@ -68,7 +68,7 @@ def test_a_release_does_not_run_on_a_base_older_than_the_one_it_was_built_on(
 ) -> None:
     base = BaseRecord(name="b", family=family, version="1", abi="a", osreldate=1401000)
     built = Built(base="x", abi="a", osversion=osversion)
-    assert [finding.code for finding in compat.check_osversion(built, base)] == found
+    assert [problem.code for problem in compat.check_osversion(built, base)] == found
 
 
 # -- accounts

@@ -66,7 +66,7 @@ def test_a_redacted_value_that_the_jail_has_not_never_becomes_its_value() -> Non
     renamed = msgspec.structs.replace(NOW.spec, environment={"SECRET": REDACTED})
     current = msgspec.structs.replace(NOW, spec=msgspec.structs.replace(NOW.spec, environment={"PASSWORD": "x"}))
     spec = apply(Configure(renamed), current).spec
-    assert [(finding.code, finding.subject) for finding in speccheck.check(spec)] == [
+    assert [(problem.code, problem.subject) for problem in speccheck.check(spec)] == [
         ("INVALID_SPEC", "$.environment.SECRET")
     ]
 
@@ -80,7 +80,7 @@ def test_a_configure_that_would_move_another_axis_is_refused_and_told_the_comman
     with pytest.raises(InvalidArgumentError) as caught:
         apply(Configure(msgspec.structs.replace(NOW.spec, **{field: value})))
     assert caught.value.reason == "OTHER_AXIS"
-    assert command in caught.value.remedy
+    assert command in caught.value.hint
     assert caught.value.detail["field"] == f"$.{field}"
 
 
@@ -141,7 +141,7 @@ def test_a_generation_that_was_dropped_meanwhile_is_told_with_those_that_are_lef
     with pytest.raises(NotFoundError) as caught:
         apply(Rollback(1), older={4: HISTORY[4], 5: NOW})
     assert caught.value.reason == "GENERATION_NOT_FOUND"
-    assert "4, 5" in caught.value.remedy
+    assert "4, 5" in caught.value.hint
 
 
 FOLLOWING = msgspec.structs.replace(NOW, spec=msgspec.structs.replace(NOW.spec, base="", channel="stable"))

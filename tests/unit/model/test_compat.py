@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from jaild.model.findings import Finding, Severity
 from jaild.model.layers.compatibility import ElfFile, Libraries, check, check_abi, check_kernel
 from jaild.model.layers.libraries import Linker, Start
 from jaild.model.layers.records import BaseRecord, Family
+from jaild.model.problems import Problem, Severity
 
 RTLD = "/lib64/ld-linux-x86-64.so.2"
 
@@ -55,31 +55,31 @@ def program(**more: Any) -> ElfFile:
     )
 
 
-def found(*files: ElfFile, base: Libraries = BASE, start: Start | None = None, **more: Any) -> tuple[Finding, ...]:
+def found(*files: ElfFile, base: Libraries = BASE, start: Start | None = None, **more: Any) -> tuple[Problem, ...]:
     release = Libraries(**({"files": files, "search_path": ("/usr/local/lib",)} | more))
     return check(release, base, mount_point="/usr/local", start=start)
 
 
-def codes(findings: tuple[Finding, ...]) -> list[str]:
-    return [finding.code for finding in findings]
+def codes(problems: tuple[Problem, ...]) -> list[str]:
+    return [problem.code for problem in problems]
 
 
-def test_a_release_whose_needs_are_all_met_has_no_findings() -> None:
+def test_a_release_whose_needs_are_all_met_has_no_problems() -> None:
     assert found(program()) == ()
 
 
 def test_a_symbol_of_a_newer_c_library_is_named_with_its_version_and_library() -> None:
     newer = {"libc.so.6": {"GLIBC_2.36": ("arc4random",), "GLIBC_2.2.5": ("malloc",)}}
-    (finding,) = found(program(needs=newer))
-    assert finding.severity is Severity.ERROR
-    assert finding.code == "MISSING_SYMBOL_VERSION"
-    assert finding.subject == "/usr/local/bin/redis-server"
-    assert finding.evidence == ("redis-server needs arc4random@GLIBC_2.36 of libc.so.6",)
+    (problem,) = found(program(needs=newer))
+    assert problem.severity is Severity.ERROR
+    assert problem.code == "MISSING_SYMBOL_VERSION"
+    assert problem.subject == "/usr/local/bin/redis-server"
+    assert problem.evidence == ("redis-server needs arc4random@GLIBC_2.36 of libc.so.6",)
 
 
 def test_a_missing_version_without_symbols_is_named_by_itself() -> None:
-    (finding,) = found(program(needs={"libc.so.6": {"GLIBC_ABI_DT_RELR": ()}}))
-    assert finding.evidence == ("redis-server needs GLIBC_ABI_DT_RELR of libc.so.6",)
+    (problem,) = found(program(needs={"libc.so.6": {"GLIBC_ABI_DT_RELR": ()}}))
+    assert problem.evidence == ("redis-server needs GLIBC_ABI_DT_RELR of libc.so.6",)
 
 
 def test_a_version_that_is_wanted_weakly_may_be_missing() -> None:
@@ -88,9 +88,9 @@ def test_a_version_that_is_wanted_weakly_may_be_missing() -> None:
 
 
 def test_a_symbol_missing_from_a_version_that_is_there_is_told() -> None:
-    (finding,) = found(program(needs={"libc.so.6": {"GLIBC_2.34": ("pthread_create", "dlopen")}}))
-    assert finding.code == "MISSING_SYMBOL"
-    assert finding.evidence == ("redis-server needs dlopen@GLIBC_2.34 of libc.so.6",)
+    (problem,) = found(program(needs={"libc.so.6": {"GLIBC_2.34": ("pthread_create", "dlopen")}}))
+    assert problem.code == "MISSING_SYMBOL"
+    assert problem.evidence == ("redis-server needs dlopen@GLIBC_2.34 of libc.so.6",)
 
 
 def test_a_symbol_that_moved_to_another_library_of_the_process_is_found_there() -> None:
@@ -102,15 +102,15 @@ def test_a_symbol_that_moved_to_another_library_of_the_process_is_found_there() 
 
 def test_a_library_that_lost_its_versions_still_answers_by_name() -> None:
     lost = program(needed=("libz.so.1",), needs={"libz.so.1": {"ZLIB_1.2": ("inflate", "inflateX")}})
-    (finding,) = found(lost)
-    assert finding.evidence == ("redis-server needs inflateX@ZLIB_1.2 of libz.so.1",)
+    (problem,) = found(lost)
+    assert problem.evidence == ("redis-server needs inflateX@ZLIB_1.2 of libz.so.1",)
 
 
 def test_a_plain_symbol_of_a_program_must_be_in_some_library_it_loads() -> None:
     plain = program(needed=("libz.so.1",), needs={"": {"": ("deflate", "malloc", "deflate_fast")}})
-    (finding,) = found(plain)
-    assert finding.code == "MISSING_SYMBOL"
-    assert finding.evidence == ("redis-server needs deflate_fast",)
+    (problem,) = found(plain)
+    assert problem.code == "MISSING_SYMBOL"
+    assert problem.evidence == ("redis-server needs deflate_fast",)
 
 
 def test_a_plain_symbol_of_a_plug_in_may_come_from_its_host() -> None:
@@ -126,15 +126,15 @@ def test_what_the_loader_itself_defines_counts_for_every_program() -> None:
 
 
 def test_a_library_that_nobody_has_is_an_error_with_who_needs_it() -> None:
-    (finding,) = found(program(needed=("libc.so.6", "libjemalloc.so.2")))
-    assert (finding.code, finding.severity) == ("MISSING_LIBRARY", Severity.ERROR)
-    assert finding.evidence == ("redis-server needs libjemalloc.so.2",)
+    (problem,) = found(program(needed=("libc.so.6", "libjemalloc.so.2")))
+    assert (problem.code, problem.severity) == ("MISSING_LIBRARY", Severity.ERROR)
+    assert problem.evidence == ("redis-server needs libjemalloc.so.2",)
 
 
 def test_a_library_missing_further_down_is_told_with_the_library_that_needs_it() -> None:
     between = elf("/usr/local/lib/liba.so", soname="liba.so", needed=("libb.so",))
-    findings = found(program(needed=("liba.so",), needs={}), between)
-    assert ("/usr/local/bin/redis-server", ("liba.so needs libb.so",)) in [(f.subject, f.evidence) for f in findings]
+    problems = found(program(needed=("liba.so",), needs={}), between)
+    assert ("/usr/local/bin/redis-server", ("liba.so needs libb.so",)) in [(f.subject, f.evidence) for f in problems]
 
 
 def test_the_releases_own_library_comes_before_the_bases() -> None:
@@ -159,8 +159,8 @@ def test_a_library_is_found_by_the_path_in_the_file(attribute: str) -> None:
 def test_only_an_rpath_serves_the_libraries_of_a_programs_libraries_too(attribute: str, expected: list[str]) -> None:
     first = elf("/usr/local/private/liba.so", soname="liba.so", needed=("libb.so",))
     second = elf("/usr/local/private/libb.so", soname="libb.so")
-    findings = found(program(needed=("liba.so",), needs={}, **{attribute: ("/usr/local/private",)}), first, second)
-    assert [f.code for f in findings if f.subject.endswith("redis-server")] == expected
+    problems = found(program(needed=("liba.so",), needs={}, **{attribute: ("/usr/local/private",)}), first, second)
+    assert [f.code for f in problems if f.subject.endswith("redis-server")] == expected
 
 
 def test_a_library_that_lacks_a_path_is_excused_if_the_program_that_loads_it_brings_the_other() -> None:
@@ -172,8 +172,8 @@ def test_a_library_that_lacks_a_path_is_excused_if_the_program_that_loads_it_bri
 def test_a_plug_in_whose_library_is_in_the_release_but_not_on_its_path_is_a_warning() -> None:
     plugin = elf("/usr/local/plugins/p.so", soname="p.so", needed=("libq.so",))
     other = elf("/usr/local/plugins/deps/libq.so", soname="libq.so")
-    (finding,) = found(plugin, other)
-    assert (finding.code, finding.severity) == ("MISSING_LIBRARY", Severity.WARNING)
+    (problem,) = found(plugin, other)
+    assert (problem.code, problem.severity) == ("MISSING_LIBRARY", Severity.WARNING)
 
 
 def test_links_of_files_and_folders_lead_to_the_library_and_circles_end() -> None:
@@ -205,8 +205,8 @@ STACKED = elf("/usr/local/lib/libx.so", soname="libx.so", executable_stack=True)
 def test_a_plug_in_that_wants_an_executable_stack_is_a_warning_where_the_base_does_not_load_it(
     version: str, expected: list[str]
 ) -> None:
-    findings = found(program(), STACKED, base=strict_base(version))
-    assert [(f.code, f.severity, f.subject) for f in findings] == [
+    problems = found(program(), STACKED, base=strict_base(version))
+    assert [(f.code, f.severity, f.subject) for f in problems] == [
         (code, Severity.WARNING, STACKED.path) for code in expected
     ]
 
@@ -275,8 +275,8 @@ def test_origin_is_the_real_files_folder_to_freebsds_linker_and_the_links_to_oth
     wants = freebsd_program(needed=("libq.so",), needs={})
     assert found(wants, linked, PRIVATE, base=FREEBSD, links=links) == ()
     wants = program(needed=("libq.so",), needs={})
-    findings = found(wants, linked, PRIVATE, links=links)
-    assert [(f.code, f.subject) for f in findings] == [("MISSING_LIBRARY", "/usr/local/bin/redis-server")]
+    problems = found(wants, linked, PRIVATE, links=links)
+    assert [(f.code, f.subject) for f in problems] == [("MISSING_LIBRARY", "/usr/local/bin/redis-server")]
 
 
 def test_freebsds_linker_insists_on_what_is_preloaded_and_others_do_not() -> None:
@@ -317,16 +317,16 @@ def test_the_linker_itself_is_loaded_for_a_library_too_wherever_it_lies() -> Non
     assert found(program(), plugin, base=base) == ()
 
 
-def test_a_library_that_several_files_want_is_one_finding_that_names_them() -> None:
+def test_a_library_that_several_files_want_is_one_problem_that_names_them() -> None:
     wants = [elf(f"/usr/local/lib/lib{n}.so", soname=f"lib{n}.so", needed=("libgone.so",)) for n in "ab"]
-    findings = found(program(needed=("liba.so", "libb.so"), needs={}), *wants)
-    (finding,) = [finding for finding in findings if finding.subject == "/usr/local/bin/redis-server"]
-    assert finding.evidence == ("liba.so needs libgone.so", "libb.so needs libgone.so")
+    problems = found(program(needed=("liba.so", "libb.so"), needs={}), *wants)
+    (problem,) = [problem for problem in problems if problem.subject == "/usr/local/bin/redis-server"]
+    assert problem.evidence == ("liba.so needs libgone.so", "libb.so needs libgone.so")
 
 
 def test_a_missing_interpreter_is_an_error() -> None:
-    findings = found(program(interpreter="/lib/ld-musl-x86_64.so.1"))
-    assert codes(findings) == ["MISSING_INTERPRETER"]
+    problems = found(program(interpreter="/lib/ld-musl-x86_64.so.1"))
+    assert codes(problems) == ["MISSING_INTERPRETER"]
 
 
 @pytest.mark.parametrize(
@@ -340,14 +340,14 @@ def test_a_missing_interpreter_is_an_error() -> None:
 def test_a_file_of_another_machine_stops_only_if_it_would_run_or_be_linked(
     path: str, more: Any, severity: Severity
 ) -> None:
-    (finding,) = found(elf(path, machine="EM_AARCH64", **more))
-    assert (finding.code, finding.severity) == ("WRONG_MACHINE", severity)
+    (problem,) = found(elf(path, machine="EM_AARCH64", **more))
+    assert (problem.code, problem.severity) == ("WRONG_MACHINE", severity)
 
 
 def test_a_library_of_another_word_size_is_passed_over_in_the_search() -> None:
     narrow = elf("/usr/local/lib/libz.so.1", soname="libz.so.1", bits=32, machine="EM_386")
-    findings = found(program(needed=("libz.so.1",), needs={"": {"": ("inflate",)}}), narrow)
-    assert [(f.code, f.subject) for f in findings] == [("WRONG_MACHINE", "/usr/local/lib/libz.so.1")]
+    problems = found(program(needed=("libz.so.1",), needs={"": {"": ("inflate",)}}), narrow)
+    assert [(f.code, f.subject) for f in problems] == [("WRONG_MACHINE", "/usr/local/lib/libz.so.1")]
 
 
 def test_of_a_library_that_cannot_be_read_no_symbol_is_said_to_be_missing() -> None:
@@ -356,14 +356,14 @@ def test_of_a_library_that_cannot_be_read_no_symbol_is_said_to_be_missing() -> N
 
 
 def test_long_evidence_is_cut_and_counted() -> None:
-    (finding,) = found(program(needs={"libc.so.6": {"GLIBC_2.34": tuple(f"f{n:03}" for n in range(40))}}))
-    assert len(finding.evidence) == 26
-    assert finding.evidence[-1] == "and 15 more"
+    (problem,) = found(program(needs={"libc.so.6": {"GLIBC_2.34": tuple(f"f{n:03}" for n in range(40))}}))
+    assert len(problem.evidence) == 26
+    assert problem.evidence[-1] == "and 15 more"
 
 
 def test_damaged_files_of_the_release_are_passed_on() -> None:
-    warning = Finding(severity=Severity.WARNING, code="DAMAGED_ELF", message="m")
-    assert found(program(), findings=(warning,)) == (warning,)
+    warning = Problem(severity=Severity.WARNING, code="DAMAGED_ELF", message="m")
+    assert found(program(), problems=(warning,)) == (warning,)
 
 
 def test_an_index_survives_json() -> None:
@@ -417,6 +417,6 @@ def test_a_userland_may_be_older_than_the_kernel_and_never_newer(
 def test_another_major_version_is_an_error_on_freebsd_and_another_machine_everywhere(
     release: str, base: str, expected: list[Severity]
 ) -> None:
-    findings = check_abi(release, base_record(abi=base))
-    assert [f.severity for f in findings] == expected
-    assert {f.code for f in findings} <= {"ABI_MISMATCH"}
+    problems = check_abi(release, base_record(abi=base))
+    assert [f.severity for f in problems] == expected
+    assert {f.code for f in problems} <= {"ABI_MISMATCH"}

@@ -12,7 +12,7 @@ from jaild.model import bounds
 from jaild.model.etc.linematch import Steps
 from jaild.model.etc.merge import Merged, merge
 from jaild.model.etc.tree import Entry, Kind, Tree, stale
-from jaild.model.findings import Severity
+from jaild.model.problems import Severity
 
 
 def text(content: str, mode: int = 0o644, uid: int = 0) -> Entry:
@@ -109,9 +109,9 @@ def test_the_same_line_changed_twice_is_a_conflict_that_shows_both_and_keeps_the
     (conflict,) = merged.conflicts
     assert conflict.diff == ("< port 2222", "> port 23")
     assert merged.tree["f"].content == b"port 2222\n"
-    finding = conflict.finding("/etc")
-    assert (finding.code, finding.severity, finding.subject) == ("MERGE_CONFLICT", Severity.ERROR, "/etc/f")
-    assert finding.remedy
+    problem = conflict.problem("/etc")
+    assert (problem.code, problem.severity, problem.subject) == ("MERGE_CONFLICT", Severity.ERROR, "/etc/f")
+    assert problem.hint
 
 
 def test_lines_without_an_end_of_line_and_with_returns_survive() -> None:
@@ -179,9 +179,9 @@ def test_of_a_private_file_no_line_is_shown() -> None:
     assert not any("key" in line for line in merged.conflicts[0].diff)
 
 
-def test_a_finding_can_be_sent_even_if_a_name_is_no_utf_8() -> None:
+def test_a_problem_can_be_sent_even_if_a_name_is_no_utf_8() -> None:
     (conflict,) = one(text("a"), text("b"), text("c"), path="caf\udce9").conflicts
-    assert msgspec.json.decode(msgspec.json.encode(conflict.finding("/etc")))["subject"] == "/etc/caf\\udce9"
+    assert msgspec.json.decode(msgspec.json.encode(conflict.problem("/etc")))["subject"] == "/etc/caf\\udce9"
 
 
 def test_long_diffs_are_cut_and_counted() -> None:
@@ -355,7 +355,7 @@ def test_a_merge_ends_after_its_steps_and_says_which_file_was_too_costly(monkeyp
     assert merged.tree["dear"].content == mine["dear"].content
     assert merged.tree["cheap"].content == b"x\na\nb\nc\n"
     assert merged.tree["later"].content == b"x\na\nb\nd\n"  # one file's cost does not make the others conflicts
-    assert merged.findings("/etc")[0].code == "MERGE_TOO_COSTLY"
+    assert merged.problems("/etc")[0].code == "MERGE_TOO_COSTLY"
 
 
 def test_the_steps_are_those_of_all_files_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,7 +381,7 @@ def test_a_file_too_large_to_be_merged_is_a_conflict_and_not_looked_into(monkeyp
 def test_of_conflicts_without_end_a_plan_shows_some_and_counts_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MERGE_CONFLICTS", 3)
     sides = [{f"f{n}": text(f"{side}\n") for n in range(9)} for side in "atm"]
-    findings = merge(*sides).findings("/etc")
-    assert len(findings) == 4
-    assert findings[-1].message.endswith("6 more conflicts in the files below it")
-    assert findings[-1].severity is Severity.ERROR
+    problems = merge(*sides).problems("/etc")
+    assert len(problems) == 4
+    assert problems[-1].message.endswith("6 more conflicts in the files below it")
+    assert problems[-1].severity is Severity.ERROR

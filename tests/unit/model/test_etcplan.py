@@ -33,13 +33,13 @@ def test_a_new_jail_gets_what_the_layers_bring_with_the_releases_accounts() -> N
     )
     assert b"www:x:80:80" in answer.etc["passwd"].content
     assert answer.local_etc["web.conf"].content == b"a\n"
-    assert [finding.code for finding in answer.findings] == ["MISSING_GROUP"]
+    assert [problem.code for problem in answer.problems] == ["MISSING_GROUP"]
 
 
 def test_conflicts_of_both_trees_are_told_with_the_folder_they_are_in() -> None:
     sides = Sides(theirs={"f": file("t\n")}, ancestor={"f": file("a\n")}, mine={"f": file("m\n")})
     request = Request(machine_id=ID, etc=sides, local=sides, local_folder="/usr/local/etc", family=Family.LINUX)
-    assert [finding.subject for finding in etcplan.carry_out(request).findings] == ["/etc/f", "/usr/local/etc/f"]
+    assert [problem.subject for problem in etcplan.carry_out(request).problems] == ["/etc/f", "/usr/local/etc/f"]
 
 
 def test_accounts_are_not_put_into_a_file_that_takes_too_long_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_accounts_are_not_put_into_a_file_that_takes_too_long_to_read(monkeypatc
         machine_id=ID, etc=sides, local=Sides(theirs={}), local_folder="/l", family=Family.LINUX, users=(WWW,)
     )
     answer = etcplan.carry_out(request)
-    assert [(finding.code, finding.subject) for finding in answer.findings] == [("MERGE_TOO_COSTLY", "/etc/passwd")]
+    assert [(problem.code, problem.subject) for problem in answer.problems] == [("MERGE_TOO_COSTLY", "/etc/passwd")]
     assert answer.etc == sides.theirs
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from jaild.model.evacuation.record import ATTEMPTS, Evacuation, JailMove, MoveState, ended, pause, summary
-from jaild.model.findings import Finding, Severity
 from jaild.model.operation import Failure, Operation
+from jaild.model.problems import Problem, Severity
 
 MOVE = JailMove(jail="web", target="beta", state=MoveState.MOVING, operation="op-2")
 
 
-def operation(reason: str = "", *findings: Finding) -> Operation:
-    failure = Failure(error="AbortedError", reason=reason, message="why", remedy="do", findings=findings)
+def operation(reason: str = "", *problems: Problem) -> Operation:
+    failure = Failure(error="AbortedError", reason=reason, message="why", hint="do", problems=problems)
     return Operation(
         id="op-2",
         kind="migrate",
@@ -42,19 +42,19 @@ def test_a_move_that_went_well_keeps_what_was_measured() -> None:
         ("OPERATION_CANCELLED", MoveState.SKIPPED, True),
         ("PEER_UNREACHABLE", MoveState.WAITING, False),
         ("MIGRATION_UNDER_WAY", MoveState.WAITING, False),
-        ("HOST_HALTED", MoveState.WAITING, False),
+        ("HOST_SHUT_DOWN", MoveState.WAITING, False),
     ],
 )
 def test_a_failure_decides_what_a_move_becomes(reason: str, state: MoveState, *, stays: bool) -> None:
     move = ended(MOVE, operation(reason))
-    assert (move.state, move.stays, move.reason, move.remedy) == (state, stays, reason, "do")
+    assert (move.state, move.stays, move.reason, move.hint) == (state, stays, reason, "do")
 
 
-def test_a_refused_plan_is_told_by_the_finding_that_refused_it() -> None:
-    warning = Finding(severity=Severity.WARNING, code="KERNEL_UNKNOWN", message="no osreldate")
-    taken = Finding(severity=Severity.ERROR, code="NAME_TAKEN", message="there is another", remedy="rename one")
+def test_a_refused_plan_is_told_by_the_problem_that_refused_it() -> None:
+    warning = Problem(severity=Severity.WARNING, code="KERNEL_UNKNOWN", message="no osreldate")
+    taken = Problem(severity=Severity.ERROR, code="NAME_TAKEN", message="there is another", hint="rename one")
     move = ended(MOVE, operation("PLAN_REFUSED", warning, taken))
-    assert (move.reason, move.message, move.remedy) == ("NAME_TAKEN", "there is another", "rename one")
+    assert (move.reason, move.message, move.hint) == ("NAME_TAKEN", "there is another", "rename one")
 
 
 def test_what_somebody_else_stands_in_the_way_of_is_tried_again_but_not_for_ever() -> None:

@@ -69,7 +69,7 @@ def test_what_is_wrong_with_a_filter_is_told_with_its_place(text: str, told: str
         filters.parse(text, "name, state")(facts)
     assert refused.value.reason == "INVALID_FILTER"
     assert told in refused.value.message
-    assert "name, state" in refused.value.remedy
+    assert "name, state" in refused.value.hint
 
 
 @given(st.text(max_size=60))

@@ -19,7 +19,7 @@ OFFER = Offer(
     jail=JailOffer(name="web", uid="u", epoch=1, generation=1, generation_json="{}"),
 )
 JOURNAL = Journal(id="m", jail="web", outgoing=True, peer="beta", phase=Phase.ACTIVATED, offer=OFFER, epoch=2)
-MOVED = Parts(stop=2.0, flush=0.2, snapshot=0.1, send=1.0, verify=0.4, mounts=0.9, start=4.0, gate=30.0)
+MOVED = Parts(stop=2.0, flush=0.2, snapshot=0.1, send=1.0, verify=0.4, mounts=0.9, start=4.0, readiness=30.0)
 
 
 def moved(parts: Parts | None = MOVED, *, jail: str = "web", peer: str = "beta", **how: object) -> Journal:
@@ -81,11 +81,11 @@ def test_the_last_increment_is_no_fixed_cost() -> None:
     assert expected(moved()).parts.send is None
 
 
-def test_a_rehearsal_tells_of_mounts_and_start_only() -> None:
-    rehearsed = moved(Parts(mounts=2.0, start=3.0), downtime=None, created=5.0)
-    found = expected(moved(), rehearsed, here=Parts(stop=1.0))
+def test_a_test_migration_tells_of_mounts_and_start_only() -> None:
+    tested = moved(Parts(mounts=2.0, start=3.0), downtime=None, created=5.0)
+    found = expected(moved(), tested, here=Parts(stop=1.0))
     assert (found.parts.mounts, found.parts.start, found.parts.verify) == (2.0, 3.0, MOVED.verify)
-    assert expected(rehearsed, here=Parts(stop=1.0)).allowance == ALLOWANCE
+    assert expected(tested, here=Parts(stop=1.0)).allowance == ALLOWANCE
 
 
 def test_what_last_increments_took_longer_than_predicted_is_added() -> None:

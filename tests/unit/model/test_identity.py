@@ -8,8 +8,8 @@ from jaild.model.etc import identity, plan
 from jaild.model.etc.plan import Answer, Request, Sides
 from jaild.model.etc.regenerate import HOST_KEYS
 from jaild.model.etc.tree import Entry, Kind, Tree
-from jaild.model.findings import Severity
 from jaild.model.layers.records import Family
+from jaild.model.problems import Severity
 
 ID = "0123456789abcdef0123456789abcdef"
 FOLDER = Entry(kind=Kind.DIRECTORY, mode=0o755)
@@ -51,7 +51,7 @@ def test_a_new_jail_gets_a_machine_id_of_its_own_and_nothing_else_of_the_bases_i
     answer = planned({**base("a"), "machine-id": file(content)})
     assert texts(answer.etc) == {"machine-id": f"{ID}\n", "ssh/sshd_config": "a"}
     assert answer.etc["machine-id"].mode == 0o444
-    assert answer.findings == ()
+    assert answer.problems == ()
 
 
 def test_the_bases_ssh_keygen_makes_the_host_keys_of_a_new_jail() -> None:
@@ -66,7 +66,7 @@ def test_a_base_without_an_identity_gives_none() -> None:
 def test_a_jail_keeps_its_identity_on_another_base() -> None:
     answer = planned(base("b"), base("a"), OWN)
     assert texts(answer.etc) == {**texts(OWN), "ssh/sshd_config": "b"}
-    assert (answer.tools, answer.findings) == ((), ())
+    assert (answer.tools, answer.problems) == ((), ())
 
 
 def test_a_jail_keeps_its_identity_on_a_base_that_has_none() -> None:
@@ -100,9 +100,9 @@ def test_a_link_is_no_identity() -> None:
 
 def test_a_jail_that_has_its_bases_identity_is_told_so_and_keeps_it() -> None:
     answer = planned(base("b"), base("a"), base("a"))
-    (finding,) = answer.findings
-    assert (finding.code, finding.severity) == ("SHARED_IDENTITY", Severity.WARNING)
-    assert finding.evidence == ("etc/hostid", "etc/machine-id", f"etc/{KEY}")
+    (problem,) = answer.problems
+    assert (problem.code, problem.severity) == ("SHARED_IDENTITY", Severity.WARNING)
+    assert problem.evidence == ("etc/hostid", "etc/machine-id", f"etc/{KEY}")
     assert answer.etc[KEY].content == b"key a"
 
 
@@ -128,10 +128,10 @@ def test_a_base_with_an_identity_or_private_keys_is_told_of_with_the_files() -> 
         "ssl/cert.pem": file("-----BEGIN CERTIFICATE-----\n"),
         "notes": file("a\n-----BEGIN PRIVATE KEY-----\n"),
     }
-    (finding,) = identity.in_base(etc, ("var/lib/systemd/random-seed",))
-    assert (finding.code, finding.severity) == ("SHARED_IDENTITY", Severity.WARNING)
-    assert "6 files" in finding.message
-    assert [line.partition(":")[0] for line in finding.evidence] == [
+    (problem,) = identity.in_base(etc, ("var/lib/systemd/random-seed",))
+    assert (problem.code, problem.severity) == ("SHARED_IDENTITY", Severity.WARNING)
+    assert "6 files" in problem.message
+    assert [line.partition(":")[0] for line in problem.evidence] == [
         "etc/ssl/private/snakeoil.key",
         "etc/ssl/old.key",
         "var/lib/systemd/random-seed",
@@ -139,7 +139,7 @@ def test_a_base_with_an_identity_or_private_keys_is_told_of_with_the_files() -> 
         "etc/machine-id",
         f"etc/{KEY}",
     ]
-    assert not any("secret" in line for line in finding.evidence)
+    assert not any("secret" in line for line in problem.evidence)
 
 
 def test_a_base_as_it_should_be_is_not_told_of() -> None:

@@ -12,22 +12,22 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import cpulist
 from jaild.model.jails import network as netcheck
 from jaild.model.jails import validation as speccheck
-from jaild.model.jails.spec import PRIVILEGES, JailSpec, Limits, Network, Port
+from jaild.model.jails.spec import PRIVILEGES, JailSpec, Limits, Mode, Network, Port
 
 
 def own(*ports: Port, addresses: tuple[str, ...] = ("10.0.0.5/24", "2001:db8::5/64")) -> Network:
-    return Network(mode="own", addresses=addresses, ports=ports)
+    return Network(mode=Mode.VNET, addresses=addresses, ports=ports)
 
 
 def subjects(**fields: Any) -> list[str]:
-    return [finding.subject for finding in speccheck.check(JailSpec(base="b", **fields))]
+    return [problem.subject for problem in speccheck.check(JailSpec(base="b", **fields))]
 
 
 @pytest.mark.parametrize(
     ("network", "path"),
     [
         (Network(ports=(Port(host=80),)), "$.network.ports"),
-        (Network(mode="none", ports=(Port(host=80),)), "$.network.ports"),
+        (Network(mode=Mode.NONE, ports=(Port(host=80),)), "$.network.ports"),
         (own(Port(host=80, address="localhost")), "$.network.ports[0].address"),
         (own(Port(host=80, address="192.0.2.7/24")), "$.network.ports[0].address"),
         (own(Port(host=80, address="0.0.0.0")), "$.network.ports[0].address"),
@@ -35,7 +35,7 @@ def subjects(**fields: Any) -> list[str]:
         (own(Port(host=80), Port(host=80, jail=8080)), "$.network.ports[1]"),
         (own(Port(host=80, address="192.0.2.7"), Port(host=80)), "$.network.ports[1]"),
         (
-            Network(mode="shared", addresses=("10.0.0.5/24",), ports=(Port(host=80),)),
+            Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",), ports=(Port(host=80),)),
             "$.network.ports[0].address",
         ),
     ],
@@ -61,10 +61,10 @@ def test_one_port_of_the_host_in_two_jails_is_an_error_that_names_the_other() ->
         "free": JailSpec(base="b", network=own(Port(host=8080, protocol="udp"), addresses=("10.0.0.7/24",))),
         "taken": JailSpec(base="b", network=own(Port(host=8443, address="192.0.2.7"), addresses=("10.0.0.8/24",))),
     }
-    (finding,) = netcheck.conflicts("me", mine, others)
-    assert (finding.code, finding.subject) == ("PORT_IN_USE", "$.network.ports[1]")
-    assert "jail taken" in finding.message
-    assert finding.evidence == ("jails/taken: tcp/8443 at 192.0.2.7",)
+    (problem,) = netcheck.conflicts("me", mine, others)
+    assert (problem.code, problem.subject) == ("PORT_IN_USE", "$.network.ports[1]")
+    assert "jail taken" in problem.message
+    assert problem.evidence == ("jails/taken: tcp/8443 at 192.0.2.7",)
 
 
 def test_addresses_are_the_same_however_they_are_written() -> None:
@@ -104,10 +104,10 @@ def test_what_is_no_list_of_cpus_is_refused(text: str) -> None:
 
 
 def test_what_is_not_on_the_reviewed_list_is_refused_with_the_list() -> None:
-    (finding,) = speccheck.check(JailSpec(base="b", allow=("raw_sockets", "chflags")))
-    assert finding.subject == "$.allow[1]"
+    (problem,) = speccheck.check(JailSpec(base="b", allow=("raw_sockets", "chflags")))
+    assert problem.subject == "$.allow[1]"
     for allowed in PRIVILEGES:
-        assert allowed in finding.message
+        assert allowed in problem.message
     assert subjects(allow=tuple(PRIVILEGES)) == []
     assert subjects(allow=("mlock", "mlock")) == ["$.allow[1]"]
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from jaild.model.evacuation.placement import Guest, Need, Placements, Room, place
-from jaild.model.findings import Finding, Severity
+from jaild.model.problems import Problem, Severity
 
 G = 1 << 30
 BETA, GAMMA = Room(host="beta", space=100 * G), Room(host="gamma", space=100 * G)
-DOWN = Finding(severity=Severity.ERROR, code="PEER_UNREACHABLE", message="beta cannot be reached")
+DOWN = Problem(severity=Severity.ERROR, code="PEER_UNREACHABLE", message="beta cannot be reached")
 
 
 def went(placements: Placements) -> list[tuple[str, str]]:
@@ -59,15 +59,15 @@ def test_what_a_host_did_not_tell_refuses_nothing() -> None:
 
 
 def test_what_a_host_says_against_a_jail_refuses_that_jail_only() -> None:
-    taken = Finding(severity=Severity.ERROR, code="NAME_TAKEN", message="there is another jail a")
-    placements = place([Guest(jail="a"), Guest(jail="b")], [BETA], {("a", "beta"): Need(findings=(taken,))})
+    taken = Problem(severity=Severity.ERROR, code="NAME_TAKEN", message="there is another jail a")
+    placements = place([Guest(jail="a"), Guest(jail="b")], [BETA], {("a", "beta"): Need(problems=(taken,))})
     assert stayed(placements) == {"a": {"beta": "NAME_TAKEN"}}
     assert went(placements) == [("b", "beta")]
 
 
 def test_a_warning_of_a_host_is_told_and_refuses_nothing() -> None:
-    warning = Finding(severity=Severity.WARNING, code="KERNEL_UNKNOWN", message="no osreldate")
-    (placed,) = place([Guest(jail="a")], [BETA], {("a", "beta"): Need(findings=(warning,))}).placed
+    warning = Problem(severity=Severity.WARNING, code="KERNEL_UNKNOWN", message="no osreldate")
+    (placed,) = place([Guest(jail="a")], [BETA], {("a", "beta"): Need(problems=(warning,))}).placed
     assert placed.notes == (warning,)
 
 

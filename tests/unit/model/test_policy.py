@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,6 +23,7 @@ from jaild.model.jails.spec import (
     JailSpec,
     Limits,
     Liveness,
+    Mode,
     Network,
     Port,
     Standby,
@@ -34,7 +35,7 @@ from jaild.model.policy import BuildPolicy, Ceilings, Policy, on_host
 from jaild.model.views import Caller
 
 TIGHT = Policy(
-    networks=("own",),
+    networks=(Mode.VNET,),
     addresses=("10.0.0.64/26", "2001:db8::/64"),
     bridges=("vlan20",),
     interfaces=("em1",),
@@ -51,7 +52,7 @@ FITTING = JailSpec(
     base="b",
     app="web/1",
     network=Network(
-        mode="own",
+        mode=Mode.VNET,
         addresses=("10.0.0.70/24", "2001:db8::7/64"),
         bridge="vlan20",
         ports=(Port(host=80), Port(host=8099)),
@@ -70,7 +71,7 @@ def by(policy: Policy | None, actor: str = "web-team") -> Caller:
 
 
 def told(spec: JailSpec, current: JailSpec | None = None, policy: Policy = TIGHT) -> list[tuple[str, str]]:
-    return [(finding.code, finding.subject) for finding in policycheck.findings(by(policy), spec, current)]
+    return [(problem.code, problem.subject) for problem in policycheck.problems(by(policy), spec, current)]
 
 
 def changed(spec: JailSpec = FITTING, **fields: Any) -> JailSpec:
@@ -90,7 +91,7 @@ def test_what_a_policy_names_passes() -> None:
 
 
 BEYOND = [
-    (changed(network=Network(mode="host"), allow=()), "POLICY_NETWORK", "$.network.mode"),
+    (changed(network=Network(mode=Mode.HOST), allow=()), "POLICY_NETWORK", "$.network.mode"),
     (network(addresses=("10.0.0.70/24", "10.0.0.1/24")), "POLICY_ADDRESS", "$.network.addresses[1]"),
     (network(addresses=("2001:db8:1::7/64",)), "POLICY_ADDRESS", "$.network.addresses[0]"),
     (network(bridge="br-lan"), "POLICY_INTERFACE", "$.network.bridge"),
@@ -135,20 +136,20 @@ def test_a_limit_above_the_ceiling_may_be_lowered_and_never_raised_nor_taken_awa
     assert told(limits(memory="9G"), limits(memory=None)) == []
 
 
-def test_a_finding_names_the_rule_and_whom_to_ask() -> None:
-    (finding,) = policycheck.findings(by(TIGHT), network(addresses=("192.0.2.1/24",)), None)
-    assert "grants.web-team.policy.addresses does not allow it" in finding.message
-    assert finding.evidence == ("grants.web-team.policy.addresses: 10.0.0.64/26, 2001:db8::/64",)
-    assert "ask an operator" in finding.remedy
+def test_a_problem_names_the_rule_and_whom_to_ask() -> None:
+    (problem,) = policycheck.problems(by(TIGHT), network(addresses=("192.0.2.1/24",)), None)
+    assert "grants.web-team.policy.addresses does not allow it" in problem.message
+    assert problem.evidence == ("grants.web-team.policy.addresses: 10.0.0.64/26, 2001:db8::/64",)
+    assert "ask an operator" in problem.hint
 
 
 def test_on_an_interface_of_the_host_the_whole_subnet_has_to_be_in_a_range() -> None:
     policy = msgspec.structs.replace(
-        TIGHT, networks=("shared",), limits=Ceilings(), quota=None, volumes=None, required=()
+        TIGHT, networks=(Mode.SHARED_IP,), limits=Ceilings(), quota=None, volumes=None, required=()
     )
 
     def shared(*addresses: str) -> JailSpec:
-        return JailSpec(base="b", network=Network(mode="shared", addresses=addresses))
+        return JailSpec(base="b", network=Network(mode=Mode.SHARED_IP, addresses=addresses))
 
     assert told(shared("10.0.0.70/32", "10.0.0.70/26", "2001:db8::7/128"), None, policy) == []
     assert told(shared("10.0.0.70/24"), None, policy) == [("POLICY_ADDRESS", "$.network.addresses[0]")]
@@ -156,26 +157,26 @@ def test_on_an_interface_of_the_host_the_whole_subnet_has_to_be_in_a_range() -> 
     assert told(shared("10.0.0.70/24"), shared("10.0.0.70/24"), policy) == []
 
 
-@pytest.mark.parametrize("mode", ["host", "shared"])
+@pytest.mark.parametrize("mode", [Mode.HOST, Mode.SHARED_IP])
 @pytest.mark.parametrize("name", ["raw_sockets", "socket_af"])
 def test_sockets_that_see_the_hosts_network_are_refused_there_unless_a_policy_says_so(mode: Any, name: str) -> None:
-    policy = Policy(networks=("host", "shared", "own"), allow=("raw_sockets", "socket_af"))
+    policy = Policy(networks=(Mode.HOST, Mode.SHARED_IP, Mode.VNET), allow=("raw_sockets", "socket_af"))
     spec = JailSpec(base="b", network=Network(mode=mode), allow=(name,))
     assert told(spec, None, policy) == [("POLICY_ALLOW", "$.allow[0]")]
-    assert told(spec, changed(spec, network=Network(mode="own")), policy) == [("POLICY_ALLOW", "$.allow[0]")]
+    assert told(spec, changed(spec, network=Network(mode=Mode.VNET)), policy) == [("POLICY_ALLOW", "$.allow[0]")]
     assert told(spec, spec, policy) == []
-    assert told(changed(spec, network=Network(mode="own")), None, policy) == []
+    assert told(changed(spec, network=Network(mode=Mode.VNET)), None, policy) == []
     assert told(spec, None, msgspec.structs.replace(policy, allow_on_host=(name,))) == []
 
 
 def test_without_a_policy_a_product_has_the_safe_default() -> None:
     default = on_host(None, address=None, bridge="jaild0", shared="em0")
-    own = JailSpec(base="b", network=Network(mode="own", addresses=("192.0.2.1/24",), bridge="jaild0"))
+    own = JailSpec(base="b", network=Network(mode=Mode.VNET, addresses=("192.0.2.1/24",), bridge="jaild0"))
     assert told(JailSpec(base="b"), None, default) == []
     assert told(own, None, default) == []
     assert told(changed(own, allow=("raw_sockets", "sysvipc", "mlock")), None, default) == []
     for spec, code in [
-        (changed(own, network=Network(mode="shared", addresses=("192.0.2.1/32",))), "POLICY_NETWORK"),
+        (changed(own, network=Network(mode=Mode.SHARED_IP, addresses=("192.0.2.1/32",))), "POLICY_NETWORK"),
         (JailSpec(base="b", allow=("raw_sockets",)), "POLICY_ALLOW"),
         (changed(own, allow=("socket_af",)), "POLICY_ALLOW"),
         (changed(own, devfs_ruleset="devfsrules_unhide_all"), "POLICY_DEVFS"),
@@ -207,20 +208,20 @@ def test_hooks_call_no_address_that_the_policy_does_not_name() -> None:
 
 
 def test_the_daemons_health_checks_reach_no_further_than_the_jail_may() -> None:
-    def asked(check: TcpCheck | HttpCheck, mode: Literal["shared", "none", "host"] = "shared") -> JailSpec:
-        addresses = ("10.0.0.70/32",) if mode == "shared" else ()
+    def asked(check: TcpCheck | HttpCheck, mode: Mode = Mode.SHARED_IP) -> JailSpec:
+        addresses = ("10.0.0.70/32",) if mode is Mode.SHARED_IP else ()
         network = Network(mode=mode, addresses=addresses)
         health = (ExecCheck(command=("true",)), check)
         return msgspec.structs.replace(FITTING, network=network, allow=(), health=health)
 
-    policy = msgspec.structs.replace(TIGHT, networks=("shared", "none", "host"))
+    policy = msgspec.structs.replace(TIGHT, networks=(Mode.SHARED_IP, Mode.NONE, Mode.HOST))
     beyond = [("POLICY_ADDRESS", "$.health[1].address")]
     for address in ("127.0.0.1", "192.0.2.1"):
         assert told(asked(TcpCheck(port=22, address=address)), None, policy) == beyond
-        assert told(asked(HttpCheck(port=80, address=address), "none"), None, policy) == beyond
+        assert told(asked(HttpCheck(port=80, address=address), Mode.NONE), None, policy) == beyond
         had = asked(TcpCheck(port=22, address=address))
         assert told(had, had, policy) == []
-        assert told(asked(TcpCheck(port=22, address=address), "host"), None, policy) == []
+        assert told(asked(TcpCheck(port=22, address=address), Mode.HOST), None, policy) == []
         living = Liveness(checks=(TcpCheck(port=22, address=address),))
         assert told(msgspec.structs.replace(asked(TcpCheck(port=22)), liveness=living), None, policy) == [
             ("POLICY_ADDRESS", "$.liveness.checks[0].address")
@@ -232,7 +233,7 @@ def test_the_daemons_health_checks_reach_no_further_than_the_jail_may() -> None:
 
 def test_operators_and_the_host_itself_have_no_policy() -> None:
     for spec, _, _ in BEYOND:
-        assert policycheck.findings(Caller(actor="boss", roles=frozenset({Role.OPERATOR})), spec, None) == ()
+        assert policycheck.problems(Caller(actor="boss", roles=frozenset({Role.OPERATOR})), spec, None) == ()
 
 
 AMOUNTS = st.one_of(st.none(), st.integers(1, 1 << 40).map(str))
@@ -265,7 +266,7 @@ def recipe(url: str = "", network: Any = "host") -> Recipe:
 
 
 def refused(wanted: Recipe, builds: BuildPolicy) -> list[str]:
-    return [finding.code for finding in policycheck.build_findings(by(Policy(builds=builds)), wanted)]
+    return [problem.code for problem in policycheck.build_problems(by(Policy(builds=builds)), wanted)]
 
 
 def test_a_build_is_held_to_networks_and_repositories() -> None:
@@ -333,7 +334,11 @@ grants:
     team, other = read["web-team"].policy, read["other-team"].policy
     assert team is not None
     assert other is not None
-    assert (team.networks, team.ports, team.limits.memory) == (("own", "shared"), (80, "8000-8099"), "4G")
+    assert (team.networks, team.ports, team.limits.memory) == (
+        (Mode.VNET, Mode.SHARED_IP),
+        (80, "8000-8099"),
+        "4G",
+    )
     assert (team.addresses, team.bridges, team.interfaces) == (("10.0.0.0/24",), ("jaild0",), ("em0",))
     assert (team.builds.time, team.builds.limits.memory) == (600, "2G")
     assert (other.networks, other.addresses) == (Policy().networks, ("10.0.0.0/24",))

@@ -42,7 +42,7 @@ def test_what_nothing_refers_to_goes_and_its_bytes_are_added_up() -> None:
 def test_what_is_young_or_kept_by_others_stays_and_is_told(candidate: Candidate, why: str) -> None:
     decided = decide(candidate)
     assert decided.removed == ()
-    assert [(finding.code, finding.subject) for finding in decided.kept] == [("LAYER_KEPT", "a")]
+    assert [(problem.code, problem.subject) for problem in decided.kept] == [("LAYER_KEPT", "a")]
     assert why in decided.kept[0].message
 
 

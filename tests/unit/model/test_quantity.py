@@ -22,7 +22,7 @@ def test_what_is_no_positive_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         quantity.parse(text)
     assert caught.value.reason == "INVALID_QUANTITY"
-    assert caught.value.remedy
+    assert caught.value.hint
 
 
 def test_a_size_is_written_with_the_largest_unit_that_is_exact() -> None:
@@ -32,3 +32,13 @@ def test_a_size_is_written_with_the_largest_unit_that_is_exact() -> None:
 @given(st.integers(min_value=1, max_value=(1 << 63) - 1))
 def test_every_size_reads_back_as_written(size: int) -> None:
     assert quantity.parse(quantity.render(size)) == size
+
+
+def test_sizes_for_people_have_three_figures_and_a_unit() -> None:
+    sizes = (0, 1023, 1024, 1536, 1023 * 1024 + 1023, 10 << 40, 5 << 60)
+    assert [quantity.size(n) for n in sizes] == ["0B", "1023B", "1K", "1.5K", "1M", "10T", "5E"]
+
+
+def test_one_of_something_is_told_in_the_singular() -> None:
+    assert [quantity.count(n, "jail") for n in (0, 1, 2)] == ["0 jails", "1 jail", "2 jails"]
+    assert [quantity.count(n, "entry", "entries") for n in (1, 3)] == ["1 entry", "3 entries"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from jaild.jails.datasets import KEPT_SAFETY_SNAPSHOTS
-from jaild.model.findings import Severity
 from jaild.model.jails import quotas
 from jaild.model.jails.quotas import TIMES, Space
 from jaild.model.jails.spec import JailSpec, Volume
+from jaild.model.problems import Severity
 from jaild.model.replication import policy
 
 _MIB = 1 << 20
@@ -50,7 +50,7 @@ def test_a_quota_that_becomes_smaller_than_what_is_used_is_an_error(
     wanted: JailSpec, there: dict[str, Space], subjects: list[str]
 ) -> None:
     found = quotas.below_used(wanted, _spec("20M", "9M"), there)
-    assert [(finding.code, finding.subject) for finding in found] == [("QUOTA_BELOW_USED", each) for each in subjects]
+    assert [(problem.code, problem.subject) for problem in found] == [("QUOTA_BELOW_USED", each) for each in subjects]
 
 
 def test_nobody_is_kept_from_going_back_to_an_older_spec() -> None:

@@ -1,4 +1,4 @@
-"""Recipes: read strictly, and every mistake told with its place and how to mend it."""
+"""Recipes: read strictly, and every mistake told with its place and how to fix it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def parsed(text: str) -> Recipe:
 
 
 def mistakes(text: str) -> list[tuple[str, str]]:
-    """Return place and mend of each."""
-    return [(finding.subject, finding.remedy) for finding in recipecheck.check(parsed(text))]
+    """Return place and fix of each."""
+    return [(problem.subject, problem.hint) for problem in recipecheck.check(parsed(text))]
 
 
 def simple(steps: str = "[{run: [make]}]", **more: str) -> str:
@@ -54,7 +54,7 @@ def test_a_good_recipe_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "mend"),
+    ("text", "place", "fix"),
     [
         (simple(base="a/b"), "$.base", "use 1 to 100"),
         (simple(**{"from": "1 2"}), "$.from", "use 1 to 100"),
@@ -74,10 +74,10 @@ def test_a_good_recipe_is_read_whole() -> None:
         (simple(environment="{a b: c}"), '$.environment["a b"]', "correct it"),
     ],
 )  # fmt: skip
-def test_a_mistake_names_its_place_and_how_to_mend_it(text: str, place: str, mend: str) -> None:
-    ((where, remedy),) = mistakes(text)
+def test_a_mistake_names_its_place_and_how_to_fix_it(text: str, place: str, fix: str) -> None:
+    ((where, hint),) = mistakes(text)
     assert where == place
-    assert mend in remedy
+    assert fix in hint
 
 
 def with_repository(repository: str, package: str = "nginx", **more: str) -> str:
@@ -104,16 +104,16 @@ def with_repository(repository: str, package: str = "nginx", **more: str) -> str
     ],
 )
 def test_a_mistake_about_packages_names_its_place(text: str, place: str) -> None:
-    ((where, remedy),) = mistakes(text)
+    ((where, hint),) = mistakes(text)
     assert where == place
-    assert remedy
+    assert hint
 
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         recipecheck.require(parsed(simple("[{run: ['']}, {copy: {from: a, to: /bin}}]", base="a/b")))
     assert caught.value.reason == "INVALID_SPEC"
-    assert [finding.subject for finding in caught.value.findings] == [
+    assert [problem.subject for problem in caught.value.problems] == [
         "$.base",
         "$.steps[0].run[0]",
         "$.steps[1].copy.to",

@@ -13,8 +13,8 @@ from jaild.model.etc import plan, renumber
 from jaild.model.etc.plan import Answer, Request, Sides
 from jaild.model.etc.renumber import Kinds, Owned, Owners, Renumbered
 from jaild.model.etc.tree import Entry, Kind, Tree
-from jaild.model.findings import Severity
 from jaild.model.layers.records import Family
+from jaild.model.problems import Severity
 
 NOTHING = Owners()
 
@@ -47,7 +47,7 @@ def test_a_jails_account_keeps_its_number_when_the_new_base_gives_it_another() -
     answer = merged(DEBIAN_13, DEBIAN_12, DEBIAN_12)
     assert numbers(answer.etc) == {"root": "0:0", "sshd": "100:65534"}
     assert numbers(answer.etc, "group") == {"root": "0", "crontab": "101", "_ssh": "102"}
-    assert answer.findings == ()
+    assert answer.problems == ()
     assert answer.renumbered == (
         Renumbered(kind=Kinds.GROUP, name="_ssh", base=101, jail=102, is_new=False, holder="crontab", holders_base=997),
         Renumbered(kind=Kinds.GROUP, name="crontab", base=997, jail=101, holder="", is_new=False),
@@ -97,19 +97,19 @@ def test_a_number_of_two_names_is_nobodys_to_be_changed_by_the_number_alone() ->
 
 def test_an_account_that_the_jail_removed_is_no_conflict_when_only_its_number_changes() -> None:
     answer = merged(DEBIAN_13, DEBIAN_12, etc({"root": (0, 0)}, {"root": 0, "crontab": 101, "_ssh": 102}))
-    assert (answer.findings, numbers(answer.etc)) == ((), {"root": "0:0"})
+    assert (answer.problems, numbers(answer.etc)) == ((), {"root": "0:0"})
 
 
 def test_a_jail_that_renumbered_an_account_itself_keeps_that() -> None:
     mine = etc({"root": (0, 0), "sshd": (5000, 65534)}, {"root": 0, "crontab": 101, "_ssh": 102})
     answer = merged(DEBIAN_13, DEBIAN_12, mine)
-    assert (answer.findings, numbers(answer.etc)["sshd"]) == ((), "5000:65534")
+    assert (answer.problems, numbers(answer.etc)["sshd"]) == ((), "5000:65534")
 
 
 def test_at_the_next_upgrade_a_number_that_stayed_the_bases_is_not_told_again() -> None:
     after = merged(DEBIAN_13, DEBIAN_12, DEBIAN_12).etc
     answer = merged({**DEBIAN_13, "motd": Entry(kind=Kind.FILE)}, DEBIAN_13, after)
-    assert (answer.findings, answer.renumbered) == ((), ())
+    assert (answer.problems, answer.renumbered) == ((), ())
     assert numbers(answer.etc) == numbers(after)
 
 
@@ -118,7 +118,7 @@ def test_a_new_account_whose_number_the_jail_gave_to_another_gets_a_free_one() -
     ancestor = etc({"root": (0, 0)}, {})
     mine = etc({"root": (0, 0), "web": (998, 999)}, {"web": 999, "own": 998})
     answer = merged(theirs, ancestor, mine)
-    assert answer.findings == ()
+    assert answer.problems == ()
     assert numbers(answer.etc)["polkitd"] == "999:997"  # the highest free ones
     assert numbers(answer.etc, "group")["polkitd"] == "997"
     assert [(one.kind, one.holder, one.is_new) for one in answer.renumbered] == [
@@ -145,7 +145,7 @@ def test_the_superusers_number_is_no_accounts_to_keep_or_to_lose() -> None:
 def test_if_no_number_is_free_the_merge_says_who_shares_one() -> None:
     users = {f"u{number}": (number, 0) for number in range(100, 1000)}
     answer = merged(etc({"new": (500, 0)}, {}), {}, etc(users, {}))
-    assert [finding.code for finding in answer.findings] == ["MERGE_CONFLICT"]
+    assert [problem.code for problem in answer.problems] == ["MERGE_CONFLICT"]
 
 
 def test_a_file_too_large_to_be_merged_has_no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,24 +171,24 @@ def test_no_text_in_place_of_accounts_ends_the_plan(ancestor: str, theirs: str, 
 def test_what_stands_in_the_way_is_to_get_the_number_that_it_has_in_the_base_if_there_is_one() -> None:
     renumbered = merged(DEBIAN_13, DEBIAN_12, DEBIAN_12).renumbered
     base = Owners(groups={101: Owned(count=1, needing=1, some=("usr/bin/ssh-agent",))})
-    (finding,) = renumber.findings(renumbered, base, NOTHING, "debian-13")
-    assert finding.severity is Severity.ERROR
-    assert finding.remedy.startswith("give crontab gid 997, its own in the base, in the jail")
+    (problem,) = renumber.problems(renumbered, base, NOTHING, "debian-13")
+    assert problem.severity is Severity.ERROR
+    assert problem.hint.startswith("give crontab gid 997, its own in the base, in the jail")
     done = etc({"root": (0, 0), "sshd": (100, 65534)}, {"root": 0, "crontab": 997, "_ssh": 102})
-    after = renumber.findings(merged(DEBIAN_13, DEBIAN_12, done).renumbered, base, NOTHING, "debian-13")
-    assert [finding.severity for finding in after] == [Severity.WARNING]
-    (finding,) = renumber.findings([replace(renumbered[0], holders_base=None)], base, NOTHING, "debian-13")
-    assert finding.remedy.startswith("give crontab another gid in the jail")
+    after = renumber.problems(merged(DEBIAN_13, DEBIAN_12, done).renumbered, base, NOTHING, "debian-13")
+    assert [problem.severity for problem in after] == [Severity.WARNING]
+    (problem,) = renumber.problems([replace(renumbered[0], holders_base=None)], base, NOTHING, "debian-13")
+    assert problem.hint.startswith("give crontab another gid in the jail")
 
 
 def test_of_an_account_that_the_jail_removed_only_files_that_become_somebody_elses_are_told() -> None:
     mine = etc({"root": (0, 0)}, {"root": 0, "_ssh": 102, "web": 997})
     renumbered = merged(DEBIAN_13, DEBIAN_12, mine).renumbered
     base = Owners(users=PROGRAM.groups, groups=PROGRAM.groups)
-    (finding,) = renumber.findings(renumbered, base, NOTHING, "debian-13")
-    assert finding.severity is Severity.ERROR
-    assert finding.message.startswith("crontab has no entry in the jail, and gid 997 in base debian-13, where files")
-    assert len(finding.evidence) == 2
+    (problem,) = renumber.problems(renumbered, base, NOTHING, "debian-13")
+    assert problem.severity is Severity.ERROR
+    assert problem.message.startswith("crontab has no entry in the jail, and gid 997 in base debian-13, where files")
+    assert len(problem.evidence) == 2
 
 
 SOME = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from([99, 100, 101, 997, 998, 999])).filter(
@@ -205,7 +205,7 @@ def test_every_account_of_a_jail_keeps_its_number_and_no_two_get_one(
         return etc({name: (number, number) for name, number in numbers.items()}, numbers)
 
     answer = merged(tree(theirs), tree(ancestor), tree(mine))
-    assert answer.findings == ()
+    assert answer.problems == ()
     groups = numbers(answer.etc, "group")
     assert numbers(answer.etc) == {name: f"{number}:{number}" for name, number in groups.items()}
     assert {name: int(number) for name, number in groups.items() if name in mine}.items() <= mine.items()
@@ -217,9 +217,9 @@ def test_every_account_of_a_jail_keeps_its_number_and_no_two_get_one(
 
 def told(base: Owners, data: Owners = NOTHING, holder: str = "", *, is_new: bool = False) -> list[tuple[str, str]]:
     one = Renumbered(kind=Kinds.GROUP, name="crontab", base=997, jail=101, holder=holder, is_new=is_new)
-    found = renumber.findings([one], base, data, "debian-13")
-    assert all(finding.code == "ACCOUNT_RENUMBERED" and finding.subject == "/etc/group" for finding in found)
-    return [(finding.severity, finding.message) for finding in found]
+    found = renumber.problems([one], base, data, "debian-13")
+    assert all(problem.code == "ACCOUNT_RENUMBERED" and problem.subject == "/etc/group" for problem in found)
+    return [(problem.severity, problem.message) for problem in found]
 
 
 PROGRAM = Owners(groups={997: Owned(count=2, needing=1, some=("usr/bin/crontab",))})
@@ -244,13 +244,13 @@ def test_a_new_account_with_another_number_than_in_its_base_is_a_note() -> None:
     assert told(NOTHING, holder="web", is_new=True) == [(Severity.NOTE, f"{HAS}: there 997 is web's")]
 
 
-def test_a_finding_counts_the_files_of_both_numbers_in_the_data_and_in_the_base() -> None:
+def test_a_problem_counts_the_files_of_both_numbers_in_the_data_and_in_the_base() -> None:
     one = Renumbered(kind=Kinds.GROUP, name="crontab", base=997, jail=101, holder="", is_new=False)
     data = Owners(groups={101: Owned(count=7)}, whole=False)
-    (finding,) = renumber.findings([one], PROGRAM, data, "debian-13")
-    assert finding.evidence == (
+    (problem,) = renumber.problems([one], PROGRAM, data, "debian-13")
+    assert problem.evidence == (
         "files of gid 101: at least 7 in the jail's data, 0 in the base",
         "files of gid 997: at least 0 in the jail's data, 2 in the base",
         "/usr/bin/crontab",
     )
-    assert finding.remedy
+    assert problem.hint

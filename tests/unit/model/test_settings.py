@@ -21,7 +21,7 @@ GOOD = {
 
 def test_nothing_is_set_or_said_where_all_is_as_it_should_be() -> None:
     assert settings.own(GOOD, new=True) == {}
-    assert list(settings.findings("tank/jaild", GOOD, GOOD)) == []
+    assert list(settings.problems("tank/jaild", GOOD, GOOD)) == []
 
 
 def test_what_a_zfs_does_not_know_is_no_fault() -> None:
@@ -31,9 +31,9 @@ def test_what_a_zfs_does_not_know_is_no_fault() -> None:
 
 def test_what_jaild_can_set_it_sets_and_some_of_it_on_new_datasets_only() -> None:
     found = {**GOOD, "atime": "on", "xattr": "off", "sharenfs": "rw", "utf8only": "on", "sync": "disabled"}
-    mended = {"atime": "off", "xattr": "on", "sharenfs": "off"}
-    assert settings.own(found, new=False) == mended
-    assert settings.own(found, new=True) == {**mended, "utf8only": "off"}
+    fixed = {"atime": "off", "xattr": "on", "sharenfs": "off"}
+    assert settings.own(found, new=False) == fixed
+    assert settings.own(found, new=True) == {**fixed, "utf8only": "off"}
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_what_jaild_can_set_it_sets_and_some_of_it_on_new_datasets_only() -> Non
 )
 def test_what_is_said_before_the_first_start_and_after_it(name: str, value: str, before: str, after: str) -> None:
     found = {**GOOD, name: value}
-    (said,) = settings.findings("tank/jaild", found, {})
+    (said,) = settings.problems("tank/jaild", found, {})
     assert (said.severity, said.subject) == (before, name)
     assert f"{name}={value} on tank/jaild:" in said.message
-    (said,) = settings.findings("tank/jaild", GOOD, found)
+    (said,) = settings.problems("tank/jaild", GOOD, found)
     assert (said.severity, said.subject) == (after, name)
     assert f"{name}={value} on tank/jaild/jails:" in said.message
-    assert said.remedy
+    assert said.hint
 
 
 def test_what_jaild_has_set_itself_is_not_said_again() -> None:
-    assert list(settings.findings("tank/jaild", {**GOOD, "atime": "on"}, GOOD)) == []
+    assert list(settings.problems("tank/jaild", {**GOOD, "atime": "on"}, GOOD)) == []

@@ -16,6 +16,7 @@ from jaild.model.jails.spec import (
     JailSpec,
     Limits,
     Liveness,
+    Mode,
     Network,
     Placement,
     Readiness,
@@ -29,14 +30,14 @@ from jaild.model.layers.records import Group, Manifest, User
 
 
 def own(*addresses: str, **more: Any) -> Network:
-    return Network(mode="own", addresses=addresses, **more)
+    return Network(mode=Mode.VNET, addresses=addresses, **more)
 
 
 def subjects(**fields: Any) -> list[str]:
-    return [finding.subject for finding in speccheck.check(JailSpec(**({"base": "b"} | fields)))]
+    return [problem.subject for problem in speccheck.check(JailSpec(**({"base": "b"} | fields)))]
 
 
-def test_a_sound_specification_has_no_findings() -> None:
+def test_a_sound_specification_has_no_problems() -> None:
     spec = JailSpec(
         base="14.3-RELEASE-p2",
         app="edge-cache/4.2.1",
@@ -77,9 +78,9 @@ def test_two_volumes_may_not_have_one_path() -> None:
 @pytest.mark.parametrize(
     ("network", "path"),
     [
-        (Network(mode="own"), "$.network.addresses"),
-        (Network(mode="shared"), "$.network.addresses"),
-        (Network(mode="host", addresses=("10.0.0.5/24",)), "$.network.addresses"),
+        (Network(mode=Mode.VNET), "$.network.addresses"),
+        (Network(mode=Mode.SHARED_IP), "$.network.addresses"),
+        (Network(mode=Mode.HOST, addresses=("10.0.0.5/24",)), "$.network.addresses"),
         (own("10.0.0.5"), "$.network.addresses[0]"),
         (own("10.0.0.5/24", "10.0.0.500/24"), "$.network.addresses[1]"),
         (own("10.0.0.5/33"), "$.network.addresses[0]"),
@@ -96,8 +97,8 @@ def test_two_volumes_may_not_have_one_path() -> None:
         (own("10.0.0.5/24", gateway="fe80:::1"), "$.network.gateway"),
         (own("10.0.0.5/24", interface="em0"), "$.network.interface"),
         (own("10.0.0.5/24", bridge="a-name-of-more-than-15"), "$.network.bridge"),
-        (Network(mode="shared", addresses=("10.0.0.5/24",), bridge="br0"), "$.network.bridge"),
-        (Network(mode="host", gateway="10.0.0.1"), "$.network.gateway"),
+        (Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",), bridge="br0"), "$.network.bridge"),
+        (Network(mode=Mode.HOST, gateway="10.0.0.1"), "$.network.gateway"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_of_the_network_is_told_by_its_path(network: Network, path: str) -> None:
@@ -107,7 +108,7 @@ def test_a_broken_rule_of_the_network_is_told_by_its_path(network: Network, path
 def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
     assert subjects(network=own("2001:db8::5/64", gateway="fe80::1")) == []
     assert subjects(network=own("10.0.0.0/31", "10.0.1.5/32")) == []
-    assert subjects(network=Network(mode="shared", addresses=("127.0.1.1/8",), interface="lo1")) == []
+    assert subjects(network=Network(mode=Mode.SHARED_IP, addresses=("127.0.1.1/8",), interface="lo1")) == []
 
 
 @pytest.mark.parametrize(
@@ -140,8 +141,8 @@ def test_a_link_local_router_and_a_host_prefix_are_sound() -> None:
         ({"health": (HttpCheck(port=1, path="/ HTTP/1.1\r\nX: y"),)}, "$.health[0].path"),
         ({"health": (TcpCheck(port=1, address="10.0.0.6"),), "network": own("10.0.0.5/24")}, "$.health[0].address"),
         ({"health": (TcpCheck(port=1, address="localhost"),)}, "$.health[0].address"),
-        ({"health": (TcpCheck(port=1),), "network": Network(mode="own")}, "$.health[0]"),
-        ({"liveness": Liveness(checks=(TcpCheck(port=1),)), "network": Network(mode="own")}, "$.liveness.checks[0]"),
+        ({"health": (TcpCheck(port=1),), "network": own()}, "$.health[0]"),
+        ({"liveness": Liveness(checks=(TcpCheck(port=1),)), "network": own()}, "$.liveness.checks[0]"),
         ({"maintenance": ("02:00-05:00", "at night")}, "$.maintenance[1]"),
         ({"liveness": Liveness(restart=True)}, "$.liveness.restart"),
         ({"liveness": Liveness(restart=True), "restart": Restart(policy="never")}, "$.liveness.restart"),
@@ -165,14 +166,14 @@ def test_a_broken_rule_is_told_by_the_path_of_its_field(fields: dict[str, Any], 
 
 
 def test_a_signal_almost_right_is_told_with_the_one_that_was_meant() -> None:
-    (finding,) = speccheck.check(JailSpec(base="b", stop=Stop(signal="SIGQUITT")))
-    assert "did you mean QUIT?" in finding.message
+    (problem,) = speccheck.check(JailSpec(base="b", stop=Stop(signal="SIGQUITT")))
+    assert "did you mean QUIT?" in problem.message
 
 
 def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         speccheck.require(JailSpec(base="-x", app="y"))
-    assert [finding.subject for finding in caught.value.findings] == ["$.base", "$.app"]
+    assert [problem.subject for problem in caught.value.problems] == ["$.base", "$.app"]
     assert caught.value.detail["path"] == "$.base"
 
 
@@ -183,12 +184,12 @@ def test_one_address_in_two_jails_is_an_error_that_names_the_other() -> None:
         "taken": JailSpec(base="b", network=own("2001:db8::0005/48")),
         "me": mine,
     }
-    (finding,) = netcheck.conflicts("me", mine, others)
-    assert (finding.code, finding.subject) == ("ADDRESS_IN_USE", "$.network.addresses[1]")
-    assert finding.evidence == ("jails/taken",)
+    (problem,) = netcheck.conflicts("me", mine, others)
+    assert (problem.code, problem.subject) == ("ADDRESS_IN_USE", "$.network.addresses[1]")
+    assert problem.evidence == ("jails/taken",)
 
 
-def test_a_sound_manifest_has_no_findings() -> None:
+def test_a_sound_manifest_has_no_problems() -> None:
     manifest = Manifest(
         command=("/usr/local/bin/redis",),
         user="redis",
@@ -221,6 +222,6 @@ def test_a_sound_manifest_has_no_findings() -> None:
     ],
 )  # fmt: skip
 def test_a_broken_rule_of_a_manifest_is_told_by_its_path(manifest: Manifest, path: str) -> None:
-    assert [finding.subject for finding in manifestcheck.check(manifest)] == [path]
+    assert [problem.subject for problem in manifestcheck.check(manifest)] == [path]
     with pytest.raises(InvalidArgumentError):
         manifestcheck.require(manifest)

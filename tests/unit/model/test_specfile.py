@@ -7,7 +7,17 @@ from hypothesis import strategies as st
 from jaild.model import yamltext
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import specfile
-from jaild.model.jails.spec import ExecCheck, HttpCheck, JailSpec, Limits, Network, Readiness, TcpCheck, Volume
+from jaild.model.jails.spec import (
+    ExecCheck,
+    HttpCheck,
+    JailSpec,
+    Limits,
+    Mode,
+    Network,
+    Readiness,
+    TcpCheck,
+    Volume,
+)
 from jaild.model.layers.records import Group, Manifest, User
 
 FULL = JailSpec(
@@ -15,7 +25,7 @@ FULL = JailSpec(
     app="redis/7.0.15",
     command=("/usr/local/bin/redis-server", "--port", "6379"),
     environment={"TZ": "UTC", "ON": "yes"},
-    network=Network(mode="own", addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1"),
+    network=Network(mode=Mode.VNET, addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1"),
     volumes={"logs": Volume(path="/var/log/redis", quota="1G")},
     limits=Limits(memory="512M", cpus=1.5),
     health=(HttpCheck(port=80), TcpCheck(port=6379), ExecCheck(command=("redis-cli", "ping"))),
@@ -89,8 +99,8 @@ def test_a_name_that_yaml_takes_for_something_else_is_told_as_it_was_written(
 ) -> None:
     error = refusal(text)
     assert f"{written} is {taken_for} unless it is quoted" in error.message
-    assert f'quotes to make it text: "{written}"' in error.remedy
-    assert "${...}" in error.remedy
+    assert f'quotes to make it text: "{written}"' in error.hint
+    assert "${...}" in error.hint
 
 
 @pytest.mark.parametrize(
@@ -107,11 +117,11 @@ def test_a_name_that_yaml_takes_for_something_else_is_told_as_it_was_written(
 def test_an_unknown_key_is_told_with_the_one_that_was_meant(text: str, path: str, line: str, meant: str) -> None:
     error = refusal(text)
     assert place(error) == (path, line)
-    assert error.remedy == f"did you mean {meant!r}?"
+    assert error.hint == f"did you mean {meant!r}?"
 
 
 def test_an_unknown_key_like_no_other_is_told_with_all_that_are_known() -> None:
-    assert "autostart" in refusal("base: b\nboot:\n  zzz: 1\n").remedy
+    assert "autostart" in refusal("base: b\nboot:\n  zzz: 1\n").hint
 
 
 def test_a_key_said_twice_is_refused_and_both_lines_are_named() -> None:

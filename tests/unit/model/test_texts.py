@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.findings import Finding, Severity
 from jaild.model.operation import Operation, clipped, failure_of
+from jaild.model.problems import Problem, Severity
 from jaild.rpc import status
 
 # os.fsdecode makes lone surrogates of what is no UTF-8
@@ -17,13 +17,13 @@ ANY = st.text(st.one_of(st.characters(), st.sampled_from("\udc80\udcff\ud800")),
 
 @given(ANY)
 def test_an_error_about_any_name_can_be_stored_and_sent(name: str) -> None:
-    finding = Finding(severity=Severity.ERROR, code="C", message=name, subject=name, remedy=name, evidence=(name,))
-    error = FailedPreconditionError("R", name, remedy=name, resource=name, detail={"a": name}, findings=(finding,))
+    problem = Problem(severity=Severity.ERROR, code="C", message=name, subject=name, hint=name, evidence=(name,))
+    error = FailedPreconditionError("R", name, hint=name, resource=name, detail={"a": name}, problems=(problem,))
     failure = failure_of(error)
     assert Operation(id="o", kind="k", target="t", failure=failure).size > 0
     assert status.status_of(failure).SerializeToString()
     if name.isprintable():
-        assert (error.message, finding.evidence) == (name, (name,))
+        assert (error.message, problem.evidence) == (name, (name,))
 
 
 @given(ANY, st.integers(min_value=32, max_value=500))

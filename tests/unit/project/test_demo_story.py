@@ -103,8 +103,8 @@ class FakeFleet:
             case ("jail", "deploy", _, "redis/7.0-broken"):
                 return 10, {**cut, "error": {"message": "not healthy"}}
             case ("jail", "deploy", _, "redis/8.0", *_):
-                finding = {"severity": "error", "code": "MISSING_SYMBOL_VERSION", "message": "GLIBC_2.38"}
-                return 4, {"findings": [finding]}
+                problem = {"severity": "error", "code": "MISSING_SYMBOL_VERSION", "message": "GLIBC_2.38"}
+                return 4, {"problems": [problem]}
             case ("jail", "upgrade", *_):
                 self._set(host, "13", "7.0-tuned")
                 return 0, cut

@@ -33,7 +33,7 @@ async def test_what_an_interrupted_migration_left_is_adopted_on_the_operators_wo
     asked = await refused(beta, "yes")
     assert asked.reason == "CONFIRMATION_NEEDED"
     assert asked.detail["confirm"] == DOWN
-    assert f'jailctl adopt web --force --confirm "{DOWN}"' in asked.remedy
+    assert f'jailctl adopt web --force --confirm "{DOWN}"' in asked.hint
     planned = await adopt(beta, plan=True)
     assert planned.plan is not None
     assert any("lose what was written after" in step for step in planned.plan.steps)

@@ -12,7 +12,7 @@ from tests.fakes.host import FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import reason_of, serves
-from tests.hosts.cutoff import back, cut, mend
+from tests.hosts.cutoff import back, cut, fix
 from tests.hosts.standbys import booted, happened, record, stop
 
 VOUCHED = "beta has not taken over web"
@@ -35,7 +35,7 @@ async def test_it_does_not_start_the_jail_before_the_target_has_been_heard(tmp_p
     alpha, beta = await back_alone(tmp_path, before, adopted=False)
     assert alpha.core.use_cases.jails.get("web").state is JailState.WAITING
     assert [call for call in alpha.runtime.calls if call[0] == "start"] == []
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await booted(alpha)
     await alpha.quiet()
     assert await invariants.unsafe((alpha, beta), "web") == []
@@ -46,7 +46,7 @@ async def test_it_does_not_start_the_jail_before_the_target_has_been_heard(tmp_p
 async def test_it_is_fenced_when_the_target_that_adopted_the_jail_is_heard(tmp_path: Path) -> None:
     alpha, beta = await back_alone(tmp_path, "alpha>beta prepare", adopted=True)
     assert invariants.running([alpha, beta], "web") == ["beta:web.1"]
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await alpha.quiet()
     assert (await record(alpha)).state is Ownership.FENCED
     assert [call for call in alpha.runtime.calls if call[0] == "start"] == []
@@ -55,7 +55,7 @@ async def test_it_is_fenced_when_the_target_that_adopted_the_jail_is_heard(tmp_p
 
 async def test_it_starts_the_jail_on_the_operators_word_for_a_target_that_is_gone(tmp_path: Path) -> None:
     alpha, beta = await back_alone(tmp_path, "alpha>beta prepare", adopted=False)
-    confirmed = await alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller())
+    confirmed = await alpha.core.use_cases.promotions.force_start("web", VOUCHED, caller=caller())
     assert reason_of(await alpha.end_of(confirmed)) == ""
     assert serves(alpha, 1)
     await stop((alpha, beta))
@@ -69,7 +69,7 @@ async def test_a_target_that_is_no_peer_any_more_is_told_nothing_and_not_waited_
     del alpha.network.hosts["beta"]
     await alpha.stop()
     await alpha.start()
-    await alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller())
+    await alpha.core.use_cases.promotions.force_start("web", VOUCHED, caller=caller())
     await alpha.quiet()
     await back(alpha)
     await alpha.quiet()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.findings import Severity
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import ForcedFailover, JailRecord, Ownership, encode
+from jaild.model.problems import Severity
 from jaild.model.replication import deleted
 from jaild.model.replication.deleted import DeletedJail, left_of, surplus
 from jaild.model.replication.policy import LEAP, Orphaned, claimable
@@ -19,7 +19,7 @@ from jaild.model.views import JailState
 from tests.fakes.host import ROOT, FakeHost, caller
 from tests.hosts import invariants
 from tests.hosts.asking import delete, ended, reason_of, serves
-from tests.hosts.cutoff import back, cut, mend, replaced
+from tests.hosts.cutoff import back, cut, fix, replaced
 from tests.hosts.migrating import migrate
 from tests.hosts.standbys import hosts_with, promote, record, rounds, stop
 
@@ -55,8 +55,8 @@ async def test_the_old_copy_of_a_jail_that_was_deleted_is_kept_and_never_starts(
     assert reason_of(await delete(alpha)) == ""
 
 
-async def untidy(host: FakeHost) -> list[str]:
-    return [e.message async for e in host.core.use_cases.events.watch(0, "", False) if e.kind == "jail.untidy"]
+async def cleanup_pending(host: FakeHost) -> list[str]:
+    return [e.message async for e in host.core.use_cases.events.watch(0, "", False) if e.kind == "jail.cleanup-pending"]
 
 
 async def test_who_deletes_the_old_copy_of_a_jail_that_moved_onto_its_standby_is_not_sent_to_delete_the_original(
@@ -71,7 +71,7 @@ async def test_who_deletes_the_old_copy_of_a_jail_that_moved_onto_its_standby_is
     assert plan.steps == ("destroy the copy that is kept here (state moved); the jail is that of beta",)
     cut(alpha.network, alpha, beta)
     assert reason_of(await delete(alpha)) == ""
-    assert await untidy(alpha) == []
+    assert await cleanup_pending(alpha) == []
     assert serves(beta, 1)
     await stop((alpha, beta))
 
@@ -82,7 +82,7 @@ async def test_who_deletes_a_jail_whose_standby_cannot_be_reached_is_told_to_loo
     alpha, beta = await hosts_with(quick_path, "beta")
     cut(alpha.network, alpha, beta)
     assert reason_of(await delete(alpha, force=True)) == ""
-    (message,) = await untidy(alpha)
+    (message,) = await cleanup_pending(alpha)
     assert message.startswith("beta may still keep a replica (PEER_UNREACHABLE): delete it there if ")
     await stop((alpha, beta))
 
@@ -98,7 +98,7 @@ async def test_that_it_was_deleted_is_remembered_over_a_restart_and_told_to_a_ho
     await beta.core.supervisor.over("boot")
     assert serves(alpha, 1)  # it is cut off: nobody can tell it
     assert [row.untold for row in beta.core.deleted.untold()] == [("alpha",)]
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await beta.quiet()
     await is_fenced(alpha)
     assert beta.core.deleted.untold() == []
@@ -166,7 +166,7 @@ async def test_a_host_that_deleted_the_jail_keeps_no_replica_for_its_former_owne
     assert refused.value.reason == "OWNER_SUPERSEDED"
     assert int(refused.value.detail["epoch"]) == epoch
     assert await invariants.records(beta) == {}
-    mend(alpha.network, alpha, beta)
+    fix(alpha.network, alpha, beta)
     await stop((alpha, beta))
 
 
@@ -175,7 +175,7 @@ async def test_the_plan_of_a_deletion_names_who_was_not_told_yet(hosts: Three) -
     jails = beta.core.use_cases.jails
     asked = await jails.delete("web", force=True, etag="", validate_only=True, caller=caller())
     assert asked.plan is not None
-    lost, note = asked.plan.findings
+    lost, note = asked.plan.problems
     assert (lost.severity, lost.code) == (Severity.WARNING, "ONLY_COPY")
     assert (note.severity, note.code, note.evidence) == (Severity.NOTE, "FORMER_OWNER_UNTOLD", ("alpha",))
     await back(alpha)
@@ -183,7 +183,7 @@ async def test_the_plan_of_a_deletion_names_who_was_not_told_yet(hosts: Three) -
     await beta.quiet()
     asked = await jails.delete("web", force=True, etag="", validate_only=True, caller=caller())
     assert asked.plan is not None
-    assert [finding.code for finding in asked.plan.findings] == ["ONLY_COPY"]
+    assert [problem.code for problem in asked.plan.problems] == ["ONLY_COPY"]
 
 
 # -- the rules

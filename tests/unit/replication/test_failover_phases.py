@@ -63,7 +63,7 @@ async def test_cancelled_in_any_phase_before_its_commit_point_it_leaves_the_stan
     ended = await cancelled_in(beta, phase)
     assert reason_of(ended) == "OPERATION_CANCELLED"
     assert phases(ended)[phase] is Outcome.FAILED
-    assert ended.facts.get("untidy") is None
+    assert ended.facts.get("cleanup_pending") is None
     assert await picture(beta) == before
     assert (await record(beta)).state is Ownership.STANDBY
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
@@ -88,16 +88,16 @@ async def test_what_cannot_be_written_down_after_the_commit_keeps_no_jail_from_s
     put = beta.core.journals.put
 
     async def full(journal: Journal) -> None:
-        raise UnavailableError("STORE_FULL", f"no space left for {journal.id}", remedy="free some")
+        raise UnavailableError("STORE_FULL", f"no space left for {journal.id}", hint="free some")
 
     beta.core.journals.put = full  # type: ignore[method-assign]
     done = await adopt(beta, DOWN)
     beta.core.journals.put = put  # type: ignore[method-assign]
     assert reason_of(done) == ""
     assert serves(beta, 1)
-    assert "settle: no space left" in done.facts["untidy"]
+    assert "settle: no space left" in done.facts["cleanup_pending"]
     assert any("from alpha" in event for event in await events(beta, "jail.promoted"))
-    assert phases(done)["settle"] is Outcome.UNTIDY
+    assert phases(done)["settle"] is Outcome.CLEANUP_PENDING
     await stop((alpha, beta))
 
 
@@ -120,7 +120,7 @@ async def test_a_commit_that_was_not_carried_out_leaves_the_standby_as_it_was(tm
     alpha, beta = await hosts_with(tmp_path, "beta")
     await alpha.stop()
     before = await record(beta)
-    at_commit(beta, InternalError("COMMAND_FAILED", "I/O error", remedy="see the pool"), lasting=False)
+    at_commit(beta, InternalError("COMMAND_FAILED", "I/O error", hint="see the pool"), lasting=False)
     ended = await promote(beta, down=True, confirm=DOWN)
     assert reason_of(ended) == "COMMAND_FAILED"
     assert phases(ended) == {**dict.fromkeys(BEFORE, Outcome.DONE), "claim": Outcome.UNDONE, "commit": Outcome.FAILED}

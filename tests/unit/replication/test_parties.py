@@ -10,10 +10,10 @@ import pytest
 
 from jaild.adapters.peers import GrpcPeer
 from jaild.model.errors import JaildError, PermissionDeniedError
-from jaild.model.findings import errors
 from jaild.model.layers.records import Ownership
 from jaild.model.migration.party import Introduction, Ties
 from jaild.model.migration.protocol import Offer, ReceiveHeader
+from jaild.model.problems import errors
 from jaild.model.replication.protocol import ReplicaOffer, RollBack, Supersession, WholeRound
 from jaild.transfer.preflight import offer_of
 from tests.fakes.host import FakeHost, caller
@@ -124,7 +124,7 @@ async def test_a_stranger_does_not_bring_on_the_copy_that_a_move_has_left(tmp_pa
     await stop((*hosts, delta))
 
 
-@pytest.mark.parametrize("what", ["abort", "prepare", "activate", "rehearse", "receive", "files", "report", "begin"])
+@pytest.mark.parametrize("what", ["abort", "prepare", "activate", "boot_clone", "receive", "files", "report", "begin"])
 async def test_a_migration_is_its_sources_and_nobody_elses(tmp_path: Path, what: str) -> None:
     alpha, beta = hosts = await two_hosts(tmp_path, back=False)
     delta = await another(hosts)
@@ -135,7 +135,7 @@ async def test_a_migration_is_its_sources_and_nobody_elses(tmp_path: Path, what:
         "abort": lambda: there.abort("m"),
         "prepare": lambda: there.prepare("m", 2, {}),
         "activate": lambda: there.activate("m", 2),
-        "rehearse": lambda: there.rehearse("m", keep_copy=False),
+        "boot_clone": lambda: there.boot_clone("m", keep_copy=False),
         "receive": lambda: there.receive(header, nothing()),
         "files": lambda: there.salvage.receive(header, nothing()),
         "report": lambda: there.salvage.finish("m", "{}"),
@@ -174,7 +174,7 @@ async def test_a_jail_that_went_on_to_a_third_host_comes_back_by_the_word_of_the
     (told,) = await events(alpha, "peer.refused")
     assert "one of beta says so; if none of them comes back: remove the copy here (jailctl jail rm web" in told
     beta.reachable = True
-    assert errors((await line(gamma, alpha).preflight(offer)).findings) == ()
+    assert errors((await line(gamma, alpha).preflight(offer)).problems) == ()
     await line(gamma, alpha).begin(offer)
     assert (await record(alpha)).state is Ownership.INCOMING
     await stop((*hosts, gamma))
@@ -200,7 +200,9 @@ async def test_a_standby_that_was_not_told_asks_the_former_owner(tmp_path: Path)
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     gamma = await another(hosts, "gamma")
     beta.reachable = False
-    await ended(alpha, alpha.core.use_cases.promotions.confirm("web", "beta has not taken over web", caller=caller()))
+    await ended(
+        alpha, alpha.core.use_cases.promotions.force_start("web", "beta has not taken over web", caller=caller())
+    )
     assert reason_of(await alpha.end_of(await migrate(alpha, gamma))) == ""
     await alpha.quiet()
     beta.reachable = True
@@ -316,7 +318,7 @@ async def test_a_target_with_the_id_of_another_peer_is_not_migrated_to(tmp_path:
     delta.core.inventory.host_id = beta.core.inventory.host_id
     refused = await alpha.end_of(await migrate(alpha, delta))
     assert reason_of(refused) == "PLAN_REFUSED"
-    assert [finding.code for finding in (refused.plan.findings if refused.plan else ())] == ["HOST_ID_TAKEN"]
+    assert [problem.code for problem in (refused.plan.problems if refused.plan else ())] == ["HOST_ID_TAKEN"]
     assert serves(alpha, 1)
     await stop((*hosts, delta))
 

@@ -106,7 +106,7 @@ async def test_without_the_operators_words_nothing_is_taken_over_and_the_words_a
         refused = await refusal(beta, **said)
         assert refused.reason == "CONFIRMATION_NEEDED"
         assert refused.detail["confirm"] == DOWN
-        assert f'--owner-is-down --confirm "{DOWN}"' in refused.remedy
+        assert f'--owner-is-down --confirm "{DOWN}"' in refused.hint
         assert re.search(r"\(3\d s ago\)", refused.message)  # and what the questions took
     await stop(hosts)
 
@@ -170,7 +170,7 @@ async def test_a_fenced_copy_is_written_over_by_nobody_until_it_is_removed(tmp_p
     refused = await beta.end_of(await migrate(beta, alpha))
     assert reason_of(refused) == "PLAN_REFUSED"
     assert refused.failure is not None
-    assert [finding.code for finding in refused.failure.findings] == ["FENCED_COPY"]
+    assert [problem.code for problem in refused.failure.problems] == ["FENCED_COPY"]
     assert reason_of(await delete(alpha)) == ""
     assert reason_of(await beta.end_of(await migrate(beta, alpha))) == ""
     assert serves(alpha, 1)
@@ -181,12 +181,12 @@ async def test_an_owner_that_cannot_stop_the_jail_when_it_is_told_tries_until_it
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
     alpha.network.sever()
     assert reason_of(await promote(beta, down=True, confirm=DOWN)) == ""
-    alpha.runtime.refuse["stop"] = InternalError("COMMAND_FAILED", "runc kill: status 1", remedy="see its log")
+    alpha.runtime.refuse["stop"] = InternalError("COMMAND_FAILED", "runc kill: status 1", hint="see its log")
     alpha.network.heal()
-    await happened(alpha, "jail.untidy")
+    await happened(alpha, "jail.cleanup-pending")
     assert invariants.running([alpha], "web") == ["alpha:web.1"]
     alpha.runtime.refuse.clear()
-    await happened(alpha, "jail.tidied")
+    await happened(alpha, "jail.cleaned-up")
     assert invariants.running([alpha], "web") == []
     assert serves(beta, 1)
     await stop(hosts)
@@ -240,10 +240,10 @@ async def test_the_operators_word_starts_a_jail_whose_standby_does_not_answer(tm
     await beta.stop()
     await alpha.restart(reboot=True)
     with pytest.raises(FailedPreconditionError) as refused:
-        await alpha.core.use_cases.promotions.confirm("web", "I am sure", caller=caller())
+        await alpha.core.use_cases.promotions.force_start("web", "I am sure", caller=caller())
     assert refused.value.detail["confirm"] == "beta has not taken over web"
     said = refused.value.detail["confirm"]
-    await alpha.end_of(await alpha.core.use_cases.promotions.confirm("web", said, caller=caller()))
+    await alpha.end_of(await alpha.core.use_cases.promotions.force_start("web", said, caller=caller()))
     assert serves(alpha, 1)
     await alpha.stop()
     del hosts
@@ -254,7 +254,7 @@ async def test_after_a_minute_without_an_answer_people_are_told_what_to_say(tmp_
     await beta.stop()
     await alpha.restart(reboot=True)
     told = await happened(alpha, "jail.waiting")
-    assert 'jailctl jail confirm web --confirm "beta has not taken over web"' in told
+    assert 'jailctl jail force-start web --confirm "beta has not taken over web"' in told
     await alpha.stop()
 
 

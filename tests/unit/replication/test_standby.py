@@ -21,7 +21,7 @@ from tests.fakes.host import ROOT, FakeHost
 from tests.fakes.network import LinkedPeers, Network
 from tests.hosts import invariants
 from tests.hosts.asking import configure, create, delete, reason_of, serves
-from tests.hosts.cutoff import cut, mend
+from tests.hosts.cutoff import cut, fix
 from tests.hosts.migrating import migrate
 from tests.hosts.standbys import INTERVAL, events, hosts_with, record, rounds, stop, view, write
 
@@ -173,7 +173,7 @@ async def test_the_plan_of_a_move_onto_the_only_standby_warns(
     hosts = await hosts_with(tmp_path, *standbys)
     planned = await migrate(hosts[0], hosts[1], validate_only=True)
     assert planned.plan is not None
-    assert [(found.code, found.severity) for found in planned.plan.findings] == [(code, "warning") for code in told]
+    assert [(found.code, found.severity) for found in planned.plan.problems] == [(code, "warning") for code in told]
     await stop(hosts)
 
 
@@ -326,7 +326,7 @@ async def test_what_a_crash_left_of_a_first_round_before_it_was_marked_is_cleare
     await beta.restart()
     assert any("left of a replica's first round" in repair for repair in beta.core.recovery.repairs)
     assert (await beta.zfs.dataset(f"{ROOT}/jails")).properties == {}
-    mend(network, alpha, beta)
+    fix(network, alpha, beta)
     await rounds(alpha)
     assert (await record(beta)).replica is not None
     assert (await beta.zfs.dataset(f"{ROOT}/jails")).properties == {}

@@ -63,7 +63,7 @@ def test_a_standby_that_was_sick_gets_its_rounds_again(tmp_path: Path, monkeypat
             sick.setattr(gamma.zfs, "receive", hang)
             await rounds(alpha)
             assert "STANDBY_STALLED" in view(alpha, "gamma").message
-        mark(alpha, "after it was mended")
+        mark(alpha, "after it was fixed")
         await asyncio.sleep(streams.GIVEN_UP)  # then the receive that hung is ended
         await rounds(alpha)
         assert view(alpha, "gamma").taken > before

@@ -33,7 +33,7 @@ async def test_the_operators_word_holds_although_a_question_was_under_way_when_i
     slow = SlowAnswer(gamma)
     await alpha.restart(reboot=True)
     await slow.asked.wait()
-    confirmed = await alpha.core.use_cases.promotions.confirm("web", VOUCHED, caller=caller())
+    confirmed = await alpha.core.use_cases.promotions.force_start("web", VOUCHED, caller=caller())
     slow.answer.set()  # beta is silent still
     assert reason_of(await alpha.end_of(confirmed)) == ""
     await alpha.quiet()

@@ -12,9 +12,9 @@ import pytest
 from jaild.model import layout
 from jaild.model.access import Role
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError, JaildError, PermissionDeniedError
-from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.spec import ExecCheck, JailSpec, Placement, Readiness
 from jaild.model.operation import Operation
+from jaild.model.problems import Accepted, Problem, Severity
 from jaild.model.replication.policy import moment
 from jaild.model.rollouts import record
 from jaild.model.rollouts.decision import MemberState, RolloutState
@@ -108,7 +108,7 @@ async def test_a_plan_holds_each_jails_own_and_touches_nothing(host: FakeHost) -
     plan = await host.core.use_cases.rollouts.plan(to_base(), caller=caller())
     assert states(plan) == {"a": "waiting", "b": "refused", "c": "waiting", "d": "waiting"}
     (refused,) = [step for step in plan.steps if step.state is MemberState.REFUSED]
-    assert (refused.reason, [finding.code for finding in refused.findings]) == ("MERGE_CONFLICT", ["MERGE_CONFLICT"])
+    assert (refused.reason, [problem.code for problem in refused.problems]) == ("MERGE_CONFLICT", ["MERGE_CONFLICT"])
     assert [step.expected for step in plan.steps if step.name != "b"] == [3.0, 2.0, 2.0]
     assert record.downtime(plan.steps) == (7.0, False)
     assert plan.duration > 10.0  # two at a time
@@ -122,7 +122,7 @@ async def test_a_jail_whose_plan_is_refused_stops_all_of_it_unless_it_may_be_lef
     operation = await host.end_of(await begin(host, to_base()))
     assert reason_of(operation) == "ROLLOUT_REFUSED"
     assert operation.failure is not None
-    assert [finding.code for finding in operation.failure.findings] == ["MERGE_CONFLICT"]
+    assert [problem.code for problem in operation.failure.problems] == ["MERGE_CONFLICT"]
     refused = host.core.use_cases.rollouts.get(operation.id)
     assert (refused.state, states(refused)["b"]) == (RolloutState.REFUSED, "refused")
     assert bases(host) == ["deb-1"] * 4
@@ -133,7 +133,7 @@ async def test_a_jail_whose_plan_is_refused_stops_all_of_it_unless_it_may_be_lef
 
 async def test_what_somebody_accepts_of_each_jails_plan_is_accepted_there_and_back_and_recorded(host: FakeHost) -> None:
     await jails(host)
-    host.runtime.findings = (Finding(severity=Severity.ERROR, code="MISSING_LIBRARY", message="no x", subject="/x.so"),)
+    host.runtime.problems = (Problem(severity=Severity.ERROR, code="MISSING_LIBRARY", message="no x", subject="/x.so"),)
     refused = await roll_out(host, to_base())
     assert (refused.state, refused.steps[0].reason) == (RolloutState.REFUSED, "MISSING_LIBRARY")
     accepted = (Accepted(code="MISSING_LIBRARY", reason="never opened", by="tester"),)
@@ -358,7 +358,7 @@ async def test_a_stopped_jail_moves_without_being_watched_and_stays_stopped(host
     assert not [call for call, _ in host.runtime.calls if call == "start"]
 
 
-async def test_while_the_host_is_halted_nothing_is_healthy_and_what_waits_goes_on_waiting(host: FakeHost) -> None:
+async def test_while_the_host_is_shut_down_nothing_is_healthy_and_what_waits_goes_on_waiting(host: FakeHost) -> None:
     await jails(host, ("a", "b"))
     operation = await begin(host, to_base(max_parallel=1, min_healthy_time=20.0, healthy_deadline=1e6))
     await told(host, "generation.committed", "jails/a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from jaild.model.findings import Accepted
+from jaild.model.problems import Accepted
 from jaild.model.rollouts.policy import OnBreach, RolloutPolicy, Share
 from jaild.model.rollouts.record import RolloutSpec
 from jaild.rpc.messages import rollouts as messages

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from jaild.migration.rpc import migration_message
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.spec import (
     Backoff,
     Boot,
@@ -23,6 +22,7 @@ from jaild.model.jails.spec import (
     JailSpec,
     Limits,
     Liveness,
+    Mode,
     Network,
     Placement,
     Port,
@@ -37,6 +37,7 @@ from jaild.model.jails.spec import (
 from jaild.model.layers.records import Group, Manifest, User
 from jaild.model.migration import protocol as domain
 from jaild.model.migration.budget import Parts
+from jaild.model.problems import Problem, Severity
 from jaild.model.views import Caller, JailState, JailView, MigrationView
 from jaild.peer.v1 import peer_pb2, rehearsal_pb2
 from jaild.rpc import moments, structs
@@ -54,7 +55,7 @@ FULL = JailSpec(
     hostname="h",
     user="www",
     network=Network(
-        mode="own",
+        mode=Mode.VNET,
         addresses=("10.0.0.5/24",),
         gateway="10.0.0.1",
         bridge="b0",
@@ -106,7 +107,7 @@ _specs = st.builds(
     hostname=st.none() | _text,
     network=st.builds(
         Network,
-        mode=st.sampled_from(["own", "shared", "host"]),
+        mode=st.sampled_from(Mode),
         addresses=st.lists(_text, max_size=2).map(tuple),
         ports=st.lists(
             st.builds(Port, host=st.integers(1, 65535), jail=st.none() | st.integers(1, 65535)), max_size=2
@@ -173,11 +174,11 @@ def test_the_example_with_every_field_leaves_none_at_its_default_and_survives() 
         (domain.Received, peer_pb2.ReceiveResponse),
         (domain.Activated, peer_pb2.ActivateResponse),
         (domain.Resolution, peer_pb2.ResolveResponse),
-        (domain.Rehearsed, rehearsal_pb2.RehearseResponse),
+        (domain.Tested, rehearsal_pb2.RehearseResponse),
     ],
 )
 def test_struct_and_message_have_the_same_fields(struct: type[msgspec.Struct], message: Any) -> None:
-    assert {field.name for field in msgspec.structs.fields(struct)} == set(message.DESCRIPTOR.fields_by_name)
+    assert {field.encode_name for field in msgspec.structs.fields(struct)} == set(message.DESCRIPTOR.fields_by_name)
 
 
 def test_a_manifest_survives_with_gid_0_which_is_wheel_and_not_absent() -> None:
@@ -243,14 +244,14 @@ def test_an_offer_survives_with_the_jails_own_dataset_whose_path_is_empty() -> N
     assert structs.struct_of(structs.message_of(offer, peer_pb2.PreflightRequest), domain.Offer) == offer
 
 
-def test_an_acceptance_survives_without_the_findings_evidence() -> None:
-    finding = Finding(severity=Severity.WARNING, code="C", message="m", subject="s", remedy="r")
+def test_an_acceptance_survives_without_the_problems_evidence() -> None:
+    problem = Problem(severity=Severity.WARNING, code="C", message="m", subject="s", hint="r")
     given_back = domain.Acceptance(
-        findings=(finding,),
+        problems=(problem,),
         missing_layers=("bases/a",),
         datasets=(domain.DatasetState(path="", snapshot_guids=(1, (1 << 64) - 1), resume_token="t"),),
     )
-    sent = msgspec.structs.replace(given_back, findings=(msgspec.structs.replace(finding, evidence=("proof",)),))
+    sent = msgspec.structs.replace(given_back, problems=(msgspec.structs.replace(problem, evidence=("proof",)),))
     message = structs.message_of(sent, peer_pb2.PreflightResponse, without="evidence")
     assert structs.struct_of(message, domain.Acceptance) == given_back
 

@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 
 from jaild.engine.rpc import metadata_message
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.findings import Finding, Plan, Severity
 from jaild.model.operation import Failure, Operation, Outcome, PhaseReport
+from jaild.model.problems import Plan, Problem, Severity
 from jaild.model.views import MigrationView
 from jaild.rpc import status
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
@@ -25,7 +25,7 @@ PLAN = Plan(
     kind="deploy",
     target="jails/web",
     steps=("one", "two"),
-    findings=(Finding(severity=Severity.WARNING, code="C", message="m"),),
+    problems=(Problem(severity=Severity.WARNING, code="C", message="m"),),
     from_generation=1,
     to_generation=2,
     base="debian-12",
@@ -115,7 +115,7 @@ async def test_the_response_of_a_plan_is_the_plan(fakes: Fakes, local: grpc.aio.
     answer = await stubs.operations(local).GetOperation(GET)
     plan = common_pb2.Plan()
     assert answer.response.Unpack(plan)
-    assert (plan.kind, list(plan.steps), plan.findings[0].code, plan.to_generation) == (
+    assert (plan.kind, list(plan.steps), plan.problems[0].code, plan.to_generation) == (
         "deploy",
         ["one", "two"],
         "C",
@@ -134,9 +134,9 @@ async def test_a_failed_operation_has_the_error_whole(fakes: Fakes, local: grpc.
         error="FailedPreconditionError",
         reason="HEALTH_CHECK_FAILED",
         message="x" * 5000,
-        remedy="look",
+        hint="look",
         detail={"output": "y" * 5000},
-        findings=PLAN.findings,
+        problems=PLAN.problems,
     )
     fakes.operations.operations["o"] = done("jails/web", failure=failure)
     answer = await stubs.operations(local).GetOperation(GET)
@@ -144,7 +144,7 @@ async def test_a_failed_operation_has_the_error_whole(fakes: Fakes, local: grpc.
     error = status.error_of(answer.error)
     assert isinstance(error, FailedPreconditionError)
     assert (error.reason, error.message, error.detail) == ("HEALTH_CHECK_FAILED", "x" * 5000, {"output": "y" * 5000})
-    assert error.findings == PLAN.findings
+    assert error.problems == PLAN.problems
 
 
 async def test_a_wait_hands_on_its_timeout_and_none_is_for_ever(fakes: Fakes, local: grpc.aio.Channel) -> None:

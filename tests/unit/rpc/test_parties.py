@@ -68,7 +68,7 @@ def test_there_are_methods_to_look_at_and_no_exception_that_nobody_needs() -> No
 
 @pytest.mark.parametrize("path", sorted(peers_methods()))
 async def test_a_stranger_gets_no_further_than_the_question_who_it_is(fakes: Fakes, dial: Dial, path: str) -> None:
-    fakes.parties.refusal = PermissionDeniedError("NOT_A_PARTY", "m", remedy="r")
+    fakes.parties.refusal = PermissionDeniedError("NOT_A_PARTY", "m", hint="r")
     reached = (fakes.incoming, fakes.replicas, fakes.files)
     if path in OPEN:
         with stubs.refused("PEER_MISMATCH") if path.endswith("GetHandOver") else nullcontext():
@@ -101,7 +101,7 @@ async def test_each_call_is_judged_by_the_name_in_the_certificate_and_by_what_it
     await peer.prepare("m", 4, {})
     await peer.activate("m", 4)
     await peer.abort("m")
-    await peer.rehearse("m", keep_copy=False)
+    await peer.boot_clone("m", keep_copy=False)
     await peer.resolve("m")
     await peer.salvage.receive(HEADER, chunks())
     await peer.salvage.finish("m", "{}")

@@ -18,9 +18,9 @@ from structlog.typing import EventDict
 
 from jaild import server as api
 from jaild.model.errors import FailedPreconditionError, UnavailableError
-from jaild.model.findings import Accepted, Finding, Severity
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
+from jaild.model.problems import Accepted, Problem, Severity
 from jaild.ports.process import TerminalSize
 from jaild.rpc.tls import TlsFiles
 from jaild.v1 import apps_pb2, bases_pb2, common_pb2, events_pb2, host_pb2, jails_pb2, migrations_pb2
@@ -145,10 +145,10 @@ async def test_a_missing_key_is_said_by_name(fakes: Fakes, tmp_path: Path) -> No
         await api.ApiServer(fakes.services(), fakes.audit, socket=tmp_path / "t", tcp=tcp).start()
 
 
-async def test_a_refusal_carries_reason_remedy_and_findings(fakes: Fakes, local: grpc.aio.Channel) -> None:
-    finding = Finding(severity=Severity.ERROR, code="MISSING_LIBRARY", message="libx is missing", subject="/bin/x")
+async def test_a_refusal_carries_reason_hint_and_problems(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    problem = Problem(severity=Severity.ERROR, code="MISSING_LIBRARY", message="libx is missing", subject="/bin/x")
     fakes.jails.refusal = FailedPreconditionError(
-        "PLAN_REFUSED", "refused", remedy="look", resource="jails/a", detail={"n": "1"}, findings=[finding]
+        "PLAN_REFUSED", "refused", hint="look", resource="jails/a", detail={"n": "1"}, problems=[problem]
     )
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stubs.jails(local).StartJail(jails_pb2.StartJailRequest(name="jails/a"))
@@ -156,17 +156,17 @@ async def test_a_refusal_carries_reason_remedy_and_findings(fakes: Fakes, local:
     trailer: Any = caught.value.trailing_metadata()
     (details,) = [value for key, value in trailer if key == "grpc-status-details-bin"]
     sent = status_pb2.Status.FromString(details)
-    info, packed = error_details_pb2.ErrorInfo(), common_pb2.Finding()
+    info, packed = error_details_pb2.ErrorInfo(), common_pb2.Problem()
     assert sent.details[0].Unpack(info)
     assert sent.details[1].Unpack(packed)
-    assert dict(info.metadata) == {"remedy": "look", "resource": "jails/a", "n": "1"}
+    assert dict(info.metadata) == {"hint": "look", "remedy": "look", "resource": "jails/a", "n": "1"}
     assert (packed.code, packed.severity) == ("MISSING_LIBRARY", common_pb2.SEVERITY_ERROR)
 
 
-async def test_a_refusal_full_of_findings_still_arrives_as_itself(fakes: Fakes, local: grpc.aio.Channel) -> None:
-    findings = [Finding(severity=Severity.ERROR, code="C", message="ß" * 900, evidence=("e" * 900,))] * 200
+async def test_a_refusal_full_of_problems_still_arrives_as_itself(fakes: Fakes, local: grpc.aio.Channel) -> None:
+    problems = [Problem(severity=Severity.ERROR, code="C", message="ß" * 900, evidence=("e" * 900,))] * 200
     fakes.jails.refusal = FailedPreconditionError(
-        "PLAN_REFUSED", "€" * 9000, remedy="r" * 9000, detail={"stderr": "x" * 70_000}, findings=findings
+        "PLAN_REFUSED", "€" * 9000, hint="r" * 9000, detail={"stderr": "x" * 70_000}, problems=problems
     )
     with stubs.refused("PLAN_REFUSED"):
         await stubs.jails(local).StartJail(jails_pb2.StartJailRequest(name="jails/a"))
@@ -251,7 +251,7 @@ async def test_what_a_request_accepts_comes_with_who_asks_and_stands_on_the_gene
 ) -> None:
     name, release = "jails/web", "apps/web/releases/2"
     fakes.jails.jails["web"] = made.jail("web")
-    known = common_pb2.AcceptedFinding(code="MISSING_LIBRARY", subject="/x", reason="unused", accepted_by="mallory")
+    known = common_pb2.AcceptedProblem(code="MISSING_LIBRARY", subject="/x", reason="unused", accepted_by="mallory")
     await stubs.jails(local).DeployRelease(
         jails_pb2.DeployReleaseRequest(name=name, release=release, request_id="r", accept=[known])
     )
@@ -259,8 +259,8 @@ async def test_what_a_request_accepts_comes_with_who_asks_and_stands_on_the_gene
     accepted = Accepted(code="MISSING_LIBRARY", subject="/x", reason="unused", by="local")
     assert (kwargs["caller"].accepted, kwargs["caller"].request_id) == ((accepted,), "r")
     for wrong in (
-        common_pb2.AcceptedFinding(code="KERNEL_TOO_OLD", reason="r"),
-        common_pb2.AcceptedFinding(code=known.code),
+        common_pb2.AcceptedProblem(code="KERNEL_TOO_OLD", reason="r"),
+        common_pb2.AcceptedProblem(code=known.code),
     ):
         with stubs.refused("NOT_ACCEPTABLE"):
             await stubs.jails(local).UpgradeBase(
@@ -286,7 +286,7 @@ async def test_a_migration_has_five_seconds_unless_told_otherwise(fakes: Fakes, 
 async def test_the_host_tells_all_about_itself(local: grpc.aio.Channel) -> None:
     found = await stubs.host(local).GetHost(host_pb2.GetHostRequest())
     absent = {field.name for field in found.DESCRIPTOR.fields} - {field.name for field, _ in found.ListFields()}
-    assert absent == {"halted", "osreldate", "warnings"}  # false, 0 on Linux, and none
+    assert absent == {"shut_down", "osreldate", "warnings"}  # false, 0 on Linux, and none
 
 
 async def test_a_command_gets_its_input_and_its_status_comes_last(fakes: Fakes, local: grpc.aio.Channel) -> None:

@@ -51,7 +51,7 @@ async def test_operators_ask_for_a_salvage_and_for_what_it_lost(fakes: Fakes, lo
     report = await stub.GetSalvageReport(salvage_pb2.GetSalvageReportRequest(name="jails/web"))
     assert asked.name == "operations/s1"
     assert [(method, args) for method, args, _ in fakes.salvages.calls] == [("salvage", ("web", "beta", False, "r"))]
-    (damage,) = report.damages
+    (loss,) = report.losses
     assert (report.source, report.entries, report.time.seconds) == ("alpha", 7, 5)
-    assert (damage.path, damage.lost, damage.reason) == ("data/x", False, "r")
-    assert [(getattr(span, "from"), span.to) for span in damage.ranges] == [(0, 4096)]
+    assert (loss.path, loss.lost, loss.reason) == ("data/x", False, "r")
+    assert [(getattr(span, "from"), span.to) for span in loss.ranges] == [(0, 4096)]

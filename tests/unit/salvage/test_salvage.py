@@ -15,7 +15,7 @@ from jaild.adapters.zfs.errors import refusal
 from jaild.model.errors import NotFoundError
 from jaild.model.layers.records import Ownership
 from jaild.model.operation import Operation
-from jaild.model.salvage import Damage
+from jaild.model.salvage import Loss
 from jaild.ports.salvage import Written
 from tests.fakes.faults import Effect, is_worth
 from tests.fakes.host import ROOT, FakeHost, caller
@@ -26,7 +26,7 @@ from tests.hosts.migrating import MARK, migrate, two_hosts
 from tests.hosts.points import points
 from tests.hosts.standbys import hosts_with, record, stop, written
 
-BAD = Damage(path="var/db/bad", lost=True, reason="Input/output error")
+BAD = Loss(path="var/db/bad", lost=True, reason="Input/output error")
 
 
 class FailingTrees:
@@ -35,13 +35,11 @@ class FailingTrees:
     def __init__(self) -> None:
         self._real = HostFileTrees()
 
-    async def read(
-        self, root: Path, damages: list[Damage], *, skip: frozenset[str] = frozenset()
-    ) -> AsyncIterator[bytes]:
-        async for chunk in self._real.read(root, damages, skip=skip):
+    async def read(self, root: Path, losses: list[Loss], *, skip: frozenset[str] = frozenset()) -> AsyncIterator[bytes]:
+        async for chunk in self._real.read(root, losses, skip=skip):
             yield chunk
         if root.name == "data":
-            damages.append(BAD)
+            losses.append(BAD)
 
     async def write(self, root: Path, chunks: AsyncIterator[bytes]) -> Written:
         return await self._real.write(root, chunks)
@@ -74,7 +72,7 @@ async def test_what_cannot_be_sent_is_salvaged_and_never_called_a_clean_migratio
     assert (await record(beta)).salvaged == "salvaged from alpha: 1 lost, 0 damaged"
     assert "1 lost" in beta.core.use_cases.jails.get("web").message
     report = await beta.core.use_cases.files.report("web")
-    assert [damage.path for damage in report.damages] == ["data/var/db/bad"]
+    assert [loss.path for loss in report.losses] == ["data/var/db/bad"]
     await beta.restart(reboot=True)
     await beta.quiet()
     assert serves(beta, 1)
@@ -101,7 +99,7 @@ async def test_a_jail_that_has_a_standby_there_is_promoted_and_not_salvaged_over
     before = await record(beta)
     planned = await alpha.core.use_cases.salvages.salvage("web", "beta", validate_only=True, caller=caller())
     assert planned.plan is not None
-    assert "SALVAGE_COPY_THERE" in [finding.code for finding in planned.plan.findings]
+    assert "SALVAGE_COPY_THERE" in [problem.code for problem in planned.plan.problems]
     assert reason_of(await salvage(alpha, beta)) == "SALVAGE_COPY_THERE"
     assert await record(beta) == before
     assert serves(alpha, 1)
@@ -114,8 +112,8 @@ async def test_a_salvaged_jail_does_not_go_back_over_the_files_that_were_left(tm
     before = await record(alpha)
     refused = await beta.end_of(await migrate(beta, alpha))
     assert refused.failure is not None
-    assert [finding.code for finding in refused.failure.findings] == ["COPY_UNRELATED"]
-    assert "finalize" in refused.failure.findings[0].remedy
+    assert [problem.code for problem in refused.failure.problems] == ["COPY_UNRELATED"]
+    assert "finalize" in refused.failure.problems[0].hint
     assert await record(alpha) == before
     assert serves(beta, 1)
     await ended(alpha, alpha.core.use_cases.migrations.finalize(done.facts["migration"], caller=caller()))

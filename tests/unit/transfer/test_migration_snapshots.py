@@ -45,7 +45,7 @@ async def test_a_bookmark_that_somebody_destroyed_meanwhile_keeps_no_other(zfs: 
     migrated = MigrationSnapshots(zfs, WEB)
     await migrated.supersede(MIGRATION, f"mig-{MIGRATION[:12]}-1")
     [mark, _] = await zfs.bookmarks(WEB, recursive=True)
-    zfs.refuse[f"destroy {mark.name}"] = NotFoundError("DATASET_NOT_FOUND", f"{mark.name} is gone", remedy="none")
+    zfs.refuse[f"destroy {mark.name}"] = NotFoundError("DATASET_NOT_FOUND", f"{mark.name} is gone", hint="none")
     await migrated.thin()
     assert await kept(zfs) == ([f"{name}@mig-{MIGRATION[:12]}-1" for name in (WEB, f"{WEB}/data")], [mark.name])
 

@@ -50,7 +50,7 @@ def test_a_refusal_names_each_hold_and_clone_and_what_it_cannot_name_it_counts()
     assert error.detail["snapshots"] == "t/a@s,t/b@s"
 
 
-def test_nothing_of_others_is_no_finding() -> None:
+def test_nothing_of_others_is_no_problem() -> None:
     assert going_along([], "jails/a") == ()
 
 
@@ -76,10 +76,10 @@ def test_two_migrations_never_have_the_same_purpose() -> None:
 
 def test_who_would_delete_what_a_migration_sends_is_told_to_wait_and_not_to_release_it() -> None:
     sent = Claim(snapshot="b@sealed", holds=("jaild-migration-0123456789ab",))
-    assert "wait until that is over" in claimed([sent], "deleting b").remedy
+    assert "wait until that is over" in claimed([sent], "deleting b").hint
     for other in (
         Claim(snapshot="b@sealed", holds=("jaild-migration-0123456789ab", "backup")),
         Claim(snapshot="b@sealed", holds=("jaild-migration-0123456789ab",), clones=("c",)),
         Claim(snapshot="b@sealed", untold=1),
     ):
-        assert "ask whose they are" in claimed([sent, other], "deleting b").remedy
+        assert "ask whose they are" in claimed([sent, other], "deleting b").hint

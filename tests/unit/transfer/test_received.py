@@ -9,7 +9,7 @@ import pytest
 
 from jaild.model import layout
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails.spec import JailSpec, Network, Volume
+from jaild.model.jails.spec import JailSpec, Mode, Network, Volume
 from jaild.model.layers.records import Generation, Ownership, Staged
 from jaild.model.migration.protocol import DatasetOffer, JailOffer, LayerOffer
 from jaild.model.migration.received import mistakes
@@ -19,7 +19,7 @@ from tests.hosts.adopting import DOWN, adopt, interrupted
 from tests.hosts.asking import SPEC, active, reason_of, serves
 from tests.hosts.migrating import migrate, two_hosts
 from tests.hosts.standbys import hosts_with, promote, record, rounds, stop
-from tests.unit.migration.test_rehearsal import rehearse
+from tests.unit.migration.test_test_migration import tried
 from tests.unit.replication.test_parties import line, offered_by
 
 PRIVILEGED = ("mount",)
@@ -98,18 +98,18 @@ async def test_what_came_is_looked_into_without_staying_mounted(tmp_path: Path) 
     await stop(hosts)
 
 
-async def test_a_rehearsal_boots_nothing_that_was_not_offered(tmp_path: Path) -> None:
+async def test_a_test_migration_boots_nothing_that_was_not_offered(tmp_path: Path) -> None:
     source, target = hosts = await two_hosts(tmp_path, back=False)
     tampered(source, "spec")
-    tried = await rehearse(source, target)
-    assert "GENERATION_DIFFERS" in str(tried.failure)
+    told = await tried(source, target)
+    assert "GENERATION_DIFFERS" in str(told.failure)
     assert [call for call in target.runtime.calls if call[0] == "start"] == []
     await stop(hosts)
 
 
 async def test_a_replica_with_the_address_of_another_jail_is_kept_but_not_taken_over(tmp_path: Path) -> None:
     alpha, beta = hosts = await hosts_with(tmp_path, "beta")
-    spec = msgspec.structs.replace(SPEC, network=Network(mode="shared", addresses=("10.0.0.5/24",)))
+    spec = msgspec.structs.replace(SPEC, network=Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",)))
     jails = beta.core.use_cases.jails
     made = await jails.create("other", spec, stopped=True, validate_only=False, caller=caller())
     assert reason_of(await beta.end_of(made)) == ""
@@ -205,6 +205,6 @@ async def test_a_spec_that_breaks_the_rules_of_specs_is_not_taken(tmp_path: Path
     offer, known = await offered_by(alpha, alpha, 1), active(alpha)
     bad = REPLACED(known, spec=REPLACED(known.spec, quota="much"))
     offer = REPLACED(offer, jail=REPLACED(offer.jail, generation_json=msgspec.json.encode(bad).decode()))
-    found = (await line(alpha, beta).preflight(offer)).findings
-    assert [finding.code for finding in found] == ["INVALID_SPEC"]
+    found = (await line(alpha, beta).preflight(offer)).problems
+    assert [problem.code for problem in found] == ["INVALID_SPEC"]
     await stop(hosts)

@@ -194,17 +194,17 @@ async def test_of_several_images_one_must_be_named(layout: Layout, tmp_path: Pat
     made = layout.finish(*images)
     with pytest.raises(FailedPreconditionError) as refused:
         await unpacked(made, tmp_path)
-    assert (refused.value.reason, refused.value.remedy) == ("OCI_AMBIGUOUS", "name one of them: v1, v2")
+    assert (refused.value.reason, refused.value.hint) == ("OCI_AMBIGUOUS", "name one of them: v1, v2")
     assert names(await unpacked(made, tmp_path / "layout", "v2")) == ["v2"]
     with pytest.raises(NotFoundError) as missing:
         await IMAGES.open(made, reference="v3", wanted=HERE)
-    assert (missing.value.reason, missing.value.remedy) == ("OCI_IMAGE_NOT_FOUND", "there are: v1, v2")
+    assert (missing.value.reason, missing.value.hint) == ("OCI_IMAGE_NOT_FOUND", "there are: v1, v2")
 
 
 async def refusal_of(layout: Path) -> JaildError:
     with pytest.raises(JaildError) as refused:
         await IMAGES.open(layout, reference="", wanted=HERE)
-    assert refused.value.remedy
+    assert refused.value.hint
     return refused.value
 
 

@@ -68,7 +68,7 @@ async def test_an_evil_entry_is_refused_before_anything_is_written(
     with pytest.raises(InvalidArgumentError) as caught:
         await archives.verify(archive, BASE if policy is BASE else RELEASE)
     assert caught.value.reason == reason
-    assert caught.value.remedy
+    assert caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["evil.tar"]
 
 
@@ -110,7 +110,7 @@ async def test_links_that_an_os_tree_normally_has_pass(archives: BsdtarArchives,
 async def test_links_above_the_root_pass_with_a_note(archives: BsdtarArchives, tmp_path: Path, policy: Policy) -> None:
     items = [symlink("a", "../x"), symlink("b/c", "../d/../../x"), symlink("b/d", "../x"), symlink("e", "/../x")]
     listing = await archives.verify(pack(tmp_path / "a.tar", *items), policy)
-    assert listing.notes == ("2 symlinks lead above the root, in a jail to it: 'a', 'b/c'",)
+    assert listing.notes == ("2 symlinks above the root, in a jail to it: 'a', 'b/c'",)
 
 
 async def test_setuid_files_of_a_release_are_noted(archives: BsdtarArchives, tmp_path: Path) -> None:

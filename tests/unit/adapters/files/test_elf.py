@@ -92,19 +92,19 @@ def test_a_real_program_misses_a_symbol_that_the_c_library_loses(release: Path, 
     libc = file(index, LIBC)
     poorer = {version: tuple(n for n in names if n != CALLED) for version, names in libc.defines.items()}
     files = tuple(msgspec.structs.replace(f, defines=poorer) if f is libc else f for f in index.files)
-    findings = check(
+    problems = check(
         elf.index(release, prefix="/usr/local"), msgspec.structs.replace(index, files=files), mount_point="/usr/local"
     )
-    assert [f.code for f in findings] == ["MISSING_SYMBOL"]
-    assert findings[0].evidence[0].startswith(f"ls needs {CALLED}@{VERSION}")
+    assert [f.code for f in problems] == ["MISSING_SYMBOL"]
+    assert problems[0].evidence[0].startswith(f"ls needs {CALLED}@{VERSION}")
 
 
 def test_a_real_program_misses_a_library_that_was_taken_away(release: Path, base: Path) -> None:
     index = elf.index(base, prefix="/")
     fewer = msgspec.structs.replace(index, files=tuple(f for f in index.files if f.soname != LIBC))
-    findings = check(elf.index(release, prefix="/usr/local"), fewer, mount_point="/usr/local")
-    assert "MISSING_LIBRARY" in {f.code for f in findings}
-    assert f"ls needs {LIBC}" in {line for f in findings for line in f.evidence}
+    problems = check(elf.index(release, prefix="/usr/local"), fewer, mount_point="/usr/local")
+    assert "MISSING_LIBRARY" in {f.code for f in problems}
+    assert f"ls needs {LIBC}" in {line for f in problems for line in f.evidence}
 
 
 def test_the_folders_of_a_bases_cache_are_read_from_ld_so_conf_with_its_includes(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_a_library_is_found_through_a_folders_link(release: Path, base: Path) ->
     (base / "lib").symlink_to("usr/lib/moved")
     index = elf.index(base, prefix="/")
     assert index.links["/lib"] == "/usr/lib/moved"
-    findings = check(elf.index(release, prefix="/usr/local"), index, mount_point="/usr/local")
-    assert findings == (), ls
+    problems = check(elf.index(release, prefix="/usr/local"), index, mount_point="/usr/local")
+    assert problems == (), ls
 
 
 def test_what_is_no_elf_file_is_passed_over(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_file_cut_short_is_a_warning_and_the_others_are_read(release: Path, si
     (release / "bin/cut").write_bytes(LS.read_bytes()[:size])
     index = elf.index(release, prefix="/usr/local")
     assert [f.path for f in index.files] == ["/usr/local/bin/ls"]
-    assert [(f.code, f.subject) for f in index.findings] == [("DAMAGED_ELF", "/usr/local/bin/cut")]
+    assert [(f.code, f.subject) for f in index.problems] == [("DAMAGED_ELF", "/usr/local/bin/cut")]
 
 
 def test_scrambled_tables_end_in_a_warning_or_a_reading_and_never_in_a_crash(release: Path) -> None:
@@ -213,7 +213,7 @@ def test_scrambled_tables_end_in_a_warning_or_a_reading_and_never_in_a_crash(rel
         scrambled[table + step : table + step + 8] = b"\xff\x00\xff\x7f\x01\x00\x00\x80"
         (release / "bin/ls").write_bytes(scrambled)
         index = elf.index(release, prefix="/usr/local")
-        assert len(index.files) + len(index.findings) == 1
+        assert len(index.files) + len(index.problems) == 1
 
 
 def test_a_program_without_section_headers_keeps_its_libraries_and_is_opaque(release: Path) -> None:

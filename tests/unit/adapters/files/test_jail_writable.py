@@ -27,7 +27,7 @@ from jaild.adapters.files.openat import DEEPEST, NotAFileError, StepError, opene
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.model import bounds
 from jaild.model.errors import JaildError, ResourceExhaustedError
-from jaild.model.salvage import Damage
+from jaild.model.salvage import Loss
 
 
 @pytest.fixture
@@ -169,10 +169,10 @@ def test_folders_in_folders_without_end_are_not_copied(etc: Path, tmp_path: Path
 @pytest.mark.usefixtures("scarce")
 async def test_folders_in_folders_without_end_are_told_as_lost_and_the_rest_is_salvaged(etc: Path) -> None:
     deepen(etc, BEYOND)
-    damages: list[Damage] = []
-    stream = b"".join([chunk async for chunk in HostFileTrees().read(etc, damages)])
+    losses: list[Loss] = []
+    stream = b"".join([chunk async for chunk in HostFileTrees().read(etc, losses)])
     assert b"the jail's" in stream
-    assert [(damage.lost, damage.reason) for damage in damages] == [(True, f"deeper than {DEEPEST} folders")]
+    assert [(loss.lost, loss.reason) for loss in losses] == [(True, f"deeper than {DEEPEST} folders")]
     treeremoval.remove(etc)
 
 

@@ -17,9 +17,9 @@ import pytest
 from jaild.adapters.files import elf
 from jaild.model.etc import regenerate
 from jaild.model.etc.tree import Entry, Kind
-from jaild.model.findings import Finding, errors
 from jaild.model.layers.compatibility import check
 from jaild.model.layers.libraries import Start, own_folders
+from jaild.model.problems import Problem, errors
 from tests import clibrary
 from tests.clibrary import compiled
 from tests.conftest import SYSTEM_PATH
@@ -78,7 +78,7 @@ class Tree:
         ended = subprocess.run(command, env=self.variables, capture_output=True, text=True, check=False)
         return ended.returncode == 0
 
-    def findings(self) -> tuple[Finding, ...]:
+    def problems(self) -> tuple[Problem, ...]:
         release = elf.index(self.root / self.mount_point[1:], prefix=self.mount_point)
         base = elf.index(self.root, prefix="/")
         return check(release, base, mount_point=self.mount_point, start=Start.of(self.variables))
@@ -334,14 +334,14 @@ def test_what_the_proof_passes_starts_and_what_it_refuses_does_not(tree: Tree, c
     case.release(tree)
     tree.ldconfig()
     assert tree.starts() is case.starts
-    assert (not errors(tree.findings())) is case.starts, tree.findings()
+    assert (not errors(tree.problems())) is case.starts, tree.problems()
 
 
 def test_without_ldconfig_the_linker_does_not_know_of_the_releases_lib(tree: Tree) -> None:
     a_library_in_the_releases_own_lib(tree)
     assert not tree.starts()
     (tree.root / "sbin/ldconfig").unlink()
-    assert [finding.code for finding in tree.findings()] == ["MISSING_LIBRARY"]
+    assert [problem.code for problem in tree.problems()] == ["MISSING_LIBRARY"]
 
 
 def test_a_library_for_some_cpus_only_is_refused_since_weaker_hosts_do_not_find_it(tree: Tree) -> None:
@@ -350,12 +350,12 @@ def test_a_library_for_some_cpus_only_is_refused_since_weaker_hosts_do_not_find_
     tree.ldconfig()
     (program,) = elf.index(tree.place("bin"), prefix="/usr/local/bin").files
     assert not tree.starts(program.interpreter, "--glibc-hwcaps-mask", "none")
-    (finding,) = errors(tree.findings())
-    assert finding.message.endswith("needs libf.so.1, which is there for some CPUs only")
+    (problem,) = errors(tree.problems())
+    assert problem.message.endswith("needs libf.so.1, which is there for some CPUs only")
     tree.library("lib/libf.so.1", "libf.so.1")
     tree.ldconfig()
     assert tree.starts(program.interpreter, "--glibc-hwcaps-mask", "none")
-    assert errors(tree.findings()) == ()
+    assert errors(tree.problems()) == ()
 
 
 def test_a_library_for_better_cpus_is_looked_at_as_their_hosts_find_it(tree: Tree) -> None:
@@ -366,6 +366,6 @@ def test_a_library_for_better_cpus_is_looked_at_as_their_hosts_find_it(tree: Tre
     (program,) = elf.index(tree.place("bin"), prefix="/usr/local/bin").files
     assert tree.starts(program.interpreter, "--glibc-hwcaps-mask", "none")
     assert not tree.starts()
-    (finding,) = errors(tree.findings())
-    assert (finding.code, finding.evidence[0]) == ("MISSING_SYMBOL", "program needs f")
-    assert "x86-64-v2" in finding.evidence[1]
+    (problem,) = errors(tree.problems())
+    assert (problem.code, problem.evidence[0]) == ("MISSING_SYMBOL", "program needs f")
+    assert "x86-64-v2" in problem.evidence[1]

@@ -11,7 +11,7 @@ import pytest
 
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.model.errors import DataLossError
-from jaild.model.salvage import Damage, File, Folder, Hardlink, Record, framed
+from jaild.model.salvage import File, Folder, Hardlink, Loss, Record, framed
 from jaild.ports.salvage import FileTrees
 
 BLOCK = 128 << 10
@@ -44,11 +44,11 @@ def source(tmp_path: Path) -> Path:
     return root
 
 
-async def salvaged(trees: FileTrees, source: Path, target: Path) -> list[Damage]:
+async def salvaged(trees: FileTrees, source: Path, target: Path) -> list[Loss]:
     target.mkdir()
-    damages: list[Damage] = []
-    await trees.write(target, trees.read(source, damages))
-    return damages
+    losses: list[Loss] = []
+    await trees.write(target, trees.read(source, losses))
+    return losses
 
 
 async def test_all_that_a_file_is_comes_with_it(trees: FileTrees, source: Path, tmp_path: Path) -> None:
@@ -95,12 +95,12 @@ async def test_a_damaged_file_comes_with_zeros_where_it_cannot_be_read_and_a_los
         return real(descriptor, size, offset)
 
     monkeypatch.setattr(os, "pread", failing)
-    damages = await salvaged(trees, source, tmp_path / "target")
+    losses = await salvaged(trees, source, tmp_path / "target")
     monkeypatch.undo()
-    assert damages == [
-        Damage(path="damaged", lost=False, reason="Input/output error", ranges=((BLOCK + 4096, BLOCK + 3 * 4096),)),
-        Damage(path="lost", lost=True, reason="Input/output error"),
-        Damage(path="lost-too", lost=True, reason="another name of a file that is lost"),
+    assert losses == [
+        Loss(path="damaged", lost=False, reason="Input/output error", ranges=((BLOCK + 4096, BLOCK + 3 * 4096),)),
+        Loss(path="lost", lost=True, reason="Input/output error"),
+        Loss(path="lost-too", lost=True, reason="another name of a file that is lost"),
     ]
     whole = (tmp_path / "target" / "damaged").read_bytes()
     assert whole == b"x" * (BLOCK + 4096) + bytes(2 * 4096) + b"x" * (2 * BLOCK - 3 * 4096)
@@ -119,10 +119,10 @@ async def test_a_folder_that_cannot_be_listed_is_named_and_the_rest_comes(
         return real(folder)
 
     monkeypatch.setattr(os, "listdir", failing)
-    damages = await salvaged(trees, source, tmp_path / "target")
+    losses = await salvaged(trees, source, tmp_path / "target")
     monkeypatch.undo()
-    assert [(damage.path, damage.lost) for damage in damages] == [("etc", True)]
-    assert "its list of names cannot be read" in damages[0].reason
+    assert [(loss.path, loss.lost) for loss in losses] == [("etc", True)]
+    assert "its list of names cannot be read" in losses[0].reason
     assert (tmp_path / "target" / "issue").read_text() == "hello\n"
 
 

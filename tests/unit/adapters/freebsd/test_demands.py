@@ -18,7 +18,7 @@ from jaild.adapters.freebsd.records import Record
 from jaild.adapters.oci import bundle as oci_bundle
 from jaild.adapters.oci.network import HostNetwork
 from jaild.model.errors import FailedPreconditionError, InternalError
-from jaild.model.jails.spec import PRIVILEGES, JailSpec, Limits, Network, Port
+from jaild.model.jails.spec import PRIVILEGES, JailSpec, Limits, Mode, Network, Port
 from tests import jailconf
 from tests.contract.freebsd_rig import ToldRig
 from tests.contract.runtime_contract import run_spec
@@ -51,7 +51,7 @@ def rig(tmp_path: Path) -> Iterator[ToldRig]:
 
 
 def own(*ports: Port) -> Network:
-    return Network(mode="own", addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1", ports=ports)
+    return Network(mode=Mode.VNET, addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1", ports=ports)
 
 
 def free_port() -> int:
@@ -62,8 +62,8 @@ def free_port() -> int:
 
 async def codes(rig: ToldRig, **fields: object) -> list[tuple[str, str]]:
     found = await rig.runtime.examine(JailSpec(**({"base": "b"} | fields)), "jails/web")  # type: ignore[arg-type]
-    assert all(finding.remedy for finding in found)
-    return [(finding.code, finding.subject) for finding in found]
+    assert all(problem.hint for problem in found)
+    return [(problem.code, problem.subject) for problem in found]
 
 
 # -- the bridge
@@ -140,7 +140,7 @@ async def test_a_host_that_does_not_forward_or_has_no_anchor_is_told_with_what_t
     network = own(Port(host=free_port()))
     anchor, forwarding = await rig.runtime.examine(JailSpec(base="b", network=network), "jails/web")
     assert 'rdr-anchor "jaild/*"' in anchor.message
-    assert "ipv6_gateway_enable" in forwarding.remedy
+    assert "ipv6_gateway_enable" in forwarding.hint
 
 
 async def test_a_port_that_a_program_of_the_host_listens_on_is_not_taken_from_it(rig: ToldRig) -> None:
@@ -161,7 +161,7 @@ async def test_a_port_at_an_address_that_the_host_has_not_is_refused(rig: ToldRi
 
 async def test_a_firewall_that_fails_keeps_no_address_on_the_host(rig: ToldRig) -> None:
     port = Port(host=free_port(), address="127.0.0.1")
-    shared = Network(mode="shared", addresses=("10.0.0.5/24",), ports=(port,))
+    shared = Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",), ports=(port,))
     await rig.runtime.create(replace(rig.spec(), network=shared))
     await rig.runtime.start("web", 1)
     rig.host.refuse["pfctl"] = Said(stderr="pfctl: DIOCXBEGIN: it does not work\n", status=1)
@@ -177,7 +177,7 @@ async def test_a_firewall_that_fails_keeps_no_address_on_the_host(rig: ToldRig) 
 
 async def test_an_address_of_the_host_itself_is_not_given_to_a_jail_that_would_take_it_along(rig: ToldRig) -> None:
     rig.host.interfaces["em0"].lines.append("\tinet 10.0.0.5 netmask 0xffffff00 broadcast 10.0.0.255")
-    shared = Network(mode="shared", addresses=("10.0.0.5/24",))
+    shared = Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",))
     with pytest.raises(FailedPreconditionError) as refused:
         await rig.runtime.create(replace(rig.spec(), network=shared))
     assert refused.value.reason == "ADDRESS_IN_USE"
@@ -185,7 +185,7 @@ async def test_an_address_of_the_host_itself_is_not_given_to_a_jail_that_would_t
 
 
 async def test_an_address_that_came_to_the_host_meanwhile_is_still_the_hosts_after_the_refusal(rig: ToldRig) -> None:
-    await rig.runtime.create(replace(rig.spec(), network=Network(mode="shared", addresses=("10.0.0.5/24",))))
+    await rig.runtime.create(replace(rig.spec(), network=Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",))))
     rig.host.interfaces["em0"].lines.append("\tinet 10.0.0.5 netmask 0xffffff00 broadcast 10.0.0.255")
     with pytest.raises(FailedPreconditionError):
         await rig.runtime.start("web", 1)
@@ -194,7 +194,7 @@ async def test_an_address_that_came_to_the_host_meanwhile_is_still_the_hosts_aft
 
 
 async def test_the_next_generation_is_made_while_the_old_one_has_the_address(rig: ToldRig) -> None:
-    shared = Network(mode="shared", addresses=("10.0.0.5/24",))
+    shared = Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",))
     await rig.runtime.create(replace(rig.spec(1), network=shared))
     await rig.runtime.start("web", 1)
     await rig.runtime.create(replace(rig.spec(2), network=shared))
@@ -266,7 +266,7 @@ def test_what_is_allowed_is_in_jail_conf_and_nothing_else_is() -> None:
 async def test_a_plan_shows_all_that_a_host_cannot_do_at_once(rig: ToldRig) -> None:
     rig.host.sysctls["kern.racct.enable"] = "0"
     rig.host.pf["info"] = "Status: Disabled"
-    network = Network(mode="own", addresses=("10.0.0.5/24",), bridge="nobridge", ports=(Port(host=free_port()),))
+    network = Network(mode=Mode.VNET, addresses=("10.0.0.5/24",), bridge="nobridge", ports=(Port(host=free_port()),))
     found = await codes(
         rig, network=network, limits=Limits(memory="1G", cpuset="7"), devfs_ruleset="devfsrules_nobody_knows"
     )

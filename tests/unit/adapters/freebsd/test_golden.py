@@ -24,15 +24,15 @@ from jaild.adapters.zfs import embedded as embedding
 from jaild.adapters.zfs.embedded import EmbeddedPool
 from jaild.model.errors import JaildError
 from jaild.model.jails.mounts import Mount, MountKind
-from jaild.model.jails.spec import PRIVILEGES, Limits, Network, Port
+from jaild.model.jails.spec import PRIVILEGES, Limits, Mode, Network, Port
 from jaild.ports.runtime import RunSpec
 from tests.contract.freebsd_rig import ToldRig
 from tests.fakes.processes import Said
 
 GOLDEN = Path(__file__).parents[3] / "golden/freebsd"
 COMMAND = ("/usr/local/bin/redis-server", "--port", "6379", "--dir", "/var/db/redis")
-OWN = Network(mode="own", addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1")
-SHARED = Network(mode="shared", addresses=("10.0.0.5/24", "2001:db8::5/64"))
+OWN = Network(mode=Mode.VNET, addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1")
+SHARED = Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24", "2001:db8::5/64"))
 LIMITS = Limits(memory="512M", cpus=1.5, processes=200, open_files=1024, cpuset="0-1")
 Scenario = Callable[["Stage"], Awaitable[None]]
 SCENARIOS: dict[str, tuple[str, Scenario]] = {}
@@ -152,8 +152,8 @@ async def prepare_host(stage: Stage) -> None:
     await stage.shown("what the host offers", runtime.facts())
 
 
-@scenario("# A generation in mode own (vnet), from its creation to its removal. All went well.")
-async def life_own(stage: Stage) -> None:
+@scenario("# A generation in mode vnet, from its creation to its removal. All went well.")
+async def life_vnet(stage: Stage) -> None:
     spec = replace(stage.spec(), network=OWN)
     await stage.shown("create: another generation may be serving meanwhile", stage.runtime.create(spec))
     stage.file("runs/web.1/jail.conf")
@@ -168,11 +168,11 @@ async def by_calls(stage: Stage) -> None:
     stage.calls = True
     stage.host.sysctls["security.jail.meta_maxbufsize"] = "4096"
     stage.boot()
-    await life_own(stage)
+    await life_vnet(stage)
 
 
-@scenario("# Mode shared: jail(8) puts the addresses on the host's interface and takes them away.")
-async def life_shared(stage: Stage) -> None:
+@scenario("# Mode shared-ip: jail(8) puts the addresses on the host's interface and takes them away.")
+async def life_shared_ip(stage: Stage) -> None:
     await stage.given(stage.runtime.create(replace(stage.spec(), network=SHARED)))
     stage.file("runs/web.1/jail.conf")
     await stage.shown("start", stage.runtime.start("web", 1))
@@ -300,11 +300,13 @@ async def embedded(stage: Stage) -> None:
 async def announce(stage: Stage) -> None:
     own = replace(stage.spec(), network=OWN)
     await stage.given(stage.runtime.create(own), stage.runtime.start("web", 1))
-    await stage.shown("mode own: in the jail's network", stage.runtime.announce("web", 1))
+    await stage.shown("mode vnet: in the jail's network", stage.runtime.announce("web", 1))
     await stage.given(stage.runtime.stop("web", 1), stage.runtime.remove("web", 1))
     stage.host.interfaces["em0"].lines.append("\tether 58:9c:fc:10:d1:1b")
     await stage.given(stage.runtime.create(replace(own, network=SHARED)), stage.runtime.start("web", 1))
-    await stage.shown("mode shared: in the host's, with the interface's MAC address", stage.runtime.announce("web", 1))
+    await stage.shown(
+        "mode shared-ip: in the host's, with the interface's MAC address", stage.runtime.announce("web", 1)
+    )
 
 
 @scenario("# Devices by the name of a ruleset in devfs.rules(5), and what a spec can allow.")

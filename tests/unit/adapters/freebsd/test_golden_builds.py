@@ -22,7 +22,7 @@ from jaild.model.errors import JaildError
 from jaild.model.etc import regenerate as etctools
 from jaild.model.etc.tree import Entry, Kind
 from jaild.model.jails import specfile
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.model.layers.records import BaseRecord, Family
 from jaild.model.operation import Operation
 from jaild.model.policy import BuildPolicy
@@ -176,7 +176,7 @@ async def etc_after_upgrade(stage: BuildStage) -> None:
 
     async def make() -> None:
         opening = BuildSandbox(stage.runtime).open(
-            "0123456789abcdef", BASE, mounts, network=Network(mode="none"), log=Path("/dev/null")
+            "0123456789abcdef", BASE, mounts, network=Network(mode=Mode.NONE), log=Path("/dev/null")
         )
 
         async def hear(_: Output) -> None:

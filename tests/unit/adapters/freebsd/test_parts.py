@@ -27,7 +27,7 @@ from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork, mac
 from jaild.adapters.runtime.accounts import Account
 from jaild.model.errors import InvalidArgumentError
-from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.spec import Limits, Mode, Network
 from jaild.ports.runtime import RunSpec
 from tests import jailconf
 from tests.contract.runtime_contract import run_spec
@@ -133,7 +133,7 @@ def test_only_freebsds_own_boot_is_jail_8s_to_start() -> None:
 
 
 def own(*addresses: str, gateway: str | None = None) -> Network:
-    return Network(mode="own", addresses=addresses, gateway=gateway)
+    return Network(mode=Mode.VNET, addresses=addresses, gateway=gateway)
 
 
 def test_names_of_an_epair_are_as_long_as_the_kernel_allows_and_differ_by_jail_generation_and_daemon() -> None:
@@ -175,7 +175,7 @@ def test_the_jails_mac_address_is_its_uids_on_every_host_and_the_hosts_end_has_a
 def test_a_vnet_jails_addresses_take_a_command_each_and_nothing_else_does(
     addresses: tuple[str, ...], changes: list[str]
 ) -> None:
-    run = run_spec(network=Network(mode="own", addresses=addresses))
+    run = run_spec(network=Network(mode=Mode.VNET, addresses=addresses))
     interface = freebsd_network.ends(RUN_FOLDER, run.uid, 1)[1]
     lo0, *commands = freebsd_network.inside(run, RUN_FOLDER)
     assert lo0 == "/sbin/ifconfig lo0 inet 127.0.0.1/8 up"
@@ -206,7 +206,7 @@ def test_a_link_local_gateway_is_reached_by_the_jails_interface() -> None:
 
 
 def test_a_vnet_jail_has_no_addresses_in_jail_conf_and_others_no_vnet() -> None:
-    shared = Network(mode="shared", addresses=("10.0.0.5/24", "10.0.0.6/24"), interface="igb1")
+    shared = Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24", "10.0.0.6/24"), interface="igb1")
     parameters = freebsd_network.parameters
     assert "ip4.addr" not in parameters(run_spec(network=own("10.0.0.5/24")), HOST, RUN_FOLDER)
     assert parameters(run_spec(network=shared), HOST, RUN_FOLDER) == {
@@ -216,11 +216,11 @@ def test_a_vnet_jail_has_no_addresses_in_jail_conf_and_others_no_vnet() -> None:
 
 
 def test_a_jail_without_a_network_is_a_vnet_with_its_loopback_interface_alone() -> None:
-    run = run_spec(network=Network(mode="none"))
+    run = run_spec(network=Network(mode=Mode.NONE))
     assert freebsd_network.parameters(run, HOST, RUN_FOLDER) == {"vnet": None}
     assert freebsd_network.inside(run, RUN_FOLDER) == ["/sbin/ifconfig lo0 inet 127.0.0.1/8 up"]
     assert oci_network.missing(run, HostNetwork(bridge=""), (), "jails/web") == []
-    tried = run_spec(network=Network(mode="none", addresses=("10.0.0.5/24", "2001:db8::5/64")))
+    tried = run_spec(network=Network(mode=Mode.NONE, addresses=("10.0.0.5/24", "2001:db8::5/64")))
     assert freebsd_network.inside(tried, RUN_FOLDER)[1:] == [
         "/sbin/ifconfig lo0 inet 10.0.0.5/24 alias",
         "/sbin/ifconfig lo0 inet6 2001:db8::5/64 alias",
@@ -241,7 +241,7 @@ def test_an_epair_takes_the_mtu_of_a_bridge_with_jumbo_frames_before_it_joins() 
 
 
 def test_only_addresses_that_are_there_are_taken_off_an_interface_however_they_are_written() -> None:
-    run = run_spec(network=Network(mode="shared", addresses=("10.0.0.5/24", "2001:DB8:0::5/64", "10.0.0.50/24")))
+    run = run_spec(network=Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24", "2001:DB8:0::5/64", "10.0.0.50/24")))
     shown = "em0: flags=8843<UP>\n\tinet 10.0.0.5 netmask 0xffffff00\n\tinet6 2001:db8::5 prefixlen 64\n"
     assert freebsd_network.left_aliases(run, HOST, shown) == [
         ("ifconfig", "em0", "inet", "10.0.0.5", "-alias"),
@@ -251,7 +251,7 @@ def test_only_addresses_that_are_there_are_taken_off_an_interface_however_they_a
 
 def test_a_network_that_the_host_does_not_offer_is_refused() -> None:
     nothing = HostNetwork(bridge="")
-    for network in (own("10.0.0.5/24"), Network(mode="shared", addresses=("10.0.0.5/24",))):
+    for network in (own("10.0.0.5/24"), Network(mode=Mode.SHARED_IP, addresses=("10.0.0.5/24",))):
         (refused,) = oci_network.missing(run_spec(network=network), nothing, {"em0"}, "jails/web")
         assert refused.reason == "NETWORK_MISSING"
     assert oci_network.missing(run_spec(), nothing, (), "jails/web") == []
@@ -325,7 +325,7 @@ def test_without_racct_a_limit_is_refused_with_the_line_for_the_loader() -> None
     for limits in (Limits(memory="1G"), Limits(cpus=0.5), Limits(processes=5), Limits(open_files=5)):
         (refused,) = freebsd_limits.problems(limits, "jails/web", racct=False, ncpu=4)
         assert refused.reason == "LIMIT_UNSUPPORTED"
-        assert 'kern.racct.enable="1"' in refused.remedy
+        assert 'kern.racct.enable="1"' in refused.hint
         assert problems(limits) == []
     everything = Limits(memory="1G", cpus=0.5, processes=5, open_files=5)
     assert len(problems(everything, racct=False)) == 4

@@ -210,7 +210,7 @@ def test_an_error_is_told_from_the_others_and_keeps_what_was_said(title: str, re
     assert recorded.status != 0
     error = explain(recorded, "web.1")
     assert error.reason == reason
-    assert error.remedy
+    assert error.hint
     assert error.detail["stderr"] == recorded.error_text.strip()
     assert recorded.error_text.strip().splitlines()[-1] in error.message
 
@@ -247,7 +247,7 @@ def test_an_error_of_15_1_is_told_from_the_others_whatever_tail_it_carries(title
     assert recorded.status != 0
     error = explain(recorded, "web.1")
     assert error.reason == reason
-    assert error.remedy
+    assert error.hint
     assert recorded.error_text.strip() in error.detail["stderr"]
     assert "(src sys/" not in error.message  # where in the kernel's source, with addresses of it: only in the detail
 

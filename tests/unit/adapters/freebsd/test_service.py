@@ -149,7 +149,7 @@ def daily(folder: Path) -> str:
     [
         ("nothing is wrong", 0, "nothing is wrong", 0),
         ("0 errors, 2 warnings", 0, "0 errors, 2 warnings", 1),
-        ("1 errors, 0 warnings", 1, "1 errors, 0 warnings", 3),
+        ("1 error, 0 warnings", 1, "1 error, 0 warnings", 3),
     ],
 )
 def test_the_daily_report_says_no_more_than_is_wrong(

@@ -9,7 +9,7 @@ from typing import Any
 
 from jaild.adapters.oci import bundle as oci_bundle
 from jaild.adapters.runtime.accounts import Account
-from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.spec import Limits, Mode, Network
 from jaild.ports.runtime import RunSpec
 from tests.contract.runtime_contract import run_spec
 
@@ -74,7 +74,7 @@ def test_a_run_on_the_hosts_network_has_every_other_namespace() -> None:
 
 
 def test_a_run_with_a_network_of_its_own_joins_its_namespace_and_announces_itself_there() -> None:
-    run = run_spec(network=Network(mode="own", addresses=("10.0.0.5/24", "2001:db8::5/64")))
+    run = run_spec(network=Network(mode=Mode.VNET, addresses=("10.0.0.5/24", "2001:db8::5/64")))
     linux = config(run, namespace=Path("/run/netns/jl123456-web.1"))["linux"]
     assert linux["namespaces"][-1] == {"type": "network", "path": "/run/netns/jl123456-web.1"}
     assert linux["sysctl"] == {
@@ -85,13 +85,13 @@ def test_a_run_with_a_network_of_its_own_joins_its_namespace_and_announces_itsel
 
 
 def test_a_run_without_a_network_gets_a_new_and_empty_one() -> None:
-    linux = config(run_spec(network=Network(mode="none")))["linux"]
+    linux = config(run_spec(network=Network(mode=Mode.NONE)))["linux"]
     assert linux["namespaces"][-1] == {"type": "network"}
     assert linux["sysctl"] == {}
 
 
 def test_without_an_ipv6_address_no_ipv6_setting_is_asked_for() -> None:
-    run = run_spec(network=Network(mode="own", addresses=("10.0.0.5/24",)))
+    run = run_spec(network=Network(mode=Mode.VNET, addresses=("10.0.0.5/24",)))
     assert not [s for s in config(run, namespace=Path("/run/netns/x"))["linux"]["sysctl"] if "ipv6" in s]
 
 

@@ -9,7 +9,7 @@ import pytest
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork
 from jaild.model.errors import FailedPreconditionError
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from jaild.ports.runtime import RunSpec
 from tests.contract.runtime_contract import run_spec
 
@@ -19,11 +19,11 @@ NAMESPACE = oci_network.namespace(RUN_FOLDER, "web", 1)
 
 
 def own(*addresses: str, gateway: str | None = None, bridge: str | None = None) -> RunSpec:
-    return run_spec(network=Network(mode="own", addresses=addresses, gateway=gateway, bridge=bridge))
+    return run_spec(network=Network(mode=Mode.VNET, addresses=addresses, gateway=gateway, bridge=bridge))
 
 
 def shared(*addresses: str, interface: str | None = None) -> RunSpec:
-    return run_spec(network=Network(mode="shared", addresses=addresses, interface=interface))
+    return run_spec(network=Network(mode=Mode.SHARED_IP, addresses=addresses, interface=interface))
 
 
 def test_a_mac_address_follows_the_jail_and_is_unicast_and_locally_administered() -> None:

@@ -15,7 +15,7 @@ from jaild.adapters.runtime import accounts, first_process, treepaths
 from jaild.adapters.runtime.first_process import FirstProcess
 from jaild.model.errors import FailedPreconditionError, InvalidArgumentError
 from jaild.model.jails.mounts import Mount, MountKind
-from jaild.model.jails.spec import Limits, Network
+from jaild.model.jails.spec import Limits, Mode, Network
 from jaild.ports.runtime import Usage
 from tests.contract.runtime_contract import run_spec
 
@@ -149,7 +149,7 @@ def test_a_layer_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     records = Records(tmp_path / "runs")
-    network = Network(mode="own", addresses=("10.0.0.5/24",))
+    network = Network(mode=Mode.VNET, addresses=("10.0.0.5/24",))
     spec = run_spec(mounts=(Mount(kind=MountKind.TMPFS, target="/tmp"),), network=network)
     record = Record(spec=spec, process=FirstProcess(pid=7, ticks=8, boot="b"), started=1.5, attached=True)
     assert records.write(record) == record

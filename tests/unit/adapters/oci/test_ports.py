@@ -11,12 +11,12 @@ import pytest
 from jaild.adapters.oci import ports as oci_ports
 from jaild.adapters.oci.ports import Redirects
 from jaild.model.errors import UnavailableError
-from jaild.model.jails.spec import JailSpec, Network, Port
+from jaild.model.jails.spec import JailSpec, Mode, Network, Port
 from tests.contract.runtime_contract import run_spec
 from tests.fakes.processes import Argv, Said, ScriptedProcesses
 
 OWN = Network(
-    mode="own",
+    mode=Mode.VNET,
     addresses=("10.0.0.5/24", "fd00::5/64"),
     ports=(Port(host=8080, jail=80), Port(host=53, protocol="udp", address="192.0.2.7")),
 )
@@ -71,7 +71,7 @@ def free(protocol: str = "tcp") -> Network:
 
 
 def replace_ports(*ports: Port) -> Network:
-    return Network(mode="own", addresses=OWN.addresses, ports=ports)
+    return Network(mode=Mode.VNET, addresses=OWN.addresses, ports=ports)
 
 
 def test_a_jails_table_is_made_in_one_transaction_whatever_was_there() -> None:

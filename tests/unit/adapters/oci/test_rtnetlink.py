@@ -11,7 +11,7 @@ from typing import Any
 from jaild.adapters.oci import links, rtnetlink
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.rtnetlink import Request
-from jaild.model.jails.spec import Network
+from jaild.model.jails.spec import Mode, Network
 from tests.contract.runtime_contract import run_spec
 
 _MAC = "7a:3c:67:83:aa:8c"
@@ -85,16 +85,16 @@ def test_a_default_route_leads_through_the_gateway_and_out_of_the_interface() ->
 
 
 def test_a_run_gets_all_its_addresses_and_its_route_when_its_network_is_made() -> None:
-    network = Network(mode="own", addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1")
+    network = Network(mode=Mode.VNET, addresses=("10.0.0.5/24", "2001:db8::5/64"), gateway="10.0.0.1")
     given = [request.what for request in links.inside(run_spec(network=network), 2)]
     assert given == ["address 10.0.0.5/24", "address 2001:db8::5/64", "default route by 10.0.0.1"]
-    assert links.inside(run_spec(network=Network(mode="own")), 2) == []
+    assert links.inside(run_spec(network=Network(mode=Mode.VNET)), 2) == []
     outer = oci_network.outer(Path("/run/jaild"), run_spec().uid, 1)
     made = [request.what for request in links.ends(run_spec(network=network), Path("/run/jaild"), 9)]
     assert made == [f"making {outer}", f"naming {outer}", f"bringing {outer} up"]
 
 
 def test_of_shared_addresses_those_that_are_there_are_taken_away() -> None:
-    network = Network(mode="shared", addresses=("192.0.2.7/24", "192.0.2.8/24"))
+    network = Network(mode=Mode.SHARED_IP, addresses=("192.0.2.7/24", "192.0.2.8/24"))
     left = links.left(run_spec(network=network), 2, {"192.0.2.8/24", "192.0.2.1/24"})
     assert [request.what for request in left] == ["taking address 192.0.2.8/24 away"]

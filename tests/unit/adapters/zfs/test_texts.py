@@ -110,7 +110,7 @@ def test_each_recorded_failure_has_its_reason(file: str, command: str, reason: s
     assert completed.status != 0
     error = failure(completed, "tank/x")
     assert error.reason == reason
-    assert error.remedy
+    assert error.hint
     assert "usage:" not in error.message
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import click
 
 from jaild.cli.client.references import short
-from jaild.cli.output.human import printable, size
+from jaild.cli.output.human import printable
+from jaild.model import quantity
 from jaild.v1 import common_pb2
 
 _WORD = {
@@ -17,23 +18,23 @@ _WORD = {
 }
 
 
-def lines(found: Iterable[common_pb2.Finding]) -> list[str]:
-    """Return the findings as lines for a terminal, errors first."""
-    return [line for finding in sorted(found, key=_rank) for line in _one(finding)]
+def lines(found: Iterable[common_pb2.Problem]) -> list[str]:
+    """Return the problems as lines for a terminal, errors first."""
+    return [line for problem in sorted(found, key=_rank) for line in _one(problem)]
 
 
 def errors(plan: common_pb2.Plan) -> int:
-    """Return how many findings stop the plan."""
-    return sum(finding.severity == common_pb2.SEVERITY_ERROR for finding in plan.findings)
+    """Return how many problems stop the plan."""
+    return sum(problem.severity == common_pb2.SEVERITY_ERROR for problem in plan.problems)
 
 
-def count(found: Sequence[common_pb2.Finding]) -> str:
-    """Return `1 error, 2 warnings`; empty for no findings."""
+def count(found: Sequence[common_pb2.Problem]) -> str:
+    """Return `1 error, 2 warnings`; empty for no problems."""
     parts = []
     for severity, word in ((1, "error"), (2, "warning"), (3, "note")):
-        number = sum(finding.severity == severity for finding in found)
+        number = sum(problem.severity == severity for problem in found)
         if number:
-            parts.append(f"{number} {word}{'' if number == 1 else 's'}")
+            parts.append(quantity.count(number, word))
     return ", ".join(parts)
 
 
@@ -51,21 +52,21 @@ def plan_lines(plan: common_pb2.Plan) -> list[str]:
         text.append(f"  release     {printable(short(plan.release))}")
     text += [f"  {number:>2}. {printable(step)}" for number, step in enumerate(plan.steps, 1)]
     if plan.kind == "prune":
-        text.append(f"  frees       about {size(plan.frees_bytes)}")
-    text += ["  " + line for line in lines(plan.findings)]
-    text.append(f"  findings: {count(plan.findings) or 'none'}")
+        text.append(f"  frees       about {quantity.size(plan.frees_bytes)}")
+    text += ["  " + line for line in lines(plan.problems)]
+    text.append(f"  problems: {count(plan.problems) or 'none'}")
     return text
 
 
-def _rank(finding: common_pb2.Finding) -> int:
-    return finding.severity or common_pb2.SEVERITY_NOTE
+def _rank(problem: common_pb2.Problem) -> int:
+    return problem.severity or common_pb2.SEVERITY_NOTE
 
 
-def _one(finding: common_pb2.Finding) -> list[str]:
-    word = _WORD.get(finding.severity, "finding")
-    subject = f" {printable(finding.subject)}:" if finding.subject else ":"
-    text = [f"{word} {printable(finding.code)}{subject} {printable(finding.message)}"]
-    text += [f"    | {printable(line)}" for proof in finding.evidence for line in proof.splitlines()]
-    if finding.remedy:
-        text.append(f"    to do: {printable(finding.remedy)}")
+def _one(problem: common_pb2.Problem) -> list[str]:
+    word = _WORD.get(problem.severity, "problem")
+    subject = f" {printable(problem.subject)}:" if problem.subject else ":"
+    text = [f"{word} {printable(problem.code)}{subject} {printable(problem.message)}"]
+    text += [f"    | {printable(line)}" for proof in problem.evidence for line in proof.splitlines()]
+    if problem.hint:
+        text.append(f"    hint: {printable(problem.hint)}")
     return text

@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class RehearseJailRequest(_message.Message):
+class TestMigrationRequest(_message.Message):
     __slots__ = ("name", "target", "max_downtime", "keep_copy", "etag", "request_id")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]

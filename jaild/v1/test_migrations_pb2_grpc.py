@@ -4,7 +4,7 @@ import grpc
 import warnings
 
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
-from jaild.v1 import rehearsals_pb2 as jaild_dot_v1_dot_rehearsals__pb2
+from jaild.v1 import test_migrations_pb2 as jaild_dot_v1_dot_test__migrations__pb2
 
 GRPC_GENERATED_VERSION = '1.72.1'
 GRPC_VERSION = grpc.__version__
@@ -19,14 +19,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + f' but the generated code in jaild/v1/rehearsals_pb2_grpc.py depends on'
+        + f' but the generated code in jaild/v1/test_migrations_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class RehearsalsStub(object):
+class TestMigrationsStub(object):
     """Tries migrations. Asked of the source, which drives.
     """
 
@@ -36,49 +36,49 @@ class RehearsalsStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.RehearseJail = channel.unary_unary(
-                '/jaild.v1.Rehearsals/RehearseJail',
-                request_serializer=jaild_dot_v1_dot_rehearsals__pb2.RehearseJailRequest.SerializeToString,
+        self.TestMigration = channel.unary_unary(
+                '/jaild.v1.TestMigrations/TestMigration',
+                request_serializer=jaild_dot_v1_dot_test__migrations__pb2.TestMigrationRequest.SerializeToString,
                 response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
                 _registered_method=True)
 
 
-class RehearsalsServicer(object):
+class TestMigrationsServicer(object):
     """Tries migrations. Asked of the source, which drives.
     """
 
-    def RehearseJail(self, request, context):
+    def TestMigration(self, request, context):
         """Sends the jail to a peer while it serves, as a migration would, boots a clone of the copy there in a network without an
         outside, runs the health checks in it, and throws clone and copy away. The jail stays as it is. The predicted downtime and
-        what was found stand in the operation's metadata. Response: Migration, in the phase `rehearsed`. ABORTED
-        (REHEARSAL_FAILED) if the jail would not have become healthy.
+        what was found stand in the operation's metadata. Response: Migration, in the phase `tested`. ABORTED
+        (TEST_MIGRATION_FAILED) if the jail would not have become healthy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
 
-def add_RehearsalsServicer_to_server(servicer, server):
+def add_TestMigrationsServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'RehearseJail': grpc.unary_unary_rpc_method_handler(
-                    servicer.RehearseJail,
-                    request_deserializer=jaild_dot_v1_dot_rehearsals__pb2.RehearseJailRequest.FromString,
+            'TestMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestMigration,
+                    request_deserializer=jaild_dot_v1_dot_test__migrations__pb2.TestMigrationRequest.FromString,
                     response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'jaild.v1.Rehearsals', rpc_method_handlers)
+            'jaild.v1.TestMigrations', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('jaild.v1.Rehearsals', rpc_method_handlers)
+    server.add_registered_method_handlers('jaild.v1.TestMigrations', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class Rehearsals(object):
+class TestMigrations(object):
     """Tries migrations. Asked of the source, which drives.
     """
 
     @staticmethod
-    def RehearseJail(request,
+    def TestMigration(request,
             target,
             options=(),
             channel_credentials=None,
@@ -91,8 +91,8 @@ class Rehearsals(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/jaild.v1.Rehearsals/RehearseJail',
-            jaild_dot_v1_dot_rehearsals__pb2.RehearseJailRequest.SerializeToString,
+            '/jaild.v1.TestMigrations/TestMigration',
+            jaild_dot_v1_dot_test__migrations__pb2.TestMigrationRequest.SerializeToString,
             google_dot_longrunning_dot_operations__pb2.Operation.FromString,
             options,
             channel_credentials,

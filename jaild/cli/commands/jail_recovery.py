@@ -15,16 +15,19 @@ from jaild.v1 import jails_pb2, promotions_pb2, salvage_pb2
 NAME = click.argument("name", type=references.jail, shell_complete=complete.jails)
 
 
-@click.command("confirm", cls=Verb, examples=('jail confirm web --confirm "beta has not taken over web"',))
+@click.command("force-start", cls=Verb, examples=('jail force-start web --confirm "beta has not taken over web"',))
 @NAME
 @click.option("--confirm", default="", metavar="SENTENCE", help="What the refusal asks you to say, word by word.")
 @mutation(plannable=False)
 @click.pass_obj
-def confirm(settings: Settings, *, name: str, confirm: str, how: How) -> None:
-    """Vouch for a standby that does not answer: the jail starts if it waits, or can be given away."""
-    request = promotions_pb2.ConfirmJailRequest(name=name, confirm=confirm, request_id=how.request_id)
+def force_start(settings: Settings, *, name: str, confirm: str, how: How) -> None:
+    """Start a jail although a standby does not answer, by your word that none has taken it over.
+
+    One that runs can be moved then.
+    """
+    request = promotions_pb2.ForceStartJailRequest(name=name, confirm=confirm, request_id=how.request_id)
     with connect(settings) as api:
-        finish(api, settings, api.promotions.ConfirmJail(request), how)
+        finish(api, settings, api.promotions.ForceStartJail(request), how)
 
 
 @click.command("salvage", cls=Verb, examples=("jail salvage web --to beta --plan", "jail salvage web --to beta"))
@@ -39,11 +42,11 @@ def salvage(settings: Settings, *, name: str, target: str, how: How) -> None:
         finish(api, settings, api.salvages.SalvageJail(request), how)
 
 
-@click.command("damage", cls=Verb)
+@click.command("data-loss", cls=Verb, examples=("jail data-loss web", "jail data-loss web -o json"))
 @NAME
 @click.pass_obj
-def damage(settings: Settings, *, name: str) -> None:
-    """List what a jail lost when it was salvaged."""
+def data_loss(settings: Settings, *, name: str) -> None:
+    """Print the data-loss report: what a jail lost when it was salvaged."""
     with connect(settings) as api:
         request = salvage_pb2.GetSalvageReportRequest(name=name)
         report = api.salvages.GetSalvageReport(request, timeout=READ_SECONDS)
@@ -59,12 +62,12 @@ def damage(settings: Settings, *, name: str) -> None:
                 " ".join(f"{getattr(span, 'from')}-{span.to}" for span in each.ranges),
                 each.reason,
             )
-            for each in report.damages
+            for each in report.losses
         ],
     )
 
 
-VERBS = (confirm, salvage, damage)
+VERBS = (force_start, salvage, data_loss)
 
 
 def standby_lines(jail: jails_pb2.Jail) -> str:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from jaild.model.errors import FailedPreconditionError, InternalError
-from jaild.model.jails.spec import ExecCheck, HttpCheck, Network, Readiness
+from jaild.model.jails.spec import ExecCheck, HttpCheck, Mode, Network, Readiness
 from jaild.model.operation import Operation
 from jaild.model.views import JailState
 from tests.fakes.host import FakeHost, caller
@@ -24,7 +24,7 @@ from tests.hosts.migrating import migrate
 Pair = tuple[FakeHost, FakeHost]
 CHECKED = msgspec.structs.replace(
     SPEC,
-    network=Network(mode="own", addresses=("10.0.0.5/24",), gateway="10.0.0.1"),
+    network=Network(mode=Mode.VNET, addresses=("10.0.0.5/24",), gateway="10.0.0.1"),
     health=(HttpCheck(port=80), ExecCheck(command=("check",))),
     readiness=Readiness(deadline=1.0, successes=1),
 )
@@ -44,12 +44,12 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
 
 
 async def begin(source: FakeHost, target: FakeHost, *, keep_copy: bool = False, downtime: float = 5.0) -> Operation:
-    return await source.core.use_cases.migrations.rehearse(
+    return await source.core.use_cases.migrations.test(
         "web", target.name, max_downtime=downtime, keep_copy=keep_copy, etag="", caller=caller()
     )
 
 
-async def rehearse(source: FakeHost, target: FakeHost, **how: Any) -> Operation:
+async def tried(source: FakeHost, target: FakeHost, **how: Any) -> Operation:
     return await source.end_of(await begin(source, target, **how))
 
 
@@ -75,7 +75,7 @@ async def nothing_is_left(pair: Pair) -> None:
 async def test_it_tells_what_would_happen_and_leaves_nothing(pair: Pair) -> None:
     source, target = pair
     starts = [call for call in source.runtime.calls if call[0] in {"start", "stop"}]
-    done = await rehearse(source, target)
+    done = await tried(source, target)
     assert reason_of(done) == ""
     assert done.facts["healthy"] == "true"
     assert done.facts["copy"] == "thrown away"
@@ -85,7 +85,7 @@ async def test_it_tells_what_would_happen_and_leaves_nothing(pair: Pair) -> None
     assert [call for call in source.runtime.calls if call[0] in {"start", "stop"}] == starts
     await nothing_is_left(pair)
     (migration,) = source.core.use_cases.migrations.list()
-    assert migration.phase == "rehearsed"
+    assert migration.phase == "tested"
     assert migration.downtime is None
 
 
@@ -100,10 +100,10 @@ async def test_the_clone_runs_under_another_name_without_a_network_and_is_checke
         await original(run)
 
     target.runtime.create = create_seen  # type: ignore[method-assign]
-    assert reason_of(await rehearse(source, target)) == ""
+    assert reason_of(await tried(source, target)) == ""
     (run,) = seen
-    assert run.jail.startswith("rehearsal-")
-    assert run.network == Network(mode="none", addresses=("10.0.0.5/24",))
+    assert run.jail.startswith("migration-test-")
+    assert run.network == Network(mode=Mode.NONE, addresses=("10.0.0.5/24",))
     assert run.hostname == "web"
     assert run.uid != source.core.inventory.jails["web"].record.uid  # type: ignore[union-attr]
     assert all("/jails/web" not in mount.source for mount in run.mounts)
@@ -120,20 +120,20 @@ async def test_a_jail_that_would_not_be_healthy_is_told_with_what_the_checks_sai
         return "http://10.0.0.5:80/: connection refused"
 
     target.runtime.probe = refused  # type: ignore[method-assign, assignment]
-    done = await rehearse(source, target)
-    assert reason_of(done) == "REHEARSAL_FAILED"
+    done = await tried(source, target)
+    assert reason_of(done) == "TEST_MIGRATION_FAILED"
     assert done.failure is not None
     assert "connection refused" in done.failure.detail["checks"]
-    assert "rehearsal-" not in done.failure.message
+    assert "migration-test-" not in done.failure.message
     assert done.facts["healthy"] == "false"
     await nothing_is_left(pair)
 
 
-async def test_a_clone_that_cannot_start_is_a_failed_rehearsal_and_not_an_error(pair: Pair) -> None:
+async def test_a_clone_that_cannot_start_is_a_failed_test_migration_and_not_an_error(pair: Pair) -> None:
     source, target = pair
-    target.runtime.refuse["start"] = InternalError("COMMAND_FAILED", "no such library", remedy="r")
-    done = await rehearse(source, target)
-    assert reason_of(done) == "REHEARSAL_FAILED"
+    target.runtime.refuse["start"] = InternalError("COMMAND_FAILED", "no such library", hint="r")
+    done = await tried(source, target)
+    assert reason_of(done) == "TEST_MIGRATION_FAILED"
     assert done.failure is not None
     assert "no such library (COMMAND_FAILED)" in done.failure.message
     target.runtime.refuse.clear()
@@ -144,27 +144,31 @@ async def test_what_the_target_refuses_is_refused_before_anything_is_sent(pair: 
     source, target = pair
     await target.add_base("deb-9")
     other = msgspec.structs.replace(
-        SPEC, base="deb-9", app=None, command=("sh",), network=Network(mode="own", addresses=("10.0.0.5/24",))
+        SPEC,
+        base="deb-9",
+        app=None,
+        command=("sh",),
+        network=Network(mode=Mode.VNET, addresses=("10.0.0.5/24",)),
     )
     await create(target, other, name="other")
-    done = await rehearse(source, target)
+    done = await tried(source, target)
     assert done.failure is not None
-    assert [finding.code for finding in done.failure.findings] == ["ADDRESS_IN_USE"]
+    assert [problem.code for problem in done.failure.problems] == ["ADDRESS_IN_USE"]
     assert source.core.use_cases.migrations.list() == []
 
 
 async def test_a_downtime_above_what_is_allowed_is_warned_of(pair: Pair) -> None:
     source, target = pair
-    done = await rehearse(source, target, downtime=0.001)
+    done = await tried(source, target, downtime=0.001)
     assert reason_of(done) == ""
     assert done.plan is not None
-    assert [finding.code for finding in done.plan.findings] == ["DOWNTIME_OVER_BUDGET"]
+    assert [problem.code for problem in done.plan.problems] == ["DOWNTIME_OVER_BUDGET"]
 
 
 async def test_a_kept_copy_makes_the_move_an_increment(pair: Pair) -> None:
     source, target = pair
     (source.core.inventory.jails["web"].folder / "data" / "var" / "ballast").write_bytes(bytes(1 << 20))
-    done = await rehearse(source, target, keep_copy=True)
+    done = await tried(source, target, keep_copy=True)
     assert done.facts["copy"] == "kept on beta"
     assert target.core.use_cases.jails.get("web").state is JailState.MOVED
     assert await invariants.owners(pair, "web") == ["alpha"]
@@ -183,7 +187,7 @@ async def test_an_older_copy_on_the_target_is_continued_and_stays(pair: Pair) ->
     source, target = pair
     assert reason_of(await source.end_of(await migrate(source, target))) == ""
     assert reason_of(await target.end_of(await migrate(target, source))) == ""
-    done = await rehearse(source, target)
+    done = await tried(source, target)
     assert reason_of(done) == ""
     assert target.core.use_cases.jails.get("web").state is JailState.MOVED
     for host in pair:
@@ -192,7 +196,7 @@ async def test_an_older_copy_on_the_target_is_continued_and_stays(pair: Pair) ->
 
 
 class Held:
-    """Stops a rehearsal while its clone runs: in the check that is made from inside."""
+    """Stops a test migration while its clone runs: in the check that is made from inside."""
 
     def __init__(self, target: FakeHost) -> None:
         self.reached = asyncio.Event()
@@ -210,7 +214,7 @@ async def test_it_can_be_cancelled_at_any_time_and_leaves_nothing(pair: Pair) ->
     held = Held(target)
     operation = await begin(source, target)
     await held.reached.wait()
-    assert any(name.startswith("rehearsal-") for name in target.runtime.by_name)
+    assert any(name.startswith("migration-test-") for name in target.runtime.by_name)
     await source.core.use_cases.operations.cancel(operation.id, caller())
     assert reason_of(await source.end_of(operation)) == "OPERATION_CANCELLED"
     await nothing_is_left(pair)
@@ -237,7 +241,7 @@ async def test_a_crash_of_the_target_while_the_clone_runs_leaves_nothing(pair: P
     await nothing_is_left(pair)
 
 
-async def test_a_rehearsal_is_never_handed_over(pair: Pair) -> None:
+async def test_a_test_migration_is_never_handed_over(pair: Pair) -> None:
     source, target = pair
     held = Held(target)
     operation = await begin(source, target)
@@ -247,10 +251,10 @@ async def test_a_rehearsal_is_never_handed_over(pair: Pair) -> None:
         await target.core.use_cases.incoming.prepare(journal.id, journal.epoch, {})
     assert refused.value.reason == "MIGRATION_PHASE"
     with pytest.raises(FailedPreconditionError) as refused:
-        await target.core.use_cases.incoming.rehearse(journal.id, keep_copy=False)
-    assert refused.value.reason == "REHEARSAL_UNDER_WAY"
+        await target.core.use_cases.incoming.boot_clone(journal.id, keep_copy=False)
+    assert refused.value.reason == "TEST_MIGRATION_UNDER_WAY"
     await source.core.use_cases.operations.cancel(operation.id, caller())
     await source.end_of(operation)
     with pytest.raises(FailedPreconditionError) as refused:
-        await target.core.use_cases.incoming.rehearse(journal.id, keep_copy=False)
-    assert refused.value.reason == "NOT_A_REHEARSAL"
+        await target.core.use_cases.incoming.boot_clone(journal.id, keep_copy=False)
+    assert refused.value.reason == "NOT_A_TEST_MIGRATION"

@@ -1,4 +1,4 @@
-"""A rehearsal, and a fault at every call of either host's ports: the jail serves where it is, and nothing is left."""
+"""A test migration, and a fault at every call of either host's ports: the jail serves where it is, nothing is left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def trial(folder: Path, side: str, at: int | None, effect: Effect) -> tupl
     life = struck.life
     life.at, life.effect, life.counting = at, effect, True
     try:
-        operation = await source.core.use_cases.migrations.rehearse(
+        operation = await source.core.use_cases.migrations.test(
             "web", "beta", max_downtime=10.0, keep_copy=False, etag="", caller=caller()
         )
         end = asyncio.create_task(source.end_of(operation))

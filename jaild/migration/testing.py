@@ -1,6 +1,6 @@
-"""A rehearsal: a migration up to the last round before the freeze, then a clone of what came is booted over there.
+"""A test migration: a migration up to the last round before the freeze, then a clone of what came is booted over there.
 
-    source: preflight ─► connect ─► layers ─► seed ─► precopy … ─► rehearse ─► given up, as any migration
+    source: preflight ─► connect ─► layers ─► seed ─► precopy … ─► test ─► given up, as any migration
     target: clone what came ─► boot it, in a network of its own ─► health checks ─► remove the clone
 
 A trial: it is undone in any case, which a crash on either side leads to as well. Nothing is frozen, so the jail serves
@@ -31,22 +31,22 @@ from jaild.migration.precopy import Precopy
 from jaild.migration.session import MigrationSession, Terms
 from jaild.migration.source import SourceMigration
 from jaild.model.errors import AbortedError, FailedPreconditionError, JaildError, NotFoundError
-from jaild.model.findings import Finding, Severity
 from jaild.model.jails.authority import Intent
-from jaild.model.jails.spec import HttpCheck, Network, TcpCheck
+from jaild.model.jails.spec import HttpCheck, Mode, Network, TcpCheck
 from jaild.model.layers.records import Generation
 from jaild.model.migration.budget import Parts, predict
 from jaild.model.migration.journal import Journal, Phase
-from jaild.model.migration.protocol import Rehearsed
+from jaild.model.migration.protocol import Tested
 from jaild.model.migration.received import require_same
+from jaild.model.problems import Problem, Severity
 from jaild.model.snapshots import of_migration
 from jaild.ports.runtime import RunSpec, Runtime
 from jaild.transfer.build import TransferParts
 
-PREFIX = "rehearsal-"  # of the names under which clones run
+PREFIX = "migration-test-"  # of the names under which clones run
 
 
-class Rehearsal:
+class MigrationTest:
     """Tries migrations, in the jail's queue; boots clones of what came from others, one at a time for each."""
 
     def __init__(
@@ -64,33 +64,33 @@ class Rehearsal:
         self._receiver = transfer.receiver
         self._runs = jails.runs
         self._supervisor = engine.supervisor
-        self._log = structlog.get_logger("jaild.rehearsal")
+        self._log = structlog.get_logger("jaild.testing")
         self._saga = Saga(
-            "rehearse",
+            "test-migration",
             before=(
                 *source.opening(),
                 Step("seed", precopy.seed, message=Precopy.told),
                 Step("precopy", precopy.until_it_fits, message=Precopy.told, when=lambda session: not session.fits),
-                Step("rehearse", self._ask_for_clone, message=_is_booting),
+                Step("test", self._ask_for_clone, message=_is_booting),
             ),
             pivot=None,
         )
 
     # -- the source's side
 
-    async def rehearse(self, handle: Handle, name: str, target: str, *, max_downtime: float, keep_copy: bool) -> str:
-        """Try a migration; return its id. `AbortedError` (REHEARSAL_FAILED) if the jail would not be healthy there."""
+    async def carry_out(self, handle: Handle, name: str, target: str, *, max_downtime: float, keep_copy: bool) -> str:
+        """Try a migration; return its id. `AbortedError` (TEST_MIGRATION_FAILED) if it would not be healthy there."""
         terms = Terms(
             jail=name,
             target=target,
             max_downtime=max_downtime,
             proceed_over_budget=True,
-            intent=Intent.REHEARSE,
+            intent=Intent.TEST,
             keep_copy=keep_copy,
         )
         session = self._source.session(handle, terms)
         await self._sagas.carry_out(self._saga, session)
-        if not session.rehearsed.healthy:
+        if not session.tested.healthy:
             raise _failed(session)
         return session.id
 
@@ -98,25 +98,25 @@ class Rehearsal:
         if keep := session.terms.keep_copy:
             # Before the target keeps its copy: that can only be continued from the snapshots that stay here.
             await session.write(keep_copy=True)
-        session.rehearsed = await session.peer.rehearse(session.id, keep_copy=keep)
-        await session.write(parts=session.rehearsed.parts)  # what the next prediction for this host goes by
-        self._tell(session, session.rehearsed)
+        session.tested = await session.peer.boot_clone(session.id, keep_copy=keep)
+        await session.write(parts=session.tested.parts)  # what the next prediction for this host goes by
+        self._tell(session, session.tested)
 
-    def _tell(self, session: MigrationSession, rehearsed: Rehearsed) -> None:
+    def _tell(self, session: MigrationSession, tested: Tested) -> None:
         """Put into the operation what was measured and found."""
         fixed, budget = self._precopy.fixed_cost(session), session.journal.max_downtime
         predicted, low = predict(session.rounds, fixed.seconds), "at least " if fixed.at_least else ""
         plan = session.handle.operation.plan
         if plan is not None and predicted > budget:
-            finding = Finding(
+            problem = Problem(
                 severity=Severity.WARNING,
                 code="DOWNTIME_OVER_BUDGET",
                 message=f"the downtime is predicted to be {low}{predicted:.1f} s, {budget:.1f} s are allowed; beside "
                 f"the last increment it is {fixed.seconds:.1f} s: {fixed}",
                 subject=session.target,
-                remedy="allow more, migrate when less is written, or say to proceed over budget",
+                hint="allow more, migrate when less is written, or say to proceed over budget",
             )
-            plan = msgspec.structs.replace(plan, findings=(*plan.findings, finding))
+            plan = msgspec.structs.replace(plan, problems=(*plan.problems, problem))
         session.handle.note(
             plan=plan,
             predicted_downtime=predicted,
@@ -124,32 +124,32 @@ class Rehearsal:
             message="the clone is gone again",
         )
         session.handle.facts(
-            healthy=str(rehearsed.healthy).lower(),
+            healthy=str(tested.healthy).lower(),
             predicted_downtime=f"{low}{predicted:.2f} s",
-            start=f"{rehearsed.parts.downtime:.2f} s",
+            start=f"{tested.parts.downtime:.2f} s",
             sent_bytes=session.journal.bytes,
             copy=f"kept on {session.peer_name}" if session.terms.keep_copy else "thrown away",
         )
 
     # -- the target's side
 
-    async def boot_clone(self, migration: str, *, keep_copy: bool) -> Rehearsed:
+    async def boot_clone(self, migration: str, *, keep_copy: bool) -> Tested:
         """Boot a clone, wait for its health checks, throw it away; return when nothing of it is left.
 
-        A caller that hangs up ends it. `FailedPreconditionError` (NOT_A_REHEARSAL, REHEARSAL_UNDER_WAY).
+        A caller that hangs up ends it. `FailedPreconditionError` (NOT_A_TEST_MIGRATION, TEST_MIGRATION_UNDER_WAY).
         """
         journal = self._journals.find(migration, outgoing=False)
-        if journal is None or journal.phase is not Phase.RECEIVING or not journal.offer.rehearsal:
+        if journal is None or journal.phase is not Phase.RECEIVING or not journal.offer.test:
             raise FailedPreconditionError(
-                "NOT_A_REHEARSAL",
-                f"migration {migration} is no rehearsal that is being received here",
-                remedy="begin a rehearsal from the source",
+                "NOT_A_TEST_MIGRATION",
+                f"migration {migration} is no test migration that is being received here",
+                hint="begin a test migration from the source",
                 resource=f"migrations/{migration}",
             )
         name = _task(migration)
         if self._supervisor.is_under_way(name):
             raise FailedPreconditionError(
-                "REHEARSAL_UNDER_WAY", f"a clone of {journal.jail} is being tried already", remedy="wait for its end"
+                "TEST_MIGRATION_UNDER_WAY", f"a clone of {journal.jail} is being tried already", hint="wait for its end"
             )
         if keep_copy:
             await self._journals.put(msgspec.structs.replace(journal, keep_copy=True))
@@ -161,7 +161,7 @@ class Rehearsal:
             raise
 
     async def end(self, migration: str) -> None:
-        """End a rehearsal that is under way, and take away what one has left. No error if there is none."""
+        """End a test migration that is under way, and take away what one has left. No error if there is none."""
         await self._supervisor.end(_task(migration))
         await self._take_away(migration)
 
@@ -173,12 +173,12 @@ class Rehearsal:
                 await OwnedSnapshots(self._zfs, name).require_unclaimed(f"destroying {name}")
                 await self._zfs.destroy(name, recursive=True)
             except JaildError as error:  # one that cannot go keeps no other
-                told.append(f"could not destroy {name}, left of a rehearsal: {error}")
+                told.append(f"could not destroy {name}, left of a test migration: {error}")
             else:
-                told.append(f"destroyed {name}, left of a rehearsal")
+                told.append(f"destroyed {name}, left of a test migration")
         return told
 
-    async def _tried(self, journal: Journal) -> Rehearsed:
+    async def _tried(self, journal: Journal) -> Tested:
         generation = msgspec.json.decode(journal.offer.jail.generation_json, type=Generation)
         began = self._clock.monotonic()
         parts = Parts()
@@ -193,12 +193,12 @@ class Rehearsal:
             )
             await health_checks.require_healthy(run.jail, run.generation, generation.spec)
         except JaildError as error:
-            self._log.warning("a rehearsal failed", jail=journal.jail, reason=error.reason)
+            self._log.warning("a test migration failed", jail=journal.jail, reason=error.reason)
             told = error.detail
             message = f"{error.message} ({error.reason})".replace(name_of(journal.id), journal.jail)
-            return Rehearsed(parts=parts, message=message, checks=told.get("checks", ""), log=told.get("log", ""))
+            return Tested(parts=parts, message=message, checks=told.get("checks", ""), log=told.get("log", ""))
         else:
-            return Rehearsed(healthy=True, parts=parts)
+            return Tested(healthy=True, parts=parts)
         finally:
             await asyncio.shield(self._take_away(journal.id))
 
@@ -206,33 +206,33 @@ class Rehearsal:
         """Clone the newest snapshot of each dataset, parents first, and return what would run in the clone."""
         where = self._inventory.where
         try:
-            await self._zfs.dataset(where.rehearsals)
+            await self._zfs.dataset(where.clones)
         except NotFoundError:
-            await self._zfs.create(where.rehearsals)
-        above = (await self._zfs.dataset(where.rehearsals)).mountpoint
+            await self._zfs.create(where.clones)
+        above = (await self._zfs.dataset(where.clones)).mountpoint
         await self._files.restrict([above] if above else [])
         for offered in journal.offer.jail.datasets:
             # jaild's own: a clone of others' snapshot would stand in their way.
             dataset = where.part(journal.jail, offered.path)
             own = await OwnedSnapshots(self._zfs, dataset).of(of_migration(journal.id))
             newest = [snapshot for snapshot in own if snapshot.dataset == dataset][-1]
-            clone = where.rehearsal(journal.id, offered.path)
+            clone = where.clone(journal.id, offered.path)
             await self._zfs.clone(newest.name, clone, {"readonly": "off"})
             await self._zfs.mount(clone)
-        folder = (await self._zfs.dataset(where.rehearsal(journal.id, ""))).mountpoint
+        folder = (await self._zfs.dataset(where.clone(journal.id, ""))).mountpoint
         _, record = self._inventory.permitted(journal.jail, Intent.READ)
         if folder is None:
             raise FailedPreconditionError(
                 "DATASET_NOT_MOUNTED",
-                f"{where.rehearsals} has no mountpoint, so a clone in it cannot be booted",
-                remedy=f"give {where.root} a mountpoint",
+                f"{where.clones} has no mountpoint, so a clone in it cannot be booted",
+                hint=f"give {where.root} a mountpoint",
             )
         came = await self._receiver.read_copy(folder, journal.jail, generation.number)
         require_same(journal.jail, generation, came)
         # Another uid: no interface, MAC address or control group of it is the jail's.
         clone_of = JailEntry(
             name=name_of(journal.id),
-            dataset=where.rehearsal(journal.id, ""),
+            dataset=where.clone(journal.id, ""),
             folder=folder,
             record=msgspec.structs.replace(record, uid=journal.id),
         )
@@ -240,7 +240,7 @@ class Rehearsal:
         return dataclasses.replace(
             self._runs.spec_of(clone_of, generation),
             hostname=spec.hostname or journal.jail,
-            network=Network(mode="none", addresses=spec.network.addresses),
+            network=Network(mode=Mode.NONE, addresses=spec.network.addresses),
         )
 
     async def _take_away(self, migration: str) -> None:
@@ -251,7 +251,7 @@ class Rehearsal:
                 await self._runtime.stop(run.jail, run.generation)
                 await self._runtime.remove(run.jail, run.generation)
         try:
-            await self._zfs.destroy(self._inventory.where.rehearsal(migration, ""), recursive=True)
+            await self._zfs.destroy(self._inventory.where.clone(migration, ""), recursive=True)
         except NotFoundError:
             return
         await self._files.remove(self._runs.log_path(name))
@@ -280,7 +280,7 @@ class _Inside:
 
 
 def _task(migration: str) -> str:
-    return f"rehearsal {migration}"
+    return f"test of {migration}"
 
 
 def name_of(migration: str) -> str:
@@ -293,13 +293,13 @@ def _is_booting(session: MigrationSession) -> str:
 
 
 def _failed(session: MigrationSession) -> AbortedError:
-    plan, rehearsed = session.handle.operation.plan, session.rehearsed
+    plan, tested = session.handle.operation.plan, session.tested
     return AbortedError(
-        "REHEARSAL_FAILED",
-        f"jail {session.jail} would not have become healthy on {session.peer_name}: {rehearsed.message}",
-        remedy=f"mend what the checks and the log say before you migrate; the jail goes on here, nothing of it is left "
+        "TEST_MIGRATION_FAILED",
+        f"jail {session.jail} would not have become healthy on {session.peer_name}: {tested.message}",
+        hint=f"fix what the checks and the log say before you migrate; the jail goes on here, nothing of it is left "
         f"on {session.peer_name} but bases and releases",
         resource=session.target,
-        detail={"checks": rehearsed.checks, "log": rehearsed.log},
-        findings=plan.findings if plan is not None else (),
+        detail={"checks": tested.checks, "log": tested.log},
+        problems=plan.problems if plan is not None else (),
     )
