@@ -25,6 +25,7 @@ from jaild.model.migration.budget import MAX_THAWS, Parts, Round
 from jaild.model.migration.journal import Journal, Phase, time_left
 from jaild.model.migration.protocol import Acceptance, Activated, DatasetState, Offer, Tested
 from jaild.model.migration.streams import PROTOCOL
+from jaild.model.replication.policy import moment
 from jaild.model.salvage import Report
 from jaild.model.snapshots import Snapshot
 from jaild.ports.clock import Clock
@@ -229,7 +230,7 @@ class MigrationSession(saga.Attempt):
                 lost = error
             self.connected = False
             if lost_at is None or self.journal.bytes > sent:
-                lost_at, sent, pause = clock.monotonic(), self.journal.bytes, _FIRST_PAUSE
+                lost_at, sent, pause = clock.now(), self.journal.bytes, _FIRST_PAUSE
             await self._wait(lost, lost_at, pause)
             pause = min(pause * 2, _LONGEST_PAUSE if self.frozen_at is None else _LONGEST_FROZEN)
 
@@ -243,7 +244,8 @@ class MigrationSession(saga.Attempt):
         self.attempt = offer.attempt
         await self.write(offer=offer)
         self._found(peer, await peer.begin(self._as_sent(offer)))
-        self.handle.note(away=False)
+        if self.handle.operation.away:
+            self.handle.note(away=False, message=f"{self.peer_name} is back")
 
     def _as_sent(self, offer: Offer) -> Offer:
         """Return an offer that names what is being sent, too: of what has come, the target may not know whose it is."""
@@ -277,17 +279,17 @@ class MigrationSession(saga.Attempt):
 
     async def _wait(self, lost: JaildError, since: float, pause: float) -> None:
         now = self.home.clock.monotonic()
-        away = now - since
-        _log.warning("link lost", migration=self.id, peer=self.peer_name, reason=lost.reason, seconds=round(away, 1))
+        _log.warning("link lost", migration=self.id, peer=self.peer_name, reason=lost.reason, since=moment(since))
         if self.frozen_at is not None:
             if now + pause - self.frozen_at > self.patience:
                 raise self.down_too_long() from lost
         elif (left := self.time_left()) is not None and left < pause:
             raise self.past_deadline() from lost
         serves = "the jail serves" if self.frozen_at is None else "the jail is down"
+        # The same text until it answers: a program that follows it prints one line, not one for each try.
         self.handle.note(
             away=True,
-            message=f"{self.peer_name} has been away for {away:.0f} s ({lost.reason}); tried again in {pause:.0f} s; "
+            message=f"{self.peer_name} has been away since {moment(since)} ({lost.reason}); tried again until it answers; "
             f"{serves}; to give up: jailctl operation cancel {self.handle.id}",
         )
         await self.home.clock.sleep(pause)

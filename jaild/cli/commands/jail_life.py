@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
 from jaild.cli.client.selection import chosen, named
 from jaild.cli.client.settings import Settings
+from jaild.cli.client.waiting import TRANSIENT, Backoff
+from jaild.cli.output import progress
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.human import duration, printable
@@ -104,17 +107,26 @@ def wait(settings: Settings, *, name: str, condition: str, timeout: float | None
     """Wait until a jail is as a filter says."""
     gone = condition == _DELETED
     request = jails_pb2.ListJailsRequest(filter=f'name = "{short(name)}"' + ("" if gone else f" AND ({condition})"))
-    until = None if timeout is None else time.monotonic() + timeout
-    with connect(settings) as api:
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    with connect(settings) as api, progress.shown() as view:
+        backoff = Backoff(api)
         while True:
-            found = list(api.jails.ListJails(request, timeout=READ_SECONDS).jails)
-            if bool(found) is not gone:
-                return
-            left = _LOOK if until is None else min(_LOOK, until - time.monotonic())
-            if left <= 0 and timeout is not None:
-                what = f"jail {printable(short(name))} is not so within {duration(timeout)}: {printable(condition)}"
+            try:
+                if bool(api.jails.ListJails(request, timeout=READ_SECONDS).jails) is not gone:
+                    return
+                backoff.reset()
+                view.step("waiting", f"jail {short(name)}: {condition}")
+                if (left := until - time.monotonic()) > 0:
+                    next_event(api, name, min(_LOOK, left))
+            except grpc.RpcError as error:
+                if error.code() not in TRANSIENT:
+                    raise
+                view.step("reconnecting", "the connection to the daemon broke")
+                if not backoff.wait():
+                    raise
+            if time.monotonic() >= until:
+                what = f"jail {printable(short(name))} is not so within {duration(timeout or 0)}: {printable(condition)}"
                 raise Failure(what, Exit.UNAVAILABLE, hint=f"see how it is: jailctl jail show {short(name)}")
-            next_event(api, name, left)
 
 
 def next_event(api: Api, name: str, seconds: float) -> None:

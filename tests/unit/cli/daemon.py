@@ -152,8 +152,10 @@ class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
 
-    def ListJails(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
+    def ListJails(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.daemon.requests.append(request)
+        if self.daemon.away:
+            context.abort(self.daemon.away.pop(0), "away")
         return jails_pb2.ListJailsResponse(jails=self.daemon.jails)
 
     def GetJail(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
@@ -409,6 +411,7 @@ class Daemon:
     def __init__(self, path: str) -> None:
         self.address = f"unix://{path}"
         self.jails: list[jails_pb2.Jail] = []
+        self.away: list[grpc.StatusCode] = []
         self.channels: list[channels_pb2.Channel] = []
         self.evacuations: list[evacuations_pb2.Evacuation] = []
         self.rollouts: list[rollouts_pb2.Rollout] = []

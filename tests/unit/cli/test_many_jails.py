@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
 from jaild.cli.commands import jail_life
@@ -58,3 +59,14 @@ def test_a_jail_is_waited_for(jailctl: Run, daemon: Daemon, monkeypatch: pytest.
     assert daemon.asked(jails_pb2.ListJailsRequest)[-1].filter == 'name = "web"'
     late = jailctl("jail", "wait", "web", "--timeout", "0")
     assert (late.exit_code, "not so within 0 ms" in late.stderr) == (Exit.UNAVAILABLE, True)
+
+
+def test_a_daemon_that_is_restarted_is_waited_for_with_a_line_when_it_goes_and_one_when_it_is_back(
+    jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, pauses: list[float]
+) -> None:
+    happens = iter((lambda: daemon.away.extend([grpc.StatusCode.UNAVAILABLE] * 3), lambda: daemon.jails.append(WEB)))
+    monkeypatch.setattr(jail_life, "next_event", lambda *_: next(happens)())
+    ended = jailctl("jail", "wait", "web")
+    waits, away = "waiting: jail web: state = running", "reconnecting: the connection to the daemon broke"
+    assert (ended.exit_code, ended.stderr.splitlines()) == (0, [waits, away, waits])
+    assert len(pauses) == 3
