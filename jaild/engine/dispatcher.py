@@ -161,8 +161,9 @@ class Dispatcher:
         """
         clean = unbegun or _nothing
         async with undo_on_error(clean):
-            operation, is_new = self._admitted(target, kind, caller, plan, while_held=while_held)
-        if not is_new:
+            known = self._known(target, kind, caller, while_held=while_held)
+            operation = known or self._operations.new(kind, target, caller, plan)
+        if known is not None:
             await clean()
             return await self._operations.on_disk(operation.id)
         # A task of its own: a caller who hangs up while it is written does not leave it queued for ever.
@@ -171,21 +172,24 @@ class Dispatcher:
         await asyncio.shield(saved)
         return self._operations.get(operation.id)
 
-    def _admitted(
-        self, target: str, kind: str, caller: Caller, plan: Plan | None, *, while_held: bool
-    ) -> tuple[Operation, bool]:
-        """Return the operation of a request, and whether it is a new one."""
+    async def planned(self, plan: Plan, caller: Caller, *, while_held: bool = False) -> Operation:
+        """Answer a request for the plan only: it is refused as `submit` would refuse it now, and nothing is queued."""
+        known = self._known(plan.target, plan.kind, caller, while_held=while_held)
+        return await self._operations.planned(plan, caller) if known is None else known
+
+    def _known(self, target: str, kind: str, caller: Caller, *, while_held: bool) -> Operation | None:
+        """Return the operation that a request has led to before; None for a new one that may be queued now."""
         if self._stopping:
             raise UnavailableError("SHUTTING_DOWN", "the daemon is stopping", hint="try again when it is back")
         if self._held is not None and not while_held:
             raise self._held()
         match admit(self.pending(target), kind, self._operations.known(caller, kind, target)):
             case Duplicate(operation):
-                return operation, False
+                return operation
             case Denied(reason, message, hint):
                 raise FailedPreconditionError(reason, message, hint=hint, resource=target)
             case Accepted():
-                return self._operations.new(kind, target, caller, plan), True
+                return None
 
     def resume(self, operation_id: str, work: Work) -> None:
         """Go on with a resumable operation that an earlier daemon left."""

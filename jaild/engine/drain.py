@@ -22,15 +22,22 @@ class Draining:
         """Read the store."""
         self.now = await self._store.drain()
 
-    async def begin(self, reason: str, caller: Caller) -> None:
-        """Take no jails from now on. No change if it is so already, but for a new reason."""
+    def begun(self, reason: str, caller: Caller) -> Drain:
+        """Return the drain as it is once this is asked; the present one if that changes nothing."""
         if self.now is not None and reason in {"", self.now.reason}:
-            return
+            return self.now
         since = self.now.since if self.now is not None else self._clock.now()
-        drain = Drain(since=since, actor=caller.actor, reason=reason)
+        return Drain(since=since, actor=caller.actor, reason=reason)
+
+    async def begin(self, reason: str, caller: Caller) -> Drain:
+        """Take no jails from now on. No change if it is so already, but for a new reason."""
+        drain = self.begun(reason, caller)
+        if drain is self.now:
+            return drain
         await self._store.put_drain(drain)
         self.now = drain
         await self._events.emit("host.draining", "host", reason, actor=caller.actor)
+        return drain
 
     async def end(self, caller: Caller) -> None:
         """Take jails again. No error if it does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from google.longrunning import operations_pb2
 
 from jaild.engine.rpc import OperationMessages
@@ -71,10 +72,10 @@ class EvacuationsServicer:
 
     async def DrainHost(self, request: evacuations_pb2.DrainHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802
         """Take no jails."""
-        await self._evacuations.drain(request.reason, caller=current(""))
-        return host_message(await self._view())
+        drain = await self._evacuations.drain(request.reason, validate_only=request.validate_only, caller=current(""))
+        return host_message(msgspec.structs.replace(await self._view(), drain=drain))
 
-    async def UndrainHost(self, _request: evacuations_pb2.UndrainHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802
+    async def UndrainHost(self, request: evacuations_pb2.UndrainHostRequest, _: Context) -> host_pb2.HostInfo:  # noqa: N802
         """Take jails again."""
-        await self._evacuations.undrain(caller=current(""))
-        return host_message(await self._view())
+        await self._evacuations.undrain(validate_only=request.validate_only, caller=current(""))
+        return host_message(msgspec.structs.replace(await self._view(), drain=None))

@@ -41,7 +41,7 @@ from jaild.model.migration.protocol import HostHello, Offer
 from jaild.model.migration.streams import PROTOCOL
 from jaild.model.operation import Operation
 from jaild.model.problems import Problem, Severity
-from jaild.model.views import Caller
+from jaild.model.views import Caller, Drain
 from jaild.transfer.hosts import apart
 from jaild.transfer.preflight import offer_of
 from jaild.transfer.sole_owner import SoleOwner
@@ -105,14 +105,20 @@ class Evacuations:
         """Return all, newest first."""
         return sorted(map(self.get, self._all), key=lambda evacuation: -evacuation.created)
 
-    async def drain(self, reason: str, *, caller: Caller) -> None:
-        """Take no jails any more."""
-        await self._draining.begin(reason, caller)
+    async def drain(self, reason: str, *, validate_only: bool = False, caller: Caller) -> Drain:
+        """Take no jails any more, or only say how that would be."""
+        if validate_only:
+            return self._draining.begun(reason, caller)
+        return await self._draining.begin(reason, caller)
 
-    async def undrain(self, *, caller: Caller) -> None:
-        """Take jails again. `FailedPreconditionError` (EVACUATION_UNDER_WAY) while they are being moved away."""
+    async def undrain(self, *, validate_only: bool = False, caller: Caller) -> None:
+        """Take jails again, or only check.
+
+        `FailedPreconditionError` (EVACUATION_UNDER_WAY) while they are being moved away.
+        """
         self._require_none("take jails again")
-        await self._draining.end(caller)
+        if not validate_only:
+            await self._draining.end(caller)
 
     async def evacuate(
         self,
@@ -130,10 +136,10 @@ class Evacuations:
         if duplicate is not None:
             return duplicate
         self._require_possible(targets, parallel, bandwidth)
+        self._require_none("evacuate")
         if validate_only:
             survey = await self._survey(targets)
             return await self._operations.planned(plan_of(survey.placements, survey.left_out, HOST), caller)
-        self._require_none("evacuate")
         operation = self._operations.new(KIND, HOST, caller)
         evacuation = Evacuation(
             id=operation.id,

@@ -101,9 +101,9 @@ class Boot:
         duplicate = await self._operations.duplicate(caller, "start-jails", HOST)
         if duplicate is not None:
             return duplicate
-        plan = Plan(kind="start-jails", target=HOST, steps=tuple(_steps("start", self._to_start())))
+        plan = _plan("start-jails", _steps("start", self._to_start()))
         if validate_only:
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller, while_held=True)
         await self._files.remove(self._memory)
         self._release()
 
@@ -202,9 +202,9 @@ class Boot:
         duplicate = await self._operations.duplicate(caller, "stop-jails", HOST)
         if duplicate is not None:
             return duplicate
-        plan = Plan(kind="stop-jails", target=HOST, steps=tuple(_steps("stop", self._to_stop()[::-1])))
+        plan = _plan("stop-jails", _steps("stop", self._to_stop()[::-1]))
         if validate_only:
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller, while_held=True)
         until = self._clock.monotonic() + deadline
         await self._files.write(self._memory, msgspec.json.encode(_ShutDown(await self._boot_id.read())))
         self._hold()
@@ -313,6 +313,10 @@ def _runs(entry: JailEntry) -> bool:
 
 def _order(entry: JailEntry) -> int:
     return entry.generation.spec.boot.order if entry.generation is not None else 0
+
+
+def _plan(kind: str, steps: list[str]) -> Plan:
+    return Plan(kind=kind, target=HOST, steps=tuple(steps), unchanged=not steps)
 
 
 def _steps(verb: str, groups: list[tuple[int, list[str]]]) -> list[str]:

@@ -46,12 +46,17 @@ class Confirmations:
 
     # -- what callers ask
 
-    async def confirm(self, name: str, *, caller: Caller) -> Operation:
+    async def confirm(self, name: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Keep a jail's last change. `FailedPreconditionError` (NOTHING_TO_CONFIRM)."""
         duplicate = await self._operations.duplicate(caller, "confirm-change", f"jails/{name}")
         if duplicate is not None:
             return duplicate
-        self._require_awaited(name, caller)
+        entry, confirm = self._require_awaited(name, caller)
+        if validate_only:
+            number = entry.generation.number if entry.generation is not None else 0
+            step = f"keep generation {number}: it does not go back to generation {confirm.back_to} by itself"
+            plan = Plan(kind="confirm-change", target=f"jails/{name}", steps=(step,))
+            return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             entry, confirm = self._require_awaited(name, caller)
@@ -72,7 +77,7 @@ class Confirmations:
             return duplicate
         _, confirm = self._require_awaited(name, caller)
         if validate_only:
-            return await self._operations.planned(await self._plan(name, confirm, caller), caller)
+            return await self._dispatcher.planned(await self._plan(name, confirm, caller), caller)
 
         async def work(handle: Handle) -> str:
             _, confirm = self._require_awaited(name, caller)

@@ -14,12 +14,13 @@ from jaild.engine.operations import Handle
 from jaild.jails.datasets import JailDatasets
 from jaild.jails.hooks import Serving
 from jaild.jails.runs import Runs
+from jaild.model import quantity
 from jaild.model.errors import FailedPreconditionError
 from jaild.model.jails.authority import Intent
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership
 from jaild.model.operation import Stop
-from jaild.model.problems import Problem
+from jaild.model.problems import Plan, Problem
 from jaild.model.replication.deleted import untold
 
 
@@ -35,6 +36,25 @@ class Lifecycle:
         self._events = engine.events
         self._clock = engine.ports.clock
 
+    def start_plan(self, name: str) -> Plan:
+        """Return what `start` would do now. Errors as it."""
+        owned = self._inventory.owned(name, Intent.START)
+        asked = _desires(owned.entry, Desired.RUNNING, "start it at each boot of the host, too")
+        steps = () if _runs(owned.entry) else _start_steps(owned.generation)
+        return _plan("start", name, owned.generation, (*asked, *steps))
+
+    def stop_plan(self, name: str, *, force: bool) -> Plan:
+        """Return what `stop` would do now. Errors as it."""
+        owned = self._inventory.owned(name, Intent.STOP)
+        asked = _desires(owned.entry, Desired.STOPPED, "start it at no boot of the host any more")
+        return _plan("stop", name, owned.generation, (*_stop_steps(owned.entry, owned.generation, force=force), *asked))
+
+    def restart_plan(self, name: str) -> Plan:
+        """Return what `restart` would do now. Errors as it."""
+        owned = self._inventory.owned(name, Intent.START)
+        stops = _stop_steps(owned.entry, owned.generation)
+        return _plan("restart", name, owned.generation, (*stops, *_start_steps(owned.generation)))
+
     async def start(
         self, handle: Handle, name: str, *, slot: AbstractAsyncContextManager[object] | None = None
     ) -> None:
@@ -42,7 +62,7 @@ class Lifecycle:
         owned = self._inventory.owned(name, Intent.START)
         entry, generation = owned.entry, owned.generation
         await self._desire(entry, Desired.RUNNING)
-        if entry.run is not None and entry.run.running:
+        if _runs(entry):
             return
         await handle.phase("start")
         async with slot or nullcontext():
@@ -174,3 +194,40 @@ class Lifecycle:
         await self._datasets.destroy(entry)
         del self._inventory.jails[name]
         await self._events.emit("jail.deleted", f"jails/{name}")
+
+
+# -- plans
+
+
+def _plan(kind: str, name: str, generation: Generation, steps: tuple[str, ...]) -> Plan:
+    return Plan(
+        kind=kind,
+        target=f"jails/{name}",
+        steps=steps,
+        base=generation.base,
+        release=generation.release,
+        unchanged=not steps,
+    )
+
+
+def _desires(entry: JailEntry, desired: Desired, step: str) -> tuple[str, ...]:
+    """Return the step of what a jail is to be from now on; none if it is to be so already."""
+    return () if entry.record is None or entry.record.desired is desired else (step,)
+
+
+def _start_steps(generation: Generation) -> tuple[str, ...]:
+    hooks = generation.spec.hooks.after_start
+    serve = (f"{quantity.count(len(hooks), 'hook')} after_start",) if hooks else ()
+    return (f"start generation {generation.number}", "health checks", *serve)
+
+
+def _stop_steps(entry: JailEntry, generation: Generation, *, force: bool = False) -> tuple[str, ...]:
+    if not _runs(entry):
+        return ()
+    hooks = () if force else generation.spec.hooks.before_stop
+    drain = (f"{quantity.count(len(hooks), 'hook')} before_stop",) if hooks else ()
+    return (*drain, f"stop generation {generation.number}")
+
+
+def _runs(entry: JailEntry) -> bool:
+    return entry.run is not None and entry.run.running

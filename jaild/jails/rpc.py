@@ -151,17 +151,22 @@ class JailsServicer:
     async def StartJail(self, request: jails_pb2.StartJailRequest, _: Context) -> _Answer:  # noqa: N802
         """Start it."""
         jail = self._own(request.name)
-        return await self._answer(self._jails.start(jail, caller=current(request.request_id)))
+        caller = current(request.request_id)
+        return await self._answer(self._jails.start(jail, validate_only=request.validate_only, caller=caller))
 
     async def StopJail(self, request: jails_pb2.StopJailRequest, _: Context) -> _Answer:  # noqa: N802
         """Stop it."""
         jail = self._own(request.name)
-        return await self._answer(self._jails.stop(jail, caller=current(request.request_id), force=request.force))
+        caller = current(request.request_id)
+        return await self._answer(
+            self._jails.stop(jail, validate_only=request.validate_only, caller=caller, force=request.force)
+        )
 
     async def RestartJail(self, request: jails_pb2.RestartJailRequest, _: Context) -> _Answer:  # noqa: N802
         """Stop and start it."""
         jail = self._own(request.name)
-        return await self._answer(self._jails.restart(jail, caller=current(request.request_id)))
+        caller = current(request.request_id)
+        return await self._answer(self._jails.restart(jail, validate_only=request.validate_only, caller=caller))
 
     async def DeployRelease(self, request: jails_pb2.DeployReleaseRequest, _: Context) -> _Answer:  # noqa: N802
         """Move it to another release."""
@@ -382,7 +387,9 @@ class ChangesServicer:
     async def ConfirmChange(self, request: changes_pb2.ConfirmChangeRequest, _: Context) -> _Answer:  # noqa: N802
         """Keep the last change."""
         jail, caller = names.jail(request.name), current(request.request_id)
-        return self._messages.of(await self._confirmations.confirm(jail, caller=caller))
+        return self._messages.of(
+            await self._confirmations.confirm(jail, validate_only=request.validate_only, caller=caller)
+        )
 
     async def RevertChange(self, request: changes_pb2.RevertChangeRequest, _: Context) -> _Answer:  # noqa: N802
         """Undo it now."""
@@ -399,7 +406,7 @@ class ChangesServicer:
     async def Unstage(self, request: changes_pb2.UnstageRequest, _: Context) -> _Answer:  # noqa: N802
         """Drop it."""
         jail, caller = names.jail(request.name), current(request.request_id)
-        return self._messages.of(await self._staging.unstage(jail, caller=caller))
+        return self._messages.of(await self._staging.unstage(jail, validate_only=request.validate_only, caller=caller))
 
 
 class StatsServicer:

@@ -117,7 +117,7 @@ class Jails:
         creation = Create(spec, stopped)
         plan = (await self._changes.plan(name, creation, caller)).plan
         if validate_only:
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller)
         plan.require_clean()
 
         async def work(handle: Handle) -> str:
@@ -139,7 +139,7 @@ class Jails:
             steps = (*steps, self._lifecycle.destruction(name))
             problems = (*self._loss(name), *await self._lifecycle.deletion(name))
             plan = Plan(kind="delete", target=target, steps=steps, problems=problems)
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)
@@ -167,30 +167,36 @@ class Jails:
             ),
         )
 
-    async def start(self, name: str, *, caller: Caller) -> Operation:
+    async def start(self, name: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Start the active generation; no error if it runs."""
-        return await self._simple(name, "start", self._lifecycle.start, caller)
+        plan = self._lifecycle.start_plan(name) if validate_only else None
+        return await self._simple(name, "start", self._lifecycle.start, plan, caller)
 
-    async def stop(self, name: str, *, caller: Caller, force: bool = False) -> Operation:
+    async def stop(self, name: str, *, validate_only: bool = False, caller: Caller, force: bool = False) -> Operation:
         """Stop it, also for the next boot; no error if it is stopped. `force`: its hooks are not waited for."""
+        plan = self._lifecycle.stop_plan(name, force=force) if validate_only else None
         stop = partial(self._lifecycle.stop, force=True) if force else self._lifecycle.stop
-        asked = await self._simple(name, "stop", stop, caller)
-        if force:
+        asked = await self._simple(name, "stop", stop, plan, caller)
+        if force and plan is None:
             self._lifecycle.hurry(name)  # those of what is under way before it
         return asked
 
-    async def restart(self, name: str, *, caller: Caller) -> Operation:
+    async def restart(self, name: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Stop and start the active generation."""
-        return await self._simple(name, "restart", self._lifecycle.restart, caller)
+        plan = self._lifecycle.restart_plan(name) if validate_only else None
+        return await self._simple(name, "restart", self._lifecycle.restart, plan, caller)
 
     async def _simple(
-        self, name: str, kind: str, act: Callable[[Handle, str], Awaitable[None]], caller: Caller
+        self, name: str, kind: str, act: Callable[[Handle, str], Awaitable[None]], plan: Plan | None, caller: Caller
     ) -> Operation:
+        """Let `act` be done in the jail's queue; or answer with `plan`, where only that was asked for."""
         duplicate = await self._operations.duplicate(caller, kind, f"jails/{name}")
         if duplicate is not None:
             return duplicate
         # Before it is queued, too: what waits there is not without effect, health checks give way to a stop.
         access.require_own(caller, name, self._inventory.jail(name).generation)
+        if plan is not None:
+            return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             access.require_own(caller, name, self._inventory.jail(name).generation)  # as it is by now
@@ -319,7 +325,7 @@ class Jails:
         if validate_only:
             plan = (await self._changes.plan(name, change, caller, stage=stage)).plan
             plan = to_be_confirmed(plan, confirm_within) if confirm_within else plan
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(name, etag)

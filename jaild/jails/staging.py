@@ -27,6 +27,7 @@ from jaild.model.jails.authority import Intent
 from jaild.model.jails.change import Cutover, to_be_confirmed
 from jaild.model.layers.records import Staged
 from jaild.model.operation import LATER, Failure, Operation, Stop
+from jaild.model.problems import Plan
 from jaild.model.views import Caller
 
 _EVERY = 1.0  # seconds between two looks at the time
@@ -60,17 +61,20 @@ class Staging:
         _, staged, change = self._require_staged(name, Intent.CHANGE, caller)
         if validate_only:
             plan, within = (await self._changes.plan(name, change, caller)).plan, staged.confirm_within
-            return await self._operations.planned(to_be_confirmed(plan, within) if within else plan, caller)
+            return await self._dispatcher.planned(to_be_confirmed(plan, within) if within else plan, caller)
         return await self._dispatcher.submit(
             f"jails/{name}", Cutover.kind, caller, partial(self._carry_out, name=name, caller=caller)
         )
 
-    async def unstage(self, name: str, *, caller: Caller) -> Operation:
+    async def unstage(self, name: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Drop what is staged. `FailedPreconditionError` (NOTHING_STAGED)."""
         duplicate = await self._operations.duplicate(caller, "unstage", f"jails/{name}")
         if duplicate is not None:
             return duplicate
-        self._require_staged(name, Intent.SETTLE, caller)
+        _, staged, change = self._require_staged(name, Intent.SETTLE, caller)
+        if validate_only:
+            step = f"drop generation {staged.number} ({change.staged.reason})"
+            return await self._dispatcher.planned(Plan(kind="unstage", target=f"jails/{name}", steps=(step,)), caller)
 
         async def work(handle: Handle) -> str:
             entry, staged, change = self._require_staged(name, Intent.SETTLE, caller)

@@ -15,6 +15,7 @@ from jaild.model.layers.archive import base_policy
 from jaild.model.layers.osversion import OsVersion
 from jaild.model.layers.records import Family
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.views import Caller
 from jaild.ports.archives import Extracted
 from jaild.ports.userland import Packages
@@ -40,7 +41,15 @@ class BaseMaking:
         self._staging = engine.place.staging
 
     async def install(
-        self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, *, caller: Caller
+        self,
+        base_id: str,
+        repository: str,
+        names: tuple[str, ...],
+        abi: str,
+        osversion: int,
+        *,
+        validate_only: bool = False,
+        caller: Caller,
     ) -> Operation:
         """Put a base together from packages (pkgbase)."""
         duplicate = await self._operations.duplicate(caller, "install", f"bases/{base_id}")
@@ -49,6 +58,9 @@ class BaseMaking:
         self._sealing.require_new(base_id)
         packages = _packages(repository, names, abi, osversion)
         await self._require_freebsd()
+        if validate_only:
+            first = f"install {' '.join(packages.names)} of {packages.repository} ({packages.abi}) into a new dataset"
+            return await self._planned(base_id, "install", first, caller)
 
         async def fill(handle: Handle, tree: Path, work: Path) -> str:
             await handle.phase("install", f"{' '.join(packages.names)} from {packages.repository}")
@@ -66,7 +78,7 @@ class BaseMaking:
 
         return await self._submit(base_id, "install", caller, fill, Source(look=look))
 
-    async def patch(self, base_id: str, parent: str, *, caller: Caller) -> Operation:
+    async def patch(self, base_id: str, parent: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Make a base of another one with the patches that its version has got since. That one stays as it is."""
         duplicate = await self._operations.duplicate(caller, "patch", f"bases/{base_id}")
         if duplicate is not None:
@@ -84,6 +96,9 @@ class BaseMaking:
                 resource=f"bases/{parent}",
             )
         await self._require_freebsd()
+        if validate_only:
+            first = f"clone {parent} ({record.version}), and install the patches that there are for it by then"
+            return await self._planned(base_id, "patch", first, caller)
 
         async def fill(handle: Handle, tree: Path, work: Path) -> str:
             await handle.phase("patch", f"{parent} ({record.version}): fetching and installing")
@@ -126,6 +141,10 @@ class BaseMaking:
                 await self._files.remove(folder)
 
         return await self._dispatcher.submit(f"bases/{base_id}", kind, caller, work)
+
+    async def _planned(self, base_id: str, kind: str, first: str, caller: Caller) -> Operation:
+        plan = Plan(kind=kind, target=f"bases/{base_id}", steps=(first, "check every file", "seal it"))
+        return await self._dispatcher.planned(plan, caller)
 
     async def _require_freebsd(self) -> None:
         facts = await self._runtime.facts()

@@ -18,6 +18,7 @@ from jaild.model.layers.archive import Listing, base_policy
 from jaild.model.layers.ociimage import Platform
 from jaild.model.layers.osversion import OsVersion
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.views import BaseView, Caller
 from jaild.ports.archives import Extracted
 from jaild.ports.files import Spooled
@@ -69,6 +70,7 @@ class Bases:
         manifest: str,
         manifest_entry: str,
         image: str = "",
+        validate_only: bool = False,
         caller: Caller,
     ) -> Operation:
         """Take an archive as a stream, then import it; returns when all of it has come."""
@@ -77,6 +79,8 @@ class Bases:
             return duplicate
         self._sealing.require_new(base_id)
         sets = distset.parse(manifest) if manifest else None
+        if validate_only:
+            return await self._dispatcher.planned(_plan(base_id, "take the archive, check its digest"), caller)
         spooled = await self._files.spool(chunks, sha256=sha256, size=size)
         async with undo_on_error(lambda: self._files.remove(spooled.path)):
             if sets is not None:
@@ -96,7 +100,9 @@ class Bases:
 
         return await self._dispatcher.submit(f"bases/{base_id}", "import", caller, work, unbegun=forget)
 
-    async def import_path(self, base_id: str, path: str, *, sha256: str, image: str = "", caller: Caller) -> Operation:
+    async def import_path(
+        self, base_id: str, path: str, *, sha256: str, image: str = "", validate_only: bool = False, caller: Caller
+    ) -> Operation:
         """Import what lies on this host: an archive, a folder with base.txz and MANIFEST, an OCI layout or a tree."""
         duplicate = await self._operations.duplicate(caller, "import", f"bases/{base_id}")
         if duplicate is not None:
@@ -109,6 +115,8 @@ class Bases:
                 f"{path!r} is not an absolute path of something on this host",
                 hint="give the daemon's own path, or stream the archive instead",
             )
+        if validate_only:
+            return await self._dispatcher.planned(_plan(base_id, f"read {path}"), caller)
 
         async def work(handle: Handle) -> str:
             self._sealing.require_new(base_id)
@@ -177,6 +185,12 @@ class Bases:
         return await self._removal.prune(
             "bases", lambda _: True, min_age=min_age, validate_only=validate_only, caller=caller
         )
+
+
+def _plan(base_id: str, first: str) -> Plan:
+    """Return the plan of an import: what comes is looked at when it is there."""
+    steps = (first, "check every entry: what is wrong with it is known then", "unpack it into a new dataset", "seal it")
+    return Plan(kind="import", target=f"bases/{base_id}", steps=steps)
 
 
 class ImageImport:

@@ -76,7 +76,7 @@ class Builds:
         names.release(f"{app}/{version}")
         plan = await self._planner.plan(app, version, recipe, caller)
         if validate_only:
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller)
         plan.require_clean()
         spooled = await self._files.spool(chunks, sha256=sha256, size=size) if recipe.uploads else None
         if spooled is None:

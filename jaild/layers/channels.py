@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+from collections.abc import Mapping
 
 from jaild.engine.build import Engine
 from jaild.model import names, quantity
@@ -27,25 +28,33 @@ class Channels:
 
     def get(self, name: str) -> ChannelView:
         """Return one. `NotFoundError` (CHANNEL_NOT_FOUND)."""
-        channel = channel_of(name, self._inventory.channels)
+        return self._view(name, self._inventory.channels)
+
+    def _view(self, name: str, channels: Mapping[str, Channel]) -> ChannelView:
+        """Return a channel as it is in `channels`."""
+        channel = channel_of(name, channels)
         followers = [
             entry
             for _, entry in sorted(self._inventory.jails.items())
             if entry.generation is not None and entry.generation.spec.channel == name
         ]
-        behind = tuple(entry.name for entry in followers if behind_of(entry.generation, self._inventory.channels))
+        behind = tuple(entry.name for entry in followers if behind_of(entry.generation, channels))
         return ChannelView(channel=channel, followers=tuple(entry.name for entry in followers), behind=behind)
 
     def list(self) -> builtins.list[ChannelView]:
         """Return all, by name."""
         return [self.get(name) for name in sorted(self._inventory.channels)]
 
-    async def set(self, name: str, base: str, *, caller: Caller) -> ChannelView:
+    async def set(self, name: str, base: str, *, validate_only: bool = False, caller: Caller) -> ChannelView:
         """Let a channel, which is made if need be, name a sealed base of this host. No change if it does already.
 
-        `NotFoundError` (BASE_NOT_FOUND).
+        `validate_only`: return it as it would be. `NotFoundError` (BASE_NOT_FOUND).
         """
         names.channel(name)
+        if validate_only:
+            self._inventory.base(base)
+            channel = self._set_to(name, base, caller)
+            return self._view(name, {**self._inventory.channels, name: channel})
         # Shielded: whoever hangs up while it is written does not leave memory and disk apart.
         await asyncio.shield(self._set(name, base, caller))
         return self.get(name)
@@ -53,10 +62,9 @@ class Channels:
     async def _set(self, name: str, base: str, caller: Caller) -> None:
         async with self._writing:
             self._inventory.base(base)  # nothing is awaited until the channel keeps it from being deleted
-            before = self._inventory.channels.get(name)
-            if before is not None and before.base == base:
+            before, channel = self._inventory.channels.get(name), self._set_to(name, base, caller)
+            if channel is before:
                 return
-            channel = moved(before, name, base, time=self._clock.now(), actor=caller.actor)
             self._inventory.channels[name] = channel
             try:
                 await self._store.put_channel(channel)
@@ -69,21 +77,35 @@ class Channels:
         told = f"{was} -> {base}; followed by {followers}, {len(view.behind)} of them behind"
         await self._events.emit("channel.set", f"channels/{name}", told, actor=caller.actor)
 
-    async def delete(self, name: str, *, caller: Caller) -> None:
-        """Remove a channel that no jail follows. `FailedPreconditionError` (CHANNEL_IN_USE)."""
-        await asyncio.shield(self._delete(name, caller))
+    def _set_to(self, name: str, base: str, caller: Caller) -> Channel:
+        """Return a channel as it is once it names `base`; the present one if it does already."""
+        before = self._inventory.channels.get(name)
+        if before is not None and before.base == base:
+            return before
+        return moved(before, name, base, time=self._clock.now(), actor=caller.actor)
+
+    async def delete(self, name: str, *, validate_only: bool = False, caller: Caller) -> None:
+        """Remove a channel that no jail follows, or only check. `FailedPreconditionError` (CHANNEL_IN_USE)."""
+        if validate_only:
+            self._require_unfollowed(name)
+        else:
+            await asyncio.shield(self._delete(name, caller))
+
+    def _require_unfollowed(self, name: str) -> ChannelView:
+        view = self.get(name)
+        if view.followers:
+            more = f" and {len(view.followers) - _TOLD} more" if len(view.followers) > _TOLD else ""
+            raise FailedPreconditionError(
+                "CHANNEL_IN_USE",
+                f"channel {name} is followed by {', '.join(view.followers[:_TOLD])}{more}",
+                hint="upgrade those jails to a base by its name, or to another channel, first",
+                resource=f"channels/{name}",
+            )
+        return view
 
     async def _delete(self, name: str, caller: Caller) -> None:
         async with self._writing:
-            view = self.get(name)
-            if view.followers:
-                more = f" and {len(view.followers) - _TOLD} more" if len(view.followers) > _TOLD else ""
-                raise FailedPreconditionError(
-                    "CHANNEL_IN_USE",
-                    f"channel {name} is followed by {', '.join(view.followers[:_TOLD])}{more}",
-                    hint="upgrade those jails to a base by its name, or to another channel, first",
-                    resource=f"channels/{name}",
-                )
+            view = self._require_unfollowed(name)
             del self._inventory.channels[name]
             try:
                 await self._store.delete_channel(name)

@@ -17,6 +17,7 @@ from jaild.model.layers import manifest as manifestcheck
 from jaild.model.layers.archive import release_policy
 from jaild.model.layers.records import Manifest, ReleaseRecord
 from jaild.model.operation import Operation
+from jaild.model.problems import Plan
 from jaild.model.views import Caller, ReleaseView
 from jaild.ports.files import Spooled
 
@@ -83,6 +84,7 @@ class Releases:
         size: int,
         parent: str,
         manifest: Manifest,
+        validate_only: bool = False,
         caller: Caller,
     ) -> Operation:
         """Take an archive as a stream, then seal it; with `parent` (a version) as a clone with the difference."""
@@ -94,6 +96,11 @@ class Releases:
         self._require_new(app, version)
         if parent:
             self._inventory.release(f"{app}/{parent}")
+        if validate_only:
+            unpack = f"write what differs from {app}/{parent} into a clone of it" if parent else "unpack it"
+            first = ("take the archive, check its digest", "check every entry: what is wrong with it is known then")
+            plan = Plan(kind="push", target=f"apps/{app}/releases/{version}", steps=(*first, unpack, "seal it"))
+            return await self._dispatcher.planned(plan, caller)
         spooled = await self._files.spool(chunks, sha256=sha256, size=size)
 
         async def forget() -> None:

@@ -78,9 +78,8 @@ class LayerRemoval(Generic[LayerRecord]):
         self._require_unused(key)
         await self._sealer.require_unclaimed(self._kind.layers[key])
         if validate_only:
-            return await self._operations.planned(
-                Plan(kind="delete", target=target, steps=(f"delete {target}",)), caller
-            )
+            plan = Plan(kind="delete", target=target, steps=(f"delete {target}",))
+            return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             await handle.phase("commit", stop=Stop.NEVER)
@@ -150,9 +149,8 @@ class LayerRemoval(Generic[LayerRecord]):
         if duplicate is not None:
             return duplicate
         if validate_only:
-            return await self._operations.planned(
-                self._plan(target, await self._decide(target, among, min_age)), caller
-            )
+            plan = self._plan(target, await self._decide(target, among, min_age))
+            return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
             await handle.phase("plan")

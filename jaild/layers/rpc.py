@@ -72,6 +72,7 @@ class BasesServicer:
                 manifest=header.manifest,
                 manifest_entry=header.manifest_entry or "base.txz",
                 image=header.image,
+                validate_only=header.validate_only,
                 caller=caller,
             )
 
@@ -82,7 +83,12 @@ class BasesServicer:
                 )
             require_role(caller, {Role.OPERATOR}, "jaild.v1.Bases/ImportBase with a path of the host")
             return await self._bases.import_path(
-                base, header.path, sha256=header.sha256, image=header.image, caller=caller
+                base,
+                header.path,
+                sha256=header.sha256,
+                image=header.image,
+                validate_only=header.validate_only,
+                caller=caller,
             )
 
         use_case = from_path if header.path else from_chunks
@@ -140,11 +146,13 @@ class ChannelsServicer:
     async def SetChannel(self, request: channels_pb2.SetChannelRequest, _: Context) -> channels_pb2.Channel:  # noqa: N802
         """Let a channel name a base."""
         channel, base = names.channel(request.name), names.base(request.base)
-        return channel_message(await self._channels.set(channel, base, caller=current("")))
+        view = await self._channels.set(channel, base, validate_only=request.validate_only, caller=current(""))
+        return channel_message(view)
 
     async def DeleteChannel(self, request: channels_pb2.DeleteChannelRequest, _: Context) -> empty_pb2.Empty:  # noqa: N802
         """Remove one that no jail follows."""
-        await self._channels.delete(names.channel(request.name), caller=current(""))
+        name = names.channel(request.name)
+        await self._channels.delete(name, validate_only=request.validate_only, caller=current(""))
         return empty_pb2.Empty()
 
 
@@ -168,6 +176,7 @@ class BaseMakingServicer:
                 tuple(request.packages),
                 request.abi,
                 request.osversion,
+                validate_only=request.validate_only,
                 caller=current(request.request_id),
             )
         )
@@ -178,7 +187,10 @@ class BaseMakingServicer:
         """Make a patched base of another one."""
         return self._messages.of(
             await self._making.patch(
-                rules.base(request.base_id), names.base(request.parent), caller=current(request.request_id)
+                rules.base(request.base_id),
+                names.base(request.parent),
+                validate_only=request.validate_only,
+                caller=current(request.request_id),
             )
         )
 
@@ -222,6 +234,7 @@ class AppsServicer:
                 size=size,
                 parent=parent,
                 manifest=manifest,
+                validate_only=header.validate_only,
                 caller=caller,
             )
 

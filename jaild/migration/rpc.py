@@ -96,7 +96,9 @@ class MigrationsServicer:
     ) -> operations_pb2.Operation:
         """Free the copy that the source kept."""
         operation = await self._migrations.finalize(
-            names.migration(request.name), caller=auth.current(request.request_id)
+            names.migration(request.name),
+            validate_only=request.validate_only,
+            caller=auth.current(request.request_id),
         )
         return self._messages.of(operation)
 
@@ -121,6 +123,7 @@ class TestMigrationsServicer:
             max_downtime=_downtime(request),
             keep_copy=request.keep_copy,
             etag=request.etag,
+            validate_only=request.validate_only,
             caller=auth.current(request.request_id),
         )
         return self._messages.of(operation)

@@ -7,6 +7,7 @@ import builtins
 import msgspec
 
 from jaild.engine.build import Engine
+from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.build import JailParts
 from jaild.migration.session import Terms
@@ -15,9 +16,10 @@ from jaild.migration.testing import MigrationTest
 from jaild.model.errors import AbortedError, FailedPreconditionError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import Ownership
-from jaild.model.migration.journal import Phase
+from jaild.model.migration.journal import Journal, Phase
 from jaild.model.migration.stats import MigrationStats
 from jaild.model.operation import Operation, Stop
+from jaild.model.problems import Plan
 from jaild.model.views import Caller, MigrationView
 from jaild.transfer.build import TransferParts
 
@@ -71,7 +73,7 @@ class Migrations:
         self._require_etag(jail, etag)
         if validate_only:
             examined = await self._preflight.examine(jail, target, Intent.MIGRATE)
-            return await self._operations.planned(examined.plan, caller)
+            return await self._dispatcher.planned(examined.plan, caller)
 
         terms = Terms(
             jail=jail,
@@ -90,13 +92,24 @@ class Migrations:
         return await self._dispatcher.submit(f"jails/{jail}", "migrate", caller, work)
 
     async def test(
-        self, jail: str, target: str, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
+        self,
+        jail: str,
+        target: str,
+        *,
+        max_downtime: float,
+        keep_copy: bool,
+        etag: str,
+        validate_only: bool = False,
+        caller: Caller,
     ) -> Operation:
         """Try a migration with a clone on the target; the jail stays as it is."""
         duplicate = await self._operations.duplicate(caller, "test-migration", f"jails/{jail}")
         if duplicate is not None:
             return duplicate
         self._require_etag(jail, etag)
+        if validate_only:
+            plan = (await self._preflight.examine(jail, target, Intent.TEST)).plan
+            return await self._dispatcher.planned(_of_test(plan, target, keep_copy=keep_copy), caller)
 
         async def work(handle: Handle) -> str:
             self._require_etag(jail, etag)
@@ -116,26 +129,57 @@ class Migrations:
                 detail={"expected": etag, "current": current},
             )
 
-    async def finalize(self, migration: str, *, caller: Caller) -> Operation:
+    async def finalize(self, migration: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Free the copy that this host kept of a jail that moved away."""
         view = self.get(migration)
+        if validate_only:
+            _, copy = self._to_finalize(view)
+            free = (f"destroy the copy of {view.jail} that is kept here; to move it back is a full copy then",)
+            plan = Plan(
+                kind="finalize",
+                target=f"jails/{view.jail}",
+                steps=free if copy is not None else (),
+                problems=await self._datasets.deletion(view.jail) if copy is not None else (),
+                unchanged=copy is None,
+            )
+            return await self._dispatcher.planned(plan, caller)
 
         async def work(handle: Handle) -> str:
-            journal = self._journals.find(migration, outgoing=True)
-            if journal is None or journal.phase not in {Phase.ACTIVATED, Phase.FINALIZED}:
-                raise FailedPreconditionError(
-                    "MIGRATION_NOT_ACTIVATED",
-                    f"migration {migration} is {view.phase} here" + ("" if view.outgoing else ", where it came to"),
-                    hint="finalize on the source, when the target runs the jail",
-                    resource=f"migrations/{migration}",
-                )
-            entry = self._inventory.jails.get(journal.jail)
+            journal, copy = self._to_finalize(view)
             await handle.phase("commit", stop=Stop.NEVER)
-            mine = entry is not None and entry.record is not None and entry.record.migration == migration
-            if entry is not None and entry.record is not None and mine and entry.record.state is Ownership.MOVED:
-                await self._datasets.destroy(entry)
+            if copy is not None:
+                await self._datasets.destroy(copy)
                 del self._inventory.jails[journal.jail]
             await self._journals.put(msgspec.structs.replace(journal, phase=Phase.FINALIZED))
             return ""
 
         return await self._dispatcher.submit(f"jails/{view.jail}", "finalize", caller, work)
+
+    def _to_finalize(self, view: MigrationView) -> tuple[Journal, JailEntry | None]:
+        """Return a migration's journal, and the copy that is kept here, if it is that one's.
+
+        `FailedPreconditionError` (MIGRATION_NOT_ACTIVATED).
+        """
+        journal = self._journals.find(view.id, outgoing=True)
+        if journal is None or journal.phase not in {Phase.ACTIVATED, Phase.FINALIZED}:
+            raise FailedPreconditionError(
+                "MIGRATION_NOT_ACTIVATED",
+                f"migration {view.id} is {view.phase} here" + ("" if view.outgoing else ", where it came to"),
+                hint="finalize on the source, when the target runs the jail",
+                resource=f"migrations/{view.id}",
+            )
+        entry = self._inventory.jails.get(journal.jail)
+        if entry is None or entry.record is None:
+            return journal, None
+        is_its = entry.record.migration == view.id and entry.record.state is Ownership.MOVED
+        return journal, entry if is_its else None
+
+
+def _of_test(plan: Plan, target: str, *, keep_copy: bool) -> Plan:
+    """Return the plan of a migration as that of its test: nothing is stopped or handed over."""
+    steps = (
+        *plan.steps[:-2],
+        f"boot a clone of it on {target}, in a network of its own; health checks",
+        "throw the clone away" + ("" if keep_copy else ", and the copy"),
+    )
+    return msgspec.structs.replace(plan, kind="test-migration", steps=steps)

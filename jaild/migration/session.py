@@ -289,7 +289,7 @@ class MigrationSession(saga.Attempt):
         # The same text until it answers: a program that follows it prints one line, not one for each try.
         self.handle.note(
             away=True,
-            message=f"{self.peer_name} has been away since {moment(since)} ({lost.reason}); tried again until it answers; "
+            message=f"{self.peer_name} has been away since {moment(since)} ({lost.reason}); tried again all the time; "
             f"{serves}; to give up: jailctl operation cancel {self.handle.id}",
         )
         await self.home.clock.sleep(pause)

@@ -153,6 +153,9 @@ class PromotionsServicer:
     ) -> operations_pb2.Operation:
         """Start a jail that waits for its standbys."""
         operation = await self._promotions.force_start(
-            names.jail(request.name), request.confirm, caller=current(request.request_id)
+            names.jail(request.name),
+            request.confirm,
+            validate_only=request.validate_only,
+            caller=current(request.request_id),
         )
         return self._messages.of(operation)

@@ -66,7 +66,7 @@ class Promotions:
         since = 0.0 if isinstance(found, Owned) else await self._failover.taken(name, record)
         plan = self._plan(name, "promote", found, since)
         if validate_only:
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller)
         if isinstance(found, Owned):
             if owner_is_down:
                 raise elsewhere(name, found)
@@ -98,7 +98,7 @@ class Promotions:
         since = await self._failover.taken(name, record)
         plan = self._plan(name, "adopt", found, since)
         if validate_only:
-            return await self._operations.planned(plan, caller)
+            return await self._dispatcher.planned(plan, caller)
         self._require_word(record, found, confirm, since, f"jailctl adopt {name} --force")
 
         async def work(handle: Handle) -> str:
@@ -147,11 +147,13 @@ class Promotions:
             detail={"confirm": found.words, "lost_since": moment(since) if since else ""},
         )
 
-    async def force_start(self, name: str, sentence: str, *, caller: Caller) -> Operation:
+    async def force_start(self, name: str, sentence: str, *, validate_only: bool = False, caller: Caller) -> Operation:
         """Take the operator's word that no silent standby has taken a jail over; it is started if it is to run.
 
         It lets a jail go on that waits since its host's start, and one that runs be given away.
         """
+        if validate_only:
+            return await self._dispatcher.planned(await self._confirmation(name), caller)
         await self._start_guard.confirm(name, sentence)
 
         async def work(handle: Handle) -> str:
@@ -160,6 +162,14 @@ class Promotions:
             return f"jails/{name}"
 
         return await self._dispatcher.submit(f"jails/{name}", "start", caller, work)
+
+    async def _confirmation(self, name: str) -> Plan:
+        words = await self._start_guard.words(name)
+        entry, record = self._inventory.permitted(name, Intent.RUN_ON)
+        starts = record.desired is Desired.RUNNING and not (entry.run is not None and entry.run.running)
+        vouch = (f'take your word that "{words}"',) if words else ()
+        steps = (*vouch, *(("start it",) if starts else ()))
+        return Plan(kind="start", target=f"jails/{name}", steps=steps, unchanged=not steps)
 
     # -- handed over by its owner
 

@@ -147,14 +147,23 @@ class StartGuard:
 
         Of a jail that is not held back it is about whoever is silent now: it may be given away then.
         """
-        entry, record = self._inventory.permitted(name, Intent.RUN_ON)
-        hosts = entry.unconfirmed or await self._sole.silent(name)
+        entry, record, hosts = await self._unheard(name)
         if hosts and sentence != vouching(name, hosts):
             claim = replace(self._inventory.claim(entry, record), unconfirmed=hosts)
             raise authority.unconfirmed(claim, asked=not entry.unconfirmed).error()
         self._sole.vouch(entry, record, hosts)
         if entry.unconfirmed:
             entry.unconfirmed, entry.message = entry.unconfirmed - hosts, ""
+
+    async def words(self, name: str) -> str:
+        """Return the sentence that `confirm` needs; '' if it needs none."""
+        _, _, hosts = await self._unheard(name)
+        return vouching(name, hosts) if hosts else ""
+
+    async def _unheard(self, name: str) -> tuple[JailEntry, JailRecord, frozenset[str]]:
+        """Return a jail, with those that it is held back for; of one that is not: who is silent now."""
+        entry, record = self._inventory.permitted(name, Intent.RUN_ON)
+        return entry, record, entry.unconfirmed or await self._sole.silent(name)
 
 
 def _runs(entry: JailEntry) -> bool:

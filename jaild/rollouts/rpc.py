@@ -56,15 +56,21 @@ class RolloutsServicer:
 
     async def PauseRollout(self, request: rollouts_pb2.PauseRolloutRequest, _: Context) -> rollouts_pb2.Rollout:  # noqa: N802
         """Begin nothing more."""
-        return rollout_message(await self._rollouts.pause(names.rollout(request.name), caller=current("")))
+        rollout = names.rollout(request.name)
+        steered = await self._rollouts.pause(rollout, validate_only=request.validate_only, caller=current(""))
+        return rollout_message(steered)
 
     async def ResumeRollout(self, request: rollouts_pb2.ResumeRolloutRequest, _: Context) -> rollouts_pb2.Rollout:  # noqa: N802
         """Go on."""
-        return rollout_message(await self._rollouts.resume(names.rollout(request.name), caller=current("")))
+        rollout = names.rollout(request.name)
+        steered = await self._rollouts.resume(rollout, validate_only=request.validate_only, caller=current(""))
+        return rollout_message(steered)
 
     async def CancelRollout(self, request: rollouts_pb2.CancelRolloutRequest, _: Context) -> rollouts_pb2.Rollout:  # noqa: N802
         """End it when what has begun has ended."""
-        return rollout_message(await self._rollouts.cancel(names.rollout(request.name), caller=current("")))
+        rollout = names.rollout(request.name)
+        steered = await self._rollouts.cancel(rollout, validate_only=request.validate_only, caller=current(""))
+        return rollout_message(steered)
 
     async def UndoRollout(self, request: rollouts_pb2.UndoRolloutRequest, _: Context) -> operations_pb2.Operation:  # noqa: N802
         """Take back what moved."""

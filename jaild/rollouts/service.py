@@ -40,6 +40,8 @@ from jaild.rollouts.worker import RolloutRun, RolloutWorker
 HOST = "host"  # target of its operation
 KEPT = 50  # rollouts that are over; older ones are forgotten
 _TOLD = 5  # how many jails an error names
+_ACTIVE = (RolloutState.RUNNING, RolloutState.PAUSED)
+_UNDOABLE = (*_ACTIVE, RolloutState.CANCELLING, RolloutState.UNDOING)  # before it is over
 
 
 class Rollouts:
@@ -95,9 +97,16 @@ class Rollouts:
                 yield base, release, f"rollouts/{rollout.id}"
 
     async def plan(self, spec: RolloutSpec, *, caller: Caller) -> Rollout:
-        """Return what a rollout would do; it is not kept. Errors as `start`."""
-        rollout = self._aimed("", spec, caller)
-        return await self._planner.plan(rollout, self._undone(spec))
+        """Return what a rollout, or an undo, would do; it is not kept. Errors as those of `start` and `undo`."""
+        undone = self._undone(spec)
+        rollout = self._aimed("", spec, caller, undone)
+        if undone is not None and not undone.over:
+            self._require_steerable(undone, RolloutState.UNDOING, _UNDOABLE)
+            if not any(step.moved for step in undone.steps):
+                return rollout
+        planned = await self._planner.plan(rollout, undone)
+        self._require_apart(planned)
+        return planned
 
     async def start(self, spec: RolloutSpec, *, caller: Caller) -> Operation:
         """Begin one: its operation plans it, which may refuse it, and carries it out.
@@ -107,7 +116,11 @@ class Rollouts:
         duplicate = await self._operations.duplicate(caller, KIND, HOST)
         if duplicate is not None:
             return duplicate
-        rollout = self._aimed("", spec, caller)
+        undone = self._undone(spec)
+        if undone is not None and not undone.over:
+            hint = f"jailctl rollout undo {undone.id} takes back what it moved"
+            raise self._not_now(undone, "one that is over can be undone by another", hint)
+        rollout = self._aimed("", spec, caller, undone)
         operation = self._operations.new(KIND, HOST, caller)
         rollout = msgspec.structs.replace(rollout, id=operation.id)
         self._all[rollout.id] = rollout
@@ -115,22 +128,30 @@ class Rollouts:
         await asyncio.shield(self._accept(rollout))
         return self._operations.get(operation.id)
 
-    async def pause(self, rollout: str, *, caller: Caller) -> Rollout:
-        """Begin nothing more; what has begun ends. No error if it is so."""
-        return await self._steer(rollout, caller, RolloutState.PAUSED, of=(RolloutState.RUNNING, RolloutState.PAUSED))
+    async def pause(self, rollout: str, *, validate_only: bool = False, caller: Caller) -> Rollout:
+        """Begin nothing more; what has begun ends. No error if it is so. `validate_only`: return it as it would be."""
+        return await self._steer(rollout, caller, RolloutState.PAUSED, _ACTIVE, validate_only=validate_only)
 
-    async def resume(self, rollout: str, *, caller: Caller) -> Rollout:
-        """Go on. What failed before counts no more, and the deadline begins anew. No error if it goes on."""
-        return await self._steer(rollout, caller, RolloutState.RUNNING, of=(RolloutState.RUNNING, RolloutState.PAUSED))
+    async def resume(self, rollout: str, *, validate_only: bool = False, caller: Caller) -> Rollout:
+        """Go on. What failed before counts no more, and the deadline begins anew. No error if it goes on.
 
-    async def cancel(self, rollout: str, *, caller: Caller) -> Rollout:
-        """Begin nothing more, and end when what has begun has ended; what moved stays. No error if it is over."""
+        `validate_only`: return it as it would be.
+        """
+        return await self._steer(rollout, caller, RolloutState.RUNNING, _ACTIVE, validate_only=validate_only)
+
+    async def cancel(self, rollout: str, *, validate_only: bool = False, caller: Caller) -> Rollout:
+        """Begin nothing more, and end when what has begun has ended; what moved stays. No error if it is over.
+
+        `validate_only`: return it as it would be.
+        """
         known = self.get(rollout)
         self._may_steer(known, caller)
         if not known.planned and not known.over:
             raise self._not_now(
                 known, "it is not known yet whose jails they are", f"jailctl operation cancel {rollout}"
             )
+        if validate_only:
+            return known if known.over else msgspec.structs.replace(known, state=RolloutState.CANCELLING)
         await self._operations.cancel(known.id, caller)
         return self.get(rollout)
 
@@ -143,16 +164,21 @@ class Rollouts:
         if known.over:
             spec = RolloutSpec(undoes=known.id, leave_out_refused=True, accepted=caller.accepted)
             return await self.start(spec, caller=caller)
-        active = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.CANCELLING, RolloutState.UNDOING)
-        await self._steer(rollout, caller, RolloutState.UNDOING, of=active)
+        await self._steer(rollout, caller, RolloutState.UNDOING, _UNDOABLE)
         return self._operations.get(rollout)
 
-    async def _steer(self, rollout: str, caller: Caller, to: RolloutState, *, of: tuple[RolloutState, ...]) -> Rollout:
+    async def _steer(
+        self,
+        rollout: str,
+        caller: Caller,
+        to: RolloutState,
+        of: tuple[RolloutState, ...],
+        *,
+        validate_only: bool = False,
+    ) -> Rollout:
         known = self.get(rollout)
         self._may_steer(known, caller)
-        if known.over or not known.planned or known.state not in of:
-            raise self._not_now(known, f"it cannot become {to}", f"see how it stands: jailctl rollout show {rollout}")
-
+        self._require_steerable(known, to, of)
         heard: list[bool] = []
 
         def steered(now: Rollout) -> Rollout:
@@ -164,18 +190,23 @@ class Rollouts:
             spec = msgspec.structs.replace(now.spec, accepted=(*now.spec.accepted, *caller.accepted))
             return msgspec.structs.replace(now, state=to, spec=spec, message=f"{to} by {caller.actor}")
 
+        if validate_only:
+            return steered(known)
         await asyncio.shield(self._run(rollout).change(steered))
         if not all(heard):
             raise self._not_now(self.get(rollout), f"it cannot become {to}", f"jailctl rollout show {rollout}")
         await self._events.emit(f"rollout.{to}", f"rollouts/{rollout}", f"by {caller.actor}", actor=caller.actor)
         return self.get(rollout)
 
+    def _require_steerable(self, known: Rollout, to: RolloutState, of: tuple[RolloutState, ...]) -> None:
+        if known.over or not known.planned or known.state not in of:
+            raise self._not_now(known, f"it cannot become {to}", f"see how it stands: jailctl rollout show {known.id}")
+
     # -- what is accepted
 
-    def _aimed(self, rollout_id: str, spec: RolloutSpec, caller: Caller) -> Rollout:
+    def _aimed(self, rollout_id: str, spec: RolloutSpec, caller: Caller, undone: Rollout | None) -> Rollout:
         record.require(spec)
         policies.require(spec.policy)
-        undone = self._undone(spec)
         if undone is not None and spec.policy == RolloutPolicy():  # none is given: as they came, at once
             policy = msgspec.structs.replace(undone.spec.policy, canaries=0, waves=(), deadline=0.0, maintenance=())
             spec = msgspec.structs.replace(spec, policy=policy)
@@ -187,13 +218,7 @@ class Rollouts:
         return aimed
 
     def _undone(self, spec: RolloutSpec) -> Rollout | None:
-        if not spec.undoes:
-            return None
-        undone = self.get(spec.undoes)
-        if not undone.over:
-            hint = f"jailctl rollout undo {undone.id} takes back what it moved"
-            raise self._not_now(undone, "one that is over can be undone by another", hint)
-        return undone
+        return self.get(spec.undoes) if spec.undoes else None
 
     @staticmethod
     def _not_now(rollout: Rollout, why: str, hint: str) -> FailedPreconditionError:
@@ -318,10 +343,14 @@ class Rollouts:
                     for step in refused
                 ),
             )
-        names = {step.name for step in planned.steps}
+        self._require_apart(planned)
+
+    def _require_apart(self, planned: Rollout) -> None:
+        """Raise `FailedPreconditionError` (ROLLOUT_UNDER_WAY) if another one, not the undone, has one of its jails."""
+        names, own = {step.name for step in planned.steps}, {planned.id, planned.spec.undoes}
         for other in self._all.values():
             both = names.intersection(step.name for step in other.steps)
-            if both and not other.over and other.id != planned.id:
+            if both and not other.over and other.id not in own:
                 raise FailedPreconditionError(
                     "ROLLOUT_UNDER_WAY",
                     f"rollout {other.id} is moving {', '.join(sorted(both)[:_TOLD])}",

@@ -247,7 +247,7 @@ class _AuditEntry:
         By then the change was accepted or refused, and the caller must learn which.
         """
         request = self._request
-        if self.rule.target is None or getattr(request, "validate_only", False):
+        if self.rule.target is None or _said(request, "validate_only"):
             return
         target = "" if request is None else _checked(self.rule.target(request))
         operation = response.name if isinstance(response, operations_pb2.Operation) else ""
@@ -256,7 +256,7 @@ class _AuditEntry:
                 self.actor,
                 self.method,
                 target,
-                clipped(_request_id(request), bounds.REQUEST_ID),
+                clipped(str(_said(request, "request_id")), bounds.REQUEST_ID),
                 self.ended or _outcome_of(error),
                 operation,
             )
@@ -283,11 +283,9 @@ def _checked(target: str) -> str:
     return f"(no name) {clipped(ascii(clipped(target, _SHOWN)), 2 * _SHOWN)}" if target else ""
 
 
-def _request_id(request: Any) -> str:
-    for part in (request, getattr(request, "header", None)):
-        if found := getattr(part, "request_id", ""):
-            return str(found)
-    return ""
+def _said(request: Any, field: str) -> Any:
+    """Return what a request says in a field, itself or in its header; '' if it does not."""
+    return getattr(request, field, "") or getattr(getattr(request, "header", None), field, "")
 
 
 def _as_answered(error: BaseException) -> BaseException:

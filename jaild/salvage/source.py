@@ -78,7 +78,7 @@ class SalvageOut:
                 f"send its files to {target} one by one, and note what cannot be read",
                 f"hand over to {target} with the list of what is lost, start it there, health checks",
             )
-            return await self._operations.planned(msgspec.structs.replace(plan, kind="salvage", steps=steps), caller)
+            return await self._dispatcher.planned(msgspec.structs.replace(plan, kind="salvage", steps=steps), caller)
 
         async def work(handle: Handle) -> str:
             return f"migrations/{await self._work(handle, name, target)}"

@@ -124,7 +124,7 @@ class PushReleaseRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[PushReleaseHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class PushReleaseHeader(_message.Message):
-    __slots__ = ("parent", "release_id", "sha256", "size_bytes", "manifest", "manifest_yaml", "request_id")
+    __slots__ = ("parent", "release_id", "sha256", "size_bytes", "manifest", "manifest_yaml", "request_id", "validate_only")
     PARENT_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
@@ -133,6 +133,7 @@ class PushReleaseHeader(_message.Message):
     MANIFEST_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_YAML_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     parent: str
     release_id: str
     sha256: str
@@ -140,7 +141,8 @@ class PushReleaseHeader(_message.Message):
     manifest: Manifest
     manifest_yaml: str
     request_id: str
-    def __init__(self, parent: _Optional[str] = ..., release_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., manifest_yaml: _Optional[str] = ..., request_id: _Optional[str] = ..., **kwargs) -> None: ...
+    validate_only: bool
+    def __init__(self, parent: _Optional[str] = ..., release_id: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., manifest: _Optional[_Union[Manifest, _Mapping]] = ..., manifest_yaml: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ..., **kwargs) -> None: ...
 
 class GetReleaseRequest(_message.Message):
     __slots__ = ("name",)

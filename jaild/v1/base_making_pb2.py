@@ -27,7 +27,7 @@ from jaild.v1 import bases_pb2 as jaild_dot_v1_dot_bases__pb2
 from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajaild/v1/base_making.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x14jaild/v1/bases.proto\x1a\x15jaild/v1/common.proto\"\x7f\n\x12InstallBaseRequest\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x10\n\x08packages\x18\x03 \x03(\t\x12\x0b\n\x03\x61\x62i\x18\x04 \x01(\t\x12\x11\n\tosversion\x18\x05 \x01(\x05\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"G\n\x10PatchBaseRequest\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t2\xdc\x01\n\nBaseMaking\x12h\n\x0bInstallBase\x12\x1c.jaild.v1.InstallBaseRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04\x42\x61se\x12\x11OperationMetadata\x12\x64\n\tPatchBase\x12\x1a.jaild.v1.PatchBaseRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04\x42\x61se\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ajaild/v1/base_making.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x14jaild/v1/bases.proto\x1a\x15jaild/v1/common.proto\"\x96\x01\n\x12InstallBaseRequest\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x12\n\nrepository\x18\x02 \x01(\t\x12\x10\n\x08packages\x18\x03 \x03(\t\x12\x0b\n\x03\x61\x62i\x18\x04 \x01(\t\x12\x11\n\tosversion\x18\x05 \x01(\x05\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"^\n\x10PatchBaseRequest\x12\x0f\n\x07\x62\x61se_id\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x32\xdc\x01\n\nBaseMaking\x12h\n\x0bInstallBase\x12\x1c.jaild.v1.InstallBaseRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04\x42\x61se\x12\x11OperationMetadata\x12\x64\n\tPatchBase\x12\x1a.jaild.v1.PatchBaseRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04\x42\x61se\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BASEMAKING'].methods_by_name['InstallBase']._serialized_options = b'\312A\031\n\004Base\022\021OperationMetadata'
   _globals['_BASEMAKING'].methods_by_name['PatchBase']._loaded_options = None
   _globals['_BASEMAKING'].methods_by_name['PatchBase']._serialized_options = b'\312A\031\n\004Base\022\021OperationMetadata'
-  _globals['_INSTALLBASEREQUEST']._serialized_start=122
-  _globals['_INSTALLBASEREQUEST']._serialized_end=249
-  _globals['_PATCHBASEREQUEST']._serialized_start=251
-  _globals['_PATCHBASEREQUEST']._serialized_end=322
-  _globals['_BASEMAKING']._serialized_start=325
-  _globals['_BASEMAKING']._serialized_end=545
+  _globals['_INSTALLBASEREQUEST']._serialized_start=123
+  _globals['_INSTALLBASEREQUEST']._serialized_end=273
+  _globals['_PATCHBASEREQUEST']._serialized_start=275
+  _globals['_PATCHBASEREQUEST']._serialized_end=369
+  _globals['_BASEMAKING']._serialized_start=372
+  _globals['_BASEMAKING']._serialized_end=592
 # @@protoc_insertion_point(module_scope)

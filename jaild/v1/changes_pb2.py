@@ -27,7 +27,7 @@ from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 from jaild.v1 import jails_pb2 as jaild_dot_v1_dot_jails__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jaild/v1/changes.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x15jaild/v1/common.proto\x1a\x14jaild/v1/jails.proto\"8\n\x14\x43onfirmChangeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"N\n\x13RevertChangeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x0e\x43utOverRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"2\n\x0eUnstageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t2\xa7\x03\n\x07\x43hanges\x12l\n\rConfirmChange\x12\x1e.jaild.v1.ConfirmChangeRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12j\n\x0cRevertChange\x12\x1d.jaild.v1.RevertChangeRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12`\n\x07\x43utOver\x12\x18.jaild.v1.CutOverRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12`\n\x07Unstage\x12\x18.jaild.v1.UnstageRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16jaild/v1/changes.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x15jaild/v1/common.proto\x1a\x14jaild/v1/jails.proto\"O\n\x14\x43onfirmChangeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"N\n\x13RevertChangeRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x0e\x43utOverRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x0eUnstageRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x32\xa7\x03\n\x07\x43hanges\x12l\n\rConfirmChange\x12\x1e.jaild.v1.ConfirmChangeRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12j\n\x0cRevertChange\x12\x1d.jaild.v1.RevertChangeRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12`\n\x07\x43utOver\x12\x18.jaild.v1.CutOverRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12`\n\x07Unstage\x12\x18.jaild.v1.UnstageRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,13 +43,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGES'].methods_by_name['Unstage']._loaded_options = None
   _globals['_CHANGES'].methods_by_name['Unstage']._serialized_options = b'\312A\031\n\004Jail\022\021OperationMetadata'
   _globals['_CONFIRMCHANGEREQUEST']._serialized_start=118
-  _globals['_CONFIRMCHANGEREQUEST']._serialized_end=174
-  _globals['_REVERTCHANGEREQUEST']._serialized_start=176
-  _globals['_REVERTCHANGEREQUEST']._serialized_end=254
-  _globals['_CUTOVERREQUEST']._serialized_start=256
-  _globals['_CUTOVERREQUEST']._serialized_end=329
-  _globals['_UNSTAGEREQUEST']._serialized_start=331
-  _globals['_UNSTAGEREQUEST']._serialized_end=381
-  _globals['_CHANGES']._serialized_start=384
-  _globals['_CHANGES']._serialized_end=807
+  _globals['_CONFIRMCHANGEREQUEST']._serialized_end=197
+  _globals['_REVERTCHANGEREQUEST']._serialized_start=199
+  _globals['_REVERTCHANGEREQUEST']._serialized_end=277
+  _globals['_CUTOVERREQUEST']._serialized_start=279
+  _globals['_CUTOVERREQUEST']._serialized_end=352
+  _globals['_UNSTAGEREQUEST']._serialized_start=354
+  _globals['_UNSTAGEREQUEST']._serialized_end=427
+  _globals['_CHANGES']._serialized_start=430
+  _globals['_CHANGES']._serialized_end=853
 # @@protoc_insertion_point(module_scope)

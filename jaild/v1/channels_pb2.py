@@ -26,7 +26,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jaild/v1/channels.proto\x12\x08jaild.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"n\n\x07\x43hannel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12$\n\x05moves\x18\x03 \x03(\x0b\x32\x15.jaild.v1.ChannelMove\x12\x11\n\tfollowers\x18\x04 \x03(\t\x12\x0e\n\x06\x62\x65hind\x18\x05 \x03(\t\"p\n\x0b\x43hannelMove\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x15\n\rprevious_base\x18\x02 \x01(\t\x12-\n\tmove_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"!\n\x11GetChannelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListChannelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListChannelsResponse\x12#\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x11.jaild.v1.Channel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x11SetChannelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\"$\n\x14\x44\x65leteChannelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\x9e\x02\n\x08\x43hannels\x12<\n\nGetChannel\x12\x1b.jaild.v1.GetChannelRequest\x1a\x11.jaild.v1.Channel\x12M\n\x0cListChannels\x12\x1d.jaild.v1.ListChannelsRequest\x1a\x1e.jaild.v1.ListChannelsResponse\x12<\n\nSetChannel\x12\x1b.jaild.v1.SetChannelRequest\x1a\x11.jaild.v1.Channel\x12G\n\rDeleteChannel\x12\x1e.jaild.v1.DeleteChannelRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17jaild/v1/channels.proto\x12\x08jaild.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"n\n\x07\x43hannel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12$\n\x05moves\x18\x03 \x03(\x0b\x32\x15.jaild.v1.ChannelMove\x12\x11\n\tfollowers\x18\x04 \x03(\t\x12\x0e\n\x06\x62\x65hind\x18\x05 \x03(\t\"p\n\x0b\x43hannelMove\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x15\n\rprevious_base\x18\x02 \x01(\t\x12-\n\tmove_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"!\n\x11GetChannelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListChannelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListChannelsResponse\x12#\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x11.jaild.v1.Channel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"F\n\x11SetChannelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\";\n\x14\x44\x65leteChannelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x32\x9e\x02\n\x08\x43hannels\x12<\n\nGetChannel\x12\x1b.jaild.v1.GetChannelRequest\x1a\x11.jaild.v1.Channel\x12M\n\x0cListChannels\x12\x1d.jaild.v1.ListChannelsRequest\x1a\x1e.jaild.v1.ListChannelsResponse\x12<\n\nSetChannel\x12\x1b.jaild.v1.SetChannelRequest\x1a\x11.jaild.v1.Channel\x12G\n\rDeleteChannel\x12\x1e.jaild.v1.DeleteChannelRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,9 +44,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCHANNELSRESPONSE']._serialized_start=422
   _globals['_LISTCHANNELSRESPONSE']._serialized_end=506
   _globals['_SETCHANNELREQUEST']._serialized_start=508
-  _globals['_SETCHANNELREQUEST']._serialized_end=555
-  _globals['_DELETECHANNELREQUEST']._serialized_start=557
-  _globals['_DELETECHANNELREQUEST']._serialized_end=593
-  _globals['_CHANNELS']._serialized_start=596
-  _globals['_CHANNELS']._serialized_end=882
+  _globals['_SETCHANNELREQUEST']._serialized_end=578
+  _globals['_DELETECHANNELREQUEST']._serialized_start=580
+  _globals['_DELETECHANNELREQUEST']._serialized_end=639
+  _globals['_CHANNELS']._serialized_start=642
+  _globals['_CHANNELS']._serialized_end=928
 # @@protoc_insertion_point(module_scope)

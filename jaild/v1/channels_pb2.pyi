@@ -57,15 +57,19 @@ class ListChannelsResponse(_message.Message):
     def __init__(self, channels: _Optional[_Iterable[_Union[Channel, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SetChannelRequest(_message.Message):
-    __slots__ = ("name", "base")
+    __slots__ = ("name", "base", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
     base: str
-    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., base: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
 
 class DeleteChannelRequest(_message.Message):
-    __slots__ = ("name",)
+    __slots__ = ("name", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
-    def __init__(self, name: _Optional[str] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., validate_only: bool = ...) -> None: ...

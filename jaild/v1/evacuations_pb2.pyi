@@ -123,11 +123,15 @@ class ListEvacuationsResponse(_message.Message):
     def __init__(self, evacuations: _Optional[_Iterable[_Union[Evacuation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DrainHostRequest(_message.Message):
-    __slots__ = ("reason",)
+    __slots__ = ("reason", "validate_only")
     REASON_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     reason: str
-    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, reason: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
 
 class UndrainHostRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("validate_only",)
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    validate_only: bool
+    def __init__(self, validate_only: bool = ...) -> None: ...

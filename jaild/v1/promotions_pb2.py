@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jaild/v1/promotions.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\"u\n\x12PromoteJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rowner_is_down\x18\x02 \x01(\x08\x12\x0f\n\x07\x63onfirm\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\\\n\x10\x41\x64optJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"J\n\x15\x46orceStartJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t2\xcc\x02\n\nPromotions\x12h\n\x0bPromoteJail\x12\x1c.jaild.v1.PromoteJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12\x64\n\tAdoptJail\x12\x1a.jaild.v1.AdoptJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12n\n\x0e\x46orceStartJail\x12\x1f.jaild.v1.ForceStartJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19jaild/v1/promotions.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\"u\n\x12PromoteJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rowner_is_down\x18\x02 \x01(\x08\x12\x0f\n\x07\x63onfirm\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\\\n\x10\x41\x64optJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"a\n\x15\x46orceStartJailRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x32\xcc\x02\n\nPromotions\x12h\n\x0bPromoteJail\x12\x1c.jaild.v1.PromoteJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12\x64\n\tAdoptJail\x12\x1a.jaild.v1.AdoptJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadata\x12n\n\x0e\x46orceStartJail\x12\x1f.jaild.v1.ForceStartJailRequest\x1a\x1d.google.longrunning.Operation\"\x1c\xca\x41\x19\n\x04Jail\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,7 +43,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADOPTJAILREQUEST']._serialized_start=195
   _globals['_ADOPTJAILREQUEST']._serialized_end=287
   _globals['_FORCESTARTJAILREQUEST']._serialized_start=289
-  _globals['_FORCESTARTJAILREQUEST']._serialized_end=363
-  _globals['_PROMOTIONS']._serialized_start=366
-  _globals['_PROMOTIONS']._serialized_end=698
+  _globals['_FORCESTARTJAILREQUEST']._serialized_end=386
+  _globals['_PROMOTIONS']._serialized_start=389
+  _globals['_PROMOTIONS']._serialized_end=721
 # @@protoc_insertion_point(module_scope)

@@ -32,11 +32,13 @@ class AdoptJailRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., confirm: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
 
 class ForceStartJailRequest(_message.Message):
-    __slots__ = ("name", "confirm", "request_id")
+    __slots__ = ("name", "confirm", "request_id", "validate_only")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONFIRM_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     name: str
     confirm: str
     request_id: str
-    def __init__(self, name: _Optional[str] = ..., confirm: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, name: _Optional[str] = ..., confirm: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...

@@ -28,7 +28,7 @@ from jaild.v1 import common_pb2 as jaild_dot_v1_dot_common__pb2
 from jaild.v1 import migrations_pb2 as jaild_dot_v1_dot_migrations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejaild/v1/test_migrations.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15jaild/v1/common.proto\x1a\x19jaild/v1/migrations.proto\"\x9a\x01\n\x14TestMigrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12/\n\x0cmax_downtime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tkeep_copy\x18\x04 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t2\x83\x01\n\x0eTestMigrations\x12q\n\rTestMigration\x12\x1e.jaild.v1.TestMigrationRequest\x1a\x1d.google.longrunning.Operation\"!\xca\x41\x1e\n\tMigration\x12\x11OperationMetadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ejaild/v1/test_migrations.proto\x12\x08jaild.v1\x1a#google/longrunning/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15jaild/v1/common.proto\x1a\x19jaild/v1/migrations.proto\"\xb1\x01\n\x14TestMigrationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12/\n\x0cmax_downtime\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tkeep_copy\x18\x04 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x32\x83\x01\n\x0eTestMigrations\x12q\n\rTestMigration\x12\x1e.jaild.v1.TestMigrationRequest\x1a\x1d.google.longrunning.Operation\"!\xca\x41\x1e\n\tMigration\x12\x11OperationMetadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,7 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TESTMIGRATIONS'].methods_by_name['TestMigration']._loaded_options = None
   _globals['_TESTMIGRATIONS'].methods_by_name['TestMigration']._serialized_options = b'\312A\036\n\tMigration\022\021OperationMetadata'
   _globals['_TESTMIGRATIONREQUEST']._serialized_start=164
-  _globals['_TESTMIGRATIONREQUEST']._serialized_end=318
-  _globals['_TESTMIGRATIONS']._serialized_start=321
-  _globals['_TESTMIGRATIONS']._serialized_end=452
+  _globals['_TESTMIGRATIONREQUEST']._serialized_end=341
+  _globals['_TESTMIGRATIONS']._serialized_start=344
+  _globals['_TESTMIGRATIONS']._serialized_end=475
 # @@protoc_insertion_point(module_scope)

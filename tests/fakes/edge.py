@@ -100,15 +100,16 @@ class _Aborted(grpc.aio.AbortError):
 
 
 class Server:
-    """The services of one daemon. `close` when it is gone."""
+    """The services of one daemon, as peers reach them, or `local` as root does. `close` when it is gone."""
 
-    def __init__(self, host: InProcessHost) -> None:
+    def __init__(self, host: InProcessHost, *, local: bool = False) -> None:
         self._api = ApiServer(
             host.core.rooms.engine.services,
             host.core.use_cases.audit,
             socket=Path("none"),
             grants=_Grants(host.network.hosts),
         )
+        self._interceptor = self._api.on_socket if local else self._api.on_tcp
         self._services = host.core.rooms.engine.services
         self._handlers: dict[str, Any] = {}
 
@@ -128,7 +129,7 @@ class Server:
             return self._handlers.get(details.method)
 
         details = cast("grpc.HandlerCallDetails", _Details(method))
-        handler = await self._api.on_tcp.intercept_service(continuation, details)
+        handler = await self._interceptor.intercept_service(continuation, details)
         if handler is None:
             raise failure(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         if isinstance(given, bytes):
@@ -148,7 +149,7 @@ class Server:
 
     def close(self) -> None:
         """End what goes on though its caller hung up."""
-        for task in self._api.on_tcp.changes:
+        for task in self._interceptor.changes:
             task.cancel()
 
 

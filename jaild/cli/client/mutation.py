@@ -38,17 +38,22 @@ class How:
     accept: tuple[common_pb2.AcceptedProblem, ...] = ()
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields that every plannable request has."""
+        """Return the fields that the request of every change has."""
         accepted = {"accept": self.accept} if self.accept else {}
         return {"request_id": self.request_id, "validate_only": self.plan, **accepted}
 
 
-def mutation(*, plannable: bool = True, acceptable: bool = False) -> Callable[[_Function], _Function]:
+planning = click.option(
+    "--plan", "--dry-run", "plan", is_flag=True, help="Only show what would be done, or refused; touch nothing."
+)
+
+
+def mutation(*, acceptable: bool = False) -> Callable[[_Function], _Function]:
     """Return a decorator that adds the options of a change and hands them over as the argument `how`."""
 
     def decorate(function: _Function) -> _Function:
         @functools.wraps(function)
-        def collected(*args: Any, wait: bool, request_id: str, plan: bool = False, **kwargs: Any) -> Any:
+        def collected(*args: Any, wait: bool, request_id: str, plan: bool, **kwargs: Any) -> Any:
             accept = kwargs.pop("accept", ())
             return function(*args, how=How(plan=plan, wait=wait, request_id=request_id, accept=accept), **kwargs)
 
@@ -64,9 +69,7 @@ def mutation(*, plannable: bool = True, acceptable: bool = False) -> Callable[[_
         )(wrapped)
         if acceptable:
             wrapped = accepting(wrapped)
-        if plannable:
-            wrapped = click.option("--plan", is_flag=True, help="Only show what would be done; touch nothing.")(wrapped)
-        return wrapped  # type: ignore[no-any-return]
+        return planning(wrapped)  # type: ignore[no-any-return]
 
     return decorate
 
@@ -151,6 +154,15 @@ def ask_first(plan_only: Callable[[], Any], name: str) -> None:
         click.confirm("delete it?", abort=True, err=True)
     elif click.prompt(f"type {printable(name)} to delete it", default="", show_default=False, err=True) != name:
         raise click.Abort
+
+
+def tell_plan(settings: Settings, kind: str, target: str, *steps: str) -> None:
+    """Print the plan of what the daemon answers at once; without steps nothing would change."""
+    plan = common_pb2.Plan(kind=kind, target=target, steps=steps, unchanged=not steps)
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, plan)
+    else:
+        click.echo("\n".join(problems.plan_lines(plan)))
 
 
 def tell(settings: Settings, operation: Any) -> None:

@@ -16,6 +16,7 @@ import click
 import grpc
 
 from jaild.cli.client import interrupts
+from jaild.cli.output import progress
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.cli.output.progress import View
@@ -82,8 +83,21 @@ def _open(path: str) -> IO[bytes]:
         raise click.UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
-def send(method: Any, archive: Archive, requests: Iterator[Any]) -> Any:
-    """Send the requests and return the operation; Ctrl-C takes the whole upload back."""
+def sent(archive: Archive, method: Any, request: Any, header: Any) -> Any:
+    """Send the header, then the archive in chunks, and return the operation; Ctrl-C takes the whole upload back.
+
+    The header is completed: size, and the digest unless one is given. Where only the plan is asked for it goes alone.
+    """
+    with progress.shown() as view:
+        header.size_bytes = archive.size
+        if header.validate_only:
+            return _send(method, archive, iter([request(header=header)]))
+        header.sha256 = header.sha256 or archive.digest(view)
+        chunks = archive.requests(request(header=header), lambda block: request(chunk=block), view)
+        return _send(method, archive, chunks)
+
+
+def _send(method: Any, archive: Archive, requests: Iterator[Any]) -> Any:
     try:
         return interrupts.result(lambda: method.future(requests))
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import app_build
-from jaild.cli.output import listing, progress, render
+from jaild.cli.output import listing, render
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.quantity import size
 from jaild.v1 import apps_pb2
@@ -38,7 +38,7 @@ def command() -> None:
 )
 @click.option("--from", "origin", metavar="VERSION", help="Earlier release of the app to share unchanged files with.")
 @click.option("--sha256", default="", metavar="HEX", help="Expected digest of the archive (default: as read here).")
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def push(
     settings: Settings, *, release: str, archive: str, manifest: IO[str], origin: str | None, sha256: str, how: How
@@ -46,17 +46,13 @@ def push(
     """Push a release from an archive, `-` for stdin, and seal it."""
     parent, _, version = release.partition("/releases/")
     header = apps_pb2.PushReleaseHeader(
-        parent=parent, release_id=version, manifest_yaml=manifest.read(), request_id=how.request_id
+        parent=parent, release_id=version, manifest_yaml=manifest.read(), sha256=sha256, **how.fields()
     )
     if origin:
         setattr(header, "from", _origin(parent, origin))
     with connect(settings) as api:
-        with upload.opened(archive) as source, progress.shown() as view:
-            header.size_bytes = source.size
-            header.sha256 = sha256 or source.digest(view)
-            first = apps_pb2.PushReleaseRequest(header=header)
-            requests = source.requests(first, lambda block: apps_pb2.PushReleaseRequest(chunk=block), view)
-            operation = upload.send(api.apps.PushRelease, source, requests)
+        with upload.opened(archive) as source:
+            operation = upload.sent(source, api.apps.PushRelease, apps_pb2.PushReleaseRequest, header)
         finish(api, settings, operation, how)
 
 

@@ -19,7 +19,6 @@ from jaild.cli.client.mutation import How, finish, mutation
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.client.upload import Archive
-from jaild.cli.output import progress
 from jaild.cli.output.exits import Exit
 from jaild.cli.output.failures import Failure
 from jaild.model.errors import InvalidArgumentError
@@ -67,19 +66,13 @@ def build(
         recipe_yaml=text,
         recipe_source=Path(recipe.name).name,
         base=base or "",
-        request_id=how.request_id,
-        validate_only=how.plan,
+        **how.fields(),
     )
     if origin:
         setattr(header, "from", references.release(origin) if "/" in origin else f"{parent}/releases/{origin}")
     with connect(settings) as api:
-        with _files(parsed, Path(recipe.name).parent) as source, progress.shown() as view:
-            if not how.plan:
-                header.size_bytes = source.size
-                header.sha256 = source.digest(view)
-            first = builds_pb2.BuildReleaseRequest(header=header)
-            requests = source.requests(first, lambda block: builds_pb2.BuildReleaseRequest(chunk=block), view)
-            operation = upload.send(api.builds.BuildRelease, source, iter([first]) if how.plan else requests)
+        with _files(parsed, Path(recipe.name).parent) as source:
+            operation = upload.sent(source, api.builds.BuildRelease, builds_pb2.BuildReleaseRequest, header)
         if how.wait and not (quiet or operation.done) and settings.form is Form.TABLE:
             with suppress(KeyboardInterrupt):  # the wait that follows asks to cancel
                 _print(api, operation.name, follow=True)

@@ -14,7 +14,7 @@ from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
 from jaild.cli.commands import base_make
-from jaild.cli.output import listing, progress, render
+from jaild.cli.output import listing, render
 from jaild.cli.output.listing import Column, Look, listed
 from jaild.model.quantity import size
 from jaild.v1 import bases_pb2
@@ -43,7 +43,7 @@ def command() -> None:
 )
 @click.option("--image", default="", metavar="NAME", help="Image of an OCI layout that holds several.")
 @click.option("--on-host", is_flag=True, help="PATH is on the daemon's host: archive, set, OCI layout or tree.")
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def import_(
     settings: Settings,
@@ -57,7 +57,7 @@ def import_(
     how: How,
 ) -> None:
     """Import a base from an archive, `-` for stdin, and seal it."""
-    header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, request_id=how.request_id, image=image)
+    header = bases_pb2.ImportBaseHeader(base_id=short(name), sha256=sha256, image=image, **how.fields())
     if on_host and (manifest is not None or path == "-"):
         raise click.UsageError("--on-host takes a path on the host, where MANIFEST lies beside the archive")
     if manifest is not None:
@@ -69,12 +69,8 @@ def import_(
             header.path = path
             operation = api.bases.ImportBase(iter([bases_pb2.ImportBaseRequest(header=header)]))
         else:
-            with upload.opened(path) as archive, progress.shown() as view:
-                header.size_bytes = archive.size
-                header.sha256 = sha256 or archive.digest(view)
-                first = bases_pb2.ImportBaseRequest(header=header)
-                requests = archive.requests(first, lambda block: bases_pb2.ImportBaseRequest(chunk=block), view)
-                operation = upload.send(api.bases.ImportBase, archive, requests)
+            with upload.opened(path) as archive:
+                operation = upload.sent(archive, api.bases.ImportBase, bases_pb2.ImportBaseRequest, header)
         finish(api, settings, operation, how)
 
 

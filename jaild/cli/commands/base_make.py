@@ -25,7 +25,7 @@ from jaild.v1 import base_making_pb2
 @click.option(
     "--osversion", type=click.IntRange(0, references.MOST), default=0, help="__FreeBSD_version of the userland."
 )
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def install(
     settings: Settings, *, name: str, packages: tuple[str, ...], repository: str, abi: str, osversion: int, how: How
@@ -41,7 +41,7 @@ def install(
             packages=packages,
             abi=abi,
             osversion=osversion,
-            request_id=how.request_id,
+            **how.fields(),
         )
         finish(api, settings, api.base_making.InstallBase(request), how)
 
@@ -49,12 +49,12 @@ def install(
 @click.command("patch", cls=Verb, examples=("base patch 14.3-RELEASE 14.3-RELEASE-p2",))
 @click.argument("parent", metavar="BASE", type=references.base, shell_complete=complete.bases)
 @click.argument("name", metavar="NEW", type=references.base)
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def patch(settings: Settings, *, parent: str, name: str, how: How) -> None:
     """Patch a clone of a sealed base by freebsd-update and seal it as a new one."""
     with connect(settings) as api:
-        request = base_making_pb2.PatchBaseRequest(parent=parent, base_id=short(name), request_id=how.request_id)
+        request = base_making_pb2.PatchBaseRequest(parent=parent, base_id=short(name), **how.fields())
         finish(api, settings, api.base_making.PatchBase(request), how)
 
 

@@ -6,6 +6,7 @@ import click
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
+from jaild.cli.client.mutation import planning, tell_plan
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -61,11 +62,19 @@ def show(settings: Settings, *, name: str) -> None:
 @command.command("set", examples=("channel set stable debian-13.2",))
 @NAME
 @click.argument("base", type=references.base, shell_complete=complete.bases)
+@planning
 @click.pass_obj
-def set_(settings: Settings, *, name: str, base: str) -> None:
+def set_(settings: Settings, *, name: str, base: str, plan: bool) -> None:
     """Let a channel name a base. No jail is changed: those that follow it are then behind."""
     with connect(settings) as api:
-        channel = api.channels.SetChannel(channels_pb2.SetChannelRequest(name=name, base=base))
+        there = pages(api.channels.ListChannels, channels_pb2.ListChannelsRequest(), "channels") if plan else []
+        channel = api.channels.SetChannel(channels_pb2.SetChannelRequest(name=name, base=base, validate_only=plan))
+    if plan:
+        behind = f"followed by {quantity.count(len(channel.followers), 'jail')}, {len(channel.behind)} of them behind"
+        before = next((short(each.base) for each in there if each.name == name), "none")
+        step = f"let it name {short(base)}, {before} before: {behind}"
+        tell_plan(settings, "set", name, *(() if before == short(base) else (step,)))
+        return
     if settings.form is not Form.TABLE:
         render.document(settings.form, channel)
         return
@@ -75,12 +84,15 @@ def set_(settings: Settings, *, name: str, base: str) -> None:
 
 @command.command("rm", examples=("channel rm canary",))
 @NAME
+@planning
 @click.pass_obj
-def rm(settings: Settings, *, name: str) -> None:
+def rm(settings: Settings, *, name: str, plan: bool) -> None:
     """Remove a channel; refused while a jail follows it."""
     with connect(settings) as api:
-        api.channels.DeleteChannel(channels_pb2.DeleteChannelRequest(name=name))
-    if settings.form is Form.TABLE:
+        api.channels.DeleteChannel(channels_pb2.DeleteChannelRequest(name=name, validate_only=plan))
+    if plan:
+        tell_plan(settings, "delete", name, "remove it: no jail follows it")
+    elif settings.form is Form.TABLE:
         click.echo(printable(f"{short(name)} is removed"))
     else:
         render.document(settings.form, {})

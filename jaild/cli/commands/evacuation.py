@@ -6,7 +6,7 @@ import click
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, Api, connect
-from jaild.cli.client.mutation import How, failed, finish, mutation
+from jaild.cli.client.mutation import How, failed, finish, mutation, planning, tell_plan
 from jaild.cli.client.noun import Verb
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -14,28 +14,41 @@ from jaild.cli.client.waiting import Backoff, Waiter
 from jaild.cli.output import board, render
 from jaild.cli.output.human import duration, printable
 from jaild.cli.output.render import seconds
+from jaild.model import quantity
 from jaild.model.quantity import size
-from jaild.v1 import evacuations_pb2
+from jaild.v1 import evacuations_pb2, host_pb2
 
 _STATE = evacuations_pb2.JailMove
 
 
 @click.command("drain", cls=Verb, examples=('host drain --reason "disk 2 reports errors"',))
 @click.option("--reason", default="", help="Why; shown to whoever is refused.")
+@planning
 @click.pass_obj
-def drain(settings: Settings, *, reason: str) -> None:
+def drain(settings: Settings, *, reason: str, plan: bool) -> None:
     """Take no new jails and no migrations; the jails that are here go on."""
+    request = evacuations_pb2.DrainHostRequest(reason=reason, validate_only=plan)
     with connect(settings) as api:
-        host = api.evacuations.DrainHost(evacuations_pb2.DrainHostRequest(reason=reason))
+        before = _drain_now(api) if plan else None
+        host = api.evacuations.DrainHost(request)
+    if plan:
+        step = f"take no new jails and no migrations; {quantity.count(host.jails, 'jail')} here"
+        tell_plan(settings, "drain", "host", *(() if before == host.drain else (step,)))
+        return
     _say(settings, host, f"{host.name} takes no jails; {host.jails} are here")
 
 
 @click.command("undrain", cls=Verb, examples=("host undrain",))
+@planning
 @click.pass_obj
-def undrain(settings: Settings) -> None:
+def undrain(settings: Settings, *, plan: bool) -> None:
     """Take jails again."""
     with connect(settings) as api:
-        host = api.evacuations.UndrainHost(evacuations_pb2.UndrainHostRequest())
+        before = _drain_now(api) if plan else None
+        host = api.evacuations.UndrainHost(evacuations_pb2.UndrainHostRequest(validate_only=plan))
+    if plan:
+        tell_plan(settings, "undrain", "host", *(() if before is None else ("take new jails and migrations again",)))
+        return
     _say(settings, host, f"{host.name} takes jails again")
 
 
@@ -52,7 +65,6 @@ def undrain(settings: Settings) -> None:
 @click.option("--bandwidth", type=references.rate, default="0", metavar="RATE", help="Bytes per second in all: 50M.")
 @click.option("--max-downtime", type=references.seconds, metavar="TIME", help="Longest downtime of each (default: 5s).")
 @click.option("--proceed", is_flag=True, help="Go on although a predicted downtime is longer.")
-@click.option("--dry-run", is_flag=True, help="The same as --plan.")
 @mutation()
 @click.pass_obj
 def evacuate(
@@ -63,7 +75,6 @@ def evacuate(
     bandwidth: int,
     max_downtime: float | None,
     proceed: bool,
-    dry_run: bool,
     how: How,
 ) -> None:
     """Drain the host and move all its jails to others; Ctrl-C takes back what still can be."""
@@ -72,14 +83,13 @@ def evacuate(
         parallel=parallel,
         bandwidth=bandwidth,
         proceed_over_budget=proceed,
-        request_id=how.request_id,
-        validate_only=how.plan or dry_run,
+        **how.fields(),
     )
     if max_downtime is not None:
         request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
     with connect(settings) as api:
         operation = api.evacuations.EvacuateHost(request)
-        if request.validate_only or not how.wait:
+        if how.plan or not how.wait:
             finish(api, settings, operation, how)
             return
         name = f"evacuations/{short(operation.name)}"
@@ -114,6 +124,11 @@ def _get(api: Api, name: str) -> evacuations_pb2.Evacuation:
         evacuations_pb2.GetEvacuationRequest(name=name), timeout=READ_SECONDS
     )
     return found
+
+
+def _drain_now(api: Api) -> host_pb2.HostDrain | None:
+    host = api.host.GetHost(host_pb2.GetHostRequest(), timeout=READ_SECONDS)
+    return host.drain if host.HasField("drain") else None
 
 
 def _say(settings: Settings, host: object, text: str) -> None:

@@ -126,11 +126,11 @@ def _to_be_confirmed(request: Any, seconds: float | None) -> None:
 
 @click.command("confirm-change", cls=Verb, examples=("jail confirm-change cache",))
 @NAME
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def confirm_change(settings: Settings, *, name: str, how: How) -> None:
     """Keep the last change of a jail, which was asked for with --confirm-within."""
-    request = changes_pb2.ConfirmChangeRequest(name=name, request_id=how.request_id)
+    request = changes_pb2.ConfirmChangeRequest(name=name, **how.fields())
     with connect(settings) as api:
         finish(api, settings, api.changes.ConfirmChange(request), how)
 
@@ -159,11 +159,11 @@ def cutover(settings: Settings, *, name: str, how: How) -> None:
 
 @click.command("unstage", cls=Verb, examples=("jail unstage cache",))
 @NAME
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def unstage(settings: Settings, *, name: str, how: How) -> None:
     """Drop the change of a jail that was asked for with --stage."""
-    request = changes_pb2.UnstageRequest(name=name, request_id=how.request_id)
+    request = changes_pb2.UnstageRequest(name=name, **how.fields())
     with connect(settings) as api:
         finish(api, settings, api.changes.Unstage(request), how)
 
@@ -294,7 +294,7 @@ def migrate(
     """Move a jail to another host; Ctrl-C takes it back while it still can be."""
     if keep_copy and not test:
         raise click.UsageError("--keep-copy goes with --test")
-    if test and not how.plan:
+    if test:
         _test(settings, name, target, max_downtime, how, keep_copy=keep_copy)
         return
     request = migrations_pb2.MigrateJailRequest(
@@ -309,9 +309,7 @@ def migrate(
 
 
 def _test(settings: Settings, name: str, target: str, max_downtime: float | None, how: How, *, keep_copy: bool) -> None:
-    request = test_migrations_pb2.TestMigrationRequest(
-        name=name, target=target, keep_copy=keep_copy, request_id=how.request_id
-    )
+    request = test_migrations_pb2.TestMigrationRequest(name=name, target=target, keep_copy=keep_copy, **how.fields())
     if max_downtime is not None:
         request.max_downtime.FromMilliseconds(round(max_downtime * 1000))
     with connect(settings) as api:

@@ -29,19 +29,23 @@ _LOOK = 2.0  # seconds after which a jail is looked at again, though nothing was
 _DELETED = "deleted"
 
 
-@click.command("start", cls=Verb, examples=("jail start cache", "jail start --selector team=cdn"))
+@click.command("start", cls=Verb, examples=("jail start cache", "jail start --selector team=cdn --plan"))
 @chosen
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def start(settings: Settings, *, names: tuple[str, ...], wanted: str, how: How) -> None:
     """Start jails; they start at boot again, too."""
-    _each(settings, names, wanted, how, lambda api, **asked: api.jails.StartJail(jails_pb2.StartJailRequest(**asked)))
+
+    def ask(api: Api, **asked: Any) -> Any:
+        return api.jails.StartJail(jails_pb2.StartJailRequest(**asked))
+
+    _each(settings, names, wanted, how, ask)
 
 
 @click.command("stop", cls=Verb, examples=("jail stop cache", "jail stop --filter 'base = debian-12'"))
 @chosen
 @click.option("--force", is_flag=True, help="Do not wait for its hooks.")
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def stop(settings: Settings, *, names: tuple[str, ...], wanted: str, force: bool, how: How) -> None:
     """Stop jails, so that they stay stopped at boot, too."""
@@ -54,7 +58,7 @@ def stop(settings: Settings, *, names: tuple[str, ...], wanted: str, force: bool
 
 @click.command("restart", cls=Verb, examples=("jail restart cache", "jail restart --selector team=cdn,canary"))
 @chosen
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def restart(settings: Settings, *, names: tuple[str, ...], wanted: str, how: How) -> None:
     """Stop and start jails on their active generations."""
@@ -78,7 +82,7 @@ def rm(settings: Settings, *, names: tuple[str, ...], wanted: str, force: bool, 
         if not (yes or how.plan):
             only_plan = jails_pb2.DeleteJailRequest(name=asked["name"], force=force, validate_only=True)
             ask_first(lambda: api.jails.DeleteJail(only_plan), short(asked["name"]))
-        return api.jails.DeleteJail(jails_pb2.DeleteJailRequest(force=force, validate_only=how.plan, **asked))
+        return api.jails.DeleteJail(jails_pb2.DeleteJailRequest(force=force, **asked))
 
     _each(settings, names, wanted, how, ask)
 
@@ -125,7 +129,9 @@ def wait(settings: Settings, *, name: str, condition: str, timeout: float | None
                 if not backoff.wait():
                     raise
             if time.monotonic() >= until:
-                what = f"jail {printable(short(name))} is not so within {duration(timeout or 0)}: {printable(condition)}"
+                what = (
+                    f"jail {printable(short(name))} is not so within {duration(timeout or 0)}: {printable(condition)}"
+                )
                 raise Failure(what, Exit.UNAVAILABLE, hint=f"see how it is: jailctl jail show {short(name)}")
 
 
@@ -148,7 +154,10 @@ def _each(settings: Settings, names: tuple[str, ...], wanted: str, how: How, ask
         there = named(api, names, wanted)
         if not there:
             click.echo("no jail is like that", err=True)
-        asks = [functools.partial(ask, api, name=name, request_id=_id(how, name, there)) for name in there]
+        asks = [
+            functools.partial(ask, api, name=name, request_id=_id(how, name, there), validate_only=how.plan)
+            for name in there
+        ]
         finish_all(api, settings, asks, how)
 
 

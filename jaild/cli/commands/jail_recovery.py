@@ -18,14 +18,14 @@ NAME = click.argument("name", type=references.jail, shell_complete=complete.jail
 @click.command("force-start", cls=Verb, examples=('jail force-start web --confirm "beta has not taken over web"',))
 @NAME
 @click.option("--confirm", default="", metavar="SENTENCE", help="What the refusal asks you to say, word by word.")
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def force_start(settings: Settings, *, name: str, confirm: str, how: How) -> None:
     """Start a jail although a standby does not answer, by your word that none has taken it over.
 
     One that runs can be moved then.
     """
-    request = promotions_pb2.ForceStartJailRequest(name=name, confirm=confirm, request_id=how.request_id)
+    request = promotions_pb2.ForceStartJailRequest(name=name, confirm=confirm, **how.fields())
     with connect(settings) as api:
         finish(api, settings, api.promotions.ForceStartJail(request), how)
 

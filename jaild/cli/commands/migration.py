@@ -118,11 +118,11 @@ def _between(buckets: Sequence[migrations_pb2.MigrationStats.Bucket], number: in
 
 @command.command("finalize", examples=("migration finalize 2e7800fd",))
 @click.argument("name", type=references.migration, shell_complete=complete.migrations)
-@mutation(plannable=False)
+@mutation()
 @click.pass_obj
 def finalize(settings: Settings, *, name: str, how: How) -> None:
     """Free the source's copy of a jail that moved away; moving back is a full copy after that."""
-    request = migrations_pb2.FinalizeMigrationRequest(name=name, request_id=how.request_id)
+    request = migrations_pb2.FinalizeMigrationRequest(name=name, **how.fields())
     with connect(settings) as api:
         finish(api, settings, api.migrations.FinalizeMigration(request), how)
 

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import READ_SECONDS, Api, connect, pages
-from jaild.cli.client.mutation import How, accepting, failed, finish
+from jaild.cli.client.mutation import How, accepting, failed, finish, planning, tell_plan
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -28,7 +28,6 @@ REQUEST_ID = click.option(
     "--request-id", default="", metavar="ID", help="Your own id: a repeated request returns the first's operation."
 )
 WAIT = click.option("--wait", is_flag=True, help="Wait for its end: hours, or for ever if it is paused.")
-PLAN = click.option("--plan", is_flag=True, help="Only show what would be done; touch nothing.")
 _ROLLOUT, _STEP = rollouts_pb2.Rollout, rollouts_pb2.RolloutStep
 
 
@@ -98,7 +97,7 @@ def command() -> None:
 )
 @click.option("--leave-out-refused", is_flag=True, help="Go on without the jails whose plans are refused.")
 @accepting
-@PLAN
+@planning
 @WAIT
 @REQUEST_ID
 @click.pass_obj
@@ -135,35 +134,41 @@ def show(settings: Settings, *, name: str) -> None:
 
 @command.command("pause", examples=("rollout pause 5c1f0a2b",))
 @NAME
+@planning
 @click.pass_obj
-def pause(settings: Settings, *, name: str) -> None:
+def pause(settings: Settings, *, name: str, plan: bool) -> None:
     """Begin nothing more; what has begun ends."""
     with connect(settings) as api:
-        _report(settings, api.rollouts.PauseRollout(rollouts_pb2.PauseRolloutRequest(name=name)))
+        request = rollouts_pb2.PauseRolloutRequest(name=name, validate_only=plan)
+        _steered(settings, api, api.rollouts.PauseRollout, request, "begin nothing more; what has begun ends")
 
 
 @command.command("resume", examples=("rollout resume 5c1f0a2b",))
 @NAME
+@planning
 @click.pass_obj
-def resume(settings: Settings, *, name: str) -> None:
+def resume(settings: Settings, *, name: str, plan: bool) -> None:
     """Go on; what failed so far counts no more."""
     with connect(settings) as api:
-        _report(settings, api.rollouts.ResumeRollout(rollouts_pb2.ResumeRolloutRequest(name=name)))
+        request = rollouts_pb2.ResumeRolloutRequest(name=name, validate_only=plan)
+        _steered(settings, api, api.rollouts.ResumeRollout, request, "go on; what failed so far counts no more")
 
 
 @command.command("cancel", examples=("rollout cancel 5c1f0a2b",))
 @NAME
+@planning
 @click.pass_obj
-def cancel(settings: Settings, *, name: str) -> None:
+def cancel(settings: Settings, *, name: str, plan: bool) -> None:
     """End it when what has begun has ended; what moved stays."""
     with connect(settings) as api:
-        _report(settings, api.rollouts.CancelRollout(rollouts_pb2.CancelRolloutRequest(name=name)))
+        request = rollouts_pb2.CancelRolloutRequest(name=name, validate_only=plan)
+        _steered(settings, api, api.rollouts.CancelRollout, request, "end it when what has begun has ended")
 
 
 @command.command("undo", examples=("rollout undo 3f1c --plan", "rollout undo 3f1c --wait"))
 @NAME
 @accepting
-@PLAN
+@planning
 @WAIT
 @REQUEST_ID
 @click.pass_obj
@@ -244,6 +249,16 @@ def _duration(seconds: float) -> Duration:
     return made
 
 
+def _steered(settings: Settings, api: Api, method: Any, request: Any, step: str) -> None:
+    """Steer a rollout and print how it stands; or what that would do, if only that is asked."""
+    if not request.validate_only:
+        _report(settings, method(request))
+        return
+    before = api.rollouts.GetRollout(rollouts_pb2.GetRolloutRequest(name=request.name), timeout=READ_SECONDS)
+    after = method(request)
+    tell_plan(settings, "rollout", request.name, *(() if before.state == after.state else (step,)))
+
+
 def _follow(settings: Settings, api: Api, operation: Any, *, wait: bool) -> None:
     """Print which rollout it is, or wait for its end and print what came of it."""
     name = f"rollouts/{short(operation.name)}"
@@ -264,7 +279,8 @@ def _show_plan(settings: Settings, api: Api, spec: rollouts_pb2.RolloutSpec) -> 
     plan = api.rollouts.PlanRollout(rollouts_pb2.PlanRolloutRequest(spec=spec))
     _report(settings, plan)
     refused = _count(plan, _STEP.STATE_REFUSED)
-    if refused and not spec.leave_out_refused and not spec.undoes:
+    left_out = spec.leave_out_refused or bool(spec.undoes)
+    if refused and not (left_out and refused < len(plan.steps)):
         raise Failure(
             f"it would be refused: {refused} of {quantity.count(len(plan.steps), 'jail')}",
             Exit.REFUSED,

@@ -42,7 +42,8 @@ def plan_lines(plan: common_pb2.Plan) -> list[str]:
     """Return a whole plan as lines."""
     text = [click.style(f"plan: {printable(plan.kind)} {printable(plan.target)}", bold=True)]
     if plan.unchanged:
-        text.append(f"  generation  {plan.to_generation}, which is active: nothing to change")
+        which = f"generation  {plan.to_generation}, which is active: " if plan.to_generation else ""
+        text.append(f"  {which}nothing to change")
     elif plan.to_generation:
         before = str(plan.from_generation) if plan.from_generation else "none"
         text.append(f"  generation  {before} -> {plan.to_generation}")

@@ -14,7 +14,7 @@ from jaild.model.views import Caller, JailStats, JailView
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Input, Output
 from tests.fakes.use_cases.made import not_found
-from tests.fakes.use_cases.remembering import Fake
+from tests.fakes.use_cases.remembering import Fake, asked
 
 
 class FakeJails(Fake):
@@ -48,17 +48,21 @@ class FakeJails(Fake):
     async def delete(self, name: str, /, *, force: bool, etag: str, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("delete", name, force=force, etag=etag, validate_only=validate_only, caller=caller)
 
-    async def start(self, name: str, /, *, caller: Caller) -> Operation:
-        return self.operate("start", name, caller=caller)
+    async def start(self, name: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
+        return self.operate("start", name, caller=caller, **asked(validate_only=validate_only))
 
-    async def stop(self, name: str, /, *, caller: Caller, force: bool = False) -> Operation:
-        return self.operate("stop", name, caller=caller, **({"force": True} if force else {}))
+    async def stop(
+        self, name: str, /, *, validate_only: bool = False, caller: Caller, force: bool = False
+    ) -> Operation:
+        return self.operate(
+            "stop", name, caller=caller, **asked(validate_only=validate_only), **({"force": True} if force else {})
+        )
 
-    async def restart(self, name: str, /, *, caller: Caller) -> Operation:
+    async def restart(self, name: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
         self.accepting.set()
         await self.go_on.wait()
         self.accepted.set()
-        return self.operate("restart", name, caller=caller)
+        return self.operate("restart", name, caller=caller, **asked(validate_only=validate_only))
 
     def _change(
         self, method: str, to: tuple[object, ...], confirm_within: float, *, stage: bool, force: bool, **asked: object
@@ -162,8 +166,8 @@ class FakeJails(Fake):
 
 
 class FakeConfirmations(Fake):
-    async def confirm(self, name: str, /, *, caller: Caller) -> Operation:
-        return self.operate("confirm", name, caller=caller)
+    async def confirm(self, name: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
+        return self.operate("confirm", name, caller=caller, **asked(validate_only=validate_only))
 
     async def revert(self, name: str, /, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("revert", name, validate_only=validate_only, caller=caller)
@@ -173,8 +177,8 @@ class FakeStaging(Fake):
     async def cutover(self, name: str, /, *, validate_only: bool, caller: Caller) -> Operation:
         return self.operate("cutover", name, validate_only=validate_only, caller=caller)
 
-    async def unstage(self, name: str, /, *, caller: Caller) -> Operation:
-        return self.operate("unstage", name, caller=caller)
+    async def unstage(self, name: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
+        return self.operate("unstage", name, caller=caller, **asked(validate_only=validate_only))
 
 
 class FakeStats:

@@ -11,7 +11,7 @@ from jaild.model.layers.records import Manifest
 from jaild.model.operation import Operation
 from jaild.model.views import BaseView, Caller, ReleaseView
 from tests.fakes.use_cases.made import not_found
-from tests.fakes.use_cases.remembering import Fake
+from tests.fakes.use_cases.remembering import Fake, asked
 
 
 class FakeBases(Fake):
@@ -35,10 +35,19 @@ class FakeBases(Fake):
         manifest: str,
         manifest_entry: str,
         image: str = "",
+        validate_only: bool = False,
         caller: Caller,
     ) -> Operation:
         told = {"entry": manifest_entry, "text": manifest, "image": image}
-        operation = self.operate("import_stream", base_id, sha256=sha256, size=size, **told, caller=caller)
+        operation = self.operate(
+            "import_stream",
+            base_id,
+            sha256=sha256,
+            size=size,
+            **told,
+            caller=caller,
+            **asked(validate_only=validate_only),
+        )
         try:
             if self.refuse_after == 0:
                 raise not_found("room")  # noqa: TRY301
@@ -55,9 +64,17 @@ class FakeBases(Fake):
         return operation
 
     async def import_path(
-        self, base_id: str, path: str, /, *, sha256: str, image: str = "", caller: Caller
+        self, base_id: str, path: str, /, *, sha256: str, image: str = "", validate_only: bool = False, caller: Caller
     ) -> Operation:
-        return self.operate("import_path", base_id, path, sha256=sha256, image=image, caller=caller)
+        return self.operate(
+            "import_path",
+            base_id,
+            path,
+            sha256=sha256,
+            image=image,
+            caller=caller,
+            **asked(validate_only=validate_only),
+        )
 
     def get(self, base_id: str, /) -> BaseView:
         if base_id not in self.bases:
@@ -84,22 +101,33 @@ class FakeChannels(Fake):
     def list(self) -> list[ChannelView]:
         return [self.get("stable")]
 
-    async def set(self, name: str, base: str, /, *, caller: Caller) -> ChannelView:
-        self.seen("set", name, base, caller=caller)
+    async def set(self, name: str, base: str, /, *, validate_only: bool = False, caller: Caller) -> ChannelView:
+        self.seen("set", name, base, caller=caller, **asked(validate_only=validate_only))
         return self.get(name)
 
-    async def delete(self, name: str, /, *, caller: Caller) -> None:
-        self.seen("delete", name, caller=caller)
+    async def delete(self, name: str, /, *, validate_only: bool = False, caller: Caller) -> None:
+        self.seen("delete", name, caller=caller, **asked(validate_only=validate_only))
 
 
 class FakeBaseMaking(Fake):
     async def install(
-        self, base_id: str, repository: str, names: tuple[str, ...], abi: str, osversion: int, /, *, caller: Caller
+        self,
+        base_id: str,
+        repository: str,
+        names: tuple[str, ...],
+        abi: str,
+        osversion: int,
+        /,
+        *,
+        validate_only: bool = False,
+        caller: Caller,
     ) -> Operation:
-        return self.operate("install", base_id, repository, names, abi, osversion, caller=caller)
+        return self.operate(
+            "install", base_id, repository, names, abi, osversion, caller=caller, **asked(validate_only=validate_only)
+        )
 
-    async def patch(self, base_id: str, parent: str, /, *, caller: Caller) -> Operation:
-        return self.operate("patch", base_id, parent, caller=caller)
+    async def patch(self, base_id: str, parent: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
+        return self.operate("patch", base_id, parent, caller=caller, **asked(validate_only=validate_only))
 
 
 class FakeReleases(Fake):
@@ -119,10 +147,19 @@ class FakeReleases(Fake):
         size: int,
         parent: str,
         manifest: Manifest,
+        validate_only: bool = False,
         caller: Caller,
     ) -> Operation:
         operation = self.operate(
-            "push", app, version, sha256=sha256, size=size, parent=parent, manifest=manifest, caller=caller
+            "push",
+            app,
+            version,
+            sha256=sha256,
+            size=size,
+            parent=parent,
+            manifest=manifest,
+            caller=caller,
+            **asked(validate_only=validate_only),
         )
         self.taken = b"".join([chunk async for chunk in chunks])
         return operation

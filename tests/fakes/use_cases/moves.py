@@ -25,7 +25,7 @@ from jaild.model.rollouts.decision import MemberState
 from jaild.model.rollouts.record import Rollout, RolloutSpec, Runs, Step
 from jaild.model.views import Caller, MigrationView
 from tests.fakes.use_cases.made import not_found
-from tests.fakes.use_cases.remembering import Fake
+from tests.fakes.use_cases.remembering import Fake, asked
 
 
 class FakeMigrations(Fake):
@@ -71,14 +71,30 @@ class FakeMigrations(Fake):
         return self.migrations
 
     async def test(
-        self, jail: str, target: str, /, *, max_downtime: float, keep_copy: bool, etag: str, caller: Caller
+        self,
+        jail: str,
+        target: str,
+        /,
+        *,
+        max_downtime: float,
+        keep_copy: bool,
+        etag: str,
+        validate_only: bool = False,
+        caller: Caller,
     ) -> Operation:
         return self.operate(
-            "test", jail, target, max_downtime=max_downtime, keep_copy=keep_copy, etag=etag, caller=caller
+            "test",
+            jail,
+            target,
+            max_downtime=max_downtime,
+            keep_copy=keep_copy,
+            etag=etag,
+            caller=caller,
+            **asked(validate_only=validate_only),
         )
 
-    async def finalize(self, migration: str, /, *, caller: Caller) -> Operation:
-        return self.operate("finalize", migration, caller=caller)
+    async def finalize(self, migration: str, /, *, validate_only: bool = False, caller: Caller) -> Operation:
+        return self.operate("finalize", migration, caller=caller, **asked(validate_only=validate_only))
 
 
 class FakeEvacuations(Fake):
@@ -122,11 +138,11 @@ class FakeEvacuations(Fake):
     def list(self) -> tuple[Evacuation, ...]:
         return tuple(self.evacuations.values())
 
-    async def drain(self, reason: str, /, *, caller: Caller) -> None:
-        self.seen("drain", reason, caller=caller)
+    async def drain(self, reason: str, /, *, validate_only: bool = False, caller: Caller) -> None:
+        self.seen("drain", reason, caller=caller, **asked(validate_only=validate_only))
 
-    async def undrain(self, *, caller: Caller) -> None:
-        self.seen("undrain", caller=caller)
+    async def undrain(self, *, validate_only: bool = False, caller: Caller) -> None:
+        self.seen("undrain", caller=caller, **asked(validate_only=validate_only))
 
 
 class FakeRollouts(Fake):
@@ -167,16 +183,16 @@ class FakeRollouts(Fake):
     def list(self) -> tuple[Rollout, ...]:
         return tuple(self.rollouts.values())
 
-    async def pause(self, rollout: str, /, *, caller: Caller) -> Rollout:
-        self.seen("pause", rollout, caller=caller)
+    async def pause(self, rollout: str, /, *, validate_only: bool = False, caller: Caller) -> Rollout:
+        self.seen("pause", rollout, caller=caller, **asked(validate_only=validate_only))
         return self.get(rollout)
 
-    async def resume(self, rollout: str, /, *, caller: Caller) -> Rollout:
-        self.seen("resume", rollout, caller=caller)
+    async def resume(self, rollout: str, /, *, validate_only: bool = False, caller: Caller) -> Rollout:
+        self.seen("resume", rollout, caller=caller, **asked(validate_only=validate_only))
         return self.get(rollout)
 
-    async def cancel(self, rollout: str, /, *, caller: Caller) -> Rollout:
-        self.seen("cancel", rollout, caller=caller)
+    async def cancel(self, rollout: str, /, *, validate_only: bool = False, caller: Caller) -> Rollout:
+        self.seen("cancel", rollout, caller=caller, **asked(validate_only=validate_only))
         return self.get(rollout)
 
     async def undo(self, rollout: str, /, *, caller: Caller) -> Operation:

@@ -22,3 +22,8 @@ class Fake:
     def operate(self, method: str, *args: Any, **kwargs: Any) -> Operation:
         self.seen(method, *args, **kwargs)
         return Operation(id=f"op-{len(self.calls)}", kind=method, target="jails/web")
+
+
+def asked(*, validate_only: bool) -> dict[str, bool]:
+    """Return what is remembered of that only the plan was asked for."""
+    return {"validate_only": True} if validate_only else {}

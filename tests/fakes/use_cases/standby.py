@@ -20,7 +20,7 @@ from jaild.model.replication.protocol import (
 from jaild.model.salvage import Loss, Report
 from jaild.model.views import Caller
 from jaild.ports.salvage import Written
-from tests.fakes.use_cases.remembering import Fake
+from tests.fakes.use_cases.remembering import Fake, asked
 
 
 class FakeParties(Fake):
@@ -92,8 +92,10 @@ class FakePromotions(Fake):
         self.seen("adopt", name, confirm, validate_only, caller.request_id)
         return Operation(id="a1", kind="adopt", target=f"jails/{name}")
 
-    async def force_start(self, name: str, sentence: str, /, *, caller: Caller) -> Operation:
-        self.seen("force_start", name, sentence, caller.request_id)
+    async def force_start(
+        self, name: str, sentence: str, /, *, validate_only: bool = False, caller: Caller
+    ) -> Operation:
+        self.seen("force_start", name, sentence, caller.request_id, **asked(validate_only=validate_only))
         return Operation(id="c1", kind="start", target=f"jails/{name}")
 
 
