@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import hashlib
 import os
+import shlex
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from jaild.adapters.archives.bsdtar import BsdtarArchives
 from jaild.adapters.archives.ociimages import OciImages
 from jaild.adapters.files.ballast import Ballast
 from jaild.adapters.files.host import HostFiles
+from jaild.adapters.files.remove import remove
 from jaild.adapters.files.room import Room
 from jaild.adapters.files.salvage_reader import HostFileTrees
 from jaild.adapters.freebsd import kernel_calls, kernel_commands
@@ -39,7 +41,7 @@ from jaild.adapters.system.lock import after_last_commands, only_daemon
 from jaild.adapters.system.probe import SocketProbe
 from jaild.adapters.system.process import ProcessRunner
 from jaild.adapters.zfs.cli import CliZfs
-from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for
+from jaild.adapters.zfs.embedded import EmbeddedPool, pool_name_for, token_of
 from jaild.adapters.zfs.libzfs import LibZfs
 from jaild.config import Config, ZfsChoice
 from jaild.daemon import Core
@@ -52,6 +54,9 @@ from jaild.ports.zfs import Zfs
 from jaild.server import ApiServer
 
 _COMMANDS = "commands.lock"  # held by the commands that change state
+_LOCK = "lock"  # of an embedded host's folder
+# What an embedded host has in its folder beside its pool; the lock last.
+_OWN = ("state", "run", "log", "jaild.sock", "zfs-fuse.log", _COMMANDS, _LOCK)
 _GRACE = 30.0  # seconds that a cut-over in progress is given at shutdown
 
 
@@ -108,7 +113,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         name=config.host_name,
         dataset=config.dataset,
         logs=config.logs,
-        templates=config.templates,
+        templates=(config.templates, configuration.TEMPLATES),
         staging=config.state / "staging",
         tool_results=config.state / "tool-results",
         shut_down=config.state / "halted.json",  # its name in the first version, which may have written it
@@ -119,8 +124,10 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
     return Daemon(daemon.assemble(ports, place), peers, store, files, place.staging)
 
 
-async def serve(config: Config, zfs: Zfs, processes: ProcessRunner, began: float) -> None:
-    """Run the daemon until SIGTERM or SIGINT.
+async def serve(
+    config: Config, zfs: Zfs, processes: ProcessRunner, began: float, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT; call `ready` when it answers.
 
     `FailedPreconditionError` (ALREADY_RUNNING) if one does, `UnavailableError` (COMMANDS_UNENDED) if commands of an
     earlier one do.
@@ -128,12 +135,12 @@ async def serve(config: Config, zfs: Zfs, processes: ProcessRunner, began: float
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there may be shared: it is left as it is
     for folder in (config.run, config.logs, config.socket.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with only_daemon(config.state / "lock"):
+    with only_daemon(config.state / _LOCK):
         async with after_last_commands(config.state / _COMMANDS, processes, SystemClock()):
-            await _serve(config, zfs, processes, began)
+            await _serve(config, zfs, processes, began, ready)
 
 
-async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -> None:
+async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float, ready: Callable[[], None]) -> None:
     memory.keep_freed()
     process.await_by_pidfd()
     daemon = assemble(config, zfs, runtime_of(config, processes), processes)
@@ -150,6 +157,7 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float) -
         gc.freeze()  # what is known by now lasts: looking for garbage in 10,000 jails holds every call up for 0.3 s
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
+        ready()
         daemon.core.resume()
         daemon.core.jails.confirmations.run()
         daemon.core.jails.staging.run()
@@ -209,29 +217,54 @@ async def embedded(folder: Path, path: Path | None, size: int, began: float) -> 
     """Run the daemon of a folder, with a pool of its own. Raises as `serve`, and what `EmbeddedPool.start` raises."""
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder), size=size)
-    with only_daemon(folder / "lock"):  # both held over the pool's start too
+    with only_daemon(folder / _LOCK):  # both held over the pool's start too
         async with after_last_commands(folder / _COMMANDS, processes, SystemClock()):
             zfs = await pool.start()
-            await serve(_embedded_config(folder, path, pool.root), zfs, processes, began)
+            config = _embedded_config(folder, path, pool.root)
+            await serve(config, zfs, processes, began, lambda: _print_address(config.socket))
+
+
+def _print_address(socket: Path) -> None:
+    """Print what to type so that jailctl talks to this daemon."""
+    sys.stdout.write(f"export JAILCTL_ADDRESS={shlex.quote(f'unix://{socket}')}\n")
 
 
 def _embedded_config(folder: Path, path: Path | None, dataset: str) -> Config:
-    defaults = configuration.embedded(folder, dataset)
-    defaults["cgroup"] = f"jaild-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-    return configuration.load(path, defaults)
+    return configuration.load(path, configuration.embedded(folder, dataset, token_of(folder)))
 
 
-async def destroy(folder: Path, path: Path | None) -> None:
-    """Stop the jails of an embedded host and remove its pool; logs and state stay."""
+async def destroy(folder: Path, path: Path | None) -> list[str]:
+    """Stop the jails of an embedded host and remove all that is its own, the folder too; return what stays, with why.
+
+    May be asked again, whatever the last time came to.
+    """
     processes = ProcessRunner()
     pool = EmbeddedPool(processes, folder, pool_name_for(folder))
-    with only_daemon(folder / "lock"):
+    config = _embedded_config(folder, path, pool.root)
+    with only_daemon(folder / _LOCK):
         async with after_last_commands(folder / _COMMANDS, processes, SystemClock()):
-            runtime = runtime_of(_embedded_config(folder, path, pool.root), processes)
+            runtime = runtime_of(config, processes)
             for run in await runtime.runs():
                 await runtime.stop(run.jail, run.generation)
                 await runtime.remove(run.jail, run.generation)
+            staying = await runtime.withdraw_host()
             await pool.destroy()
+            for name in _OWN:
+                await asyncio.to_thread(remove, folder / name)
+    return [*staying, *_left(folder, config)]
+
+
+def _left(folder: Path, config: Config) -> list[str]:
+    """Remove the folder if nothing is in it any more, and say what is not."""
+    elsewhere = {"state": config.state, "run": config.run, "logs": config.logs, "socket": config.socket}
+    left = [f"{path} stays: {key} of the configuration" for key, path in elsewhere.items() if path.exists()]
+    if others := sorted(path.name for path in folder.iterdir()):
+        return [*left, f"{folder} stays: {', '.join(others)} in it, which jaild did not make"]
+    try:
+        folder.rmdir()
+    except OSError as error:  # EBUSY: something is mounted there
+        left.append(f"{folder} stays: {error.strerror}")
+    return left
 
 
 async def configured(path: Path, began: float) -> None:
@@ -249,4 +282,4 @@ def examine(path: Path, *, as_json: bool) -> int:
 def examine_embedded(folder: Path, path: Path | None, *, as_json: bool) -> int:
     """Print the same of a folder's host."""
     load = partial(_embedded_config, folder, path, f"{pool_name_for(folder)}/jaild")
-    return doctor.main(ProcessRunner(), path or folder, load, as_json=as_json)
+    return doctor.main(ProcessRunner(), path or folder, load, as_json=as_json, embedded=folder)

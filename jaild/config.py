@@ -17,6 +17,7 @@ from jaild.model.errors import InvalidArgumentError
 from jaild.model.policy import on_host
 from jaild.server import Tcp
 
+TEMPLATES = Path(__file__).with_name("templates")  # those that come with jaild
 ZfsChoice = Literal["auto", "cli", "libzfs"]
 
 
@@ -83,20 +84,30 @@ def load(path: Path | None, defaults: dict[str, Any]) -> Config:
         if not isinstance(told, dict):
             raise _invalid(path, "it must be a mapping of settings")
     try:
-        return msgspec.convert({**defaults, **told}, Config, dec_hook=_decode)
+        return msgspec.convert({**defaults, **_over(defaults, told)}, Config, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise _invalid(path or Path("(defaults)"), str(error)) from error
 
 
-def embedded(folder: Path, pool_dataset: str) -> dict[str, Any]:
-    """Return the defaults of `jaild --embedded DIR`: everything in DIR."""
+def _over(defaults: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told, a mapping with the defaults that it does not name."""
+    return {
+        key: {**defaults[key], **value} if isinstance(value, dict) and isinstance(defaults.get(key), dict) else value
+        for key, value in told.items()
+    }
+
+
+def embedded(folder: Path, pool_dataset: str, token: str) -> dict[str, Any]:
+    """Return the defaults of `jaild --embedded DIR`: everything in DIR, or with `token` in its name."""
     return {
         "dataset": pool_dataset,
         "state": str(folder / "state"),
         "run": str(folder / "run"),
         "logs": str(folder / "log"),
-        "templates": str(Path(__file__).parent.parent / "templates"),
+        "templates": str(folder / "templates"),
         "socket": str(folder / "jaild.sock"),
+        "network": {"bridge": f"jaild-{token}"},
+        "cgroup": f"jaild-{token}",
     }
 
 

@@ -31,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         folder = arguments.embedded and arguments.embedded.resolve()
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            if arguments.destroy and not folder.is_dir():
+                sys.stdout.write(f"{folder} is not there: nothing to remove\n")
+                return
+            if arguments.command is None and not arguments.destroy:
+                folder.mkdir(parents=True, exist_ok=True)
             enter(folder, [sys.executable, "-m", "jaild", *(sys.argv[1:] if argv is None else argv)])
         sys.exit(_carry_out(arguments, folder, began))
     except (JaildError, OSError) as error:  # a folder that cannot be made, an address in use, a report on a full disk
@@ -49,7 +53,8 @@ def _carry_out(arguments: argparse.Namespace, folder: Path | None, began: float)
     elif arguments.command == "doctor":
         return assembly.examine_embedded(folder, arguments.config, as_json=arguments.json)
     elif arguments.destroy:
-        asyncio.run(assembly.destroy(folder, arguments.config))
+        staying = asyncio.run(assembly.destroy(folder, arguments.config))
+        sys.stdout.write("\n".join(["removed: jails, pool, state and logs", *staying, ""]))
     else:
         size = quantity.parse(arguments.pool_size)
         asyncio.run(assembly.embedded(folder, arguments.config, size, began))
@@ -71,7 +76,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="SIZE",
         help="with --embedded: of a new pool's file, which is sparse; 64M at least (default: %(default)s)",
     )
-    parser.add_argument("--destroy", action="store_true", help="with --embedded: remove the pool and all that is in it")
+    parser.add_argument(
+        "--destroy", action="store_true", help="with --embedded: remove jails, pool and all else of jaild in DIR"
+    )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--json", action="store_true", help="with doctor: the report for programs")
     parser.add_argument("--version", action="version", version=f"jaild {version('jaild')}")

@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from jaild.adapters.peers import GrpcPeers
+from jaild.adapters.zfs.embedded import file_of
+from jaild.adapters.zfs.private_namespace import kernel_has_zfs, running
 from jaild.config import Config, Network
 from jaild.doctor.checks import certificates, report
 from jaild.doctor.checks import freebsd as freebsd_host
@@ -34,15 +36,20 @@ from jaild.ports.process import Processes
 Load = Callable[[], Config]
 
 
-def main(processes: Processes, path: Path, load: Load, *, as_json: bool) -> int:
+def main(processes: Processes, path: Path, load: Load, *, as_json: bool, embedded: Path | None = None) -> int:
     """Print the report; return the exit status: 0 if nothing keeps jaild from working, else 1."""
-    found = asyncio.run(examine(processes, path, load))
+    found = asyncio.run(examine(processes, path, load, embedded=embedded))
     sys.stdout.write((report.json(found) if as_json else report.text(found)) + "\n")
     return 1 if found.errors else 0
 
 
-async def examine(processes: Processes, path: Path, load: Load, *, system: str = sys.platform) -> Report:
-    """Look at everything of a host of `system`. `load` reads the configuration that is at `path`."""
+async def examine(
+    processes: Processes, path: Path, load: Load, *, system: str = sys.platform, embedded: Path | None = None
+) -> Report:
+    """Look at everything of a host of `system`. `load` reads the configuration that is at `path`.
+
+    Of an `embedded` host (its folder) that does not run, what its start needs is looked at, and not what it makes.
+    """
     config, problem = None, ""
     try:
         config = load()
@@ -50,13 +57,13 @@ async def examine(processes: Processes, path: Path, load: Load, *, system: str =
         problem = error.message
     checks = [any_host.root(os.geteuid()), any_host.configuration(str(path), problem)]
     on_freebsd = system.startswith("freebsd")
-    for topic, look in (_freebsd if on_freebsd else _linux)(processes, config):
+    for topic, look in (_freebsd if on_freebsd else _linux)(processes, config, embedded):
         checks += await guarded(topic, look)
-    checks += await guarded("zfs", _zfs(processes, config, on_freebsd=on_freebsd))
+    checks += await guarded("zfs", _zfs(processes, config, embedded, on_freebsd=on_freebsd))
     if config is not None:
-        checks += await guarded("pool", _pool(processes, config))
+        checks += await guarded("pool", _pool(processes, config, embedded))
         checks += await guarded("folders", _folders(config))
-        checks += await guarded("daemon", _daemon(config))
+        checks += await guarded("daemon", _daemon(config, embedded))
         checks += await guarded("certificates", _certificates(processes, config))
         checks += await guarded("peers", _peers(processes, config))
     name = config.host_name if config is not None else os.uname().nodename.partition(".")[0]
@@ -73,7 +80,9 @@ async def guarded(topic: str, work: Awaitable[list[Check]]) -> list[Check]:
         return [Check(topic=topic, problems=(report.error("CHECK_FAILED", message, hint),))]
 
 
-def _freebsd(processes: Processes, config: Config | None) -> Iterator[tuple[str, Awaitable[list[Check]]]]:
+def _freebsd(
+    processes: Processes, config: Config | None, _: Path | None
+) -> Iterator[tuple[str, Awaitable[list[Check]]]]:
     bridge = bool((config.network if config is not None else Network()).bridge)
     run = (config if config is not None else Config()).run
 
@@ -89,7 +98,9 @@ def _freebsd(processes: Processes, config: Config | None) -> Iterator[tuple[str,
     yield "clock", clock()
 
 
-def _linux(processes: Processes, config: Config | None) -> Iterator[tuple[str, Awaitable[list[Check]]]]:
+def _linux(
+    processes: Processes, config: Config | None, embedded: Path | None
+) -> Iterator[tuple[str, Awaitable[list[Check]]]]:
     bridge = (config.network if config is not None else Network()).bridge
 
     async def of(topic: str, check: Callable[[LinuxFacts], Check]) -> list[Check]:
@@ -100,7 +111,8 @@ def _linux(processes: Processes, config: Config | None) -> Iterator[tuple[str, A
 
     for topic, check in linux_host.CHECKS.items():
         yield topic, of(topic, check)
-    yield "programs", _programs(linux.PROGRAMS, linux.PACKAGES)
+    own_zfs = ("zfs-fuse",) if embedded is not None and not kernel_has_zfs() else ()
+    yield "programs", _programs((*linux.PROGRAMS, *own_zfs), linux.PACKAGES)
     yield "clock", clock()
 
 
@@ -108,7 +120,9 @@ async def _programs(programs: Sequence[str], packages: str) -> list[Check]:
     return [any_host.programs(host.missing(programs), packages)]
 
 
-async def _zfs(processes: Processes, config: Config | None, *, on_freebsd: bool) -> list[Check]:
+async def _zfs(processes: Processes, config: Config | None, embedded: Path | None, *, on_freebsd: bool) -> list[Check]:
+    if embedded is not None and not kernel_has_zfs():
+        return [any_zfs.own_fuse(runs=running(embedded) is not None)]
     kernel = await freebsd.kernel(processes) if on_freebsd else ""
     facts = await pools.zfs(processes, kernel=kernel)
     if config is None or facts.problem:
@@ -119,11 +133,19 @@ async def _zfs(processes: Processes, config: Config | None, *, on_freebsd: bool)
     return [any_zfs.version(facts, encrypted=encrypted, atime=jails.get("atime") == "on")]
 
 
-async def _pool(processes: Processes, config: Config) -> list[Check]:
+async def _pool(processes: Processes, config: Config, embedded: Path | None) -> list[Check]:
+    if embedded is not None and not kernel_has_zfs() and running(embedded) is None:
+        return _own_pool(embedded)
     facts = await pools.zfs(processes)
     if facts.problem:  # which the check of ZFS tells
         return []
-    return [any_zfs.pool(await pools.pool(processes, config.dataset, fuse=facts.fuse))]
+    pool = await pools.pool(processes, config.dataset, fuse=facts.fuse)
+    return _own_pool(embedded) if pool.problem and embedded is not None else [any_zfs.pool(pool)]
+
+
+def _own_pool(embedded: Path) -> list[Check]:
+    file = file_of(embedded)
+    return [any_zfs.own_pool(str(file), there=file.exists())]
 
 
 async def _folders(config: Config) -> list[Check]:
@@ -131,8 +153,11 @@ async def _folders(config: Config) -> list[Check]:
     return [any_host.places(host.places(paths))]
 
 
-async def _daemon(config: Config) -> list[Check]:
-    return [any_host.daemon(str(config.socket), await host.answers(config.socket))]
+async def _daemon(config: Config, embedded: Path | None) -> list[Check]:
+    answers = await host.answers(config.socket)
+    if embedded is not None and not answers:
+        return [Check(topic="daemon", summary=f"not started: jaild --embedded {embedded}")]
+    return [any_host.daemon(str(config.socket), answers)]
 
 
 async def _certificates(processes: Processes, config: Config) -> list[Check]:

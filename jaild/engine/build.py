@@ -59,7 +59,7 @@ class Place:
     name: str
     dataset: str
     logs: Path
-    templates: Path
+    templates: tuple[Path, ...]  # folders, the earlier one first
     staging: Path  # unpacked archives, thrown away at each start
     tool_results: Path  # what tools of bases made; may be thrown away
     patience: float = 120.0  # seconds that later boot orders wait for the jails of one, whatever their checks allow

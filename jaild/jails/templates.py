@@ -1,4 +1,4 @@
-"""Templates of jails' specs: YAML files of this host, with variables."""
+"""Templates of jails' specs, with variables: YAML files of this host, and those that come with jaild."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ class Template:
 
 
 class Templates:
-    """The templates of this host."""
+    """The templates of `folders`: of two with the same name that in the earlier folder."""
 
-    def __init__(self, files: Files, folder: Path) -> None:
+    def __init__(self, files: Files, folders: Sequence[Path]) -> None:
         self._files = files
-        self._folder = folder
+        self._folders = folders
 
     async def list(self) -> Sequence[Template]:
         """Return all, by name."""
-        return [await self._read(name) for name in await self._names()]
+        return [await self._read(path) for _, path in sorted((await self._found()).items())]
 
     async def get(self, name: str) -> Template:
         """Return one. `NotFoundError` (TEMPLATE_NOT_FOUND) lists those there are."""
         names.version(name)
-        try:
-            return await self._read(name)
-        except NotFoundError:
-            raise NotFoundError(
-                "TEMPLATE_NOT_FOUND",
-                f"there is no template {name}",
-                hint=f"there are: {', '.join(await self._names()) or 'none'}",
-                resource=name,
-            ) from None
+        found = await self._found()
+        if name in found:
+            return await self._read(found[name])
+        raise NotFoundError(
+            "TEMPLATE_NOT_FOUND",
+            f"there is no template {name}",
+            hint=f"there are: {', '.join(sorted(found)) or 'none'}",
+            resource=name,
+        )
 
-    async def _names(self) -> Sequence[str]:
-        found = await self._files.names(self._folder)
-        return sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX))
+    async def _found(self) -> dict[str, Path]:
+        paths = [folder / name for folder in reversed(self._folders) for name in await self._files.names(folder)]
+        return {path.stem: path for path in paths if path.suffix == _SUFFIX}
 
-    async def _read(self, name: str) -> Template:
-        text = (await self._files.read(self._folder / f"{name}{_SUFFIX}")).decode()
+    async def _read(self, path: Path) -> Template:
+        name, text = path.stem, (await self._files.read(path)).decode()
         first, _, _ = text.partition("\n")
         variables = sorted(set(string.Template(text).get_identifiers()))
         return Template(name, text, first.removeprefix("#").strip() if first.startswith("#") else "", tuple(variables))

@@ -139,6 +139,9 @@ class Runtime(Protocol):
     async def prepare_host(self) -> None:
         """Make what all jails share (bridge, cgroup parent), idempotently. Called once when the daemon starts."""
 
+    async def withdraw_host(self) -> list[str]:
+        """Take that away again, when there are no runs any more; return what has to stay, with why. Idempotent."""
+
     async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:
         """Return what of `demands` this host cannot carry out, as errors that a plan shows; nothing is changed.
 

@@ -10,10 +10,9 @@ import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from jaild.adapters.oci import cgroup as oci_cgroup
 from jaild.adapters.oci import mounts, namespaces
 from jaild.adapters.oci import network as oci_network
 from jaild.adapters.oci.network import HostNetwork
@@ -117,9 +116,13 @@ class OciRig(Rig):
         for target in mounts.below(self.run_folder.resolve(), mounts.mounted()):
             subprocess.run(["umount", "-l", target], check=False)
         subprocess.run(["ip", "link", "del", self.network.bridge], check=False, capture_output=True)
-        for where in set(oci_cgroup.controllers(mounts.mounted()).values()) | set(Path("/sys/fs/cgroup").iterdir()):
-            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                (where / f"jaild-test-{self.token}").rmdir()
+        for group in self.groups():
+            group.rmdir()
+
+    def groups(self) -> list[Path]:
+        """The parents of the runs' control groups that there are."""
+        places = (mount.target / f"jaild-test-{self.token}" for mount in mounts.control_groups())
+        return [group for group in places if group.is_dir()]
 
 
 @asynccontextmanager
@@ -132,6 +135,9 @@ async def hosted(folder: Path, sysctls: Path = Path("/proc/sys")) -> AsyncIterat
         yield rig
         await rig.clear()
         assert mounts.below(rig.run_folder.resolve(), mounts.mounted()) == []
+        assert await rig.runtime.withdraw_host() == []
+        assert not Path(f"/sys/class/net/{rig.network.bridge}").exists()
+        assert rig.groups() == []
     finally:
         rig.clear_host()
 

@@ -13,6 +13,7 @@ import pytest
 
 from jaild.adapters.freebsd import mounts as freebsd_mounts
 from jaild.adapters.freebsd.runtime import FreebsdRuntime
+from jaild.adapters.oci.network import HostNetwork
 from jaild.model.errors import FailedPreconditionError, InternalError, InvalidArgumentError
 from jaild.model.jails.mounts import Mount, MountKind
 from jaild.model.jails.spec import Limits, Mode, Network
@@ -398,6 +399,21 @@ async def test_a_run_folder_with_a_blank_in_its_name_is_refused(tmp_path: Path) 
     rig = ToldRig(tmp_path / "my host")
     with pytest.raises(InvalidArgumentError):
         await rig.runtime.prepare_host()
+
+
+async def test_the_bridge_that_a_daemon_made_goes_with_it_unless_something_is_on_it(tmp_path: Path) -> None:
+    rig = ToldRig(tmp_path, HostNetwork(bridge="jaild0"))
+    assert await rig.runtime.withdraw_host() == []
+    assert "jaild0" in rig.host.interfaces  # it was there before the daemon
+    del rig.host.interfaces["jaild0"]
+    await rig.runtime.prepare_host()
+    await started(rig, replace(rig.spec(), network=OWN))
+    (told,) = await rig.runtime.withdraw_host()
+    assert told.startswith("the bridge jaild0 stays: jl")
+    await rig.runtime.stop("web", 1)
+    await rig.runtime.remove("web", 1)
+    assert await rig.runtime.withdraw_host() == await rig.runtime.withdraw_host() == []
+    assert "jaild0" not in rig.host.interfaces
 
 
 async def test_a_new_daemon_adopts_many_runs_with_as_many_programs_as_few(rig: ToldRig) -> None:

@@ -63,8 +63,13 @@ class LinuxGround:
         return sorted(found)
 
     def left(self) -> list[str]:
-        """Processes and mounts; a zfs-fuse is among the processes."""
-        return [*map(str, self.processes()), *self.mounts()]
+        """Processes and mounts, the bridge, control groups; a zfs-fuse is among the processes."""
+        argv = [*self._enter, "ip", "link", "show", "dev", self._bridge]
+        there = (
+            self._bridge and subprocess.run(argv, check=False, capture_output=True, timeout=_SECONDS).returncode == 0
+        )
+        bridges = [self._bridge] if there else []
+        return [*map(str, self.processes()), *self.mounts(), *bridges, *map(str, self._groups())]
 
     def cut_power(self) -> None:
         """Kill ZFS and jails: mounts and network namespaces go with them."""

@@ -197,12 +197,14 @@ class Node:
 
     def close(self) -> None:
         """Stop the daemon and remove what it has, by its own means; then see that nothing is left."""
+        assert f"\nexport JAILCTL_ADDRESS=unix://{self.folder}/jaild.sock\n" in self.log()
+        ours = {path.name for path in self.folder.iterdir()} & {"daemon.log", "jaild.yaml", "loop.log", "programs.log"}
         self.terminate()
         argv, env = self.argv("--destroy"), surroundings()
-        subprocess.run(argv, cwd=CHECKOUT, env=env, check=True, capture_output=True, timeout=2 * _SECONDS)
+        done = subprocess.run(argv, cwd=CHECKOUT, env=env, check=True, capture_output=True, timeout=2 * _SECONDS)
         assert self._ground.left() == []
-        assert not (self.folder / "zfs").exists()
-        assert not (self.folder / "vdevs").exists()
+        assert {path.name for path in self.folder.iterdir()} == ours
+        assert f"{self.folder} stays: {', '.join(sorted(ours))} in it" in done.stdout.decode()
 
     def wipe(self) -> None:
         """Remove whatever is left, however the test ended."""

@@ -320,6 +320,8 @@ class FreebsdHost:
             return self._not_a_member(interface, member, words[1])
         elif words[0] == "destroy":
             self._destroyed(interface)
+        elif words[0] == "description":
+            interface.lines.append(f"\tdescription: {words[1]}")
         elif words[-1] in {"alias", "-alias"}:
             self._alias(interface, words[1], there=words[-1] == "alias")
         return Said()

@@ -181,7 +181,7 @@ class InProcessHost:
             name=self.name,
             dataset=self.root,
             logs=self.folder / "logs",
-            templates=self.folder / "templates",
+            templates=(self.folder / "templates",),
             staging=self.folder / "staging",
             tool_results=self.folder / "tool-results",
             shut_down=self.folder / "halted.json",

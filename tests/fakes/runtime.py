@@ -121,6 +121,11 @@ class FakeRuntime:
         """Do nothing."""
         self._call("prepare_host", "")
 
+    async def withdraw_host(self) -> list[str]:
+        """Do nothing."""
+        self._call("withdraw_host", "")
+        return []
+
     async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:  # noqa: ARG002 - the port's
         """Return what `problems` has: nothing, if no test says otherwise."""
         self._call("examine", resource)

@@ -39,9 +39,22 @@ class Links:
             await self._run(("kldload", "-n", module), module)
         if self._host.bridge not in await self._kernel.interfaces():
             created = await self._new_bridge()
-            await self._all(network.bridge_made(self._host, created), created)
+            await self._all(network.bridge_made(self._host, self._run_folder, created), created)
         shown = await self._run(("ifconfig", self._host.bridge), self._host.bridge)
         await self._all(network.bridge_brought_up(self._host, shown), self._host.bridge)
+
+    async def withdraw(self) -> list[str]:
+        """Delete the bridge if this daemon made it; return why it stays if something is on it."""
+        bridge = self._host.bridge
+        if not bridge or bridge not in await self._kernel.interfaces():
+            return []
+        shown = await self._run(("ifconfig", bridge), bridge)
+        if network.parse_description(shown) != oci_network.maker(self._run_folder):
+            return []
+        if members := network.parse_members(shown):
+            return [oci_network.stays(bridge, members)]
+        await self._run(("ifconfig", bridge, "destroy"), bridge)
+        return []
 
     async def _new_bridge(self) -> str:
         """Make a bridge, of the wanted name if the kernel takes it: it keeps one from which a bridge was renamed."""

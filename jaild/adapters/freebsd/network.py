@@ -47,9 +47,16 @@ def parse_ether(text: str) -> str:
     return next((row[1] for row in rows if len(row) > 1 and row[0] == "ether"), "")
 
 
-def bridge_made(host: HostNetwork, created: str) -> list[Argv]:
+def bridge_made(host: HostNetwork, run_folder: Path, created: str) -> list[Argv]:
     """Return what makes the just created bridge `created` the one that is wanted."""
-    return [("ifconfig", created, "name", host.bridge)] if created != host.bridge else []
+    named = [("ifconfig", created, "name", host.bridge)] if created != host.bridge else []
+    return [*named, ("ifconfig", host.bridge, "description", oci_network.maker(run_folder))]
+
+
+def parse_description(text: str) -> str:
+    """Return the description out of `ifconfig INTERFACE`; '' if it has none."""
+    rows = (line.strip().partition(": ") for line in text.splitlines())
+    return next((rest for key, _, rest in rows if key == "description"), "")
 
 
 def bridge_brought_up(host: HostNetwork, shown: str) -> list[Argv]:

@@ -104,6 +104,10 @@ class FreebsdRuntime:
             raise explain(loaded, "nullfs")
         await self._around.links.prepare()
 
+    async def withdraw_host(self) -> list[str]:
+        """Take away the bridge. The kernel's modules stay: whoever else uses them is not known."""
+        return await self._around.links.withdraw()
+
     async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:
         """Return what of `demands` this host cannot carry out."""
         return refusals.as_problems(await self._around.problems(demands, resource))

@@ -62,6 +62,20 @@ def problems(limits: Limits, known: Mapping[str, Path], cpus: Collection[int], r
         )
 
 
+def remove(table: Sequence[Mounted], parent: str) -> list[str]:
+    """Remove the group that the runs' groups were in, of every hierarchy; return why it stays where it does."""
+    staying = []
+    for mount in table:
+        group = mount.target / parent.strip("/")
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError as error:  # EBUSY: a process or a group is in it
+            staying.append(f"the control group {group} stays: {error.strerror}")
+    return staying
+
+
 def usage(known: Mapping[str, Path], group: str) -> Usage:
     """Return what the cgroup `group` (`/jaild/web.2`) uses. A number whose controller the host lacks is 0.
 

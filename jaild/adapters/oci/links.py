@@ -34,8 +34,24 @@ class Links:
         """Make the bridge, or bring it to what is wanted."""
         mac = oci_network.mac(os.urandom(16).hex())
         exists = self._host.bridge in _interfaces()
-        for argv in oci_network.prepare(self._host, bridge_exists=exists, bridge_mac=mac):
+        for argv in oci_network.prepare(self._host, self._run_folder, bridge_exists=exists, bridge_mac=mac):
             await self._processes.run(argv)
+
+    async def withdraw(self) -> list[str]:
+        """Delete the bridges that this daemon made; return why those stay that something is on."""
+        staying = []
+        for name in await self._shown("type", "bridge", alias=oci_network.maker(self._run_folder)):
+            if ports := await self._shown("master", name):
+                staying.append(oci_network.stays(name, ports))
+            else:
+                await self._processes.run(("ip", "link", "delete", "dev", name))
+        return staying
+
+    async def _shown(self, *which: str, alias: str | None = None) -> list[str]:
+        """Return the names of the interfaces that ip(8) shows, of those with `alias` if one is said."""
+        shown = await self._processes.run(("ip", "-json", "link", "show", *which))
+        rows: list[dict[str, Any]] = msgspec.json.decode(shown.stdout or b"[]")
+        return [row["ifname"] for row in rows if row and alias in {None, row.get("ifalias", "")}]
 
     def problems(self, demands: Demands, resource: str) -> list[JaildError]:
         """Return NETWORK_MISSING if the host lacks what the network needs, ADDRESS_IN_USE for its own address."""

@@ -55,7 +55,17 @@ def outer(run_folder: Path, uid: str, generation: int) -> str:
     return "jl" + hashlib.sha256(f"{run_folder}:{uid}:{generation}".encode()).hexdigest()[:12]
 
 
-def prepare(host: HostNetwork, *, bridge_exists: bool, bridge_mac: str) -> list[Argv]:
+def maker(run_folder: Path) -> str:
+    """Return the alias (description) of a bridge that this daemon made: it may delete it. 255 bytes at most."""
+    return f"jaild {run_folder}"[:255]
+
+
+def stays(bridge: str, ports: Collection[str]) -> str:
+    """Say why a bridge is not deleted."""
+    return f"the bridge {bridge} stays: {', '.join(sorted(ports))} on it"
+
+
+def prepare(host: HostNetwork, run_folder: Path, *, bridge_exists: bool, bridge_mac: str) -> list[Argv]:
     """Return what makes the bridge, or brings an existing one to what is wanted.
 
     `bridge_mac` is given at its birth: a bridge without one takes its ports' lowest, which each jail may change.
@@ -66,6 +76,7 @@ def prepare(host: HostNetwork, *, bridge_exists: bool, bridge_mac: str) -> list[
     if not bridge_exists:
         kind = ("type", "bridge", "stp_state", "0", "forward_delay", "0")
         found.append(("ip", "link", "add", "name", host.bridge, "address", bridge_mac, *kind))
+        found.append(("ip", "link", "set", "dev", host.bridge, "alias", maker(run_folder)))
     if host.address:
         found.append(("ip", "addr", "replace", host.address, "dev", host.bridge))
     if host.uplink:

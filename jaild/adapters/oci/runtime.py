@@ -87,6 +87,11 @@ class OciRuntime:
         await self._tool.version()
         await self._links.prepare()
 
+    async def withdraw_host(self) -> list[str]:
+        """Take away the bridge and the parent of the control groups."""
+        groups = await asyncio.to_thread(oci_cgroup.remove, mounts.control_groups(), self._cgroup_parent)
+        return [*await self._links.withdraw(), *groups]
+
     async def examine(self, demands: Demands, resource: str) -> tuple[Problem, ...]:
         """Return what of `demands` this host cannot carry out."""
         return refusals.as_problems(await self._problems(demands, resource))

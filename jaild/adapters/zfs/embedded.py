@@ -28,9 +28,19 @@ _PRIVATE = ("/run/zfs", "/run/lock", "/etc/zfs", "/var/lib/zfs", "/run/netns")
 _KEPT = Path("/etc/zfs/zfsrc")  # the administrator's settings for zfs-fuse
 
 
+def token_of(folder: Path) -> str:
+    """Return eight characters that no other folder has."""
+    return hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+
+
 def pool_name_for(folder: Path) -> str:
     """Return a pool's name that no other folder's pool has: a kernel has one name space for all of them."""
-    return f"jaild-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
+    return f"jaild-{token_of(folder)}"
+
+
+def file_of(folder: Path) -> Path:
+    """Return the file that a folder's pool is on."""
+    return folder / "vdevs" / "pool.img"
 
 
 class EmbeddedPool:
@@ -41,7 +51,7 @@ class EmbeddedPool:
         self._folder = folder
         self._pool = pool_name
         self._size = size
-        self._vdev = folder / "vdevs" / "pool.img"
+        self._vdev = file_of(folder)
 
     @property
     def root(self) -> str:

@@ -17,6 +17,7 @@ from jaild.model.problems import Problem
 Version = tuple[int, ...]
 
 _VERSION = re.compile(r"^zfs(?P<kmod>-kmod)?-(?P<number>\d+(?:\.\d+)+)(?P<rest>\S*)", re.MULTILINE)
+_FUSE = "zfs-fuse: for evaluation only (about 100 MB/s, no resumed receives)"
 _FULL = 80  # percent: above it ZFS slows down, and a cut-over needs room
 _ALMOST = 90
 _FEATURES = ("extensible_dataset", "large_blocks", "embedded_data", "bookmarks")  # what send -L -e and bookmarks need
@@ -98,8 +99,7 @@ def version(facts: ZfsFacts, *, encrypted: bool = False, atime: bool = False) ->
         )
         return Check(topic="zfs", problems=(problem,))
     if facts.fuse:
-        what = "zfs-fuse: for evaluation only (about 100 MB/s, no resumed receives)"
-        return Check(topic="zfs", problems=(warning("ZFS_FUSE", what, "use the kernel's OpenZFS"),))
+        return Check(topic="zfs", problems=(warning("ZFS_FUSE", _FUSE, "use the kernel's OpenZFS"),))
     told = {bool(match["kmod"]): match for match in _VERSION.finditer(facts.version)}
     user, kernel = told.get(False), told.get(True)
     if kernel is None:
@@ -127,6 +127,16 @@ def version(facts: ZfsFacts, *, encrypted: bool = False, atime: bool = False) ->
             what = f"{kernel['number']} has {bug.name}: {bug.what}{hint}"
             problems.append(warning("ZFS_KNOWN_BUG", what, bug.hint, subject=bug.name))
     return Check(topic="zfs", summary=f"OpenZFS {kernel.group().removeprefix('zfs-kmod-')}", problems=tuple(problems))
+
+
+def own_fuse(*, runs: bool) -> Check:
+    """Return what an embedded host has where the kernel has no ZFS. That the program is there, `programs` says."""
+    return Check(topic="zfs", summary=_FUSE if runs else f"{_FUSE}; the start begins it")
+
+
+def own_pool(file: str, *, there: bool) -> Check:
+    """Return what the start of an embedded host does about its pool."""
+    return Check(topic="pool", summary=f"the start {'brings it up from' if there else 'makes it on'} {file}")
 
 
 def pool(facts: PoolFacts) -> Check:

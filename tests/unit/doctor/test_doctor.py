@@ -96,6 +96,22 @@ def test_a_host_where_nothing_is_there_yet_gets_a_whole_report(
     assert {"folders", "certificates", "peers"} <= told.keys()
 
 
+async def test_of_an_embedded_host_that_never_ran_its_start_is_judged_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "kernel_has_zfs", lambda: False)
+    folder = tmp_path / "alpha"
+    load = functools.partial(config.load, None, config.embedded(folder, "jaild-12345678/jaild", "12345678"))
+    found = await doctor.examine(silent(), folder, load, system="linux", embedded=folder)
+    told = {check.topic: check for check in found.checks}
+    assert {topic: told[topic].word for topic in ("zfs", "pool", "folders", "daemon")} == dict.fromkeys(
+        ("zfs", "pool", "folders", "daemon"), "ok"
+    )
+    assert told["pool"].summary == f"the start makes it on {folder}/vdevs/pool.img"
+    assert "jaild-12345678" in told["system"].summary  # its own bridge
+    assert not folder.exists()
+
+
 async def test_a_check_that_fails_is_told_and_stops_no_other() -> None:
     async def breaks() -> list[Check]:
         raise OSError(5, "Input/output error", "/sys")

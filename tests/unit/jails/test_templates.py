@@ -17,7 +17,7 @@ def templates(tmp_path: Path) -> Templates:
     (tmp_path / "web.yaml").write_text(WEB)
     (tmp_path / "plain.yaml").write_text("base: b1\n")
     (tmp_path / "notes.txt").write_text("")
-    return Templates(HostFiles(tmp_path / "spool"), tmp_path)
+    return Templates(HostFiles(tmp_path / "spool"), (tmp_path, tmp_path / "shipped"))
 
 
 async def test_templates_are_listed_with_what_must_be_given(templates: Templates) -> None:
@@ -27,6 +27,18 @@ async def test_templates_are_listed_with_what_must_be_given(templates: Templates
     with pytest.raises(NotFoundError) as missing:
         await templates.get("wbe")
     assert "plain, web" in missing.value.hint
+
+
+async def test_a_template_of_the_host_is_taken_instead_of_one_that_comes_with_jaild(
+    templates: Templates, tmp_path: Path
+) -> None:
+    (tmp_path / "shipped").mkdir()
+    for name in ("web", "redis"):
+        (tmp_path / "shipped" / f"{name}.yaml").write_text("base: shipped\n")
+    assert [(each.name, each.text == "base: shipped\n") for each in await templates.list()] == [
+        *(("plain", False), ("redis", True), ("web", False))
+    ]
+    assert await templates.render("redis", {}) == "base: shipped\n"
 
 
 async def test_every_place_is_filled_in(templates: Templates) -> None:

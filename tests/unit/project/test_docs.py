@@ -120,13 +120,13 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("template", sorted(path.stem for path in (ROOT / "templates").glob("*.yaml")))
+@pytest.mark.parametrize("template", sorted(path.stem for path in config.TEMPLATES.glob("*.yaml")))
 async def test_a_template_filled_in_is_a_valid_spec(template: str) -> None:
     from jaild.adapters.files.host import HostFiles
 
-    text = (ROOT / "templates" / f"{template}.yaml").read_text()
+    text = (config.TEMPLATES / f"{template}.yaml").read_text()
     places = set(re.findall(r"\$\{(\w+)\}", text))
-    templates = Templates(HostFiles(ROOT / "build" / "no-spool"), ROOT / "templates")
+    templates = Templates(HostFiles(ROOT / "build" / "no-spool"), (config.TEMPLATES,))
     spec = specfile.parse(await templates.render(template, {name: VALUES[name] for name in places}), template)
     assert speccheck.check(spec) == ()
 
@@ -134,12 +134,12 @@ async def test_a_template_filled_in_is_a_valid_spec(template: str) -> None:
 NUMBERS = {"port"}  # of the places: what the spec wants as a number
 
 
-@pytest.mark.parametrize("template", sorted(path.stem for path in (ROOT / "templates").glob("*.yaml")))
+@pytest.mark.parametrize("template", sorted(path.stem for path in config.TEMPLATES.glob("*.yaml")))
 async def test_a_template_takes_every_text_as_text_whatever_yaml_makes_of_it(template: str) -> None:
     from jaild.adapters.files.host import HostFiles
 
-    places = set(re.findall(r"\$\{(\w+)\}", (ROOT / "templates" / f"{template}.yaml").read_text()))
-    templates = Templates(HostFiles(ROOT / "build" / "no-spool"), ROOT / "templates")
+    places = set(re.findall(r"\$\{(\w+)\}", (config.TEMPLATES / f"{template}.yaml").read_text()))
+    templates = Templates(HostFiles(ROOT / "build" / "no-spool"), (config.TEMPLATES,))
     for odd in ("15.10", "1_0", "on", "2026-01-02", "null", "a: b", "x #y", "[z]", "\\n", '"'):
         values = {name: "80" if name in NUMBERS else odd for name in places}
         spec = specfile.parse(await templates.render(template, values), template)

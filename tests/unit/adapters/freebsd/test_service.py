@@ -200,8 +200,6 @@ def test_the_port_installs_what_its_packing_list_says_and_every_source_is_in_the
     for line in listed:
         if line.startswith("@dir"):
             assert line.split()[1].replace("%%ETCDIR%%", "${ETCDIR}") in made
-    templates = {path.name for path in (ROOT / "templates").glob("*.yaml")}
-    assert {line.rpartition("/")[2].removesuffix(".sample") for line in listed if "/templates/" in line} == templates
 
 
 def test_the_port_depends_on_what_the_project_depends_on_in_no_lower_versions() -> None:

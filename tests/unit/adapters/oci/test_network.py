@@ -51,9 +51,10 @@ def test_namespaces_of_two_daemons_differ_and_say_which_run_they_are() -> None:
 
 
 def test_a_bridge_is_made_with_an_address_that_its_ports_cannot_change() -> None:
-    made = oci_network.prepare(HOST, bridge_exists=False, bridge_mac="02:00:00:00:00:01")
+    made = oci_network.prepare(HOST, RUN_FOLDER, bridge_exists=False, bridge_mac="02:00:00:00:00:01")
     assert [" ".join(argv) for argv in made] == [
         "ip link add name jaild0 address 02:00:00:00:00:01 type bridge stp_state 0 forward_delay 0",
+        "ip link set dev jaild0 alias jaild /run/jaild",
         "ip addr replace 10.0.0.1/24 dev jaild0",
         "ip link set dev eth1 master jaild0 up",
         "ip link set dev jaild0 up",
@@ -61,12 +62,14 @@ def test_a_bridge_is_made_with_an_address_that_its_ports_cannot_change() -> None
 
 
 def test_a_bridge_that_is_there_is_not_made_again() -> None:
-    made = oci_network.prepare(HostNetwork(bridge="br0"), bridge_exists=True, bridge_mac="02:00:00:00:00:01")
+    made = oci_network.prepare(
+        HostNetwork(bridge="br0"), RUN_FOLDER, bridge_exists=True, bridge_mac="02:00:00:00:00:01"
+    )
     assert [" ".join(argv) for argv in made] == ["ip link set dev br0 up"]
 
 
 def test_a_host_without_a_bridge_is_left_alone() -> None:
-    assert oci_network.prepare(HostNetwork(bridge=""), bridge_exists=False, bridge_mac="") == []
+    assert oci_network.prepare(HostNetwork(bridge=""), RUN_FOLDER, bridge_exists=False, bridge_mac="") == []
 
 
 def test_the_jails_own_choice_of_bridge_and_interface_goes_before_the_hosts() -> None:
