@@ -34,7 +34,7 @@ from jaild.adapters.oci.network import HostNetwork
 from jaild.adapters.oci.runtime import OciRuntime
 from jaild.adapters.peers import GrpcPeers
 from jaild.adapters.sqlite import SqliteStore
-from jaild.adapters.system import memory, own_thread, process
+from jaild.adapters.system import memory, own_thread, process, terminals
 from jaild.adapters.system.bootid import KernelBootId
 from jaild.adapters.system.clock import SystemClock
 from jaild.adapters.system.lock import after_last_commands, only_daemon
@@ -51,6 +51,7 @@ from jaild.model.errors import UnavailableError
 from jaild.ports.process import Processes
 from jaild.ports.runtime import Runtime
 from jaild.ports.zfs import Zfs
+from jaild.reloading import FileConfiguration
 from jaild.server import ApiServer
 
 _COMMANDS = "commands.lock"  # held by the commands that change state
@@ -65,6 +66,7 @@ class Daemon:
     """Everything that is started and stopped."""
 
     core: Core
+    configuration: FileConfiguration
     peers: GrpcPeers
     store: SqliteStore
     files: HostFiles
@@ -82,16 +84,18 @@ class Daemon:
     async def stop(self) -> None:
         """End what may be interrupted, wait for what may not. The jails go on."""
         await self.core.stop(_GRACE)
+        await self.core.jails.logs.close()
         await self.peers.close()
         await self.store.close()
 
 
-def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -> Daemon:
-    """Put a daemon together on the given ports. Nothing is started."""
+def assemble(config: Config, load: Callable[[], Config], zfs: Zfs, runtime: Runtime, processes: Processes) -> Daemon:
+    """Put a daemon together on the given ports. Nothing is started. `load` reads what `config` was read from."""
     store = SqliteStore(config.state / "jaild.db", Ballast(config.state / "ballast"))
     peers = GrpcPeers(config.peers)
     room = Room(config.state, config.uploads)
     files = HostFiles(config.state / "spool", room)
+    reloading = FileConfiguration(load, config, peers)
     archives = BsdtarArchives(processes, room=room)
     ports = Ports(
         zfs=zfs,
@@ -106,6 +110,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         probe=SocketProbe(),
         clock=SystemClock(),
         boot_id=KernelBootId(processes),
+        configuration=reloading,
         unended=lambda: (*process.unended(), *own_thread.unended()),
     )
     cpus = os.cpu_count() or 1
@@ -113,6 +118,7 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         name=config.host_name,
         dataset=config.dataset,
         logs=config.logs,
+        log_times=config.state / "log-times",
         templates=(config.templates, configuration.TEMPLATES),
         staging=config.state / "staging",
         tool_results=config.state / "tool-results",
@@ -121,13 +127,20 @@ def assemble(config: Config, zfs: Zfs, runtime: Runtime, processes: Processes) -
         starts_at_once=config.boot_starts or 2 * cpus,
         stagings_at_once=2 * cpus,
     )
-    return Daemon(daemon.assemble(ports, place), peers, store, files, place.staging)
+    return Daemon(daemon.assemble(ports, place), reloading, peers, store, files, place.staging)
 
 
 async def serve(
-    config: Config, zfs: Zfs, processes: ProcessRunner, began: float, ready: Callable[[], None] = lambda: None
+    config: Config,
+    load: Callable[[], Config],
+    zfs: Zfs,
+    processes: ProcessRunner,
+    began: float,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the daemon until SIGTERM or SIGINT; call `ready` when it answers.
+    """Run the daemon until SIGTERM, SIGINT or the end of its terminal; at SIGHUP it reads its configuration again.
+
+    `ready` is called when it answers.
 
     `FailedPreconditionError` (ALREADY_RUNNING) if one does, `UnavailableError` (COMMANDS_UNENDED) if commands of an
     earlier one do.
@@ -137,13 +150,20 @@ async def serve(
         folder.mkdir(parents=True, exist_ok=True)
     with only_daemon(config.state / _LOCK):
         async with after_last_commands(config.state / _COMMANDS, processes, SystemClock()):
-            await _serve(config, zfs, processes, began, ready)
+            await _serve(config, load, zfs, processes, began, ready)
 
 
-async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float, ready: Callable[[], None]) -> None:
+async def _serve(
+    config: Config,
+    load: Callable[[], Config],
+    zfs: Zfs,
+    processes: Processes,
+    began: float,
+    ready: Callable[[], None],
+) -> None:
     memory.keep_freed()
     process.await_by_pidfd()
-    daemon = assemble(config, zfs, runtime_of(config, processes), processes)
+    daemon = assemble(config, load, zfs, runtime_of(config, processes), processes)
     engine = daemon.core.engine
     server = ApiServer(
         engine.services, engine.audit, socket=config.socket, grants=config.grants_here, tcp=config.listen
@@ -152,15 +172,26 @@ async def _serve(config: Config, zfs: Zfs, processes: Processes, began: float, r
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    has_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and terminals.is_there()
+
+    def hung_up() -> None:
+        if has_terminal and not terminals.is_there():  # it was started by hand, and whoever did is gone
+            stop.set()
+        else:
+            daemon.core.host.host.told_to_reload()
+
     try:
         await daemon.start(began)
+        daemon.configuration.serves(server)
         gc.freeze()  # what is known by now lasts: looking for garbage in 10,000 jails holds every call up for 0.3 s
         await server.start()
         structlog.get_logger("jaild").info("ready", socket=str(config.socket), port=server.port)
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
         ready()
         daemon.core.resume()
         daemon.core.jails.confirmations.run()
         daemon.core.jails.staging.run()
+        daemon.core.jails.logs.run()
         daemon.core.replication.standbys.run()
         await stop.wait()
     finally:
@@ -220,8 +251,9 @@ async def embedded(folder: Path, path: Path | None, size: int, began: float) -> 
     with only_daemon(folder / _LOCK):  # both held over the pool's start too
         async with after_last_commands(folder / _COMMANDS, processes, SystemClock()):
             zfs = await pool.start()
-            config = _embedded_config(folder, path, pool.root)
-            await serve(config, zfs, processes, began, lambda: _print_address(config.socket))
+            load = partial(_embedded_config, folder, path, pool.root)
+            config = load()
+            await serve(config, load, zfs, processes, began, lambda: _print_address(config.socket))
 
 
 def _print_address(socket: Path) -> None:
@@ -270,8 +302,9 @@ def _left(folder: Path, config: Config) -> list[str]:
 async def configured(path: Path, began: float) -> None:
     """Run the daemon of this host. Raises as `serve`."""
     processes = ProcessRunner()
-    config = configuration.load(path, {})
-    await serve(config, zfs_of(config.zfs, processes), processes, began)
+    load = partial(configuration.load, path, {})
+    config = load()
+    await serve(config, load, zfs_of(config.zfs, processes), processes, began)
 
 
 def examine(path: Path, *, as_json: bool) -> int:

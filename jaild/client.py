@@ -35,6 +35,7 @@ from jaild.v1 import (
     stats_pb2_grpc,
     templates_pb2_grpc,
     test_migrations_pb2_grpc,
+    volumes_pb2_grpc,
 )
 
 DEFAULT_ADDRESS = "unix:///var/run/jaild/jaild.sock"
@@ -145,6 +146,7 @@ class Api:
         self.salvages: Any = salvage_pb2_grpc.SalvagesStub(channel)
         self.stats: Any = stats_pb2_grpc.StatsStub(channel)
         self.templates: Any = templates_pb2_grpc.TemplatesStub(channel)
+        self.volumes: Any = volumes_pb2_grpc.VolumesStub(channel)
 
 
 def connect(address: str = DEFAULT_ADDRESS, tls: Tls | None = None) -> Api:

@@ -15,6 +15,7 @@ from jaild.adapters.peers import PeerAddress
 from jaild.model.access import Grant
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.policy import on_host
+from jaild.rpc.tls import TlsFiles
 from jaild.server import Tcp
 
 TEMPLATES = Path(__file__).with_name("templates")  # those that come with jaild
@@ -67,6 +68,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The grants, with policies that know this host's network."""
         return {name: self._here(grant) if grant.policy is not None else grant for name, grant in self.grants.items()}
 
+    def tls_files(self) -> dict[str, TlsFiles]:
+        """Return the files of certificates, by the settings that name them."""
+        listening = {"listen.tls": self.listen.tls} if self.listen is not None else {}
+        return listening | {f"peers.{name}.tls": peer.tls for name, peer in sorted(self.peers.items())}
+
     def _here(self, grant: Grant) -> Grant:
         network = self.network
         policy = on_host(grant.policy, address=network.address, bridge=network.bridge, shared=network.shared)
@@ -79,7 +85,7 @@ def load(path: Path | None, defaults: dict[str, Any]) -> Config:
     if path is not None:
         try:
             told = yaml.safe_load(path.read_text()) or {}
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, a date that there is not
             raise _invalid(path, str(error)) from error
         if not isinstance(told, dict):
             raise _invalid(path, "it must be a mapping of settings")

@@ -19,7 +19,7 @@ from jaild.model.errors import UnavailableError
 from jaild.rpc.auth import CertificateAuthenticator, SocketAuthenticator
 from jaild.rpc.interceptor import Audit, Interceptor
 from jaild.rpc.services import Services
-from jaild.rpc.tls import TlsFiles
+from jaild.rpc.tls import ListenerTls, Pem, TlsFiles
 
 OPTIONS = (
     (
@@ -67,7 +67,9 @@ class ApiServer:
         self._socket = socket
         self._tcp = tcp
         self.on_socket = Interceptor(SocketAuthenticator(), audit)
-        self.on_tcp = Interceptor(CertificateAuthenticator(grants or {}), audit)
+        self._certificates = CertificateAuthenticator(grants or {})
+        self.on_tcp = Interceptor(self._certificates, audit)
+        self._tls: ListenerTls | None = None
         self._health: Any = health.aio.HealthServicer()  # type: ignore[attr-defined]  # missing in the stubs
         self._servers: tuple[grpc.aio.Server, ...] = ()
         self._port = 0
@@ -78,17 +80,24 @@ class ApiServer:
         return self._port
 
     async def start(self) -> None:
-        """Listen and answer. Raises `UnavailableError` (LISTEN_FAILED, TLS_FILE_UNREADABLE)."""
+        """Listen and answer. Raises `UnavailableError` (LISTEN_FAILED, TLS_FILE_UNREADABLE, TLS_FILE_UNUSABLE)."""
         servers = [self._server(self.on_socket)]
         self._listen_on_socket(servers[0])
         if self._tcp is not None:
             servers.append(self._server(self.on_tcp))
-            self._port = _listen(servers[1], self._tcp.address, self._tcp.tls.server_credentials())
+            self._tls = ListenerTls(self._tcp.tls.read())
+            self._port = _listen(servers[1], self._tcp.address, self._tls.credentials())
         self._servers = tuple(servers)
         for server in servers:
             await server.start()
         for service in self._services.names:
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    def replace(self, grants: Mapping[str, Grant], pem: Pem | None) -> None:
+        """Ask these grants from the next call on; by TCP, show this certificate from the next connection on."""
+        self._certificates.replace(grants)
+        if self._tls is not None and pem is not None:
+            self._tls.replace(pem)
 
     async def stop(self, grace: float) -> None:
         """Take no more calls, end the watches, give other calls `grace` seconds. Harmless when not started."""

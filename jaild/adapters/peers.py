@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Any
 
@@ -105,10 +106,22 @@ class GrpcPeers:
                 detail={"configured": " ".join(self.names())},
             )
         if name not in self._peers:
-            credentials = address.tls.channel_credentials()
-            connection = Connection(partial(_channel, address, credentials), closed=self._closed)
+            connection = Connection(_opening(address), closed=self._closed)
             self._peers[name] = GrpcPeer(name, address.address, connection)
         return self._peers[name]
+
+    async def replace(self, peers: Mapping[str, PeerAddress], *, changed: AbstractSet[str]) -> None:
+        """Know these from now on; `changed`: those that are new, gone, or have another address or certificate.
+
+        Calls under way go on. `UnavailableError` (TLS_FILE_UNREADABLE) with nothing changed.
+        """
+        opening = {name: _opening(peers[name]) for name in changed & peers.keys()}
+        self._addresses = dict(peers)
+        for name in changed & self._peers.keys():
+            if name in peers:
+                await self._peers[name].move(peers[name].address, opening[name])
+            else:
+                del self._peers[name]  # whoever speaks with it finishes what it says
 
     async def close(self) -> None:
         """Close all connections; calls under way, and those that come, end with `UnavailableError`."""
@@ -154,6 +167,14 @@ class Connection:
             if channel is not self._current and not self._calls[channel]:
                 del self._calls[channel]
                 await channel.close(None)
+
+    async def reopen(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+        """Open channels so from now on. Calls under way go on on the old one."""
+        self._open = open_channel
+        old, self._current = self._current, None
+        if old is not None and not self._calls[old]:
+            del self._calls[old]
+            await old.close(None)
 
     async def ask(self, call: Callable[[grpc.aio.Channel], Awaitable[Any]]) -> Any:
         """Make a call that may be made twice, and make it again on a new channel if an old one was dead.
@@ -209,6 +230,11 @@ class GrpcPeer:
     async def close(self) -> None:
         """Close the connection; calls under way, and those that come, end with `UnavailableError`."""
         await self._connection.close()
+
+    async def move(self, address: str, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+        """Reach it at another address, or with another certificate, from the next call on."""
+        self._address = address
+        await self._connection.reopen(open_channel)
 
     async def hello(self, host_id: str, host_name: str, protocol: int) -> HostHello:
         """Introduce ourselves."""
@@ -370,6 +396,11 @@ class GrpcSalvagePeer:
         """Tell it what is lost."""
         request = salvage_pb2.FinishFilesRequest(migration=migration, report=report)
         return dict((await self._ask(self._stub.FinishFiles, request, _SALVAGE)).guids)
+
+
+def _opening(address: PeerAddress) -> Callable[[], grpc.aio.Channel]:
+    """Return what opens channels. `UnavailableError` (TLS_FILE_UNREADABLE)."""
+    return partial(_channel, address, address.tls.channel_credentials())
 
 
 def _channel(address: PeerAddress, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:

@@ -161,10 +161,7 @@ async def _daemon(config: Config, embedded: Path | None) -> list[Check]:
 
 
 async def _certificates(processes: Processes, config: Config) -> list[Check]:
-    files = {f"peers.{name}.tls": peer.tls for name, peer in sorted(config.peers.items())}
-    if config.listen is not None:
-        files = {"listen.tls": config.listen.tls} | files
-    found = await tls.certificates(processes, files)
+    found = await tls.certificates(processes, config.tls_files())
     return [certificates.check(config.host_name, found, host.clock(()).now)]
 
 

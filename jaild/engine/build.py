@@ -21,6 +21,7 @@ from jaild.model.layout import Layout
 from jaild.ports.archives import Archives
 from jaild.ports.bootid import BootId
 from jaild.ports.clock import Clock
+from jaild.ports.configuration import Configuration
 from jaild.ports.files import Files
 from jaild.ports.images import Images
 from jaild.ports.peer import Peers
@@ -49,6 +50,7 @@ class Ports:
     probe: HostProbe
     clock: Clock
     boot_id: BootId
+    configuration: Configuration
     unended: Callable[[], tuple[str, ...]]  # sentences about programs that do not end although they were killed
 
 
@@ -59,6 +61,7 @@ class Place:
     name: str
     dataset: str
     logs: Path
+    log_times: Path  # what is known of when their lines were written
     templates: tuple[Path, ...]  # folders, the earlier one first
     staging: Path  # unpacked archives, thrown away at each start
     tool_results: Path  # what tools of bases made; may be thrown away

@@ -12,6 +12,7 @@ The rooms register what each of them repairs; the order is here, with its reason
 | a layer without @sealed | destroyed: its import or build never finished | layers |
 | a jail whose first generation was not committed | destroyed: its creation never finished | jails |
 | a jail being deleted | deleted | jails |
+| a volume being removed | removed | jails |
 | a generation marked staged, or empty | dropped if not active, else its mark is removed | jails |
 | a run of a generation that is not the active one, or of a jail that is to be stopped | stopped and removed | jails |
 | a run, of a jail with a restart policy, that ended while no daemon was there | counted; what its policy says | jails |

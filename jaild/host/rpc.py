@@ -33,6 +33,13 @@ class HostServicer:
         """Return what the host is."""
         return host_message(await self._host.view())
 
+    async def ReloadConfiguration(  # noqa: N802
+        self, request: host_pb2.ReloadConfigurationRequest, _: Context
+    ) -> host_pb2.ReloadConfigurationResponse:
+        """Read the configuration again."""
+        done = await self._host.reload(validate_only=request.validate_only)
+        return host_pb2.ReloadConfigurationResponse(applied=done.applied, needs_restart=done.needs_restart)
+
     async def ListAuditEntries(  # noqa: N802
         self, request: host_pb2.ListAuditEntriesRequest, _: Context
     ) -> host_pb2.ListAuditEntriesResponse:

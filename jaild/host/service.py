@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -15,7 +16,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundErro
 from jaild.model.jails.ownership import MOUNTED
 from jaild.model.layers.records import JailRecord, Ownership, decode
 from jaild.model.migration.streams import PROTOCOL
-from jaild.model.views import HostView, JailState
+from jaild.model.views import HostView, JailState, Reloaded
 from jaild.ports.zfs import Dataset
 from jaild.rollouts.service import Rollouts
 from jaild.transfer.build import TransferParts
@@ -50,6 +51,8 @@ class Host:
         self._supervisor = engine.supervisor
         self._events = engine.events
         self._clock = engine.ports.clock
+        self._configuration = engine.ports.configuration
+        self._is_to_reload = False
         self._unended = engine.ports.unended
         self._name = engine.place.name
         self._version = version
@@ -57,6 +60,35 @@ class Host:
         self._ready_seconds = 0.0
         self._root_dataset: Dataset | None = None
         self._log = structlog.get_logger("jaild.host")
+
+    def told_to_reload(self) -> None:
+        """Reload for whoever sent a signal: how it ended is in the log and the events."""
+
+        async def reload() -> None:
+            while self._is_to_reload:  # the file may have been written again meanwhile
+                self._is_to_reload = False
+                with suppress(JaildError):  # told
+                    await self.reload()
+
+        self._is_to_reload = True
+        self._supervisor.retry("reload the configuration", reload)
+
+    async def reload(self, *, validate_only: bool = False) -> Reloaded:
+        """Read the configuration again; raises as its port, with nothing changed. `validate_only`: change nothing."""
+        if validate_only:
+            return await self._configuration.reload(validate_only=True)
+        try:
+            done = await self._configuration.reload(validate_only=False)
+        except JaildError as error:
+            self._log.error("configuration refused, the old one stays", reason=error.reason, message=error.message)
+            message = f"the old configuration stays: {error.message}"
+            await self._events.emit("host.reload_refused", "host", message, reason=error.reason)
+            raise
+        self._log.info("configuration reloaded", applied=done.applied, needs_restart=done.needs_restart)
+        later = f"; after a restart only: {', '.join(done.needs_restart)}" if done.needs_restart else ""
+        message = f"changed: {', '.join(done.applied) or 'nothing'}{later}"
+        await self._events.emit("host.reloaded", "host", message)
+        return done
 
     async def start(self, began: float) -> None:
         """Read what is there and repair it; `began` is the monotonic time at which the daemon was started.

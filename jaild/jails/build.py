@@ -14,15 +14,24 @@ from jaild.jails.health import HealthChecks
 from jaild.jails.hooks import Hooks, Serving
 from jaild.jails.lifecycle import Lifecycle
 from jaild.jails.liveness import LivenessChecks
+from jaild.jails.logs import Logs
 from jaild.jails.planner import Planner
 from jaild.jails.recovery import JailRecovery
 from jaild.jails.restarts import Restarts
-from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer, TemplatesServicer
-from jaild.jails.runs import Logs, Runs
+from jaild.jails.rpc import (
+    ChangesServicer,
+    JailMessages,
+    JailsServicer,
+    StatsServicer,
+    TemplatesServicer,
+    VolumesServicer,
+)
+from jaild.jails.runs import Runs
 from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
 from jaild.jails.templates import Templates
 from jaild.jails.usage import Stats
+from jaild.jails.volumes import Volumes
 from jaild.layers.build import LayerParts
 from jaild.model import access
 
@@ -41,6 +50,8 @@ class JailParts:
     confirmations: Confirmations
     staging: Staging
     stats: Stats
+    logs: Logs
+    volumes: Volumes
 
 
 def build(engine: Engine, layers: LayerParts) -> JailParts:
@@ -63,6 +74,7 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     runs.restarted_by(restarts.ended)
     runs.checked_by(LivenessChecks(engine, health_checks, restarts).run)
     templates = Templates(files, place.templates)
+    logs = Logs(files, engine.supervisor, clock, place.logs, place.log_times)
     parts = JailParts(
         runs=runs,
         health_checks=health_checks,
@@ -70,15 +82,18 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
         datasets=datasets,
         lifecycle=lifecycle,
         restarts=restarts,
-        jails=Jails(engine, changes, lifecycle, runs, Logs(files, runs, clock), templates),
+        jails=Jails(engine, changes, lifecycle, runs, logs, templates),
         confirmations=Confirmations(engine, changes, datasets),
         staging=Staging(engine, changes, datasets),
         stats=Stats(engine),
+        logs=logs,
+        volumes=Volumes(engine, datasets),
     )
     recovery = JailRecovery(engine, datasets, runs, restarts)
     engine.recovery.at(Stage.STRANGERS, recovery.end_strangers)
     engine.recovery.of_jail(JailStage.UNFINISHED, recovery.end_unfinished)
     engine.recovery.of_jail(JailStage.GENERATIONS, recovery.drop_staged)
+    engine.recovery.of_jail(JailStage.GENERATIONS, parts.volumes.recover)
     engine.recovery.after_jail(recovery.prune)
     engine.recovery.at(Stage.RUNS, recovery.settle_runs)
     engine.recovery.resumes(Resume.TELL, hooks.recover)
@@ -87,5 +102,6 @@ def build(engine: Engine, layers: LayerParts) -> JailParts:
     engine.services.show("jails", servicer.shown)
     engine.services.add(ChangesServicer(parts.confirmations, parts.staging, engine.messages))
     engine.services.add(StatsServicer(parts.stats))
+    engine.services.add(VolumesServicer(parts.volumes, engine.messages))
     engine.services.add(TemplatesServicer(templates))
     return parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
@@ -16,6 +16,7 @@ from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundErro
 from jaild.model.etc import identity
 from jaild.model.jails import quotas
 from jaild.model.jails.authority import Intent
+from jaild.model.jails.mounts import holder_of
 from jaild.model.jails.quotas import Bounds, Room, Space
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord, Manifest, decode, encode
@@ -83,12 +84,17 @@ class JailDatasets:
             more = {"recordsize": volume.recordsize} if volume.recordsize else {}
             await self._make_part(entry, name, quotas.bounds_of(volume.quota), **more)
             await self._files.own(entry.folder / name, uid, gid, 0o755)
-        mount_points = [NewFolder(path=path.lstrip("/"), uid=0, gid=0) for path in _in_data(spec)]
-        await self._files.make_folders(entry.folder / layout.DATA, mount_points)
+        for name, volume in spec.volumes.items():
+            await self._make_folder(entry, holder_of(spec, volume.path, mounted=name))
         for path in manifest.directories:
-            folder, below = _writable(entry.folder, spec, PurePosixPath(path))
-            if below:
-                await self._files.make_folders(folder, [NewFolder(path=below, uid=uid, gid=gid, mode=0o750)])
+            await self._make_folder(entry, holder_of(spec, path), uid, gid, mode=0o750)
+
+    async def _make_folder(
+        self, entry: JailEntry, at: tuple[str, str] | None, uid: int = 0, gid: int = 0, *, mode: int = 0o755
+    ) -> None:
+        if at is not None and at[1]:
+            folder = NewFolder(path=at[1], uid=uid, gid=gid, mode=mode)
+            await self._files.make_folders(entry.folder / at[0], [folder])
 
     async def keep_to_quotas(self, entry: JailEntry) -> None:
         """Give the datasets of a jail that came here the quotas of its spec: a copy has none, see `Receiver`."""
@@ -332,17 +338,3 @@ class JailDatasets:
 
 def _space(dataset: Dataset) -> Space:
     return Space(referenced=dataset.referenced, used=dataset.used)
-
-
-def _in_data(spec: JailSpec) -> list[str]:
-    roots = tuple(f"/{folder}/" for folder in layout.DATA_FOLDERS)
-    return [volume.path for volume in spec.volumes.values() if volume.path.startswith(roots)]
-
-
-def _writable(jail: Path, spec: JailSpec, path: PurePosixPath) -> tuple[Path, str]:
-    """Return the host's folder that holds a path of the jail, and the path below it: a volume's, or the data's."""
-    around = [(PurePosixPath(volume.path), name) for name, volume in spec.volumes.items()]
-    around = [(place, name) for place, name in around if path.is_relative_to(place)]
-    place, name = max(around, key=lambda found: len(found[0].parts), default=(PurePosixPath("/"), layout.DATA))
-    below = path.relative_to(place)
-    return jail / name, "" if below == PurePosixPath() else str(below)

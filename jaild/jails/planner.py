@@ -19,6 +19,7 @@ from jaild.model.jails import policy_check as policycheck
 from jaild.model.jails import quotas
 from jaild.model.jails import validation as speccheck
 from jaild.model.jails.change import Axis, Cutover, Draft, Revert, Rollback
+from jaild.model.jails.mounts import holder_of
 from jaild.model.jails.spec import SYSTEM_BOOT, JailSpec
 from jaild.model.layers import compatibility as compat
 from jaild.model.layers.channels import Channel, channel_of
@@ -80,6 +81,7 @@ class Planner:
         problems += await self._mount_points(stack, draft.spec)
         if current is not None:
             problems += _removed_volumes(current.spec, draft.spec)
+            problems += _being_removed(name, entry, draft.spec)
         trees = None
         if not draft.cut_to:
             async with self._some:  # the merge of a cut-over does not wait behind those that only plan
@@ -236,7 +238,9 @@ class Planner:
         if stack.release is not None:
             roots.append((stack.manifest.mount_point, stack.release.tree))
         own = (f"/{name}" for name in (*layout.DATA_FOLDERS, "etc", "tmp"))
-        targets = (*own, *(root for root, _ in roots[1:]), *_outside_data(spec))
+        # In the jail's data, or in a volume around it, a missing folder is made; the layers are read-only.
+        fixed = (v.path for name, v in spec.volumes.items() if holder_of(spec, v.path, mounted=name) is None)
+        targets = (*own, *(root for root, _ in roots[1:]), *fixed)
         layers = (stack.base.guid, stack.release.guid if stack.release is not None else 0)
         found = await self._obstacles.get(
             (*layers, targets), lambda: self._files.obstacles(roots, targets), lasts=lambda found: not found
@@ -247,7 +251,8 @@ class Planner:
                 code="MOUNT_TARGET",
                 message=f"{target} cannot be mounted on: {problem}",
                 subject=target,
-                hint="choose a folder that is there, or one below /var, /root or /home",
+                hint="choose one below /var, /root, /home or another volume: it is made there; or one that is in the "
+                "base or the release",
             )
             for target, problem in found.items()
         ]
@@ -274,12 +279,6 @@ def _command(spec: JailSpec, manifest: Manifest) -> list[Problem]:
     ]
 
 
-def _outside_data(spec: JailSpec) -> list[str]:
-    # Below the jail's data a missing folder is made; elsewhere the layers are read-only.
-    data = tuple(f"/{name}/" for name in layout.DATA_FOLDERS)
-    return [volume.path for volume in spec.volumes.values() if not volume.path.startswith(data)]
-
-
 def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Problem]:
     return [
         Problem(
@@ -291,6 +290,21 @@ def _removed_volumes(old: JailSpec, new: JailSpec) -> list[Problem]:
         )
         for name in old.volumes
         if name not in new.volumes
+    ]
+
+
+def _being_removed(name: str, entry: JailEntry | None, spec: JailSpec) -> list[Problem]:
+    removing = entry.record.removing if entry is not None and entry.record is not None else ()
+    return [
+        Problem(
+            severity=Severity.ERROR,
+            code="VOLUME_BEING_REMOVED",
+            message=f"volume {volume} is being removed",
+            subject=f"$.volumes.{volume}",
+            hint=f"end that first: jailctl volume rm {name} {volume}; then it is made anew, empty",
+        )
+        for volume in removing
+        if volume in spec.volumes
     ]
 
 

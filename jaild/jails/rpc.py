@@ -15,7 +15,8 @@ from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
 from jaild.jails.templates import Template, Templates
 from jaild.jails.usage import Stats
-from jaild.model import access, filters, quantity
+from jaild.jails.volumes import Volumes
+from jaild.model import access, filters
 from jaild.model import names as rules
 from jaild.model.access import Role
 from jaild.model.errors import InvalidArgumentError, NotFoundError
@@ -23,10 +24,10 @@ from jaild.model.jails import filtering, specfile
 from jaild.model.jails.change import Axis, Change, Deploy, Rollback
 from jaild.model.jails.spec import JailSpec
 from jaild.model.operation import Operation
-from jaild.model.views import Caller, JailStats, JailView
+from jaild.model.views import Caller, JailView
 from jaild.rpc import moments, names, pages, streams
 from jaild.rpc.auth import Context, current
-from jaild.rpc.messages.execution import inputs_of, terminal_of
+from jaild.rpc.messages.execution import inputs_of, log_of, terminal_of
 from jaild.rpc.messages.jails import (
     AXES,
     generation_message,
@@ -34,9 +35,10 @@ from jaild.rpc.messages.jails import (
     require_sendable,
     sees_values_of,
     spec_of,
+    stats_message,
+    volume_message,
 )
 from jaild.rpc.messages.plans import accepted_of
-from jaild.rpc.moments import timestamp
 from jaild.rpc.services import Service
 from jaild.v1 import (
     changes_pb2,
@@ -47,6 +49,8 @@ from jaild.v1 import (
     stats_pb2_grpc,
     templates_pb2,
     templates_pb2_grpc,
+    volumes_pb2,
+    volumes_pb2_grpc,
 )
 
 _AT_ONCE = 100  # jails of a list that are looked at between two looks at the clock: 5 ms if none was encoded before
@@ -308,12 +312,11 @@ class JailsServicer:
         self, request: jails_pb2.TailLogsRequest, _: Context
     ) -> AsyncIterator[jails_pb2.TailLogsResponse]:
         """Send what the jail wrote."""
-        if request.lines < 0:
-            raise InvalidArgumentError("INVALID_LINES", f"lines is {request.lines}", hint="give 0 or more")
-        logs = self._jails.logs(names.jail(request.name), lines=request.lines, follow=request.follow)
+        logs = self._jails.logs(names.jail(request.name), log_of(request))
         async with streams.closing(logs) as stream:
-            async for data in stream:
-                yield jails_pb2.TailLogsResponse(data=data)
+            async for piece in stream:
+                after, by = moments.timestamp(piece.after), moments.timestamp(piece.by)
+                yield jails_pb2.TailLogsResponse(data=piece.data, after=after, by=by)
 
     async def _answer(self, operation: Awaitable[Operation]) -> _Answer:
         return self._messages.of(await operation)
@@ -409,6 +412,30 @@ class ChangesServicer:
         return self._messages.of(await self._staging.unstage(jail, validate_only=request.validate_only, caller=caller))
 
 
+class VolumesServicer:
+    """Answers for `jaild.v1.Volumes`."""
+
+    service = Service("jaild.v1.Volumes", volumes_pb2_grpc.add_VolumesServicer_to_server)
+
+    def __init__(self, volumes: Volumes, messages: OperationMessages) -> None:
+        self._volumes = volumes
+        self._messages = messages
+
+    async def ListVolumes(  # noqa: N802
+        self, request: volumes_pb2.ListVolumesRequest, _: Context
+    ) -> volumes_pb2.ListVolumesResponse:
+        """Return those of a jail, or of all."""
+        found = await self._volumes.list("" if request.parent == "jails/-" else names.jail(request.parent))
+        return volumes_pb2.ListVolumesResponse(volumes=map(volume_message, found))
+
+    async def DeleteVolume(self, request: volumes_pb2.DeleteVolumeRequest, _: Context) -> _Answer:  # noqa: N802
+        """Destroy one."""
+        (jail, volume), caller = names.volume(request.name), current(request.request_id)
+        return self._messages.of(
+            await self._volumes.remove(jail, volume, validate_only=request.validate_only, caller=caller)
+        )
+
+
 class StatsServicer:
     """Answers for `jaild.v1.Stats`."""
 
@@ -423,29 +450,6 @@ class StatsServicer:
         """Measure jails now."""
         measured = await self._stats.measure([names.jail(name) for name in request.names])
         return stats_pb2.ListJailStatsResponse(jails=map(stats_message, measured))
-
-
-def stats_message(stats: JailStats) -> stats_pb2.JailStats:
-    """Return a measurement as a message."""
-    limits = stats.limits
-    return stats_pb2.JailStats(
-        name=names.jail_name(stats.name),
-        running=stats.running,
-        cpu_seconds=stats.cpu_seconds,
-        cpu_cores=stats.cpus,
-        memory_bytes=stats.memory,
-        processes=stats.processes,
-        start_time=timestamp(stats.started),
-        sample_time=timestamp(stats.sampled),
-        max_age_seconds=stats.max_age,
-        cpu_limit=limits.cpus,
-        memory_limit_bytes=quantity.parse(limits.memory) if limits.memory else None,
-        processes_limit=limits.processes,
-        disk_bytes=stats.disk,
-        data_bytes=stats.data,
-        data_quota_bytes=stats.data_quota or None,
-        message=stats.message,
-    )
 
 
 def _may_create(caller: Caller, jail: str, spec: JailSpec) -> None:

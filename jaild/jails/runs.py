@@ -1,8 +1,8 @@
-"""Running generations: what a run is made of, its start and its end, problem it again, reading what it wrote."""
+"""Running generations: what a run is made of, its start and its end, finding it again."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -19,12 +19,9 @@ from jaild.model.jails.mounts import Layers
 from jaild.model.jails.restarts import told_end
 from jaild.model.layers.records import Desired, Family, Generation
 from jaild.ports.clock import Clock
-from jaild.ports.files import Files
 from jaild.ports.runtime import Run, RunSpec, Runtime
 
 _PAUSE = BackOff(first=1.0, longest=60.0)
-_POLL = 0.25  # seconds; neither inotify nor kqueue is on both systems, and a quarter second is soon enough for eyes
-_PIECE = 64 << 10
 
 
 class Runs:
@@ -238,28 +235,3 @@ def _has_hints(entry: JailEntry, generation: Generation, base: str) -> bool:
 
 def _watcher(jail: str) -> str:
     return f"watch {jail}"
-
-
-class Logs:
-    """Reads jails' logs."""
-
-    def __init__(self, files: Files, runs: Runs, clock: Clock) -> None:
-        self._files = files
-        self._runs = runs
-        self._clock = clock
-
-    async def read(self, jail: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
-        """Yield the last `lines` lines (0: all there is), then with `follow` what comes until the caller closes."""
-        path = self._runs.log_path(jail)
-        position = await self._files.line_start(path, lines) if lines else 0
-        while True:
-            piece = await self._files.read_at(path, position, _PIECE)
-            if piece:
-                position += len(piece)
-                yield piece
-            elif not follow:
-                return
-            else:
-                if await self._files.size(path) < position:
-                    position = 0  # rotated
-                await self._clock.sleep(_POLL)

@@ -13,7 +13,8 @@ from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.jails.changes import Changes
 from jaild.jails.lifecycle import Lifecycle
-from jaild.jails.runs import Logs, Runs
+from jaild.jails.logs import Logs
+from jaild.jails.runs import Runs
 from jaild.jails.templates import Templates
 from jaild.model import access, names
 from jaild.model.errors import AbortedError, FailedPreconditionError
@@ -30,6 +31,7 @@ from jaild.model.jails.change import (
     require_confirm_within,
     to_be_confirmed,
 )
+from jaild.model.jails.logtimes import LogPiece, LogQuery
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, JailRecord
 from jaild.model.operation import Operation
@@ -385,7 +387,7 @@ class Jails:
             terminal=terminal,
         )
 
-    def logs(self, name: str, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
-        """Yield what the jail wrote: the last `lines` (0: all), then what comes."""
+    def logs(self, name: str, asked: LogQuery) -> AsyncIterator[LogPiece]:
+        """Yield what a jail wrote."""
         self._inventory.jail(name)
-        return self._logs.read(name, lines=lines, follow=follow)
+        return self._logs.read(name, asked)

@@ -50,5 +50,5 @@ def not_in_data(path: str) -> str:
 
 def _over_system(path: str) -> str:
     if path in _SYSTEM or path.startswith(tuple(f"{p}/" for p in _SYSTEM_TREES)):
-        return "it would hide a part of the system: choose a folder of its own, such as /srv/NAME or /var/lib/NAME"
+        return "it would hide a part of the system: choose a folder of its own, such as /var/lib/NAME"
     return ""

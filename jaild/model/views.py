@@ -90,6 +90,26 @@ class JailStats(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class VolumeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume. Sizes in bytes."""
+
+    jail: str
+    name: str
+    path: str = ""  # where the active generation mounts it; '' nowhere
+    used: int = 0  # with its snapshots
+    referenced: int = 0
+    quota: int = 0  # 0: none
+    generations: tuple[int, ...] = ()  # kept ones that name it
+    removing: bool = False
+
+
+class Reloaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What the configuration has that the daemon did not run with, by setting: grants.alice, peers.beta, listen.tls."""
+
+    applied: tuple[str, ...] = ()  # counts from now on
+    needs_restart: tuple[str, ...] = ()  # counts after the daemon's restart only
+
+
 class BaseView(msgspec.Struct, frozen=True, kw_only=True):
     """A base and who refers to it (jails/<jail>/generations/<n>)."""
 

@@ -55,6 +55,9 @@ class Files(Protocol):
     async def size(self, path: Path) -> int:
         """Return a file's size in bytes; 0 if there is none."""
 
+    async def sizes(self, folder: Path) -> dict[str, int]:
+        """Return the files in a folder with their sizes in bytes; none if it does not exist."""
+
     async def write(self, path: Path, content: bytes, *, mode: int = 0o644) -> None:
         """Replace a file atomically and durably: a crash leaves the old content or the new, never a wider mode."""
 

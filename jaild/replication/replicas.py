@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 import msgspec
+import structlog
 
 from jaild.engine.build import Engine
 from jaild.engine.inventory import Inventory, JailEntry
 from jaild.engine.owned_snapshots import OwnedSnapshots
 from jaild.jails.build import JailParts
 from jaild.model import layout, quantity
-from jaild.model.errors import FailedPreconditionError, NotFoundError
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
 from jaild.model.jails.ownership import advance
 from jaild.model.layers.records import Desired, Generation, JailRecord, Ownership, Replica
 from jaild.model.migration.journal import Journal, Phase
@@ -28,7 +29,7 @@ from jaild.model.migration.protocol import Offer, Received, ReceiveHeader
 from jaild.model.problems import Problem, Severity, errors
 from jaild.model.replication.policy import dropped
 from jaild.model.replication.protocol import Known, ReplicaOffer, ReplicaState, RollBack, WholeRound
-from jaild.model.snapshots import STANDBY
+from jaild.model.snapshots import STANDBY, Snapshot
 from jaild.transfer.acceptance import fenced_copy
 from jaild.transfer.build import TransferParts
 
@@ -48,6 +49,7 @@ class ReplicaStore:
         self._journals = transfer.journals
         self._deleted = engine.deleted
         self._recovery = engine.recovery
+        self._log = structlog.get_logger("jaild.standby")
         self._events = engine.events
         self._clock = engine.ports.clock
         self._locks: dict[str, asyncio.Lock] = {}
@@ -243,11 +245,34 @@ class ReplicaStore:
                 replica=replica,
             )
             await self._datasets.write(entry, counted)
-            await self._prune(owned, whole)
+            rounds = await owned.of(STANDBY)
+            await self._prune(owned, rounds, whole)
+            await self._drop_removed(entry, {snapshot.dataset for snapshot in rounds}, whole)
             await self._datasets.measure(entry)
 
-    async def _prune(self, owned: OwnedSnapshots, whole: WholeRound) -> None:
-        own = await owned.of(STANDBY)
+    async def _drop_removed(self, entry: JailEntry, came: set[str], whole: WholeRound) -> None:
+        """Destroy what `came` with rounds and is no part of this one: its owner has removed that volume.
+
+        What others made here, or keep a snapshot of, stays.
+        """
+        root = self._inventory.where.jail(entry.name)
+        named = {
+            "",
+            layout.DATA,
+            *whole.guids,
+            *(entry.generation.spec.volumes if entry.generation is not None else ()),
+        }
+        for dataset in sorted(came - {self._inventory.where.part(entry.name, path) for path in named}):
+            volume = dataset.removeprefix(f"{root}/")
+            try:
+                await self._datasets.destroy_all(dataset)
+            except JaildError as error:  # the round is whole all the same; looked at again at the next one
+                self._log.warning("cannot drop a volume", jail=entry.name, volume=volume, error=str(error))
+                continue
+            message = f"{volume}: its owner has removed it"
+            await self._events.emit("standby.volume_removed", f"jails/{entry.name}", message)
+
+    async def _prune(self, owned: OwnedSnapshots, own: Sequence[Snapshot], whole: WholeRound) -> None:
         old = []
         for path, guid in whole.guids.items():
             rounds = [snapshot for snapshot in own if snapshot.dataset == self._inventory.where.part(whole.jail, path)]

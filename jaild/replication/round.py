@@ -114,6 +114,8 @@ class ReplicationRound:
         taken, taken_at = self._clock.now(), self._clock.monotonic()
         owned = OwnedSnapshots(self._zfs, entry.dataset)
         snapshots = await owned.take(self._tag(record, taken), STANDBY, hold=True)
+        going = {self._inventory.where.part(entry.name, volume) for volume in record.removing}
+        snapshots = [snapshot for snapshot in snapshots if snapshot.dataset not in going]
         guids = frozenset(snapshot.guid for snapshot in snapshots)
         under_way = self._under_way.setdefault(entry.name, [])
         under_way.append(guids)

@@ -20,6 +20,7 @@ from jaild.engine.inventory import JailEntry
 from jaild.engine.operations import Handle
 from jaild.engine.supervisor import BackOff
 from jaild.jails.build import JailParts
+from jaild.jails.volumes import REMOVE
 from jaild.model.errors import JaildError
 from jaild.model.jails.authority import Intent
 from jaild.model.layers.records import JailRecord
@@ -32,7 +33,7 @@ CALLER = Caller(actor="standby")
 _PAUSE = 1.0  # seconds between looks at what is due
 _AGAIN = 10.0  # seconds after which a replica is tried to be withdrawn again
 _WITHDRAWN = 5.0  # seconds that a host is given to say that it keeps none: others wait meanwhile
-ENDING = frozenset({"delete", "migrate", "salvage", "promote", "adopt", "fence", "finalize"})
+ENDING = frozenset({"delete", REMOVE, "migrate", "salvage", "promote", "adopt", "fence", "finalize"})
 
 
 class Standbys:

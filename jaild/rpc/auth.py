@@ -55,6 +55,10 @@ class CertificateAuthenticator:
     def __init__(self, grants: Mapping[str, Grant]) -> None:
         self._grants = grants
 
+    def replace(self, grants: Mapping[str, Grant]) -> None:
+        """Ask these from the next call on."""
+        self._grants = grants
+
     def admit(self, context: Context, allowed: AbstractSet[Role], method: str) -> tuple[str, JaildError | None]:
         """Admit the caller by its certificate's names, with the roles of the first that has a grant."""
         names = _certificate_names(context)

@@ -20,6 +20,11 @@ def generation_name(jail: str, number: int) -> str:
     return f"jails/{jail}/generations/{number}"
 
 
+def volume_name(jail: str, volume: str) -> str:
+    """Return the resource name of a volume."""
+    return f"jails/{jail}/volumes/{volume}"
+
+
 def base_name(base: str) -> str:
     """Return the resource name of a base; empty for none."""
     return f"bases/{base}" if base else ""
@@ -70,6 +75,12 @@ def generation(name: str) -> tuple[str, int]:
     if not number.isascii() or not number.isdecimal() or len(number) > len(str(2**31)):
         raise _invalid(name, pattern)
     return names.jail(jail_id), int(number)
+
+
+def volume(name: str) -> tuple[str, str]:
+    """Return jail and volume in `jails/{jail}/volumes/{volume}`."""
+    jail_id, volume_id = _parts(name, "jails/{jail}/volumes/{volume}")
+    return names.jail(jail_id), names.volume(volume_id)
 
 
 def base(name: str) -> str:

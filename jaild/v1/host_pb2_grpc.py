@@ -46,6 +46,11 @@ class HostStub(object):
                 request_serializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.ReloadConfiguration = channel.unary_unary(
+                '/jaild.v1.Host/ReloadConfiguration',
+                request_serializer=jaild_dot_v1_dot_host__pb2.ReloadConfigurationRequest.SerializeToString,
+                response_deserializer=jaild_dot_v1_dot_host__pb2.ReloadConfigurationResponse.FromString,
+                _registered_method=True)
         self.StartJails = channel.unary_unary(
                 '/jaild.v1.Host/StartJails',
                 request_serializer=jaild_dot_v1_dot_host__pb2.StartJailsRequest.SerializeToString,
@@ -71,6 +76,15 @@ class HostServicer(object):
 
     def ListAuditEntries(self, request, context):
         """Lists the audit log, newest first: every mutation that was asked for, also refused ones.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadConfiguration(self, request, context):
+        """Reads the daemon's configuration file again, as SIGHUP does: whole, or not at all (INVALID_CONFIG, TLS_FILE_UNREADABLE,
+        TLS_FILE_UNUSABLE: the old one stays in force). Grants count from the next call on, peers and certificates from the
+        next connection on; what is under way goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,6 +121,11 @@ def add_HostServicer_to_server(servicer, server):
                     servicer.ListAuditEntries,
                     request_deserializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=jaild_dot_v1_dot_host__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'ReloadConfiguration': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadConfiguration,
+                    request_deserializer=jaild_dot_v1_dot_host__pb2.ReloadConfigurationRequest.FromString,
+                    response_serializer=jaild_dot_v1_dot_host__pb2.ReloadConfigurationResponse.SerializeToString,
             ),
             'StartJails': grpc.unary_unary_rpc_method_handler(
                     servicer.StartJails,
@@ -174,6 +193,33 @@ class Host(object):
             '/jaild.v1.Host/ListAuditEntries',
             jaild_dot_v1_dot_host__pb2.ListAuditEntriesRequest.SerializeToString,
             jaild_dot_v1_dot_host__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadConfiguration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/jaild.v1.Host/ReloadConfiguration',
+            jaild_dot_v1_dot_host__pb2.ReloadConfigurationRequest.SerializeToString,
+            jaild_dot_v1_dot_host__pb2.ReloadConfigurationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from jaild import config as configuration
@@ -27,13 +28,14 @@ _HOST_ID = "fedcba9876543210fedcba9876543210"
 
 
 async def _run(config: Path, folder: Path, result: Path, count: int) -> None:
-    settings = configuration.load(config, {})
+    load = partial(configuration.load, config, {})
+    settings = load()
     zfs, where = FakeZfs(folder, POOL), Layout(settings.dataset)
     await zfs.create(where.root, {layout.HOST_PROPERTY: f'{{"id":"{_HOST_ID}","schema":1}}'})
     await zfs.create(where.jails)
     made = await populate(zfs, where, folder / where.jails, _HOST_ID, count)
     result.write_text(json.dumps(asdict(made)))
-    await serve(settings, zfs, ProcessRunner(), time.monotonic())
+    await serve(settings, load, zfs, ProcessRunner(), time.monotonic())
 
 
 if __name__ == "__main__":

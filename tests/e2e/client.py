@@ -44,6 +44,7 @@ from jaild.v1 import (
     rollouts_pb2_grpc,
     salvage_pb2_grpc,
     test_migrations_pb2_grpc,
+    volumes_pb2_grpc,
 )
 from tests.patience import patient
 
@@ -76,6 +77,7 @@ class Client:
         self.events = events_pb2_grpc.EventsStub(self.channel)
         self.salvages = salvage_pb2_grpc.SalvagesStub(self.channel)
         self.promotions = promotions_pb2_grpc.PromotionsStub(self.channel)
+        self.volumes = volumes_pb2_grpc.VolumesStub(self.channel)
         self.operations = operations_pb2_grpc.OperationsStub(self.channel)
 
     # -- operations

@@ -15,7 +15,7 @@ import pytest
 
 from jaild.adapters.zfs.private_namespace import running
 from jaild.model.errors import AbortedError, CancelledError, FailedPreconditionError, InvalidArgumentError
-from jaild.v1 import bases_pb2, common_pb2, events_pb2, jails_pb2
+from jaild.v1 import bases_pb2, common_pb2, events_pb2, jails_pb2, volumes_pb2
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, codes, digest, metadata, refused, response
@@ -88,7 +88,8 @@ def test_base_and_release_cannot_be_written_in_the_jail(api: Client, jail: str) 
     api.sh(jail, "touch /var/x /root/x /home/x /etc/x /usr/local/etc/x /tmp/x")
 
 
-def test_logs_tell_what_the_jail_wrote(api: Client, jail: str) -> None:
+def test_logs_tell_what_the_jail_wrote_and_when(api: Client, jail: str) -> None:
+    began = api.jail(jail).create_time.ToMilliseconds() / 1000 - 2
     request = jails_pb2.TailLogsRequest(name=f"jails/{jail}", follow=True)
     stream, text = api.jails.TailLogs(request, timeout=20), b""
     for piece in stream:
@@ -97,6 +98,10 @@ def test_logs_tell_what_the_jail_wrote(api: Client, jail: str) -> None:
             break
     stream.cancel()
     assert b"version 1\n" in text
+    timed = jails_pb2.TailLogsRequest(name=f"jails/{jail}", timestamps=True)
+    timed.since.FromMicroseconds(round(began * 1e6))
+    piece = next(piece for piece in api.jails.TailLogs(timed, timeout=20) if b"version 1\n" in piece.data)
+    assert began <= piece.after.ToMilliseconds() / 1000 <= piece.by.ToMilliseconds() / 1000 <= time.time()
 
 
 def test_a_deploy_moves_the_app_and_nothing_else(api: Client, jail: str) -> None:
@@ -207,7 +212,9 @@ def test_a_configure_of_another_axis_is_refused(api: Client, jail: str) -> None:
         api.configure(jail, trees.spec("tiny-2", "web/1"))
 
 
-def test_a_volume_ends_where_its_quota_says_and_can_be_grown(api: Client, jail: str) -> None:
+def test_a_volume_ends_where_its_quota_says_can_be_grown_and_hold_another_and_be_removed(
+    node: Node, api: Client, jail: str
+) -> None:
     write = "dd if=/dev/zero of=/srv/fill bs=65536 count=100 2>&1 && sync"
     api.configure(jail, trees.spec("tiny-1", "web/1", volumes="{store: {path: /srv, quota: 2M}}"))
     said = api.exec(jail, "/bin/sh", "-c", write, check=False)
@@ -215,8 +222,18 @@ def test_a_volume_ends_where_its_quota_says_and_can_be_grown(api: Client, jail: 
     api.configure(jail, trees.spec("tiny-1", "web/1", volumes="{store: {path: /srv, quota: 32M}}"))
     api.sh(jail, write)
     api.configure(jail, trees.spec("tiny-1", "web/1"))
-    api.configure(jail, trees.spec("tiny-1", "web/1", volumes="{store: {path: /srv, quota: 32M}}"))
-    assert api.sh(jail, "wc -c < /srv/fill") == f"{65536 * 100}\n"
+    both = "{store: {path: /srv, quota: 32M}, more: {path: /srv/a/more}}"
+    api.configure(jail, trees.spec("tiny-1", "web/1", volumes=both))
+    assert api.sh(jail, "touch /srv/a/more/x; wc -c < /srv/fill") == f"{65536 * 100}\n"
+    gone = volumes_pb2.DeleteVolumeRequest(name=f"jails/{jail}/volumes/store")
+    with refused(FailedPreconditionError, "VOLUME_IN_USE"):
+        api.call(api.volumes.DeleteVolume, gone)
+    api.configure(jail, trees.spec("tiny-1", "web/1", volumes="{more: {path: /var/more}}"))
+    api.done(api.call(api.volumes.DeleteVolume, gone))
+    assert api.sh(jail, "ls /var/more") == "x\n"
+    listed = api.call(api.volumes.ListVolumes, volumes_pb2.ListVolumesRequest(parent="jails/-")).volumes
+    assert [(volume.name, volume.path) for volume in listed] == [(f"jails/{jail}/volumes/more", "/var/more")]
+    assert [d for d in node.datasets() if "store" in d] == []
 
 
 def test_the_data_ends_where_its_quota_says(api: Client) -> None:

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from google.longrunning import operations_pb2
 
-from jaild.model.errors import UnavailableError
+from jaild.model.errors import InvalidArgumentError, UnavailableError
 from jaild.ports.process import PATH
-from jaild.v1 import bases_pb2, jails_pb2
+from jaild.v1 import bases_pb2, host_pb2, jails_pb2
 from tests.conftest import LINUX_HOST
 from tests.e2e import trees
 from tests.e2e.client import Client, refused, until
@@ -330,6 +330,29 @@ def test_a_daemon_told_to_end_in_an_import_leaves_nothing_of_it(node: Node, larg
         api.done(operation)
     assert node.traces() == before
     assert list(api.info().repairs) == []
+
+
+def test_a_configuration_is_read_again_whole_or_not_at_all(node: Node) -> None:
+    path = node.folder / "jaild.yaml"
+    before, written = path.read_text(), len(node.log())
+
+    def hang_up(text: str, told: str) -> None:
+        path.write_text(text)
+        os.kill(node.pid, signal.SIGHUP)
+        until(lambda: told in node.log()[written:])
+
+    more = "grants: {ops: {roles: [operator]}}\nboot_starts: 3\n"
+    hang_up(f"{before}grants: {{ops: {{roles: [king]}}}}\nboot_starts: 3\n", "configuration refused, the old one stays")
+    hang_up(before + more, "configuration reloaded")
+    asked = host_pb2.ReloadConfigurationRequest()
+    done = node.api.call(node.api.host.ReloadConfiguration, asked)
+    assert (list(done.applied), list(done.needs_restart)) == ([], ["boot_starts"])
+    path.write_text("nonsense: 1\n")
+    with refused(InvalidArgumentError, "INVALID_CONFIG"):
+        node.api.call(node.api.host.ReloadConfiguration, asked)
+    path.write_text(before)
+    done = node.api.call(node.api.host.ReloadConfiguration, asked)
+    assert (list(done.applied), list(done.needs_restart)) == (["grants.ops"], [])
 
 
 def runs_exactly(node: Node, jail: str, version: str) -> None:

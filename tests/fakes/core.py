@@ -18,6 +18,7 @@ class UseCases:
         self.confirmations = core.jails.confirmations
         self.staging = core.jails.staging
         self.stats = core.jails.stats
+        self.volumes = core.jails.volumes
         self.migrations = core.migration.migrations
         self.incoming = core.migration.target
         self.promotions = core.replication.promotions

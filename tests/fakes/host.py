@@ -24,7 +24,7 @@ from jaild.model import layout
 from jaild.model.access import Role
 from jaild.model.layers.records import BaseRecord, Family, Manifest, ReleaseRecord
 from jaild.model.operation import Operation
-from jaild.model.views import Caller
+from jaild.model.views import Caller, Reloaded
 from jaild.ports.clock import Clock
 from jaild.ports.probe import HostProbe
 from jaild.ports.process import Processes
@@ -120,6 +120,10 @@ class InProcessHost:
         """Which boot of the host this is (implements `jaild.ports.bootid.BootId`)."""
         return f"boot {self.boots}"
 
+    async def reload(self, *, validate_only: bool) -> Reloaded:  # noqa: ARG002 -- the port's
+        """Find nothing changed (implements `jaild.ports.configuration.Configuration`)."""
+        return Reloaded()
+
     def ground(self, life: Life) -> tuple[Zfs, Runtime]:  # noqa: ARG002 -- of subclasses that start processes
         """Return the ZFS and the runtime that a daemon stands on during its life."""
         return self.zfs, self.runtime
@@ -175,12 +179,14 @@ class InProcessHost:
             probe=self.probe,
             clock=mortal(self.clock, "clock", none),
             boot_id=self,
+            configuration=self,
             unended=lambda: self.unended,
         )
         place = Place(
             name=self.name,
             dataset=self.root,
             logs=self.folder / "logs",
+            log_times=self.folder / "log-times",
             templates=(self.folder / "templates",),
             staging=self.folder / "staging",
             tool_results=self.folder / "tool-results",

@@ -142,6 +142,8 @@ def _jail(
     host: InProcessHost, everything: Sequence[Run], name: str, record: JailRecord, datasets: Sequence[Dataset]
 ) -> Iterator[str]:
     runs = [f"{name}.{run.generation}" for run in everything if run.jail == name]
+    if record.removing:
+        yield f"volumes are left half removed: {record.removing}"
     if record.state is Ownership.MOVED:
         if runs:
             yield f"moved, and has runs {runs}"

@@ -85,6 +85,10 @@ class HostFiles:
         """Return a file's size in bytes; 0 if there is none."""
         return await _in_thread(path, lambda: filetail.size(path))
 
+    async def sizes(self, folder: Path) -> dict[str, int]:
+        """Return the files in a folder with their sizes in bytes; none if it does not exist."""
+        return await _in_thread(folder, lambda: filetail.sizes(folder))
+
     async def write(self, path: Path, content: bytes, *, mode: int = 0o644) -> None:
         """Replace a file atomically and durably."""
         await _in_thread(path, lambda: plainfiles.write(path, content, mode))

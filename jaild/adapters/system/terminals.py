@@ -21,6 +21,15 @@ _CLOSED = -1
 _END_OF_FILE = b"\x04"
 
 
+def is_there() -> bool:
+    """Whether this process has a terminal that controls it, and that has not hung up."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 class Terminal:
     """A new terminal. `raw`: it passes on all as it is, for a program that brings another one (runc)."""
 

@@ -23,6 +23,7 @@ from jaild.v1 import (
     migrations_pb2,
     rollouts_pb2,
     templates_pb2,
+    volumes_pb2,
 )
 
 _SECONDS = 0.7  # somebody pressed TAB and waits
@@ -86,6 +87,17 @@ def templates(ctx: click.Context, _param: click.Parameter, incomplete: str) -> l
     def asked(api: Api) -> list[str]:
         found = api.templates.ListTemplates(request, timeout=_SECONDS).templates
         return [short(template.name) for template in found]
+
+    return _ask(ctx, incomplete, asked)
+
+
+def volumes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a volume's name, of the jail that stands before it."""
+    request = volumes_pb2.ListVolumesRequest(parent=ctx.params.get("name") or "jails/-")
+
+    def asked(api: Api) -> list[str]:
+        found = api.volumes.ListVolumes(request, timeout=_SECONDS).volumes
+        return [volume.name.rpartition("/")[2] for volume in found]
 
     return _ask(ctx, incomplete, asked)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import os
 import re
+import time
+from datetime import datetime
 from typing import Any
 
 import click
@@ -16,6 +18,8 @@ MOST = 2**31 - 1  # of the API's whole numbers, but for those of events
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _LONGEST = 10 * 365 * 86400.0  # seconds; what is longer is a slip, and no protobuf duration in the end
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]+)?)(ms|s|m|h|)")
+_AGO = re.compile(r"([0-9]{1,12}(\.[0-9]+)?(ms|s|m|h))+")
+_SINCE_1970 = re.compile(r"[0-9]{9,11}(\.[0-9]+)?")
 _SHARE = re.compile(r"([0-9]{1,6})(%?)")
 _RATE = re.compile(r"([0-9]{1,9})([KMG]?)", re.IGNORECASE)
 _RELEASE = re.compile(r"(?:apps/(?P<app>[^/]+)/releases/|(?P<short>[^/]+)/)(?P<version>[^/]+)")
@@ -97,6 +101,23 @@ def seconds(text: str) -> float:
     if found > _LONGEST:
         raise click.BadParameter(f"{text!r} is longer than ten years")
     return found
+
+
+def moment(text: str) -> float:
+    """Return the seconds since the epoch of 10m or 1h30m (so long ago), of a time in ISO 8601, or of a number of them.
+
+    A time without a zone is a local one.
+    """
+    if _SINCE_1970.fullmatch(text):
+        return float(text)
+    if _AGO.fullmatch(text):
+        return time.time() - sum(seconds(part) for part in re.findall(r"[0-9.]+[a-z]+", text))
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            f"{text!r} is no time: write 10m or 1h30m for so long ago, or 2026-11-30T08:00:00Z"
+        ) from None
 
 
 def rate(text: str) -> int:

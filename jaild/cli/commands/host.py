@@ -7,7 +7,7 @@ import click
 from jaild.cli.client import references
 from jaild.cli.client.connection import READ_SECONDS, connect, pages
 from jaild.cli.client.everywhere import ask_all
-from jaild.cli.client.mutation import How, finish, mutation
+from jaild.cli.client.mutation import How, finish, mutation, planning
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -95,6 +95,25 @@ def audit(settings: Settings, *, lines: int, look: Look) -> None:
     with connect(settings) as api:
         entries = pages(api.host.ListAuditEntries, host_pb2.ListAuditEntriesRequest(), "entries", lines)
     listing.show(settings, look, "entries", entries, _AUDIT)
+
+
+@command.command("reload", examples=("host reload", "host reload --plan"))
+@planning
+@click.pass_obj
+def reload(settings: Settings, *, plan: bool) -> None:
+    """Read the configuration again: grants, peers and certificates count at once.
+
+    Of all other settings it says that they wait for a restart. A bad file is refused, and changes nothing.
+    """
+    with connect(settings) as api:
+        done = api.host.ReloadConfiguration(host_pb2.ReloadConfigurationRequest(validate_only=plan))
+    if settings.form is not Form.TABLE:
+        render.document(settings.form, done)
+        return
+    changed = "would change" if plan else "changed"
+    render.card(
+        ((changed, "\n".join(done.applied) or "nothing"), ("after a restart only", "\n".join(done.needs_restart)))
+    )
 
 
 @command.command("start-jails", examples=("host start-jails", "host start-jails --plan"))

@@ -73,7 +73,7 @@ def _certificate(host: str, facts: CertificateFacts, now: float) -> list[Problem
 
 
 def _time(what: str, begins: float, ends: float, now: float) -> list[Problem]:
-    renew = "renew it, and restart the daemon: jails run on"
+    renew = "renew it, then: jailctl host reload"
     if now >= ends:
         return [error("CERTIFICATE_EXPIRED", f"{what} expired on {_day(ends)}", renew, subject=what)]
     if now < begins:

@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 import msgspec
 
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Family
-from jaild.model.layout import DATA_FOLDERS
+from jaild.model.layout import DATA, DATA_FOLDERS
 
 _PACKAGE_DATABASE = {Family.FREEBSD: "/var/db/pkg", Family.LINUX: "/var/lib/dpkg"}
 
@@ -133,3 +134,21 @@ def below_writable(mount: Mount, mounts: tuple[Mount, ...]) -> bool:
         not other.readonly and place != PurePosixPath(other.target) and place.is_relative_to(other.target)
         for other in mounts
     )
+
+
+def holder_of(spec: JailSpec, path: str, *, mounted: str = "") -> tuple[str, str] | None:
+    """Return which of a jail's datasets a path lies in, as `Layout.part` takes it, and the path below its folder.
+
+    None: it lies in a layer that is read-only, so that nothing can be made there. `mounted`: the volume that is to be
+    mounted there, in which it does not lie.
+    """
+    place = PurePosixPath(path)
+    around = [(PurePosixPath(volume.path), name) for name, volume in spec.volumes.items() if name != mounted]
+    around = [(at, name) for at, name in around if place.is_relative_to(at)]
+    if around:
+        at, name = max(around, key=lambda found: len(found[0].parts))
+        below = place.relative_to(at)
+        return name, "" if below == PurePosixPath() else str(below)
+    if place.is_absolute() and len(place.parts) > 2 and place.parts[1] in DATA_FOLDERS:  # noqa: PLR2004 -- /var/x
+        return DATA, str(place.relative_to("/"))
+    return None

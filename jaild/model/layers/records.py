@@ -179,6 +179,7 @@ class JailRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failover: ForcedFailover | None = msgspec.field(default=None, name="takeover")  # if it was taken over by force
     confirm: ConfirmWithin | None = None  # if the last change waits for it
     staged: Staged | None = None  # its owner's: no copy has one
+    removing: tuple[str, ...] = ()  # volumes that are being destroyed; its owner's, as `staged`
     salvaged: str = ""  # when, and how much is lost, if it came file by file from a pool that could not be read whole
     schema: int = SCHEMA
 

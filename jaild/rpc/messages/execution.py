@@ -1,4 +1,4 @@
-"""What a command in a jail is given, as it comes in messages."""
+"""What a command in a jail is given, and what of a log is wanted, as it comes in messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 
 from jaild.model.errors import InvalidArgumentError
+from jaild.model.jails.logtimes import LogQuery
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import END_OF_STDIN, Input
 from jaild.v1 import jails_pb2
@@ -62,3 +63,16 @@ def _size(size: jails_pb2.TerminalSize) -> TerminalSize:
             hint=f"give 0 to {_LARGEST}; 0 for unknown",
         )
     return TerminalSize(rows=size.rows, columns=size.columns)
+
+
+def log_of(request: jails_pb2.TailLogsRequest) -> LogQuery:
+    """Return what of a log is wanted. INVALID_LINES, INVALID_TIMES."""
+    since, until = (
+        stamp.seconds + stamp.nanos / 1e9 if request.HasField(field) else 0.0
+        for field, stamp in (("since", request.since), ("until", request.until))
+    )
+    if request.lines < 0:
+        raise InvalidArgumentError("INVALID_LINES", f"lines is {request.lines}", hint="give 0 or more")
+    if until and since > until:
+        raise InvalidArgumentError("INVALID_TIMES", "since is after until", hint="turn them round")
+    return LogQuery(lines=request.lines, since=since, until=until, times=request.timestamps, follow=request.follow)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from jaild.model import access
+from jaild.model import access, quantity
 from jaild.model.errors import InvalidArgumentError
 from jaild.model.jails import redaction
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation, Staged
-from jaild.model.views import Caller, JailState, JailView
+from jaild.model.views import Caller, JailState, JailStats, JailView, VolumeView
 from jaild.rpc import names, structs
 from jaild.rpc.messages.plans import accepted_message
 from jaild.rpc.moments import timestamp
-from jaild.v1 import jails_pb2
+from jaild.v1 import jails_pb2, stats_pb2, volumes_pb2
 
 _STATES = {state: f"STATE_{state.name}" for state in JailState}
 AXES = {
@@ -145,3 +145,39 @@ def require_sendable(spec: JailSpec, source: str) -> JailSpec:
             "INVALID_SPEC", f"{source}: {error}", hint="use smaller numbers", resource=source
         ) from error
     return spec
+
+
+def stats_message(stats: JailStats) -> stats_pb2.JailStats:
+    """Return a measurement as a message."""
+    limits = stats.limits
+    return stats_pb2.JailStats(
+        name=names.jail_name(stats.name),
+        running=stats.running,
+        cpu_seconds=stats.cpu_seconds,
+        cpu_cores=stats.cpus,
+        memory_bytes=stats.memory,
+        processes=stats.processes,
+        start_time=timestamp(stats.started),
+        sample_time=timestamp(stats.sampled),
+        max_age_seconds=stats.max_age,
+        cpu_limit=limits.cpus,
+        memory_limit_bytes=quantity.parse(limits.memory) if limits.memory else None,
+        processes_limit=limits.processes,
+        disk_bytes=stats.disk,
+        data_bytes=stats.data,
+        data_quota_bytes=stats.data_quota or None,
+        message=stats.message,
+    )
+
+
+def volume_message(volume: VolumeView) -> volumes_pb2.JailVolume:
+    """Return a volume as a message."""
+    return volumes_pb2.JailVolume(
+        name=names.volume_name(volume.jail, volume.name),
+        path=volume.path,
+        used_bytes=volume.used,
+        referenced_bytes=volume.referenced,
+        quota_bytes=volume.quota or None,
+        generations=volume.generations,
+        removing=volume.removing,
+    )

@@ -7,7 +7,14 @@ from typing import Any
 from jaild.engine.rpc import EventsServicer, OperationMessages, OperationsServicer
 from jaild.evacuation.rpc import EvacuationsServicer
 from jaild.host.rpc import HostServicer
-from jaild.jails.rpc import ChangesServicer, JailMessages, JailsServicer, StatsServicer, TemplatesServicer
+from jaild.jails.rpc import (
+    ChangesServicer,
+    JailMessages,
+    JailsServicer,
+    StatsServicer,
+    TemplatesServicer,
+    VolumesServicer,
+)
 from jaild.layers.rpc import AppsServicer, BaseMakingServicer, BasesServicer, BuildsServicer, ChannelsServicer
 from jaild.migration.rpc import ClonesServicer, MigrationsServicer, PeerServicer, TestMigrationsServicer
 from jaild.replication.rpc import PromotionsServicer, StandbyServicer
@@ -15,7 +22,7 @@ from jaild.rollouts.rpc import RolloutsServicer
 from jaild.rpc.services import Servicer, Services
 from jaild.salvage.rpc import PeerSalvageServicer, SalvagesServicer
 from tests.fakes.use_cases.host import FakeAudit, FakeBoot, FakeEvents, FakeHost, FakeOperations
-from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates
+from tests.fakes.use_cases.jails import FakeConfirmations, FakeJails, FakeStaging, FakeStats, FakeTemplates, FakeVolumes
 from tests.fakes.use_cases.layers import FakeBaseMaking, FakeBases, FakeBuilds, FakeChannels, FakeReleases
 from tests.fakes.use_cases.moves import FakeEvacuations, FakeIncoming, FakeMigrations, FakeRollouts
 from tests.fakes.use_cases.standby import FakeFiles, FakeParties, FakePromotions, FakeReplicas, FakeSalvages
@@ -40,6 +47,7 @@ class Fakes:
         self.host = FakeHost()
         self.stats = FakeStats()
         self.templates = FakeTemplates()
+        self.volumes = FakeVolumes()
         self.boot = FakeBoot()
         self.evacuations = FakeEvacuations()
         self.rollouts = FakeRollouts()
@@ -71,6 +79,7 @@ class Fakes:
             ChangesServicer(fakes.confirmations, fakes.staging, messages),
             StatsServicer(fakes.stats),
             TemplatesServicer(fakes.templates),
+            VolumesServicer(fakes.volumes, messages),
             TestMigrationsServicer(fakes.migrations, messages),
             PeerServicer(fakes.incoming, services.parties),
             ClonesServicer(fakes.incoming, services.parties),

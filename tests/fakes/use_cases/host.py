@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from jaild.model.operation import Operation
-from jaild.model.views import AuditEntry, BackgroundTask, Caller, Drain, Event, HostView
+from jaild.model.views import AuditEntry, BackgroundTask, Caller, Drain, Event, HostView, Reloaded
 from tests.fakes.use_cases.made import not_found
 from tests.fakes.use_cases.remembering import Fake
 
@@ -77,7 +77,11 @@ class FakeAudit:
         return [entry for entry in reversed(self.kept) if not before or entry.sequence < before][:limit]
 
 
-class FakeHost:
+class FakeHost(Fake):
+    async def reload(self, *, validate_only: bool = False) -> Reloaded:
+        self.seen("reload", validate_only)
+        return Reloaded(applied=("grants.boss",), needs_restart=("name",))
+
     async def view(self) -> HostView:
         return HostView(
             id="h-1",

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from jaild.jails.templates import Template
 from jaild.model.errors import NotFoundError
+from jaild.model.jails.logtimes import LogPiece, LogQuery
 from jaild.model.jails.spec import JailSpec
 from jaild.model.layers.records import Generation
 from jaild.model.operation import Operation
-from jaild.model.views import Caller, JailStats, JailView
+from jaild.model.views import Caller, JailStats, JailView, VolumeView
 from jaild.ports.process import TerminalSize
 from jaild.ports.runtime import Input, Output
 from tests.fakes.use_cases.made import not_found
@@ -155,11 +156,11 @@ class FakeJails(Fake):
         if command[0] == "linger":
             await asyncio.Event().wait()
 
-    async def logs(self, name: str, /, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
-        self.seen("logs", name, lines=lines, follow=follow)
+    async def logs(self, name: str, asked: LogQuery, /) -> AsyncIterator[LogPiece]:
+        self.seen("logs", name, asked)
         try:
-            yield b"first\n"
-            if follow:
+            yield LogPiece(data=b"first\n", after=2.5, by=4.0)
+            if asked.follow:
                 await asyncio.Event().wait()
         finally:
             self.logs_closed.set()
@@ -205,3 +206,12 @@ class FakeTemplates(Fake):
         if name != self.one.name:
             raise NotFoundError("TEMPLATE_NOT_FOUND", f"there is no template {name}", hint="there are: redis")
         return self.one
+
+
+class FakeVolumes(Fake):
+    async def list(self, name: str = "") -> list[VolumeView]:
+        self.seen("list", name)
+        return [VolumeView(jail="web", name="cache", used=5, generations=(1, 2))]
+
+    async def remove(self, name: str, volume: str, *, validate_only: bool, caller: Caller) -> Operation:
+        return self.operate("remove", name, volume, validate_only=validate_only, caller=caller)

@@ -15,6 +15,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
+from jaild.rpc import moments
 from jaild.v1 import (
     apps_pb2,
     apps_pb2_grpc,
@@ -47,7 +48,9 @@ from jaild.v1 import (
     templates_pb2,
     templates_pb2_grpc,
     test_migrations_pb2_grpc,
+    volumes_pb2_grpc,
 )
+from tests.unit.cli.volumes import Volumes
 
 
 def status(code: str, reason: str, message: str, *, plan: common_pb2.Plan | None = None, **metadata: str) -> Any:
@@ -183,6 +186,12 @@ class Jails(jails_pb2_grpc.JailsServicer):  # type: ignore[misc]
         yield jails_pb2.ExecInJailResponse(exit_status=int(start.command[-1]))
 
     def TailLogs(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.daemon.requests.append(request)
+        if request.timestamps:
+            yield jails_pb2.TailLogsResponse(data=b"old\nha", by=moments.timestamp(3.0))
+            yield jails_pb2.TailLogsResponse(data=b"lf\n", after=moments.timestamp(3.0), by=moments.timestamp(63.0))
+            yield jails_pb2.TailLogsResponse(data=b"new\n", after=moments.timestamp(63.0), by=moments.timestamp(64.0))
+            return
         yield jails_pb2.TailLogsResponse(data=b"one\n\xff")
         if request.follow:
             self.daemon.hang(context)
@@ -310,6 +319,9 @@ class Host(host_pb2_grpc.HostServicer):  # type: ignore[misc]
             background_tasks=5,
             failing_tasks=[failing],
         )
+
+    def ReloadConfiguration(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return self.daemon.change(request, context)
 
     def ListAuditEntries(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         entries = [host_pb2.AuditEntry(sequence=number, actor="local") for number in range(request.page_size + 7)]
@@ -465,6 +477,7 @@ class Daemon:
         rollouts_pb2_grpc.add_RolloutsServicer_to_server(Rollouts(self), server)
         stats_pb2_grpc.add_StatsServicer_to_server(Stats(self), server)
         templates_pb2_grpc.add_TemplatesServicer_to_server(Templates(), server)
+        volumes_pb2_grpc.add_VolumesServicer_to_server(Volumes(self), server)
         server.add_insecure_port(self.address)
         server.start()
 

@@ -7,7 +7,7 @@ from google.protobuf import empty_pb2
 
 from jaild.cli.client import mutation
 from jaild.cli.output.exits import Exit
-from jaild.v1 import common_pb2, jails_pb2
+from jaild.v1 import common_pb2, jails_pb2, volumes_pb2
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.daemon import Daemon, operation
 from tests.unit.cli.test_changes import JAIL
@@ -44,3 +44,26 @@ def test_the_owner_is_asked_where_the_jail_is_not_this_hosts(jailctl: Run, daemo
     daemon.jails = [JAIL]
     assert jailctl("--follow-owner", "jail", "stop", "web").stderr == ""
     assert jailctl("--follow-owner", "jail", "stop", "web", "db").exit_code == Exit.USAGE
+
+
+def test_volumes_are_listed_and_one_that_no_spec_names_is_removed_after_asking(
+    jailctl: Run, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [line.split() for line in jailctl("volume", "ls", "--no-headers").stdout.splitlines()]
+    assert listed == [
+        ["web", "db", "/var/db/x", "mounted", "0B", "2K", "-"],
+        ["web", "old", "-", "kept", "1M", "1G", "-"],
+    ]
+    plan = common_pb2.Plan(
+        kind="remove-volume", problems=[common_pb2.Problem(code="VOLUME_LOST", message="1M of files")]
+    )
+    daemon.answers = [operation(plan), operation(empty_pb2.Empty(), kind="remove-volume", target="jails/web")] * 2
+    monkeypatch.setattr(mutation, "at_terminal", lambda: True)
+    asked = jailctl("volume", "rm", "web", "old", stdin=b"y\n")
+    assert (asked.exit_code, "1M of files" in asked.stderr) == (0, True)
+    daemon.answers = daemon.answers[1:]
+    assert jailctl("volume", "rm", "web", "old", "--yes").stdout == "remove-volume jails/web: done\n"
+    requests = daemon.asked(volumes_pb2.DeleteVolumeRequest)
+    assert [(r.name, r.validate_only) for r in requests] == [
+        ("jails/web/volumes/old", only) for only in (True, False, False)
+    ]

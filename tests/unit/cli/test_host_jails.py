@@ -48,3 +48,11 @@ def test_starting_them_without_waiting_tells_the_operation(jailctl: Run, daemon:
     (request,) = daemon.asked(host_pb2.StartJailsRequest)
     assert request.request_id == "boot"
     assert result.stdout == "operations/op-7\n"
+
+
+def test_a_reload_tells_what_counts_now_and_what_waits_for_a_restart(jailctl: Run, daemon: Daemon) -> None:
+    daemon.answers = [host_pb2.ReloadConfigurationResponse(applied=["grants.ops"], needs_restart=["name"])] * 2
+    assert jailctl("host", "reload", "--plan").stdout.split("\n")[0] == "would change:         grants.ops"
+    assert daemon.requests[0].validate_only
+    assert jailctl("host", "reload").stdout == "changed:              grants.ops\nafter a restart only: name\n"
+    assert not daemon.requests[1].validate_only

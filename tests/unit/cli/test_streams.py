@@ -218,6 +218,20 @@ def test_following_logs_until_interrupted_is_no_failure(jailctl: Run, monkeypatc
     assert result.exit_code == 0
 
 
+def test_lines_of_a_log_have_their_times(jailctl: Run, daemon: Daemon) -> None:
+    times = ("--since", "2001-09-09T01:46:40Z", "--until", "2000000000")
+    result = jailctl("jail", "logs", "web", "-t", "--tail", "5", *times)
+    assert result.stdout.splitlines() == [
+        "../1970-01-01T00:00:03Z old",
+        "../1970-01-01T00:00:03Z half",
+        "1970-01-01T00:01:04Z new",
+    ]
+    (asked,) = daemon.asked(jails_pb2.TailLogsRequest)
+    assert (asked.lines, asked.since.seconds, asked.until.seconds) == (5, 1_000_000_000, 2_000_000_000)
+    for since in ("1h30m", "yesterday"):
+        assert jailctl("jail", "logs", "web", "--since", since).exit_code == (2 if since == "yesterday" else 0)
+
+
 def test_events_are_lines_of_json(jailctl: Run) -> None:
     lines = jailctl("events", "--after", "1", "-o", "json").stdout.splitlines()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jaild.model.jails.spec import Hooks, HttpHook, JailSpec
+from jaild.model.jails.spec import Hooks, HttpHook, JailSpec, Volume
 from jaild.model.operation import Operation
 from tests.fakes.faults import Crash, Effect, Life, is_worth
 from tests.fakes.host import FakeHost, caller
@@ -29,6 +29,7 @@ _DONE = {
     "CHANGE_UNCONFIRMED",
     "NOTHING_TO_CONFIRM",
     "NOTHING_STAGED",
+    "VOLUME_NOT_FOUND",
 }  # it was done at the first time
 HOOKS = Hooks(
     before_stop=(HttpHook(url="http://192.0.2.1/drain"),), after_start=(HttpHook(url="http://192.0.2.1/serve"),)
@@ -98,6 +99,19 @@ async def delete(host: FakeHost) -> Operation:
     return await host.core.use_cases.jails.delete("web", force=True, etag="", validate_only=False, caller=caller())
 
 
+async def create_with_volume(host: FakeHost) -> Operation:
+    spec = msgspec.structs.replace(SPEC, volumes={"cache": Volume(path="/var/cache")})
+    return await host.core.use_cases.jails.create("web", spec, stopped=False, validate_only=False, caller=caller())
+
+
+async def configure_without_volume(host: FakeHost) -> Operation:
+    return await host.core.use_cases.jails.configure("web", SPEC, etag="", validate_only=False, caller=caller())
+
+
+async def remove_volume(host: FakeHost) -> Operation:
+    return await host.core.use_cases.volumes.remove("web", "cache", validate_only=False, caller=caller())
+
+
 async def start(host: FakeHost) -> Operation:
     return await host.core.use_cases.jails.start("web", caller=caller())
 
@@ -138,6 +152,7 @@ SCENARIOS = {
     "upgrade": Scenario(upgrade, (create, deploy)),
     "rollback": Scenario(roll_back, (create, deploy)),
     "delete": Scenario(delete, (create,), may_vanish=True),
+    "remove a volume": Scenario(remove_volume, (create_with_volume, configure_without_volume)),
     "start": Scenario(start, (create_stopped,)),
     "stop": Scenario(stop, (create,)),
     "restart": Scenario(restart, (create,)),
@@ -218,7 +233,11 @@ class Trial:
             else:
                 if ended.failure is not None and ended.failure.reason not in _DONE:
                     wrong.append(f"asked again: {ended.failure.reason} {ended.failure.message}")
-        return wrong
+        return wrong + await self._left(host)
+
+    async def _left(self, host: FakeHost) -> list[str]:
+        volumes = await host.core.use_cases.volumes.list("web") if self.scenario.ask is remove_volume else []
+        return [f"a volume is left: {volume}" for volume in volumes]
 
 
 @pytest.mark.parametrize("effect", ["error", "error after it took effect", "crash", "crash of the whole host"])
@@ -239,7 +258,9 @@ async def test_a_fault_at_any_call_leaves_the_old_or_the_new_and_whole(
     assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("name", ["create", "deploy", "stage", "cutover", "rollback", "revert", "delete", "stop"])
+@pytest.mark.parametrize(
+    "name", ["create", "deploy", "stage", "cutover", "rollback", "revert", "delete", "stop", "remove a volume"]
+)
 async def test_a_crash_at_any_call_of_a_recovery_is_recovered_from_too(quick_path: Path, name: str) -> None:
     scenario = SCENARIOS[name]
     clean = Trial(scenario, None, Effect.CRASH)

@@ -208,6 +208,8 @@ def asked(migration: str, rollout: str) -> Iterator[tuple[str, dict[str, Any], s
     yield "jaild.v1.Builds/BuildRelease", {"parent": "apps/web", "release_id": "9", "recipe_yaml": recipe}, ""
     yield "jaild.v1.Channels/SetChannel", {"name": "channels/stable", "base": "bases/deb-2"}, ""
     yield "jaild.v1.Channels/DeleteChannel", {"name": "channels/stable"}, ""
+    yield "jaild.v1.Volumes/DeleteVolume", {"name": "jails/web/volumes/none"}, "VOLUME_NOT_FOUND"
+    yield "jaild.v1.Host/ReloadConfiguration", {}, ""
     yield "jaild.v1.Host/StartJails", {}, ""
     yield "jaild.v1.Host/StopJails", {}, ""
     yield "jaild.v1.Evacuations/EvacuateHost", {"targets": ["beta"]}, ""

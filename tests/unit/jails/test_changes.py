@@ -335,6 +335,21 @@ async def test_a_volume_that_is_added_gets_a_dataset_with_its_quota(host: FakeHo
     assert mounts["/var/cache"].endswith("/jails/web/cache")
 
 
+async def test_a_volumes_folder_is_made_in_what_is_around_it_or_the_change_is_refused_before_it_begins(
+    host: FakeHost,
+) -> None:
+    await create(host)
+    nested = {"all": Volume(path="/mnt"), "hot": Volume(path="/mnt/a/hot"), "log": Volume(path="/var/x/log")}
+    lacking = msgspec.structs.replace(SPEC, volumes={**nested, "srv": Volume(path="/srv/no")})
+    assert reason_of(await configure(host, lacking)) == "PLAN_REFUSED"
+    assert [d.name for d in await host.zfs.datasets("tank/jaild/jails/web")][1:] == ["tank/jaild/jails/web/data"]
+    assert reason_of(await configure(host, msgspec.structs.replace(SPEC, volumes=nested))) == ""
+    folder = host.core.inventory.jail("web").folder
+    assert (folder / "all/a/hot").is_dir()
+    assert (folder / "data/var/x/log").is_dir()
+    assert not (folder / "data/mnt").exists()
+
+
 async def test_a_change_of_a_stopped_jail_does_not_start_it(host: FakeHost) -> None:
     await create(host, stopped=True)
     assert reason_of(await deploy(host, "web/2")) == ""

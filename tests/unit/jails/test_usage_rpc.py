@@ -6,9 +6,9 @@ from typing import Any
 
 import grpc
 
-from jaild.jails.rpc import stats_message
 from jaild.model.jails.spec import Limits
 from jaild.model.views import JailStats
+from jaild.rpc.messages.jails import stats_message
 from jaild.v1 import stats_pb2, stats_pb2_grpc
 from tests.fakes.use_cases.every import Fakes
 

@@ -17,6 +17,7 @@ from jaild.jails.service import Jails
 from jaild.jails.staging import Staging
 from jaild.jails.templates import Templates
 from jaild.jails.usage import Stats
+from jaild.jails.volumes import Volumes
 from jaild.layers.base_builds import BaseMaking
 from jaild.layers.bases import Bases
 from jaild.layers.builds import Builds
@@ -50,6 +51,7 @@ REAL: dict[str, tuple[type, ...]] = {
     "host": (Host,),
     "stats": (Stats,),
     "templates": (Templates,),
+    "volumes": (Volumes,),
     "boot": (Boot,),
     "evacuations": (Evacuations,),
     "rollouts": (Rollouts,),

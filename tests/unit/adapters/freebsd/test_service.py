@@ -70,6 +70,7 @@ def test_the_commands_that_the_services_run_are_these(service: Service, tmp_path
         ("", ("jaild", "stop"), config),
         ("what an administrator asks", ("jaild", "status"), config),
         ("", ("jaild", "doctor"), config),
+        ("", ("jaild", "reload"), config),
         ("", ("jaild_jails", "status"), config),
         (
             "with rc.conf: jaild_args, jaild_jails_deadline and jaild_jails_socket set",

@@ -1,0 +1,244 @@
+"""Jails' logs: read, followed, and marked with times, which they do not have of themselves (`model.jails.logtimes`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from jaild.engine.supervisor import Supervisor
+from jaild.model.errors import NotFoundError
+from jaild.model.jails import logtimes
+from jaild.model.jails.logtimes import LogPiece, LogQuery, Mark
+from jaild.ports.clock import Clock
+from jaild.ports.files import Files
+
+_EVERY = 1.0  # seconds from one look at all logs to the next: what a line's time is true to
+_KEEP = 60.0  # seconds between notes on disk that all were looked at: what a crash makes the next time vaguer by
+_POLL = 0.25  # seconds; neither inotify nor kqueue is on both systems, and a quarter second is soon enough for eyes
+_PIECE = 64 << 10
+_LOG = ".log"
+_LOOKED = "looked.json"  # a file beside those of the marks; they are called NAME.times
+
+
+class _Looked(msgspec.Struct, frozen=True):
+    """When all logs were looked at, and up to where each was marked then: after a power cut marks may be missing."""
+
+    at: float = 0.0
+    ends: dict[str, int] = {}
+
+
+_NONE = Mark(end=0, by=0.0)
+
+
+@dataclass
+class _Seen:
+    """A log as it was looked at last."""
+
+    size: int = 0
+    mark: Mark = _NONE  # the last one; what is beyond it was written after its `after`
+    looked: float = 0.0  # what is beyond `size` was written after this time
+    count: int = 0  # of marks on disk
+    newest: deque[Mark] = field(default_factory=lambda: deque(maxlen=256))  # since it was begun to be looked at
+    begun: int = 0  # how often it was begun anew
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Logs:
+    """The logs in `folder`; their marks are kept in `times`."""
+
+    def __init__(self, files: Files, supervisor: Supervisor, clock: Clock, folder: Path, times: Path) -> None:
+        self._files = files
+        self._supervisor = supervisor
+        self._clock = clock
+        self._folder = folder
+        self._times = times
+        self._seen: dict[str, _Seen] = {}
+        self._last = _Looked()  # of the daemon before this one
+        self._scanned = 0.0  # when all were looked at last
+        self._is_first = True
+        self._kept = 0.0
+
+    def run(self) -> None:
+        """Look at all logs from now on, in the background."""
+        self._supervisor.run("times of logs", self.look_at_all, every=_EVERY)
+
+    async def close(self) -> None:
+        """Look once more, so that the next daemon knows from when on nobody did."""
+        if not self._is_first:
+            await self.look_at_all()
+            await self._keep()
+
+    async def look_at_all(self) -> None:
+        """Mark how far each log has grown."""
+        before = self._clock.now()
+        sizes = await self._files.sizes(self._folder)
+        if self._is_first:
+            await self._recall({f"{name.removesuffix(_LOG)}.times" for name in sizes})
+        for name, size in sizes.items():
+            if not name.endswith(_LOG):
+                continue
+            seen = self._seen.get(name.removesuffix(_LOG))
+            if seen is not None and seen.looked and seen.size == size and not seen.lock.locked():
+                seen.looked = before  # as nearly all are: nobody waits for thousands of them
+            else:
+                await self._note(name.removesuffix(_LOG))
+        for name in self._seen.keys() - {name.removesuffix(_LOG) for name in sizes}:
+            await self._files.remove(self._marks(name))
+            del self._seen[name]
+        self._scanned, self._is_first = before, False
+        if before - self._kept >= _KEEP or before < self._kept:
+            await self._keep()
+
+    async def _recall(self, wanted: set[str]) -> None:
+        """Learn when the daemon before this one looked last; drop marks of logs that are gone."""
+        await self._files.make_folder(self._times)
+        for name in await self._files.names(self._times):
+            if name != _LOOKED and name not in wanted:
+                await self._files.remove(self._times / name)
+        with suppress(NotFoundError, msgspec.DecodeError):  # there was none, or what is there is somebody else's
+            self._last = msgspec.json.decode(await self._files.read(self._times / _LOOKED), type=_Looked)
+
+    async def _keep(self) -> None:
+        looked = _Looked(self._scanned, {name: seen.mark.end for name, seen in self._seen.items()})
+        await self._files.write(self._times / _LOOKED, msgspec.json.encode(looked))
+        self._kept = looked.at
+
+    def _path(self, jail: str) -> Path:
+        return self._folder / f"{jail}{_LOG}"
+
+    def _marks(self, jail: str) -> Path:
+        return self._times / f"{jail}.times"
+
+    async def _look(self, jail: str) -> _Seen:
+        if self._is_first:
+            await self.look_at_all()
+        return await self._note(jail)
+
+    async def _note(self, jail: str) -> _Seen:
+        """Mark a log up to where it has grown."""
+        seen = self._seen.setdefault(jail, _Seen())
+        async with seen.lock:
+            before = self._clock.now()
+            size = await self._files.size(self._path(jail))
+            is_new = not seen.looked
+            if is_new:
+                await self._load(jail, seen)
+            if (is_new or size != seen.size) and not await self._is_the_same(jail, seen, size):
+                await self._files.remove(self._marks(jail))
+                seen.size, seen.mark, seen.count = 0, Mark(end=0, after=seen.looked, by=0.0), 0
+                seen.begun += 1
+                seen.newest.clear()
+            if size > seen.size:
+                await self._mark(jail, seen, size)
+            seen.size, seen.looked = size, max(before, 0.001)
+        return seen
+
+    async def _load(self, jail: str, seen: _Seen) -> None:
+        """Begin with what the daemon before this one knew; nothing if the log came while this one looked."""
+        if not self._is_first:
+            seen.looked = self._scanned
+            seen.mark = Mark(end=0, after=self._scanned, by=0.0)
+            return
+        if marks := await self._read_marks(jail):
+            seen.mark, seen.count, seen.size = marks[-1], len(marks), marks[-1].end
+        elif jail not in self._last.ends:
+            seen.mark = Mark(end=0, after=self._last.at, by=0.0)
+        is_whole = seen.mark.end == self._last.ends.get(jail, 0)
+        seen.looked = max(self._last.at if is_whole else 0.0, seen.mark.by)
+
+    async def _is_the_same(self, jail: str, seen: _Seen, size: int) -> bool:
+        return size >= seen.mark.end and await self._tail(jail, seen.mark.end) == seen.mark.tail
+
+    async def _tail(self, jail: str, end: int) -> int:
+        begin = max(0, end - logtimes.TAIL)
+        return logtimes.tail_of(await self._files.read_at(self._path(jail), begin, end - begin)) if end else 0
+
+    async def _mark(self, jail: str, seen: _Seen, size: int) -> None:
+        """Mark it up to its last whole line; on disk first, so that what a cancel leaves is wider, not wrong."""
+        begin = max(seen.mark.end, size - _PIECE)
+        piece = await self._files.read_at(self._path(jail), begin, size - begin)
+        whole = piece.rfind(b"\n") + 1
+        if not whole and begin == seen.mark.end:
+            return  # a line that goes on
+        end = begin + (whole or len(piece))
+        mark = Mark(end=end, after=seen.looked, by=self._clock.now(), tail=await self._tail(jail, end))
+        if seen.count >= logtimes.LIMIT:
+            marks = logtimes.thinned(await self._read_marks(jail))
+            await self._files.write(self._marks(jail), logtimes.encode(marks))
+            seen.count = len(marks)
+        await self._files.append(self._marks(jail), logtimes.encode([mark]))
+        seen.mark, seen.count = mark, seen.count + 1
+        seen.newest.append(mark)
+
+    async def _read_marks(self, jail: str) -> list[Mark]:
+        try:
+            return logtimes.decode(await self._files.read(self._marks(jail)))
+        except NotFoundError:
+            return []
+
+    # -- reading
+
+    async def read(self, jail: str, asked: LogQuery) -> AsyncIterator[LogPiece]:
+        """Yield what was asked for, to the end that there is now, or with `follow` until the caller closes."""
+        path = self._path(jail)
+        position, stop = 0, None
+        if asked.since or asked.until or asked.times:
+            await self._look(jail)
+            marks = await self._read_marks(jail)
+            position = logtimes.begin_of(marks, asked.since)
+            stop = logtimes.end_of(marks, asked.until) if asked.until else None
+        if asked.lines:
+            position = max(position, await self._files.line_start(path, asked.lines))
+        pieces = self._timed(jail, position, stop, asked) if asked.times else self._plain(path, position, stop, asked)
+        async for piece in pieces:
+            yield piece
+
+    async def _plain(self, path: Path, position: int, stop: int | None, asked: LogQuery) -> AsyncIterator[LogPiece]:
+        while True:
+            left = _PIECE if stop is None else min(_PIECE, stop - position)
+            data = await self._files.read_at(path, position, left) if left > 0 else b""
+            if data:
+                position += len(data)
+                yield LogPiece(data=data)
+            elif not asked.follow or stop is not None or (asked.until and self._clock.now() >= asked.until):
+                return
+            else:
+                if await self._files.size(path) < position:
+                    position = 0  # rotated
+                await self._clock.sleep(_POLL)
+
+    async def _timed(self, jail: str, position: int, stop: int | None, asked: LogQuery) -> AsyncIterator[LogPiece]:
+        seen = await self._look(jail)
+        begun = seen.begun
+        marks: Sequence[Mark] = await self._read_marks(jail)
+        while True:
+            if seen.begun != begun:
+                begun, position, marks = seen.begun, 0, ()
+            for mark in [*marks, *seen.newest]:
+                if position < mark.end and (stop is None or mark.end <= stop):
+                    async for piece in self._between(jail, position, mark.end, mark.after, mark.by):
+                        yield piece
+                    position = mark.end
+            if not asked.follow or stop is not None:
+                break
+            if asked.until and self._clock.now() >= asked.until:
+                break
+            await self._clock.sleep(_POLL)
+            marks, seen = (), await self._look(jail)
+        if stop is None:  # a line that is not ended yet
+            async for piece in self._between(jail, position, seen.size, seen.mark.after, self._clock.now()):
+                yield piece
+
+    async def _between(self, jail: str, begin: int, end: int, after: float, by: float) -> AsyncIterator[LogPiece]:
+        while begin < end:
+            data = await self._files.read_at(self._path(jail), begin, min(_PIECE, end - begin))
+            if not data:
+                return
+            begin += len(data)
+            yield LogPiece(data=data, after=after, by=by)

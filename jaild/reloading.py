@@ -1,0 +1,87 @@
+"""The configuration file read again while the daemon runs: whole or not at all (implements `ports.configuration`).
+
+Grants, peers and certificates count from the next call and the next connection on; what is under way goes on. All else
+the daemon was put together by: it is told, and counts after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from jaild.adapters.peers import GrpcPeers
+from jaild.config import Config
+from jaild.model.errors import UnavailableError
+from jaild.model.views import Reloaded
+from jaild.rpc.tls import Pem
+from jaild.server import ApiServer
+
+_Pems = Mapping[str, Pem]  # what stands in the files that a setting names
+_LISTEN = "listen.tls"
+
+
+class FileConfiguration:
+    """What `load` reads, and what of it the daemon runs with."""
+
+    def __init__(self, load: Callable[[], Config], running: Config, peers: GrpcPeers) -> None:
+        self._load = load
+        self._running = running
+        self._peers = peers
+        self._pems: _Pems = {}
+        self._server: ApiServer | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    def serves(self, server: ApiServer) -> None:
+        """Take what listens by it, before it does."""
+        found = {}
+        for setting, tls in self._running.tls_files().items():
+            with suppress(UnavailableError):  # a peer's, which is told when it is connected to
+                found[setting] = tls.read()
+        self._server, self._pems = server, found
+
+    async def reload(self, *, validate_only: bool) -> Reloaded:
+        """Read the file again; see the port."""
+        async with self._one_at_a_time:
+            new, pems = await asyncio.to_thread(self._read)
+            before, after = _settings(self._running, self._pems), _settings(new, pems)
+            changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+            now = {key for key in changed if key.startswith(("grants.", "peers."))}
+            if self._running.listen is not None and new.listen is not None:
+                now |= changed & {_LISTEN}
+            if not validate_only and now:
+                await self._apply(new, pems, {key.split(".")[1] for key in now if key.startswith("peers.")})
+            return Reloaded(applied=tuple(sorted(now)), needs_restart=tuple(sorted(changed - now)))
+
+    def _read(self) -> tuple[Config, _Pems]:
+        new = self._load()
+        return new, {setting: tls.read() for setting, tls in new.tls_files().items()}
+
+    async def _apply(self, new: Config, pems: _Pems, peers: set[str]) -> None:
+        running = self._running
+        listen = running.listen
+        if listen is not None and new.listen is not None:
+            listen = msgspec.structs.replace(listen, tls=new.listen.tls)
+        running = msgspec.structs.replace(running, grants=new.grants, peers=new.peers, listen=listen)
+        grants = running.grants_here
+        await self._peers.replace(new.peers, changed=peers)  # what can still be refused goes first
+        if self._server is not None:
+            self._server.replace(grants, pems[_LISTEN] if listen is not None else None)
+        self._running, self._pems = running, pems
+
+
+def _settings(config: Config, pems: _Pems) -> dict[str, Any]:
+    """Return what is set, by the names under which it is told; None is as good as nothing."""
+    found: dict[str, Any] = {}
+    for name in Config.__struct_fields__:
+        value = getattr(config, name)
+        if isinstance(value, msgspec.Struct):
+            found |= {f"{name}.{field}": getattr(value, field) for field in value.__struct_fields__}
+        elif isinstance(value, dict):
+            found |= {f"{name}.{key}": each for key, each in value.items()}
+        else:
+            found[name] = value
+    return found | {setting: (found.get(setting), pem) for setting, pem in pems.items()}

@@ -1,0 +1,111 @@
+"""Volumes: what there is, and that one goes only when nothing in force names it; on the replicas, too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jaild.model.errors import FailedPreconditionError, JaildError, NotFoundError
+from jaild.model.jails.spec import Volume
+from jaild.model.operation import Operation
+from tests.fakes.host import FakeHost, caller
+from tests.hosts import invariants
+from tests.hosts.asking import SPEC, configure, create, deploy, ended, reason_of, roll_back, unstage
+from tests.hosts.standbys import events, hosts_with, rounds
+
+CACHE = "tank/jaild/jails/web/cache"
+WITH = msgspec.structs.replace(SPEC, volumes={"cache": Volume(path="/var/cache", quota="1M")})
+
+
+async def remove(host: FakeHost, volume: str = "cache") -> Operation:
+    return await ended(host, host.core.use_cases.volumes.remove("web", volume, validate_only=False, caller=caller()))
+
+
+async def planned(host: FakeHost) -> list[str]:
+    asked = await host.core.use_cases.volumes.remove("web", "cache", validate_only=True, caller=caller())
+    assert asked.plan is not None
+    return [problem.code for problem in asked.plan.problems]
+
+
+async def names(host: FakeHost) -> list[tuple[str, str]]:
+    return [(volume.name, volume.path) for volume in await host.core.use_cases.volumes.list("web")]
+
+
+async def refused(host: FakeHost) -> str:
+    with pytest.raises(JaildError) as caught:
+        await remove(host)
+    assert caught.value.hint
+    return caught.value.reason
+
+
+async def test_a_volume_that_no_spec_in_force_names_goes_with_its_data(host: FakeHost) -> None:
+    await create(host, WITH)
+    assert await names(host) == [("cache", "/var/cache")]
+    assert await refused(host) == "VOLUME_IN_USE"
+    await configure(host, SPEC)
+    (kept,) = await host.core.use_cases.volumes.list()
+    assert (kept.jail, kept.name, kept.path, kept.quota, kept.generations) == ("web", "cache", "", 1 << 20, (1,))
+    await configure(host, WITH, stage=True)
+    assert await refused(host) == "VOLUME_IN_USE"
+    await unstage(host)
+    assert await planned(host) == ["VOLUME_LOST", "VOLUME_OF_GENERATIONS"]
+    assert await names(host) == [("cache", "")]
+    assert reason_of(await remove(host)) == ""
+    assert await names(host) == []
+    assert (await invariants.records(host))["web"].removing == ()
+    assert await refused(host) == "VOLUME_NOT_FOUND"
+    assert reason_of(await roll_back(host, 1)) == ""
+    assert await names(host) == [("cache", "/var/cache")]  # empty: data is not rolled back
+
+
+async def test_a_volume_is_kept_for_the_change_that_may_be_undone_and_for_whoever_keeps_its_snapshots(
+    host: FakeHost,
+) -> None:
+    await create(host, WITH)
+    await configure(host, SPEC)
+    await deploy(host, "web/2", confirm_within=60)
+    assert await refused(host) == "CHANGE_UNCONFIRMED"
+    await ended(host, host.core.use_cases.confirmations.confirm("web", caller=caller()))
+    await host.zfs.snapshot(CACHE, "mine")
+    assert await planned(host) == ["VOLUME_LOST", "FOREIGN_SNAPSHOTS", "VOLUME_OF_GENERATIONS"]
+    await host.zfs.hold("keep", f"{CACHE}@mine")
+    assert await refused(host) == "SNAPSHOTS_IN_USE"
+    with pytest.raises(NotFoundError, match="JAIL_NOT_FOUND"):
+        await host.core.use_cases.volumes.remove("other", "cache", validate_only=True, caller=caller())
+
+
+async def test_what_is_left_of_a_removal_that_failed_is_named_by_no_spec_and_ends_with_the_next(
+    host: FakeHost,
+) -> None:
+    await create(host, WITH)
+    await configure(host, SPEC)
+    host.zfs.refuse["destroy"] = FailedPreconditionError("DATASET_BUSY", "busy", hint="wait")
+    assert reason_of(await remove(host)) == "DATASET_BUSY"
+    del host.zfs.refuse["destroy"]
+    assert [volume.removing for volume in await host.core.use_cases.volumes.list("web")] == [True]
+    assert reason_of(await configure(host, WITH)) == "PLAN_REFUSED"
+    assert reason_of(await remove(host)) == ""
+    assert reason_of(await configure(host, WITH)) == ""
+
+
+async def test_replicas_lose_a_volume_with_the_next_whole_round_and_nothing_that_others_made(tmp_path: Path) -> None:
+    alpha, beta = await hosts_with(tmp_path, "beta")
+    spec = alpha.core.inventory.jails["web"].generation.spec  # type: ignore[union-attr]
+    await configure(alpha, msgspec.structs.replace(spec, volumes=WITH.volumes))
+    await rounds(alpha)
+    await configure(alpha, spec)
+    await rounds(alpha)
+    assert await names(beta) == [("cache", "")]
+    with pytest.raises(FailedPreconditionError, match="JAIL_STANDBY"):
+        await remove(beta)
+    await beta.zfs.create("tank/jaild/jails/web/foreign")
+    assert "VOLUME_ON_STANDBYS" in await planned(alpha)
+    assert reason_of(await remove(alpha)) == ""
+    assert await names(beta) == [("cache", ""), ("foreign", "")]
+    await rounds(alpha)
+    assert await names(beta) == [("foreign", "")]
+    assert await events(beta, "standby.volume_removed") == ["standby.volume_removed cache: its owner has removed it"]
+    for host in (alpha, beta):
+        await host.stop()
