@@ -43,6 +43,7 @@ slowest: compiled ## as unit, one after the other and in their order, with the t
 	HYPOTHESIS_PROFILE=quick $(PYTEST) $(UNIT) -p no:randomly --durations=20 --durations-min=0.2
 
 clients: deps compiled proto-check ## the programs of docs/clients.md, those in other languages too (make test: Python)
+	@JAILD_REQUIRE_ALL=1 .ci/deps clients
 	@mkdir -p build/clients
 	npm install --silent --no-audit --no-fund --prefix build/clients @grpc/grpc-js@1 @grpc/proto-loader@0
 	JAILD_REQUIRE_ALL=1 JAILD_CLIENTS=1 $(PYTEST) tests/e2e/test_product_team.py -k docs_clients

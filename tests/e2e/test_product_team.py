@@ -119,6 +119,25 @@ def run(site: Site, *argv: str | Path, tls: bool = True, **more: str) -> str:
     return done.stdout
 
 
+def built(source: str, folder: Path) -> Path:
+    """Build a Go program with the code that is generated for it as docs/clients.md says, and Debian's Go packages."""
+    module = folder / "src/example.com/fleet"
+    module.mkdir(parents=True)
+    (module / "main.go").write_text(source)
+    protos = [str(path.relative_to(CHECKOUT / "proto")) for path in (CHECKOUT / "proto/jaild/v1").glob("*.proto")]
+    packages = dict.fromkeys(protos, "example.com/fleet/jaildv1")
+    packages["google/longrunning/operations.proto"] = "google.golang.org/genproto/googleapis/longrunning"
+    options = []
+    for kind in ("go", "go-grpc"):
+        options += [f"--{kind}_out={module}", f"--{kind}_opt=module=example.com/fleet"]
+        options += [f"--{kind}_opt=M{proto}={package}" for proto, package in packages.items()]
+    subprocess.run(["protoc", "-I", "proto", *options, *protos], cwd=CHECKOUT, check=True, timeout=60)
+    paths = {"GO111MODULE": "off", "GOPATH": f"{folder}:/usr/share/gocode"}
+    go = ["go", "build", "-o", str(folder / "fleet"), "example.com/fleet"]
+    subprocess.run(go, cwd=folder, env=environment(**paths), check=True, timeout=600)
+    return folder / "fleet"
+
+
 def test_the_programs_of_docs_clients_run_against_a_daemon(site: Site, tmp_path: Path) -> None:
     packaged, generated = programs("python")
     said = "jails/web STATE_RUNNING\nrestarted jails/web\nhello\n"
@@ -138,6 +157,9 @@ def test_the_programs_of_docs_clients_run_against_a_daemon(site: Site, tmp_path:
         for tls in (True, False):
             told = run(site, "node", tmp_path / "list.js", tls=tls, NODE_PATH=str(modules))
             assert told == "jails/web STATE_RUNNING\nhello\n"
+        (source,) = programs("go")
+        program = built(source, tmp_path / "go")
+        assert [run(site, program, tls=tls) for tls in (True, False)] == [said, said]
 
 
 def test_what_the_policy_does_not_allow_is_refused_with_the_rule(site: Site) -> None:

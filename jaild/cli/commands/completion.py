@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import ShellComplete, get_completion_class
+from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
 from jaild.cli.client.noun import Verb
+
+
+class _Zsh(ZshComplete):
+    """Completes at every TAB.
+
+    What click writes for zsh, loaded from the function path, completes the first time, and the second time does no more
+    than register itself (seen with click 8.5.1 and zsh 5.9).
+    """
+
+    _LOADED = '%(complete_func)s "$@"'
+    source_template = ZshComplete.source_template.replace(
+        _LOADED, f"compdef %(complete_func)s %(prog_name)s\n    {_LOADED}"
+    )
+
+
+_KINDS = {"bash": BashComplete, "zsh": _Zsh, "fish": FishComplete}
 
 
 @click.command(
@@ -17,13 +33,10 @@ from jaild.cli.client.noun import Verb
         "completion fish > ~/.config/fish/completions/jailctl.fish",
     ),
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(list(_KINDS)))
 @click.pass_context
 def command(ctx: click.Context, *, shell: str) -> None:
     """Print the completion script of a shell."""
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise click.UsageError(f"click knows no completion for {shell}")
-    complete = kind(ctx.find_root().command, {}, "jailctl", "_JAILCTL_COMPLETE")
+    complete = _KINDS[shell](ctx.find_root().command, {}, "jailctl", "_JAILCTL_COMPLETE")
     # Not bash's own source(): that one runs bash to learn its version, and the script is for another machine, maybe.
     click.echo(ShellComplete.source(complete))
