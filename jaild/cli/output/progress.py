@@ -6,24 +6,23 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
     TextColumn,
     TimeElapsedColumn,
-    TransferSpeedColumn,
 )
 from rich.text import Text
 
 from jaild.cli.output.human import printable
+from jaild.model.quantity import size
 
 
 class View(Protocol):
@@ -54,18 +53,24 @@ class Lines:
         click.echo(printable(text), err=True)
 
 
-class _Counted(ProgressColumn):
-    """Another column, shown only while bytes are counted."""
+class _Bar(BarColumn):
+    """A bar where a total is known."""
 
-    def __init__(self, column: ProgressColumn, *, needs_total: bool = False) -> None:
-        super().__init__()
-        self._column = column
-        self._needs_total = needs_total
+    def render(self, task: Task) -> Any:
+        """Return it, or nothing."""
+        return super().render(task) if task.total else Text("")
 
-    def render(self, task: Task) -> object:  # type: ignore[override]
-        """Return the column's text, or nothing."""
-        shown = task.total if self._needs_total else task.completed
-        return self._column.render(task) if shown else Text("")
+
+class _Bytes(ProgressColumn):
+    """How many bytes were counted, of how many, and how many come in a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return that, or nothing where none are counted."""
+        if not task.completed:
+            return Text("")
+        of = f" of {size(int(task.total))}" if task.total else ""
+        speed = f", {size(int(task.speed))}/s" if task.speed else ""
+        return Text(f"{size(int(task.completed))}{of}{speed}", style="progress.download")
 
 
 class Live:
@@ -118,9 +123,8 @@ def line(console: Console) -> Progress:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", style="bold", markup=False),
-        _Counted(BarColumn(bar_width=30), needs_total=True),
-        _Counted(DownloadColumn(binary_units=True)),
-        _Counted(TransferSpeedColumn()),
+        _Bar(bar_width=30),
+        _Bytes(),
         TextColumn("{task.fields[message]}", markup=False),
         TimeElapsedColumn(),
     )

@@ -190,6 +190,8 @@ async def test_who_goes_on_over_the_budget_has_rounds_sent_until_they_do_not_hel
     assert reason_of(done) == ""
     assert done.rounds > 1
     assert sent(source)
+    (migration,) = source.core.use_cases.migrations.list()
+    assert (done.rounds, done.message) == (migration.rounds, "")  # one number; and nothing is being done any more
 
 
 async def test_a_downtime_that_was_too_long_is_told_with_its_parts(pair: Pair) -> None:

@@ -86,7 +86,11 @@ async def test_it_tells_what_would_happen_and_leaves_nothing(pair: Pair) -> None
     await nothing_is_left(pair)
     (migration,) = source.core.use_cases.migrations.list()
     assert migration.phase == "tested"
-    assert migration.downtime is None
+    assert (migration.downtime, migration.rounds) == (None, done.rounds)
+    for host in pair:  # nothing was aborted: it went well
+        watched = host.core.use_cases.events.watch(0, "jails/web", False)
+        kinds = [event.kind async for event in watched if event.kind.startswith("migration.")]
+        assert kinds == ["migration.tested"]
 
 
 async def test_the_clone_runs_under_another_name_without_a_network_and_is_checked_from_inside(pair: Pair) -> None:
