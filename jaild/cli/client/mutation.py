@@ -203,14 +203,19 @@ def summary(operation: Any) -> list[str]:
         lines += [f"  by itself: {printable(window)}" for window in jail.spec.maintenance]
     if about.rounds:
         lines.append(f"  rounds: {about.rounds}")
-    lines += [f"  {printable(key)}: {printable(value)}" for key, value in sorted(map(_fact, about.facts.items()))]
+    lines += [f"  {fact}" for fact in facts(about)]
     warnings = [problem for problem in about.plan.problems if problem.severity == common_pb2.SEVERITY_WARNING]
     return lines + ["  " + line for line in problems.lines(warnings)]
 
 
+def facts(about: common_pb2.OperationMetadata) -> list[str]:
+    """Return what else was measured and found, a line for each, sizes as people read them."""
+    return [f"{printable(key)}: {printable(value)}" for key, value in sorted(map(_fact, about.facts.items()))]
+
+
 def _fact(item: tuple[str, str]) -> tuple[str, str]:
     key, value = item
-    if key.endswith(_BYTES) and value.isdecimal():
+    if f"_{key}".endswith(_BYTES) and value.isdecimal():
         return key.removesuffix(_BYTES), size(int(value))
     return key, value
 

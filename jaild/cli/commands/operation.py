@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 
 from jaild.cli.client import complete, references
 from jaild.cli.client.connection import connect, pages
-from jaild.cli.client.mutation import tell
+from jaild.cli.client.mutation import facts, tell
 from jaild.cli.client.noun import Noun
 from jaild.cli.client.references import short
 from jaild.cli.client.settings import Form, Settings
@@ -53,7 +53,6 @@ def show(settings: Settings, *, name: str) -> None:
         render.document(settings.form, operation)
         return
     about = metadata(operation)
-    facts = [f"{key}: {value}" for key, value in sorted(about.facts.items())]
     render.card(
         (
             ("name", short(operation.name)),
@@ -72,7 +71,7 @@ def show(settings: Settings, *, name: str) -> None:
             ("predicted", render.predicted(about)),
             ("downtime", render.span(about.downtime) if about.HasField("downtime") else ""),
             ("rounds", str(about.rounds or "")),
-            ("facts", "\n".join(facts)),
+            ("facts", "\n".join(facts(about))),
         )
     )
     if about.HasField("plan"):

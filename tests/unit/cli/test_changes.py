@@ -425,14 +425,16 @@ def test_an_operation_shows_how_long_each_phase_took_and_what_did_not_end_as_mea
             phases=[
                 common_pb2.PhaseReport(name="plan", duration=took, outcome="PHASE_OUTCOME_DONE"),
                 common_pb2.PhaseReport(name="stage", duration=took, outcome="PHASE_OUTCOME_UNDONE"),
-                common_pb2.PhaseReport(name="gate"),
-            ]
+                common_pb2.PhaseReport(name="commit"),
+            ],
+            facts={"bytes": str(3 << 20), "added_bytes": str(1 << 10), "healthy": "true"},
         )
     ]
 
     lines = [" ".join(line.split()) for line in jailctl("operation", "show", "op-1").stdout.splitlines()]
 
-    assert lines[lines.index("phases: plan 2.00 s") + 1 :][:2] == ["stage 2.00 s undone", "gate under way"]
+    assert lines[lines.index("phases: plan 2.00 s") + 1 :][:2] == ["stage 2.00 s undone", "commit under way"]
+    assert [line for line in lines if line.endswith(("3M", "1K"))] == ["facts: added: 1K", "bytes: 3M"]  # as at its end
 
 
 def test_cancel_asks_for_it_and_says_how_to_see_the_end(jailctl: Run, daemon: Daemon) -> None:
