@@ -52,7 +52,7 @@ class Host:
         self._events = engine.events
         self._clock = engine.ports.clock
         self._configuration = engine.ports.configuration
-        self._is_to_reload = False
+        self._told = 0
         self._unended = engine.ports.unended
         self._name = engine.place.name
         self._version = version
@@ -65,13 +65,11 @@ class Host:
         """Reload for whoever sent a signal: how it ended is in the log and the events."""
 
         async def reload() -> None:
-            while self._is_to_reload:  # the file may have been written again meanwhile
-                self._is_to_reload = False
-                with suppress(JaildError):  # told
-                    await self.reload()
+            with suppress(JaildError):  # told
+                await self.reload()
 
-        self._is_to_reload = True
-        self._supervisor.retry("reload the configuration", reload)
+        self._told += 1  # each is a task of its own: the file may have been written again after one has read it
+        self._supervisor.retry(f"reload the configuration, {self._told}", reload)
 
     async def reload(self, *, validate_only: bool = False) -> Reloaded:
         """Read the configuration again; raises as its port, with nothing changed. `validate_only`: change nothing."""
